@@ -1,0 +1,14 @@
+//! The small things every component needs and none should own: time that tests can drive,
+//! seeded randomness, backoff with a cap, and secrets that cannot be printed by accident.
+//!
+//! Nothing here does I/O, and nothing here knows Kubernetes.
+
+pub mod backoff;
+pub mod clock;
+pub mod random;
+pub mod secret;
+
+pub use backoff::{Backoff, BackoffPolicy};
+pub use clock::Clock;
+pub use random::Random;
+pub use secret::Secret;
