@@ -1,0 +1,178 @@
+//! The one body type, and how to make and read it.
+
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use tokio::sync::mpsc;
+
+use crate::{BoxError, ServeError};
+
+/// A request or response body: bytes known beforehand, or a stream of them.
+pub type Body = BoxBody<Bytes, BoxError>;
+
+/// A body without bytes.
+#[must_use]
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed()
+}
+
+/// A body of known bytes; carries its length.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// A body that another component's body type can be turned into.
+pub fn boxed<B>(body: B) -> Body
+where
+    B: HttpBody<Data = Bytes> + Send + Sync + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed()
+}
+
+/// A body whose chunks are made when the peer takes them: the stream is polled only then, so a slow
+/// reader holds back the source.
+pub fn stream<S>(stream: S) -> Body
+where
+    S: Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
+{
+    StreamBody(Mutex::new(Box::pin(stream))).boxed()
+}
+
+/// The sending half of [`channel`].
+#[derive(Clone, Debug)]
+pub struct BodySender(mpsc::Sender<Result<Bytes, BoxError>>);
+
+/// A body fed by another task, with room for `capacity` chunks; a full channel makes the sender
+/// wait.
+#[must_use]
+pub fn channel(capacity: usize) -> (BodySender, Body) {
+    let (sender, receiver) = mpsc::channel(capacity.max(1));
+    (BodySender(sender), ChannelBody(receiver).boxed())
+}
+
+impl BodySender {
+    /// Hands on one chunk; false once the reader is gone.
+    pub async fn send(&self, chunk: impl Into<Bytes>) -> bool {
+        self.0.send(Ok(chunk.into())).await.is_ok()
+    }
+
+    /// Ends the body with an error, so that the reader can tell it from a complete one.
+    pub async fn fail(&self, error: impl Into<BoxError>) {
+        let _reader_gone = self.0.send(Err(error.into())).await;
+    }
+
+    /// Resolves once the reader is gone.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes.
+///
+/// # Errors
+/// [`ServeError::TooLarge`] above the limit (the rest is not read), [`ServeError::Body`] where the
+/// body itself fails.
+pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, ServeError>
+where
+    B: HttpBody<Data = Bytes> + Send,
+    B::Error: Into<BoxError>,
+{
+    let mut body = std::pin::pin!(body);
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        return Err(ServeError::TooLarge { limit });
+    }
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|e| ServeError::Body(e.into()))?.into_data() else { continue };
+        let have = first.as_ref().map_or(0, Bytes::len).saturating_add(rest.len());
+        if have.saturating_add(data.len()) > limit {
+            return Err(ServeError::TooLarge { limit });
+        }
+        if first.is_none() {
+            // Most bodies are one frame: no copy for them.
+            first = Some(data);
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(match (first, rest.is_empty()) {
+        (None, _) => Bytes::new(),
+        (Some(only), true) => only,
+        (Some(head), false) => {
+            let mut all = BytesMut::with_capacity(head.len().saturating_add(rest.len()));
+            all.extend_from_slice(&head);
+            all.extend_from_slice(&rest);
+            all.freeze()
+        }
+    })
+}
+
+/// The mutex is never locked: it only makes the stream `Sync`, which boxed bodies ask for.
+struct StreamBody(Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>>);
+
+impl HttpBody for StreamBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let stream = match self.0.get_mut() {
+            Ok(stream) => stream,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        stream.as_mut().poll_next(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+    }
+}
+
+struct ChannelBody(mpsc::Receiver<Result<Bytes, BoxError>>);
+
+impl HttpBody for ChannelBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.poll_recv(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_above_the_limit_is_refused() {
+        assert!(matches!(read(full("12345"), 4).await, Err(ServeError::TooLarge { limit: 4 })));
+        assert_eq!(read(full("1234"), 4).await.unwrap(), "1234");
+    }
+
+    #[tokio::test]
+    async fn chunks_are_joined_in_order() {
+        let (sender, body) = channel(4);
+        for part in ["a", "bc", "d"] {
+            assert!(sender.send(part).await);
+        }
+        drop(sender);
+        assert_eq!(read(body, 10).await.unwrap(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn a_failed_body_is_an_error_not_a_short_success() {
+        let (sender, body) = channel(4);
+        sender.send("a").await;
+        sender.fail("broken").await;
+        drop(sender);
+        assert!(matches!(read(body, 10).await, Err(ServeError::Body(_))));
+    }
+}

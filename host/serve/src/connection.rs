@@ -1,0 +1,184 @@
+//! One accepted connection: handshake, protocol, drain.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use k3s_lifecycle::Tasks;
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::{Service, ServiceExt};
+
+use crate::options::{
+    CONNECTION_WINDOW_BYTES, HEADER_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, SEND_BUFFER_BYTES,
+    STREAM_WINDOW_BYTES,
+};
+use crate::{Body, BoxError, ConnectionSlot, Io, PeerCertificates, RemoteAddr, ServeError, ServeOptions, body};
+
+/// The first byte of every TLS record that opens a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// What Go's server tells a peer that forgot the `s` in `https`.
+const PLAIN_ON_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) remote: SocketAddr,
+    pub(crate) options: Arc<ServeOptions>,
+    pub(crate) tasks: Tasks,
+}
+
+/// What every request of the connection carries.
+#[derive(Clone)]
+struct Facts {
+    remote: RemoteAddr,
+    peer: PeerCertificates,
+    slot: ConnectionSlot,
+}
+
+pub(crate) async fn serve_connection<S>(connection: Connection, service: S) -> Result<(), ServeError>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let Connection { stream, remote, options, tasks } = connection;
+    stream.set_nodelay(true)?;
+    let mut facts =
+        Facts { remote: RemoteAddr(remote), peer: PeerCertificates::default(), slot: ConnectionSlot::default() };
+    let Some(tls) = options.tls.clone() else {
+        return serve_http1(stream, service, facts, &options, &tasks).await;
+    };
+    let stopping = tasks.stopping();
+    let stream = tokio::select! {
+        done = tokio::time::timeout(options.handshake_timeout, handshake(stream, tls)) => {
+            done.map_err(|_| ServeError::Timeout("in the TLS handshake"))??
+        }
+        () = stopping.cancelled() => return Ok(()),
+    };
+    let (_, session) = stream.get_ref();
+    facts.peer = PeerCertificates(session.peer_certificates().unwrap_or_default().iter().cloned().collect());
+    if session.alpn_protocol() == Some(b"h2") {
+        serve_http2(stream, service, facts, &options, &tasks).await
+    } else {
+        serve_http1(stream, service, facts, &options, &tasks).await
+    }
+}
+
+async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> Result<TlsStream<TcpStream>, ServeError> {
+    let mut first = [0; 1];
+    stream.peek(&mut first).await?;
+    if first.first().is_some_and(u8::is_ascii_alphabetic) && first.first() != Some(&TLS_HANDSHAKE) {
+        stream.write_all(PLAIN_ON_TLS).await?;
+        stream.shutdown().await?;
+        return Err(ServeError::NotAnUpgrade("plain HTTP on a TLS port"));
+    }
+    Ok(TlsAcceptor::from(tls).accept(stream).await?)
+}
+
+async fn serve_http1<I, S>(
+    io: I,
+    service: S,
+    facts: Facts,
+    options: &ServeOptions,
+    tasks: &Tasks,
+) -> Result<(), ServeError>
+where
+    I: Io + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).half_close(false);
+    let handler = service_fn(move |request| respond(service.clone(), facts.clone(), request));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), handler).with_upgrades());
+    let stopping = tasks.stopping();
+    tokio::select! {
+        done = connection.as_mut() => return Ok(done?),
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    drain(connection, options).await
+}
+
+async fn serve_http2<I, S>(
+    io: I,
+    service: S,
+    facts: Facts,
+    options: &ServeOptions,
+    tasks: &Tasks,
+) -> Result<(), ServeError>
+where
+    I: Io + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let mut builder = hyper::server::conn::http2::Builder::new(TrackedExecutor(tasks.clone()));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    let handler = service_fn(move |request| respond(service.clone(), facts.clone(), request));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), handler));
+    let stopping = tasks.stopping();
+    tokio::select! {
+        done = connection.as_mut() => return Ok(done?),
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    drain(connection, options).await
+}
+
+async fn drain<C>(connection: Pin<&mut C>, options: &ServeOptions) -> Result<(), ServeError>
+where
+    C: Future<Output = Result<(), hyper::Error>>,
+{
+    match tokio::time::timeout(options.drain_timeout, connection).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(ServeError::Timeout("while draining")),
+    }
+}
+
+async fn respond<S>(service: S, facts: Facts, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S::Error: Into<BoxError>,
+{
+    let extensions = request.extensions_mut();
+    extensions.insert(facts.remote);
+    extensions.insert(facts.peer);
+    extensions.insert(facts.slot);
+    Ok(service.oneshot(request).await.unwrap_or_else(|error| {
+        tracing::error!(error = %error.into(), "handler failed");
+        let mut response = Response::new(body::full("Internal Server Error\n"));
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }))
+}
+
+/// Runs HTTP/2 streams as tracked tasks.
+#[derive(Clone)]
+struct TrackedExecutor(Tasks);
+
+impl<F> Executor<F> for TrackedExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn("h2 stream", future);
+    }
+}

@@ -1,0 +1,127 @@
+//! Accepting connections until the stop signal.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use k3s_lifecycle::Tasks;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::Service;
+use tracing::{debug, warn};
+
+use crate::connection::{Connection, serve_connection};
+use crate::{Body, BoxError, ServeOptions, body};
+
+/// Out of file descriptors and the like: trying again at once would only spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Serves HTTPS on `listener` until `tasks` stops; returns at once.
+///
+/// ALPN protocols are set on a copy of `tls`, so the caller cannot forget them. The service sees
+/// [`crate::PeerCertificates`], [`crate::RemoteAddr`] and [`crate::ConnectionSlot`] as extensions.
+pub fn serve<S>(listener: TcpListener, tls: Arc<ServerConfig>, service: S, tasks: &Tasks)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    serve_with(listener, ServeOptions { tls: Some(tls), ..ServeOptions::default() }, service, tasks);
+}
+
+/// As [`serve`], with all settings in the caller's hands; without TLS it speaks HTTP/1.1.
+pub fn serve_with<S>(listener: TcpListener, options: ServeOptions, service: S, tasks: &Tasks)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let options = Arc::new(with_alpn(options));
+    let tasks = tasks.child("connections");
+    let group = tasks.clone();
+    tasks.spawn("accept", accept_loop(listener, options, service, group));
+}
+
+async fn accept_loop<S>(listener: TcpListener, options: Arc<ServeOptions>, service: S, tasks: Tasks)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(options.max_connections));
+    let stopping = tasks.stopping();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = stopping.cancelled() => return,
+        };
+        let Some((stream, remote, permit)) = accepted else {
+            tasks.sleep(ACCEPT_RETRY).await;
+            continue;
+        };
+        let connection = Connection { stream, remote, options: options.clone(), tasks: tasks.clone() };
+        let service = service.clone();
+        tasks.spawn("connection", async move {
+            let _room = permit;
+            if let Err(error) = serve_connection(connection, service).await {
+                debug!(%remote, error = %error, "connection ended");
+            }
+        });
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, remote)) => Some((stream, remote, permit)),
+        Err(error) => {
+            warn!(%error, "accept failed");
+            None
+        }
+    }
+}
+
+fn with_alpn(mut options: ServeOptions) -> ServeOptions {
+    if let Some(tls) = &options.tls {
+        let mut tls = ServerConfig::clone(tls);
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        options.tls = Some(Arc::new(tls));
+    }
+    options
+}
+
+/// Turns a service over [`Body`] (the form in-process callers use) into one the listener takes.
+pub fn boxed<S>(service: S) -> Boxed<S> {
+    Boxed(service)
+}
+
+/// See [`boxed`].
+#[derive(Clone, Debug)]
+pub struct Boxed<S>(S);
+
+impl<S> Service<Request<Incoming>> for Boxed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(self.0.call(request.map(body::boxed)))
+    }
+}
