@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Who may speak as whom: certificate authorities, leaf certificates, join tokens, the password
+//! file and the service account signer, in the file layout of K3s (`<data-dir>/server/tls`,
+//! `<data-dir>/server/token`, `<data-dir>/server/cred`).
+//!
+//! Invariants:
+//! - a certificate authority on disk is never replaced; leaves are re-issued when they are within
+//!   [`RENEW_BEFORE_DAYS`] of their end, when their authority, subject or names differ, or when the
+//!   key does not fit;
+//! - private keys, tokens and passwords are written 0600 and never logged;
+//! - a file that cannot be read as what its name says is an error that names the file; nothing is
+//!   overwritten then.
+
+mod authority;
+mod error;
+mod files;
+mod identity;
+mod kubeconfig;
+mod leaf;
+mod passwd;
+mod serviceaccount;
+mod tls;
+mod token;
+
+pub use authority::CertAuthority;
+pub use error::PkiError;
+pub use identity::{ServerIdentity, ServerIdentityOptions};
+pub use kubeconfig::Kubeconfig;
+pub use leaf::{KeyedCert, LeafSpec, RENEW_BEFORE_DAYS};
+pub use passwd::PasswordFile;
+pub use serviceaccount::{ServiceAccountKeys, TokenError};
+pub use tls::{client_config, certs_from_pem, server_config};
+pub use token::{ServerToken, ca_hash};

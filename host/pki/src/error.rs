@@ -1,0 +1,44 @@
+//! What can go wrong with identities on disk; every variant names the file an operator must look at.
+
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The file is there but is not what its name says.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        reason: String,
+    },
+    /// A certificate or key could not be made.
+    #[error("cannot issue certificate {name}: {source}")]
+    Issue {
+        /// The subject.
+        name: String,
+        /// The certificate library's answer.
+        source: rcgen::Error,
+    },
+    /// A TLS set-up was refused by the TLS library.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// A token given by the operator has a wrong form.
+    #[error("{0}")]
+    Token(String),
+}
+
+impl PkiError {
+    pub(crate) fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::Malformed { path: path.into(), reason: reason.to_string() }
+    }
+}

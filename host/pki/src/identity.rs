@@ -1,0 +1,255 @@
+//! Everything a server must have on disk before it can serve: authorities, leaves, tokens, the
+//! password file and the kubeconfigs, each made if missing and kept otherwise.
+
+use std::net::IpAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use k3s_base::{Random, Secret};
+
+use crate::files::{ensure_dir, read_optional, write_private};
+use crate::{
+    CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken, ServiceAccountKeys,
+};
+
+/// What the identities depend on.
+#[derive(Debug)]
+pub struct ServerIdentityOptions<'a> {
+    /// `<data-dir>`.
+    pub data_dir: &'a Path,
+    /// `--token`: short or full; random if absent and none is on disk.
+    pub token: Option<&'a Secret>,
+    /// `--agent-token`.
+    pub agent_token: Option<&'a Secret>,
+    /// Names the API is reached by, beyond the standard ones (`--tls-san`).
+    pub extra_dns_names: Vec<String>,
+    /// Addresses the API is reached at: service address, node addresses, `--tls-san`.
+    pub addresses: Vec<IpAddr>,
+    /// `cluster.local`.
+    pub cluster_domain: &'a str,
+    /// The node of this server.
+    pub node_name: &'a str,
+    /// Addresses of that node.
+    pub node_addresses: Vec<IpAddr>,
+    /// `https://127.0.0.1:6443`.
+    pub server_url: &'a str,
+}
+
+/// The identities of one server and its node.
+#[derive(Debug)]
+pub struct ServerIdentity {
+    /// Signs serving certificates; its certificate is what `/cacerts` serves.
+    pub server_ca: CertAuthority,
+    /// Signs client certificates.
+    pub client_ca: CertAuthority,
+    /// Signs front-proxy clients (aggregation).
+    pub request_header_ca: CertAuthority,
+    /// Port 6443.
+    pub serving: KeyedCert,
+    /// `system:admin` in `system:masters`.
+    pub admin: KeyedCert,
+    /// The API server as client of kubelets.
+    pub apiserver_client: KeyedCert,
+    /// Port 10250.
+    pub kubelet_serving: KeyedCert,
+    /// `system:node:NAME` in `system:nodes`.
+    pub kubelet_client: KeyedCert,
+    /// Signs and verifies service account tokens.
+    pub service_accounts: ServiceAccountKeys,
+    /// Users `server` and `node` of the supervisor.
+    pub passwords: PasswordFile,
+    /// The join token.
+    pub token: ServerToken,
+}
+
+impl ServerIdentity {
+    /// Makes what is missing below `<data-dir>` and loads everything.
+    ///
+    /// # Errors
+    /// When a file is malformed, a given token is another cluster's, or writing fails.
+    pub fn ensure(options: &ServerIdentityOptions<'_>, random: &Random, now: Timestamp) -> Result<Self, PkiError> {
+        let server = options.data_dir.join("server");
+        let (tls, cred) = (server.join("tls"), server.join("cred"));
+        for dir in [&server, &tls, &cred] {
+            ensure_dir(dir, 0o700)?;
+        }
+        let server_ca = CertAuthority::ensure(&tls, "server-ca", now)?;
+        let client_ca = CertAuthority::ensure(&tls, "client-ca", now)?;
+        let request_header_ca = CertAuthority::ensure(&tls, "request-header-ca", now)?;
+        let client = |name: &str, cn: &str, org: Option<&str>| {
+            KeyedCert::ensure(&tls, name, &client_ca, &LeafSpec::client(cn, org), now)
+        };
+        let admin = client("client-admin", "system:admin", Some("system:masters"))?;
+        let apiserver_client = client("client-kube-apiserver", "system:apiserver", Some("system:masters"))?;
+        for (name, cn, org) in OTHER_CLIENTS {
+            client(name, cn, *org)?;
+        }
+        KeyedCert::ensure(&tls, "client-auth-proxy", &request_header_ca, &LeafSpec::client("system:auth-proxy", None), now)?;
+        let serving = KeyedCert::ensure(&tls, "serving-kube-apiserver", &server_ca, &apiserver_spec(options), now)?;
+        let (kubelet_serving, kubelet_client) = node_certs(options, &server_ca, &client_ca, now)?;
+        let service_accounts =
+            ServiceAccountKeys::ensure(&tls, &format!("https://kubernetes.default.svc.{}", options.cluster_domain))?;
+        let (token, passwords) = tokens(options, &server, server_ca.cert_pem(), random)?;
+        let identity = Self {
+            server_ca, client_ca, request_header_ca, serving, admin, apiserver_client,
+            kubelet_serving, kubelet_client, service_accounts, passwords, token,
+        };
+        identity.write_admin_kubeconfig(&cred.join("admin.kubeconfig"), options.server_url)?;
+        Ok(identity)
+    }
+
+    /// Writes a kubeconfig for `system:admin`, 0600.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_admin_kubeconfig(&self, path: &Path, server_url: &str) -> Result<(), PkiError> {
+        let config = Kubeconfig { server: server_url, ca_pem: self.server_ca.cert_pem(), client: &self.admin };
+        write_private(path, config.render().as_bytes())
+    }
+}
+
+/// Client certificates that K3s also leaves in `tls/`: (file, common name, organisation).
+const OTHER_CLIENTS: &[(&str, &str, Option<&str>)] = &[
+    ("client-supervisor", "system:k3s-supervisor", Some("system:masters")),
+    ("client-controller", "system:kube-controller-manager", None),
+    ("client-scheduler", "system:kube-scheduler", None),
+    ("client-kube-proxy", "system:kube-proxy", None),
+    ("client-k3s-controller", "system:k3s-controller", None),
+    ("client-k3s-cloud-controller", "k3s-cloud-controller-manager", None),
+];
+
+fn apiserver_spec(options: &ServerIdentityOptions<'_>) -> LeafSpec {
+    let mut dns_names: Vec<String> =
+        ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"].map(str::to_owned).to_vec();
+    dns_names.push(format!("kubernetes.default.svc.{}", options.cluster_domain));
+    dns_names.push(options.node_name.to_owned());
+    dns_names.extend(options.extra_dns_names.iter().cloned());
+    let mut addresses: Vec<IpAddr> = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+    addresses.extend(&options.addresses);
+    addresses.sort_unstable();
+    addresses.dedup();
+    LeafSpec { common_name: "kube-apiserver".into(), organization: None, dns_names, addresses, serves: true }
+}
+
+fn node_certs(
+    options: &ServerIdentityOptions<'_>,
+    server_ca: &CertAuthority,
+    client_ca: &CertAuthority,
+    now: Timestamp,
+) -> Result<(KeyedCert, KeyedCert), PkiError> {
+    let agent: PathBuf = options.data_dir.join("agent");
+    ensure_dir(&agent, 0o755)?;
+    for (name, ca) in [("server-ca.crt", server_ca), ("client-ca.crt", client_ca)] {
+        crate::files::write_public(&agent.join(name), ca.cert_pem().as_bytes())?;
+    }
+    let mut addresses: Vec<IpAddr> = vec![[127, 0, 0, 1].into()];
+    addresses.extend(&options.node_addresses);
+    let serving = LeafSpec {
+        common_name: options.node_name.to_owned(),
+        organization: None,
+        dns_names: vec![options.node_name.to_owned(), "localhost".into()],
+        addresses,
+        serves: true,
+    };
+    let client = LeafSpec::client(&format!("system:node:{}", options.node_name), Some("system:nodes"));
+    Ok((
+        KeyedCert::ensure(&agent, "serving-kubelet", server_ca, &serving, now)?,
+        KeyedCert::ensure(&agent, "client-kubelet", client_ca, &client, now)?,
+    ))
+}
+
+fn tokens(
+    options: &ServerIdentityOptions<'_>,
+    server: &Path,
+    ca_pem: &str,
+    random: &Random,
+) -> Result<(ServerToken, PasswordFile), PkiError> {
+    let path = server.join("token");
+    let on_disk = read_optional(&path)?.map(|text| ServerToken::parse(&text, ca_pem)).transpose()?;
+    let given = options.token.map(|t| ServerToken::parse(t.reveal(), ca_pem)).transpose()?;
+    let token = match (given, on_disk) {
+        (Some(given), Some(found)) if given.password() != found.password() => {
+            return Err(PkiError::Token(format!(
+                "the token given is not the one in {}; rotate it rather than change it here",
+                path.display()
+            )));
+        }
+        (Some(token), _) | (None, Some(token)) => token,
+        (None, None) => ServerToken::generate(random),
+    };
+    let agent = options.agent_token.map(|t| ServerToken::parse(t.reveal(), ca_pem)).transpose()?;
+    write_private(&path, format!("{}\n", token.full(ca_pem, "server").reveal()).as_bytes())?;
+    link(&server.join("node-token"), "token")?;
+    match &agent {
+        Some(agent) => {
+            let text = format!("{}\n", agent.full(ca_pem, "node").reveal());
+            let _ = std::fs::remove_file(server.join("agent-token"));
+            write_private(&server.join("agent-token"), text.as_bytes())?;
+        }
+        None => link(&server.join("agent-token"), "token")?,
+    }
+    let passwd = server.join("cred/passwd");
+    let mut passwords = PasswordFile::load(&passwd)?;
+    passwords.set("node", "k3s:agent", agent.as_ref().unwrap_or(&token).password());
+    passwords.set("server", "k3s:server", token.password());
+    passwords.store(&passwd)?;
+    Ok((token, passwords))
+}
+
+fn link(path: &Path, target: &str) -> Result<(), PkiError> {
+    if std::fs::read_link(path).is_ok_and(|t| t == Path::new(target)) {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(path);
+    symlink(target, path).map_err(|source| PkiError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn options(dir: &Path) -> ServerIdentityOptions<'_> {
+        ServerIdentityOptions {
+            data_dir: dir,
+            token: None,
+            agent_token: None,
+            extra_dns_names: vec![],
+            addresses: vec!["10.43.0.1".parse().unwrap()],
+            cluster_domain: "cluster.local",
+            node_name: "n1",
+            node_addresses: vec![],
+            server_url: "https://127.0.0.1:6443",
+        }
+    }
+
+    #[test]
+    fn a_second_start_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (random, now) = (Random::from_os(), Timestamp::now());
+        let first = ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
+        let second = ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
+        assert_eq!(first.serving.cert_pem, second.serving.cert_pem);
+        assert_eq!(first.token.password(), second.token.password());
+        let mode = |p: &str| std::fs::metadata(dir.path().join(p)).unwrap().permissions().mode() & 0o777;
+        for path in ["server/token", "server/cred/passwd", "server/tls/server-ca.key", "server/cred/admin.kubeconfig"] {
+            assert_eq!(mode(path), 0o600, "{path}");
+        }
+        assert_eq!(mode("server/tls"), 0o700);
+        crate::server_config(&first.serving, first.client_ca.cert_pem()).unwrap();
+        crate::client_config(first.server_ca.cert_pem(), &first.admin).unwrap();
+    }
+
+    #[test]
+    fn another_token_than_the_one_on_disk_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (random, now) = (Random::from_os(), Timestamp::now());
+        ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
+        let other = Secret::new("other".to_owned());
+        let with_token = ServerIdentityOptions { token: Some(&other), ..options(dir.path()) };
+        let error = ServerIdentity::ensure(&with_token, &random, now).unwrap_err();
+        assert!(error.to_string().contains("rotate"), "{error}");
+    }
+}
