@@ -1,0 +1,156 @@
+//! A backend that fails when told to, and what the store must make of it.
+#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use super::Fixture;
+use super::rig::Rig;
+use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
+use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, Write, WriteError};
+
+/// How one commit fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not.
+    None,
+    /// Nothing is written and the backend says so.
+    Before,
+    /// Nothing is written, the backend cannot tell.
+    UnknownBefore,
+    /// Everything is written, the backend cannot tell.
+    UnknownAfter,
+}
+
+/// Passes everything on, except that commits fail as told.
+pub struct FaultyBackend {
+    inner: Arc<dyn Backend>,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl FaultyBackend {
+    /// The next commits fail with `faults`, in order; later ones do not.
+    pub fn new(inner: Arc<dyn Backend>, faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { inner, faults: Mutex::new(faults.into_iter().collect()) }
+    }
+}
+
+#[async_trait]
+impl Backend for FaultyBackend {
+    async fn open(&self) -> Result<Opened, BackendError> {
+        self.inner.open().await
+    }
+
+    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+        let fault = self.faults.lock().pop_front().unwrap_or(Fault::None);
+        match fault {
+            Fault::None => self.inner.append(head, writes).await,
+            Fault::Before => Err(BackendError::Unavailable("on purpose".to_owned())),
+            Fault::UnknownBefore => Err(BackendError::OutcomeUnknown("on purpose".to_owned())),
+            Fault::UnknownAfter => {
+                self.inner.append(head, writes).await?;
+                Err(BackendError::OutcomeUnknown("on purpose".to_owned()))
+            }
+        }
+    }
+
+    async fn after(&self, request: AfterRequest) -> Result<AfterBatch, BackendError> {
+        self.inner.after(request).await
+    }
+
+    async fn range(&self, request: RangeRequest) -> Result<RangeBatch, BackendError> {
+        self.inner.range(request).await
+    }
+
+    async fn compact(&self, to: Revision) -> Result<Revision, BackendError> {
+        self.inner.compact(to).await
+    }
+
+    async fn maintain(&self) -> Result<(), BackendError> {
+        self.inner.maintain().await
+    }
+
+    async fn size_bytes(&self) -> Result<u64, BackendError> {
+        self.inner.size_bytes().await
+    }
+
+    async fn health(&self) -> Result<(), BackendError> {
+        self.inner.health().await
+    }
+}
+
+pub(super) async fn all(fixture: &dyn Fixture) {
+    a_failed_commit_changes_nothing(fixture).await;
+    an_unknown_outcome_is_found_out(fixture).await;
+    failing_at_any_write_loses_nothing(fixture).await;
+    a_foreign_writer_is_followed(fixture).await;
+}
+
+async fn a_failed_commit_changes_nothing(fixture: &dyn Fixture) {
+    for fault in [Fault::Before, Fault::UnknownBefore] {
+        let backend = Arc::new(FaultyBackend::new(fixture.create().await, [Fault::None, fault]));
+        let rig = Rig::open(backend).await;
+        let first = rig.put("/f", "1").await;
+        match rig.store.write(Write::put("/f", Precondition::Any, "2")).await {
+            Err(error @ WriteError::Unavailable(_)) => assert!(error.is_retryable()),
+            other => panic!("{fault:?}: expected a retryable error, got {other:?}"),
+        }
+        assert_eq!((rig.store.revision(), rig.dump("", None).await), (first.revision, vec!["/f=1".to_owned()]));
+        assert_eq!(rig.put("/f", "3").await.revision, first.revision.plus(1));
+        rig.stop().await;
+    }
+}
+
+async fn an_unknown_outcome_is_found_out(fixture: &dyn Fixture) {
+    let backend = Arc::new(FaultyBackend::new(fixture.create().await, [Fault::None, Fault::UnknownAfter]));
+    let rig = Rig::open(backend).await;
+    let mut watcher = rig.store.watch("/f", rig.store.revision()).expect("a watch");
+    let first = rig.put("/f", "1").await;
+    let second = rig.put("/f", "2").await;
+    assert_eq!(second.revision, first.revision.plus(1), "it was committed, so it is acknowledged");
+    assert_eq!(rig.dump("", None).await, ["/f=2"]);
+    for revision in [first.revision, second.revision] {
+        assert_eq!(watcher.next().await.expect("an event").revision, revision);
+    }
+    rig.stop().await;
+}
+
+/// Fails the Nth commit, for each N, and holds memory against a fresh read of the backend.
+async fn failing_at_any_write_loses_nothing(fixture: &dyn Fixture) {
+    for fault in [Fault::Before, Fault::UnknownBefore, Fault::UnknownAfter] {
+        for nth in 0..6 {
+            let inner = fixture.create().await;
+            let faults = (0..nth).map(|_| Fault::None).chain([fault]);
+            let rig = Rig::open(Arc::new(FaultyBackend::new(inner.clone(), faults))).await;
+            for i in 0..6 {
+                let write = Write::put(format!("/n/{}", i % 4), Precondition::Any, format!("{i}").into_bytes());
+                if rig.store.write(write.clone()).await.is_err() {
+                    rig.store.write(write).await.expect("the second try succeeds");
+                }
+            }
+            let (state, revision) = (rig.dump("", None).await, rig.store.revision());
+            rig.stop().await;
+            let rig = Rig::open(fixture.reopen(inner).await).await;
+            assert_eq!((rig.dump("", None).await, rig.store.revision()), (state, revision), "{fault:?} at {nth}");
+            rig.stop().await;
+        }
+    }
+}
+
+async fn a_foreign_writer_is_followed(fixture: &dyn Fixture) {
+    let backend = fixture.create().await;
+    let options = StoreOptions { ring_events: 4, ..StoreOptions::default() };
+    let (ours, theirs) = (Rig::with(backend.clone(), options).await, Rig::open(backend).await);
+    ours.put("/a", "1").await;
+    let refused = theirs.store.write(Write::put("/a", Precondition::Absent, "2")).await;
+    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "got {refused:?}");
+    assert_eq!(theirs.dump("", None).await, ["/a=1"], "what the other wrote was read");
+    let conflict = theirs.store.write(Write::put("/a", Precondition::Absent, "2")).await;
+    assert!(matches!(conflict, Err(WriteError::Conflict { current: Some(_) })));
+    theirs.put("/b", "2").await;
+    ours.stop().await;
+    theirs.stop().await;
+}

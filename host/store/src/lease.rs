@@ -1,0 +1,156 @@
+//! Keys that live for a while. As in kine, a lease is a number of seconds in the key's row, counted
+//! from the write; after a restart it counts anew, since the table holds no times.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_lifecycle::CancellationToken;
+use tracing::debug;
+
+use crate::shared::Shared;
+use crate::store::Store;
+use crate::{Entry, Event, EventKind, Precondition, Revision, Write, WriteError};
+
+/// Expiries handled before looking at the clock again.
+const ROUND: usize = 256;
+
+/// How long to leave a key whose delete failed.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Which key expires when, on the store's monotonic clock.
+#[derive(Default)]
+pub(crate) struct Leases {
+    by_key: HashMap<Arc<str>, (Duration, Revision)>,
+    by_time: BTreeSet<(Duration, Arc<str>)>,
+}
+
+impl Leases {
+    /// Takes note of committed events; true when the earliest expiry may have changed.
+    pub(crate) fn observe(&mut self, events: &[Arc<Event>], now: Duration) -> bool {
+        let mut changed = false;
+        for event in events {
+            let had = event.previous.as_ref().is_some_and(|p| p.lease_secs > 0);
+            if had {
+                self.forget(event.key());
+            }
+            if event.kind != EventKind::Delete && event.entry.lease_secs > 0 {
+                self.grant(&event.entry, now);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Starts (or starts over) an entry's lease.
+    pub(crate) fn grant(&mut self, entry: &Entry, now: Duration) {
+        self.schedule(&entry.key, now + Duration::from_secs(u64::from(entry.lease_secs)), entry.mod_revision);
+    }
+
+    fn schedule(&mut self, key: &Arc<str>, due: Duration, revision: Revision) {
+        self.forget(key);
+        self.by_key.insert(key.clone(), (due, revision));
+        self.by_time.insert((due, key.clone()));
+    }
+
+    fn forget(&mut self, key: &Arc<str>) {
+        if let Some((due, _)) = self.by_key.remove(key) {
+            self.by_time.remove(&(due, key.clone()));
+        }
+    }
+
+    /// When the next key expires.
+    fn next(&self) -> Option<Duration> {
+        self.by_time.first().map(|(due, _)| *due)
+    }
+
+    /// Keys that are due, with the revision whose lease ran out; they stay scheduled for another try.
+    fn due(&mut self, now: Duration) -> Vec<(Arc<str>, Revision)> {
+        let due: Vec<_> = self.by_time.iter().take_while(|(at, _)| *at <= now).take(ROUND).cloned().collect();
+        let mut keys = Vec::with_capacity(due.len());
+        for (_, key) in due {
+            if let Some((_, revision)) = self.by_key.get(&key).copied() {
+                self.schedule(&key, now + RETRY, revision);
+                keys.push((key, revision));
+            }
+        }
+        keys
+    }
+}
+
+/// Deletes keys as their leases run out, until told to stop.
+pub(crate) async fn run(store: Store, shared: Arc<Shared>, stopping: CancellationToken) {
+    loop {
+        let next = shared.leases.lock().next();
+        let wait = next.map(|due| due.saturating_sub(shared.clock.elapsed()));
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = shared.lease_bell.notified() => continue,
+            () = sleep_for(wait) => {}
+        }
+        expire(&store, &shared).await;
+    }
+}
+
+async fn sleep_for(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn expire(store: &Store, shared: &Shared) {
+    let due = shared.leases.lock().due(shared.clock.elapsed());
+    for (key, revision) in due {
+        match store.write(Write::delete(key.clone(), Precondition::Revision(revision))).await {
+            Ok(_) => shared.counters.expired.add(1),
+            // Written again in the meantime: the new row's lease counts, if it has one.
+            Err(WriteError::Conflict { current }) => {
+                if current.is_none_or(|entry| entry.lease_secs == 0) {
+                    shared.leases.lock().forget(&key);
+                }
+            }
+            Err(error) => debug!(%key, %error, "an expired key could not be removed yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEC: Duration = Duration::from_secs(1);
+
+    fn put(key: &str, revision: u64, lease_secs: u32) -> Arc<Event> {
+        let entry = Arc::new(Entry {
+            key: key.into(),
+            value: bytes::Bytes::new(),
+            create_revision: Revision(revision),
+            mod_revision: Revision(revision),
+            lease_secs,
+            attachment: Arc::new(()),
+        });
+        Arc::new(Event::new(Revision(revision), EventKind::Put { created: true }, entry, None))
+    }
+
+    #[test]
+    fn leases_run_out_in_order_and_are_tried_again() {
+        let mut leases = Leases::default();
+        assert!(leases.observe(&[put("/a", 1, 5), put("/b", 2, 2)], SEC));
+        assert!(!leases.observe(&[put("/c", 3, 0)], SEC));
+        assert_eq!(leases.next(), Some(SEC * 3));
+        assert!(leases.due(SEC * 2).is_empty());
+        assert_eq!(leases.due(SEC * 3), [("/b".into(), Revision(2))]);
+        assert_eq!(leases.next(), Some(SEC * 3 + RETRY));
+        assert_eq!(leases.due(SEC * 9).len(), 2);
+    }
+
+    #[test]
+    fn a_write_starts_the_lease_anew() {
+        let mut leases = Leases::default();
+        leases.observe(&[put("/a", 1, 5)], SEC);
+        leases.observe(&[put("/a", 2, 5)], SEC * 4);
+        assert_eq!(leases.next(), Some(SEC * 9));
+        assert_eq!(leases.by_time.len(), 1);
+    }
+}

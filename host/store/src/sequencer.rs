@@ -1,0 +1,222 @@
+//! The one task that writes: gathers queued writes into a batch, commits it, applies, acknowledges.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use k3s_lifecycle::CancellationToken;
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::backend::{Append, Outcome};
+use crate::shared::Shared;
+use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
+
+/// A write on its way.
+pub(crate) struct Request {
+    pub(crate) write: Write,
+    pub(crate) attachment: Attachment,
+    pub(crate) reply: oneshot::Sender<Result<Committed, WriteError>>,
+}
+
+/// A request whose row is in the batch.
+pub(crate) struct Waiter {
+    request: Request,
+    previous: Option<Arc<Entry>>,
+}
+
+/// Rows to commit together and who waits for them, in the same order. Keys are unique within a
+/// batch, so that rows do not depend on each other's outcome.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<Append>,
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+pub(crate) struct Sequencer {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Request>,
+    /// Received but not yet in a batch, in order. Bounded by `batch_writes`: nothing is received
+    /// while it is full.
+    pending: VecDeque<Request>,
+}
+
+impl Sequencer {
+    pub(crate) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> Self {
+        Self { shared, queue, pending: VecDeque::new() }
+    }
+
+    /// Runs until told to stop; the batch under way is finished, the rest is told that the store is
+    /// closed.
+    pub(crate) async fn run(mut self, stopping: CancellationToken) {
+        while self.gather(&stopping).await {
+            let batch = self.compose();
+            if !batch.rows.is_empty() {
+                self.commit(batch, &stopping).await;
+            }
+        }
+        self.shared.close();
+        self.queue.close();
+        self.refuse_queued(&WriteError::Closed);
+    }
+
+    /// Waits for at least one write and takes what else is queued; false to stop.
+    async fn gather(&mut self, stopping: &CancellationToken) -> bool {
+        if stopping.is_cancelled() {
+            return false;
+        }
+        let room = self.shared.options.batch_writes.saturating_sub(self.pending.len());
+        if !self.pending.is_empty() {
+            for _ in 0..room {
+                let Ok(request) = self.queue.try_recv() else { break };
+                self.pending.push_back(request);
+            }
+            return true;
+        }
+        let mut received = Vec::new();
+        tokio::select! {
+            n = self.queue.recv_many(&mut received, room.max(1)) => {
+                self.pending.extend(received);
+                n > 0
+            }
+            () = stopping.cancelled() => false,
+        }
+    }
+
+    /// Decides what is pending against memory. A second write of a key waits for the next batch.
+    fn compose(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        let mut keys = HashSet::new();
+        let mut later = VecDeque::new();
+        let mut bytes = 0;
+        let state = self.shared.state.read();
+        for request in self.pending.drain(..) {
+            if request.reply.is_closed() {
+                continue;
+            }
+            if bytes > self.shared.options.batch_bytes || keys.contains(&request.write.key) {
+                keys.insert(request.write.key.clone());
+                later.push_back(request);
+                continue;
+            }
+            let previous = state.keys.get(&request.write.key).cloned();
+            match plan::decide(&request.write, previous.as_ref()) {
+                Ok(row) => {
+                    bytes += row.key.len() + row.value.len() + row.old_value.len();
+                    keys.insert(row.key.clone());
+                    batch.rows.push(row);
+                    batch.waiters.push(Waiter { request, previous });
+                }
+                Err(error) => {
+                    self.shared.counters.conflicts.add(1);
+                    let _ = request.reply.send(Err(error));
+                }
+            }
+        }
+        drop(state);
+        self.pending = later;
+        batch
+    }
+
+    async fn commit(&mut self, batch: Batch, stopping: &CancellationToken) {
+        let head = self.shared.revision();
+        let rows: Arc<[Append]> = batch.rows.into();
+        let result = self.shared.backend.append(head, rows.clone()).await;
+        match result.and_then(|outcomes| in_sequence(head, &rows, outcomes)) {
+            Ok(revisions) => self.acknowledge(&rows, batch.waiters, &revisions),
+            Err(error) => {
+                self.shared.counters.failed_commits.add(1);
+                self.recover(head, &rows, batch.waiters, error, stopping).await;
+            }
+        }
+    }
+
+    fn acknowledge(&self, rows: &[Append], waiters: Vec<Waiter>, revisions: &[Revision]) {
+        let mut events = Vec::with_capacity(rows.len());
+        let mut replies = Vec::with_capacity(rows.len());
+        for ((row, waiter), revision) in rows.iter().zip(waiters).zip(revisions) {
+            let Waiter { request, previous } = waiter;
+            let event = plan::committed(row, *revision, previous.clone(), request.attachment);
+            let entry = (row.kind != EventKind::Delete).then(|| event.entry.clone());
+            replies.push((request.reply, Committed { revision: *revision, entry, previous }));
+            events.push(event);
+        }
+        self.shared.apply(&events, revisions.last().copied().unwrap_or_default());
+        self.shared.counters.commits.add(1);
+        self.shared.counters.writes.add(replies.len() as u64);
+        for (reply, committed) in replies {
+            let _ = reply.send(Ok(committed));
+        }
+    }
+
+    /// After a failed commit: if nothing was written the writers are told so at once; otherwise the
+    /// backend is read until it says what happened.
+    async fn recover(
+        &mut self,
+        head: Revision,
+        rows: &[Append],
+        waiters: Vec<Waiter>,
+        error: BackendError,
+        stopping: &CancellationToken,
+    ) {
+        warn!(%error, writes = rows.len(), "the datastore did not commit a batch");
+        let unsure = matches!(error, BackendError::OutcomeUnknown(_) | BackendError::Stale(_));
+        let found = if unsure { self.resync(stopping).await } else { Some(Vec::new()) };
+        for (row, waiter) in rows.iter().zip(waiters) {
+            let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));
+            let result = match (done, &found) {
+                (Some(event), _) => Ok(Committed {
+                    revision: event.revision,
+                    entry: (row.kind != EventKind::Delete).then(|| event.entry.clone()),
+                    previous: waiter.previous,
+                }),
+                (None, Some(_)) => Err(WriteError::Unavailable(error.clone())),
+                (None, None) => Err(WriteError::Closed),
+            };
+            let _ = waiter.request.reply.send(result);
+        }
+    }
+
+    /// Reads on from the backend until that works; meanwhile queued writes are refused, as nobody
+    /// can decide them. None when told to stop first.
+    async fn resync(&mut self, stopping: &CancellationToken) -> Option<Vec<Arc<crate::Event>>> {
+        self.shared.counters.resyncs.add(1);
+        let mut tries = 0;
+        loop {
+            match resync::read_on(&self.shared).await {
+                Ok(events) => return Some(events),
+                Err(error) => {
+                    warn!(%error, "cannot read the datastore after a failed commit; will try again");
+                    self.refuse_queued(&WriteError::Unavailable(error));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(resync::BACKOFF.delay(tries)) => tries += 1,
+                () = stopping.cancelled() => return None,
+            }
+        }
+    }
+
+    fn refuse_queued(&mut self, error: &WriteError) {
+        for request in self.pending.drain(..) {
+            let _ = request.reply.send(Err(error.clone()));
+        }
+        while let Ok(request) = self.queue.try_recv() {
+            let _ = request.reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// The revisions of a fully committed batch. A backend that reports anything else (a conflict, a
+/// gap, another number of outcomes) has been written to by somebody else or is wrong; either way
+/// what it holds must be read before going on.
+fn in_sequence(head: Revision, rows: &[Append], outcomes: Vec<Outcome>) -> Result<Vec<Revision>, BackendError> {
+    let revisions: Vec<_> = outcomes
+        .iter()
+        .filter_map(|o| if let Outcome::Committed(revision) = o { Some(*revision) } else { None })
+        .collect();
+    let expected = (1..).map(|n| head.plus(n)).take(rows.len());
+    if outcomes.len() == rows.len() && revisions.iter().copied().eq(expected) {
+        return Ok(revisions);
+    }
+    Err(BackendError::OutcomeUnknown("the rows did not get the revisions that follow".to_owned()))
+}

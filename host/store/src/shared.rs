@@ -1,0 +1,76 @@
+//! The memory that all parts share: current state, event log, leases, counters.
+//!
+//! Only the sequencer changes it. The lock is never held across an await and never while a watcher
+//! is woken.
+
+use std::sync::Arc;
+
+use k3s_base::Clock;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use crate::keyspace::Keyspace;
+use crate::lease::Leases;
+use crate::log::Log;
+use crate::stats::Counters;
+use crate::{Backend, Event, EventKind, Revision, StoreOptions};
+
+pub(crate) struct Shared {
+    pub(crate) state: RwLock<State>,
+    pub(crate) leases: Mutex<Leases>,
+    /// Rung when the earliest expiry may have changed.
+    pub(crate) lease_bell: Notify,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) options: StoreOptions,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
+}
+
+pub(crate) struct State {
+    pub(crate) keys: Keyspace,
+    pub(crate) log: Log,
+    pub(crate) revision: Revision,
+    pub(crate) compacted: Revision,
+    pub(crate) closed: bool,
+}
+
+impl Shared {
+    /// Makes committed events visible: state, log, leases, then the watchers.
+    pub(crate) fn apply(&self, events: &[Arc<Event>], revision: Revision) {
+        let mut touched = Vec::new();
+        {
+            let mut state = self.state.write();
+            let state = &mut *state;
+            for event in events {
+                match event.kind {
+                    EventKind::Put { .. } => drop(state.keys.insert(event.entry.clone())),
+                    EventKind::Delete => drop(state.keys.remove(event.key())),
+                }
+                state.log.push(event, &mut touched);
+            }
+            state.revision = state.revision.max(revision);
+        }
+        if self.leases.lock().observe(events, self.clock.elapsed()) {
+            self.lease_bell.notify_one();
+        }
+        for wake in touched {
+            wake.send_replace(());
+        }
+    }
+
+    /// Ends every watcher.
+    pub(crate) fn close(&self) {
+        let everybody = {
+            let mut state = self.state.write();
+            state.closed = true;
+            state.log.everybody()
+        };
+        for wake in everybody {
+            wake.send_replace(());
+        }
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        self.state.read().revision
+    }
+}

@@ -1,0 +1,114 @@
+//! A cursor over the log. It owns no queue: what it has not yet read is in the ring, which all
+//! watchers share, or in the backend.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::backend::AfterRequest;
+use crate::log::Read;
+use crate::shared::Shared;
+use crate::{BackendError, Event, Revision, WatchError, plan};
+
+/// Rows read from the backend in one go.
+const HISTORY_ROWS: usize = 500;
+
+/// Events below a prefix, in revision order, each exactly once, none left out.
+pub struct Watcher {
+    shared: Arc<Shared>,
+    prefix: Arc<str>,
+    /// Everything up to here was handed out (or buffered).
+    cursor: Revision,
+    wake: watch::Receiver<()>,
+    /// Rest of the last batch, for [`Watcher::next`]. At most one batch.
+    buffer: VecDeque<Arc<Event>>,
+}
+
+impl Watcher {
+    pub(crate) fn new(shared: Arc<Shared>, prefix: Arc<str>, from: Revision, wake: watch::Receiver<()>) -> Self {
+        Self { shared, prefix, cursor: from, wake, buffer: VecDeque::new() }
+    }
+
+    /// The next event. Cancel safe.
+    pub async fn next(&mut self) -> Result<Arc<Event>, WatchError> {
+        loop {
+            if let Some(event) = self.buffer.pop_front() {
+                return Ok(event);
+            }
+            self.buffer = self.read().await?.into();
+        }
+    }
+
+    /// The next events, at least one, at most [`crate::StoreOptions::watch_batch`]. Cancel safe.
+    pub async fn next_batch(&mut self) -> Result<Vec<Arc<Event>>, WatchError> {
+        if self.buffer.is_empty() { self.read().await } else { Ok(self.buffer.drain(..).collect()) }
+    }
+
+    /// The revision up to which every event of the prefix was returned: what a bookmark may carry.
+    /// It moves on with the store even while the prefix is quiet.
+    #[must_use]
+    pub fn progress(&self) -> Revision {
+        if let Some(event) = self.buffer.front() {
+            return event.revision.minus(1);
+        }
+        let state = self.shared.state.read();
+        let drained = state.log.is_drained(&self.prefix, self.cursor);
+        if drained { self.cursor.max(state.revision) } else { self.cursor }
+    }
+
+    /// The prefix watched.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    async fn read(&mut self) -> Result<Vec<Arc<Event>>, WatchError> {
+        loop {
+            // Marked as seen before looking, so that what happens after the look wakes us.
+            self.wake.borrow_and_update();
+            let (read, closed) = {
+                let state = self.shared.state.read();
+                let max = self.shared.options.watch_batch;
+                (state.log.read(&self.prefix, self.cursor, max, state.revision), state.closed)
+            };
+            let events = match read {
+                Read::Events(events, cursor) => {
+                    self.cursor = cursor;
+                    events
+                }
+                Read::Behind => self.history().await?,
+                Read::CaughtUp if closed => return Err(WatchError::Closed),
+                Read::CaughtUp => {
+                    self.wake.changed().await.map_err(|_| WatchError::Closed)?;
+                    continue;
+                }
+            };
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Events that have left the ring.
+    async fn history(&mut self) -> Result<Vec<Arc<Event>>, WatchError> {
+        self.shared.counters.backend_reads.add(1);
+        let request = AfterRequest {
+            after: self.cursor,
+            through: self.shared.revision(),
+            prefix: self.prefix.clone(),
+            limit: HISTORY_ROWS,
+            limit_bytes: self.shared.options.read_batch_bytes,
+        };
+        let batch = self.shared.backend.after(request).await.map_err(|error| match error {
+            BackendError::Compacted(compacted) => WatchError::Compacted { requested: self.cursor, compacted },
+            other => WatchError::Backend(other),
+        })?;
+        if batch.through <= self.cursor {
+            return Err(WatchError::Backend(BackendError::Corrupt("history stands still".to_owned())));
+        }
+        self.cursor = batch.through;
+        let extract = |key: &str, value: &_| self.shared.options.extract.of(key, value);
+        Ok(batch.changes.iter().map(|c| plan::replayed(c, extract)).collect())
+    }
+}
