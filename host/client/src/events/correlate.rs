@@ -1,0 +1,207 @@
+//! Pure: which write an event becomes, if any.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+
+use jiff::Timestamp;
+
+use super::{EventType, ObjectReference, Occurrence};
+
+/// Similar events within the window before they are combined.
+const COMBINE_AFTER: usize = 10;
+/// The window in seconds.
+const COMBINE_WINDOW_SECS: i64 = 600;
+/// Events one object may have at once.
+const BURST: f64 = 25.0;
+/// Seconds until one more is allowed.
+const REFILL_SECS: f64 = 300.0;
+/// Entries of each cache; the oldest is dropped.
+const CACHE_ENTRIES: usize = 4096;
+
+/// What to write.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Decision {
+    /// A new Event with this message.
+    Create { message: String },
+    /// Raise the count of an Event written before.
+    Count { name: String, count: u32, message: String },
+    /// Nothing: the object has had too many.
+    Drop,
+}
+
+type AggregateKey = (ObjectReference, EventType, String);
+
+#[derive(Default)]
+struct Aggregate {
+    messages: HashSet<String>,
+    last: Timestamp,
+}
+
+struct Bucket {
+    tokens: f64,
+    last: Timestamp,
+}
+
+struct Written {
+    name: String,
+    count: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Correlator {
+    aggregates: Bounded<AggregateKey, Aggregate>,
+    buckets: Bounded<ObjectReference, Bucket>,
+    written: Bounded<(AggregateKey, String), Written>,
+}
+
+impl Correlator {
+    pub(super) fn decide(&mut self, occurrence: &Occurrence) -> Decision {
+        let key = aggregate_key(occurrence);
+        let message = self.combine(&key, occurrence);
+        if !self.allowed(&key.0, occurrence.at) {
+            return Decision::Drop;
+        }
+        match self.written.get_mut(&(key, message.clone())) {
+            Some(written) => {
+                written.count = written.count.saturating_add(1);
+                Decision::Count { name: written.name.clone(), count: written.count, message }
+            }
+            None => Decision::Create { message },
+        }
+    }
+
+    /// Remembers under which name an Event was written.
+    pub(super) fn created(&mut self, occurrence: &Occurrence, message: &str, name: String) {
+        self.written.insert((aggregate_key(occurrence), message.to_owned()), Written { name, count: 1 });
+    }
+
+    /// The Event is gone from the server: the next one is written anew.
+    pub(super) fn lost(&mut self, occurrence: &Occurrence, message: &str) {
+        self.written.remove(&(aggregate_key(occurrence), message.to_owned()));
+    }
+
+    fn combine(&mut self, key: &AggregateKey, occurrence: &Occurrence) -> String {
+        let aggregate = self.aggregates.entry(key);
+        if seconds(occurrence.at, aggregate.last) > COMBINE_WINDOW_SECS as f64 {
+            aggregate.messages.clear();
+        }
+        aggregate.last = occurrence.at;
+        aggregate.messages.insert(occurrence.message.clone());
+        if aggregate.messages.len() < COMBINE_AFTER {
+            return occurrence.message.clone();
+        }
+        // Keep the set at its size: one message more is one too many.
+        aggregate.messages.remove(&occurrence.message);
+        format!("(combined from similar events): {}", occurrence.message)
+    }
+
+    fn allowed(&mut self, about: &ObjectReference, at: Timestamp) -> bool {
+        if self.buckets.get_mut(about).is_none() {
+            self.buckets.insert(about.clone(), Bucket { tokens: BURST, last: at });
+        }
+        let Some(bucket) = self.buckets.get_mut(about) else { return true };
+        bucket.tokens = (bucket.tokens + seconds(at, bucket.last).max(0.0) / REFILL_SECS).min(BURST);
+        bucket.last = at;
+        let allowed = bucket.tokens >= 1.0;
+        if allowed {
+            bucket.tokens -= 1.0;
+        }
+        allowed
+    }
+}
+
+fn aggregate_key(occurrence: &Occurrence) -> AggregateKey {
+    let about = ObjectReference { resource_version: String::new(), ..occurrence.about.clone() };
+    (about, occurrence.kind, occurrence.reason.clone())
+}
+
+fn seconds(later: Timestamp, earlier: Timestamp) -> f64 {
+    later.duration_since(earlier).as_secs_f64()
+}
+
+/// A map that forgets its oldest entry when full.
+struct Bounded<K, V> {
+    map: HashMap<K, V>,
+    order: VecDeque<K>,
+}
+
+impl<K, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Self { map: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
+    fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.map.get_mut(key)
+    }
+
+    fn insert(&mut self, key: K, value: V) {
+        if self.map.insert(key.clone(), value).is_none() {
+            self.order.push_back(key);
+            self.trim();
+        }
+    }
+
+    fn entry(&mut self, key: &K) -> &mut V
+    where
+        V: Default,
+    {
+        if !self.map.contains_key(key) {
+            self.order.push_back(key.clone());
+            self.map.insert(key.clone(), V::default());
+            self.trim();
+        }
+        self.map.entry(key.clone()).or_default()
+    }
+
+    fn remove(&mut self, key: &K) {
+        if self.map.remove(key).is_some() {
+            self.order.retain(|kept| kept != key);
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.order.len() > CACHE_ENTRIES {
+            if let Some(oldest) = self.order.pop_front() {
+                self.map.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn occurrence(message: &str, second: i64) -> Occurrence {
+        Occurrence {
+            about: ObjectReference { kind: "Pod".into(), name: "p".into(), ..ObjectReference::default() },
+            kind: EventType::Warning,
+            reason: "BackOff".into(),
+            message: message.into(),
+            at: Timestamp::from_second(1_000_000 + second).unwrap(),
+        }
+    }
+
+    #[test]
+    fn equal_events_raise_a_count() {
+        let mut correlator = Correlator::default();
+        let event = occurrence("m", 0);
+        assert_eq!(correlator.decide(&event), Decision::Create { message: "m".into() });
+        correlator.created(&event, "m", "p.1".into());
+        assert_eq!(correlator.decide(&event), Decision::Count { name: "p.1".into(), count: 2, message: "m".into() });
+        correlator.lost(&event, "m");
+        assert!(matches!(correlator.decide(&event), Decision::Create { .. }));
+    }
+
+    #[test]
+    fn similar_events_are_combined_and_an_object_is_limited() {
+        let mut correlator = Correlator::default();
+        let decisions: Vec<_> = (0..40).map(|n| correlator.decide(&occurrence(&format!("m{n}"), n))).collect();
+        assert_eq!(decisions[8], Decision::Create { message: "m8".into() });
+        assert_eq!(decisions[9], Decision::Create { message: "(combined from similar events): m9".into() });
+        assert_eq!(decisions[30], Decision::Drop);
+        assert!(matches!(correlator.decide(&occurrence("later", 2000)), Decision::Create { message } if message == "later"));
+    }
+}
