@@ -1,1 +1,12 @@
-//! Placeholder.
+//! Seeing what the process does: log set-up, the metric registry, and the start-up timeline.
+//!
+//! Components receive a [`Metrics`] handle and register their own families; nobody keeps a global.
+
+mod logging;
+mod metrics;
+mod timeline;
+
+pub use logging::{LogOptions, init_logging};
+pub use metrics::Metrics;
+pub use prometheus_client;
+pub use timeline::{Milestone, Timeline};

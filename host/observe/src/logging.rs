@@ -1,0 +1,75 @@
+//! Log lines to standard error, a file, or both. `RUST_LOG` overrides the flags' filter.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Where log lines go and which.
+#[derive(Debug, Default)]
+pub struct LogOptions {
+    /// Filter directives of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// A file instead of standard error.
+    pub file: Option<PathBuf>,
+    /// With a file: both.
+    pub also_stderr: bool,
+}
+
+/// Installs the process-wide subscriber.
+///
+/// # Errors
+/// When the file cannot be opened, the filter is malformed, or a subscriber is already there.
+pub fn init_logging(options: &LogOptions) -> io::Result<()> {
+    let other = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
+    let filter = match EnvFilter::try_from_default_env() {
+        Ok(filter) => filter,
+        Err(_) => EnvFilter::try_new(&options.filter).map_err(|e| other(&e))?,
+    };
+    let file = options
+        .file
+        .as_ref()
+        .map(|path| OpenOptions::new().append(true).create(true).open(path))
+        .transpose()?
+        .map(|file| Arc::new(Mutex::new(file)));
+    let stderr = file.is_none() || options.also_stderr;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(file.is_none() && io::stderr().is_terminal())
+        .with_writer(Sinks { file, stderr })
+        .try_init()
+        .map_err(|e| other(&e))
+}
+
+#[derive(Clone, Debug)]
+struct Sinks {
+    file: Option<Arc<Mutex<File>>>,
+    stderr: bool,
+}
+
+impl Write for Sinks {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Some(file) = &self.file {
+            file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line)?;
+        }
+        if self.stderr {
+            io::stderr().write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sinks {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
