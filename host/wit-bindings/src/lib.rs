@@ -1,1 +1,57 @@
-//! Placeholder.
+//! Host bindings of the contracts in `wit/`, and nothing else: the only crate that expands them.
+//!
+//! One module per package version. A module that other packages use ([`host`], [`sql`]) is expanded
+//! once from its `imports` world; worlds of plugin kinds map to it with `with:`, so that a host
+//! implementation serves every kind. To add a kind: a folder in `wit/`, a module here like
+//! [`datastore`], and a line below.
+//!
+//! All host functions are `trappable`: a bad handle is the guest's fault and traps it.
+#![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "expanded code")]
+
+/// `k3s:host@0.1.0`: log, clock, random.
+pub mod host {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host"],
+        world: "k3s:host/imports",
+        imports: { default: trappable },
+    });
+}
+
+/// `k3s:sql@0.1.0`. The resources are the host's own types, see [`sql::Database`] and the others.
+pub mod sql {
+    use std::any::Any;
+
+    /// What a handle stands for. The types are opaque here, as only the adapter that implements SQL
+    /// knows what a connection is; it boxes its own type.
+    pub struct Database(pub Box<dyn Any + Send>);
+    /// See [`Database`].
+    pub struct Statement(pub Box<dyn Any + Send>);
+    /// See [`Database`].
+    pub struct Transaction(pub Box<dyn Any + Send>);
+
+    wasmtime::component::bindgen!({
+        path: ["../../wit/sql"],
+        world: "k3s:sql/imports",
+        imports: { default: trappable },
+        with: {
+            "k3s:sql/sql.database": Database,
+            "k3s:sql/sql.statement": Statement,
+            "k3s:sql/sql.transaction": Transaction,
+        },
+    });
+}
+
+/// `k3s:datastore@0.1.0`.
+pub mod datastore {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/sql", "../../wit/datastore"],
+        world: "k3s:datastore/datastore",
+        imports: { default: trappable },
+        with: {
+            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
+            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
+            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
+            "k3s:sql/sql@0.1.0": crate::sql::k3s::sql::sql,
+        },
+    });
+}
