@@ -1,0 +1,285 @@
+//! Rules for names, labels, ports and keys, with the wording of upstream's `util/validation`.
+//! The patterns are simple enough to check by hand, so no regular expression engine runs on the write path.
+
+/// All messages about one value; a value may break several rules.
+pub type Checked = Result<(), Vec<String>>;
+
+const DNS1123_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS1123_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const DNS1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const WILDCARD_SUBDOMAIN: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const QUALIFIED_NAME: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const QUALIFIED_NAME_SHAPE: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const C_IDENTIFIER: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+const HTTP_HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
+
+/// Longest DNS label, and longest label value and name part.
+pub const LABEL_MAX: usize = 63;
+/// Longest DNS subdomain.
+pub const SUBDOMAIN_MAX: usize = 253;
+
+fn done(messages: Vec<String>) -> Checked {
+    if messages.is_empty() { Ok(()) } else { Err(messages) }
+}
+
+fn check(value: &str, max: usize, ok: bool, message: &str) -> Checked {
+    let mut messages = Vec::new();
+    if value.len() > max {
+        messages.push(max_length(max));
+    }
+    if !ok {
+        messages.push(message.to_owned());
+    }
+    done(messages)
+}
+
+/// `must be no more than 63 bytes`
+pub fn max_length(max: usize) -> String {
+    format!("must be no more than {max} bytes")
+}
+
+/// `must be between 1 and 65535, inclusive`
+pub fn inclusive_range(low: i64, high: i64) -> String {
+    format!("must be between {low} and {high}, inclusive")
+}
+
+fn lower_or_digit(b: u8) -> bool {
+    b.is_ascii_lowercase() || b.is_ascii_digit()
+}
+
+/// Bytes all allowed, first and last as demanded.
+fn shaped(value: &str, edge: fn(u8) -> bool, inner: fn(u8) -> bool) -> bool {
+    let bytes = value.as_bytes();
+    bytes.first().is_some_and(|b| edge(*b)) && bytes.last().is_some_and(|b| edge(*b)) && bytes.iter().all(|b| inner(*b))
+}
+
+fn label_shape(value: &str) -> bool {
+    shaped(value, lower_or_digit, |b| lower_or_digit(b) || b == b'-')
+}
+
+fn subdomain_shape(value: &str) -> bool {
+    value.split('.').all(label_shape)
+}
+
+fn name_shape(value: &str) -> bool {
+    shaped(value, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// A label of DNS (RFC 1123): names of namespaces, containers, pods' hostnames.
+pub fn is_dns1123_label(value: &str) -> Checked {
+    let message = if subdomain_shape(value) { "must not contain dots" } else { DNS1123_LABEL };
+    check(value, LABEL_MAX, label_shape(value), message)
+}
+
+/// A subdomain of DNS (RFC 1123): names of most objects.
+pub fn is_dns1123_subdomain(value: &str) -> Checked {
+    check(value, SUBDOMAIN_MAX, subdomain_shape(value), DNS1123_SUBDOMAIN)
+}
+
+/// A label of DNS (RFC 1035): names of services.
+pub fn is_dns1035_label(value: &str) -> Checked {
+    let starts = value.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    check(value, LABEL_MAX, starts && label_shape(value), DNS1035_LABEL)
+}
+
+/// `*.example.com`
+pub fn is_wildcard_dns1123_subdomain(value: &str) -> Checked {
+    let ok = value.strip_prefix("*.").is_some_and(subdomain_shape);
+    check(value, SUBDOMAIN_MAX, ok, WILDCARD_SUBDOMAIN)
+}
+
+/// A label or annotation key, a resource name: `[prefix/]name`.
+pub fn is_qualified_name(value: &str) -> Checked {
+    let mut messages = Vec::new();
+    let parts: Vec<&str> = value.split('/').collect();
+    let name = match parts.as_slice() {
+        [name] => *name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                messages.push("prefix part must be non-empty".to_owned());
+            } else if let Err(inner) = is_dns1123_subdomain(prefix) {
+                messages.extend(inner.into_iter().map(|m| format!("prefix part {m}")));
+            }
+            *name
+        }
+        _ => return Err(vec![QUALIFIED_NAME_SHAPE.to_owned()]),
+    };
+    if name.is_empty() {
+        messages.push("name part must be non-empty".to_owned());
+    } else if name.len() > LABEL_MAX {
+        messages.push(format!("name part {}", max_length(LABEL_MAX)));
+    }
+    if !name_shape(name) {
+        messages.push(format!("name part {QUALIFIED_NAME}"));
+    }
+    done(messages)
+}
+
+/// The value of a label.
+pub fn is_label_value(value: &str) -> Checked {
+    check(value, LABEL_MAX, value.is_empty() || name_shape(value), LABEL_VALUE)
+}
+
+/// A key of a ConfigMap or Secret.
+pub fn is_config_map_key(value: &str) -> Checked {
+    let ok = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let mut messages = check(value, SUBDOMAIN_MAX, ok, CONFIG_KEY).err().unwrap_or_default();
+    messages.extend(no_parent_dir(value));
+    done(messages)
+}
+
+fn no_parent_dir(value: &str) -> Option<String> {
+    match value {
+        "." | ".." => Some(format!("must not be '{value}'")),
+        v if v.starts_with("..") => Some("must not start with '..'".to_owned()),
+        _ => None,
+    }
+}
+
+/// The name of an environment variable; relaxed form, as served by default.
+pub fn is_env_var_name(value: &str) -> Checked {
+    let mut messages = Vec::new();
+    if value.is_empty() {
+        messages.push("environment variable name must be non-empty".to_owned());
+    }
+    if !value.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=') {
+        messages.push(ENV_NAME.to_owned());
+    }
+    done(messages)
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*`
+pub fn is_c_identifier(value: &str) -> Checked {
+    let first = value.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    let ok = first && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    check(value, usize::MAX, ok, C_IDENTIFIER)
+}
+
+/// The name of a port (IANA service name).
+pub fn is_port_name(value: &str) -> Checked {
+    let bytes = value.as_bytes();
+    let mut messages = Vec::new();
+    let mut rule = |broken: bool, message: &str| {
+        if broken {
+            messages.push(message.to_owned());
+        }
+    };
+    rule(value.len() > 15, &max_length(15));
+    let charset = !value.is_empty() && bytes.iter().all(|b| lower_or_digit(*b) || *b == b'-');
+    rule(!charset, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+    rule(!bytes.iter().any(u8::is_ascii_lowercase), "must contain at least one letter (a-z)");
+    rule(value.contains("--"), "must not contain consecutive hyphens");
+    rule(value.starts_with('-') || value.ends_with('-'), "must not begin or end with a hyphen");
+    done(messages)
+}
+
+/// A port number that can be listened on.
+pub fn is_port_number(value: i64) -> Checked {
+    in_range(value, 1, 65_535)
+}
+
+/// `low <= value <= high`
+pub fn in_range(value: i64, low: i64, high: i64) -> Checked {
+    if (low..=high).contains(&value) { Ok(()) } else { Err(vec![inclusive_range(low, high)]) }
+}
+
+/// `25%`
+pub fn is_percent(value: &str) -> Checked {
+    let ok = value.strip_suffix('%').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    check(value, usize::MAX, ok, PERCENT)
+}
+
+/// The name of an HTTP header.
+pub fn is_http_header_name(value: &str) -> Checked {
+    let ok = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    check(value, usize::MAX, ok, HTTP_HEADER)
+}
+
+/// A textual IP address in canonical or at least unambiguous form.
+pub fn is_ip(value: &str) -> Checked {
+    match value.parse::<std::net::IpAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]),
+    }
+}
+
+/// A name that can be one segment of a URL path; what RBAC objects are held to.
+pub fn is_path_segment(value: &str) -> Checked {
+    if matches!(value, "." | "..") {
+        return Err(vec![format!("may not be '{value}'")]);
+    }
+    done(['/', '%'].into_iter().filter(|c| value.contains(*c)).map(|c| format!("may not contain '{c}'")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(result: Checked) -> usize {
+        result.err().map_or(0, |m| m.len())
+    }
+
+    #[test]
+    fn labels_and_subdomains() {
+        let long = "a".repeat(64);
+        for (value, label, subdomain, rfc1035) in [
+            ("a", 0, 0, 0),
+            ("1a", 0, 0, 1),
+            ("a-b", 0, 0, 0),
+            ("-a", 1, 1, 1),
+            ("a.b", 1, 0, 1),
+            ("A", 1, 1, 1),
+            ("", 1, 1, 1),
+            ("a..b", 1, 1, 1),
+            (long.as_str(), 1, 0, 1),
+        ] {
+            assert_eq!(messages(is_dns1123_label(value)), label, "{value}");
+            assert_eq!(messages(is_dns1123_subdomain(value)), subdomain, "{value}");
+            assert_eq!(messages(is_dns1035_label(value)), rfc1035, "{value}");
+        }
+        assert_eq!(is_dns1123_label("a.b").unwrap_err(), ["must not contain dots"]);
+        assert_eq!(is_dns1123_label(&long).unwrap_err(), ["must be no more than 63 bytes"]);
+    }
+
+    #[test]
+    fn qualified_names() {
+        for (value, count) in [
+            ("a", 0),
+            ("a.b/c", 0),
+            ("A_b.c", 0),
+            ("/a", 1),
+            ("a/", 2),
+            ("a/b/c", 1),
+            ("A/b", 1),
+            ("", 2),
+            ("_a", 1),
+        ] {
+            assert_eq!(messages(is_qualified_name(value)), count, "{value}");
+        }
+        assert_eq!(is_qualified_name("/a").unwrap_err(), ["prefix part must be non-empty"]);
+    }
+
+    #[test]
+    fn others() {
+        let cases: [(fn(&str) -> Checked, &[&str], &[&str]); 9] = [
+            (is_label_value, &["", "a", "A.b_c-d"], &["-", "a/b", "a "]),
+            (is_config_map_key, &["a", ".a", "A_b"], &["", "..", "..a", "a b"]),
+            (is_env_var_name, &["A", "a.b-c d"], &["", "a=b", "é"]),
+            (is_c_identifier, &["_a", "A1"], &["", "1a", "a-b"]),
+            (is_port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "abcdefghijklmnop", "A"]),
+            (is_percent, &["1%", "100%"], &["%", "1", "a%"]),
+            (is_wildcard_dns1123_subdomain, &["*.a.b"], &["*", "*.*.a", "a.*"]),
+            (is_path_segment, &["a:b", "system:x"], &[".", "a/b", "a%b"]),
+            (is_ip, &["1.2.3.4", "::1"], &["1.2.3", "01.2.3.4", ""]),
+        ];
+        for (rule, good, bad) in cases {
+            assert!(good.iter().all(|v| rule(v).is_ok()), "{good:?}");
+            assert!(bad.iter().all(|v| rule(v).is_err()), "{bad:?}");
+        }
+        assert_eq!(is_port_number(0).unwrap_err(), ["must be between 1 and 65535, inclusive"]);
+    }
+}

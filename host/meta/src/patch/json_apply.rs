@@ -1,0 +1,79 @@
+//! One JSON Patch operation, with the messages of the library upstream uses.
+
+use super::{MAX_COPY_BYTES, PatchError};
+use json_patch::PatchOperation;
+use serde_json::Value;
+
+/// Performs one operation. `copied_bytes` adds up over a patch, so that copies of copies cannot grow
+/// without bound.
+pub(super) fn apply(doc: &mut Value, operation: &PatchOperation, copied_bytes: &mut usize) -> Result<(), PatchError> {
+    if let PatchOperation::Copy(copy) = operation {
+        bound_copy(doc, copy.from.as_str(), copied_bytes)?;
+    }
+    if let PatchOperation::Test(test) = operation
+        && test.value.is_null()
+        && doc.pointer(test.path.as_str()).is_none()
+        && parent(doc, test.path.as_str()).is_some()
+    {
+        return Ok(());
+    }
+    match json_patch::patch_unsafe(doc, std::slice::from_ref(operation)) {
+        Ok(()) => Ok(()),
+        Err(_) => Err(PatchError::DoesNotApply(explain(doc, operation))),
+    }
+}
+
+fn bound_copy(doc: &Value, from: &str, copied_bytes: &mut usize) -> Result<(), PatchError> {
+    let Some(source) = doc.pointer(from) else { return Ok(()) };
+    // Serialised size, as upstream counts.
+    *copied_bytes += source.to_string().len();
+    if *copied_bytes <= MAX_COPY_BYTES {
+        return Ok(());
+    }
+    Err(PatchError::TooLarge(format!(
+        "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {MAX_COPY_BYTES}"
+    )))
+}
+
+fn parent<'a>(doc: &'a Value, path: &str) -> Option<&'a Value> {
+    let (parent, _) = path.rsplit_once('/')?;
+    doc.pointer(parent)
+}
+
+fn explain(doc: &Value, operation: &PatchOperation) -> String {
+    let path = operation.path().as_str();
+    let has_parent = parent(doc, path).is_some_and(|p| p.is_object() || p.is_array());
+    let key = path.rsplit_once('/').map_or("", |(_, key)| key);
+    match (operation, has_parent) {
+        (PatchOperation::Test(_), true) => format!("testing path {path} failed: test failed"),
+        (PatchOperation::Test(_), false) => format!("test operation does not apply: is missing path: {path}: missing value"),
+        (PatchOperation::Remove(_), true) => {
+            format!("error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value")
+        }
+        (PatchOperation::Remove(_), false) => {
+            format!("remove operation does not apply: doc is missing path: \"{path}\": missing value")
+        }
+        (PatchOperation::Replace(_), true) => {
+            format!("replace operation does not apply: doc is missing key: {path}: missing value")
+        }
+        (PatchOperation::Replace(_), false) => {
+            format!("replace operation does not apply: doc is missing path: {path}: missing value")
+        }
+        (PatchOperation::Add(_), true) => {
+            format!("error in add for path: '{path}': Unable to access invalid index: {key}: invalid index referenced")
+        }
+        (PatchOperation::Add(_), false) => {
+            format!("add operation does not apply: doc is missing path: \"{path}\": missing value")
+        }
+        (PatchOperation::Move(op), _) => from_or_destination("move", doc, op.from.as_str(), path),
+        (PatchOperation::Copy(op), _) => from_or_destination("copy", doc, op.from.as_str(), path),
+    }
+}
+
+fn from_or_destination(verb: &str, doc: &Value, from: &str, path: &str) -> String {
+    if doc.pointer(from).is_none() {
+        format!("{verb} operation does not apply: doc is missing from path: {from}: missing value")
+    } else {
+        format!("{verb} operation does not apply: doc is missing destination path: {path}: missing value")
+    }
+}

@@ -1,0 +1,48 @@
+//! Patches over dynamic trees: JSON Patch (RFC 6902), JSON merge patch (RFC 7386), strategic merge
+//! patch, and the three-way patches that `kubectl apply` makes.
+
+mod diff;
+mod json;
+mod json_apply;
+mod lists;
+mod merge;
+mod schema;
+mod strategic;
+mod three_way;
+
+pub use diff::two_way_strategic;
+pub use json::json_patch;
+pub use merge::{create_merge_patch, merge_patch};
+pub use schema::{Child, NoSchema, PatchField, PatchSchema, Strategy};
+pub use strategic::strategic_merge;
+pub use three_way::{three_way_json, three_way_strategic};
+
+/// Most operations of one JSON Patch, as upstream.
+pub const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
+/// Most bytes that the `copy` operations of one JSON Patch may add together: upstream's request limit.
+pub const MAX_COPY_BYTES: usize = 3 * 1024 * 1024;
+
+/// Why a patch could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The patch is not of the form its type demands: the client's request is bad (400).
+    #[error("{0}")]
+    Malformed(String),
+    /// The patch does not fit the object: unprocessable (422).
+    #[error("{0}")]
+    DoesNotApply(String),
+    /// The patch is larger than allowed (413).
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+impl PatchError {
+    /// The answer the API gives.
+    pub fn to_status(&self) -> crate::Status {
+        match self {
+            Self::Malformed(message) => crate::Status::bad_request(message.as_str()),
+            Self::DoesNotApply(message) => crate::Status::unprocessable(message),
+            Self::TooLarge(message) => crate::Status::too_large(message),
+        }
+    }
+}
