@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's two commands, and what they stand on: `cargo xtask run` starts a cluster from a
+//! fresh checkout, `cargo xtask test` proves everything.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
+
+mod run;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  run [-- SERVER FLAGS]   install what is missing, build, start `k3s server`
+  test [-- FILTER]        install what tests need, then every check and test (FILTER: only tests whose name contains it)
+  setup                   only install what building and testing need
+  fix                     format the sources
+";
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch() -> Result<ExitCode> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = words.split_first().map_or(("help", &[][..]), |(c, rest)| (c.as_str(), rest));
+    let rest = if rest.first().is_some_and(|w| w == "--") { rest.get(1..).unwrap_or_default() } else { rest };
+    match command {
+        "run" => return run::run(rest),
+        "test" => test::test(rest)?,
+        "setup" => setup::for_tests()?,
+        "fix" => shell::cargo(&["fmt", "--all"])?,
+        "help" | "--help" | "-h" => print!("{USAGE}"),
+        other => bail!("unknown command {other:?}\n{USAGE}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask test`: everything that must hold before a change lands.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::setup;
+use crate::shell::{cargo, cargo_binary, run, step, target_dir};
+
+pub(crate) fn test(filter: &[String]) -> Result<()> {
+    if !nix_is_root()? {
+        bail!("tests run real containers and need root");
+    }
+    setup::for_tests()?;
+    if filter.is_empty() {
+        step("check the format", || cargo(&["fmt", "--all", "--check"]))?;
+    }
+    // One profile for running and for behaviour tests, so that this is built once.
+    step("build", || cargo(&["build", "--workspace", "--all-targets"]))?;
+    if filter.is_empty() {
+        step("lint", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+    }
+    step("test", || {
+        let mut command = Command::new(cargo_binary());
+        command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filter);
+        command.env("K3S_TEST_BINARY", target_dir()?.join("debug/k3s"));
+        run(&mut command)
+    })
+}
+
+fn nix_is_root() -> Result<bool> {
+    Ok(crate::shell::output(Command::new("id").arg("-u"))?.trim() == "0")
+}
