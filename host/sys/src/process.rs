@@ -1,0 +1,181 @@
+//! Processes: forking where it is sound, signals, and the knobs of `/proc/self`.
+
+use std::io;
+use std::path::Path;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{ForkResult, Pid};
+
+/// Which side of a [`fork`] this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The old process, with the child's number.
+    Parent(i32),
+    /// The new process.
+    Child,
+}
+
+/// Forks the calling process, which must have one thread: in a process with more, locks held by
+/// the others would stay locked in the child for ever.
+///
+/// # Errors
+/// When there are more threads, or no process can be made.
+pub fn fork() -> io::Result<Fork> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!("refusing to fork a process of {threads} threads")));
+    }
+    // SAFETY: the process has one thread, so no lock is held by a thread that the child lacks.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Fork::Parent(child.as_raw())),
+        ForkResult::Child => Ok(Fork::Child),
+    }
+}
+
+/// Gives every signal its default action and unblocks all: what a program expects when it is
+/// executed, while the Rust runtime ignores SIGPIPE and a supervisor blocks SIGCHLD.
+///
+/// # Errors
+/// When the mask cannot be set.
+pub fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default action installs no handler, so there is nothing that must be
+        // async-signal-safe.
+        unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) }?;
+    }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
+
+/// Returns freed heap to the kernel.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim only releases memory that no allocation uses.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Orphaned descendants become children of this process.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn become_subreaper() -> io::Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// Names the process in `ps` (at most 15 octets show).
+///
+/// # Errors
+/// When the name holds a NUL.
+pub fn set_name(name: &str) -> io::Result<()> {
+    std::fs::write("/proc/self/comm", name)
+}
+
+/// How likely the kernel kills this process when memory is short: -1000 never to 1000 first.
+///
+/// # Errors
+/// Lowering needs `CAP_SYS_RESOURCE`.
+pub fn set_oom_score_adj(score: i32) -> io::Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", score.to_string())
+}
+
+/// The value of [`set_oom_score_adj`] now.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn oom_score_adj() -> io::Result<i32> {
+    std::fs::read_to_string("/proc/self/oom_score_adj")?.trim().parse().map_err(io::Error::other)
+}
+
+/// The end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Which.
+    pub pid: i32,
+    /// Its exit status, or 128 + signal as shells count.
+    pub code: i32,
+}
+
+/// Collects one child that ended; none when none did.
+///
+/// # Errors
+/// Never for want of children: that is none.
+pub fn reap() -> io::Result<Option<Exit>> {
+    loop {
+        return match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+                match code {
+                    Some(code) => Ok(Some(Exit { pid: pid.as_raw_nonzero().get(), code })),
+                    None => continue,
+                }
+            }
+            Ok(None) | Err(rustix::io::Errno::CHILD) => Ok(None),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+/// Waits for one child.
+///
+/// # Errors
+/// When it is none of ours.
+pub fn wait(pid: i32) -> io::Result<()> {
+    loop {
+        match waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => return Ok(()),
+        }
+    }
+}
+
+/// Sends a signal by number; a process that is gone is success.
+///
+/// # Errors
+/// For an unknown signal or want of permission.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    if pid <= 0 {
+        // 0 and below address groups of processes, -1 even all of them.
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: kill takes two integers and touches no memory of ours. Real-time signals have no
+    // name in the safe wrappers.
+    if unsafe { libc::kill(pid, signal) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
+}
+
+/// When the process started, in clock ticks since boot: with the number, its identity (numbers are
+/// used again). None when there is no such process.
+#[must_use]
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The second field is in parentheses and may hold anything, also blanks and parentheses.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threaded_process_is_not_forked() {
+        // The test harness runs tests on threads of their own.
+        assert!(fork().is_err());
+    }
+
+    #[test]
+    fn a_process_has_a_start_time_while_it_lives() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(start_time(own), start_time(own));
+        assert!(start_time(own).is_some());
+        assert_eq!(start_time(-1), None);
+    }
+}
