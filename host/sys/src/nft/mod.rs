@@ -1,0 +1,102 @@
+//! nf_tables, spoken directly: tables, chains, rules, sets and maps in one transaction.
+//!
+//! Rules are written once; what changes afterwards are set and map elements, so a change costs what
+//! changed and nothing else. A [`Batch`] is committed whole or not at all, and an error names the
+//! commands that the kernel refused. Only tables whose name starts with [`OWNER_PREFIX`] can be named
+//! at all, so nothing that belongs to somebody else can be touched.
+//!
+//! [`Nftables`] speaks to the kernel, [`fake::FakeNft`] keeps the same books in memory.
+
+mod batch;
+mod compile;
+mod decode;
+pub mod fake;
+mod kernel;
+mod key;
+mod model;
+mod statement;
+mod uapi;
+
+pub use batch::{Batch, Command};
+pub use kernel::Nftables;
+pub use key::Key;
+pub use model::{
+    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, OWNER_PREFIX, Set, SetData, TableId, Verdict,
+};
+pub use statement::{ADDRESS_LOCAL, Comparison, Load, Rejection, Rule, Statement, Update, ct_state, ct_status};
+
+use crate::netlink::NetlinkError;
+
+/// Why a batch or a listing failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NftError {
+    /// The transaction was refused as a whole; these are the commands at fault.
+    #[error("packet filter transaction refused: {}", describe(.0))]
+    Refused(Vec<Failure>),
+    /// The batch could not be sent, or a listing failed.
+    #[error("{what}")]
+    Kernel {
+        /// What was asked for.
+        what: String,
+        /// The answer.
+        #[source]
+        source: NetlinkError,
+    },
+    /// A table name without the owner's prefix.
+    #[error("table {0:?} is not ours: its name does not start with \"k3s-\"")]
+    NotOurs(String),
+    /// A rule that the register file cannot hold, or a set that nothing here can express.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// One refused command.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its place in the batch.
+    pub command: usize,
+    /// What it wanted.
+    pub what: String,
+    /// The kernel's answer.
+    pub error: NetlinkError,
+}
+
+/// At most this many failures are written out; a broken first command can break all others.
+const FAILURES_SHOWN: usize = 3;
+
+fn describe(failures: &[Failure]) -> String {
+    let mut text: Vec<String> =
+        failures.iter().take(FAILURES_SHOWN).map(|f| format!("{}: {}", f.what, f.error)).collect();
+    if failures.len() > FAILURES_SHOWN {
+        text.push(format!("and {} more", failures.len() - FAILURES_SHOWN));
+    }
+    text.join("; ")
+}
+
+/// The packet filter of one network namespace. Calls block for as long as the kernel works.
+pub trait Nft: Send + Sync {
+    /// Does everything in the batch, or nothing.
+    fn commit(&self, batch: &Batch) -> Result<(), NftError>;
+    /// Our tables, with their comments.
+    fn tables(&self) -> Result<Vec<(TableId, Option<String>)>, NftError>;
+    /// The elements of a set or map.
+    fn elements(&self, table: &TableId, set: &str) -> Result<Vec<Element>, NftError>;
+    /// How many rules the table has, over all chains.
+    fn rule_count(&self, table: &TableId) -> Result<usize, NftError>;
+}
+
+/// Removes these tables, those of them that exist. For clean-up.
+pub fn remove_tables(nft: &dyn Nft, wanted: impl Fn(&TableId) -> bool) -> Result<usize, NftError> {
+    let mut batch = Batch::default();
+    let mut removed = 0;
+    for (table, _) in nft.tables()? {
+        if wanted(&table) {
+            batch.delete_table(&table);
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        nft.commit(&batch)?;
+    }
+    Ok(removed)
+}
