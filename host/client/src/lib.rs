@@ -13,9 +13,12 @@
 
 mod body;
 mod client;
+pub mod discovery;
 mod error;
 pub mod events;
 pub mod expectations;
+#[cfg(feature = "testing")]
+pub mod fake;
 pub mod informer;
 mod object;
 mod params;

@@ -14,8 +14,8 @@ use crate::object::Object;
 pub enum InformerEvent {
     /// The object is new to the subscriber.
     Added(Object),
-    /// The object changed; several changes may be merged. Where an object was deleted and made
-    /// anew in between, the two states have different UIDs.
+    /// The object changed; several changes may be merged. Both states have one UID: an object that
+    /// was deleted and made anew is reported as deleted and added.
     Updated {
         /// The state the subscriber knew.
         old: Object,
@@ -56,11 +56,12 @@ struct Pending {
     changes: HashMap<Arc<str>, Change>,
 }
 
-/// What the subscriber knows (`old`) and what is true now (`new`); `last` names an object that
-/// came and went unseen.
+/// What the subscriber knows (`old`) and what is true now (`new`); `unseen` is the last state of an
+/// object that came and went before the subscriber looked.
 struct Change {
     old: Option<Object>,
     new: Option<Object>,
+    unseen: Option<Object>,
 }
 
 impl Feed {
@@ -68,28 +69,48 @@ impl Feed {
         let Some(key) = new.as_ref().or(old.as_ref()).map(|object| object.key().clone()) else { return };
         let mut pending = self.pending.lock();
         match pending.changes.get_mut(&key) {
-            Some(change) => change.new = new,
+            Some(change) => {
+                if change.old.is_none() && new.is_none() {
+                    change.unseen = change.new.take();
+                }
+                change.new = new;
+            }
             None => {
                 pending.order.push_back(key.clone());
-                pending.changes.insert(key, Change { old, new });
+                pending.changes.insert(key, Change { old, new, unseen: None });
             }
         }
         drop(pending);
         self.wake.notify_one();
     }
 
+    /// Two states with different UIDs are two objects, and an object that came and went unseen was
+    /// still there: both become two events, since controllers count what they created and deleted.
     fn pop(&self) -> Option<InformerEvent> {
         let mut pending = self.pending.lock();
-        while let Some(key) = pending.order.pop_front() {
-            match pending.changes.remove(&key) {
-                Some(Change { old: None, new: Some(new) }) => return Some(InformerEvent::Added(new)),
-                Some(Change { old: Some(old), new: Some(new) }) => return Some(InformerEvent::Updated { old, new }),
-                Some(Change { old: Some(old), new: None }) => return Some(InformerEvent::Deleted(old)),
-                // Came and went before the subscriber looked.
-                Some(Change { old: None, new: None }) | None => {}
+        let key = pending.order.pop_front()?;
+        let Change { old, new, unseen } = pending.changes.remove(&key)?;
+        match (old, new) {
+            (None, Some(new)) => Some(InformerEvent::Added(new)),
+            (Some(old), Some(new)) if old.uid() == new.uid() => Some(InformerEvent::Updated { old, new }),
+            (Some(old), Some(new)) => {
+                pending.put_back(key, Change { old: None, new: Some(new), unseen: None });
+                Some(InformerEvent::Deleted(old))
+            }
+            (Some(old), None) => Some(InformerEvent::Deleted(old)),
+            (None, None) => {
+                let last = unseen?;
+                pending.put_back(key, Change { old: Some(last.clone()), new: None, unseen: None });
+                Some(InformerEvent::Added(last))
             }
         }
-        None
+    }
+}
+
+impl Pending {
+    fn put_back(&mut self, key: Arc<str>, change: Change) {
+        self.order.push_front(key.clone());
+        self.changes.insert(key, change);
     }
 }
 
@@ -155,13 +176,25 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_came_and_went_unseen_is_silent_and_a_known_one_is_reported() {
+    fn an_object_that_came_and_went_unseen_is_added_and_deleted() {
         let feed = Feed::default();
         feed.push(None, Some(object("a", "1")));
         feed.push(Some(object("a", "1")), None);
+        assert!(matches!(feed.pop(), Some(InformerEvent::Added(_))));
+        assert!(matches!(feed.pop(), Some(InformerEvent::Deleted(_))));
         assert!(feed.pop().is_none());
         feed.push(Some(object("b", "1")), Some(object("b", "2")));
         feed.push(Some(object("b", "2")), None);
         assert!(matches!(feed.pop(), Some(InformerEvent::Deleted(o)) if o.resource_version() == "1"));
+    }
+
+    #[test]
+    fn an_object_made_anew_is_another_object() {
+        let with_uid = |uid: &str| Obj::from_value(json!({"metadata": {"name": "a", "uid": uid}})).unwrap();
+        let feed = Feed::default();
+        feed.push(Some(with_uid("1")), None);
+        feed.push(None, Some(with_uid("2")));
+        assert!(matches!(feed.pop(), Some(InformerEvent::Deleted(o)) if o.uid() == "1"));
+        assert!(matches!(feed.pop(), Some(InformerEvent::Added(o)) if o.uid() == "2"));
     }
 }
