@@ -1,0 +1,147 @@
+//! What a kind of plugin must export and may import, and whether a component keeps to it.
+
+use std::fmt;
+
+use crate::LoadError;
+
+/// A kind's side of the bargain. Interface names are whole: `k3s:sql/sql@0.1.0`.
+#[derive(Clone, Copy, Debug)]
+pub struct Contract {
+    /// For messages: `datastore`.
+    pub kind: &'static str,
+    /// Interfaces that a component must export.
+    pub exports: &'static [&'static str],
+    /// Interfaces that the host offers beyond [`crate::Host::OFFERED`].
+    pub imports: &'static [&'static str],
+}
+
+/// A parsed interface name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceId<'a> {
+    /// `k3s:sql`
+    pub package: &'a str,
+    /// `sql`
+    pub interface: &'a str,
+    /// `0.1.0`, or empty.
+    pub version: &'a str,
+}
+
+impl<'a> InterfaceId<'a> {
+    /// Splits `namespace:package/interface@version`; none for plain names.
+    #[must_use]
+    pub fn parse(name: &'a str) -> Option<Self> {
+        let (path, version) = name.split_once('@').unwrap_or((name, ""));
+        let (package, interface) = path.split_once('/')?;
+        package.contains(':').then_some(Self { package, interface, version })
+    }
+
+    /// True when an implementation of `other` serves this one: same interface, same track.
+    #[must_use]
+    pub fn is_served_by(&self, other: &Self) -> bool {
+        self.package == other.package
+            && self.interface == other.interface
+            && (self.version == other.version || track(self.version).is_some_and(|t| Some(t) == track(other.version)))
+    }
+}
+
+impl fmt::Display for InterfaceId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}@{}", self.package, self.interface, self.version)
+    }
+}
+
+/// The part of a version within which things only get added: the major, below 1.0 the minor. None
+/// where only equal versions fit (`0.0.x`, pre-releases). The linker's rule.
+fn track(version: &str) -> Option<(u64, u64)> {
+    let mut numbers = version.split('.').map(|n| n.parse::<u64>().ok());
+    match (numbers.next()??, numbers.next()??, numbers.next()??) {
+        (0, 0, _) => None,
+        (0, minor, _) => Some((0, minor)),
+        (major, _, _) => Some((major, 0)),
+    }
+}
+
+impl Contract {
+    /// Holds a component's imports and exports against the contract.
+    pub(crate) fn check(&self, name: &str, imports: &[String], exports: &[String]) -> Result<(), LoadError> {
+        for wanted in self.exports {
+            if !exports.iter().any(|found| serves(found, wanted)) {
+                return Err(LoadError::WrongKind {
+                    name: name.to_owned(),
+                    kind: self.kind,
+                    wanted: (*wanted).to_owned(),
+                    found: if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") },
+                });
+            }
+        }
+        let offered: Vec<&str> = crate::Host::OFFERED.iter().chain(self.imports).copied().collect();
+        for wanted in imports {
+            if !offered.iter().any(|offer| serves(offer, wanted)) {
+                return Err(LoadError::UnknownImport {
+                    name: name.to_owned(),
+                    kind: self.kind,
+                    wanted: wanted.clone(),
+                    offered: describe_offer(wanted, &offered),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn serves(offer: &str, wanted: &str) -> bool {
+    match (InterfaceId::parse(offer), InterfaceId::parse(wanted)) {
+        (Some(offer), Some(wanted)) => wanted.is_served_by(&offer),
+        _ => offer == wanted,
+    }
+}
+
+/// What is offered of the package wanted, or, failing that, at all.
+fn describe_offer(wanted: &str, offered: &[&str]) -> String {
+    let package = InterfaceId::parse(wanted).map(|id| id.package);
+    let same: Vec<_> =
+        offered.iter().filter(|o| InterfaceId::parse(o).map(|id| id.package) == package).copied().collect();
+    match (package, same.is_empty()) {
+        (Some(package), true) => format!("nothing of {package}; offered are {}", offered.join(", ")),
+        (Some(package), false) => format!("offered of {package}: {}", same.join(", ")),
+        (None, _) => format!("offered are {}", offered.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: Contract =
+        Contract { kind: "test", exports: &["a:b/main@0.1.0"], imports: &["a:sql/sql@0.1.3", "a:net/net@1.2.0"] };
+
+    fn check(imports: &[&str], exports: &[&str]) -> Result<(), String> {
+        let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        CONTRACT.check("p", &own(imports), &own(exports)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn versions_match_within_their_track() {
+        for (wanted, fits) in [
+            ("a:sql/sql@0.1.0", true),
+            ("a:sql/sql@0.1.9", true),
+            ("a:sql/sql@0.2.0", false),
+            ("a:net/net@1.9.0", true),
+            ("a:net/net@2.0.0", false),
+            ("a:net/net@1.0.0-rc1", false),
+            ("a:sql/other@0.1.0", false),
+        ] {
+            assert_eq!(check(&[wanted], &["a:b/main@0.1.7"]).is_ok(), fits, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_package_wanted_and_offered() {
+        let error = check(&["a:sql/sql@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        assert!(error.contains("a:sql/sql@0.2.0") && error.contains("offered of a:sql: a:sql/sql@0.1.3"), "{error}");
+        let error = check(&["wasi:cli/environment@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        assert!(error.contains("nothing of wasi:cli"), "{error}");
+        let error = check(&[], &["x:y/z@0.1.0"]).unwrap_err();
+        assert!(error.contains("not a test plugin") && error.contains("x:y/z@0.1.0"), "{error}");
+    }
+}
