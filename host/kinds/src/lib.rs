@@ -1,1 +1,58 @@
-//! Placeholder.
+//! What each built-in kind does beyond its schema.
+//!
+//! The generated tables of `k3s-api` say which fields a kind has; this crate says how the kind
+//! behaves: defaults, strategy (what a client may set on create, update and status update),
+//! validation, selectable fields and the columns `kubectl get` prints. One folder per group, one
+//! folder per kind, each with the same files: `mod.rs` (the [`KindRules`] implementation),
+//! `defaults.rs`, `validation.rs` and `columns.rs` as far as the kind has them. Rules for pod
+//! specs and pod templates, which nine kinds share, live once in `core/podspec`.
+//!
+//! Invariants:
+//! - Everything works on the dynamic tree, so a field this code has never heard of survives.
+//! - Defaults are idempotent: they run on every decode and again after mutating admission.
+//! - Messages are those of upstream's `pkg/apis/*/validation`, since clients match on them.
+//! - Nothing here does I/O, reads a clock or keeps state; rules are `'static` values.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
+mod apps;
+mod authentication;
+mod authorization;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod checks;
+mod column;
+mod coordination;
+mod core;
+mod discovery;
+mod equality;
+mod events;
+mod flowcontrol;
+mod generic;
+mod lookup;
+mod networking;
+mod node;
+mod object_meta;
+mod policy;
+mod print;
+mod quantity;
+mod rbac;
+mod resource;
+mod rules;
+mod scheduling;
+mod storage;
+mod tree;
+
+pub use certificates::certificatesigningrequest::approval as csr_approval;
+pub use column::Column;
+pub use core::namespace::finalize as namespace_finalize;
+pub use core::pod::subresource as pod_subresource;
+pub use equality::semantic_eq;
+pub use lookup::rules;
+pub use object_meta::{validate_object_meta, validate_object_meta_update};
+pub use print::human_duration;
+pub use rules::{Generation, KindRules, NameRule, validate_create, validate_status_update, validate_update};

@@ -1,0 +1,11 @@
+//! Defaults of the failure policy and of what a policy matches.
+
+use serde_json::Value;
+
+use crate::admissionregistration::shared;
+use crate::tree;
+
+pub(super) fn default(policy: &mut Value) {
+    tree::set_missing(policy, "spec.failurePolicy", "Fail");
+    shared::default_match(policy, "spec.matchConstraints");
+}

@@ -1,0 +1,17 @@
+//! `kubectl get mutatingwebhookconfigurations`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::{print, tree};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration"),
+    Column::AGE,
+];
+
+pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![print::name(object), tree::list(object, "webhooks").len().into(), print::age(object, now)]
+}

@@ -1,0 +1,24 @@
+//! Mutating webhook configurations.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+
+/// Rules of `admissionregistration.k8s.io/v1` `MutatingWebhookConfiguration`.
+pub(crate) struct MutatingWebhookConfiguration;
+
+impl KindRules for MutatingWebhookConfiguration {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Content(&["webhooks"])
+    }
+}

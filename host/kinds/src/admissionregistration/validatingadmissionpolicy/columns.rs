@@ -1,0 +1,25 @@
+//! `kubectl get validatingadmissionpolicies`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::{print, tree};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer(
+        "Validations",
+        "Validations indicates the number of validation rules defined in this configuration",
+    ),
+    Column::text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
+    Column::AGE,
+];
+
+pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
+    let kind = tree::at(object, "spec.paramKind").map_or_else(
+        || print::UNSET.to_owned(),
+        |kind| format!("{}/{}", tree::text(kind, "apiVersion"), tree::text(kind, "kind")),
+    );
+    vec![print::name(object), tree::list(object, "spec.validations").len().into(), kind.into(), print::age(object, now)]
+}

@@ -1,0 +1,32 @@
+//! `kubectl get replicasets`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::{print, tree};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer("Desired", "Replicas is the number of desired pods. This is a pointer to distinguish between explicit zero and unspecified. Defaults to 1. More info: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset"),
+    Column::integer("Current", "Replicas is the most recently observed number of non-terminating pods. More info: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset"),
+    Column::integer("Ready", "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition."),
+    Column::AGE,
+    Column::CONTAINERS,
+    Column::IMAGES,
+    Column::text("Selector", "Selector is a label query over pods that should match the replica count. If the selector is empty, it is defaulted to the labels present on the pod template. Label keys and values that must match in order to be controlled by this replica set. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors").wide(),
+];
+
+pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
+    let (containers, images) = print::containers(tree::at(object, "spec.template.spec"));
+    vec![
+        print::name(object),
+        print::integer(object, "spec.replicas"),
+        print::integer(object, "status.replicas"),
+        print::integer(object, "status.readyReplicas"),
+        print::age(object, now),
+        containers,
+        images,
+        print::selector(tree::at(object, "spec.selector")).into(),
+    ]
+}

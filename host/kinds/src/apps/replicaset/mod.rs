@@ -1,0 +1,37 @@
+//! Replica sets.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+use crate::tree;
+
+/// Rules of `apps/v1` `ReplicaSet`.
+pub(crate) struct ReplicaSet;
+
+impl KindRules for ReplicaSet {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn status_keeps(&self) -> &'static [&'static str] {
+        &["labels"]
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Spec
+    }
+
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("status.replicas", tree::int(object, "status.replicas").unwrap_or(0).to_string())]
+    }
+}

@@ -1,0 +1,38 @@
+//! Jobs.
+
+mod columns;
+pub(crate) mod defaults;
+pub(crate) mod strategy;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+use crate::tree;
+
+/// Rules of `batch/v1` `Job`.
+pub(crate) struct Job;
+
+impl KindRules for Job {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Spec
+    }
+
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("status.successful", tree::int(object, "status.succeeded").unwrap_or(0).to_string())]
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        strategy::prepare_create(object);
+    }
+}

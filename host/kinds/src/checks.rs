@@ -1,0 +1,153 @@
+//! Small rules that the validation of many kinds is made of.
+
+use std::collections::HashSet;
+
+use k3s_meta::field::{self, BadValue, ErrorList, Path};
+use k3s_meta::names;
+use serde_json::Value;
+
+use crate::equality::semantic_eq;
+use crate::object_meta::NOT_NEGATIVE;
+use crate::tree;
+
+/// Adds the outcome of a name check to a list of errors.
+pub(crate) trait Check {
+    /// One `Invalid value` per message.
+    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Result<(), Vec<String>>);
+}
+
+impl Check for ErrorList {
+    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Result<(), Vec<String>>) {
+        if let Err(messages) = outcome {
+            let value = value.into();
+            for message in messages {
+                self.push(field::invalid(path, value.clone(), message));
+            }
+        }
+    }
+}
+
+/// A number that may not be below zero.
+pub(crate) fn not_negative(errors: &mut ErrorList, object: &Value, name: &str, path: &Path) {
+    if let Some(number) = tree::int(object, name)
+        && number < 0
+    {
+        errors.push(field::invalid(&path.child(name), number, NOT_NEGATIVE));
+    }
+}
+
+/// A text that must be there.
+pub(crate) fn required(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, detail: &str) -> bool {
+    let present = tree::has(object, name);
+    if !present {
+        errors.push(field::required(&path.child(name), detail));
+    }
+    present
+}
+
+/// A text that must be one of a few; a missing one is the caller's to judge.
+pub(crate) fn one_of(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, supported: &[&str]) {
+    let text = tree::text(object, name);
+    if !text.is_empty() && !supported.contains(&text) {
+        errors.push(field::not_supported(&path.child(name), text, supported));
+    }
+}
+
+/// A text that must be there and one of a few.
+pub(crate) fn required_one_of(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, supported: &[&str]) {
+    if required(errors, object, name, path, "") {
+        one_of(errors, object, name, path, supported);
+    }
+}
+
+/// A field that may not change.
+pub(crate) fn immutable(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
+    if !semantic_eq(tree::at(new, name), tree::at(old, name)) {
+        errors.push(field::immutable(&Path::new(name), tree::at(new, name)));
+    }
+}
+
+/// A port number.
+pub(crate) fn port_number(errors: &mut ErrorList, number: i64, path: &Path) {
+    errors.check(path, number, names::is_port_number(number));
+}
+
+/// Reports values that occur twice.
+pub(crate) struct Unique<'a>(HashSet<&'a str>);
+
+impl<'a> Unique<'a> {
+    pub(crate) fn new() -> Self {
+        Self(HashSet::new())
+    }
+
+    /// Adds `value`, with an error when it is there already.
+    pub(crate) fn insert(&mut self, errors: &mut ErrorList, value: &'a str, path: &Path) {
+        if !self.0.insert(value) {
+            errors.push(field::duplicate(path, value));
+        }
+    }
+}
+
+/// A `metav1.LabelSelector`.
+pub(crate) fn label_selector(selector: &Value, path: &Path) -> ErrorList {
+    let mut errors = crate::object_meta::validate_labels(selector, "matchLabels", &path.child("matchLabels"));
+    for (index, expression) in tree::list(selector, "matchExpressions").iter().enumerate() {
+        let at = path.child("matchExpressions").index(index);
+        let values = tree::list(expression, "values");
+        let operator = tree::text(expression, "operator");
+        match operator {
+            "In" | "NotIn" if values.is_empty() => {
+                errors
+                    .push(field::required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                errors.push(field::forbidden(
+                    &at.child("values"),
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                ));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => errors.push(field::invalid(&at.child("operator"), operator, "not a valid selector operator")),
+        }
+        let key = tree::text(expression, "key");
+        errors.check(&at.child("key"), key, names::is_qualified_name(key));
+        for (number, value) in values.iter().enumerate() {
+            let value = value.as_str().unwrap_or_default();
+            errors.check(&at.child("values").index(number), value, names::is_label_value(value));
+        }
+    }
+    errors
+}
+
+/// Whether a selector selects everything.
+pub(crate) fn selects_all(selector: &Value) -> bool {
+    !tree::has(selector, "matchLabels") && !tree::has(selector, "matchExpressions")
+}
+
+/// An `IntOrString` that is a count or a percentage.
+pub(crate) fn int_or_percent(errors: &mut ErrorList, value: &Value, path: &Path) {
+    match value {
+        Value::String(text) => {
+            if names::is_percent(text).is_err() {
+                errors.push(field::invalid(path, value, "must be an integer or percentage (e.g '5%')"));
+            }
+        }
+        _ => {
+            if let Some(number) = value.as_i64().filter(|number| *number < 0) {
+                errors.push(field::invalid(path, number, NOT_NEGATIVE));
+            }
+        }
+    }
+}
+
+/// The percentage in an `IntOrString`, if it is one.
+pub(crate) fn percent(value: &Value) -> Option<i64> {
+    value.as_str()?.strip_suffix('%')?.parse().ok()
+}
+
+/// A percentage above the whole.
+pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Path) {
+    if percent(value).is_some_and(|percent| percent > 100) {
+        errors.push(field::invalid(path, value, "must not be greater than 100%"));
+    }
+}

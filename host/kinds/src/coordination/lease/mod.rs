@@ -1,0 +1,23 @@
+//! Leases.
+
+mod columns;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{KindRules, columns};
+
+/// Rules of `coordination.k8s.io/v1` `Lease`.
+pub(crate) struct Lease;
+
+impl KindRules for Lease {
+    columns!();
+
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+}

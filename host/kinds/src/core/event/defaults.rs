@@ -1,0 +1,11 @@
+//! Zero values that every event shows.
+
+use serde_json::{Value, json};
+
+use crate::tree;
+
+pub(super) fn default(event: &mut Value) {
+    tree::set_missing(event, "source", json!({}));
+    tree::set_missing(event, "reportingComponent", "");
+    tree::set_missing(event, "reportingInstance", "");
+}

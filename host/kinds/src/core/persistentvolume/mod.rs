@@ -1,0 +1,29 @@
+//! Persistent volumes.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::rules::{KindRules, columns};
+use crate::tree;
+
+/// Rules of `v1` `PersistentVolume`.
+pub(crate) struct PersistentVolume;
+
+impl KindRules for PersistentVolume {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        tree::set(object, "status", json!({"phase": "Pending"}));
+    }
+}

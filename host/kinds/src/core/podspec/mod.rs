@@ -1,0 +1,5 @@
+//! Rules for pod specs and pod templates, shared by pods and by every kind that makes pods.
+
+pub(crate) mod defaults;
+pub(crate) mod image;
+pub(crate) mod volume_defaults;

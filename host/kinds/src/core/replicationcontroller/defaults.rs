@@ -1,0 +1,21 @@
+//! Defaults of replication controllers.
+
+use serde_json::Value;
+
+use crate::core::podspec::defaults;
+use crate::tree;
+
+/// Selector and labels are those of the template unless given.
+pub(super) fn default(controller: &mut Value) {
+    let labels = tree::map(controller, "spec.template.metadata.labels").clone();
+    if !labels.is_empty() {
+        for path in ["spec.selector", "metadata.labels"] {
+            if !tree::has(controller, path) {
+                tree::set(controller, path, labels.clone());
+            }
+        }
+    }
+    tree::set_missing(controller, "spec.replicas", 1);
+    tree::set_missing(controller, "status.replicas", 0);
+    defaults::template(controller, "spec.template");
+}

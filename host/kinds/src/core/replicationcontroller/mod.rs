@@ -1,0 +1,33 @@
+//! Replication controllers.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+use crate::tree;
+
+/// Rules of `v1` `ReplicationController`.
+pub(crate) struct ReplicationController;
+
+impl KindRules for ReplicationController {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Spec
+    }
+
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("status.replicas", tree::int(object, "status.replicas").unwrap_or(0).to_string())]
+    }
+}

@@ -1,0 +1,32 @@
+//! Secrets.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{KindRules, columns};
+use crate::tree;
+
+/// Rules of `v1` `Secret`.
+pub(crate) struct Secret;
+
+impl KindRules for Secret {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("type", tree::text(object, "type").to_owned())]
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value) {
+        // An update that leaves the type out means the type it has.
+        if tree::text(new, "type").is_empty() {
+            tree::copy(new, old, "type");
+        }
+    }
+}

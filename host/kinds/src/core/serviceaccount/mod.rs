@@ -1,0 +1,15 @@
+//! Service accounts.
+
+mod columns;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{KindRules, columns};
+
+/// Rules of `v1` `ServiceAccount`.
+pub(crate) struct ServiceAccount;
+
+impl KindRules for ServiceAccount {
+    columns!();
+}

@@ -1,0 +1,12 @@
+//! Defaults of endpoint slices.
+
+use serde_json::Value;
+
+use crate::tree;
+
+pub(super) fn default(slice: &mut Value) {
+    for port in tree::each_mut(slice, "ports") {
+        tree::set_missing(port, "name", "");
+        tree::set_missing(port, "protocol", "TCP");
+    }
+}

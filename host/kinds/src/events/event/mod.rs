@@ -1,0 +1,23 @@
+//! Events in their newer form.
+
+mod columns;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{KindRules, columns};
+
+/// Rules of `events.k8s.io/v1` `Event`.
+pub(crate) struct Event;
+
+impl KindRules for Event {
+    columns!();
+
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        crate::core::event::fields::fields(object)
+    }
+}

@@ -1,0 +1,28 @@
+//! Flow schemas.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+
+/// Rules of `flowcontrol.apiserver.k8s.io/v1` `FlowSchema`.
+pub(crate) struct FlowSchema;
+
+impl KindRules for FlowSchema {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Spec
+    }
+}

@@ -1,0 +1,29 @@
+//! What every kind does unless it says otherwise.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::print;
+use crate::tree;
+
+/// `NAME` and `AGE`.
+pub(crate) const COLUMNS: &[Column] = &[Column::NAME, Column::AGE];
+
+/// Cells for [`COLUMNS`].
+pub(crate) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![print::name(object), print::age(object, now)]
+}
+
+/// Restores every field of `old` but `status` and metadata, and of metadata those named in `keeps`.
+pub(crate) fn keep_all_but_status(new: &mut Value, old: &Value, keeps: &[&str]) {
+    let (Some(fields), Some(stored)) = (new.as_object_mut(), old.as_object()) else { return };
+    let open = |key: &str| matches!(key, "status" | "metadata" | "apiVersion" | "kind");
+    fields.retain(|key, _| open(key));
+    for (key, value) in stored.iter().filter(|(key, _)| !open(key)) {
+        fields.insert(key.clone(), value.clone());
+    }
+    for key in keeps {
+        tree::copy(new, old, &format!("metadata.{key}"));
+    }
+}

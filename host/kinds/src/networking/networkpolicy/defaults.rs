@@ -1,0 +1,22 @@
+//! Defaults of network policies.
+
+use serde_json::{Value, json};
+
+use crate::tree;
+
+/// A policy isolates ingress, and egress when it has egress rules.
+pub(super) fn default(policy: &mut Value) {
+    let Some(spec) = tree::at_mut(policy, "spec") else { return };
+    tree::set_missing(spec, "podSelector", json!({}));
+    for rules in ["ingress", "egress"] {
+        for rule in tree::each_mut(spec, rules) {
+            for port in tree::each_mut(rule, "ports") {
+                tree::set_zero(port, "protocol", "TCP");
+            }
+        }
+    }
+    if !tree::has(spec, "policyTypes") {
+        let types = if tree::has(spec, "egress") { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        tree::set(spec, "policyTypes", types);
+    }
+}

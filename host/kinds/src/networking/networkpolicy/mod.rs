@@ -1,0 +1,24 @@
+//! Network policies.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{Generation, KindRules, columns};
+
+/// Rules of `networking.k8s.io/v1` `NetworkPolicy`.
+pub(crate) struct NetworkPolicy;
+
+impl KindRules for NetworkPolicy {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::Spec
+    }
+}

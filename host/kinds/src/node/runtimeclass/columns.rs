@@ -1,0 +1,20 @@
+//! `kubectl get runtimeclasses`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::{print, tree};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::text(
+        "Handler",
+        "handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class.",
+    ),
+    Column::AGE,
+];
+
+pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![print::name(object), tree::text(object, "handler").into(), print::age(object, now)]
+}

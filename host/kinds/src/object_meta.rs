@@ -1,0 +1,275 @@
+//! Object metadata (`apimachinery/pkg/api/validation`), the same for every kind.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::names;
+use serde_json::Value;
+
+use crate::checks::Check;
+use crate::equality::semantic_eq;
+use crate::rules::NameRule;
+use crate::tree;
+
+/// Keys and values of all annotations together.
+const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
+/// Longest name of a field manager.
+const FIELD_MANAGER_LIMIT_BYTES: usize = 128;
+
+/// Errors of the metadata of an object.
+#[must_use]
+pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) -> ErrorList {
+    let meta = object.get("metadata").unwrap_or(&Value::Null);
+    let path = Path::new("metadata");
+    let mut errors = ErrorList::new();
+    validate_names(&mut errors, meta, &path, rule);
+    validate_namespace(&mut errors, meta, &path, namespaced);
+    if tree::int(meta, "generation").is_some_and(|generation| generation < 0) {
+        errors.push(field::invalid(&path.child("generation"), meta.get("generation"), NOT_NEGATIVE));
+    }
+    errors.append(validate_labels(meta, "labels", &path.child("labels")));
+    errors.append(validate_annotations(meta, &path.child("annotations")));
+    validate_owner_references(&mut errors, meta, &path.child("ownerReferences"));
+    validate_finalizers(&mut errors, meta, &path.child("finalizers"));
+    validate_managed_fields(&mut errors, meta, &path.child("managedFields"));
+    errors
+}
+
+/// Wording for numbers below zero.
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+
+fn validate_names(errors: &mut ErrorList, meta: &Value, path: &Path, rule: NameRule) {
+    let prefix = tree::text(meta, "generateName");
+    if !prefix.is_empty() {
+        // The server appends to the prefix, so a trailing dash is fine.
+        let masked = mask_trailing_dash(prefix);
+        errors.check(&path.child("generateName"), prefix, rule.check(&masked));
+    }
+    let name = tree::text(meta, "name");
+    if name.is_empty() {
+        errors.push(field::required(&path.child("name"), "name or generateName is required"));
+    } else {
+        errors.check(&path.child("name"), name, rule.check(name));
+    }
+}
+
+fn mask_trailing_dash(prefix: &str) -> String {
+    match prefix.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() && !rest.ends_with('-') => format!("{rest}a"),
+        _ => prefix.to_owned(),
+    }
+}
+
+fn validate_namespace(errors: &mut ErrorList, meta: &Value, path: &Path, namespaced: bool) {
+    let namespace = tree::text(meta, "namespace");
+    let path = path.child("namespace");
+    if !namespaced {
+        if !namespace.is_empty() {
+            errors.push(field::forbidden(&path, "not allowed on this type"));
+        }
+    } else if namespace.is_empty() {
+        errors.push(field::required(&path, ""));
+    } else {
+        errors.check(&path, namespace, names::is_dns1123_label(namespace));
+    }
+}
+
+/// Errors of a label map.
+pub(crate) fn validate_labels(holder: &Value, field: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for (key, value) in tree::map(holder, field) {
+        errors.check(path, key.as_str(), names::is_qualified_name(key));
+        let value = value.as_str().unwrap_or_default();
+        errors.check(&path.key(key), value, names::is_label_value(value));
+    }
+    errors
+}
+
+/// Errors of an annotation map.
+pub(crate) fn validate_annotations(meta: &Value, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let mut bytes = 0;
+    for (key, value) in tree::map(meta, "annotations") {
+        // Keys are matched without regard to case.
+        errors.check(path, key.as_str(), names::is_qualified_name(&key.to_lowercase()));
+        bytes += key.len() + value.as_str().unwrap_or_default().len();
+    }
+    if bytes > ANNOTATIONS_LIMIT_BYTES {
+        errors.push(field::too_long(path, ANNOTATIONS_LIMIT_BYTES));
+    }
+    errors
+}
+
+fn validate_owner_references(errors: &mut ErrorList, meta: &Value, path: &Path) {
+    let mut controller: Option<String> = None;
+    for (index, owner) in tree::list(meta, "ownerReferences").iter().enumerate() {
+        let at = path.index(index);
+        let version = tree::text(owner, "apiVersion");
+        if version.is_empty() || version.starts_with('/') {
+            errors.push(field::invalid(&at.child("apiVersion"), version, "version must not be empty"));
+        }
+        for part in ["kind", "name", "uid"] {
+            if tree::text(owner, part).is_empty() {
+                errors.push(field::invalid(&at.child(part), "", "must not be empty"));
+            }
+        }
+        if version == "v1" && tree::text(owner, "kind") == "Event" {
+            errors.push(field::invalid(&at, owner, "/v1, Kind=Event is disallowed from being an owner"));
+        }
+        if tree::flag(owner, "controller") {
+            let this = format!("{}/{}", tree::text(owner, "kind"), tree::text(owner, "name"));
+            match &controller {
+                Some(other) => errors.push(field::invalid(
+                    path,
+                    meta.get("ownerReferences"),
+                    format!("Only one reference can have Controller set to true. Found \"true\" in references for {other} and {this}"),
+                )),
+                None => controller = Some(this),
+            }
+        }
+    }
+}
+
+fn validate_finalizers(errors: &mut ErrorList, meta: &Value, path: &Path) {
+    let finalizers = tree::texts(meta, "finalizers");
+    for finalizer in &finalizers {
+        errors.append(validate_finalizer_name(finalizer, path));
+    }
+    if finalizers.contains(&"orphan") && finalizers.contains(&"foregroundDeletion") {
+        errors.push(field::invalid(
+            path,
+            meta.get("finalizers"),
+            "finalizer orphan and foregroundDeletion cannot be both set",
+        ));
+    }
+}
+
+/// Errors of one finalizer: a qualified name, with a domain unless it is one of the system's own.
+pub(crate) fn validate_finalizer_name(finalizer: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    errors.check(path, finalizer, names::is_qualified_name(finalizer));
+    errors
+}
+
+fn validate_managed_fields(errors: &mut ErrorList, meta: &Value, path: &Path) {
+    for (index, entry) in tree::list(meta, "managedFields").iter().enumerate() {
+        let at = path.index(index);
+        let operation = tree::text(entry, "operation");
+        if !matches!(operation, "Apply" | "Update") {
+            errors.push(field::invalid(&at.child("operation"), operation, "must be `Apply` or `Update`"));
+        }
+        let kind = tree::text(entry, "fieldsType");
+        if !kind.is_empty() && kind != "FieldsV1" {
+            errors.push(field::invalid(&at.child("fieldsType"), kind, "must be `FieldsV1`"));
+        }
+        if tree::text(entry, "manager").len() > FIELD_MANAGER_LIMIT_BYTES {
+            errors.push(field::too_long(&at.child("manager"), FIELD_MANAGER_LIMIT_BYTES));
+        }
+    }
+}
+
+/// Errors of a change of metadata.
+#[must_use]
+pub fn validate_object_meta_update(new: &Value, old: &Value) -> ErrorList {
+    let path = Path::new("metadata");
+    let mut errors = ErrorList::new();
+    validate_new_finalizers(&mut errors, new, old, &path.child("finalizers"));
+    if tree::text(new, "metadata.resourceVersion").is_empty() && !tree::text(old, "metadata.resourceVersion").is_empty()
+    {
+        errors.push(field::invalid(&path.child("resourceVersion"), "", "must be specified for an update"));
+    }
+    let generations = [new, old].map(|object| tree::int(object, "metadata.generation").unwrap_or(0));
+    if let [new, old] = generations
+        && new < old
+    {
+        errors.push(field::invalid(&path.child("generation"), new, "must not be decremented"));
+    }
+    for name in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let at = format!("metadata.{name}");
+        let (new, old) = (tree::at(new, &at), tree::at(old, &at));
+        if !semantic_eq(new, old) {
+            errors.push(field::immutable(&path.child(name), new));
+        }
+    }
+    errors
+}
+
+/// An object that is being deleted takes no new finalizers.
+fn validate_new_finalizers(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
+    if !tree::has(old, "metadata.deletionTimestamp") {
+        return;
+    }
+    let before = tree::texts(old, "metadata.finalizers");
+    let mut added = tree::texts(new, "metadata.finalizers");
+    added.retain(|finalizer| !before.contains(finalizer));
+    if !added.is_empty() {
+        let list = added.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        errors.push(field::forbidden(
+            path,
+            format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{list}}}"
+            ),
+        ));
+    }
+}
+
+impl NameRule {
+    /// Checks a name against the rule.
+    pub(crate) fn check(self, name: &str) -> Result<(), Vec<String>> {
+        match self {
+            Self::Subdomain => names::is_dns1123_subdomain(name),
+            Self::Label => names::is_dns1123_label(name),
+            Self::Rfc1035Label => names::is_dns1035_label(name),
+            Self::PathSegment => names::is_path_segment(name),
+            Self::IpAddress => match name.parse::<std::net::IpAddr>() {
+                Ok(address) if address.to_string() == name => Ok(()),
+                _ => Err(vec!["must be a valid IP address in canonical form".to_owned()]),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(errors: ErrorList) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_follow_the_rule_of_the_kind() {
+        let object = json!({"metadata": {"name": "A", "namespace": "default"}});
+        assert_eq!(
+            texts(validate_object_meta(&object, true, NameRule::Subdomain)),
+            [
+                "metadata.name: Invalid value: \"A\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ]
+        );
+        assert!(validate_object_meta(&object, true, NameRule::PathSegment).is_empty());
+        let missing = json!({"metadata": {"namespace": "default"}});
+        assert_eq!(
+            texts(validate_object_meta(&missing, true, NameRule::Subdomain)),
+            ["metadata.name: Required value: name or generateName is required"]
+        );
+    }
+
+    #[test]
+    fn generated_names_may_end_in_a_dash() {
+        let object = json!({"metadata": {"name": "web-abcde", "generateName": "web-"}});
+        assert!(validate_object_meta(&object, false, NameRule::Label).is_empty());
+    }
+
+    #[test]
+    fn identity_does_not_change() {
+        let old = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}});
+        let new = json!({"metadata": {"name": "a", "uid": "v"}});
+        assert_eq!(
+            texts(validate_object_meta_update(&new, &old)),
+            [
+                "metadata.resourceVersion: Invalid value: \"\": must be specified for an update",
+                "metadata.uid: Invalid value: \"v\": field is immutable",
+            ]
+        );
+    }
+}

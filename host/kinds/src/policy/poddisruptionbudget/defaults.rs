@@ -1,0 +1,11 @@
+//! Zero values that every disruption budget shows.
+
+use serde_json::Value;
+
+use crate::tree;
+
+pub(super) fn default(budget: &mut Value) {
+    for field in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
+        tree::set_missing(budget, &format!("status.{field}"), 0);
+    }
+}

@@ -1,0 +1,13 @@
+//! `kubectl get clusterroles`.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::column::Column;
+use crate::{print, tree};
+
+pub(super) const COLUMNS: &[Column] = &[Column::NAME, Column::CREATED_AT];
+
+pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
+    vec![print::name(object), tree::text(object, "metadata.creationTimestamp").into()]
+}

@@ -1,0 +1,28 @@
+//! Cluster role bindings.
+
+mod columns;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::rules::{KindRules, NameRule, columns};
+
+/// Rules of `rbac.authorization.k8s.io/v1` `ClusterRoleBinding`.
+pub(crate) struct ClusterRoleBinding;
+
+impl KindRules for ClusterRoleBinding {
+    columns!();
+
+    fn default(&self, object: &mut Value) {
+        defaults::default(object);
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+}

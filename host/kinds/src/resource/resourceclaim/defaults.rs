@@ -1,0 +1,30 @@
+//! Defaults of resource claims.
+
+use serde_json::{Value, json};
+
+use crate::tree;
+
+pub(super) fn default(claim: &mut Value) {
+    tree::set_missing(claim, "status", json!({}));
+    default_requests(claim, "spec");
+}
+
+/// Defaults of the device requests below `path`.
+pub(crate) fn default_requests(object: &mut Value, path: &str) {
+    for request in tree::each_mut(object, &format!("{path}.devices.requests")) {
+        if let Some(exactly) = tree::at_mut(request, "exactly") {
+            single(exactly);
+        }
+        tree::each_mut(request, "firstAvailable").for_each(single);
+    }
+}
+
+fn single(request: &mut Value) {
+    tree::set_zero(request, "allocationMode", "ExactCount");
+    if tree::text(request, "allocationMode") == "ExactCount" {
+        tree::set_zero(request, "count", 1);
+    }
+    for toleration in tree::each_mut(request, "tolerations") {
+        tree::set_zero(toleration, "operator", "Equal");
+    }
+}
