@@ -1,5 +1,7 @@
 //! Which crate may name which: the layers of `host/ARCHITECTURE.md`, held against the manifests.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 

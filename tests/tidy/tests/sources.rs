@@ -1,5 +1,7 @@
 //! What every source file must have, and must not.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
 use k3s_tidy::{files, root};
 
 /// Hard stop for a hand-written file, in lines. Generated files stand in `gen/` folders.

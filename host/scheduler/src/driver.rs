@@ -1,0 +1,212 @@
+//! The task that runs cycles: informers in, decisions out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::{Clock, Random};
+use k3s_client::{Client, EventRecorder, Informers, InformerEvent, Obj, Subscription, resources};
+use k3s_lifecycle::Tasks;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{error, info};
+
+use crate::cache::{Cache, Change};
+use crate::cycle::{Decision, decide};
+use crate::effects::{Bound, Effects};
+use crate::framework::Profile;
+use crate::model::{NodeInfo, PodInfo};
+use crate::queue::Queue;
+
+/// Bindings under way at once; the cycle waits when all are taken, so that a slow API cannot pile
+/// up assumptions without end.
+pub const BINDINGS_IN_FLIGHT: usize = 64;
+const NAME: &str = "default-scheduler";
+const GATED: &str = "Scheduling is blocked due to non-empty scheduling gates";
+
+/// What a scheduler needs.
+#[derive(Debug)]
+pub struct SchedulerConfig {
+    /// Speaks as `system:kube-scheduler`.
+    pub client: Client,
+    /// Informers over the same client.
+    pub informers: Informers,
+    /// Time.
+    pub clock: Clock,
+    /// Picks among equally good nodes.
+    pub random: Random,
+    /// Plugins; [`crate::plugins::default_profile`] unless tests say otherwise.
+    pub profile: Profile,
+}
+
+/// A running scheduler.
+#[derive(Debug)]
+pub struct Scheduler;
+
+struct Driver {
+    profile: Profile,
+    cache: Cache,
+    queue: Queue,
+    effects: Effects,
+    random: Random,
+    clock: Clock,
+    tasks: Tasks,
+    permits: Arc<Semaphore>,
+    results: mpsc::Sender<(Arc<PodInfo>, Bound)>,
+}
+
+impl Scheduler {
+    /// Starts the scheduler's task; it works as soon as its informers have synced.
+    pub fn start(config: SchedulerConfig, tasks: &Tasks) -> Self {
+        let tasks = tasks.child("scheduler");
+        let events = EventRecorder::new(config.client.clone(), NAME, "", config.clock.clone(), &tasks);
+        let effects = Effects { client: config.client, events, clock: config.clock.clone() };
+        // Every binding in flight holds a permit and sends once, so the channel never fills.
+        let (results, finished) = mpsc::channel(BINDINGS_IN_FLIGHT);
+        let driver = Driver {
+            profile: config.profile,
+            cache: Cache::default(),
+            queue: Queue::default(),
+            effects,
+            random: config.random,
+            clock: config.clock,
+            tasks: tasks.clone(),
+            permits: Arc::new(Semaphore::new(BINDINGS_IN_FLIGHT)),
+            results,
+        };
+        let informers = config.informers;
+        tasks.spawn_until_stopped("cycle", async move { driver.run(&informers, finished).await });
+        Self
+    }
+}
+
+impl Driver {
+    async fn run(mut self, informers: &Informers, mut finished: mpsc::Receiver<(Arc<PodInfo>, Bound)>) {
+        let (pods, nodes) = (informers.all(&resources::PODS), informers.all(&resources::NODES));
+        pods.has_synced().await;
+        nodes.has_synced().await;
+        info!(pods = pods.len(), nodes = nodes.len(), "scheduler has synced");
+        let (mut pods, mut nodes) = (pods.subscribe(), nodes.subscribe());
+        loop {
+            self.absorb(&mut pods, &mut nodes, &mut finished);
+            if self.permits.available_permits() > 0
+                && let Some(pod) = self.queue.pop(self.clock.elapsed())
+            {
+                self.schedule(pod).await;
+                // Let bindings and informers have their turn in a long run of pods.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let pause = self.queue.next_due().map(|due| due.saturating_sub(self.clock.elapsed()));
+            tokio::select! {
+                event = pods.next() => self.on_pod(&event),
+                event = nodes.next() => self.on_node(&event),
+                Some((pod, bound)) = finished.recv() => self.on_bound(&pod, bound),
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Everything that happened meanwhile, before the next decision.
+    fn absorb(&mut self, pods: &mut Subscription, nodes: &mut Subscription, finished: &mut mpsc::Receiver<(Arc<PodInfo>, Bound)>) {
+        while let Some(event) = nodes.try_next() {
+            self.on_node(&event);
+        }
+        while let Some(event) = pods.try_next() {
+            self.on_pod(&event);
+        }
+        while let Ok((pod, bound)) = finished.try_recv() {
+            self.on_bound(&pod, bound);
+        }
+    }
+
+    fn on_node(&mut self, event: &InformerEvent) {
+        if event.is_deleted() {
+            self.cache.remove_node(event.object().name());
+            return;
+        }
+        if let Some(node) = read(event.object(), NodeInfo::read) {
+            let change = self.cache.set_node(node);
+            self.wake(change);
+        }
+    }
+
+    fn on_pod(&mut self, event: &InformerEvent) {
+        if let InformerEvent::Updated { old, new } = event && old.uid() != new.uid() {
+            let change = self.cache.remove_pod(old.uid());
+            self.wake(change);
+        }
+        let object = event.object();
+        if event.is_deleted() {
+            self.queue.remove(object.key());
+            let change = self.cache.remove_pod(object.uid());
+            return self.wake(change);
+        }
+        let Some(pod) = read(object, PodInfo::read).map(Arc::new) else { return };
+        let change = self.cache.set_pod(&pod);
+        let to_place = pod.node_name.is_empty() && pod.scheduler_name == NAME && !pod.finished && !pod.deleting;
+        if to_place { self.queue.set(pod) } else { self.queue.remove(&pod.key) }
+        self.wake(change);
+    }
+
+    fn on_bound(&mut self, pod: &Arc<PodInfo>, bound: Bound) {
+        match bound {
+            // The bound pod comes back through the informer.
+            Bound::Yes => {}
+            Bound::Moot => {
+                self.cache.forget_assumed(&pod.uid);
+                self.queue.park(&pod.key, self.clock.elapsed());
+            }
+            Bound::TryAgain => {
+                self.cache.forget_assumed(&pod.uid);
+                self.queue.retry(&pod.key, self.clock.elapsed());
+            }
+        }
+    }
+
+    fn wake(&mut self, change: Change) {
+        let now = self.clock.elapsed();
+        match change {
+            Change::Nothing => {}
+            Change::PodCame => self.queue.wake(now, |p| !p.affinity.is_empty()),
+            Change::Anything => self.queue.wake(now, |_| true),
+        }
+    }
+
+    async fn schedule(&mut self, pod: Arc<PodInfo>) {
+        if !pod.gates.is_empty() {
+            self.queue.park(&pod.key, self.clock.elapsed());
+            return self.effects.explain(&pod, "SchedulingGated", GATED).await;
+        }
+        match decide(&self.profile, &pod, self.cache.nodes(), self.random.unit()) {
+            Decision::Nowhere(message) => {
+                self.queue.park(&pod.key, self.clock.elapsed());
+                self.effects.explain(&pod, "Unschedulable", &message).await;
+            }
+            Decision::Node(node) => {
+                self.cache.assume(&pod, &node);
+                self.bind(pod, node).await;
+            }
+        }
+    }
+
+    async fn bind(&self, pod: Arc<PodInfo>, node: String) {
+        let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+        let (effects, results) = (self.effects.clone(), self.results.clone());
+        self.tasks.spawn_until_stopped("bind", async move {
+            let bound = effects.bind(&pod, &node).await;
+            drop(permit);
+            let _ = results.send((pod, bound)).await;
+        });
+    }
+}
+
+/// Reads an object; one that does not decode is logged and left alone.
+fn read<T>(object: &Obj, how: fn(&Obj) -> Result<T, k3s_client::Error>) -> Option<T> {
+    how(object).map_err(|e| error!(key = %object.key(), error = %e, "cannot read an object")).ok()
+}
+
+async fn sleep(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,182 @@
+//! What the scheduler knows of pods and nodes: compact views read from the objects' bytes, since a
+//! typed copy of every pod would cost more memory than all the rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k3s_client::Obj;
+use k3s_meta::quantity::Quantity;
+use serde::Deserialize;
+
+mod affinity;
+mod resources;
+mod wire;
+
+pub use affinity::{NodeSelectorTerm, NodeTerms, PodTerm, Requirement, SpreadConstraint, Weighted};
+pub use resources::Resources;
+pub(crate) use wire::{WireNode, WirePod};
+
+/// A taint of a node (`core/v1.Taint`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Taint {
+    /// Key.
+    pub key: String,
+    /// Value, often empty.
+    #[serde(default)]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// A toleration of a pod (`core/v1.Toleration`).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Toleration {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    operator: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    effect: String,
+}
+
+impl Toleration {
+    /// Whether the pod may live with `taint` (`core/v1/toleration.go`).
+    #[must_use]
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        let effect = self.effect.is_empty() || self.effect == taint.effect;
+        let key = self.key.is_empty() || self.key == taint.key;
+        let value = match self.operator.as_str() {
+            "Exists" => true,
+            "" | "Equal" => !self.key.is_empty() && self.value == taint.value,
+            _ => false,
+        };
+        effect && key && value
+    }
+}
+
+/// A port a pod takes on its node: (protocol, address, port).
+pub type HostPort = (String, String, u16);
+
+/// A pod as the scheduler sees it.
+#[derive(Clone, Debug, Default)]
+pub struct PodInfo {
+    /// `namespace/name`.
+    pub key: Arc<str>,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.nodeName`; empty while unassigned.
+    pub node_name: String,
+    /// `spec.schedulerName`.
+    pub scheduler_name: String,
+    /// `spec.priority`.
+    pub priority: i64,
+    /// What filters count.
+    pub requests: Resources,
+    /// What scores count: containers without requests count as a little (upstream's
+    /// `GetNonzeroRequests`), so that nodes do not fill up with pods that ask for nothing.
+    pub scored: Resources,
+    /// `hostPort`s.
+    pub host_ports: Vec<HostPort>,
+    /// `spec.nodeSelector` and required node affinity.
+    pub node_terms: NodeTerms,
+    /// Preferred node affinity.
+    pub preferred_nodes: Vec<Weighted<NodeSelectorTerm>>,
+    /// Required pod affinity.
+    pub affinity: Vec<PodTerm>,
+    /// Required pod anti-affinity.
+    pub anti_affinity: Vec<PodTerm>,
+    /// Preferred pod affinity; a negative weight is anti-affinity.
+    pub preferred_pods: Vec<Weighted<PodTerm>>,
+    /// Topology spread constraints.
+    pub spread: Vec<SpreadConstraint>,
+    /// Tolerations.
+    pub tolerations: Vec<Toleration>,
+    /// `spec.schedulingGates`: names.
+    pub gates: Vec<String>,
+    /// Resource claims, which cannot be honoured.
+    pub claims: bool,
+    /// Succeeded or Failed: takes no resources any more.
+    pub finished: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// The message of the present `PodScheduled=False` condition.
+    pub waiting_message: Option<String>,
+}
+
+impl PodInfo {
+    /// Reads a pod.
+    ///
+    /// # Errors
+    /// When the object is not a pod that decodes.
+    pub fn read(object: &Obj) -> Result<Self, k3s_client::Error> {
+        object.decode::<WirePod>().map(|wire| wire.into_info(object.key().clone()))
+    }
+
+    /// Whether the pod takes resources on its node.
+    #[must_use]
+    pub fn occupies(&self) -> bool {
+        !self.node_name.is_empty() && !self.finished
+    }
+}
+
+/// A node as the scheduler sees it.
+#[derive(Clone, Debug, Default)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.taints`.
+    pub taints: Vec<Taint>,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// `status.allocatable`.
+    pub allocatable: Resources,
+    /// The pods on it, assumed ones included.
+    pub pods: Vec<Arc<PodInfo>>,
+    /// Sum of their requests.
+    pub requested: Resources,
+    /// Sum of what scores count.
+    pub scored: Resources,
+}
+
+impl NodeInfo {
+    /// Reads a node; it has no pods yet.
+    ///
+    /// # Errors
+    /// When the object is not a node that decodes.
+    pub fn read(object: &Obj) -> Result<Self, k3s_client::Error> {
+        object.decode::<WireNode>().map(WireNode::into_info)
+    }
+
+    /// Counts a pod in.
+    pub fn add(&mut self, pod: Arc<PodInfo>) {
+        self.requested.add(&pod.requests);
+        self.scored.add(&pod.scored);
+        self.pods.push(pod);
+    }
+
+    /// Counts a pod out.
+    pub fn remove(&mut self, uid: &str) {
+        if let Some(at) = self.pods.iter().position(|p| p.uid == uid) {
+            let pod = self.pods.swap_remove(at);
+            self.requested.subtract(&pod.requests);
+            self.scored.subtract(&pod.scored);
+        }
+    }
+}
+
+/// A quantity in whole units, or thousandths where `milli`; unreadable ones count as nothing, which
+/// cannot happen to objects that passed validation.
+pub(crate) fn amount(text: &str, milli: bool) -> i64 {
+    let Ok(quantity) = Quantity::parse(text) else { return 0 };
+    if milli { i64::try_from(quantity.milli()).unwrap_or(i64::MAX) } else { quantity.value() }
+}

@@ -1,0 +1,23 @@
+//! Cordoned nodes take no pods but those that tolerate it.
+
+use crate::framework::{Filter, Prepared, Reason};
+use crate::model::{NodeInfo, PodInfo, Taint};
+
+const TAINT: &str = "node.kubernetes.io/unschedulable";
+
+pub(super) struct NodeUnschedulable;
+
+impl Filter for NodeUnschedulable {
+    fn name(&self) -> &'static str {
+        "NodeUnschedulable"
+    }
+
+    fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
+        let taint = Taint { key: TAINT.into(), value: String::new(), effect: "NoSchedule".into() };
+        if node.unschedulable && !pod.tolerations.iter().any(|t| t.tolerates(&taint)) {
+            vec![Reason::new("node(s) were unschedulable")]
+        } else {
+            vec![]
+        }
+    }
+}
