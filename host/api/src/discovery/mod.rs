@@ -1,0 +1,18 @@
+//! Discovery documents: which groups, versions and resources there are. The legacy documents and the
+//! aggregated ones (`apidiscovery.k8s.io/v2`) are made from the same rows, so they cannot disagree.
+//!
+//! Every function takes rows, not tables: kinds defined at run time are chained behind
+//! [`built_in`].
+
+mod aggregated;
+mod legacy;
+mod order;
+mod row;
+
+pub use aggregated::{AGGREGATED_V2, AGGREGATED_V2BETA1, AggregatedVersion, aggregated_core, aggregated_groups};
+pub use legacy::{core_versions, group, groups, resources};
+pub use order::{by_version_priority, preferred_version};
+pub use row::{Row, SubRow, built_in};
+
+#[cfg(test)]
+mod tests;

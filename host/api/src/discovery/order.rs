@@ -1,0 +1,83 @@
+//! The order of groups and versions. Groups of built-in kinds have the priorities that kube-apiserver
+//! gives them; clients resolve ambiguous resource names by this order (`kubectl get events`).
+
+use super::row::Row;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// From `pkg/controlplane/apiserver/aggregator.go`. Higher comes first.
+fn group_priority(group: &str) -> u32 {
+    match group {
+        "" => 18_000,
+        "apps" => 17_800,
+        "events.k8s.io" => 17_750,
+        "authentication.k8s.io" => 17_700,
+        "authorization.k8s.io" => 17_600,
+        "autoscaling" => 17_500,
+        "batch" => 17_400,
+        "certificates.k8s.io" => 17_300,
+        "networking.k8s.io" => 17_200,
+        "policy" => 17_100,
+        "rbac.authorization.k8s.io" => 17_000,
+        "storage.k8s.io" => 16_800,
+        "apiextensions.k8s.io" | "admissionregistration.k8s.io" => 16_700,
+        "scheduling.k8s.io" => 16_600,
+        "coordination.k8s.io" => 16_500,
+        "node.k8s.io" => 16_300,
+        "discovery.k8s.io" => 16_200,
+        "flowcontrol.apiserver.k8s.io" => 16_100,
+        "internal.apiserver.k8s.io" => 16_000,
+        "resource.k8s.io" => 15_900,
+        "storagemigration.k8s.io" => 15_800,
+        // What upstream gives groups of custom resources.
+        _ => 1_000,
+    }
+}
+
+/// Rows by group and version: groups by priority, then name; versions by priority; resources by name.
+pub(super) type Groups<'a> = Vec<(&'a str, Vec<(&'a str, Vec<Row<'a>>)>)>;
+
+pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>) -> Groups<'a> {
+    let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<Row<'a>>>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(row.group).or_default().entry(row.version).or_default().push(row);
+    }
+    let mut out: Groups<'a> = groups.into_iter().map(|(group, versions)| (group, arrange_versions(versions))).collect();
+    out.sort_by(|(a, _), (b, _)| group_priority(b).cmp(&group_priority(a)).then_with(|| a.cmp(b)));
+    out
+}
+
+fn arrange_versions<'a>(versions: BTreeMap<&'a str, Vec<Row<'a>>>) -> Vec<(&'a str, Vec<Row<'a>>)> {
+    let mut versions: Vec<_> = versions.into_iter().collect();
+    versions.sort_by(|(a, _), (b, _)| by_version_priority(a, b));
+    for (_, rows) in &mut versions {
+        rows.sort_by_key(|row| row.plural);
+    }
+    versions
+}
+
+/// The version clients should use.
+pub fn preferred_version<'a>(versions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    versions.min_by(|a, b| by_version_priority(a, b))
+}
+
+/// `v2` before `v1` before `v1beta2` before `v1alpha1` before names that are no versions.
+pub fn by_version_priority(a: &str, b: &str) -> Ordering {
+    match (parts(a), parts(b)) {
+        (Some(a), Some(b)) => b.cmp(&a),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}
+
+/// Stability, major and minor.
+fn parts(version: &str) -> Option<(u8, u64, u64)> {
+    let rest = version.strip_prefix('v')?;
+    for (stability, word) in [(1, "beta"), (0, "alpha")] {
+        if let Some((major, minor)) = rest.split_once(word) {
+            return Some((stability, major.parse().ok()?, minor.parse().ok()?));
+        }
+    }
+    Some((2, rest.parse().ok()?, 0))
+}

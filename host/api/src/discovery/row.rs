@@ -1,0 +1,67 @@
+//! What discovery needs to know of a kind.
+
+use crate::kind::{self, Kind, Subresource};
+
+/// A resource at a version.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// API group; empty for the core group.
+    pub group: &'a str,
+    /// `v1`
+    pub version: &'a str,
+    /// `deployments`
+    pub plural: &'a str,
+    /// `deployment`
+    pub singular: &'a str,
+    /// `Deployment`
+    pub kind: &'a str,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// API verbs, sorted.
+    pub verbs: &'a [&'a str],
+    /// `deploy`
+    pub short_names: &'a [&'a str],
+    /// `all`
+    pub categories: &'a [&'a str],
+    /// Sorted by name.
+    pub subresources: Vec<SubRow<'a>>,
+}
+
+/// A subresource.
+#[derive(Clone, Debug)]
+pub struct SubRow<'a> {
+    /// `status`
+    pub name: &'a str,
+    /// Group, version and kind of the bodies.
+    pub kind: (&'a str, &'a str, &'a str),
+    /// API verbs, sorted.
+    pub verbs: &'a [&'a str],
+}
+
+/// Rows of the kinds that are compiled in.
+pub fn built_in() -> impl Iterator<Item = Row<'static>> {
+    kind::kinds().iter().map(Row::from)
+}
+
+impl From<&'static Kind> for Row<'static> {
+    fn from(k: &'static Kind) -> Self {
+        Self {
+            group: k.group,
+            version: k.version,
+            plural: k.plural,
+            singular: k.singular,
+            kind: k.kind,
+            namespaced: k.namespaced,
+            verbs: k.verbs,
+            short_names: k.short_names,
+            categories: k.categories,
+            subresources: k.subresources.iter().map(SubRow::from).collect(),
+        }
+    }
+}
+
+impl From<&'static Subresource> for SubRow<'static> {
+    fn from(s: &'static Subresource) -> Self {
+        Self { name: s.name, kind: (s.group, s.version, s.kind), verbs: s.verbs }
+    }
+}

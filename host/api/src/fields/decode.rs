@@ -1,0 +1,190 @@
+//! The walk: one pass over a body, guided by its type.
+//!
+//! Normal forms, each as a round trip through upstream's Go structs leaves it: null is absent; empty
+//! lists and maps of optional fields are absent; zero values of fields that Go omits are absent; numbers
+//! and booleans that Go always writes are present; quantities, times and base64 are canonical; null
+//! inside lists and maps is the element's zero value.
+
+use super::MAX_COMPLAINTS;
+use super::scalar::{self, json_kind};
+use crate::schema::{Field, Shape, Type, TypeId, ValueType};
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// Where the walk stands.
+enum Step {
+    Field(&'static str),
+    Index(usize),
+    Key(String),
+}
+
+struct Walk {
+    path: Vec<Step>,
+    unknown: Vec<String>,
+}
+
+/// Decodes `value` in place as the type. Gives the unknown fields, or the first thing that does not fit.
+pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, String> {
+    let root = root.get();
+    let mut walk = Walk { path: Vec::new(), unknown: Vec::new() };
+    let Value::Object(map) = value else {
+        let kind = json_kind(value);
+        return Err(format!("json: cannot unmarshal {kind} into Go value of type {}", root.go_qualified()));
+    };
+    walk.fields(root, map)?;
+    Ok(walk.unknown)
+}
+
+impl Walk {
+    fn fields(&mut self, owner: &'static Type, map: &mut Map<String, Value>) -> Result<(), String> {
+        let mut gone: Vec<String> = Vec::new();
+        for (key, value) in map.iter_mut() {
+            let Some(field) = owner.field(key) else {
+                self.note_unknown(key);
+                gone.push(key.clone());
+                continue;
+            };
+            if !value.is_null() {
+                self.path.push(Step::Field(field.name()));
+                self.value(owner, field.value_type(), value)?;
+                self.path.pop();
+            }
+            if leaves_no_trace(field, value) {
+                gone.push(key.clone());
+            }
+        }
+        for key in gone {
+            map.remove(&key);
+        }
+        fill_in(owner, map);
+        Ok(())
+    }
+
+    fn value(&mut self, owner: &'static Type, wanted: ValueType, value: &mut Value) -> Result<(), String> {
+        match (wanted, value) {
+            (ValueType::String, Value::String(_)) | (ValueType::Bool, Value::Bool(_)) => Ok(()),
+            (ValueType::Double, Value::Number(_)) => Ok(()),
+            (ValueType::Int32, Value::Number(n)) if scalar::int32(n) => Ok(()),
+            (ValueType::Int64, Value::Number(n)) if scalar::int64(n) => Ok(()),
+            (ValueType::Bytes, value @ Value::String(_)) => scalar::base64(value),
+            (ValueType::Named(_), value) => self.named(owner, wanted, value),
+            (ValueType::List(_), Value::Array(list)) => self.list(owner, wanted, list),
+            (ValueType::Map(_), Value::Object(map)) => self.map(owner, wanted, map),
+            (wanted, value) => Err(self.mismatch(owner, wanted, value)),
+        }
+    }
+
+    fn named(&mut self, owner: &'static Type, wanted: ValueType, value: &mut Value) -> Result<(), String> {
+        let Some(t) = wanted.named() else { return Ok(()) };
+        match (t.shape, value) {
+            (Shape::Struct, Value::Object(map)) => self.fields(t, map),
+            (Shape::Struct, value) => Err(self.mismatch(owner, wanted, value)),
+            (Shape::Quantity, value) => scalar::quantity(value),
+            (Shape::IntOrString, value) => scalar::int_or_string(value),
+            (Shape::Time, value) => scalar::time(value, false),
+            (Shape::MicroTime, value) => scalar::time(value, true),
+            (Shape::Any, _) => Ok(()),
+        }
+    }
+
+    fn list(&mut self, owner: &'static Type, wanted: ValueType, list: &mut [Value]) -> Result<(), String> {
+        let Some(item_type) = wanted.element() else { return Ok(()) };
+        for (i, item) in list.iter_mut().enumerate() {
+            if item.is_null() {
+                *item = zero(item_type);
+            }
+            self.path.push(Step::Index(i));
+            self.value(owner, item_type, item)?;
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, owner: &'static Type, wanted: ValueType, map: &mut Map<String, Value>) -> Result<(), String> {
+        let Some(value_type) = wanted.element() else { return Ok(()) };
+        // Only values with fields of their own can have unknown ones below, and so need their key in the path.
+        let deep = matches!(value_type, ValueType::Named(_) | ValueType::List(_) | ValueType::Map(_));
+        for (key, value) in map.iter_mut() {
+            if value.is_null() {
+                *value = zero(value_type);
+            }
+            if deep {
+                self.path.push(Step::Key(key.clone()));
+            }
+            self.value(owner, value_type, value)?;
+            if deep {
+                self.path.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// `unknown field "spec.containers[0].foo"`
+    fn note_unknown(&mut self, key: &str) {
+        if self.unknown.len() >= MAX_COMPLAINTS {
+            return;
+        }
+        let mut path = String::new();
+        for step in &self.path {
+            let dot = if path.is_empty() { "" } else { "." };
+            // Writing to a String cannot fail.
+            let _ = match step {
+                Step::Field(name) => write!(path, "{dot}{name}"),
+                Step::Key(key) => write!(path, "{dot}{key}"),
+                Step::Index(i) => write!(path, "[{i}]"),
+            };
+        }
+        let dot = if path.is_empty() { "" } else { "." };
+        self.unknown.push(format!("unknown field \"{path}{dot}{key}\""));
+    }
+
+    /// Go names the innermost struct and the fields that lead there, without indices and map keys.
+    fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> String {
+        let names: Vec<&str> =
+            self.path.iter().filter_map(|s| if let Step::Field(name) = s { Some(*name) } else { None }).collect();
+        let kind = match (wanted, value) {
+            (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
+                        (_, value) => json_kind(value).to_owned(),
+        };
+        let (owner, names, wanted) = (owner.go_name(), names.join("."), wanted.go_text());
+        format!("json: cannot unmarshal {kind} into Go struct field {owner}.{names} of type {wanted}")
+    }
+}
+
+/// Whether Go's encoder would leave the field out.
+fn leaves_no_trace(field: &Field, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty() && !field.required(),
+        Value::Object(map) => map.is_empty() && !field.required() && matches!(field.value_type(), ValueType::Map(_)),
+        Value::String(s) => s.is_empty() && field.omits_zero(),
+        Value::Bool(b) => !b && field.omits_zero(),
+        Value::Number(n) => n.as_i64() == Some(0) && field.omits_zero(),
+    }
+}
+
+/// Puts in what Go's encoder always writes.
+fn fill_in(owner: &'static Type, map: &mut Map<String, Value>) {
+    for field in owner.fields().iter().filter(|f| f.always_written()) {
+        if !map.contains_key(field.name()) {
+            map.insert(field.name().to_owned(), zero(field.value_type()));
+        }
+    }
+}
+
+/// The zero value as Go's encoder writes it.
+fn zero(value_type: ValueType) -> Value {
+    match value_type {
+        ValueType::String | ValueType::Bytes => Value::from(""),
+        ValueType::Bool => Value::Bool(false),
+        ValueType::Int32 | ValueType::Int64 | ValueType::Double => Value::from(0),
+        ValueType::List(_) => Value::Array(Vec::new()),
+        ValueType::Map(_) => Value::Object(Map::new()),
+        ValueType::Named(_) => match value_type.named().map(|t| t.shape) {
+            Some(Shape::Struct) => Value::Object(Map::new()),
+            Some(Shape::Quantity) => Value::from("0"),
+            Some(Shape::IntOrString) => Value::from(0),
+            _ => Value::Null,
+        },
+    }
+}

@@ -1,0 +1,124 @@
+//! Parsing of JSON bodies into trees while noting keys that occur twice, which the tree cannot show.
+
+use super::MAX_COMPLAINTS;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::fmt::{self, Write};
+
+/// A body and what was wrong with its form.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The body; of keys that occur twice, the last value.
+    pub value: Value,
+    /// `duplicate field "spec.replicas"`, at most [`MAX_COMPLAINTS`].
+    pub duplicates: Vec<String>,
+}
+
+/// Parses a body.
+pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
+    let mut state = State::default();
+    let mut json = serde_json::Deserializer::from_slice(raw);
+    let value = Tree(&mut state).deserialize(&mut json)?;
+    json.end()?;
+    Ok(Parsed { value, duplicates: state.duplicates })
+}
+
+/// Only the duplicate fields of a body; none when it cannot be parsed.
+pub fn duplicates(raw: &[u8]) -> Vec<String> {
+    parse(raw).map(|p| p.duplicates).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct State {
+    path: String,
+    duplicates: Vec<String>,
+}
+
+impl State {
+    fn note_duplicate(&mut self, key: &str) {
+        if self.duplicates.len() < MAX_COMPLAINTS {
+            let dot = if self.path.is_empty() { "" } else { "." };
+            self.duplicates.push(format!("duplicate field \"{}{dot}{key}\"", self.path));
+        }
+    }
+}
+
+/// Builds one tree; a seed, so that the path can be carried down.
+struct Tree<'a>(&'a mut State);
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(Value::from(v))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(Value::from(v))
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
+        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::from(v))
+    }
+
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(Value::String(v))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let depth = self.0.path.len();
+        loop {
+            // Writing to a String cannot fail.
+            let _ = write!(self.0.path, "[{}]", list.len());
+            let item = seq.next_element_seed(Tree(self.0))?;
+            self.0.path.truncate(depth);
+            match item {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let depth = self.0.path.len();
+        while let Some(key) = access.next_key::<String>()? {
+            if map.contains_key(&key) {
+                self.0.note_duplicate(&key);
+            }
+            if depth > 0 {
+                self.0.path.push('.');
+            }
+            self.0.path.push_str(&key);
+            let value = access.next_value_seed(Tree(self.0))?;
+            self.0.path.truncate(depth);
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}

@@ -1,0 +1,174 @@
+//! Strict decoding and normal forms, case by case.
+
+use super::*;
+use crate::kind::{by_kind, kinds};
+use serde_json::json;
+
+fn run(group: &str, version: &str, kind: &str, mut body: Value) -> (Value, Vec<String>) {
+    let unknown = decode(by_kind(group, version, kind).unwrap(), &mut body).unwrap();
+    (body, unknown)
+}
+
+fn refused(group: &str, kind: &str, body: Value) -> String {
+    check(by_kind(group, "v1", kind).unwrap(), &body).unwrap_err().to_string()
+}
+
+#[test]
+fn unknown_fields_are_named_and_removed() {
+    let body = json!({"metadata": {"name": "a", "foo": 1}, "spec": {"containers": [{"name": "c", "bar": {"x": 1}}], "baz": null}});
+    let (body, unknown) = run("", "v1", "Pod", body);
+    let want = ["metadata.foo", "spec.baz", "spec.containers[0].bar"].map(|f| format!("unknown field \"{f}\""));
+    assert_eq!(unknown, want);
+    assert_eq!(body, json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "resources": {}}]}}));
+}
+
+#[test]
+fn complaints_are_bounded() {
+    let body: serde_json::Map<String, Value> = (0..500).map(|i| (format!("x{i}"), json!(1))).collect();
+    let (body, unknown) = run("", "v1", "ConfigMap", Value::Object(body));
+    assert_eq!((unknown.len(), body), (MAX_COMPLAINTS, json!({})));
+}
+
+#[test]
+fn wrong_types() {
+    let deployment = |spec: Value| json!({ "spec": spec });
+    let head = "Deployment in version \"v1\" cannot be handled as a Deployment: ";
+    let table = [
+        (
+            deployment(json!({"replicas": "3"})),
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            deployment(json!({"replicas": 1.5})),
+            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            deployment(json!({"replicas": 3_000_000_000_u64})),
+            "json: cannot unmarshal number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            deployment(json!({"paused": "true"})),
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.paused of type bool",
+        ),
+        (deployment(json!([])), "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec"),
+        (
+            deployment(json!({"template": {"spec": {"containers": {}}}})),
+            "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+        ),
+        (
+            deployment(json!({"template": {"spec": {"containers": [{"name": 5}]}}})),
+            "json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.name of type string",
+        ),
+        (
+            json!({"metadata": {"labels": {"a": true}}}),
+            "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string",
+        ),
+        (
+            deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}})),
+            "json: cannot unmarshal bool into Go value of type int32",
+        ),
+        (json!("x"), "json: cannot unmarshal string into Go value of type v1.Deployment"),
+    ];
+    for (body, want) in table {
+        assert_eq!(refused("apps", "Deployment", body), format!("{head}{want}"));
+    }
+}
+
+#[test]
+fn wrong_values() {
+    let limits = |q: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": q}}}]}});
+    let format = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    assert!(refused("", "Pod", limits(json!("1 core"))).ends_with(format));
+    assert!(refused("", "Pod", limits(json!("1kk"))).ends_with("unable to parse quantity's suffix"));
+    for (data, at) in [("a", 1), ("YQ=", 3), ("Y!==", 1), ("YQ==YQ==", 4)] {
+        let want = format!("illegal base64 data at input byte {at}");
+        let message = refused("", "Secret", json!({"data": {"k": data}}));
+        assert!(message.ends_with(&want), "{message}");
+    }
+    let message = refused("", "Pod", json!({"metadata": {"deletionTimestamp": "yesterday"}}));
+    let want = "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"";
+    assert!(message.ends_with(want), "{message}");
+}
+
+#[test]
+fn normal_forms() {
+    let table = [
+        ("", "Pod", json!({"metadata": {"creationTimestamp": null, "labels": {}, "namespace": ""}}), json!({"metadata": {}})),
+        (
+            "",
+            "Pod",
+            json!({"spec": {"containers": [{"name": "c", "args": [], "env": [{"name": "a", "value": ""}]}], "hostNetwork": false}}),
+            json!({"spec": {"containers": [{"name": "c", "env": [{"name": "a"}], "resources": {}}]}}),
+        ),
+        (
+            "",
+            "Pod",
+            json!({"spec": {"containers": [], "volumes": [{"name": "v", "emptyDir": {}}], "automountServiceAccountToken": false}}),
+            json!({"spec": {"containers": [], "volumes": [{"name": "v", "emptyDir": {}}], "automountServiceAccountToken": false}}),
+        ),
+        (
+            "",
+            "Pod",
+            json!({"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}, "requests": {"cpu": "0.5"}}}]}}),
+            json!({"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}}]}}),
+        ),
+        (
+            "",
+            "Pod",
+            json!({"status": {"startTime": "2026-11-20T18:00:00.5+01:00"}}),
+            json!({"status": {"startTime": "2026-11-20T17:00:00Z"}}),
+        ),
+        (
+            "coordination.k8s.io",
+            "Lease",
+            json!({"spec": {"renewTime": "2026-11-20T18:00:00.500000Z"}}),
+            json!({"spec": {"renewTime": "2026-11-20T18:00:00.500000Z"}}),
+        ),
+        ("apps", "Deployment", json!({"spec": {"replicas": 0, "paused": false}}), json!({"spec": {"replicas": 0}})),
+        ("", "ConfigMap", json!({"data": {"a": null, "b": ""}}), json!({"data": {"a": "", "b": ""}})),
+        ("", "Secret", json!({"data": {"a": "YW\nI="}}), json!({"data": {"a": "YWI="}})),
+        (
+            "apps",
+            "DaemonSet",
+            json!({"status": {}}),
+            json!({"status": {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}}),
+        ),
+        ("rbac.authorization.k8s.io", "Role", json!({"rules": []}), json!({"rules": []})),
+    ];
+    for (group, kind, body, want) in table {
+        let (body, unknown) = run(group, "v1", kind, body);
+        assert_eq!(body, want);
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}
+
+#[test]
+fn duplicates_are_found_in_the_bytes() {
+    let raw = br#"{"a": 1, "spec": {"x": 1, "x": 2, "containers": [{"name": "a"}, {"name": "b", "name": "c"}]}, "a": {}}"#;
+    let parsed = parse(raw).unwrap();
+    let want = ["spec.x", "spec.containers[1].name", "a"].map(|f| format!("duplicate field \"{f}\""));
+    assert_eq!(parsed.duplicates, want);
+    assert_eq!(parsed.value["spec"]["containers"][1]["name"], "c");
+    assert!(parse(b"{\"a\": 1} x").is_err());
+    let value: Value = serde_json::from_slice(br#"{"i": -3, "u": 18446744073709551615, "f": 1.5, "n": null, "b": [true, "x"]}"#).unwrap();
+    assert_eq!(parse(value.to_string().as_bytes()).unwrap().value, value);
+}
+
+#[test]
+fn strict_messages() {
+    let complaints = ["unknown field \"spec.foo\"".to_owned(), "duplicate field \"a\"".to_owned()];
+    let want = "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.foo\", duplicate field \"a\"";
+    assert_eq!(strict_message("Pod", "v1", &complaints), want);
+}
+
+#[test]
+fn every_kind_takes_a_minimal_object_and_a_second_pass_changes_nothing() {
+    for kind in kinds() {
+        let mut body = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": "a", "creationTimestamp": null}});
+        assert_eq!(decode(kind, &mut body).unwrap(), Vec::<String>::new(), "{}", kind.kind);
+        assert_eq!(body["metadata"], json!({"name": "a"}), "{}", kind.kind);
+        let again = body.clone();
+        decode(kind, &mut body).unwrap();
+        assert_eq!(body, again);
+    }
+}
