@@ -38,7 +38,7 @@ impl Observer {
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE;
         let open = || {
             let socket = Socket::open_with_groups(Protocol::Route, groups)?;
-            AsyncFd::with_interest(socket, Interest::READABLE).map_err(NetlinkError::Socket)
+            register(socket)
         };
         Ok(Self { socket: open().map_err(|e| refused("listen to rtnetlink", e))? })
     }
@@ -67,6 +67,13 @@ impl Observer {
             }
         }
     }
+}
+
+#[allow(unsafe_code)]
+fn register(socket: Socket) -> Result<AsyncFd<Socket>, NetlinkError> {
+    // SAFETY: the socket owns its descriptor and gives the same one as long as it lives; the
+    // registration owns the socket.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(|e| NetlinkError::Socket(e.into()))
 }
 
 impl AsRawFd for Observer {

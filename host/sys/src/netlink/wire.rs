@@ -179,11 +179,6 @@ pub(crate) fn u32_ne(value: &[u8]) -> Option<u32> {
     array(value, 0).map(u32::from_ne_bytes)
 }
 
-/// A network-order number that fills the value.
-pub(crate) fn u32_be(value: &[u8]) -> Option<u32> {
-    array(value, 0).map(u32::from_be_bytes)
-}
-
 /// A string without its terminating zero.
 pub(crate) fn string(value: &[u8]) -> String {
     let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());

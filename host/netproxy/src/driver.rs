@@ -1,0 +1,286 @@
+//! The task that follows Services and EndpointSlices and commits what they need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use k3s_base::{Backoff, BackoffPolicy, Random};
+use k3s_client::{Informer, InformerEvent, Informers, Obj, Subscription, resources};
+use k3s_lifecycle::Tasks;
+use k3s_observe::Metrics;
+use k3s_sys::net::conntrack::Conntrack;
+use k3s_sys::net::{NetError, sysctl};
+use k3s_sys::nft::{Batch, Element, Nft, NftError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::flows::Stale;
+use crate::metrics::ProxyMetrics;
+use crate::plan::{Endpoints, plan};
+use crate::read;
+use crate::state::{ServiceKey, State, UdpTargets};
+use crate::tables::{AFFINITY, Layout, NODEPORT_AFFINITY};
+
+/// Transactions are at least this far apart: one change alone goes out at once, a burst in a few.
+const SPACING: Duration = Duration::from_millis(20);
+/// How often to look whether somebody flushed the whole packet filter.
+const VERIFY: Duration = Duration::from_secs(60);
+const RETRY: BackoffPolicy =
+    BackoffPolicy { base: Duration::from_millis(100), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+const BY_SERVICE: &str = "service";
+
+/// What a proxy needs.
+pub struct ProxyConfig {
+    /// The Node that it runs on.
+    pub node_name: String,
+    /// Where pods live (`--cluster-cidr`); callers from elsewhere are hidden behind the node.
+    pub pod_networks: Vec<Ipv4Net>,
+    /// The node's packet filter.
+    pub nft: Arc<dyn Nft>,
+    /// The node's flow table; None leaves stale UDP flows alone.
+    pub conntrack: Option<Conntrack>,
+    /// For the jitter of retries.
+    pub random: Random,
+}
+
+/// A running proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    ready: watch::Receiver<bool>,
+}
+
+impl Proxy {
+    /// Starts the proxy. `informers` carry its identity (`system:kube-proxy`).
+    pub fn start(
+        config: ProxyConfig,
+        informers: &Informers,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Self, NftError> {
+        let layout = Layout::new(config.pod_networks.clone())?;
+        let (announce, ready) = watch::channel(false);
+        let slices = informers.all(&resources::ENDPOINT_SLICES);
+        slices.add_index(BY_SERVICE, service_of_slice);
+        let driver = Driver {
+            services: informers.all(&resources::SERVICES),
+            slices,
+            layout,
+            conntrack: config.conntrack.map(Arc::new),
+            retry: RETRY.start(),
+            nft: config.nft,
+            node: config.node_name,
+            random: config.random,
+            metrics: ProxyMetrics::register(metrics),
+            state: State::default(),
+            dirty: BTreeSet::new(),
+            rewrite: true,
+        };
+        tasks.spawn_until_stopped("netproxy", driver.run(announce));
+        Ok(Self { ready })
+    }
+
+    /// Waits until every Service that exists is in the packet filter.
+    pub async fn ready(&self) {
+        // An error means that the task ended; whoever waits is being stopped too.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+}
+
+struct Driver {
+    services: Informer,
+    slices: Informer,
+    layout: Layout,
+    nft: Arc<dyn Nft>,
+    conntrack: Option<Arc<Conntrack>>,
+    node: String,
+    random: Random,
+    retry: Backoff,
+    metrics: ProxyMetrics,
+    state: State,
+    /// Services to plan anew.
+    dirty: BTreeSet<ServiceKey>,
+    /// The kernel's table is not what the state says.
+    rewrite: bool,
+}
+
+impl Driver {
+    async fn run(mut self, announce: watch::Sender<bool>) {
+        if let Err(error) = allow_localhost() {
+            tracing::warn!(%error, "node ports will not answer on 127.0.0.1");
+        }
+        let mut services = self.services.subscribe();
+        let mut slices = self.slices.subscribe();
+        self.services.has_synced().await;
+        self.slices.has_synced().await;
+        loop {
+            self.drain(&mut services, &mut slices);
+            let wait = self.flush().await;
+            if !self.rewrite {
+                announce.send_replace(true);
+            }
+            tokio::time::sleep(SPACING).await;
+            self.wait(&mut services, &mut slices, Instant::now() + wait).await;
+        }
+    }
+
+    /// Waits for a change, or until it is time to retry or to verify.
+    async fn wait(&mut self, services: &mut Subscription, slices: &mut Subscription, until: Instant) {
+        tokio::select! {
+            event = services.next() => self.service_changed(&event),
+            event = slices.next() => self.slice_changed(&event),
+            () = tokio::time::sleep_until(until) => self.verify().await,
+        }
+    }
+
+    fn drain(&mut self, services: &mut Subscription, slices: &mut Subscription) {
+        while let Some(event) = services.try_next() {
+            self.service_changed(&event);
+        }
+        while let Some(event) = slices.try_next() {
+            self.slice_changed(&event);
+        }
+    }
+
+    fn service_changed(&mut self, event: &InformerEvent) {
+        self.dirty.insert(event.object().key().clone());
+    }
+
+    fn slice_changed(&mut self, event: &InformerEvent) {
+        self.dirty.extend(service_of_slice(event.object()).into_iter().map(ServiceKey::from));
+        if let InformerEvent::Updated { old, .. } = event {
+            self.dirty.extend(service_of_slice(old).into_iter().map(ServiceKey::from));
+        }
+    }
+
+    /// Commits what is due. Answers how long to sleep if nothing happens.
+    async fn flush(&mut self) -> Duration {
+        let (batch, udp) = self.collect();
+        if self.rewrite {
+            return self.write_all().await;
+        }
+        self.metrics.frontends.set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
+        if batch.is_empty() {
+            return VERIFY;
+        }
+        match self.commit(batch).await {
+            Ok(()) => {
+                self.forget(udp).await;
+                VERIFY
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the packet filter refused a change; writing the whole table");
+                self.rewrite = true;
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// Plans every Service that changed.
+    fn collect(&mut self) -> (Batch, UdpTargets) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let mut change = self.state.change();
+        while let Some(key) = dirty.pop_first() {
+            let service = self.services.get(&key).and_then(|object| read::service(&object));
+            let planned = service.map(|s| plan(&s, &endpoints(&self.slices, &self.node, &key)));
+            change.set(&key, planned.unwrap_or_default());
+            dirty.extend(change.unblocked());
+        }
+        change.finish(&self.layout)
+    }
+
+    /// One transaction that replaces the table, whatever is in it: connections stay, since they live
+    /// in the flow table, and so do the clients that affinity remembers.
+    async fn write_all(&mut self) -> Duration {
+        self.metrics.frontends.set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
+        let remembered = self.remembered().await;
+        let result = match self.commit(self.state.rewrite(&self.layout, remembered)).await {
+            Ok(()) => Ok(()),
+            // What is remembered names endpoints only, so it cannot be at fault; but a table that
+            // cannot be written with it may be without.
+            Err(_) => self.commit(self.state.rewrite(&self.layout, Vec::new())).await,
+        };
+        match result {
+            Ok(()) => {
+                self.rewrite = false;
+                self.retry.reset();
+                self.metrics.rewrites.inc();
+                self.forget(self.state.udp_targets()).await;
+                VERIFY
+            }
+            Err(error) => {
+                let delay = self.retry.next_delay(&self.random);
+                tracing::error!(%error, ?delay, "services cannot be written to the packet filter");
+                delay
+            }
+        }
+    }
+
+    async fn remembered(&self) -> Vec<(&'static str, Vec<Element>)> {
+        let (nft, table) = (self.nft.clone(), self.layout.table().clone());
+        let read = move || {
+            let sets = [AFFINITY, NODEPORT_AFFINITY].into_iter();
+            // There may be no table yet.
+            sets.filter_map(|set| Some((set, nft.elements(&table, set).ok()?))).collect()
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), NftError> {
+        let nft = self.nft.clone();
+        let result = tokio::task::spawn_blocking(move || nft.commit(&batch)).await;
+        let result = result.unwrap_or_else(|_| Err(NftError::Unsupported("the transaction was cut off".into())));
+        if result.is_ok() {
+            self.metrics.transactions.inc()
+        } else {
+            self.metrics.failures.inc()
+        };
+        result
+    }
+
+    async fn forget(&self, udp: UdpTargets) {
+        let stale = Stale::new(udp);
+        let Some(conntrack) = self.conntrack.clone().filter(|_| !stale.is_empty()) else { return };
+        let work = move || conntrack.forget(|flow| stale.is_stale(flow));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(count)) => drop(self.metrics.flows_forgotten.inc_by(count as u64)),
+            Ok(Err(error)) => tracing::warn!(%error, "stale UDP flows stay until they time out"),
+            // Cut off by the stop.
+            Err(_) => {}
+        }
+    }
+
+    /// Somebody may have flushed the packet filter, or this is the retry of a rewrite.
+    async fn verify(&mut self) {
+        let (nft, table) = (self.nft.clone(), self.layout.table().clone());
+        let look = move || nft.tables().map(|tables| tables.iter().any(|(id, _)| *id == table));
+        if let Ok(Ok(false)) = tokio::task::spawn_blocking(look).await
+            && !self.rewrite
+        {
+            tracing::warn!("the services' table is gone from the packet filter; writing it again");
+            self.rewrite = true;
+        }
+    }
+}
+
+fn endpoints(slices: &Informer, node: &str, service: &str) -> Endpoints {
+    let mut found = Vec::new();
+    for slice in slices.by_index(BY_SERVICE, service) {
+        read::endpoints(&slice, node, &mut found);
+    }
+    let mut endpoints = BTreeMap::new();
+    for (port, endpoint) in found {
+        endpoints.entry(port).or_insert_with(Vec::new).push(endpoint);
+    }
+    endpoints
+}
+
+fn service_of_slice(slice: &Obj) -> Vec<String> {
+    let name = slice.label(read::SERVICE_NAME_LABEL);
+    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+}
+
+/// A packet from 127.0.0.1 may be sent to a pod, so that node ports answer there.
+fn allow_localhost() -> Result<(), NetError> {
+    sysctl::set("net.ipv4.conf.all.route_localnet", "1").map(drop)
+}
