@@ -1,0 +1,146 @@
+//! `kubectl delete`.
+
+use futures_util::StreamExt;
+use k3s_client::{DeleteParams, ListParams, Object, Propagation, WatchEvent, WatchParams};
+use k3s_meta::object;
+
+use super::target;
+use super::write::place;
+use crate::Failure;
+use crate::cli::Delete;
+use crate::discovery::{Discovery, Served};
+use crate::manifest;
+use crate::session::Session;
+
+/// One object to delete.
+struct Doomed<'a> {
+    served: &'a Served,
+    namespace: String,
+    name: String,
+}
+
+pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure> {
+    let params = params(args)?;
+    let discovery = session.discovery().await?;
+    let doomed = if args.files.files.is_empty() { named(session, &discovery, args).await? } else { in_files(session, &discovery, args)? };
+    let mut waiting = Vec::new();
+    for one in doomed {
+        let namespace = Some(one.namespace.as_str());
+        match session.client.delete(&one.served.resource, namespace, &one.name, &params).await {
+            Ok(answer) => {
+                report(&one, args.force);
+                waiting.push((one, answer));
+            }
+            Err(e) if e.is_not_found() && args.ignore_not_found => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if args.wait == "true" && !args.force {
+        for (one, answer) in waiting {
+            wait_until_gone(session, &one, &answer).await?;
+        }
+    }
+    Ok(())
+}
+
+fn report(one: &Doomed<'_>, force: bool) {
+    let (kind, name) = (one.served.qualified(""), &one.name);
+    let kind = kind.trim_end_matches('/');
+    let how = if force { "force deleted" } else { "deleted" };
+    if one.served.resource.namespaced {
+        println!("{kind} \"{name}\" {how} from {} namespace", one.namespace);
+    } else {
+        println!("{kind} \"{name}\" {how}");
+    }
+}
+
+fn params(args: &Delete) -> Result<DeleteParams, Failure> {
+    let propagation = match args.cascade.as_str() {
+        "background" | "true" => Propagation::Background,
+        "foreground" => Propagation::Foreground,
+        "orphan" | "false" => Propagation::Orphan,
+        other => return Err(Failure::local(format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""))),
+    };
+    let grace = match (args.grace_period, args.now, args.force) {
+        (Some(_), true, _) => return Err(Failure::local("--now and --grace-period cannot be specified together")),
+        (Some(0), _, false) => return Err(Failure::local("--grace-period=0 needs --force")),
+        (Some(n), ..) => Some(n),
+        (None, true, _) => Some(1),
+        (None, false, true) => {
+            eprintln!("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
+            Some(0)
+        }
+        (None, false, false) => None,
+    };
+    Ok(DeleteParams { grace_period_seconds: grace, propagation: Some(propagation), ..DeleteParams::default() })
+}
+
+fn in_files<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> Result<Vec<Doomed<'a>>, Failure> {
+    let place_one = |mut manifest| {
+        let served = place(session, discovery, &mut manifest)?;
+        Ok(Doomed { served, namespace: object::namespace(&manifest).to_owned(), name: object::name(&manifest).to_owned() })
+    };
+    manifest::read(&args.files)?.into_iter().map(place_one).collect()
+}
+
+async fn named<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> Result<Vec<Doomed<'a>>, Failure> {
+    let mut doomed = Vec::new();
+    for target in target::parse(discovery, &args.what)? {
+        let served = target.served;
+        let namespace = session.namespace.clone();
+        if !target.names.is_empty() {
+            let one = |name| Doomed { served, namespace: namespace.clone(), name };
+            doomed.extend(target.names.into_iter().map(one));
+            continue;
+        }
+        if args.selector.is_none() && !args.all {
+            return Err(Failure::local("resource(s) were provided, but no name was specified"));
+        }
+        if !served.verbs.iter().any(|v| v == "delete") {
+            continue;
+        }
+        let params = ListParams { label_selector: args.selector.clone(), ..ListParams::default() };
+        let list = session.client.list_all(&served.resource, Some(&namespace), &params).await?;
+        doomed.extend(list.items.iter().map(|o| Doomed { served, namespace: namespace.clone(), name: o.name().to_owned() }));
+    }
+    if doomed.is_empty() && args.what.len() <= 1 {
+        println!("No resources found");
+    }
+    Ok(doomed)
+}
+
+/// Watches the object until it is gone, or another one has its name.
+async fn wait_until_gone(session: &Session, one: &Doomed<'_>, answer: &Object) -> Result<(), Failure> {
+    // The answer is the object while it lingers, and a Status once it is gone.
+    if answer.kind() == "Status" {
+        return Ok(());
+    }
+    let (resource, namespace) = (&one.served.resource, Some(one.namespace.as_str()));
+    let uid = answer.uid().to_owned();
+    loop {
+        let live = match session.client.get(resource, namespace, &one.name).await {
+            Ok(live) if live.uid() == uid => live,
+            Ok(_) => return Ok(()),
+            Err(e) if e.is_not_found() => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let params = WatchParams {
+            field_selector: Some(format!("metadata.name={}", one.name)),
+            resource_version: Some(live.resource_version().to_owned()),
+            ..WatchParams::default()
+        };
+        let mut events = match session.client.watch(resource, namespace, &params).await {
+            Ok(events) => events,
+            Err(e) if e.is_gone() => continue,
+            Err(e) => return Err(e.into()),
+        };
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(WatchEvent::Deleted(_)) => return Ok(()),
+                Ok(_) => {}
+                // The watch ended or fell behind: look again.
+                Err(_) => break,
+            }
+        }
+    }
+}
