@@ -1,1 +1,54 @@
-//! Placeholder.
+//! The controllers of the controller manager, and K3s' cloud-node controller.
+//!
+//! Each controller is a folder: `mod.rs` says what it watches and starts it, `plan.rs` (or several
+//! files named after what they decide) is pure, `apply.rs` performs. All act through the API with
+//! their own service account, read from one set of informers, and write only what differs: an idle
+//! cluster sees no request of theirs.
+//!
+//! Deliberately absent for now: StatefulSet, CronJob, horizontal autoscaling, persistent volumes,
+//! quota, certificate signing. Their kinds are served and not acted on.
+
+mod common;
+mod context;
+mod deployment;
+mod replicaset;
+
+pub use context::ControllersConfig;
+pub use k3s_reconcile::{ControllerStatus, Statuses};
+
+use context::Context;
+use k3s_lifecycle::Tasks;
+
+/// The running controllers.
+#[derive(Clone, Debug)]
+pub struct Controllers {
+    statuses: Statuses,
+}
+
+impl Controllers {
+    /// Starts all controllers. They wait for the API by themselves.
+    #[must_use]
+    pub fn start(config: ControllersConfig, tasks: &Tasks) -> Self {
+        let tasks = tasks.child("controllers");
+        let context = Context::new(config, &tasks);
+        for start in STARTERS {
+            start(&context);
+        }
+        Self { statuses: context.statuses }
+    }
+
+    /// How every controller does.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ControllerStatus> {
+        self.statuses.snapshot()
+    }
+
+    /// Whether every controller has its informers in.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.statuses.all_synced()
+    }
+}
+
+/// One entry per controller.
+const STARTERS: &[fn(&Context)] = &[deployment::start, replicaset::start];

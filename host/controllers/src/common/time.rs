@@ -1,0 +1,23 @@
+//! Timestamps as objects carry them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Reads an RFC 3339 time; nothing for an empty or unreadable one.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+/// How long after `now` the moment `from + span` is; `None` once it has come.
+pub(crate) fn until(now: Timestamp, from: Timestamp, span: Duration) -> Option<Duration> {
+    let due = from.checked_add(span).ok()?;
+    let left = due.duration_since(now);
+    (left.is_positive()).then(|| left.unsigned_abs())
+}
+
+/// The time from `from` to `now`, zero where `from` is later.
+pub(crate) fn since(now: Timestamp, from: Timestamp) -> Duration {
+    let passed = now.duration_since(from);
+    if passed.is_negative() { Duration::ZERO } else { passed.unsigned_abs() }
+}

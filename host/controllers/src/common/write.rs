@@ -1,0 +1,31 @@
+//! Writes that happen only when something differs.
+
+use k3s_client::{Client, Obj, Object, Resource};
+use k3s_meta::object::set;
+use serde_json::Value;
+
+/// Replaces an object's status unless it is the same already. Empty and zero fields are left out
+/// of `status` first, as upstream's encoder does, so that both sides compare alike.
+pub(crate) async fn status(
+    client: &Client,
+    resource: &Resource,
+    object: &Obj,
+    mut status: Value,
+) -> k3s_client::Result<Option<Object>> {
+    prune(&mut status);
+    let mut current = object.value().get("status").cloned().unwrap_or(Value::Null);
+    prune(&mut current);
+    if current == status || (current.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty)) {
+        return Ok(None);
+    }
+    let mut whole = object.value().clone();
+    set(&mut whole, &["status"], status);
+    client.update_status(resource, object.ns(), &whole).await.map(Some)
+}
+
+/// Removes nulls and empty lists at the first level.
+fn prune(status: &mut Value) {
+    if let Some(map) = status.as_object_mut() {
+        map.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+    }
+}

@@ -1,0 +1,132 @@
+//! One pass over a Deployment: decides by the pure parts, writes what differs.
+
+use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
+use k3s_client::informer::BY_OWNER;
+use k3s_client::{DeleteParams, Object};
+use k3s_meta::object::set;
+use k3s_reconcile::{Error, Outcome};
+
+use super::Deployments;
+use super::history;
+use super::model::{DESIRED_REPLICAS, Deployment, MAX_REPLICAS, Set, Sets};
+use super::new_set::Found;
+use super::plan::{self, Resize};
+use super::progress::{self, Counts, Phase};
+use super::proportional;
+use crate::common::pod;
+use crate::common::write;
+
+impl Deployments {
+    pub(super) async fn roll(&self, deployment: &Deployment, objects: Vec<Object>) -> Result<Outcome, Error> {
+        let sets = Sets::divide(deployment, &objects);
+        if deployment.object.is_deleting() {
+            return self.finish(deployment, &sets, Phase::Standing).await;
+        }
+        if deployment.paused || proportional::is_scaling(deployment, &sets) {
+            return self.resize_all(deployment, sets).await;
+        }
+        if deployment.is_recreate() {
+            return self.recreate(deployment, sets).await;
+        }
+        let sets = match self.ensure_new(deployment, sets, true).await? {
+            Found::Ready(sets) => sets,
+            Found::Wrote => return Ok(Outcome::Done),
+        };
+        let steps = plan::rolling(deployment, &sets);
+        self.resize(deployment, &sets, &steps).await?;
+        self.clean_up(deployment, &sets).await?;
+        self.finish(deployment, &sets, Phase::Rolling).await
+    }
+
+    /// A paused Deployment is scaled, but not rolled.
+    async fn resize_all(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Error> {
+        let sets = match self.ensure_new(deployment, sets, false).await? {
+            Found::Ready(sets) => sets,
+            Found::Wrote => return Ok(Outcome::Done),
+        };
+        let steps = proportional::scale(deployment, &sets);
+        self.resize(deployment, &sets, &steps).await?;
+        if deployment.paused {
+            self.clean_up(deployment, &sets).await?;
+        }
+        self.finish(deployment, &sets, Phase::Standing).await
+    }
+
+    async fn recreate(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Error> {
+        let retired = plan::retire(&sets);
+        if !retired.is_empty() || self.old_pods_run(&sets) {
+            self.resize(deployment, &sets, &retired).await?;
+            return self.finish(deployment, &sets, Phase::Rolling).await;
+        }
+        let sets = match self.ensure_new(deployment, sets, true).await? {
+            Found::Ready(sets) => sets,
+            Found::Wrote => return Ok(Outcome::Done),
+        };
+        let up = sets.new.iter().filter(|set| set.replicas != deployment.replicas);
+        let steps: Vec<Resize> = up.map(|set| Resize::new(set, deployment.replicas)).collect();
+        self.resize(deployment, &sets, &steps).await?;
+        self.clean_up(deployment, &sets).await?;
+        self.finish(deployment, &sets, Phase::Rolling).await
+    }
+
+    fn old_pods_run(&self, sets: &Sets) -> bool {
+        let pods = sets.old.iter().flat_map(|set| self.pods.by_index(BY_OWNER, set.object.uid()));
+        pods.into_iter().any(|object| !pod::of(&object).is_terminal())
+    }
+
+    async fn resize(&self, deployment: &Deployment, sets: &Sets, steps: &[Resize]) -> Result<(), Error> {
+        for step in steps {
+            if let Some(target) = sets.all().find(|s| s.name() == step.name) {
+                self.resize_one(deployment, target, step.to).await?;
+            }
+        }
+        // Sets that keep their size still learn the Deployment's, or every pass would look like a
+        // change of it.
+        for target in sets.all().filter(|s| s.replicas > 0 && s.desired() != Some(deployment.replicas)) {
+            if steps.iter().all(|step| step.name != target.name()) {
+                self.resize_one(deployment, target, target.replicas).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resize_one(&self, deployment: &Deployment, target: &Set, to: i64) -> Result<(), Error> {
+        let mut value = target.object.value().clone();
+        set(&mut value, &["spec", "replicas"], to.into());
+        set(&mut value, &["metadata", "annotations", DESIRED_REPLICAS], deployment.replicas.to_string().into());
+        set(&mut value, &["metadata", "annotations", MAX_REPLICAS], deployment.max_total().to_string().into());
+        if value == *target.object.value() {
+            return Ok(());
+        }
+        self.client.update(&REPLICA_SETS, target.object.ns(), &value).await?;
+        if to != target.replicas {
+            let way = if to > target.replicas { "up" } else { "down" };
+            let message = format!("Scaled {way} replica set {} from {} to {to}", target.name(), target.replicas);
+            self.recorder.normal(&*deployment.object, "ScalingReplicaSet", message);
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, deployment: &Deployment, sets: &Sets) -> Result<(), Error> {
+        // Only when a rollout is through: until then an old set may be rolled back to.
+        if !Counts::observe(sets).complete(deployment) && !deployment.paused {
+            return Ok(());
+        }
+        for old in history::surplus(deployment, sets) {
+            let params = DeleteParams::background().with_uid(old.object.uid());
+            match self.client.delete(&REPLICA_SETS, old.object.ns(), old.name(), &params).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, deployment: &Deployment, sets: &Sets, phase: Phase) -> Result<Outcome, Error> {
+        let now = self.clock.now();
+        let status = progress::status(deployment, sets, phase, deployment.collisions(), now);
+        let wait = progress::wait(deployment, &status, now);
+        write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
+        Ok(wait.map_or(Outcome::Done, Outcome::After))
+    }
+}

@@ -1,0 +1,173 @@
+//! A Deployment and its ReplicaSets as the decisions see them.
+
+use std::sync::Arc;
+
+use k3s_client::{Obj, Object};
+use k3s_meta::object::{annotation, at, at_bool, at_i64, at_str};
+use serde_json::Value;
+
+use crate::common::number::fenceposts;
+use crate::common::time;
+
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(super) const REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
+pub(super) const DESIRED_REPLICAS: &str = "deployment.kubernetes.io/desired-replicas";
+pub(super) const MAX_REPLICAS: &str = "deployment.kubernetes.io/max-replicas";
+pub(super) const HASH_LABEL: &str = "pod-template-hash";
+
+/// The read part of a Deployment.
+pub(super) struct Deployment {
+    pub(super) object: Object,
+    pub(super) replicas: i64,
+    pub(super) surge: i64,
+    pub(super) unavailable: i64,
+    pub(super) min_ready_seconds: i64,
+    pub(super) history_limit: Option<i64>,
+    /// `None`, also for the largest number, which upstream takes as "no deadline".
+    pub(super) progress_deadline: Option<std::time::Duration>,
+    pub(super) paused: bool,
+    recreate: bool,
+}
+
+impl Deployment {
+    pub(super) fn read(object: &Arc<Obj>) -> Result<Self, String> {
+        let value = object.value();
+        if !value.is_object() {
+            return Err(format!("deployment {} is no object", object.key()));
+        }
+        let replicas = at_i64(value, &["spec", "replicas"]).unwrap_or(1);
+        let recreate = at_str(value, &["spec", "strategy", "type"]) == "Recreate";
+        let rolling = |field| at(value, &["spec", "strategy", "rollingUpdate", field]);
+        let (surge, unavailable) =
+            if recreate { (0, 0) } else { fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas) };
+        let deadline = at_i64(value, &["spec", "progressDeadlineSeconds"]).filter(|s| *s > 0 && *s < i64::from(i32::MAX));
+        Ok(Self {
+            object: object.clone(),
+            replicas,
+            surge,
+            unavailable: unavailable.min(replicas),
+            min_ready_seconds: at_i64(value, &["spec", "minReadySeconds"]).unwrap_or(0),
+            history_limit: at_i64(value, &["spec", "revisionHistoryLimit"]).filter(|n| *n < i64::from(i32::MAX)),
+            progress_deadline: deadline.map(|s| std::time::Duration::from_secs(s.unsigned_abs())),
+            paused: at_bool(value, &["spec", "paused"]),
+            recreate,
+        })
+    }
+
+    pub(super) fn is_recreate(&self) -> bool {
+        self.recreate
+    }
+
+    pub(super) fn value(&self) -> &Value {
+        self.object.value()
+    }
+
+    pub(super) fn template(&self) -> &Value {
+        at(self.value(), &["spec", "template"]).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn collisions(&self) -> i64 {
+        at_i64(self.value(), &["status", "collisionCount"]).unwrap_or(0)
+    }
+
+    /// The most Pods there may be.
+    pub(super) fn max_total(&self) -> i64 {
+        self.replicas + self.surge
+    }
+
+    /// The fewest Pods that must be available.
+    pub(super) fn min_available(&self) -> i64 {
+        (self.replicas - self.unavailable).max(0)
+    }
+}
+
+/// The read part of a ReplicaSet.
+#[derive(Clone)]
+pub(super) struct Set {
+    pub(super) object: Object,
+    /// `spec.replicas`.
+    pub(super) replicas: i64,
+    pub(super) actual: i64,
+    pub(super) ready: i64,
+    pub(super) available: i64,
+    pub(super) created: Option<jiff::Timestamp>,
+}
+
+impl Set {
+    pub(super) fn read(object: &Object) -> Self {
+        let value = object.value();
+        let status = |field| at_i64(value, &["status", field]).unwrap_or(0);
+        Self {
+            object: object.clone(),
+            replicas: at_i64(value, &["spec", "replicas"]).unwrap_or(1),
+            actual: status("replicas"),
+            ready: status("readyReplicas"),
+            available: status("availableReplicas"),
+            created: time::parse(&object.meta().creation_timestamp),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.object.name()
+    }
+
+    pub(super) fn revision(&self) -> i64 {
+        number(self.object.value(), REVISION).unwrap_or(0)
+    }
+
+    pub(super) fn desired(&self) -> Option<i64> {
+        number(self.object.value(), DESIRED_REPLICAS)
+    }
+
+    pub(super) fn max(&self) -> Option<i64> {
+        number(self.object.value(), MAX_REPLICAS)
+    }
+}
+
+fn number(object: &Value, name: &str) -> Option<i64> {
+    annotation(object, name)?.parse().ok()
+}
+
+/// The sets of a Deployment, oldest first, divided.
+pub(super) struct Sets {
+    /// The set whose template is the Deployment's.
+    pub(super) new: Option<Set>,
+    /// All others, oldest first.
+    pub(super) old: Vec<Set>,
+}
+
+impl Sets {
+    pub(super) fn divide(deployment: &Deployment, objects: &[Object]) -> Self {
+        let mut all: Vec<Set> = objects.iter().map(Set::read).collect();
+        all.sort_by(|a, b| (a.created, a.name()).cmp(&(b.created, b.name())));
+        let wanted = without_hash(deployment.template());
+        let new = all.iter().position(|set| {
+            at(set.object.value(), &["spec", "template"]).is_some_and(|template| without_hash(template) == wanted)
+        });
+        let new = new.map(|at| all.remove(at));
+        Self { new, old: all }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Set> {
+        self.old.iter().chain(&self.new)
+    }
+
+    pub(super) fn total(&self) -> i64 {
+        self.all().map(|set| set.replicas).sum()
+    }
+
+    pub(super) fn available(&self) -> i64 {
+        self.all().map(|set| set.available).sum()
+    }
+}
+
+/// A template without the label that tells the sets' templates apart.
+pub(super) fn without_hash(template: &Value) -> Value {
+    let mut template = template.clone();
+    k3s_meta::object::remove(&mut template, &["metadata", "labels", HASH_LABEL]);
+    // No labels and an empty map of labels are one.
+    if at(&template, &["metadata", "labels"]).and_then(Value::as_object).is_some_and(serde_json::Map::is_empty) {
+        k3s_meta::object::remove(&mut template, &["metadata", "labels"]);
+    }
+    template
+}

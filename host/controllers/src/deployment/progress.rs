@@ -1,0 +1,260 @@
+//! Pure: the status of a Deployment, and whether its rollout gets on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k3s_base::clock::rfc3339;
+use k3s_meta::object::{at_i64, at_str};
+use serde_json::{Map, Value};
+
+use super::model::{Deployment, Sets};
+use crate::common::condition::{self, Condition};
+use crate::common::time;
+
+const UPDATED: Option<&str> = Some("lastUpdateTime");
+
+/// The counts of a status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) replicas: i64,
+    pub(super) updated: i64,
+    pub(super) ready: i64,
+    pub(super) available: i64,
+    pub(super) unavailable: i64,
+}
+
+impl Counts {
+    pub(super) fn observe(sets: &Sets) -> Self {
+        let available = sets.available();
+        Self {
+            replicas: sets.all().map(|set| set.actual).sum(),
+            updated: sets.new.as_ref().map_or(0, |set| set.actual),
+            ready: sets.all().map(|set| set.ready).sum(),
+            available,
+            unavailable: (sets.total() - available).max(0),
+        }
+    }
+
+    fn written(deployment: &Deployment) -> Self {
+        let status = |field| at_i64(deployment.value(), &["status", field]).unwrap_or(0);
+        Self {
+            replicas: status("replicas"),
+            updated: status("updatedReplicas"),
+            ready: status("readyReplicas"),
+            available: status("availableReplicas"),
+            unavailable: status("unavailableReplicas"),
+        }
+    }
+
+    pub(super) fn complete(&self, deployment: &Deployment) -> bool {
+        let wanted = deployment.replicas;
+        self.updated == wanted && self.replicas == wanted && self.available == wanted
+    }
+
+    fn ahead_of(&self, before: &Self) -> bool {
+        self.updated > before.updated
+            || self.replicas - self.updated < before.replicas - before.updated
+            || self.ready > before.ready
+            || self.available > before.available
+    }
+}
+
+/// Whether the status is that of a rollout (otherwise of a scaling or a pause, which neither
+/// progress nor time out).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Rolling,
+    Standing,
+}
+
+/// The status to write.
+pub(super) fn status(deployment: &Deployment, sets: &Sets, phase: Phase, collisions: i64, now: Timestamp) -> Value {
+    let counts = Counts::observe(sets);
+    let mut conditions = condition::of(deployment.value());
+    let stamp = rfc3339(now);
+    let available = counts.available >= deployment.replicas - deployment.unavailable;
+    condition::set(&mut conditions, &availability(available), &stamp, UPDATED);
+    pausing(deployment, &mut conditions, &stamp);
+    if phase == Phase::Rolling {
+        progress(deployment, sets, &counts, &mut conditions, now);
+    }
+    failure(sets, &mut conditions, &stamp);
+    let numbers = [
+        ("observedGeneration", deployment.object.meta().generation),
+        ("replicas", counts.replicas),
+        ("updatedReplicas", counts.updated),
+        ("readyReplicas", counts.ready),
+        ("availableReplicas", counts.available),
+        ("unavailableReplicas", counts.unavailable),
+        ("collisionCount", collisions),
+    ];
+    let mut status: Map<String, Value> = numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())).collect();
+    status.insert("conditions".into(), conditions.into());
+    Value::Object(status)
+}
+
+fn availability(available: bool) -> Condition {
+    if available {
+        Condition::new("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        Condition::new("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+    }
+}
+
+/// A pause stops the clock of the progress deadline; resuming starts it anew.
+fn pausing(deployment: &Deployment, conditions: &mut Vec<Value>, stamp: &str) {
+    if deployment.progress_deadline.is_none() {
+        return;
+    }
+    let reason = reason(conditions, "Progressing");
+    if reason == "ProgressDeadlineExceeded" {
+        return;
+    }
+    let new = match (deployment.paused, reason.as_str()) {
+        (true, paused) if paused != "DeploymentPaused" => ("DeploymentPaused", "Deployment is paused"),
+        (false, "DeploymentPaused") => ("DeploymentResumed", "Deployment is resumed"),
+        _ => return,
+    };
+    condition::set(conditions, &Condition::new("Progressing", "Unknown", new.0, new.1), stamp, UPDATED);
+}
+
+fn progress(deployment: &Deployment, sets: &Sets, counts: &Counts, conditions: &mut Vec<Value>, now: Timestamp) {
+    if deployment.progress_deadline.is_none() {
+        conditions.retain(|c| condition::text(c, "type") != "Progressing");
+        return;
+    }
+    let finished = counts.replicas == counts.updated && reason(conditions, "Progressing") == "NewReplicaSetAvailable";
+    if finished {
+        return;
+    }
+    let what = match &sets.new {
+        Some(set) => format!("ReplicaSet \"{}\"", set.name()),
+        None => format!("Deployment \"{}\"", deployment.object.name()),
+    };
+    let stamp = rfc3339(now);
+    let set = |conditions: &mut Vec<Value>, new: Condition| condition::set(conditions, &new, &stamp, UPDATED);
+    if counts.complete(deployment) {
+        let message = format!("{what} has successfully progressed.");
+        set(conditions, Condition::new("Progressing", "True", "NewReplicaSetAvailable", message));
+    } else if counts.ahead_of(&Counts::written(deployment)) {
+        let new = Condition::new("Progressing", "True", "ReplicaSetUpdated", format!("{what} is progressing."));
+        // Each step counts, so the update time moves although status and reason stay.
+        touch(conditions, &new, &stamp);
+    } else if timed_out(deployment, conditions, now) {
+        let message = format!("{what} has timed out progressing.");
+        set(conditions, Condition::new("Progressing", "False", "ProgressDeadlineExceeded", message));
+    }
+}
+
+fn touch(conditions: &mut Vec<Value>, new: &Condition, stamp: &str) {
+    let since = conditions
+        .iter()
+        .find(|c| condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status)
+        .map(|c| condition::text(c, "lastTransitionTime").to_owned());
+    conditions.retain(|c| condition::text(c, "type") != new.kind);
+    condition::set(conditions, new, stamp, UPDATED);
+    if let (Some(since), Some(entry)) = (since, conditions.last_mut()) {
+        k3s_meta::object::set(entry, &["lastTransitionTime"], since.into());
+    }
+}
+
+/// The set named a new or found set as progress (upstream `getNewReplicaSet`).
+pub(super) fn announce(deployment: &Deployment, new: &Condition, stamp: &str) -> Option<Vec<Value>> {
+    deployment.progress_deadline?;
+    let mut conditions = condition::of(deployment.value());
+    if new.reason == "FoundNewReplicaSet" && conditions.iter().any(|c| condition::text(c, "type") == "Progressing") {
+        return None;
+    }
+    condition::set(&mut conditions, new, stamp, UPDATED);
+    Some(conditions)
+}
+
+fn timed_out(deployment: &Deployment, conditions: &[Value], now: Timestamp) -> bool {
+    match reason(conditions, "Progressing").as_str() {
+        "" | "NewReplicaSetAvailable" | "DeploymentPaused" => false,
+        "ProgressDeadlineExceeded" => true,
+        _ => deadline_left(deployment, conditions, now).is_some_and(|left| left.is_zero()),
+    }
+}
+
+fn deadline_left(deployment: &Deployment, conditions: &[Value], now: Timestamp) -> Option<Duration> {
+    let progressing = conditions.iter().find(|c| condition::text(c, "type") == "Progressing")?;
+    let updated = time::parse(condition::text(progressing, "lastUpdateTime"))?;
+    Some(time::until(now, updated, deployment.progress_deadline?).unwrap_or(Duration::ZERO))
+}
+
+/// When the deadline of a rollout under way runs out. `None` where there is nothing to wait for.
+pub(super) fn wait(deployment: &Deployment, status: &Value, now: Timestamp) -> Option<Duration> {
+    let conditions = status.get("conditions").and_then(Value::as_array)?;
+    match reason(conditions, "Progressing").as_str() {
+        "" | "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused" => None,
+        // A second more, since times are written in whole seconds.
+        _ => deadline_left(deployment, conditions, now).map(|left| left + Duration::from_secs(1)),
+    }
+}
+
+fn failure(sets: &Sets, conditions: &mut Vec<Value>, stamp: &str) {
+    let failed = sets.new.iter().chain(&sets.old).find_map(|set| condition::find(set.object.value(), "ReplicaFailure"));
+    match failed {
+        Some(found) => {
+            let new = Condition::new("ReplicaFailure", "True", condition::text(found, "reason"), condition::text(found, "message"));
+            condition::set(conditions, &new, stamp, UPDATED);
+        }
+        None => conditions.retain(|c| condition::text(c, "type") != "ReplicaFailure"),
+    }
+}
+
+fn reason(conditions: &[Value], kind: &str) -> String {
+    conditions.iter().find(|c| condition::text(c, "type") == kind).map(|c| at_str(c, &["reason"]).to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k3s_client::Obj;
+    use serde_json::json;
+
+    use super::super::plan::tests::set;
+    use super::*;
+
+    fn with(status: Value) -> Deployment {
+        let object = Obj::from_value(json!({"metadata": {"name": "d", "generation": 2},
+            "spec": {"replicas": 2, "progressDeadlineSeconds": 60, "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}},
+            "status": status}))
+        .unwrap();
+        Deployment::read(&Arc::clone(&object)).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn sets(available: i64) -> Sets {
+        Sets { new: Some(set("rs", 2, available)), old: vec![] }
+    }
+
+    fn progressing(status: &Value) -> &str {
+        condition::text(condition::find(&json!({"status": status.clone()}), "Progressing").unwrap_or(&Value::Null), "reason").to_owned().leak()
+    }
+
+    #[test]
+    fn a_rollout_progresses_then_completes_and_stays_complete() {
+        let first = status(&with(json!({})), &sets(0), Phase::Rolling, 0, at(0));
+        assert_eq!(progressing(&first), "ReplicaSetUpdated");
+        let done = status(&with(first.clone()), &sets(2), Phase::Rolling, 0, at(10));
+        assert_eq!(progressing(&done), "NewReplicaSetAvailable");
+        assert_eq!(done["availableReplicas"], 2);
+        let again = status(&with(done.clone()), &sets(2), Phase::Rolling, 0, at(999));
+        assert_eq!(again, done, "nothing to write when nothing changed");
+        assert!(wait(&with(done.clone()), &done, at(10)).is_none());
+    }
+
+    #[test]
+    fn a_stuck_rollout_times_out() {
+        let first = status(&with(json!({})), &sets(0), Phase::Rolling, 0, at(0));
+        assert_eq!(wait(&with(first.clone()), &first, at(0)), Some(Duration::from_secs(61)));
+        let stuck = status(&with(first), &sets(0), Phase::Rolling, 0, at(61));
+        assert_eq!(progressing(&stuck), "ProgressDeadlineExceeded");
+    }
+}

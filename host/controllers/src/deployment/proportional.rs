@@ -1,0 +1,102 @@
+//! Pure: sharing a change of size among the sets of a rollout that is under way or paused.
+
+use super::model::{Deployment, Set, Sets};
+use super::plan::Resize;
+
+/// Whether the Deployment's size changed since the sets were last sized.
+pub(super) fn is_scaling(deployment: &Deployment, sets: &Sets) -> bool {
+    sets.all().filter(|set| set.replicas > 0).any(|set| set.desired().is_some_and(|n| n != deployment.replicas))
+}
+
+/// The new sizes.
+pub(super) fn scale(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
+    if let Some(only) = active_or_latest(sets) {
+        return Some(only).filter(|set| set.replicas != deployment.replicas).map(|set| Resize::new(set, deployment.replicas)).into_iter().collect();
+    }
+    if saturated(deployment, sets.new.as_ref()) {
+        return super::plan::retire(sets);
+    }
+    if deployment.is_recreate() { Vec::new() } else { share(deployment, sets) }
+}
+
+/// The one active set; with none active the newest.
+fn active_or_latest(sets: &Sets) -> Option<&Set> {
+    let mut active = sets.all().filter(|set| set.replicas > 0);
+    match (active.next(), active.next()) {
+        (None, _) => sets.new.as_ref().or(sets.old.last()),
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn saturated(deployment: &Deployment, new: Option<&Set>) -> bool {
+    new.is_some_and(|set| {
+        set.replicas == deployment.replicas && set.desired() == Some(deployment.replicas) && set.available == deployment.replicas
+    })
+}
+
+fn share(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
+    let mut active: Vec<&Set> = sets.all().filter(|set| set.replicas > 0).collect();
+    let allowed = if deployment.replicas > 0 { deployment.max_total() } else { 0 };
+    let change = allowed - sets.total();
+    // The largest first; of equals the newer one grows, and the older one shrinks.
+    active.sort_by_key(|set| std::cmp::Reverse(set.replicas));
+    if change > 0 {
+        active.sort_by_key(|set| (std::cmp::Reverse(set.replicas), std::cmp::Reverse(set.created)));
+    }
+    let mut done = 0;
+    let mut sizes: Vec<i64> = Vec::with_capacity(active.len());
+    for set in &active {
+        let part = if change == 0 { 0 } else { proportion(deployment, set, change, done) };
+        sizes.push(set.replicas + part);
+        done += part;
+    }
+    // What rounding left over goes to the first.
+    if let Some(first) = sizes.first_mut() {
+        *first = (*first + change - done).max(0);
+    }
+    active.iter().zip(sizes).map(|(set, to)| Resize::new(set, to)).collect()
+}
+
+fn proportion(deployment: &Deployment, set: &Set, change: i64, done: i64) -> i64 {
+    if deployment.replicas == 0 {
+        return -set.replicas;
+    }
+    let base = set.max().filter(|n| *n > 0).unwrap_or_else(|| deployment.max_total());
+    let fair = (set.replicas as f64 * deployment.max_total() as f64 / base as f64).round() as i64 - set.replicas;
+    let left = change - done;
+    if change > 0 { fair.clamp(0, left.max(0)) } else { fair.clamp(left.min(0), 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_client::Obj;
+    use serde_json::json;
+
+    use super::super::plan::tests::{deployment, set};
+    use super::*;
+
+    fn sized(name: &str, replicas: i64, max: i64) -> Set {
+        let mut set = set(name, replicas, replicas);
+        let mut value = set.object.value().clone();
+        value["metadata"]["annotations"] = json!({"deployment.kubernetes.io/max-replicas": max.to_string(), "deployment.kubernetes.io/desired-replicas": "10"});
+        set.object = Obj::from_value(value).unwrap();
+        set
+    }
+
+    #[test]
+    fn growth_is_shared_by_size_and_adds_up() {
+        let d = deployment(20, json!(0), json!(1));
+        let sets = Sets { new: Some(sized("new", 2, 10)), old: vec![sized("old", 8, 10)] };
+        assert!(is_scaling(&d, &sets));
+        let sizes: Vec<_> = scale(&d, &sets).into_iter().map(|r| (r.name, r.to)).collect();
+        assert_eq!(sizes, [("old".to_owned(), 16), ("new".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn a_single_active_set_takes_all() {
+        let d = deployment(5, json!(1), json!(0));
+        let sets = Sets { new: Some(sized("new", 0, 10)), old: vec![sized("old", 3, 10)] };
+        assert_eq!(scale(&d, &sets), [Resize { name: "old".into(), to: 5 }]);
+    }
+}

@@ -1,0 +1,143 @@
+//! ReplicaSet and ReplicationController: as many Pods of one template as asked for.
+//!
+//! Watches its own kind and Pods. Creations and deletions are expected before they are asked for,
+//! so that a cache that lags never leads to a Pod too many (upstream `pkg/controller/replicaset`).
+
+mod apply;
+mod family;
+mod plan;
+mod ranking;
+mod status;
+
+use std::sync::Arc;
+
+use k3s_client::resources::PODS;
+use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+
+use crate::common::claim::Claims;
+use crate::common::pod;
+use crate::context::Context;
+use family::Family;
+
+/// Index of Pods without a controller, by namespace.
+pub(crate) const ORPHANS: &str = "orphans";
+
+struct ReplicaSets {
+    family: Family,
+    client: Client,
+    clock: k3s_base::Clock,
+    recorder: EventRecorder,
+    expectations: Arc<Expectations>,
+    sets: Informer,
+    pods: Informer,
+}
+
+pub(crate) fn start(context: &Context) {
+    family::ALL.into_iter().for_each(|family| start_family(context, family));
+}
+
+fn start_family(context: &Context, family: Family) {
+    let client = context.client(family.service_account);
+    let pods = context.informers.all(&PODS);
+    pods.add_index(ORPHANS, orphans);
+    let sets = context.informers.all(&family.resource);
+    let expectations = Arc::new(Expectations::new(context.clock()));
+    let reconciler = ReplicaSets {
+        recorder: context.recorder(&client, family.component),
+        client,
+        clock: context.clock(),
+        expectations: expectations.clone(),
+        sets: sets.clone(),
+        pods: pods.clone(),
+        family: family.clone(),
+    };
+    let name = family.component;
+    Controller::new(name)
+        .workers(5)
+        .watch_own(&sets)
+        .watch(&pods, move |event| pod_changed(event, &family, &sets, &expectations))
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+/// Files a Pod under its namespace when nobody controls it.
+pub(crate) fn orphans(object: &Obj) -> Vec<String> {
+    if object.controller().is_none() { vec![object.namespace().to_owned()] } else { Vec::new() }
+}
+
+fn pod_changed(event: &InformerEvent, family: &Family, sets: &Informer, expectations: &Expectations) -> Vec<Key> {
+    let mut keys = Vec::new();
+    match event {
+        InformerEvent::Added(pod) => {
+            if let Some(owner) = owner(pod, family) {
+                expectations.creation_observed(&owner);
+                observe_deletion(pod, &owner, expectations);
+            }
+        }
+        InformerEvent::Updated { old, new } => {
+            if let Some(owner) = owner(new, family) {
+                observe_deletion(new, &owner, expectations);
+            }
+            // A changed owner concerns both.
+            keys.extend(owner(old, family));
+        }
+        InformerEvent::Deleted(pod) => {
+            if let Some(owner) = owner(pod, family) {
+                expectations.deletion_observed(&owner, pod.uid());
+            }
+        }
+    }
+    let pod = event.object();
+    match owner(pod, family) {
+        Some(owner) => keys.push(owner),
+        None if pod.controller().is_none() && !event.is_deleted() => keys.extend(possible_owners(pod, family, sets)),
+        None => {}
+    }
+    keys
+}
+
+fn observe_deletion(pod: &Obj, owner: &Key, expectations: &Expectations) {
+    if pod.is_deleting() {
+        expectations.deletion_observed(owner, pod.uid());
+    }
+}
+
+fn owner(pod: &Obj, family: &Family) -> Option<Key> {
+    let controller = pod.controller()?;
+    family.is(controller).then(|| key(pod.namespace(), &controller.name))
+}
+
+fn possible_owners(pod: &Obj, family: &Family, sets: &Informer) -> Vec<Key> {
+    sets.in_namespace(pod.namespace())
+        .into_iter()
+        .filter(|set| family.selector(set).is_ok_and(|s| !s.is_empty() && s.matches_labels(&pod.meta().labels)))
+        .map(|set| set.key().clone())
+        .collect()
+}
+
+impl Reconciler for ReplicaSets {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(set) = self.sets.get(key) else {
+            self.expectations.forget(key);
+            return Ok(Outcome::Done);
+        };
+        // Read before the cache: what is observed later can only add.
+        let may_act = self.expectations.satisfied(key) && !set.is_deleting();
+        let selector = self.family.selector(&set).map_err(Error::other)?;
+        let candidates = self.candidates(&set);
+        let claims = Claims {
+            client: &self.client,
+            owner: &set,
+            owner_resource: &self.family.resource,
+            selector: &selector,
+            resource: &PODS,
+            finalizer: None,
+        };
+        let owned = claims.settle(candidates).await?;
+        let active: Vec<_> = owned.iter().filter(|p| pod::is_active(p)).cloned().collect();
+        let managed = if may_act { self.manage(&set, &active).await } else { Ok(()) };
+        let wait = self.write_status(&set, &active, managed.as_ref().err()).await?;
+        managed?;
+        Ok(wait.map_or(Outcome::Done, Outcome::After))
+    }
+}

@@ -1,0 +1,68 @@
+//! The status of a set.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k3s_base::clock::rfc3339;
+use k3s_client::{Obj, Object};
+use k3s_meta::object::{at, at_i64, string_map};
+use k3s_reconcile::Error;
+use serde_json::{Value, json};
+
+use super::ReplicaSets;
+use crate::common::condition::{self, Condition};
+use crate::common::number::count;
+use crate::common::pod::{self, Availability};
+use crate::common::write;
+
+/// A status, and when it will change without any event.
+pub(super) fn status(set: &Value, active: &[Object], failure: Option<&str>, now: Timestamp) -> (Value, Option<Duration>) {
+    let template_labels = string_map(at(set, &["spec", "template", "metadata", "labels"]));
+    let min_ready = at_i64(set, &["spec", "minReadySeconds"]).unwrap_or(0);
+    let (mut labeled, mut ready, mut available, mut wait) = (0, 0, 0, None::<Duration>);
+    for object in active {
+        let view = pod::of(object);
+        labeled += i64::from(pod::has_labels(object, &template_labels));
+        ready += i64::from(view.is_ready());
+        match pod::availability(view, min_ready, now) {
+            Availability::Yes => available += 1,
+            Availability::In(left) => wait = Some(wait.map_or(left, |w| w.min(left))),
+            Availability::No => {}
+        }
+    }
+    let mut status = json!({"replicas": count(active.len()), "conditions": conditions(set, active, failure, now)});
+    let generation = at_i64(set, &["metadata", "generation"]).unwrap_or(0);
+    let counts = [
+        ("fullyLabeledReplicas", labeled),
+        ("readyReplicas", ready),
+        ("availableReplicas", available),
+        ("observedGeneration", generation),
+    ];
+    if let Some(map) = status.as_object_mut() {
+        // Zero is written by leaving the field out, as upstream's encoder does.
+        map.extend(counts.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
+    }
+    (status, wait)
+}
+
+fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timestamp) -> Vec<Value> {
+    let mut conditions = condition::of(set);
+    match failure {
+        Some(message) => {
+            let desired = at_i64(set, &["spec", "replicas"]).unwrap_or(1);
+            let reason = if count(active.len()) < desired { "FailedCreate" } else { "FailedDelete" };
+            condition::set(&mut conditions, &Condition::new("ReplicaFailure", "True", reason, message), &rfc3339(now), None);
+        }
+        None => conditions.retain(|c| condition::text(c, "type") != "ReplicaFailure"),
+    }
+    conditions
+}
+
+impl ReplicaSets {
+    pub(super) async fn write_status(&self, set: &Obj, active: &[Object], failure: Option<&Error>) -> Result<Option<Duration>, Error> {
+        let failure = failure.map(ToString::to_string);
+        let (status, wait) = status(set.value(), active, failure.as_deref(), self.clock.now());
+        write::status(&self.client, &self.family.resource, set, status).await?;
+        Ok(wait)
+    }
+}
