@@ -11,7 +11,13 @@
 mod common;
 mod context;
 mod deployment;
+mod endpoints;
+mod endpointslice;
+mod namespace;
 mod replicaset;
+mod rootca;
+mod serviceaccount;
+mod token;
 
 pub use context::ControllersConfig;
 pub use k3s_reconcile::{ControllerStatus, Statuses};
@@ -51,4 +57,13 @@ impl Controllers {
 }
 
 /// One entry per controller.
-const STARTERS: &[fn(&Context)] = &[deployment::start, replicaset::start];
+const STARTERS: &[fn(&Context)] = &[
+    deployment::start,
+    endpoints::start,
+    endpointslice::start,
+    namespace::start,
+    replicaset::start,
+    rootca::start,
+    serviceaccount::start,
+    token::start,
+];

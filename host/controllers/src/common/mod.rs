@@ -6,6 +6,7 @@ pub(crate) mod condition;
 pub(crate) mod hash;
 pub(crate) mod number;
 pub(crate) mod pod;
+pub(crate) mod service;
 pub(crate) mod template;
 pub(crate) mod time;
 pub(crate) mod write;

@@ -1,0 +1,177 @@
+//! Which Pods serve a Service, at which ports and under which conditions.
+
+use std::collections::BTreeMap;
+
+use k3s_client::{Informer, InformerEvent, Obj, Object};
+use k3s_meta::object::{at, at_bool, at_i64, at_list, at_str, string_map};
+use k3s_reconcile::Key;
+use serde_json::Value;
+
+use super::pod::{self, Pod};
+
+pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// The read part of a Service.
+pub(crate) struct Service {
+    pub(crate) object: Object,
+    pub(crate) selector: BTreeMap<String, String>,
+    pub(crate) ports: Vec<ServicePort>,
+    pub(crate) headless: bool,
+    pub(crate) publish_not_ready: bool,
+    /// `IPv4` and `IPv6`, the primary first.
+    pub(crate) families: Vec<String>,
+}
+
+pub(crate) struct ServicePort {
+    pub(crate) name: String,
+    pub(crate) protocol: String,
+    pub(crate) app_protocol: Option<String>,
+    port: i64,
+    target: Value,
+}
+
+/// A port as it stands on the Pods.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EndpointPort {
+    pub(crate) name: String,
+    pub(crate) protocol: String,
+    pub(crate) port: i64,
+    pub(crate) app_protocol: Option<String>,
+}
+
+impl Service {
+    /// Nothing for a Service that selects no Pods.
+    pub(crate) fn read(object: &Object) -> Option<Self> {
+        let value = object.value();
+        let selector = string_map(at(value, &["spec", "selector"]));
+        if selector.is_empty() || at_str(value, &["spec", "type"]) == "ExternalName" {
+            return None;
+        }
+        let mut families: Vec<String> =
+            at_list(value, &["spec", "ipFamilies"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        if families.is_empty() {
+            families.push(if at_str(value, &["spec", "clusterIP"]).contains(':') { "IPv6" } else { "IPv4" }.to_owned());
+        }
+        Some(Self {
+            object: object.clone(),
+            selector,
+            ports: at_list(value, &["spec", "ports"]).iter().map(ServicePort::read).collect(),
+            headless: at_str(value, &["spec", "clusterIP"]) == "None",
+            publish_not_ready: at_bool(value, &["spec", "publishNotReadyAddresses"]),
+            families,
+        })
+    }
+
+    /// The Pods that the selector picks.
+    pub(crate) fn pods(&self, pods: &Informer) -> Vec<Object> {
+        let mut picked = pods.in_namespace(self.object.namespace());
+        picked.retain(|object| pod::has_labels(object, &self.selector));
+        picked.sort_by(|a, b| a.name().cmp(b.name()));
+        picked
+    }
+
+    /// The Service's ports on one Pod; a named target that the Pod does not have is left out.
+    pub(crate) fn ports_on(&self, pod: &Pod) -> Vec<EndpointPort> {
+        self.ports
+            .iter()
+            .filter_map(|port| {
+                Some(EndpointPort {
+                    name: port.name.clone(),
+                    protocol: port.protocol.clone(),
+                    port: port.on(pod)?,
+                    app_protocol: port.app_protocol.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// The labels that its endpoints inherit.
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.object.meta().labels.clone();
+        labels.remove(HEADLESS);
+        if self.headless {
+            labels.insert(HEADLESS.into(), String::new());
+        }
+        labels
+    }
+
+    /// The host name under which the Pod appears, if it asks for one below this Service.
+    pub(crate) fn hostname<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
+        let asked = !pod.spec.hostname.is_empty() && pod.spec.subdomain == self.object.name();
+        asked.then_some(pod.spec.hostname.as_str())
+    }
+}
+
+impl ServicePort {
+    fn read(value: &Value) -> Self {
+        Self {
+            name: at_str(value, &["name"]).to_owned(),
+            protocol: match at_str(value, &["protocol"]) {
+                "" => "TCP".to_owned(),
+                protocol => protocol.to_owned(),
+            },
+            app_protocol: at(value, &["appProtocol"]).and_then(Value::as_str).map(str::to_owned),
+            port: at_i64(value, &["port"]).unwrap_or(0),
+            target: at(value, &["targetPort"]).cloned().unwrap_or(Value::Null),
+        }
+    }
+
+    fn on(&self, pod: &Pod) -> Option<i64> {
+        let name = match &self.target {
+            Value::Number(number) if number.as_i64() != Some(0) => return number.as_i64(),
+            Value::String(name) if !name.is_empty() => name,
+            _ => return Some(self.port),
+        };
+        // Sidecars (init containers that restart always) serve too.
+        let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy == "Always");
+        pod.spec
+            .containers
+            .iter()
+            .chain(sidecars)
+            .flat_map(|container| &container.ports)
+            .find(|port| port.name == *name && (port.protocol == self.protocol || (port.protocol.is_empty() && self.protocol == "TCP")))
+            .map(|port| port.container_port)
+    }
+}
+
+/// The Pod's address of a family.
+pub(crate) fn address<'a>(pod: &'a Pod, family: &str) -> Option<&'a str> {
+    let fits = |ip: &&str| !ip.is_empty() && ip.contains(':') == (family == "IPv6");
+    let listed = pod.status.pod_ips.iter().map(|entry| entry.ip.as_str());
+    listed.chain([pod.status.pod_ip.as_str()]).find(fits)
+}
+
+/// The Services that a Pod's change concerns.
+pub(crate) fn services_of_pod(event: &InformerEvent, services: &Informer) -> Vec<Key> {
+    let (old, new) = match event {
+        InformerEvent::Updated { old, new } => {
+            if !concerns_endpoints(old, new) {
+                return Vec::new();
+            }
+            (Some(old), new)
+        }
+        InformerEvent::Added(new) | InformerEvent::Deleted(new) => (None, new),
+    };
+    let selects = |service: &Object, pod: &Obj| {
+        let selector = at(service.value(), &["spec", "selector"]).and_then(Value::as_object);
+        selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(name, value)| pod.label(name) == value.as_str()))
+    };
+    services
+        .in_namespace(new.namespace())
+        .into_iter()
+        .filter(|service| selects(service, new) || old.is_some_and(|old| selects(service, old)))
+        .map(|service| service.key().clone())
+        .collect()
+}
+
+fn concerns_endpoints(old: &Obj, new: &Obj) -> bool {
+    let (before, after) = (pod::of(old), pod::of(new));
+    let ips = |pod: &Pod| pod.status.pod_ips.iter().map(|entry| entry.ip.clone()).collect::<Vec<_>>();
+    old.meta().labels != new.meta().labels
+        || old.is_deleting() != new.is_deleting()
+        || before.is_ready() != after.is_ready()
+        || before.is_terminal() != after.is_terminal()
+        || before.status.pod_ip != after.status.pod_ip
+        || ips(before) != ips(after)
+        || before.spec.node_name != after.spec.node_name
+}

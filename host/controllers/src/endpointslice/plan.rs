@@ -1,0 +1,205 @@
+//! Pure: which slices to write. Endpoints stay in the slice they are in, so that a change of one
+//! Pod is a change of one slice.
+
+use std::collections::BTreeMap;
+
+use k3s_client::Object;
+use k3s_client::resources::SERVICES;
+use k3s_meta::object::{at, at_list, at_str, remove, set};
+use serde_json::{Value, json};
+
+use super::model::{Group, MANAGED_BY, MANAGER, SERVICE_NAME};
+use crate::common::service::{HEADLESS, Service};
+use crate::common::template::controller_reference;
+
+/// Endpoints per slice, as upstream's default.
+const CAPACITY: usize = 100;
+
+#[derive(Debug)]
+pub(super) enum Action {
+    Create(Value),
+    Update(Value),
+    Delete(Object),
+}
+
+impl Action {
+    pub(super) fn deletes(&self) -> Option<&Object> {
+        match self {
+            Self::Delete(slice) => Some(slice),
+            _ => None,
+        }
+    }
+}
+
+/// A slice under construction.
+struct Draft {
+    from: Option<Object>,
+    endpoints: Vec<Value>,
+    changed: bool,
+}
+
+pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> Vec<Action> {
+    let mut left: Vec<Object> = existing.iter().filter(|slice| !slice.is_deleting()).cloned().collect();
+    left.sort_by(|a, b| a.name().cmp(b.name()));
+    let mut actions = Vec::new();
+    for group in groups {
+        let (own, others) = left.into_iter().partition(|slice| fits(slice, group));
+        left = others;
+        // A placeholder may be filled with the first real endpoints.
+        if let (true, Some(at)) = (Vec::is_empty(&own), left.iter().position(|s| is_placeholder(s, group))) {
+            let reused = left.remove(at);
+            actions.extend(fill(service, group, vec![reused]));
+        } else {
+            actions.extend(fill(service, group, own));
+        }
+    }
+    actions.extend(left.into_iter().map(Action::Delete));
+    actions
+}
+
+fn fits(slice: &Object, group: &Group) -> bool {
+    at_str(slice.value(), &["addressType"]) == group.family && at_list(slice.value(), &["ports"]) == group.ports.as_slice()
+}
+
+fn is_placeholder(slice: &Object, group: &Group) -> bool {
+    at_str(slice.value(), &["addressType"]) == group.family && at_list(slice.value(), &["endpoints"]).is_empty()
+}
+
+fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
+    let mut wanted: BTreeMap<&str, &Value> = group.endpoints.iter().map(|(uid, endpoint)| (uid.as_str(), endpoint)).collect();
+    let mut drafts: Vec<Draft> = slices.into_iter().map(|slice| keep(slice, &mut wanted)).collect();
+    let mut fresh: Vec<Value> = wanted.into_values().cloned().collect();
+    // Slices that are written anyway take new endpoints first.
+    drafts.sort_by_key(|draft| !draft.changed);
+    for draft in &mut drafts {
+        let room = CAPACITY.saturating_sub(draft.endpoints.len()).min(fresh.len());
+        draft.changed |= room > 0;
+        draft.endpoints.extend(fresh.drain(..room));
+    }
+    for chunk in fresh.chunks(CAPACITY) {
+        drafts.push(Draft { from: None, endpoints: chunk.to_vec(), changed: true });
+    }
+    if group.endpoints.is_empty() && drafts.is_empty() {
+        drafts.push(Draft { from: None, endpoints: Vec::new(), changed: true });
+    }
+    // Of empty slices one stays where nothing serves, so that readers know the Service was seen.
+    let mut spare = usize::from(group.endpoints.is_empty());
+    let mut actions = Vec::new();
+    for draft in drafts {
+        if draft.endpoints.is_empty() {
+            if spare == 0 {
+                actions.extend(draft.from.map(Action::Delete));
+                continue;
+            }
+            spare -= 1;
+        }
+        actions.extend(write(service, group, draft));
+    }
+    actions
+}
+
+fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
+    let present = at_list(slice.value(), &["endpoints"]);
+    let endpoints: Vec<Value> = present.iter().filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned()).collect();
+    let changed = endpoints != present;
+    Draft { from: Some(slice), endpoints, changed }
+}
+
+fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
+    let labels = labels(service);
+    let Some(slice) = draft.from else {
+        return Some(Action::Create(json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "generateName": format!("{}-", service.object.name()),
+                "namespace": service.object.namespace(),
+                "labels": labels,
+                "ownerReferences": [controller_reference(&service.object, &SERVICES)],
+            },
+            "addressType": group.family,
+            "endpoints": draft.endpoints,
+            "ports": group.ports,
+        })));
+    };
+    let mut body = slice.value().clone();
+    set(&mut body, &["metadata", "labels"], json!(labels));
+    if at_list(&body, &["endpoints"]) != draft.endpoints.as_slice() {
+        set(&mut body, &["endpoints"], draft.endpoints.into());
+    }
+    if at_list(&body, &["ports"]) != group.ports.as_slice() {
+        set(&mut body, &["ports"], group.ports.clone().into());
+    }
+    if at(&body, &["ports"]).is_some_and(Value::is_null) {
+        remove(&mut body, &["ports"]);
+    }
+    (body != *slice.value()).then_some(Action::Update(body))
+}
+
+fn labels(service: &Service) -> BTreeMap<String, String> {
+    let mut labels = service.labels();
+    labels.insert(SERVICE_NAME.into(), service.object.name().to_owned());
+    labels.insert(MANAGED_BY.into(), MANAGER.into());
+    if !service.headless {
+        labels.remove(HEADLESS);
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_client::Obj;
+
+    use super::*;
+
+    fn service() -> Service {
+        let object = Obj::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"},
+            "spec": {"selector": {"app": "a"}, "clusterIP": "None", "ports": [{"port": 80}]}}))
+        .unwrap();
+        Service::read(&object).unwrap()
+    }
+
+    fn group(uids: std::ops::Range<usize>) -> Group {
+        let endpoint = |n: usize| (format!("{n:04}"), json!({"addresses": ["10.42.0.1"], "targetRef": {"uid": format!("{n:04}")}}));
+        Group { family: "IPv4".into(), ports: vec![json!({"name": "", "port": 80, "protocol": "TCP"})], endpoints: uids.map(endpoint).collect() }
+    }
+
+    fn stored(actions: Vec<Action>) -> Vec<Object> {
+        let bodies = actions.into_iter().filter_map(|a| match a {
+            Action::Create(body) | Action::Update(body) => Some(body),
+            Action::Delete(_) => None,
+        });
+        bodies
+            .enumerate()
+            .map(|(n, mut body)| {
+                body["metadata"]["name"] = format!("s-{n}").into();
+                Obj::from_value(body).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_service_without_pods_has_one_empty_slice() {
+        let empty = [Group { family: "IPv4".into(), ports: vec![], endpoints: BTreeMap::new() }];
+        let actions = plan(&service(), &empty, &[]);
+        let slices = stored(actions);
+        assert_eq!(slices.len(), 1);
+        assert_eq!(slices[0].label(HEADLESS), Some(""));
+        assert!(plan(&service(), &empty, &slices).is_empty());
+        // The first endpoint fills it rather than making a second.
+        assert!(matches!(plan(&service(), &[group(0..1)], &slices).as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 1));
+    }
+
+    #[test]
+    fn slices_hold_a_hundred_and_one_change_touches_one_slice() {
+        let slices = stored(plan(&service(), &[group(0..250)], &[]));
+        assert_eq!(slices.len(), 3);
+        assert!(plan(&service(), &[group(0..250)], &slices).is_empty());
+        let mut fewer = group(0..250);
+        fewer.endpoints.remove("0005");
+        let actions = plan(&service(), &[fewer], &slices);
+        assert!(matches!(actions.as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 99));
+        let gone = plan(&service(), &[group(0..100)], &slices);
+        assert_eq!(gone.iter().filter(|a| a.deletes().is_some()).count(), 2);
+    }
+}

@@ -1,0 +1,67 @@
+//! Deleting a namespace's content.
+
+use k3s_client::discovery::Served;
+use k3s_client::resources::PODS;
+use k3s_client::{DeleteParams, ListParams, Object};
+use k3s_reconcile::Error;
+
+use super::Namespaces;
+use super::plan::Found;
+
+impl Namespaces {
+    /// Deletes what can be deleted and says what is left.
+    pub(super) async fn empty(&self, namespace: &str) -> Result<Found, Error> {
+        let (served, undiscovered) = self.client.discover().await?;
+        let mut found = Found { undiscovered, ..Found::default() };
+        let mut kinds: Vec<Served> = served.into_iter().filter(|s| s.resource.namespaced && s.takes(&["list", "delete"])).collect();
+        // Pods first: what they use (policies, secrets, volumes) must outlive them.
+        kinds.sort_by_key(|kind| kind.resource != PODS);
+        for kind in &kinds {
+            if let Err(error) = self.empty_kind(namespace, kind, &mut found).await {
+                match error {
+                    k3s_client::Error::Transport(_) | k3s_client::Error::Timeout(_) => return Err(error.into()),
+                    other => found.failures.push(format!("{}: {other}", kind.resource)),
+                }
+            }
+            if kind.resource == PODS && !found.remaining.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn empty_kind(&self, namespace: &str, kind: &Served, found: &mut Found) -> k3s_client::Result<()> {
+        let all = ListParams { metadata_only: true, ..ListParams::default() };
+        let before = self.client.list_all(&kind.resource, Some(namespace), &all).await?;
+        if before.items.iter().all(|object| object.is_deleting()) {
+            note(kind, &before.items, found);
+            return Ok(());
+        }
+        let background = DeleteParams::background();
+        if kind.takes(&["deletecollection"]) {
+            self.client.delete_collection(&kind.resource, Some(namespace), &background, &ListParams::default()).await?;
+        } else {
+            for object in before.items.iter().filter(|object| !object.is_deleting()) {
+                match self.client.delete(&kind.resource, Some(namespace), object.name(), &background).await {
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        let after = self.client.list_all(&kind.resource, Some(namespace), &all).await?;
+        note(kind, &after.items, found);
+        Ok(())
+    }
+}
+
+fn note(kind: &Served, left: &[Object], found: &mut Found) {
+    if left.is_empty() {
+        return;
+    }
+    // As upstream writes it: `pods.` for the core group.
+    let name = format!("{}.{}", kind.resource.plural, kind.resource.group);
+    found.remaining.insert(name, left.len());
+    for finalizer in left.iter().flat_map(|object| &object.meta().finalizers) {
+        *found.finalizers.entry(finalizer.clone()).or_default() += 1;
+    }
+}

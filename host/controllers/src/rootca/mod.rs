@@ -1,0 +1,59 @@
+//! The ConfigMap `kube-root-ca.crt` of every namespace: what Pods check the API server with.
+
+use k3s_client::resources::{CONFIG_MAPS, NAMESPACES};
+use k3s_client::{Client, Informer, Scope};
+use k3s_meta::object::{at_str, set};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::json;
+
+use crate::context::Context;
+
+const NAME: &str = "kube-root-ca.crt";
+const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
+struct RootCa {
+    client: Client,
+    pem: String,
+    namespaces: Informer,
+    published: Informer,
+}
+
+pub(crate) fn start(context: &Context) {
+    let namespaces = context.informers.all(&NAMESPACES);
+    let published = context.informers.of(&CONFIG_MAPS, Scope::fields(format!("metadata.name={NAME}")));
+    let reconciler = RootCa {
+        client: context.client("root-ca-cert-publisher"),
+        pem: context.config.root_ca_pem.clone(),
+        namespaces: namespaces.clone(),
+        published: published.clone(),
+    };
+    Controller::new("root-ca-certificate-publisher-controller")
+        .watch_own(&namespaces)
+        .watch(&published, |event| vec![event.object().namespace().into()])
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+impl Reconciler for RootCa {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        if self.namespaces.get(key).is_none_or(|namespace| namespace.is_deleting()) {
+            return Ok(Outcome::Done);
+        }
+        let result = match self.published.get(&format!("{key}/{NAME}")) {
+            Some(there) if at_str(there.value(), &["data", "ca.crt"]) == self.pem => return Ok(Outcome::Done),
+            Some(there) => {
+                let mut body = there.value().clone();
+                set(&mut body, &["data"], json!({"ca.crt": self.pem}));
+                self.client.update(&CONFIG_MAPS, Some(key), &body).await
+            }
+            None => {
+                let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": self.pem},
+                    "metadata": {"name": NAME, "namespace": &**key, "annotations": {"kubernetes.io/description": DESCRIPTION}}});
+                self.client.create(&CONFIG_MAPS, Some(key), &body).await
+            }
+        };
+        match result {
+            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(Outcome::Done),
+            result => Ok(result.map(|_| Outcome::Done)?),
+        }
+    }
+}
