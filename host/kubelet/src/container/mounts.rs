@@ -1,0 +1,159 @@
+//! The mounts of a container: its volumes (with `subPath` resolved safely), `/etc/hosts` and the
+//! termination message file.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use k3s_cri::v1::{Mount, MountPropagation};
+use k3s_sys::volume as sys;
+use k8s_openapi::api::core::v1::{PodSpec, VolumeMount};
+
+use super::create::{Request, message_file, message_path};
+use super::expand::expand_strict;
+use super::hosts;
+use crate::context::Context;
+use crate::pod::model;
+
+/// All mounts of the container.
+pub(crate) fn container_mounts(
+    ctx: &Context,
+    request: &Request<'_>,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Mount>, String> {
+    let mut mounts = Vec::new();
+    for (index, mount) in request.container.volume_mounts.iter().flatten().enumerate() {
+        mounts.push(volume_mount(ctx, request, mount, index, &lookup)?);
+    }
+    let taken = |path: &str| request.container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);
+    if !taken("/etc/hosts") {
+        mounts.push(plain("/etc/hosts", &hosts_file(ctx, request)?, false));
+    }
+    let message = message_path(request.container);
+    if !taken(message) {
+        mounts.push(plain(message, &message_log(ctx, request)?, false));
+    }
+    Ok(mounts)
+}
+
+fn plain(container_path: &str, host_path: &Path, readonly: bool) -> Mount {
+    Mount {
+        container_path: container_path.to_owned(),
+        host_path: host_path.to_string_lossy().into_owned(),
+        readonly,
+        ..Mount::default()
+    }
+}
+
+fn volume_mount(
+    ctx: &Context,
+    request: &Request<'_>,
+    mount: &VolumeMount,
+    index: usize,
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<Mount, String> {
+    let volume = request
+        .volumes
+        .get(&mount.name)
+        .ok_or_else(|| format!("volume \"{}\" of the mount {} is not in the pod", mount.name, mount.mount_path))?;
+    let sub_path = match (mount.sub_path_expr.as_deref(), mount.sub_path.as_deref()) {
+        (Some(expr), _) if !expr.is_empty() => expand_strict(expr, lookup)?,
+        (_, Some(path)) => path.to_owned(),
+        _ => String::new(),
+    };
+    let host_path = if sub_path.is_empty() {
+        volume.path.clone()
+    } else {
+        bind_sub_path(ctx, request, mount, index, &volume.path, &sub_path)?
+    };
+    let read_only = mount.read_only.unwrap_or(false) || volume.read_only;
+    let recursive = matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"));
+    Ok(Mount {
+        propagation: propagation(mount.mount_propagation.as_deref()) as i32,
+        recursive_read_only: read_only && recursive && ctx.features().recursive_read_only,
+        ..plain(&mount.mount_path, &host_path, read_only)
+    })
+}
+
+fn propagation(mode: Option<&str>) -> MountPropagation {
+    match mode {
+        Some("HostToContainer") => MountPropagation::PropagationHostToContainer,
+        Some("Bidirectional") => MountPropagation::PropagationBidirectional,
+        _ => MountPropagation::PropagationPrivate,
+    }
+}
+
+/// Opens the sub path without leaving the volume and binds what was opened to a place of the
+/// node's own, so that a symlink swapped in later changes nothing.
+fn bind_sub_path(
+    ctx: &Context,
+    request: &Request<'_>,
+    mount: &VolumeMount,
+    index: usize,
+    volume: &Path,
+    sub_path: &str,
+) -> Result<PathBuf, String> {
+    let relative = Path::new(sub_path);
+    if !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+        return Err(format!("subPath \"{sub_path}\" must be a relative path without \"..\""));
+    }
+    let failed = |e: std::io::Error| format!("failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}", mount.name, request.container.name);
+    let source = match sys::open_beneath(volume, relative) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => sys::create_beneath(volume, relative, 0o750),
+        other => other,
+    }
+    .map_err(failed)?;
+    let uid = model::uid(request.pod);
+    let target = ctx
+        .config
+        .pod_dir(uid)
+        .join("volume-subpaths")
+        .join(&mount.name)
+        .join(&request.container.name)
+        .join(index.to_string());
+    // A restarted container resolves the path anew.
+    sys::unmount(&target).map_err(failed)?;
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    if sys::is_directory(&source).map_err(failed)? {
+        std::fs::create_dir_all(&target).map_err(failed)?;
+    } else {
+        std::fs::OpenOptions::new().create(true).append(true).open(&target).map_err(failed)?;
+    }
+    sys::bind_descriptor(&source, &target).map_err(failed)?;
+    Ok(target)
+}
+
+fn hosts_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
+    let spec = request.pod.spec.clone().unwrap_or_else(PodSpec::default);
+    let path = ctx.config.pod_dir(model::uid(request.pod)).join("etc-hosts");
+    let aliases = spec.host_aliases.unwrap_or_default();
+    let text = if spec.host_network.unwrap_or(false) {
+        let own = std::fs::read_to_string("/etc/hosts").map_err(|e| format!("cannot read /etc/hosts: {e}"))?;
+        hosts::from_node(&own, &aliases)
+    } else {
+        let (host, domain) = hosts::hostname(request.pod, &ctx.config.cluster_domain)?;
+        hosts::managed(&request.facts.pod_ips, &host, &domain, &aliases)
+    };
+    // Written in place: running containers of the pod have this very file mounted.
+    write_in_place(&path, text.as_bytes(), 0o644).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    Ok(path)
+}
+
+fn message_log(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
+    let path = message_file(ctx, model::uid(request.pod), &request.container.name, request.attempt);
+    // Any user of the container may write it.
+    write_in_place(&path, b"", 0o666).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    Ok(path)
+}
+
+fn write_in_place(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    if std::fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    std::fs::write(path, content)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}

@@ -1,0 +1,94 @@
+//! Removes unused images when the image file system fills up, the longest unused first
+//! (`pkg/kubelet/images/image_gc_manager.go`).
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use k3s_cri::v1;
+
+use crate::context::Ctx;
+
+/// Between looks at the file system.
+const PERIOD: Duration = Duration::from_secs(300);
+/// An image used this recently stays.
+const MIN_AGE: Duration = Duration::from_secs(120);
+
+/// Looks every five minutes.
+pub(crate) async fn run(ctx: Ctx) {
+    while ctx.tasks.sleep(PERIOD).await {
+        if let Err(error) = collect(&ctx).await {
+            tracing::warn!(%error, "image collection failed");
+        }
+    }
+}
+
+/// Bytes to free, if the file system is above the high mark.
+fn to_free(usage: k3s_sys::volume::FsUsage, high_percent: u64, low_percent: u64) -> Option<u64> {
+    let all = usage.capacity_bytes;
+    let used = all.saturating_sub(usage.available_bytes);
+    (all > 0 && used.saturating_mul(100) >= all.saturating_mul(high_percent))
+        .then(|| used.saturating_sub(all / 100 * low_percent))
+}
+
+async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
+    let filesystems = ctx.cri.image_fs().await?.image_filesystems;
+    let Some(mount) = filesystems.first().and_then(|f| f.fs_id.as_ref()).map(|id| id.mountpoint.clone()) else {
+        return Ok(());
+    };
+    let Ok(usage) = k3s_sys::volume::usage(Path::new(&mount)) else { return Ok(()) };
+    let Some(mut wanted) = to_free(usage, ctx.config.image_gc_high_percent, ctx.config.image_gc_low_percent) else {
+        return Ok(());
+    };
+    for image in unused(ctx).await? {
+        if wanted == 0 {
+            break;
+        }
+        match ctx.cri.remove_image(&image.id).await {
+            Ok(()) => wanted = wanted.saturating_sub(image.size),
+            Err(error) => tracing::debug!(%error, image = image.id, "image not removed"),
+        }
+    }
+    Ok(())
+}
+
+/// Images no container uses, the longest unused first.
+async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
+    let containers = ctx.cri.containers(std::collections::HashMap::new()).await?;
+    let mut used: HashSet<String> = HashSet::new();
+    for container in containers {
+        used.insert(container.image_ref);
+        used.insert(container.image_id);
+        used.extend(container.image.map(|i| i.image));
+    }
+    let now = ctx.config.clock.elapsed();
+    let last_used = ctx.images.last_used.lock().clone();
+    let names = |image: &v1::Image| -> Vec<String> {
+        image.repo_tags.iter().chain(&image.repo_digests).chain([&image.id]).cloned().collect()
+    };
+    let age = |image: &v1::Image| {
+        let last = names(image).iter().filter_map(|n| last_used.get(n)).max().copied().unwrap_or_default();
+        now.saturating_sub(last)
+    };
+    let mut free: Vec<_> = ctx
+        .cri
+        .images()
+        .await?
+        .into_iter()
+        .filter(|image| !image.pinned && !names(image).iter().any(|n| used.contains(n)) && age(image) >= MIN_AGE)
+        .collect();
+    free.sort_by_key(|image| std::cmp::Reverse(age(image)));
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_above_the_high_mark_and_down_to_the_low_one() {
+        let usage = |available| k3s_sys::volume::FsUsage { capacity_bytes: 1000, available_bytes: available, ..Default::default() };
+        assert_eq!(to_free(usage(200), 85, 80), None);
+        assert_eq!(to_free(usage(100), 85, 80), Some(100));
+    }
+}

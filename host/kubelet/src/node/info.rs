@@ -1,0 +1,116 @@
+//! What the machine is: read once at start from `/proc`, `/sys` and `/etc`.
+
+use std::fs;
+use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
+
+/// Facts that do not change while the node is up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Machine {
+    pub(crate) kernel_version: String,
+    pub(crate) os_image: String,
+    pub(crate) machine_id: String,
+    pub(crate) system_uuid: String,
+    pub(crate) boot_id: String,
+    pub(crate) cpus: i64,
+    pub(crate) memory_bytes: i64,
+    /// `(hugepages-2Mi, bytes)`.
+    pub(crate) hugepages: Vec<(String, i64)>,
+}
+
+impl Machine {
+    /// Reads the machine.
+    pub(crate) fn read() -> Self {
+        let machine_id = line("/etc/machine-id");
+        let uuid = line("/sys/class/dmi/id/product_uuid").to_lowercase();
+        Self {
+            kernel_version: line("/proc/sys/kernel/osrelease"),
+            os_image: os_image(&text("/etc/os-release")),
+            system_uuid: if uuid.is_empty() { machine_id.clone() } else { uuid },
+            machine_id,
+            boot_id: line("/proc/sys/kernel/random/boot_id"),
+            cpus: cpus(&text("/proc/cpuinfo")),
+            memory_bytes: meminfo(&text("/proc/meminfo"), "MemTotal").unwrap_or(0),
+            hugepages: hugepages(Path::new("/sys/kernel/mm/hugepages")),
+        }
+    }
+}
+
+/// GOARCH of this build.
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+fn text(path: &str) -> String {
+    // A machine without the file has no such fact; the field stays empty as upstream's.
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn line(path: &str) -> String {
+    text(path).trim().to_owned()
+}
+
+fn os_image(os_release: &str) -> String {
+    let pretty = os_release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
+    pretty.map_or_else(|| "Unknown".to_owned(), |v| v.trim_matches(['"', '\'']).to_owned())
+}
+
+fn cpus(cpuinfo: &str) -> i64 {
+    let count = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
+    i64::try_from(count.max(1)).unwrap_or(1)
+}
+
+/// A field of `/proc/meminfo`, in bytes.
+pub(crate) fn meminfo(text: &str, field: &str) -> Option<i64> {
+    let line = text.lines().find(|l| l.split(':').next() == Some(field))?;
+    let kib: i64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn hugepages(dir: &Path) -> Vec<(String, i64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(kib) = name.strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")?.parse::<i64>().ok()) else {
+            continue;
+        };
+        let pages: i64 = fs::read_to_string(entry.path().join("nr_hugepages"))
+            .ok()
+            .and_then(|t| t.trim().parse().ok())
+            .unwrap_or(0);
+        let size = match kib {
+            k if k % (1 << 20) == 0 => format!("{}Gi", k >> 20),
+            k if k % (1 << 10) == 0 => format!("{}Mi", k >> 10),
+            k => format!("{k}Ki"),
+        };
+        found.push((format!("hugepages-{size}"), pages * kib * 1024));
+    }
+    found.sort();
+    found
+}
+
+/// The address the kernel would send from: no packet leaves, connecting a datagram socket only
+/// picks the route.
+pub(crate) fn default_route_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_parsed() {
+        assert_eq!(os_image("ID=x\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
+        assert_eq!(cpus("processor : 0\nmodel\nprocessor : 1\n"), 2);
+        assert_eq!(meminfo("MemFree: 1 kB\nMemTotal:  8 kB\n", "MemTotal"), Some(8192));
+    }
+}

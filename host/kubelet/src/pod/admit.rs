@@ -1,0 +1,134 @@
+//! Whether this node takes a pod (`pkg/kubelet/lifecycle/predicate.go` and the admit handlers).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::model::{self, all_containers};
+use super::qos::{self, Amounts, QosClass};
+use super::status::Rejection;
+use crate::container::security::{Features, unsupported};
+
+/// What the decision is made from.
+pub(crate) struct Node<'a> {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) allocatable: Amounts,
+    pub(crate) max_pods: usize,
+    pub(crate) features: Features,
+    pub(crate) memory_pressure: bool,
+    /// Pods already taken and not finished, without the one in question.
+    pub(crate) others: &'a [std::sync::Arc<Pod>],
+}
+
+fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
+    Some(Rejection { reason: reason.to_owned(), message: message.into() })
+}
+
+/// `None` when the pod is welcome.
+pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    unsupported(pod, node.features)
+        .or_else(|| pressure(pod, node))
+        .or_else(|| selector(pod, node))
+        .or_else(|| host_ports(pod, node))
+        .or_else(|| fits(pod, node))
+}
+
+fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    let critical = pod.spec.as_ref().and_then(|s| s.priority).is_some_and(|p| p >= 2_000_000_000);
+    if node.memory_pressure && !critical && qos::qos_class(pod) == QosClass::BestEffort {
+        return reject("Evicted", "The node had condition: [MemoryPressure]. ");
+    }
+    None
+}
+
+fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    let wanted = pod.spec.as_ref()?.node_selector.as_ref()?;
+    let fits = wanted.iter().all(|(key, value)| node.labels.get(key) == Some(value));
+    if fits { None } else { reject("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector") }
+}
+
+type HostPort = (i32, String, String);
+
+fn ports(pod: &Pod) -> Vec<HostPort> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    all_containers(spec)
+        .flat_map(|(_, c)| c.ports.iter().flatten())
+        .filter_map(|p| {
+            let port = p.host_port.filter(|port| *port > 0)?;
+            let ip = p.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+            Some((port, p.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), ip))
+        })
+        .collect()
+}
+
+fn host_ports(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    let clash = |a: &HostPort, b: &HostPort| {
+        a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0")
+    };
+    let wanted = ports(pod);
+    let taken: Vec<HostPort> = node.others.iter().flat_map(|other| ports(other)).collect();
+    if wanted.iter().any(|w| taken.iter().any(|t| clash(w, t))) {
+        return reject("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
+    }
+    None
+}
+
+fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    if node.others.len() >= node.max_pods {
+        let message = format!("Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {}", node.others.len(), node.max_pods);
+        return reject("OutOfpods", message);
+    }
+    let used = node.others.iter().fold(Amounts::default(), |sum, other| sum.plus(qos::pod_requests(other)));
+    let wanted = qos::pod_requests(pod);
+    let rows = [
+        ("cpu", wanted.milli_cpu, used.milli_cpu, node.allocatable.milli_cpu),
+        ("memory", wanted.memory_bytes, used.memory_bytes, node.allocatable.memory_bytes),
+        ("ephemeral-storage", wanted.ephemeral_bytes, used.ephemeral_bytes, node.allocatable.ephemeral_bytes),
+    ];
+    let short = rows.iter().find(|(_, wanted, used, capacity)| *wanted > 0 && wanted + used > *capacity)?;
+    let (name, wanted, used, capacity) = short;
+    reject(
+        &format!("OutOf{name}"),
+        format!("Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"),
+    )
+}
+
+/// Whether the pod still counts against the node.
+pub(crate) fn counts(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    !matches!(phase, Some("Succeeded" | "Failed")) && !model::uid(pod).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(spec: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn reasons_are_upstreams() {
+        let web = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}],
+            "resources": {"requests": {"cpu": "1500m"}}}]});
+        let others = [Arc::new(pod(web.clone()))];
+        let node = |others| Node {
+            labels: BTreeMap::new(),
+            allocatable: Amounts { milli_cpu: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 1 << 30 },
+            max_pods: 2,
+            features: Features::default(),
+            memory_pressure: false,
+            others,
+        };
+        let reason = |spec, others| admit(&pod(spec), &node(others)).map(|r| r.reason);
+        assert_eq!(reason(web.clone(), &[]), None);
+        assert_eq!(reason(web, &others).as_deref(), Some("NodePorts"));
+        let cpu = json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]});
+        assert_eq!(reason(cpu, &others).as_deref(), Some("OutOfcpu"));
+        assert_eq!(reason(json!({"nodeSelector": {"a": "b"}, "containers": []}), &[]).as_deref(), Some("NodeAffinity"));
+    }
+}

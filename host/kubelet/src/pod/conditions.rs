@@ -1,0 +1,156 @@
+//! The pod conditions the node writes, in upstream's wording
+//! (`pkg/kubelet/status/generate.go`).
+
+use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::model::{host_network, init_containers, is_sidecar};
+use super::status::{Inputs, whole_seconds};
+
+/// Condition types the node owns; others in the object are left as they are.
+pub(crate) const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+struct Verdict {
+    status: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    fn yes() -> Self {
+        Self { status: true, reason: "", message: String::new() }
+    }
+
+    fn no(reason: &'static str, message: String) -> Self {
+        Self { status: false, reason, message }
+    }
+}
+
+/// All own conditions, with transition times kept where the status did not change.
+pub(crate) fn conditions(inputs: &Inputs<'_>, spec: &PodSpec, status: &PodStatus) -> Vec<PodCondition> {
+    let refused = inputs.rejection.is_some() && status.container_statuses.is_none();
+    let containers = containers_ready(spec, status);
+    let ready = ready(inputs, spec, &containers);
+    let list = [
+        ("PodReadyToStartContainers", sandbox_ready(inputs)),
+        ("Initialized", initialized(spec, status)),
+        ("Ready", ready),
+        ("ContainersReady", containers),
+        ("PodScheduled", Verdict::yes()),
+    ];
+    list.into_iter()
+        // A refused pod carries nothing but what the scheduler wrote.
+        .filter(|(kind, _)| !refused || *kind == "PodScheduled")
+        .map(|(kind, verdict)| condition(inputs, kind, verdict))
+        .collect()
+}
+
+fn condition(inputs: &Inputs<'_>, kind: &str, verdict: Verdict) -> PodCondition {
+    let status = if verdict.status { "True" } else { "False" };
+    let old = inputs.before.conditions.iter().flatten().find(|c| c.type_ == kind);
+    let transition = old
+        .filter(|old| old.status == status)
+        .and_then(|old| old.last_transition_time.clone())
+        .unwrap_or_else(|| Time(whole_seconds(inputs.now)));
+    PodCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: (!verdict.reason.is_empty()).then(|| verdict.reason.to_owned()),
+        message: (!verdict.message.is_empty()).then_some(verdict.message),
+        last_transition_time: Some(transition),
+        last_probe_time: None,
+        observed_generation: inputs.pod.metadata.generation,
+    }
+}
+
+fn sandbox_ready(inputs: &Inputs<'_>) -> Verdict {
+    let ready = inputs.observed.ready_sandbox().is_some_and(|s| host_network(inputs.pod) || !s.ips.is_empty());
+    Verdict { status: ready, reason: "", message: String::new() }
+}
+
+fn find<'a>(list: Option<&'a Vec<ContainerStatus>>, name: &str) -> Option<&'a ContainerStatus> {
+    list?.iter().find(|status| status.name == name)
+}
+
+fn initialized(spec: &PodSpec, status: &PodStatus) -> Verdict {
+    let init = init_containers(spec);
+    if init.is_empty() {
+        return Verdict { reason: if status.phase.as_deref() == Some("Succeeded") { "PodCompleted" } else { "" }, ..Verdict::yes() };
+    }
+    let mut incomplete = Vec::new();
+    for container in init {
+        let done = find(status.init_container_statuses.as_ref(), &container.name)
+            .is_some_and(|s| if is_sidecar(container) { s.started == Some(true) } else { s.ready });
+        if !done {
+            incomplete.push(container.name.as_str());
+        }
+    }
+    if status.phase.as_deref() == Some("Succeeded") {
+        return Verdict { reason: "PodCompleted", ..Verdict::yes() };
+    }
+    let main_started = status.container_statuses.iter().flatten().any(|s| {
+        s.state.as_ref().is_some_and(|st| st.running.is_some() || st.terminated.is_some())
+            || s.last_state.as_ref().is_some_and(|st| st.terminated.is_some())
+    });
+    if incomplete.is_empty() || main_started {
+        return Verdict::yes();
+    }
+    Verdict::no(
+        "ContainersNotInitialized",
+        format!("containers with incomplete status: [{}]", incomplete.join(" ")),
+    )
+}
+
+fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
+    match status.phase.as_deref() {
+        Some("Succeeded") => return Verdict::no("PodCompleted", String::new()),
+        Some("Failed") => return Verdict::no("PodFailed", String::new()),
+        _ => {}
+    }
+    let sidecars = init_containers(spec)
+        .iter()
+        .filter(|c| is_sidecar(c))
+        .map(|c| (c, find(status.init_container_statuses.as_ref(), &c.name)));
+    let main = spec.containers.iter().map(|c| (c, find(status.container_statuses.as_ref(), &c.name)));
+    let mut unknown = Vec::new();
+    let mut unready = Vec::new();
+    for (container, found) in sidecars.chain(main) {
+        match found {
+            None => unknown.push(container.name.as_str()),
+            Some(s) if !s.ready => unready.push(container.name.as_str()),
+            Some(_) => {}
+        }
+    }
+    let mut messages = Vec::new();
+    if !unknown.is_empty() {
+        messages.push(format!("containers with unknown status: [{}]", unknown.join(" ")));
+    }
+    if !unready.is_empty() {
+        messages.push(format!("containers with unready status: [{}]", unready.join(" ")));
+    }
+    if messages.is_empty() { Verdict::yes() } else { Verdict::no("ContainersNotReady", messages.join(", ")) }
+}
+
+fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {
+    if !containers.status {
+        return Verdict::no(containers.reason, containers.message.clone());
+    }
+    // Readiness gates are written by others: read them from the object itself.
+    let present = inputs.pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let messages: Vec<String> = spec
+        .readiness_gates
+        .iter()
+        .flatten()
+        .filter_map(|gate| {
+            let kind = &gate.condition_type;
+            match present.into_iter().flatten().find(|c| &c.type_ == kind) {
+                None => Some(format!("corresponding condition of pod readiness gate \"{kind}\" does not exist.")),
+                Some(c) if c.status != "True" => {
+                    Some(format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {}", c.status))
+                }
+                Some(_) => None,
+            }
+        })
+        .collect();
+    if messages.is_empty() { Verdict::yes() } else { Verdict::no("ReadinessGatesNotReady", messages.join(", ")) }
+}

@@ -1,0 +1,64 @@
+//! A container's last words: what it wrote to its termination message file, or the end of its log
+//! (`pkg/kubelet/kuberuntime/kuberuntime_container.go`, `getTerminationMessage`).
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::model::{self, ContainerRecord, all_containers};
+use crate::container::create::message_file;
+use crate::context::Ctx;
+use crate::logs;
+
+/// `MaxContainerTerminationMessageLength`.
+const MESSAGE_LIMIT_BYTES: u64 = 4096;
+/// `MaxContainerTerminationMessageLogLength` and `...LogLines`.
+const LOG_LIMIT_BYTES: usize = 2048;
+const LOG_LIMIT_LINES: usize = 80;
+
+/// The message to show for an ended container.
+pub(crate) fn last_words(ctx: &Ctx, pod: &Pod, record: &ContainerRecord) -> String {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let Some((_, container)) = all_containers(&spec).find(|(_, c)| c.name == record.name) else {
+        return String::new();
+    };
+    let file = message_file(ctx, model::uid(pod), &record.name, record.attempt);
+    let words = read_start(&file).unwrap_or_default();
+    let from_logs = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    if words.is_empty() && from_logs && record.exit_code != 0 {
+        return log_tail(Path::new(&record.log_path));
+    }
+    if words.is_empty() { record.message.clone() } else { words }
+}
+
+/// A missing file is a container that said nothing.
+fn read_start(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MESSAGE_LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn log_tail(path: &Path) -> String {
+    let read = || -> Option<String> {
+        let mut file = File::open(path).ok()?;
+        let size = file.metadata().ok()?.len();
+        // Every line carries a header; twice the limit is enough to fill it with content.
+        file.seek(SeekFrom::Start(size.saturating_sub(4 * LOG_LIMIT_BYTES as u64))).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter_map(logs::content).collect();
+    let start = lines.len().saturating_sub(LOG_LIMIT_LINES);
+    let mut tail = String::new();
+    for line in lines.iter().skip(start) {
+        tail.push_str(line);
+        tail.push('\n');
+    }
+    let cut = tail.len().saturating_sub(LOG_LIMIT_BYTES);
+    let cut = (cut..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+    tail.get(cut..).unwrap_or_default().to_owned()
+}

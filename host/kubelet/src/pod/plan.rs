@@ -1,0 +1,310 @@
+//! What has to happen for a pod to be as its spec says: state in, actions out.
+//!
+//! Follows `computePodActions` and `computeInitContainerActions` of upstream's
+//! `pkg/kubelet/kuberuntime/kuberuntime_manager.go` and `kuberuntime_container.go`.
+
+use std::collections::HashMap;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+
+use super::model::{
+    ContainerRecord, Observed, Slot, State, container_hash, init_containers, is_sidecar, restart_policy, restarts_after,
+};
+
+/// The latest verdict of a container's probes, by container id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdicts {
+    pub(crate) startup: Option<bool>,
+    pub(crate) liveness: Option<bool>,
+    pub(crate) readiness: Option<bool>,
+}
+
+/// Why a container is killed; picks the grace period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    Changed,
+    Liveness,
+    Startup,
+    Unknown,
+}
+
+/// A container to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kill {
+    pub(crate) id: String,
+    pub(crate) slot: Slot,
+    pub(crate) reason: KillReason,
+    pub(crate) message: String,
+}
+
+/// The actions, in the order they are performed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Stop every container and the sandbox first.
+    pub(crate) kill_pod: bool,
+    /// Make a sandbox with this attempt number.
+    pub(crate) create_sandbox: Option<u32>,
+    pub(crate) kill: Vec<Kill>,
+    /// Containers to start, in this order.
+    pub(crate) start: Vec<Slot>,
+}
+
+impl Plan {
+    /// Nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The plan for a pod that should run.
+pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Verdicts>) -> Plan {
+    let Some(spec) = &pod.spec else { return Plan::default() };
+    if let Some(attempt) = sandbox_needed(spec, observed) {
+        return plan_new_sandbox(spec, observed, attempt);
+    }
+    let mut plan = Plan::default();
+    let initialized = plan_init(spec, observed, verdicts, &mut plan);
+    if plan.kill_pod || !initialized {
+        return plan;
+    }
+    plan_main(spec, observed, verdicts, &mut plan);
+    plan
+}
+
+/// The attempt number of the sandbox to make, where the present one does not serve.
+fn sandbox_needed(spec: &PodSpec, observed: &Observed) -> Option<u32> {
+    let Some(newest) = observed.sandboxes.first() else { return Some(0) };
+    let ready = observed.sandboxes.iter().filter(|s| s.ready).count();
+    let host_network = spec.host_network.unwrap_or(false);
+    let serves = ready == 1 && newest.ready && (host_network || !newest.ips.is_empty());
+    (!serves).then_some(newest.attempt.saturating_add(1))
+}
+
+fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
+    // Nothing to stop when there was no sandbox at all.
+    let mut plan = Plan { kill_pod: observed.alive(), ..Plan::default() };
+    if restart_policy(spec) == "Never" && attempt != 0 && !observed.containers.is_empty() {
+        return plan;
+    }
+    let start: Vec<Slot> = (0..spec.containers.len())
+        .map(Slot::Main)
+        .filter(|slot| slot.of(spec).is_some_and(|c| should_start(spec, *slot, c, observed)))
+        .collect();
+    if start.is_empty() && (init_containers(spec).is_empty() || any_main_started(spec, observed)) {
+        return plan;
+    }
+    plan.create_sandbox = Some(attempt);
+    plan.start = if init_containers(spec).is_empty() { start } else { vec![Slot::Init(0)] };
+    plan
+}
+
+/// Whether the container has to be started, judged by its newest record.
+fn should_start(spec: &PodSpec, slot: Slot, container: &Container, observed: &Observed) -> bool {
+    match observed.latest(&container.name) {
+        None => true,
+        Some(record) => match record.state {
+            // In a dead sandbox a running container is about to be stopped with it.
+            State::Running | State::Unknown | State::Created => true,
+            State::Exited => restarts_after(spec, slot, container, record.exit_code),
+        },
+    }
+}
+
+/// Whether a main container ever ran: then initialisation is over for good in this sandbox.
+fn any_main_started(spec: &PodSpec, observed: &Observed) -> bool {
+    spec.containers
+        .iter()
+        .filter_map(|c| observed.latest(&c.name))
+        .any(|record| matches!(record.state, State::Running | State::Exited))
+}
+
+/// Same, but counting only containers of the present sandbox.
+fn main_started_here(spec: &PodSpec, observed: &Observed) -> bool {
+    let sandbox = observed.sandboxes.first().map(|s| s.id.as_str()).unwrap_or_default();
+    spec.containers
+        .iter()
+        .filter_map(|c| observed.latest(&c.name))
+        .any(|record| record.sandbox_id == sandbox && matches!(record.state, State::Running | State::Exited))
+}
+
+/// Decides about init containers, the last first; true when the main containers may run.
+fn plan_init(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> bool {
+    let init = init_containers(spec);
+    if init.is_empty() {
+        return true;
+    }
+    let sandbox = observed.sandboxes.first().map(|s| s.id.as_str()).unwrap_or_default();
+    let mut initialized = main_started_here(spec, observed);
+    // Once one has been judged, those before it only matter if they are sidecars.
+    let mut judged = initialized;
+    for (index, container) in init.iter().enumerate().rev() {
+        let slot = Slot::Init(index);
+        let record = observed.latest(&container.name).filter(|r| r.sandbox_id == sandbox);
+        let Some(record) = record else {
+            if judged && is_sidecar(container) {
+                plan.start.push(slot);
+            }
+            continue;
+        };
+        if judged && !is_sidecar(container) {
+            continue;
+        }
+        let step = InitStep { spec, slot, container, record, judged, last: index + 1 == init.len() };
+        match step.judge(verdicts, plan) {
+            InitVerdict::Fatal => {
+                plan.start.clear();
+                plan.kill_pod = true;
+                return false;
+            }
+            InitVerdict::Done => initialized = true,
+            InitVerdict::Busy => {}
+        }
+        judged = true;
+    }
+    if !judged {
+        plan.start.push(Slot::Init(0));
+    }
+    plan.start.sort();
+    plan.start.dedup();
+    initialized
+}
+
+enum InitVerdict {
+    /// The whole sequence is through.
+    Done,
+    /// Still running, or something was planned.
+    Busy,
+    /// Failed for good.
+    Fatal,
+}
+
+struct InitStep<'a> {
+    spec: &'a PodSpec,
+    slot: Slot,
+    container: &'a Container,
+    record: &'a ContainerRecord,
+    judged: bool,
+    last: bool,
+}
+
+impl InitStep<'_> {
+    fn judge(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
+        match self.record.state {
+            State::Created => plan.start.push(self.slot),
+            State::Running if is_sidecar(self.container) => return self.sidecar(verdicts, plan),
+            State::Running => {}
+            State::Exited if is_sidecar(self.container) => plan.start.push(self.slot),
+            State::Exited if self.record.exit_code == 0 => return self.advance(plan),
+            State::Exited => {
+                if !restarts_after(self.spec, self.slot, self.container, self.record.exit_code) {
+                    return InitVerdict::Fatal;
+                }
+                plan.start.push(self.slot);
+            }
+            State::Unknown => {
+                let message = format!("Init container is in \"unknown\" state, try killing it before restart");
+                plan.kill.push(self.kill(KillReason::Unknown, message));
+                plan.start.push(self.slot);
+            }
+        }
+        InitVerdict::Busy
+    }
+
+    /// A sidecar counts as passed once started; it is restarted when its probes fail.
+    fn sidecar(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
+        let verdict = verdicts.get(&self.record.id).copied().unwrap_or_default();
+        if self.container.startup_probe.is_some() {
+            match verdict.startup {
+                None => return InitVerdict::Busy,
+                Some(false) => {
+                    let message = format!("Init container {} failed startup probe", self.container.name);
+                    plan.kill.push(self.kill(KillReason::Startup, message));
+                    plan.start.push(self.slot);
+                    return InitVerdict::Busy;
+                }
+                Some(true) => {}
+            }
+        }
+        if self.container.liveness_probe.is_some() && verdict.liveness == Some(false) {
+            let message = format!("Init container {} failed liveness probe", self.container.name);
+            plan.kill.push(self.kill(KillReason::Liveness, message));
+            plan.start.push(self.slot);
+        }
+        if self.judged { InitVerdict::Busy } else { self.advance(plan) }
+    }
+
+    fn advance(&self, plan: &mut Plan) -> InitVerdict {
+        if self.last {
+            return InitVerdict::Done;
+        }
+        if let Slot::Init(index) = self.slot {
+            plan.start.push(Slot::Init(index + 1));
+        }
+        InitVerdict::Busy
+    }
+
+    fn kill(&self, reason: KillReason, message: String) -> Kill {
+        Kill { id: self.record.id.clone(), slot: self.slot, reason, message }
+    }
+}
+
+fn plan_main(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) {
+    let mut kept = 0_usize;
+    let mut starting = 0_usize;
+    for (index, container) in spec.containers.iter().enumerate() {
+        let slot = Slot::Main(index);
+        let record = observed.latest(&container.name);
+        let Some(record) = record.filter(|r| r.state == State::Running) else {
+            if should_start(spec, slot, container, observed) {
+                plan.start.push(slot);
+                starting += 1;
+                if let Some(unknown) = record.filter(|r| r.state == State::Unknown) {
+                    let message = "Container is in \"unknown\" state, try killing it before restart".to_owned();
+                    plan.kill.push(Kill { id: unknown.id.clone(), slot, reason: KillReason::Unknown, message });
+                }
+            }
+            continue;
+        };
+        match failing(container, record, verdicts) {
+            None => kept += 1,
+            Some((reason, mut message)) => {
+                let restart = reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
+                if restart {
+                    message.push_str(", will be restarted");
+                    plan.start.push(slot);
+                    starting += 1;
+                }
+                plan.kill.push(Kill { id: record.id.clone(), slot, reason, message });
+            }
+        }
+    }
+    if kept == 0 && starting == 0 && plan.kill.is_empty() {
+        // Every main container is done: sidecars and the sandbox go too.
+        plan.start.clear();
+        plan.kill_pod = observed.alive();
+    }
+}
+
+/// Why a running container cannot stay, if it cannot.
+fn failing(
+    container: &Container,
+    record: &ContainerRecord,
+    verdicts: &HashMap<String, Verdicts>,
+) -> Option<(KillReason, String)> {
+    let name = &container.name;
+    let verdict = verdicts.get(&record.id).copied().unwrap_or_default();
+    if !record.hash.is_empty() && record.hash != container_hash(container) {
+        return Some((KillReason::Changed, format!("Container {name} definition changed")));
+    }
+    if container.liveness_probe.is_some() && verdict.liveness == Some(false) {
+        return Some((KillReason::Liveness, format!("Container {name} failed liveness probe")));
+    }
+    if container.startup_probe.is_some() && verdict.startup == Some(false) {
+        return Some((KillReason::Startup, format!("Container {name} failed startup probe")));
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

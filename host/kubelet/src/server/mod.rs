@@ -1,0 +1,164 @@
+//! HTTPS on 10250: logs, exec, attach, port-forward, statistics. Every request is authenticated and
+//! authorized; there is no anonymous or read-only port.
+
+mod auth;
+mod logs;
+mod query;
+mod stats;
+mod stream;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use k3s_serve::{Body, PeerCertificates, body};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::config::KubeletConfig;
+use crate::context::Ctx;
+use crate::error::KubeletError;
+use query::Query;
+
+/// What handlers share.
+pub(crate) struct Server {
+    pub(crate) ctx: Ctx,
+    cache: auth::Cache,
+}
+
+/// Serves on the listener until the kubelet stops.
+pub(crate) fn start(ctx: &Ctx, listener: TcpListener, tls: Arc<ServerConfig>) {
+    let server = Arc::new(Server { ctx: ctx.clone(), cache: auth::Cache::default() });
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let server = server.clone();
+        async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
+    });
+    k3s_serve::serve(listener, tls, service, &ctx.tasks);
+}
+
+/// TLS with optional client certificates of the client CA: bearer tokens come without one.
+pub(crate) fn tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, KubeletError> {
+    let bad = |what: &str, e: &dyn std::fmt::Display| KubeletError::Tls(format!("{what}: {e}"));
+    let certificates = |pem: &[u8], what: &str| -> Result<Vec<CertificateDer<'static>>, KubeletError> {
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let all = all.map_err(|e| bad(what, &e))?;
+        if all.is_empty() { Err(bad(what, &"no certificate in the PEM data")) } else { Ok(all) }
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(&config.client_ca_pem, "client CA")? {
+        roots.add(authority).map_err(|e| bad("client CA", &e))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| bad("client CA", &e))?;
+    let chain = certificates(&config.serving_cert_pem, "serving certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(config.serving_key_pem.reveal()).map_err(|e| bad("serving key", &e))?;
+    let tls = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| bad("protocol versions", &e))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|e| bad("serving certificate", &e))?;
+    Ok(Arc::new(tls))
+}
+
+/// A plain text answer.
+pub(crate) fn text(code: StatusCode, message: impl Into<String>) -> Response<Body> {
+    let mut response = Response::new(body::full(message.into()));
+    *response.status_mut() = code;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn json_answer(value: &Value) -> Response<Body> {
+    let mut response = Response::new(body::full(value.to_string()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let peer = request.extensions().get::<PeerCertificates>().cloned();
+    let allowed = auth::check(&server.ctx, &server.cache, request.method(), &path, request.headers(), peer.as_ref()).await;
+    match allowed {
+        Ok(()) => route(server, request, &path).await,
+        Err(auth::Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
+        Err(auth::Refusal::Forbidden(message)) => text(StatusCode::FORBIDDEN, message),
+        Err(auth::Refusal::Unavailable(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+    }
+}
+
+async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Response<Body> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let get = request.method() == Method::GET;
+    let ctx = &server.ctx;
+    match parts.as_slice() {
+        ["containerLogs", ns, pod, container] if get => logs::serve(server, ns, pod, container, &query).await,
+        ["exec", ns, pod, container] | ["exec", ns, pod, _, container] => {
+            stream::serve(server, request, ns, pod, stream::What::Exec { container }, &query).await
+        }
+        ["attach", ns, pod, container] | ["attach", ns, pod, _, container] => {
+            stream::serve(server, request, ns, pod, stream::What::Attach { container }, &query).await
+        }
+        ["portForward", ns, pod] | ["portForward", ns, pod, _] => {
+            stream::serve(server, request, ns, pod, stream::What::PortForward, &query).await
+        }
+        ["pods"] if get => json_answer(&stats::pod_list(ctx, false)),
+        ["runningpods"] if get => json_answer(&stats::pod_list(ctx, true)),
+        ["stats", "summary"] | ["stats"] if get => match stats::summary(ctx).await {
+            Ok(summary) => json_answer(&summary),
+            Err(message) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+        },
+        ["metrics"] if get => metrics(Ok(stats::own(ctx))),
+        ["metrics", "resource"] if get => metrics(stats::resource(ctx).await),
+        ["metrics", "cadvisor"] if get => metrics(stats::cadvisor(ctx).await),
+        ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] if get => healthz(server),
+        ["configz"] if get => json_answer(&configz(&ctx.config)),
+        _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+fn metrics(series: Result<String, String>) -> Response<Body> {
+    match series {
+        Ok(series) => text(StatusCode::OK, series),
+        Err(message) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+    }
+}
+
+fn healthz(server: &Server) -> Response<Body> {
+    if server.ctx.node.runtime_ok() {
+        text(StatusCode::OK, "ok")
+    } else {
+        text(StatusCode::INTERNAL_SERVER_ERROR, "container runtime is not ready")
+    }
+}
+
+/// The settings in force, in the names of `KubeletConfiguration`.
+fn configz(config: &KubeletConfig) -> Value {
+    json!({"kubeletconfig": {
+        "kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "address": config.listen.ip().to_string(), "port": config.listen.port(),
+        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
+        "authorization": {"mode": "Webhook"},
+        "clusterDNS": config.cluster_dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "clusterDomain": config.cluster_domain,
+        "cgroupDriver": "cgroupfs", "cgroupRoot": config.cgroup_root,
+        "maxPods": config.max_pods, "podPidsLimit": config.pod_pids_limit.unwrap_or(-1),
+        "containerLogMaxSize": config.log_max_bytes.to_string(), "containerLogMaxFiles": config.log_max_files,
+        "imageGCHighThresholdPercent": config.image_gc_high_percent,
+        "imageGCLowThresholdPercent": config.image_gc_low_percent,
+        "maxParallelImagePulls": config.parallel_pulls, "serializeImagePulls": config.parallel_pulls == 1,
+        "staticPodPath": config.pod_manifests.as_ref().map(|p| p.to_string_lossy()),
+        "resolvConf": config.resolv_conf.to_string_lossy(),
+        "readOnlyPort": 0,
+    }})
+}
