@@ -1,0 +1,238 @@
+//! Images from files: `docker save` archives and OCI layouts, plain, gzip or zstd, with any number
+//! of images in one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Deserialize;
+
+use super::content::{HashingReader, digest_of};
+use super::layer::decompress;
+use super::model::{ConfigDocument, Descriptor, Image, Manifest, select};
+use super::reference::Reference;
+use super::snapshots::chain;
+use super::store::{DOCUMENT_LIMIT_BYTES, ImageStore, LayerFile, invalid};
+
+/// Annotations that name an image in an OCI layout, the full one first.
+const NAME_ANNOTATIONS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+/// An index may hold indexes; real ones are two deep.
+const INDEX_DEPTH_LIMIT: u32 = 4;
+
+/// One entry of a `docker save` archive's `manifest.json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct DockerEntry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Imports every image of the archive for this machine. `pinned` images are never collected.
+/// Blocks.
+pub(crate) fn import(store: &ImageStore, scratch: &Path, path: &Path, pinned: bool) -> io::Result<Vec<Arc<Image>>> {
+    let extracted = Extracted::of(path, scratch)?;
+    let mut images = BTreeMap::new();
+    let mut refused = None;
+    let mut note = |result: io::Result<Option<Image>>| match result {
+        Ok(Some(image)) => drop(images.insert(image.id.clone(), image)),
+        Ok(None) => {}
+        Err(error) => drop(refused.get_or_insert(error)),
+    };
+    // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
+    if let Some(bytes) = extracted.document("index.json")? {
+        let index: Manifest = serde_json::from_slice(&bytes).map_err(|error| invalid(format!("index.json: {error}")))?;
+        for descriptor in &index.manifests {
+            note(import_descriptor(store, &extracted, descriptor, 0));
+        }
+    }
+    let mut docker_entries = Vec::new();
+    if let Some(bytes) = extracted.document("manifest.json")? {
+        docker_entries = serde_json::from_slice::<Vec<DockerEntry>>(&bytes).map_err(|error| invalid(format!("manifest.json: {error}")))?;
+    } else if extracted.document("index.json")?.is_none() {
+        return Err(invalid(format!("{} holds neither manifest.json nor index.json: no image archive", path.display())));
+    }
+    for entry in &docker_entries {
+        note(import_docker(store, &extracted, entry).map(Some));
+    }
+    let mut recorded = Vec::new();
+    for mut image in images.into_values() {
+        image.pinned = pinned;
+        recorded.push(store.record(image)?);
+    }
+    match refused {
+        Some(error) if recorded.is_empty() => Err(error),
+        Some(error) => {
+            tracing::warn!(archive = %path.display(), %error, "an image of the archive was left out");
+            Ok(recorded)
+        }
+        None => Ok(recorded),
+    }
+}
+
+fn import_docker(store: &ImageStore, extracted: &Extracted, entry: &DockerEntry) -> io::Result<Image> {
+    let config = extracted.document(&entry.config)?.ok_or_else(|| invalid(format!("{} is missing", entry.config)))?;
+    let mut files = Vec::new();
+    for layer in &entry.layers {
+        files.push(extracted.file(layer).ok_or_else(|| invalid(format!("{layer} is missing")))?);
+    }
+    let mut image = unpack(store, &config, &files)?;
+    image.tags = entry.repo_tags.iter().flatten().filter_map(|tag| Reference::parse(tag).ok()?.tagged()).collect();
+    Ok(image)
+}
+
+fn import_descriptor(store: &ImageStore, extracted: &Extracted, descriptor: &Descriptor, depth: u32) -> io::Result<Option<Image>> {
+    if depth > INDEX_DEPTH_LIMIT {
+        return Err(invalid("indexes are nested too deeply"));
+    }
+    let manifest = extracted.blob(&descriptor.digest)?;
+    let document: Manifest = serde_json::from_slice(&manifest).map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
+    let imported = if document.manifests.is_empty() {
+        import_manifest(store, extracted, &document)?
+    } else {
+        let Some(chosen) = select(&document.manifests) else { return Err(invalid("the index has no image for this machine")) };
+        import_descriptor(store, extracted, chosen, depth + 1)?
+    };
+    let Some(mut image) = imported else { return Ok(None) };
+    let name = NAME_ANNOTATIONS.iter().find_map(|key| descriptor.annotations.get(*key)).filter(|name| name.contains(['/', ':']));
+    if let Some(reference) = name.and_then(|name| Reference::parse(name).ok()) {
+        image.tags.extend(reference.tagged());
+        image.digests.insert(reference.with_digest(&descriptor.digest));
+    }
+    Ok(Some(image))
+}
+
+/// None for a manifest that is no image, such as an attestation.
+fn import_manifest(store: &ImageStore, extracted: &Extracted, manifest: &Manifest) -> io::Result<Option<Image>> {
+    let Some(config) = manifest.config.as_ref().filter(|config| config.media_type.contains("image")) else { return Ok(None) };
+    let bytes = extracted.blob(&config.digest)?;
+    let mut files = Vec::new();
+    for layer in &manifest.layers {
+        files.push(extracted.blob_file(&layer.digest)?);
+    }
+    let mut image = unpack(store, &bytes, &files)?;
+    image.size_bytes = config.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
+    Ok(Some(image))
+}
+
+fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> io::Result<Image> {
+    let document: ConfigDocument = serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
+    let diff_ids = document.rootfs.diff_ids;
+    if diff_ids.len() != files.len() {
+        return Err(invalid("the image configuration names another number of layers"));
+    }
+    let _lease = store.snapshots.lease(&chain(&diff_ids));
+    let layers: Vec<_> = files.iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path: path.clone(), diff_id }).collect();
+    let mut image = store.unpack(config, &layers)?;
+    let sizes = files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
+    image.size_bytes = sizes.sum::<io::Result<u64>>()? + u64::try_from(config.len()).unwrap_or(0);
+    Ok(image)
+}
+
+/// An archive's files on disk, removed when dropped.
+struct Extracted {
+    dir: PathBuf,
+    /// Name in the archive → file here.
+    files: HashMap<String, PathBuf>,
+    /// Name in the archive → another name in it; old `docker save` shares layers so.
+    links: HashMap<String, String>,
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+impl Extracted {
+    fn of(path: &Path, scratch: &Path) -> io::Result<Self> {
+        let dir = scratch.join(format!("import-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        k3s_sys::fs::remove_all(&dir)?;
+        std::fs::create_dir_all(&dir)?;
+        let mut extracted = Self { dir, files: HashMap::new(), links: HashMap::new() };
+        let mut archive = tar::Archive::new(decompress(File::open(path)?)?);
+        for (number, entry) in archive.entries()?.enumerate() {
+            let mut entry = entry?;
+            let name = normal(&entry.path()?);
+            match entry.header().entry_type() {
+                kind if kind.is_file() => {
+                    let target = extracted.dir.join(number.to_string());
+                    io::copy(&mut entry, &mut File::create(&target)?)?;
+                    extracted.files.insert(name, target);
+                }
+                tar::EntryType::Symlink | tar::EntryType::Link => {
+                    let Some(link) = entry.link_name()? else { continue };
+                    let base = Path::new(&name).parent().filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
+                    extracted.links.insert(name.clone(), normal(&base.unwrap_or(Path::new("")).join(link)));
+                }
+                _ => {}
+            }
+        }
+        Ok(extracted)
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        let name = normal(Path::new(name));
+        self.files.get(&name).or_else(|| self.files.get(self.links.get(&name)?)).cloned()
+    }
+
+    fn document(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let Some(path) = self.file(name) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        File::open(path)?.take(DOCUMENT_LIMIT_BYTES).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn blob_file(&self, digest: &str) -> io::Result<PathBuf> {
+        let name = format!("blobs/{}", digest.replacen(':', "/", 1));
+        let path = self.file(&name).ok_or_else(|| invalid(format!("{name} is missing")))?;
+        let found = HashingReader::new(File::open(&path)?).finish()?;
+        if found == digest { Ok(path) } else { Err(invalid(format!("{name} is damaged: its content is {found}"))) }
+    }
+
+    fn blob(&self, digest: &str) -> io::Result<Vec<u8>> {
+        let name = format!("blobs/{}", digest.replacen(':', "/", 1));
+        let bytes = self.document(&name)?.ok_or_else(|| invalid(format!("{name} is missing")))?;
+        let found = digest_of(&bytes);
+        if found == digest { Ok(bytes) } else { Err(invalid(format!("{name} is damaged: its content is {found}"))) }
+    }
+}
+
+impl Drop for Extracted {
+    fn drop(&mut self) {
+        let _ = k3s_sys::fs::remove_all(&self.dir);
+    }
+}
+
+/// A name in an archive without `./` and with `..` resolved; it is only a key, never a path.
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
+            Component::ParentDir => drop(parts.pop()),
+            _ => {}
+        }
+    }
+    parts.join("/")
+}
+
+/// The names in a list file (`*.txt`): one per line, `#` begins a comment.
+pub(crate) fn list_file(text: &str) -> BTreeSet<String> {
+    text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_archives_are_keys() {
+        assert_eq!(normal(Path::new("./a/../b/./c")), "b/c");
+        assert_eq!(normal(Path::new("/../../etc/passwd")), "etc/passwd");
+    }
+
+    #[test]
+    fn lists_have_comments() {
+        assert_eq!(list_file("# all\nbusybox\n\n rancher/x:1 # why\n"), BTreeSet::from(["busybox".to_owned(), "rancher/x:1".to_owned()]));
+    }
+}

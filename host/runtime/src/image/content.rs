@@ -1,0 +1,107 @@
+//! Blobs by digest: layers while they are downloaded and wait to be unpacked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::reference::is_digest;
+
+/// Where blobs are, as `blobs/sha256/<hex>`.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    dir: PathBuf,
+}
+
+/// `sha256:<hex>` of `bytes`.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+impl Content {
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let dir = root.join("blobs/sha256");
+        std::fs::create_dir_all(&dir)?;
+        Ok(Self { dir })
+    }
+
+    /// The file of a blob, whether it is there or not.
+    pub(crate) fn path(&self, digest: &str) -> io::Result<PathBuf> {
+        let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
+        hex.map(|hex| self.dir.join(hex)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{digest:?} is no sha256 digest")))
+    }
+
+    /// The file a download goes to before it is verified.
+    pub(crate) fn partial_path(&self, digest: &str) -> io::Result<PathBuf> {
+        Ok(self.path(digest)?.with_extension("partial"))
+    }
+
+    pub(crate) fn has(&self, digest: &str) -> bool {
+        self.path(digest).is_ok_and(|path| path.is_file())
+    }
+
+    /// Takes a finished download in, if it is what it should be; else it is deleted.
+    pub(crate) fn commit(&self, digest: &str) -> io::Result<()> {
+        let partial = self.partial_path(digest)?;
+        let mut hasher = Sha256::new();
+        io::copy(&mut File::open(&partial)?, &mut hasher)?;
+        let found = format!("sha256:{}", hex::encode(hasher.finalize()));
+        if found == digest {
+            return std::fs::rename(&partial, self.path(digest)?);
+        }
+        std::fs::remove_file(&partial)?;
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("content is {found}, not {digest}")))
+    }
+
+    pub(crate) fn remove(&self, digest: &str) -> io::Result<()> {
+        k3s_sys::fs::remove_all(&self.path(digest)?)
+    }
+}
+
+/// Hashes what passes through it.
+pub(crate) struct HashingReader<R> {
+    inner: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> HashingReader<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, hasher: Sha256::new() }
+    }
+
+    /// Reads to the end and gives the digest.
+    pub(crate) fn finish(mut self) -> io::Result<String> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(format!("sha256:{}", hex::encode(self.hasher.finalize())))
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.write_all(buffer.get(..count).unwrap_or_default())?;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_matches_its_digest_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let content = Content::open(dir.path()).unwrap();
+        let digest = digest_of(b"hello");
+        std::fs::write(content.partial_path(&digest).unwrap(), b"tampered").unwrap();
+        assert!(content.commit(&digest).is_err());
+        assert!(!content.partial_path(&digest).unwrap().exists());
+        std::fs::write(content.partial_path(&digest).unwrap(), b"hello").unwrap();
+        content.commit(&digest).unwrap();
+        assert_eq!(std::fs::read(content.path(&digest).unwrap()).unwrap(), b"hello");
+        assert!(content.path("sha256:../../etc/passwd").is_err());
+        content.remove(&digest).unwrap();
+        assert!(!content.has(&digest));
+    }
+}

@@ -1,0 +1,13 @@
+//! Images: from archives and registries into unpacked layers that containers are started from.
+
+pub(crate) mod archive;
+mod content;
+mod layer;
+pub(crate) mod model;
+pub(crate) mod pull;
+pub(crate) mod reference;
+pub(crate) mod registries;
+mod registry;
+pub(crate) mod snapshots;
+pub(crate) mod store;
+pub(crate) mod watch;

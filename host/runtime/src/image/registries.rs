@@ -1,0 +1,262 @@
+//! `registries.yaml`: where images of a registry are really fetched, with which certificates and
+//! credentials. The form is K3s's (docs.k3s.io, "Private Registry Configuration").
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use k3s_base::Secret;
+use serde::Deserialize;
+
+use super::reference::Reference;
+
+/// Applies to every registry without an entry of its own.
+const ANY: &str = "*";
+const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
+
+/// The file as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registries {
+    pub(crate) mirrors: BTreeMap<String, Mirror>,
+    pub(crate) configs: BTreeMap<String, RegistryConfig>,
+    /// What the deprecated `auths` of the file held is under `configs` now.
+    auths: BTreeMap<String, Auth>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mirror {
+    pub(crate) endpoint: Vec<String>,
+    pub(crate) rewrite: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RegistryConfig {
+    pub(crate) auth: Option<Auth>,
+    pub(crate) tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    username: String,
+    password: String,
+    auth: String,
+    identity_token: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) insecure_skip_verify: bool,
+}
+
+/// What a registry is shown to let somebody in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    Basic { username: String, password: Secret },
+    /// An OAuth2 refresh token, exchanged at the token endpoint.
+    Identity(Secret),
+    /// Sent as it is.
+    Bearer(Secret),
+}
+
+impl Credentials {
+    /// From the fields that registries.yaml and CRI share; none when all are empty.
+    pub(crate) fn from_fields(username: &str, password: &str, auth: &str, identity_token: &str, registry_token: &str) -> Result<Option<Self>, &'static str> {
+        if !registry_token.is_empty() {
+            return Ok(Some(Self::Bearer(Secret::new(registry_token.to_owned()))));
+        }
+        if !identity_token.is_empty() {
+            return Ok(Some(Self::Identity(Secret::new(identity_token.to_owned()))));
+        }
+        if !username.is_empty() {
+            return Ok(Some(Self::Basic { username: username.to_owned(), password: Secret::new(password.to_owned()) }));
+        }
+        if auth.is_empty() {
+            return Ok(None);
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(auth.trim()).map_err(|_| "auth is not base64")?;
+        let text = String::from_utf8(bytes).map_err(|_| "auth is not text")?;
+        let (username, password) = text.split_once(':').ok_or("auth is not user:password")?;
+        Ok(Some(Self::Basic { username: username.to_owned(), password: Secret::new(password.trim_end_matches('\0').to_owned()) }))
+    }
+}
+
+/// One place to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// `https://host:port/v2`, without a slash at the end.
+    pub(crate) base: String,
+    /// `host:port`
+    pub(crate) host: String,
+    /// The repository to ask for there.
+    pub(crate) repository: String,
+    /// For a mirror, the registry it stands for.
+    pub(crate) namespace: Option<String>,
+    pub(crate) tls: Tls,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl Registries {
+    /// Reads the file; none = no mirrors.
+    ///
+    /// # Errors
+    /// When it is no valid registries.yaml.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        Self::parse(&text).map_err(|message| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let mut registries: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        for (host, auth) in std::mem::take(&mut registries.auths) {
+            registries.configs.entry(host).or_default().auth.get_or_insert(auth);
+        }
+        for pattern in registries.mirrors.values().flat_map(|mirror| mirror.rewrite.keys()) {
+            regex::Regex::new(pattern).map_err(|error| format!("rewrite {pattern:?}: {error}"))?;
+        }
+        for (host, config) in &registries.configs {
+            if let Some(auth) = &config.auth {
+                auth.credentials().map_err(|message| format!("configs[{host:?}]: {message}"))?;
+            }
+        }
+        Ok(registries)
+    }
+
+    /// Where to fetch `reference`, in order: its mirrors, those of `*`, then its own registry.
+    pub(crate) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
+        let mirror = self.mirrors.get(&reference.domain).or_else(|| self.mirrors.get(ANY));
+        let mut out: Vec<Endpoint> = Vec::new();
+        for url in mirror.iter().flat_map(|mirror| &mirror.endpoint) {
+            let repository = mirror.map_or(reference.path.clone(), |mirror| rewrite(&mirror.rewrite, &reference.path));
+            out.extend(self.endpoint(url, repository, Some(reference.domain.clone())));
+        }
+        let host = if reference.domain == DOCKER_HUB { DOCKER_HUB_HOST } else { reference.domain.as_str() };
+        let scheme = if is_loopback(host) && self.config(host, &reference.domain).is_none_or(|config| config.tls.is_none()) { "http" } else { "https" };
+        if !out.iter().any(|endpoint| endpoint.host == host && endpoint.repository == reference.path) {
+            out.extend(self.endpoint(&format!("{scheme}://{host}"), reference.path.clone(), None).map(|endpoint| self.own(endpoint, reference)));
+        }
+        out
+    }
+
+    /// The registry's own endpoint may be configured under its short name.
+    fn own(&self, mut endpoint: Endpoint, reference: &Reference) -> Endpoint {
+        if let Some(config) = self.config(&endpoint.host, &reference.domain) {
+            endpoint.tls = config.tls.clone().unwrap_or_default();
+            endpoint.credentials = config.auth.as_ref().and_then(|auth| auth.credentials().ok().flatten());
+        }
+        endpoint
+    }
+
+    fn endpoint(&self, url: &str, repository: String, namespace: Option<String>) -> Option<Endpoint> {
+        let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+        let uri: http::Uri = url.parse().ok()?;
+        let host = uri.authority()?.as_str().to_owned();
+        let path = uri.path().trim_end_matches('/');
+        let base = format!("{}://{host}{}", uri.scheme_str()?, if path.is_empty() { "/v2" } else { path });
+        let config = self.config(&host, &host);
+        Some(Endpoint {
+            base,
+            host,
+            repository,
+            namespace,
+            tls: config.and_then(|config| config.tls.clone()).unwrap_or_default(),
+            credentials: config.and_then(|config| config.auth.as_ref()).and_then(|auth| auth.credentials().ok().flatten()),
+        })
+    }
+
+    fn config(&self, host: &str, domain: &str) -> Option<&RegistryConfig> {
+        self.configs.get(host).or_else(|| self.configs.get(domain)).or_else(|| self.configs.get(ANY))
+    }
+}
+
+impl Auth {
+    fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
+        Credentials::from_fields(&self.username, &self.password, &self.auth, &self.identity_token, "")
+    }
+}
+
+/// The first pattern that fits rewrites; Go's and this crate's `$1` are the same.
+fn rewrite(rules: &BTreeMap<String, String>, path: &str) -> String {
+    let fits = |pattern: &&String| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(path));
+    let Some((pattern, replacement)) = rules.iter().find(|(pattern, _)| fits(pattern)) else { return path.to_owned() };
+    regex::Regex::new(pattern).map_or(path.to_owned(), |regex| regex.replace_all(path, replacement.as_str()).into_owned())
+}
+
+/// As containerd, a registry on this machine is spoken to without TLS unless configured otherwise.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit())).map_or(host, |(name, _)| name);
+    name == "localhost" || name.starts_with("127.") || name == "[::1]"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+mirrors:
+  docker.io:
+    endpoint:
+      - "https://mirror.example:5000"
+      - "http://plain.example/custom/path"
+    rewrite:
+      "^rancher/(.*)": "mine/$1"
+  "*":
+    endpoint: ["https://any.example"]
+configs:
+  "mirror.example:5000":
+    auth: {username: u, password: p}
+    tls: {ca_file: /ca.pem}
+  docker.io:
+    auth: {auth: "dTpw"}
+"#;
+
+    #[test]
+    fn mirrors_come_first_then_the_registry_itself() {
+        let registries = Registries::parse(FILE).unwrap();
+        let endpoints = registries.endpoints(&Reference::parse("rancher/k3s:v1").unwrap());
+        let seen: Vec<_> = endpoints.iter().map(|endpoint| (endpoint.base.as_str(), endpoint.repository.as_str())).collect();
+        assert_eq!(
+            seen,
+            [("https://mirror.example:5000/v2", "mine/k3s"), ("http://plain.example/custom/path", "mine/k3s"), ("https://registry-1.docker.io/v2", "rancher/k3s")]
+        );
+        let basic = Some(Credentials::Basic { username: "u".into(), password: Secret::new("p".into()) });
+        assert_eq!(endpoints[0].credentials, basic);
+        assert_eq!(endpoints[0].tls.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+        assert_eq!(endpoints[0].namespace.as_deref(), Some("docker.io"));
+        assert_eq!(endpoints[1].credentials, None);
+        assert_eq!(endpoints[2].credentials, basic);
+    }
+
+    #[test]
+    fn a_wildcard_serves_the_rest_and_loopback_is_plain() {
+        let registries = Registries::parse(FILE).unwrap();
+        let endpoints = registries.endpoints(&Reference::parse("ghcr.io/a/b").unwrap());
+        assert_eq!(endpoints.iter().map(|endpoint| endpoint.host.as_str()).collect::<Vec<_>>(), ["any.example", "ghcr.io"]);
+        let local = Registries::default().endpoints(&Reference::parse("127.0.0.1:5000/a").unwrap());
+        assert_eq!(local[0].base, "http://127.0.0.1:5000/v2");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert!(Registries::parse("mirorrs: {}").is_err());
+        assert!(Registries::parse("mirrors: {a: {rewrite: {\"(\": x}}}").unwrap_err().contains("rewrite"));
+        assert!(Registries::parse("configs: {a: {auth: {auth: \"!\"}}}").unwrap_err().contains("base64"));
+        assert!(Registries::parse("").unwrap().mirrors.is_empty());
+    }
+}

@@ -1,0 +1,147 @@
+//! The last steps before the payload runs, inside the container, in the process that becomes it.
+//!
+//! libcontainer's own executor does not reset what a supervisor changes about signals, looks
+//! programs up in the wrong `PATH`, and reports a failed `exec` of a container's first process to
+//! nobody. And it joins further processes to a container without the container's seccomp filter;
+//! [`Restrictions`] closes that hole: such a process arrives here with the two capabilities that
+//! loading a filter and giving up capabilities need, and loses them here.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use libcontainer::capabilities::drop_privileges;
+use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, Spec};
+use libcontainer::seccomp::initialize_seccomp;
+use libcontainer::syscall::syscall::create_syscall;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+
+/// Where programs are looked for when the environment does not say, as `execvp` does.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What is still to be imposed on a process that joins a running container.
+#[derive(Clone, Debug)]
+pub(super) struct Restrictions {
+    pub(super) seccomp: Option<LinuxSeccomp>,
+    pub(super) capabilities: LinuxCapabilities,
+    pub(super) no_new_privileges: bool,
+}
+
+/// Executes the payload.
+#[derive(Clone)]
+pub(super) struct Payload {
+    /// Gets the reason when the payload cannot be executed; closed by a successful `exec`.
+    failure: Option<Rc<OwnedFd>>,
+    restrictions: Option<Restrictions>,
+    environment: Rc<RefCell<HashMap<String, String>>>,
+}
+
+impl Payload {
+    /// For a container's first process.
+    pub(super) fn first(failure: OwnedFd) -> Self {
+        Self { failure: Some(Rc::new(failure)), restrictions: None, environment: Rc::default() }
+    }
+
+    /// For a process that joins.
+    pub(super) fn joining(restrictions: Restrictions) -> Self {
+        Self { failure: None, restrictions: Some(restrictions), environment: Rc::default() }
+    }
+
+    fn args(spec: &Spec) -> Vec<String> {
+        spec.process().as_ref().and_then(|process| process.args().clone()).unwrap_or_default()
+    }
+
+    fn program(&self, spec: &Spec) -> Result<PathBuf, String> {
+        let args = Self::args(spec);
+        let name = args.first().filter(|name| !name.is_empty()).ok_or("no command specified")?;
+        let environment = self.environment.borrow();
+        find(name, environment.get("PATH").map_or(DEFAULT_PATH, String::as_str))
+    }
+
+    fn run(&self, spec: &Spec) -> Result<(), String> {
+        let program = self.program(spec)?;
+        let c_string = |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a NUL octet"));
+        let path = c_string(&program.to_string_lossy())?;
+        let args = Self::args(spec).iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
+        let environment = self.environment.borrow().iter().map(|(key, value)| c_string(&format!("{key}={value}"))).collect::<Result<Vec<_>, _>>()?;
+        k3s_sys::process::reset_signals().map_err(|error| error.to_string())?;
+        if let Some(restrictions) = &self.restrictions {
+            restrictions.impose()?;
+        }
+        let Err(errno) = nix::unistd::execve(&path, &args, &environment);
+        Err(format!("exec {:?}: {}", program.display().to_string(), errno.desc()))
+    }
+}
+
+impl Restrictions {
+    /// Without no_new_privs a filter needs `CAP_SYS_ADMIN`, so it is loaded before capabilities are
+    /// dropped; with it the filter comes last, so that the fewest calls are made under it.
+    fn impose(&self) -> Result<(), String> {
+        let load = || self.seccomp.as_ref().map_or(Ok(()), |filter| initialize_seccomp(filter).map(drop).map_err(|error| format!("seccomp: {error}")));
+        let drop_all = || drop_privileges(&self.capabilities, create_syscall().as_ref()).map_err(|error| format!("capabilities: {error}"));
+        if self.no_new_privileges {
+            drop_all().and_then(|()| load())
+        } else {
+            load().and_then(|()| drop_all())
+        }
+    }
+}
+
+impl Executor for Payload {
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        self.run(spec).map_err(|message| {
+            if let Some(mut failure) = self.failure.as_ref().and_then(|fd| fd.try_clone().ok()).map(File::from) {
+                let _ = failure.write_all(message.as_bytes());
+            }
+            ExecutorError::Other(message)
+        })
+    }
+
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        // The environment, and with it PATH, is handed over after this step.
+        Ok(())
+    }
+
+    fn setup_envs(&self, envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        *self.environment.borrow_mut() = envs;
+        Ok(())
+    }
+}
+
+/// The wording is that of Go's `os/exec`, which users of runc know.
+fn find(name: &str, path: &str) -> Result<PathBuf, String> {
+    if name.contains('/') {
+        return match executable(Path::new(name)) {
+            Ok(()) => Ok(PathBuf::from(name)),
+            Err(reason) => Err(format!("exec: {name:?}: stat {name}: {reason}")),
+        };
+    }
+    path.split(':')
+        .map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(name))
+        .find(|candidate| executable(candidate).is_ok())
+        .ok_or_else(|| format!("exec: {name:?}: executable file not found in $PATH"))
+}
+
+fn executable(path: &Path) -> Result<(), &'static str> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = std::fs::metadata(path).map_err(|error| if error.kind() == std::io::ErrorKind::PermissionDenied { "permission denied" } else { "no such file or directory" })?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 { Ok(()) } else { Err("permission denied") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_the_given_path() {
+        assert_eq!(find("sh", "/nowhere:/bin").unwrap(), Path::new("/bin/sh"));
+        assert_eq!(find("/bin/sh", "").unwrap(), Path::new("/bin/sh"));
+        assert_eq!(find("no-such-program", "/bin").unwrap_err(), "exec: \"no-such-program\": executable file not found in $PATH");
+        assert!(find("/etc/passwd", "").unwrap_err().ends_with("permission denied"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The calls into libcontainer, and what has to be done around each of them.
+//!
+//! libcontainer writes its caller's `oom_score_adj`, leaves a socket behind for every joined
+//! process, and reports where a container's terminal is through a socket; this module hides that.
+
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use k3s_sys::fs::SocketDir;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::{LinuxCapabilities, Process, Spec};
+use libcontainer::syscall::syscall::SyscallType;
+
+use super::executor::{Payload, Restrictions};
+use super::protocol::{Create, Exec};
+use super::setup::OOM_SCORE_ADJ;
+use super::stdio::Stdio;
+use super::user::User;
+
+/// A process that was started.
+pub(super) struct Started {
+    pub(super) pid: i32,
+    pub(super) stdio: Stdio,
+}
+
+/// An error in words for whoever asked for the container.
+pub(super) type Result<T> = std::result::Result<T, String>;
+
+/// Completes the bundle's `config.json` with what only the mounted root file system tells.
+pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
+    let path = bundle.join("config.json");
+    let mut spec = load_spec(bundle)?;
+    let process = spec.process_mut().as_mut().ok_or("the OCI spec has no process")?;
+    let wanted = process.user_mut();
+    wanted.set_uid(user.uid);
+    wanted.set_gid(user.gid);
+    wanted.set_additional_gids(Some(user.groups.clone()));
+    let bytes = serde_json::to_vec(&spec).map_err(text)?;
+    k3s_sys::fs::write_replace(&path, &bytes, 0o600).map_err(text)
+}
+
+/// Makes the container's first process and lets it run.
+pub(super) fn start(create: &Create, root: &Path) -> Result<Started> {
+    let (mut failure, failure_end) = failure_pipe().map_err(text)?;
+    let builder = ContainerBuilder::new(create.id.clone(), SyscallType::default())
+        .with_executor(Payload::first(failure_end))
+        .with_root_path(root)
+        .map_err(chain)?;
+    let (builder, terminal, stdio) = connect(builder, root, create.tty, create.stdin, true, !create.tty)?;
+    let built = builder.as_init(&create.bundle).with_systemd(false).with_detach(true).build();
+    restore();
+    let mut container = built.map_err(chain)?;
+    let stdio = finish_stdio(terminal, stdio)?;
+    let pid = container.pid().ok_or("libcontainer gave no process")?.as_raw();
+    container.start().map_err(chain)?;
+    drop(container);
+    let mut reason = String::new();
+    failure.read_to_string(&mut reason).map_err(text)?;
+    if reason.is_empty() { Ok(Started { pid, stdio }) } else { Err(reason) }
+}
+
+/// Runs one more process in a running container, under the same restrictions.
+pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
+    let spec = load_spec(bundle)?;
+    let process = spec.process().as_ref().ok_or("the OCI spec has no process")?;
+    let restrictions = Restrictions {
+        seccomp: spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()),
+        capabilities: process.capabilities().clone().unwrap_or_default(),
+        no_new_privileges: process.no_new_privileges() == Some(true),
+    };
+    let process_file = root.join(&exec.id).join("exec-process.json");
+    let joining = joining_process(process, exec, &restrictions);
+    std::fs::write(&process_file, serde_json::to_vec(&joining).map_err(text)?).map_err(text)?;
+
+    let builder = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
+        .with_executor(Payload::joining(restrictions))
+        .with_root_path(root)
+        .map_err(chain)?;
+    let (builder, terminal, stdio) = connect(builder, root, exec.tty, exec.stdin, exec.stdout, exec.stderr && !exec.tty)?;
+    let built = builder.as_tenant().with_process(Some(&process_file)).with_detach(true).build();
+    restore();
+    sweep(&root.join(&exec.id));
+    let pid = built.map_err(chain)?.as_raw();
+    Ok(Started { pid, stdio: finish_stdio(terminal, stdio)? })
+}
+
+/// Without no_new_privs, [`Restrictions`] needs two capabilities to load the filter and to give up
+/// all others; both are gone before the payload runs.
+fn joining_process(process: &Process, exec: &Exec, restrictions: &Restrictions) -> Process {
+    use libcontainer::oci_spec::runtime::Capability;
+    let mut joining = process.clone();
+    joining.set_args(Some(exec.args.clone()));
+    joining.set_terminal(Some(exec.tty));
+    if restrictions.seccomp.is_some() && !restrictions.no_new_privileges {
+        let mut capabilities: LinuxCapabilities = restrictions.capabilities.clone();
+        let more = |set: &Option<std::collections::HashSet<Capability>>| {
+            let mut set = set.clone().unwrap_or_default();
+            set.extend([Capability::SysAdmin, Capability::Setpcap]);
+            Some(set)
+        };
+        let (bounding, effective, permitted) = (more(capabilities.bounding()), more(capabilities.effective()), more(capabilities.permitted()));
+        capabilities.set_bounding(bounding);
+        capabilities.set_effective(effective);
+        capabilities.set_permitted(permitted);
+        joining.set_capabilities(Some(capabilities));
+    }
+    joining
+}
+
+/// Removes what libcontainer keeps of one container.
+pub(super) fn forget(id: &str, root: &Path) -> io::Result<()> {
+    k3s_sys::fs::remove_all(&root.join(id))
+}
+
+fn load_spec(bundle: &Path) -> Result<Spec> {
+    let bytes = std::fs::read(bundle.join("config.json")).map_err(text)?;
+    serde_json::from_slice(&bytes).map_err(text)
+}
+
+/// The socket over which a terminal arrives.
+struct Console {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn connect(builder: ContainerBuilder, root: &Path, tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Result<(ContainerBuilder, Option<Console>, Stdio)> {
+    if tty {
+        const NAME: &str = "console.sock";
+        let path = root.join(NAME);
+        k3s_sys::fs::remove_all(&path).map_err(text)?;
+        let listener = UnixListener::bind(SocketDir::open(root).map_err(text)?.path(NAME)).map_err(text)?;
+        let builder = builder.with_console_socket(Some(&path));
+        return Ok((builder, Some(Console { listener, path }), Stdio::default()));
+    }
+    let (stdio, ends) = Stdio::pipes(stdin, stdout, stderr).map_err(text)?;
+    let mut builder = builder;
+    (builder.stdin, builder.stdout, builder.stderr) = (ends.stdin, ends.stdout, ends.stderr);
+    Ok((builder, None, stdio))
+}
+
+fn finish_stdio(console: Option<Console>, stdio: Stdio) -> Result<Stdio> {
+    let Some(console) = console else { return Ok(stdio) };
+    // The process connected and sent before it reported ready: nothing here waits for it.
+    let (connection, _) = console.listener.accept().map_err(text)?;
+    let master = receive_descriptor(&connection).map_err(text)?.ok_or("the container sent no terminal")?;
+    Stdio::terminal(master).map_err(text)
+}
+
+fn receive_descriptor(connection: &std::os::unix::net::UnixStream) -> io::Result<Option<OwnedFd>> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut payload = [0; 256];
+    rustix::net::recvmsg(connection, &mut [IoSliceMut::new(&mut payload)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    Ok(ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    }))
+}
+
+fn failure_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok((std::fs::File::from(read), write))
+}
+
+/// Undoes what libcontainer did to this process, and gives the memory it took back.
+fn restore() {
+    // Lowering it again is allowed to root only, which a shim is.
+    let _ = k3s_sys::process::set_oom_score_adj(OOM_SCORE_ADJ);
+    k3s_sys::process::trim_heap();
+}
+
+/// Removes the sockets that each joined process leaves behind.
+fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("tenant-") {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The error with its causes; libcontainer pads messages that crossed a pipe with NULs.
+fn chain(error: impl std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !out.contains(&cause_text) {
+            out.push_str(": ");
+            out.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    out.replace('\0', "")
+}

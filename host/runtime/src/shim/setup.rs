@@ -1,0 +1,67 @@
+//! Turns a freshly forked process into a shim: session, namespaces, socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use k3s_sys::fs::SocketDir;
+use k3s_sys::namespace::{self, Kind};
+use k3s_sys::process;
+
+use super::pause;
+use super::protocol::{SOCKET, ShimPids, StartShim};
+
+/// The kernel kills everything else first: without its shim a pod's exit codes and logs are lost.
+/// The value containerd uses for its shims.
+pub(super) const OOM_SCORE_ADJ: i32 = -998;
+
+/// A shim ready to serve.
+pub(super) struct Prepared {
+    pub(super) listener: UnixListener,
+    pub(super) dir: PathBuf,
+    pub(super) pids: ShimPids,
+}
+
+pub(super) fn prepare(request: &StartShim) -> io::Result<Prepared> {
+    rustix::process::setsid()?;
+    process::set_oom_score_adj(OOM_SCORE_ADJ)?;
+    process::become_subreaper()?;
+    let listener = bind(&request.dir)?;
+    enter_namespaces(request)?;
+    let init = if request.pid { Some(pause::start()?) } else { None };
+    let shim = rustix::process::getpid().as_raw_nonzero().get();
+    Ok(Prepared { listener, dir: request.dir.clone(), pids: ShimPids { shim, init } })
+}
+
+fn bind(dir: &Path) -> io::Result<UnixListener> {
+    let socket_dir = SocketDir::open(dir)?;
+    let listener = UnixListener::bind(socket_dir.path(SOCKET))?;
+    std::fs::set_permissions(dir.join(SOCKET), std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn enter_namespaces(request: &StartShim) -> io::Result<()> {
+    let mut kinds = Vec::new();
+    kinds.extend(request.netns.as_ref().map(|_| Kind::Net));
+    kinds.extend(request.ipc.then_some(Kind::Ipc));
+    kinds.extend(request.hostname.as_ref().map(|_| Kind::Uts));
+    if !kinds.is_empty() {
+        namespace::leave(&kinds)?;
+    }
+    if let Some(hostname) = &request.hostname {
+        nix::unistd::sethostname(hostname)?;
+    }
+    if let Some(path) = &request.netns {
+        namespace::loopback_up()?;
+        namespace::hold(Kind::Net, path)?;
+    }
+    request.sysctls.iter().try_for_each(|(name, value)| set_sysctl(name, value))
+}
+
+/// The files of `/proc/sys/net`, `kernel/shm*` and `fs/mqueue` speak of the writer's namespaces.
+fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+    let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+    std::fs::write(&path, value).map_err(|error| io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}")))
+}
