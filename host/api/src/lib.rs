@@ -9,6 +9,7 @@ pub mod fields;
 #[path = "gen/mod.rs"]
 mod generated;
 pub mod kind;
+pub mod openapi;
 pub mod schema;
 
 pub use kind::{Kind, Subresource, by_kind, by_resource, kinds};

@@ -159,6 +159,10 @@ impl TypeId {
         type_at(self.0)
     }
 
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
     /// Group, version and kind of the objects of this type, when it is a kind of its own.
     pub fn gvks(self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         types::GVKS.iter().filter(move |(id, ..)| *id == self.0).map(|(_, g, v, k)| (name(*g), name(*v), name(*k)))
@@ -181,6 +185,10 @@ impl Type {
         let full = self.name();
         let mut dots = full.rmatch_indices('.').skip(1).map(|(i, _)| i + 1);
         dots.next().and_then(|i| full.get(i..)).unwrap_or(full)
+    }
+
+    pub(crate) fn first_field(&self) -> usize {
+        usize::from(self.first_field)
     }
 
     /// Fields sorted by name.
