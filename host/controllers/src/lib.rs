@@ -8,16 +8,23 @@
 //! Deliberately absent for now: StatefulSet, CronJob, horizontal autoscaling, persistent volumes,
 //! quota, certificate signing. Their kinds are served and not acted on.
 
+mod cloudnode;
+mod clusterrole;
 mod common;
 mod context;
 mod deployment;
 mod endpoints;
 mod endpointslice;
+mod garbagecollector;
 mod namespace;
+mod nodeipam;
+mod nodelifecycle;
+mod podgc;
 mod replicaset;
 mod rootca;
 mod serviceaccount;
 mod token;
+mod ttl;
 
 pub use context::ControllersConfig;
 pub use k3s_reconcile::{ControllerStatus, Statuses};
@@ -58,12 +65,19 @@ impl Controllers {
 
 /// One entry per controller.
 const STARTERS: &[fn(&Context)] = &[
+    cloudnode::start,
+    clusterrole::start,
     deployment::start,
     endpoints::start,
     endpointslice::start,
+    garbagecollector::start,
     namespace::start,
+    nodeipam::start,
+    nodelifecycle::start,
+    podgc::start,
     replicaset::start,
     rootca::start,
     serviceaccount::start,
     token::start,
+    ttl::start,
 ];

@@ -1,0 +1,46 @@
+//! K3s' cloud controller for nodes: addresses from the annotations that agents set, a provider ID,
+//! and the `uninitialized` taint taken away when both are there.
+
+mod plan;
+
+use k3s_client::resources::NODES;
+use k3s_client::{Client, EventRecorder, Informer, Patch};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::json;
+
+use crate::common::write;
+use crate::context::Context;
+
+struct CloudNodes {
+    client: Client,
+    recorder: EventRecorder,
+    nodes: Informer,
+}
+
+pub(crate) fn start(context: &Context) {
+    if !context.config.cloud_node {
+        return;
+    }
+    let client = context.config.clients.for_user(k3s_meta::user::UserInfo::new("k3s-cloud-controller-manager", ["system:authenticated"]));
+    let nodes = context.informers.all(&NODES);
+    let reconciler = CloudNodes { recorder: context.recorder(&client, "cloud-node-controller"), client, nodes: nodes.clone() };
+    Controller::new("cloud-node-controller").watch_own(&nodes).run(reconciler, &context.statuses, &context.tasks);
+}
+
+impl Reconciler for CloudNodes {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(mut node) = self.nodes.get(key).filter(|n| !n.is_deleting()) else { return Ok(Outcome::Done) };
+        if let Some(status) = plan::status(node.value())
+            && let Some(written) = write::status(&self.client, &NODES, &node, status).await?
+        {
+            node = written;
+        }
+        let Some((patch, initialized)) = plan::spec(node.value(), key) else { return Ok(Outcome::Done) };
+        let patch = json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": patch});
+        self.client.patch(&NODES, None, key, &Patch::Merge(patch)).await?;
+        if initialized {
+            self.recorder.normal(&*node, "Synced", "Node synced successfully");
+        }
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,140 @@
+//! Garbage collector: objects whose owners are all gone go too.
+//!
+//! Follows every kind that can be listed, watched and deleted (metadata only where no other
+//! controller needs the whole). The caches say what may have lost its owner; the decision is taken
+//! on live reads, since a stale snapshot must never delete a live object. Foreground deletion and
+//! orphaning are finalizers that this controller works off. Upstream: `pkg/controller/garbagecollector`.
+
+mod apply;
+mod graph;
+mod orphan;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::BackoffPolicy;
+use k3s_client::discovery::Served;
+use k3s_client::{Client, Informer, InformerEvent, Obj, Resource, Scope};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use tracing::warn;
+
+use crate::context::Context;
+use graph::{Graph, Item};
+
+const NAME: &str = "garbage-collector-controller";
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+pub(super) const ORPHAN: &str = "orphan";
+/// Between tries to learn which kinds there are.
+const DISCOVERY: BackoffPolicy =
+    BackoffPolicy { base: Duration::from_millis(100), factor: 2.0, cap: Duration::from_secs(10), jitter: 0.2 };
+/// Kinds that other controllers follow whole: sharing that copy is cheaper than a second one.
+const SHARED: &[Resource] = {
+    use k3s_client::resources::*;
+    &[
+        CLUSTER_ROLES, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, JOBS, LEASES, NAMESPACES, NODES, PODS,
+        REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS, SERVICES, POD_DISRUPTION_BUDGETS, CONTROLLER_REVISIONS,
+    ]
+};
+
+struct Collector {
+    client: Client,
+    graph: Arc<Graph>,
+    queue: k3s_client::WorkQueue<Key>,
+}
+
+pub(crate) fn start(context: &Context) {
+    let context = context.clone();
+    let tasks = context.tasks.clone();
+    tasks.spawn_until_stopped("garbage-collector-start", async move {
+        let client = context.client("generic-garbage-collector");
+        let served = discover(&context, &client).await;
+        run(&context, client, served);
+    });
+}
+
+/// All of the API has to be known: an owner of an unknown kind could not be looked up.
+async fn discover(context: &Context, client: &Client) -> Vec<Served> {
+    let mut backoff = DISCOVERY.start();
+    loop {
+        match client.discover().await {
+            Ok((served, failed)) if failed.is_empty() && !served.is_empty() => return served,
+            Ok((_, failed)) => warn!(?failed, "cannot discover all kinds yet"),
+            Err(error) => tracing::debug!(error = %error.chain(), "cannot discover kinds yet"),
+        }
+        tokio::time::sleep(backoff.next_delay(&context.config.random)).await;
+    }
+}
+
+fn run(context: &Context, client: Client, served: Vec<Served>) {
+    let followed = |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
+    let resources: Vec<Resource> = served.iter().filter(followed).map(|s| s.resource.clone()).collect();
+    let informers: Vec<Informer> = resources.iter().map(|resource| informer(context, resource)).collect();
+    let kinds = served.into_iter().map(|s| s.resource).collect();
+    let graph = Arc::new(Graph::new(kinds, informers.clone()));
+    let mut controller = Controller::new(NAME).workers(8);
+    for (number, informer) in informers.iter().enumerate() {
+        let graph = graph.clone();
+        controller = controller.watch(informer, move |event| changed(&graph, number, event));
+    }
+    let collector = Collector { client, graph, queue: controller.queue() };
+    controller.run(collector, &context.statuses, &context.tasks);
+}
+
+fn informer(context: &Context, resource: &Resource) -> Informer {
+    if SHARED.contains(resource) {
+        return context.informers.all(resource);
+    }
+    context.informers.of(resource, Scope::metadata())
+}
+
+/// The items that a change makes worth a look.
+fn changed(graph: &Graph, number: usize, event: &InformerEvent) -> Vec<Key> {
+    let object = event.object();
+    if event.is_deleted() {
+        graph.remove(object.uid());
+        let mut keys: Vec<Key> = graph.dependents(object.uid()).iter().map(Item::key).collect();
+        keys.extend(waiting_owners(graph, object));
+        return keys;
+    }
+    graph.insert(number, object);
+    let mut keys = Vec::new();
+    let item = Item::of(number, object);
+    if !object.meta().owner_references.is_empty() || (object.is_deleting() && waits_for_us(object)) {
+        keys.push(item.key());
+    }
+    if let InformerEvent::Updated { old, .. } = event {
+        if old.meta().owner_references != object.meta().owner_references {
+            keys.extend(waiting_owners(graph, old));
+        }
+        if object.is_deleting() && !old.is_deleting() && object.has_finalizer(FOREGROUND) {
+            keys.extend(graph.dependents(object.uid()).iter().map(Item::key));
+        }
+    }
+    keys
+}
+
+fn waits_for_us(object: &Obj) -> bool {
+    object.has_finalizer(FOREGROUND) || object.has_finalizer(ORPHAN)
+}
+
+/// Owners in foreground deletion that may have waited for this object.
+fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
+    let owners = object.meta().owner_references.iter().filter_map(|owner| graph.find(&owner.uid));
+    owners.filter(|(_, owner)| owner.is_deleting() && owner.has_finalizer(FOREGROUND)).map(|(item, _)| item.key()).collect()
+}
+
+impl Reconciler for Collector {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(item) = Item::parse(key) else { return Ok(Outcome::Done) };
+        let Some(object) = self.graph.get(&item) else { return Ok(Outcome::Done) };
+        if object.is_deleting() && object.has_finalizer(ORPHAN) {
+            self.orphan_dependents(&item, &object).await?;
+        } else if object.is_deleting() && object.has_finalizer(FOREGROUND) {
+            self.work_off_foreground(&item, &object).await?;
+        } else if !object.is_deleting() {
+            self.collect(&item, &object).await?;
+        }
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,48 @@
+//! Pure: the first free part of a network.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// A cluster network and the size of a node's part of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Network {
+    pub(super) cidr: IpNet,
+    pub(super) mask: u8,
+}
+
+impl Network {
+    /// The first part that overlaps nothing taken.
+    pub(super) fn free(&self, taken: &[IpNet]) -> Result<IpNet, String> {
+        let full = || format!("no free /{} is left in {}", self.mask, self.cidr);
+        let overlapping: Vec<&IpNet> = taken.iter().filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr)).collect();
+        // Parts of the usual size are looked up; others (from an earlier mask) are compared.
+        let same: HashSet<IpAddr> = overlapping.iter().filter(|t| t.prefix_len() == self.mask).map(|t| t.network()).collect();
+        let odd: Vec<&IpNet> = overlapping.into_iter().filter(|t| t.prefix_len() != self.mask).collect();
+        let mut parts = self.cidr.subnets(self.mask).map_err(|_| full())?;
+        parts
+            .find(|part| !same.contains(&part.network()) && !odd.iter().any(|t| t.contains(part) || part.contains(*t)))
+            .ok_or_else(full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn parts_are_given_in_order_and_never_twice() {
+        let network = Network { cidr: "10.42.0.0/16".parse().unwrap(), mask: 24 };
+        assert_eq!(network.free(&[]).unwrap().to_string(), "10.42.0.0/24");
+        assert_eq!(network.free(&nets(&["10.42.0.0/24", "10.42.2.0/24"])).unwrap().to_string(), "10.42.1.0/24");
+        assert_eq!(network.free(&nets(&["10.42.0.0/23"])).unwrap().to_string(), "10.42.2.0/24");
+        assert!(network.free(&nets(&["10.42.0.0/16"])).is_err());
+        let small = Network { cidr: "10.42.0.0/24".parse().unwrap(), mask: 24 };
+        assert!(small.free(&nets(&["10.42.0.0/24"])).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! Taint eviction: Pods leave a node with `NoExecute` taints they do not tolerate, or after the
+//! time they tolerate them.
+//!
+//! Keyed by Pod. Watches Pods and Nodes; a Pod on a node without such taints costs a look in the
+//! caches and no request.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k3s_client::informer::BY_NODE;
+use k3s_client::resources::{NODES, PODS};
+use k3s_client::{Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch};
+use k3s_meta::object::{at_list, at_str};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::{Value, json};
+
+use crate::common::pod::{self, Toleration};
+use crate::common::time;
+use crate::context::Context;
+
+struct Evictor {
+    client: Client,
+    clock: k3s_base::Clock,
+    recorder: EventRecorder,
+    nodes: Informer,
+    pods: Informer,
+}
+
+pub(super) fn start(context: &Context) {
+    let client = context.client("node-controller");
+    let nodes = context.informers.all(&NODES);
+    let pods = context.informers.all(&PODS);
+    let reconciler = Evictor {
+        recorder: context.recorder(&client, "taint-eviction-controller"),
+        client,
+        clock: context.clock(),
+        nodes: nodes.clone(),
+        pods: pods.clone(),
+    };
+    let of_nodes = pods.clone();
+    Controller::new("taint-eviction-controller")
+        .workers(4)
+        .watch(&pods, |event| {
+            let concerns = match event {
+                InformerEvent::Added(_) => true,
+                InformerEvent::Updated { old, new } => {
+                    let (old, new) = (pod::of(old), pod::of(new));
+                    old.spec.node_name != new.spec.node_name || old.spec.tolerations != new.spec.tolerations
+                }
+                InformerEvent::Deleted(_) => false,
+            };
+            concerns.then(|| event.object().key().clone()).into_iter().collect()
+        })
+        .watch(&nodes, move |event| {
+            let concerns = match event {
+                InformerEvent::Updated { old, new } => no_execute(old) != no_execute(new),
+                InformerEvent::Added(node) => !no_execute(node).is_empty(),
+                InformerEvent::Deleted(_) => false,
+            };
+            let there = if concerns { of_nodes.by_index(BY_NODE, event.object().name()) } else { Vec::new() };
+            there.into_iter().map(|pod| pod.key().clone()).collect()
+        })
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn no_execute(node: &Obj) -> Vec<Value> {
+    at_list(node.value(), &["spec", "taints"]).iter().filter(|t| at_str(t, &["effect"]) == "NoExecute").cloned().collect()
+}
+
+impl Reconciler for Evictor {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(object) = self.pods.get(key).filter(|p| !p.is_deleting()) else { return Ok(Outcome::Done) };
+        let view = pod::of(&object);
+        let Some(node) = self.nodes.get(&view.spec.node_name) else { return Ok(Outcome::Done) };
+        match stay(&no_execute(&node), &view.spec.tolerations, self.clock.now()) {
+            Stay::Forever => Ok(Outcome::Done),
+            Stay::For(left) => Ok(Outcome::After(left)),
+            Stay::No => self.evict(&object).await.map(|()| Outcome::Done),
+        }
+    }
+}
+
+impl Evictor {
+    async fn evict(&self, object: &Obj) -> Result<(), Error> {
+        self.recorder.normal(object, "TaintManagerEviction", format!("Marking for deletion Pod {}", object.key()));
+        let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": self.clock.now_rfc3339()});
+        let patch = Patch::Strategic(json!({"metadata": {"uid": object.uid()}, "status": {"conditions": [condition]}}));
+        match self.client.patch_status(&PODS, object.ns(), object.name(), &patch).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            result => result?,
+        };
+        match self.client.delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid())).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+}
+
+/// How long a Pod may stay.
+#[derive(Debug, PartialEq, Eq)]
+enum Stay {
+    Forever,
+    For(Duration),
+    No,
+}
+
+/// The time counts from when the taint was added; the shortest toleration decides.
+fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
+    let mut shortest = Stay::Forever;
+    for taint in taints {
+        let Some(seconds) = tolerated(taint, tolerations) else { return Stay::No };
+        let Some(seconds) = seconds else { continue };
+        let added = time::parse(at_str(taint, &["timeAdded"])).unwrap_or(now);
+        let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else { return Stay::No };
+        shortest = match shortest {
+            Stay::For(other) => Stay::For(other.min(left)),
+            _ => Stay::For(left),
+        };
+    }
+    shortest
+}
+
+/// Nothing where no toleration fits; otherwise the seconds, or none for ever.
+fn tolerated(taint: &Value, tolerations: &[Toleration]) -> Option<Option<u64>> {
+    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| fits(t, taint)).collect();
+    if fitting.is_empty() {
+        return None;
+    }
+    let seconds = fitting.iter().filter_map(|t| t.toleration_seconds).min();
+    Some(seconds.map(|s| u64::try_from(s).unwrap_or(0)))
+}
+
+fn fits(toleration: &Toleration, taint: &Value) -> bool {
+    let effect = toleration.effect.is_empty() || toleration.effect == at_str(taint, &["effect"]);
+    let exists = toleration.operator == "Exists";
+    let key = (toleration.key.is_empty() && exists) || toleration.key == at_str(taint, &["key"]);
+    effect && key && (exists || toleration.value == at_str(taint, &["value"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn toleration(seconds: Option<i64>) -> Toleration {
+        Toleration {
+            key: "node.kubernetes.io/unreachable".into(),
+            operator: "Exists".into(),
+            effect: "NoExecute".into(),
+            toleration_seconds: seconds,
+            ..Toleration::default()
+        }
+    }
+
+    #[test]
+    fn a_pod_stays_as_long_as_it_tolerates() {
+        let now: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
+        let taint = |added: &str| vec![json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added})];
+        assert_eq!(stay(&[], &[], now), Stay::Forever);
+        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[], now), Stay::No);
+        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[toleration(None)], now), Stay::Forever);
+        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[toleration(Some(300))], now), Stay::For(Duration::from_secs(240)));
+        assert_eq!(stay(&taint("2026-01-01T00:00:00Z"), &[toleration(Some(300))], now), Stay::No);
+    }
+}
