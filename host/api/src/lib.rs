@@ -11,6 +11,8 @@ mod generated;
 pub mod kind;
 pub mod openapi;
 pub mod schema;
+#[cfg(test)]
+mod strategic_tests;
 
 pub use kind::{Kind, Subresource, by_kind, by_resource, kinds};
 pub use schema::TypeId;

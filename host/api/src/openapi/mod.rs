@@ -20,10 +20,15 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Media type of v3 documents as protobuf.
+/// What clients accept when they want v3 documents as protobuf.
 pub const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
-/// Media type of the v2 document as protobuf.
+/// What clients accept when they want the v2 document as protobuf.
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The `Content-Type` of v3 documents as protobuf. Answers have a dot where requests have an `@`, which
+/// parsers of media types refuse.
+pub const V3_PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+/// The `Content-Type` of the v2 document as protobuf.
+pub const V2_PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// Media type of both as JSON.
 pub const JSON: &str = "application/json";
 
