@@ -79,7 +79,7 @@ fn from_metadata(here: &Path) -> Result<PathBuf, Error> {
         return Err(format!("cannot find the sources of {CRATE}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
     let manifest = packages.filter(|p| p["name"] == CRATE).find_map(|p| p["manifest_path"].as_str());
     let dir = manifest.and_then(|m| Path::new(m).parent());
     Ok(dir.ok_or("cargo metadata does not name the crate")?.to_owned())
@@ -142,7 +142,9 @@ fn paragraph(lines: &mut Vec<&str>) -> String {
     let text = lines.join("\n");
     lines.clear();
     // Rustdoc needs these escaped.
-    ["\\<", "\\>", "\\[", "\\]"].iter().fold(text, |text, escaped| text.replace(escaped, &escaped[1..]))
+    ["\\<", "\\>", "\\[", "\\]"]
+        .iter()
+        .fold(text, |text, escaped| text.replace(escaped, escaped.trim_start_matches('\\')))
 }
 
 /// `clusterIPs`, `cluster_ips` and `type_`, `type` are the same.
@@ -164,7 +166,8 @@ fn prose(types: &Value, docs: &HashMap<String, Doc>) -> String {
         for field in fields.keys() {
             let key = normal(field);
             let found = [doc, list, type_meta].into_iter().find_map(|d| d.fields.get(&key).filter(|t| !t.is_empty()));
-            let known = doc.fields.contains_key(&key) || is_list(&fields) || matches!(field.as_str(), "apiVersion" | "kind");
+            let known =
+                doc.fields.contains_key(&key) || is_list(&fields) || matches!(field.as_str(), "apiVersion" | "kind");
             parts.push(found.filter(|_| known).cloned().unwrap_or_default());
         }
     }

@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn a_known_row() {
         let deployment = by_resource("apps", "v1", "deployments").unwrap();
-        assert_eq!((deployment.kind, deployment.singular, deployment.list_kind), ("Deployment", "deployment", "DeploymentList"));
+        assert_eq!(
+            (deployment.kind, deployment.singular, deployment.list_kind),
+            ("Deployment", "deployment", "DeploymentList")
+        );
         assert_eq!((deployment.short_names, deployment.categories), (["deploy"].as_slice(), ["all"].as_slice()));
         assert_eq!(deployment.subresource("scale").unwrap().group, "autoscaling");
         assert!(deployment.has_verb("deletecollection"));

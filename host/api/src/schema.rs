@@ -352,7 +352,13 @@ mod tests {
             assert!(t.fields().iter().map(Field::name).is_sorted(), "{}", t.name());
             for field in t.fields() {
                 assert!(!field.name().is_empty());
-                assert_eq!(field.list_type() == ListType::Map, field.list_keys().count() > 0, "{}.{}", t.name(), field.name());
+                assert_eq!(
+                    field.list_type() == ListType::Map,
+                    field.list_keys().count() > 0,
+                    "{}.{}",
+                    t.name(),
+                    field.name()
+                );
                 if field.merge_key().is_some() {
                     assert!(field.strategy().merge, "{}.{}", t.name(), field.name());
                 }

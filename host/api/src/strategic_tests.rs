@@ -26,9 +26,24 @@ fn containers(list: Value) -> Value {
 #[test]
 fn merges() {
     let table = [
-        ("maps merge", pod(json!({"a": 1, "b": {"c": 1}})), pod(json!({"b": {"d": 2}})), pod(json!({"a": 1, "b": {"c": 1, "d": 2}}))),
-        ("null deletes", pod(json!({"nodeName": "n", "hostname": "h"})), pod(json!({"nodeName": null})), pod(json!({"hostname": "h"}))),
-        ("null of nothing leaves nothing", pod(json!({})), pod(json!({"securityContext": {"runAsUser": null}})), pod(json!({"securityContext": {}}))),
+        (
+            "maps merge",
+            pod(json!({"a": 1, "b": {"c": 1}})),
+            pod(json!({"b": {"d": 2}})),
+            pod(json!({"a": 1, "b": {"c": 1, "d": 2}})),
+        ),
+        (
+            "null deletes",
+            pod(json!({"nodeName": "n", "hostname": "h"})),
+            pod(json!({"nodeName": null})),
+            pod(json!({"hostname": "h"})),
+        ),
+        (
+            "null of nothing leaves nothing",
+            pod(json!({})),
+            pod(json!({"securityContext": {"runAsUser": null}})),
+            pod(json!({"securityContext": {}})),
+        ),
         (
             "list by key: change, add, keep",
             containers(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}])),
@@ -151,7 +166,10 @@ fn merges() {
 fn ports_of_services_merge_by_number() {
     let doc = json!({"spec": {"ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}]}});
     let patch = json!({"spec": {"ports": [{"port": 81, "targetPort": "x"}, {"port": 80, "$patch": "delete"}]}});
-    assert_eq!(patched("Service", doc, patch), json!({"spec": {"ports": [{"port": 81, "name": "b", "targetPort": "x"}]}}));
+    assert_eq!(
+        patched("Service", doc, patch),
+        json!({"spec": {"ports": [{"port": 81, "name": "b", "targetPort": "x"}]}})
+    );
 }
 
 #[test]
@@ -167,14 +185,22 @@ fn refuses_and_leaves_the_document() {
         (json!([1]), "json: cannot unmarshal array into Go value of type map[string]interface {}"),
         (pod(json!({"$patch": "burn"})), "unknown patch type: burn in map: map[$patch:burn]"),
         (containers(json!([{"image": "1"}])), "map: map[image:1] does not contain declared merge key: name"),
-        (containers(json!([{"$patch": "delete"}])), "map: map[$patch:delete] does not contain declared merge key: name"),
-        (containers(json!([{"name": "a"}, "b"])), "list element types are not identical: [[map[name:a]] [map[name:a] b]]"),
+        (
+            containers(json!([{"$patch": "delete"}])),
+            "map: map[$patch:delete] does not contain declared merge key: name",
+        ),
+        (
+            containers(json!([{"name": "a"}, "b"])),
+            "list element types are not identical: [[map[name:a]] [map[name:a] b]]",
+        ),
         (containers(json!([["a"]])), "list element types are not identical: [[map[name:a]] [[a]]]"),
         (pod(json!({"$retainKeys": "x"})), "invalid patch format of retainKeys"),
         (pod(json!({"$retainKeys": ["hostname"], "nodeName": "x"})), "invalid patch format of retainKeys"),
         (pod(json!({"$setElementOrder/containers": "x"})), "invalid patch format of $setElementOrder list"),
         (
-            pod(json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a"}, {"name": "b"}]})),
+            pod(
+                json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a"}, {"name": "b"}]}),
+            ),
             "The order in patch list:\n[map[name:a] map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:b] map[name:a]]\n",
         ),
         (json!({"metadata": {"$deleteFromPrimitiveList": ["x"]}}), "invalid patch format of primitive list"),
@@ -270,7 +296,9 @@ fn an_apply_that_would_rename_is_refused() {
 
 #[test]
 fn long_lists_merge_in_time_that_grows_with_their_length() {
-    let items = |range: std::ops::Range<u32>| containers(range.map(|i| json!({"name": format!("c{i}"), "image": "x"})).collect());
+    let items = |range: std::ops::Range<u32>| {
+        containers(range.map(|i| json!({"name": format!("c{i}"), "image": "x"})).collect())
+    };
     let merged = patched("Pod", items(0..20_000), items(10_000..30_000));
     assert_eq!(merged["spec"]["containers"].as_array().unwrap().len(), 30_000);
     let mut doc = json!({"a": []});

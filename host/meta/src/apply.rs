@@ -35,5 +35,11 @@ pub trait FieldOwnership: Send + Sync {
     /// Records that `manager` changed `live` into `new`, in `new`'s `metadata.managedFields`.
     fn update(&self, live: Option<&Value>, new: &mut Value, manager: &Manager) -> Result<(), crate::Status>;
     /// Merges `patch` into `live` for `manager`; conflicts come as [`crate::Status::apply_conflict`] unless `force`.
-    fn apply(&self, live: Option<&Value>, patch: &Value, manager: &Manager, force: bool) -> Result<Value, crate::Status>;
+    fn apply(
+        &self,
+        live: Option<&Value>,
+        patch: &Value,
+        manager: &Manager,
+        force: bool,
+    ) -> Result<Value, crate::Status>;
 }

@@ -12,7 +12,8 @@ const QUALIFIED_NAME: &str = "must consist of alphanumeric characters, '-', '_' 
 const QUALIFIED_NAME_SHAPE: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const ENV_NAME: &str =
+    "a valid environment variable name must consist only of printable ASCII characters other than '='";
 const C_IDENTIFIER: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 const HTTP_HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
@@ -247,17 +248,9 @@ mod tests {
 
     #[test]
     fn qualified_names() {
-        for (value, count) in [
-            ("a", 0),
-            ("a.b/c", 0),
-            ("A_b.c", 0),
-            ("/a", 1),
-            ("a/", 2),
-            ("a/b/c", 1),
-            ("A/b", 1),
-            ("", 2),
-            ("_a", 1),
-        ] {
+        for (value, count) in
+            [("a", 0), ("a.b/c", 0), ("A_b.c", 0), ("/a", 1), ("a/", 2), ("a/b/c", 1), ("A/b", 1), ("", 2), ("_a", 1)]
+        {
             assert_eq!(messages(is_qualified_name(value)), count, "{value}");
         }
         assert_eq!(is_qualified_name("/a").unwrap_err(), ["prefix part must be non-empty"]);
@@ -265,7 +258,8 @@ mod tests {
 
     #[test]
     fn others() {
-        let cases: [(fn(&str) -> Checked, &[&str], &[&str]); 9] = [
+        type Case = (fn(&str) -> Checked, &'static [&'static str], &'static [&'static str]);
+        let cases: [Case; 9] = [
             (is_label_value, &["", "a", "A.b_c-d"], &["-", "a/b", "a "]),
             (is_config_map_key, &["a", ".a", "A_b"], &["", "..", "..a", "a b"]),
             (is_env_var_name, &["A", "a.b-c d"], &["", "a=b", "é"]),

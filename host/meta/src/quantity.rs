@@ -190,7 +190,11 @@ fn scale(digits: &str, fraction: &str, base: u32, exponent: i32) -> Result<i128,
 fn shift(digits: &[u8], decimal: i32, binary: i32) -> i128 {
     let mut value: i128 = 0;
     // With a binary suffix the point still has to move after the multiplication, so the cut digits count.
-    let keep = if decimal >= 0 || binary > 0 { digits.len() } else { digits.len().saturating_sub(decimal.unsigned_abs() as usize) };
+    let keep = if decimal >= 0 || binary > 0 {
+        digits.len()
+    } else {
+        digits.len().saturating_sub(decimal.unsigned_abs() as usize)
+    };
     for digit in digits.iter().take(keep) {
         value = value.saturating_mul(10).saturating_add(i128::from(*digit));
     }
@@ -339,14 +343,53 @@ mod tests {
     #[test]
     fn canonical_forms() {
         let table = [
-            ("0", "0"), ("0Gi", "0"), ("-0", "0"), ("0.0", "0"), ("1", "1"), ("1000", "1k"), ("1000m", "1"),
-            ("100m", "100m"), ("0.5", "500m"), ("0.1", "100m"), (".5", "500m"), ("5.", "5"), ("1.5", "1500m"),
-            ("1024Ki", "1Mi"), ("1Mi", "1Mi"), ("1536Mi", "1536Mi"), ("1.5Gi", "1536Mi"), ("0.5Ki", "512"),
-            ("1023Ki", "1023Ki"), ("1025", "1025"), ("100Mi", "100Mi"), ("128M", "128M"), ("1e3", "1e3"),
-            ("1E3", "1e3"), ("1000e-3", "1"), ("1.1e3", "1100"), ("12e6", "12e6"), ("1e-3", "1e-3"), ("0.1Ki", "102400m"),
-            ("1n", "1n"), ("0.1n", "1n"), ("1.00001n", "2n"), ("1u", "1u"), ("3E", "3E"), ("1Ei", "1Ei"), ("10Ei", "9223372036854775807"),
-            ("9223372036854775807", "9223372036854775807"), ("9223372036854775808", "9223372036854775807"),
-            ("-100m", "-100m"), ("-1024Ki", "-1Mi"), ("+5", "5"), ("1E", "1E"), ("1000000k", "1G"), ("1.000", "1"), ("0001", "1"), ("1.25Ki", "1280"), ("1000Ki", "1000Ki"),
+            ("0", "0"),
+            ("0Gi", "0"),
+            ("-0", "0"),
+            ("0.0", "0"),
+            ("1", "1"),
+            ("1000", "1k"),
+            ("1000m", "1"),
+            ("100m", "100m"),
+            ("0.5", "500m"),
+            ("0.1", "100m"),
+            (".5", "500m"),
+            ("5.", "5"),
+            ("1.5", "1500m"),
+            ("1024Ki", "1Mi"),
+            ("1Mi", "1Mi"),
+            ("1536Mi", "1536Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Ki", "512"),
+            ("1023Ki", "1023Ki"),
+            ("1025", "1025"),
+            ("100Mi", "100Mi"),
+            ("128M", "128M"),
+            ("1e3", "1e3"),
+            ("1E3", "1e3"),
+            ("1000e-3", "1"),
+            ("1.1e3", "1100"),
+            ("12e6", "12e6"),
+            ("1e-3", "1e-3"),
+            ("0.1Ki", "102400m"),
+            ("1n", "1n"),
+            ("0.1n", "1n"),
+            ("1.00001n", "2n"),
+            ("1u", "1u"),
+            ("3E", "3E"),
+            ("1Ei", "1Ei"),
+            ("10Ei", "9223372036854775807"),
+            ("9223372036854775807", "9223372036854775807"),
+            ("9223372036854775808", "9223372036854775807"),
+            ("-100m", "-100m"),
+            ("-1024Ki", "-1Mi"),
+            ("+5", "5"),
+            ("1E", "1E"),
+            ("1000000k", "1G"),
+            ("1.000", "1"),
+            ("0001", "1"),
+            ("1.25Ki", "1280"),
+            ("1000Ki", "1000Ki"),
         ];
         for (text, want) in table {
             assert_eq!(Quantity::parse(text).unwrap().to_string(), want, "{text}");
@@ -357,8 +400,20 @@ mod tests {
     fn refuses() {
         use QuantityError::{Format, Numeric, Suffix};
         let table = [
-            ("", Format), ("-", Format), ("a", Format), ("1.1.M", Numeric), ("1x", Format), ("1 Gi", Format),
-            ("1iM", Suffix), ("1kk", Suffix), ("1e", Suffix), ("1e3e4", Format), (".", Numeric), ("10GB", Format), ("1mi", Suffix), ("1K", Suffix),
+            ("", Format),
+            ("-", Format),
+            ("a", Format),
+            ("1.1.M", Numeric),
+            ("1x", Format),
+            ("1 Gi", Format),
+            ("1iM", Suffix),
+            ("1kk", Suffix),
+            ("1e", Suffix),
+            ("1e3e4", Format),
+            (".", Numeric),
+            ("10GB", Format),
+            ("1mi", Suffix),
+            ("1K", Suffix),
         ];
         for (text, want) in table {
             assert_eq!(Quantity::parse(text).unwrap_err(), want, "{text}");

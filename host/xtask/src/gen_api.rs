@@ -16,8 +16,17 @@ const LEFT_OUT_GROUPS: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 /// Types that requests and answers have besides the kinds themselves.
 const META_TYPES: [&str; 11] = [
-    "APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "DeleteOptions", "Condition", "ListMeta", "ObjectMeta",
-    "Patch", "Status", "WatchEvent",
+    "APIGroup",
+    "APIGroupList",
+    "APIResourceList",
+    "APIVersions",
+    "DeleteOptions",
+    "Condition",
+    "ListMeta",
+    "ObjectMeta",
+    "Patch",
+    "Status",
+    "WatchEvent",
 ];
 const EXTRA_TYPES: [&str; 1] = ["io.k8s.apimachinery.pkg.version.Info"];
 const ALL_METHODS: [&str; 5] = ["create", "delete", "get", "patch", "update"];
@@ -44,7 +53,16 @@ const OMIT_ZERO: [(&str, &[&str]); 22] = [
     ("core.v1.ConfigMapVolumeSource", &["name"]),
     (
         "core.v1.Container",
-        &["image", "imagePullPolicy", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty", "workingDir"],
+        &[
+            "image",
+            "imagePullPolicy",
+            "stdin",
+            "stdinOnce",
+            "terminationMessagePath",
+            "terminationMessagePolicy",
+            "tty",
+            "workingDir",
+        ],
     ),
     ("core.v1.ContainerPort", &["hostIP", "hostPort", "name", "protocol"]),
     ("core.v1.EnvVar", &["value"]),
@@ -55,17 +73,39 @@ const OMIT_ZERO: [(&str, &[&str]); 22] = [
     (
         "core.v1.PodSpec",
         &[
-            "dnsPolicy", "hostIPC", "hostNetwork", "hostPID", "hostname", "nodeName", "priorityClassName", "restartPolicy",
-            "schedulerName", "serviceAccount", "serviceAccountName", "subdomain",
+            "dnsPolicy",
+            "hostIPC",
+            "hostNetwork",
+            "hostPID",
+            "hostname",
+            "nodeName",
+            "priorityClassName",
+            "restartPolicy",
+            "schedulerName",
+            "serviceAccount",
+            "serviceAccountName",
+            "subdomain",
         ],
     ),
-    ("core.v1.Probe", &["failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold", "timeoutSeconds"]),
+    (
+        "core.v1.Probe",
+        &["failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold", "timeoutSeconds"],
+    ),
     ("core.v1.Secret", &["type"]),
     ("core.v1.SecretVolumeSource", &["secretName"]),
     ("core.v1.ServicePort", &["name", "nodePort", "protocol"]),
     (
         "core.v1.ServiceSpec",
-        &["clusterIP", "externalName", "externalTrafficPolicy", "healthCheckNodePort", "loadBalancerIP", "publishNotReadyAddresses", "sessionAffinity", "type"],
+        &[
+            "clusterIP",
+            "externalName",
+            "externalTrafficPolicy",
+            "healthCheckNodePort",
+            "loadBalancerIP",
+            "publishNotReadyAddresses",
+            "sessionAffinity",
+            "type",
+        ],
     ),
     ("core.v1.Toleration", &["effect", "key", "operator", "value"]),
     ("core.v1.VolumeMount", &["readOnly", "subPath", "subPathExpr"]),
@@ -317,7 +357,8 @@ impl Tables {
         let mut first = 0;
         for (id, (name, t)) in types.iter().enumerate() {
             let fields = t["fields"].as_object().cloned().unwrap_or_default();
-            let rows = fields.iter().map(|(field, spec)| self.field_row(name, field, spec)).collect::<Result<Vec<_>>>()?;
+            let rows =
+                fields.iter().map(|(field, spec)| self.field_row(name, field, spec)).collect::<Result<Vec<_>>>()?;
             let name_id = self.names.id(name);
             let atomic = t["mapType"] == "atomic";
             self.type_rows.push(format!("t({name_id},{first},{},Shape::{},{atomic})", rows.len(), shape(name, t)));
@@ -396,7 +437,11 @@ impl Tables {
         let _ = write!(out, "use crate::schema::{{Field, ValueType, field as f}};\nuse ValueType::*;\n\n");
         let _ = write!(out, "#[rustfmt::skip]\npub(crate) static FIELDS: [Field; {count}] = [\n");
         wrap(&mut out, self.field_rows.iter().cloned());
-        let _ = write!(out, "];\n\n#[rustfmt::skip]\npub(crate) static VALUE_TYPES: [ValueType; {}] = [\n", self.value_types.len());
+        let _ = write!(
+            out,
+            "];\n\n#[rustfmt::skip]\npub(crate) static VALUE_TYPES: [ValueType; {}] = [\n",
+            self.value_types.len()
+        );
         wrap(&mut out, self.value_types.iter().cloned());
         out.push_str("];\n\n/// Keys of lists that are maps, as name indices.\n#[rustfmt::skip]\npub(crate) static KEY_SETS: &[&[u16]] = &[\n");
         wrap(&mut out, self.key_sets.iter().map(|keys| format!("&{keys:?}")));

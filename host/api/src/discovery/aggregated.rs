@@ -2,6 +2,7 @@
 
 use super::order::arrange;
 use super::row::{Row, SubRow};
+use k3s_meta::object::set;
 use serde_json::{Value, json};
 
 /// Media type of the current version.
@@ -71,11 +72,11 @@ fn resource(row: &Row<'_>) -> Value {
     });
     for (key, names) in [("shortNames", row.short_names), ("categories", row.categories)] {
         if !names.is_empty() {
-            entry[key] = names.into();
+            set(&mut entry, &[key], names.into());
         }
     }
     if !row.subresources.is_empty() {
-        entry["subresources"] = row.subresources.iter().map(subresource).collect();
+        set(&mut entry, &["subresources"], row.subresources.iter().map(subresource).collect());
     }
     entry
 }

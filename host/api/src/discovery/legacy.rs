@@ -3,6 +3,7 @@
 use super::order::arrange;
 use super::row::{Row, SubRow};
 use k3s_meta::gvk::api_version;
+use k3s_meta::object::set;
 use serde_json::{Map, Value, json};
 
 /// `/api`. `server_address` is what clients of any network are told: `10.0.0.1:6443`.
@@ -26,8 +27,8 @@ pub fn group<'a>(rows: impl Iterator<Item = Row<'a>>, name: &str) -> Option<Valu
     let groups = arrange(rows.filter(|r| r.group == name && !r.group.is_empty()));
     let (name, versions) = groups.first()?;
     let mut body = group_body(name, versions);
-    body["kind"] = "APIGroup".into();
-    body["apiVersion"] = "v1".into();
+    set(&mut body, &["kind"], "APIGroup".into());
+    set(&mut body, &["apiVersion"], "v1".into());
     Some(body)
 }
 
@@ -45,10 +46,11 @@ pub fn resources<'a>(rows: impl Iterator<Item = Row<'a>>, group: &str, version: 
         return None;
     }
     let resources: Vec<Value> = rows.iter().flat_map(entries).collect();
-    let mut body = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources});
+    let mut body =
+        json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources});
     // Upstream's core document never had an apiVersion.
     if !group.is_empty() {
-        body["apiVersion"] = "v1".into();
+        set(&mut body, &["apiVersion"], "v1".into());
     }
     Some(body)
 }
@@ -64,7 +66,7 @@ fn entries(row: &Row<'_>) -> Vec<Value> {
     });
     for (key, names) in [("shortNames", row.short_names), ("categories", row.categories)] {
         if !names.is_empty() {
-            own[key] = names.into();
+            set(&mut own, &[key], names.into());
         }
     }
     let mut all = vec![own];

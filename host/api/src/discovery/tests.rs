@@ -10,10 +10,24 @@ fn names<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
 #[test]
 fn groups_come_in_priority_order() {
     let want = [
-        "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
-        "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
-        "admissionregistration.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io",
-        "flowcontrol.apiserver.k8s.io", "resource.k8s.io",
+        "apps",
+        "events.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "autoscaling",
+        "batch",
+        "certificates.k8s.io",
+        "networking.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "storage.k8s.io",
+        "admissionregistration.k8s.io",
+        "scheduling.k8s.io",
+        "coordination.k8s.io",
+        "node.k8s.io",
+        "discovery.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "resource.k8s.io",
     ];
     assert_eq!(names(&groups(built_in())["groups"], "name"), want);
 }
@@ -33,9 +47,18 @@ fn resources_of_apps() {
     let list = resources(built_in(), "apps", "v1").unwrap();
     assert_eq!((list["kind"].as_str(), list["groupVersion"].as_str()), (Some("APIResourceList"), Some("apps/v1")));
     let want = [
-        "controllerrevisions", "daemonsets", "daemonsets/status", "deployments", "deployments/scale",
-        "deployments/status", "replicasets", "replicasets/scale", "replicasets/status", "statefulsets",
-        "statefulsets/scale", "statefulsets/status",
+        "controllerrevisions",
+        "daemonsets",
+        "daemonsets/status",
+        "deployments",
+        "deployments/scale",
+        "deployments/status",
+        "replicasets",
+        "replicasets/scale",
+        "replicasets/status",
+        "statefulsets",
+        "statefulsets/scale",
+        "statefulsets/status",
     ];
     assert_eq!(names(&list["resources"], "name"), want);
     let all = json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]);
@@ -68,8 +91,16 @@ fn aggregated() {
 #[test]
 fn kinds_of_run_time_join() {
     let widget = Row {
-        group: "example.com", version: "v1beta1", plural: "widgets", singular: "widget", kind: "Widget", namespaced: true,
-        verbs: &["get"], short_names: &[], categories: &[], subresources: Vec::new(),
+        group: "example.com",
+        version: "v1beta1",
+        plural: "widgets",
+        singular: "widget",
+        kind: "Widget",
+        namespaced: true,
+        verbs: &["get"],
+        short_names: &[],
+        categories: &[],
+        subresources: Vec::new(),
     };
     let stable = Row { version: "v1", ..widget.clone() };
     let list = groups(built_in().chain([widget, stable]));

@@ -144,7 +144,7 @@ impl Walk {
             self.path.iter().filter_map(|s| if let Step::Field(name) = s { Some(*name) } else { None }).collect();
         let kind = match (wanted, value) {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
-                        (_, value) => json_kind(value).to_owned(),
+            (_, value) => json_kind(value).to_owned(),
         };
         let (owner, names, wanted) = (owner.go_name(), names.join("."), wanted.go_text());
         format!("json: cannot unmarshal {kind} into Go struct field {owner}.{names} of type {wanted}")

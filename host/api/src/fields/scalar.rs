@@ -60,7 +60,8 @@ const MICRO_LAYOUT: &str = "2006-01-02T15:04:05.000000Z07:00";
 pub(super) fn time(v: &mut Value, micro: bool) -> Result<(), String> {
     let Value::String(text) = v else { return Err(bare(v, "string")) };
     let layout = if micro { MICRO_LAYOUT } else { SECONDS_LAYOUT };
-    let unreadable = || format!("parsing time {q} as {layout:?}: cannot parse {q} as \"2006\"", q = k3s_meta::quote::quote(text));
+    let unreadable =
+        || format!("parsing time {q} as {layout:?}: cannot parse {q} as \"2006\"", q = k3s_meta::quote::quote(text));
     if !rfc3339_shape(text) {
         return Err(unreadable());
     }
@@ -79,8 +80,14 @@ fn rfc3339_shape(text: &str) -> bool {
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     let zone = text.get(19..).map(|rest| rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
     separators.iter().all(|(at, want)| bytes.get(*at) == Some(want))
-        && bytes.iter().take(19).enumerate().all(|(i, b)| b.is_ascii_digit() || separators.iter().any(|(at, _)| *at == i))
-        && zone.is_some_and(|z| z == "Z" || (z.len() == 6 && z.starts_with(['+', '-']) && z.as_bytes().get(3) == Some(&b':')))
+        && bytes
+            .iter()
+            .take(19)
+            .enumerate()
+            .all(|(i, b)| b.is_ascii_digit() || separators.iter().any(|(at, _)| *at == i))
+        && zone.is_some_and(|z| {
+            z == "Z" || (z.len() == 6 && z.starts_with(['+', '-']) && z.as_bytes().get(3) == Some(&b':'))
+        })
 }
 
 /// Checks padded standard base64, as Go's decoder does; line breaks inside are dropped.

@@ -50,7 +50,10 @@ fn wrong_types() {
             deployment(json!({"paused": "true"})),
             "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.paused of type bool",
         ),
-        (deployment(json!([])), "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec"),
+        (
+            deployment(json!([])),
+            "json: cannot unmarshal array into Go struct field Deployment.spec of type v1.DeploymentSpec",
+        ),
         (
             deployment(json!({"template": {"spec": {"containers": {}}}})),
             "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
@@ -93,7 +96,12 @@ fn wrong_values() {
 #[test]
 fn normal_forms() {
     let table = [
-        ("", "Pod", json!({"metadata": {"creationTimestamp": null, "labels": {}, "namespace": ""}}), json!({"metadata": {}})),
+        (
+            "",
+            "Pod",
+            json!({"metadata": {"creationTimestamp": null, "labels": {}, "namespace": ""}}),
+            json!({"metadata": {}}),
+        ),
         (
             "",
             "Pod",
@@ -144,13 +152,16 @@ fn normal_forms() {
 
 #[test]
 fn duplicates_are_found_in_the_bytes() {
-    let raw = br#"{"a": 1, "spec": {"x": 1, "x": 2, "containers": [{"name": "a"}, {"name": "b", "name": "c"}]}, "a": {}}"#;
+    let raw =
+        br#"{"a": 1, "spec": {"x": 1, "x": 2, "containers": [{"name": "a"}, {"name": "b", "name": "c"}]}, "a": {}}"#;
     let parsed = parse(raw).unwrap();
     let want = ["spec.x", "spec.containers[1].name", "a"].map(|f| format!("duplicate field \"{f}\""));
     assert_eq!(parsed.duplicates, want);
     assert_eq!(parsed.value["spec"]["containers"][1]["name"], "c");
     assert!(parse(b"{\"a\": 1} x").is_err());
-    let value: Value = serde_json::from_slice(br#"{"i": -3, "u": 18446744073709551615, "f": 1.5, "n": null, "b": [true, "x"]}"#).unwrap();
+    let value: Value =
+        serde_json::from_slice(br#"{"i": -3, "u": 18446744073709551615, "f": 1.5, "n": null, "b": [true, "x"]}"#)
+            .unwrap();
     assert_eq!(parse(value.to_string().as_bytes()).unwrap().value, value);
 }
 

@@ -7,7 +7,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Definitions of the types and of all that they refer to, by name.
-pub(super) fn definitions(roots: impl IntoIterator<Item = TypeId>, dialect: Dialect, prose: &Prose) -> Map<String, Value> {
+pub(super) fn definitions(
+    roots: impl IntoIterator<Item = TypeId>,
+    dialect: Dialect,
+    prose: &Prose,
+) -> Map<String, Value> {
     let mut open: Vec<TypeId> = roots.into_iter().collect();
     let mut seen = BTreeSet::new();
     let mut out = Map::new();

@@ -1,9 +1,9 @@
 //! Whole documents.
 
+use super::Dialect;
 use super::definition::definitions;
 use super::path::{add_paths, shared_types, types_of};
 use super::prose::Prose;
-use super::Dialect;
 use crate::kind::Kind;
 use crate::schema;
 use serde_json::{Map, Value, json};

@@ -5,6 +5,7 @@ use super::definition::{gvk, reference};
 use super::parameter::Query;
 use crate::kind::Kind;
 use crate::schema::TypeId;
+use k3s_meta::object::set;
 use serde_json::{Map, Value, json};
 
 /// Media types of objects.
@@ -101,7 +102,7 @@ impl Operation {
         let types = if self.is_patch() { PATCHES.as_slice() } else { &["*/*"] };
         let mut body = json!({"content": content(types, id)});
         if self.body_is_required() {
-            body["required"] = true.into();
+            set(&mut body, &["required"], true.into());
         }
         body
     }
@@ -116,7 +117,7 @@ impl Operation {
         let mut out = Map::new();
         for (code, description) in codes {
             let mut response = self.answer.map_or_else(|| json!({}), &with);
-            response["description"] = (*description).into();
+            set(&mut response, &["description"], (*description).into());
             out.insert((*code).to_owned(), response);
         }
         out.insert("401".to_owned(), json!({"description": "Unauthorized"}));
@@ -132,7 +133,7 @@ fn content(types: &[&str], id: TypeId) -> Value {
 fn body_parameter(id: TypeId, required: bool) -> Value {
     let mut out = json!({"name": "body", "in": "body", "schema": reference(id, Dialect::V2)});
     if required {
-        out["required"] = true.into();
+        set(&mut out, &["required"], true.into());
     }
     out
 }
@@ -144,10 +145,12 @@ fn tag(group: &str, version: &str) -> String {
 
 /// `rbac.authorization` to `RbacAuthorization`
 fn camel(text: &str) -> String {
-    text.split('.').map(|word| {
-        let mut chars = word.chars();
-        chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
-    }).collect()
+    text.split('.')
+        .map(|word| {
+            let mut chars = word.chars();
+            chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+        })
+        .collect()
 }
 
 fn lower_first(text: &str) -> String {

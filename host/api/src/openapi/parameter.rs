@@ -32,7 +32,11 @@ const LIST: [Row; 11] = [
     ("limit", "integer", "Most objects of one page."),
     ("resourceVersion", "string", "The resource version from which the answer may be."),
     ("resourceVersionMatch", "string", "How resourceVersion is applied to lists: Exact or NotOlderThan."),
-    ("sendInitialEvents", "boolean", "Begin a watch with an event for each object there is, and a bookmark after them."),
+    (
+        "sendInitialEvents",
+        "boolean",
+        "Begin a watch with an event for each object there is, and a bookmark after them.",
+    ),
     ("timeoutSeconds", "integer", "Ends the call after this time."),
     ("watch", "boolean", "Watch for changes instead of listing."),
 ];
@@ -141,7 +145,9 @@ fn named(name: &str, description: &str, dialect: Dialect) -> Value {
 
 fn parameter((name, kind, description): Row, place: &str, dialect: Dialect) -> Value {
     match dialect {
-        Dialect::V2 => json!({"name": name, "in": place, "description": description, "type": kind, "uniqueItems": true}),
+        Dialect::V2 => {
+            json!({"name": name, "in": place, "description": description, "type": kind, "uniqueItems": true})
+        }
         Dialect::V3 => {
             let schema = json!({"type": kind, "uniqueItems": true});
             json!({"name": name, "in": place, "description": description, "schema": schema})

@@ -75,13 +75,31 @@ impl Verbs {
         let name = kind.kind;
         let (method, action, id_verb, description, query, body, answer) = match verb {
             "get" => ("get", "get", "read", format!("read the specified {name}"), Query::Read, None, schema),
-            "list" => ("get", "list", "list", format!("list or watch objects of kind {name}"), Query::List, None, list_type(kind)),
+            "list" => (
+                "get",
+                "list",
+                "list",
+                format!("list or watch objects of kind {name}"),
+                Query::List,
+                None,
+                list_type(kind),
+            ),
             "create" => ("post", "post", "create", format!("create a {name}"), Query::Write, schema, schema),
-            "update" => ("put", "put", "replace", format!("replace the specified {name}"), Query::Write, schema, schema),
-            "patch" => {
-                ("patch", "patch", "patch", format!("partially update the specified {name}"), Query::Patch, meta("Patch"), schema)
+            "update" => {
+                ("put", "put", "replace", format!("replace the specified {name}"), Query::Write, schema, schema)
             }
-            "delete" => ("delete", "delete", "delete", format!("delete a {name}"), Query::Delete, meta("DeleteOptions"), status),
+            "patch" => (
+                "patch",
+                "patch",
+                "patch",
+                format!("partially update the specified {name}"),
+                Query::Patch,
+                meta("Patch"),
+                schema,
+            ),
+            "delete" => {
+                ("delete", "delete", "delete", format!("delete a {name}"), Query::Delete, meta("DeleteOptions"), status)
+            }
             "deletecollection" => (
                 "delete",
                 "deletecollection",
@@ -94,7 +112,17 @@ impl Verbs {
             _ => return None,
         };
         let about = (kind.group, kind.version, kind.kind);
-        Some(Operation { method, action, id_verb, description, id_suffix: suffix.to_owned(), query, body, answer, about })
+        Some(Operation {
+            method,
+            action,
+            id_verb,
+            description,
+            id_suffix: suffix.to_owned(),
+            query,
+            body,
+            answer,
+            about,
+        })
     }
 
     fn list(&self, suffix: &str) -> Operation {

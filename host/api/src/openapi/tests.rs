@@ -54,7 +54,8 @@ fn patches_tell_what_kubectl_asks() {
     for kind in kinds().iter().filter(|k| k.has_verb("patch")) {
         let document = document(kind.group, kind.version);
         let found = document["paths"].as_object().unwrap().values().filter_map(|p| p.get("patch")).find(|patch| {
-            patch["x-kubernetes-group-version-kind"] == json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+            patch["x-kubernetes-group-version-kind"]
+                == json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
         });
         let parameters = found.unwrap()["parameters"].as_array().unwrap();
         for name in ["dryRun", "fieldValidation"] {
@@ -107,7 +108,12 @@ fn nearly_everything_is_described() {
     let prose = prose::Prose::unpack();
     let mut missing = Vec::new();
     for (id, t) in crate::schema::types() {
-        missing.extend(prose.fields(id.index(), t).filter(|(_, text)| text.is_empty()).map(|(f, _)| format!("{}.{}", t.name(), f.name())));
+        missing.extend(
+            prose
+                .fields(id.index(), t)
+                .filter(|(_, text)| text.is_empty())
+                .map(|(f, _)| format!("{}.{}", t.name(), f.name())),
+        );
     }
     assert!(missing.len() < 20, "{} fields without description: {missing:?}", missing.len());
 }
@@ -163,7 +169,8 @@ fn protobuf_v3_holds_the_same_paths_and_schemas() {
     let gvk = by_name(&patch, 13, "x-kubernetes-group-version-kind");
     let gvk: Value = serde_json::from_slice(&one(&gvk, 2)).unwrap();
     assert_eq!(gvk["kind"], "Deployment");
-    let parameters: Vec<Vec<u8>> = fields(&patch).into_iter().filter(|(n, _)| *n == 6).map(|(_, p)| one(&one(&p, 1), 1)).collect();
+    let parameters: Vec<Vec<u8>> =
+        fields(&patch).into_iter().filter(|(n, _)| *n == 6).map(|(_, p)| one(&one(&p, 1), 1)).collect();
     assert!(parameters.contains(&b"fieldValidation".to_vec()));
     let schema = by_name(&one(&one(&raw, 5), 1), 1, "io.k8s.api.apps.v1.DeploymentSpec");
     let template = by_name(&one(&one(&schema, 1), 31), 1, "template");

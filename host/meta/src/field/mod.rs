@@ -89,7 +89,10 @@ mod tests {
             (invalid(&p, "A b", "no"), "spec.ports[0].name: Invalid value: \"A b\": no"),
             (invalid(&p, &json!(null), "no"), "spec.ports[0].name: Invalid value: null: no"),
             (invalid(&p, &json!({"a": 1}), "no"), "spec.ports[0].name: Invalid value: {\"a\":1}: no"),
-            (not_supported(&p, "x", &["a", "b"]), "spec.ports[0].name: Unsupported value: \"x\": supported values: \"a\", \"b\""),
+            (
+                not_supported(&p, "x", &["a", "b"]),
+                "spec.ports[0].name: Unsupported value: \"x\": supported values: \"a\", \"b\"",
+            ),
             (duplicate(&p, "x"), "spec.ports[0].name: Duplicate value: \"x\""),
             (forbidden(&p, "no"), "spec.ports[0].name: Forbidden: no"),
             (too_long(&p, 63), "spec.ports[0].name: Too long: may not be more than 63 bytes"),

@@ -1,9 +1,9 @@
 //! Making strategic merge patches: what to send so that one document becomes another.
 
+use super::PatchError;
 use super::lists::{self, DIRECTIVE, Items};
 use super::schema::{PatchField, PatchSchema, look_up};
 use super::strategic::{DELETE_FROM_LIST, ELEMENT_ORDER, RETAIN_KEYS};
-use super::PatchError;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -51,8 +51,7 @@ pub(super) fn diff_maps(
         let gone = from.keys().filter(|k| !to.contains_key(*k));
         patch.extend(gone.map(|k| (k.clone(), Value::Null)));
     }
-    let retained: Vec<Value> =
-        to.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| Value::from(k.as_str())).collect();
+    let retained: Vec<Value> = to.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| Value::from(k.as_str())).collect();
     let loses_keys = from.keys().any(|k| !to.contains_key(k));
     if retain_keys && !retained.is_empty() && (!patch.is_empty() || loses_keys) {
         patch.insert(RETAIN_KEYS.to_owned(), Value::Array(retained));

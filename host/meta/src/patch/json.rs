@@ -22,7 +22,8 @@ pub fn json_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let mut work = doc.clone();
     let mut copied_bytes = 0;
     for operation in operations {
-        let operation = PatchOperation::deserialize(operation).map_err(|e| PatchError::DoesNotApply(unreadable(operation, &e)))?;
+        let operation =
+            PatchOperation::deserialize(operation).map_err(|e| PatchError::DoesNotApply(unreadable(operation, &e)))?;
         apply(&mut work, &operation, &mut copied_bytes)?;
     }
     *doc = work;
@@ -31,7 +32,9 @@ pub fn json_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
 
 fn unreadable(operation: &Value, error: &serde_json::Error) -> String {
     match operation.get("op").and_then(Value::as_str) {
-        Some("add" | "remove" | "replace" | "move" | "copy" | "test") => format!("invalid JSON patch operation: {error}"),
+        Some("add" | "remove" | "replace" | "move" | "copy" | "test") => {
+            format!("invalid JSON patch operation: {error}")
+        }
         other => format!("Unexpected kind: {}", other.unwrap_or("unknown")),
     }
 }
@@ -62,7 +65,11 @@ mod tests {
             (json!({"a": 1, "b": 2}), json!([{"op": "remove", "path": "/b"}]), json!({"a": 1})),
             (json!({"a": 1}), json!([{"op": "replace", "path": "/a", "value": {"x": 1}}]), json!({"a": {"x": 1}})),
             (json!({"a": 1}), json!([{"op": "move", "from": "/a", "path": "/b"}]), json!({"b": 1})),
-            (json!({"a": {"x": 1}}), json!([{"op": "copy", "from": "/a", "path": "/b"}]), json!({"a": {"x": 1}, "b": {"x": 1}})),
+            (
+                json!({"a": {"x": 1}}),
+                json!([{"op": "copy", "from": "/a", "path": "/b"}]),
+                json!({"a": {"x": 1}, "b": {"x": 1}}),
+            ),
             (json!({"a/b~c": 1}), json!([{"op": "test", "path": "/a~1b~0c", "value": 1}]), json!({"a/b~c": 1})),
             (json!({"a": 1}), json!([{"op": "test", "path": "/b", "value": null}]), json!({"a": 1})),
             (json!({"a": 1}), json!([]), json!({"a": 1})),
@@ -76,12 +83,24 @@ mod tests {
     #[test]
     fn refuses_and_leaves_the_document() {
         let table = [
-            (json!([{"op": "test", "path": "/a", "value": 2}]), "testing path /a failed: test failed"),
-            (json!([{"op": "test", "path": "/b", "value": 2}]), "testing path /b failed: test failed"),
-            (json!([{"op": "remove", "path": "/b"}]), "error in remove for path: '/b': Unable to remove nonexistent key: b: missing value"),
-            (json!([{"op": "remove", "path": "/b/c"}]), "remove operation does not apply: doc is missing path: \"/b/c\": missing value"),
-            (json!([{"op": "replace", "path": "/b", "value": 1}]), "replace operation does not apply: doc is missing key: /b: missing value"),
-            (json!([{"op": "add", "path": "/b/c", "value": 1}]), "add operation does not apply: doc is missing path: \"/b/c\": missing value"),
+            (json!([{"op": "test", "path": "/a", "value": 2}]), "testing value /a failed: test failed"),
+            (json!([{"op": "test", "path": "/b", "value": 2}]), "testing value /b failed: test failed"),
+            (
+                json!([{"op": "remove", "path": "/b"}]),
+                "error in remove for path: '/b': Unable to remove nonexistent key: b: missing value",
+            ),
+            (
+                json!([{"op": "remove", "path": "/b/c"}]),
+                "remove operation does not apply: doc is missing path: \"/b/c\": missing value",
+            ),
+            (
+                json!([{"op": "replace", "path": "/b", "value": 1}]),
+                "replace operation does not apply: doc is missing key: /b: missing value",
+            ),
+            (
+                json!([{"op": "add", "path": "/b/c", "value": 1}]),
+                "add operation does not apply: doc is missing path: \"/b/c\": missing value",
+            ),
             (json!([{"op": "add", "path": "/a", "value": 9}, {"op": "jump", "path": "/b"}]), "Unexpected kind: jump"),
             (json!({"a": 1}), "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
         ];
@@ -98,7 +117,8 @@ mod tests {
         let error = json_patch(&mut json!({"a": 1}), &Value::Array(many)).unwrap_err();
         assert!(matches!(error, PatchError::TooLarge(_)));
         let mut doc = json!({"a": {"x": "y".repeat(1024)}});
-        let doubling: Vec<Value> = (0..20).map(|i| json!({"op": "copy", "from": "", "path": format!("/a/{i}")})).collect();
+        let doubling: Vec<Value> =
+            (0..20).map(|i| json!({"op": "copy", "from": "", "path": format!("/a/{i}")})).collect();
         let error = json_patch(&mut doc, &Value::Array(doubling)).unwrap_err();
         assert!(error.to_string().starts_with("Unable to complete the copy"), "{error}");
     }

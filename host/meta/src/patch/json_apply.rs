@@ -45,8 +45,10 @@ fn explain(doc: &Value, operation: &PatchOperation) -> String {
     let has_parent = parent(doc, path).is_some_and(|p| p.is_object() || p.is_array());
     let key = path.rsplit_once('/').map_or("", |(_, key)| key);
     match (operation, has_parent) {
-        (PatchOperation::Test(_), true) => format!("testing path {path} failed: test failed"),
-        (PatchOperation::Test(_), false) => format!("test operation does not apply: is missing path: {path}: missing value"),
+        (PatchOperation::Test(_), true) => format!("testing value {path} failed: test failed"),
+        (PatchOperation::Test(_), false) => {
+            format!("test operation does not apply: is missing path: {path}: missing value")
+        }
         (PatchOperation::Remove(_), true) => {
             format!("error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value")
         }

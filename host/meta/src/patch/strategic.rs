@@ -188,7 +188,9 @@ fn take_list(map: &mut Object, field: &str) -> Result<Option<Vec<Value>>, PatchE
         Some(Value::Array(list)) => Ok(Some(list)),
         // A list that is deleted as a whole has no order; what follows deletes it.
         Some(Value::Null) => Ok(None),
-        Some(other) => Err(PatchError::DoesNotApply(format!("expected a []interface {{}}, but received a {}", type_name(&other)))),
+        Some(other) => {
+            Err(PatchError::DoesNotApply(format!("expected a []interface {{}}, but received a {}", type_name(&other))))
+        }
     }
 }
 

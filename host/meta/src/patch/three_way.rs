@@ -1,11 +1,11 @@
 //! Three-way patches, as `kubectl apply` makes them: what the last applied document had and the new one
 //! lacks is deleted; what the new one has and the live object differs in is set; the rest is left alone.
 
+use super::PatchError;
 use super::diff::{Want, diff_maps, object};
 use super::merge::create_merge_patch;
 use super::schema::PatchSchema;
 use super::strategic::{Into, merge_map};
-use super::PatchError;
 use serde_json::{Map, Value};
 
 /// The strategic merge patch to send. `original` is the last applied document, null on first apply.

@@ -30,8 +30,8 @@ impl FieldSelector {
         terms.sort_unstable();
         let mut requirements = Vec::new();
         for term in terms.into_iter().filter(|t| !t.is_empty()) {
-            let (field, equals, value) = split_term(term)
-                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
+            let (field, equals, value) =
+                split_term(term).ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
             requirements.push(FieldRequirement { field: field.to_owned(), equals, value: unescape(value)? });
         }
         Ok(Self(requirements))
@@ -118,9 +118,8 @@ fn escape(value: &str) -> String {
 
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let term = |r: &FieldRequirement| {
-            format!("{}{}{}", r.field, if r.equals { "=" } else { "!=" }, escape(&r.value))
-        };
+        let term =
+            |r: &FieldRequirement| format!("{}{}{}", r.field, if r.equals { "=" } else { "!=" }, escape(&r.value));
         f.write_str(&self.0.iter().map(term).collect::<Vec<_>>().join(","))
     }
 }

@@ -55,7 +55,10 @@ mod tests {
             (json!({}), true),
             (json!({"matchLabels": {"a": "1"}}), true),
             (json!({"matchLabels": {"a": "2"}}), false),
-            (json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "In", "values": ["2"]}]}), true),
+            (
+                json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "In", "values": ["2"]}]}),
+                true,
+            ),
             (json!({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["2"]}]}), false),
             (json!({"matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]}), true),
             (json!({"matchExpressions": [{"key": "c", "operator": "Exists"}]}), false),

@@ -226,7 +226,10 @@ mod tests {
             ("x y", "unable to parse requirement: found 'y', expected: in, notin, =, ==, !=, gt, lt"),
             (",", "found ',', expected: !, identifier, or 'end of string'"),
             ("x in a", "unable to parse requirement: found 'a' expected: '('"),
-            ("x>a", "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer"),
+            (
+                "x>a",
+                "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer",
+            ),
             ("x in (a", "unable to parse requirement: found '', expected: ',' or ')'"),
             ("=a", "found '=', expected: !, identifier, or 'end of string'"),
         ];
@@ -235,6 +238,9 @@ mod tests {
             assert!(error.starts_with(want), "{selector}: {error}");
         }
         let error = LabelSelector::parse("-x=a").unwrap_err();
-        assert!(error.starts_with("unable to parse requirement: <nil>: Invalid value: \"-x\": name part must consist of"), "{error}");
+        assert!(
+            error.starts_with("unable to parse requirement: <nil>: Invalid value: \"-x\": name part must consist of"),
+            "{error}"
+        );
     }
 }

@@ -82,7 +82,8 @@ fn encode_fields(fields: &[Field], extensions: u32, map: &Map<String, Value>, ou
     for (key, number, kind) in fields {
         match (*key, kind) {
             ("*", Kind::Named(message)) => {
-                let taken = |k: &str| fields.iter().any(|(key, ..)| *key == k) || (extensions != 0 && k.starts_with("x-"));
+                let taken =
+                    |k: &str| fields.iter().any(|(key, ..)| *key == k) || (extensions != 0 && k.starts_with("x-"));
                 for (name, value) in map.iter().filter(|(k, _)| !taken(k)) {
                     named(*number, name, out, |out| encode(message, value, out));
                 }

@@ -15,8 +15,7 @@ static DOCUMENT: Message = Message::Fields(
     &[("swagger", 1, Text), ("info", 2, One(&INFO)), ("paths", 8, One(&PATHS)), ("definitions", 9, One(&DEFINITIONS))],
     16,
 );
-static INFO: Message =
-    Message::Fields(&[("title", 1, Text), ("version", 2, Text), ("description", 3, Text)], 7);
+static INFO: Message = Message::Fields(&[("title", 1, Text), ("version", 2, Text), ("description", 3, Text)], 7);
 static DEFINITIONS: Message = Message::Fields(&[("*", 1, Named(&SCHEMA))], 0);
 static ITEMS: Message = Message::Wrapped(&[1], &SCHEMA);
 static ADDITIONAL_PROPERTIES: Message = Message::BoolOr(&SCHEMA);

@@ -15,8 +15,7 @@ static DOCUMENT: Message = Message::Fields(
     &[("openapi", 1, Text), ("info", 2, One(&INFO)), ("paths", 4, One(&PATHS)), ("components", 5, One(&COMPONENTS))],
     9,
 );
-static INFO: Message =
-    Message::Fields(&[("title", 1, Text), ("description", 2, Text), ("version", 6, Text)], 7);
+static INFO: Message = Message::Fields(&[("title", 1, Text), ("description", 2, Text), ("version", 6, Text)], 7);
 static COMPONENTS: Message = Message::Fields(&[("schemas", 1, One(&SCHEMAS))], 10);
 static SCHEMAS: Message = Message::Fields(&[("*", 1, Named(&SCHEMA_OR_REFERENCE))], 0);
 static REFERENCE: Message = Message::Fields(&[("$ref", 1, Text)], 0);
