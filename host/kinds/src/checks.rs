@@ -151,3 +151,26 @@ pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Pa
         errors.push(field::invalid(path, value, "must not be greater than 100%"));
     }
 }
+
+/// Addresses that never belong to an endpoint.
+pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let Ok(address) = ip.parse::<std::net::IpAddr>() else { return errors };
+    let link_local = match address {
+        std::net::IpAddr::V4(v4) => v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    if address.is_unspecified() {
+        errors.push(field::invalid(path, ip, format!("may not be unspecified ({ip})")));
+    }
+    if address.is_loopback() {
+        errors.push(field::invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)"));
+    }
+    if link_local {
+        errors.push(field::invalid(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"));
+    }
+    if address.is_multicast() {
+        errors.push(field::invalid(path, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"));
+    }
+    errors
+}

@@ -30,14 +30,6 @@ pub(crate) fn since(time: &str, now: Timestamp) -> String {
     }
 }
 
-/// Time until an RFC 3339 text.
-pub(crate) fn until(time: &str, now: Timestamp) -> String {
-    match time.parse::<Timestamp>() {
-        Ok(time) => human_duration(time.as_second() - now.as_second()),
-        Err(_) => UNKNOWN.to_owned(),
-    }
-}
-
 /// `duration.HumanDuration` of apimachinery: seconds as `5s`, `3m20s`, `7d2h`, two units at most.
 #[must_use]
 pub fn human_duration(seconds: i64) -> String {

@@ -5,6 +5,7 @@ mod daemonset;
 mod deployment;
 mod replicaset;
 mod statefulset;
+pub(crate) mod workload;
 
 use crate::rules::KindRules;
 

@@ -5,6 +5,7 @@ mod componentstatus;
 mod configmap;
 mod endpoints;
 pub(crate) mod event;
+mod keyed;
 mod limitrange;
 pub(crate) mod namespace;
 mod node;

@@ -2,8 +2,10 @@
 
 mod columns;
 mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -28,5 +30,21 @@ impl KindRules for Deployment {
 
     fn generation(&self) -> Generation {
         Generation::Content(&["spec", "metadata.annotations"])
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
     }
 }

@@ -2,8 +2,11 @@
 
 mod columns;
 mod defaults;
+mod schedule;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -24,5 +27,13 @@ impl KindRules for CronJob {
 
     fn generation(&self) -> Generation {
         Generation::Spec
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
     }
 }

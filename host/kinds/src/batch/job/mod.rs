@@ -3,8 +3,10 @@
 mod columns;
 pub(crate) mod defaults;
 pub(crate) mod strategy;
+pub(crate) mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -34,5 +36,21 @@ impl KindRules for Job {
 
     fn prepare_create(&self, object: &mut Value) {
         strategy::prepare_create(object);
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
     }
 }

@@ -3,8 +3,10 @@
 pub(crate) mod columns;
 mod defaults;
 pub(crate) mod fields;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, columns};
@@ -25,5 +27,9 @@ impl KindRules for Event {
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         fields::fields(object)
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

@@ -3,8 +3,10 @@
 mod columns;
 mod defaults;
 pub mod finalize;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::{Value, json};
 
 use crate::rules::{KindRules, NameRule, columns};
@@ -45,5 +47,9 @@ impl KindRules for Namespace {
         // Finalizers of the spec go through `/finalize` alone.
         tree::copy(new, old, "spec.finalizers");
         tree::copy(new, old, "status");
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
     }
 }

@@ -2,8 +2,10 @@
 
 mod columns;
 pub(crate) mod defaults;
+pub(crate) mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::{Value, json};
 
 use crate::rules::{KindRules, columns};
@@ -25,5 +27,13 @@ impl KindRules for PersistentVolumeClaim {
 
     fn prepare_create(&self, object: &mut Value) {
         tree::set(object, "status", json!({"phase": "Pending"}));
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
     }
 }

@@ -2,12 +2,15 @@
 
 mod columns;
 mod defaults;
+pub(crate) mod diff;
 mod qos;
 pub(crate) mod resources;
 mod status_text;
 pub mod subresource;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::{Value, json};
 
 use crate::rules::{Generation, KindRules, columns};
@@ -53,6 +56,22 @@ impl KindRules for Pod {
             _ => return Vec::new(),
         };
         vec![json!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
     }
 
     fn generation(&self) -> Generation {

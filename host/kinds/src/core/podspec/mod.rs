@@ -2,4 +2,6 @@
 
 pub(crate) mod defaults;
 pub(crate) mod image;
+pub(crate) mod validation;
 pub(crate) mod volume_defaults;
+pub(crate) mod warnings;

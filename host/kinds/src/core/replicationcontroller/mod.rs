@@ -2,8 +2,10 @@
 
 mod columns;
 mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -29,5 +31,13 @@ impl KindRules for ReplicationController {
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.replicas", tree::int(object, "status.replicas").unwrap_or(0).to_string())]
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
     }
 }

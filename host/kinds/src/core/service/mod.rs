@@ -2,9 +2,12 @@
 
 mod columns;
 mod defaults;
+mod port_validation;
 mod transition;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, NameRule, columns};
@@ -42,5 +45,21 @@ impl KindRules for Service {
     fn prepare_update(&self, new: &mut Value, old: &Value) {
         tree::copy(new, old, "status");
         transition::apply(new, old);
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
     }
 }

@@ -1,6 +1,7 @@
 //! Service accounts.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,4 +13,8 @@ pub(crate) struct ServiceAccount;
 
 impl KindRules for ServiceAccount {
     columns!();
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        validation::warnings(object)
+    }
 }

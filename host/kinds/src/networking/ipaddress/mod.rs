@@ -1,8 +1,10 @@
 //! IP addresses, one per allocated cluster IP.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, NameRule, columns};
@@ -15,5 +17,13 @@ impl KindRules for IPAddress {
 
     fn name_rule(&self) -> NameRule {
         NameRule::IpAddress
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
     }
 }

@@ -1,0 +1,79 @@
+//! Validation of daemon sets.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use serde_json::Value;
+
+use crate::apps::workload;
+use crate::checks;
+use crate::core::podspec::warnings as spec_warnings;
+use crate::tree;
+
+pub(super) fn validate(set: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
+    workload::selector(&mut errors, spec, &path, "daemonset");
+    workload::matches(&mut errors, spec, &path);
+    workload::template(&mut errors, spec, &path, "DaemonSet");
+    checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
+    checks::not_negative(&mut errors, spec, "revisionHistoryLimit", &path);
+    strategy(&mut errors, tree::at(spec, "updateStrategy").unwrap_or(&Value::Null), &path.child("updateStrategy"));
+    errors
+}
+
+fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
+    match tree::text(strategy, "type") {
+        "OnDelete" => {}
+        "RollingUpdate" => match tree::at(strategy, "rollingUpdate") {
+            Some(rolling) => self::rolling(errors, rolling, &path.child("rollingUpdate")),
+            None => errors.push(field::required(&path.child("rollingUpdate"), "")),
+        },
+        _ => errors.push(field::not_supported(path, strategy, &["OnDelete", "RollingUpdate"])),
+    }
+}
+
+fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
+    let value = |name: &str| tree::at(rolling, name).cloned().unwrap_or(Value::Null);
+    let (unavailable, surge) = (value("maxUnavailable"), value("maxSurge"));
+    for (name, value) in [("maxUnavailable", &unavailable), ("maxSurge", &surge)] {
+        checks::int_or_percent(errors, value, &path.child(name));
+        checks::not_above_hundred(errors, value, &path.child(name));
+    }
+    let zero = |value: &Value| value.as_i64() == Some(0) || checks::percent(value) == Some(0);
+    match (zero(&unavailable), zero(&surge)) {
+        (true, true) => errors.push(field::required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0")),
+        (false, false) => {
+            let detail = "may not be set when maxUnavailable is non-zero";
+            errors.push(field::invalid(&path.child("maxSurge"), &surge, detail));
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate(new);
+    checks::immutable(&mut errors, new, old, "spec.selector");
+    errors
+}
+
+pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    for name in [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+    ] {
+        checks::not_negative(&mut errors, status, name, &Path::new("status"));
+    }
+    errors
+}
+
+pub(super) fn warnings(set: &Value) -> Vec<String> {
+    spec_warnings::template(set, "spec.template")
+}

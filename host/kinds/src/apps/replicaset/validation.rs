@@ -1,0 +1,35 @@
+//! Validation of replica sets.
+
+use k3s_meta::field::{ErrorList, Path};
+use serde_json::Value;
+
+use crate::apps::workload;
+use crate::checks;
+use crate::core::podspec::warnings as spec_warnings;
+use crate::tree;
+
+pub(super) fn validate(set: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
+    checks::not_negative(&mut errors, spec, "replicas", &path);
+    checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
+    workload::selector(&mut errors, spec, &path, "replicaset");
+    workload::matches(&mut errors, spec, &path);
+    workload::template(&mut errors, spec, &path, "ReplicaSet");
+    errors
+}
+
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate(new);
+    checks::immutable(&mut errors, new, old, "spec.selector");
+    errors
+}
+
+pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+    workload::replica_status(new)
+}
+
+pub(super) fn warnings(set: &Value) -> Vec<String> {
+    spec_warnings::template(set, "spec.template")
+}

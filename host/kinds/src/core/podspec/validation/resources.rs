@@ -1,0 +1,98 @@
+//! Requests and limits.
+
+use k3s_meta::Quantity;
+use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::names;
+use serde_json::Value;
+
+use crate::checks::Check;
+use crate::core::pod::resources::{is_overcommit_allowed, is_pod_level_resource};
+use crate::object_meta::NOT_NEGATIVE;
+use crate::{quantity, tree};
+
+/// Text of the error about what is no quantity.
+const NO_QUANTITY: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+/// Validates the requirements of a container at `path`.
+pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Path) {
+    let empty = Value::Null;
+    let requirements = tree::at(container, "resources").unwrap_or(&empty);
+    list(errors, requirements, "limits", path);
+    list(errors, requirements, "requests", path);
+    compare(errors, requirements, path);
+}
+
+/// Validates requirements of the pod as a whole.
+pub(super) fn pod_level(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let Some(requirements) = tree::at(spec, "resources") else { return };
+    let path = path.child("resources");
+    for field in ["limits", "requests"] {
+        for name in tree::map(requirements, field).keys().filter(|name| !is_pod_level_resource(name)) {
+            let supported = ["cpu", "hugepages-", "memory"];
+            errors.push(field::not_supported(&path.child(field).key(name), name, &supported));
+        }
+        list(errors, requirements, field, &path);
+    }
+    compare(errors, requirements, &path);
+}
+
+/// Validates names and amounts of a resource list.
+pub(crate) fn list(errors: &mut ErrorList, holder: &Value, field: &str, path: &Path) {
+    for (name, amount) in tree::map(holder, field) {
+        let at = path.child(field).key(name);
+        resource_name(errors, name, &at);
+        amount_of(errors, name, amount, &at);
+    }
+}
+
+fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
+    errors.check(path, name, names::is_qualified_name(name));
+    let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage" | "storage") || name.starts_with("hugepages-");
+    if !name.contains('/') && !standard {
+        errors.push(field::invalid(path, name, "must be a standard resource type or fully qualified"));
+        errors.push(field::invalid(path, name, "must be a standard resource for containers"));
+    }
+}
+
+/// Validates one amount: a quantity, not negative, whole for what is counted.
+pub(crate) fn amount_of(errors: &mut ErrorList, name: &str, amount: &Value, path: &Path) {
+    let Some(quantity) = quantity::read(amount) else {
+        errors.push(field::invalid(path, amount, NO_QUANTITY));
+        return;
+    };
+    if quantity.milli() < 0 {
+        errors.push(field::invalid(path, amount, NOT_NEGATIVE));
+    }
+    let counted = name.contains('/') && !name.contains("kubernetes.io/");
+    if counted && quantity.milli() % 1000 != 0 {
+        errors.push(field::invalid(path, amount, "must be an integer"));
+    }
+}
+
+fn compare(errors: &mut ErrorList, requirements: &Value, path: &Path) {
+    let (requests, limits) = (path.child("requests"), path.child("limits"));
+    for (name, request) in tree::map(requirements, "requests") {
+        let Some(amount) = quantity::read(request) else { continue };
+        let limit = tree::map(requirements, "limits").get(name).and_then(|limit| Some((limit, quantity::read(limit)?)));
+        let Some((text, limit)) = limit else {
+            if !is_overcommit_allowed(name) {
+                errors.push(field::required(&limits, "Limit must be set for non overcommitable resources"));
+            }
+            continue;
+        };
+        if let Some(word) = mismatch(name, &amount, &limit) {
+            let text = text.as_str().unwrap_or_default();
+            errors.push(field::invalid(&requests, request, format!("must be {word} {name} limit of {text}")));
+        }
+    }
+}
+
+fn mismatch(name: &str, request: &Quantity, limit: &Quantity) -> Option<&'static str> {
+    if !is_overcommit_allowed(name) && request != limit {
+        Some("equal to")
+    } else if request > limit {
+        Some("less than or equal to")
+    } else {
+        None
+    }
+}

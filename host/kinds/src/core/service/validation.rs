@@ -1,0 +1,281 @@
+//! Validation of services.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::names;
+use serde_json::Value;
+
+use super::port_validation;
+use crate::checks::{self, Check};
+use crate::equality::semantic_eq;
+use crate::{object_meta, tree};
+
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+/// Longest session affinity, one day.
+const MAX_AFFINITY_SECONDS: i64 = 86_400;
+
+pub(super) fn validate(service: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let spec = tree::at(service, "spec").unwrap_or(&Value::Null);
+    let kind = tree::text(spec, "type");
+    if is_headless(spec) && matches!(kind, "LoadBalancer" | "NodePort") {
+        let detail = format!("may not be set to 'None' for {kind} services");
+        errors.push(field::invalid(&path.child("clusterIPs").index(0), "None", detail));
+    }
+    if kind == "ExternalName" {
+        external_name(&mut errors, spec, &path);
+    }
+    port_validation::validate(&mut errors, spec, &path, is_headless(spec));
+    errors.append(object_meta::validate_labels(spec, "selector", &path.child("selector")));
+    affinity(&mut errors, spec, &path);
+    for (index, ip) in tree::texts(spec, "externalIPs").iter().enumerate() {
+        let at = path.child("externalIPs").index(index);
+        errors.check(&at, *ip, names::is_ip(ip));
+        errors.append(checks::special_ip(ip, &at));
+    }
+    checks::required_one_of(&mut errors, spec, "type", &path, &TYPES);
+    balancer(&mut errors, spec, &path);
+    traffic(&mut errors, spec, &path);
+    addresses(&mut errors, spec, &path);
+    errors
+}
+
+fn is_headless(spec: &Value) -> bool {
+    tree::texts(spec, "clusterIPs").first() == Some(&"None") || tree::text(spec, "clusterIP") == "None"
+}
+
+fn external_name(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    if tree::has(spec, "clusterIPs") {
+        errors.push(field::forbidden(&path.child("clusterIPs"), "may not be set for ExternalName services"));
+    }
+    // A trailing dot marks the name as complete.
+    let name = tree::text(spec, "externalName").trim_end_matches('.');
+    if name.is_empty() {
+        errors.push(field::required(&path.child("externalName"), ""));
+    } else {
+        errors.check(&path.child("externalName"), name, names::is_dns1123_subdomain(name));
+    }
+}
+
+fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    checks::required_one_of(errors, spec, "sessionAffinity", path, &["ClientIP", "None"]);
+    let config = path.child("sessionAffinityConfig");
+    match tree::text(spec, "sessionAffinity") {
+        "ClientIP" => {
+            let seconds = tree::int(spec, "sessionAffinityConfig.clientIP.timeoutSeconds").unwrap_or(0);
+            if seconds <= 0 || seconds > MAX_AFFINITY_SECONDS {
+                let detail = format!("must be greater than 0 and less than {MAX_AFFINITY_SECONDS}");
+                errors.push(field::invalid(&config.child("clientIP.timeoutSeconds"), seconds, detail));
+            }
+        }
+        "None" if tree::at(spec, "sessionAffinityConfig").is_some() => {
+            let detail = "must not be set when session affinity is None";
+            errors.push(field::forbidden(&config, detail));
+        }
+        _ => {}
+    }
+}
+
+fn balancer(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let is_balancer = tree::text(spec, "type") == "LoadBalancer";
+    if tree::has(spec, "loadBalancerSourceRanges") {
+        let at = path.child("loadBalancerSourceRanges");
+        if !is_balancer {
+            errors.push(field::forbidden(&at, "may only be used when `type` is 'LoadBalancer'"));
+        }
+        for (index, range) in tree::texts(spec, "loadBalancerSourceRanges").iter().enumerate() {
+            if range.trim().parse::<ipnet::IpNet>().is_err() {
+                let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+                errors.push(field::invalid(&at.index(index), *range, detail));
+            }
+        }
+    }
+    for name in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+        if !is_balancer && tree::at(spec, name).is_some() {
+            errors.push(field::forbidden(&path.child(name), "may only be used when `type` is 'LoadBalancer'"));
+        }
+    }
+    let class = tree::text(spec, "loadBalancerClass");
+    if !class.is_empty() {
+        errors.check(&path.child("loadBalancerClass"), class, names::is_qualified_name(class));
+    }
+}
+
+fn traffic(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let kind = tree::text(spec, "type");
+    let external =
+        matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
+    let at = path.child("externalTrafficPolicy");
+    match tree::text(spec, "externalTrafficPolicy") {
+        "" if external => errors.push(field::required(&at, "")),
+        "" => {}
+        policy if !external => {
+            errors.push(field::invalid(&at, policy, "may only be set for externally-accessible services"));
+        }
+        _ => checks::one_of(errors, spec, "externalTrafficPolicy", path, &["Cluster", "Local"]),
+    }
+    let health = tree::int(spec, "healthCheckNodePort").unwrap_or(0);
+    if health != 0 && !(kind == "LoadBalancer" && tree::text(spec, "externalTrafficPolicy") == "Local") {
+        let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(field::invalid(&path.child("healthCheckNodePort"), health, detail));
+    }
+    if matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
+        checks::required_one_of(errors, spec, "internalTrafficPolicy", path, &["Cluster", "Local"]);
+    }
+    checks::one_of(errors, spec, "trafficDistribution", path, &["PreferClose", "PreferSameNode", "PreferSameZone"]);
+}
+
+fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let (primary, all) = (tree::text(spec, "clusterIP"), tree::texts(spec, "clusterIPs"));
+    let at = path.child("clusterIPs");
+    if all.first().is_some_and(|first| *first != primary) {
+        let detail = "must match `clusterIPs[0]`";
+        errors.push(field::invalid(&path.child("clusterIP"), primary, detail));
+    }
+    if all.len() > 2 {
+        errors.push(field::invalid(&at, tree::at(spec, "clusterIPs"), "may only hold up to 2 values"));
+    }
+    for (index, ip) in all.iter().enumerate() {
+        match *ip {
+            "None" if index == 0 && all.len() == 1 => {}
+            "None" => errors.push(field::invalid(
+                &at.index(index),
+                *ip,
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            )),
+            "" => {}
+            ip => errors.check(&at.index(index), ip, names::is_ip(ip)),
+        }
+    }
+    for (index, family) in tree::texts(spec, "ipFamilies").iter().enumerate() {
+        if !matches!(*family, "IPv4" | "IPv6") {
+            errors.push(field::not_supported(&path.child("ipFamilies").index(index), *family, &["IPv4", "IPv6"]));
+        }
+    }
+    checks::one_of(errors, spec, "ipFamilyPolicy", path, &["PreferDualStack", "RequireDualStack", "SingleStack"]);
+}
+
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let is_external = |service| tree::text(service, "spec.type") == "ExternalName";
+    if !is_external(new) && !is_external(old) {
+        let after = tree::texts(new, "spec.clusterIPs");
+        let before = tree::texts(old, "spec.clusterIPs");
+        let at = path.child("clusterIPs").index(0);
+        match (after.first(), before.first()) {
+            (None, Some(_)) => {
+                errors.push(field::invalid(
+                    &at,
+                    tree::at(new, "spec.clusterIPs"),
+                    "primary clusterIP can not be unset",
+                ));
+            }
+            (Some(after), Some(before)) if after != before => {
+                errors.push(field::invalid(&at, tree::at(new, "spec.clusterIPs"), "may not change once set"));
+            }
+            _ => {}
+        }
+    }
+    let class = "spec.loadBalancerClass";
+    let both = [new, old].map(|service| tree::text(service, "spec.type") == "LoadBalancer");
+    if both == [true, true] && !semantic_eq(tree::at(new, class), tree::at(old, class)) {
+        errors.push(field::invalid(&Path::new(class), tree::at(new, class), "may not change once set"));
+    }
+    errors.append(validate(new));
+    errors
+}
+
+pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("status.loadBalancer.ingress");
+    let ingress = tree::list(new, "status.loadBalancer.ingress");
+    if !ingress.is_empty() && tree::text(new, "spec.type") != "LoadBalancer" {
+        errors.push(field::forbidden(&path, "may only be used when `spec.type` is \"LoadBalancer\""));
+    }
+    for (index, point) in ingress.iter().enumerate() {
+        let at = path.index(index);
+        let (ip, host) = (tree::text(point, "ip"), tree::text(point, "hostname"));
+        if !ip.is_empty() {
+            errors.check(&at.child("ip"), ip, names::is_ip(ip));
+        }
+        if !host.is_empty() {
+            errors.check(&at.child("hostname"), host, names::is_dns1123_subdomain(host));
+        }
+    }
+    errors
+}
+
+pub(super) fn warnings(service: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if tree::map(service, "metadata.annotations").contains_key("service.kubernetes.io/topology-aware-hints") {
+        warnings.push(
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"
+                .to_owned(),
+        );
+    }
+    if is_headless(service.get("spec").unwrap_or(&Value::Null)) {
+        if tree::has(service, "spec.loadBalancerIP") {
+            warnings.push("spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"".to_owned());
+        }
+        if tree::has(service, "spec.externalIPs") {
+            warnings.push("spec.externalIPs is ignored when spec.clusterIP is \"None\"".to_owned());
+        }
+        if tree::text(service, "spec.sessionAffinity") == "ClientIP" {
+            warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{KindRules, core::service::Service};
+
+    fn service(spec: Value) -> Value {
+        let mut service = json!({"metadata": {"name": "s"}, "spec": spec});
+        Service.default(&mut service);
+        service
+    }
+
+    #[test]
+    fn mistakes_are_worded_as_upstream() {
+        let port = json!({"port": 80});
+        let cases = [
+            (json!({}), "spec.ports: Required value"),
+            (
+                json!({"ports": [{"port": 0, "targetPort": 80}]}),
+                "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+            ),
+            (
+                json!({"type": "Odd", "ports": [port]}),
+                "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
+            ),
+            (
+                json!({"ports": [{"port": 80, "nodePort": 30000}]}),
+                "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+            ),
+            (json!({"type": "ExternalName"}), "spec.externalName: Required value"),
+            (
+                json!({"ports": [{"port": 80}, {"port": 81}]}),
+                "[spec.ports[0].name: Required value, spec.ports[1].name: Required value]",
+            ),
+        ];
+        for (spec, message) in cases {
+            let text = validate(&service(spec)).to_string();
+            assert!(text.starts_with(message), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cluster_ip_stays() {
+        let with = |ip: &str| service(json!({"ports": [{"port": 80}], "clusterIP": ip, "clusterIPs": [ip]}));
+        assert_eq!(
+            validate_update(&with("10.43.0.2"), &with("10.43.0.1")).to_string(),
+            "spec.clusterIPs[0]: Invalid value: [\"10.43.0.2\"]: may not change once set"
+        );
+    }
+}
