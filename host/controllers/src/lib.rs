@@ -12,6 +12,7 @@ mod cloudnode;
 mod clusterrole;
 mod common;
 mod context;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
@@ -67,6 +68,7 @@ impl Controllers {
 const STARTERS: &[fn(&Context)] = &[
     cloudnode::start,
     clusterrole::start,
+    daemonset::start,
     deployment::start,
     endpoints::start,
     endpointslice::start,

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod claim;
 pub(crate) mod condition;
 pub(crate) mod hash;
+pub(crate) mod node;
 pub(crate) mod number;
 pub(crate) mod pod;
 pub(crate) mod service;

@@ -15,9 +15,3 @@ pub(crate) fn until(now: Timestamp, from: Timestamp, span: Duration) -> Option<D
     let left = due.duration_since(now);
     (left.is_positive()).then(|| left.unsigned_abs())
 }
-
-/// The time from `from` to `now`, zero where `from` is later.
-pub(crate) fn since(now: Timestamp, from: Timestamp) -> Duration {
-    let passed = now.duration_since(from);
-    if passed.is_negative() { Duration::ZERO } else { passed.unsigned_abs() }
-}

@@ -123,19 +123,12 @@ fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
 
 /// Nothing where no toleration fits; otherwise the seconds, or none for ever.
 fn tolerated(taint: &Value, tolerations: &[Toleration]) -> Option<Option<u64>> {
-    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| fits(t, taint)).collect();
+    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| t.fits(taint)).collect();
     if fitting.is_empty() {
         return None;
     }
     let seconds = fitting.iter().filter_map(|t| t.toleration_seconds).min();
     Some(seconds.map(|s| u64::try_from(s).unwrap_or(0)))
-}
-
-fn fits(toleration: &Toleration, taint: &Value) -> bool {
-    let effect = toleration.effect.is_empty() || toleration.effect == at_str(taint, &["effect"]);
-    let exists = toleration.operator == "Exists";
-    let key = (toleration.key.is_empty() && exists) || toleration.key == at_str(taint, &["key"]);
-    effect && key && (exists || toleration.value == at_str(taint, &["value"]))
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ struct NodeLifecycle {
     clock: Clock,
     recorder: EventRecorder,
     nodes: Informer,
-    leases: Informer,
     pods: Informer,
     /// When news of a node last came, by this process' own clock. Bounded by the nodes.
     news: Arc<Mutex<HashMap<Key, News>>>,
@@ -56,26 +55,44 @@ pub(crate) fn start(context: &Context) {
     let nodes = context.informers.all(&NODES);
     let leases = context.informers.of(&LEASES, Scope::all().in_namespace(LEASE_NAMESPACE));
     let pods = context.informers.all(&PODS);
+    let news: Arc<Mutex<HashMap<Key, News>>> = Arc::default();
     let reconciler = NodeLifecycle {
         recorder: context.recorder(&client, "node-controller"),
         client,
         clock: context.clock(),
         nodes: nodes.clone(),
-        leases: leases.clone(),
         pods: pods.clone(),
-        news: Arc::default(),
+        news: news.clone(),
     };
-    // A lease is renewed every ten seconds: that alone is worth a look only while the node counts
-    // as lost.
-    let cache = nodes.clone();
+    let (cache, clock) = (nodes.clone(), context.clock());
     Controller::new("node-lifecycle-controller")
         .watch_own(&nodes)
         .watch(&leases, move |event| {
-            let lost = cache.get(event.object().name()).is_some_and(|node| plan::ready_status(node.value()) == "Unknown");
-            lost.then(|| event.object().name().into()).into_iter().collect()
+            let name: Key = event.object().name().into();
+            let Some(node) = cache.get(&name).filter(|_| !event.is_deleted()) else { return Vec::new() };
+            let renewed = at_str(event.object().value(), &["spec", "renewTime"]).to_owned();
+            news.lock().entry(name.clone()).or_default().renewed(renewed, clock.elapsed());
+            // A lease is renewed every ten seconds: worth a look only while the node counts as lost.
+            if plan::ready_status(node.value()) == "Unknown" { vec![name] } else { Vec::new() }
         })
         .requires(&pods)
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+impl News {
+    fn renewed(&mut self, renewed: String, now: Duration) {
+        if self.renewed != renewed {
+            self.renewed = renewed;
+            self.at = now;
+        }
+    }
+
+    fn beat(&mut self, heartbeat: &str, now: Duration) {
+        if self.heartbeat != heartbeat {
+            heartbeat.clone_into(&mut self.heartbeat);
+            self.at = now;
+        }
+    }
 }
 
 impl Reconciler for NodeLifecycle {
@@ -103,17 +120,12 @@ impl Reconciler for NodeLifecycle {
 }
 
 impl NodeLifecycle {
-    /// Takes note of new leases and heartbeats and says how long there has been none.
+    /// Takes note of the node's own heartbeat and says how long there was no news of any kind.
     fn hear(&self, key: &Key, node: &Obj) -> Duration {
-        let lease = self.leases.get(&format!("{LEASE_NAMESPACE}/{key}"));
-        let renewed = lease.map(|lease| at_str(lease.value(), &["spec", "renewTime"]).to_owned()).unwrap_or_default();
-        let heartbeat = plan::heartbeat(node.value()).to_owned();
         let now = self.clock.elapsed();
         let mut all = self.news.lock();
         let news = all.entry(key.clone()).or_insert_with(|| News { at: now, ..News::default() });
-        if news.renewed != renewed || news.heartbeat != heartbeat {
-            *news = News { renewed, heartbeat, at: now };
-        }
+        news.beat(plan::heartbeat(node.value()), now);
         now.saturating_sub(news.at)
     }
 

@@ -4,6 +4,7 @@
 //! is out of service, and ended Pods beyond a threshold. Keyed by Pod, with one key (`*`) for the
 //! threshold. Upstream: `pkg/controller/podgc`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use k3s_client::informer::BY_NODE;
@@ -11,9 +12,10 @@ use k3s_client::resources::{NODES, PODS};
 use k3s_client::{Client, DeleteParams, Informer, Obj, Object, Patch};
 use k3s_meta::object::{at_list, at_str};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::common::{pod, time};
+use crate::common::pod;
 use crate::context::Context;
 
 /// Ended Pods that are kept (`--terminated-pod-gc-threshold`).
@@ -27,13 +29,15 @@ struct PodGc {
     clock: k3s_base::Clock,
     pods: Informer,
     nodes: Informer,
+    /// Since when a node is missed, by this process' own clock. Bounded by the nodes that went.
+    missed: Mutex<HashMap<String, Duration>>,
 }
 
 pub(crate) fn start(context: &Context) {
     let pods = context.informers.all(&PODS);
     let nodes = context.informers.all(&NODES);
     let reconciler =
-        PodGc { client: context.client("pod-garbage-collector"), clock: context.clock(), pods: pods.clone(), nodes: nodes.clone() };
+        PodGc { client: context.client("pod-garbage-collector"), clock: context.clock(), pods: pods.clone(), nodes: nodes.clone(), missed: Mutex::default() };
     let (of_nodes, known, ended) = (pods.clone(), nodes.clone(), pods.clone());
     Controller::new("pod-garbage-collector-controller")
         .watch(&pods, move |event| {
@@ -86,7 +90,10 @@ impl Reconciler for PodGc {
                 let cause = Cause { reason: "DeletionByPodGC", message: "PodGC: node is out of service" };
                 self.remove(&object, Some(cause)).await.map(|()| Outcome::Done)
             }
-            Some(_) => Ok(Outcome::Done),
+            Some(node) => {
+                self.missed.lock().remove(node.name());
+                Ok(Outcome::Done)
+            }
             None => self.orphan(&object, &view.spec.node_name).await,
         }
     }
@@ -95,8 +102,9 @@ impl Reconciler for PodGc {
 impl PodGc {
     async fn orphan(&self, object: &Obj, node: &str) -> Result<Outcome, Error> {
         // The Pod may be newer than the cache of nodes, or the node about to come back.
-        let age = time::parse(&object.meta().creation_timestamp).map(|created| time::since(self.clock.now(), created));
-        if let Some(left) = age.and_then(|age| QUARANTINE.checked_sub(age)).filter(|left| !left.is_zero()) {
+        let now = self.clock.elapsed();
+        let since = *self.missed.lock().entry(node.to_owned()).or_insert(now);
+        if let Some(left) = QUARANTINE.checked_sub(now.saturating_sub(since)).filter(|left| !left.is_zero()) {
             return Ok(Outcome::After(left));
         }
         match self.client.get(&NODES, None, node).await {

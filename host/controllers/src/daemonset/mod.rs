@@ -1,0 +1,132 @@
+//! DaemonSet: one Pod on every node that fits.
+//!
+//! Pods are made with a node affinity for one node and bound by the scheduler. Watches DaemonSets,
+//! Pods, Nodes and its ControllerRevisions. Upstream: `pkg/controller/daemon`.
+
+mod apply;
+mod model;
+mod nodes;
+mod plan;
+mod revision;
+mod status;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
+use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
+use k3s_meta::LabelSelector;
+use k3s_meta::object::at;
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use parking_lot::Mutex;
+
+use crate::common::claim::Claims;
+use crate::context::Context;
+use crate::replicaset::{ORPHANS, orphans};
+use model::DaemonSet;
+
+struct DaemonSets {
+    client: Client,
+    clock: k3s_base::Clock,
+    recorder: EventRecorder,
+    expectations: Arc<Expectations>,
+    sets: Informer,
+    pods: Informer,
+    nodes: Informer,
+    revisions: Informer,
+    /// Times a daemon ended on a node, and when the next one may be made.
+    failures: Mutex<HashMap<String, (u32, Duration)>>,
+}
+
+pub(crate) fn start(context: &Context) {
+    let client = context.client("daemon-set-controller");
+    let informers = &context.informers;
+    let (sets, pods) = (informers.all(&DAEMON_SETS), informers.all(&PODS));
+    let (nodes, revisions) = (informers.all(&NODES), informers.all(&CONTROLLER_REVISIONS));
+    pods.add_index(ORPHANS, orphans);
+    let expectations = Arc::new(Expectations::new(context.clock()));
+    let reconciler = DaemonSets {
+        recorder: context.recorder(&client, "daemonset-controller"),
+        client,
+        clock: context.clock(),
+        expectations: expectations.clone(),
+        sets: sets.clone(),
+        pods: pods.clone(),
+        nodes: nodes.clone(),
+        revisions: revisions.clone(),
+        failures: Mutex::default(),
+    };
+    let (of_pods, of_nodes) = (sets.clone(), sets.clone());
+    Controller::new("daemonset-controller")
+        .watch_own(&sets)
+        .watch(&pods, move |event| pod_changed(event, &of_pods, &expectations))
+        .watch(&nodes, move |event| node_changed(event, &of_nodes))
+        .requires(&revisions)
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn owner(object: &Obj) -> Option<Key> {
+    let owner = object.controller().filter(|o| o.kind == "DaemonSet" && o.api_version == "apps/v1")?;
+    Some(key(object.namespace(), &owner.name))
+}
+
+fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectations) -> Vec<Key> {
+    let pod = event.object();
+    let Some(owner) = owner(pod) else {
+        if pod.controller().is_some() || event.is_deleted() {
+            return Vec::new();
+        }
+        let matching = sets.in_namespace(pod.namespace()).into_iter();
+        return matching.filter(|set| selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))).map(|set| set.key().clone()).collect();
+    };
+    if let InformerEvent::Added(_) = event {
+        expectations.creation_observed(&owner);
+    }
+    if event.is_deleted() || pod.is_deleting() {
+        expectations.deletion_observed(&owner, pod.uid());
+    }
+    vec![owner]
+}
+
+/// Heartbeats change nothing for daemons; labels, taints and existence do.
+fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
+    if let InformerEvent::Updated { old, new } = event {
+        let taints = |node: &Obj| at(node.value(), &["spec", "taints"]).cloned();
+        if old.meta().labels == new.meta().labels && taints(old) == taints(new) {
+            return Vec::new();
+        }
+    }
+    sets.list().into_iter().map(|set| set.key().clone()).collect()
+}
+
+fn selector(set: &Obj) -> Result<LabelSelector, String> {
+    LabelSelector::from_value(at(set.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null))
+}
+
+impl Reconciler for DaemonSets {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(object) = self.sets.get(key) else {
+            self.expectations.forget(key);
+            return Ok(Outcome::Done);
+        };
+        let selector = selector(&object).map_err(Error::other)?;
+        if selector.is_empty() || object.is_deleting() {
+            return Ok(Outcome::Done);
+        }
+        let may_act = self.expectations.satisfied(key);
+        let mut candidates = self.pods.by_index(k3s_client::informer::BY_OWNER, object.uid());
+        candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
+        let claims = Claims {
+            client: &self.client,
+            owner: &object,
+            owner_resource: &DAEMON_SETS,
+            selector: &selector,
+            resource: &PODS,
+            finalizer: None,
+        };
+        let pods = claims.settle(candidates).await?;
+        let set = DaemonSet::read(&object);
+        self.pass(&set, pods, may_act).await
+    }
+}

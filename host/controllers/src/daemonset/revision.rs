@@ -1,0 +1,99 @@
+//! ControllerRevisions: the templates of the past, for `kubectl rollout undo`.
+//!
+//! Compared as trees, never as bytes.
+
+use k3s_client::informer::BY_OWNER;
+use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS};
+use k3s_client::{DeleteParams, Object, Patch};
+use k3s_meta::object::{at, at_i64, set};
+use k3s_reconcile::Error;
+use serde_json::{Value, json};
+
+use super::DaemonSets;
+use super::model::{DaemonSet, HASH_LABEL};
+use crate::common::hash;
+use crate::common::template::controller_reference;
+
+impl DaemonSets {
+    /// The hash of the present template, after its revision exists and is the newest.
+    pub(super) async fn current_hash(&self, daemon: &DaemonSet, pods: &[Object]) -> Result<String, Error> {
+        let mut history = self.revisions.by_index(BY_OWNER, daemon.object.uid());
+        history.sort_by_key(number);
+        let data = data(daemon.template());
+        let newest = history.last().map_or(0, number);
+        let hash = match history.iter().rev().find(|r| at(r.value(), &["data"]) == Some(&data)) {
+            Some(found) => {
+                if number(found) < newest {
+                    let patch = Patch::Merge(json!({"revision": newest + 1}));
+                    self.client.patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch).await?;
+                }
+                found.label(HASH_LABEL).unwrap_or_default().to_owned()
+            }
+            None => self.make_revision(daemon, data, newest + 1).await?,
+        };
+        self.trim_history(daemon, &history, pods, &hash).await?;
+        Ok(hash)
+    }
+
+    async fn make_revision(&self, daemon: &DaemonSet, data: Value, number: i64) -> Result<String, Error> {
+        let hash = hash::template(daemon.template(), daemon.collisions());
+        let mut labels = at(daemon.template(), &["metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
+        set(&mut labels, &[HASH_LABEL], hash.as_str().into());
+        let name = format!("{}-{hash}", daemon.object.name());
+        let body = json!({
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": name,
+                "namespace": daemon.object.namespace(),
+                "labels": labels,
+                "annotations": {"deprecated.daemonset.template.generation": daemon.object.meta().generation.to_string()},
+                "ownerReferences": [controller_reference(&daemon.object, &DAEMON_SETS)],
+            },
+            "data": data,
+            "revision": number,
+        });
+        match self.client.create(&CONTROLLER_REVISIONS, daemon.object.ns(), &body).await {
+            Err(error) if error.is_already_exists() => {
+                let there = self.client.get(&CONTROLLER_REVISIONS, daemon.object.ns(), &name).await?;
+                if at(there.value(), &["data"]) == body.get("data") {
+                    return Ok(hash);
+                }
+                // Another template has this hash: the next try takes another.
+                let mut status = daemon.object.value().get("status").cloned().unwrap_or_else(|| json!({}));
+                set(&mut status, &["collisionCount"], (daemon.collisions() + 1).into());
+                crate::common::write::status(&self.client, &DAEMON_SETS, &daemon.object, status).await?;
+                Err(error.into())
+            }
+            result => Ok(result.map(|_| hash)?),
+        }
+    }
+
+    async fn trim_history(&self, daemon: &DaemonSet, history: &[Object], pods: &[Object], current: &str) -> Result<(), Error> {
+        let in_use = |revision: &&Object| {
+            let own = revision.label(HASH_LABEL);
+            own == Some(current) || pods.iter().any(|pod| pod.label(HASH_LABEL) == own)
+        };
+        let old: Vec<&Object> = history.iter().filter(|revision| !in_use(revision)).collect();
+        let surplus = old.len().saturating_sub(crate::common::number::length(daemon.history_limit));
+        for revision in old.into_iter().take(surplus) {
+            let params = DeleteParams::background().with_uid(revision.uid());
+            match self.client.delete(&CONTROLLER_REVISIONS, revision.ns(), revision.name(), &params).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number(revision: &Object) -> i64 {
+    at_i64(revision.value(), &["revision"]).unwrap_or(0)
+}
+
+/// A strategic patch that puts the template back, as upstream stores it.
+fn data(template: &Value) -> Value {
+    let mut template = template.clone();
+    set(&mut template, &["$patch"], "replace".into());
+    json!({"spec": {"template": template}})
+}
