@@ -1,5 +1,5 @@
 //! Fields of all types, type by type, sorted by name within a type.
-//! Generated from `gen-source/` by `host/xtask/src/gen_api.rs`; do not edit.
+//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.
 
 use crate::schema::{Field, ValueType, field as f};
 use ValueType::*;

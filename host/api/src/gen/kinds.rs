@@ -1,5 +1,5 @@
 //! Built-in kinds, sorted by group, version and plural.
-//! Generated from `gen-source/` by `host/xtask/src/gen_api.rs`; do not edit.
+//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.
 
 use crate::kind::{Kind, Subresource};
 use crate::schema::TypeId;

@@ -1,5 +1,5 @@
 //! Names of types and fields.
-//! Generated from `gen-source/` by `host/xtask/src/gen_api.rs`; do not edit.
+//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.
 
 #[rustfmt::skip]
 pub(crate) static TEXT: &str = "\

@@ -1,5 +1,5 @@
 //! All types, sorted by name.
-//! Generated from `gen-source/` by `host/xtask/src/gen_api.rs`; do not edit.
+//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.
 
 use crate::schema::{Shape, Type, type_row as t};
 

@@ -1,7 +1,14 @@
 //! Types and fields of built-in kinds, read from the generated tables.
 
+mod field;
+mod patch;
+mod value;
+
+pub(crate) use field::field;
+pub use field::{Field, ListType, MapType};
+pub use value::ValueType;
+
 use crate::generated::{fields, names, types};
-use k3s_meta::patch::{Child, PatchField, PatchSchema, Strategy};
 
 /// Index of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,82 +43,11 @@ pub struct Type {
     pub atomic: bool,
 }
 
-/// A field's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueType {
-    /// Text.
-    String,
-    /// Base64 in JSON.
-    Bytes,
-    /// True or false.
-    Bool,
-    /// 32-bit integer.
-    Int32,
-    /// 64-bit integer.
-    Int64,
-    /// Floating point.
-    Double,
-    /// A named type.
-    Named(u16),
-    /// A list; the index leads to the item's type.
-    List(u16),
-    /// A map from strings; the index leads to the value's type.
-    Map(u16),
-}
-
-/// What a list is to server-side apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListType {
-    /// Not said: atomic.
-    Unset,
-    /// One value.
-    Atomic,
-    /// A set of scalars.
-    Set,
-    /// Items identified by [`Field::list_keys`].
-    Map,
-}
-
-/// What a map is to server-side apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapType {
-    /// Not said: granular.
-    Unset,
-    /// One value.
-    Atomic,
-    /// Entries have owners of their own.
-    Granular,
-}
-
-/// A field of a struct type.
-#[derive(Debug)]
-pub struct Field {
-    name: u16,
-    value_type: u16,
-    flags: u16,
-    keys: u16,
-    merge_key: u16,
-    embedded_tag: u8,
-    tag: u16,
-}
-
 /// A discriminated union: type, discriminator field, members with their discriminator values.
 pub(crate) type UnionRow = (u16, &'static str, &'static [(&'static str, &'static str)]);
 
 pub(crate) const fn type_row(name: u16, first_field: u16, field_count: u16, shape: Shape, atomic: bool) -> Type {
     Type { name, first_field, field_count, shape, atomic }
-}
-
-pub(crate) const fn field(
-    name: u16,
-    value_type: u16,
-    flags: u16,
-    keys: u16,
-    merge_key: u16,
-    embedded_tag: u8,
-    tag: u16,
-) -> Field {
-    Field { name, value_type, flags, keys, merge_key, embedded_tag, tag }
 }
 
 fn name(id: u16) -> &'static str {
@@ -126,10 +62,6 @@ fn type_at(id: u16) -> &'static Type {
 }
 
 static UNKNOWN: Type = type_row(0, 0, 0, Shape::Any, false);
-
-fn value_type(id: u16) -> ValueType {
-    fields::VALUE_TYPES.get(usize::from(id)).copied().unwrap_or(ValueType::String)
-}
 
 /// All types with their ids, sorted by name.
 pub fn types() -> impl Iterator<Item = (TypeId, &'static Type)> {
@@ -204,141 +136,10 @@ impl Type {
     }
 }
 
-impl Field {
-    /// The JSON name.
-    pub fn name(&self) -> &'static str {
-        name(self.name)
-    }
-
-    /// The type of the value.
-    pub fn value_type(&self) -> ValueType {
-        value_type(self.value_type)
-    }
-
-    /// Whether the schema demands the field.
-    pub fn required(&self) -> bool {
-        self.flags & 1 != 0
-    }
-
-    /// What a list is to server-side apply.
-    pub fn list_type(&self) -> ListType {
-        match self.flags >> 1 & 3 {
-            0 => ListType::Unset,
-            1 => ListType::Atomic,
-            2 => ListType::Set,
-            _ => ListType::Map,
-        }
-    }
-
-    /// What a map is to server-side apply.
-    pub fn map_type(&self) -> MapType {
-        match self.flags >> 3 & 3 {
-            0 => MapType::Unset,
-            1 => MapType::Atomic,
-            _ => MapType::Granular,
-        }
-    }
-
-    /// Keys that identify items of a [`ListType::Map`].
-    pub fn list_keys(&self) -> impl Iterator<Item = &'static str> {
-        fields::KEY_SETS.get(usize::from(self.keys)).copied().unwrap_or_default().iter().map(|id| name(*id))
-    }
-
-    /// How a strategic merge patch treats the field.
-    pub fn strategy(&self) -> Strategy {
-        let bit = |at: u16| self.flags >> at & 1 != 0;
-        Strategy { merge: bit(5), replace: bit(6), retain_keys: bit(7) }
-    }
-
-    /// Whether Go's encoder leaves the field out when it is zero, empty or false. Known for the fields
-    /// where it shows; others keep their zero, which is harmless.
-    pub fn omits_zero(&self) -> bool {
-        self.flags >> 8 & 1 != 0
-    }
-
-    /// Whether Go's encoder writes the field even when it is zero.
-    pub fn always_written(&self) -> bool {
-        self.flags >> 9 & 1 != 0
-    }
-
-    /// The key by which a strategic merge patch matches items.
-    pub fn merge_key(&self) -> Option<&'static str> {
-        Some(name(self.merge_key)).filter(|key| !key.is_empty())
-    }
-
-    /// The protobuf field number; 0 for what protobuf does not carry (`kind`, `apiVersion`).
-    pub fn tag(&self) -> u16 {
-        self.tag
-    }
-
-    /// The number of the message that embeds the field in protobuf; 0 when it is not embedded.
-    pub fn embedded_tag(&self) -> u8 {
-        self.embedded_tag
-    }
-}
-
-impl ValueType {
-    /// The type of a list's items or a map's values.
-    pub fn element(self) -> Option<ValueType> {
-        match self {
-            Self::List(id) | Self::Map(id) => Some(value_type(id)),
-            _ => None,
-        }
-    }
-
-    /// The named type, if it is one.
-    pub fn named(self) -> Option<&'static Type> {
-        match self {
-            Self::Named(id) => Some(type_at(id)),
-            _ => None,
-        }
-    }
-
-    /// The id of the named type, if it is one.
-    pub fn type_id(self) -> Option<TypeId> {
-        match self {
-            Self::Named(id) => Some(TypeId(id)),
-            _ => None,
-        }
-    }
-
-    /// The type as Go prints it: `int32`, `[]v1.Container`, `map[string]string`.
-    pub fn go_text(self) -> String {
-        match self {
-            Self::String => "string".to_owned(),
-            Self::Bytes => "[]uint8".to_owned(),
-            Self::Bool => "bool".to_owned(),
-            Self::Int32 => "int32".to_owned(),
-            Self::Int64 => "int64".to_owned(),
-            Self::Double => "float64".to_owned(),
-            Self::Named(id) => type_at(id).go_qualified().to_owned(),
-            Self::List(id) => format!("[]{}", value_type(id).go_text()),
-            Self::Map(id) => format!("map[string]{}", value_type(id).go_text()),
-        }
-    }
-}
-
-fn child(value: ValueType) -> Child<'static> {
-    let as_struct = |v: ValueType| v.named().filter(|t| t.shape == Shape::Struct);
-    match value {
-        ValueType::Named(_) => as_struct(value).map_or(Child::Opaque, |t| Child::Object(t)),
-        ValueType::List(_) => value.element().and_then(as_struct).map_or(Child::Opaque, |t| Child::List(t)),
-        ValueType::Map(_) => value.element().and_then(as_struct).map_or(Child::Opaque, |t| Child::Map(t)),
-        _ => Child::Opaque,
-    }
-}
-
-impl PatchSchema for Type {
-    fn field(&self, name: &str) -> Option<PatchField<'_>> {
-        let field = Type::field(self, name)?;
-        let child = child(field.value_type());
-        Some(PatchField { strategy: field.strategy(), merge_key: field.merge_key(), child })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k3s_meta::patch::{Child, PatchSchema};
 
     fn of(kind: (&str, &str, &str)) -> &'static Type {
         by_gvk(kind.0, kind.1, kind.2).unwrap().get()

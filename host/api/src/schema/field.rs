@@ -1,0 +1,126 @@
+//! Fields of struct types.
+
+use super::{ValueType, name, value};
+use crate::generated::fields;
+use k3s_meta::patch::Strategy;
+
+/// What a list is to server-side apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListType {
+    /// Not said: atomic.
+    Unset,
+    /// One value.
+    Atomic,
+    /// A set of scalars.
+    Set,
+    /// Items identified by [`Field::list_keys`].
+    Map,
+}
+
+/// What a map is to server-side apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapType {
+    /// Not said: granular.
+    Unset,
+    /// One value.
+    Atomic,
+    /// Entries have owners of their own.
+    Granular,
+}
+
+/// A field of a struct type.
+#[derive(Debug)]
+pub struct Field {
+    name: u16,
+    value_type: u16,
+    flags: u16,
+    keys: u16,
+    merge_key: u16,
+    embedded_tag: u8,
+    tag: u16,
+}
+
+pub(crate) const fn field(
+    name: u16,
+    value_type: u16,
+    flags: u16,
+    keys: u16,
+    merge_key: u16,
+    embedded_tag: u8,
+    tag: u16,
+) -> Field {
+    Field { name, value_type, flags, keys, merge_key, embedded_tag, tag }
+}
+
+impl Field {
+    /// The JSON name.
+    pub fn name(&self) -> &'static str {
+        name(self.name)
+    }
+
+    /// The type of the value.
+    pub fn value_type(&self) -> ValueType {
+        value::at(self.value_type)
+    }
+
+    /// Whether the schema demands the field.
+    pub fn required(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// What a list is to server-side apply.
+    pub fn list_type(&self) -> ListType {
+        match self.flags >> 1 & 3 {
+            0 => ListType::Unset,
+            1 => ListType::Atomic,
+            2 => ListType::Set,
+            _ => ListType::Map,
+        }
+    }
+
+    /// What a map is to server-side apply.
+    pub fn map_type(&self) -> MapType {
+        match self.flags >> 3 & 3 {
+            0 => MapType::Unset,
+            1 => MapType::Atomic,
+            _ => MapType::Granular,
+        }
+    }
+
+    /// Keys that identify items of a [`ListType::Map`].
+    pub fn list_keys(&self) -> impl Iterator<Item = &'static str> {
+        fields::KEY_SETS.get(usize::from(self.keys)).copied().unwrap_or_default().iter().map(|id| name(*id))
+    }
+
+    /// How a strategic merge patch treats the field.
+    pub fn strategy(&self) -> Strategy {
+        let bit = |at: u16| self.flags >> at & 1 != 0;
+        Strategy { merge: bit(5), replace: bit(6), retain_keys: bit(7) }
+    }
+
+    /// Whether Go's encoder leaves the field out when it is zero, empty or false. Known for the fields
+    /// where it shows; others keep their zero, which is harmless.
+    pub fn omits_zero(&self) -> bool {
+        self.flags >> 8 & 1 != 0
+    }
+
+    /// Whether Go's encoder writes the field even when it is zero.
+    pub fn always_written(&self) -> bool {
+        self.flags >> 9 & 1 != 0
+    }
+
+    /// The key by which a strategic merge patch matches items.
+    pub fn merge_key(&self) -> Option<&'static str> {
+        Some(name(self.merge_key)).filter(|key| !key.is_empty())
+    }
+
+    /// The protobuf field number; 0 for what protobuf does not carry (`kind`, `apiVersion`).
+    pub fn tag(&self) -> u16 {
+        self.tag
+    }
+
+    /// The number of the message that embeds the field in protobuf; 0 when it is not embedded.
+    pub fn embedded_tag(&self) -> u8 {
+        self.embedded_tag
+    }
+}

@@ -1,0 +1,95 @@
+//! Reading quantities: sign, number and suffix, exactly.
+
+use super::{Format, QuantityError};
+
+/// Digits that can matter: 19 before the point, 18 of a suffix, and the nano ones; more are a refusal
+/// rather than an overflow.
+const MAX_DIGITS: usize = 60;
+
+/// Sign, digits before and after the point, suffix.
+pub(super) fn split(text: &str) -> Result<(bool, &str, &str, &str), QuantityError> {
+    let (negative, rest) = match text.as_bytes().first() {
+        None => return Err(QuantityError::Format),
+        Some(b'-') => (true, text.get(1..).unwrap_or("")),
+        Some(b'+') => (false, text.get(1..).unwrap_or("")),
+        Some(_) => (false, text),
+    };
+    let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let (number, suffix) = rest.split_at(number_end);
+    if number.is_empty() || !suffix_shape(suffix) {
+        return Err(QuantityError::Format);
+    }
+    let (digits, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.contains('.') || (digits.is_empty() && fraction.is_empty()) {
+        return Err(QuantityError::Numeric);
+    }
+    Ok((negative, digits, fraction, suffix))
+}
+
+/// `[eEinumkKMGTP]*[-+]?[0-9]*`
+fn suffix_shape(suffix: &str) -> bool {
+    let rest = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    let rest = rest.strip_prefix(['+', '-']).unwrap_or(rest);
+    rest.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Base, exponent and form of a suffix.
+pub(super) fn read_suffix(suffix: &str) -> Result<(u32, i32, Format), QuantityError> {
+    const DECIMAL: [(&str, i32); 10] =
+        [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+    const BINARY: [(&str, i32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
+    if let Some((_, exponent)) = DECIMAL.iter().find(|(s, _)| *s == suffix) {
+        return Ok((10, *exponent, Format::DecimalSi));
+    }
+    if let Some((_, exponent)) = BINARY.iter().find(|(s, _)| *s == suffix) {
+        return Ok((2, *exponent, Format::BinarySi));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Suffix)?;
+    let exponent = exponent.parse::<i32>().map_err(|_| QuantityError::Suffix)?;
+    Ok((10, exponent, Format::DecimalExponent))
+}
+
+/// The number in nano units, rounded away from zero and capped at [`MAX`].
+pub(super) fn scale(digits: &str, fraction: &str, base: u32, exponent: i32) -> Result<i128, QuantityError> {
+    let fraction = fraction.trim_end_matches('0');
+    let digits = digits.trim_start_matches('0');
+    if digits.len() + fraction.len() > MAX_DIGITS {
+        return Err(QuantityError::Numeric);
+    }
+    if digits.is_empty() && fraction.is_empty() {
+        return Ok(0);
+    }
+    // number = all digits * base^exponent * 10^(nano - fraction digits)
+    let point = 9 - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    let (binary, decimal) = if base == 2 { (exponent, point) } else { (0, exponent.saturating_add(point)) };
+    let all: Vec<u8> = digits.bytes().chain(fraction.bytes()).map(|b| b - b'0').collect();
+    Ok(shift(&all, decimal, binary))
+}
+
+/// Multiplies digits by powers of ten and two. Decimal places below nano are cut after noting whether
+/// anything was lost; anything too large is the cap.
+fn shift(digits: &[u8], decimal: i32, binary: i32) -> i128 {
+    let mut value: i128 = 0;
+    // With a binary suffix the point still has to move after the multiplication, so the cut digits count.
+    let keep = if decimal >= 0 || binary > 0 {
+        digits.len()
+    } else {
+        digits.len().saturating_sub(decimal.unsigned_abs() as usize)
+    };
+    for digit in digits.iter().take(keep) {
+        value = value.saturating_mul(10).saturating_add(i128::from(*digit));
+    }
+    let mut lost = digits.iter().skip(keep).any(|d| *d != 0);
+    if decimal > 0 {
+        value = 10_i128.checked_pow(decimal.unsigned_abs()).map_or(i128::MAX, |p| value.saturating_mul(p));
+    }
+    if binary > 0 {
+        value = value.saturating_mul(1_i128 << binary.min(100));
+        if decimal < 0 {
+            let divisor = 10_i128.checked_pow(decimal.unsigned_abs()).unwrap_or(i128::MAX);
+            lost = value % divisor != 0;
+            value /= divisor;
+        }
+    }
+    value.saturating_add(i128::from(lost))
+}

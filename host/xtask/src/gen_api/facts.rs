@@ -1,0 +1,140 @@
+//! The first stage: facts about a Kubernetes version, cut down to what is served.
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+/// Groups whose kinds define other kinds; they come with their own machinery.
+const LEFT_OUT_GROUPS: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+/// Types that requests and answers have besides the kinds themselves.
+const META_TYPES: [&str; 11] = [
+    "APIGroup",
+    "APIGroupList",
+    "APIResourceList",
+    "APIVersions",
+    "DeleteOptions",
+    "Condition",
+    "ListMeta",
+    "ObjectMeta",
+    "Patch",
+    "Status",
+    "WatchEvent",
+];
+const EXTRA_TYPES: [&str; 1] = ["io.k8s.apimachinery.pkg.version.Info"];
+const ALL_METHODS: [&str; 5] = ["create", "delete", "get", "patch", "update"];
+/// What the connect subresources look like in discovery, where upstream names the options kind and
+/// the verbs of the HTTP methods.
+const CONNECT: [(&str, &str, &str, &[&str]); 6] = [
+    ("pods", "attach", "PodAttachOptions", &["create", "get"]),
+    ("pods", "exec", "PodExecOptions", &["create", "get"]),
+    ("pods", "portforward", "PodPortForwardOptions", &["create", "get"]),
+    ("pods", "proxy", "PodProxyOptions", &ALL_METHODS),
+    ("services", "proxy", "ServiceProxyOptions", &ALL_METHODS),
+    ("nodes", "proxy", "NodeProxyOptions", &ALL_METHODS),
+];
+
+pub(super) struct Source {
+    pub(super) resources: Vec<Value>,
+    pub(super) types: Map<String, Value>,
+}
+
+impl Source {
+    pub(super) fn from_facts(facts: &Value, messages: &Value) -> Result<Self> {
+        let all = facts["types"].as_object().context("facts without types")?;
+        let resources = facts["resources"].as_array().context("facts without resources")?;
+        let mut resources: Vec<Value> = resources.iter().filter(|r| served(r)).map(with_connect).collect();
+        resources.sort_by_key(|r| (text(r, "group"), text(r, "version"), text(r, "plural")));
+        let mut types = Map::new();
+        let mut open: Vec<String> = META_TYPES.iter().map(|t| format!("{META}{t}")).collect();
+        open.extend(EXTRA_TYPES.map(str::to_owned));
+        for gvk in resources.iter().flat_map(wanted_kinds) {
+            open.extend(type_of(all, &gvk));
+        }
+        while let Some(name) = open.pop() {
+            if types.contains_key(&name) {
+                continue;
+            }
+            let mut t = all.get(&name).with_context(|| format!("no type {name}"))?.clone();
+            add_tags(&name, &mut t, messages);
+            for field in t.get("fields").and_then(Value::as_object).into_iter().flat_map(Map::values) {
+                open.extend(named_type(&field["t"]));
+            }
+            types.insert(name, t);
+        }
+        Ok(Self { resources, types })
+    }
+}
+
+/// Stable versions are served by default; alpha and beta are not.
+pub(super) fn served(r: &Value) -> bool {
+    let stable = text(r, "version").trim_start_matches('v').bytes().all(|b| b.is_ascii_digit());
+    stable && !LEFT_OUT_GROUPS.contains(&text(r, "group").as_str())
+}
+
+pub(super) fn text(v: &Value, key: &str) -> String {
+    v[key].as_str().unwrap_or("").to_owned()
+}
+
+pub(super) fn with_connect(r: &Value) -> Value {
+    let mut r = r.clone();
+    for (plural, sub, kind, verbs) in CONNECT {
+        let here = r.get("group").is_some_and(|g| g == "") && r.get("plural").is_some_and(|p| p == plural);
+        if let Some(entry) = r.get_mut("sub").and_then(|subs| subs.get_mut(sub)).filter(|_| here) {
+            *entry = json!({"verbs": verbs, "kind": ["", "v1", kind], "connect": true});
+        }
+    }
+    r
+}
+
+/// Group, version and kind of a resource, its list and its subresources.
+pub(super) fn wanted_kinds(r: &Value) -> Vec<[String; 3]> {
+    let [group, version, kind] = ["group", "version", "kind"].map(|key| text(r, key));
+    let list = [group.clone(), version.clone(), format!("{kind}List")];
+    let own = [group, version, kind];
+    let subs = r["sub"].as_object().into_iter().flat_map(Map::values).map(|s| strings(&s["kind"]));
+    let subs = subs.filter_map(|k| <[String; 3]>::try_from(k).ok());
+    [own, list].into_iter().chain(subs).collect()
+}
+
+pub(super) fn strings(v: &Value) -> Vec<String> {
+    v.as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
+}
+
+pub(super) fn type_of(types: &Map<String, Value>, gvk: &[String; 3]) -> Option<String> {
+    let is = |t: &Value| t["gvk"].as_array().is_some_and(|list| list.iter().any(|g| strings(g) == gvk));
+    types.iter().find(|(_, t)| is(t)).map(|(name, _)| name.clone())
+}
+
+pub(super) fn named_type(t: &Value) -> Option<String> {
+    match t {
+        Value::String(s) if s.starts_with("io.k8s.") => Some(s.clone()),
+        Value::Array(list) => list.first().and_then(named_type),
+        Value::Object(map) => map.get("map").and_then(named_type),
+        _ => None,
+    }
+}
+
+/// Fields of embedded Go structs are flat in JSON but messages of their own in protobuf: their tag
+/// becomes a pair of the embedded message's tag and the field's.
+pub(super) fn add_tags(name: &str, t: &mut Value, messages: &Value) {
+    let message = name.trim_start_matches("io.k8s.");
+    let package = message.rsplit_once('.').map_or("", |(p, _)| p);
+    let Some(fields) = t["fields"].as_object_mut() else { return };
+    let embedded: Vec<(u64, Map<String, Value>)> = messages[message]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(field, _)| !fields.contains_key(*field))
+        .filter_map(|(_, spec)| {
+            let inner = spec[2].as_str()?;
+            let inner = inner.strip_prefix('.').map_or_else(|| format!("{package}.{inner}"), str::to_owned);
+            Some((spec[0].as_u64()?, messages[inner.as_str()].as_object()?.clone()))
+        })
+        .collect();
+    for (field, spec) in fields.iter_mut().filter(|(_, spec)| spec.get("pb").is_none()) {
+        let found = embedded.iter().find_map(|(outer, inner)| Some((*outer, inner.get(field)?[0].as_u64()?)));
+        if let Some((outer, inner)) = found {
+            spec["pb"] = json!([outer, inner]);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Writes the tables of built-in kinds in `host/api/src/gen/`.
+//!
+//! Two stages, so that freshness can be tested from committed files alone: the facts about a Kubernetes
+//! version are cut down to what is served and folded into `host/api/gen-source/` (`generate`), and the
+//! Rust tables are written from there (`tables`). The tables hold no pointers: names are offsets into one
+//! string, so they cost no relocation and no memory until they are read.
+
+mod facts;
+mod go;
+mod kinds;
+mod names;
+mod tables;
+
+use anyhow::{Context, Result};
+use facts::Source;
+use serde_json::{Value, json};
+use std::path::Path;
+use tables::Tables;
+
+/// Both stages: facts to `api_dir/gen-source`, and from there to `api_dir/src/gen`.
+pub(crate) fn generate(facts_dir: &Path, api_dir: &Path) -> Result<()> {
+    let facts = read(&facts_dir.join("k8s-1.36-facts.json"))?;
+    let messages = read(&facts_dir.join("k8s-1.36-protobuf.json"))?;
+    let source = Source::from_facts(&facts, messages.get("messages").context("no protobuf messages")?)?;
+    let dir = api_dir.join("gen-source");
+    std::fs::create_dir_all(&dir)?;
+    std::fs::write(dir.join("resources.json"), lines(&Value::Array(source.resources)))?;
+    std::fs::write(dir.join("types.json"), lines(&Value::Object(source.types)))?;
+    for (name, text) in tables(&dir)? {
+        std::fs::write(api_dir.join("src/gen").join(name), text)?;
+    }
+    Ok(())
+}
+
+/// The second stage: file name and text of every table, from the committed sources.
+pub(crate) fn tables(source_dir: &Path) -> Result<Vec<(&'static str, String)>> {
+    let resources = read(&source_dir.join("resources.json"))?;
+    let types = read(&source_dir.join("types.json"))?;
+    let types = types.as_object().context("types.json is not a map")?;
+    let mut tables = Tables::new(types);
+    tables.add_types(types)?;
+    let kinds = kinds::file(resources.as_array().context("resources.json is not a list")?, types, &tables)?;
+    Ok(vec![
+        ("fields.rs", tables.fields_file()),
+        ("kinds.rs", kinds),
+        ("names.rs", tables.names.file()),
+        ("types.rs", tables.types_file()),
+    ])
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("parsing {}", path.display()))
+}
+
+/// JSON with one entry per line, so that a new Kubernetes version shows as a readable difference.
+fn lines(v: &Value) -> String {
+    let (open, rows, close) = match v {
+        Value::Object(map) => ("{", map.iter().map(|(k, v)| format!("{}: {v}", json!(k))).collect::<Vec<_>>(), "}"),
+        Value::Array(list) => ("[", list.iter().map(Value::to_string).collect(), "]"),
+        other => return other.to_string(),
+    };
+    format!("{open}\n{}\n{close}\n", rows.join(",\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn committed_tables_are_fresh() {
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api");
+        for (name, want) in tables(&api.join("gen-source")).unwrap() {
+            let have = std::fs::read_to_string(api.join("src/gen").join(name)).unwrap();
+            assert!(have == want, "src/gen/{name} is stale: run `cargo xtask gen-api FACTS`");
+        }
+    }
+
+    #[test]
+    fn sources_have_one_entry_per_line() {
+        assert_eq!(lines(&json!({"a": 1, "b": [2]})), "{\n\"a\": 1,\n\"b\": [2]\n}\n");
+    }
+}
