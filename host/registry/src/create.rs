@@ -1,0 +1,171 @@
+//! Creating an object.
+
+use std::sync::Arc;
+
+use k3s_kinds::validate_create;
+use k3s_meta::{Status, object};
+use k3s_store::{Precondition, Write, WriteError};
+use serde_json::Value;
+
+use crate::{Attributes, Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta};
+
+/// Tries with a fresh `generateName` suffix: as upstream, one and seven more.
+const NAME_TRIES: usize = 8;
+/// Random characters after a `generateName`.
+const SUFFIX_LENGTH: usize = 5;
+/// A generated name is cut to this before the suffix, so that it stays a label.
+const MAX_GENERATED_BASE: usize = 63 - SUFFIX_LENGTH;
+
+impl Registry {
+    /// Creates `object` in `namespace` (empty for cluster-scoped resources).
+    ///
+    /// # Errors
+    /// When the object is refused, invalid, or exists already.
+    pub async fn create(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        mut object: Value,
+        call: &Call<'_>,
+    ) -> Result<Object> {
+        check_namespace(resource, namespace, &mut object)?;
+        resource.rules.default(&mut object);
+        let name = object::name(&object).to_owned();
+        let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
+        call.admission.mutate(&attributes, &mut object, None).await?;
+        resource.rules.default(&mut object);
+        self.fill(&mut object);
+        let generate = object::name(&object).is_empty() && !object::generate_name(&object).is_empty();
+        for last in (1..=NAME_TRIES).map(|n| n == NAME_TRIES || !generate) {
+            let attempt = if last { std::mem::take(&mut object) } else { object.clone() };
+            match self.create_named(resource, namespace, attempt, generate, call).await {
+                Err(error) if !last && error.is_conflict() => {}
+                done => return done,
+            }
+        }
+        Err(Error::internal("no try was made"))
+    }
+
+    async fn create_named(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        mut object: Value,
+        generate: bool,
+        call: &Call<'_>,
+    ) -> Result<Object> {
+        if generate {
+            let name = self.generate_name(object::generate_name(&object));
+            meta::set(&mut object, "name", name);
+        }
+        let reservation = match &resource.hooks {
+            Some(hooks) => hooks.create(&mut object, call.dry_run)?,
+            None => Box::new(()),
+        };
+        resource.rules.prepare_create(&mut object);
+        if let Some(generation) = resource.rules.generation().initial() {
+            meta::set(&mut object, "generation", generation);
+        }
+        let errors = validate_create(resource.rules, &object, resource.kind.namespaced);
+        let name = object::name(&object).to_owned();
+        if !errors.is_empty() {
+            return Err(Status::invalid(&resource.gk(), &name, &errors).into());
+        }
+        for warning in resource.rules.warnings(&object) {
+            call.warnings.add(warning);
+        }
+        let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
+        call.admission.validate(&attributes, Some(&object), None).await?;
+        if call.dry_run {
+            return self.create_dry(resource, namespace, &name, object);
+        }
+        self.store_new(resource, namespace, &name, object, reservation, generate).await
+    }
+
+    async fn store_new(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        mut object: Value,
+        reservation: Box<dyn Reservation>,
+        generated: bool,
+    ) -> Result<Object> {
+        resource.stored_form(&mut object);
+        let mut write = Write::put(resource.key(namespace, name), Precondition::Absent, encode(&mut object)?);
+        if let Some(ttl) = Self::ttl(resource) {
+            write = write.with_ttl(ttl);
+        }
+        match self.store.write(write).await {
+            Ok(committed) => {
+                reservation.commit();
+                let entry = committed.entry.ok_or_else(|| Error::internal("a put made no entry"))?;
+                Ok(Object::stored(resource, entry))
+            }
+            Err(WriteError::Conflict { .. }) if generated => {
+                Err(Status::generate_name_conflict(&resource.gr(), name, 1).into())
+            }
+            Err(WriteError::Conflict { .. }) => Err(Status::already_exists(&resource.gr(), name).into()),
+            Err(error) => Err(Error::from_write(&error, &resource.gr(), name, "create")),
+        }
+    }
+
+    fn create_dry(&self, resource: &Arc<Resource>, namespace: &str, name: &str, object: Value) -> Result<Object> {
+        if self.store.get(&resource.key(namespace, name)).is_some() {
+            return Err(Status::already_exists(&resource.gr(), name).into());
+        }
+        Ok(Object::tree(resource, object))
+    }
+
+    /// The fields that the server gives every new object.
+    fn fill(&self, object: &mut Value) {
+        for gone in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"]
+        {
+            meta::remove(object, gone);
+        }
+        meta::remove(object, "generation");
+        meta::set(object, "uid", meta::new_uid(&self.random));
+        meta::set(object, "creationTimestamp", meta::time(self.clock.now()));
+    }
+
+    fn generate_name(&self, base: &str) -> String {
+        let base = base.get(..MAX_GENERATED_BASE).unwrap_or(base);
+        format!("{base}{}", self.random.name_suffix(SUFFIX_LENGTH))
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn attributes(
+        &self,
+        operation: Operation,
+        resource: &'a Resource,
+        subresource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Attributes<'a> {
+        let Self { user, dry_run, warnings, .. } = *self;
+        Attributes { operation, resource, subresource, namespace, name, user, dry_run, warnings }
+    }
+}
+
+/// The namespace in the object, where it has one, must be the one in the request.
+pub(crate) fn check_namespace(resource: &Resource, namespace: &str, object: &mut Value) -> Result<()> {
+    let named = object::namespace(object);
+    if !resource.kind.namespaced {
+        if named.is_empty() {
+            return Ok(());
+        }
+        // Upstream drops it: clients send it for kinds that they do not know the scope of.
+        meta::remove(object, "namespace");
+        return Ok(());
+    }
+    if named.is_empty() {
+        meta::set(object, "namespace", namespace);
+    } else if named != namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )
+        .into());
+    }
+    Ok(())
+}

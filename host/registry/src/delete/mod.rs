@@ -1,0 +1,118 @@
+//! Deleting: at once, after a grace period, or when the last finalizer goes.
+//!
+//! The rules are those of upstream's `pkg/registry/generic/registry/store.go` and
+//! `pkg/registry/rest/delete.go`.
+
+mod collection;
+mod options;
+mod plan;
+
+use std::sync::Arc;
+
+use k3s_meta::{Status, object};
+use k3s_store::{Entry, Precondition, Write, WriteError};
+use serde_json::Value;
+
+pub use options::{DeleteOptions, Preconditions, Propagation};
+use plan::{Plan, plan};
+
+use crate::{Call, Error, Object, Operation, Registry, Resource, Result, encode, meta};
+
+/// Tries when others keep changing the same object.
+const TRIES: usize = 32;
+
+/// What a delete came to.
+pub enum Deleted {
+    /// The object is gone; this was its last state.
+    Gone(Object),
+    /// The object stays until its grace period is over or its finalizers are gone.
+    Pending(Object),
+}
+
+impl Deleted {
+    /// The object.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        match self {
+            Self::Gone(object) | Self::Pending(object) => object,
+        }
+    }
+}
+
+impl Registry {
+    /// Deletes one object.
+    ///
+    /// # Errors
+    /// When it does not exist, a precondition does not hold, or admission refuses.
+    pub async fn delete(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+        call: &Call<'_>,
+    ) -> Result<Deleted> {
+        for _ in 0..TRIES {
+            let entry = self.entry(resource, namespace, name)?;
+            let mut old = resource.decode(&entry)?;
+            meta::set_revision(&mut old, entry.mod_revision.0);
+            options.preconditions.check(&resource.gr(), name, &old)?;
+            let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
+            call.admission.validate(&attributes, None, Some(&old)).await?;
+            let plan = plan(resource, &old, options, self.clock.now());
+            if let Some(done) = self.carry_out(resource, &entry, old, plan, call.dry_run).await? {
+                return Ok(done);
+            }
+        }
+        Err(Status::modified(&resource.gr(), name).into())
+    }
+
+    /// One try; `None` when somebody else was faster.
+    async fn carry_out(
+        &self,
+        resource: &Arc<Resource>,
+        entry: &Arc<Entry>,
+        old: Value,
+        plan: Plan,
+        dry_run: bool,
+    ) -> Result<Option<Deleted>> {
+        let done = match plan {
+            Plan::Nothing => return Ok(Some(Deleted::Pending(Object::stored(resource, entry.clone())))),
+            Plan::Mark(mut marked) if dry_run => {
+                meta::set_revision(&mut marked, entry.mod_revision.0);
+                return Ok(Some(Deleted::Pending(Object::tree(resource, *marked))));
+            }
+            Plan::Remove if dry_run => return Ok(Some(Deleted::Gone(Object::tree(resource, old)))),
+            Plan::Mark(marked) => self.mark(resource, entry, *marked).await,
+            Plan::Remove => {
+                let write = Write::delete(entry.key.clone(), Precondition::Revision(entry.mod_revision));
+                self.store.write(write).await.map(|committed| {
+                    self.removed(resource, &old);
+                    Deleted::Gone(Object::at_revision(resource, entry.clone(), committed.revision.0))
+                })
+            }
+        };
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(WriteError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(Error::from_write(&error, &resource.gr(), object::name(&old), "delete")),
+        }
+    }
+
+    async fn mark(
+        &self,
+        resource: &Arc<Resource>,
+        entry: &Arc<Entry>,
+        mut marked: Value,
+    ) -> std::result::Result<Deleted, WriteError> {
+        resource.stored_form(&mut marked);
+        let value = encode(&mut marked).unwrap_or_else(|_| entry.value.clone());
+        if value == entry.value {
+            return Ok(Deleted::Pending(Object::stored(resource, entry.clone())));
+        }
+        let write = Write::put(entry.key.clone(), Precondition::Revision(entry.mod_revision), value);
+        let committed = self.store.write(write).await?;
+        let entry = committed.entry.unwrap_or_else(|| entry.clone());
+        Ok(Deleted::Pending(Object::stored(resource, entry)))
+    }
+}

@@ -1,0 +1,71 @@
+//! `metav1.DeleteOptions` as the registry reads them.
+
+use k3s_meta::{GroupResource, Status, object};
+use serde_json::Value;
+
+use crate::Result;
+
+/// What happens to the objects that the deleted one owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They stay, without owner.
+    Orphan,
+    /// They go after it.
+    Background,
+    /// They go before it.
+    Foreground,
+}
+
+/// What must hold of the object.
+#[derive(Clone, Debug, Default)]
+pub struct Preconditions {
+    /// Its UID.
+    pub uid: Option<String>,
+    /// Its resource version.
+    pub resource_version: Option<String>,
+}
+
+/// How to delete.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    /// Seconds of grace; the kind's own when missing.
+    pub grace_period_seconds: Option<i64>,
+    /// What happens to dependents; the kind's own when missing.
+    pub propagation: Option<Propagation>,
+    /// What must hold.
+    pub preconditions: Preconditions,
+}
+
+impl Propagation {
+    /// Reads the API's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Orphan" => Some(Self::Orphan),
+            "Background" => Some(Self::Background),
+            "Foreground" => Some(Self::Foreground),
+            _ => None,
+        }
+    }
+}
+
+impl Preconditions {
+    /// # Errors
+    /// A conflict in upstream's words where one does not hold.
+    pub(crate) fn check(&self, gr: &GroupResource, name: &str, object: &Value) -> Result<()> {
+        let pairs = [
+            ("UID", &self.uid, object::uid(object)),
+            ("ResourceVersion", &self.resource_version, object::at_str(object, &["metadata", "resourceVersion"])),
+        ];
+        for (what, want, have) in pairs {
+            if let Some(want) = want
+                && want != have
+            {
+                let message =
+                    format!("Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}");
+                return Err(Status::conflict(gr, name, &message).into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Stored bytes: canonical JSON without a resource version, and where to put it when serving.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// The bytes of an object as they are stored. `metadata.resourceVersion` is left out, since it is
+/// the revision of the write itself.
+///
+/// # Errors
+/// Never for a tree that came from JSON.
+pub fn encode(object: &mut Value) -> Result<Bytes> {
+    if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.remove("resourceVersion");
+    }
+    serde_json::to_vec(object).map(Bytes::from).map_err(Error::internal)
+}
+
+/// Stored bytes and the revision to show in them, cut at the place where it goes.
+#[derive(Clone, Debug)]
+pub struct RawObject {
+    /// Up to and including the brace that opens `metadata`.
+    pub head: Bytes,
+    /// `"resourceVersion":"7",`
+    pub version: Bytes,
+    /// The rest.
+    pub tail: Bytes,
+}
+
+impl RawObject {
+    /// Cuts `value` at `at`, the place that [`metadata_offset`] found.
+    pub(crate) fn new(value: &Bytes, at: usize, revision: u64) -> Self {
+        let at = at.min(value.len());
+        let comma = if value.get(at) == Some(&b'}') { "" } else { "," };
+        let version = Bytes::from(format!("\"resourceVersion\":\"{revision}\"{comma}"));
+        Self { head: value.slice(..at), version, tail: value.slice(at..) }
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head.len().saturating_add(self.version.len()).saturating_add(self.tail.len())
+    }
+
+    /// True when there is nothing, which no object is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the object as JSON.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.len());
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&self.version);
+        out.extend_from_slice(&self.tail);
+    }
+
+    /// The object as JSON in one piece.
+    #[must_use]
+    pub fn join(&self) -> Bytes {
+        let mut out = Vec::new();
+        self.write_to(&mut out);
+        Bytes::from(out)
+    }
+}
+
+/// The offset just behind the brace that opens the top level `metadata`. `None` when there is none,
+/// which means that the bytes are no stored object.
+///
+/// A search for the text would find an inner `metadata` first in kinds such as ControllerRevision,
+/// so nesting is followed.
+pub(crate) fn metadata_offset(json: &[u8]) -> Option<usize> {
+    let mut scan = Scan { json, at: 0 };
+    scan.take(b'{')?;
+    loop {
+        let key = scan.string()?;
+        scan.take(b':')?;
+        if key == b"metadata" {
+            scan.take(b'{')?;
+            return Some(scan.at);
+        }
+        scan.skip_value()?;
+        scan.take(b',')?;
+    }
+}
+
+struct Scan<'a> {
+    json: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.json.get(self.at).copied()?;
+        self.at = self.at.saturating_add(1);
+        Some(byte)
+    }
+
+    fn take(&mut self, want: u8) -> Option<()> {
+        while self.json.get(self.at)?.is_ascii_whitespace() {
+            self.at = self.at.saturating_add(1);
+        }
+        (self.next()? == want).then_some(())
+    }
+
+    fn string(&mut self) -> Option<&'a [u8]> {
+        self.take(b'"')?;
+        let start = self.at;
+        loop {
+            match self.next()? {
+                b'"' => return self.json.get(start..self.at.saturating_sub(1)),
+                b'\\' => self.next()?,
+                _ => continue,
+            };
+        }
+    }
+
+    fn skip_value(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.json.get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    self.at = self.at.saturating_add(1);
+                }
+                b'}' | b']' if depth > 0 => {
+                    depth = depth.saturating_sub(1);
+                    self.at = self.at.saturating_add(1);
+                }
+                b',' | b'}' | b']' if depth == 0 => return Some(()),
+                _ => self.at = self.at.saturating_add(1),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_version_goes_into_the_outer_metadata() {
+        let mut object = json!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision",
+            "data": {"metadata": {"x": "\"metadata\":{"}},
+            "metadata": {"name": "a", "resourceVersion": "4"},
+        });
+        let bytes = encode(&mut object).unwrap();
+        let at = metadata_offset(&bytes).unwrap();
+        let served: Value = serde_json::from_slice(&RawObject::new(&bytes, at, 12).join()).unwrap();
+        object["metadata"]["resourceVersion"] = json!("12");
+        assert_eq!(served, object);
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_place() {
+        for bad in ["", "[]", "{}", "{\"kind\":\"x\"}", "k8s\0\n", "{\"metadata\":3}"] {
+            assert_eq!(metadata_offset(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(metadata_offset(b"{\"metadata\":{}}"), Some(13));
+    }
+}

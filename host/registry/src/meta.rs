@@ -1,0 +1,65 @@
+//! Writing object metadata: the fields that belong to the server.
+
+use jiff::Timestamp;
+use k3s_base::Random;
+use k3s_base::clock::rfc3339;
+use k3s_meta::object;
+use serde_json::{Map, Value};
+
+/// The metadata map, made where missing.
+pub(crate) fn map(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    object::map_mut(value, &["metadata"])
+}
+
+pub(crate) fn set(value: &mut Value, key: &str, to: impl Into<Value>) {
+    if let Some(meta) = map(value) {
+        meta.insert(key.to_owned(), to.into());
+    }
+}
+
+pub(crate) fn remove(value: &mut Value, key: &str) {
+    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.remove(key);
+    }
+}
+
+/// Makes a field of the metadata what it is in `old`, missing included.
+pub(crate) fn keep(new: &mut Value, old: &Value, key: &str) {
+    match old.get("metadata").and_then(|meta| meta.get(key)) {
+        Some(kept) => set(new, key, kept.clone()),
+        None => remove(new, key),
+    }
+}
+
+pub(crate) fn set_revision(value: &mut Value, revision: u64) {
+    set(value, "resourceVersion", revision.to_string());
+}
+
+/// A fresh random (version 4) UID.
+pub(crate) fn new_uid(random: &Random) -> String {
+    uuid::Builder::from_random_bytes(random.bytes()).into_uuid().to_string()
+}
+
+pub(crate) fn grace_period(value: &Value) -> Option<i64> {
+    object::at_i64(value, &["metadata", "deletionGracePeriodSeconds"])
+}
+
+pub(crate) fn set_finalizers(value: &mut Value, finalizers: Vec<String>) {
+    if finalizers.is_empty() {
+        remove(value, "finalizers");
+    } else {
+        set(value, "finalizers", finalizers);
+    }
+}
+
+/// Deletion has been asked for: one more generation, since controllers act on it.
+pub(crate) fn bump_generation(value: &mut Value) {
+    let generation = object::generation(value);
+    if generation > 0 {
+        set(value, "generation", generation.saturating_add(1));
+    }
+}
+
+pub(crate) fn time(at: Timestamp) -> String {
+    rfc3339(at)
+}

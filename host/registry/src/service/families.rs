@@ -1,0 +1,70 @@
+//! Which address families a service gets (`pkg/registry/core/service/storage/alloc.go`).
+
+use k3s_meta::{Path, field, object};
+use serde_json::{Value, json};
+
+use super::Work;
+use super::settings::family_of;
+
+const SINGLE: &str = "SingleStack";
+const REQUIRE: &str = "RequireDualStack";
+
+/// Decides on families and policy, writes both into the service, and returns the families.
+pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static str> {
+    let spec = Path::new("spec");
+    let available = work.settings.families();
+    let mut families = asked(work, service, &spec, &available);
+    for family in requested_addresses(service) {
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    if families.is_empty() {
+        families.push(work.settings.primary());
+    }
+    let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
+    let selectorless = object::at(service, &["spec", "selector"]).and_then(Value::as_object).is_none_or(|m| m.is_empty());
+    let mut policy = object::at_str(service, &["spec", "ipFamilyPolicy"]).to_owned();
+    if policy.is_empty() {
+        let both = families.len() > 1 || (headless && selectorless);
+        policy = if both { REQUIRE } else { SINGLE }.to_owned();
+    }
+    let unsupported = policy == REQUIRE && available.len() < 2 && !(headless && selectorless);
+    if unsupported {
+        let path = spec.child("ipFamilyPolicy");
+        work.errors.push(field::invalid(&path, policy.as_str(), "this cluster is not configured for dual-stack services"));
+    }
+    if policy != SINGLE {
+        let more: &[&'static str] =
+            if headless && selectorless { &["IPv4", "IPv6"] } else { available.as_slice() };
+        let missing: Vec<_> = more.iter().copied().filter(|family| !families.contains(family)).collect();
+        families.extend(missing);
+    }
+    object::set(service, &["spec", "ipFamilies"], json!(families));
+    object::set(service, &["spec", "ipFamilyPolicy"], policy.into());
+    families
+}
+
+fn asked(work: &mut Work<'_>, service: &Value, spec: &Path, available: &[&'static str]) -> Vec<&'static str> {
+    let mut families = Vec::new();
+    let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
+    for (index, wanted) in object::at_list(service, &["spec", "ipFamilies"]).iter().enumerate() {
+        let wanted = wanted.as_str().unwrap_or_default();
+        match ["IPv4", "IPv6"].into_iter().find(|family| *family == wanted) {
+            Some(family) if available.contains(&family) || headless => families.push(family),
+            Some(_) => {
+                let path = spec.child("ipFamilies").index(index);
+                work.errors.push(field::invalid(&path, wanted, "not configured on this cluster"));
+            }
+            // The kind's validation names what is no family.
+            None => {}
+        }
+    }
+    families
+}
+
+fn requested_addresses(service: &Value) -> Vec<&'static str> {
+    let list = object::at_list(service, &["spec", "clusterIPs"]).iter().filter_map(Value::as_str);
+    let single = object::at_str(service, &["spec", "clusterIP"]);
+    list.chain([single]).filter_map(|text| text.parse().ok()).map(family_of).collect()
+}

@@ -1,0 +1,132 @@
+//! `pods/NAME/eviction`: a deletion that disruption budgets may forbid
+//! (`pkg/registry/core/pod/storage/eviction.go`).
+
+use std::sync::Arc;
+
+use k3s_meta::{Cause, CauseType, LabelSelector, Status, object};
+use serde_json::Value;
+
+use crate::{
+    Call, DeleteOptions, Deleted, Error, ListRequest, NoAdmission, Object, Registry, Resource, Result, Scope, Update,
+    meta,
+};
+
+/// Seconds after which a refused eviction may be tried again.
+const RETRY_SECONDS: u32 = 10;
+
+impl Registry {
+    /// Deletes the pod `name` if its disruption budget allows.
+    ///
+    /// # Errors
+    /// 429 while a budget forbids it.
+    pub async fn evict(
+        &self,
+        pods: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+        call: &Call<'_>,
+    ) -> Result<Deleted> {
+        let pod = self.get(pods, namespace, name)?.to_value()?;
+        if !may_ignore_budgets(&pod)
+            && let Some(budget) = self.budget_of(&pod, namespace).await?
+        {
+            self.charge(&budget, &pod, call).await?;
+        }
+        self.delete(pods, namespace, name, options, call).await
+    }
+
+    async fn budget_of(&self, pod: &Value, namespace: &str) -> Result<Option<Object>> {
+        let budgets = self.resource("policy", "v1", "poddisruptionbudgets")?;
+        let list = self.list(budgets, &ListRequest::all(namespace)).await?;
+        let mut found = None;
+        for entry in list.entries {
+            let object = Object::stored(budgets, entry);
+            let budget = object.to_value()?;
+            let selector = object::at(&budget, &["spec", "selector"]).map(LabelSelector::from_value);
+            let Some(Ok(selector)) = selector else { continue };
+            if !selector.matches_object(pod) {
+                continue;
+            }
+            if found.is_some() {
+                return Err(Error::internal(
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                ));
+            }
+            found = Some(object);
+        }
+        Ok(found)
+    }
+
+    /// Takes one allowed disruption from the budget.
+    async fn charge(&self, budget: &Object, pod: &Value, call: &Call<'_>) -> Result<()> {
+        let value = budget.to_value()?;
+        if unhealthy_may_go(&value, pod) {
+            return Ok(());
+        }
+        let resource = budget.resource();
+        let (namespace, name) = (object::namespace(&value).to_owned(), object::name(&value).to_owned());
+        let update = Update { resource, namespace: &namespace, name: &name, scope: Scope::Status, create_missing: false };
+        // The budget's own bookkeeping is the server's, not the client's.
+        let call = Call { admission: &NoAdmission, ..*call };
+        let now = meta::time(self.clock.now());
+        let change = |current: Option<&Value>| {
+            let mut budget = current.cloned().unwrap_or_default();
+            let allowed = object::at_i64(&budget, &["status", "disruptionsAllowed"]).unwrap_or(0);
+            check(&budget, allowed)?;
+            object::set(&mut budget, &["status", "disruptionsAllowed"], allowed.saturating_sub(1).into());
+            object::set(&mut budget, &["status", "disruptedPods", object::name(pod)], now.as_str().into());
+            Ok(budget)
+        };
+        self.update(&update, &call, change).await.map(drop)
+    }
+}
+
+fn check(budget: &Value, allowed: i64) -> Result<()> {
+    let name = object::name(budget);
+    let observed = object::at_i64(budget, &["status", "observedGeneration"]).unwrap_or(0);
+    if observed < object::generation(budget) {
+        return Err(refuse(format!("The disruption budget {name} is still being processed by the server.")));
+    }
+    if allowed > 0 {
+        return Ok(());
+    }
+    let number = |field| object::at_i64(budget, &["status", field]).unwrap_or(0);
+    Err(refuse(format!(
+        "The disruption budget {name} needs {} healthy pods and has {} currently",
+        number("desiredHealthy"),
+        number("currentHealthy")
+    )))
+}
+
+fn refuse(why: String) -> Error {
+    let mut status = Status::too_many_requests(
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        RETRY_SECONDS,
+    );
+    if let Some(details) = &mut status.details {
+        details.causes.push(Cause { reason: CauseType::DISRUPTION_BUDGET, message: why, field: String::new() });
+    }
+    status.into()
+}
+
+/// A pod that does not run is not disrupted.
+fn may_ignore_budgets(pod: &Value) -> bool {
+    matches!(object::at_str(pod, &["status", "phase"]), "Succeeded" | "Failed" | "Pending")
+        || object::deletion_timestamp(pod).is_some()
+}
+
+/// `unhealthyPodEvictionPolicy`.
+fn unhealthy_may_go(budget: &Value, pod: &Value) -> bool {
+    let ready = object::at_list(pod, &["status", "conditions"]).iter().any(|condition| {
+        object::at_str(condition, &["type"]) == "Ready" && object::at_str(condition, &["status"]) == "True"
+    });
+    if ready {
+        return false;
+    }
+    let number = |field| object::at_i64(budget, &["status", field]).unwrap_or(0);
+    match object::at_str(budget, &["spec", "unhealthyPodEvictionPolicy"]) {
+        "AlwaysAllow" => true,
+        _ => number("desiredHealthy") > 0 && number("currentHealthy") >= number("desiredHealthy"),
+    }
+}

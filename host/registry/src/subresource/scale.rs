@@ -1,0 +1,68 @@
+//! `scale`: the number of replicas of a workload as `autoscaling/v1` Scale.
+
+use k3s_kinds::validate_update;
+use k3s_meta::{ErrorList, GroupKind, LabelSelector, Path, Status, field, object};
+use serde_json::{Value, json};
+
+use crate::{Resource, Result, Scope};
+
+/// The change that `scale` may make: [`apply`] makes no other.
+pub const SCALE: Scope = Scope::Part { subresource: "scale", prepare: |_, _| {}, validate };
+
+fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
+    validate_update(resource.rules, new, old, true)
+}
+
+/// The scale of a workload.
+#[must_use]
+pub fn of(workload: &Value) -> Value {
+    let mut metadata = serde_json::Map::new();
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object::at(workload, &["metadata", field]) {
+            metadata.insert(field.to_owned(), value.clone());
+        }
+    }
+    let number = |path: &[&str]| object::at_i64(workload, path).unwrap_or(0);
+    let mut status = json!({"replicas": number(&["status", "replicas"])});
+    let selector = selector_text(workload);
+    if !selector.is_empty() {
+        object::set(&mut status, &["selector"], selector.into());
+    }
+    let replicas = number(&["spec", "replicas"]);
+    let spec = if replicas == 0 { json!({}) } else { json!({"replicas": replicas}) };
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// Takes over the replicas and the preconditions of `scale` into the workload.
+///
+/// # Errors
+/// 422 for a negative number.
+pub fn apply(workload: &mut Value, scale: &Value) -> Result<()> {
+    let replicas = object::at_i64(scale, &["spec", "replicas"]).unwrap_or(0);
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        let error = field::invalid(&path, replicas, "must be greater than or equal to 0");
+        let gk = GroupKind::new("autoscaling", "Scale");
+        return Err(Status::invalid(&gk, object::name(scale), &error.into()).into());
+    }
+    object::set(workload, &["spec", "replicas"], replicas.into());
+    for field in ["resourceVersion", "uid"] {
+        let named = object::at_str(scale, &["metadata", field]);
+        if !named.is_empty() {
+            object::set(workload, &["metadata", field], named.into());
+        }
+    }
+    Ok(())
+}
+
+/// The selector in text form. ReplicationControllers have a plain map.
+fn selector_text(workload: &Value) -> String {
+    let Some(selector) = object::at(workload, &["spec", "selector"]) else { return String::new() };
+    let structured = selector.get("matchLabels").is_some_and(Value::is_object) || selector.get("matchExpressions").is_some();
+    let parsed = if structured {
+        LabelSelector::from_value(selector).ok()
+    } else {
+        Some(LabelSelector::from_set(&object::string_map(Some(selector))))
+    };
+    parsed.map(|selector| selector.to_string()).unwrap_or_default()
+}

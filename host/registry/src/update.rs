@@ -1,0 +1,276 @@
+//! Changing an object: one transaction for PUT, PATCH and the subresources.
+//!
+//! The new object is made from the current one, so that a change can be made again when somebody
+//! else was faster. Whoever names a resource version gets a conflict instead.
+
+use std::sync::Arc;
+
+use k3s_kinds::{validate_status_update, validate_update};
+use k3s_meta::{ErrorList, Path, Status, field, object};
+use k3s_store::{Entry, Precondition, Write, WriteError};
+use serde_json::Value;
+
+use crate::create::check_namespace;
+use crate::{Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta};
+
+/// Tries when others keep changing the same object. A client that loses so often is told to come
+/// again.
+const TRIES: usize = 32;
+
+/// What part of the object a change may reach.
+#[derive(Clone, Copy)]
+pub enum Scope {
+    /// Everything but what belongs to a subresource.
+    Main,
+    /// `status`.
+    Status,
+    /// A part that a subresource owns: what may change is decided by `prepare`, what is valid by
+    /// `validate`.
+    Part {
+        /// The name of the subresource.
+        subresource: &'static str,
+        /// Puts back what may not change.
+        prepare: fn(&mut Value, &Value),
+        /// Errors of the step from old to new.
+        validate: fn(&Resource, &Value, &Value) -> ErrorList,
+    },
+}
+
+/// One change.
+pub struct Update<'a> {
+    /// The resource.
+    pub resource: &'a Arc<Resource>,
+    /// The namespace; empty for cluster-scoped resources.
+    pub namespace: &'a str,
+    /// The object.
+    pub name: &'a str,
+    /// What part of it.
+    pub scope: Scope,
+    /// Whether a missing object is created from what `make` returns.
+    pub create_missing: bool,
+}
+
+/// What became of it.
+pub struct Updated {
+    /// The object after the change.
+    pub object: Object,
+    /// True when it did not exist before.
+    pub created: bool,
+}
+
+impl Scope {
+    /// The subresource as admission and authorization name it; empty for the object itself.
+    #[must_use]
+    pub fn subresource(&self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Part { subresource, .. } => subresource,
+        }
+    }
+}
+
+impl Registry {
+    /// Makes the change that `make` describes: from the current object (`None` when it is missing
+    /// and may be created) to the new one. `make` runs again when the object changed meanwhile.
+    ///
+    /// # Errors
+    /// When the object is missing, the new one is refused or invalid, or names an old version.
+    pub async fn update<F>(&self, update: &Update<'_>, call: &Call<'_>, mut make: F) -> Result<Updated>
+    where
+        F: FnMut(Option<&Value>) -> Result<Value> + Send,
+    {
+        let Update { resource, namespace, name, .. } = *update;
+        let key: Arc<str> = resource.key(namespace, name).into();
+        for _ in 0..TRIES {
+            let Some(entry) = self.store.get(&key) else {
+                if !update.create_missing {
+                    return Err(Status::not_found(&resource.gr(), name).into());
+                }
+                let object = make(None)?;
+                if !object::uid(&object).is_empty() || object::resource_version(&object).is_some() {
+                    return Err(Status::not_found(&resource.gr(), name).into());
+                }
+                let object = self.create(resource, namespace, object, call).await?;
+                return Ok(Updated { object, created: true });
+            };
+            if let Some(object) = self.update_once(update, &entry, call, &mut make).await? {
+                return Ok(Updated { object, created: false });
+            }
+        }
+        Err(Status::modified(&resource.gr(), name).into())
+    }
+
+    /// One try; `None` when somebody else was faster.
+    async fn update_once<F>(
+        &self,
+        update: &Update<'_>,
+        entry: &Arc<Entry>,
+        call: &Call<'_>,
+        make: &mut F,
+    ) -> Result<Option<Object>>
+    where
+        F: FnMut(Option<&Value>) -> Result<Value> + Send,
+    {
+        let Update { resource, namespace, name, .. } = *update;
+        let mut old = resource.decode(entry)?;
+        meta::set_revision(&mut old, entry.mod_revision.0);
+        let mut new = make(Some(&old))?;
+        check_version(resource, name, &new, &old)?;
+        check_namespace(resource, namespace, &mut new)?;
+        keep_system_fields(&mut new, &old);
+        resource.rules.default(&mut new);
+        let attributes = call.attributes(Operation::Update, resource, update.scope.subresource(), namespace, name);
+        call.admission.mutate(&attributes, &mut new, Some(&old)).await?;
+        resource.rules.default(&mut new);
+        let reservation = match (&resource.hooks, update.scope) {
+            (Some(hooks), Scope::Main) => hooks.update(&mut new, &old, call.dry_run)?,
+            _ => Box::new(()),
+        };
+        prepare(resource, update.scope, &mut new, &old);
+        let errors = validate(resource, update.scope, &new, &old);
+        if !errors.is_empty() {
+            return Err(Status::invalid(&resource.gk(), name, &errors).into());
+        }
+        if matches!(update.scope, Scope::Main) {
+            for warning in resource.rules.warnings(&new) {
+                call.warnings.add(warning);
+            }
+        }
+        call.admission.validate(&attributes, Some(&new), Some(&old)).await?;
+        self.store_changed(update, entry, new, &old, reservation, call.dry_run).await
+    }
+
+    async fn store_changed(
+        &self,
+        update: &Update<'_>,
+        entry: &Arc<Entry>,
+        mut new: Value,
+        old: &Value,
+        reservation: Box<dyn Reservation>,
+        dry_run: bool,
+    ) -> Result<Option<Object>> {
+        let resource = update.resource;
+        if dry_run {
+            meta::set_revision(&mut new, entry.mod_revision.0);
+            return Ok(Some(Object::tree(resource, new)));
+        }
+        if goes_with_last_finalizer(resource, &new, old) {
+            return self.remove_changed(update, entry, new, old).await;
+        }
+        resource.stored_form(&mut new);
+        let value = encode(&mut new)?;
+        if value == entry.value {
+            // Nothing changed: no write, no event, the same version.
+            return Ok(Some(Object::stored(resource, entry.clone())));
+        }
+        let mut write = Write::put(entry.key.clone(), Precondition::Revision(entry.mod_revision), value);
+        if let Some(ttl) = Self::ttl(resource) {
+            write = write.with_ttl(ttl);
+        }
+        match self.store.write(write).await {
+            Ok(committed) => {
+                reservation.commit();
+                let entry = committed.entry.ok_or_else(|| Error::internal("a put made no entry"))?;
+                Ok(Some(Object::stored(resource, entry)))
+            }
+            Err(WriteError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(Error::from_write(&error, &resource.gr(), update.name, "update")),
+        }
+    }
+
+    /// The change took away the last thing that held back a deletion.
+    async fn remove_changed(
+        &self,
+        update: &Update<'_>,
+        entry: &Arc<Entry>,
+        mut new: Value,
+        old: &Value,
+    ) -> Result<Option<Object>> {
+        let write = Write::delete(entry.key.clone(), Precondition::Revision(entry.mod_revision));
+        match self.store.write(write).await {
+            Ok(committed) => {
+                self.removed(update.resource, old);
+                meta::set_revision(&mut new, committed.revision.0);
+                Ok(Some(Object::tree(update.resource, new)))
+            }
+            Err(WriteError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(Error::from_write(&error, &update.resource.gr(), update.name, "update")),
+        }
+    }
+
+    /// Everything that follows a removal.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn removed(&self, resource: &Resource, old: &Value) {
+        if let Some(hooks) = &resource.hooks {
+            hooks.deleted(old);
+        }
+    }
+}
+
+/// Optimistic concurrency: the version and UID that the new object names, if any.
+fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> Result<()> {
+    let (want, have) = (object::uid(new), object::uid(old));
+    if !want.is_empty() && want != have {
+        let message = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
+        return Err(Status::conflict(&resource.gr(), name, &message).into());
+    }
+    let version = object::at_str(new, &["metadata", "resourceVersion"]);
+    if version.is_empty() || version == "0" {
+        if resource.rules.allow_unconditional_update() {
+            return Ok(());
+        }
+        let path = Path::new("metadata").child("resourceVersion");
+        let error = field::invalid(&path, field::BadValue::Raw("0".to_owned()), "must be specified for an update");
+        return Err(Status::invalid(&resource.gk(), name, &error.into()).into());
+    }
+    if version != object::at_str(old, &["metadata", "resourceVersion"]) {
+        return Err(Status::modified(&resource.gr(), name).into());
+    }
+    Ok(())
+}
+
+/// What the server owns stays, whether the client repeats it or leaves it out.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if new.get("metadata").and_then(|meta| meta.get(field)).is_none_or(Value::is_null) {
+            meta::keep(new, old, field);
+        }
+    }
+    for field in ["generation", "resourceVersion"] {
+        meta::keep(new, old, field);
+    }
+    for gone in ["selfLink", "managedFields"] {
+        meta::remove(new, gone);
+    }
+}
+
+fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value) {
+    match scope {
+        Scope::Main => resource.rules.prepare_update(new, old),
+        Scope::Status => resource.rules.prepare_status_update(new, old),
+        Scope::Part { prepare, .. } => prepare(new, old),
+    }
+    meta::keep(new, old, "generation");
+    if !matches!(scope, Scope::Status) && resource.rules.generation().changed(new, old) {
+        meta::set(new, "generation", object::generation(old).saturating_add(1));
+    }
+}
+
+fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> ErrorList {
+    match scope {
+        Scope::Main => validate_update(resource.rules, new, old, resource.kind.namespaced),
+        Scope::Status => validate_status_update(resource.rules, new, old, resource.kind.namespaced),
+        Scope::Part { validate, .. } => validate(resource, new, old),
+    }
+}
+
+/// Whether the object was being deleted and the change removed the last finalizer.
+fn goes_with_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
+    let namespace_holds =
+        resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
+    !namespace_holds
+        && object::finalizers(new).is_empty()
+        && object::deletion_timestamp(old).is_some()
+        && meta::grace_period(old).unwrap_or(0) == 0
+}

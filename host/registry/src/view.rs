@@ -1,0 +1,99 @@
+//! What the store keeps beside an object's bytes: where the resource version goes, and (parsed at
+//! the first use, then shared by all readers) its labels and selectable fields.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use k3s_kinds::KindRules;
+use k3s_store::{Attachment, Entry};
+use serde_json::Value;
+
+use crate::encoding::metadata_offset;
+use crate::{Error, Resources, Result};
+
+/// The attachment of every entry below `/registry`.
+pub struct View {
+    offset: Option<usize>,
+    source: Bytes,
+    rules: &'static dyn KindRules,
+    parsed: OnceLock<Option<Parsed>>,
+}
+
+struct Parsed {
+    name: Box<str>,
+    namespace: Box<str>,
+    labels: Box<[(Box<str>, Box<str>)]>,
+    fields: Box<[(&'static str, Box<str>)]>,
+}
+
+impl View {
+    /// Makes the attachment of one entry; a key of no known resource gets an empty one.
+    pub(crate) fn extract(resources: &Resources, key: &str, value: &Bytes) -> Attachment {
+        match resources.of_key(key) {
+            Some(resource) => Arc::new(Self {
+                offset: metadata_offset(value),
+                source: value.clone(),
+                rules: resource.rules,
+                parsed: OnceLock::new(),
+            }),
+            None => Arc::new(()),
+        }
+    }
+
+    /// The view of an entry.
+    ///
+    /// # Errors
+    /// For an entry that is no object of a known resource.
+    pub fn of(entry: &Entry) -> Result<&Self> {
+        entry.attached::<Self>().ok_or_else(|| undecodable(entry))
+    }
+
+    pub(crate) fn offset(&self, entry: &Entry) -> Result<usize> {
+        self.offset.ok_or_else(|| undecodable(entry))
+    }
+
+    fn parsed(&self, entry: &Entry) -> Result<&Parsed> {
+        self.parsed.get_or_init(|| Parsed::read(&self.source, self.rules)).as_ref().ok_or_else(|| undecodable(entry))
+    }
+
+    /// Whether the entry passes both selectors.
+    ///
+    /// # Errors
+    /// For an entry that cannot be decoded.
+    pub fn matches(&self, entry: &Entry, selectors: &crate::list::Selectors) -> Result<bool> {
+        if selectors.is_empty() {
+            return Ok(true);
+        }
+        let parsed = self.parsed(entry)?;
+        Ok(selectors.labels.matches(|key| parsed.label(key)) && selectors.fields_match(|field| parsed.field(field)))
+    }
+}
+
+impl Parsed {
+    fn read(source: &Bytes, rules: &'static dyn KindRules) -> Option<Self> {
+        let object: Value = serde_json::from_slice(source).ok()?;
+        let labels = k3s_meta::object::labels(&object);
+        Some(Self {
+            name: k3s_meta::object::name(&object).into(),
+            namespace: k3s_meta::object::namespace(&object).into(),
+            labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            fields: rules.fields(&object).into_iter().map(|(name, value)| (name, value.into())).collect(),
+        })
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    fn field(&self, field: &str) -> Option<&str> {
+        match field {
+            "metadata.name" => Some(&self.name),
+            "metadata.namespace" => Some(&self.namespace),
+            other => self.fields.iter().find(|(name, _)| *name == other).map(|(_, value)| &**value),
+        }
+    }
+}
+
+fn undecodable(entry: &Entry) -> Error {
+    Error::internal(format_args!("unable to decode the stored object at {}", entry.key))
+}
