@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k3s_base::{Random, Secret};
@@ -56,7 +57,7 @@ pub struct ServerIdentity {
     /// `system:node:NAME` in `system:nodes`.
     pub kubelet_client: KeyedCert,
     /// Signs and verifies service account tokens.
-    pub service_accounts: ServiceAccountKeys,
+    pub service_accounts: Arc<ServiceAccountKeys>,
     /// Users `server` and `node` of the supervisor.
     pub passwords: PasswordFile,
     /// The join token.
@@ -88,8 +89,8 @@ impl ServerIdentity {
         KeyedCert::ensure(&tls, "client-auth-proxy", &request_header_ca, &LeafSpec::client("system:auth-proxy", None), now)?;
         let serving = KeyedCert::ensure(&tls, "serving-kube-apiserver", &server_ca, &apiserver_spec(options), now)?;
         let (kubelet_serving, kubelet_client) = node_certs(options, &server_ca, &client_ca, now)?;
-        let service_accounts =
-            ServiceAccountKeys::ensure(&tls, &format!("https://kubernetes.default.svc.{}", options.cluster_domain))?;
+        let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
+        let service_accounts = Arc::new(ServiceAccountKeys::ensure(&tls, &issuer)?);
         let (token, passwords) = tokens(options, &server, server_ca.cert_pem(), random)?;
         let identity = Self {
             server_ca, client_ca, request_header_ca, serving, admin, apiserver_client,

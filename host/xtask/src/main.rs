@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
 
+mod gen_api;
 mod run;
 mod setup;
 mod shell;
@@ -10,14 +11,16 @@ mod test;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   run [-- SERVER FLAGS]   install what is missing, build, start `k3s server`
   test [-- FILTER]        install what tests need, then every check and test (FILTER: only tests whose name contains it)
+  bench [-- WHICH]        build optimised and print the README's figures
   setup                   only install what building and testing need
   fix                     format the sources
+  gen-api FACTS           write the tables of built-in kinds anew from a folder of facts
 ";
 
 fn main() -> ExitCode {
@@ -37,7 +40,12 @@ fn dispatch() -> Result<ExitCode> {
     match command {
         "run" => return run::run(rest),
         "test" => test::test(rest)?,
+        "bench" => test::bench(rest)?,
         "setup" => setup::for_tests()?,
+        "gen-api" => {
+            let facts = rest.first().context("gen-api needs the folder of facts")?;
+            gen_api::generate(facts.as_ref(), "host/api".as_ref())?;
+        }
         "fix" => shell::cargo(&["fmt", "--all"])?,
         "help" | "--help" | "-h" => print!("{USAGE}"),
         other => bail!("unknown command {other:?}\n{USAGE}"),

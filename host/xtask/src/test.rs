@@ -8,7 +8,7 @@ use crate::setup;
 use crate::shell::{cargo, cargo_binary, run, step, target_dir};
 
 pub(crate) fn test(filter: &[String]) -> Result<()> {
-    if !nix_is_root()? {
+    if !is_root()? {
         bail!("tests run real containers and need root");
     }
     setup::for_tests()?;
@@ -28,6 +28,14 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
     })
 }
 
-fn nix_is_root() -> Result<bool> {
+/// Builds optimised and runs `tests/bench`.
+pub(crate) fn bench(which: &[String]) -> Result<()> {
+    setup::for_tests()?;
+    step("build optimised", || cargo(&["build", "--release", "--package", "k3s", "--package", "k3s-bench"]))?;
+    let release = target_dir()?.join("release");
+    run(Command::new(release.join("k3s-bench")).args(which).env("K3S_TEST_BINARY", release.join("k3s")))
+}
+
+fn is_root() -> Result<bool> {
     Ok(crate::shell::output(Command::new("id").arg("-u"))?.trim() == "0")
 }

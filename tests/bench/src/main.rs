@@ -1,0 +1,36 @@
+//! Figures of the real binary, printed as a table for the README. Nothing here asserts a time.
+//!
+//! `cargo xtask bench` builds everything optimised and runs this. The load comes from a second process
+//! on the same two cores, over TLS and HTTP/2, so the figures are those of server and client together.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
+
+mod idle;
+mod load;
+mod pods;
+mod start;
+mod stats;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        // The load generator, re-executed inside the cluster's corner.
+        Some((first, rest)) if first == "inside" => load::inside(rest),
+        Some((first, _)) if first == "idle" => idle::run(),
+        None => all(),
+        Some((other, _)) => bail!("unknown benchmark {other:?}; none for all, or idle"),
+    }
+}
+
+fn all() -> Result<()> {
+    start::run()?;
+    load::run()?;
+    pods::run()?;
+    idle::run()
+}
+
+/// One row of the table.
+pub(crate) fn row(what: &str, figure: impl std::fmt::Display) {
+    println!("| {what} | {figure} |");
+}
