@@ -17,6 +17,7 @@ mod deployment;
 mod endpoints;
 mod endpointslice;
 mod garbagecollector;
+mod job;
 mod namespace;
 mod nodeipam;
 mod nodelifecycle;
@@ -73,6 +74,7 @@ const STARTERS: &[fn(&Context)] = &[
     endpoints::start,
     endpointslice::start,
     garbagecollector::start,
+    job::start,
     namespace::start,
     nodeipam::start,
     nodelifecycle::start,

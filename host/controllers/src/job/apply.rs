@@ -1,0 +1,171 @@
+//! One pass over a Job: count, decide, write the status, release Pods, make or delete some.
+
+use k3s_base::clock::rfc3339;
+use k3s_client::resources::{JOBS, PODS};
+use k3s_client::{DeleteParams, Object};
+use k3s_reconcile::{Error, Outcome};
+use serde_json::{Map, Value, json};
+
+use super::Jobs;
+use super::account::{Account, account};
+use super::model::Job;
+use super::plan::{self, End, Sizing};
+use super::pods;
+use crate::common::batch::slow_start;
+use crate::common::condition::{self, Condition};
+use crate::common::number::count;
+use crate::common::{pod, write};
+
+impl Jobs {
+    pub(super) async fn pass(&self, job: &Job, pods: Vec<Object>, may_act: bool) -> Result<Outcome, Error> {
+        let now = self.clock.now();
+        let account = account(job, &pods);
+        if job.is_finished() {
+            // Only the books of what ended late are left.
+            return self.release(&account).await.map(|()| Outcome::Done);
+        }
+        let end = plan::end(job, &account, now);
+        let sizing = self.sizing(job, &account, &pods, end.as_ref());
+        let ended = end.is_some() && account.active.is_empty() && account.terminating == 0 && !account.tally.has_uncounted();
+        let status = self.status(job, &account, end.as_ref(), ended);
+        write::status(&self.client, &JOBS, &job.object, status).await?;
+        if let Some(end) = end.as_ref().filter(|_| ended) {
+            self.announce(job, end);
+        }
+        self.release(&account).await?;
+        if may_act && !job.object.is_deleting() && !ended {
+            self.resize(job, &account, &sizing).await?;
+        }
+        let deadline = plan::deadline_left(job, now).filter(|left| !left.is_zero() && end.is_none());
+        let next = [sizing.wait, deadline].into_iter().flatten().min();
+        Ok(next.map_or(Outcome::Done, Outcome::After))
+    }
+
+    fn sizing(&self, job: &Job, account: &Account, pods: &[Object], end: Option<&End>) -> Sizing {
+        if end.is_some() {
+            return Sizing { delete: account.active.clone(), ..Sizing::default() };
+        }
+        let mut sizing = plan::size(job, account, pods, self.clock.now());
+        if job.indexed && !job.suspended {
+            let extra = pods::superfluous(job, account);
+            sizing.delete.retain(|o| extra.iter().all(|e| e.uid() != o.uid()));
+            sizing.delete.extend(extra);
+        }
+        sizing
+    }
+
+    fn status(&self, job: &Job, account: &Account, end: Option<&End>, ended: bool) -> Value {
+        let stamp = self.clock.now_rfc3339();
+        let tally = &account.tally;
+        let mut status = Map::new();
+        let ready = account.active.iter().filter(|o| pod::of(o).is_ready()).count();
+        let numbers = [("active", count(account.active.len())), ("succeeded", tally.succeeded), ("failed", tally.failed)];
+        status.extend(numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
+        // These two are pointers upstream: zero is written.
+        status.insert("ready".into(), count(ready).into());
+        status.insert("terminating".into(), count(account.terminating).into());
+        if !tally.completed.text().is_empty() {
+            status.insert("completedIndexes".into(), tally.completed.text().into());
+        }
+        let mut uncounted = Map::new();
+        for (field, uids) in [("succeeded", &tally.uncounted_succeeded), ("failed", &tally.uncounted_failed)] {
+            if !uids.is_empty() {
+                uncounted.insert(field.into(), json!(uids));
+            }
+        }
+        status.insert("uncountedTerminatedPods".into(), uncounted.into());
+        let started = match (job.suspended, job.started) {
+            (true, _) if end.is_none() => None,
+            (_, Some(started)) => Some(rfc3339(started)),
+            (_, None) => Some(stamp.clone()),
+        };
+        if let Some(started) = started {
+            status.insert("startTime".into(), started.into());
+        }
+        if ended && end == Some(&End::Complete) {
+            status.insert("completionTime".into(), stamp.as_str().into());
+        }
+        status.insert("conditions".into(), self.conditions(job, end, ended, &stamp).into());
+        Value::Object(status)
+    }
+
+    fn conditions(&self, job: &Job, end: Option<&End>, ended: bool, stamp: &str) -> Vec<Value> {
+        let mut conditions = condition::of(job.value());
+        let mut put = |new: Condition| condition::set(&mut conditions, &new, stamp, Some("lastProbeTime"));
+        match end {
+            Some(End::Complete) => {
+                let say = |kind| Condition::new(kind, "True", "CompletionsReached", "Reached expected number of succeeded pods");
+                put(say("SuccessCriteriaMet"));
+                if ended {
+                    put(say("Complete"));
+                }
+            }
+            Some(End::Failed { reason, message }) => {
+                put(Condition::new("FailureTarget", "True", reason, message.as_str()));
+                if ended {
+                    put(Condition::new("Failed", "True", reason, message.as_str()));
+                }
+            }
+            None if job.suspended => put(Condition::new("Suspended", "True", "JobSuspended", "Job suspended")),
+            None if condition::is_true(job.value(), "Suspended") => put(Condition::new("Suspended", "False", "JobResumed", "Job resumed")),
+            None => {}
+        }
+        conditions
+    }
+
+    fn announce(&self, job: &Job, end: &End) {
+        match end {
+            End::Complete => self.recorder.normal(&*job.object, "Completed", "Job completed"),
+            End::Failed { reason, message } => self.recorder.warning(&*job.object, reason, message.as_str()),
+        }
+    }
+
+    async fn release(&self, account: &Account) -> Result<(), Error> {
+        let stripped = futures_util::future::join_all(account.settled.iter().map(|object| self.strip(object))).await;
+        stripped.into_iter().collect()
+    }
+
+    async fn resize(&self, job: &Job, account: &Account, sizing: &Sizing) -> Result<(), Error> {
+        let key = job.object.key();
+        if !sizing.delete.is_empty() {
+            self.expectations.expect_deletions(key, sizing.delete.iter().map(|o| o.uid().to_owned()));
+            let deleted = futures_util::future::join_all(sizing.delete.iter().map(|object| self.delete(job, object))).await;
+            return deleted.into_iter().collect();
+        }
+        let indexes = job.indexed.then(|| pods::free_indexes(job, account, sizing.create));
+        let wanted = indexes.as_ref().map_or(sizing.create, Vec::len);
+        if wanted == 0 {
+            return Ok(());
+        }
+        self.expectations.expect_creations(key, wanted);
+        let indexes = &indexes;
+        let (done, error) = slow_start(wanted, |n| async move {
+            let body = pods::pod(job, indexes.as_ref().and_then(|all| all.get(n).copied()));
+            let made = self.client.create(&PODS, job.object.ns(), &body).await?;
+            self.recorder.normal(&*job.object, "SuccessfulCreate", format!("Created pod: {}", made.name()));
+            Ok::<_, k3s_client::Error>(())
+        })
+        .await;
+        (done..wanted).for_each(|_| self.expectations.creation_observed(key));
+        match error {
+            Some(error) if !error.is_namespace_terminating() => {
+                self.recorder.warning(&*job.object, "FailedCreate", format!("Error creating: {error}"));
+                Err(error.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete(&self, job: &Job, object: &Object) -> Result<(), Error> {
+        match self.client.delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid())).await {
+            Ok(_) => {
+                self.recorder.normal(&*job.object, "SuccessfulDelete", format!("Deleted pod: {}", object.name()));
+                Ok(())
+            }
+            Err(error) => {
+                self.expectations.deletion_observed(job.object.key(), object.uid());
+                if error.is_not_found() || error.is_conflict() { Ok(()) } else { Err(error.into()) }
+            }
+        }
+    }
+}

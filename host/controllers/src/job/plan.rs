@@ -1,0 +1,185 @@
+//! Pure: whether a Job has ended, and how many Pods it should have.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k3s_client::Object;
+
+use super::account::Account;
+use super::model::Job;
+use crate::common::number::{count, length};
+use crate::common::{condition, pod, time};
+
+/// Failed Pods are replaced after this and its doublings (upstream's defaults).
+const BACKOFF: k3s_base::BackoffPolicy = k3s_base::BackoffPolicy {
+    base: Duration::from_secs(10),
+    factor: 2.0,
+    cap: Duration::from_secs(600),
+    jitter: 0.0,
+};
+/// At most so many Pods are made in one go.
+const BURST: usize = 500;
+
+/// How a Job ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    Failed { reason: &'static str, message: String },
+}
+
+/// Nothing while the Job goes on.
+pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
+    if let Some(found) = condition::find(job.value(), "FailureTarget").filter(|c| condition::text(c, "status") == "True") {
+        let reason = ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"].into_iter().find(|r| *r == condition::text(found, "reason"));
+        return Some(End::Failed { reason: reason.unwrap_or("BackoffLimitExceeded"), message: condition::text(found, "message").to_owned() });
+    }
+    if condition::is_true(job.value(), "SuccessCriteriaMet") {
+        return Some(End::Complete);
+    }
+    if let Some(message) = &account.fatal {
+        return Some(End::Failed { reason: "PodFailurePolicy", message: message.clone() });
+    }
+    if account.tally.all_failed() > job.backoff_limit || restarted_too_often(job, account) {
+        let message = "Job has reached the specified backoff limit".to_owned();
+        return Some(End::Failed { reason: "BackoffLimitExceeded", message });
+    }
+    if !job.suspended && deadline_left(job, now).is_some_and(|left| left.is_zero()) {
+        let message = "Job was active longer than specified deadline".to_owned();
+        return Some(End::Failed { reason: "DeadlineExceeded", message });
+    }
+    let succeeded = account.tally.all_succeeded();
+    let complete = match job.completions {
+        Some(wanted) => succeeded >= wanted,
+        // A work queue is empty once one worker says so and the others have ended.
+        None => succeeded > 0 && account.active.is_empty(),
+    };
+    complete.then_some(End::Complete)
+}
+
+/// With `restartPolicy: OnFailure` the kubelet retries; its restarts count.
+fn restarted_too_often(job: &Job, account: &Account) -> bool {
+    let retrying = account.active.iter().map(|object| pod::of(object)).filter(|view| view.spec.restart_policy == "OnFailure");
+    let restarts: i64 = retrying.map(pod::Pod::restarts).sum();
+    if job.backoff_limit == 0 { restarts > 0 } else { restarts >= job.backoff_limit }
+}
+
+/// Time until the deadline, zero once it has passed.
+pub(super) fn deadline_left(job: &Job, now: Timestamp) -> Option<Duration> {
+    let (started, deadline) = (job.started?, job.deadline?);
+    Some(time::until(now, started, deadline).unwrap_or(Duration::ZERO))
+}
+
+/// Pods to make or to delete.
+#[derive(Debug, Default)]
+pub(super) struct Sizing {
+    pub(super) create: usize,
+    pub(super) delete: Vec<Object>,
+    /// Creations wait for the back-off.
+    pub(super) wait: Option<Duration>,
+}
+
+pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp) -> Sizing {
+    if job.suspended {
+        return Sizing { delete: account.active.clone(), ..Sizing::default() };
+    }
+    let active = count(account.active.len());
+    let succeeded = account.tally.all_succeeded();
+    let wanted = match job.completions {
+        Some(completions) => (completions - succeeded).clamp(0, job.parallelism),
+        None if succeeded > 0 => active,
+        None => job.parallelism,
+    };
+    if active > wanted {
+        let mut ranked = account.active.clone();
+        // The least advanced first.
+        ranked.sort_by_cached_key(|o| {
+            let view = pod::of(o);
+            (view.is_scheduled(), view.is_ready(), std::cmp::Reverse(o.meta().creation_timestamp.clone()))
+        });
+        ranked.truncate(length(active - wanted));
+        return Sizing { delete: ranked, ..Sizing::default() };
+    }
+    // Where only ended Pods are replaced, those on their way out still hold their place.
+    let held = if job.replaces_ended_only() { count(account.terminating) } else { 0 };
+    let create = length(wanted - active - held).min(BURST);
+    match backoff(account, pods, now).filter(|_| create > 0) {
+        Some(left) => Sizing { wait: Some(left), ..Sizing::default() },
+        None => Sizing { create, ..Sizing::default() },
+    }
+}
+
+fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duration> {
+    let failed = account.tally.all_failed();
+    let last_success = pods.iter().filter(|o| pod::of(o).status.phase == "Succeeded").filter_map(|o| ended(o)).max();
+    let failures: Vec<Timestamp> = pods.iter().filter(|o| pod::of(o).status.phase == "Failed").filter_map(|o| ended(o)).collect();
+    let last = failures.iter().max().copied()?;
+    // Failures since the last success are a row.
+    let row = match last_success {
+        Some(success) => count(failures.iter().filter(|at| **at > success).count()),
+        None => failed,
+    };
+    if row <= 0 {
+        return None;
+    }
+    time::until(now, last, BACKOFF.delay(u32::try_from(row - 1).unwrap_or(u32::MAX)))
+}
+
+fn ended(object: &Object) -> Option<Timestamp> {
+    let ends = pod::of(object).status.container_statuses.iter().filter_map(|c| c.state.terminated.as_ref()?.finished_at.as_deref());
+    let last = ends.filter_map(time::parse).max();
+    last.or_else(|| time::parse(object.meta().deletion_timestamp.as_deref()?)).or_else(|| time::parse(&object.meta().creation_timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_client::Obj;
+    use serde_json::{Value, json};
+
+    use super::super::account::account;
+    use super::super::model::FINALIZER;
+    use super::*;
+
+    fn job(spec: Value, status: Value) -> Job {
+        Job::read(&Obj::from_value(json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status})).unwrap())
+    }
+
+    fn pod(uid: &str, phase: &str, finished: &str) -> Object {
+        Obj::from_value(json!({"metadata": {"name": uid, "uid": uid, "finalizers": [FINALIZER]}, "status": {"phase": phase,
+            "containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1, "finishedAt": finished}}}]}}))
+        .unwrap()
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:01:00Z".parse().unwrap()
+    }
+
+    fn sized(job: &Job, pods: &[Object]) -> Sizing {
+        size(job, &account(job, pods), pods, now())
+    }
+
+    #[test]
+    fn as_many_as_parallelism_and_what_is_left_allow() {
+        assert_eq!(sized(&job(json!({"parallelism": 2, "completions": 5}), json!({})), &[]).create, 2);
+        assert_eq!(sized(&job(json!({"parallelism": 3, "completions": 5}), json!({"succeeded": 4})), &[]).create, 1);
+        let running = [pod("a", "Running", "")];
+        assert_eq!(sized(&job(json!({"parallelism": 1, "completions": 1, "suspend": true}), json!({})), &running).delete.len(), 1);
+    }
+
+    #[test]
+    fn failures_delay_the_next_pod_and_end_the_job_beyond_the_limit() {
+        let one = [pod("a", "Failed", "2026-01-01T00:00:55Z")];
+        let patient = job(json!({"parallelism": 1, "completions": 1, "backoffLimit": 1}), json!({}));
+        assert_eq!(sized(&patient, &one).wait, Some(Duration::from_secs(5)));
+        assert_eq!(end(&patient, &account(&patient, &one), now()), None);
+        let strict = job(json!({"completions": 1, "backoffLimit": 0}), json!({}));
+        assert!(matches!(end(&strict, &account(&strict, &one), now()), Some(End::Failed { reason: "BackoffLimitExceeded", .. })));
+    }
+
+    #[test]
+    fn completion_and_deadline() {
+        let done = job(json!({"completions": 1}), json!({"succeeded": 1}));
+        assert_eq!(end(&done, &account(&done, &[]), now()), Some(End::Complete));
+        let late = job(json!({"completions": 1, "activeDeadlineSeconds": 30}), json!({"startTime": "2026-01-01T00:00:30Z"}));
+        assert!(matches!(end(&late, &account(&late, &[]), now()), Some(End::Failed { reason: "DeadlineExceeded", .. })));
+    }
+}
