@@ -55,3 +55,37 @@ pub mod datastore {
         },
     });
 }
+
+/// `k3s:net@0.1.0`: the node's network as owned plans.
+pub mod net {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/net"],
+        world: "k3s:net/imports",
+        imports: { default: trappable },
+    });
+}
+
+/// `k3s:ipam@0.1.0`: addresses from a range.
+pub mod ipam {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/ipam"],
+        world: "k3s:ipam/imports",
+        imports: { default: trappable },
+    });
+}
+
+/// `k3s:cni@0.1.0`.
+pub mod cni {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/net", "../../wit/ipam", "../../wit/cni"],
+        world: "k3s:cni/cni",
+        imports: { default: trappable },
+        with: {
+            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
+            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
+            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
+            "k3s:net/net@0.1.0": crate::net::k3s::net::net,
+            "k3s:ipam/ipam@0.1.0": crate::ipam::k3s::ipam::ipam,
+        },
+    });
+}
