@@ -3,6 +3,7 @@
 mod localsubjectaccessreview;
 mod selfsubjectaccessreview;
 mod selfsubjectrulesreview;
+mod shared;
 mod subjectaccessreview;
 
 use crate::rules::KindRules;

@@ -1,7 +1,11 @@
 //! References of role bindings.
 
+use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::names;
 use serde_json::Value;
 
+use crate::checks::Check;
+use crate::equality::semantic_eq;
 use crate::tree;
 
 /// Group of roles, users and groups.
@@ -30,4 +34,64 @@ pub(super) fn names(binding: &Value, kind: &str) -> String {
         (_, _, name) => name.to_owned(),
     });
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// Validates the role a binding names and whom it binds.
+pub(super) fn validate(binding: &Value, kinds: &[&str]) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("roleRef");
+    let role = tree::at(binding, "roleRef").unwrap_or(&Value::Null);
+    let group = tree::text(role, "apiGroup");
+    if group != GROUP {
+        errors.push(field::not_supported(&path.child("apiGroup"), group, &[GROUP]));
+    }
+    let kind = tree::text(role, "kind");
+    if !kinds.contains(&kind) {
+        errors.push(field::not_supported(&path.child("kind"), kind, kinds));
+    }
+    let name = tree::text(role, "name");
+    if name.is_empty() {
+        errors.push(field::required(&path.child("name"), ""));
+    } else {
+        errors.check(&path.child("name"), name, names::is_path_segment(name));
+    }
+    for (index, subject) in tree::list(binding, "subjects").iter().enumerate() {
+        self::subject(&mut errors, subject, &Path::new("subjects").index(index));
+    }
+    errors
+}
+
+fn subject(errors: &mut ErrorList, subject: &Value, path: &Path) {
+    let [kind, name, group] = ["kind", "name", "apiGroup"].map(|part| tree::text(subject, part));
+    if name.is_empty() {
+        errors.push(field::required(&path.child("name"), ""));
+    }
+    match kind {
+        "ServiceAccount" => {
+            if !name.is_empty() {
+                errors.check(&path.child("name"), name, names::is_dns1123_subdomain(name));
+            }
+            if !group.is_empty() {
+                errors.push(field::not_supported(&path.child("apiGroup"), group, &[""]));
+            }
+            if tree::text(subject, "namespace").is_empty() {
+                errors.push(field::required(&path.child("namespace"), ""));
+            }
+        }
+        "User" | "Group" => {
+            if group != GROUP {
+                errors.push(field::not_supported(&path.child("apiGroup"), group, &[GROUP]));
+            }
+        }
+        _ => errors.push(field::not_supported(&path.child("kind"), kind, &["ServiceAccount", "User", "Group"])),
+    }
+}
+
+/// A binding keeps its role; whom it binds may change.
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let (after, before) = (tree::at(new, "roleRef"), tree::at(old, "roleRef"));
+    if semantic_eq(after, before) {
+        return ErrorList::new();
+    }
+    field::invalid(&Path::new("roleRef"), after, "cannot change roleRef").into()
 }

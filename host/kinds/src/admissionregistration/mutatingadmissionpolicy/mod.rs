@@ -2,8 +2,10 @@
 
 mod columns;
 mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -20,5 +22,9 @@ impl KindRules for MutatingAdmissionPolicy {
 
     fn generation(&self) -> Generation {
         Generation::Spec
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

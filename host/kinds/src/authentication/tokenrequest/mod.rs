@@ -1,7 +1,9 @@
 //! Token requests, the body of `serviceaccounts/token`.
 
 mod defaults;
+mod validation;
 
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::KindRules;
@@ -12,5 +14,9 @@ pub(crate) struct TokenRequest;
 impl KindRules for TokenRequest {
     fn default(&self, object: &mut Value) {
         defaults::default(object);
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

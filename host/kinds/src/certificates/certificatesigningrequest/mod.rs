@@ -3,8 +3,10 @@
 pub mod approval;
 mod columns;
 pub(crate) mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, columns};
@@ -36,5 +38,17 @@ impl KindRules for CertificateSigningRequest {
 
     fn prepare_status_update(&self, new: &mut Value, old: &Value) {
         approval::keep_decision(new, old);
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_status_update(new, old)
     }
 }

@@ -1,8 +1,10 @@
 //! Leases.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, columns};
@@ -19,5 +21,9 @@ impl KindRules for Lease {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

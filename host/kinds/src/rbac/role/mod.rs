@@ -2,8 +2,10 @@
 
 mod columns;
 mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, NameRule, columns};
@@ -24,5 +26,9 @@ impl KindRules for Role {
 
     fn allow_create_on_update(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

@@ -1,8 +1,10 @@
 //! Device classes.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -15,5 +17,9 @@ impl KindRules for DeviceClass {
 
     fn generation(&self) -> Generation {
         Generation::Spec
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
     }
 }

@@ -1,8 +1,10 @@
 //! Resource slices.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -23,5 +25,13 @@ impl KindRules for ResourceSlice {
             ("spec.nodeName", tree::text(object, "spec.nodeName").to_owned()),
             ("spec.driver", tree::text(object, "spec.driver").to_owned()),
         ]
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
     }
 }

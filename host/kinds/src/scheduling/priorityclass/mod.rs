@@ -2,8 +2,10 @@
 
 mod columns;
 mod defaults;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
@@ -20,5 +22,13 @@ impl KindRules for PriorityClass {
 
     fn generation(&self) -> Generation {
         Generation::Content(&["globalDefault", "description"])
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
     }
 }

@@ -1,8 +1,10 @@
 //! CSI nodes.
 
 mod columns;
+mod validation;
 
 use jiff::Timestamp;
+use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::rules::{KindRules, columns};
@@ -12,4 +14,12 @@ pub(crate) struct CSINode;
 
 impl KindRules for CSINode {
     columns!();
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
+        validation::validate_update(new, old)
+    }
 }

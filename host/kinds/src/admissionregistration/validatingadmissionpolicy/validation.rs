@@ -1,0 +1,10 @@
+//! Validation of validating admission policies.
+
+use k3s_meta::field::ErrorList;
+use serde_json::Value;
+
+use crate::admissionregistration::shared;
+
+pub(super) fn validate(policy: &Value) -> ErrorList {
+    shared::validate_policy(policy, "validations")
+}

@@ -1,0 +1,134 @@
+//! Validation of custom resource definitions, as far as it does not look into schemas.
+//!
+//! Whether a schema is structural is decided where schemas are compiled, in the API server.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::names;
+use serde_json::Value;
+
+use crate::checks::{self, Check, Unique};
+use crate::tree;
+
+pub(super) fn validate(definition: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let spec = tree::at(definition, "spec").unwrap_or(&Value::Null);
+    let (group, plural) = (tree::text(spec, "group"), tree::text(spec, "names.plural"));
+    let name = tree::text(definition, "metadata.name");
+    if name != format!("{plural}.{group}") {
+        errors.push(field::invalid(&Path::new("metadata.name"), name, "must be spec.names.plural+\".\"+spec.group"));
+    }
+    if group.is_empty() {
+        errors.push(field::required(&path.child("group"), ""));
+    } else {
+        errors.check(&path.child("group"), group, names::is_dns1123_subdomain(group));
+        if group.split('.').count() < 2 {
+            errors.push(field::invalid(&path.child("group"), group, "should be a domain with at least one dot"));
+        }
+    }
+    checks::required_one_of(&mut errors, spec, "scope", &path, &["Cluster", "Namespaced"]);
+    versions(&mut errors, spec, &path.child("versions"));
+    names_of(&mut errors, spec, &path.child("names"));
+    conversion(&mut errors, spec, &path.child("conversion"));
+    errors
+}
+
+fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let versions = tree::list(spec, "versions");
+    let mut seen = Unique::new();
+    for (index, version) in versions.iter().enumerate() {
+        let at = path.index(index);
+        let name = tree::text(version, "name");
+        errors.check(&at.child("name"), name, names::is_dns1035_label(name));
+        seen.insert(errors, name, &at.child("name"));
+        if tree::at(version, "schema.openAPIV3Schema").is_none() {
+            errors.push(field::required(&at.child("schema.openAPIV3Schema"), "schemas are required"));
+        }
+        if tree::has(version, "deprecationWarning") && !tree::flag(version, "deprecated") {
+            let detail = "can only be set for deprecated versions";
+            errors.push(field::invalid(
+                &at.child("deprecationWarning"),
+                tree::at(version, "deprecationWarning"),
+                detail,
+            ));
+        }
+    }
+    if versions.iter().filter(|version| tree::flag(version, "storage")).count() != 1 {
+        let detail = "must have exactly one version marked as storage version";
+        errors.push(field::invalid(path, tree::at(spec, "versions"), detail));
+    }
+}
+
+fn names_of(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let found = tree::at(spec, "names").unwrap_or(&Value::Null);
+    for name in ["plural", "singular", "kind", "listKind"] {
+        let text = tree::text(found, name);
+        if text.is_empty() {
+            errors.push(field::required(&path.child(name), ""));
+        } else {
+            // Kinds are written in camel case and still become part of a DNS name.
+            errors.check(&path.child(name), text, names::is_dns1035_label(&text.to_lowercase()));
+        }
+    }
+    for list in ["shortNames", "categories"] {
+        for (index, text) in tree::texts(found, list).iter().enumerate() {
+            errors.check(&path.child(list).index(index), *text, names::is_dns1035_label(text));
+        }
+    }
+    if tree::has(found, "kind") && tree::text(found, "kind") == tree::text(found, "listKind") {
+        let detail = "kind and listKind may not be the same";
+        errors.push(field::invalid(&path.child("listKind"), tree::text(found, "listKind"), detail));
+    }
+}
+
+fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let conversion = tree::at(spec, "conversion").unwrap_or(&Value::Null);
+    checks::required_one_of(errors, conversion, "strategy", path, &["None", "Webhook"]);
+    if tree::text(conversion, "strategy") != "Webhook" {
+        if tree::at(conversion, "webhook").is_some() {
+            let detail = "should not be set when strategy is not set to Webhook";
+            errors.push(field::forbidden(&path.child("webhook"), detail));
+        }
+        return;
+    }
+    let at = path.child("webhook");
+    match tree::at(conversion, "webhook.clientConfig") {
+        None => errors.push(field::required(&at.child("clientConfig"), "required when strategy is set to Webhook")),
+        Some(client) => {
+            let given = ["url", "service"].iter().filter(|name| tree::at(client, name).is_some()).count();
+            if given != 1 {
+                errors.push(field::required(&at.child("clientConfig"), "exactly one of url or service is required"));
+            }
+        }
+    }
+    if !tree::has(conversion, "webhook.conversionReviewVersions") {
+        errors.push(field::required(&at.child("conversionReviewVersions"), ""));
+    }
+}
+
+/// Stored objects keep their names; a version that is in the store stays known.
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate(new);
+    let established = tree::list(old, "status.conditions")
+        .iter()
+        .any(|condition| tree::text(condition, "type") == "Established" && tree::text(condition, "status") == "True");
+    if established {
+        for name in ["scope", "names.kind"] {
+            checks::immutable(&mut errors, new, old, &format!("spec.{name}"));
+        }
+    }
+    for name in ["group", "names.plural"] {
+        checks::immutable(&mut errors, new, old, &format!("spec.{name}"));
+    }
+    let versions: Vec<&str> =
+        tree::list(new, "spec.versions").iter().map(|version| tree::text(version, "name")).collect();
+    for (index, stored) in tree::texts(new, "status.storedVersions").iter().enumerate() {
+        if !versions.contains(stored) {
+            let at = Path::new("status.storedVersions").index(index);
+            let mut error = field::invalid(&at, *stored, "missing from spec.versions; ");
+            error.detail.push_str(&format!("{stored} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {stored} and removes {stored} from status.storedVersions"));
+            errors.push(error);
+        }
+    }
+    errors
+}

@@ -1,0 +1,10 @@
+//! Validation of self subject access reviews.
+
+use k3s_meta::field::ErrorList;
+use serde_json::Value;
+
+use crate::authorization::shared;
+
+pub(super) fn validate(review: &Value) -> ErrorList {
+    shared::attributes(review)
+}

@@ -1,0 +1,13 @@
+//! Validation of self subject rules reviews.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use serde_json::Value;
+
+use crate::tree;
+
+pub(super) fn validate(review: &Value) -> ErrorList {
+    if tree::has(review, "spec.namespace") {
+        return ErrorList::new();
+    }
+    field::required(&Path::new("spec.namespace"), "no namespace on request").into()
+}

@@ -1,0 +1,12 @@
+//! Validation of subject access reviews.
+
+use k3s_meta::field::ErrorList;
+use serde_json::Value;
+
+use crate::authorization::shared;
+
+pub(super) fn validate(review: &Value) -> ErrorList {
+    let mut errors = shared::attributes(review);
+    errors.append(shared::subject(review));
+    errors
+}

@@ -1,0 +1,23 @@
+//! Validation of cluster roles.
+
+use k3s_meta::field::{self, ErrorList, Path};
+use serde_json::Value;
+
+use crate::checks;
+use crate::rbac::policy_rule;
+use crate::tree;
+
+pub(super) fn validate(role: &Value) -> ErrorList {
+    let mut errors = policy_rule::validate(role, false);
+    let Some(aggregation) = tree::at(role, "aggregationRule") else { return errors };
+    let path = Path::new("aggregationRule.clusterRoleSelectors");
+    let selectors = tree::list(aggregation, "clusterRoleSelectors");
+    if selectors.is_empty() {
+        let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+        errors.push(field::required(&path, detail));
+    }
+    for (index, selector) in selectors.iter().enumerate() {
+        errors.append(checks::label_selector(selector, &path.index(index)));
+    }
+    errors
+}

@@ -1,0 +1,18 @@
+//! Validation of role bindings.
+
+use k3s_meta::field::ErrorList;
+use serde_json::Value;
+
+use crate::rbac::subjects;
+
+const KINDS: [&str; 2] = ["Role", "ClusterRole"];
+
+pub(super) fn validate(binding: &Value) -> ErrorList {
+    subjects::validate(binding, &KINDS)
+}
+
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate(new);
+    errors.append(subjects::validate_update(new, old));
+    errors
+}

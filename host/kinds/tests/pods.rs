@@ -1,0 +1,202 @@
+//! Pods as a client meets them: defaults, wording of mistakes, and the row of `kubectl get pods`.
+
+use jiff::Timestamp;
+use k3s_kinds::{KindRules, rules, validate_create};
+use serde_json::{Value, json};
+
+fn pod_rules() -> &'static dyn KindRules {
+    rules("", "Pod")
+}
+
+/// A pod with the given spec, defaulted and prepared as on create.
+fn pod(spec: Value) -> Value {
+    let mut pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
+    pod_rules().default(&mut pod);
+    pod_rules().prepare_create(&mut pod);
+    pod
+}
+
+fn with_container(container: Value) -> Value {
+    let mut base = json!({"name": "c", "image": "nginx:1"});
+    base.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
+    json!({"containers": [base]})
+}
+
+#[test]
+fn a_bare_pod_gets_its_defaults() {
+    let expected = json!({
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {
+            "containers": [{
+                "name": "c", "image": "nginx", "imagePullPolicy": "Always", "resources": {},
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            }],
+            "dnsPolicy": "ClusterFirst", "enableServiceLinks": true, "restartPolicy": "Always",
+            "schedulerName": "default-scheduler", "securityContext": {}, "terminationGracePeriodSeconds": 30,
+        },
+        "status": {"phase": "Pending", "qosClass": "BestEffort"},
+    });
+    assert_eq!(pod(json!({"containers": [{"name": "c", "image": "nginx"}]})), expected);
+}
+
+#[test]
+fn defaults_are_idempotent_and_reach_everything() {
+    let spec = json!({
+        "hostNetwork": true,
+        "serviceAccountName": "robot",
+        "containers": [{
+            "name": "c", "image": "registry:5000/a/b:v1",
+            "ports": [{"containerPort": 80}],
+            "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                    {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}],
+            "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}},
+            "livenessProbe": {"httpGet": {"port": 80}},
+            "lifecycle": {"preStop": {"httpGet": {"port": 80}}},
+        }],
+        "volumes": [{"name": "a"}, {"name": "b", "configMap": {"name": "m"}}, {"name": "d", "hostPath": {"path": "/x"}},
+            {"name": "e", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}],
+    });
+    let first = pod(spec);
+    let mut second = first.clone();
+    pod_rules().default(&mut second);
+    assert_eq!(second, first);
+    let container = &first["spec"]["containers"][0];
+    assert_eq!(container["ports"][0], json!({"containerPort": 80, "hostPort": 80, "protocol": "TCP"}));
+    let amounts = json!({"cpu": "500m", "memory": "1Gi"});
+    assert_eq!(container["resources"], json!({"limits": amounts, "requests": amounts}));
+    assert_eq!(
+        container["livenessProbe"],
+        json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "timeoutSeconds": 1, "periodSeconds": 10,
+            "successThreshold": 1, "failureThreshold": 3})
+    );
+    assert_eq!(container["lifecycle"]["preStop"]["httpGet"]["scheme"], "HTTP");
+    assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["apiVersion"], "v1");
+    assert_eq!(container["env"][1]["valueFrom"]["resourceFieldRef"]["divisor"], "0");
+    assert_eq!(first["spec"]["serviceAccount"], "robot");
+    assert_eq!(first["status"]["qosClass"], "Guaranteed");
+    let volumes = &first["spec"]["volumes"];
+    assert_eq!(volumes[0], json!({"name": "a", "emptyDir": {}}));
+    assert_eq!(volumes[1]["configMap"]["defaultMode"], 420);
+    assert_eq!(volumes[2]["hostPath"]["type"], "");
+    assert_eq!(volumes[3]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3600);
+}
+
+#[test]
+fn mistakes_are_worded_as_upstream() {
+    let cases: Vec<(Value, &str)> = vec![
+        (json!({"containers": []}), "spec.containers: Required value"),
+        (json!({"containers": [{"name": "c"}]}), "spec.containers[0].image: Required value"),
+        (
+            json!({"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]}),
+            "spec.containers[1].name: Duplicate value: \"c\"",
+        ),
+        (
+            with_container(json!({"ports": [{"containerPort": 70000}]})),
+            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+        (
+            with_container(json!({"volumeMounts": [{"name": "data", "mountPath": "/data"}]})),
+            "spec.containers[0].volumeMounts[0].name: Not found: \"data\"",
+        ),
+        (
+            with_container(json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}})),
+            "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+        ),
+        (
+            with_container(json!({"env": [{"name": "A=", "value": "1"}]})),
+            "spec.containers[0].env[0].name: Invalid value: \"A=\": a valid environment variable name must consist only of printable ASCII characters other than '='",
+        ),
+        (
+            with_container(json!({"livenessProbe": {"periodSeconds": -1, "exec": {"command": ["x"]}}})),
+            "spec.containers[0].livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            with_container(json!({"livenessProbe": {}})),
+            "spec.containers[0].livenessProbe: Required value: must specify a handler type",
+        ),
+        (
+            with_container(json!({"imagePullPolicy": "Sometimes"})),
+            "spec.containers[0].imagePullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+        ),
+        (
+            with_container(json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}})),
+            "spec.containers[0].securityContext.allowPrivilegeEscalation: Invalid value: false: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        ),
+        (
+            json!({"restartPolicy": "Maybe", "containers": [{"name": "c", "image": "i"}]}),
+            "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+        ),
+        (
+            json!({"dnsPolicy": "None", "containers": [{"name": "c", "image": "i"}]}),
+            "spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+        ),
+        (
+            json!({"containers": [{"name": "c", "image": "i"}], "tolerations": [{"operator": "Equal"}]}),
+            "spec.tolerations[0].operator: Invalid value: \"Equal\": operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
+        ),
+        (
+            json!({"containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]}),
+            "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
+        ),
+        (
+            json!({"containers": [{"name": "c", "image": "i"}],
+                "initContainers": [{"name": "i", "image": "i", "readinessProbe": {"exec": {"command": ["x"]}}}]}),
+            "spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
+        ),
+    ];
+    for (spec, message) in cases {
+        assert_eq!(validate_create(pod_rules(), &pod(spec), true).to_string(), message);
+    }
+}
+
+#[test]
+fn a_full_pod_is_valid() {
+    let spec = json!({
+        "containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "a/b"}],
+            "envFrom": [{"configMapRef": {"name": "m"}}], "readinessProbe": {"tcpSocket": {"port": "web"}},
+            "resources": {"requests": {"cpu": "1", "example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}},
+            "ports": [{"name": "web", "containerPort": 80}]}],
+        "volumes": [{"name": "v"}],
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1,
+            "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}}}]}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "tolerations": [{"operator": "Exists"}],
+    });
+    let errors = validate_create(pod_rules(), &pod(spec), true);
+    assert!(errors.is_empty(), "{errors}");
+}
+
+/// The cells after the name up to the age, of a pod with these statuses.
+fn row(spec: Value, status: Value, deleted: bool) -> Vec<String> {
+    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let mut pod = json!({"metadata": {"name": "p", "creationTimestamp": "2026-01-02T02:59:05Z"}, "spec": spec, "status": status});
+    if deleted {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:00Z");
+    }
+    let cells = pod_rules().cells(&pod, now);
+    assert_eq!(cells.len(), pod_rules().columns().len());
+    cells.iter().take(5).map(|cell| cell.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn rows_say_how_a_pod_fares() {
+    let one = json!({"containers": [{"name": "c"}]});
+    let with_init = json!({"containers": [{"name": "c"}], "initContainers": [{"name": "i"}]});
+    let running = json!({"name": "c", "ready": true, "restartCount": 0, "state": {"running": {}}});
+    let crashing = json!({"name": "c", "ready": false, "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"finishedAt": "2026-01-02T03:02:05Z"}}});
+    let done = json!({"name": "c", "restartCount": 0, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
+    let init = json!({"name": "i", "restartCount": 0, "state": {"running": {}}});
+    let cases = [
+        (&one, json!({"phase": "Pending"}), false, ["p", "0/1", "Pending", "0", "5m"]),
+        (&one, json!({"phase": "Running", "containerStatuses": [running]}), false, ["p", "1/1", "Running", "0", "5m"]),
+        (&one, json!({"phase": "Running", "containerStatuses": [running]}), true, ["p", "1/1", "Terminating", "0", "5m"]),
+        (&one, json!({"phase": "Running", "containerStatuses": [crashing]}), false, ["p", "0/1", "CrashLoopBackOff", "3 (2m ago)", "5m"]),
+        (&one, json!({"phase": "Succeeded", "containerStatuses": [done]}), false, ["p", "0/1", "Completed", "0", "5m"]),
+        (&with_init, json!({"phase": "Pending", "initContainerStatuses": [init]}), false, ["p", "0/1", "Init:0/1", "0", "5m"]),
+        (&one, json!({"phase": "Failed", "reason": "Evicted"}), false, ["p", "0/1", "Evicted", "0", "5m"]),
+    ];
+    for (spec, status, deleted, expected) in cases {
+        assert_eq!(row(spec.clone(), status, deleted), expected);
+    }
+}
