@@ -56,7 +56,8 @@ fn timed<T>(message: T, limit: Duration) -> tonic::Request<T> {
 
 macro_rules! call {
     ($client:expr, $method:ident, $message:expr, $limit:expr) => {
-        match tokio::time::timeout($limit, $client.clone().$method(timed($message, $limit))).await {
+        // Boxed: generated futures are large, and every worker would hold the largest of them.
+        match tokio::time::timeout($limit, Box::pin($client.clone().$method(timed($message, $limit)))).await {
             Ok(answer) => answer.map(tonic::Response::into_inner).map_err(CriError::from),
             Err(_) => Err(CriError {
                 code: Code::DeadlineExceeded,

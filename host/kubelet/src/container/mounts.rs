@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use k3s_cri::v1::{Mount, MountPropagation};
 use k3s_sys::volume as sys;
-use k8s_openapi::api::core::v1::{PodSpec, VolumeMount};
+use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::create::{Request, message_file, message_path};
 use super::expand::expand_strict;
@@ -125,7 +125,7 @@ fn bind_sub_path(
 }
 
 fn hosts_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
-    let spec = request.pod.spec.clone().unwrap_or_else(PodSpec::default);
+    let spec = request.pod.spec.clone().unwrap_or_default();
     let path = ctx.config.pod_dir(model::uid(request.pod)).join("etc-hosts");
     let aliases = spec.host_aliases.unwrap_or_default();
     let text = if spec.host_network.unwrap_or(false) {

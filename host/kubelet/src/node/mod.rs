@@ -23,7 +23,7 @@ pub(crate) use info::Machine;
 
 /// Between looks at the runtime and the machine once the node is ready.
 const PERIOD: Duration = Duration::from_secs(10);
-/// ... and before: readiness should not wait for the next tick.
+/// ... and before, doubled up to that: readiness should not wait for the next tick.
 const STARTING: Duration = Duration::from_millis(100);
 /// An unchanged status is written this often (upstream's `nodeStatusReportFrequency`).
 const REPORT: Duration = Duration::from_secs(300);
@@ -134,9 +134,16 @@ pub(crate) fn start(ctx: &Ctx) {
 async fn run(ctx: Ctx) {
     let mut reported: Option<Duration> = None;
     let mut role_set = false;
+    let mut starting = STARTING;
     loop {
         let health = observe(&ctx).await;
-        let mut wait = if health.not_ready.is_empty() { PERIOD } else { STARTING };
+        let mut wait = PERIOD;
+        if health.not_ready.is_empty() {
+            starting = STARTING;
+        } else {
+            wait = starting;
+            starting = (starting * 2).min(PERIOD);
+        }
         match report(&ctx, &health, &mut reported).await {
             Ok(node) => {
                 *ctx.node.object.lock() = Some(node.clone());

@@ -109,8 +109,8 @@ pub(crate) fn patch(before: &Value, after: &Map<String, Value>, conditions: &[Va
             continue;
         }
         let value = match (name.as_str(), value) {
-            // Merged by type otherwise, which would keep addresses the node no longer has.
-            ("addresses", Value::Array(list)) => {
+            // Merged by type, which keeps addresses the node no longer has: replaced then.
+            ("addresses", Value::Array(list)) if before.get(name).is_some() => {
                 let replace = [json!({"$patch": "replace"})];
                 Value::Array(replace.into_iter().chain(list.iter().cloned()).collect())
             }

@@ -202,7 +202,7 @@ impl InitStep<'_> {
                 plan.start.push(self.slot);
             }
             State::Unknown => {
-                let message = format!("Init container is in \"unknown\" state, try killing it before restart");
+                let message = "Init container is in \"unknown\" state, try killing it before restart".to_owned();
                 plan.kill.push(self.kill(KillReason::Unknown, message));
                 plan.start.push(self.slot);
             }

@@ -1,10 +1,174 @@
-use serde_json::json;
+//! Tables of plans: a spec, what the runtime has, what has to happen.
+
+use serde_json::{Value, json};
 
 use super::*;
 use crate::pod::model::SandboxRecord;
 
+fn pod(spec: Value) -> Pod {
+    serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
+}
+
+fn sandbox(id: &str, attempt: u32, ready: bool) -> SandboxRecord {
+    SandboxRecord { id: id.into(), attempt, ready, created_at_ns: i64::from(attempt), ips: vec!["10.0.0.1".into()] }
+}
+
+/// `name state[:exit][@sandbox][#attempt]`, for instance `c exited:1`.
+fn container(text: &str) -> ContainerRecord {
+    let (name, rest) = text.split_once(' ').unwrap();
+    let (rest, sandbox_id) = rest.split_once('@').unwrap_or((rest, "s0"));
+    let (state, code) = rest.split_once(':').unwrap_or((rest, "0"));
+    let state = match state {
+        "created" => State::Created,
+        "running" => State::Running,
+        "exited" => State::Exited,
+        _ => State::Unknown,
+    };
+    ContainerRecord {
+        id: format!("{name}-id"),
+        sandbox_id: sandbox_id.into(),
+        name: name.into(),
+        attempt: 0,
+        state,
+        created_at_ns: 1,
+        started_at_ns: 1,
+        finished_at_ns: 0,
+        exit_code: code.parse().unwrap(),
+        reason: String::new(),
+        message: String::new(),
+        image: String::new(),
+        image_id: String::new(),
+        hash: String::new(),
+        log_path: String::new(),
+    }
+}
+
+fn observed(containers: &[&str]) -> Observed {
+    Observed { sandboxes: vec![sandbox("s0", 0, true)], containers: containers.iter().map(|c| container(c)).collect() }
+}
+
+/// The plan in one line: `kill-pod sandbox:N kill:NAME start:SLOT`.
+fn shown(plan: &Plan) -> String {
+    let mut words = Vec::new();
+    if plan.kill_pod {
+        words.push("kill-pod".to_owned());
+    }
+    words.extend(plan.create_sandbox.map(|n| format!("sandbox:{n}")));
+    words.extend(plan.kill.iter().map(|k| format!("kill:{}", k.id.trim_end_matches("-id"))));
+    words.extend(plan.start.iter().map(|slot| match slot {
+        Slot::Init(i) => format!("start:init{i}"),
+        Slot::Main(i) => format!("start:main{i}"),
+    }));
+    words.join(" ")
+}
+
+fn decide(spec: &Value, containers: &[&str]) -> String {
+    shown(&plan(&pod(spec.clone()), &observed(containers), &HashMap::new()))
+}
+
 #[test]
-fn placeholder_for_compile() {
-    assert!(plan(&Pod::default(), &Observed::default(), &HashMap::new()).is_empty());
-    let _ = (json!({}), SandboxRecord { id: String::new(), attempt: 0, ready: true, created_at_ns: 0, ips: vec![] });
+fn main_containers_by_restart_policy() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]});
+    for (policy, containers, want) in [
+        ("Always", &[] as &[&str], "start:main0 start:main1"),
+        ("Always", &["a running", "b running"], ""),
+        ("Always", &["a running", "b exited:0"], "start:main1"),
+        ("OnFailure", &["a running", "b exited:0"], ""),
+        ("OnFailure", &["a running", "b exited:1"], "start:main1"),
+        ("Never", &["a running", "b exited:1"], ""),
+        ("Never", &["a exited:0", "b exited:1"], "kill-pod"),
+        ("OnFailure", &["a exited:0", "b exited:0"], "kill-pod"),
+        ("Always", &["a running", "b created"], "start:main1"),
+        ("Always", &["a running", "b unknown"], "kill:b start:main1"),
+    ] {
+        assert_eq!(decide(&spec(policy), containers), want, "{policy} {containers:?}");
+    }
+}
+
+#[test]
+fn the_containers_own_policy_wins() {
+    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "a", "restartPolicy": "Always"}, {"name": "b",
+        "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]});
+    assert_eq!(decide(&spec, &["a exited:0", "b exited:1"]), "start:main0");
+    assert_eq!(decide(&spec, &["a running", "b exited:42"]), "start:main1");
+}
+
+#[test]
+fn init_containers_run_one_after_the_other() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "initContainers": [{"name": "i"}, {"name": "j"}], "containers": [{"name": "a"}]});
+    for (policy, containers, want) in [
+        ("Always", &[] as &[&str], "start:init0"),
+        ("Always", &["i running"], ""),
+        ("Always", &["i exited:0"], "start:init1"),
+        ("Always", &["i exited:1"], "start:init0"),
+        ("OnFailure", &["i exited:1"], "start:init0"),
+        ("Never", &["i exited:1"], "kill-pod"),
+        ("Always", &["i exited:0", "j running"], ""),
+        ("Always", &["i exited:0", "j exited:0"], "start:main0"),
+        ("Always", &["i exited:0", "j exited:0", "a exited:1"], "start:main0"),
+        ("Always", &["a running"], ""),
+    ] {
+        assert_eq!(decide(&spec(policy), containers), want, "{policy} {containers:?}");
+    }
+}
+
+#[test]
+fn sidecars_start_first_stay_and_end_with_the_pod() {
+    let spec = json!({"restartPolicy": "Never", "initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "i"}],
+        "containers": [{"name": "a"}]});
+    for (containers, want) in [
+        (&[] as &[&str], "start:init0"),
+        (&["s running"], "start:init1"),
+        (&["s exited:1", "i running"], "start:init0"),
+        (&["s running", "i exited:0"], "start:main0"),
+        (&["s exited:1", "i exited:0", "a running"], "start:init0"),
+        (&["i exited:0", "a running"], "start:init0"),
+        (&["s running", "i exited:0", "a exited:0"], "kill-pod"),
+    ] {
+        assert_eq!(decide(&spec, containers), want, "{containers:?}");
+    }
+}
+
+#[test]
+fn a_sidecar_with_a_startup_probe_holds_back_the_next() {
+    let spec = json!({"initContainers": [{"name": "s", "restartPolicy": "Always", "startupProbe": {}}], "containers": [{"name": "a"}]});
+    let with = |startup: Option<bool>| {
+        let verdicts = HashMap::from([("s-id".to_owned(), Verdicts { startup, ..Verdicts::default() })]);
+        shown(&plan(&pod(spec.clone()), &observed(&["s running"]), &verdicts))
+    };
+    assert_eq!((with(None), with(Some(true)), with(Some(false))), (String::new(), "start:main0".into(), "kill:s start:init0".into()));
+}
+
+#[test]
+fn failing_probes_and_changed_specs_kill() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a", "image": "i", "livenessProbe": {}}, {"name": "b"}]});
+    let verdicts = HashMap::from([("a-id".to_owned(), Verdicts { liveness: Some(false), ..Verdicts::default() })]);
+    let state = observed(&["a running", "b running"]);
+    let always = plan(&pod(spec("Always")), &state, &verdicts);
+    assert_eq!(shown(&always), "kill:a start:main0");
+    assert_eq!(always.kill[0].message, "Container a failed liveness probe, will be restarted");
+    let never = plan(&pod(spec("Never")), &state, &verdicts);
+    assert_eq!((shown(&never).as_str(), never.kill[0].message.as_str()), ("kill:a", "Container a failed liveness probe"));
+    let mut changed = state;
+    changed.containers[0].hash = "other".into();
+    assert_eq!(shown(&plan(&pod(spec("Never")), &changed, &HashMap::new())), "kill:a start:main0");
+}
+
+#[test]
+fn a_lost_sandbox_is_made_again_where_the_policy_allows() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a"}]});
+    let state = |sandboxes: Vec<SandboxRecord>, containers: &[&str]| Observed { sandboxes, ..observed(containers) };
+    let dead = || vec![sandbox("s0", 0, false)];
+    for (policy, state, want) in [
+        ("Always", state(vec![], &[]), "sandbox:0 start:main0"),
+        ("Never", state(vec![], &[]), "sandbox:0 start:main0"),
+        ("Always", state(dead(), &["a exited:0"]), "sandbox:1 start:main0"),
+        ("Always", state(dead(), &["a running"]), "kill-pod sandbox:1 start:main0"),
+        ("Never", state(dead(), &["a exited:0"]), ""),
+        ("OnFailure", state(dead(), &["a exited:0"]), ""),
+        ("OnFailure", state(dead(), &["a exited:1"]), "sandbox:1 start:main0"),
+        ("Always", state(vec![sandbox("s1", 1, true), sandbox("s0", 0, true)], &[]), "kill-pod sandbox:2 start:main0"),
+    ] {
+        assert_eq!(shown(&plan(&pod(spec(policy)), &state, &HashMap::new())), want, "{policy} {state:?}");
+    }
 }

@@ -11,11 +11,16 @@ use super::backoff::go_seconds;
 use super::model::{self, ContainerRecord, Observed, Slot, State};
 use super::plan::Plan;
 use super::status::Waiting;
+use super::table::Handle;
 use super::worker::Worker;
 use crate::container::create::{Request, container_config};
 use crate::container::sandbox::sandbox_config;
 use crate::volume::{self, Mounted};
 use crate::{hook, image, logs};
+
+/// A container whose start failed is tried again after this (upstream's `backOffPeriod`); pull and
+/// crash back-offs hold it back further.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// What the containers of one sandbox share.
 struct Ground {
@@ -72,9 +77,13 @@ async fn network_ready(worker: &Worker, pod: &Pod) -> bool {
 fn held_back(worker: &mut Worker, pod: &Pod, observed: &Observed, slot: Slot) -> bool {
     let spec = pod.spec.clone().unwrap_or_default();
     let Some(container) = slot.of(&spec) else { return true };
+    let now = worker.ctx.config.clock.elapsed();
+    if let Some(at) = worker.retry_at.get(&container.name).copied().filter(|at| *at > now) {
+        worker.due = Some(worker.due.map_or(at, |due| due.min(at)));
+        return true;
+    }
     let ended = observed.latest(&container.name).filter(|r| r.state == State::Exited);
     let Some(record) = ended else { return false };
-    let now = worker.ctx.config.clock.elapsed();
     let since = monotonic(worker, record.finished_at_ns, now);
     let Some((left, delay)) = worker.crash.in_backoff(&container.name, since, now) else { return false };
     let message = format!(
@@ -102,13 +111,13 @@ fn monotonic(worker: &Worker, wall_ns: i64, now: Duration) -> Duration {
 fn note_failure(worker: &mut Worker, pod: &Arc<Pod>, observed: &Observed, slot: Slot, waiting: Waiting) {
     let spec = pod.spec.clone().unwrap_or_default();
     let Some(container) = slot.of(&spec) else { return };
-    if !matches!(waiting.reason.as_str(), "ImagePullBackOff" | "CrashLoopBackOff") {
-        worker.ctx.events.container(pod, slot, EventType::Warning, "Failed", format!("Error: {}", if waiting.message.is_empty() { &waiting.reason } else { &waiting.message }));
-    }
-    // Tried again as upstream's sync loop would: the pull and crash back-offs hold it back further.
-    let now = worker.ctx.config.clock.elapsed();
-    let again = now + Duration::from_secs(10);
+    // Of image errors the event names the reason only: the pull has its own with the details.
+    let image = matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName");
+    let what = if image { &waiting.reason } else { &waiting.message };
+    worker.ctx.events.container(pod, slot, EventType::Warning, "Failed", format!("Error: {what}"));
+    let again = worker.ctx.config.clock.elapsed() + RETRY;
     worker.due = Some(worker.due.map_or(again, |due| due.min(again)));
+    worker.retry_at.insert(container.name.clone(), again);
     worker.waiting.insert(container.name.clone(), waiting);
     worker.publish(pod, observed, false);
 }
@@ -172,7 +181,7 @@ async fn start_container(
     let handle = worker.handle.clone();
     let image = tokio::select! {
         image = image::ensure(&ctx, pod, slot, container, &ground.config, &ground.handler) => image?,
-        () = deleted(&handle) => return Ok(()),
+        () = handle.until(Handle::is_deleting) => return Ok(()),
     };
     let facts = worker.facts(pod, observed);
     let attempt = next_attempt(worker, observed, slot, container);
@@ -194,14 +203,9 @@ async fn start_container(
     ctx.events.container(pod, slot, EventType::Normal, "Started", format!("Started container {}", container.name));
     logs::link(&ctx.config, pod, &container.name, &id, attempt);
     worker.waiting.remove(&container.name);
+    worker.retry_at.remove(&container.name);
     prune(worker, observed, container).await;
     post_start(worker, pod, slot, container, &id).await
-}
-
-async fn deleted(handle: &super::table::Handle) {
-    while !handle.is_deleting() {
-        handle.hurried().await;
-    }
 }
 
 /// The number of the new container: one more than the newest, or than the status remembers.
@@ -249,11 +253,11 @@ async fn post_start(worker: &mut Worker, pod: &Arc<Pod>, slot: Slot, container: 
     let handle = worker.handle.clone();
     let done = tokio::select! {
         done = hook::run(&worker.ctx, handler, container, id, &ip) => done,
-        () = deleted(&handle) => return Ok(()),
+        () = handle.until(Handle::is_deleting) => return Ok(()),
     };
     let Err(error) = done else { return Ok(()) };
     worker.ctx.events.container(pod, slot, EventType::Warning, "FailedPostStartHook", format!("PostStartHook failed: {error}"));
     let grace = worker.handle.grace();
-    super::stop::one(worker, pod, slot, id, &format!("FailedPostStartHook"), grace).await.map_err(|e| wait("PostStartHookError", e))?;
+    super::stop::one(worker, pod, slot, id, "FailedPostStartHook", grace).await.map_err(|e| wait("PostStartHookError", e))?;
     Err(wait("PostStartHookError", error))
 }

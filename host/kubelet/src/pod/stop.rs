@@ -28,22 +28,13 @@ pub(crate) async fn pod(worker: &Worker, pod: &Arc<Pod>, observed: &Arc<Observed
                 done?;
                 break;
             }
-            () = shortened(worker, grace) => first = false,
+            () = worker.handle.until(|h| h.grace() < grace) => first = false,
         }
     }
     for sandbox in observed.sandboxes.iter().filter(|s| s.ready) {
         ctx.cri.stop_sandbox(&sandbox.id).await.map_err(|e| format!("failed to stop sandbox {}: {e}", sandbox.id))?;
     }
     Ok(())
-}
-
-async fn shortened(worker: &Worker, grace: Duration) {
-    loop {
-        worker.handle.hurried().await;
-        if worker.handle.grace() < grace {
-            return;
-        }
-    }
 }
 
 async fn all(worker: &Worker, pod: &Arc<Pod>, observed: &Observed, grace: Duration, announce: bool) -> Result<(), String> {

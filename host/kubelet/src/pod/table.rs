@@ -106,8 +106,17 @@ impl Handle {
         self.wake.notified().await;
     }
 
-    pub(crate) async fn hurried(&self) {
-        self.hurry.notified().await;
+    /// Resolves once the condition holds; looked at after every change of the desired state.
+    pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        loop {
+            let mut hurried = std::pin::pin!(self.hurry.notified());
+            // Registered before the look, so that no change falls between the two.
+            hurried.as_mut().enable();
+            if condition(self) {
+                return;
+            }
+            hurried.await;
+        }
     }
 
     pub(crate) fn observed(&self) -> Arc<Observed> {

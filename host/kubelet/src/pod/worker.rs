@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::backoff::Backoffs;
 use super::model::{self, Observed, State};
 use super::status::{Inputs, Rejection, Waiting, pod_status};
-use super::table::{Handle, Source};
+use super::table::Handle;
 use super::{plan, start, stop, writer};
 use crate::context::Ctx;
 use crate::container::fields::NodeFacts;
@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) crash: Backoffs,
     /// When something that waits is due.
     pub(crate) due: Option<Duration>,
+    /// When a container whose start failed is tried again.
+    pub(crate) retry_at: HashMap<String, Duration>,
     retry: Duration,
     probers: Probers,
     status: watch::Sender<PodStatus>,
@@ -68,6 +70,7 @@ pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>) {
         waiting: HashMap::new(),
         crash: Backoffs::new(CRASH_BASE, CRASH_CAP),
         due: None,
+        retry_at: HashMap::new(),
         retry: RETRY_BASE,
         probers: Probers::new(&ctx, &handle),
         status,
@@ -314,11 +317,6 @@ impl Worker {
                 record.message.clone_from(message);
             }
         }
-    }
-
-    /// Whether the pod's status goes anywhere.
-    pub(crate) fn is_orphan(&self) -> bool {
-        self.handle.source == Source::Orphan
     }
 }
 

@@ -46,13 +46,14 @@ pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>, mut updates: watch::Recei
                 Err(error) if error.is_not_found() || handle.source == Source::Orphan => break,
                 Err(error) => tracing::debug!(%error, pod = %model::pod_key(&handle.pod()), "pod status not written"),
             }
-            // A newer status or the end of the process cuts the wait short.
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                more = updates.changed() => if more.is_err() && handle.is_removed() { return },
-            }
-            if ctx.tasks.is_stopping() {
+            let ended = updates.has_changed().is_err();
+            if ended && handle.is_removed() {
                 return;
+            }
+            // A newer status cuts the wait short; there is none after the worker's end.
+            tokio::select! {
+                go_on = ctx.tasks.sleep(wait) => if !go_on { return },
+                _ = updates.changed(), if !ended => {}
             }
             wait = (wait * 2).min(RETRY_CAP);
         }
@@ -113,8 +114,8 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
         }
         let value = match (field, after) {
             (_, None) => Value::Null,
-            // Merged by address otherwise: an address that is gone would stay.
-            ("podIPs" | "hostIPs", Some(Value::Array(list))) => {
+            // Merged by address: one that is gone would stay, so then the list is replaced.
+            ("podIPs" | "hostIPs", Some(Value::Array(list))) if loses(before, list) => {
                 [json!({"$patch": "replace"})].into_iter().chain(list.iter().cloned()).collect()
             }
             (_, Some(value)) => value.clone(),
@@ -126,6 +127,11 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
         status.insert("conditions".to_owned(), Value::Array(conditions));
     }
     (!status.is_empty()).then(|| json!({"metadata": {"uid": uid}, "status": status}))
+}
+
+/// Whether an entry of the old list is not in the new one.
+fn loses(before: Option<&Value>, after: &[Value]) -> bool {
+    before.and_then(Value::as_array).is_some_and(|old| old.iter().any(|entry| !after.contains(entry)))
 }
 
 /// Conditions merge by type, so only the node's own are sent, and only what differs.

@@ -41,11 +41,13 @@ pub(crate) enum Refusal {
 }
 
 type AccessKey = (Caller, &'static str, &'static str);
+/// Valid until then; `None` for a token that is nobody's.
+type Reviewed = (Duration, Option<Caller>);
 
 /// Cached verdicts.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    tokens: Mutex<HashMap<[u8; 32], (Duration, Option<Caller>)>>,
+    tokens: Mutex<HashMap<[u8; 32], Reviewed>>,
     access: Mutex<HashMap<AccessKey, (Duration, bool)>>,
 }
 

@@ -198,7 +198,7 @@ fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<V
     }
     let value = |v: Option<v1::UInt64Value>| v.map(|v| v.value);
     let container = |c: &&ContainerUse| {
-        let (cpu, memory) = (c.stats.cpu.clone().unwrap_or_default(), c.stats.memory.clone().unwrap_or_default());
+        let (cpu, memory) = (c.stats.cpu.unwrap_or_default(), c.stats.memory.unwrap_or_default());
         json!({"name": c.name,
             "cpu": {"time": time, "usageNanoCores": value(cpu.usage_nano_cores), "usageCoreNanoSeconds": c.cpu_nanos},
             "memory": {"time": time, "usageBytes": value(memory.usage_bytes), "workingSetBytes": c.working_set, "rssBytes": c.rss}})
