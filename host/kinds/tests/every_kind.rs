@@ -1,5 +1,7 @@
 //! What holds for every kind: defaults are idempotent, rows fit their columns, status stays apart.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use k3s_kinds::rules;
 use serde_json::json;
 
@@ -8,16 +10,34 @@ const KINDS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
-            "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota",
-            "Secret", "Service", "ServiceAccount",
+            "Binding",
+            "ComponentStatus",
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "Namespace",
+            "Node",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "Pod",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Secret",
+            "Service",
+            "ServiceAccount",
         ],
     ),
     (
         "admissionregistration.k8s.io",
         &[
-            "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration",
-            "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
         ],
     ),
     ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
@@ -54,7 +74,8 @@ fn defaults_rows_and_status_hold_for_all() {
         for kind in *kinds {
             let rules = rules(group, kind);
             let template = json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-            let mut object = json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"template": template}, "template": template});
+            let mut object =
+                json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"template": template}, "template": template});
             rules.default(&mut object);
             rules.prepare_create(&mut object);
             let mut again = object.clone();

@@ -1,5 +1,7 @@
 //! Defaults, wording and rows of the kinds used daily, beside pods.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use k3s_kinds::{rules, validate_create, validate_update};
 use serde_json::{Value, json};
 
@@ -16,11 +18,15 @@ fn meta() -> Value {
 
 #[test]
 fn defaults_of_workloads() {
-    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}});
+    let spec =
+        json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}});
     let deployment = made("apps", "Deployment", json!({"metadata": meta(), "spec": spec}));
     let spec = &deployment["spec"];
     assert_eq!(spec["replicas"], 1);
-    assert_eq!(spec["strategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}));
+    assert_eq!(
+        spec["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
+    );
     assert_eq!((&spec["revisionHistoryLimit"], &spec["progressDeadlineSeconds"]), (&json!(10), &json!(600)));
     let job = made("batch", "Job", json!({"metadata": meta(), "spec": {"template": {"spec": {}}}}));
     for (name, value) in [
@@ -57,16 +63,61 @@ fn defaults_of_configuration() {
 #[test]
 fn mistakes_are_worded_as_upstream() {
     let cases: Vec<(&str, &str, Value, &str)> = vec![
-        ("", "ConfigMap", json!({"data": {"a/b": "c"}}), "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"),
+        (
+            "",
+            "ConfigMap",
+            json!({"data": {"a/b": "c"}}),
+            "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+        ),
         ("", "Secret", json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}), "data[tls.key]: Required value"),
-        ("batch", "CronJob", json!({"spec": {"schedule": "* * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}}), "spec.schedule: Invalid value: \"* * *\": expected exactly 5 fields, found 3: [* * *]"),
-        ("policy", "PodDisruptionBudget", json!({"spec": {"minAvailable": -1}}), "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"),
-        ("networking.k8s.io", "Ingress", json!({"spec": {"rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]}}), "spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"),
-        ("networking.k8s.io", "NetworkPolicy", json!({"spec": {"ingress": [{"from": [{}]}]}}), "spec.ingress[0].from[0]: Required value: must specify a peer"),
-        ("rbac.authorization.k8s.io", "Role", json!({"rules": [{"verbs": ["get"], "apiGroups": [""]}]}), "rules[0].resources: Required value: resource rules must supply at least one resource"),
-        ("coordination.k8s.io", "Lease", json!({"spec": {"leaseDurationSeconds": 0}}), "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"),
-        ("", "PersistentVolumeClaim", json!({"spec": {"accessModes": ["ReadWriteOnce"]}}), "spec.resources[storage]: Required value"),
-        ("autoscaling", "HorizontalPodAutoscaler", json!({"apiVersion": "autoscaling/v2", "spec": {"maxReplicas": 1, "minReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}}), "spec.maxReplicas: Invalid value: 1: must be greater than or equal to `minReplicas`"),
+        (
+            "batch",
+            "CronJob",
+            json!({"spec": {"schedule": "* * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}}),
+            "spec.schedule: Invalid value: \"* * *\": expected exactly 5 fields, found 3: [* * *]",
+        ),
+        (
+            "policy",
+            "PodDisruptionBudget",
+            json!({"spec": {"minAvailable": -1}}),
+            "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            "networking.k8s.io",
+            "Ingress",
+            json!({"spec": {"rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]}}),
+            "spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified",
+        ),
+        (
+            "networking.k8s.io",
+            "NetworkPolicy",
+            json!({"spec": {"ingress": [{"from": [{}]}]}}),
+            "spec.ingress[0].from[0]: Required value: must specify a peer",
+        ),
+        (
+            "rbac.authorization.k8s.io",
+            "Role",
+            json!({"rules": [{"verbs": ["get"], "apiGroups": [""]}]}),
+            "rules[0].resources: Required value: resource rules must supply at least one resource",
+        ),
+        (
+            "coordination.k8s.io",
+            "Lease",
+            json!({"spec": {"leaseDurationSeconds": 0}}),
+            "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+        ),
+        (
+            "",
+            "PersistentVolumeClaim",
+            json!({"spec": {"accessModes": ["ReadWriteOnce"]}}),
+            "spec.resources[storage]: Required value",
+        ),
+        (
+            "autoscaling",
+            "HorizontalPodAutoscaler",
+            json!({"apiVersion": "autoscaling/v2", "spec": {"maxReplicas": 1, "minReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}}),
+            "spec.maxReplicas: Invalid value: 1: must be greater than or equal to `minReplicas`",
+        ),
     ];
     for (group, kind, mut object, message) in cases {
         object["metadata"] = meta();
@@ -78,11 +129,41 @@ fn mistakes_are_worded_as_upstream() {
 #[test]
 fn what_does_not_change() {
     let cases = [
-        ("", "ConfigMap", json!({"immutable": true, "data": {"a": "1"}}), json!({"immutable": true, "data": {"a": "2"}}), "data: Forbidden: field is immutable when `immutable` is set"),
-        ("", "Secret", json!({"type": "Opaque"}), json!({"type": "example.com/other"}), "type: Invalid value: \"example.com/other\": field is immutable"),
-        ("scheduling.k8s.io", "PriorityClass", json!({"value": 1}), json!({"value": 2}), "value: Forbidden: may not be changed in an update."),
-        ("storage.k8s.io", "StorageClass", json!({"provisioner": "a/b"}), json!({"provisioner": "a/c"}), "provisioner: Forbidden: updates to provisioner are forbidden."),
-        ("node.k8s.io", "RuntimeClass", json!({"handler": "a"}), json!({"handler": "b"}), "handler: Invalid value: \"b\": field is immutable"),
+        (
+            "",
+            "ConfigMap",
+            json!({"immutable": true, "data": {"a": "1"}}),
+            json!({"immutable": true, "data": {"a": "2"}}),
+            "data: Forbidden: field is immutable when `immutable` is set",
+        ),
+        (
+            "",
+            "Secret",
+            json!({"type": "Opaque"}),
+            json!({"type": "example.com/other"}),
+            "type: Invalid value: \"example.com/other\": field is immutable",
+        ),
+        (
+            "scheduling.k8s.io",
+            "PriorityClass",
+            json!({"value": 1}),
+            json!({"value": 2}),
+            "value: Forbidden: may not be changed in an update.",
+        ),
+        (
+            "storage.k8s.io",
+            "StorageClass",
+            json!({"provisioner": "a/b"}),
+            json!({"provisioner": "a/c"}),
+            "provisioner: Forbidden: updates to provisioner are forbidden.",
+        ),
+        (
+            "node.k8s.io",
+            "RuntimeClass",
+            json!({"handler": "a"}),
+            json!({"handler": "b"}),
+            "handler: Invalid value: \"b\": field is immutable",
+        ),
     ];
     for (group, kind, mut old, mut new, message) in cases {
         let rules = rules(group, kind);
@@ -104,7 +185,10 @@ fn rows_of_workloads_and_nodes() {
     };
     let deployment = json!({"metadata": {"name": "d", "creationTimestamp": created}, "spec": {"replicas": 3},
         "status": {"readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 2}});
-    assert_eq!(cells("apps", "Deployment", &deployment, 5), [json!("d"), json!("2/3"), json!(3), json!(2), json!("60m")]);
+    assert_eq!(
+        cells("apps", "Deployment", &deployment, 5),
+        [json!("d"), json!("2/3"), json!(3), json!(2), json!("60m")]
+    );
     let job = json!({"metadata": {"name": "j", "creationTimestamp": created}, "spec": {"completions": 1},
         "status": {"succeeded": 1, "startTime": created, "completionTime": "2026-01-02T02:04:10Z",
             "conditions": [{"type": "Complete", "status": "True"}]}});

@@ -1,5 +1,7 @@
 //! Pods as a client meets them: defaults, wording of mistakes, and the row of `kubectl get pods`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use jiff::Timestamp;
 use k3s_kinds::{KindRules, rules, validate_create};
 use serde_json::{Value, json};
@@ -169,7 +171,8 @@ fn a_full_pod_is_valid() {
 /// The cells after the name up to the age, of a pod with these statuses.
 fn row(spec: Value, status: Value, deleted: bool) -> Vec<String> {
     let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-    let mut pod = json!({"metadata": {"name": "p", "creationTimestamp": "2026-01-02T02:59:05Z"}, "spec": spec, "status": status});
+    let mut pod =
+        json!({"metadata": {"name": "p", "creationTimestamp": "2026-01-02T02:59:05Z"}, "spec": spec, "status": status});
     if deleted {
         pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:00Z");
     }
@@ -190,10 +193,25 @@ fn rows_say_how_a_pod_fares() {
     let cases = [
         (&one, json!({"phase": "Pending"}), false, ["p", "0/1", "Pending", "0", "5m"]),
         (&one, json!({"phase": "Running", "containerStatuses": [running]}), false, ["p", "1/1", "Running", "0", "5m"]),
-        (&one, json!({"phase": "Running", "containerStatuses": [running]}), true, ["p", "1/1", "Terminating", "0", "5m"]),
-        (&one, json!({"phase": "Running", "containerStatuses": [crashing]}), false, ["p", "0/1", "CrashLoopBackOff", "3 (2m ago)", "5m"]),
+        (
+            &one,
+            json!({"phase": "Running", "containerStatuses": [running]}),
+            true,
+            ["p", "1/1", "Terminating", "0", "5m"],
+        ),
+        (
+            &one,
+            json!({"phase": "Running", "containerStatuses": [crashing]}),
+            false,
+            ["p", "0/1", "CrashLoopBackOff", "3 (2m ago)", "5m"],
+        ),
         (&one, json!({"phase": "Succeeded", "containerStatuses": [done]}), false, ["p", "0/1", "Completed", "0", "5m"]),
-        (&with_init, json!({"phase": "Pending", "initContainerStatuses": [init]}), false, ["p", "0/1", "Init:0/1", "0", "5m"]),
+        (
+            &with_init,
+            json!({"phase": "Pending", "initContainerStatuses": [init]}),
+            false,
+            ["p", "0/1", "Init:0/1", "0", "5m"],
+        ),
         (&one, json!({"phase": "Failed", "reason": "Evicted"}), false, ["p", "0/1", "Evicted", "0", "5m"]),
     ];
     for (spec, status, deleted, expected) in cases {

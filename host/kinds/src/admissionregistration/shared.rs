@@ -184,7 +184,8 @@ pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
             checks::required(&mut errors, kind, name, &path.child("paramKind"), "");
         }
     }
-    if !tree::has(spec, rules) && !(rules == "validations" && tree::has(spec, "auditAnnotations")) {
+    let audited = rules == "validations" && tree::has(spec, "auditAnnotations");
+    if !tree::has(spec, rules) && !audited {
         let detail = if rules == "validations" {
             "validations or auditAnnotations must be specified"
         } else {

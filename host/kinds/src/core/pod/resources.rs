@@ -43,8 +43,8 @@ pub(crate) fn amounts(container: &Value, field: &str) -> Amounts {
 fn add(total: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         let sum = match total.get(name) {
-            Some(old) => old.clone() + amount.clone(),
-            None => amount.clone(),
+            Some(old) => *old + *amount,
+            None => *amount,
         };
         total.insert(name.clone(), sum);
     }

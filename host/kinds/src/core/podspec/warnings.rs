@@ -31,9 +31,9 @@ fn annotations(warnings: &mut Vec<String>, meta: &Value, path: &Path) {
     let path = path.child("annotations");
     for key in tree::map(meta, "annotations").keys() {
         let at = path.key(key);
-        if key == "seccomp.security.alpha.kubernetes.io/pod" {
-            warnings.push(format!("{at}: non-functional in v1.27+; use the \"seccompProfile\" field instead"));
-        } else if key.starts_with("container.seccomp.security.alpha.kubernetes.io/") {
+        let seccomp = key == "seccomp.security.alpha.kubernetes.io/pod"
+            || key.starts_with("container.seccomp.security.alpha.kubernetes.io/");
+        if seccomp {
             warnings.push(format!("{at}: non-functional in v1.27+; use the \"seccompProfile\" field instead"));
         } else if key.starts_with("container.apparmor.security.beta.kubernetes.io/") {
             warnings.push(format!("{at}: deprecated since v1.30; use the \"appArmorProfile\" field instead"));
