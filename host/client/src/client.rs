@@ -117,7 +117,10 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(collect(response, &path).await.err().unwrap_or_else(|| Error::Request("a failed watch had no failure".into())))
+        Err(collect(response, &path)
+            .await
+            .err()
+            .unwrap_or_else(|| Error::Request("a failed watch had no failure".into())))
     }
 }
 
@@ -125,7 +128,8 @@ fn build(method: Method, path: &str, accept: &str, body: Option<(&str, &Value)>)
     let builder = Request::builder().method(method).uri(path).header(ACCEPT, accept);
     let built = match body {
         Some((content_type, value)) => {
-            let bytes = serde_json::to_vec(value).map_err(|e| Error::Request(format!("cannot encode the request: {e}")))?;
+            let bytes =
+                serde_json::to_vec(value).map_err(|e| Error::Request(format!("cannot encode the request: {e}")))?;
             builder.header(CONTENT_TYPE, content_type).body(full(bytes))
         }
         None => builder.body(empty()),

@@ -270,7 +270,14 @@ mod tests {
     #[tokio::test]
     async fn close_wakes_all_workers() {
         let queue: WorkQueue<u8> = WorkQueue::default();
-        let workers: Vec<_> = (0..3).map(|_| tokio::spawn({ let q = queue.clone(); async move { q.get().await } })).collect();
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let q = queue.clone();
+                    async move { q.get().await }
+                })
+            })
+            .collect();
         tokio::task::yield_now().await;
         queue.close();
         for worker in workers {

@@ -105,6 +105,9 @@ mod tests {
         assert_eq!(resources::PODS.path(None, None, None), "/api/v1/pods");
         assert_eq!(resources::DEPLOYMENTS.path(Some("a"), None, None), "/apis/apps/v1/namespaces/a/deployments");
         assert_eq!(resources::NODES.path(Some("ignored"), Some("n/1"), None), "/api/v1/nodes/n/1");
-        assert_eq!(resources::CLUSTER_ROLES.path(None, Some("a b"), None), "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%20b");
+        assert_eq!(
+            resources::CLUSTER_ROLES.path(None, Some("a b"), None),
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%20b"
+        );
     }
 }

@@ -26,7 +26,13 @@ impl Client {
     }
 
     /// GET of a subresource, for instance `scale`.
-    pub async fn get_subresource(&self, resource: &Resource, namespace: Option<&str>, name: &str, subresource: &str) -> Result<Object> {
+    pub async fn get_subresource(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+        subresource: &str,
+    ) -> Result<Object> {
         self.object(Method::GET, resource.path(namespace, Some(name), Some(subresource)), None).await
     }
 
@@ -91,18 +97,36 @@ impl Client {
     }
 
     /// PUT of any subresource that takes the whole object (`status`, `scale`, `finalize`).
-    pub async fn update_subresource(&self, resource: &Resource, namespace: Option<&str>, subresource: &str, object: &Value) -> Result<Object> {
+    pub async fn update_subresource(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        subresource: &str,
+        object: &Value,
+    ) -> Result<Object> {
         let name = object_name(object)?;
         self.object(Method::PUT, resource.path(namespace, Some(name), Some(subresource)), Some((JSON, object))).await
     }
 
     /// PATCH of an object.
-    pub async fn patch(&self, resource: &Resource, namespace: Option<&str>, name: &str, patch: &Patch) -> Result<Object> {
+    pub async fn patch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Patch,
+    ) -> Result<Object> {
         self.object(Method::PATCH, resource.path(namespace, Some(name), None), Some(patch.parts())).await
     }
 
     /// PATCH of the `status` subresource.
-    pub async fn patch_status(&self, resource: &Resource, namespace: Option<&str>, name: &str, patch: &Patch) -> Result<Object> {
+    pub async fn patch_status(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Patch,
+    ) -> Result<Object> {
         self.patch_subresource(resource, namespace, name, "status", patch).await
     }
 
@@ -120,7 +144,13 @@ impl Client {
 
     /// DELETE of an object. The answer is the object where it stays for a while (grace,
     /// finalizers), or a `Status`.
-    pub async fn delete(&self, resource: &Resource, namespace: Option<&str>, name: &str, params: &DeleteParams) -> Result<Object> {
+    pub async fn delete(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<Object> {
         let body = params.to_value();
         self.object(Method::DELETE, resource.path(namespace, Some(name), None), Some((JSON, &body))).await
     }
@@ -139,7 +169,12 @@ impl Client {
 
     /// Watches a collection. The stream ends with the server's time limit, or with an error; a 410
     /// among them means: list again.
-    pub async fn watch(&self, resource: &Resource, namespace: Option<&str>, params: &WatchParams) -> Result<WatchStream> {
+    pub async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &WatchParams,
+    ) -> Result<WatchStream> {
         let path = params.query().after(resource.path(namespace, None, None));
         let accept = if params.metadata_only { METADATA } else { JSON };
         let response = self.open(path, accept).await?;
@@ -178,7 +213,8 @@ struct ListMeta {
 }
 
 fn decode_list(bytes: &[u8], resource: &Resource) -> Result<List> {
-    let raw: RawList<'_> = serde_json::from_slice(bytes).map_err(|e| Error::decode(format!("a list of {resource}"), e))?;
+    let raw: RawList<'_> =
+        serde_json::from_slice(bytes).map_err(|e| Error::decode(format!("a list of {resource}"), e))?;
     let items = raw.items.unwrap_or_default();
     Ok(List {
         items: items.into_iter().map(|item| Obj::from_item(item.get().as_bytes(), resource)).collect::<Result<_>>()?,

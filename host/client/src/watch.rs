@@ -163,7 +163,8 @@ mod tests {
     use crate::body::BoxError;
 
     fn stream_of(parts: &[&'static str]) -> WatchStream {
-        let frames: Vec<Result<Frame<Bytes>, BoxError>> = parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))).collect();
+        let frames: Vec<Result<Frame<Bytes>, BoxError>> =
+            parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))).collect();
         WatchStream::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))), crate::resources::PODS)
     }
 
@@ -175,7 +176,9 @@ mod tests {
             "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n",
         ]);
         assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(o))) if o.name() == "a" && o.kind() == "Pod"));
-        assert!(matches!(events.next().await, Some(Ok(WatchEvent::Bookmark { resource_version, initial_events_end: true })) if resource_version == "7"));
+        assert!(
+            matches!(events.next().await, Some(Ok(WatchEvent::Bookmark { resource_version, initial_events_end: true })) if resource_version == "7")
+        );
         assert!(matches!(events.next().await, Some(Ok(WatchEvent::Deleted(_)))));
         assert!(events.next().await.is_none());
     }

@@ -1,5 +1,7 @@
 //! Informers and recorder against the in-memory API server.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
@@ -107,11 +109,16 @@ async fn verbs_follow_the_rules_of_the_api() {
     let same = client.update(&PODS, Some("n"), patched.value()).await.unwrap();
     assert_eq!(same.resource_version(), patched.resource_version());
     client.patch_status(&PODS, Some("n"), "a", &Patch::Merge(json!({"status": {"phase": "Running"}}))).await.unwrap();
-    let picked = client.list_all(&PODS, None, &ListParams { limit: Some(1), ..ListParams::fields("status.phase=Running") }).await.unwrap();
+    let picked = client
+        .list_all(&PODS, None, &ListParams { limit: Some(1), ..ListParams::fields("status.phase=Running") })
+        .await
+        .unwrap();
     assert_eq!(picked.items.len(), 1);
     let held = client.delete(&PODS, Some("n"), "a", &DeleteParams::default()).await.unwrap();
     assert!(held.is_deleting());
-    assert!(client.delete(&PODS, Some("n"), "a", &DeleteParams::now().with_uid("other")).await.unwrap_err().is_conflict());
+    assert!(
+        client.delete(&PODS, Some("n"), "a", &DeleteParams::now().with_uid("other")).await.unwrap_err().is_conflict()
+    );
     client.delete(&PODS, Some("n"), "a", &DeleteParams::now()).await.unwrap();
     assert!(client.get(&PODS, Some("n"), "a").await.unwrap_err().is_not_found());
     let (served, failed) = client.discover().await.unwrap();
@@ -122,7 +129,8 @@ async fn verbs_follow_the_rules_of_the_api() {
 async fn pages_add_up() {
     let (api, _, _tasks) = setup();
     (0..7).for_each(|n| drop(api.seed(&PODS, pod(&format!("p{n}")))));
-    let list = api.client("me").list_all(&PODS, None, &ListParams { limit: Some(2), ..ListParams::default() }).await.unwrap();
+    let list =
+        api.client("me").list_all(&PODS, None, &ListParams { limit: Some(2), ..ListParams::default() }).await.unwrap();
     assert_eq!(list.items.len(), 7);
 }
 

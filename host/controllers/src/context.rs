@@ -42,9 +42,14 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: ControllersConfig, tasks: &Tasks) -> Self {
         // Informers read as the controller manager itself, whose role may list and watch all.
-        let reader = config.clients.for_user(UserInfo::new("system:kube-controller-manager", ["system:authenticated"]));
+        let reader = config.clients.for_user(manager());
         let informers = Informers::new(reader, config.clock.clone(), config.random.clone(), tasks);
         Self { config: Arc::new(config), informers, statuses: Statuses::default(), tasks: tasks.clone() }
+    }
+
+    /// A client of the controller manager itself, for what no single account may do.
+    pub(crate) fn manager(&self) -> Client {
+        self.config.clients.for_user(manager())
     }
 
     /// A client with a controller's own service account (`deployment-controller`).
@@ -60,4 +65,8 @@ impl Context {
     pub(crate) fn clock(&self) -> Clock {
         self.config.clock.clone()
     }
+}
+
+fn manager() -> UserInfo {
+    UserInfo::new("system:kube-controller-manager", ["system:authenticated"])
 }

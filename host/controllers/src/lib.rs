@@ -14,6 +14,7 @@ mod common;
 mod context;
 mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod endpointslice;
 mod garbagecollector;
@@ -71,6 +72,7 @@ const STARTERS: &[fn(&Context)] = &[
     clusterrole::start,
     daemonset::start,
     deployment::start,
+    disruption::start,
     endpoints::start,
     endpointslice::start,
     garbagecollector::start,

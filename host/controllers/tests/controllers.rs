@@ -1,5 +1,7 @@
 //! All controllers together against the in-memory API server.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
@@ -17,11 +19,15 @@ struct Cluster {
 }
 
 async fn cluster() -> Cluster {
+    cluster_at(Clock::system()).await
+}
+
+async fn cluster_at(clock: Clock) -> Cluster {
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
     let config = ControllersConfig {
         clients: api.factory(),
-        clock: Clock::system(),
+        clock,
         random: Random::seeded(1),
         cluster_cidrs: vec!["10.42.0.0/16".parse().unwrap()],
         node_cidr_mask: 24,
@@ -31,15 +37,22 @@ async fn cluster() -> Cluster {
     };
     let controllers = Controllers::start(config, &tasks);
     let cluster = Cluster { api, tasks, controllers };
-    cluster.api.seed(&NAMESPACES, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"},
-        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}));
+    cluster.api.seed(
+        &NAMESPACES,
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"},
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
+    );
     cluster
 }
 
 impl Cluster {
     async fn until(&self, what: &str, condition: impl Fn(&FakeApi) -> bool) {
         if !self.api.eventually(condition).await {
-            panic!("never came true: {what}\nwrites: {:#?}\nstatus: {:#?}", self.api.writes(), self.controllers.statuses());
+            panic!(
+                "never came true: {what}\nwrites: {:#?}\nstatus: {:#?}",
+                self.api.writes(),
+                self.controllers.statuses()
+            );
         }
     }
 
@@ -63,8 +76,11 @@ impl Cluster {
     /// The kubelet's end of a deletion.
     fn reap_pods(&self) {
         for pod in self.api.all(&PODS) {
-            let (namespace, name) = (pod["metadata"]["namespace"].as_str().unwrap(), pod["metadata"]["name"].as_str().unwrap());
-            if !pod["metadata"]["deletionTimestamp"].is_null() && pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+            let (namespace, name) =
+                (pod["metadata"]["namespace"].as_str().unwrap(), pod["metadata"]["name"].as_str().unwrap());
+            if !pod["metadata"]["deletionTimestamp"].is_null()
+                && pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+            {
                 self.api.remove(&PODS, namespace, name);
             }
         }
@@ -125,7 +141,9 @@ async fn a_deployment_rolls_out_updates_rolls_back_scales_and_goes() {
         let d = web(api);
         d["status"]["availableReplicas"] == n && d["status"]["updatedReplicas"] == n && d["status"]["replicas"] == n
     };
-    cluster.live_until("three are available", |api| complete(api, 3) && condition(&web(api), "Available") == "True").await;
+    cluster
+        .live_until("three are available", |api| complete(api, 3) && condition(&web(api), "Available") == "True")
+        .await;
     assert_eq!(web(&cluster.api)["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
 
     assert!(cluster.api.settles(Duration::from_millis(300)).await);
@@ -133,11 +151,17 @@ async fn a_deployment_rolls_out_updates_rolls_back_scales_and_goes() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(cluster.api.writes().len(), quiet, "an idle cluster sees no write");
 
-    let image = |image: &str| Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}}));
+    let image = |image: &str| {
+        Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}}))
+    };
     client.patch(&DEPLOYMENTS, Some("n"), "web", &image("two")).await.unwrap();
-    cluster.live_until("all run the second image", |api| complete(api, 3) && images(api) == ["two", "two", "two"]).await;
+    cluster
+        .live_until("all run the second image", |api| complete(api, 3) && images(api) == ["two", "two", "two"])
+        .await;
     client.patch(&DEPLOYMENTS, Some("n"), "web", &image("one")).await.unwrap();
-    cluster.live_until("all are back at the first", |api| complete(api, 3) && images(api) == ["one", "one", "one"]).await;
+    cluster
+        .live_until("all are back at the first", |api| complete(api, 3) && images(api) == ["one", "one", "one"])
+        .await;
     assert_eq!(web(&cluster.api)["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
     assert_eq!(cluster.api.all(&REPLICA_SETS).len(), 2, "the first set was taken up again");
 
@@ -145,7 +169,9 @@ async fn a_deployment_rolls_out_updates_rolls_back_scales_and_goes() {
     cluster.live_until("five are available", |api| complete(api, 5)).await;
 
     client.delete(&DEPLOYMENTS, Some("n"), "web", &DeleteParams::background()).await.unwrap();
-    cluster.live_until("everything is gone", |api| api.all(&REPLICA_SETS).is_empty() && api.all(&PODS).is_empty()).await;
+    cluster
+        .live_until("everything is gone", |api| api.all(&REPLICA_SETS).is_empty() && api.all(&PODS).is_empty())
+        .await;
     assert!(cluster.tasks.stop(Duration::from_secs(5)).await);
 }
 
@@ -158,10 +184,14 @@ async fn orphaned_pods_stay_and_are_adopted_again() {
     let before: Vec<Value> = cluster.api.all(&PODS).iter().map(|p| p["metadata"]["uid"].clone()).collect();
     let orphan = DeleteParams { propagation: Some(Propagation::Orphan), ..DeleteParams::default() };
     client.delete(&DEPLOYMENTS, Some("n"), "web", &orphan).await.unwrap();
-    cluster.until("the deployment is gone and its set free", |api| {
-        let sets = api.all(&REPLICA_SETS);
-        web(api).is_null() && sets.len() == 1 && sets[0]["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
-    }).await;
+    cluster
+        .until("the deployment is gone and its set free", |api| {
+            let sets = api.all(&REPLICA_SETS);
+            web(api).is_null()
+                && sets.len() == 1
+                && sets[0]["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+        })
+        .await;
     client.create(&DEPLOYMENTS, Some("n"), &deployment(2, "one")).await.unwrap();
     cluster.live_until("the set is adopted", |api| web(api)["status"]["availableReplicas"] == 2).await;
     let after: Vec<Value> = cluster.api.all(&PODS).iter().map(|p| p["metadata"]["uid"].clone()).collect();
@@ -176,9 +206,17 @@ async fn foreground_deletion_waits_for_dependents() {
     cluster.live_until("one runs", |api| web(api)["status"]["availableReplicas"] == 1).await;
     let foreground = DeleteParams { propagation: Some(Propagation::Foreground), ..DeleteParams::default() };
     client.delete(&DEPLOYMENTS, Some("n"), "web", &foreground).await.unwrap();
-    cluster.until("the pod is being deleted", |api| api.all(&PODS).iter().all(|p| !p["metadata"]["deletionTimestamp"].is_null())).await;
+    cluster
+        .until("the pod is being deleted", |api| {
+            api.all(&PODS).iter().all(|p| !p["metadata"]["deletionTimestamp"].is_null())
+        })
+        .await;
     assert!(!web(&cluster.api).is_null(), "the owner waits");
-    cluster.live_until("all of it is gone", |api| web(api).is_null() && api.all(&REPLICA_SETS).is_empty() && api.all(&PODS).is_empty()).await;
+    cluster
+        .live_until("all of it is gone", |api| {
+            web(api).is_null() && api.all(&REPLICA_SETS).is_empty() && api.all(&PODS).is_empty()
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -191,7 +229,10 @@ async fn a_service_follows_the_readiness_of_its_pods() {
     client.create(&DEPLOYMENTS, Some("n"), &deployment(2, "one")).await.unwrap();
     let serving = |api: &FakeApi, n: usize| {
         let slices = api.all(&ENDPOINT_SLICES);
-        let ready = slices.iter().flat_map(|s| s["endpoints"].as_array().cloned().unwrap_or_default()).filter(|e| e["conditions"]["ready"] == true);
+        let ready = slices
+            .iter()
+            .flat_map(|s| s["endpoints"].as_array().cloned().unwrap_or_default())
+            .filter(|e| e["conditions"]["ready"] == true);
         let endpoints = api.get(&ENDPOINTS, "n", "web").unwrap_or_default();
         ready.count() == n && endpoints["subsets"][0]["addresses"].as_array().map_or(0, Vec::len) == n
     };
@@ -203,16 +244,23 @@ async fn a_service_follows_the_readiness_of_its_pods() {
     cluster.api.change(&PODS, "n", &name, |pod| pod["status"]["conditions"][0]["status"] = "False".into());
     cluster.until("one is out of rotation", |api| serving(api, 1)).await;
     client.delete(&SERVICES, Some("n"), "web", &DeleteParams::background()).await.unwrap();
-    cluster.until("endpoints go with the service", |api| api.all(&ENDPOINTS).is_empty() && api.all(&ENDPOINT_SLICES).is_empty()).await;
+    cluster
+        .until("endpoints go with the service", |api| {
+            api.all(&ENDPOINTS).is_empty() && api.all(&ENDPOINT_SLICES).is_empty()
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn a_namespace_is_furnished_and_emptied() {
     let cluster = cluster().await;
     let client = cluster.api.client("user");
-    cluster.until("account and CA are there", |api| {
-        api.get(&SERVICE_ACCOUNTS, "n", "default").is_some() && api.get(&CONFIG_MAPS, "n", "kube-root-ca.crt").is_some_and(|c| c["data"]["ca.crt"] == "PEM")
-    }).await;
+    cluster
+        .until("account and CA are there", |api| {
+            api.get(&SERVICE_ACCOUNTS, "n", "default").is_some()
+                && api.get(&CONFIG_MAPS, "n", "kube-root-ca.crt").is_some_and(|c| c["data"]["ca.crt"] == "PEM")
+        })
+        .await;
     client.create(&DEPLOYMENTS, Some("n"), &deployment(3, "one")).await.unwrap();
     cluster.live_until("three run", |api| web(api)["status"]["availableReplicas"] == 3).await;
     client.delete(&NAMESPACES, None, "n", &DeleteParams::background()).await.unwrap();
@@ -221,7 +269,11 @@ async fn a_namespace_is_furnished_and_emptied() {
         let refused = asked.method == "POST" && asked.path.contains("/namespaces/n/");
         refused.then(|| {
             let gr = k3s_meta::GroupResource::new("", "x");
-            k3s_meta::Status::forbidden(&gr, "x", "unable to create new content in namespace n because it is being terminated")
+            k3s_meta::Status::forbidden(
+                &gr,
+                "x",
+                "unable to create new content in namespace n because it is being terminated",
+            )
         })
     });
     cluster.live_until("the namespace is gone", |api| api.get(&NAMESPACES, "", "n").is_none()).await;
@@ -233,14 +285,20 @@ async fn a_node_gets_its_network_addresses_and_daemons() {
     let cluster = cluster().await;
     let client = cluster.api.client("user");
     cluster.api.seed(&NODES, node());
-    cluster.until("the node is furnished", |api| {
-        let node = api.get(&NODES, "", "node-1").unwrap_or_default();
-        node["spec"]["podCIDR"] == "10.42.0.0/24" && node["spec"]["providerID"] == "k3s://node-1"
-            && node["status"]["addresses"][0]["address"] == "192.0.2.1" && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
-    }).await;
-    let daemon = |image: &str| json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "namespace": "n"},
+    cluster
+        .until("the node is furnished", |api| {
+            let node = api.get(&NODES, "", "node-1").unwrap_or_default();
+            node["spec"]["podCIDR"] == "10.42.0.0/24"
+                && node["spec"]["providerID"] == "k3s://node-1"
+                && node["status"]["addresses"][0]["address"] == "192.0.2.1"
+                && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+        })
+        .await;
+    let daemon = |image: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "namespace": "n"},
         "spec": {"selector": {"matchLabels": {"app": "d"}}, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}},
-            "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": image}]}}}});
+            "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": image}]}}}})
+    };
     client.create(&DAEMON_SETS, Some("n"), &daemon("one")).await.unwrap();
     let done = |api: &FakeApi| {
         let d = api.get(&DAEMON_SETS, "n", "d").unwrap_or_default();
@@ -271,7 +329,11 @@ async fn run_job(cluster: &Cluster, phase: &str, code: i64, what: &str, conditio
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("never came true: {what}\njob: {:#?}\nwrites: {:#?}", cluster.api.get(&JOBS, "n", "j"), cluster.api.writes());
+    panic!(
+        "never came true: {what}\njob: {:#?}\nwrites: {:#?}",
+        cluster.api.get(&JOBS, "n", "j"),
+        cluster.api.writes()
+    );
 }
 
 #[tokio::test]
@@ -298,7 +360,10 @@ async fn an_indexed_job_runs_each_index_and_a_failing_one_ends() {
     assert_eq!(cluster.api.get(&JOBS, "n", "j").unwrap()["status"]["completedIndexes"], "0-2");
     client.delete(&JOBS, Some("n"), "j", &DeleteParams::background()).await.unwrap();
     cluster.live_until("all is collected", |api| api.all(&JOBS).is_empty() && api.all(&PODS).is_empty()).await;
-    client.create(&JOBS, Some("n"), &job(json!({"backoffLimit": 0, "completions": 1, "parallelism": 1}))).await.unwrap();
+    client
+        .create(&JOBS, Some("n"), &job(json!({"backoffLimit": 0, "completions": 1, "parallelism": 1})))
+        .await
+        .unwrap();
     run_job(&cluster, "Failed", 1, "failed", |j| condition(j, "Failed") == "True").await;
     let failed = cluster.api.get(&JOBS, "n", "j").unwrap();
     assert_eq!(failed["status"]["failed"], 1);
@@ -312,4 +377,90 @@ async fn a_job_deleted_under_running_pods_leaves_none_behind() {
     cluster.live_until("two run", |api| api.all(&PODS).len() == 2).await;
     client.delete(&JOBS, Some("n"), "j", &DeleteParams::background()).await.unwrap();
     cluster.live_until("pods are gone", |api| api.all(&PODS).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_silent_node_becomes_unknown_after_grace_and_its_intolerant_pods_leave() {
+    let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+    let cluster = cluster_at(clock.clone()).await;
+    let mut node = node();
+    node["spec"] = json!({});
+    cluster.api.seed(&NODES, node);
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "node-1", "namespace": "kube-node-lease"},
+        "spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}});
+    cluster.api.seed(&LEASES, lease);
+    let pod = |name: &str, tolerations: Value| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "n"},
+        "spec": {"nodeName": "node-1", "tolerations": tolerations}, "status": ready()})
+    };
+    cluster.api.seed(&PODS, pod("leaves", json!([])));
+    cluster.api.seed(&PODS, pod("stays", json!([{"operator": "Exists"}])));
+    // The lease is years old, but this process has only just begun to listen.
+    let touch = |n: u32| {
+        cluster.api.change(&NODES, "", "node-1", |node| node["metadata"]["labels"]["touched"] = n.to_string().into())
+    };
+    cluster
+        .until("the node is known", |api| {
+            api.get(&NODES, "", "node-1").is_some_and(|n| n["spec"]["podCIDR"].is_string())
+        })
+        .await;
+    assert!(cluster.api.settles(Duration::from_millis(200)).await);
+    clock.advance(Duration::from_secs(40));
+    touch(1);
+    assert!(cluster.api.settles(Duration::from_millis(200)).await);
+    assert_eq!(condition(&cluster.api.get(&NODES, "", "node-1").unwrap(), "Ready"), "True");
+    clock.advance(Duration::from_secs(20));
+    touch(2);
+    cluster
+        .until("the node is unknown and tainted", |api| {
+            let node = api.get(&NODES, "", "node-1").unwrap();
+            condition(&node, "Ready") == "Unknown" && node["spec"]["taints"].as_array().is_some_and(|t| t.len() == 2)
+        })
+        .await;
+    let deleting = |api: &FakeApi, name: &str| {
+        api.get(&PODS, "n", name).is_none_or(|p| !p["metadata"]["deletionTimestamp"].is_null())
+    };
+    cluster.until("the intolerant pod leaves", |api| deleting(api, "leaves")).await;
+    assert!(!deleting(&cluster.api, "stays"));
+    assert_eq!(condition(&cluster.api.get(&PODS, "n", "stays").unwrap(), "Ready"), "False");
+}
+
+#[tokio::test]
+async fn only_objects_without_any_living_owner_are_collected() {
+    let cluster = cluster().await;
+    let owner = cluster.api.seed(
+        &CONFIG_MAPS,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": "n"}}),
+    );
+    let owned = |name: &str, owners: &[&str]| {
+        let references: Vec<Value> = owners
+            .iter()
+            .map(|uid| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}))
+            .collect();
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "n", "ownerReferences": references}})
+    };
+    let uid = owner["metadata"]["uid"].as_str().unwrap();
+    cluster.api.seed(&SECRETS, owned("held", &[uid]));
+    cluster.api.seed(&SECRETS, owned("half", &[uid, "gone"]));
+    cluster.api.seed(&SECRETS, owned("namesake", &["gone"]));
+    let unknown = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "unknown-kind", "namespace": "n",
+        "ownerReferences": [{"apiVersion": "example.com/v1", "kind": "Thing", "name": "t", "uid": "t"}]}});
+    cluster.api.seed(&SECRETS, unknown);
+    cluster.until("the namesake's dependent is gone", |api| api.get(&SECRETS, "n", "namesake").is_none()).await;
+    cluster
+        .until("the dead reference is dropped", |api| {
+            api.get(&SECRETS, "n", "half")
+                .is_some_and(|s| s["metadata"]["ownerReferences"].as_array().is_some_and(|r| r.len() == 1))
+        })
+        .await;
+    assert!(
+        cluster.api.get(&SECRETS, "n", "held").is_some() && cluster.api.get(&SECRETS, "n", "unknown-kind").is_some()
+    );
+    cluster.api.remove(&CONFIG_MAPS, "n", "owner");
+    cluster
+        .until("all dependents go with the owner", |api| {
+            api.get(&SECRETS, "n", "held").is_none() && api.get(&SECRETS, "n", "half").is_none()
+        })
+        .await;
+    assert!(cluster.api.get(&SECRETS, "n", "unknown-kind").is_some());
 }

@@ -57,7 +57,14 @@ impl Controller {
     /// A controller that watches nothing yet and has two workers.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, queue: WorkQueue::default(), workers: 2, sources: Vec::new(), required: Vec::new(), first: Vec::new() }
+        Self {
+            name,
+            queue: WorkQueue::default(),
+            workers: 2,
+            sources: Vec::new(),
+            required: Vec::new(),
+            first: Vec::new(),
+        }
     }
 
     /// Another number of workers: how many keys are in work at once.

@@ -1,5 +1,7 @@
 //! The driver against the in-memory API server.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,7 +37,10 @@ async fn panics_and_failures_are_retried_and_counted() {
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
     let informers = Informers::new(api.client("t"), Clock::system(), Random::seeded(1), &tasks);
-    api.seed(&CONFIG_MAPS, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}));
+    api.seed(
+        &CONFIG_MAPS,
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}),
+    );
     let statuses = Statuses::default();
     let mark = Mark { client: api.client("t"), tries: Arc::default() };
     Controller::new("mark").watch_own(&informers.all(&CONFIG_MAPS)).run(mark, &statuses, &tasks);

@@ -202,6 +202,8 @@ mod tests {
         assert_eq!(decisions[8], Decision::Create { message: "m8".into() });
         assert_eq!(decisions[9], Decision::Create { message: "(combined from similar events): m9".into() });
         assert_eq!(decisions[30], Decision::Drop);
-        assert!(matches!(correlator.decide(&occurrence("later", 2000)), Decision::Create { message } if message == "later"));
+        assert!(
+            matches!(correlator.decide(&occurrence("later", 2000)), Decision::Create { message } if message == "later")
+        );
     }
 }

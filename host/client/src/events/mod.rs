@@ -134,8 +134,13 @@ impl EventRecorder {
 
     /// Records an event about `about`; returns at once.
     pub fn event(&self, about: impl Into<ObjectReference>, kind: EventType, reason: &str, message: impl Into<String>) {
-        let occurrence =
-            Occurrence { about: about.into(), kind, reason: reason.to_owned(), message: message.into(), at: self.clock.now() };
+        let occurrence = Occurrence {
+            about: about.into(),
+            kind,
+            reason: reason.to_owned(),
+            message: message.into(),
+            at: self.clock.now(),
+        };
         if self.queue.try_send(occurrence).is_err() {
             tracing::debug!(component = %self.component, reason, "event dropped: the writer is behind or stopped");
         }

@@ -19,17 +19,22 @@ pub(super) fn patch(store: &Store, target: &Target, content_type: &str, patch: &
     let before = object.clone();
     match content_type {
         "application/merge-patch+json" => {
-            k3s_meta::patch::merge_patch(&mut object, patch).map_err(|e| Box::new(Status::bad_request(e.to_string())))?;
+            k3s_meta::patch::merge_patch(&mut object, patch)
+                .map_err(|e| Box::new(Status::bad_request(e.to_string())))?;
         }
         "application/strategic-merge-patch+json" => strategic(&mut object, patch),
         "application/json-patch+json" => {
-            k3s_meta::patch::json_patch(&mut object, patch).map_err(|e| Box::new(Status::bad_request(e.to_string())))?;
+            k3s_meta::patch::json_patch(&mut object, patch)
+                .map_err(|e| Box::new(Status::bad_request(e.to_string())))?;
         }
         other => return Err(Box::new(Status::bad_request(format!("the fake does not take {other}")))),
     }
     // A patch that names a version means it as a precondition.
     let claims = patch.pointer("/metadata/resourceVersion").is_some();
-    if !claims && let (Some(to), Some(from)) = (object.pointer_mut("/metadata/resourceVersion"), before.pointer("/metadata/resourceVersion")) {
+    if !claims
+        && let (Some(to), Some(from)) =
+            (object.pointer_mut("/metadata/resourceVersion"), before.pointer("/metadata/resourceVersion"))
+    {
         *to = from.clone();
     }
     write::update(store, target, object)

@@ -95,7 +95,10 @@ pub(super) fn parse(path: &str) -> Option<Target> {
 }
 
 pub(super) fn query(text: &str) -> BTreeMap<String, String> {
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (unescape(name), unescape(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (unescape(name), unescape(value)))
+        .collect()
 }
 
 fn unescape(text: &str) -> String {

@@ -30,7 +30,8 @@ impl Selection {
 
     pub(super) fn picks(&self, object: &Value) -> bool {
         let own = labels(object);
-        self.labels.matches(|key| own.get(key).map(String::as_str)) && self.fields.matches(|path| Some(field(object, path)))
+        self.labels.matches(|key| own.get(key).map(String::as_str))
+            && self.fields.matches(|path| Some(field(object, path)))
     }
 }
 
@@ -57,8 +58,10 @@ fn list(store: &Store, target: &Target, query: &BTreeMap<String, String>) -> Ans
     let (objects, revision) = store.snapshot(target);
     let after = query.get("continue").map_or("", String::as_str);
     let limit = query.get("limit").and_then(|n| n.parse().ok()).filter(|n: &usize| *n > 0).unwrap_or(usize::MAX);
-    let mut items: Vec<Value> =
-        objects.into_iter().filter(|o| selection.picks(o) && (after.is_empty() || target.at(o).key().as_str() > after)).collect();
+    let mut items: Vec<Value> = objects
+        .into_iter()
+        .filter(|o| selection.picks(o) && (after.is_empty() || target.at(o).key().as_str() > after))
+        .collect();
     let more = items.len() > limit;
     items.truncate(limit);
     let token = items.last().filter(|_| more).map(|last| target.at(last).key()).unwrap_or_default();

@@ -40,7 +40,9 @@ pub(super) fn start(store: &Arc<Store>, target: &Target, query: &BTreeMap<String
         Some(from) => from,
         None => {
             let (objects, revision) = store.snapshot(target);
-            ready.extend(objects.into_iter().filter(|o| selection.picks(o)).map(|o| json!({"type": "ADDED", "object": o})));
+            ready.extend(
+                objects.into_iter().filter(|o| selection.picks(o)).map(|o| json!({"type": "ADDED", "object": o})),
+            );
             if initial {
                 ready.push_back(json!({"type": "BOOKMARK", "object": {"apiVersion": target.api_version,
                     "metadata": {"resourceVersion": revision.to_string(), "annotations": {"k8s.io/initial-events-end": "true"}}}}));

@@ -59,16 +59,28 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
         "binding" => {
             if !at_str(&object, &["spec", "nodeName"]).is_empty() {
                 let message = format!("pod {} is already assigned to node", target.name);
-                return Err(Box::new(Status::conflict(&GroupResource::new("", "pods/binding"), &target.name, &message)));
+                return Err(Box::new(Status::conflict(
+                    &GroupResource::new("", "pods/binding"),
+                    &target.name,
+                    &message,
+                )));
             }
             set(&mut object, &["spec", "nodeName"], at_str(&body, &["target", "name"]).into());
             store.replace(target, object);
             Ok((201, success()))
         }
-        "eviction" => delete_one(store, &Target { subresource: String::new(), ..target.clone() }, body.get("deleteOptions").unwrap_or(&Value::Null)).map(|_| (201, success())),
-        "token" => Ok((201, json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "eviction" => delete_one(
+            store,
+            &Target { subresource: String::new(), ..target.clone() },
+            body.get("deleteOptions").unwrap_or(&Value::Null),
+        )
+        .map(|_| (201, success())),
+        "token" => Ok((
+            201,
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
             "metadata": {"name": target.name, "namespace": target.namespace}, "spec": body.get("spec").cloned().unwrap_or_default(),
-            "status": {"token": format!("fake:{}:{}", target.namespace, target.name), "expirationTimestamp": store.clock.now_rfc3339()}}))),
+            "status": {"token": format!("fake:{}:{}", target.namespace, target.name), "expirationTimestamp": store.clock.now_rfc3339()}}),
+        )),
         other => Err(Box::new(Status::bad_request(format!("the fake does not serve subresource {other}")))),
     }
 }
@@ -81,7 +93,11 @@ pub(super) fn update(store: &Store, target: &Target, new: Value) -> Answer {
         return Err(Box::new(Status::conflict(&target.gr(), &target.name, message)));
     }
     if !uid(&new).is_empty() && uid(&new) != uid(&old) {
-        return Err(Box::new(Status::conflict(&target.gr(), &target.name, "Precondition failed: UID in precondition does not match")));
+        return Err(Box::new(Status::conflict(
+            &target.gr(),
+            &target.name,
+            "Precondition failed: UID in precondition does not match",
+        )));
     }
     let merged = match target.subresource.as_str() {
         "" => merge_main(&old, new),
@@ -118,7 +134,9 @@ fn removable(target: &Target, object: &Value) -> bool {
 }
 
 fn merge_main(old: &Value, mut new: Value) -> Value {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "generation"] {
+    for field in
+        ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "generation"]
+    {
         match old.pointer(&format!("/metadata/{field}")) {
             Some(value) => set(&mut new, &["metadata", field], value.clone()),
             None => {

@@ -116,7 +116,9 @@ impl Cache {
 impl State {
     fn put(&mut self, object: Object) {
         let old = self.objects.insert(object.key().clone(), object.clone());
-        if old.as_ref().is_some_and(|old| !old.resource_version().is_empty() && old.resource_version() == object.resource_version()) {
+        if old.as_ref().is_some_and(|old| {
+            !old.resource_version().is_empty() && old.resource_version() == object.resource_version()
+        }) {
             return;
         }
         for index in self.indexes.values_mut() {

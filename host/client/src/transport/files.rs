@@ -12,10 +12,10 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The newest modification time among `paths`; `None` where one cannot be read, which keeps the
 /// credentials in use.
 pub(super) fn newest_change(paths: &[&Path]) -> Option<SystemTime> {
-    paths.iter().map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok()).try_fold(
-        SystemTime::UNIX_EPOCH,
-        |newest, changed| changed.map(|time| newest.max(time)),
-    )
+    paths
+        .iter()
+        .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
+        .try_fold(SystemTime::UNIX_EPOCH, |newest, changed| changed.map(|time| newest.max(time)))
 }
 
 /// Reads a text file, naming it in the error.

@@ -85,7 +85,9 @@ impl Https {
         let path = relative.path_and_query().map_or("/", |p| p.as_str());
         let prefix = self.base.path().trim_end_matches('/');
         let authority = self.base.authority().map_or("", |a| a.as_str());
-        format!("https://{authority}{prefix}{path}").parse().map_err(|e| Error::Request(format!("bad request path {path:?}: {e}")))
+        format!("https://{authority}{prefix}{path}")
+            .parse()
+            .map_err(|e| Error::Request(format!("bad request path {path:?}: {e}")))
     }
 }
 
@@ -204,7 +206,8 @@ fn authorization(identity: &Identity) -> Result<Option<HeaderValue>> {
         }
         _ => return Ok(None),
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Request("the token holds characters that no header can carry".into()))?;
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| Error::Request("the token holds characters that no header can carry".into()))?;
     value.set_sensitive(true);
     Ok(Some(value))
 }

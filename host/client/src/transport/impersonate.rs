@@ -24,7 +24,8 @@ impl Impersonating {
 
     fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
         let value = |text: &str| {
-            HeaderValue::from_str(text).map_err(|_| Error::Request(format!("cannot impersonate {text:?}: not a header value")))
+            HeaderValue::from_str(text)
+                .map_err(|_| Error::Request(format!("cannot impersonate {text:?}: not a header value")))
         };
         let mut headers = vec![(HeaderName::from_static("impersonate-user"), value(&self.user.name)?)];
         for group in &self.user.groups {

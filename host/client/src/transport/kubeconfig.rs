@@ -96,7 +96,12 @@ fn parse(text: &str, dir: &Path, context: Option<&str>) -> Result<Loaded> {
     let wanted = context.unwrap_or(&file.current_context);
     let named = |what: &str, name: &str| Error::Request(format!("{what} {name:?} does not exist"));
     let context = &file.contexts.iter().find(|c| c.name == wanted).ok_or_else(|| named("context", wanted))?.context;
-    let cluster = file.clusters.into_iter().find(|c| c.name == context.cluster).ok_or_else(|| named("cluster", &context.cluster))?.cluster;
+    let cluster = file
+        .clusters
+        .into_iter()
+        .find(|c| c.name == context.cluster)
+        .ok_or_else(|| named("cluster", &context.cluster))?
+        .cluster;
     let user = if context.user.is_empty() {
         User::default()
     } else {
@@ -138,7 +143,9 @@ fn identity(user: User, dir: &Path) -> Result<Identity> {
 }
 
 fn decode(data: &str, what: &str) -> Result<String> {
-    let bytes = base64::engine::general_purpose::STANDARD.decode(data.trim()).map_err(|e| Error::Request(format!("{what}: {e}")))?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(data.trim())
+        .map_err(|e| Error::Request(format!("{what}: {e}")))?;
     String::from_utf8(bytes).map_err(|e| Error::Request(format!("{what}: {e}")))
 }
 

@@ -21,9 +21,13 @@ pub(crate) fn start(context: &Context) {
     if !context.config.cloud_node {
         return;
     }
-    let client = context.config.clients.for_user(k3s_meta::user::UserInfo::new("k3s-cloud-controller-manager", ["system:authenticated"]));
+    let client = context
+        .config
+        .clients
+        .for_user(k3s_meta::user::UserInfo::new("k3s-cloud-controller-manager", ["system:authenticated"]));
     let nodes = context.informers.all(&NODES);
-    let reconciler = CloudNodes { recorder: context.recorder(&client, "cloud-node-controller"), client, nodes: nodes.clone() };
+    let reconciler =
+        CloudNodes { recorder: context.recorder(&client, "cloud-node-controller"), client, nodes: nodes.clone() };
     Controller::new("cloud-node-controller").watch_own(&nodes).run(reconciler, &context.statuses, &context.tasks);
 }
 

@@ -21,7 +21,9 @@ pub(super) fn status(node: &Value) -> Option<Value> {
         let listed = annotation(node, name).unwrap_or("").split(',').map(str::trim).filter(|a| !a.is_empty());
         addresses.extend(listed.map(|address| json!({"type": kind, "address": address})));
     }
-    if !addresses.iter().any(|a| at_str(a, &["type"]) == "InternalIP") || at_list(node, &["status", "addresses"]) == addresses.as_slice() {
+    if !addresses.iter().any(|a| at_str(a, &["type"]) == "InternalIP")
+        || at_list(node, &["status", "addresses"]) == addresses.as_slice()
+    {
         return None;
     }
     let mut status = node.get("status").cloned().unwrap_or_else(|| json!({}));

@@ -32,7 +32,9 @@ fn aggregates(role: &Object) -> bool {
 
 impl Reconciler for Aggregation {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(role) = self.roles.get(key).filter(|r| aggregates(r) && !r.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(role) = self.roles.get(key).filter(|r| aggregates(r) && !r.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         let mut others = self.roles.list();
         others.retain(|other| other.name() != role.name());
         others.sort_by(|a, b| a.name().cmp(b.name()));
@@ -75,8 +77,15 @@ mod tests {
         let role = Obj::from_value(json!({"metadata": {"name": "view"},
             "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "x"}}, {"matchLabels": {"b": "y"}}]}}))
         .unwrap();
-        let part = |name: &str, labels: Value, verb: &str| Obj::from_value(json!({"metadata": {"name": name, "labels": labels}, "rules": [{"verbs": [verb]}]})).unwrap();
-        let others = [part("1", json!({"a": "x", "b": "y"}), "get"), part("2", json!({"b": "y"}), "list"), part("3", json!({}), "delete")];
+        let part = |name: &str, labels: Value, verb: &str| {
+            Obj::from_value(json!({"metadata": {"name": name, "labels": labels}, "rules": [{"verbs": [verb]}]}))
+                .unwrap()
+        };
+        let others = [
+            part("1", json!({"a": "x", "b": "y"}), "get"),
+            part("2", json!({"b": "y"}), "list"),
+            part("3", json!({}), "delete"),
+        ];
         assert_eq!(rules(&role, &others).unwrap(), [json!({"verbs": ["get"]}), json!({"verbs": ["list"]})]);
     }
 }

@@ -47,11 +47,8 @@ pub(crate) fn set(conditions: &mut Vec<Value>, new: &Condition, now: &str, updat
     if let Some(map) = entry.as_object_mut() {
         fill(map, new, now, updated);
     }
-    match old {
-        Some(at) => {
-            conditions.remove(at);
-        }
-        None => {}
+    if let Some(at) = old {
+        conditions.remove(at);
     }
     conditions.push(entry);
 }

@@ -11,7 +11,10 @@ pub(crate) fn selected(spec: &Value, node: &Obj) -> bool {
     let plain = at(spec, &["nodeSelector"]).and_then(Value::as_object);
     let plain = plain.is_none_or(|wanted| wanted.iter().all(|(name, value)| node.label(name) == value.as_str()));
     let required = at(spec, &["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]);
-    plain && required.is_none_or(|required| at_list(required, &["nodeSelectorTerms"]).iter().any(|term| term_matches(term, node)))
+    plain
+        && required.is_none_or(|required| {
+            at_list(required, &["nodeSelectorTerms"]).iter().any(|term| term_matches(term, node))
+        })
 }
 
 /// All expressions of a term; a term without any matches nothing.
@@ -43,7 +46,10 @@ fn expression(expression: &Value, actual: Option<&str>) -> bool {
 /// Whether every taint of one of these effects is tolerated.
 pub(crate) fn tolerates(tolerations: &[Toleration], node: &Obj, effects: &[&str]) -> bool {
     let taints = at_list(node.value(), &["spec", "taints"]);
-    taints.iter().filter(|taint| effects.contains(&at_str(taint, &["effect"]))).all(|taint| tolerations.iter().any(|t| t.fits(taint)))
+    taints
+        .iter()
+        .filter(|taint| effects.contains(&at_str(taint, &["effect"])))
+        .all(|taint| tolerations.iter().any(|t| t.fits(taint)))
 }
 
 impl Toleration {
@@ -70,10 +76,17 @@ mod tests {
         let affinity = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
         assert!(selected(&json!({"nodeSelector": {"disk": "ssd"}}), &node));
         assert!(!selected(&json!({"nodeSelector": {"disk": "hdd"}}), &node));
-        assert!(selected(&affinity(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}])), &node));
-        assert!(selected(&affinity(json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}]}])), &node));
+        assert!(selected(
+            &affinity(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}])),
+            &node
+        ));
+        assert!(selected(
+            &affinity(json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}]}])),
+            &node
+        ));
         assert!(!selected(&affinity(json!([{}])), &node));
-        let toleration = Toleration { key: "k".into(), operator: "Equal".into(), value: "v".into(), ..Toleration::default() };
+        let toleration =
+            Toleration { key: "k".into(), operator: "Equal".into(), value: "v".into(), ..Toleration::default() };
         assert!(tolerates(&[toleration], &node, &["NoSchedule"]));
         assert!(!tolerates(&[], &node, &["NoSchedule"]) && tolerates(&[], &node, &["NoExecute"]));
     }

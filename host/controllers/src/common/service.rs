@@ -129,7 +129,10 @@ impl ServicePort {
             .iter()
             .chain(sidecars)
             .flat_map(|container| &container.ports)
-            .find(|port| port.name == *name && (port.protocol == self.protocol || (port.protocol.is_empty() && self.protocol == "TCP")))
+            .find(|port| {
+                port.name == *name
+                    && (port.protocol == self.protocol || (port.protocol.is_empty() && self.protocol == "TCP"))
+            })
             .map(|port| port.container_port)
     }
 }

@@ -62,7 +62,8 @@ impl DaemonSets {
         }
         let key = daemon.object.key();
         self.expectations.expect(key, plan.create.len(), plan.delete.iter().map(|o| o.uid().to_owned()));
-        let deleted = futures_util::future::join_all(plan.delete.iter().map(|object| self.delete(daemon, object))).await;
+        let deleted =
+            futures_util::future::join_all(plan.delete.iter().map(|object| self.delete(daemon, object))).await;
         let wanted = plan.create.len();
         let nodes = &plan.create;
         let (done, error) = slow_start(wanted, |n| async move {
@@ -96,7 +97,8 @@ impl DaemonSets {
             }
             *entry = (entry.0 + 1, now + FAILED.delay(entry.0));
             let phase = &crate::common::pod::of(object).status.phase;
-            let (reason, word) = if phase == "Failed" { ("FailedDaemonPod", "failed") } else { ("SucceededDaemonPod", "succeeded") };
+            let (reason, word) =
+                if phase == "Failed" { ("FailedDaemonPod", "failed") } else { ("SucceededDaemonPod", "succeeded") };
             let message = format!("Found {word} daemon pod {} on node {node}, will try to delete it", object.key());
             self.recorder.warning(&*daemon.object, reason, message);
         }

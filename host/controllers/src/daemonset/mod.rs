@@ -78,7 +78,10 @@ fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectatio
             return Vec::new();
         }
         let matching = sets.in_namespace(pod.namespace()).into_iter();
-        return matching.filter(|set| selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))).map(|set| set.key().clone()).collect();
+        return matching
+            .filter(|set| selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
+            .map(|set| set.key().clone())
+            .collect();
     };
     if let InformerEvent::Added(_) = event {
         expectations.creation_observed(&owner);

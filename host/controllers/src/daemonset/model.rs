@@ -58,7 +58,8 @@ pub(super) fn node_of(object: &Obj) -> String {
     if view.is_scheduled() {
         return view.spec.node_name.clone();
     }
-    let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
+    let path =
+        ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
     let fields = at_list(object.value(), &path).iter().flat_map(|term| at_list(term, &["matchFields"]));
     let names = fields.filter(|f| at_str(f, &["key"]) == "metadata.name").flat_map(|f| at_list(f, &["values"]));
     names.filter_map(Value::as_str).next().unwrap_or("").to_owned()
@@ -72,7 +73,8 @@ pub(super) fn by_node(pods: &[Object]) -> BTreeMap<String, Vec<Object>> {
     }
     for on_node in by_node.values_mut() {
         on_node.sort_by(|a, b| {
-            let rank = |o: &Object| (!pod::of(o).is_scheduled(), o.meta().creation_timestamp.clone(), o.name().to_owned());
+            let rank =
+                |o: &Object| (!pod::of(o).is_scheduled(), o.meta().creation_timestamp.clone(), o.name().to_owned());
             rank(a).cmp(&rank(b))
         });
     }

@@ -59,7 +59,8 @@ pub(super) fn place(observed: &Observed<'_>, surging: bool) -> Plan {
     let known: BTreeSet<&str> = observed.nodes.iter().map(|(node, _)| node.name()).collect();
     for (node, pods) in observed.pods {
         // Bound Pods of a node that is gone are the Pod collector's.
-        let unbound = pods.iter().filter(|o| !known.contains(node.as_str()) && !pod::of(o).is_scheduled() && !o.is_deleting());
+        let unbound =
+            pods.iter().filter(|o| !known.contains(node.as_str()) && !pod::of(o).is_scheduled() && !o.is_deleting());
         plan.delete.extend(unbound.cloned());
     }
     plan
@@ -144,8 +145,10 @@ mod tests {
     }
 
     fn pod(name: &str, node: &str, hash: &str, ready: &str) -> Object {
-        Obj::from_value(json!({"metadata": {"name": name, "uid": name, "labels": {HASH_LABEL: hash}}, "spec": {"nodeName": node},
-            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}}))
+        Obj::from_value(
+            json!({"metadata": {"name": name, "uid": name, "labels": {HASH_LABEL: hash}}, "spec": {"nodeName": node},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}}),
+        )
         .unwrap()
     }
 
@@ -157,7 +160,8 @@ mod tests {
     fn one_pod_per_fitting_node() {
         let nodes = [node("a", true), node("b", true), node("c", false)];
         let pods = by_node(&[pod("a1", "a", "h", "True"), pod("a2", "a", "h", "True"), pod("c1", "c", "h", "True")]);
-        let observed = Observed { nodes: &nodes, pods: &pods, hash: "h", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
+        let observed =
+            Observed { nodes: &nodes, pods: &pods, hash: "h", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
         let plan = place(&observed, false);
         assert_eq!(plan.create, ["b"]);
         assert_eq!(names(&plan.delete), ["a2", "c1"]);
@@ -166,8 +170,10 @@ mod tests {
     #[test]
     fn an_update_takes_no_more_than_allowed_and_broken_ones_first() {
         let nodes = [node("a", true), node("b", true), node("c", true)];
-        let pods = by_node(&[pod("a1", "a", "old", "True"), pod("b1", "b", "old", "False"), pod("c1", "c", "old", "True")]);
-        let observed = Observed { nodes: &nodes, pods: &pods, hash: "new", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
+        let pods =
+            by_node(&[pod("a1", "a", "old", "True"), pod("b1", "b", "old", "False"), pod("c1", "c", "old", "True")]);
+        let observed =
+            Observed { nodes: &nodes, pods: &pods, hash: "new", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
         assert_eq!(names(&roll(&observed, 0, 1).delete), ["b1"]);
         assert_eq!(names(&roll(&observed, 0, 2).delete), ["b1", "a1"]);
         let surge = roll(&observed, 1, 0);

@@ -69,7 +69,13 @@ impl DaemonSets {
         }
     }
 
-    async fn trim_history(&self, daemon: &DaemonSet, history: &[Object], pods: &[Object], current: &str) -> Result<(), Error> {
+    async fn trim_history(
+        &self,
+        daemon: &DaemonSet,
+        history: &[Object],
+        pods: &[Object],
+        current: &str,
+    ) -> Result<(), Error> {
         let in_use = |revision: &&Object| {
             let own = revision.label(HASH_LABEL);
             own == Some(current) || pods.iter().any(|pod| pod.label(HASH_LABEL) == own)

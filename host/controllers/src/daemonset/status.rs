@@ -25,7 +25,8 @@ struct Counts {
 fn observe(observed: &Observed<'_>) -> (Counts, Option<Duration>) {
     let (mut counts, mut wait) = (Counts::default(), None::<Duration>);
     for (node, fit) in observed.nodes {
-        let first = observed.pods.get(node.name()).and_then(|pods| pods.iter().find(|o| !o.is_deleting()).or(pods.first()));
+        let first =
+            observed.pods.get(node.name()).and_then(|pods| pods.iter().find(|o| !o.is_deleting()).or(pods.first()));
         if !fit.run {
             counts.misscheduled += i64::from(first.is_some());
             continue;
@@ -67,7 +68,11 @@ fn written(daemon: &DaemonSet, counts: &Counts) -> Value {
 }
 
 impl DaemonSets {
-    pub(super) async fn write_status(&self, daemon: &DaemonSet, observed: &Observed<'_>) -> Result<Option<Duration>, Error> {
+    pub(super) async fn write_status(
+        &self,
+        daemon: &DaemonSet,
+        observed: &Observed<'_>,
+    ) -> Result<Option<Duration>, Error> {
         let (counts, wait) = observe(observed);
         write::status(&self.client, &DAEMON_SETS, &daemon.object, written(daemon, &counts)).await?;
         Ok(wait)

@@ -1,7 +1,7 @@
 //! One pass over a Deployment: decides by the pure parts, writes what differs.
 
-use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
 use k3s_client::informer::BY_OWNER;
+use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
 use k3s_client::{DeleteParams, Object};
 use k3s_meta::object::set;
 use k3s_reconcile::{Error, Outcome};

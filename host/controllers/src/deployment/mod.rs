@@ -69,9 +69,10 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
     match owner(set) {
         Some(key) => keys.push(key),
         None if set.controller().is_none() && !event.is_deleted() => {
-            let matching = deployments.in_namespace(set.namespace()).into_iter().filter(|d| {
-                selector(d).is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels))
-            });
+            let matching = deployments
+                .in_namespace(set.namespace())
+                .into_iter()
+                .filter(|d| selector(d).is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels)));
             keys.extend(matching.map(|d| d.key().clone()));
         }
         None => {}
@@ -83,7 +84,10 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
 fn pod_gone(event: &InformerEvent, sets: &Informer, deployments: &Informer) -> Vec<Key> {
     let pod = event.object();
     let ended = event.is_deleted() || crate::common::pod::of(pod).is_terminal();
-    let set = pod.controller().filter(|o| ended && o.kind == "ReplicaSet").and_then(|o| sets.get(&key(pod.namespace(), &o.name)));
+    let set = pod
+        .controller()
+        .filter(|o| ended && o.kind == "ReplicaSet")
+        .and_then(|o| sets.get(&key(pod.namespace(), &o.name)));
     let deployment = set.and_then(|set| owner(&set));
     deployment
         .filter(|key| deployments.get(key).is_some_and(|d| Deployment::read(&d).is_ok_and(|d| d.is_recreate())))

@@ -40,7 +40,8 @@ impl Deployment {
         let rolling = |field| at(value, &["spec", "strategy", "rollingUpdate", field]);
         let (surge, unavailable) =
             if recreate { (0, 0) } else { fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas) };
-        let deadline = at_i64(value, &["spec", "progressDeadlineSeconds"]).filter(|s| *s > 0 && *s < i64::from(i32::MAX));
+        let deadline =
+            at_i64(value, &["spec", "progressDeadlineSeconds"]).filter(|s| *s > 0 && *s < i64::from(i32::MAX));
         Ok(Self {
             object: object.clone(),
             replicas,

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::Deployments;
 use super::history::next_revision;
-use super::model::{DESIRED_REPLICAS, Deployment, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, Set, Sets, without_hash};
+use super::model::{
+    DESIRED_REPLICAS, Deployment, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, Set, Sets, without_hash,
+};
 use super::plan::new_size;
 use super::progress;
 use crate::common::condition::Condition;
@@ -35,13 +37,27 @@ pub(super) enum Found {
 
 impl Deployments {
     /// Finds or makes the new set and keeps the Deployment's revision in step.
-    pub(super) async fn ensure_new(&self, deployment: &Deployment, mut sets: Sets, create: bool) -> Result<Found, Error> {
+    pub(super) async fn ensure_new(
+        &self,
+        deployment: &Deployment,
+        mut sets: Sets,
+        create: bool,
+    ) -> Result<Found, Error> {
         let revision = next_revision(&sets);
         let Some(new) = sets.new.take() else {
-            return if create { self.make(deployment, &sets, revision).await } else { Ok(Found::Ready(Box::new(sets))) };
+            return if create {
+                self.make(deployment, &sets, revision).await
+            } else {
+                Ok(Found::Ready(Box::new(sets)))
+            };
         };
         let (new, changed) = self.refresh(deployment, new, revision).await?;
-        let found = Condition::new("Progressing", "True", "FoundNewReplicaSet", format!("Found new replica set \"{}\"", new.name()));
+        let found = Condition::new(
+            "Progressing",
+            "True",
+            "FoundNewReplicaSet",
+            format!("Found new replica set \"{}\"", new.name()),
+        );
         let in_step = self.announce(deployment, &new, &found).await?;
         sets.new = Some(new);
         Ok(if changed || !in_step { Found::Wrote } else { Found::Ready(Box::new(sets)) })
@@ -57,11 +73,13 @@ impl Deployments {
         if own < revision {
             set(&mut value, &["metadata", "annotations", REVISION], revision.to_string().into());
             if own > 0 {
-                let history = annotations(&value).get(REVISION_HISTORY).map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
+                let history =
+                    annotations(&value).get(REVISION_HISTORY).map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
                 set(&mut value, &["metadata", "annotations", REVISION_HISTORY], history.into());
             }
         }
-        if deployment.min_ready_seconds != at(&value, &["spec", "minReadySeconds"]).and_then(Value::as_i64).unwrap_or(0) {
+        if deployment.min_ready_seconds != at(&value, &["spec", "minReadySeconds"]).and_then(Value::as_i64).unwrap_or(0)
+        {
             set(&mut value, &["spec", "minReadySeconds"], deployment.min_ready_seconds.into());
         }
         if value == *new.object.value() {
@@ -100,7 +118,12 @@ impl Deployments {
                     let message = format!("Scaled up replica set {name} from 0 to {replicas}");
                     self.recorder.normal(&*deployment.object, "ScalingReplicaSet", message);
                 }
-                let what = Condition::new("Progressing", "True", "NewReplicaSetCreated", format!("Created new replica set \"{name}\""));
+                let what = Condition::new(
+                    "Progressing",
+                    "True",
+                    "NewReplicaSetCreated",
+                    format!("Created new replica set \"{name}\""),
+                );
                 self.announce(deployment, &Set::read(&made), &what).await?;
                 Ok(Found::Wrote)
             }
@@ -125,7 +148,8 @@ impl Deployments {
     async fn collided(&self, deployment: &Deployment, name: &str, error: k3s_client::Error) -> Result<Found, Error> {
         let there = self.client.get(&REPLICA_SETS, deployment.object.ns(), name).await?;
         let ours = there.controller().is_some_and(|owner| owner.uid == deployment.object.uid());
-        let same = at(there.value(), &["spec", "template"]).map(without_hash) == Some(without_hash(deployment.template()));
+        let same =
+            at(there.value(), &["spec", "template"]).map(without_hash) == Some(without_hash(deployment.template()));
         if ours && same {
             return Err(Error::other(format!("waiting for the cache to show replica set {name}")));
         }
@@ -146,7 +170,8 @@ fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
     set(&mut template, &["metadata", "labels", HASH_LABEL], hash.as_str().into());
     let mut selector = at(deployment.value(), &["spec", "selector"]).cloned().unwrap_or_else(|| json!({}));
     set(&mut selector, &["matchLabels", HASH_LABEL], hash.as_str().into());
-    let mut annotations: serde_json::Map<String, Value> = inherited(deployment).into_iter().map(|(name, text)| (name, text.into())).collect();
+    let mut annotations: serde_json::Map<String, Value> =
+        inherited(deployment).into_iter().map(|(name, text)| (name, text.into())).collect();
     annotations.insert(REVISION.into(), revision.to_string().into());
     annotations.insert(DESIRED_REPLICAS.into(), deployment.replicas.to_string().into());
     annotations.insert(MAX_REPLICAS.into(), deployment.max_total().to_string().into());

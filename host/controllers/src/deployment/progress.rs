@@ -88,7 +88,8 @@ pub(super) fn status(deployment: &Deployment, sets: &Sets, phase: Phase, collisi
         ("unavailableReplicas", counts.unavailable),
         ("collisionCount", collisions),
     ];
-    let mut status: Map<String, Value> = numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())).collect();
+    let mut status: Map<String, Value> =
+        numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())).collect();
     status.insert("conditions".into(), conditions.into());
     Value::Object(status)
 }
@@ -97,7 +98,12 @@ fn availability(available: bool) -> Condition {
     if available {
         Condition::new("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
-        Condition::new("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        Condition::new(
+            "Available",
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
     }
 }
 
@@ -197,7 +203,12 @@ fn failure(sets: &Sets, conditions: &mut Vec<Value>, stamp: &str) {
     let failed = sets.new.iter().chain(&sets.old).find_map(|set| condition::find(set.object.value(), "ReplicaFailure"));
     match failed {
         Some(found) => {
-            let new = Condition::new("ReplicaFailure", "True", condition::text(found, "reason"), condition::text(found, "message"));
+            let new = Condition::new(
+                "ReplicaFailure",
+                "True",
+                condition::text(found, "reason"),
+                condition::text(found, "message"),
+            );
             condition::set(conditions, &new, stamp, UPDATED);
         }
         None => conditions.retain(|c| condition::text(c, "type") != "ReplicaFailure"),
@@ -205,7 +216,11 @@ fn failure(sets: &Sets, conditions: &mut Vec<Value>, stamp: &str) {
 }
 
 fn reason(conditions: &[Value], kind: &str) -> String {
-    conditions.iter().find(|c| condition::text(c, "type") == kind).map(|c| at_str(c, &["reason"]).to_owned()).unwrap_or_default()
+    conditions
+        .iter()
+        .find(|c| condition::text(c, "type") == kind)
+        .map(|c| at_str(c, &["reason"]).to_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -234,8 +249,12 @@ mod tests {
         Sets { new: Some(set("rs", 2, available)), old: vec![] }
     }
 
-    fn progressing(status: &Value) -> &str {
-        condition::text(condition::find(&json!({"status": status.clone()}), "Progressing").unwrap_or(&Value::Null), "reason").to_owned().leak()
+    fn progressing(status: &Value) -> String {
+        condition::text(
+            condition::find(&json!({"status": status.clone()}), "Progressing").unwrap_or(&Value::Null),
+            "reason",
+        )
+        .to_owned()
     }
 
     #[test]

@@ -11,7 +11,11 @@ pub(super) fn is_scaling(deployment: &Deployment, sets: &Sets) -> bool {
 /// The new sizes.
 pub(super) fn scale(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
     if let Some(only) = active_or_latest(sets) {
-        return Some(only).filter(|set| set.replicas != deployment.replicas).map(|set| Resize::new(set, deployment.replicas)).into_iter().collect();
+        return Some(only)
+            .filter(|set| set.replicas != deployment.replicas)
+            .map(|set| Resize::new(set, deployment.replicas))
+            .into_iter()
+            .collect();
     }
     if saturated(deployment, sets.new.as_ref()) {
         return super::plan::retire(sets);
@@ -31,7 +35,9 @@ fn active_or_latest(sets: &Sets) -> Option<&Set> {
 
 fn saturated(deployment: &Deployment, new: Option<&Set>) -> bool {
     new.is_some_and(|set| {
-        set.replicas == deployment.replicas && set.desired() == Some(deployment.replicas) && set.available == deployment.replicas
+        set.replicas == deployment.replicas
+            && set.desired() == Some(deployment.replicas)
+            && set.available == deployment.replicas
     })
 }
 

@@ -44,7 +44,9 @@ impl Reconciler for EndpointsController {
             self.clean_up(key).await?;
             return Ok(Outcome::Done);
         };
-        let Some(service) = Service::read(&object).filter(|s| !s.object.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(service) = Service::read(&object).filter(|s| !s.object.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         let subsets = plan::subsets(&service, &service.pods(&self.pods));
         let labels = plan::labels(&service);
         let existing = self.endpoints.get(key);
@@ -74,9 +76,12 @@ impl EndpointsController {
     /// Endpoints of a Service that is gone; those that some other component leads (leader election
     /// of old) are not ours.
     async fn clean_up(&self, key: &Key) -> Result<(), Error> {
-        let Some(left) = self.endpoints.get(key).filter(|e| e.label(plan::MANAGED_BY) == Some(plan::MANAGER)) else { return Ok(()) };
+        let Some(left) = self.endpoints.get(key).filter(|e| e.label(plan::MANAGED_BY) == Some(plan::MANAGER)) else {
+            return Ok(());
+        };
         let (namespace, name) = split_key(key);
-        match self.client.delete(&ENDPOINTS, Some(namespace), name, &DeleteParams::default().with_uid(left.uid())).await {
+        match self.client.delete(&ENDPOINTS, Some(namespace), name, &DeleteParams::default().with_uid(left.uid())).await
+        {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }

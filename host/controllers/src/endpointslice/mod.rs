@@ -107,14 +107,16 @@ impl Slices {
     async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
         let creations = actions.iter().filter(|a| matches!(a, Action::Create(_))).count();
-        let deletions: Vec<String> = actions.iter().filter_map(Action::deletes).map(|slice| slice.uid().to_owned()).collect();
+        let deletions: Vec<String> =
+            actions.iter().filter_map(Action::deletes).map(|slice| slice.uid().to_owned()).collect();
         if creations > 0 || !deletions.is_empty() {
             self.expectations.expect(key, creations, deletions);
         }
         let mut failure = None;
         for action in actions {
             // After a failure the rest is not done: what was expected of it is taken back.
-            let result = if failure.is_none() { self.perform(service, &action).await } else { Err(Error::other("skipped")) };
+            let result =
+                if failure.is_none() { self.perform(service, &action).await } else { Err(Error::other("skipped")) };
             if let Err(error) = result {
                 match &action {
                     Action::Create(_) => self.expectations.creation_observed(key),

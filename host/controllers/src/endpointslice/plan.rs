@@ -58,7 +58,8 @@ pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> 
 }
 
 fn fits(slice: &Object, group: &Group) -> bool {
-    at_str(slice.value(), &["addressType"]) == group.family && at_list(slice.value(), &["ports"]) == group.ports.as_slice()
+    at_str(slice.value(), &["addressType"]) == group.family
+        && at_list(slice.value(), &["ports"]) == group.ports.as_slice()
 }
 
 fn is_placeholder(slice: &Object, group: &Group) -> bool {
@@ -66,7 +67,8 @@ fn is_placeholder(slice: &Object, group: &Group) -> bool {
 }
 
 fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
-    let mut wanted: BTreeMap<&str, &Value> = group.endpoints.iter().map(|(uid, endpoint)| (uid.as_str(), endpoint)).collect();
+    let mut wanted: BTreeMap<&str, &Value> =
+        group.endpoints.iter().map(|(uid, endpoint)| (uid.as_str(), endpoint)).collect();
     let mut drafts: Vec<Draft> = slices.into_iter().map(|slice| keep(slice, &mut wanted)).collect();
     let mut fresh: Vec<Value> = wanted.into_values().cloned().collect();
     // Slices that are written anyway take new endpoints first.
@@ -100,7 +102,8 @@ fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
 
 fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
     let present = at_list(slice.value(), &["endpoints"]);
-    let endpoints: Vec<Value> = present.iter().filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned()).collect();
+    let endpoints: Vec<Value> =
+        present.iter().filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned()).collect();
     let changed = endpoints != present;
     Draft { from: Some(slice), endpoints, changed }
 }
@@ -160,8 +163,14 @@ mod tests {
     }
 
     fn group(uids: std::ops::Range<usize>) -> Group {
-        let endpoint = |n: usize| (format!("{n:04}"), json!({"addresses": ["10.42.0.1"], "targetRef": {"uid": format!("{n:04}")}}));
-        Group { family: "IPv4".into(), ports: vec![json!({"name": "", "port": 80, "protocol": "TCP"})], endpoints: uids.map(endpoint).collect() }
+        let endpoint = |n: usize| {
+            (format!("{n:04}"), json!({"addresses": ["10.42.0.1"], "targetRef": {"uid": format!("{n:04}")}}))
+        };
+        Group {
+            family: "IPv4".into(),
+            ports: vec![json!({"name": "", "port": 80, "protocol": "TCP"})],
+            endpoints: uids.map(endpoint).collect(),
+        }
     }
 
     fn stored(actions: Vec<Action>) -> Vec<Object> {
@@ -187,7 +196,9 @@ mod tests {
         assert_eq!(slices[0].label(HEADLESS), Some(""));
         assert!(plan(&service(), &empty, &slices).is_empty());
         // The first endpoint fills it rather than making a second.
-        assert!(matches!(plan(&service(), &[group(0..1)], &slices).as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 1));
+        assert!(
+            matches!(plan(&service(), &[group(0..1)], &slices).as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 1)
+        );
     }
 
     #[test]
@@ -198,7 +209,9 @@ mod tests {
         let mut fewer = group(0..250);
         fewer.endpoints.remove("0005");
         let actions = plan(&service(), &[fewer], &slices);
-        assert!(matches!(actions.as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 99));
+        assert!(
+            matches!(actions.as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 99)
+        );
         let gone = plan(&service(), &[group(0..100)], &slices);
         assert_eq!(gone.iter().filter(|a| a.deletes().is_some()).count(), 2);
     }

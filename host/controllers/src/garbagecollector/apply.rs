@@ -82,7 +82,8 @@ impl Collector {
     /// was read at: it works for every kind, and never takes away a reference it has not seen.
     pub(super) async fn drop_owners(&self, resource: &Resource, live: &Obj, uids: &[&str]) -> Result<(), Error> {
         let own = &live.meta().owner_references;
-        let kept: Vec<_> = own.iter().filter(|o| !uids.contains(&o.uid.as_str())).map(OwnerReference::to_value).collect();
+        let kept: Vec<_> =
+            own.iter().filter(|o| !uids.contains(&o.uid.as_str())).map(OwnerReference::to_value).collect();
         if kept.len() == own.len() {
             return Ok(());
         }
@@ -93,12 +94,14 @@ impl Collector {
     /// Two objects that own each other and both wait would wait for ever: if a dependent is in
     /// foreground deletion itself, this object no longer blocks its owners.
     async fn break_cycle(&self, resource: &Resource, live: &Obj, dependents: &[Item]) -> Result<(), Error> {
-        let waiting = dependents.iter().filter_map(|d| self.graph.get(d)).any(|d| d.is_deleting() && d.has_finalizer(FOREGROUND));
+        let waiting =
+            dependents.iter().filter_map(|d| self.graph.get(d)).any(|d| d.is_deleting() && d.has_finalizer(FOREGROUND));
         let owners = &live.meta().owner_references;
         if !waiting || owners.iter().all(|owner| !owner.block_owner_deletion) {
             return Ok(());
         }
-        let unblocked: Vec<_> = owners.iter().map(|o| OwnerReference { block_owner_deletion: false, ..o.clone() }.to_value()).collect();
+        let unblocked: Vec<_> =
+            owners.iter().map(|o| OwnerReference { block_owner_deletion: false, ..o.clone() }.to_value()).collect();
         let patch = json!({"metadata": {"ownerReferences": unblocked, "resourceVersion": live.resource_version()}});
         self.client.patch(resource, live.ns(), live.name(), &Patch::Merge(patch)).await?;
         // The delete needs the version after this patch: it comes with the event.
@@ -108,9 +111,14 @@ impl Collector {
     /// The finalizer goes once nothing blocks any more; until then the dependents are collected.
     pub(super) async fn work_off_foreground(&self, item: &Item, object: &Obj) -> Result<(), Error> {
         let dependents = self.graph.dependents(&item.uid);
-        let blocking = dependents.iter().filter_map(|d| self.graph.get(d).map(|object| (d, object))).filter(|(_, dependent)| {
-            dependent.meta().owner_references.iter().any(|owner| owner.uid == item.uid && owner.block_owner_deletion)
-        });
+        let blocking =
+            dependents.iter().filter_map(|d| self.graph.get(d).map(|object| (d, object))).filter(|(_, dependent)| {
+                dependent
+                    .meta()
+                    .owner_references
+                    .iter()
+                    .any(|owner| owner.uid == item.uid && owner.block_owner_deletion)
+            });
         let blocking: Vec<_> = blocking.collect();
         for (dependent, found) in &blocking {
             if !found.is_deleting() {
@@ -125,7 +133,9 @@ impl Collector {
 
     pub(super) async fn drop_finalizer(&self, item: &Item, object: &Obj, finalizer: &str) -> Result<(), Error> {
         let Some(resource) = self.graph.resource(item) else { return Ok(()) };
-        let Some(live) = self.live(resource, object).await?.filter(|live| live.uid() == item.uid) else { return Ok(()) };
+        let Some(live) = self.live(resource, object).await?.filter(|live| live.uid() == item.uid) else {
+            return Ok(());
+        };
         if !live.has_finalizer(finalizer) {
             return Ok(());
         }

@@ -71,7 +71,11 @@ impl Graph {
     /// The objects that name this UID as an owner.
     pub(super) fn dependents(&self, uid: &str) -> Vec<Item> {
         let per_kind = self.informers.iter().enumerate();
-        per_kind.flat_map(|(number, informer)| informer.by_index(BY_OWNER, uid).into_iter().map(move |o| Item::of(number, &o))).collect()
+        per_kind
+            .flat_map(|(number, informer)| {
+                informer.by_index(BY_OWNER, uid).into_iter().map(move |o| Item::of(number, &o))
+            })
+            .collect()
     }
 
     pub(super) fn resource(&self, item: &Item) -> Option<&Resource> {

@@ -32,8 +32,22 @@ const DISCOVERY: BackoffPolicy =
 const SHARED: &[Resource] = {
     use k3s_client::resources::*;
     &[
-        CLUSTER_ROLES, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, JOBS, LEASES, NAMESPACES, NODES, PODS,
-        REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS, SERVICES, POD_DISRUPTION_BUDGETS, CONTROLLER_REVISIONS,
+        CLUSTER_ROLES,
+        DAEMON_SETS,
+        DEPLOYMENTS,
+        ENDPOINT_SLICES,
+        ENDPOINTS,
+        JOBS,
+        LEASES,
+        NAMESPACES,
+        NODES,
+        PODS,
+        REPLICA_SETS,
+        REPLICATION_CONTROLLERS,
+        SERVICE_ACCOUNTS,
+        SERVICES,
+        POD_DISRUPTION_BUDGETS,
+        CONTROLLER_REVISIONS,
     ]
 };
 
@@ -121,7 +135,10 @@ fn waits_for_us(object: &Obj) -> bool {
 /// Owners in foreground deletion that may have waited for this object.
 fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
     let owners = object.meta().owner_references.iter().filter_map(|owner| graph.find(&owner.uid));
-    owners.filter(|(_, owner)| owner.is_deleting() && owner.has_finalizer(FOREGROUND)).map(|(item, _)| item.key()).collect()
+    owners
+        .filter(|(_, owner)| owner.is_deleting() && owner.has_finalizer(FOREGROUND))
+        .map(|(item, _)| item.key())
+        .collect()
 }
 
 impl Reconciler for Collector {

@@ -12,7 +12,9 @@ impl Collector {
             let Some(resource) = self.graph.resource(&dependent) else { continue };
             let Some(cached) = self.graph.get(&dependent) else { continue };
             match self.client.get(resource, cached.ns(), cached.name()).await {
-                Ok(live) if live.uid() == dependent.uid => self.drop_owners(resource, &live, &[item.uid.as_str()]).await?,
+                Ok(live) if live.uid() == dependent.uid => {
+                    self.drop_owners(resource, &live, &[item.uid.as_str()]).await?
+                }
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(error.into()),

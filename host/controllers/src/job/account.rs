@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use k3s_client::Object;
 
 use super::model::{FINALIZER, Job, Tally};
-use super::policy::{self, Ruling};
 use super::pods::index_of;
+use super::policy::{self, Ruling};
 use crate::common::pod;
 
 /// The state of a Job's Pods after the books are brought up to date.
@@ -104,12 +104,20 @@ mod tests {
     use super::*;
 
     fn job(status: Value) -> Job {
-        Job::read(&Obj::from_value(json!({"metadata": {"name": "j", "uid": "j"}, "spec": {"completions": 3}, "status": status})).unwrap())
+        Job::read(
+            &Obj::from_value(
+                json!({"metadata": {"name": "j", "uid": "j"}, "spec": {"completions": 3}, "status": status}),
+            )
+            .unwrap(),
+        )
     }
 
     fn pod(uid: &str, phase: &str, held: bool) -> Object {
         let finalizers = if held { json!([FINALIZER]) } else { json!([]) };
-        Obj::from_value(json!({"metadata": {"name": uid, "uid": uid, "finalizers": finalizers}, "status": {"phase": phase}})).unwrap()
+        Obj::from_value(
+            json!({"metadata": {"name": uid, "uid": uid, "finalizers": finalizers}, "status": {"phase": phase}}),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -26,7 +26,8 @@ impl Jobs {
         }
         let end = plan::end(job, &account, now);
         let sizing = self.sizing(job, &account, &pods, end.as_ref());
-        let ended = end.is_some() && account.active.is_empty() && account.terminating == 0 && !account.tally.has_uncounted();
+        let ended =
+            end.is_some() && account.active.is_empty() && account.terminating == 0 && !account.tally.has_uncounted();
         let status = self.status(job, &account, end.as_ref(), ended);
         write::status(&self.client, &JOBS, &job.object, status).await?;
         if let Some(end) = end.as_ref().filter(|_| ended) {
@@ -59,7 +60,8 @@ impl Jobs {
         let tally = &account.tally;
         let mut status = Map::new();
         let ready = account.active.iter().filter(|o| pod::of(o).is_ready()).count();
-        let numbers = [("active", count(account.active.len())), ("succeeded", tally.succeeded), ("failed", tally.failed)];
+        let numbers =
+            [("active", count(account.active.len())), ("succeeded", tally.succeeded), ("failed", tally.failed)];
         status.extend(numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
         // These two are pointers upstream: zero is written.
         status.insert("ready".into(), count(ready).into());
@@ -94,7 +96,9 @@ impl Jobs {
         let mut put = |new: Condition| condition::set(&mut conditions, &new, stamp, Some("lastProbeTime"));
         match end {
             Some(End::Complete) => {
-                let say = |kind| Condition::new(kind, "True", "CompletionsReached", "Reached expected number of succeeded pods");
+                let say = |kind| {
+                    Condition::new(kind, "True", "CompletionsReached", "Reached expected number of succeeded pods")
+                };
                 put(say("SuccessCriteriaMet"));
                 if ended {
                     put(say("Complete"));
@@ -107,7 +111,9 @@ impl Jobs {
                 }
             }
             None if job.suspended => put(Condition::new("Suspended", "True", "JobSuspended", "Job suspended")),
-            None if condition::is_true(job.value(), "Suspended") => put(Condition::new("Suspended", "False", "JobResumed", "Job resumed")),
+            None if condition::is_true(job.value(), "Suspended") => {
+                put(Condition::new("Suspended", "False", "JobResumed", "Job resumed"))
+            }
             None => {}
         }
         conditions
@@ -129,7 +135,8 @@ impl Jobs {
         let key = job.object.key();
         if !sizing.delete.is_empty() {
             self.expectations.expect_deletions(key, sizing.delete.iter().map(|o| o.uid().to_owned()));
-            let deleted = futures_util::future::join_all(sizing.delete.iter().map(|object| self.delete(job, object))).await;
+            let deleted =
+                futures_util::future::join_all(sizing.delete.iter().map(|object| self.delete(job, object))).await;
             return deleted.into_iter().collect();
         }
         let indexes = job.indexed.then(|| pods::free_indexes(job, account, sizing.create));
@@ -157,7 +164,11 @@ impl Jobs {
     }
 
     async fn delete(&self, job: &Job, object: &Object) -> Result<(), Error> {
-        match self.client.delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid())).await {
+        match self
+            .client
+            .delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid()))
+            .await
+        {
             Ok(_) => {
                 self.recorder.normal(&*job.object, "SuccessfulDelete", format!("Deleted pod: {}", object.name()));
                 Ok(())

@@ -12,8 +12,8 @@ mod apply;
 mod index;
 mod model;
 mod plan;
-mod policy;
 mod pods;
+mod policy;
 mod strip;
 
 use std::sync::Arc;
@@ -63,7 +63,9 @@ pub(crate) fn start(context: &Context) {
 /// The Job a Pod belongs to; one that lost its owner but kept the finalizer is found by its label.
 fn job_of(pod: &Obj) -> Option<Key> {
     match pod.controller() {
-        Some(owner) => (owner.kind == "Job" && owner.api_version == "batch/v1").then(|| key(pod.namespace(), &owner.name)),
+        Some(owner) => {
+            (owner.kind == "Job" && owner.api_version == "batch/v1").then(|| key(pod.namespace(), &owner.name))
+        }
         None => pod.label(NAME_LABEL).filter(|name| !name.is_empty()).map(|name| key(pod.namespace(), name)),
     }
 }

@@ -11,12 +11,8 @@ use crate::common::number::{count, length};
 use crate::common::{condition, pod, time};
 
 /// Failed Pods are replaced after this and its doublings (upstream's defaults).
-const BACKOFF: k3s_base::BackoffPolicy = k3s_base::BackoffPolicy {
-    base: Duration::from_secs(10),
-    factor: 2.0,
-    cap: Duration::from_secs(600),
-    jitter: 0.0,
-};
+const BACKOFF: k3s_base::BackoffPolicy =
+    k3s_base::BackoffPolicy { base: Duration::from_secs(10), factor: 2.0, cap: Duration::from_secs(600), jitter: 0.0 };
 /// At most so many Pods are made in one go.
 const BURST: usize = 500;
 
@@ -29,9 +25,16 @@ pub(super) enum End {
 
 /// Nothing while the Job goes on.
 pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
-    if let Some(found) = condition::find(job.value(), "FailureTarget").filter(|c| condition::text(c, "status") == "True") {
-        let reason = ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"].into_iter().find(|r| *r == condition::text(found, "reason"));
-        return Some(End::Failed { reason: reason.unwrap_or("BackoffLimitExceeded"), message: condition::text(found, "message").to_owned() });
+    if let Some(found) =
+        condition::find(job.value(), "FailureTarget").filter(|c| condition::text(c, "status") == "True")
+    {
+        let reason = ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"]
+            .into_iter()
+            .find(|r| *r == condition::text(found, "reason"));
+        return Some(End::Failed {
+            reason: reason.unwrap_or("BackoffLimitExceeded"),
+            message: condition::text(found, "message").to_owned(),
+        });
     }
     if condition::is_true(job.value(), "SuccessCriteriaMet") {
         return Some(End::Complete);
@@ -58,7 +61,8 @@ pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
 
 /// With `restartPolicy: OnFailure` the kubelet retries; its restarts count.
 fn restarted_too_often(job: &Job, account: &Account) -> bool {
-    let retrying = account.active.iter().map(|object| pod::of(object)).filter(|view| view.spec.restart_policy == "OnFailure");
+    let retrying =
+        account.active.iter().map(|object| pod::of(object)).filter(|view| view.spec.restart_policy == "OnFailure");
     let restarts: i64 = retrying.map(pod::Pod::restarts).sum();
     if job.backoff_limit == 0 { restarts > 0 } else { restarts >= job.backoff_limit }
 }
@@ -110,8 +114,9 @@ pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp
 
 fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duration> {
     let failed = account.tally.all_failed();
-    let last_success = pods.iter().filter(|o| pod::of(o).status.phase == "Succeeded").filter_map(|o| ended(o)).max();
-    let failures: Vec<Timestamp> = pods.iter().filter(|o| pod::of(o).status.phase == "Failed").filter_map(|o| ended(o)).collect();
+    let last_success = pods.iter().filter(|o| pod::of(o).status.phase == "Succeeded").filter_map(ended).max();
+    let failures: Vec<Timestamp> =
+        pods.iter().filter(|o| pod::of(o).status.phase == "Failed").filter_map(ended).collect();
     let last = failures.iter().max().copied()?;
     // Failures since the last success are a row.
     let row = match last_success {
@@ -125,9 +130,14 @@ fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duratio
 }
 
 fn ended(object: &Object) -> Option<Timestamp> {
-    let ends = pod::of(object).status.container_statuses.iter().filter_map(|c| c.state.terminated.as_ref()?.finished_at.as_deref());
+    let ends = pod::of(object)
+        .status
+        .container_statuses
+        .iter()
+        .filter_map(|c| c.state.terminated.as_ref()?.finished_at.as_deref());
     let last = ends.filter_map(time::parse).max();
-    last.or_else(|| time::parse(object.meta().deletion_timestamp.as_deref()?)).or_else(|| time::parse(&object.meta().creation_timestamp))
+    last.or_else(|| time::parse(object.meta().deletion_timestamp.as_deref()?))
+        .or_else(|| time::parse(&object.meta().creation_timestamp))
 }
 
 #[cfg(test)]
@@ -140,12 +150,16 @@ mod tests {
     use super::*;
 
     fn job(spec: Value, status: Value) -> Job {
-        Job::read(&Obj::from_value(json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status})).unwrap())
+        Job::read(
+            &Obj::from_value(json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status})).unwrap(),
+        )
     }
 
     fn pod(uid: &str, phase: &str, finished: &str) -> Object {
-        Obj::from_value(json!({"metadata": {"name": uid, "uid": uid, "finalizers": [FINALIZER]}, "status": {"phase": phase,
-            "containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1, "finishedAt": finished}}}]}}))
+        Obj::from_value(
+            json!({"metadata": {"name": uid, "uid": uid, "finalizers": [FINALIZER]}, "status": {"phase": phase,
+            "containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1, "finishedAt": finished}}}]}}),
+        )
         .unwrap()
     }
 
@@ -162,7 +176,10 @@ mod tests {
         assert_eq!(sized(&job(json!({"parallelism": 2, "completions": 5}), json!({})), &[]).create, 2);
         assert_eq!(sized(&job(json!({"parallelism": 3, "completions": 5}), json!({"succeeded": 4})), &[]).create, 1);
         let running = [pod("a", "Running", "")];
-        assert_eq!(sized(&job(json!({"parallelism": 1, "completions": 1, "suspend": true}), json!({})), &running).delete.len(), 1);
+        assert_eq!(
+            sized(&job(json!({"parallelism": 1, "completions": 1, "suspend": true}), json!({})), &running).delete.len(),
+            1
+        );
     }
 
     #[test]
@@ -172,14 +189,21 @@ mod tests {
         assert_eq!(sized(&patient, &one).wait, Some(Duration::from_secs(5)));
         assert_eq!(end(&patient, &account(&patient, &one), now()), None);
         let strict = job(json!({"completions": 1, "backoffLimit": 0}), json!({}));
-        assert!(matches!(end(&strict, &account(&strict, &one), now()), Some(End::Failed { reason: "BackoffLimitExceeded", .. })));
+        assert!(matches!(
+            end(&strict, &account(&strict, &one), now()),
+            Some(End::Failed { reason: "BackoffLimitExceeded", .. })
+        ));
     }
 
     #[test]
     fn completion_and_deadline() {
         let done = job(json!({"completions": 1}), json!({"succeeded": 1}));
         assert_eq!(end(&done, &account(&done, &[]), now()), Some(End::Complete));
-        let late = job(json!({"completions": 1, "activeDeadlineSeconds": 30}), json!({"startTime": "2026-01-01T00:00:30Z"}));
-        assert!(matches!(end(&late, &account(&late, &[]), now()), Some(End::Failed { reason: "DeadlineExceeded", .. })));
+        let late =
+            job(json!({"completions": 1, "activeDeadlineSeconds": 30}), json!({"startTime": "2026-01-01T00:00:30Z"}));
+        assert!(matches!(
+            end(&late, &account(&late, &[]), now()),
+            Some(End::Failed { reason: "DeadlineExceeded", .. })
+        ));
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn ruling(job: &Job, object: &Object) -> Ruling {
         let Some(why) = matches(rule, object) else { continue };
         return match at_str(rule, &["action"]) {
             "Ignore" => Ruling::Ignore,
-            "FailJob" => Ruling::FailJob(format!("{why} for pod {} matching FailJob rule at index {number}", object.key())),
+            "FailJob" => {
+                Ruling::FailJob(format!("{why} for pod {} matching FailJob rule at index {number}", object.key()))
+            }
             _ => Ruling::Count,
         };
     }
@@ -77,9 +79,15 @@ mod tests {
                 {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]}}}))
             .unwrap(),
         );
-        let pod = |status: Value| Obj::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "status": status})).unwrap();
-        let exited = |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
-        assert_eq!(ruling(&job, &pod(json!({"conditions": [{"type": "DisruptionTarget", "status": "True"}]}))), Ruling::Ignore);
+        let pod = |status: Value| {
+            Obj::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "status": status})).unwrap()
+        };
+        let exited =
+            |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
+        assert_eq!(
+            ruling(&job, &pod(json!({"conditions": [{"type": "DisruptionTarget", "status": "True"}]}))),
+            Ruling::Ignore
+        );
         assert_eq!(
             ruling(&job, &pod(exited(42))),
             Ruling::FailJob("Container c with exit code 42 for pod n/p matching FailJob rule at index 1".into())

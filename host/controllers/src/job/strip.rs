@@ -5,8 +5,8 @@ use k3s_client::{Obj, Object, Patch, split_key};
 use k3s_reconcile::{Error, Key};
 use serde_json::json;
 
-use super::{Jobs, job_of};
 use super::model::FINALIZER;
+use super::{Jobs, job_of};
 
 impl Jobs {
     /// Pods that carry the finalizer for this name but belong to no Job of today: nobody will count

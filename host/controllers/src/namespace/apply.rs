@@ -13,7 +13,8 @@ impl Namespaces {
     pub(super) async fn empty(&self, namespace: &str) -> Result<Found, Error> {
         let (served, undiscovered) = self.client.discover().await?;
         let mut found = Found { undiscovered, ..Found::default() };
-        let mut kinds: Vec<Served> = served.into_iter().filter(|s| s.resource.namespaced && s.takes(&["list", "delete"])).collect();
+        let mut kinds: Vec<Served> =
+            served.into_iter().filter(|s| s.resource.namespaced && s.takes(&["list", "delete"])).collect();
         // Pods first: what they use (policies, secrets, volumes) must outlive them.
         kinds.sort_by_key(|kind| kind.resource != PODS);
         for kind in &kinds {

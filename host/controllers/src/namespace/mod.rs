@@ -29,8 +29,11 @@ struct Namespaces {
 
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.all(&NAMESPACES);
-    let reconciler =
-        Namespaces { client: context.client("namespace-controller"), clock: context.clock(), namespaces: namespaces.clone() };
+    let reconciler = Namespaces {
+        client: context.client("namespace-controller"),
+        clock: context.clock(),
+        namespaces: namespaces.clone(),
+    };
     let of_pods = namespaces.clone();
     Controller::new("namespace-controller")
         .workers(5)

@@ -30,7 +30,10 @@ impl Found {
 pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
     let mut conditions = condition::of(namespace);
     let listed = |map: &BTreeMap<String, usize>, each: &str| {
-        map.iter().map(|(name, count)| format!("{name} {each} {count} resource instances")).collect::<Vec<_>>().join(", ")
+        map.iter()
+            .map(|(name, count)| format!("{name} {each} {count} resource instances"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let conditions_now = [
         either(
@@ -48,7 +51,14 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
         either(
             "NamespaceDeletionContentFailure",
             !found.failures.is_empty(),
-            ("ContentDeletionFailed", format!("Failed to delete all resource types, {} remaining: {}", found.failures.len(), found.failures.join(", "))),
+            (
+                "ContentDeletionFailed",
+                format!(
+                    "Failed to delete all resource types, {} remaining: {}",
+                    found.failures.len(),
+                    found.failures.join(", ")
+                ),
+            ),
             ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
         ),
         either(
@@ -60,7 +70,10 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
         either(
             "NamespaceFinalizersRemaining",
             !found.finalizers.is_empty(),
-            ("SomeFinalizersRemain", format!("Some content in the namespace has finalizers remaining: {}", listed(&found.finalizers, "in"))),
+            (
+                "SomeFinalizersRemain",
+                format!("Some content in the namespace has finalizers remaining: {}", listed(&found.finalizers, "in")),
+            ),
             ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
         ),
     ];
@@ -76,7 +89,9 @@ fn either(kind: &'static str, bad: bool, yes: (&str, String), no: (&str, &str)) 
 
 /// Here the message counts too: it says how much is left.
 fn put(conditions: &mut Vec<Value>, new: &Condition, now: &str) {
-    let same = conditions.iter_mut().find(|c| condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status);
+    let same = conditions
+        .iter_mut()
+        .find(|c| condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status);
     match same {
         Some(entry) if condition::text(entry, "message") != new.message => {
             k3s_meta::object::set(entry, &["message"], new.message.as_str().into());

@@ -42,7 +42,11 @@ pub(crate) fn start(context: &Context) {
         given: Mutex::default(),
     };
     // One worker: allocation is a read and a write that must not interleave.
-    Controller::new("node-ipam-controller").workers(1).watch_own(&nodes).run(reconciler, &context.statuses, &context.tasks);
+    Controller::new("node-ipam-controller").workers(1).watch_own(&nodes).run(
+        reconciler,
+        &context.statuses,
+        &context.tasks,
+    );
 }
 
 impl Reconciler for NodeIpam {
@@ -64,7 +68,11 @@ impl Reconciler for NodeIpam {
             None => match self.allocate() {
                 Ok(parts) => parts,
                 Err(full) => {
-                    self.recorder.normal(&*node, "CIDRNotAvailable", format!("Node {key} status is now: CIDRNotAvailable"));
+                    self.recorder.normal(
+                        &*node,
+                        "CIDRNotAvailable",
+                        format!("Node {key} status is now: CIDRNotAvailable"),
+                    );
                     return Err(Error::other(full));
                 }
             },

@@ -16,9 +16,11 @@ impl Network {
     /// The first part that overlaps nothing taken.
     pub(super) fn free(&self, taken: &[IpNet]) -> Result<IpNet, String> {
         let full = || format!("no free /{} is left in {}", self.mask, self.cidr);
-        let overlapping: Vec<&IpNet> = taken.iter().filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr)).collect();
+        let overlapping: Vec<&IpNet> =
+            taken.iter().filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr)).collect();
         // Parts of the usual size are looked up; others (from an earlier mask) are compared.
-        let same: HashSet<IpAddr> = overlapping.iter().filter(|t| t.prefix_len() == self.mask).map(|t| t.network()).collect();
+        let same: HashSet<IpAddr> =
+            overlapping.iter().filter(|t| t.prefix_len() == self.mask).map(|t| t.network()).collect();
         let odd: Vec<&IpNet> = overlapping.into_iter().filter(|t| t.prefix_len() != self.mask).collect();
         let mut parts = self.cidr.subnets(self.mask).map_err(|_| full())?;
         parts

@@ -64,7 +64,11 @@ pub(super) fn start(context: &Context) {
 }
 
 fn no_execute(node: &Obj) -> Vec<Value> {
-    at_list(node.value(), &["spec", "taints"]).iter().filter(|t| at_str(t, &["effect"]) == "NoExecute").cloned().collect()
+    at_list(node.value(), &["spec", "taints"])
+        .iter()
+        .filter(|t| at_str(t, &["effect"]) == "NoExecute")
+        .cloned()
+        .collect()
 }
 
 impl Reconciler for Evictor {
@@ -90,7 +94,11 @@ impl Evictor {
             Err(error) if error.is_not_found() => return Ok(()),
             result => result?,
         };
-        match self.client.delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid())).await {
+        match self
+            .client
+            .delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid()))
+            .await
+        {
             Err(error) if error.is_not_found() => Ok(()),
             result => Ok(result.map(drop)?),
         }
@@ -148,11 +156,16 @@ mod tests {
     #[test]
     fn a_pod_stays_as_long_as_it_tolerates() {
         let now: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
-        let taint = |added: &str| vec![json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added})];
+        let taint = |added: &str| {
+            vec![json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added})]
+        };
         assert_eq!(stay(&[], &[], now), Stay::Forever);
         assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[], now), Stay::No);
         assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[toleration(None)], now), Stay::Forever);
-        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[toleration(Some(300))], now), Stay::For(Duration::from_secs(240)));
+        assert_eq!(
+            stay(&taint("2026-01-01T00:04:00Z"), &[toleration(Some(300))], now),
+            Stay::For(Duration::from_secs(240))
+        );
         assert_eq!(stay(&taint("2026-01-01T00:00:00Z"), &[toleration(Some(300))], now), Stay::No);
     }
 }

@@ -130,7 +130,9 @@ impl NodeLifecycle {
     }
 
     async fn mark_unknown(&self, node: &Object) -> Result<Object, Error> {
-        let Some(status) = plan::unknown_status(node.value(), &self.clock.now_rfc3339()) else { return Ok(node.clone()) };
+        let Some(status) = plan::unknown_status(node.value(), &self.clock.now_rfc3339()) else {
+            return Ok(node.clone());
+        };
         self.recorder.normal(&**node, "NodeNotReady", format!("Node {} status is now: NodeNotReady", node.name()));
         Ok(write::status(&self.client, &NODES, node, status).await?.unwrap_or_else(|| node.clone()))
     }

@@ -37,8 +37,11 @@ pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
         "Unknown" => wanted.push((UNREACHABLE, "NoExecute")),
         _ => {}
     }
-    let is = |taint: &Value, (key, effect): &(&str, &str)| at_str(taint, &["key"]) == *key && at_str(taint, &["effect"]) == *effect;
-    let mut taints: Vec<Value> = present.iter().filter(|t| !ours(t) || wanted.iter().any(|w| is(t, w))).cloned().collect();
+    let is = |taint: &Value, (key, effect): &(&str, &str)| {
+        at_str(taint, &["key"]) == *key && at_str(taint, &["effect"]) == *effect
+    };
+    let mut taints: Vec<Value> =
+        present.iter().filter(|t| !ours(t) || wanted.iter().any(|w| is(t, w))).cloned().collect();
     for new in &wanted {
         if !taints.iter().any(|taint| is(taint, new)) {
             taints.push(json!({"key": new.0, "effect": new.1, "timeAdded": now}));
@@ -75,7 +78,11 @@ mod tests {
         let lost = wanted(&node("Unknown", json!([foreign])), "now").unwrap();
         assert_eq!(
             keys(&lost),
-            ["example.com/x:NoExecute", "node.kubernetes.io/unreachable:NoSchedule", "node.kubernetes.io/unreachable:NoExecute"]
+            [
+                "example.com/x:NoExecute",
+                "node.kubernetes.io/unreachable:NoSchedule",
+                "node.kubernetes.io/unreachable:NoExecute"
+            ]
         );
         assert!(wanted(&node("Unknown", lost.clone().into()), "later").is_none());
         assert_eq!(keys(&wanted(&node("True", lost.into()), "now").unwrap()), ["example.com/x:NoExecute"]);

@@ -36,15 +36,23 @@ struct PodGc {
 pub(crate) fn start(context: &Context) {
     let pods = context.informers.all(&PODS);
     let nodes = context.informers.all(&NODES);
-    let reconciler =
-        PodGc { client: context.client("pod-garbage-collector"), clock: context.clock(), pods: pods.clone(), nodes: nodes.clone(), missed: Mutex::default() };
+    let reconciler = PodGc {
+        client: context.client("pod-garbage-collector"),
+        clock: context.clock(),
+        pods: pods.clone(),
+        nodes: nodes.clone(),
+        missed: Mutex::default(),
+    };
     let (of_nodes, known, ended) = (pods.clone(), nodes.clone(), pods.clone());
     Controller::new("pod-garbage-collector-controller")
         .watch(&pods, move |event| {
             let object = event.object();
             let view = pod::of(object);
             let mut keys = Vec::new();
-            if !event.is_deleted() && ((object.is_deleting() && !view.is_scheduled()) || (view.is_scheduled() && known.get(&view.spec.node_name).is_none())) {
+            if !event.is_deleted()
+                && ((object.is_deleting() && !view.is_scheduled())
+                    || (view.is_scheduled() && known.get(&view.spec.node_name).is_none()))
+            {
                 keys.push(object.key().clone());
             }
             if view.is_terminal() && !event.is_deleted() && ended.len() > THRESHOLD {
@@ -118,7 +126,8 @@ impl PodGc {
 
     /// The oldest ended Pods beyond the threshold.
     async fn trim(&self) -> Result<(), Error> {
-        let mut ended: Vec<Object> = self.pods.list().into_iter().filter(|o| pod::of(o).is_terminal() && !o.is_deleting()).collect();
+        let mut ended: Vec<Object> =
+            self.pods.list().into_iter().filter(|o| pod::of(o).is_terminal() && !o.is_deleting()).collect();
         let surplus = ended.len().saturating_sub(THRESHOLD);
         ended.sort_by(|a, b| (&a.meta().creation_timestamp, a.name()).cmp(&(&b.meta().creation_timestamp, b.name())));
         for object in ended.iter().take(surplus) {
@@ -131,7 +140,8 @@ impl PodGc {
         if let Some(cause) = cause.filter(|_| !pod::of(object).is_terminal()) {
             let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": cause.reason,
                 "message": cause.message, "lastTransitionTime": self.clock.now_rfc3339()});
-            let patch = json!({"metadata": {"uid": object.uid()}, "status": {"phase": "Failed", "conditions": [condition]}});
+            let patch =
+                json!({"metadata": {"uid": object.uid()}, "status": {"phase": "Failed", "conditions": [condition]}});
             match self.client.patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch)).await {
                 Err(error) if error.is_not_found() => return Ok(()),
                 result => result?,

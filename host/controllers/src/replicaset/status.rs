@@ -16,7 +16,12 @@ use crate::common::pod::{self, Availability};
 use crate::common::write;
 
 /// A status, and when it will change without any event.
-pub(super) fn status(set: &Value, active: &[Object], failure: Option<&str>, now: Timestamp) -> (Value, Option<Duration>) {
+pub(super) fn status(
+    set: &Value,
+    active: &[Object],
+    failure: Option<&str>,
+    now: Timestamp,
+) -> (Value, Option<Duration>) {
     let template_labels = string_map(at(set, &["spec", "template", "metadata", "labels"]));
     let min_ready = at_i64(set, &["spec", "minReadySeconds"]).unwrap_or(0);
     let (mut labeled, mut ready, mut available, mut wait) = (0, 0, 0, None::<Duration>);
@@ -51,7 +56,12 @@ fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timest
         Some(message) => {
             let desired = at_i64(set, &["spec", "replicas"]).unwrap_or(1);
             let reason = if count(active.len()) < desired { "FailedCreate" } else { "FailedDelete" };
-            condition::set(&mut conditions, &Condition::new("ReplicaFailure", "True", reason, message), &rfc3339(now), None);
+            condition::set(
+                &mut conditions,
+                &Condition::new("ReplicaFailure", "True", reason, message),
+                &rfc3339(now),
+                None,
+            );
         }
         None => conditions.retain(|c| condition::text(c, "type") != "ReplicaFailure"),
     }
@@ -59,7 +69,12 @@ fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timest
 }
 
 impl ReplicaSets {
-    pub(super) async fn write_status(&self, set: &Obj, active: &[Object], failure: Option<&Error>) -> Result<Option<Duration>, Error> {
+    pub(super) async fn write_status(
+        &self,
+        set: &Obj,
+        active: &[Object],
+        failure: Option<&Error>,
+    ) -> Result<Option<Duration>, Error> {
         let failure = failure.map(ToString::to_string);
         let (status, wait) = status(set.value(), active, failure.as_deref(), self.clock.now());
         write::status(&self.client, &self.family.resource, set, status).await?;

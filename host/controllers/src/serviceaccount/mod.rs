@@ -38,7 +38,8 @@ impl Reconciler for ServiceAccounts {
         if !alive || self.accounts.get(&format!("{key}/{NAME}")).is_some() {
             return Ok(Outcome::Done);
         }
-        let body = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": &**key}});
+        let body =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": &**key}});
         match self.client.create(&SERVICE_ACCOUNTS, Some(key), &body).await {
             Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(Outcome::Done),
             result => Ok(result.map(|_| Outcome::Done)?),

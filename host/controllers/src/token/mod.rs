@@ -21,8 +21,8 @@ struct Tokens {
 pub(crate) fn start(context: &Context) {
     let secrets = context.informers.of(&SECRETS, Scope::fields("type=kubernetes.io/service-account-token"));
     let accounts = context.informers.all(&SERVICE_ACCOUNTS);
-    let reconciler =
-        Tokens { client: context.client("tokens-controller"), secrets: secrets.clone(), accounts: accounts.clone() };
+    // As upstream: no service account may touch every Secret, the controller manager may.
+    let reconciler = Tokens { client: context.manager(), secrets: secrets.clone(), accounts: accounts.clone() };
     let cache = secrets.clone();
     Controller::new("tokens-controller")
         .watch_own(&secrets)

@@ -20,7 +20,8 @@ struct Ttl {
 
 pub(crate) fn start(context: &Context) {
     let jobs = context.informers.all(&JOBS);
-    let reconciler = Ttl { client: context.client("ttl-after-finished-controller"), clock: context.clock(), jobs: jobs.clone() };
+    let reconciler =
+        Ttl { client: context.client("ttl-after-finished-controller"), clock: context.clock(), jobs: jobs.clone() };
     Controller::new("ttl-after-finished-controller")
         .watch(&jobs, |event| {
             let due = !event.is_deleted() && expiry(event.object().value()).is_some();

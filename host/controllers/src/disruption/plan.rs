@@ -1,0 +1,131 @@
+//! Pure: the status of a budget.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k3s_base::clock::rfc3339;
+use k3s_client::Object;
+use k3s_meta::object::at;
+use serde_json::{Map, Value, json};
+
+use crate::common::condition::{self, Condition};
+use crate::common::number::{count, scaled};
+use crate::common::{pod, time};
+
+/// An eviction that was granted and has not happened after this no longer counts.
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The status, and when it will change without any event.
+pub(super) fn status(
+    budget: &Value,
+    pods: &[Object],
+    expected: Result<&i64, &String>,
+    now: Timestamp,
+) -> (Value, Option<Duration>) {
+    let (granted, wait) = granted(budget, pods, now);
+    let healthy = count(
+        pods.iter().filter(|o| !o.is_deleting() && !granted.contains_key(o.name()) && pod::of(o).is_ready()).count(),
+    );
+    let mut conditions = condition::of(budget);
+    let sizes = sizes(budget, pods, expected);
+    let (expected, desired) = *sizes.as_ref().unwrap_or(&(0, 0));
+    let allowed = if sizes.is_err() || expected <= 0 { 0 } else { (healthy - desired).max(0) };
+    let new = match &sizes {
+        Err(message) => Condition::new("DisruptionAllowed", "False", "SyncFailed", message.as_str()),
+        Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
+        Ok(_) => Condition::new("DisruptionAllowed", "False", "InsufficientPods", ""),
+    };
+    condition::set(&mut conditions, &new, &rfc3339(now), None);
+    if let Some(entry) = conditions.last_mut().and_then(Value::as_object_mut) {
+        entry.entry("message").or_insert_with(|| "".into());
+    }
+    let mut status = json!({
+        "disruptionsAllowed": allowed,
+        "currentHealthy": healthy,
+        "desiredHealthy": desired,
+        "expectedPods": expected,
+        "conditions": conditions,
+        "observedGeneration": at(budget, &["metadata", "generation"]).cloned(),
+    });
+    if let Some(map) = status.as_object_mut().filter(|_| !granted.is_empty()) {
+        map.insert("disruptedPods".into(), granted.into());
+    }
+    (status, wait)
+}
+
+/// Granted evictions that are still to come.
+fn granted(budget: &Value, pods: &[Object], now: Timestamp) -> (Map<String, Value>, Option<Duration>) {
+    let mut granted = at(budget, &["status", "disruptedPods"]).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut wait = None::<Duration>;
+    granted.retain(|name, at| {
+        let there = pods.iter().any(|o| o.name() == name && !o.is_deleting());
+        let left = at.as_str().and_then(time::parse).and_then(|since| time::until(now, since, EVICTION_TIMEOUT));
+        let Some(left) = left.filter(|_| there) else { return false };
+        wait = Some(wait.map_or(left, |w| w.min(left)));
+        true
+    });
+    (granted, wait)
+}
+
+/// Expected Pods, and how many of them have to be healthy. A plain `minAvailable` counts the Pods
+/// there are; everything else needs their controllers' sizes.
+fn sizes(budget: &Value, pods: &[Object], expected: Result<&i64, &String>) -> Result<(i64, i64), String> {
+    let field = |name| at(budget, &["spec", name]).filter(|v| !v.is_null());
+    if let Some(unavailable) = field("maxUnavailable") {
+        let expected = *expected.map_err(Clone::clone)?;
+        let unavailable = scaled(Some(unavailable), expected, true).unwrap_or(0);
+        return Ok((expected, (expected - unavailable).max(0)));
+    }
+    match field("minAvailable") {
+        Some(Value::Number(number)) => Ok((count(pods.len()), number.as_i64().unwrap_or(0))),
+        Some(percent) => {
+            let expected = *expected.map_err(Clone::clone)?;
+            Ok((expected, scaled(Some(percent), expected, true).unwrap_or(0)))
+        }
+        None => Ok((count(pods.len()), 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_client::Obj;
+
+    use super::*;
+
+    fn pods(ready: usize, all: usize) -> Vec<Object> {
+        let pod = |n: usize| {
+            let status = if n < ready { "True" } else { "False" };
+            Obj::from_value(json!({"metadata": {"name": format!("p{n}")}, "status": {"conditions": [{"type": "Ready", "status": status}]}})).unwrap()
+        };
+        (0..all).map(pod).collect()
+    }
+
+    fn allowed(spec: Value, ready: usize, all: usize, expected: Result<i64, String>) -> i64 {
+        let budget = json!({"spec": spec});
+        status(&budget, &pods(ready, all), expected.as_ref(), Timestamp::UNIX_EPOCH).0["disruptionsAllowed"]
+            .as_i64()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_may_be_disrupted() {
+        assert_eq!(allowed(json!({"minAvailable": 2}), 3, 3, Err("none".into())), 1);
+        assert_eq!(allowed(json!({"minAvailable": 2}), 2, 3, Ok(3)), 0);
+        assert_eq!(allowed(json!({"maxUnavailable": 1}), 3, 3, Ok(3)), 1);
+        assert_eq!(allowed(json!({"maxUnavailable": 1}), 2, 3, Ok(3)), 0);
+        assert_eq!(allowed(json!({"minAvailable": "50%"}), 3, 3, Ok(4)), 1);
+        assert_eq!(allowed(json!({"maxUnavailable": 1}), 3, 3, Err("no controller".into())), 0);
+    }
+
+    #[test]
+    fn a_granted_eviction_counts_until_it_happens_or_is_too_old() {
+        let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
+        let budget =
+            |at: &str| json!({"spec": {"minAvailable": 1}, "status": {"disruptedPods": {"p0": at, "gone": at}}});
+        let (fresh, wait) = status(&budget("2026-01-01T00:00:00Z"), &pods(2, 2), Ok(&2), now);
+        assert_eq!((fresh["currentHealthy"].as_i64(), wait), (Some(1), Some(Duration::from_secs(60))));
+        assert!(fresh["disruptedPods"].get("gone").is_none());
+        let (old, _) = status(&budget("2025-12-31T00:00:00Z"), &pods(2, 2), Ok(&2), now);
+        assert_eq!(old["currentHealthy"], 2);
+    }
+}
