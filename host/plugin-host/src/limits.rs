@@ -20,6 +20,9 @@ pub struct Limits {
     pub handles: usize,
     /// Lines in the log per second; more are counted and dropped.
     pub log_lines_per_sec: u32,
+    /// An instance whose memory has grown beyond this is replaced once its call is over, since a
+    /// guest's memory never shrinks.
+    pub recycle_bytes: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +34,7 @@ impl Default for Limits {
             hostcall_bytes: 16 << 20,
             handles: 1000,
             log_lines_per_sec: 200,
+            recycle_bytes: 16 << 20,
         }
     }
 }
@@ -52,15 +56,21 @@ pub(crate) struct DeadlineExceeded(pub(crate) Duration);
 
 /// Holds an instance to its limits. One component has one memory of its own and a few small core
 /// modules that glue it together.
-pub(crate) struct Limiter(pub(crate) Limits);
+pub(crate) struct Limiter {
+    pub(crate) limits: Limits,
+    /// Size of the linear memory now.
+    pub(crate) memory_bytes: usize,
+}
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, _current: usize, wanted: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        check("memory", "bytes", wanted, self.0.memory_bytes)
+        let allowed = check("memory", "bytes", wanted, self.limits.memory_bytes)?;
+        self.memory_bytes = self.memory_bytes.max(wanted);
+        Ok(allowed)
     }
 
     fn table_growing(&mut self, _current: usize, wanted: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        check("a table", "elements", wanted, self.0.table_elements)
+        check("a table", "elements", wanted, self.limits.table_elements)
     }
 
     fn instances(&self) -> usize {

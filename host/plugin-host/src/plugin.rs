@@ -127,7 +127,9 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         match result {
             Ok(answer) => {
                 slot.supervision.succeeded(self.spec.clock.elapsed());
-                slot.live = Some(live);
+                if live.store.data().limiter.memory_bytes <= self.spec.limits.recycle_bytes {
+                    slot.live = Some(live);
+                }
                 Ok(answer)
             }
             Err(error) => {

@@ -39,7 +39,7 @@ impl<T> PluginState<T> {
         Self {
             data,
             table,
-            limiter: Limiter(limits),
+            limiter: Limiter { limits, memory_bytes: 0 },
             meter: Meter { limit: limits.call, ..Meter::default() },
             log_rate: LogRate::new(limits.log_lines_per_sec),
             name: name.to_owned(),

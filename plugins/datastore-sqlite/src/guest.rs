@@ -18,7 +18,12 @@ const DATABASE: &str = "datastore";
 
 struct Component;
 
-crate::bindings::export!(Component with_types_in crate::bindings);
+#[allow(unsafe_code, reason = "expanded code")]
+mod export {
+    use super::Component;
+
+    crate::bindings::export!(Component with_types_in crate::bindings);
+}
 
 impl Plugin for Component {
     fn describe() -> Description {

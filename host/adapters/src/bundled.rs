@@ -1,0 +1,50 @@
+//! The plugins that come with the executable: built, encoded and compiled by this crate's build.
+
+use k3s_plugin_host::{Digest, Source};
+
+/// A bundled component.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// Its name, as in `--plugin KIND=NAME`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The component.
+    pub bytes: &'static [u8],
+    /// The same, compiled for the baseline processor of this architecture.
+    pub compiled: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+impl Bundled {
+    /// Names the bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.bytes)
+    }
+
+    /// For [`k3s_plugin_host::Host::load`].
+    #[must_use]
+    pub fn source(&self) -> Source<'static> {
+        Source { name: self.name, bytes: self.bytes, digest: None, compiled: Some(self.compiled) }
+    }
+}
+
+/// The datastore on SQLite.
+#[must_use]
+pub fn datastore_sqlite() -> Bundled {
+    DATASTORE_SQLITE
+}
+
+/// Flannel's pod network.
+#[must_use]
+pub fn cni_flannel() -> Bundled {
+    CNI_FLANNEL
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Bundled> {
+    vec![DATASTORE_SQLITE, CNI_FLANNEL]
+}

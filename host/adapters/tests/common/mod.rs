@@ -1,0 +1,26 @@
+//! What the datastore's test targets share: a directory each, and a backend in it.
+#![allow(dead_code, unreachable_pub, reason = "each target uses its part")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use k3s_adapters::bundled;
+use k3s_adapters::datastore::{SqliteOptions, WasmBackend, open_sqlite};
+use k3s_base::Clock;
+use k3s_lifecycle::Tasks;
+use k3s_plugin_host::{Host, HostOptions};
+use k3s_store::{OpenError, Store, StoreOptions};
+
+pub fn host() -> Host {
+    Host::new(HostOptions::default()).expect("the engine starts")
+}
+
+pub fn sqlite(host: &Host, dir: &Path) -> WasmBackend {
+    let options = SqliteOptions::new(dir.join("db/state.db"));
+    open_sqlite(host, bundled::datastore_sqlite().source(), &options).expect("the bundled datastore loads")
+}
+
+pub async fn store(host: &Host, dir: &Path, tasks: &Tasks) -> Result<Store, OpenError> {
+    let options = StoreOptions { compact_interval: None, ..StoreOptions::default() };
+    Store::open(Arc::new(sqlite(host, dir)), options, Clock::system(), tasks).await
+}
