@@ -32,6 +32,21 @@ fn trim_dot(word: &str) -> &str {
     word.strip_suffix('.').filter(|w| !w.is_empty()).unwrap_or(word)
 }
 
+/// The file's text, in the order containerd writes it.
+pub(crate) fn file(dns: &DnsConfig) -> String {
+    let mut text = String::new();
+    if !dns.searches.is_empty() {
+        text.push_str(&format!("search {}\n", dns.searches.join(" ")));
+    }
+    for server in &dns.servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !dns.options.is_empty() {
+        text.push_str(&format!("options {}\n", dns.options.join(" ")));
+    }
+    text
+}
+
 /// The configuration for one pod; `host` is the parsed host file.
 pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> DnsConfig {
     let spec = pod.spec.clone().unwrap_or_default();
@@ -116,6 +131,7 @@ mod tests {
         assert_eq!(first.servers, ["10.43.0.10"]);
         assert_eq!(first.searches, ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"]);
         assert_eq!(first.options, ["ndots:5"]);
+        assert_eq!(file(&first), "search ns.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.43.0.10\noptions ndots:5\n");
         assert_eq!(dns(json!({"hostNetwork": true})).servers, ["1.1.1.1"]);
         assert_eq!(dns(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"})), first);
         assert_eq!(dns(json!({"dnsPolicy": "Default"})).options, ["rotate"]);

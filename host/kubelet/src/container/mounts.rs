@@ -1,5 +1,5 @@
-//! The mounts of a container: its volumes (with `subPath` resolved safely), `/etc/hosts` and the
-//! termination message file.
+//! The mounts of a container: its volumes (with `subPath` resolved safely), `/etc/hosts`,
+//! `/etc/resolv.conf` and the termination message file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::create::{Request, message_file, message_path};
 use super::expand::expand_strict;
-use super::hosts;
+use super::{dns, hosts};
 use crate::context::Context;
 use crate::pod::model;
 
@@ -27,6 +27,11 @@ pub(crate) fn container_mounts(
     let taken = |path: &str| request.container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);
     if !taken("/etc/hosts") {
         mounts.push(plain("/etc/hosts", &hosts_file(ctx, request)?, false));
+    }
+    // Runtimes make this file from the sandbox's configuration too, but not all of them do; a mount
+    // of ours takes precedence in those that do.
+    if !taken("/etc/resolv.conf") {
+        mounts.push(plain("/etc/resolv.conf", &resolver_file(ctx, request)?, false));
     }
     let message = message_path(request.container);
     if !taken(message) {
@@ -136,6 +141,15 @@ fn hosts_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
         hosts::managed(&request.facts.pod_ips, &host, &domain, &aliases)
     };
     // Written in place: running containers of the pod have this very file mounted.
+    write_in_place(&path, text.as_bytes(), 0o644).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    Ok(path)
+}
+
+fn resolver_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
+    let host = &ctx.config.resolv_conf;
+    let host = std::fs::read_to_string(host).map_err(|e| format!("cannot read {}: {e}", host.display()))?;
+    let text = dns::file(&dns::pod_dns(&ctx.config, request.pod, dns::parse(&host)));
+    let path = ctx.config.pod_dir(model::uid(request.pod)).join("etc-resolv.conf");
     write_in_place(&path, text.as_bytes(), 0o644).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     Ok(path)
 }
