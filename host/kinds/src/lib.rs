@@ -26,6 +26,7 @@ mod batch;
 mod certificates;
 mod checks;
 mod column;
+mod convert;
 mod coordination;
 mod core;
 mod discovery;
@@ -49,6 +50,7 @@ mod tree;
 
 pub use certificates::certificatesigningrequest::approval as csr_approval;
 pub use column::Column;
+pub use convert::{convert, storage_version};
 pub use core::namespace::finalize as namespace_finalize;
 pub use core::pod::subresource as pod_subresource;
 pub use equality::semantic_eq;

@@ -1,6 +1,6 @@
 //! Autoscalers.
 
-mod horizontalpodautoscaler;
+pub(crate) mod horizontalpodautoscaler;
 
 use crate::rules::KindRules;
 

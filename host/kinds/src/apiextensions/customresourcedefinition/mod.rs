@@ -2,6 +2,7 @@
 
 mod columns;
 mod defaults;
+mod strategy;
 mod validation;
 
 use jiff::Timestamp;
@@ -26,6 +27,14 @@ impl KindRules for CustomResourceDefinition {
 
     fn generation(&self) -> Generation {
         Generation::Spec
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        strategy::prepare_create(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value) {
+        strategy::prepare_update(new, old);
     }
 
     fn validate(&self, object: &Value) -> ErrorList {

@@ -1,6 +1,7 @@
 //! Horizontal pod autoscalers, versions 1 and 2.
 
 mod columns;
+pub(crate) mod convert;
 mod defaults;
 mod validation;
 

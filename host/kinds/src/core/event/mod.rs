@@ -1,6 +1,7 @@
 //! Events.
 
 pub(crate) mod columns;
+pub(crate) mod convert;
 mod defaults;
 pub(crate) mod fields;
 mod validation;

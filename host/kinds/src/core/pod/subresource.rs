@@ -3,8 +3,11 @@
 //! `/ephemeralcontainers` and `/resize` take a whole pod but accept only a part of it; everything
 //! else is put back from the stored object before validation.
 
+use k3s_meta::field::{self, ErrorList, Path};
 use serde_json::{Value, json};
 
+use super::{qos, validation};
+use crate::equality::semantic_eq;
 use crate::tree;
 
 /// `/ephemeralcontainers`: only `spec.ephemeralContainers` and open metadata change.
@@ -32,6 +35,66 @@ pub fn prepare_resize(new: &mut Value, old: &Value) {
         }
     }
     tree::copy(new, &wanted, "spec.resources");
+}
+
+/// Errors of an update through `/ephemeralcontainers`: containers are added, never changed or removed.
+#[must_use]
+pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validation::validate(new);
+    let path = Path::new("spec.ephemeralContainers");
+    let wanted = tree::list(new, "spec.ephemeralContainers");
+    for before in tree::list(old, "spec.ephemeralContainers") {
+        let name = tree::text(before, "name");
+        match wanted.iter().find(|after| tree::text(after, "name") == name) {
+            None => {
+                errors.push(field::forbidden(
+                    &path,
+                    format!("existing ephemeral containers {name:?} may not be removed\n"),
+                ));
+            }
+            Some(after) if !semantic_eq(Some(after), Some(before)) => {
+                errors.push(field::forbidden(
+                    &path,
+                    format!("existing ephemeral containers {name:?} may not be changed\n"),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    errors
+}
+
+/// Errors of an update through `/resize`: CPU and memory change, the class of service does not.
+#[must_use]
+pub fn validate_resize(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validation::validate(new);
+    let path = Path::new("spec");
+    let class = |pod: &Value| pod.get("spec").map_or("BestEffort", qos::class);
+    if class(new) != class(old) {
+        let detail = "Pod QOS Class may not change as a result of resizing";
+        errors.push(field::invalid(&path, class(new), detail));
+    }
+    if !semantic_eq(Some(&without_cpu_and_memory(new)), Some(&without_cpu_and_memory(old))) {
+        errors.push(field::forbidden(&path, "only cpu and memory resources are mutable"));
+    }
+    errors
+}
+
+fn without_cpu_and_memory(pod: &Value) -> Value {
+    let mut spec = pod.get("spec").cloned().unwrap_or_default();
+    let strip = |holder: &mut Value| {
+        for list in ["requests", "limits"] {
+            for resource in ["cpu", "memory"] {
+                tree::remove(holder, &format!("resources.{list}.{resource}"));
+            }
+        }
+        tree::remove(holder, "resizePolicy");
+    };
+    strip(&mut spec);
+    for list in ["containers", "initContainers"] {
+        tree::each_mut(&mut spec, list).for_each(strip);
+    }
+    spec
 }
 
 /// `pods/NAME/binding`: puts the node name into the pod and marks it scheduled. The error is the
@@ -110,6 +173,21 @@ mod tests {
         assert_eq!(tree::text(&tree::list(&pod, "status.conditions")[0], "status"), "True");
         let again = bind(&mut pod, &binding, "2026-01-02T03:04:05Z").unwrap_err();
         assert_eq!(again, "pod p is already assigned to node \"n1\"");
+    }
+
+    #[test]
+    fn ephemeral_containers_are_only_added() {
+        let pod = |ephemeral: Value| {
+            json!({"spec": {"restartPolicy": "Always", "containers": [{"name": "c", "image": "i"}],
+            "ephemeralContainers": ephemeral}})
+        };
+        let old = pod(json!([{"name": "a", "image": "i"}]));
+        let added = pod(json!([{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]));
+        assert!(validate_ephemeral_containers(&added, &old).is_empty());
+        assert_eq!(
+            validate_ephemeral_containers(&pod(json!([])), &old).to_string(),
+            "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"a\" may not be removed\n"
+        );
     }
 
     #[test]
