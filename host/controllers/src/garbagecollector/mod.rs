@@ -38,7 +38,7 @@ const SHARED: &[Resource] = {
         ENDPOINT_SLICES,
         ENDPOINTS,
         JOBS,
-        LEASES,
+        STATEFUL_SETS,
         NAMESPACES,
         NODES,
         PODS,
