@@ -24,7 +24,8 @@ async fn child_that_writes() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let tasks = Tasks::root("child");
     let store = store(&host(), Path::new(&dir), &tasks).await.expect("the store opens");
-    println!("open {}", store.revision());
+    // The test runner has begun a line of its own.
+    println!("\nopen {}", store.revision());
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let store = store.clone();
