@@ -1,5 +1,6 @@
 //! Builds the bundled plugins, so that a plain `cargo build` of the executable contains them: each
 //! becomes a component, and machine code for this architecture's baseline processor.
+#![allow(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
 
 mod guests;
 

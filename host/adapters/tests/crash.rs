@@ -1,5 +1,13 @@
 //! Kills a process that writes, again and again: what it was told is written must be there, and
 //! revisions must not go back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

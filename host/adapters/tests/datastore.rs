@@ -1,5 +1,13 @@
 //! The bundled SQLite datastore as a component: the store's contract suite, and what is special to
 //! a file: refusals that change nothing, permissions, group commit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

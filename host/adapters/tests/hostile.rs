@@ -1,4 +1,12 @@
 //! Components that misbehave: the host names the cause, restarts them within bounds, and goes on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 #[path = "../build/guests.rs"]

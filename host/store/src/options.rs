@@ -11,7 +11,9 @@ use crate::Attachment;
 /// Makes the attachment of an entry from its key and value; runs once per write, outside all locks,
 /// and once per entry at start. It must not fail: what it cannot read it says in the attachment.
 #[derive(Clone)]
-pub struct Extract(Arc<dyn Fn(&str, &Bytes) -> Attachment + Send + Sync>);
+pub struct Extract(Arc<Make>);
+
+type Make = dyn Fn(&str, &Bytes) -> Attachment + Send + Sync;
 
 impl Extract {
     /// Wraps a function.

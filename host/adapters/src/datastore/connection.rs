@@ -91,10 +91,10 @@ impl Connection {
     /// After this no transaction is open, whatever was before.
     pub(super) fn rollback(&mut self) {
         self.in_transaction = false;
-        if !self.sqlite.is_autocommit() {
-            if let Err(failed) = self.sqlite.execute_batch("ROLLBACK") {
-                tracing::warn!(error = %failed, "a transaction could not be rolled back");
-            }
+        if !self.sqlite.is_autocommit()
+            && let Err(failed) = self.sqlite.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(error = %failed, "a transaction could not be rolled back");
         }
     }
 

@@ -29,7 +29,7 @@ fn show(event: &Event) -> String {
 async fn take(watcher: &mut Watcher, n: usize) -> Vec<String> {
     let mut seen = Vec::new();
     while seen.len() < n {
-        seen.push(show(&*within("the next event", watcher.next()).await.expect("an event")));
+        seen.push(show(&within("the next event", watcher.next()).await.expect("an event")));
     }
     seen
 }
