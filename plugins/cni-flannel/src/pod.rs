@@ -1,0 +1,48 @@
+//! What a pod needs: a pair of interfaces on the bridge, an address, the way out, its host ports.
+
+use std::net::Ipv4Addr;
+
+use crate::bindings::exports::k3s::cni::network::Sandbox;
+use crate::bindings::k3s::net::net::{Link, LinkKind, Plan, PodEnd, Route};
+use crate::hostports;
+use crate::node::{BRIDGE, Local};
+use crate::overlay::mac;
+
+/// The plan of a pod with this address.
+pub(crate) fn plan(local: &Local, sandbox: &Sandbox, address: Ipv4Addr) -> Result<Plan, String> {
+    let inside = PodEnd {
+        name: "eth0".to_owned(),
+        // From the address, so that neighbours who knew the address's last owner are not misled.
+        mac: Some(mac(0x0a, 0x58, address)),
+        addresses: vec![format!("{address}/{}", local.cidr.prefix_len())],
+        routes: vec![Route {
+            destination: "0.0.0.0/0".to_owned(),
+            gateway: Some(local.gateway.to_string()),
+            on_link: false,
+        }],
+    };
+    let link = Link {
+        name: link_name(&sandbox.id),
+        kind: LinkKind::Pod(inside),
+        mtu: local.mtu,
+        mac: None,
+        bridge: Some(BRIDGE.to_owned()),
+        // A pod may call itself by its Service.
+        hairpin: true,
+        addresses: Vec::new(),
+    };
+    Ok(Plan {
+        links: vec![link],
+        routes: Vec::new(),
+        neighbours: Vec::new(),
+        sysctls: Vec::new(),
+        tables: Vec::new(),
+        elements: hostports::elements(address, &sandbox.ports)?,
+    })
+}
+
+/// The end on the node: `veth` and 32 bits of a hash (FNV-1a) of the sandbox's id.
+fn link_name(id: &str) -> String {
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("veth{hash:08x}")
+}
