@@ -21,6 +21,8 @@ pub struct Stats {
     pub compactions: u64,
     /// Reads of history that memory could not answer.
     pub backend_reads: u64,
+    /// Writes waiting for the sequencer now.
+    pub queued: u64,
     /// Live keys now.
     pub keys: u64,
     /// Events in memory now.

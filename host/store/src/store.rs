@@ -173,6 +173,7 @@ impl Store {
             expired: c.expired.get(),
             compactions: c.compactions.get(),
             backend_reads: c.backend_reads.get(),
+            queued: (self.queue.max_capacity() - self.queue.capacity()) as u64,
             keys: state.keys.len() as u64,
             ring_events: state.log.len() as u64,
         }

@@ -4,6 +4,7 @@
 //! The cases panic with what is wrong; [`all`] names the case that runs.
 
 mod faults;
+mod gate;
 mod leases;
 mod lists;
 mod log;

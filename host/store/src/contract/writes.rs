@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::Fixture;
-use super::rig::{Rig, within};
+use super::gate::GatedBackend;
+use super::rig::{Rig, until, within};
 use crate::{Precondition, StoreOptions, Write, WriteError};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
@@ -54,25 +55,26 @@ async fn one_of_many_racers_wins(fixture: &dyn Fixture) {
     rig.stop().await;
 }
 
+/// While one commit is under way all other writers queue up, and the next commit takes them all.
 async fn writers_share_commits(fixture: &dyn Fixture) {
     for writers in [16, 256_usize] {
-        let rig = Rig::open(fixture.create().await).await;
+        let backend = Arc::new(GatedBackend::new(fixture.create().await));
+        let rig = Rig::open(backend.clone()).await;
         let before = rig.store.revision();
         let mut tasks = tokio::task::JoinSet::new();
         for w in 0..writers {
             let store = rig.store.clone();
-            tasks.spawn(async move {
-                for i in 0..8 {
-                    let write = Write::put(format!("/w/{w}/{i}"), Precondition::Absent, "v");
-                    store.write(write).await.expect("the write commits");
-                }
-            });
+            let write = Write::put(format!("/w/{w}"), Precondition::Absent, "v");
+            tasks.spawn(async move { store.write(write).await.expect("the write commits") });
         }
+        let queued = || usize::try_from(rig.store.stats().queued).unwrap_or_default();
+        until("every other writer queues", || backend.held() > 0 && backend.held() + queued() == writers).await;
+        backend.open_gate();
         within("all writes", tasks.join_all()).await;
         let stats = rig.store.stats();
-        assert_eq!(rig.store.revision(), before.plus(writers as u64 * 8));
-        assert_eq!(rig.store.count("/w/"), writers * 8);
-        assert!(stats.commits < stats.writes, "{writers} writers share commits: {stats:?}");
+        assert_eq!(rig.store.revision(), before.plus(writers as u64));
+        assert_eq!(rig.store.count("/w/"), writers);
+        assert!(stats.commits <= 2, "{writers} writers share commits: {stats:?}");
         rig.stop().await;
     }
 }
