@@ -1,0 +1,42 @@
+//! DefaultTolerationSeconds: a pod stays for five minutes on a node that is not ready or not
+//! reachable, unless it says otherwise.
+
+use async_trait::async_trait;
+use k3s_meta::object;
+use k3s_registry::{Attributes, Operation, Result};
+use serde_json::{Value, json};
+
+use super::{Step, is};
+
+const SECONDS: i64 = 300;
+const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+pub(super) struct DefaultTolerationSeconds;
+
+#[async_trait]
+impl Step for DefaultTolerationSeconds {
+    async fn mutate(&self, attributes: &Attributes<'_>, pod: &mut Value, _: Option<&Value>) -> Result<()> {
+        if attributes.operation != Operation::Create || !is(attributes, "", "pods") {
+            return Ok(());
+        }
+        let mut tolerations = object::at_list(pod, &["spec", "tolerations"]).to_vec();
+        let before = tolerations.len();
+        for taint in TAINTS {
+            if !tolerations.iter().any(|toleration| tolerates(toleration, taint)) {
+                tolerations.push(json!({
+                    "key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS,
+                }));
+            }
+        }
+        if tolerations.len() > before {
+            object::set(pod, &["spec", "tolerations"], tolerations.into());
+        }
+        Ok(())
+    }
+}
+
+fn tolerates(toleration: &Value, taint: &str) -> bool {
+    let key = object::at_str(toleration, &["key"]);
+    let effect = object::at_str(toleration, &["effect"]);
+    (key == taint || key.is_empty()) && matches!(effect, "NoExecute" | "")
+}

@@ -1,0 +1,104 @@
+//! `Impersonate-*` headers: acting as somebody else, for those who may.
+
+use http::HeaderMap;
+use k3s_meta::{Status, UserInfo};
+
+use super::{ANONYMOUS, UNAUTHENTICATED, authenticated};
+use crate::Result;
+use crate::authz::{Attributes, Authorizer, Decision};
+use crate::request::query::decode;
+
+const USER: &str = "impersonate-user";
+const GROUP: &str = "impersonate-group";
+const UID: &str = "impersonate-uid";
+const EXTRA: &str = "impersonate-extra-";
+
+/// The user to go on as. The headers are taken off, so that nothing behind sees them.
+pub(crate) fn apply(authorizer: &Authorizer, user: UserInfo, headers: &mut HeaderMap) -> Result<UserInfo> {
+    if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+        return Ok(user);
+    }
+    let wanted = read(headers)?;
+    check(authorizer, &user, &wanted)?;
+    for name in headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    Ok(complete(wanted))
+}
+
+fn read(headers: &HeaderMap) -> Result<UserInfo> {
+    let texts = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    };
+    let mut wanted = UserInfo::new(texts(USER).pop().unwrap_or_default(), texts(GROUP));
+    wanted.uid = texts(UID).pop().unwrap_or_default();
+    for name in headers.keys() {
+        if let Some(key) = name.as_str().strip_prefix(EXTRA) {
+            wanted.extra.insert(decode(key, false).to_lowercase(), texts(name.as_str()));
+        }
+    }
+    if wanted.name.is_empty() {
+        let text = format!("requested {:?} without impersonating a user", wanted.groups);
+        return Err(Status::internal(&text).into());
+    }
+    Ok(wanted)
+}
+
+/// Every part needs a permission of its own.
+fn check(authorizer: &Authorizer, user: &UserInfo, wanted: &UserInfo) -> Result<()> {
+    let may = |group: &str, resource: &str, sub: &str, namespace: &str, name: &str| -> Result<()> {
+        let attributes = Attributes {
+            user,
+            verb: "impersonate",
+            namespace,
+            group,
+            resource,
+            subresource: sub,
+            name,
+            path: "",
+            is_resource: true,
+            field_selector: None,
+        };
+        match authorizer.authorize(&attributes) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(reason) => Err(attributes.forbidden(&reason).into()),
+        }
+    };
+    match service_account(&wanted.name) {
+        Some((namespace, name)) => may("", "serviceaccounts", "", namespace, name)?,
+        None => may("", "users", "", "", &wanted.name)?,
+    }
+    for group in &wanted.groups {
+        may("", "groups", "", "", group)?;
+    }
+    if !wanted.uid.is_empty() {
+        may("authentication.k8s.io", "uids", "", "", &wanted.uid)?;
+    }
+    for (key, values) in &wanted.extra {
+        for value in values {
+            may("authentication.k8s.io", "userextras", key, "", value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Groups that follow from the user itself.
+fn complete(mut wanted: UserInfo) -> UserInfo {
+    if wanted.name == ANONYMOUS {
+        if !wanted.in_group(UNAUTHENTICATED) {
+            wanted.groups.push(UNAUTHENTICATED.to_owned());
+        }
+        return wanted;
+    }
+    if wanted.groups.is_empty()
+        && let Some((namespace, _)) = service_account(&wanted.name)
+    {
+        wanted.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    }
+    authenticated(wanted)
+}
+
+/// Namespace and name in `system:serviceaccount:NAMESPACE:NAME`.
+pub(crate) fn service_account(user: &str) -> Option<(&str, &str)> {
+    user.strip_prefix("system:serviceaccount:")?.split_once(':').filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
+}

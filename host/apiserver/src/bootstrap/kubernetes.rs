@@ -1,0 +1,81 @@
+//! The `kubernetes` service: how pods reach this server.
+
+use k3s_meta::object;
+use k3s_registry::Result;
+use serde_json::{Value, json};
+
+use super::{Maker, Settings};
+
+const NAME: &str = "kubernetes";
+const NAMESPACE: &str = "default";
+
+pub(super) async fn ensure(maker: &Maker<'_>, settings: &Settings) -> Result<()> {
+    if maker.find("", "services", NAMESPACE, NAME)?.is_none() {
+        maker.create("", "services", NAMESPACE, service(settings)).await?;
+    }
+    put(maker, "", "endpoints", "subsets", endpoints(settings)).await?;
+    put(maker, "discovery.k8s.io", "endpointslices", "endpoints", slice(settings)).await?;
+    if maker.find("networking.k8s.io", "servicecidrs", "", NAME)?.is_none() {
+        let object = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+            "metadata": {"name": NAME}, "spec": {"cidrs": settings.service_cidrs},
+        });
+        maker.create("networking.k8s.io", "servicecidrs", "", object).await?;
+    }
+    Ok(())
+}
+
+/// Creates the object, or brings one field of it (and the ports) up to date.
+async fn put(maker: &Maker<'_>, group: &str, plural: &str, field: &str, wanted: Value) -> Result<()> {
+    let Some(found) = maker.find(group, plural, NAMESPACE, NAME)? else {
+        return maker.create(group, plural, NAMESPACE, wanted).await;
+    };
+    let same = |key: &str| found.get(key) == wanted.get(key);
+    if same(field) && same("ports") {
+        return Ok(());
+    }
+    let change = |object: &mut Value| {
+        for key in [field, "ports"] {
+            if let Some(value) = wanted.get(key) {
+                object::set(object, &[key], value.clone());
+            }
+        }
+    };
+    maker.change((group, plural), (NAMESPACE, NAME), change).await
+}
+
+fn service(settings: &Settings) -> Value {
+    let address = settings.service_address.to_string();
+    let family = if settings.service_address.is_ipv4() { "IPv4" } else { "IPv6" };
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": NAME, "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address],
+            "ipFamilies": [family], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": settings.advertise_port}],
+        },
+    })
+}
+
+fn endpoints(settings: &Settings) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": NAME, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{
+            "addresses": [{"ip": settings.advertise_address.to_string()}],
+            "ports": [{"name": "https", "port": settings.advertise_port, "protocol": "TCP"}],
+        }],
+    })
+}
+
+fn slice(settings: &Settings) -> Value {
+    let family = if settings.advertise_address.is_ipv4() { "IPv4" } else { "IPv6" };
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},
+        "addressType": family,
+        "endpoints": [{"addresses": [settings.advertise_address.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": settings.advertise_port, "protocol": "TCP"}],
+    })
+}

@@ -1,0 +1,84 @@
+//! Objects that every cluster has: system namespaces, default policy, priority classes, the
+//! `kubernetes` service. Made at each start where missing; what people changed stays.
+
+mod kubernetes;
+mod namespaces;
+mod policy;
+mod priority;
+mod rbac;
+
+use std::net::IpAddr;
+
+use k3s_meta::{Reason, UserInfo};
+use k3s_registry::{Call, NoAdmission, Object, Registry, Result, Scope, Update, Warnings};
+use serde_json::Value;
+
+/// What the default objects depend on.
+pub(crate) struct Settings {
+    pub(crate) advertise_address: IpAddr,
+    pub(crate) advertise_port: u16,
+    pub(crate) service_address: IpAddr,
+    pub(crate) service_cidrs: Vec<String>,
+}
+
+/// Makes what is missing.
+pub(crate) async fn run(registry: &Registry, settings: &Settings) -> Result<()> {
+    let maker = Maker::new(registry);
+    namespaces::ensure(&maker).await?;
+    rbac::ensure(&maker).await?;
+    priority::ensure(&maker).await?;
+    kubernetes::ensure(&maker, settings).await
+}
+
+/// Writes default objects as the server itself.
+struct Maker<'a> {
+    registry: &'a Registry,
+    user: UserInfo,
+    warnings: Warnings,
+}
+
+impl<'a> Maker<'a> {
+    fn new(registry: &'a Registry) -> Self {
+        Self { registry, user: UserInfo::new("system:apiserver", ["system:masters"]), warnings: Warnings::default() }
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call { user: &self.user, dry_run: false, admission: &NoAdmission, warnings: &self.warnings }
+    }
+
+    /// The object, or `None` when it does not exist.
+    fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let resource = self.registry.resource(group, "v1", plural)?;
+        match self.registry.get(resource, namespace, name).and_then(|object: Object| object.to_value()) {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates the object unless one of its name exists.
+    async fn create(&self, group: &str, plural: &str, namespace: &str, object: Value) -> Result<()> {
+        let resource = self.registry.resource(group, "v1", plural)?;
+        match self.registry.create(resource, namespace, object, &self.call()).await {
+            Err(error) if error.status().reason != Reason::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes an object that exists.
+    async fn change(
+        &self,
+        (group, plural): (&str, &str),
+        (namespace, name): (&str, &str),
+        change: impl Fn(&mut Value) + Send + Sync,
+    ) -> Result<()> {
+        let resource = self.registry.resource(group, "v1", plural)?;
+        let update = Update { resource, namespace, name, scope: Scope::Main, create_missing: false };
+        let make = |current: Option<&Value>| {
+            let mut object = current.cloned().unwrap_or_default();
+            change(&mut object);
+            Ok(object)
+        };
+        self.registry.update(&update, &self.call(), make).await.map(drop)
+    }
+}

@@ -1,0 +1,56 @@
+//! Roles that K3s adds for its own components (`manifests/rolebindings.yaml`, `ccm.yaml`).
+
+use super::{Binding, EVENTS, On, READ, Role, Subject};
+
+pub(super) const ROLES: &[Role] = &[
+    Role::new(
+        "system:k3s-controller",
+        &[
+            On("", "nodes", "get,list,watch"),
+            On("networking.k8s.io", "networkpolicies", "list,watch"),
+            On("", "endpoints,namespaces,pods,services", READ),
+            On("discovery.k8s.io", "endpointslices", READ),
+            On("", "nodes", "patch,update"),
+            EVENTS,
+        ],
+    ),
+    Role::new(
+        "k3s-cloud-controller-manager",
+        &[
+            On("coordination.k8s.io", "leases", "create,get,update"),
+            On("", "events", "create,patch,update"),
+            On("events.k8s.io", "events", "create,patch,update"),
+            On("", "nodes", "*"),
+            On("", "nodes/status", "patch,update"),
+            On("", "services,services/status", "get,list,patch,update,watch"),
+            On("", "serviceaccounts,secrets,configmaps", "create,get,list,update,watch"),
+            On("", "namespaces,pods", "create,get,list,watch"),
+            On("", "endpoints", "create,get,list,update,watch"),
+            On("discovery.k8s.io", "endpointslices", READ),
+            On("apps", "daemonsets", "create,delete,get,list,patch,update,watch"),
+        ],
+    ),
+];
+
+pub(super) fn bindings() -> Vec<Binding> {
+    vec![
+        Binding {
+            name: "kube-apiserver-kubelet-admin",
+            role: "system:kubelet-api-admin",
+            subjects: vec![Subject::User("kube-apiserver"), Subject::User("system:apiserver")],
+        },
+        Binding {
+            name: "system:k3s-controller",
+            role: "system:k3s-controller",
+            subjects: vec![Subject::User("system:k3s-controller")],
+        },
+        Binding {
+            name: "k3s-cloud-controller-manager",
+            role: "k3s-cloud-controller-manager",
+            subjects: vec![
+                Subject::User("k3s-cloud-controller-manager"),
+                Subject::Account("kube-system", "k3s-cloud-controller-manager"),
+            ],
+        },
+    ]
+}

@@ -1,0 +1,117 @@
+//! Default policy: creates what is missing and adds rules and subjects that a newer release needs,
+//! unless the object opts out (`rbac.authorization.kubernetes.io/autoupdate: "false"`).
+
+use k3s_meta::object;
+use k3s_registry::Result;
+use serde_json::{Value, json};
+
+use super::Maker;
+use super::policy::{self, Binding, NamespacedRole, Role, Subject};
+use crate::authz::rbac::rule::Rule;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+const API: &str = "rbac.authorization.k8s.io/v1";
+const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+pub(super) async fn ensure(maker: &Maker<'_>) -> Result<()> {
+    for role in policy::cluster_roles() {
+        let object = cluster_role(&role);
+        reconcile(maker, "clusterroles", "", object, "rules").await?;
+    }
+    for binding in policy::cluster_role_bindings() {
+        reconcile(maker, "clusterrolebindings", "", cluster_role_binding(&binding), "subjects").await?;
+    }
+    for NamespacedRole { namespace, role, subjects } in policy::namespaced_roles() {
+        let mut object = metadata("Role", role.name, &role);
+        object::set(&mut object, &["rules"], rules(&role));
+        reconcile(maker, "roles", namespace, object, "rules").await?;
+        if !subjects.is_empty() {
+            let mut binding = metadata("RoleBinding", role.name, &role);
+            object::set(&mut binding, &["roleRef"], json!({"apiGroup": GROUP, "kind": "Role", "name": role.name}));
+            object::set(&mut binding, &["subjects"], subjects.iter().map(subject).collect());
+            reconcile(maker, "rolebindings", namespace, binding, "subjects").await?;
+        }
+    }
+    Ok(())
+}
+
+fn metadata(kind: &str, name: &str, role: &Role) -> Value {
+    let mut labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
+    for to in role.aggregates_to {
+        let key = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+        object::set(&mut labels, &[key.as_str()], "true".into());
+    }
+    json!({
+        "apiVersion": API, "kind": kind,
+        "metadata": {"name": name, "labels": labels, "annotations": {AUTOUPDATE: "true"}},
+    })
+}
+
+fn rules(role: &Role) -> Value {
+    role.rules().iter().map(Rule::to_value).collect()
+}
+
+fn cluster_role(role: &Role) -> Value {
+    let mut object = metadata("ClusterRole", role.name, role);
+    if role.aggregated {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{}", role.name);
+        let rule = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
+        object::set(&mut object, &["aggregationRule"], rule);
+        // The sum is a controller's to keep; it has to be right before the first one runs.
+        let parts = policy::cluster_roles().into_iter().filter(|part| part.reaches(role.name));
+        let sum: Vec<Value> = parts.flat_map(|part| part.rules()).map(|rule| rule.to_value()).collect();
+        object::set(&mut object, &["rules"], sum.into());
+    } else {
+        object::set(&mut object, &["rules"], rules(role));
+    }
+    object
+}
+
+fn cluster_role_binding(binding: &Binding) -> Value {
+    let plain = Role::plain(binding.name);
+    let mut object = metadata("ClusterRoleBinding", binding.name, &plain);
+    object::set(&mut object, &["roleRef"], json!({"apiGroup": GROUP, "kind": "ClusterRole", "name": binding.role}));
+    object::set(&mut object, &["subjects"], binding.subjects.iter().map(subject).collect());
+    object
+}
+
+fn subject(subject: &Subject) -> Value {
+    match subject {
+        Subject::User(name) => json!({"kind": "User", "apiGroup": GROUP, "name": name}),
+        Subject::Group(name) => json!({"kind": "Group", "apiGroup": GROUP, "name": name}),
+        Subject::Account(namespace, name) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
+    }
+}
+
+/// Creates the object, or adds the items of `list` that the stored one lacks.
+async fn reconcile(maker: &Maker<'_>, plural: &str, namespace: &str, wanted: Value, list: &str) -> Result<()> {
+    let name = object::name(&wanted).to_owned();
+    let Some(found) = maker.find(GROUP, plural, namespace, &name)? else {
+        return maker.create(GROUP, plural, namespace, wanted).await;
+    };
+    if object::annotation(&found, AUTOUPDATE) != Some("true") || wanted.get("aggregationRule").is_some() {
+        return Ok(());
+    }
+    let missing = missing(&found, &wanted, list);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let change = |object: &mut Value| {
+        let mut items = object::at_list(object, &[list]).to_vec();
+        items.extend(missing.iter().cloned());
+        object::set(object, &[list], items.into());
+    };
+    maker.change((GROUP, plural), (namespace, &name), change).await
+}
+
+fn missing(found: &Value, wanted: &Value, list: &str) -> Vec<Value> {
+    let have = object::at_list(found, &[list]);
+    let wanted = object::at_list(wanted, &[list]).iter();
+    if list == "rules" {
+        let have: Vec<Rule> = have.iter().map(Rule::read).collect();
+        let covered = |rule: &Rule| rule.simple().iter().all(|one| have.iter().any(|other| other.covers(one)));
+        wanted.filter(|rule| !covered(&Rule::read(rule))).cloned().collect()
+    } else {
+        wanted.filter(|subject| !have.contains(subject)).cloned().collect()
+    }
+}

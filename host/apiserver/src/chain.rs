@@ -1,0 +1,99 @@
+//! The handler chain: what happens to every request, in order.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{Method, Request, Response, StatusCode};
+use k3s_meta::Status;
+use k3s_registry::Warnings;
+use k3s_serve::Body;
+
+use crate::authz::Decision;
+use crate::context::Context;
+use crate::core::Core;
+use crate::request::{Accept, Query, RequestInfo};
+use crate::{Result, authn, handlers, nonresource, respond};
+
+/// `--request-timeout`: for everything but long-running requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Answers one request; never fails, since every failure is an answer.
+pub(crate) async fn handle(core: Arc<Core>, request: Request<Body>) -> std::result::Result<Response<Body>, Infallible> {
+    let started = core.registry.clock().elapsed();
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let info = RequestInfo::parse(request.method(), request.uri().path(), &query);
+    let (seen, core_seen) = (info.clone(), core.clone());
+    let long = info.is_long_running();
+    let work = AssertUnwindSafe(guarded(core, request, info, query)).catch_unwind();
+    let done = if long { Ok(work.await) } else { tokio::time::timeout(REQUEST_TIMEOUT, work).await };
+    let response = match done {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(error))) => respond::status::response(error.status()),
+        Ok(Err(_panic)) => {
+            tracing::error!(verb = seen.verb, path = %seen.path, "a handler panicked");
+            let text = "This request caused apiserver to panic. Look in the logs for details.";
+            respond::text(StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
+        Err(_elapsed) => {
+            let text = "request did not complete within the allotted timeout";
+            respond::status::response(&Status::timeout(text))
+        }
+    };
+    finish(&core_seen, &seen, started, &response);
+    Ok(response)
+}
+
+async fn guarded(core: Arc<Core>, mut request: Request<Body>, info: RequestInfo, query: Query) -> Result<Response<Body>> {
+    if *request.method() == Method::OPTIONS && info.is_resource {
+        return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n"));
+    }
+    let user = core.authenticator.authenticate(&request, &info).await?;
+    let _place = if info.is_long_running() { None } else { Some(core.inflight.enter(info.is_mutating()).await?) };
+    let _counted = core.metrics.request();
+    let user = authn::impersonation::apply(&core.authorizer, user, request.headers_mut())?;
+    authorize(&core, &user, &info)?;
+    tracing::trace!(user = %user.name, verb = info.verb, path = %info.path, "request");
+    let headers = std::mem::take(request.headers_mut());
+    let accept = match Accept::negotiate(&headers) {
+        Ok(accept) => accept,
+        // What is passed through is not ours to negotiate.
+        Err(_) if info.is_long_running() && info.verb != "watch" => Accept::negotiate(&http::HeaderMap::new())?,
+        Err(_) if !info.is_resource => nonresource::accept(&headers),
+        Err(error) => return Err(error),
+    };
+    let context = Arc::new(Context { core, info, query, headers, user, accept, warnings: Warnings::default() });
+    let answer = if context.info.is_resource {
+        handlers::dispatch(context.clone(), request).await
+    } else {
+        nonresource::dispatch(context.clone(), request).await
+    };
+    let mut response = answer.unwrap_or_else(|error| respond::status::response(error.status()));
+    respond::warn(&mut response, context.warnings.take());
+    Ok(response)
+}
+
+fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Result<()> {
+    let attributes = crate::authz::Attributes::of_request(user, info);
+    match core.authorizer.authorize(&attributes) {
+        Decision::Allow => {}
+        Decision::Deny(reason) => return Err(attributes.forbidden(&reason).into()),
+    }
+    // A WebSocket handshake is a GET, but what it does to a container is a POST.
+    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward") && info.resource == "pods";
+    if connects && info.verb == "get" {
+        let create = crate::authz::Attributes { verb: "create", ..attributes };
+        if let Decision::Deny(reason) = core.authorizer.authorize(&create) {
+            return Err(create.forbidden(&reason).into());
+        }
+    }
+    Ok(())
+}
+
+fn finish(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
+    let known = info.is_resource && core.registry.resources().get(&info.group, &info.version, &info.resource).is_some();
+    let took = core.registry.clock().elapsed().saturating_sub(started);
+    core.metrics.record(info, known, response.status().as_u16(), took);
+}

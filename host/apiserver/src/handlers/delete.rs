@@ -1,0 +1,92 @@
+//! DELETE of one object, and of everything a list shows.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use k3s_meta::{Details, Status, object};
+use k3s_registry::{DeleteOptions, Deleted, Object, Resource};
+use k3s_serve::Body;
+use serde_json::{Value, json};
+
+use super::namespace;
+use crate::context::Context;
+use crate::request::{body, options};
+use crate::{Result, respond};
+
+/// Kinds whose last state is the answer to their deletion (`ReturnDeletedObject`).
+const RETURNS_OBJECT: [&str; 8] = [
+    "namespaces",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+];
+
+pub(super) async fn one(context: &Context, resource: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
+    let (options, dry_run) = read_options(context, request).await?;
+    let call = context.call(dry_run);
+    let name = &context.info.name;
+    let deleted =
+        context.registry().delete(resource, namespace(context, resource), name, &options, &call).await?;
+    answer(context, &deleted)
+}
+
+/// The answer to a deletion: the object while it stays, otherwise a plain success for most kinds.
+pub(crate) fn answer(context: &Context, deleted: &Deleted) -> Result<Response<Body>> {
+    let object = deleted.object();
+    let resource = object.resource();
+    let returns = resource.kind.group.is_empty() && RETURNS_OBJECT.contains(&resource.kind.plural);
+    match deleted {
+        Deleted::Gone(_) if !returns => success(context, object),
+        _ => respond::object::response(context, StatusCode::OK, object),
+    }
+}
+
+fn success(context: &Context, object: &Object) -> Result<Response<Body>> {
+    let value = object.to_value()?;
+    let resource = object.resource();
+    let details = Details {
+        name: object::name(&value).to_owned(),
+        group: resource.kind.group.to_owned(),
+        kind: resource.kind.plural.to_owned(),
+        uid: object::uid(&value).to_owned(),
+        ..Details::default()
+    };
+    let mut status = Status::success(Some(details));
+    // A successful status carries no code in its body.
+    status.code = 0;
+    respond::tree(context, StatusCode::OK, &status.to_value())
+}
+
+pub(super) async fn collection(
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let list = options::list(&context.info, &context.query)?;
+    let (options, dry_run) = read_options(&context, request).await?;
+    let call = context.call(dry_run);
+    let (list, objects) = context.registry().delete_collection(&resource, &list, &options, &call).await?;
+    let items = objects.iter().map(Object::to_value).collect::<Result<Vec<Value>>>()?;
+    let answer = json!({
+        "kind": resource.kind.list_kind,
+        "apiVersion": resource.api_version,
+        "metadata": {"resourceVersion": list.revision.to_string()},
+        "items": items,
+    });
+    respond::tree(&context, StatusCode::OK, &answer)
+}
+
+/// Options in the body win over those in the query.
+pub(crate) async fn read_options(context: &Context, request: Request<Body>) -> Result<(DeleteOptions, bool)> {
+    let bytes = body::read(request.into_body()).await?;
+    let options = if bytes.is_empty() {
+        None
+    } else {
+        Some(body::decode(&context.headers, &bytes, "DeleteOptions")?)
+    };
+    options::delete(&context.query, options.as_ref())
+}

@@ -1,0 +1,72 @@
+//! One handler per verb, for all kinds.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod patch;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use k3s_meta::{GroupResource, Status};
+use k3s_registry::Resource;
+use k3s_serve::Body;
+
+use crate::context::Context;
+use crate::{Result, respond, reviews, subresources, support};
+
+pub(crate) use patch::{patch_tree, patch_with};
+pub(crate) use update::put;
+
+/// Sends a request for an object or collection to its handler.
+pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> Result<Response<Body>> {
+    let info = &context.info;
+    let Some(resource) = context.registry().resources().get(&info.group, &info.version, &info.resource).cloned() else {
+        return Ok(respond::page_not_found());
+    };
+    if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
+        return Ok(respond::page_not_found());
+    }
+    if reviews::serves(&resource) {
+        return reviews::dispatch(context, resource, request).await;
+    }
+    if !info.subresource.is_empty() {
+        return subresources::dispatch(context, resource, request).await;
+    }
+    if !resource.kind.has_verb(info.verb) {
+        return Err(Status::method_not_allowed(&resource.gr(), info.verb).into());
+    }
+    check_scope(&context, &resource)?;
+    if info.is_mutating() {
+        support::warn_if_idle(&resource, info.verb, &context.warnings);
+    }
+    match info.verb {
+        "get" => get::handle(&context, &resource),
+        "list" => list::handle(context, resource).await,
+        "watch" => watch::handle(context, resource).await,
+        "create" => create::handle(&context, &resource, request).await,
+        "update" => update::handle(&context, &resource, request).await,
+        "patch" => patch::handle(&context, &resource, request).await,
+        "delete" => delete::one(&context, &resource, request).await,
+        "deletecollection" => delete::collection(context, resource, request).await,
+        verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
+    }
+}
+
+/// Single objects and writes of namespaced resources need a namespace.
+fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
+    let info = &context.info;
+    let across = matches!(info.verb, "list" | "watch");
+    if resource.kind.namespaced && info.namespace.is_empty() && !across {
+        return Err(Status::method_not_allowed(&GroupResource::new(resource.kind.group, resource.kind.plural), info.verb).into());
+    }
+    Ok(())
+}
+
+/// The namespace under which the registry keeps the object.
+pub(crate) fn namespace<'a>(context: &'a Context, resource: &Resource) -> &'a str {
+    if resource.kind.namespaced { &context.info.namespace } else { "" }
+}

@@ -1,0 +1,147 @@
+//! PATCH of an object: JSON patch, merge patch and strategic merge patch.
+//!
+//! Server-side apply will be one more way to make the new object from the current one, in
+//! [`apply`]; until it exists it is refused.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use k3s_meta::{PatchError, Status, object, patch};
+use k3s_registry::{Resource, Scope, Update};
+use k3s_serve::Body;
+use serde_json::Value;
+
+use super::namespace;
+use crate::authz::rbac::escalation;
+use crate::context::Context;
+use crate::request::options::WriteOptions;
+use crate::request::{body, yaml};
+use crate::{Result, respond};
+
+/// Operations in one JSON patch; each may copy the object.
+const MAX_OPERATIONS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PatchType {
+    Json,
+    Merge,
+    Strategic,
+}
+
+pub(super) async fn handle(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    patch_with(context, resource, request, Scope::Main).await
+}
+
+/// Patches the part of the object that `scope` reaches.
+pub(crate) async fn patch_with(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+    scope: Scope,
+) -> Result<Response<Body>> {
+    let kind = patch_type(context)?;
+    let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let change = parse(kind, &bytes)?;
+    let update = Update {
+        resource,
+        namespace: namespace(context, resource),
+        name: &context.info.name,
+        scope,
+        create_missing: false,
+    };
+    let call = context.call(options.dry_run);
+    let make = |current: Option<&Value>| {
+        let mut object = current.cloned().unwrap_or_default();
+        apply(kind, &mut object, &change, resource)?;
+        check_identity(current, &object)?;
+        body::check_type(&mut object, resource)?;
+        body::check_fields(&mut object, resource, options.validation, Vec::new(), &context.warnings)?;
+        escalation::check(context, resource, &object, current)?;
+        Ok(object)
+    };
+    let updated = context.registry().update(&update, &call, make).await?;
+    respond::object::response(context, StatusCode::OK, &updated.object)
+}
+
+/// Patches a tree that is no stored object, such as a Scale.
+pub(crate) async fn patch_tree(context: &Context, request: Request<Body>) -> Result<impl Fn(&mut Value) -> Result<()> + use<>> {
+    let kind = patch_type(context)?;
+    if kind == PatchType::Strategic {
+        // A Scale has no lists, so that both merges are the same.
+        let change = parse(PatchType::Merge, &body::read(request.into_body()).await?)?;
+        return Ok(merger(PatchType::Merge, change));
+    }
+    let change = parse(kind, &body::read(request.into_body()).await?)?;
+    Ok(merger(kind, change))
+}
+
+fn merger(kind: PatchType, change: Value) -> impl Fn(&mut Value) -> Result<()> {
+    move |tree| match kind {
+        PatchType::Json => patch::json_patch(tree, &change).map_err(|error| refused(&error)),
+        _ => patch::merge_patch(tree, &change).map_err(|error| refused(&error)),
+    }
+}
+
+fn patch_type(context: &Context) -> Result<PatchType> {
+    match body::content_type(&context.headers).as_str() {
+        "application/json-patch+json" => Ok(PatchType::Json),
+        "application/merge-patch+json" => Ok(PatchType::Merge),
+        "application/strategic-merge-patch+json" => Ok(PatchType::Strategic),
+        "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Status::unsupported_media_type(
+            "server-side apply is not supported by this server yet; use client-side apply (kubectl apply --server-side=false) or another patch type",
+        )
+        .into()),
+        _ => Err(Status::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
+        )
+        .into()),
+    }
+}
+
+fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
+    let parsed: Value = serde_json::from_slice(bytes).or_else(|error| {
+        // kubectl sends patches as it was given them.
+        yaml::parse(bytes).map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))
+    })?;
+    match (kind, &parsed) {
+        (PatchType::Json, Value::Array(operations)) if operations.len() > MAX_OPERATIONS => Err(Status::too_large(
+            &format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len()),
+        )
+        .into()),
+        (PatchType::Json, Value::Array(_)) | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
+        (PatchType::Json, _) => Err(Status::bad_request("error decoding patch: a JSON patch is an array of operations").into()),
+        _ => Err(Status::bad_request("error decoding patch: a merge patch is an object").into()),
+    }
+}
+
+/// Makes the new object from the current one.
+fn apply(kind: PatchType, object: &mut Value, change: &Value, resource: &Resource) -> Result<()> {
+    match kind {
+        PatchType::Json => patch::json_patch(object, change).map_err(|error| refused(&error)),
+        PatchType::Merge => patch::merge_patch(object, change).map_err(|error| refused(&error)),
+        PatchType::Strategic => {
+            patch::strategic_merge(object, change, resource.kind.object_type()).map_err(|error| refused(&error))
+        }
+    }
+}
+
+fn refused(error: &PatchError) -> crate::Error {
+    error.to_status().into()
+}
+
+/// A patch cannot rename or move an object.
+fn check_identity(current: Option<&Value>, object: &Value) -> Result<()> {
+    let Some(current) = current else { return Ok(()) };
+    let (was, is) = (object::name(current), object::name(object));
+    if was != is {
+        let text = format!("the name of the object ({is}) does not match the name on the URL ({was})");
+        return Err(Status::bad_request(text).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! PUT of an object.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use k3s_meta::{Status, object};
+use k3s_registry::{Resource, Scope, Update};
+use k3s_serve::Body;
+use serde_json::Value;
+
+use super::namespace;
+use crate::authz::rbac::escalation;
+use crate::context::Context;
+use crate::request::body;
+use crate::request::options::WriteOptions;
+use crate::{Result, respond};
+
+pub(super) async fn handle(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    put(context, resource, request, Scope::Main).await
+}
+
+/// Replaces the part of the object that `scope` reaches.
+pub(crate) async fn put(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+    scope: Scope,
+) -> Result<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "UpdateOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let new = body::object(&context.headers, &bytes, resource, options.validation, &context.warnings)?;
+    drop(bytes);
+    check_name(&context.info.name, &new)?;
+    let create_missing = matches!(scope, Scope::Main) && resource.rules.allow_create_on_update();
+    let update =
+        Update { resource, namespace: namespace(context, resource), name: &context.info.name, scope, create_missing };
+    let call = context.call(options.dry_run);
+    // The tree is cloned only when somebody else was faster.
+    let mut first = Some(new.clone());
+    let make = |current: Option<&Value>| {
+        let mut object = first.take().unwrap_or_else(|| new.clone());
+        if object::name(&object).is_empty() {
+            object::set(&mut object, &["metadata", "name"], context.info.name.as_str().into());
+        }
+        escalation::check(context, resource, &object, current)?;
+        Ok(object)
+    };
+    let updated = context.registry().update(&update, &call, make).await?;
+    let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
+    respond::object::response(context, code, &updated.object)
+}
+
+/// The name in the object, where it has one, must be the one in the path.
+fn check_name(name: &str, object: &Value) -> Result<()> {
+    let named = object::name(object);
+    if named.is_empty() || named == name {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the name of the object ({named}) does not match the name on the URL ({name})"
+    ))
+    .into())
+}

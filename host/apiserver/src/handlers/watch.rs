@@ -1,0 +1,39 @@
+//! WATCH of a collection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use k3s_meta::Reason;
+use k3s_registry::Resource;
+use k3s_serve::Body;
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::request::options;
+use crate::{Result, respond};
+
+/// `--min-request-timeout`: watches that ask for no time end after this and up to twice this, so
+/// that they do not all come back at once.
+const MIN_TIMEOUT_SECONDS: u64 = 1800;
+
+pub(super) async fn handle(context: Arc<Context>, resource: Arc<Resource>) -> Result<Response<Body>> {
+    let request = options::watch(&context.info, &context.query)?;
+    let deadline = Instant::now() + timeout(&context)?;
+    match context.registry().watch(&resource, &request) {
+        Ok(watch) => respond::watch::response(context, watch, deadline),
+        // Upstream's cache says so in the stream, and clients look for it there.
+        Err(error) if error.status().reason == Reason::Expired => Ok(respond::watch::refused(error.status())),
+        Err(error) => Err(error),
+    }
+}
+
+fn timeout(context: &Context) -> Result<Duration> {
+    let asked = options::number(&context.query, "timeoutSeconds")?.filter(|seconds| *seconds > 0);
+    let seconds = asked.map_or_else(
+        || MIN_TIMEOUT_SECONDS.saturating_add(context.registry().random().below(MIN_TIMEOUT_SECONDS)),
+        |seconds| seconds as u64,
+    );
+    // A year is as good as for ever, and a clock can add it.
+    Ok(Duration::from_secs(seconds.min(31_536_000)))
+}

@@ -1,0 +1,80 @@
+//! Reaching kubelets: the one way to logs, exec and stats, also on the server's own node.
+
+mod dialer;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_meta::{Status, object};
+use k3s_registry::Registry;
+use k3s_serve::{BoxIo, connect};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+
+pub use dialer::{DirectDialer, KubeletDialer, KubeletTarget};
+
+use crate::Result;
+
+/// Where a kubelet listens unless its node says otherwise.
+const DEFAULT_PORT: u16 = 10250;
+/// A kubelet that cannot be reached by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// `--kubelet-preferred-address-types` of K3s.
+const ADDRESS_TYPES: [&str; 3] = ["InternalIP", "ExternalIP", "Hostname"];
+
+/// Opens connections to kubelets.
+pub(crate) struct Kubelets {
+    dialer: Arc<dyn KubeletDialer>,
+    tls: Arc<ClientConfig>,
+    registry: Registry,
+}
+
+impl Kubelets {
+    pub(crate) fn new(dialer: Arc<dyn KubeletDialer>, tls: Arc<ClientConfig>, registry: Registry) -> Self {
+        Self { dialer, tls, registry }
+    }
+
+    /// A TLS connection to the kubelet of `node`, and the authority to address it by.
+    ///
+    /// # Errors
+    /// When the node is unknown or its kubelet cannot be reached.
+    pub(crate) async fn open(&self, node: &str) -> Result<(BoxIo, String)> {
+        let nodes = self.registry.resource("", "v1", "nodes")?;
+        let target = target(node, &self.registry.get(nodes, "", node)?.to_value()?)?;
+        let authority = match target.host.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", target.port),
+            _ => format!("{}:{}", target.host, target.port),
+        };
+        let opening = async {
+            let io = self.dialer.dial(&target).await?;
+            let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
+            connect::tls(io, name, self.tls.clone()).await.map_err(std::io::Error::other)
+        };
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
+        let unreachable = |why: String| {
+            let text = format!("error dialing backend: {why}");
+            crate::Error::from(Status::internal(&text))
+        };
+        match opened {
+            Ok(Ok(io)) => Ok((io, authority)),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("dial tcp {authority}: i/o timeout"))),
+        }
+    }
+}
+
+fn target(name: &str, node: &Value) -> Result<KubeletTarget> {
+    let addresses = object::at_list(node, &["status", "addresses"]);
+    let host = ADDRESS_TYPES.iter().find_map(|kind| {
+        let found = addresses.iter().find(|address| object::at_str(address, &["type"]) == *kind)?;
+        Some(object::at_str(found, &["address"]).to_owned())
+    });
+    let Some(host) = host else {
+        return Err(Status::internal(&format!("no preferred addresses found for node {name:?}; known addresses: []")).into());
+    };
+    let port = object::at_i64(node, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"]);
+    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
+    Ok(KubeletTarget { node: name.to_owned(), host, port })
+}

@@ -1,0 +1,80 @@
+//! Which groups, versions and resources there are, in the legacy and the aggregated form.
+
+use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::{Response, StatusCode};
+use k3s_api::discovery::{self, AggregatedVersion, built_in};
+use k3s_api::openapi::DIGEST;
+use k3s_meta::Status;
+use k3s_serve::Body;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::{Result, respond};
+
+pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
+    if let ([root], Some(version)) = (parts, aggregated(context)) {
+        return aggregated_answer(context, root, version);
+    }
+    let document = match parts {
+        ["api"] => Some(discovery::core_versions(&server_address(context))),
+        ["apis"] => Some(discovery::groups(built_in())),
+        ["api", version] => discovery::resources(built_in(), "", version),
+        ["apis", group] => discovery::group(built_in(), group),
+        ["apis", group, version] => discovery::resources(built_in(), group, version),
+        _ => None,
+    };
+    match document {
+        Some(document) => respond::tree(context, StatusCode::OK, &document),
+        None => Ok(respond::page_not_found()),
+    }
+}
+
+/// The aggregated form, if the client prefers it.
+fn aggregated(context: &Context) -> Option<AggregatedVersion> {
+    let accepted = context.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for clause in accepted.flat_map(|value| value.split(',')) {
+        let parameters: Vec<&str> = clause.split(';').map(str::trim).collect();
+        if parameters.first() != Some(&"application/json") {
+            continue;
+        }
+        if !parameters.contains(&"as=APIGroupDiscoveryList") {
+            return None;
+        }
+        if parameters.contains(&"v=v2") {
+            return Some(AggregatedVersion::V2);
+        }
+        if parameters.contains(&"v=v2beta1") {
+            return Some(AggregatedVersion::V2Beta1);
+        }
+    }
+    None
+}
+
+fn aggregated_answer(context: &Context, root: &str, version: AggregatedVersion) -> Result<Response<Body>> {
+    let tag = format!("\"{DIGEST}\"");
+    if context.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
+        let kind = HeaderValue::from_static(version.media_type());
+        return Ok(tagged(respond::bytes(StatusCode::NOT_MODIFIED, kind, ""), &tag));
+    }
+    let document: Value = match root {
+        "api" => discovery::aggregated_core(built_in(), version),
+        _ => discovery::aggregated_groups(built_in(), version),
+    };
+    let json = serde_json::to_vec(&document).map_err(|error| Status::internal(&error.to_string()))?;
+    let kind = HeaderValue::from_static(version.media_type());
+    Ok(tagged(respond::bytes(StatusCode::OK, kind, json), &tag))
+}
+
+fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {
+    if let Ok(value) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// Where the client reached this server.
+fn server_address(context: &Context) -> String {
+    let host = context.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    host.unwrap_or_default().to_owned()
+}

@@ -1,0 +1,78 @@
+//! Everything that is no object: discovery, OpenAPI, probes, version, metrics, the token issuer.
+
+mod discovery;
+mod openapi;
+mod openid;
+mod probes;
+mod version;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use k3s_pki::ServiceAccountKeys;
+use k3s_serve::Body;
+
+use crate::config::VersionInfo;
+use crate::context::Context;
+use crate::request::{Accept, Form, Shape};
+use crate::{Result, respond};
+
+/// Documents that do not change while the server runs.
+pub(crate) struct Documents {
+    pub(crate) version: VersionInfo,
+    pub(crate) issuer: Arc<ServiceAccountKeys>,
+}
+
+impl Documents {
+    pub(crate) fn new(version: VersionInfo, issuer: Arc<ServiceAccountKeys>) -> Self {
+        Self { version, issuer }
+    }
+}
+
+/// The form for clients that take none of the usual ones: these handlers look at the header
+/// themselves.
+pub(crate) fn accept(_: &HeaderMap) -> Accept {
+    Accept { form: Form::Json, shape: Shape::Whole }
+}
+
+/// Paths shown at `/`.
+const INDEX: [&str; 14] = [
+    "/.well-known/openid-configuration",
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/apis/",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openapi/v3/",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+];
+
+/// Sends a request for a path to its handler.
+pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> Result<Response<Body>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n"));
+    }
+    let parts: Vec<&str> = context.info.path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        [""] => respond::tree(&context, StatusCode::OK, &serde_json::json!({"paths": INDEX})),
+        ["version"] => version::get(&context),
+        ["healthz" | "livez" | "readyz", ..] => Ok(probes::get(&context, &parts)),
+        ["metrics"] => Ok(metrics(&context)),
+        ["api" | "apis", ..] => discovery::get(&context, &parts),
+        ["openapi", rest @ ..] => openapi::get(&context, rest).await,
+        [".well-known", "openid-configuration"] => openid::configuration(&context),
+        ["openid", "v1", "jwks"] => openid::keys(&context),
+        _ => Ok(respond::page_not_found()),
+    }
+}
+
+fn metrics(context: &Context) -> Response<Body> {
+    let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    respond::bytes(StatusCode::OK, kind, context.core.metrics.render())
+}

@@ -1,0 +1,30 @@
+//! The service account issuer's discovery document and keys, for those who verify tokens elsewhere.
+
+use http::{HeaderValue, Response, StatusCode};
+use k3s_meta::Status;
+use k3s_serve::Body;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::{Result, respond};
+
+pub(super) fn configuration(context: &Context) -> Result<Response<Body>> {
+    let issuer = context.core.documents.issuer.issuer();
+    let document = json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{}/openid/v1/jwks", issuer.trim_end_matches('/')),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    });
+    answer(&document, "application/json")
+}
+
+pub(super) fn keys(context: &Context) -> Result<Response<Body>> {
+    answer(&context.core.documents.issuer.jwks(), "application/jwk-set+json")
+}
+
+fn answer(document: &Value, kind: &'static str) -> Result<Response<Body>> {
+    let json = serde_json::to_vec(document).map_err(|error| Status::internal(&error.to_string()))?;
+    Ok(respond::bytes(StatusCode::OK, HeaderValue::from_static(kind), json))
+}

@@ -1,0 +1,150 @@
+//! The body of a write: read once, bounded, decoded once, checked against the schema.
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use k3s_api::fields;
+use k3s_meta::{Status, object};
+use k3s_registry::{Resource, Warnings};
+use k3s_serve::{Body, ServeError};
+use serde_json::Value;
+
+use super::options::FieldValidation;
+use super::yaml;
+use crate::Result;
+
+/// `MaxRequestBodyBytes`.
+pub(crate) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 above the limit, 400 where the client breaks off.
+pub(crate) async fn read(body: Body) -> Result<Bytes> {
+    k3s_serve::body::read(body, LIMIT_BYTES).await.map_err(|error| match error {
+        ServeError::TooLarge { limit } => Status::too_large(&format!("limit is {limit}")).into(),
+        other => Status::bad_request(format!("unable to read the request body: {other}")).into(),
+    })
+}
+
+/// The media type of the body, without parameters; JSON where the client names none.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media.is_empty() { "application/json".to_owned() } else { media }
+}
+
+/// Decodes a body into a tree.
+///
+/// # Errors
+/// 415 for a media type this server does not read, 400 for a malformed body.
+pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Value> {
+    decode_noting(headers, bytes, kind).map(|(value, _)| value)
+}
+
+/// As [`decode`], with the fields that stand there twice.
+fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<(Value, Vec<String>)> {
+    let parsed = match content_type(headers).as_str() {
+        "application/json" | "text/json" => fields::parse(bytes)
+            .map(|parsed| (parsed.value, parsed.duplicates))
+            .map_err(|error| format!("couldn't get version/kind; json parse error: {error}")),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => yaml::parse(bytes).map(|value| (value, Vec::new())),
+        other => return Err(unsupported(other)),
+    };
+    let unrecognized = |why: String| {
+        let head: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
+        let text = format!("the object provided is unrecognized (must be of type {kind}): {why} ({head:?})");
+        Status::bad_request(text)
+    };
+    let (value, duplicates) = parsed.map_err(unrecognized)?;
+    if value.is_object() {
+        return Ok((value, duplicates));
+    }
+    Err(unrecognized("couldn't get version/kind; json parse error: the body is not an object".to_owned()).into())
+}
+
+fn unsupported(media: &str) -> crate::Error {
+    let accepted = "application/json, application/yaml";
+    let extra = if media.contains("protobuf") {
+        " (this server does not read protobuf; use --kube-api-content-type=application/json or the like)"
+    } else {
+        ""
+    };
+    Status::unsupported_media_type(format!(
+        "the body of the request was in an unknown format - accepted media types include: {accepted}{extra}"
+    ))
+    .into()
+}
+
+/// An object of `resource`: decoded, its type checked or filled in, its fields checked against the
+/// schema; unknown ones are dropped.
+///
+/// # Errors
+/// 400 in upstream's words.
+pub(crate) fn object(
+    headers: &HeaderMap,
+    bytes: &[u8],
+    resource: &Resource,
+    validation: FieldValidation,
+    warnings: &Warnings,
+) -> Result<Value> {
+    let (mut value, duplicates) = decode_noting(headers, bytes, resource.kind.kind)?;
+    check_type(&mut value, resource)?;
+    check_fields(&mut value, resource, validation, duplicates, warnings)?;
+    Ok(value)
+}
+
+/// Fills in a missing type; refuses another one.
+///
+/// # Errors
+/// 400 where the object is of another kind or version.
+pub(crate) fn check_type(value: &mut Value, resource: &Resource) -> Result<()> {
+    let (kind, api_version) = (object::kind(value).to_owned(), object::api_version(value).to_owned());
+    if !api_version.is_empty() && api_version != resource.api_version {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            resource.api_version
+        ))
+        .into());
+    }
+    if !kind.is_empty() && kind != resource.kind.kind {
+        return Err(Status::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {}: the kind in the data does not match the resource",
+            resource.kind.version, resource.kind.kind
+        ))
+        .into());
+    }
+    if let Some(map) = value.as_object_mut() {
+        map.insert("kind".to_owned(), resource.kind.kind.into());
+        map.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
+    }
+    Ok(())
+}
+
+/// Checks the tree against the kind's schema and drops what the schema does not know.
+///
+/// # Errors
+/// 400 for a value of the wrong type, and with strict validation for unknown and repeated fields.
+pub(crate) fn check_fields(
+    value: &mut Value,
+    resource: &Resource,
+    validation: FieldValidation,
+    mut found: Vec<String>,
+    warnings: &Warnings,
+) -> Result<()> {
+    let kind = resource.kind;
+    found.extend(fields::decode(kind, value).map_err(|error| error.to_status())?);
+    if found.is_empty() {
+        return Ok(());
+    }
+    match validation {
+        FieldValidation::Strict => {
+            Err(Status::bad_request(fields::strict_message(kind.kind, kind.version, &found)).into())
+        }
+        FieldValidation::Warn => {
+            found.into_iter().for_each(|text| warnings.add(text));
+            Ok(())
+        }
+        FieldValidation::Ignore => Ok(()),
+    }
+}

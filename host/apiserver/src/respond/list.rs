@@ -1,0 +1,138 @@
+//! A list as an answer: made piece by piece while the client reads, so that its memory does not grow
+//! with its length.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Response, StatusCode};
+use k3s_registry::{ListResult, Object, Resource};
+use k3s_serve::{Body, BoxError, body};
+use k3s_store::Entry;
+use serde_json::{Value, json};
+
+use super::table::{self, Include};
+use super::{JSON, compress, partial, tree, with_body};
+use crate::context::Context;
+use crate::request::{Form, Shape};
+use crate::{Error, Result};
+
+/// Bytes collected before they are handed on: a few TLS records.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The list in the shape and form the client takes.
+pub(crate) fn response(context: Arc<Context>, resource: &Arc<Resource>, list: ListResult) -> Result<Response<Body>> {
+    let writer = Writer::new(context.clone(), resource.clone(), list)?;
+    if context.accept.form == Form::Yaml || context.pretty() {
+        // For people: small lists, read whole.
+        let value: Value = serde_json::from_slice(&writer.whole()?).map_err(|e| internal(&e))?;
+        return tree(&context, StatusCode::OK, &value);
+    }
+    let count = writer.rest.len();
+    if compress::wanted(&context.headers, count) {
+        return Ok(compress::response(StatusCode::OK, JSON, writer));
+    }
+    if count <= SMALL {
+        return Ok(with_body(StatusCode::OK, JSON, body::full(writer.whole()?)));
+    }
+    Ok(with_body(StatusCode::OK, JSON, body::stream(stream::iter(writer))))
+}
+
+/// A list this short is made in one piece.
+const SMALL: usize = 16;
+
+/// Makes the JSON of a list chunk by chunk.
+pub(crate) struct Writer {
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+    include: Include,
+    head: Option<String>,
+    rest: std::vec::IntoIter<Arc<Entry>>,
+    first: bool,
+    done: bool,
+}
+
+impl Writer {
+    fn new(context: Arc<Context>, resource: Arc<Resource>, list: ListResult) -> Result<Self> {
+        let mut metadata = json!({"resourceVersion": list.revision.to_string()});
+        if let Some(token) = &list.continue_token {
+            k3s_meta::object::set(&mut metadata, &["continue"], token.as_str().into());
+        }
+        if let Some(remaining) = list.remaining {
+            k3s_meta::object::set(&mut metadata, &["remainingItemCount"], remaining.into());
+        }
+        let (kind, api_version, extra, items) = match context.accept.shape {
+            Shape::Table => {
+                let columns = format!(",\"columnDefinitions\":{}", table::columns(&resource));
+                ("Table", "meta.k8s.io/v1", columns, "rows")
+            }
+            Shape::Partial => ("PartialObjectMetadataList", "meta.k8s.io/v1", String::new(), "items"),
+            _ => (resource.kind.list_kind, resource.api_version.as_str(), String::new(), "items"),
+        };
+        let head = format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}{extra},\"{items}\":["
+        );
+        let include = Include::read(&context)?;
+        let rest = list.entries.into_iter();
+        Ok(Self { context, resource, include, head: Some(head), rest, first: true, done: false })
+    }
+
+    /// The next chunk; `None` at the end.
+    pub(crate) fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let mut out = self.head.take().map(String::into_bytes).unwrap_or_default();
+        out.reserve(CHUNK_BYTES);
+        while out.len() < CHUNK_BYTES {
+            let Some(entry) = self.rest.next() else {
+                out.extend_from_slice(b"]}\n");
+                self.done = true;
+                return Ok(Some(out));
+            };
+            if !std::mem::take(&mut self.first) {
+                out.push(b',');
+            }
+            self.item(&mut out, entry)?;
+        }
+        Ok(Some(out))
+    }
+
+    fn item(&self, out: &mut Vec<u8>, entry: Arc<Entry>) -> Result<()> {
+        let object = Object::stored(&self.resource, entry);
+        let value = match self.context.accept.shape {
+            Shape::Table => table::row(&self.context, &self.resource, &object.to_value()?, self.include),
+            Shape::Partial => partial::of(&object.to_value()?),
+            _ => return object.write_json(out),
+        };
+        serde_json::to_writer(out, &value).map_err(|e| internal(&e))
+    }
+
+    fn whole(mut self) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.next_chunk()? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+}
+
+impl Iterator for Writer {
+    type Item = std::result::Result<Bytes, BoxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_chunk() {
+            Ok(chunk) => chunk.map(|bytes| Ok(Bytes::from(bytes))),
+            Err(error) => {
+                // The status line is out already: breaking off is all that can tell the client.
+                self.done = true;
+                tracing::error!(%error, "a list broke off");
+                Some(Err(error.into()))
+            }
+        }
+    }
+}
+
+fn internal(error: &serde_json::Error) -> Error {
+    k3s_meta::Status::internal(&error.to_string()).into()
+}

@@ -1,0 +1,92 @@
+//! SubjectAccessReview, its local form, and SelfSubjectAccessReview.
+
+use k3s_meta::{ErrorList, GroupKind, Path, Status, UserInfo, field, object};
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::authz::{Attributes, Decision};
+use crate::context::Context;
+
+pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) -> Result<Value> {
+    let user = if kind == "SelfSubjectAccessReview" { context.user.clone() } else { subject(review) };
+    let errors = validate(context, kind, review, &user);
+    if !errors.is_empty() {
+        return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into());
+    }
+    let text = |path: &[&str]| object::at_str(review, path);
+    let about = |key| text(&["spec", "resourceAttributes", key]);
+    let is_resource = object::at(review, &["spec", "resourceAttributes"]).is_some_and(Value::is_object);
+    let attributes = if is_resource {
+        Attributes {
+            user: &user,
+            verb: about("verb"),
+            namespace: about("namespace"),
+            group: about("group"),
+            resource: about("resource"),
+            subresource: about("subresource"),
+            name: about("name"),
+            path: "",
+            is_resource: true,
+            field_selector: None,
+        }
+    } else {
+        Attributes {
+            user: &user,
+            verb: text(&["spec", "nonResourceAttributes", "verb"]),
+            namespace: "",
+            group: "",
+            resource: "",
+            subresource: "",
+            name: "",
+            path: text(&["spec", "nonResourceAttributes", "path"]),
+            is_resource: false,
+            field_selector: None,
+        }
+    };
+    Ok(match context.core.authorizer.authorize(&attributes) {
+        Decision::Allow => json!({"allowed": true}),
+        Decision::Deny(reason) if reason.is_empty() => json!({"allowed": false}),
+        Decision::Deny(reason) => json!({"allowed": false, "reason": reason}),
+    })
+}
+
+fn subject(review: &Value) -> UserInfo {
+    let groups = object::at_list(review, &["spec", "groups"]).iter().filter_map(Value::as_str).map(str::to_owned);
+    let mut user = UserInfo::new(object::at_str(review, &["spec", "user"]), groups);
+    object::at_str(review, &["spec", "uid"]).clone_into(&mut user.uid);
+    user
+}
+
+fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let spec = Path::new("spec");
+    let has = |key| object::at(review, &["spec", key]).is_some_and(Value::is_object);
+    match (has("resourceAttributes"), has("nonResourceAttributes")) {
+        (true, true) => errors.push(field::invalid(
+            &spec.child("nonResourceAttributes"),
+            object::at(review, &["spec", "nonResourceAttributes"]),
+            "cannot be specified in combination with resourceAttributes",
+        )),
+        (false, false) => errors.push(field::invalid(
+            &spec.child("resourceAttributes"),
+            object::at(review, &["spec", "nonResourceAttributes"]),
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
+        _ => {}
+    }
+    if kind != "SelfSubjectAccessReview" && user.name.is_empty() && user.groups.is_empty() {
+        errors.push(field::invalid(&spec.child("user"), "", "at least one of user or group must be specified"));
+    }
+    if kind == "LocalSubjectAccessReview" {
+        let namespace = object::at_str(review, &["spec", "resourceAttributes", "namespace"]);
+        if namespace != context.info.namespace {
+            let path = spec.child("resourceAttributes").child("namespace");
+            errors.push(field::invalid(&path, namespace, "must match metadata.namespace"));
+        }
+        if has("nonResourceAttributes") {
+            let path = spec.child("nonResourceAttributes");
+            errors.push(field::invalid(&path, object::at(review, &["spec", "nonResourceAttributes"]), "disallowed on this kind of request"));
+        }
+    }
+    errors
+}

@@ -1,0 +1,79 @@
+//! Objects that are only created and never stored: questions about who and what is allowed, and
+//! bindings.
+
+mod access;
+mod rules;
+mod token;
+mod whoami;
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use k3s_base::clock::rfc3339;
+use k3s_meta::{Status, UserInfo, object};
+use k3s_registry::Resource;
+use k3s_serve::Body;
+use serde_json::{Map, Value, json};
+
+use crate::context::Context;
+use crate::request::body;
+use crate::request::options::WriteOptions;
+use crate::{Result, respond, subresources};
+
+/// Kinds answered here.
+const KINDS: [&str; 7] = [
+    "Binding",
+    "LocalSubjectAccessReview",
+    "SelfSubjectAccessReview",
+    "SelfSubjectReview",
+    "SelfSubjectRulesReview",
+    "SubjectAccessReview",
+    "TokenReview",
+];
+
+pub(crate) fn serves(resource: &Resource) -> bool {
+    KINDS.contains(&resource.kind.kind)
+}
+
+/// Answers a question.
+pub(crate) async fn dispatch(
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    if context.info.verb != "create" || !context.info.subresource.is_empty() {
+        return Err(Status::method_not_allowed(&resource.gr(), context.info.verb).into());
+    }
+    if resource.kind.kind == "Binding" {
+        let pods = context.registry().resource("", "v1", "pods")?.clone();
+        return subresources::create_binding(&context, &pods, request).await;
+    }
+    let options = WriteOptions::read(&context.query, "CreateOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let mut review = body::object(&context.headers, &bytes, &resource, options.validation, &context.warnings)?;
+    let status = match resource.kind.kind {
+        "TokenReview" => token::review(&context, &review).await?,
+        "SelfSubjectReview" => whoami::review(&context),
+        "SelfSubjectRulesReview" => rules::review(&context, &review)?,
+        kind => access::review(&context, kind, &mut review)?,
+    };
+    object::set(&mut review, &["metadata", "creationTimestamp"], rfc3339(context.registry().clock().now()).into());
+    object::set(&mut review, &["status"], status);
+    respond::object::virtual_object(&context, StatusCode::CREATED, &review)
+}
+
+/// A user as `authentication.k8s.io/v1` UserInfo.
+fn user_value(user: &UserInfo) -> Value {
+    let mut map = Map::new();
+    map.insert("username".to_owned(), user.name.as_str().into());
+    if !user.uid.is_empty() {
+        map.insert("uid".to_owned(), user.uid.as_str().into());
+    }
+    if !user.groups.is_empty() {
+        map.insert("groups".to_owned(), user.groups.clone().into());
+    }
+    if !user.extra.is_empty() {
+        map.insert("extra".to_owned(), json!(user.extra));
+    }
+    Value::Object(map)
+}

@@ -1,0 +1,102 @@
+//! Putting the server together, and the service it is.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{Request, Response};
+use k3s_serve::Body;
+use tower::Service;
+
+use crate::authn::Authenticator;
+use crate::authz::Authorizer;
+use crate::core::Core;
+use crate::health::Health;
+use crate::inflight::Inflight;
+use crate::kubelet::Kubelets;
+use crate::metrics::ApiMetrics;
+use crate::nonresource::Documents;
+use crate::{ApiServerConfig, Error, admission, bootstrap, chain};
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Stored objects the server itself needs cannot be read, or default ones cannot be written.
+    #[error("cannot set up the API: {0}")]
+    Setup(#[from] Error),
+}
+
+/// A running API server.
+#[derive(Clone)]
+pub struct ApiServer {
+    core: Arc<Core>,
+}
+
+impl ApiServer {
+    /// Builds the server, starts its tasks and makes sure that the default objects exist. The
+    /// service answers from then on; `/readyz` says so.
+    ///
+    /// # Errors
+    /// When stored policy cannot be read or default objects cannot be written.
+    pub async fn start(config: ApiServerConfig) -> Result<Self, StartError> {
+        let tasks = config.tasks.child("apiserver");
+        let registry = config.registry;
+        let bootstrap = bootstrap::Settings {
+            advertise_address: config.advertise_address,
+            advertise_port: config.advertise_port,
+            service_address: config.service_address,
+            service_cidrs: config.service_cidrs,
+        };
+        let authorizer = Arc::new(Authorizer::start(&registry, &tasks)?);
+        let authenticator = Arc::new(Authenticator::new(
+            registry.clone(),
+            config.service_accounts.clone(),
+            config.audiences,
+            config.static_tokens,
+        ));
+        let core = Arc::new(Core {
+            admission: admission::Chain::new(&registry, &authorizer),
+            authenticator,
+            authorizer,
+            inflight: Inflight::default(),
+            kubelets: Kubelets::new(config.kubelet_dialer, config.kubelet_tls, registry.clone()),
+            metrics: ApiMetrics::new(config.metrics),
+            health: Health::new(config.health_checks),
+            documents: Documents::new(config.version, config.service_accounts),
+            tasks,
+            registry,
+        });
+        bootstrap::run(&core.registry, &bootstrap).await?;
+        core.authorizer.catch_up(core.registry.store().revision()).await;
+        core.health.mark_started();
+        Ok(Self { core })
+    }
+
+    /// The service: for the listener (see `k3s_serve::boxed`) and for in-process clients.
+    #[must_use]
+    pub fn service(&self) -> ApiService {
+        ApiService { core: self.core.clone() }
+    }
+}
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiService {
+    core: Arc<Core>,
+}
+
+impl Service<Request<Body>> for ApiService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(chain::handle(self.core.clone(), request))
+    }
+}

@@ -1,0 +1,41 @@
+//! `pods/NAME/binding` and `bindings`: how the scheduler assigns a pod.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use k3s_meta::{Status, object};
+use k3s_registry::Resource;
+use k3s_serve::Body;
+
+use crate::context::Context;
+use crate::request::body;
+use crate::request::options::WriteOptions;
+use crate::{Result, respond};
+
+/// Binds the pod that the path names or, for `bindings`, the body.
+pub(crate) async fn create(
+    context: &Context,
+    pods: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "CreateOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let binding = body::decode(&context.headers, &bytes, "Binding")?;
+    let named = object::name(&binding);
+    let path = if context.info.subresource.is_empty() { "" } else { context.info.name.as_str() };
+    let name = if path.is_empty() { named } else { path };
+    if !named.is_empty() && named != name {
+        let text = format!("name in URL does not match name in Binding object: {named}");
+        return Err(Status::bad_request(text).into());
+    }
+    let call = context.call(options.dry_run);
+    context.registry().bind(pods, &context.info.namespace, name, &binding, &call).await?;
+    success(context)
+}
+
+/// 201 and a plain success.
+pub(super) fn success(context: &Context) -> Result<Response<Body>> {
+    let mut status = Status::success(None);
+    status.code = StatusCode::CREATED.as_u16();
+    respond::tree(context, StatusCode::CREATED, &status.to_value())
+}

@@ -1,0 +1,46 @@
+//! `pods/NAME/eviction`: a deletion that disruption budgets may forbid.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use k3s_meta::{Status, object};
+use k3s_registry::{Admission, Attributes, Operation, Resource};
+use k3s_serve::Body;
+
+use super::binding::success;
+use crate::Result;
+use crate::context::Context;
+use crate::request::options::{self, WriteOptions};
+use crate::request::{Query, body};
+
+pub(super) async fn create(
+    context: &Context,
+    pods: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let write = WriteOptions::read(&context.query, "CreateOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let eviction = body::decode(&context.headers, &bytes, "Eviction")?;
+    let info = &context.info;
+    let named = object::name(&eviction);
+    if !named.is_empty() && named != info.name {
+        let text = format!("name in URL does not match name in Eviction object: {named}");
+        return Err(Status::bad_request(text).into());
+    }
+    let given = eviction.get("deleteOptions").filter(|options| !options.is_null());
+    let (options, dry_run) = options::delete(&Query::default(), given)?;
+    let call = context.call(dry_run || write.dry_run);
+    let attributes = Attributes {
+        operation: Operation::Create,
+        resource: pods,
+        subresource: "eviction",
+        namespace: &info.namespace,
+        name: &info.name,
+        user: &context.user,
+        dry_run: call.dry_run,
+        warnings: &context.warnings,
+    };
+    context.core.admission.validate(&attributes, Some(&eviction), None).await?;
+    context.registry().evict(pods, &info.namespace, &info.name, &options, &call).await?;
+    success(context)
+}

@@ -1,0 +1,75 @@
+//! Subresources: one file each, for all kinds that have them.
+
+mod binding;
+mod eviction;
+mod log;
+mod part;
+mod proxy;
+mod scale;
+mod stream;
+mod target;
+mod token;
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+use k3s_meta::Status;
+use k3s_registry::subresource::{APPROVAL, EPHEMERAL_CONTAINERS, FINALIZE};
+use k3s_registry::{Resource, Scope};
+use k3s_serve::Body;
+
+use crate::context::Context;
+use crate::{Result, respond};
+
+pub(crate) use binding::create as create_binding;
+
+/// Sends a request for a subresource to its handler.
+pub(crate) async fn dispatch(
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let info = &context.info;
+    let Some(known) = resource.kind.subresource(&info.subresource) else {
+        return Ok(respond::page_not_found());
+    };
+    if resource.kind.namespaced && info.namespace.is_empty() {
+        return Ok(respond::page_not_found());
+    }
+    if !known.verbs.contains(&info.verb) {
+        return Err(Status::method_not_allowed(&resource.gr(), info.verb).into());
+    }
+    if !info.rest.is_empty() && known.name != "proxy" {
+        return Ok(respond::page_not_found());
+    }
+    match known.name {
+        "status" => part::handle(&context, &resource, request, Scope::Status).await,
+        "finalize" => part::handle(&context, &resource, request, FINALIZE).await,
+        "approval" => part::handle(&context, &resource, request, APPROVAL).await,
+        "ephemeralcontainers" => part::handle(&context, &resource, request, EPHEMERAL_CONTAINERS).await,
+        "resize" if info.verb == "get" => part::handle(&context, &resource, request, Scope::Main).await,
+        "resize" => Err(Status::bad_request(
+            "resizing the resources of a running pod is not supported by this server: delete the pod and create it anew",
+        )
+        .into()),
+        "scale" => scale::handle(&context, &resource, request).await,
+        "binding" => binding::create(&context, &resource, request).await,
+        "eviction" => eviction::create(&context, &resource, request).await,
+        "token" => token::create(&context, &resource, request).await,
+        "log" => log::get(&context).await,
+        "exec" | "attach" | "portforward" => stream::connect(&context, request).await,
+        "proxy" => proxy::connect(&context, request).await,
+        other => Err(Status::bad_request(format!("the subresource {other:?} is not supported by this server")).into()),
+    }
+}
+
+/// The HTTP method behind a verb, for requests that are passed on.
+pub(crate) fn method(verb: &str) -> Method {
+    match verb {
+        "create" => Method::POST,
+        "update" => Method::PUT,
+        "patch" => Method::PATCH,
+        "delete" => Method::DELETE,
+        _ => Method::GET,
+    }
+}

@@ -1,0 +1,85 @@
+//! `scale`: reading and setting the number of replicas.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use k3s_meta::{Status, object};
+use k3s_registry::subresource::scale;
+use k3s_registry::{Resource, Update};
+use k3s_serve::Body;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::handlers::patch_tree;
+use crate::request::body;
+use crate::request::options::WriteOptions;
+use crate::{Result, respond};
+
+pub(super) async fn handle(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let info = &context.info;
+    match info.verb {
+        "get" => {
+            let workload = context.registry().get(resource, &info.namespace, &info.name)?.to_value()?;
+            respond::object::virtual_object(context, StatusCode::OK, &scale::of(&workload))
+        }
+        "update" => {
+            let bytes = body::read(request.into_body()).await?;
+            let wanted = body::decode(&context.headers, &bytes, "Scale")?;
+            check(&wanted, &info.name)?;
+            change(context, resource, move |_| Ok(wanted.clone())).await
+        }
+        "patch" => {
+            let patch = patch_tree(context, request).await?;
+            change(context, resource, move |current| {
+                let mut wanted = scale::of(current);
+                patch(&mut wanted)?;
+                Ok(wanted)
+            })
+            .await
+        }
+        verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
+    }
+}
+
+fn check(scale: &Value, name: &str) -> Result<()> {
+    let kind = object::kind(scale);
+    if !matches!(kind, "" | "Scale") {
+        let text = format!("expected input object type to be Scale, but {kind}");
+        return Err(Status::bad_request(text).into());
+    }
+    let named = object::name(scale);
+    if !named.is_empty() && named != name {
+        let text = format!("the name of the object ({named}) does not match the name on the URL ({name})");
+        return Err(Status::bad_request(text).into());
+    }
+    Ok(())
+}
+
+async fn change(
+    context: &Context,
+    resource: &Arc<Resource>,
+    wanted: impl Fn(&Value) -> Result<Value> + Send + Sync,
+) -> Result<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "UpdateOptions")?;
+    let info = &context.info;
+    let update = Update {
+        resource,
+        namespace: &info.namespace,
+        name: &info.name,
+        scope: scale::SCALE,
+        create_missing: false,
+    };
+    let call = context.call(options.dry_run);
+    let make = |current: Option<&Value>| {
+        let mut workload = current.cloned().unwrap_or_default();
+        let wanted = wanted(&workload)?;
+        scale::apply(&mut workload, &wanted)?;
+        Ok(workload)
+    };
+    let updated = context.registry().update(&update, &call, make).await?;
+    respond::object::virtual_object(context, StatusCode::OK, &scale::of(&updated.object.to_value()?))
+}

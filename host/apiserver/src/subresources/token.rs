@@ -1,0 +1,163 @@
+//! `serviceaccounts/NAME/token`: a signed token for a limited time and audience, bound to an object
+//! (KEP-1205).
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use k3s_base::clock::rfc3339;
+use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object};
+use k3s_registry::{Admission, Attributes, Operation, Resource};
+use k3s_serve::Body;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::request::body;
+use crate::request::options::WriteOptions;
+use crate::{Result, respond};
+
+const MIN_SECONDS: i64 = 600;
+const MAX_SECONDS: i64 = 1 << 32;
+const DEFAULT_SECONDS: i64 = 3600;
+
+pub(super) async fn create(
+    context: &Context,
+    accounts: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "CreateOptions")?;
+    let bytes = body::read(request.into_body()).await?;
+    let mut request = body::decode(&context.headers, &bytes, "TokenRequest")?;
+    let info = &context.info;
+    let account = context.registry().get(accounts, &info.namespace, &info.name)?.to_value()?;
+    default(&mut request, context.core.authenticator.audiences());
+    let errors = validate(&request);
+    if !errors.is_empty() {
+        return Err(Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), &info.name, &errors).into());
+    }
+    admit(context, accounts, &mut request, options.dry_run).await?;
+    let bound = bound_object(context, &request)?;
+    let now = context.registry().clock().now();
+    let seconds = object::at_i64(&request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    let claims = claims(context, &request, &account, bound, now, seconds);
+    let token = context.core.authenticator.keys().sign(&claims).map_err(|e| Status::internal(&e.to_string()))?;
+    let expiry = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let answer = json!({
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": info.name, "namespace": info.namespace, "creationTimestamp": rfc3339(now)},
+        "spec": request.get("spec"),
+        "status": {"token": token, "expirationTimestamp": rfc3339(expiry)},
+    });
+    respond::object::virtual_object(context, StatusCode::CREATED, &answer)
+}
+
+fn default(request: &mut Value, audiences: &[String]) {
+    if object::at_i64(request, &["spec", "expirationSeconds"]).is_none() {
+        object::set(request, &["spec", "expirationSeconds"], DEFAULT_SECONDS.into());
+    }
+    if object::at_list(request, &["spec", "audiences"]).is_empty() {
+        let own: Vec<Value> = audiences.iter().map(|audience| audience.as_str().into()).collect();
+        object::set(request, &["spec", "audiences"], own.into());
+    }
+}
+
+fn validate(request: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec").child("expirationSeconds");
+    let seconds = object::at_i64(request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    if seconds < MIN_SECONDS {
+        errors.push(field::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+    }
+    if seconds > MAX_SECONDS {
+        errors.push(field::invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds"));
+    }
+    errors
+}
+
+async fn admit(context: &Context, accounts: &Resource, request: &mut Value, dry_run: bool) -> Result<()> {
+    let attributes = Attributes {
+        operation: Operation::Create,
+        resource: accounts,
+        subresource: "token",
+        namespace: &context.info.namespace,
+        name: &context.info.name,
+        user: &context.user,
+        dry_run,
+        warnings: &context.warnings,
+    };
+    context.core.admission.mutate(&attributes, request, None).await?;
+    context.core.admission.validate(&attributes, Some(request), None).await
+}
+
+/// The claim of the object the token is bound to: it must exist, and a pod must run as the account.
+fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str, Value)>> {
+    let reference = |key| object::at_str(request, &["spec", "boundObjectRef", key]);
+    let (kind, name, uid) = (reference("kind"), reference("name"), reference("uid"));
+    let (claim, plural, namespace) = match kind {
+        "" => return Ok(Vec::new()),
+        "Pod" => ("pod", "pods", context.info.namespace.as_str()),
+        "Secret" => ("secret", "secrets", context.info.namespace.as_str()),
+        "Node" => ("node", "nodes", ""),
+        other => return Err(Status::bad_request(format!("cannot bind token to object of type {other}")).into()),
+    };
+    let resource = context.registry().resource("", "v1", plural)?;
+    let found = context.registry().get(resource, namespace, name)?.to_value()?;
+    if !uid.is_empty() && uid != object::uid(&found) {
+        let text = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
+        return Err(Status::conflict(&GroupResource::new("", plural), name, &text).into());
+    }
+    let mut claims = vec![(claim, json!({"name": name, "uid": object::uid(&found)}))];
+    if kind == "Pod" {
+        let runs_as = object::at_str(&found, &["spec", "serviceAccountName"]);
+        if runs_as != context.info.name {
+            let text = format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                context.info.name
+            );
+            return Err(Status::bad_request(text).into());
+        }
+        claims.extend(node_claim(context, object::at_str(&found, &["spec", "nodeName"])));
+    }
+    Ok(claims)
+}
+
+fn node_claim(context: &Context, name: &str) -> Option<(&'static str, Value)> {
+    if name.is_empty() {
+        return None;
+    }
+    let nodes = context.registry().resource("", "v1", "nodes").ok()?;
+    let node = context.registry().get(nodes, "", name).ok()?.to_value().ok()?;
+    Some(("node", json!({"name": name, "uid": object::uid(&node)})))
+}
+
+fn claims(
+    context: &Context,
+    request: &Value,
+    account: &Value,
+    bound: Vec<(&'static str, Value)>,
+    now: Timestamp,
+    seconds: i64,
+) -> Value {
+    let (namespace, name) = (&context.info.namespace, &context.info.name);
+    let mut private = json!({
+        "namespace": namespace,
+        "serviceaccount": {"name": name, "uid": object::uid(account)},
+    });
+    for (claim, value) in bound {
+        object::set(&mut private, &[claim], value);
+    }
+    let issued = now.as_second();
+    let id: [u8; 16] = context.registry().random().bytes();
+    json!({
+        "aud": object::at_list(request, &["spec", "audiences"]),
+        "exp": issued.saturating_add(seconds),
+        "iat": issued,
+        "nbf": issued,
+        "jti": id.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "sub": format!("system:serviceaccount:{namespace}:{name}"),
+        "kubernetes.io": private,
+    })
+}
