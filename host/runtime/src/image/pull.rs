@@ -119,10 +119,11 @@ impl Puller {
 
     /// Fetches layers that are not unpacked yet; the file of one that is does not exist.
     async fn download_missing(&self, registry: &Registry, reference: &Reference, layers: &[Descriptor], chain: &[String]) -> Result<Vec<PathBuf>, PullError> {
-        let downloads = layers.iter().zip(chain).map(|(layer, name)| async move {
+        let wanted: Vec<(Descriptor, String)> = layers.iter().cloned().zip(chain.iter().cloned()).collect();
+        let downloads = wanted.into_iter().map(|(layer, name)| async move {
             let path = self.store.ingest.path(&layer.digest).map_err(|error| content(reference, error.to_string()))?;
-            if !self.store.snapshots.has(name) {
-                self.download(registry, layer).await?;
+            if !self.store.snapshots.has(&name) {
+                self.download(registry, &layer).await?;
             }
             Ok(path)
         });

@@ -16,7 +16,6 @@ use libcontainer::syscall::syscall::SyscallType;
 
 use super::executor::{Payload, Restrictions};
 use super::protocol::{Create, Exec};
-use super::setup::OOM_SCORE_ADJ;
 use super::stdio::Stdio;
 use super::user::User;
 
@@ -38,8 +37,17 @@ pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
     wanted.set_uid(user.uid);
     wanted.set_gid(user.gid);
     wanted.set_additional_gids(Some(user.groups.clone()));
+    let score = process.oom_score_adj().map(allowed_score).transpose().map_err(text)?;
+    process.set_oom_score_adj(score);
     let bytes = serde_json::to_vec(&spec).map_err(text)?;
     k3s_sys::fs::write_replace(&path, &bytes, 0o600).map_err(text)
+}
+
+/// Without CAP_SYS_RESOURCE a score below one's own cannot be given; the nearest is, as with
+/// containerd's `restrict_oom_score_adj`.
+fn allowed_score(wanted: i32) -> io::Result<i32> {
+    let may_lower = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).map_err(io::Error::other)?;
+    if may_lower { Ok(wanted) } else { Ok(wanted.max(k3s_sys::process::oom_score_adj()?)) }
 }
 
 /// Makes the container's first process and lets it run.
@@ -50,8 +58,9 @@ pub(super) fn start(create: &Create, root: &Path) -> Result<Started> {
         .with_root_path(root)
         .map_err(chain)?;
     let (builder, terminal, stdio) = connect(builder, root, create.tty, create.stdin, true, !create.tty)?;
+    let score = k3s_sys::process::oom_score_adj().map_err(text)?;
     let built = builder.as_init(&create.bundle).with_systemd(false).with_detach(true).build();
-    restore();
+    restore(score);
     let mut container = built.map_err(chain)?;
     let stdio = finish_stdio(terminal, stdio)?;
     let pid = container.pid().ok_or("libcontainer gave no process")?.as_raw();
@@ -80,8 +89,9 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
         .with_root_path(root)
         .map_err(chain)?;
     let (builder, terminal, stdio) = connect(builder, root, exec.tty, exec.stdin, exec.stdout, exec.stderr && !exec.tty)?;
+    let score = k3s_sys::process::oom_score_adj().map_err(text)?;
     let built = builder.as_tenant().with_process(Some(&process_file)).with_detach(true).build();
-    restore();
+    restore(score);
     sweep(&root.join(&exec.id));
     let pid = built.map_err(chain)?.as_raw();
     Ok(Started { pid, stdio: finish_stdio(terminal, stdio)? })
@@ -173,9 +183,9 @@ fn failure_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
 }
 
 /// Undoes what libcontainer did to this process, and gives the memory it took back.
-fn restore() {
-    // Lowering it again is allowed to root only, which a shim is.
-    let _ = k3s_sys::process::set_oom_score_adj(OOM_SCORE_ADJ);
+fn restore(score: i32) {
+    // Back to where it was is always allowed.
+    let _ = k3s_sys::process::set_oom_score_adj(score);
     k3s_sys::process::trim_heap();
 }
 

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The socket in a sandbox's state folder.
 pub(crate) const SOCKET: &str = "shim.v1.sock";
+/// The file in which a shim says which process it is.
+pub(crate) const IDENTITY: &str = "shim.identity";
 /// argv[0] of the process that shims are forked from.
 pub(crate) const ARGV0: &str = "k3s-shim";
 /// No frame is longer: requests are small, and output is cut into pieces.
@@ -92,6 +94,11 @@ pub(crate) enum ProtocolError {
     Kind(u8),
     #[error("frame of {0} bytes is over the limit")]
     Length(usize),
+}
+
+/// Number and start time: what a process is known by when numbers are used again.
+pub(crate) fn identity(pid: i32) -> String {
+    format!("{pid} {}", k3s_sys::process::start_time(pid).unwrap_or(0))
 }
 
 /// Starts a shim; sent to the process that forks them.

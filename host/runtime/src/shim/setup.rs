@@ -10,11 +10,11 @@ use k3s_sys::namespace::{self, Kind};
 use k3s_sys::process;
 
 use super::pause;
-use super::protocol::{SOCKET, ShimPids, StartShim};
+use super::protocol::{IDENTITY, SOCKET, ShimPids, StartShim, identity};
 
 /// The kernel kills everything else first: without its shim a pod's exit codes and logs are lost.
 /// The value containerd uses for its shims.
-pub(super) const OOM_SCORE_ADJ: i32 = -998;
+const OOM_SCORE_ADJ: i32 = -998;
 
 /// A shim ready to serve.
 pub(super) struct Prepared {
@@ -25,12 +25,19 @@ pub(super) struct Prepared {
 
 pub(super) fn prepare(request: &StartShim) -> io::Result<Prepared> {
     rustix::process::setsid()?;
-    process::set_oom_score_adj(OOM_SCORE_ADJ)?;
+    // Containers inherit it; the server may have a stricter one.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    match process::set_oom_score_adj(OOM_SCORE_ADJ) {
+        // Without CAP_SYS_RESOURCE, as inside another container, scores can only be raised.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        other => other?,
+    }
     process::become_subreaper()?;
     let listener = bind(&request.dir)?;
+    let shim = rustix::process::getpid().as_raw_nonzero().get();
+    k3s_sys::fs::write_replace(&request.dir.join(IDENTITY), identity(shim).as_bytes(), 0o600)?;
     enter_namespaces(request)?;
     let init = if request.pid { Some(pause::start()?) } else { None };
-    let shim = rustix::process::getpid().as_raw_nonzero().get();
     Ok(Prepared { listener, dir: request.dir.clone(), pids: ShimPids { shim, init } })
 }
 
@@ -50,7 +57,7 @@ fn enter_namespaces(request: &StartShim) -> io::Result<()> {
     if !kinds.is_empty() {
         namespace::leave(&kinds)?;
     }
-    if let Some(hostname) = &request.hostname {
+    if let Some(hostname) = request.hostname.as_ref().filter(|name| !name.is_empty()) {
         nix::unistd::sethostname(hostname)?;
     }
     if let Some(path) = &request.netns {

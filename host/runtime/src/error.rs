@@ -1,0 +1,74 @@
+//! What can go wrong, and which gRPC status a CRI client gets for it.
+
+use std::io;
+
+use k3s_cri::{Code, Status};
+
+use crate::image::pull::PullError;
+use crate::network::NetworkError;
+
+/// An error of a CRI call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No such sandbox, container or image.
+    #[error("{kind} {id:?}: not found")]
+    NotFound { kind: &'static str, id: String },
+    /// The request contradicts itself or what is there.
+    #[error("{0}")]
+    Invalid(String),
+    /// Asked for something that is not supported; ignoring it would weaken the pod.
+    #[error("{0} is not supported by the embedded runtime")]
+    Unsupported(String),
+    /// Not possible in the state the object is in.
+    #[error("{0}")]
+    Precondition(String),
+    /// A name is taken.
+    #[error("{0}")]
+    Exists(String),
+    #[error("{context}: {source}")]
+    Io { context: String, #[source] source: io::Error },
+    /// The shim refused or failed; its words.
+    #[error("{0}")]
+    Shim(String),
+    #[error("failed to setup network for sandbox: {0}")]
+    Network(#[from] NetworkError),
+    #[error("failed to pull and unpack image: {0}")]
+    Pull(#[from] PullError),
+    #[error("{0} timed out")]
+    Timeout(String),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn not_found(kind: &'static str, id: &str) -> Self {
+        Self::NotFound { kind, id: id.to_owned() }
+    }
+}
+
+/// Says what was being done when the system failed.
+pub(crate) trait Context<T> {
+    fn context(self, context: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, context: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|source| Error::Io { context: context(), source })
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::NotFound { .. } => Code::NotFound,
+            Error::Invalid(_) => Code::InvalidArgument,
+            Error::Unsupported(_) => Code::Unimplemented,
+            Error::Precondition(_) => Code::FailedPrecondition,
+            Error::Exists(_) => Code::AlreadyExists,
+            Error::Timeout(_) => Code::DeadlineExceeded,
+            Error::Pull(PullError::Registry(error)) if error.is_transient() => Code::Unavailable,
+            Error::Io { .. } | Error::Shim(_) | Error::Network(_) | Error::Pull(_) => Code::Unknown,
+        };
+        Self::new(code, error.to_string())
+    }
+}
