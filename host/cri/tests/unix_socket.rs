@@ -1,5 +1,7 @@
 //! A gRPC call over a Unix socket arrives, whatever `:authority` the client made up.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use hyper_util::rt::TokioIo;
 use k3s_cri::v1::image_service_client::ImageServiceClient;
 use k3s_cri::v1::image_service_server::{ImageService, ImageServiceServer};

@@ -80,7 +80,11 @@ pub fn detach(target: &Path) -> io::Result<()> {
 pub fn detach_below(prefix: &Path) -> io::Result<()> {
     let mut targets: Vec<_> = table()?.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(prefix)).collect();
     targets.sort_unstable_by_key(|target| std::cmp::Reverse(target.as_os_str().len()));
-    targets.iter().map(|target| detach(target)).fold(Ok(()), |last, result| result.and(last))
+    let mut last = Ok(());
+    for target in &targets {
+        last = detach(target).and(last);
+    }
+    last
 }
 
 /// The mount table of this process.

@@ -62,7 +62,7 @@ struct Unpack {
 impl Unpack {
     fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>, raw: &Path) -> io::Result<()> {
         let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader | EntryType::GNUSparse) && kind == EntryType::XGlobalHeader {
+        if kind == EntryType::XGlobalHeader {
             return Ok(());
         }
         let path = clean(raw)?;
@@ -252,10 +252,9 @@ fn set_xattrs<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr)
     let mut wanted = Vec::new();
     for extension in extensions {
         let extension = extension?;
-        if let Some(key) = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) {
-            if XATTRS.iter().any(|prefix| key.starts_with(prefix)) {
-                wanted.push((key.to_owned(), extension.value_bytes().to_vec()));
-            }
+        let key = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr."));
+        if let Some(key) = key.filter(|key| XATTRS.iter().any(|prefix| key.starts_with(prefix))) {
+            wanted.push((key.to_owned(), extension.value_bytes().to_vec()));
         }
     }
     if wanted.is_empty() {

@@ -11,19 +11,19 @@ const DEFAULT_TAG: &str = "latest";
 /// A name that is no image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid reference format: {0:?}")]
-pub struct InvalidReference(pub String);
+pub(crate) struct InvalidReference(pub(crate) String);
 
 /// A normalised reference: `busybox` is `docker.io/library/busybox:latest`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Host and port of the registry.
-    pub domain: String,
+    pub(crate) domain: String,
     /// Repository in it.
-    pub path: String,
+    pub(crate) path: String,
     /// None only when there is a digest.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// `sha256:...`
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 impl Reference {
@@ -31,7 +31,7 @@ impl Reference {
     ///
     /// # Errors
     /// When it is no reference.
-    pub fn parse(text: &str) -> Result<Self, InvalidReference> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidReference> {
         let invalid = || InvalidReference(text.to_owned());
         let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
         if digest.is_some_and(|digest| !is_digest(digest)) {
@@ -54,25 +54,25 @@ impl Reference {
 
     /// Domain and path.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.domain, self.path)
     }
 
     /// `name:tag`, when there is a tag.
     #[must_use]
-    pub fn tagged(&self) -> Option<String> {
+    pub(crate) fn tagged(&self) -> Option<String> {
         self.tag.as_ref().map(|tag| format!("{}:{tag}", self.name()))
     }
 
     /// `name@digest` for a digest found out.
     #[must_use]
-    pub fn with_digest(&self, digest: &str) -> String {
+    pub(crate) fn with_digest(&self, digest: &str) -> String {
         format!("{}@{digest}", self.name())
     }
 
     /// What a registry is asked for: the digest, else the tag.
     #[must_use]
-    pub fn selector(&self) -> &str {
+    pub(crate) fn selector(&self) -> &str {
         self.digest.as_deref().or(self.tag.as_deref()).unwrap_or(DEFAULT_TAG)
     }
 }
@@ -124,7 +124,19 @@ fn is_path(text: &str) -> bool {
 }
 
 fn is_domain(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b':' | b'[' | b']'))
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    if port.is_some_and(|port| port.is_empty() || !port.bytes().all(|octet| octet.is_ascii_digit())) {
+        return false;
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let alphanumeric = |octet: Option<u8>| octet.is_some_and(|octet| octet.is_ascii_alphanumeric());
+    let label = |label: &str| alphanumeric(label.bytes().next()) && alphanumeric(label.bytes().last()) && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    host.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -157,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", "UPPER/case", "a:", "a@sha256:12", "a//b", "../etc", "a b", "-a", "docker.io/"] {
+        for text in ["", "a/UPPER", "a:", "a@sha256:12", "a//b", "../etc", "a b", "-a", "docker.io/"] {
             assert!(Reference::parse(text).is_err(), "{text}");
         }
     }

@@ -19,7 +19,7 @@ const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 /// The file as written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Registries {
+pub(crate) struct Registries {
     pub(crate) mirrors: BTreeMap<String, Mirror>,
     pub(crate) configs: BTreeMap<String, RegistryConfig>,
     /// What the deprecated `auths` of the file held is under `configs` now.
@@ -110,7 +110,7 @@ impl Registries {
     ///
     /// # Errors
     /// When it is no valid registries.yaml.
-    pub fn load(path: &Path) -> io::Result<Self> {
+    pub(crate) fn load(path: &Path) -> io::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),

@@ -172,10 +172,9 @@ impl Registry {
                 insert(&mut headers, RANGE, &format!("bytes={from}-"));
             }
             // Only the endpoint itself gets what was made for it.
-            if authority(&at) == authority(url) {
-                if let Some(authorization) = self.authorization.lock().clone() {
-                    insert(&mut headers, AUTHORIZATION, authorization.reveal());
-                }
+            let authorization = self.authorization.lock().clone().filter(|_| authority(&at) == authority(url));
+            if let Some(authorization) = authorization {
+                insert(&mut headers, AUTHORIZATION, authorization.reveal());
             }
             let response = self.send(&at, Method::GET, headers, Bytes::new()).await?;
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());

@@ -60,10 +60,10 @@ impl Zygote {
     /// Sends to the zygote; a new one is started when it is not there or gone.
     async fn send(&self, bytes: &[u8]) -> Result<()> {
         let mut writer = self.writer.lock().await;
-        if let Some(open) = writer.as_mut() {
-            if open.write_all(bytes).await.is_ok() {
-                return Ok(());
-            }
+        if let Some(open) = writer.as_mut()
+            && open.write_all(bytes).await.is_ok()
+        {
+            return Ok(());
         }
         let fresh = writer.insert(self.spawn()?);
         fresh.write_all(bytes).await.context(|| "start the shim's parent".into())

@@ -87,7 +87,7 @@ impl RuntimeService for Service {
         answer(v1::StatusResponse {
             status: Some(v1::RuntimeStatus { conditions: vec![ready, network] }),
             info,
-            runtime_handlers: ["", "runc"].map(|name| v1::RuntimeHandler { name: name.into(), features: features.clone() }).to_vec(),
+            runtime_handlers: ["", "runc"].map(|name| v1::RuntimeHandler { name: name.into(), features }).to_vec(),
             features: Some(v1::RuntimeFeatures { supplemental_groups_policy: true }),
         })
     }

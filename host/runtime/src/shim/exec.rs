@@ -10,7 +10,6 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) container: String,
     pub(super) pid: i32,
     pub(super) stdio: Stdio,
     /// The connection that asked; none once it is gone.
@@ -20,8 +19,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(container: String, pid: i32, stdio: Stdio, connection: u64) -> Self {
-        Self { container, pid, stdio, connection: Some(connection), exit: None }
+    pub(super) fn new(pid: i32, stdio: Stdio, connection: u64) -> Self {
+        Self { pid, stdio, connection: Some(connection), exit: None }
     }
 
     pub(super) fn on_exit(&mut self, code: i32, now: Duration) {

@@ -220,7 +220,7 @@ pub(crate) enum Response {
 
 /// Where a container is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Ready to start.
     #[default]
     Created,

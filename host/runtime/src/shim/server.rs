@@ -315,7 +315,7 @@ impl Shim {
             Err(error) => self.answer(number, Err(error)),
             Ok(started) => {
                 self.last_number += 1;
-                self.sessions.insert(self.last_number, Session::new(exec.id.clone(), started.pid, started.stdio, number));
+                self.sessions.insert(self.last_number, Session::new(started.pid, started.stdio, number));
                 self.begin(number, Role::Exec(self.last_number));
             }
         }

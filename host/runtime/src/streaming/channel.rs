@@ -38,7 +38,7 @@ pub(super) const CLOSE: u8 = 255;
 pub(super) enum Input<'a> {
     Data(&'a [u8]),
     Resize(&'a [u8]),
-    EndOfInput,
+    HalfClose,
     Nothing,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn parse(version: Version, message: &[u8]) -> Input<'_> {
     match (version, message) {
         (_, [STDIN, data @ ..]) if !data.is_empty() => Input::Data(data),
         (_, [RESIZE, size @ ..]) if !size.is_empty() => Input::Resize(size),
-        (Version::V5, [CLOSE, STDIN, ..]) => Input::EndOfInput,
+        (Version::V5, [CLOSE, STDIN, ..]) => Input::HalfClose,
         _ => Input::Nothing,
     }
 }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_v5_closes_the_input() {
-        assert_eq!(parse(Version::V5, &[CLOSE, STDIN]), Input::EndOfInput);
+        assert_eq!(parse(Version::V5, &[CLOSE, STDIN]), Input::HalfClose);
         assert_eq!(parse(Version::V4, &[CLOSE, STDIN]), Input::Nothing);
         assert_eq!(parse(Version::V4, &[STDIN, b'x']), Input::Data(b"x"));
         assert_eq!(parse(Version::V4, &[STDIN]), Input::Nothing);

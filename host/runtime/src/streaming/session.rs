@@ -103,7 +103,7 @@ async fn forward_input(mut source: Source, mut writer: crate::pod::FrameWriter, 
         match channel::parse(version, &data) {
             Input::Data(data) if stdin => writer.send(Kind::Stdin, data).await?,
             Input::Resize(size) => writer.send(Kind::Resize, size).await?,
-            Input::EndOfInput if stdin => writer.send(Kind::StdinEof, &[]).await?,
+            Input::HalfClose if stdin => writer.send(Kind::StdinEof, &[]).await?,
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The runtime through its CRI socket, with real containers. Needs root and busybox-static.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::large_futures)]
 
 mod adoption;
 mod harness;
