@@ -196,3 +196,23 @@ async fn names_are_taken_once_and_everything_can_be_listed() {
     node.remove_sandbox(&sandbox).await;
     assert_eq!(node.sandbox("names").await.len(), 64);
 }
+
+/// Short-lived containers in many pods at once: no end is lost, and nothing stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_end_is_lost_under_churn() {
+    let node = Node::start().await;
+    let pods = futures_util::future::join_all((0..24).map(|number| {
+        let node = &node;
+        async move {
+            let sandbox = node.sandbox(&format!("churn-{number}")).await;
+            for round in 0..3 {
+                let id = node.run(&sandbox, shell(&format!("c{round}"), &format!("exit {}", number + round))).await;
+                assert_eq!(node.exited(&id).await.exit_code, number + round);
+                node.runtime.clone().remove_container(RemoveContainerRequest { container_id: id }).await.unwrap();
+            }
+            node.remove_sandbox(&sandbox).await;
+        }
+    }));
+    pods.await;
+    eventually("nothing is left", || async { node.leftovers().is_empty().then_some(()) }).await;
+}
