@@ -138,6 +138,9 @@ fn the_fake_and_the_kernel_agree_about_elements() {
         nft.commit(&change).unwrap();
         assert_eq!(nft.elements(t, "endpoints").unwrap(), one(2));
         assert!(nft.elements(t, "nosuch").is_err());
+        let mut sets = nft.sets(t).unwrap();
+        sets.sort();
+        assert_eq!(sets, ["endpoints", "services"]);
         let refer = Element::verdict(service(vip, 6, 80), Verdict::Goto("pick-2".into()));
         commit(Command::AddElements(t.clone(), "services".into(), vec![refer.clone()])).unwrap();
         assert!(commit(Command::DeleteChain(t.clone(), "pick-2".into())).is_err(), "an element refers to it");

@@ -79,6 +79,12 @@ impl Nft for FakeNft {
         Ok(self.lock().tables.iter().map(|(id, table)| (id.clone(), table.comment.clone())).collect())
     }
 
+    fn sets(&self, table: &TableId) -> Result<Vec<String>, NftError> {
+        let state = self.lock();
+        let table = state.tables.get(table).ok_or_else(|| refuse(0, "list sets", libc::ENOENT))?;
+        Ok(table.sets.keys().cloned().collect())
+    }
+
     fn elements(&self, table: &TableId, set: &str) -> Result<Vec<Element>, NftError> {
         let state = self.lock();
         let set = state.tables.get(table).and_then(|t| t.sets.get(set));

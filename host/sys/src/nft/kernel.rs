@@ -60,6 +60,15 @@ impl Nft for Nftables {
         Ok(tables)
     }
 
+    fn sets(&self, table: &TableId) -> Result<Vec<String>, NftError> {
+        let body = |m: &mut Builder| {
+            m.raw(&nfgen(table.family()));
+            m.attr_str(SET_TABLE, table.name());
+        };
+        let each = |kind, payload: &[u8]| if kind == NEW_SET { decode::set_name(payload) } else { None };
+        self.socket.dump(GET_SET, body, each).map_err(|e| failed(&format!("list the sets of {table}"), e))
+    }
+
     fn elements(&self, table: &TableId, set: &str) -> Result<Vec<Element>, NftError> {
         let body = |m: &mut Builder| {
             m.raw(&nfgen(table.family()));

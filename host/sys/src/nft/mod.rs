@@ -79,6 +79,8 @@ pub trait Nft: Send + Sync {
     fn commit(&self, batch: &Batch) -> Result<(), NftError>;
     /// Our tables, with their comments.
     fn tables(&self) -> Result<Vec<(TableId, Option<String>)>, NftError>;
+    /// The names of a table's sets and maps.
+    fn sets(&self, table: &TableId) -> Result<Vec<String>, NftError>;
     /// The elements of a set or map.
     fn elements(&self, table: &TableId, set: &str) -> Result<Vec<Element>, NftError>;
     /// How many rules the table has, over all chains.

@@ -17,6 +17,7 @@ pub(super) const NEW_RULE: u16 = SUBSYS | 6;
 pub(super) const GET_RULE: u16 = SUBSYS | 7;
 pub(super) const DEL_RULE: u16 = SUBSYS | 8;
 pub(super) const NEW_SET: u16 = SUBSYS | 9;
+pub(super) const GET_SET: u16 = SUBSYS | 10;
 pub(super) const NEW_ELEMENT: u16 = SUBSYS | 12;
 pub(super) const GET_ELEMENT: u16 = SUBSYS | 13;
 pub(super) const DEL_ELEMENT: u16 = SUBSYS | 14;

@@ -1,0 +1,206 @@
+//! The `net` capability: plans made true.
+//!
+//! [`model`] reads a guest's plan and refuses what is not granted; [`snapshot`] looks at the kernel;
+//! [`diff`] decides what to do, purely; [`act`] does it; [`tables`] is the same for the packet filter.
+
+mod act;
+mod diff;
+mod grants;
+mod model;
+mod snapshot;
+mod tables;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k3s_sys::net::{DefaultRoute, Net, NetError};
+use k3s_sys::nft::{Nft, NftError};
+use k3s_wit_bindings::net::k3s::net::net::Plan;
+use parking_lot::Mutex;
+
+pub use grants::Grants;
+
+use act::Doer;
+use diff::Action;
+use model::Desired;
+use snapshot::Snapshot;
+
+/// Written in front of the owner's name in a link's alias.
+const ALIAS_PREFIX: &str = "k3s-cni:";
+/// Owner of what the node as a whole needs.
+pub(crate) const NODE_OWNER: &str = "node";
+
+/// Why a plan was not made true.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Not granted.
+    #[error("not granted: {0}")]
+    Denied(String),
+    /// The plan cannot be read.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something is there that is not the owner's.
+    #[error("{0}")]
+    Conflict(String),
+    /// The kernel refused.
+    #[error("{what}: {}", chain(.source))]
+    Net {
+        /// While doing what.
+        what: String,
+        /// The answer.
+        #[source]
+        source: NetError,
+    },
+    /// The packet filter refused.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+}
+
+/// A message with its causes, for places that keep one line only.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// The node's network as a plugin may change it.
+pub struct NetHost {
+    net: Net,
+    nft: Arc<dyn Nft>,
+    grants: Grants,
+    /// Namespaces of the sandboxes that calls are about at present.
+    pods: Mutex<HashMap<String, PathBuf>>,
+    /// One change at a time, since every change starts with a look.
+    turn: Mutex<()>,
+}
+
+impl NetHost {
+    /// Works on the network namespace that `net` and `nft` were opened in, which must be the process's
+    /// own, since settings are files of that.
+    #[must_use]
+    pub fn new(net: Net, nft: Arc<dyn Nft>, grants: Grants) -> Self {
+        Self { net, nft, grants, pods: Mutex::default(), turn: Mutex::new(()) }
+    }
+
+    /// Lets plans of this sandbox reach its namespace, until [`NetHost::end_pod`].
+    pub(super) fn begin_pod(&self, id: &str, namespace: PathBuf) {
+        self.pods.lock().insert(id.to_owned(), namespace);
+    }
+
+    pub(super) fn end_pod(&self, id: &str) {
+        self.pods.lock().remove(id);
+    }
+
+    /// Makes the plan true. Answers how many changes that took.
+    pub fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError> {
+        let _turn = self.turn.lock();
+        let work = self.compare(owner, plan)?;
+        let count = work.actions.len() + work.filter.changes();
+        let doer = Doer { owner, host: &self.net, pod: work.pod.as_ref() };
+        for action in &work.actions {
+            tracing::debug!(owner, %action, "network");
+            doer.perform(action).map_err(|source| PlanError::Net { what: action.to_string(), source })?;
+        }
+        work.filter.commit(&*self.nft)?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// What [`NetHost::apply`] would change.
+    pub fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
+        let _turn = self.turn.lock();
+        let work = self.compare(owner, plan)?;
+        Ok(work.actions.iter().map(ToString::to_string).chain(work.filter.describe()).collect())
+    }
+
+    /// Removes everything of the owner's. The pod's own namespace need not exist any more: what is in
+    /// it goes with the pair.
+    pub fn remove(&self, owner: &str) -> Result<(), PlanError> {
+        let nothing = Plan {
+            links: Vec::new(),
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+            sysctls: Vec::new(),
+            tables: Vec::new(),
+            elements: Vec::new(),
+        };
+        self.apply(owner, &nothing).map(drop)
+    }
+
+    /// Everybody who owns anything.
+    pub fn owners(&self) -> Result<BTreeSet<String>, PlanError> {
+        let _turn = self.turn.lock();
+        let links = self.net.links().map_err(looking)?;
+        let mut owners: BTreeSet<String> =
+            links.iter().filter_map(|l| l.alias.as_deref()?.strip_prefix(ALIAS_PREFIX)).map(str::to_owned).collect();
+        owners.extend(tables::owners(&*self.nft)?);
+        if self.net.routes().map_err(looking)?.iter().any(|r| r.owned) {
+            owners.insert(NODE_OWNER.to_owned());
+        }
+        Ok(owners)
+    }
+
+    /// The way out of the node: as configured, or by the default route.
+    pub fn uplink(&self) -> Result<DefaultRoute, PlanError> {
+        let found = match self.grants.node_address {
+            Some(address) => self
+                .net
+                .route_of_address(address)
+                .and_then(|found| found.ok_or_else(|| NetError::NoLink(format!("(with address {address})")))),
+            None => self.net.default_route(),
+        };
+        found.map_err(looking)
+    }
+
+    fn compare(&self, owner: &str, plan: &Plan) -> Result<Work, PlanError> {
+        let desired = Desired::read(owner, plan, &self.grants)?;
+        let snapshot = Snapshot::take(&self.net, owner).map_err(looking)?;
+        let pod = match desired.pod_end() {
+            Some(_) => Some(self.pod(owner)?),
+            None => None,
+        };
+        let inside = pod.as_ref().map(|net| Snapshot::take(net, owner)).transpose().map_err(looking)?;
+        let actions = diff::diff(owner, &desired, &snapshot, inside.as_ref())?;
+        let filter = tables::diff(&*self.nft, owner, &desired)?;
+        Ok(Work { actions, filter, pod })
+    }
+
+    fn pod(&self, id: &str) -> Result<Net, PlanError> {
+        let path = self.pods.lock().get(id).cloned();
+        let path = path.ok_or_else(|| PlanError::Invalid(format!("no call is about a sandbox {id}")))?;
+        Net::of_namespace(&path).map_err(looking)
+    }
+}
+
+/// Everything between what is and what should be.
+struct Work {
+    actions: Vec<Action>,
+    filter: tables::Work,
+    pod: Option<Net>,
+}
+
+fn looking(source: NetError) -> PlanError {
+    PlanError::Net { what: "look at the network".to_owned(), source }
+}
+
+/// Removes every trace of a pod network from this namespace, also one that another process left:
+/// owned links and flannel's by name, owned routes, owned tables.
+pub fn cleanup(net: &Net, nft: &dyn Nft) -> Result<(), PlanError> {
+    for link in net.links().map_err(looking)? {
+        let ours = link.alias.as_deref().is_some_and(|a| a.starts_with(ALIAS_PREFIX));
+        let known =
+            matches!(link.name.as_str(), "cni0" | "flannel.1" | "flannel-v6.1" | "flannel-wg" | "flannel-wg-v6");
+        if ours || known {
+            net.delete_link(&link.name).map_err(looking)?;
+        }
+    }
+    for route in net.routes().map_err(looking)?.iter().filter(|r| r.owned) {
+        net.delete_route(route).map_err(looking)?;
+    }
+    tables::cleanup(nft)?;
+    Ok(())
+}

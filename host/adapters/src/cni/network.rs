@@ -1,0 +1,171 @@
+//! The component as the runtime's port, and its `sync`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k3s_plugin_host::{CallError, Plugin, PluginState, Status};
+use k3s_runtime::{NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
+use k3s_wit_bindings::cni::Cni;
+use k3s_wit_bindings::cni::exports::k3s::cni::network as wit;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use wasmtime::Store;
+
+use super::capability::Grant;
+use super::net::NetHost;
+
+/// The component with its capabilities.
+pub(super) type Instance = Plugin<Grant, Cni>;
+
+/// Calls that wait for their turn; the next one is told to try later. A node has 110 pods by default.
+const MAX_WAITING: usize = 512;
+
+/// Why `sync` had no result.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The node has no pod CIDR yet, or is not registered.
+    #[error("{0}")]
+    NotReady(String),
+    /// The plugin failed, or the host did what it asked in vain.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The arguments of the last `sync`, for instances to come.
+#[derive(Clone, Debug)]
+pub(super) struct LastSync {
+    pub(super) this_node: String,
+    pub(super) nodes: Vec<wit::Node>,
+}
+
+/// A pod network by plugin.
+pub struct CniNetwork {
+    plugin: Arc<Instance>,
+    net: Arc<NetHost>,
+    last_sync: Arc<Mutex<Option<LastSync>>>,
+    waiting: Semaphore,
+    /// One call at a time, so that waiting callers hold no threads.
+    turn: Semaphore,
+}
+
+impl CniNetwork {
+    pub(super) fn new(plugin: Instance, net: Arc<NetHost>, last_sync: Arc<Mutex<Option<LastSync>>>) -> Self {
+        let plugin = Arc::new(plugin);
+        Self { plugin, net, last_sync, waiting: Semaphore::new(MAX_WAITING), turn: Semaphore::new(1) }
+    }
+
+    /// How the instance is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.plugin.status()
+    }
+
+    /// Tells the plugin of the cluster's nodes; later instances are told the same.
+    pub async fn sync(&self, this_node: &str, nodes: Vec<wit::Node>) -> Result<wit::Outcome, SyncError> {
+        let arguments = LastSync { this_node: this_node.to_owned(), nodes };
+        let call = arguments.clone();
+        let result = self
+            .call("sync", move |b, store| b.k3s_cni_network().call_sync(store, &call.this_node, &call.nodes))
+            .await
+            .map_err(|error| SyncError::Failed(error.message))?;
+        match result {
+            Ok(outcome) => {
+                *self.last_sync.lock() = Some(arguments);
+                Ok(outcome)
+            }
+            Err(wit::Error::NotReady(why)) => Err(SyncError::NotReady(why)),
+            Err(error) => Err(SyncError::Failed(describe(error).message)),
+        }
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&Cni, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
+    ) -> Result<T, NetworkError> {
+        let later = |message: String| NetworkError { message, retryable: true };
+        let full = || later("too many pods are waiting for the network; try later".to_owned());
+        let _waiting = self.waiting.try_acquire().map_err(|_| full())?;
+        let _turn = self.turn.acquire().await.map_err(|_| full())?;
+        let plugin = self.plugin.clone();
+        let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
+        result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e| unavailable(&e))
+    }
+}
+
+/// A plugin that is down comes back by itself.
+fn unavailable(error: &CallError) -> NetworkError {
+    NetworkError { message: format!("{error}; try later"), retryable: true }
+}
+
+fn describe(error: wit::Error) -> NetworkError {
+    let (message, retryable) = match error {
+        wit::Error::NotReady(why) | wit::Error::Retry(why) | wit::Error::Exhausted(why) => (why, true),
+        wit::Error::Invalid(why) | wit::Error::Other(why) => (why, false),
+    };
+    NetworkError { message, retryable }
+}
+
+fn sandbox(from: &SandboxNetwork) -> wit::Sandbox {
+    let port = |p: &PortMapping| wit::PortMapping {
+        protocol: match p.protocol {
+            Protocol::Tcp => wit::Protocol::Tcp,
+            Protocol::Udp => wit::Protocol::Udp,
+            Protocol::Sctp => wit::Protocol::Sctp,
+        },
+        container_port: p.container_port,
+        host_port: p.host_port,
+        host_ip: p.host_ip.map(|ip| ip.to_string()),
+    };
+    wit::Sandbox {
+        id: from.id.clone(),
+        pod_namespace: from.namespace.clone(),
+        pod_name: from.name.clone(),
+        pod_uid: from.uid.clone(),
+        ports: from.port_mappings.iter().filter(|p| p.host_port != 0).map(port).collect(),
+        annotations: from.annotations.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+    }
+}
+
+/// Lets plans reach a pod's namespace for as long as it lives.
+struct Reach {
+    net: Arc<NetHost>,
+    id: String,
+}
+
+impl Drop for Reach {
+    fn drop(&mut self) {
+        self.net.end_pod(&self.id);
+    }
+}
+
+#[async_trait]
+impl PodNetwork for CniNetwork {
+    async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
+        let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
+        let result = self.call("add", move |b, store| {
+            net.begin_pod(&request.id, namespace);
+            let _reach = Reach { net, id: request.id.clone() };
+            b.k3s_cni_network().call_add(store, &request)
+        });
+        let attachment = result.await?.map_err(describe)?;
+        let bad =
+            |text: &str| NetworkError { message: format!("the plugin gave {text:?} as an address"), retryable: false };
+        let parse = |text: &String| text.parse().map_err(|_| bad(text));
+        Ok(PodIps(attachment.addresses.iter().map(parse).collect::<Result<_, _>>()?))
+    }
+
+    async fn del(&self, pod: &SandboxNetwork) -> Result<(), NetworkError> {
+        let id = pod.id.clone();
+        self.call("del", move |b, store| b.k3s_cni_network().call_del(store, &id)).await?.map_err(describe)
+    }
+
+    async fn check(&self) -> Result<(), NetworkError> {
+        self.call("status", |b, store| b.k3s_cni_network().call_status(store)).await?.map_err(describe)
+    }
+
+    async fn gc(&self, valid_ids: &[String]) -> Result<(), NetworkError> {
+        let valid = valid_ids.to_vec();
+        self.call("gc", move |b, store| b.k3s_cni_network().call_gc(store, &valid)).await?.map_err(describe)
+    }
+}
