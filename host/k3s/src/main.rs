@@ -1,1 +1,17 @@
-fn main() {}
+//! The one executable. What it is called as, or its first word, decides what it does; a pod's shim
+//! is the same file re-executed and must be recognised before any thread exists.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
+
+mod commands;
+mod server;
+mod version;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if k3s_runtime::is_shim_invocation() {
+        return k3s_runtime::shim_main();
+    }
+    let words: Vec<String> = std::env::args_os().map(|w| w.to_string_lossy().into_owned()).collect();
+    commands::dispatch(&words)
+}

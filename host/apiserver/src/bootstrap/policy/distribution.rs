@@ -4,6 +4,13 @@ use super::{Binding, EVENTS, On, READ, Role, Subject};
 
 pub(super) const ROLES: &[Role] = &[
     Role::new(
+        "system:coredns",
+        &[
+            On("", "endpoints,services,pods,namespaces,nodes", "list,watch"),
+            On("discovery.k8s.io", "endpointslices", "list,watch"),
+        ],
+    ),
+    Role::new(
         "system:k3s-controller",
         &[
             On("", "nodes", "get,list,watch"),
@@ -34,6 +41,11 @@ pub(super) const ROLES: &[Role] = &[
 
 pub(super) fn bindings() -> Vec<Binding> {
     vec![
+        Binding {
+            name: "system:coredns",
+            role: "system:coredns",
+            subjects: vec![Subject::Account("kube-system", "coredns")],
+        },
         Binding {
             name: "kube-apiserver-kubelet-admin",
             role: "system:kubelet-api-admin",

@@ -1,0 +1,80 @@
+//! `k3s killall`: stops the server and removes everything that outlives it by design (K3s'
+//! `k3s-killall.sh`): pods, their mounts, cgroups, namespaces, links and rules. State on disk stays.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::refuse;
+use crate::server::{Paths, ServerLock};
+
+/// A server needs at most 10 s after SIGTERM.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let data_dir = match words {
+        [] => std::env::var_os("K3S_DATA_DIR").map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from),
+        [flag, dir] if flag == "--data-dir" || flag == "-d" => dir.into(),
+        _ => return refuse("usage: k3s killall [--data-dir DIR]"),
+    };
+    match everything(&data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&format!("killall: {error:#}")),
+    }
+}
+
+fn everything(data_dir: &Path) -> Result<()> {
+    if !nix::unistd::Uid::effective().is_root() {
+        bail!("must run as root");
+    }
+    stop_server(&data_dir.join("server"))?;
+    let paths = Paths::of(data_dir);
+    // Every step is tried, whatever the others did; the first failure is reported.
+    let steps: [(&str, Result<()>); 4] = [
+        ("end pods", k3s_runtime::kill_everything(&paths.runtime_state, &paths.runtime_root).map_err(Into::into)),
+        ("unmount volumes", k3s_sys::mount::detach_below(&paths.kubelet).map_err(Into::into)),
+        ("remove the pod network", network()),
+        ("remove cgroups", cgroups()),
+    ];
+    for (step, result) in steps {
+        result.with_context(|| step.to_owned())?;
+    }
+    Ok(())
+}
+
+fn stop_server(server_dir: &Path) -> Result<()> {
+    let Some(process) = ServerLock::holder(server_dir) else { return Ok(()) };
+    println!("stopping the server (process {process})");
+    let process = Pid::from_raw(process);
+    kill(process, Signal::SIGTERM).context("signal the server")?;
+    let end = Instant::now() + STOP_WITHIN;
+    while ServerLock::holder(server_dir).is_some() {
+        if Instant::now() > end {
+            kill(process, Signal::SIGKILL).context("signal the server")?;
+            bail!("the server did not stop within {STOP_WITHIN:?} and was killed; run killall again");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn network() -> Result<()> {
+    let nft = k3s_sys::nft::Nftables::open()?;
+    k3s_netproxy::cleanup(&nft)?;
+    k3s_adapters::cni::cleanup(&k3s_sys::net::Net::current()?, &nft)?;
+    Ok(())
+}
+
+fn cgroups() -> Result<()> {
+    let cgroups = k3s_sys::cgroup::Cgroups::detect()?;
+    for group in ["/kubepods", "/k3s-shims", "/k8s.io"] {
+        let group = cgroups.group(group);
+        group.kill()?;
+        group.remove()?;
+    }
+    Ok(())
+}

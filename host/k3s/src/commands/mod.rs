@@ -1,0 +1,65 @@
+//! Which command the words mean.
+
+mod killall;
+mod server;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::version::{COMMIT, VERSION};
+
+const USAGE: &str = "k3s: Kubernetes in one executable, with its batteries as WebAssembly components
+
+usage: k3s COMMAND [FLAGS]
+
+  server     Run a server: datastore, API, controllers, scheduler and node
+  kubectl    Talk to the cluster: get, apply, create, delete, logs, exec, api-resources, version
+  killall    Stop the server, end all pods and remove everything that outlives the server
+  help       Show this text, or `k3s server --help` for the server's flags
+
+  -v, --version   Print the version
+";
+
+/// Commands of K3s that do not exist here yet.
+const LATER: &[&str] = &["agent", "token", "etcd-snapshot", "secrets-encrypt", "certificate", "check-config", "completion", "crictl", "ctr"];
+
+/// Runs what the words ask for. The first word is the name of the program.
+pub(crate) fn dispatch(words: &[String]) -> ExitCode {
+    let (program, rest) = words.split_first().map_or(("k3s", &[][..]), |(p, rest)| (p.as_str(), rest));
+    let called_as = Path::new(program).file_name().and_then(|n| n.to_str()).unwrap_or("k3s");
+    match called_as {
+        "kubectl" => return kubectl(rest),
+        name @ ("crictl" | "ctr") => return refuse(&later(name)),
+        _ => {}
+    }
+    let (command, rest) = rest.split_first().map_or(("help", rest), |(c, rest)| (c.as_str(), rest));
+    match command {
+        "server" => server::run(rest),
+        "kubectl" => kubectl(rest),
+        "killall" => killall::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        "--version" | "-v" => {
+            println!("k3s version {VERSION} ({COMMIT})\nrust version {}", env!("CARGO_PKG_RUST_VERSION"));
+            ExitCode::SUCCESS
+        }
+        name if LATER.contains(&name) => refuse(&later(name)),
+        other => refuse(&format!("unknown command {other:?}; see `k3s help`")),
+    }
+}
+
+fn later(name: &str) -> String {
+    format!("`k3s {name}` does not exist in this build yet")
+}
+
+fn kubectl(words: &[String]) -> ExitCode {
+    ExitCode::from(k3s_kubectl::run(words, VERSION))
+}
+
+/// One clear error on standard error, and a failing exit code.
+fn refuse(text: &str) -> ExitCode {
+    eprintln!("k3s: {text}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,62 @@
+//! `k3s server`: settings, log, runtime; then the composition in `server`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use k3s_base::Clock;
+use k3s_config::{ConfigError, ServerSettings, parse_server};
+use k3s_observe::{LogOptions, init_logging};
+use tracing::warn;
+
+use super::refuse;
+use crate::server;
+
+/// Threads of the scheduler of tasks. More would only cost memory on the small machines this is
+/// for; blocking work has a pool of its own.
+const MOST_WORKERS: usize = 4;
+/// Threads for blocking work (files, SQLite, netlink).
+const BLOCKING_THREADS: usize = 64;
+
+pub(crate) fn run(words: &[String]) -> ExitCode {
+    let clock = Clock::system();
+    let settings = match settings(words) {
+        Ok(settings) => settings,
+        Err(ConfigError::Usage { text, is_error }) => {
+            if is_error { eprint!("{text}") } else { print!("{text}") }
+            return if is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+        Err(error) => return refuse(&error.to_string()),
+    };
+    match serve(settings, clock) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&format!("{error:#}")),
+    }
+}
+
+fn settings(words: &[String]) -> Result<(ServerSettings, Vec<String>), ConfigError> {
+    ServerSettings::resolve(&parse_server(words, &|name| std::env::var(name).ok())?)
+}
+
+fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock) -> Result<()> {
+    init_logging(&LogOptions {
+        filter: settings.log_filter.clone(),
+        file: settings.log_file.clone(),
+        also_stderr: settings.also_log_to_stderr,
+    })
+    .context("set up logging")?;
+    for text in warnings {
+        warn!("{text}");
+    }
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST_WORKERS));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("k3s")
+        .enable_all()
+        .build()
+        .context("start the task runtime")?;
+    let outcome = runtime.block_on(server::run(settings, clock));
+    // Whatever still blocks (a read of standard input, a stuck disk) must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,157 @@
+//! Datastore, API server, listener, controllers and scheduler.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use ipnet::IpNet;
+use k3s_adapters::datastore::{SqliteOptions, open_sqlite};
+use k3s_apiserver::{ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo};
+use k3s_client::{Client, ClientFactory, Informers};
+use k3s_controllers::{Controllers, ControllersConfig};
+use k3s_lifecycle::Tasks;
+use k3s_meta::user::UserInfo;
+use k3s_pki::{ServerIdentity, client_config, server_config};
+use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
+use k3s_registry::service::ServiceSettings;
+use k3s_registry::{Registry, RegistryConfig};
+use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
+use k3s_store::{Store, StoreOptions};
+
+use super::Shared;
+use super::identity::{NodeIdentity, service_address};
+use super::plugins::{Component, Plugins};
+use super::supervisor::Supervisor;
+use crate::version::{BUILD_DATE, COMMIT, VERSION};
+
+/// A node's share of the pod network (K3s: /24 of a /16).
+const NODE_CIDR_MASK: u8 = 24;
+
+/// The task groups of the stages.
+pub(crate) struct Groups<'a> {
+    pub(crate) store: &'a Tasks,
+    pub(crate) api: &'a Tasks,
+    pub(crate) control: &'a Tasks,
+}
+
+/// What the node needs of the control plane.
+pub(crate) struct ControlPlane {
+    pub(crate) clients: ClientFactory,
+    pub(crate) plugin_host: Host,
+    pub(crate) cni: Component,
+}
+
+pub(crate) async fn start(
+    shared: &Shared,
+    groups: Groups<'_>,
+    identity: &ServerIdentity,
+    node: &NodeIdentity,
+    plugins: Plugins,
+    listener: TcpListener,
+) -> Result<ControlPlane> {
+    let plugin_host = Host::new(HostOptions {
+        cache_dir: Some(shared.settings.data_dir.join("server/plugins")),
+        metrics: PluginMetrics::registered(&shared.metrics),
+    })?;
+    let registry = open_registry(shared, &plugin_host, &plugins.datastore, groups.store).await?;
+    shared.timeline.ready("datastore");
+    let service = start_api(shared, identity, node, registry, groups.api).await?;
+    shared.timeline.ready("apiserver");
+    listen(identity, &service, listener, groups.api)?;
+    shared.timeline.ready("listener");
+    let clients = ClientFactory::in_process(service);
+    start_controllers(shared, identity, &clients, groups.control);
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni })
+}
+
+async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
+    let settings = &shared.settings;
+    let options = SqliteOptions {
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+        ..SqliteOptions::new(settings.data_dir.join("server/db/state.db"))
+    };
+    // Loading a component and opening a database block.
+    let backend = tokio::task::block_in_place(|| open_sqlite(host, component.source(), &options))?;
+    let prepared = Registry::prepare(RegistryConfig {
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+        services: ServiceSettings { cidrs: vec![IpNet::V4(settings.service_cidr)], node_ports: settings.node_ports.clone() },
+    });
+    let options = StoreOptions { extract: prepared.extract(), ..StoreOptions::default() };
+    let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks).await.context("open the datastore")?;
+    prepared.finish(store).context("read the datastore")
+}
+
+async fn start_api(
+    shared: &Shared,
+    identity: &ServerIdentity,
+    node: &NodeIdentity,
+    registry: Registry,
+    tasks: &Tasks,
+) -> Result<ApiService> {
+    let settings = &shared.settings;
+    let service_accounts = identity.service_accounts.clone();
+    let config = ApiServerConfig {
+        registry,
+        tasks: tasks.clone(),
+        metrics: shared.metrics.clone(),
+        version: VersionInfo { git_version: VERSION.into(), git_commit: COMMIT.into(), build_date: BUILD_DATE.into() },
+        audiences: vec![service_accounts.issuer().to_owned(), "k3s".into()],
+        service_accounts,
+        static_tokens: Vec::<StaticToken>::new(),
+        kubelet_dialer: Arc::new(DirectDialer),
+        kubelet_tls: Arc::new(client_config(identity.server_ca.cert_pem(), &identity.apiserver_client)?),
+        advertise_address: settings.advertise_address.unwrap_or_else(|| node.address()),
+        advertise_port: settings.advertise_port.unwrap_or(settings.https_port),
+        service_address: service_address(settings).context("--service-cidr is too small")?,
+        service_cidrs: vec![settings.service_cidr.to_string()],
+        health_checks: Vec::new(),
+    };
+    Ok(ApiServer::start(config).await?.service())
+}
+
+fn listen(identity: &ServerIdentity, service: &ApiService, listener: TcpListener, tasks: &Tasks) -> Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let tls = server_config(&identity.serving, identity.client_ca.cert_pem())?;
+    let supervisor = Supervisor::new(service.clone(), identity.server_ca.cert_pem());
+    k3s_serve::serve(listener, tls, k3s_serve::boxed(supervisor), tasks);
+    Ok(())
+}
+
+fn start_controllers(shared: &Shared, identity: &ServerIdentity, clients: &ClientFactory, tasks: &Tasks) {
+    let settings = &shared.settings;
+    if !settings.disable_controllers {
+        let config = ControllersConfig {
+            clients: clients.clone(),
+            clock: shared.clock.clone(),
+            random: shared.random.clone(),
+            cluster_cidrs: vec![IpNet::V4(settings.cluster_cidr)],
+            node_cidr_mask: NODE_CIDR_MASK.max(settings.cluster_cidr.prefix_len()),
+            node_cidr_mask_v6: 64,
+            root_ca_pem: identity.server_ca.cert_pem().to_owned(),
+            cloud_node: !settings.disable_cloud_controller,
+        };
+        let _controllers = Controllers::start(config, tasks);
+        shared.timeline.ready("controllers");
+    }
+    if !settings.disable_scheduler {
+        let client = component_client(clients, "system:kube-scheduler");
+        Scheduler::start(
+            SchedulerConfig {
+                informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
+                client,
+                clock: shared.clock.clone(),
+                random: shared.random.clone(),
+                profile: default_profile(),
+            },
+            tasks,
+        );
+        shared.timeline.ready("scheduler");
+    }
+}
+
+/// A client that speaks as a component of the control plane.
+pub(crate) fn component_client(clients: &ClientFactory, name: &str) -> Client {
+    clients.for_user(UserInfo::new(name, ["system:authenticated"]))
+}

@@ -1,0 +1,61 @@
+//! The pod network: the CNI component in its adapter, and what it is told of the cluster's nodes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use k3s_adapters::cni::{CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni};
+use k3s_client::{Client, Informers};
+use k3s_lifecycle::Tasks;
+use k3s_plugin_host::Policy;
+use k3s_runtime::PodNetwork;
+use k3s_sys::net::Net;
+use k3s_sys::nft::Nftables;
+use serde_json::json;
+
+use super::Shared;
+use super::control_plane::ControlPlane;
+use super::identity::NodeIdentity;
+
+/// Where host-local leases are kept, as the CNI plugin of that name keeps them.
+const LEASES: &str = "/var/lib/cni/networks";
+/// Where `subnet.env` goes.
+const FLANNEL_RUN: &str = "/run/flannel";
+
+/// Loads the component and starts to tell it of nodes. `client` is the node's.
+pub(crate) fn start(
+    shared: &Shared,
+    tasks: &Tasks,
+    node: &NodeIdentity,
+    plane: &ControlPlane,
+    client: &Client,
+) -> Result<Arc<dyn PodNetwork>> {
+    let settings = &shared.settings;
+    let config = json!({"network": settings.cluster_cidr.to_string(), "backend": settings.flannel_backend});
+    let mut grants = Grants::for_networks(vec![settings.cluster_cidr]);
+    grants.node_address = settings.node_ips.iter().find_map(|ip| match ip {
+        std::net::IpAddr::V4(ip) => Some(*ip),
+        std::net::IpAddr::V6(_) => None,
+    });
+    let options = CniOptions {
+        config: serde_json::to_vec(&config)?,
+        leases: PathBuf::from(LEASES),
+        net: NetHost::new(Net::current()?, Arc::new(Nftables::open()?), grants),
+        policy: Policy::default(),
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+    };
+    let network = tokio::task::block_in_place(|| open_cni(&plane.plugin_host, plane.cni.source(), options))
+        .context("start the pod network")?;
+    let network = Arc::new(network);
+    let follow = FollowNodes {
+        network: network.clone(),
+        client: client.clone(),
+        informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
+        node_name: node.name.clone(),
+        run_dir: PathBuf::from(FLANNEL_RUN),
+        random: shared.random.clone(),
+    };
+    follow_nodes(follow, tasks);
+    Ok(network)
+}
