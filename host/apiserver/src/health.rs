@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One named check of a component.
 #[derive(Clone)]
@@ -47,7 +46,6 @@ impl Probe {
 /// All checks of the server.
 pub(crate) struct Health {
     checks: Vec<HealthCheck>,
-    started: Arc<AtomicBool>,
 }
 
 /// The answer of a probe.
@@ -60,21 +58,8 @@ pub(crate) struct Report {
 
 impl Health {
     pub(crate) fn new(mut checks: Vec<HealthCheck>) -> Self {
-        let started = Arc::new(AtomicBool::new(false));
-        let flag = started.clone();
         checks.insert(0, HealthCheck::new("ping", || Ok(())));
-        checks.push(
-            HealthCheck::new("poststarthook/bootstrap", move || {
-                if flag.load(Ordering::Acquire) { Ok(()) } else { Err("not finished".to_owned()) }
-            })
-            .ready_only(),
-        );
-        Self { checks, started }
-    }
-
-    /// The default objects exist.
-    pub(crate) fn mark_started(&self) {
-        self.started.store(true, Ordering::Release);
+        Self { checks }
     }
 
     /// Runs the probe's checks, or the one named. Reasons are not shown to whoever may ask: they
@@ -116,16 +101,13 @@ mod tests {
 
     #[test]
     fn one_failure_shows_all_checks() {
-        let health = Health::new(vec![HealthCheck::new("etcd", || Ok(()))]);
+        let cni = HealthCheck::new("cni", || Err("secret reason".to_owned())).ready_only();
+        let health = Health::new(vec![HealthCheck::new("etcd", || Ok(())), cni]);
         let report = health.probe(Probe::Readyz, None, &[], false);
         assert!(!report.healthy);
-        assert_eq!(
-            report.text,
-            "[+]ping ok\n[+]etcd ok\n[-]poststarthook/bootstrap failed: reason withheld\nreadyz check failed\n"
-        );
+        assert_eq!(report.text, "[+]ping ok\n[+]etcd ok\n[-]cni failed: reason withheld\nreadyz check failed\n");
         assert!(health.probe(Probe::Livez, None, &[], false).healthy);
-        health.mark_started();
-        assert_eq!(health.probe(Probe::Readyz, None, &[], false).text, "ok");
+        assert_eq!(health.probe(Probe::Readyz, None, &["cni"], false).text, "ok");
         assert!(!health.probe(Probe::Readyz, Some("nothing"), &[], false).known);
     }
 }

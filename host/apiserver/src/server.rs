@@ -35,8 +35,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Builds the server, starts its tasks and makes sure that the default objects exist. The
-    /// service answers from then on; `/readyz` says so.
+    /// Makes sure that the default objects exist, builds the server and starts its tasks.
     ///
     /// # Errors
     /// When stored policy cannot be read or default objects cannot be written.
@@ -49,6 +48,8 @@ impl ApiServer {
             service_address: config.service_address,
             service_cidrs: config.service_cidrs,
         };
+        // Before the policy is read, so that the default one is part of it.
+        bootstrap::run(&registry, &bootstrap).await?;
         let authorizer = Arc::new(Authorizer::start(&registry, &tasks)?);
         let authenticator = Arc::new(Authenticator::new(
             registry.clone(),
@@ -68,9 +69,6 @@ impl ApiServer {
             tasks,
             registry,
         });
-        bootstrap::run(&core.registry, &bootstrap).await?;
-        core.authorizer.catch_up(core.registry.store().revision()).await;
-        core.health.mark_started();
         Ok(Self { core })
     }
 

@@ -7,7 +7,6 @@ pub(crate) mod rbac;
 
 use k3s_lifecycle::Tasks;
 use k3s_registry::Registry;
-use k3s_store::Revision;
 
 pub(crate) use attributes::Attributes;
 
@@ -54,10 +53,5 @@ impl Authorizer {
             }
             (decision, _) => decision,
         }
-    }
-
-    /// Waits until everything up to `revision` is considered.
-    pub(crate) async fn catch_up(&self, revision: Revision) {
-        self.rbac.catch_up(revision).await;
     }
 }

@@ -59,10 +59,13 @@ pub fn apply(workload: &mut Value, scale: &Value) -> Result<()> {
 fn selector_text(workload: &Value) -> String {
     let Some(selector) = object::at(workload, &["spec", "selector"]) else { return String::new() };
     let structured = selector.get("matchLabels").is_some_and(Value::is_object) || selector.get("matchExpressions").is_some();
-    let parsed = if structured {
-        LabelSelector::from_value(selector).ok()
-    } else {
-        Some(LabelSelector::from_set(&object::string_map(Some(selector))))
-    };
-    parsed.map(|selector| selector.to_string()).unwrap_or_default()
+    if !structured {
+        return LabelSelector::from_set(&object::string_map(Some(selector))).to_string();
+    }
+    // Labels show as `app=a` here, as clients expect them in a selector parameter.
+    let labels = LabelSelector::from_set(&object::string_map(selector.get("matchLabels")));
+    let expressions = json!({"matchExpressions": selector.get("matchExpressions")});
+    let Ok(expressions) = LabelSelector::from_value(&expressions) else { return String::new() };
+    let both = labels.requirements().iter().chain(expressions.requirements()).cloned().collect();
+    LabelSelector::new(both).to_string()
 }

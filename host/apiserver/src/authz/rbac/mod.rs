@@ -9,9 +9,8 @@ use std::sync::Arc;
 use k3s_lifecycle::Tasks;
 use k3s_meta::UserInfo;
 use k3s_registry::Registry;
-use k3s_store::{Entry, Event, EventKind, Revision, Watcher};
+use k3s_store::{Entry, Event, EventKind, Watcher};
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 use super::{Attributes, Decision};
 use crate::Result;
@@ -26,13 +25,11 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 /// behind the store.
 pub(crate) struct Rbac {
     index: Arc<RwLock<Index>>,
-    seen: Vec<watch::Receiver<Revision>>,
 }
 
 impl Rbac {
     pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<Self> {
         let index = Arc::new(RwLock::new(Index::default()));
-        let mut seen = Vec::new();
         for plural in PLURALS {
             let prefix = registry.resource(GROUP, "v1", plural)?.prefix.clone();
             let snapshot = registry.store().snapshot();
@@ -40,12 +37,10 @@ impl Rbac {
                 put(&mut index.write(), plural, entry);
             }
             let watcher = registry.store().watch(&prefix, snapshot.revision())?;
-            let (sender, receiver) = watch::channel(snapshot.revision());
-            seen.push(receiver);
-            let follow = follow(registry.clone(), plural, watcher, index.clone(), sender);
+            let follow = follow(registry.clone(), plural, watcher, index.clone());
             tasks.spawn_until_stopped("rbac index", follow);
         }
-        Ok(Self { index, seen })
+        Ok(Self { index })
     }
 
     /// Decides on one request.
@@ -76,49 +71,25 @@ impl Rbac {
     pub(crate) fn rules_of(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<[Rule]>> {
         self.index.read().role(kind, namespace, name).cloned()
     }
-
-    /// Waits until every policy change up to `revision` is considered.
-    pub(crate) async fn catch_up(&self, revision: Revision) {
-        for seen in &self.seen {
-            // An error means that the server stops.
-            let mut seen = seen.clone();
-            let _ended = seen.wait_for(|at| *at >= revision).await.is_err();
-        }
-    }
 }
 
-/// How often a quiet watcher says how far it is, for those who wait.
-const PROGRESS: std::time::Duration = std::time::Duration::from_millis(50);
-
-async fn follow(
-    registry: Registry,
-    plural: &'static str,
-    mut watcher: Watcher,
-    index: Arc<RwLock<Index>>,
-    seen: watch::Sender<Revision>,
-) {
+async fn follow(registry: Registry, plural: &'static str, mut watcher: Watcher, index: Arc<RwLock<Index>>) {
     loop {
-        let waited_for = seen.receiver_count() > 1;
-        tokio::select! {
-            events = watcher.next_batch() => match events {
-                Ok(events) => {
-                    let mut index = index.write();
-                    for event in &events {
-                        apply(&mut index, plural, event);
-                    }
+        match watcher.next_batch().await {
+            Ok(events) => {
+                let mut index = index.write();
+                for event in &events {
+                    apply(&mut index, plural, event);
                 }
-                Err(error) => {
-                    tracing::warn!(%error, plural, "policy watch starts anew");
-                    match rebuild(&registry, plural, watcher.prefix().to_owned(), &index) {
-                        Some(fresh) => watcher = fresh,
-                        None => return,
-                    }
+            }
+            Err(error) => {
+                tracing::warn!(%error, plural, "policy watch starts anew");
+                match rebuild(&registry, plural, watcher.prefix().to_owned(), &index) {
+                    Some(fresh) => watcher = fresh,
+                    None => return,
                 }
-            },
-            () = tokio::time::sleep(PROGRESS), if waited_for => {}
-            () = seen.closed() => return,
+            }
         }
-        seen.send_replace(watcher.progress());
     }
 }
 

@@ -1,0 +1,84 @@
+//! What admission makes of a pod.
+
+use serde_json::{Value, json};
+
+use crate::harness::{PODS, pod, start};
+
+#[tokio::test]
+async fn a_pod_gets_its_account_and_token() {
+    let api = start().await;
+    let made = api.ok("POST", PODS, pod("a")).await;
+    let spec = &made["spec"];
+    assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+    let volume = &spec["volumes"][0];
+    assert!(volume["name"].as_str().unwrap().starts_with("kube-api-access-"));
+    assert_eq!(volume["projected"]["defaultMode"], 420);
+    assert_eq!(volume["projected"]["sources"][0]["serviceAccountToken"], json!({"expirationSeconds": 3607, "path": "token"}));
+    let mount = &spec["containers"][0]["volumeMounts"][0];
+    assert_eq!((&mount["mountPath"], &mount["readOnly"]), (&json!("/var/run/secrets/kubernetes.io/serviceaccount"), &json!(true)));
+    let mut without = pod("b");
+    without["spec"]["automountServiceAccountToken"] = json!(false);
+    assert!(api.ok("POST", PODS, without).await["spec"].get("volumes").is_none());
+    let mut unknown = pod("c");
+    unknown["spec"]["serviceAccountName"] = json!("nobody");
+    api.call("POST", PODS, unknown).await.refused(
+        403,
+        "pods \"c\" is forbidden: error looking up service account default/nobody: serviceaccount \"nobody\" not found",
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_comes_in_time_is_waited_for() {
+    let api = start().await;
+    api.ok("POST", "/api/v1/namespaces", json!({"metadata": {"name": "x"}})).await;
+    let pods = "/api/v1/namespaces/x/pods";
+    let (made, _) = tokio::join!(api.call("POST", pods, pod("a")), async {
+        tokio::task::yield_now().await;
+        api.ok("POST", "/api/v1/namespaces/x/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    });
+    assert_eq!(made.code, 201, "{}", made.text);
+}
+
+#[tokio::test]
+async fn tolerations_and_priority() {
+    let api = start().await;
+    let made = api.ok("POST", PODS, pod("a")).await;
+    let keys: Vec<_> = made["spec"]["tolerations"].as_array().unwrap().iter().map(|t| t["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
+    assert_eq!((&made["spec"]["priority"], &made["spec"]["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
+    let mut critical = pod("b");
+    critical["spec"]["priorityClassName"] = json!("system-cluster-critical");
+    assert_eq!(api.ok("POST", PODS, critical).await["spec"]["priority"], 2_000_000_000);
+    let mut unknown = pod("c");
+    unknown["spec"]["priorityClassName"] = json!("none");
+    api.call("POST", PODS, unknown).await.refused(403, "pods \"c\" is forbidden: no PriorityClass with name none was found");
+    let mut given = pod("d");
+    given["spec"]["priority"] = json!(5);
+    assert_eq!(api.call("POST", PODS, given).await.code, 403);
+}
+
+#[tokio::test]
+async fn limit_ranges_fill_in_defaults() {
+    let api = start().await;
+    let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "64Mi"}, "defaultRequest": {"cpu": "10m"}}]}});
+    let answer = api.call("POST", "/api/v1/namespaces/default/limitranges", range).await;
+    assert!(!answer.warnings().is_empty());
+    let made = api.ok("POST", PODS, pod("a")).await;
+    let resources = &made["spec"]["containers"][0]["resources"];
+    assert_eq!((&resources["limits"]["memory"], &resources["requests"]["cpu"]), (&json!("64Mi"), &json!("10m")));
+}
+
+#[tokio::test]
+async fn default_objects_exist() {
+    let api = start().await;
+    for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        let namespace = api.ok("GET", &format!("/api/v1/namespaces/{name}"), Value::Null).await;
+        assert_eq!(namespace["status"]["phase"], "Active");
+        assert_eq!(namespace["metadata"]["labels"]["kubernetes.io/metadata.name"], name);
+    }
+    let service = api.ok("GET", "/api/v1/namespaces/default/services/kubernetes", Value::Null).await;
+    assert_eq!(service["spec"]["clusterIP"], "10.43.0.1");
+    let slice = api.ok("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", Value::Null).await;
+    assert_eq!(slice["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
+    assert_eq!(slice["ports"][0]["port"], 6443);
+}

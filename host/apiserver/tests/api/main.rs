@@ -1,0 +1,15 @@
+//! The API server's behaviour, in process, over the in-memory datastore.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
+
+mod access;
+mod admission;
+mod discovery;
+mod harness;
+mod lists;
+mod objects;
+mod patches;
+mod pods;
+mod services;
+mod streams;
+mod watches;
+mod wording;

@@ -1,0 +1,201 @@
+//! Logs and exec passed on to a kubelet, and the API behind the real listener.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use k3s_serve::{Body, BoxIo, ServeOptions, body, boxed, connect, serve_with, upgrade};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tower::service_fn;
+
+use crate::harness::{Api, DEADLINE, MAPS, PODS, map, pod, start_with};
+
+/// An authority, a server certificate for loopback, and clients.
+struct Pki {
+    ca: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self { ca: rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.der().clone()).unwrap();
+        roots
+    }
+
+    fn leaf(&self, name: &str, groups: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        for group in groups {
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, *group);
+        }
+        let cert = params.signed_by(&key, &self.ca).unwrap();
+        (cert.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    fn server(&self) -> Arc<ServerConfig> {
+        let (cert, key) = self.leaf("server", &[]);
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider());
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap());
+        Arc::new(config.with_single_cert(vec![cert], key).unwrap())
+    }
+
+    fn client(&self, name: &str, groups: &[&str]) -> Arc<ClientConfig> {
+        let (cert, key) = self.leaf(name, groups);
+        let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+        Arc::new(config.with_root_certificates(self.roots()).with_client_auth_cert(vec![cert], key).unwrap())
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+async fn bind() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+/// Says what it was asked; upgrades echo.
+async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let asked = request.uri().to_string();
+    assert!(!request.headers().contains_key("authorization"), "the client's credential must stay at the API server");
+    if upgrade::is_upgrade(request.headers()) {
+        let on = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut io = TokioIo::new(on.await.unwrap());
+            io.write_all(format!("{asked}\n").as_bytes()).await.unwrap();
+            let (mut read, mut write) = tokio::io::split(io);
+            let _ended = tokio::io::copy(&mut read, &mut write).await;
+        });
+        let response = Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "websocket");
+        return Ok(response.body(body::empty()).unwrap());
+    }
+    if asked.contains("/broken/") {
+        return Ok(Response::builder().status(400).body(body::full("container \"c\" in pod \"broken\" is waiting to start: ContainerCreating")).unwrap());
+    }
+    Ok(Response::new(body::full(format!("{asked}\n"))))
+}
+
+/// An API on a TLS port, a kubelet on another, and two pods bound to its node.
+async fn cluster() -> (Api, Pki, SocketAddr) {
+    let pki = Pki::new();
+    let api = start_with(pki.client("kube-apiserver", &["system:masters"])).await;
+    let (listener, kubelet_addr) = bind().await;
+    let options = || ServeOptions { tls: Some(pki.server()), ..ServeOptions::default() };
+    serve_with(listener, options(), service_fn(kubelet), &api.tasks);
+    let (listener, addr) = bind().await;
+    serve_with(listener, options(), boxed(api.service.clone()), &api.tasks);
+    let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_addr.port()}}}});
+    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await;
+    api.ok("PATCH", "/api/v1/nodes/n1/status", status).await;
+    for name in ["a", "broken"] {
+        api.ok("POST", PODS, pod(name)).await;
+        api.ok("POST", &format!("{PODS}/{name}/binding"), json!({"target": {"kind": "Node", "name": "n1"}})).await;
+    }
+    (api, pki, addr)
+}
+
+async fn dial(addr: SocketAddr, config: Arc<ClientConfig>) -> BoxIo {
+    let tcp = TcpStream::connect(addr).await.unwrap();
+    connect::tls(Box::new(tcp), ServerName::try_from("localhost").unwrap(), config).await.unwrap()
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::builder().uri(path).header("host", "localhost").body(body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_is_an_identity() {
+    let (api, pki, addr) = cluster().await;
+    for (name, groups, code) in [("admin", &["system:masters"][..], 200), ("jane", &[][..], 403)] {
+        let io = dial(addr, pki.client(name, groups)).await;
+        let answer = connect::send(io, get(MAPS), &api.tasks).await.unwrap();
+        assert_eq!(answer.status(), code, "{name}");
+    }
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn logs_come_from_the_kubelet() {
+    let (api, ..) = cluster().await;
+    let log = api.get(&format!("{PODS}/a/log?tailLines=5&follow=true")).await;
+    assert_eq!((log.text.as_str(), log.headers["content-type"].to_str().unwrap()), ("/containerLogs/default/a/c?follow=true&tailLines=5\n", "text/plain"));
+    api.get(&format!("{PODS}/broken/log")).await.refused(400, "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating");
+    api.get(&format!("{PODS}/a/log?container=x")).await.refused(400, "container x is not valid for pod a");
+    assert_eq!(api.get(&format!("{PODS}/a/log?tailLines=-1")).await.code, 422);
+    api.ok("POST", PODS, pod("new")).await;
+    api.get(&format!("{PODS}/new/log")).await.refused(400, "pod new does not have a host assigned");
+    let metrics = api.get("/api/v1/nodes/n1/proxy/metrics/cadvisor?x=1").await;
+    assert_eq!(metrics.text, "/metrics/cadvisor?x=1\n");
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn exec_is_copied_both_ways_and_ends_with_the_server() {
+    let (api, pki, addr) = cluster().await;
+    let io = dial(addr, pki.client("admin", &["system:masters"])).await;
+    let mut request = get(&format!("{PODS}/a/exec?command=sh&command=-c&stdin=true&stdout=true&tty=true"));
+    request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    let clients = k3s_lifecycle::Tasks::root("clients");
+    let mut answer = connect::send(io, request, &clients).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    let mut io = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    let want = "/exec/default/a/c?input=1&output=1&tty=1&command=sh&command=-c\n";
+    let mut got = vec![0; want.len()];
+    io.read_exact(&mut got).await.unwrap();
+    assert_eq!(String::from_utf8(got).unwrap(), want);
+    io.write_all(b"echo").await.unwrap();
+    let mut back = [0; 4];
+    io.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"echo");
+    // The session is still open: stopping closes it in time.
+    assert!(api.tasks.stop(DEADLINE).await);
+    assert_eq!(io.read(&mut back).await.unwrap_or(0), 0);
+    assert!(clients.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn exec_needs_an_upgrade_and_a_command() {
+    let (api, ..) = cluster().await;
+    api.get(&format!("{PODS}/a/exec?command=sh&stdout=1")).await.refused(400, "Upgrade request required");
+    let mut request = get(&format!("{PODS}/a/exec?command=sh"));
+    request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    let answer = api.send(request, Some(crate::harness::admin())).await;
+    answer.refused(400, "you must specify at least 1 of stdin, stdout, stderr");
+}
+
+#[tokio::test]
+async fn a_stop_ends_watches_over_tls() {
+    let (api, pki, addr) = cluster().await;
+    let clients = k3s_lifecycle::Tasks::root("clients");
+    let io = dial(addr, pki.client("admin", &["system:masters"])).await;
+    let answer = connect::send(io, get(&format!("{MAPS}?watch=true")), &clients).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    api.ok("POST", MAPS, map("a", "1")).await;
+    assert!(api.tasks.stop(DEADLINE).await);
+    let text = body::read(answer.into_body(), 1 << 20).await.expect("the stream ends in order");
+    let first: Value = serde_json::from_slice(text.split(|b| *b == b'\n').next().unwrap()).unwrap();
+    assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
+    assert!(clients.stop(DEADLINE).await);
+}
