@@ -46,7 +46,12 @@ pub(crate) async fn handle(core: Arc<Core>, request: Request<Body>) -> std::resu
     Ok(response)
 }
 
-async fn guarded(core: Arc<Core>, mut request: Request<Body>, info: RequestInfo, query: Query) -> Result<Response<Body>> {
+async fn guarded(
+    core: Arc<Core>,
+    mut request: Request<Body>,
+    info: RequestInfo,
+    query: Query,
+) -> Result<Response<Body>> {
     if *request.method() == Method::OPTIONS && info.is_resource {
         return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n"));
     }

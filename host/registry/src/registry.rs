@@ -96,9 +96,7 @@ impl Registry {
     }
 
     pub(crate) fn entry(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Arc<Entry>> {
-        self.store
-            .get(&resource.key(namespace, name))
-            .ok_or_else(|| Status::not_found(&resource.gr(), name).into())
+        self.store.get(&resource.key(namespace, name)).ok_or_else(|| Status::not_found(&resource.gr(), name).into())
     }
 
     /// How long an object of this resource is kept without being written again.

@@ -267,8 +267,7 @@ fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> Erro
 
 /// Whether the object was being deleted and the change removed the last finalizer.
 fn goes_with_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
-    let namespace_holds =
-        resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
+    let namespace_holds = resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
     !namespace_holds
         && object::finalizers(new).is_empty()
         && object::deletion_timestamp(old).is_some()

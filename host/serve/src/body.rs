@@ -117,7 +117,9 @@ where
 }
 
 /// The mutex is never locked: it only makes the stream `Sync`, which boxed bodies ask for.
-struct StreamBody(Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>>);
+struct StreamBody(Mutex<Pin<Box<ChunkStream>>>);
+
+type ChunkStream = dyn Stream<Item = Result<Bytes, BoxError>> + Send;
 
 impl HttpBody for StreamBody {
     type Data = Bytes;

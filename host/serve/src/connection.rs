@@ -28,8 +28,7 @@ use crate::{Body, BoxError, ConnectionSlot, Io, PeerCertificates, RemoteAddr, Se
 /// The first byte of every TLS record that opens a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// What Go's server tells a peer that forgot the `s` in `https`.
-const PLAIN_ON_TLS: &[u8] =
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+const PLAIN_ON_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,

@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
-pub use tokio_tungstenite::tungstenite::{Bytes as MessageBytes, Message};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+pub use tokio_tungstenite::tungstenite::{Bytes as MessageBytes, Message};
 
 use crate::upgrade::lists;
 use crate::{Body, ServeError, body};
@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_clients_first_known_subprotocol_wins() {
-        let (response, pending) = accept(&mut handshake("v9.x, v4.channel.k8s.io, v5.channel.k8s.io"), &[V5, V4]).unwrap();
+        let (response, pending) =
+            accept(&mut handshake("v9.x, v4.channel.k8s.io, v5.channel.k8s.io"), &[V5, V4]).unwrap();
         assert_eq!(pending.protocol, Some(V4));
         assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], V4);
         // The sample of RFC 6455, section 1.3.

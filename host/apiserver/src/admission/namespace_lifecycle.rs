@@ -23,7 +23,8 @@ impl NamespaceLifecycle {
         let Some(found) = find(&self.0, "", "namespaces", "", namespace)? else {
             return Err(Status::not_found(&GroupResource::new("", "namespaces"), namespace).into());
         };
-        if object::at_str(&found, &["status", "phase"]) != "Terminating" && object::deletion_timestamp(&found).is_none() {
+        if object::at_str(&found, &["status", "phase"]) != "Terminating" && object::deletion_timestamp(&found).is_none()
+        {
             return Ok(());
         }
         let text = format!("unable to create new content in namespace {namespace} because it is being terminated");

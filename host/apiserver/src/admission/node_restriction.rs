@@ -45,13 +45,21 @@ impl NodeRestriction {
         Self { registry: registry.clone(), authorizer: authorizer.clone() }
     }
 
-    fn judge(&self, node: &str, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<Verdict> {
+    fn judge(
+        &self,
+        node: &str,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<Verdict> {
         let kind = attributes.resource.kind;
         Ok(match (kind.group, kind.plural, attributes.subresource) {
             ("", "pods", "") => self.pod(node, attributes, new, old),
             ("", "pods", "status") => pod_status(node, new, old),
             ("", "pods", "eviction") => self.eviction(node, attributes)?,
-            ("", "pods", sub) => Err(format!("unexpected pod subresource {sub:?}, only 'status' and 'eviction' are allowed")),
+            ("", "pods", sub) => {
+                Err(format!("unexpected pod subresource {sub:?}, only 'status' and 'eviction' are allowed"))
+            }
             ("", "nodes", _) => node_object(node, attributes, new, old),
             ("", "serviceaccounts", "token") => self.token(node, attributes, new)?,
             ("coordination.k8s.io", "leases", _) => lease(node, attributes),
@@ -64,7 +72,9 @@ impl NodeRestriction {
         match (attributes.operation, new, old) {
             (Operation::Create, Some(pod), _) => mirror_pod(node, pod),
             (Operation::Delete, _, Some(pod)) if bound_to(pod, node) => Ok(()),
-            (Operation::Delete, ..) => Err(format!("node {node:?} can only delete pods with spec.nodeName set to itself")),
+            (Operation::Delete, ..) => {
+                Err(format!("node {node:?} can only delete pods with spec.nodeName set to itself"))
+            }
             _ => Err(format!("unexpected operation {:?}", attributes.operation.as_str())),
         }
     }
@@ -95,8 +105,17 @@ impl NodeRestriction {
             Some(pod) if object::uid(&pod) != reference("uid") => {
                 Err("the UID in the bound object reference does not match the UID in record".to_owned())
             }
-            Some(pod) if !bound_to(&pod, node) => Err("node requested token bound to a pod scheduled on a different node".to_owned()),
-            Some(_) if !self.authorizer.node.refers(node, Refers::ServiceAccount, attributes.namespace, attributes.name) => {
+            Some(pod) if !bound_to(&pod, node) => {
+                Err("node requested token bound to a pod scheduled on a different node".to_owned())
+            }
+            Some(_)
+                if !self.authorizer.node.refers(
+                    node,
+                    Refers::ServiceAccount,
+                    attributes.namespace,
+                    attributes.name,
+                ) =>
+            {
                 Err(format!("no pod of node {node:?} runs as this service account"))
             }
             Some(_) => Ok(()),
@@ -141,7 +160,10 @@ fn pod_status(node: &str, new: Option<&Value>, old: Option<&Value>) -> Verdict {
 fn node_object(node: &str, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Verdict {
     let name = new.map_or(attributes.name, object::name);
     if name != node || attributes.operation == Operation::Delete {
-        return Err(format!("node {node:?} is not allowed to modify node {:?}", if name.is_empty() { attributes.name } else { name }));
+        return Err(format!(
+            "node {node:?} is not allowed to modify node {:?}",
+            if name.is_empty() { attributes.name } else { name }
+        ));
     }
     let Some(new) = new else { return Ok(()) };
     let labels = changed(&object::labels(new), &old.map(object::labels).unwrap_or_default());
@@ -151,7 +173,8 @@ fn node_object(node: &str, attributes: &Attributes<'_>, new: Option<&Value>, old
         return Err(format!("is not allowed to {verb} labels: {}", forbidden.join(", ")));
     }
     if let Some(old) = old
-        && object::at(new, &["spec", "taints"]).filter(|v| !v.is_null()) != object::at(old, &["spec", "taints"]).filter(|v| !v.is_null())
+        && object::at(new, &["spec", "taints"]).filter(|v| !v.is_null())
+            != object::at(old, &["spec", "taints"]).filter(|v| !v.is_null())
     {
         return Err(format!("node {node:?} is not allowed to modify taints"));
     }
@@ -208,7 +231,13 @@ mod tests {
 
     #[test]
     fn labels_a_kubelet_may_set() {
-        for own in ["kubernetes.io/hostname", "node.kubernetes.io/instance-type", "k3s.cattle.io/x", "a", "x.kubelet.kubernetes.io/y"] {
+        for own in [
+            "kubernetes.io/hostname",
+            "node.kubernetes.io/instance-type",
+            "k3s.cattle.io/x",
+            "a",
+            "x.kubelet.kubernetes.io/y",
+        ] {
             assert!(may_set(own), "{own}");
         }
         for other in ["node-restriction.kubernetes.io/x", "node-role.kubernetes.io/control-plane", "foo.k8s.io/x"] {

@@ -45,5 +45,6 @@ fn data(secret: &Value, name: &str) -> Option<String> {
 
 /// A time that cannot be read counts as past, as upstream has it.
 fn has_expired(expiration: Option<String>, now: Timestamp) -> bool {
-    expiration.is_some_and(|text| text.parse::<Timestamp>().is_ok_and(|at| at <= now) || text.parse::<Timestamp>().is_err())
+    expiration
+        .is_some_and(|text| text.parse::<Timestamp>().is_ok_and(|at| at <= now) || text.parse::<Timestamp>().is_err())
 }

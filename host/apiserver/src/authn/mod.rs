@@ -19,9 +19,9 @@ use k3s_meta::{Status, UserInfo};
 use k3s_pki::ServiceAccountKeys;
 use k3s_registry::Registry;
 
+use crate::Result;
 use crate::config::StaticToken;
 use crate::request::RequestInfo;
-use crate::Result;
 
 const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
@@ -83,9 +83,7 @@ impl Authenticator {
                 None => Err(Status::unauthorized("Unauthorized").into()),
             },
             None if request.headers().contains_key(AUTHORIZATION) => Err(Status::unauthorized("Unauthorized").into()),
-            None if is_open(&info.path) && !info.is_resource => {
-                Ok(UserInfo::new(ANONYMOUS, [UNAUTHENTICATED]))
-            }
+            None if is_open(&info.path) && !info.is_resource => Ok(UserInfo::new(ANONYMOUS, [UNAUTHENTICATED])),
             None => Err(Status::unauthorized("Unauthorized").into()),
         }
     }

@@ -29,8 +29,7 @@ pub(super) async fn one(context: &Context, resource: &Arc<Resource>, request: Re
     let (options, dry_run) = read_options(context, request).await?;
     let call = context.call(dry_run);
     let name = &context.info.name;
-    let deleted =
-        context.registry().delete(resource, namespace(context, resource), name, &options, &call).await?;
+    let deleted = context.registry().delete(resource, namespace(context, resource), name, &options, &call).await?;
     answer(context, &deleted)
 }
 
@@ -83,10 +82,6 @@ pub(super) async fn collection(
 /// Options in the body win over those in the query.
 pub(crate) async fn read_options(context: &Context, request: Request<Body>) -> Result<(DeleteOptions, bool)> {
     let bytes = body::read(request.into_body()).await?;
-    let options = if bytes.is_empty() {
-        None
-    } else {
-        Some(body::decode(&context.headers, &bytes, "DeleteOptions")?)
-    };
+    let options = if bytes.is_empty() { None } else { Some(body::decode(&context.headers, &bytes, "DeleteOptions")?) };
     options::delete(&context.query, options.as_ref())
 }

@@ -61,7 +61,11 @@ fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
     let info = &context.info;
     let across = matches!(info.verb, "list" | "watch");
     if resource.kind.namespaced && info.namespace.is_empty() && !across {
-        return Err(Status::method_not_allowed(&GroupResource::new(resource.kind.group, resource.kind.plural), info.verb).into());
+        return Err(Status::method_not_allowed(
+            &GroupResource::new(resource.kind.group, resource.kind.plural),
+            info.verb,
+        )
+        .into());
     }
     Ok(())
 }

@@ -70,7 +70,10 @@ pub(crate) async fn patch_with(
 }
 
 /// Patches a tree that is no stored object, such as a Scale.
-pub(crate) async fn patch_tree(context: &Context, request: Request<Body>) -> Result<impl Fn(&mut Value) -> Result<()> + use<>> {
+pub(crate) async fn patch_tree(
+    context: &Context,
+    request: Request<Body>,
+) -> Result<impl Fn(&mut Value) -> Result<()> + use<>> {
     let kind = patch_type(context)?;
     if kind == PatchType::Strategic {
         // A Scale has no lists, so that both merges are the same.
@@ -115,7 +118,9 @@ fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
         )
         .into()),
         (PatchType::Json, Value::Array(_)) | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
-        (PatchType::Json, _) => Err(Status::bad_request("error decoding patch: a JSON patch is an array of operations").into()),
+        (PatchType::Json, _) => {
+            Err(Status::bad_request("error decoding patch: a JSON patch is an array of operations").into())
+        }
         _ => Err(Status::bad_request("error decoding patch: a merge patch is an object").into()),
     }
 }

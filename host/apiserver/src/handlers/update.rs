@@ -60,8 +60,6 @@ fn check_name(name: &str, object: &Value) -> Result<()> {
     if named.is_empty() || named == name {
         return Ok(());
     }
-    Err(Status::bad_request(format!(
-        "the name of the object ({named}) does not match the name on the URL ({name})"
-    ))
-    .into())
+    Err(Status::bad_request(format!("the name of the object ({named}) does not match the name on the URL ({name})"))
+        .into())
 }

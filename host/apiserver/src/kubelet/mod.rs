@@ -72,7 +72,9 @@ fn target(name: &str, node: &Value) -> Result<KubeletTarget> {
         Some(object::at_str(found, &["address"]).to_owned())
     });
     let Some(host) = host else {
-        return Err(Status::internal(&format!("no preferred addresses found for node {name:?}; known addresses: []")).into());
+        return Err(
+            Status::internal(&format!("no preferred addresses found for node {name:?}; known addresses: []")).into()
+        );
     };
     let port = object::at_i64(node, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"]);
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);

@@ -1,8 +1,8 @@
 //! The body of a write: read once, bounded, decoded once, checked against the schema.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use bytes::Bytes;
 use k3s_api::fields;
 use k3s_meta::{Status, object};
 use k3s_registry::{Resource, Warnings};
@@ -10,7 +10,7 @@ use k3s_serve::{Body, ServeError};
 use serde_json::Value;
 
 use super::options::FieldValidation;
-use super::yaml;
+use super::{protobuf, yaml};
 use crate::Result;
 
 /// `MaxRequestBodyBytes`.
@@ -49,7 +49,8 @@ fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<(Value
             .map(|parsed| (parsed.value, parsed.duplicates))
             .map_err(|error| format!("couldn't get version/kind; json parse error: {error}")),
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml::parse(bytes).map(|value| (value, Vec::new())),
-        other => return Err(unsupported(other)),
+        protobuf::MEDIA_TYPE => protobuf::parse(bytes).map(|value| (value, Vec::new())),
+        _ => return Err(unsupported()),
     };
     let unrecognized = |why: String| {
         let head: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
@@ -63,16 +64,10 @@ fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<(Value
     Err(unrecognized("couldn't get version/kind; json parse error: the body is not an object".to_owned()).into())
 }
 
-fn unsupported(media: &str) -> crate::Error {
-    let accepted = "application/json, application/yaml";
-    let extra = if media.contains("protobuf") {
-        " (this server does not read protobuf; use --kube-api-content-type=application/json or the like)"
-    } else {
-        ""
-    };
-    Status::unsupported_media_type(format!(
-        "the body of the request was in an unknown format - accepted media types include: {accepted}{extra}"
-    ))
+fn unsupported() -> crate::Error {
+    Status::unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    )
     .into()
 }
 

@@ -180,7 +180,11 @@ mod tests {
             (&get, "/api/v1/watch/namespaces/a/pods", "watch||v1|a|pods|||"),
             (&get, "/api/v1/nodes/n/proxy/metrics/cadvisor", "get||v1||nodes|n|proxy|/metrics/cadvisor"),
             (&get, "/api/v1/secrets?fieldSelector=metadata.name%3Dx", "list||v1||secrets|x||"),
-            (&get, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "get|rbac.authorization.k8s.io|v1||clusterroles|system:node||"),
+            (
+                &get,
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "get|rbac.authorization.k8s.io|v1||clusterroles|system:node||",
+            ),
             (&get, "/api/v1", "get /api/v1"),
             (&get, "/healthz", "get /healthz"),
             (&get, "/apis/apps/v1", "get /apis/apps/v1"),

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod info;
 pub(crate) mod options;
+pub(crate) mod protobuf;
 pub(crate) mod query;
 pub(crate) mod yaml;
 

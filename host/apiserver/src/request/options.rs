@@ -69,7 +69,9 @@ fn check(errors: ErrorList, kind: &'static str) -> Result<()> {
 pub(crate) fn selectors(info: &RequestInfo, query: &Query) -> Result<Selectors> {
     let labels = query.get("labelSelector").map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
     let labels = labels.map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
-    let mut fields = query.get("fieldSelector").map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)
+    let mut fields = query
+        .get("fieldSelector")
+        .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)
         .map_err(Status::bad_request)?;
     if fields.exact_match("metadata.name").is_none() && !info.name.is_empty() && fields.is_empty() {
         // The name comes from the path of a watch on one object.
@@ -135,10 +137,8 @@ pub(crate) fn watch(info: &RequestInfo, query: &Query) -> Result<WatchRequest> {
     let send_initial = query.optional_flag("sendInitialEvents");
     match (send_initial, query.get("resourceVersionMatch")) {
         (Some(_), Some("NotOlderThan")) | (None, None) => {}
-        (Some(_), None) => errors.push(field::forbidden(
-            &path,
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
+        (Some(_), None) => errors
+            .push(field::forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")),
         (None, Some(_)) => errors.push(field::forbidden(
             &path,
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",

@@ -138,7 +138,8 @@ impl State {
             "rows": [table::row(&self.context, resource, &value, self.include)],
         });
         // Only the first event says what the columns are.
-        let columns = if std::mem::replace(&mut self.columns_sent, true) { Value::Null } else { table::columns(resource) };
+        let columns =
+            if std::mem::replace(&mut self.columns_sent, true) { Value::Null } else { table::columns(resource) };
         k3s_meta::object::set(&mut shown, &["columnDefinitions"], columns);
         Ok(line(change.as_str(), &shown))
     }
@@ -151,7 +152,9 @@ impl State {
             k3s_meta::object::set(&mut metadata, &["annotations"], end);
         }
         let object = match self.context.accept.shape {
-            Shape::Partial => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}),
+            Shape::Partial => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
             Shape::Table => json!({
                 "kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": null,
                 "metadata": {"resourceVersion": revision.to_string()},

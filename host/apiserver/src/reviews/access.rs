@@ -85,7 +85,11 @@ fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> E
         }
         if has("nonResourceAttributes") {
             let path = spec.child("nonResourceAttributes");
-            errors.push(field::invalid(&path, object::at(review, &["spec", "nonResourceAttributes"]), "disallowed on this kind of request"));
+            errors.push(field::invalid(
+                &path,
+                object::at(review, &["spec", "nonResourceAttributes"]),
+                "disallowed on this kind of request",
+            ));
         }
     }
     errors

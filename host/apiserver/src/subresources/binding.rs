@@ -13,11 +13,7 @@ use crate::request::options::WriteOptions;
 use crate::{Result, respond};
 
 /// Binds the pod that the path names or, for `bindings`, the body.
-pub(crate) async fn create(
-    context: &Context,
-    pods: &Arc<Resource>,
-    request: Request<Body>,
-) -> Result<Response<Body>> {
+pub(crate) async fn create(context: &Context, pods: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let binding = body::decode(&context.headers, &bytes, "Binding")?;

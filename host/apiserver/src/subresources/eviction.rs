@@ -13,11 +13,7 @@ use crate::context::Context;
 use crate::request::options::{self, WriteOptions};
 use crate::request::{Query, body};
 
-pub(super) async fn create(
-    context: &Context,
-    pods: &Arc<Resource>,
-    request: Request<Body>,
-) -> Result<Response<Body>> {
+pub(super) async fn create(context: &Context, pods: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
     let write = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let eviction = body::decode(&context.headers, &bytes, "Eviction")?;

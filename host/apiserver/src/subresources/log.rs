@@ -20,7 +20,8 @@ pub(super) async fn get(context: &Context) -> Result<Response<Body>> {
     validate(&context.query, &context.info.name)?;
     let target = PodTarget::find(context, context.query.get("container"))?;
     let (io, authority) = context.core.kubelets.open(&target.node).await?;
-    let path = format!("/containerLogs/{}/{}/{}{}", target.namespace, target.name, target.container, query(&context.query));
+    let path =
+        format!("/containerLogs/{}/{}/{}{}", target.namespace, target.name, target.container, query(&context.query));
     let request = Request::builder().uri(path).header(HOST, authority).body(body::empty());
     let request = request.map_err(|error| Status::internal(&error.to_string()))?;
     let answer = connect::send(io, request, &context.core.tasks).await;
@@ -77,9 +78,16 @@ fn validate(query: &Query, name: &str) -> Result<()> {
         }
     }
     if query.get("sinceSeconds").is_some() && query.get("sinceTime").is_some() {
-        errors.push(field::forbidden(&Path::new("sinceSeconds"), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        errors.push(field::forbidden(
+            &Path::new("sinceSeconds"),
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&GroupKind::new("", "PodLogOptions"), name, &errors).into()) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid(&GroupKind::new("", "PodLogOptions"), name, &errors).into())
+    }
 }
 
 /// A kubelet's refusal as a status, in the words the kubelet found.

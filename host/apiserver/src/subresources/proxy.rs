@@ -31,7 +31,8 @@ pub(super) async fn connect(context: &Context, mut request: Request<Body>) -> Re
     }
     let upgrades = upgrade::is_upgrade(&context.headers);
     let mut behind = outbound(&context.headers, request.method().clone(), &path, &authority)?;
-    let failed = |error: k3s_serve::ServeError| Status::service_unavailable(format!("error trying to reach service: {error}"));
+    let failed =
+        |error: k3s_serve::ServeError| Status::service_unavailable(format!("error trying to reach service: {error}"));
     if upgrades {
         return Ok(upgrade::proxy(&mut request, behind, io, &context.core.tasks).await.map_err(failed)?);
     }
@@ -55,7 +56,10 @@ fn node_name(name: &str) -> Result<&str> {
     match name.rsplit_once(':') {
         None => Ok(name),
         Some((node, "10250")) => Ok(node.trim_start_matches("https:")),
-        Some(_) => Err(Status::bad_request(format!("address not allowed: only the kubelet's port of {name:?} can be reached")).into()),
+        Some(_) => {
+            Err(Status::bad_request(format!("address not allowed: only the kubelet's port of {name:?} can be reached"))
+                .into())
+        }
     }
 }
 
@@ -65,9 +69,10 @@ fn split(name: &str) -> Result<(&str, &str)> {
     match parts.as_slice() {
         [name] => Ok((name, "")),
         [name, port] | ["" | "http", name, port] => Ok((name, port)),
-        ["https", ..] => {
-            Err(Status::bad_request("proxying to an https port is not supported by this server; use port-forward or http").into())
-        }
+        ["https", ..] => Err(Status::bad_request(
+            "proxying to an https port is not supported by this server; use port-forward or http",
+        )
+        .into()),
         _ => Err(Status::bad_request(format!("invalid proxy request {name:?}")).into()),
     }
 }
@@ -77,7 +82,9 @@ async fn pod(context: &Context) -> Result<(BoxIo, String)> {
     let pods = context.registry().resource("", "v1", "pods")?;
     let pod = context.registry().get(pods, &context.info.namespace, name)?.to_value()?;
     let port = match port {
-        "" => first_port(&pod).ok_or_else(|| Status::bad_request(format!("no port is named, and pod {name} has none")))?,
+        "" => {
+            first_port(&pod).ok_or_else(|| Status::bad_request(format!("no port is named, and pod {name} has none")))?
+        }
         text => text.parse().map_err(|_| Status::bad_request(format!("invalid port {text:?}")))?,
     };
     dial(object::at_str(&pod, &["status", "podIP"]), port).await
@@ -85,7 +92,8 @@ async fn pod(context: &Context) -> Result<(BoxIo, String)> {
 
 fn first_port(pod: &Value) -> Option<u16> {
     let containers = object::at_list(pod, &["spec", "containers"]).iter();
-    let port = containers.flat_map(|c| object::at_list(c, &["ports"])).find_map(|p| object::at_i64(p, &["containerPort"]))?;
+    let port =
+        containers.flat_map(|c| object::at_list(c, &["ports"])).find_map(|p| object::at_i64(p, &["containerPort"]))?;
     u16::try_from(port).ok()
 }
 
@@ -105,14 +113,18 @@ async fn service(context: &Context) -> Result<(BoxIo, String)> {
     };
     let port_name = object::at_str(wanted.ok_or_else(none)?, &["name"]);
     let slices = context.registry().resource("discovery.k8s.io", "v1", "endpointslices")?;
-    let labels = k3s_meta::LabelSelector::parse(&format!("kubernetes.io/service-name={name}")).map_err(Status::bad_request)?;
+    let labels =
+        k3s_meta::LabelSelector::parse(&format!("kubernetes.io/service-name={name}")).map_err(Status::bad_request)?;
     let selectors = Selectors { labels, ..Selectors::default() };
     let list = context.registry().list(slices, &ListRequest { selectors, ..ListRequest::all(namespace) }).await?;
     for entry in list.entries {
         let slice = Object::stored(slices, entry).to_value()?;
         let port = object::at_list(&slice, &["ports"]).iter().find(|p| object::at_str(p, &["name"]) == port_name);
-        let Some(port) = port.and_then(|p| object::at_i64(p, &["port"])).and_then(|p| u16::try_from(p).ok()) else { continue };
-        let ready = object::at_list(&slice, &["endpoints"]).iter().find(|e| object::at_bool(e, &["conditions", "ready"]));
+        let Some(port) = port.and_then(|p| object::at_i64(p, &["port"])).and_then(|p| u16::try_from(p).ok()) else {
+            continue;
+        };
+        let ready =
+            object::at_list(&slice, &["endpoints"]).iter().find(|e| object::at_bool(e, &["conditions", "ready"]));
         if let Some(address) = ready.and_then(|e| object::at_list(e, &["addresses"]).first()).and_then(Value::as_str) {
             return dial(address, port).await;
         }

@@ -66,13 +66,8 @@ async fn change(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "UpdateOptions")?;
     let info = &context.info;
-    let update = Update {
-        resource,
-        namespace: &info.namespace,
-        name: &info.name,
-        scope: scale::SCALE,
-        create_missing: false,
-    };
+    let update =
+        Update { resource, namespace: &info.namespace, name: &info.name, scope: scale::SCALE, create_missing: false };
     let call = context.call(options.dry_run);
     let make = |current: Option<&Value>| {
         let mut workload = current.cloned().unwrap_or_default();

@@ -106,11 +106,8 @@ pub(super) fn outbound(
     authority: &str,
 ) -> Result<Request<Body>> {
     let internal = |error: String| crate::Error::from(Status::internal(&error));
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(body::empty())
-        .map_err(|error| internal(error.to_string()))?;
+    let mut request =
+        Request::builder().method(method).uri(path).body(body::empty()).map_err(|error| internal(error.to_string()))?;
     let out = request.headers_mut();
     for (name, value) in headers {
         let own = name == AUTHORIZATION || name == HOST || OWN_HEADERS.contains(&name.as_str());

@@ -33,7 +33,9 @@ pub(super) async fn create(
     default(&mut request, context.core.authenticator.audiences());
     let errors = validate(&request);
     if !errors.is_empty() {
-        return Err(Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), &info.name, &errors).into());
+        return Err(
+            Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), &info.name, &errors).into()
+        );
     }
     admit(context, accounts, &mut request, options.dry_run).await?;
     let bound = bound_object(context, &request)?;

@@ -17,7 +17,8 @@ async fn bearer(api: &Api, path: &str, token: &str) -> Answer {
 
 /// Lets a user do something in `default`, and waits until that is known.
 async fn grant(api: &Api, name: &str, who: &str, rules: Value) {
-    api.ok("POST", &format!("{RBAC}/namespaces/default/roles"), json!({"metadata": {"name": name}, "rules": rules})).await;
+    api.ok("POST", &format!("{RBAC}/namespaces/default/roles"), json!({"metadata": {"name": name}, "rules": rules}))
+        .await;
     let binding = json!({"metadata": {"name": name}, "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who}],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}});
     api.ok("POST", &format!("{RBAC}/namespaces/default/rolebindings"), binding).await;
@@ -26,7 +27,15 @@ async fn grant(api: &Api, name: &str, who: &str, rules: Value) {
 #[tokio::test]
 async fn only_probes_are_open_to_strangers() {
     let api = start().await;
-    for (path, code) in [("/livez", 200), ("/readyz", 200), ("/healthz", 200), ("/version", 200), ("/metrics", 401), ("/api", 401), (MAPS, 401)] {
+    for (path, code) in [
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/healthz", 200),
+        ("/version", 200),
+        ("/metrics", 401),
+        ("/api", 401),
+        (MAPS, 401),
+    ] {
         assert_eq!(api.send(request("GET", path, &Value::Null), None).await.code, code, "{path}");
     }
     let unknown = api.send(request("GET", MAPS, &Value::Null), None).await;
@@ -45,7 +54,10 @@ async fn refusals_name_user_verb_and_place() {
         async move { api.call_as(user("jane"), "GET", &path, Value::Null).await }
     };
     get(&format!("{PODS}/x")).await.refused(403, "pods \"x\" is forbidden: User \"jane\" cannot get resource \"pods\" in API group \"\" in the namespace \"default\"");
-    get("/api/v1/nodes").await.refused(403, "nodes is forbidden: User \"jane\" cannot list resource \"nodes\" in API group \"\" at the cluster scope");
+    get("/api/v1/nodes").await.refused(
+        403,
+        "nodes is forbidden: User \"jane\" cannot list resource \"nodes\" in API group \"\" at the cluster scope",
+    );
     get(&format!("{PODS}/x/log")).await.refused(403, "pods \"x\" is forbidden: User \"jane\" cannot get resource \"pods/log\" in API group \"\" in the namespace \"default\"");
     get("/metrics").await.refused(403, "forbidden: User \"jane\" cannot get path \"/metrics\"");
     assert_eq!(get("/apis").await.code, 200);
@@ -56,7 +68,8 @@ async fn roles_grant_and_lapse() {
     let api = start().await;
     let list = || api.call_as(user("jane"), "GET", MAPS, Value::Null);
     assert_eq!(list().await.code, 403);
-    grant(&api, "reader", "jane", json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}])).await;
+    grant(&api, "reader", "jane", json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]))
+        .await;
     api.eventually("jane may list", || async { list().await.code == 200 }).await;
     assert_eq!(api.call_as(user("jane"), "GET", "/api/v1/configmaps", Value::Null).await.code, 403);
     assert_eq!(api.call_as(user("jane"), "POST", MAPS, map("a", "1")).await.code, 403);
@@ -71,7 +84,10 @@ async fn aggregated_roles_work_at_once() {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}});
     api.ok("POST", &format!("{RBAC}/clusterrolebindings"), binding).await;
     let viewer = || UserInfo::new("v", ["viewers"]);
-    api.eventually("viewers may list pods", || async { api.call_as(viewer(), "GET", PODS, Value::Null).await.code == 200 }).await;
+    api.eventually("viewers may list pods", || async {
+        api.call_as(viewer(), "GET", PODS, Value::Null).await.code == 200
+    })
+    .await;
     assert_eq!(api.call_as(viewer(), "GET", "/api/v1/namespaces/default/secrets", Value::Null).await.code, 403);
     assert_eq!(api.call_as(viewer(), "POST", PODS, pod("a")).await.code, 403);
     let view = api.ok("GET", &format!("{RBAC}/clusterroles/view"), Value::Null).await;
@@ -89,12 +105,18 @@ async fn nobody_grants_what_they_lack() {
     grant(&api, "roles", "jane", narrow).await;
     let roles = format!("{RBAC}/namespaces/default/roles");
     let role = |name: &str, resource: &str| json!({"metadata": {"name": name}, "rules": [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]});
-    api.eventually("jane may write roles", || async { api.call_as(user("jane"), "POST", &roles, role("own", "configmaps")).await.code == 201 }).await;
+    api.eventually("jane may write roles", || async {
+        api.call_as(user("jane"), "POST", &roles, role("own", "configmaps")).await.code == 201
+    })
+    .await;
     let refused = api.call_as(user("jane"), "POST", &roles, role("more", "secrets")).await;
     assert_eq!(refused.code, 403);
     assert!(refused.message().contains("is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}"), "{}", refused.message());
     let binding = json!({"metadata": {"name": "b"}, "subjects": [], "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}});
-    assert_eq!(api.call_as(user("jane"), "POST", &format!("{RBAC}/namespaces/default/rolebindings"), binding).await.code, 403);
+    assert_eq!(
+        api.call_as(user("jane"), "POST", &format!("{RBAC}/namespaces/default/rolebindings"), binding).await.code,
+        403
+    );
 }
 
 #[tokio::test]
@@ -117,18 +139,21 @@ async fn reviews_answer_and_are_not_stored() {
     grant(&api, "reader", "jane", json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}])).await;
     let ask = |verb: &str| json!({"spec": {"user": "jane", "resourceAttributes": {"namespace": "default", "verb": verb, "resource": "configmaps"}}});
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-    api.eventually("jane may get", || async { api.ok("POST", path, ask("get")).await["status"]["allowed"] == true }).await;
+    api.eventually("jane may get", || async { api.ok("POST", path, ask("get")).await["status"]["allowed"] == true })
+        .await;
     let before = api.store.revision();
     assert_eq!(api.ok("POST", path, ask("delete")).await["status"]["allowed"], false);
     assert_eq!(api.call("POST", path, json!({"spec": {"user": "jane"}})).await.code, 422);
-    let own = json!({"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "configmaps"}}});
+    let own =
+        json!({"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "configmaps"}}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     assert_eq!(api.call_as(user("jane"), "POST", path, own).await.body["status"]["allowed"], true);
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
     let rules = api.call_as(user("jane"), "POST", path, json!({"spec": {"namespace": "default"}})).await.body;
     let rule = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"]});
     assert!(rules["status"]["resourceRules"].as_array().unwrap().contains(&rule), "{rules}");
-    let review = api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": "fixed-token"}})).await;
+    let review =
+        api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": "fixed-token"}})).await;
     assert_eq!(review["status"]["user"], json!({"username": "fixed", "groups": ["team", "system:authenticated"]}));
     let review = api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": "x"}})).await;
     assert_ne!(review["status"]["authenticated"], true);
@@ -147,7 +172,10 @@ async fn account_tokens_live_as_long_as_their_pod() {
     let review = api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": token}})).await;
     let who = &review["status"]["user"];
     assert_eq!(who["username"], "system:serviceaccount:default:default");
-    assert_eq!(who["groups"], json!(["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]));
+    assert_eq!(
+        who["groups"],
+        json!(["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"])
+    );
     assert_eq!(who["extra"]["authentication.kubernetes.io/pod-name"], json!(["p"]));
     assert_eq!(bearer(&api, "/openid/v1/jwks", token).await.code, 200);
     assert_eq!(bearer(&api, MAPS, token).await.code, 403);
@@ -166,7 +194,13 @@ async fn bootstrap_tokens_authenticate() {
         "token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true",
         "auth-extra-groups": "system:bootstrappers:k3s:default-node-token"}});
     api.ok("POST", "/api/v1/namespaces/kube-system/secrets", secret).await;
-    let review = api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": "abcdef.0123456789abcdef"}})).await;
+    let review = api
+        .ok(
+            "POST",
+            "/apis/authentication.k8s.io/v1/tokenreviews",
+            json!({"spec": {"token": "abcdef.0123456789abcdef"}}),
+        )
+        .await;
     assert_eq!(review["status"]["user"]["username"], "system:bootstrap:abcdef");
     assert_eq!(bearer(&api, "/apis", "abcdef.0123456789abcdee").await.code, 401);
 }
@@ -196,7 +230,11 @@ async fn a_node_reaches_what_its_pods_need() {
     })
     .await;
     let denied = api.call_as(n1(), "GET", &format!("{secrets}/other"), Value::Null).await;
-    assert!(denied.message().ends_with("no relationship found between node 'n1' and this object"), "{}", denied.message());
+    assert!(
+        denied.message().ends_with("no relationship found between node 'n1' and this object"),
+        "{}",
+        denied.message()
+    );
     assert_eq!(api.call_as(node("n2"), "GET", &format!("{secrets}/used"), Value::Null).await.code, 403);
     assert_eq!(api.call_as(n1(), "GET", "/api/v1/pods", Value::Null).await.code, 403);
     assert_eq!(api.call_as(n1(), "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", Value::Null).await.code, 200);
@@ -225,7 +263,10 @@ async fn components_have_their_roles() {
     let controller = || user("system:serviceaccount:kube-system:replicaset-controller");
     assert_eq!(api.call_as(controller(), "POST", PODS, pod("a")).await.code, 201);
     assert_eq!(api.call_as(controller(), "POST", MAPS, map("a", "1")).await.code, 403);
-    let exec = Request::builder().uri(format!("{PODS}/a/exec?command=x&stdout=1")).header("connection", "Upgrade").header("upgrade", "websocket");
+    let exec = Request::builder()
+        .uri(format!("{PODS}/a/exec?command=x&stdout=1"))
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket");
     grant(&api, "gets", "jane", json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]}])).await;
     api.eventually("jane's role is known", || async {
         let own = json!({"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "pods", "subresource": "exec"}}});

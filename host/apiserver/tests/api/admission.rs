@@ -13,9 +13,15 @@ async fn a_pod_gets_its_account_and_token() {
     let volume = &spec["volumes"][0];
     assert!(volume["name"].as_str().unwrap().starts_with("kube-api-access-"));
     assert_eq!(volume["projected"]["defaultMode"], 420);
-    assert_eq!(volume["projected"]["sources"][0]["serviceAccountToken"], json!({"expirationSeconds": 3607, "path": "token"}));
+    assert_eq!(
+        volume["projected"]["sources"][0]["serviceAccountToken"],
+        json!({"expirationSeconds": 3607, "path": "token"})
+    );
     let mount = &spec["containers"][0]["volumeMounts"][0];
-    assert_eq!((&mount["mountPath"], &mount["readOnly"]), (&json!("/var/run/secrets/kubernetes.io/serviceaccount"), &json!(true)));
+    assert_eq!(
+        (&mount["mountPath"], &mount["readOnly"]),
+        (&json!("/var/run/secrets/kubernetes.io/serviceaccount"), &json!(true))
+    );
     let mut without = pod("b");
     without["spec"]["automountServiceAccountToken"] = json!(false);
     assert!(api.ok("POST", PODS, without).await["spec"].get("volumes").is_none());
@@ -43,15 +49,21 @@ async fn an_account_that_comes_in_time_is_waited_for() {
 async fn tolerations_and_priority() {
     let api = start().await;
     let made = api.ok("POST", PODS, pod("a")).await;
-    let keys: Vec<_> = made["spec"]["tolerations"].as_array().unwrap().iter().map(|t| t["key"].as_str().unwrap()).collect();
+    let keys: Vec<_> =
+        made["spec"]["tolerations"].as_array().unwrap().iter().map(|t| t["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
-    assert_eq!((&made["spec"]["priority"], &made["spec"]["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
+    assert_eq!(
+        (&made["spec"]["priority"], &made["spec"]["preemptionPolicy"]),
+        (&json!(0), &json!("PreemptLowerPriority"))
+    );
     let mut critical = pod("b");
     critical["spec"]["priorityClassName"] = json!("system-cluster-critical");
     assert_eq!(api.ok("POST", PODS, critical).await["spec"]["priority"], 2_000_000_000);
     let mut unknown = pod("c");
     unknown["spec"]["priorityClassName"] = json!("none");
-    api.call("POST", PODS, unknown).await.refused(403, "pods \"c\" is forbidden: no PriorityClass with name none was found");
+    api.call("POST", PODS, unknown)
+        .await
+        .refused(403, "pods \"c\" is forbidden: no PriorityClass with name none was found");
     let mut given = pod("d");
     given["spec"]["priority"] = json!(5);
     assert_eq!(api.call("POST", PODS, given).await.code, 403);
@@ -78,7 +90,8 @@ async fn default_objects_exist() {
     }
     let service = api.ok("GET", "/api/v1/namespaces/default/services/kubernetes", Value::Null).await;
     assert_eq!(service["spec"]["clusterIP"], "10.43.0.1");
-    let slice = api.ok("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", Value::Null).await;
+    let slice =
+        api.ok("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", Value::Null).await;
     assert_eq!(slice["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
     assert_eq!(slice["ports"][0]["port"], 6443);
 }

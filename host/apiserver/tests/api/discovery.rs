@@ -8,7 +8,9 @@ use crate::harness::{MAPS, start};
 async fn both_forms_of_discovery() {
     let api = start().await;
     let core = api.ok("GET", "/api/v1", Value::Null).await;
-    assert!(core["resources"].as_array().unwrap().iter().any(|r| r["name"] == "pods" && r["shortNames"] == json!(["po"])));
+    assert!(
+        core["resources"].as_array().unwrap().iter().any(|r| r["name"] == "pods" && r["shortNames"] == json!(["po"]))
+    );
     let groups = api.ok("GET", "/apis", Value::Null).await;
     assert!(groups["groups"].as_array().unwrap().iter().any(|g| g["name"] == "apps"));
     assert_eq!(api.ok("GET", "/apis/apps/v1", Value::Null).await["kind"], "APIResourceList");
@@ -43,7 +45,10 @@ async fn probes_version_and_metrics() {
     assert_eq!((&version["gitVersion"], &version["minor"]), (&json!("v1.36.0+k3s1"), &json!("36")));
     api.get(MAPS).await;
     let metrics = api.get("/metrics").await.text;
-    assert!(metrics.contains("apiserver_request_total{verb=\"list\",group=\"\",version=\"v1\",resource=\"configmaps\""), "{metrics}");
+    assert!(
+        metrics.contains("apiserver_request_total{verb=\"list\",group=\"\",version=\"v1\",resource=\"configmaps\""),
+        "{metrics}"
+    );
     let issuer = api.ok("GET", "/.well-known/openid-configuration", Value::Null).await;
     assert_eq!(issuer["issuer"], "https://kubernetes.default.svc.cluster.local");
     assert_eq!(api.ok("GET", "/openid/v1/jwks", Value::Null).await["keys"][0]["kty"], "EC");

@@ -22,7 +22,10 @@ async fn pages_show_one_state() {
         api.ok("POST", MAPS, map(name, "1")).await;
     }
     let first = api.ok("GET", &format!("{MAPS}?limit=2"), Value::Null).await;
-    assert_eq!((items(&first), &first["metadata"]["remainingItemCount"]), (vec!["a".to_owned(), "b".to_owned()], &json!(3)));
+    assert_eq!(
+        (items(&first), &first["metadata"]["remainingItemCount"]),
+        (vec!["a".to_owned(), "b".to_owned()], &json!(3))
+    );
     let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
     api.ok("DELETE", &format!("{MAPS}/c"), Value::Null).await;
     api.ok("POST", MAPS, map("bb", "1")).await;
@@ -80,7 +83,10 @@ async fn versions_and_their_match() {
     let list = api.ok("GET", MAPS, Value::Null).await;
     assert_eq!(list["metadata"]["resourceVersion"], now.to_string());
     let future = api.get(&format!("{MAPS}?resourceVersion=999999")).await;
-    assert_eq!((future.code.as_u16(), &future.body["details"]["causes"][0]["reason"]), (504, &json!("ResourceVersionTooLarge")));
+    assert_eq!(
+        (future.code.as_u16(), &future.body["details"]["causes"][0]["reason"]),
+        (504, &json!("ResourceVersionTooLarge"))
+    );
     let unfit = api.get(&format!("{MAPS}?resourceVersionMatch=Exact")).await;
     assert!(unfit.message().contains("resourceVersionMatch is forbidden unless resourceVersion is provided"));
     assert_eq!(api.get(&format!("{MAPS}?resourceVersion=0&resourceVersionMatch=Exact")).await.code, 422);
@@ -93,10 +99,15 @@ async fn shapes_and_forms() {
     api.ok("POST", PODS, pod("a")).await;
     let table = api.accept(PODS, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await.body;
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
-    let titles: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let titles: Vec<_> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(titles[..5], ["Name", "Ready", "Status", "Restarts", "Age"]);
-    assert_eq!((&table["rows"][0]["cells"][0], &table["rows"][0]["object"]["kind"]), (&json!("a"), &json!("PartialObjectMetadata")));
-    let full = api.accept(&format!("{PODS}?includeObject=Object"), "application/json;as=Table;v=v1;g=meta.k8s.io").await.body;
+    assert_eq!(
+        (&table["rows"][0]["cells"][0], &table["rows"][0]["object"]["kind"]),
+        (&json!("a"), &json!("PartialObjectMetadata"))
+    );
+    let full =
+        api.accept(&format!("{PODS}?includeObject=Object"), "application/json;as=Table;v=v1;g=meta.k8s.io").await.body;
     assert_eq!(full["rows"][0]["object"]["kind"], "Pod");
     let one = api.accept(&format!("{PODS}/a"), "application/json;as=Table;v=v1;g=meta.k8s.io").await.body;
     assert_eq!(one["rows"].as_array().unwrap().len(), 1);

@@ -123,7 +123,12 @@ async fn a_bound_pod_gets_its_grace() {
     api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await;
     for name in ["a", "b"] {
         api.ok("POST", PODS, pod(name)).await;
-        api.ok("POST", &format!("{PODS}/{name}/binding"), json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n1"}})).await;
+        api.ok(
+            "POST",
+            &format!("{PODS}/{name}/binding"),
+            json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n1"}}),
+        )
+        .await;
     }
     let going = api.ok("DELETE", &format!("{PODS}/a"), Value::Null).await;
     assert_eq!(going["metadata"]["deletionGracePeriodSeconds"], 30);
@@ -153,7 +158,10 @@ async fn a_namespace_goes_when_it_is_finalized() {
     let going = api.ok("DELETE", path, Value::Null).await;
     assert_eq!(going["status"]["phase"], "Terminating");
     let refused = api.call("POST", "/api/v1/namespaces/x/configmaps", map("a", "1")).await;
-    refused.refused(403, "configmaps \"a\" is forbidden: unable to create new content in namespace x because it is being terminated");
+    refused.refused(
+        403,
+        "configmaps \"a\" is forbidden: unable to create new content in namespace x because it is being terminated",
+    );
     assert_eq!(refused.body["details"]["causes"][0]["reason"], "NamespaceTerminating");
     let mut object = api.ok("GET", path, Value::Null).await;
     object["spec"] = json!({});
@@ -169,7 +177,8 @@ async fn generation_counts_changes_of_the_spec() {
     let api = start().await;
     let path = "/apis/apps/v1/namespaces/default/deployments";
     let template = json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    let object = json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template}});
+    let object =
+        json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template}});
     let made = api.ok("POST", path, object).await;
     assert_eq!((&made["metadata"]["generation"], &made["spec"]["replicas"]), (&json!(1), &json!(1)));
     let path = format!("{path}/d");
@@ -177,8 +186,12 @@ async fn generation_counts_changes_of_the_spec() {
     assert_eq!(scaled["metadata"]["generation"], 2);
     let labelled = api.ok("PATCH", &path, json!({"metadata": {"labels": {"x": "y"}}})).await;
     assert_eq!(labelled["metadata"]["generation"], 2);
-    let status = api.ok("PATCH", &format!("{path}/status"), json!({"status": {"replicas": 3}, "spec": {"replicas": 9}})).await;
-    assert_eq!((&status["metadata"]["generation"], &status["spec"]["replicas"], &status["status"]["replicas"]), (&json!(2), &json!(3), &json!(3)));
+    let status =
+        api.ok("PATCH", &format!("{path}/status"), json!({"status": {"replicas": 3}, "spec": {"replicas": 9}})).await;
+    assert_eq!(
+        (&status["metadata"]["generation"], &status["spec"]["replicas"], &status["status"]["replicas"]),
+        (&json!(2), &json!(3), &json!(3))
+    );
     // The main resource leaves the status alone.
     let kept = api.ok("PATCH", &path, json!({"status": {"replicas": 7}})).await;
     assert_eq!(kept["status"]["replicas"], 3);

@@ -14,10 +14,9 @@ async fn a_pod_is_bound_once() {
     let bound = api.ok("GET", &format!("{PODS}/a"), Value::Null).await;
     assert_eq!(bound["spec"]["nodeName"], "n1");
     assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
-    api.call("POST", &format!("{PODS}/a/binding"), binding).await.refused(
-        409,
-        "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n1\"",
-    );
+    api.call("POST", &format!("{PODS}/a/binding"), binding)
+        .await
+        .refused(409, "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n1\"");
     api.ok("POST", PODS, pod("b")).await;
     let legacy = json!({"metadata": {"name": "b"}, "target": {"kind": "Node", "name": "n1"}});
     api.ok("POST", "/api/v1/namespaces/default/bindings", legacy).await;
@@ -35,9 +34,15 @@ async fn an_eviction_asks_the_budget() {
     let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
     api.ok("PATCH", &format!("{PODS}/a/status"), ready).await;
     let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
-    api.ok("POST", budgets, json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}})).await;
+    api.ok(
+        "POST",
+        budgets,
+        json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}}),
+    )
+    .await;
     let path = format!("{PODS}/a/eviction");
-    let evict = || api.call("POST", &path, json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}));
+    let evict =
+        || api.call("POST", &path, json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}));
     let refused = evict().await;
     refused.refused(429, "Cannot evict pod as it would violate the pod's disruption budget.");
     assert_eq!(refused.body["details"]["causes"][0]["reason"], "DisruptionBudget");
@@ -58,7 +63,10 @@ async fn a_workload_is_scaled() {
     api.ok("POST", path, json!({"metadata": {"name": "d"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "a"}}, "template": template}})).await;
     let path = format!("{path}/d/scale");
     let scale = api.ok("GET", &path, Value::Null).await;
-    assert_eq!((&scale["kind"], &scale["spec"]["replicas"], &scale["status"]["selector"]), (&json!("Scale"), &json!(2), &json!("app=a")));
+    assert_eq!(
+        (&scale["kind"], &scale["spec"]["replicas"], &scale["status"]["selector"]),
+        (&json!("Scale"), &json!(2), &json!("app=a"))
+    );
     let patched = api.ok("PATCH", &path, json!({"spec": {"replicas": 5}})).await;
     assert_eq!(patched["spec"]["replicas"], 5);
     let mut wanted = patched.clone();
@@ -66,7 +74,10 @@ async fn a_workload_is_scaled() {
     api.ok("PUT", &path, wanted.clone()).await;
     assert_eq!(api.call("PUT", &path, wanted).await.code, 409);
     let negative = api.call("PATCH", &path, json!({"spec": {"replicas": -1}})).await;
-    negative.refused(422, "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0");
+    negative.refused(
+        422,
+        "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+    );
 }
 
 #[tokio::test]

@@ -67,7 +67,10 @@ async fn node_ports_follow_the_type() {
     let path = format!("{PATH}/a");
     // A PUT that leaves address and port out keeps both.
     let again = api.ok("PUT", &path, service("a", json!({"type": "NodePort", "sessionAffinity": "ClientIP"}))).await;
-    assert_eq!((&again["spec"]["clusterIP"], again["spec"]["ports"][0]["nodePort"].as_u64()), (&made["spec"]["clusterIP"], Some(port)));
+    assert_eq!(
+        (&again["spec"]["clusterIP"], again["spec"]["ports"][0]["nodePort"].as_u64()),
+        (&made["spec"]["clusterIP"], Some(port))
+    );
     let plain = api.ok("PATCH", &path, json!({"spec": {"type": "ClusterIP"}})).await;
     assert!(plain["spec"]["ports"][0].get("nodePort").is_none());
     let asked = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": port}]});
@@ -77,5 +80,10 @@ async fn node_ports_follow_the_type() {
         &format!("Service \"c\" is invalid: spec.ports[0].nodePort: Invalid value: {port}: provided port is already allocated"),
     );
     let outside = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]});
-    assert!(api.call("POST", PATH, service("d", outside)).await.message().contains("The range of valid ports is 30000-32767"));
+    assert!(
+        api.call("POST", PATH, service("d", outside))
+            .await
+            .message()
+            .contains("The range of valid ports is 30000-32767")
+    );
 }

@@ -89,7 +89,10 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
         return Ok(response.body(body::empty()).unwrap());
     }
     if asked.contains("/broken/") {
-        return Ok(Response::builder().status(400).body(body::full("container \"c\" in pod \"broken\" is waiting to start: ContainerCreating")).unwrap());
+        return Ok(Response::builder()
+            .status(400)
+            .body(body::full("container \"c\" in pod \"broken\" is waiting to start: ContainerCreating"))
+            .unwrap());
     }
     Ok(Response::new(body::full(format!("{asked}\n"))))
 }
@@ -138,8 +141,13 @@ async fn a_certificate_is_an_identity() {
 async fn logs_come_from_the_kubelet() {
     let (api, ..) = cluster().await;
     let log = api.get(&format!("{PODS}/a/log?tailLines=5&follow=true")).await;
-    assert_eq!((log.text.as_str(), log.headers["content-type"].to_str().unwrap()), ("/containerLogs/default/a/c?follow=true&tailLines=5\n", "text/plain"));
-    api.get(&format!("{PODS}/broken/log")).await.refused(400, "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating");
+    assert_eq!(
+        (log.text.as_str(), log.headers["content-type"].to_str().unwrap()),
+        ("/containerLogs/default/a/c?follow=true&tailLines=5\n", "text/plain")
+    );
+    api.get(&format!("{PODS}/broken/log"))
+        .await
+        .refused(400, "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating");
     api.get(&format!("{PODS}/a/log?container=x")).await.refused(400, "container x is not valid for pod a");
     assert_eq!(api.get(&format!("{PODS}/a/log?tailLines=-1")).await.code, 422);
     api.ok("POST", PODS, pod("new")).await;

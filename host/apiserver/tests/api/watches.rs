@@ -80,7 +80,8 @@ async fn objects_enter_and_leave_a_selector() {
 async fn one_object_is_watched_by_name() {
     let api = start().await;
     let version = api.store.revision().0;
-    let mut watch = api.watch(&format!("{MAPS}?watch=true&fieldSelector=metadata.name%3Da&resourceVersion={version}")).await;
+    let mut watch =
+        api.watch(&format!("{MAPS}?watch=true&fieldSelector=metadata.name%3Da&resourceVersion={version}")).await;
     for name in ["ab", "b", "a"] {
         api.ok("POST", MAPS, map(name, "1")).await;
     }
@@ -96,7 +97,10 @@ async fn a_compacted_version_is_an_error_event() {
     api.store.compact(api.store.revision(), 0).await.unwrap();
     let mut watch = api.watch(&format!("{MAPS}?watch=true&resourceVersion=2")).await;
     let event = watch.next().await.unwrap();
-    assert_eq!((&event["type"], &event["object"]["code"], &event["object"]["reason"]), (&json!("ERROR"), &json!(410), &json!("Expired")));
+    assert_eq!(
+        (&event["type"], &event["object"]["code"], &event["object"]["reason"]),
+        (&json!("ERROR"), &json!(410), &json!("Expired"))
+    );
     assert!(watch.next().await.is_none());
 }
 
@@ -104,7 +108,9 @@ async fn a_compacted_version_is_an_error_event() {
 async fn a_watch_ends_at_its_timeout_with_a_bookmark() {
     let api = start().await;
     let version = api.store.revision().0;
-    let mut watch = api.watch(&format!("{MAPS}?watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion={version}")).await;
+    let mut watch = api
+        .watch(&format!("{MAPS}?watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion={version}"))
+        .await;
     // Another resource moves the store on; the bookmark says that nothing was missed.
     api.ok("POST", "/api/v1/namespaces", json!({"metadata": {"name": "x"}})).await;
     let event = watch.next().await.unwrap();
@@ -126,7 +132,9 @@ async fn watches_have_shapes_too() {
     let api = start().await;
     api.ok("POST", MAPS, map("a", "1")).await;
     let mut table = api.watch_as(&format!("{MAPS}?watch=true"), "application/json;as=Table;v=v1;g=meta.k8s.io").await;
-    let mut partial = api.watch_as(&format!("{MAPS}?watch=true"), "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").await;
+    let mut partial = api
+        .watch_as(&format!("{MAPS}?watch=true"), "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")
+        .await;
     let first = table.next().await.unwrap();
     assert_eq!((&first["object"]["kind"], &first["object"]["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
     assert!(first["object"]["columnDefinitions"].is_array());

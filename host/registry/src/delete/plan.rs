@@ -87,9 +87,10 @@ fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> G
         // A second request may only shorten the grace.
         let Some(want) = options.grace_period_seconds.filter(|want| *want < have) else { return Grace::Pending };
         let want = want.max(0);
-        let earlier = stamp.parse::<Timestamp>().ok().and_then(|at| {
-            at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want))).ok()
-        });
+        let earlier = stamp
+            .parse::<Timestamp>()
+            .ok()
+            .and_then(|at| at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want))).ok());
         meta::set(object, "deletionTimestamp", meta::time(earlier.unwrap_or(now)));
         meta::set(object, "deletionGracePeriodSeconds", want);
         return Grace::Begun(want);

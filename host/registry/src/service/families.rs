@@ -23,7 +23,8 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
         families.push(work.settings.primary());
     }
     let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
-    let selectorless = object::at(service, &["spec", "selector"]).and_then(Value::as_object).is_none_or(|m| m.is_empty());
+    let selectorless =
+        object::at(service, &["spec", "selector"]).and_then(Value::as_object).is_none_or(|m| m.is_empty());
     let mut policy = object::at_str(service, &["spec", "ipFamilyPolicy"]).to_owned();
     if policy.is_empty() {
         let both = families.len() > 1 || (headless && selectorless);
@@ -32,11 +33,14 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
     let unsupported = policy == REQUIRE && available.len() < 2 && !(headless && selectorless);
     if unsupported {
         let path = spec.child("ipFamilyPolicy");
-        work.errors.push(field::invalid(&path, policy.as_str(), "this cluster is not configured for dual-stack services"));
+        work.errors.push(field::invalid(
+            &path,
+            policy.as_str(),
+            "this cluster is not configured for dual-stack services",
+        ));
     }
     if policy != SINGLE {
-        let more: &[&'static str] =
-            if headless && selectorless { &["IPv4", "IPv6"] } else { available.as_slice() };
+        let more: &[&'static str] = if headless && selectorless { &["IPv4", "IPv6"] } else { available.as_slice() };
         let missing: Vec<_> = more.iter().copied().filter(|family| !families.contains(family)).collect();
         families.extend(missing);
     }

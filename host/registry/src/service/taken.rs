@@ -25,11 +25,7 @@ impl Taken {
         sets.ports.extend(ports);
     }
 
-    pub(super) fn release(
-        &self,
-        addresses: impl IntoIterator<Item = IpAddr>,
-        ports: impl IntoIterator<Item = u16>,
-    ) {
+    pub(super) fn release(&self, addresses: impl IntoIterator<Item = IpAddr>, ports: impl IntoIterator<Item = u16>) {
         let mut sets = self.0.lock();
         for address in addresses {
             sets.addresses.remove(&address);

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::{Call, Registry, Resource, Result, Scope, Update, meta};
 
-const BINDING: Scope =
-    Scope::Part { subresource: "binding", prepare: |_, _| {}, validate: |_, _, _| ErrorList::new() };
+const BINDING: Scope = Scope::Part { subresource: "binding", prepare: |_, _| {}, validate: |_, _, _| ErrorList::new() };
 
 impl Registry {
     /// Assigns the pod `name` to the node that `binding` names.

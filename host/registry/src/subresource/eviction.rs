@@ -66,7 +66,8 @@ impl Registry {
         }
         let resource = budget.resource();
         let (namespace, name) = (object::namespace(&value).to_owned(), object::name(&value).to_owned());
-        let update = Update { resource, namespace: &namespace, name: &name, scope: Scope::Status, create_missing: false };
+        let update =
+            Update { resource, namespace: &namespace, name: &name, scope: Scope::Status, create_missing: false };
         // The budget's own bookkeeping is the server's, not the client's.
         let call = Call { admission: &NoAdmission, ..*call };
         let now = meta::time(self.clock.now());
@@ -100,10 +101,8 @@ fn check(budget: &Value, allowed: i64) -> Result<()> {
 }
 
 fn refuse(why: String) -> Error {
-    let mut status = Status::too_many_requests(
-        "Cannot evict pod as it would violate the pod's disruption budget.",
-        RETRY_SECONDS,
-    );
+    let mut status =
+        Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", RETRY_SECONDS);
     if let Some(details) = &mut status.details {
         details.causes.push(Cause { reason: CauseType::DISRUPTION_BUDGET, message: why, field: String::new() });
     }

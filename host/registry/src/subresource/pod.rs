@@ -17,9 +17,13 @@ fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     for container in object::at_list(old, &["spec", "ephemeralContainers"]) {
         let name = object::at_str(container, &["name"]);
         match after.iter().find(|other| object::at_str(other, &["name"]) == name) {
-            None => errors.push(field::forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"))),
+            None => errors
+                .push(field::forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"))),
             Some(other) if other != container => {
-                errors.push(field::forbidden(&path, format!("existing ephemeral containers {name:?} may not be changed\n")));
+                errors.push(field::forbidden(
+                    &path,
+                    format!("existing ephemeral containers {name:?} may not be changed\n"),
+                ));
             }
             Some(_) => {}
         }

@@ -58,7 +58,8 @@ pub fn apply(workload: &mut Value, scale: &Value) -> Result<()> {
 /// The selector in text form. ReplicationControllers have a plain map.
 fn selector_text(workload: &Value) -> String {
     let Some(selector) = object::at(workload, &["spec", "selector"]) else { return String::new() };
-    let structured = selector.get("matchLabels").is_some_and(Value::is_object) || selector.get("matchExpressions").is_some();
+    let structured =
+        selector.get("matchLabels").is_some_and(Value::is_object) || selector.get("matchExpressions").is_some();
     if !structured {
         return LabelSelector::from_set(&object::string_map(Some(selector))).to_string();
     }

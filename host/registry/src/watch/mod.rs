@@ -60,7 +60,7 @@ pub enum WatchItem {
         initial_end: bool,
     },
     /// The watch ends.
-    Failed(Status),
+    Failed(Box<Status>),
 }
 
 /// A running watch.
@@ -121,12 +121,7 @@ impl Registry {
         })
     }
 
-    fn present(
-        &self,
-        range: &str,
-        version: u64,
-        selectors: &Selectors,
-    ) -> Result<(VecDeque<Arc<Entry>>, Revision)> {
+    fn present(&self, range: &str, version: u64, selectors: &Selectors) -> Result<(VecDeque<Arc<Entry>>, Revision)> {
         let snapshot = self.store.snapshot();
         let revision = snapshot.revision();
         if version > revision.0 {
@@ -194,7 +189,7 @@ impl WatchStream {
                 Ok(None) => {}
                 Err(error) => {
                     self.failed = true;
-                    items.push(WatchItem::Failed(error.into_status()));
+                    items.push(WatchItem::Failed(Box::new(error.into_status())));
                     return items;
                 }
             }
@@ -210,7 +205,7 @@ impl WatchStream {
 
     fn fail(&mut self, error: WatchError) -> WatchItem {
         self.failed = true;
-        WatchItem::Failed(Error::from(error).into_status())
+        WatchItem::Failed(Box::new(Error::from(error).into_status()))
     }
 }
 

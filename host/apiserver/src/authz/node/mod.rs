@@ -13,8 +13,8 @@ use parking_lot::RwLock;
 
 use super::{Attributes, Decision};
 use crate::Result;
-pub(crate) use graph::Refers;
 use graph::Graph;
+pub(crate) use graph::Refers;
 
 const NODES_GROUP: &str = "system:nodes";
 const NODE_PREFIX: &str = "system:node:";
@@ -131,7 +131,9 @@ fn own_node(node: &str, asked: &Attributes<'_>) -> Decision {
         ("create", "") => Decision::Allow,
         ("get" | "list" | "watch", "") if asked.name == node => Decision::Allow,
         ("update" | "patch", "" | "status") => Decision::Allow,
-        ("get" | "list" | "watch", "") => deny(&format!("node '{node}' cannot read all nodes, only its own Node object")),
+        ("get" | "list" | "watch", "") => {
+            deny(&format!("node '{node}' cannot read all nodes, only its own Node object"))
+        }
         _ => deny(""),
     }
 }

@@ -42,7 +42,12 @@ fn check_role(context: &Context, resource: &Resource, new: &Value, old: Option<&
         // Aggregation can bring in anything.
         let all = "*".to_owned();
         wanted = vec![
-            Rule { verbs: vec![all.clone()], groups: vec![all.clone()], resources: vec![all.clone()], ..Rule::default() },
+            Rule {
+                verbs: vec![all.clone()],
+                groups: vec![all.clone()],
+                resources: vec![all.clone()],
+                ..Rule::default()
+            },
             Rule { verbs: vec![all.clone()], paths: vec![all], ..Rule::default() },
         ];
     }

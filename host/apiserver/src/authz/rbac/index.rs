@@ -15,8 +15,11 @@ pub(super) struct Index {
     roles: HashMap<RoleName, Arc<[Rule]>>,
     role_keys: HashMap<Arc<str>, RoleName>,
     bindings: HashMap<Arc<str>, Arc<Binding>>,
-    by_subject: HashMap<Subject, Vec<(Arc<str>, Arc<Binding>)>>,
+    by_subject: HashMap<Subject, Vec<Keyed>>,
 }
+
+/// A binding and the key it is stored under.
+type Keyed = (Arc<str>, Arc<Binding>);
 
 /// Namespace (empty for cluster roles) and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,9 +61,9 @@ impl Index {
             namespace: role_namespace.to_owned(),
             name: object::at_str(value, &["roleRef", "name"]).to_owned(),
         };
-        let subjects = object::at_list(value, &["subjects"]).iter().filter_map(|s| Subject::read(s, namespace)).collect();
-        let binding =
-            Arc::new(Binding { plural: plural.to_owned(), namespace: namespace.to_owned(), role, subjects });
+        let subjects =
+            object::at_list(value, &["subjects"]).iter().filter_map(|s| Subject::read(s, namespace)).collect();
+        let binding = Arc::new(Binding { plural: plural.to_owned(), namespace: namespace.to_owned(), role, subjects });
         for subject in &binding.subjects {
             self.by_subject.entry(subject.clone()).or_default().push((key.clone(), binding.clone()));
         }

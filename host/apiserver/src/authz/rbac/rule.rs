@@ -81,7 +81,8 @@ impl Rule {
             && has(&self.groups, &other.groups)
             && other.resources.iter().all(resource)
             && other.paths.iter().all(path)
-            && (self.names.is_empty() || (!other.names.is_empty() && other.names.iter().all(|n| self.names.contains(n))))
+            && (self.names.is_empty()
+                || (!other.names.is_empty() && other.names.iter().all(|n| self.names.contains(n))))
     }
 
     /// The rule as one rule per verb, group, resource and name.

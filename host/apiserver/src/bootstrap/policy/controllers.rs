@@ -121,12 +121,16 @@ const ALL: &[Controller] = &[
             EVENTS,
         ],
     ),
-    Controller("expand-controller", "system:controller:expand-controller", &[
-        On("", "persistentvolumes", "get,list,patch,update,watch"),
-        On("", "persistentvolumeclaims/status", "patch,update"),
-        On("", "persistentvolumeclaims", READ),
-        EVENTS,
-    ]),
+    Controller(
+        "expand-controller",
+        "system:controller:expand-controller",
+        &[
+            On("", "persistentvolumes", "get,list,patch,update,watch"),
+            On("", "persistentvolumeclaims/status", "patch,update"),
+            On("", "persistentvolumeclaims", READ),
+            EVENTS,
+        ],
+    ),
     Controller(
         "generic-garbage-collector",
         "system:controller:generic-garbage-collector",
@@ -250,12 +254,7 @@ const ALL: &[Controller] = &[
     Controller(
         "service-controller",
         "system:controller:service-controller",
-        &[
-            On("", "services", READ),
-            On("", "services/status", "patch,update"),
-            On("", "nodes", "list,watch"),
-            EVENTS,
-        ],
+        &[On("", "services", READ), On("", "services/status", "patch,update"), On("", "nodes", "list,watch"), EVENTS],
     ),
     Controller(
         "statefulset-controller",
@@ -286,7 +285,11 @@ const ALL: &[Controller] = &[
         "system:controller:certificate-controller",
         &[
             On("certificates.k8s.io", "certificatesigningrequests", "delete,get,list,watch"),
-            On("certificates.k8s.io", "certificatesigningrequests/approval,certificatesigningrequests/status", "update"),
+            On(
+                "certificates.k8s.io",
+                "certificatesigningrequests/approval,certificatesigningrequests/status",
+                "update",
+            ),
             Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet", "approve"),
             Named(
                 "certificates.k8s.io",

@@ -15,10 +15,16 @@ pub(super) const ROLES: &[Role] = &[
             On("authentication.k8s.io", "selfsubjectreviews", "create"),
         ],
     ),
-    Role::new("system:monitoring", &[Url("/metrics,/metrics/slis,/livez,/readyz,/healthz,/livez/*,/readyz/*,/healthz/*", "get")]),
+    Role::new(
+        "system:monitoring",
+        &[Url("/metrics,/metrics/slis,/livez,/readyz,/healthz,/livez/*,/readyz/*,/healthz/*", "get")],
+    ),
     Role::new(
         "system:service-account-issuer-discovery",
-        &[Url("/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/", "get")],
+        &[Url(
+            "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/",
+            "get",
+        )],
     ),
 ];
 

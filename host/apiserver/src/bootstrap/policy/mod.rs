@@ -122,8 +122,7 @@ const SUMS: [Role; 3] = [Role::sum("admin", &[]), Role::sum("edit", &["admin"]),
 
 /// All cluster roles.
 pub(super) fn cluster_roles() -> Vec<Role> {
-    let areas: [&[Role]; 6] =
-        [&SUMS, users::ROLES, discovery::ROLES, nodes::ROLES, system::ROLES, distribution::ROLES];
+    let areas: [&[Role]; 6] = [&SUMS, users::ROLES, discovery::ROLES, nodes::ROLES, system::ROLES, distribution::ROLES];
     let mut roles: Vec<Role> = areas.concat();
     roles.extend(controllers::roles());
     roles

@@ -54,9 +54,18 @@ pub(super) const ROLES: &[Role] = &[
             On("", "nodes/configz,nodes/healthz,nodes/log,nodes/metrics,nodes/pods,nodes/proxy,nodes/stats", "*"),
         ],
     ),
-    Role::new("system:certificates.k8s.io:certificatesigningrequests:nodeclient", &[On("certificates.k8s.io", "certificatesigningrequests/nodeclient", "create")]),
-    Role::new("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", &[On("certificates.k8s.io", "certificatesigningrequests/selfnodeclient", "create")]),
-    Role::new("system:heapster", &[On("", "events,namespaces,nodes,pods", READ), On("extensions", "deployments", READ), Url("/metrics", "get")]),
+    Role::new(
+        "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        &[On("certificates.k8s.io", "certificatesigningrequests/nodeclient", "create")],
+    ),
+    Role::new(
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        &[On("certificates.k8s.io", "certificatesigningrequests/selfnodeclient", "create")],
+    ),
+    Role::new(
+        "system:heapster",
+        &[On("", "events,namespaces,nodes,pods", READ), On("extensions", "deployments", READ), Url("/metrics", "get")],
+    ),
 ];
 
 pub(super) fn bindings() -> Vec<Binding> {

@@ -73,10 +73,22 @@ pub(super) const ROLES: &[Role] = &[
             EVENTS,
         ],
     ),
-    Role::new("system:certificates.k8s.io:kube-apiserver-client-approver", &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client", "approve")]),
-    Role::new("system:certificates.k8s.io:kube-apiserver-client-kubelet-approver", &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet", "approve")]),
-    Role::new("system:certificates.k8s.io:kubelet-serving-approver", &[Named("certificates.k8s.io", "signers", "kubernetes.io/kubelet-serving", "approve")]),
-    Role::new("system:certificates.k8s.io:legacy-unknown-approver", &[Named("certificates.k8s.io", "signers", "kubernetes.io/legacy-unknown", "approve")]),
+    Role::new(
+        "system:certificates.k8s.io:kube-apiserver-client-approver",
+        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client", "approve")],
+    ),
+    Role::new(
+        "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet", "approve")],
+    ),
+    Role::new(
+        "system:certificates.k8s.io:kubelet-serving-approver",
+        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kubelet-serving", "approve")],
+    ),
+    Role::new(
+        "system:certificates.k8s.io:legacy-unknown-approver",
+        &[Named("certificates.k8s.io", "signers", "kubernetes.io/legacy-unknown", "approve")],
+    ),
 ];
 
 pub(super) fn bindings() -> Vec<Binding> {

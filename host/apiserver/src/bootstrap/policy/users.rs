@@ -4,14 +4,30 @@ use super::{Binding, Line, On, READ, READ_WRITE, Role, Subject, Url, WRITE, bind
 
 /// What a workload is made of, and where it is seen.
 const VIEW: &[Line] = &[
-    On("", "configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status", READ),
-    On("", "bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status", READ),
+    On(
+        "",
+        "configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status",
+        READ,
+    ),
+    On(
+        "",
+        "bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status",
+        READ,
+    ),
     On("", "namespaces", READ),
     On("discovery.k8s.io", "endpointslices", READ),
-    On("apps", "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status", READ),
+    On(
+        "apps",
+        "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status",
+        READ,
+    ),
     On("autoscaling", "horizontalpodautoscalers,horizontalpodautoscalers/status", READ),
     On("batch", "cronjobs,cronjobs/status,jobs,jobs/status", READ),
-    On("extensions", "daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,ingresses,ingresses/status,networkpolicies,replicasets,replicasets/scale,replicasets/status,replicationcontrollers/scale", READ),
+    On(
+        "extensions",
+        "daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,ingresses,ingresses/status,networkpolicies,replicasets,replicasets/scale,replicasets/status,replicationcontrollers/scale",
+        READ,
+    ),
     On("policy", "poddisruptionbudgets,poddisruptionbudgets/status", READ),
     On("networking.k8s.io", "ingresses,ingresses/status,networkpolicies", READ),
     On("resource.k8s.io", "resourceclaims,resourceclaims/status,resourceclaimtemplates", READ),
@@ -22,12 +38,24 @@ const EDIT: &[Line] = &[
     On("", "serviceaccounts", "impersonate"),
     On("", "pods,pods/attach,pods/exec,pods/portforward,pods/proxy", WRITE),
     On("", "pods/eviction", "create"),
-    On("", "configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy", WRITE),
+    On(
+        "",
+        "configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy",
+        WRITE,
+    ),
     On("", "serviceaccounts/token", "create"),
-    On("apps", "daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale", WRITE),
+    On(
+        "apps",
+        "daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale",
+        WRITE,
+    ),
     On("autoscaling", "horizontalpodautoscalers", WRITE),
     On("batch", "cronjobs,jobs", WRITE),
-    On("extensions", "daemonsets,deployments,deployments/rollback,deployments/scale,ingresses,networkpolicies,replicasets,replicasets/scale,replicationcontrollers/scale", WRITE),
+    On(
+        "extensions",
+        "daemonsets,deployments,deployments/rollback,deployments/scale,ingresses,networkpolicies,replicasets,replicasets/scale,replicationcontrollers/scale",
+        WRITE,
+    ),
     On("policy", "poddisruptionbudgets", WRITE),
     On("networking.k8s.io", "ingresses,networkpolicies", WRITE),
     On("coordination.k8s.io", "leases", READ_WRITE),

@@ -1,0 +1,202 @@
+//! A message as a tree, led by the schema.
+//!
+//! Go writes a field that is no pointer even when it is zero; JSON leaves it out. So zeros are left
+//! out here too, except for fields known to be pointers ([`super::pointers`]), where zero is a value.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use k3s_api::schema::{Field, Shape, Type, ValueType};
+use k3s_base::clock::{rfc3339, rfc3339_micro};
+use serde_json::{Map, Value};
+
+use super::pointers;
+use super::wire::{Reader, Wire};
+
+/// Schemas nest less deep than this; only hostile bodies do more.
+const MAX_DEPTH: usize = 64;
+
+type Decoded<T> = Result<T, String>;
+
+/// A message of a named type.
+pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Decoded<Value> {
+    if depth > MAX_DEPTH {
+        return Err("proto: message nests too deep".to_owned());
+    }
+    match kind.shape {
+        Shape::Struct => {
+            let mut map = Map::new();
+            fields(kind, 0, bytes, &mut map, depth)?;
+            Ok(Value::Object(map))
+        }
+        Shape::Quantity => Ok(only(bytes, 1)?.map(Wire::text).transpose()?.map_or(Value::Null, Value::from)),
+        Shape::IntOrString => int_or_string(bytes),
+        Shape::Time => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339(at).into())),
+        Shape::MicroTime => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339_micro(at).into())),
+        Shape::Any => any(kind, bytes),
+    }
+}
+
+/// Fields of a struct that stand directly in the message (`embedded` 0) or in the embedded message
+/// of that number.
+fn fields(kind: &Type, embedded: u8, bytes: &[u8], map: &mut Map<String, Value>, depth: usize) -> Decoded<()> {
+    let mut reader = Reader::new(bytes);
+    while let Some((tag, wire)) = reader.next()? {
+        let direct = kind.fields().iter().find(|f| f.embedded_tag() == embedded && u64::from(f.tag()) == tag);
+        if let Some(field) = direct {
+            put(field, wire, map, depth)?;
+        } else if embedded == 0
+            && let Some(inner) = kind.fields().iter().map(Field::embedded_tag).find(|e| *e != 0 && u64::from(*e) == tag)
+        {
+            fields(kind, inner, wire.bytes()?, map, depth)?;
+        }
+        // A field of a newer release is dropped, as Go drops it.
+    }
+    Ok(())
+}
+
+fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize) -> Decoded<()> {
+    let name = field.name();
+    match field.value_type() {
+        ValueType::List(_) => {
+            let item = field.value_type().element().unwrap_or(ValueType::String);
+            let slot = map.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+            if let Some(list) = slot.as_array_mut() {
+                push(item, wire, list, depth)?;
+            }
+        }
+        ValueType::Map(_) => {
+            let item = field.value_type().element().unwrap_or(ValueType::String);
+            let (key, value) = entry(item, wire.bytes()?, depth)?;
+            let slot = map.entry(name).or_insert_with(|| Value::Object(Map::new()));
+            if let Some(entries) = slot.as_object_mut() {
+                entries.insert(key, value);
+            }
+        }
+        single => {
+            let value = one(single, wire, depth)?;
+            if !is_zero(&value) || field.always_written() || pointers::contains(name) {
+                map.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn push(item: ValueType, wire: Wire<'_>, list: &mut Vec<Value>, depth: usize) -> Decoded<()> {
+    let numbers = matches!(item, ValueType::Int32 | ValueType::Int64 | ValueType::Bool);
+    match wire {
+        Wire::Bytes(packed) if numbers => {
+            let mut reader = Reader::new(packed);
+            while let Some(number) = reader.packed()? {
+                list.push(one(item, Wire::Varint(number), depth)?);
+            }
+        }
+        wire => list.push(one(item, wire, depth)?),
+    }
+    Ok(())
+}
+
+fn entry(item: ValueType, bytes: &[u8], depth: usize) -> Decoded<(String, Value)> {
+    let mut key = String::new();
+    let mut value = None;
+    let mut reader = Reader::new(bytes);
+    while let Some((tag, wire)) = reader.next()? {
+        match tag {
+            1 => key = wire.text()?,
+            2 => value = Some(one(item, wire, depth)?),
+            _ => {}
+        }
+    }
+    let missing = || match item {
+        ValueType::String | ValueType::Bytes => Value::from(""),
+        _ => Value::Null,
+    };
+    Ok((key, value.unwrap_or_else(missing)))
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn one(kind: ValueType, wire: Wire<'_>, depth: usize) -> Decoded<Value> {
+    Ok(match kind {
+        ValueType::String => wire.text()?.into(),
+        ValueType::Bytes => STANDARD.encode(wire.bytes()?).into(),
+        ValueType::Bool => (wire.integer()? != 0).into(),
+        ValueType::Int32 => (wire.integer()? as i32).into(),
+        ValueType::Int64 => wire.integer()?.into(),
+        ValueType::Double => match wire {
+            Wire::Fixed64(bits) => f64::from_bits(bits).into(),
+            _ => return Err("proto: wrong wireType for a double".to_owned()),
+        },
+        // A list inside a map is a message of its own (`ExtraValue`).
+        ValueType::List(_) => {
+            let mut list = Vec::new();
+            let mut reader = Reader::new(wire.bytes()?);
+            while let Some((_, item)) = reader.next()? {
+                push(kind.element().unwrap_or(ValueType::String), item, &mut list, depth)?;
+            }
+            list.into()
+        }
+        ValueType::Map(_) => return Err("proto: a map inside a list or map is not supported".to_owned()),
+        ValueType::Named(_) => {
+            let named = kind.named().ok_or("proto: type without definition")?;
+            message(named, wire.bytes()?, depth.saturating_add(1))?
+        }
+    })
+}
+
+fn only(bytes: &[u8], wanted: u64) -> Decoded<Option<Wire<'_>>> {
+    let mut found = None;
+    let mut reader = Reader::new(bytes);
+    while let Some((tag, wire)) = reader.next()? {
+        if tag == wanted {
+            found = Some(wire);
+        }
+    }
+    Ok(found)
+}
+
+fn int_or_string(bytes: &[u8]) -> Decoded<Value> {
+    let text = only(bytes, 1)?.map(Wire::integer).transpose()? == Some(1);
+    if text {
+        return Ok(only(bytes, 3)?.map(Wire::text).transpose()?.unwrap_or_default().into());
+    }
+    Ok(only(bytes, 2)?.map(Wire::integer).transpose()?.unwrap_or(0).into())
+}
+
+/// The zero time is no time.
+fn time(bytes: &[u8]) -> Decoded<Option<Timestamp>> {
+    let number = |tag| only(bytes, tag)?.map(Wire::integer).transpose().map(|n| n.unwrap_or(0));
+    let (seconds, nanos): (i64, i64) = (number(1)?, number(2)?);
+    if seconds == 0 && nanos == 0 {
+        return Ok(None);
+    }
+    let nanos = i32::try_from(nanos).map_err(|_| "proto: time out of range")?;
+    Timestamp::new(seconds, nanos).map(Some).map_err(|_| "proto: time out of range".to_owned())
+}
+
+/// Trees that travel as JSON inside protobuf.
+fn any(kind: &Type, bytes: &[u8]) -> Decoded<Value> {
+    if !matches!(kind.go_name(), "RawExtension" | "FieldsV1" | "JSON") {
+        return Err(format!("proto: fields of type {} are not supported; send JSON", kind.go_name()));
+    }
+    match only(bytes, 1)? {
+        None => Ok(Value::Null),
+        Some(wire) => {
+            let raw = wire.bytes()?;
+            if raw.is_empty() {
+                return Ok(Value::Null);
+            }
+            serde_json::from_slice(raw).map_err(|error| format!("proto: embedded JSON: {error}"))
+        }
+    }
+}
+
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(_) | Value::Object(_) => false,
+    }
+}

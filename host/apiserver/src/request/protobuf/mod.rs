@@ -1,0 +1,132 @@
+//! Protobuf bodies, which typed Go clients (parts of `kubectl` among them) send: read into the same
+//! tree as JSON, led by the field numbers of the schema.
+//!
+//! Answers are never protobuf: every such client takes JSON as well and says so in `Accept`.
+
+mod decode;
+mod pointers;
+mod wire;
+
+use k3s_api::schema;
+use k3s_meta::gvk::split_api_version;
+use serde_json::Value;
+
+use wire::{Reader, Wire};
+
+/// The media type.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+/// What every body starts with.
+const MAGIC: &[u8] = b"k8s\0";
+
+/// Reads a body: the envelope (`runtime.Unknown`), then the object of the type it names.
+///
+/// # Errors
+/// A text for the client where the body is malformed or of an unknown type.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
+    let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
+    let mut envelope = Reader::new(rest);
+    while let Some((tag, value)) = envelope.next()? {
+        match (tag, value) {
+            (1, Wire::Bytes(meta)) => (api_version, kind) = type_meta(meta)?,
+            (2, Wire::Bytes(object)) => raw = object,
+            (3, Wire::Bytes(encoding)) if !encoding.is_empty() => {
+                return Err("encoded protobuf bodies are not supported".to_owned());
+            }
+            _ => {}
+        }
+    }
+    let (group, version) = split_api_version(&api_version)?;
+    let id = schema::by_gvk(group, version, &kind)
+        .ok_or_else(|| format!("no kind {kind:?} is registered for version {api_version:?}"))?;
+    let mut object = decode::message(id.get(), raw, 0)?;
+    if let Some(map) = object.as_object_mut() {
+        map.insert("apiVersion".to_owned(), api_version.into());
+        map.insert("kind".to_owned(), kind.into());
+    }
+    Ok(object)
+}
+
+fn type_meta(bytes: &[u8]) -> Result<(String, String), String> {
+    let (mut api_version, mut kind) = (String::new(), String::new());
+    let mut reader = Reader::new(bytes);
+    while let Some((tag, value)) = reader.next()? {
+        match tag {
+            1 => api_version = value.text()?,
+            2 => kind = value.text()?,
+            _ => {}
+        }
+    }
+    Ok((api_version, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A field of length-delimited bytes.
+    fn bytes(tag: u8, value: &[u8]) -> Vec<u8> {
+        let mut out = vec![tag << 3 | 2];
+        let mut length = value.len();
+        while length > 127 {
+            out.push(u8::try_from(length & 127).unwrap() | 128);
+            length >>= 7;
+        }
+        out.push(u8::try_from(length).unwrap());
+        out.extend_from_slice(value);
+        out
+    }
+
+    fn number(tag: u8, value: u8) -> Vec<u8> {
+        vec![tag << 3, value]
+    }
+
+    fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+        let meta = [bytes(1, api_version.as_bytes()), bytes(2, kind.as_bytes())].concat();
+        [MAGIC.to_vec(), bytes(1, &meta), bytes(2, raw)].concat()
+    }
+
+    #[test]
+    fn a_deployment_with_explicit_zero() {
+        let labels = bytes(11, &[bytes(1, b"app"), bytes(2, b"a")].concat());
+        let meta = bytes(1, &[bytes(1, b"web"), bytes(3, b""), bytes(8, b""), labels].concat());
+        // replicas is a pointer: 0 is said, not missing. minReadySeconds and paused are not.
+        let spec = bytes(2, &[number(1, 0), number(5, 0), number(7, 0)].concat());
+        let body = envelope("apps/v1", "Deployment", &[meta, spec].concat());
+        assert_eq!(
+            parse(&body).unwrap(),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"app": "a"}}, "spec": {"replicas": 0}})
+        );
+    }
+
+    #[test]
+    fn embedded_messages_and_special_types() {
+        // Volume{name: v, volumeSource: {emptyDir: {sizeLimit: 1Mi}}}
+        let empty_dir = bytes(2, &bytes(2, &bytes(1, b"1Mi")));
+        let volume = bytes(1, &[bytes(1, b"v"), bytes(2, &empty_dir)].concat());
+        // Container{name: c, ports: [{containerPort: 80}], livenessProbe: {handler: {httpGet: {port: http}}}}
+        let http_get = bytes(2, &bytes(2, &[number(1, 1), number(2, 0), bytes(3, b"http")].concat()));
+        let probe = bytes(10, &bytes(1, &http_get));
+        let container = bytes(2, &[bytes(1, b"c"), bytes(6, &number(3, 80)), probe].concat());
+        let created = bytes(8, &[vec![8, 0x80, 0xa8, 0xd6, 0xb9, 0x06], number(2, 0)].concat());
+        let body = envelope("v1", "Pod", &[bytes(1, &created), bytes(2, &[volume, container].concat())].concat());
+        let pod = parse(&body).unwrap();
+        assert_eq!(pod["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]));
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["ports"], json!([{"containerPort": 80}]));
+        assert_eq!(container["livenessProbe"], json!({"httpGet": {"port": "http"}}));
+        assert!(pod["metadata"]["creationTimestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn malformed_bodies_are_errors() {
+        assert!(parse(b"{}").is_err());
+        assert!(parse(&envelope("v1", "Nothing", b"")).is_err());
+        assert!(parse(&envelope("v1", "Pod", &[10, 200])).is_err());
+        assert!(parse(b"k8s\0\xff").is_err());
+    }
+}
