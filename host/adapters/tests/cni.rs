@@ -1,0 +1,380 @@
+//! The bundled pod network on real namespaces: the component, its two capabilities and the kernel.
+//! Needs root; every test lives in network namespaces of its own.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k3s_adapters::bundled;
+use k3s_adapters::cni::{
+    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, SyncError, cleanup, follow_nodes, open_cni,
+};
+use k3s_base::{Clock, Random};
+use k3s_client::fake::FakeApi;
+use k3s_client::{Informers, resources};
+use k3s_lifecycle::Tasks;
+use k3s_plugin_host::{Host, HostOptions, Policy};
+use k3s_runtime::{PodNetwork, PortMapping, Protocol, SandboxNetwork};
+use k3s_sys::net::{Link, LinkChange, LinkKind, NeighbourTable, Net, NewLink, Route, RouteScope, netns};
+use k3s_sys::nft::{Nft, Nftables};
+use k3s_wit_bindings::cni::exports::k3s::cni::network::Node;
+use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const NODE: &str = "node-1";
+const NODE_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 60, 1);
+const OUTSIDE_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 60, 2);
+
+/// A named namespace, gone when dropped.
+struct Namespace(PathBuf);
+
+impl Namespace {
+    fn new(folder: &tempfile::TempDir, name: &str) -> Self {
+        let path = folder.path().join(name);
+        netns::create(&path).unwrap();
+        Self(path)
+    }
+
+    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        netns::run_in(&self.0, work).unwrap()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        netns::delete(&self.0).unwrap();
+    }
+}
+
+/// A node with an uplink to a machine outside.
+struct Lab {
+    folder: tempfile::TempDir,
+    outside: Namespace,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = Namespace::new(&folder, "outside");
+        let node = Net::current().unwrap();
+        let other = Net::of_namespace(&outside.0).unwrap();
+        let file = other.namespace().unwrap();
+        let kind = LinkKind::Veth { peer: "eth0", namespace: Some(std::os::fd::AsFd::as_fd(&file)) };
+        node.create_link(&NewLink { name: "uplink", kind, mtu: Some(1500), mac: None, controller: None, up: true })
+            .unwrap();
+        for (net, link, address, gateway) in
+            [(&node, "uplink", NODE_IP, OUTSIDE_IP), (&other, "eth0", OUTSIDE_IP, NODE_IP)]
+        {
+            let index = net.require_link(link).unwrap().index;
+            net.change_link(index, &LinkChange { up: Some(true), ..Default::default() }).unwrap();
+            net.add_address(index, format!("{address}/24").parse().unwrap()).unwrap();
+            let everywhere = if link == "uplink" { "0.0.0.0/0" } else { "10.43.0.0/16" };
+            let route = Route {
+                destination: everywhere.parse().unwrap(),
+                gateway: Some(gateway.into()),
+                index,
+                source: None,
+                metric: None,
+                scope: RouteScope::Universe,
+                on_link: false,
+                owned: false,
+            };
+            net.replace_route(&route).unwrap();
+        }
+        Self { folder, outside }
+    }
+
+    fn network(&self, config: &str) -> CniNetwork {
+        let host = Host::new(HostOptions::default()).unwrap();
+        let nft: Arc<dyn Nft> = Arc::new(Nftables::open().unwrap());
+        let grants = Grants::for_networks(vec!["10.42.0.0/16".parse().unwrap()]);
+        let options = CniOptions {
+            config: config.as_bytes().to_vec(),
+            leases: self.folder.path().join("leases"),
+            net: NetHost::new(Net::current().unwrap(), nft, grants),
+            policy: Policy::default(),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+        };
+        open_cni(&host, bundled::cni_flannel().source(), options).unwrap()
+    }
+
+    async fn synced(&self) -> CniNetwork {
+        let network = self.network("");
+        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        network
+    }
+
+    fn pod(&self, id: &str, ports: Vec<PortMapping>) -> (Namespace, SandboxNetwork) {
+        let namespace = Namespace::new(&self.folder, id);
+        let sandbox = SandboxNetwork {
+            id: id.into(),
+            netns_path: namespace.0.clone(),
+            namespace: "default".into(),
+            name: id.into(),
+            uid: "u".into(),
+            port_mappings: ports,
+            annotations: BTreeMap::new(),
+        };
+        (namespace, sandbox)
+    }
+}
+
+fn node(name: &str, cidr: &str) -> Node {
+    Node {
+        name: name.into(),
+        internal_ips: vec![NODE_IP.to_string()],
+        pod_cidrs: vec![cidr.into()],
+        annotations: Vec::new(),
+    }
+}
+
+fn tcp(host_port: u16, host_ip: Option<IpAddr>) -> PortMapping {
+    PortMapping { protocol: Protocol::Tcp, container_port: 80, host_port, host_ip }
+}
+
+/// Answers one connection with the caller's address, in a thread inside the namespace.
+fn serve_once(namespace: &Namespace, address: IpAddr) -> std::thread::JoinHandle<()> {
+    let listener = namespace.run(|| TcpListener::bind((address, 80)).unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, peer) = listener.accept().unwrap();
+        stream.write_all(peer.ip().to_string().as_bytes()).unwrap();
+    })
+}
+
+/// Calls, and returns whom the server saw.
+fn call(to: impl Into<SocketAddr>) -> IpAddr {
+    let mut stream = TcpStream::connect_timeout(&to.into(), PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut seen = String::new();
+    stream.read_to_string(&mut seen).unwrap();
+    seen.parse().unwrap()
+}
+
+fn veths() -> Vec<Link> {
+    Net::current().unwrap().links().unwrap().into_iter().filter(|l| l.name.starts_with("veth")).collect()
+}
+
+fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+    netns::run_in_new(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(test());
+    })
+    .unwrap();
+}
+
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn pods_reach_each_other_the_node_and_the_world() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.synced().await;
+        network.check().await.unwrap();
+        let (one, first) = lab.pod("s1", Vec::new());
+        let (two, second) = lab.pod("s2", Vec::new());
+        let a = network.add(&first).await.unwrap().0[0];
+        let b = network.add(&second).await.unwrap().0[0];
+        assert_eq!((a, b), ([10, 42, 0, 2].into(), [10, 42, 0, 3].into()));
+        assert_eq!(network.add(&first).await.unwrap().0[0], a, "idempotent");
+
+        let server = serve_once(&two, b);
+        assert_eq!(one.run(|| call((b, 80))), a);
+        server.join().unwrap();
+        let server = serve_once(&one, a);
+        assert_eq!(call((a, 80)), IpAddr::from([10, 42, 0, 1]), "the node calls from the bridge");
+        server.join().unwrap();
+        let server = serve_once(&lab.outside, OUTSIDE_IP.into());
+        assert_eq!(one.run(|| call((OUTSIDE_IP, 80))), IpAddr::from(NODE_IP), "hidden behind the node");
+        server.join().unwrap();
+
+        network.del(&first).await.unwrap();
+        network.del(&first).await.unwrap();
+        assert_eq!(veths().len(), 1);
+        assert!(one.run(|| Net::current().unwrap().link("eth0").unwrap()).is_none());
+        // Its namespace went first.
+        drop(two);
+        network.del(&second).await.unwrap();
+        assert!(veths().is_empty());
+        assert_eq!(
+            std::fs::read_dir(lab.folder.path().join("leases/cbr0")).unwrap().count(),
+            1,
+            "only the last address"
+        );
+    });
+}
+
+#[test]
+fn host_ports_answer_everywhere_and_leave_no_rule() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.synced().await;
+        let (pod, sandbox) = lab.pod("s1", vec![tcp(8080, None), tcp(8081, Some(Ipv4Addr::LOCALHOST.into()))]);
+        let address = network.add(&sandbox).await.unwrap().0[0];
+        let answers = |from: Option<&Namespace>, to: (Ipv4Addr, u16)| {
+            let server = serve_once(&pod, address);
+            let seen = from.map_or_else(|| call(to), |n| n.run(|| call(to)));
+            server.join().unwrap();
+            seen
+        };
+        assert_eq!(answers(Some(&lab.outside), (NODE_IP, 8080)), IpAddr::from(OUTSIDE_IP), "callers are seen");
+        answers(None, (NODE_IP, 8080));
+        answers(None, (Ipv4Addr::LOCALHOST, 8080));
+        answers(None, (Ipv4Addr::LOCALHOST, 8081));
+        answers(Some(&pod), (NODE_IP, 8080));
+        assert!(
+            lab.outside
+                .run(|| TcpStream::connect_timeout(&(NODE_IP, 8081).into(), Duration::from_millis(300)))
+                .is_err()
+        );
+
+        let (_other, taken) = lab.pod("s2", vec![tcp(8080, None)]);
+        let error = network.add(&taken).await.unwrap_err();
+        assert!(error.message.contains("taken") && !error.retryable, "{error:?}");
+        network.del(&taken).await.unwrap();
+
+        network.del(&sandbox).await.unwrap();
+        let nft = Nftables::open().unwrap();
+        for (table, _) in nft.tables().unwrap() {
+            for set in nft.sets(&table).unwrap() {
+                assert_eq!(nft.elements(&table, &set).unwrap(), [], "{table} {set}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_restart_changes_nothing_and_frees_what_is_forgotten() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.synced().await;
+        let (one, first) = lab.pod("s1", vec![tcp(8080, None)]);
+        let (_two, second) = lab.pod("s2", vec![tcp(8082, None)]);
+        let address = network.add(&first).await.unwrap().0[0];
+        network.add(&second).await.unwrap();
+        drop(network);
+        let before = Net::current().unwrap().links().unwrap();
+
+        let network = lab.network("");
+        assert!(network.check().await.unwrap_err().retryable, "not before it knows its nodes");
+        assert!(network.add(&first).await.unwrap_err().retryable);
+        network.gc(&["s1".into()]).await.unwrap();
+        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        network.check().await.unwrap();
+        let after = Net::current().unwrap().links().unwrap();
+        let gone: Vec<_> = before.iter().filter(|l| !after.iter().any(|k| k.index == l.index)).collect();
+        assert_eq!(gone.len(), 1, "only the forgotten pod's pair: {gone:?}");
+        assert_eq!(after.len() + 1, before.len(), "and nothing new");
+        let server = serve_once(&one, address);
+        call((Ipv4Addr::LOCALHOST, 8080));
+        server.join().unwrap();
+        assert_eq!(network.add(&first).await.unwrap().0[0], address);
+    });
+}
+
+#[test]
+fn other_nodes_get_routes_and_lose_them() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.network("");
+        let mut other = node("node-2", "10.42.1.0/24");
+        other.annotations = vec![
+            ("flannel.alpha.coreos.com/backend-type".into(), "vxlan".into()),
+            ("flannel.alpha.coreos.com/backend-data".into(), r#"{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}"#.into()),
+            ("flannel.alpha.coreos.com/public-ip".into(), OUTSIDE_IP.to_string()),
+        ];
+        network.sync(NODE, vec![node(NODE, "10.42.0.0/24"), other]).await.unwrap();
+        let net = Net::current().unwrap();
+        let tunnel = net.require_link("flannel.1").unwrap();
+        assert_eq!((tunnel.mtu, tunnel.mac.unwrap().to_string().as_str()), (1450, "02:42:0a:2a:00:00"));
+        let routes = || net.routes().unwrap().into_iter().filter(|r| r.owned).collect::<Vec<_>>();
+        assert_eq!(routes()[0].destination, "10.42.1.0/24".parse().unwrap());
+        for table in [NeighbourTable::Arp, NeighbourTable::Forwarding] {
+            assert_eq!(net.neighbours(table, tunnel.index).unwrap().len(), 1, "{table:?}");
+        }
+        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        assert!(routes().is_empty());
+        for table in [NeighbourTable::Arp, NeighbourTable::Forwarding] {
+            assert!(net.neighbours(table, tunnel.index).unwrap().is_empty(), "{table:?}");
+        }
+        assert_eq!(net.require_link("flannel.1").unwrap().index, tunnel.index);
+
+        cleanup(&net, &Nftables::open().unwrap()).unwrap();
+        cleanup(&net, &Nftables::open().unwrap()).unwrap();
+        assert!(net.link("cni0").unwrap().is_none() && net.link("flannel.1").unwrap().is_none());
+        assert!(Nftables::open().unwrap().tables().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_bad_configuration_or_a_foreign_link_says_so() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.network(r#"{"backend":"carrier-pigeon"}"#);
+        let Err(SyncError::Failed(why)) = network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await else {
+            panic!("it was taken")
+        };
+        assert!(why.contains("carrier-pigeon"), "{why}");
+
+        let net = Net::current().unwrap();
+        let kind = LinkKind::Veth { peer: "cni1", namespace: None };
+        net.create_link(&NewLink { name: "cni0", kind, mtu: None, mac: None, controller: None, up: true }).unwrap();
+        let Err(SyncError::Failed(why)) = lab.network("").sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await else {
+            panic!("it was overwritten")
+        };
+        assert!(why.contains("cni0"), "{why}");
+    });
+}
+
+#[test]
+fn nodes_are_followed_and_damage_is_repaired() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let api = FakeApi::new(Clock::system());
+        let tasks = Tasks::root("lab");
+        let client = api.client("system:node:node-1");
+        let informers = Informers::new(client.clone(), Clock::system(), Random::seeded(1), &tasks);
+        let network = Arc::new(lab.network(""));
+        let run_dir = lab.folder.path().join("run");
+        let follow = FollowNodes {
+            network: network.clone(),
+            client,
+            informers,
+            node_name: NODE.into(),
+            run_dir: run_dir.clone(),
+            random: Random::seeded(1),
+        };
+        follow_nodes(follow, &tasks);
+        let seed = |spec| {
+            api.seed(
+                &resources::NODES,
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": spec,
+                    "status": {"addresses": [{"type": "InternalIP", "address": NODE_IP.to_string()}]}}),
+            );
+        };
+        seed(json!({}));
+        seed(json!({"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]}));
+        let annotated = |api: &FakeApi| {
+            let node = api.get(&resources::NODES, "", NODE).unwrap();
+            node["metadata"]["annotations"]["flannel.alpha.coreos.com/public-ip"] == NODE_IP.to_string()
+        };
+        assert!(api.eventually(annotated).await, "the node was never annotated");
+        network.check().await.unwrap();
+        assert!(std::fs::read_to_string(run_dir.join("subnet.env")).unwrap().contains("FLANNEL_SUBNET=10.42.0.1/24"));
+
+        Net::current().unwrap().delete_link("cni0").unwrap();
+        let bridge = || Net::current().unwrap().link("cni0").unwrap().is_some();
+        eventually("the bridge is back", bridge).await;
+        assert!(api.settles(Duration::from_millis(200)).await, "it writes all the time");
+        assert!(tasks.stop(PATIENCE).await);
+    });
+}
