@@ -27,7 +27,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("networking.k8s.io", "ipaddresses", "addresses are allocated from the services themselves"),
     ("networking.k8s.io", "networkpolicies", "traffic is not restricted"),
     ("networking.k8s.io", "servicecidrs", "only the range given at start is used"),
-    ("node.k8s.io", "runtimeclasses", "only the default runtime is used"),
     ("resource.k8s.io", "deviceclasses", "devices are not allocated"),
     ("resource.k8s.io", "resourceclaims", "devices are not allocated"),
     ("resource.k8s.io", "resourceclaimtemplates", "devices are not allocated"),
