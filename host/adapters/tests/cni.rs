@@ -1,5 +1,6 @@
 //! The bundled pod network on real namespaces: the component, its two capabilities and the kernel.
 //! Needs root; every test lives in network namespaces of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

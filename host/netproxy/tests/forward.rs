@@ -1,5 +1,6 @@
 //! Real packets through the rules: pods, the node itself and a machine outside call Services. Needs
 //! root; every test has network namespaces of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod lab;
 
@@ -47,6 +48,39 @@ fn a_cluster_ip_reaches_every_endpoint_from_pods_and_from_the_node() {
         .await;
         lab.api.remove(&resources::SERVICES, "default", "web");
         eventually("the service is gone", || call((VIP, 80)).is_err()).await;
+        lab.stop().await;
+    });
+}
+
+/// As the API server behind `kubernetes`, and the cluster's DNS.
+#[test]
+fn an_endpoint_may_be_the_node_itself() {
+    on_a_node(|| async {
+        let lab = Lab::new(1);
+        let node = (OUTSIDE_OF_NODE, 8080);
+        let listener = std::net::TcpListener::bind(node).unwrap();
+        let socket = UdpSocket::bind(node).unwrap();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, peer)) = listener.accept() {
+                let _ = std::io::Write::write_all(&mut stream, format!("{} {}", node.0, peer.ip()).as_bytes());
+            }
+        });
+        std::thread::spawn(move || {
+            while let Ok((_, peer)) = socket.recv_from(&mut [0; 8]) {
+                let _ = socket.send_to(format!("{} {}", node.0, peer.ip()).as_bytes(), peer);
+            }
+        });
+        lab.service(VIP, json!({}));
+        lab.slice(vec![json!({"addresses": [node.0.to_string()], "nodeName": lab::NODE})]);
+        lab.start_proxy().await;
+        let pod = &lab.pods[0];
+        assert_eq!(pod.call((VIP, 80)).unwrap(), (node.0, pod.address), "a pod is seen as itself");
+        assert_eq!(call((VIP, 80)).unwrap().0, node.0);
+        assert_eq!(call((LOCALHOST, 30080)).unwrap().0, node.0);
+        assert_eq!(lab.outside.call((OUTSIDE_OF_NODE, 30080)).unwrap().0, node.0);
+        let from_pod = pod.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+        assert_eq!(ask(&from_pod, (VIP, 80)).unwrap(), (node.0, pod.address));
+        assert_eq!(ask(&UdpSocket::bind("0.0.0.0:0").unwrap(), (VIP, 80)).unwrap().0, node.0);
         lab.stop().await;
     });
 }

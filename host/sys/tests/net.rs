@@ -1,5 +1,6 @@
 //! Links, addresses, routes and neighbours against the kernel, each test in namespaces of its own.
 //! Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -151,7 +151,7 @@ impl Net {
     /// Every interface.
     pub fn links(&self) -> Result<Vec<Link>, NetError> {
         self.socket
-            .dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), |kind, payload| parse(kind, payload))
+            .dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), parse)
             .map_err(|e| refused("ip link show", e))
     }
 
