@@ -37,7 +37,8 @@ if [ -n "$UNIFIED" ]; then mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 cgr
 if [ -n "$PURE_V2" ]; then umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; fi
 hostname "$NAME"
 ip link set lo up
-ip link add eth0 type dummy
+ip link add eth0 type veth peer name uplink
+ip link set uplink up
 ip addr add 192.0.2.10/24 dev eth0
 ip link set eth0 up
 ip route add default via 192.0.2.1 dev eth0

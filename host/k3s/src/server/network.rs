@@ -22,7 +22,8 @@ const LEASES: &str = "/var/lib/cni/networks";
 /// Where `subnet.env` goes.
 const FLANNEL_RUN: &str = "/run/flannel";
 
-/// Loads the component and starts to tell it of nodes. `client` is the node's.
+/// Loads the component and starts to tell it of nodes. `client` follows and annotates
+/// nodes, which a node's own identity may not; K3s' flannel speaks as `system:k3s-controller` too.
 pub(crate) fn start(
     shared: &Shared,
     tasks: &Tasks,

@@ -66,7 +66,7 @@ pub(crate) async fn start(
         format!("system:node:{}", node.name),
         ["system:nodes", "system:authenticated"],
     ));
-    let network = super::network::start(shared, tasks, node, plane, &node_client)?;
+    let network = super::network::start(shared, tasks, node, plane, &component_client(&plane.clients, "system:k3s-controller"))?;
     shared.timeline.ready("cni");
     let runtime = start_runtime(shared, tasks, network).await?;
     shared.timeline.ready("runtime");
