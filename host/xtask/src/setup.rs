@@ -17,6 +17,7 @@ const TESTS: &[(&str, &str)] = &[
     ("docker-registry", "/usr/bin/docker-registry"),
     ("iproute2", "/usr/sbin/ip|/sbin/ip|/bin/ip"),
     ("nftables", "/usr/sbin/nft"),
+    ("curl", "/usr/bin/curl"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
 ];

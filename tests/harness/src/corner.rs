@@ -43,7 +43,8 @@ ip addr add 192.0.2.10/24 dev eth0
 ip link set eth0 up
 ip route add default via 192.0.2.1 dev eth0
 touch "$READY"
-exec sleep infinity
+# Process 1 must reap what is orphaned; a shell that waits does.
+while :; do sleep 3600 & wait $!; done
 "#;
 
 /// One corner. Dropping it ends everything in it.

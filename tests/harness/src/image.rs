@@ -95,10 +95,28 @@ impl Files {
     fn busybox(&mut self) -> Result<()> {
         let busybox = Path::new("/bin/busybox");
         fs::copy(busybox, self.root.join("bin/busybox")).context("busybox-static is not installed")?;
+        self.resolver()?;
         let applets = run(Command::new(busybox).arg("--list"), None, Duration::from_secs(10))?.ok()?;
         for applet in applets.lines().filter(|a| *a != "busybox" && !a.is_empty()) {
             std::os::unix::fs::symlink("/bin/busybox", self.root.join("bin").join(applet))?;
         }
+        Ok(())
+    }
+
+    /// What a static program of the GNU C library loads to look up names; without it, it crashes.
+    fn resolver(&self) -> Result<()> {
+        let libraries = Path::new("/lib/x86_64-linux-gnu");
+        for name in ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2", "libc.so.6"] {
+            self.copy(&libraries.join(name))?;
+        }
+        self.copy(Path::new("/lib64/ld-linux-x86-64.so.2"))?;
+        self.text("etc/nsswitch.conf", "hosts: files dns\n")
+    }
+
+    fn copy(&self, file: &Path) -> Result<()> {
+        let to = self.root.join(file.strip_prefix("/")?);
+        fs::create_dir_all(to.parent().context("file in a folder")?)?;
+        fs::copy(file, &to).with_context(|| file.display().to_string())?;
         Ok(())
     }
 
@@ -108,12 +126,7 @@ impl Files {
         let absolute = |l: &str| l.split_whitespace().find(|w| w.starts_with('/')).map(PathBuf::from);
         let mut all: BTreeSet<PathBuf> = linked.lines().filter_map(absolute).collect();
         all.insert(path.to_owned());
-        for file in all {
-            let to = self.root.join(file.strip_prefix("/")?);
-            fs::create_dir_all(to.parent().context("file in a folder")?)?;
-            fs::copy(&file, &to).with_context(|| file.display().to_string())?;
-        }
-        Ok(())
+        all.iter().try_for_each(|file| self.copy(file))
     }
 
     /// Packs everything as one layer of a `docker save` archive.

@@ -5,6 +5,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::channel::{self, ERROR, Input, STDERR, STDOUT, Version, message};
 use super::handshake::{self, Accepted};
@@ -40,6 +42,9 @@ pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Session
     if let Some(status) = status {
         sink.send(Message::binary(message(ERROR, status.to_string().as_bytes()))).await?;
     }
+    // Clients take a close without a status (1005) for a broken connection.
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    sink.send(Message::Close(Some(normal))).await?;
     sink.close().await?;
     Ok(())
 }
