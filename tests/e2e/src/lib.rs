@@ -77,7 +77,7 @@ pub fn exec(cluster: &Cluster, pod: &str, line: &str) -> Result<String> {
 /// # Errors
 /// When some never answer.
 pub fn answered_by(cluster: &Cluster, pod: &str, url: &str, expected: usize) -> Result<Vec<String>> {
-    let line = format!("for i in $(seq 40); do wget -q -T 2 -O - {url} || exit 1; done | sort -u");
+    let line = format!("for i in $(seq 40); do /usr/bin/wget -q -T 2 -O - {url} || exit 1; done | sort -u");
     cluster.wait_for(&format!("{url} is answered by {expected} servers"), SOON, || {
         let answers: Vec<String> = exec(cluster, pod, &line)?.lines().map(str::to_owned).collect();
         ensure!(answers.len() == expected, "answered by {answers:?}");

@@ -26,7 +26,7 @@ fn pods_survive_a_killed_server_and_are_adopted() -> Result<()> {
     let service = cluster.get(&["service", "web"])?["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
 
     cluster.kill_server()?;
-    let answer = cluster.corner().sh(&format!("busybox wget -q -T 2 -O - http://{service}"))?.ok()?;
+    let answer = cluster.corner().sh(&format!("wget -q -T 2 -O - http://{service}"))?.ok()?;
     ensure!(answer.starts_with("one "), "{answer}");
 
     cluster.start_server()?;
@@ -55,7 +55,7 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
         open(&["logs", "-f", "sh"])?,
     ];
     // The exec is open once its process runs in the pod.
-    cluster.wait_for("the exec runs", SOON, || exec(&cluster, "sh", "pgrep -f 'sleep 1000'"))?;
+    cluster.wait_for("the exec runs", SOON, || exec(&cluster, "sh", "ps | grep '[s]leep 1000'"))?;
     let start = Instant::now();
     let code = cluster.stop_server(Duration::from_secs(10))?;
     ensure!(code == Some(0), "exit code {code:?} after {:?}:\n{}", start.elapsed(), cluster.log_tail());

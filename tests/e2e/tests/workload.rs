@@ -102,7 +102,7 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
     wait_for_pod(&cluster, "client")?;
     answered_by(&cluster, "client", "http://web", 2)?;
     cluster.kubectl(&["patch", "service", "web", "-p", r#"{"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}}"#])?.ok()?;
-    let fetch = |address: &str| cluster.corner().sh(&format!("busybox wget -q -T 2 -O - http://{address}:30080"));
+    let fetch = |address: &str| cluster.corner().sh(&format!("wget -q -T 2 -O - http://{address}:30080"));
     cluster.wait_for("the node port answers on the host", SOON, || fetch("192.0.2.10")?.ok())?;
     cluster.wait_for("the node port answers on loopback", SOON, || fetch("127.0.0.1")?.ok())?;
 
@@ -113,12 +113,12 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
         ensure!(found.matches("10.42.").count() >= 2, "{found}");
         Ok(())
     })?;
-    cluster.wait_for("external names are followed", SOON, || exec(&cluster, "client", "wget -q -T 2 -O - http://outside"))?;
+    cluster.wait_for("external names are followed", SOON, || exec(&cluster, "client", "/usr/bin/wget -q -T 2 -O - http://outside"))?;
 
-    // A pod whose probe fails is taken out: nginx answers 404 once its folder asks for it.
+    // A pod whose probe fails is taken out: its worker is stopped.
     let pods = cluster.get(&["pods", "-l", "app=web"])?;
     let first = pods["items"][0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    cluster.kubectl(&["exec", &first, "--", "sh", "-c", "kill -STOP $(pgrep -f 'nginx: worker')"])?.ok()?;
+    cluster.kubectl(&["exec", &first, "--", "sh", "-c", "kill -STOP -1"])?.ok()?;
     cluster.wait_for("the pod that does not answer is not Ready", SOON, || {
         let pod = cluster.get(&["pod", &first])?;
         if condition(&pod, "Ready") { bail!("still Ready") } else { Ok(()) }

@@ -95,22 +95,14 @@ impl Files {
     fn busybox(&mut self) -> Result<()> {
         let busybox = Path::new("/bin/busybox");
         fs::copy(busybox, self.root.join("bin/busybox")).context("busybox-static is not installed")?;
-        self.resolver()?;
         let applets = run(Command::new(busybox).arg("--list"), None, Duration::from_secs(10))?.ok()?;
-        for applet in applets.lines().filter(|a| *a != "busybox" && !a.is_empty()) {
+        // The static busybox cannot look up names (the GNU C library loads its resolver at run time), so
+        // wget is the real one; its shell must be given the path, or it takes its own applet.
+        self.program(Path::new("/usr/bin/wget"))?;
+        for applet in applets.lines().filter(|a| !["busybox", "wget", ""].contains(a)) {
             std::os::unix::fs::symlink("/bin/busybox", self.root.join("bin").join(applet))?;
         }
         Ok(())
-    }
-
-    /// What a static program of the GNU C library loads to look up names; without it, it crashes.
-    fn resolver(&self) -> Result<()> {
-        let libraries = Path::new("/lib/x86_64-linux-gnu");
-        for name in ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2", "libc.so.6"] {
-            self.copy(&libraries.join(name))?;
-        }
-        self.copy(Path::new("/lib64/ld-linux-x86-64.so.2"))?;
-        self.text("etc/nsswitch.conf", "hosts: files dns\n")
     }
 
     fn copy(&self, file: &Path) -> Result<()> {
