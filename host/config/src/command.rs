@@ -167,7 +167,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, "").unwrap();
-        let text = if text.contains("--config") { text.into() } else { format!("--config {} {text}", config.display()) };
+        let text =
+            if text.contains("--config") { text.into() } else { format!("--config {} {text}", config.display()) };
         parse_server(&words(&text), &|name| env.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned()))
     }
 

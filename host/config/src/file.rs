@@ -56,7 +56,8 @@ fn merge(path: &Path, text: &str, values: &mut Values, warnings: &mut Vec<String
             warnings.push(format!("unknown key {name:?} in {} is skipped", path.display()));
             continue;
         };
-        let new = strings(value).ok_or_else(|| malformed(format!("key {key:?}: expected a scalar or a list of scalars")))?;
+        let new =
+            strings(value).ok_or_else(|| malformed(format!("key {key:?}: expected a scalar or a list of scalars")))?;
         match values.iter_mut().find(|(f, _)| f.name == flag.name) {
             Some((_, old)) if appends => old.extend(new),
             Some((_, old)) => *old = new,
@@ -107,7 +108,11 @@ mod tests {
     fn drop_ins_replace_and_append_in_order() {
         let got = values(
             "token: one\nnode-label: [a=1]\n",
-            &[("20.yaml", "node-label+: c=3\n"), ("10.yml", "token: two\nnode-label+: [b=2]\n"), ("x.txt", "token: no")],
+            &[
+                ("20.yaml", "node-label+: c=3\n"),
+                ("10.yml", "token: two\nnode-label+: [b=2]\n"),
+                ("x.txt", "token: no"),
+            ],
         )
         .unwrap();
         let find = |name: &str| got.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap();

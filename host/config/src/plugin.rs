@@ -39,7 +39,9 @@ impl PluginRef {
         let mut digest = None;
         for option in parts {
             match option.split_once('=') {
-                Some(("digest", value)) => digest = Some(parse_digest(value).ok_or_else(|| bad("digest must be sha256: and 64 hex digits"))?),
+                Some(("digest", value)) => {
+                    digest = Some(parse_digest(value).ok_or_else(|| bad("digest must be sha256: and 64 hex digits"))?)
+                }
                 _ => return Err(bad(&format!("unknown option {option:?}; known: digest"))),
             }
         }

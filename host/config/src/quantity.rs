@@ -32,7 +32,9 @@ impl Parsed {
             [one] => one.as_str(),
             [_, more, ..] => return Err(ConfigError::value(name, more, "only one IPv4 network is supported so far")),
         };
-        let net: Ipv4Net = text.parse().map_err(|_| ConfigError::value(name, text, "expected an IPv4 network such as 10.42.0.0/16"))?;
+        let net: Ipv4Net = text
+            .parse()
+            .map_err(|_| ConfigError::value(name, text, "expected an IPv4 network such as 10.42.0.0/16"))?;
         if net.trunc() == net { Ok(net) } else { Err(ConfigError::value(name, text, "has bits set beyond its prefix")) }
     }
 }

@@ -113,7 +113,11 @@ impl ServerSettings {
         let service_cidr = parsed.network("service-cidr", "10.43.0.0/16")?;
         let cluster_cidr = parsed.network("cluster-cidr", "10.42.0.0/16")?;
         if cluster_cidr.contains(&service_cidr) || service_cidr.contains(&cluster_cidr) {
-            return Err(ConfigError::value("service-cidr", &service_cidr.to_string(), format!("overlaps --cluster-cidr {cluster_cidr}")));
+            return Err(ConfigError::value(
+                "service-cidr",
+                &service_cidr.to_string(),
+                format!("overlaps --cluster-cidr {cluster_cidr}"),
+            ));
         }
         let settings = Self {
             data_dir: parsed.one("data-dir").unwrap_or("/var/lib/rancher/k3s").into(),
@@ -173,7 +177,9 @@ fn log_filter(parsed: &Parsed) -> Result<String, ConfigError> {
 }
 
 fn port(parsed: &Parsed, name: &str) -> Result<Option<u16>, ConfigError> {
-    let parse = |t: &str| t.parse().ok().filter(|p| *p > 0).ok_or_else(|| ConfigError::value(name, t, "expected a port from 1 to 65535"));
+    let parse = |t: &str| {
+        t.parse().ok().filter(|p| *p > 0).ok_or_else(|| ConfigError::value(name, t, "expected a port from 1 to 65535"))
+    };
     parsed.one(name).map(parse).transpose()
 }
 
@@ -201,7 +207,10 @@ fn cluster_dns(parsed: &Parsed, services: Ipv4Net) -> Result<IpAddr, ConfigError
 fn cluster_domain(parsed: &Parsed) -> Result<String, ConfigError> {
     let domain = parsed.one("cluster-domain").unwrap_or("cluster.local").trim_end_matches('.');
     let label_is_valid = |l: &str| {
-        !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-')
+        !l.is_empty()
+            && l.len() <= 63
+            && !l.starts_with('-')
+            && !l.ends_with('-')
             && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if domain.split('.').all(label_is_valid) {
@@ -214,8 +223,14 @@ fn cluster_domain(parsed: &Parsed) -> Result<String, ConfigError> {
 fn flannel_backend(parsed: &Parsed) -> Result<String, ConfigError> {
     match parsed.one("flannel-backend").unwrap_or("vxlan") {
         backend @ ("vxlan" | "host-gw") => Ok(backend.into()),
-        "none" => Err(ConfigError::unsupported("flannel-backend=none", "foreign CNI plugins cannot be called yet; replace the network with --plugin cni=FILE")),
-        "wireguard-native" => Err(ConfigError::unsupported("flannel-backend=wireguard-native", "pod traffic would not be encrypted; use vxlan or host-gw")),
+        "none" => Err(ConfigError::unsupported(
+            "flannel-backend=none",
+            "foreign CNI plugins cannot be called yet; replace the network with --plugin cni=FILE",
+        )),
+        "wireguard-native" => Err(ConfigError::unsupported(
+            "flannel-backend=wireguard-native",
+            "pod traffic would not be encrypted; use vxlan or host-gw",
+        )),
         other => Err(ConfigError::value("flannel-backend", other, "expected vxlan or host-gw")),
     }
 }
@@ -263,7 +278,11 @@ fn node_taints(parsed: &Parsed) -> Result<Vec<String>, ConfigError> {
     let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
     let check = |t: &String| match t.rsplit_once(':') {
         Some((key, effect)) if !key.is_empty() && effects.contains(&effect) => Ok(t.clone()),
-        _ => Err(ConfigError::value("node-taint", t, "expected KEY[=VALUE]:EFFECT, with an effect of NoSchedule, PreferNoSchedule or NoExecute")),
+        _ => Err(ConfigError::value(
+            "node-taint",
+            t,
+            "expected KEY[=VALUE]:EFFECT, with an effect of NoSchedule, PreferNoSchedule or NoExecute",
+        )),
     };
     parsed.many("node-taint").iter().map(check).collect()
 }
@@ -274,7 +293,11 @@ fn kubelet_args(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<(String,
         let (name, value) = text.split_once('=').unwrap_or((text, "true"));
         let name = name.trim_start_matches('-');
         if name.ends_with(['+', '-']) {
-            return Err(ConfigError::value("kubelet-arg", text, "the arguments that act here take one value; use NAME=VALUE"));
+            return Err(ConfigError::value(
+                "kubelet-arg",
+                text,
+                "the arguments that act here take one value; use NAME=VALUE",
+            ));
         }
         if KUBELET_ARGS.contains(&name) {
             args.push((name.to_owned(), value.to_owned()));

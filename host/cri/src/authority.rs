@@ -241,8 +241,15 @@ mod tests {
 
     #[test]
     fn socket_paths_are_replaced_in_any_chunking() {
-        let input = [vec![b'p'; PREFACE_BYTES], frame(4, 0, &[]), frame(1, 4, &block(b"/run/k3s/a.sock")), frame(0, 1, b"data")].concat();
-        let want = [vec![b'p'; PREFACE_BYTES], frame(4, 0, &[]), frame(1, 4, &block(b"l")), frame(0, 1, b"data")].concat();
+        let input = [
+            vec![b'p'; PREFACE_BYTES],
+            frame(4, 0, &[]),
+            frame(1, 4, &block(b"/run/k3s/a.sock")),
+            frame(0, 1, b"data"),
+        ]
+        .concat();
+        let want =
+            [vec![b'p'; PREFACE_BYTES], frame(4, 0, &[]), frame(1, 4, &block(b"l")), frame(0, 1, b"data")].concat();
         for chunk in [1, 2, 9, 24, 1000] {
             assert_eq!(run(&input, chunk), want, "chunks of {chunk}");
         }

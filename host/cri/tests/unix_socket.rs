@@ -6,8 +6,8 @@ use hyper_util::rt::TokioIo;
 use k3s_cri::v1::image_service_client::ImageServiceClient;
 use k3s_cri::v1::image_service_server::{ImageService, ImageServiceServer};
 use k3s_cri::v1::{
-    ImageFsInfoRequest, ImageFsInfoResponse, ImageStatusRequest, ImageStatusResponse, ListImagesRequest, ListImagesResponse,
-    PullImageRequest, PullImageResponse, RemoveImageRequest, RemoveImageResponse,
+    ImageFsInfoRequest, ImageFsInfoResponse, ImageStatusRequest, ImageStatusResponse, ListImagesRequest,
+    ListImagesResponse, PullImageRequest, PullImageResponse, RemoveImageRequest, RemoveImageResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -37,7 +37,11 @@ async fn serve(path: &std::path::Path) -> tokio::task::JoinHandle<()> {
     let listener = k3s_cri::bind(path).unwrap();
     tokio::spawn(async move {
         let incoming = k3s_cri::Incoming::new(listener);
-        tonic::transport::Server::builder().add_service(ImageServiceServer::new(Echo)).serve_with_incoming(incoming).await.unwrap();
+        tonic::transport::Server::builder()
+            .add_service(ImageServiceServer::new(Echo))
+            .serve_with_incoming(incoming)
+            .await
+            .unwrap();
     })
 }
 

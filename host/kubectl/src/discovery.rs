@@ -41,7 +41,9 @@ impl Discovery {
         for path in ["/api", "/apis"] {
             let document = session.json(Method::GET, path, AGGREGATED, None).await?;
             if document.get("kind").and_then(Value::as_str) != Some("APIGroupDiscoveryList") {
-                return Err(Failure::local("the server does not serve aggregated discovery (Kubernetes 1.30 or newer is needed)"));
+                return Err(Failure::local(
+                    "the server does not serve aggregated discovery (Kubernetes 1.30 or newer is needed)",
+                ));
             }
             list(&document, "items").iter().for_each(|group| found.add_group(group));
         }
@@ -74,12 +76,12 @@ impl Discovery {
     /// The resource a word names: `pods`, `pod`, `po`, `deployments.apps`, `deployments.v1.apps`.
     pub(crate) fn resource(&self, word: &str) -> Result<&Served, Failure> {
         let lower = word.to_lowercase();
-        let named = |s: &&Served| {
-            lower == s.resource.plural || lower == s.singular || s.short_names.contains(&lower)
-        };
+        let named = |s: &&Served| lower == s.resource.plural || lower == s.singular || s.short_names.contains(&lower);
         let qualified = |s: &&Served| {
             let (group, version) = (&s.resource.group, &s.resource.version);
-            [&*s.resource.plural, &s.singular].iter().any(|n| lower == format!("{n}.{group}") || lower == format!("{n}.{version}.{group}"))
+            [&*s.resource.plural, &s.singular]
+                .iter()
+                .any(|n| lower == format!("{n}.{group}") || lower == format!("{n}.{version}.{group}"))
         };
         self.all
             .iter()
@@ -90,7 +92,8 @@ impl Discovery {
 
     /// The resources a word names: one, or all of a category.
     pub(crate) fn resources(&self, word: &str) -> Result<Vec<&Served>, Failure> {
-        let in_category: Vec<_> = self.all.iter().filter(|s| !s.secondary && s.categories.iter().any(|c| c == word)).collect();
+        let in_category: Vec<_> =
+            self.all.iter().filter(|s| !s.secondary && s.categories.iter().any(|c| c == word)).collect();
         if in_category.is_empty() { Ok(vec![self.resource(word)?]) } else { Ok(in_category) }
     }
 

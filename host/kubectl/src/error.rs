@@ -32,7 +32,11 @@ fn from_server(error: &Error) -> String {
     match error.status() {
         Some(status) => {
             let reason = status.reason.as_str();
-            if reason.is_empty() { format!("Error from server: {}", status.message) } else { format!("Error from server ({reason}): {}", status.message) }
+            if reason.is_empty() {
+                format!("Error from server: {}", status.message)
+            } else {
+                format!("Error from server ({reason}): {}", status.message)
+            }
         }
         None => format!("error: {}", error.chain()),
     }

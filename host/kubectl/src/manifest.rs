@@ -37,7 +37,11 @@ fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> 
         return Err(Failure::local(format!("the path \"{name}\" does not exist")));
     }
     let mut paths = Vec::new();
-    if path.is_dir() { walk(path, recursive, &mut paths)? } else { paths.push(path.to_owned()) }
+    if path.is_dir() {
+        walk(path, recursive, &mut paths)?
+    } else {
+        paths.push(path.to_owned())
+    }
     let read = |p: PathBuf| Ok((p.display().to_string(), std::fs::read_to_string(&p)?));
     paths.into_iter().map(read).collect()
 }
@@ -46,9 +50,12 @@ fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Fai
     let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?.filter_map(Result::ok).map(|e| e.path()).collect();
     entries.sort();
     for path in entries {
-        let is_manifest = path.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "yaml" | "yml" | "json"));
+        let is_manifest =
+            path.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "yaml" | "yml" | "json"));
         if path.is_dir() {
-            if recursive { walk(&path, true, found)? }
+            if recursive {
+                walk(&path, true, found)?
+            }
         } else if is_manifest {
             found.push(path);
         }
@@ -57,7 +64,9 @@ fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Fai
 }
 
 fn documents(source: &str, text: &str) -> Result<Vec<Value>, Failure> {
-    let bad = |kind: &str, e: &dyn std::fmt::Display| Failure::local(format!("error parsing {source}: error converting {kind} to JSON: {e}"));
+    let bad = |kind: &str, e: &dyn std::fmt::Display| {
+        Failure::local(format!("error parsing {source}: error converting {kind} to JSON: {e}"))
+    };
     if text.trim_start().starts_with('{') {
         let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         return stream.collect::<Result<_, _>>().map_err(|e| bad("JSON", &e));
@@ -70,7 +79,8 @@ fn take_apart(source: &str, document: Value, objects: &mut Vec<Value>) -> Result
     if document.is_null() {
         return Ok(());
     }
-    let missing = |field: &str| Failure::local(format!("error validating \"{source}\": error validating data: {field} not set"));
+    let missing =
+        |field: &str| Failure::local(format!("error validating \"{source}\": error validating data: {field} not set"));
     if object::kind(&document).is_empty() {
         return Err(missing("kind"));
     }

@@ -33,9 +33,15 @@ impl Session {
         }
         let (client, from_context) = Client::from_kubeconfig_context(&path, globals.context.as_deref())?;
         let client = match &globals.as_user {
-            Some(name) => client.impersonate(UserInfo { name: name.clone(), groups: globals.as_groups.clone(), ..UserInfo::default() }),
+            Some(name) => client.impersonate(UserInfo {
+                name: name.clone(),
+                groups: globals.as_groups.clone(),
+                ..UserInfo::default()
+            }),
             None if globals.as_groups.is_empty() => client,
-            None => return Err(Failure::local("requesting groups, uid or user-extra for a user without impersonating one")),
+            None => {
+                return Err(Failure::local("requesting groups, uid or user-extra for a user without impersonating one"));
+            }
         };
         let namespace = globals.namespace.clone().or(from_context).unwrap_or_else(|| "default".into());
         Ok(Self { client, namespace, namespace_given: globals.namespace.is_some() })
@@ -46,22 +52,31 @@ impl Session {
     }
 
     /// Sends a request and reads a JSON answer; warnings of the server go to standard error.
-    pub(crate) async fn json(&self, method: Method, path: &str, accept: &str, body: Option<(&str, &Value)>) -> Result<Value, Failure> {
+    pub(crate) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Value, Failure> {
         let (content_type, body) = match body {
             Some((kind, value)) => (kind, full(serde_json::to_vec(value).map_err(|e| Failure::local(e.to_string()))?)),
             None => ("application/json", empty()),
         };
-        let request = Request::builder().method(method).uri(path).header(ACCEPT, accept).header(CONTENT_TYPE, content_type);
+        let request =
+            Request::builder().method(method).uri(path).header(ACCEPT, accept).header(CONTENT_TYPE, content_type);
         let request = request.body(body).map_err(|e| Failure::local(e.to_string()))?;
         let bytes = self.open_stream(request, path).await?.into_body().collect().await;
         let bytes = bytes.map_err(|e| Failure::local(e.to_string()))?.to_bytes();
-        serde_json::from_slice(&bytes).map_err(|e| Failure::local(format!("the server's answer to {path} is not JSON: {e}")))
+        serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::local(format!("the server's answer to {path} is not JSON: {e}")))
     }
 
     /// Sends a request whose answer is read piece by piece; a failure is read whole.
     pub(crate) async fn open_stream(&self, request: Request<Body>, path: &str) -> Result<Response<Body>, Failure> {
         let response = self.client.raw(request).await?;
-        for text in response.headers().get_all(WARNING).iter().filter_map(|v| v.to_str().ok()).filter_map(warning_text) {
+        for text in response.headers().get_all(WARNING).iter().filter_map(|v| v.to_str().ok()).filter_map(warning_text)
+        {
             eprintln!("Warning: {text}");
         }
         if response.status().is_success() || response.status() == http::StatusCode::SWITCHING_PROTOCOLS {

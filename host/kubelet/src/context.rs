@@ -85,13 +85,21 @@ impl Context {
         self.fetch(&resources::SECRETS, "secret", namespace, name).await
     }
 
-    async fn fetch<T: DeserializeOwned>(&self, resource: &Resource, what: &str, namespace: &str, name: &str) -> Result<T, Lookup> {
+    async fn fetch<T: DeserializeOwned>(
+        &self,
+        resource: &Resource,
+        what: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<T, Lookup> {
         match self.client.get(resource, Some(namespace), name).await {
             Ok(object) => object.decode().map_err(|e| Lookup { missing: false, message: e.to_string() }),
             Err(error) if error.is_not_found() => {
                 Err(Lookup { missing: true, message: format!("{what} \"{name}\" not found") })
             }
-            Err(error) => Err(Lookup { missing: false, message: format!("failed to fetch {what} {namespace}/{name}: {error}") }),
+            Err(error) => {
+                Err(Lookup { missing: false, message: format!("failed to fetch {what} {namespace}/{name}: {error}") })
+            }
         }
     }
 }

@@ -94,7 +94,8 @@ impl Cri {
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Result<()> {
-        call!(self.runtime, stop_pod_sandbox, v1::StopPodSandboxRequest { pod_sandbox_id: id.to_owned() }, CALL).map(drop)
+        call!(self.runtime, stop_pod_sandbox, v1::StopPodSandboxRequest { pod_sandbox_id: id.to_owned() }, CALL)
+            .map(drop)
     }
 
     pub(crate) async fn remove_sandbox(&self, id: &str) -> Result<()> {
@@ -132,7 +133,8 @@ impl Cri {
     }
 
     pub(crate) async fn remove_container(&self, id: &str) -> Result<()> {
-        let done = call!(self.runtime, remove_container, v1::RemoveContainerRequest { container_id: id.to_owned() }, CALL);
+        let done =
+            call!(self.runtime, remove_container, v1::RemoveContainerRequest { container_id: id.to_owned() }, CALL);
         match done {
             Err(error) if error.not_found() => Ok(()),
             other => other.map(drop),
@@ -284,7 +286,8 @@ fn container_record(status: v1::ContainerStatus, sandbox_id: String) -> Containe
         _ => State::Unknown,
     };
     let metadata = status.metadata.unwrap_or_default();
-    let user_image = status.image.map(|i| if i.user_specified_image.is_empty() { i.image } else { i.user_specified_image });
+    let user_image =
+        status.image.map(|i| if i.user_specified_image.is_empty() { i.image } else { i.user_specified_image });
     ContainerRecord {
         sandbox_id,
         name: metadata.name,

@@ -12,7 +12,13 @@ use crate::probe::{http, port_number};
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Runs the handler to its end.
-pub(crate) async fn run(ctx: &Ctx, handler: &LifecycleHandler, container: &Container, id: &str, pod_ip: &str) -> Result<(), String> {
+pub(crate) async fn run(
+    ctx: &Ctx,
+    handler: &LifecycleHandler,
+    container: &Container,
+    id: &str,
+    pod_ip: &str,
+) -> Result<(), String> {
     if let Some(exec) = &handler.exec {
         let command = exec.command.clone().unwrap_or_default();
         let answer = ctx.cri.exec_sync(id, &command, LIMIT).await.map_err(|e| e.to_string())?;

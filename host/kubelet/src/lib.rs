@@ -69,7 +69,8 @@ impl Kubelet {
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| KubeletError::Listen { address: config.listen, source })?;
-        let address = listener.local_addr().map_err(|source| KubeletError::Listen { address: config.listen, source })?;
+        let address =
+            listener.local_addr().map_err(|source| KubeletError::Listen { address: config.listen, source })?;
         let ctx = context(config, client, supervisor, cri_endpoint, address.port(), tasks).await?;
         node::start(&ctx);
         pod::manager::start(&ctx);
@@ -132,7 +133,9 @@ fn prepare(config: &KubeletConfig) -> Result<(), KubeletError> {
         let path = path.to_owned();
         move |source| KubeletError::Directory { path, source }
     };
-    for (path, mode) in [(config.root_dir.clone(), 0o750), (config.root_dir.join("pods"), 0o750), (config.pod_log_dir.clone(), 0o755)] {
+    for (path, mode) in
+        [(config.root_dir.clone(), 0o750), (config.root_dir.join("pods"), 0o750), (config.pod_log_dir.clone(), 0o755)]
+    {
         std::fs::create_dir_all(&path).map_err(failed(&path))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(failed(&path))?;
     }

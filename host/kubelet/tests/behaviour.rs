@@ -21,10 +21,11 @@ fn ready(pod: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_registers_and_runs_a_pod_to_its_end() {
     let bench = Bench::start().await;
-    bench.until("node Ready", || {
-        bench.api.get(&resources::NODES, "", "node1").is_some_and(|n| condition(&n, "Ready")["status"] == "True")
-    })
-    .await;
+    bench
+        .until("node Ready", || {
+            bench.api.get(&resources::NODES, "", "node1").is_some_and(|n| condition(&n, "Ready")["status"] == "True")
+        })
+        .await;
     let node = bench.api.get(&resources::NODES, "", "node1").unwrap();
     assert_eq!(node["spec"]["providerID"], "k3s://node1");
     assert_eq!(node["metadata"]["labels"]["node.kubernetes.io/instance-type"], "k3s");
@@ -32,9 +33,12 @@ async fn a_node_registers_and_runs_a_pod_to_its_end() {
     assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "v1.36.0+k3s1");
     bench.until("lease", || bench.api.get(&resources::LEASES, "kube-node-lease", "node1").is_some()).await;
 
-    bench.pod("web", json!({"containers": [{"name": "c", "image": "app:1", "env": [
+    bench.pod(
+        "web",
+        json!({"containers": [{"name": "c", "image": "app:1", "env": [
         {"name": "A", "value": "1"}, {"name": "B", "value": "x$(A)"},
-        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}]}));
+        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}]}),
+    );
     let pod = bench.pod_until("web", "Ready", ready).await;
     let status = &pod["status"];
     assert_eq!(status["phase"], "Running");
@@ -44,7 +48,10 @@ async fn a_node_registers_and_runs_a_pod_to_its_end() {
     assert_eq!(condition(&pod, "PodReadyToStartContainers")["status"], "True");
     let container = &status["containerStatuses"][0];
     assert!(container["containerID"].as_str().unwrap().starts_with("fake://container"));
-    assert_eq!((&container["ready"], &container["started"], &container["restartCount"]), (&json!(true), &json!(true), &json!(0)));
+    assert_eq!(
+        (&container["ready"], &container["started"], &container["restartCount"]),
+        (&json!(true), &json!(true), &json!(0))
+    );
     let (_, config) = bench.cri.newest("c").unwrap();
     let env = |name: &str| config.envs.iter().find(|e| e.key == name).map(|e| e.value.clone());
     assert_eq!(env("B").as_deref(), Some("x1"));
@@ -74,7 +81,9 @@ async fn a_crashing_container_backs_off_and_shows_its_last_end() {
     let bench = Bench::start().await;
     bench.pod("bad", json!({"containers": [{"name": "c", "image": "app:1", "command": ["exit", "3"]}]}));
     let pod = bench
-        .pod_until("bad", "CrashLoopBackOff", |p| p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff")
+        .pod_until("bad", "CrashLoopBackOff", |p| {
+            p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        })
         .await;
     let container = &pod["status"]["containerStatuses"][0];
     assert_eq!(container["restartCount"], 1);
@@ -114,8 +123,11 @@ async fn a_failed_init_container_fails_a_pod_that_never_restarts() {
 async fn another_process_adopts_running_containers_and_removes_orphans() {
     let mut bench = Bench::start().await;
     for name in ["web", "orphan"] {
-        bench.pod(name, json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": name, "image": "app:1",
-            "readinessProbe": {"exec": {"command": ["check"]}, "periodSeconds": 1}}]}));
+        bench.pod(
+            name,
+            json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": name, "image": "app:1",
+            "readinessProbe": {"exec": {"command": ["check"]}, "periodSeconds": 1}}]}),
+        );
         bench.pod_until(name, "Ready", ready).await;
     }
     let before = bench.cri.newest("web").unwrap().0;
@@ -134,11 +146,16 @@ async fn another_process_adopts_running_containers_and_removes_orphans() {
 async fn a_config_map_change_reaches_the_file_and_tokens_are_projected() {
     let bench = Bench::start().await;
     let map = |value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "default"}, "data": {"key": value}});
-    bench.pod("web", json!({"serviceAccountName": "default", "containers": [{"name": "c", "image": "app:1", "volumeMounts": [
+    bench.pod(
+        "web",
+        json!({"serviceAccountName": "default", "containers": [{"name": "c", "image": "app:1", "volumeMounts": [
             {"name": "v", "mountPath": "/v"}, {"name": "v", "mountPath": "/one", "subPath": "key"}]}],
         "volumes": [{"name": "v", "configMap": {"name": "m"}},
-            {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]}));
-    bench.until("FailedMount", || bench.events("FailedMount").iter().any(|m| m.contains("configmap \"m\" not found"))).await;
+            {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]}),
+    );
+    bench
+        .until("FailedMount", || bench.events("FailedMount").iter().any(|m| m.contains("configmap \"m\" not found")))
+        .await;
     bench.api.seed(&resources::CONFIG_MAPS, map("one"));
     bench.pod_until("web", "Ready", ready).await;
     let volumes = bench.pod_dir("web").join("volumes");
@@ -167,7 +184,11 @@ async fn probes_gate_readiness_and_restart_the_container() {
     bench.cri.set_exec_exit("live", 1);
     bench.pod("sick", json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "live", "image": "app:1", "livenessProbe": probe}]}));
     bench.pod_until("sick", "a restart", |p| p["status"]["containerStatuses"][0]["restartCount"] == 1).await;
-    bench.until("Killing", || bench.events("Killing").iter().any(|m| m == "Container live failed liveness probe, will be restarted")).await;
+    bench
+        .until("Killing", || {
+            bench.events("Killing").iter().any(|m| m == "Container live failed liveness probe, will be restarted")
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,8 +204,14 @@ async fn what_cannot_be_honoured_or_pulled_says_so() {
     let waits = |p: &Value, reason: &str| p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason;
     bench.pod_until("missing", "ErrImagePull", |p| waits(p, "ErrImagePull")).await;
     let (code, text) = bench.http("/containerLogs/default/missing/c", Some("good")).await;
-    assert_eq!((code, text.as_str()), (400, "container \"c\" in pod \"missing\" is waiting to start: image can't be pulled"));
-    bench.pod("root", json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "c", "image": "app:1"}]}));
+    assert_eq!(
+        (code, text.as_str()),
+        (400, "container \"c\" in pod \"missing\" is waiting to start: image can't be pulled")
+    );
+    bench.pod(
+        "root",
+        json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
     bench.pod_until("root", "CreateContainerConfigError", |p| waits(p, "CreateContainerConfigError")).await;
 }
 
@@ -196,11 +223,17 @@ async fn the_server_lets_in_only_who_may() {
     assert_eq!(bench.http("/pods", None).await.0, 401);
     assert_eq!(bench.http("/pods", Some("bad")).await.0, 401);
     let (code, text) = bench.http("/stats/summary", Some("good")).await;
-    assert_eq!((code, text.as_str()), (403, "Forbidden (user=somebody, verb=get, resource=nodes, subresource(1)=[\"stats\"])"));
+    assert_eq!(
+        (code, text.as_str()),
+        (403, "Forbidden (user=somebody, verb=get, resource=nodes, subresource(1)=[\"stats\"])")
+    );
     let (code, text) = bench.http("/pods", Some("good")).await;
     let list: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &list["items"][0]["metadata"]["name"]), (200, &json!("web")));
-    assert_eq!(bench.http("/containerLogs/default/web/c?timestamps=true", Some("good")).await.1, "2026-01-01T00:00:00Z hello\n");
+    assert_eq!(
+        bench.http("/containerLogs/default/web/c?timestamps=true", Some("good")).await.1,
+        "2026-01-01T00:00:00Z hello\n"
+    );
     assert_eq!(bench.http("/healthz", Some("good")).await, (200, "ok".to_owned()));
     assert!(bench.http("/metrics", Some("good")).await.1.contains("kubelet_running_pods 1"));
     assert_eq!(bench.http("/nope", Some("good")).await.0, 404);

@@ -10,9 +10,7 @@ use jiff::Timestamp;
 use k3s_base::{Random, Secret};
 
 use crate::files::{ensure_dir, read_optional, write_private};
-use crate::{
-    CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken, ServiceAccountKeys,
-};
+use crate::{CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken, ServiceAccountKeys};
 
 /// What the identities depend on.
 #[derive(Debug)]
@@ -86,15 +84,30 @@ impl ServerIdentity {
         for (name, cn, org) in OTHER_CLIENTS {
             client(name, cn, *org)?;
         }
-        KeyedCert::ensure(&tls, "client-auth-proxy", &request_header_ca, &LeafSpec::client("system:auth-proxy", None), now)?;
+        KeyedCert::ensure(
+            &tls,
+            "client-auth-proxy",
+            &request_header_ca,
+            &LeafSpec::client("system:auth-proxy", None),
+            now,
+        )?;
         let serving = KeyedCert::ensure(&tls, "serving-kube-apiserver", &server_ca, &apiserver_spec(options), now)?;
         let (kubelet_serving, kubelet_client) = node_certs(options, &server_ca, &client_ca, now)?;
         let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
         let service_accounts = Arc::new(ServiceAccountKeys::ensure(&tls, &issuer)?);
         let (token, passwords) = tokens(options, &server, server_ca.cert_pem(), random)?;
         let identity = Self {
-            server_ca, client_ca, request_header_ca, serving, admin, apiserver_client,
-            kubelet_serving, kubelet_client, service_accounts, passwords, token,
+            server_ca,
+            client_ca,
+            request_header_ca,
+            serving,
+            admin,
+            apiserver_client,
+            kubelet_serving,
+            kubelet_client,
+            service_accounts,
+            passwords,
+            token,
         };
         identity.write_admin_kubeconfig(&cred.join("admin.kubeconfig"), options.server_url)?;
         Ok(identity)

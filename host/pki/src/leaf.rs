@@ -49,11 +49,8 @@ impl LeafSpec {
         }
         params.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = vec![if self.serves {
-            ExtendedKeyUsagePurpose::ServerAuth
-        } else {
-            ExtendedKeyUsagePurpose::ClientAuth
-        }];
+        params.extended_key_usages =
+            vec![if self.serves { ExtendedKeyUsagePurpose::ServerAuth } else { ExtendedKeyUsagePurpose::ClientAuth }];
         params.use_authority_key_identifier_extension = true;
         params.not_before = day_offset(now, 0);
         params.not_after = day_offset(now, LEAF_DAYS);

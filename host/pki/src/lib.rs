@@ -28,5 +28,5 @@ pub use kubeconfig::Kubeconfig;
 pub use leaf::{KeyedCert, LeafSpec, RENEW_BEFORE_DAYS};
 pub use passwd::PasswordFile;
 pub use serviceaccount::{ServiceAccountKeys, TokenError};
-pub use tls::{client_config, certs_from_pem, server_config};
+pub use tls::{certs_from_pem, client_config, server_config};
 pub use token::{ServerToken, ca_hash};

@@ -98,7 +98,8 @@ impl ServiceAccountKeys {
         if let Some(map) = claims.as_object_mut() {
             map.insert("iss".into(), self.issuer.clone().into());
         }
-        let header = Header { alg: Algorithm::ES256, kid: Some(self.signing_id.clone()), typ: None, ..Header::default() };
+        let header =
+            Header { alg: Algorithm::ES256, kid: Some(self.signing_id.clone()), typ: None, ..Header::default() };
         jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|e| TokenError::Invalid(e.to_string()))
     }
 
@@ -137,9 +138,7 @@ impl ServiceAccountKeys {
     /// The document at `/openid/v1/jwks`.
     #[must_use]
     pub fn jwks(&self) -> Value {
-        let key = |k: &VerifyingKey| {
-            json!({"use": "sig", "kty": "EC", "kid": k.id, "crv": "P-256", "alg": "ES256", "x": k.x, "y": k.y})
-        };
+        let key = |k: &VerifyingKey| json!({"use": "sig", "kty": "EC", "kid": k.id, "crv": "P-256", "alg": "ES256", "x": k.x, "y": k.y});
         json!({ "keys": self.verifying.iter().map(key).collect::<Vec<_>>() })
     }
 }

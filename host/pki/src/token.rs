@@ -38,7 +38,9 @@ impl ServerToken {
 
     fn short(password: &str) -> Result<Self, PkiError> {
         if password.is_empty() || password.contains(char::is_whitespace) || password.contains([',', ':']) {
-            return Err(PkiError::Token("invalid token: it must not be empty or contain spaces, commas or colons".into()));
+            return Err(PkiError::Token(
+                "invalid token: it must not be empty or contain spaces, commas or colons".into(),
+            ));
         }
         Ok(Self { password: Secret::new(password.to_owned()) })
     }

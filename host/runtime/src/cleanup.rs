@@ -51,7 +51,9 @@ fn end_group(path: &str) -> io::Result<()> {
 
 fn records<T: serde::de::DeserializeOwned>(dir: &Path, file: &str) -> Vec<T> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| record::load(&if file.is_empty() { entry.path() } else { entry.path().join(file) }).ok()).collect()
+    entries
+        .filter_map(|entry| record::load(&if file.is_empty() { entry.path() } else { entry.path().join(file) }).ok())
+        .collect()
 }
 
 /// Finds shims by the file each writes beside its socket: other servers on this machine have shims
@@ -82,8 +84,13 @@ fn identities(state: &Path) -> HashSet<String> {
 }
 
 fn shim_processes() -> Vec<i32> {
-    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-    pids.filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == ARGV0)).collect()
+    let pids = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+    pids.filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == ARGV0))
+        .collect()
 }
 
 fn children(pid: i32) -> Vec<i32> {

@@ -46,7 +46,13 @@ pub struct RuntimeConfig {
 impl RuntimeConfig {
     /// The layout K3s has below `data_dir` (`/var/lib/rancher/k3s`) and `/run/k3s`.
     #[must_use]
-    pub fn standard(data_dir: &std::path::Path, network: Arc<dyn PodNetwork>, clock: Clock, random: Random, tasks: Tasks) -> Self {
+    pub fn standard(
+        data_dir: &std::path::Path,
+        network: Arc<dyn PodNetwork>,
+        clock: Clock,
+        random: Random,
+        tasks: Tasks,
+    ) -> Self {
         let state = PathBuf::from("/run/k3s/containerd");
         Self {
             root: data_dir.join("agent/containerd"),

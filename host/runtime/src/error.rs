@@ -26,7 +26,11 @@ pub(crate) enum Error {
     #[error("{0}")]
     Exists(String),
     #[error("{context}: {source}")]
-    Io { context: String, #[source] source: io::Error },
+    Io {
+        context: String,
+        #[source]
+        source: io::Error,
+    },
     /// The shim refused or failed; its words.
     #[error("{0}")]
     Shim(String),

@@ -60,7 +60,8 @@ impl Runtime {
         let registries = Registries::load(&config.registries).map_err(io_error("read registries.yaml"))?;
         let images = ImageStore::open(&config.root).map_err(io_error("open the image store"))?;
         let puller = Arc::new(Puller::new(images.clone(), registries, config.random.clone()));
-        let manager = Manager::new(config.clone(), images.clone()).map_err(|error| StartError::Adopt(error.to_string()))?;
+        let manager =
+            Manager::new(config.clone(), images.clone()).map_err(|error| StartError::Adopt(error.to_string()))?;
         manager.adopt().await.map_err(|error| StartError::Adopt(error.to_string()))?;
 
         let listener = TcpListener::bind(config.streaming).await.map_err(io_error("bind the streaming port"))?;
@@ -68,7 +69,12 @@ impl Runtime {
         let sessions = Arc::new(Sessions::new(streaming, config.clock.clone(), config.random.clone()));
         let tasks = &config.tasks;
         tasks.spawn("streaming", streaming::serve(listener, manager.clone(), sessions.clone(), tasks.clone()));
-        let folder = ImageFolder { dir: config.images_dir.clone(), root: config.root.clone(), store: images, puller: puller.clone() };
+        let folder = ImageFolder {
+            dir: config.images_dir.clone(),
+            root: config.root.clone(),
+            store: images,
+            puller: puller.clone(),
+        };
         tasks.spawn("image-folder", folder.run(tasks.clone()));
         serve(&config, Service { manager: manager.clone(), puller, sessions })?;
         Ok(Self { socket: config.socket.clone(), streaming, manager, _lock: lock })
@@ -110,8 +116,12 @@ fn prepare(config: &RuntimeConfig) -> Result<FileLock, StartError> {
 
 fn serve(config: &RuntimeConfig, service: Service) -> Result<(), StartError> {
     let listener = k3s_cri::bind(&config.socket).map_err(io_error(&format!("bind {}", config.socket.display())))?;
-    let runtime = RuntimeServiceServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT_BYTES).max_encoding_message_size(MESSAGE_LIMIT_BYTES);
-    let image = ImageServiceServer::new(service).max_decoding_message_size(MESSAGE_LIMIT_BYTES).max_encoding_message_size(MESSAGE_LIMIT_BYTES);
+    let runtime = RuntimeServiceServer::new(service.clone())
+        .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+        .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
+    let image = ImageServiceServer::new(service)
+        .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+        .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
     let stopping = config.tasks.stopping();
     let server = tonic::transport::Server::builder().add_service(runtime).add_service(image);
     config.tasks.spawn("cri", async move {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
-use k3s_client::{Client, EventRecorder, Informers, InformerEvent, Obj, Subscription, resources};
+use k3s_client::{Client, EventRecorder, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info};
@@ -106,7 +106,12 @@ impl Driver {
     }
 
     /// Everything that happened meanwhile, before the next decision.
-    fn absorb(&mut self, pods: &mut Subscription, nodes: &mut Subscription, finished: &mut mpsc::Receiver<(Arc<PodInfo>, Bound)>) {
+    fn absorb(
+        &mut self,
+        pods: &mut Subscription,
+        nodes: &mut Subscription,
+        finished: &mut mpsc::Receiver<(Arc<PodInfo>, Bound)>,
+    ) {
         while let Some(event) = nodes.try_next() {
             self.on_node(&event);
         }
@@ -130,7 +135,9 @@ impl Driver {
     }
 
     fn on_pod(&mut self, event: &InformerEvent) {
-        if let InformerEvent::Updated { old, new } = event && old.uid() != new.uid() {
+        if let InformerEvent::Updated { old, new } = event
+            && old.uid() != new.uid()
+        {
             let change = self.cache.remove_pod(old.uid());
             self.wake(change);
         }
@@ -143,7 +150,11 @@ impl Driver {
         let Some(pod) = read(object, PodInfo::read).map(Arc::new) else { return };
         let change = self.cache.set_pod(&pod);
         let to_place = pod.node_name.is_empty() && pod.scheduler_name == NAME && !pod.finished && !pod.deleting;
-        if to_place { self.queue.set(pod) } else { self.queue.remove(&pod.key) }
+        if to_place {
+            self.queue.set(pod)
+        } else {
+            self.queue.remove(&pod.key)
+        }
         self.wake(change);
     }
 

@@ -91,7 +91,9 @@ impl Queue {
     /// Something changed that may help the pods that `concerns` picks.
     pub(crate) fn wake(&mut self, now: Duration, concerns: impl Fn(&PodInfo) -> bool) {
         for entry in self.entries.values_mut() {
-            if let Place::Waiting(_, until) = entry.place && concerns(&entry.pod) {
+            if let Place::Waiting(_, until) = entry.place
+                && concerns(&entry.pod)
+            {
                 entry.place = Place::BackingOff(until);
             }
         }

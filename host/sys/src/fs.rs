@@ -85,7 +85,8 @@ impl FileLock {
 pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
     let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd = rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?;
+    let fd =
+        rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?;
     Ok(File::from(fd))
 }
 
@@ -96,12 +97,17 @@ pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
 pub fn read_in_root(root: &Path, path: &Path, limit_bytes: u64) -> io::Result<Option<String>> {
     let file = match open_in_root(root, path) {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > limit_bytes {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is no regular file of at most {limit_bytes} bytes", path.display())));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is no regular file of at most {limit_bytes} bytes", path.display()),
+        ));
     }
     let mut text = String::new();
     file.take(limit_bytes).read_to_string(&mut text)?;

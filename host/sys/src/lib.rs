@@ -5,12 +5,12 @@
 
 #![allow(unsafe_code)]
 
+pub mod cgroup;
 pub mod fs;
+pub mod mount;
+pub mod namespace;
 pub mod net;
 mod netlink;
 pub mod nft;
-pub mod volume;
-pub mod cgroup;
-pub mod mount;
-pub mod namespace;
 pub mod process;
+pub mod volume;

@@ -36,7 +36,10 @@ pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> 
     let lower = lowers.iter().map(|path| escape(path)).collect::<Vec<_>>().join(":");
     let options = format!("lowerdir={lower},upperdir={},workdir={}", escape(upper), escape(work));
     if options.len() > OPTIONS_LIMIT_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("overlay of {} layers needs more than one page of options", lowers.len())));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("overlay of {} layers needs more than one page of options", lowers.len()),
+        ));
     }
     nix::mount::mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
     Ok(())
@@ -78,7 +81,8 @@ pub fn detach(target: &Path) -> io::Result<()> {
 /// # Errors
 /// The last failure; the others were still tried.
 pub fn detach_below(prefix: &Path) -> io::Result<()> {
-    let mut targets: Vec<_> = table()?.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(prefix)).collect();
+    let mut targets: Vec<_> =
+        table()?.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(prefix)).collect();
     targets.sort_unstable_by_key(|target| std::cmp::Reverse(target.as_os_str().len()));
     let mut last = Ok(());
     for target in &targets {

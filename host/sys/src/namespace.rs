@@ -99,7 +99,8 @@ pub fn release(target: &Path) -> io::Result<()> {
 /// When the namespace cannot be entered or the thread panicked.
 pub fn inside<T: Send + 'static>(path: &Path, kind: Kind, call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let file = File::open(path)?;
-    let thread = std::thread::Builder::new().name("namespace".into()).spawn(move || enter(&file, kind).map(|()| call()))?;
+    let thread =
+        std::thread::Builder::new().name("namespace".into()).spawn(move || enter(&file, kind).map(|()| call()))?;
     thread.join().map_err(|_| io::Error::other("the call inside the namespace panicked"))?
 }
 
@@ -114,7 +115,8 @@ pub fn loopback_up() -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
         *to = libc::c_char::from_ne_bytes([*from]);
     }
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
     // SAFETY: the descriptor is open and `request` is a complete ifreq that outlives the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

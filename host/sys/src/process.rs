@@ -56,7 +56,11 @@ pub fn reset_signals() -> io::Result<()> {
 pub fn close_from_forked(first: u32) -> io::Result<()> {
     // SAFETY: close_range takes integers only. Owners of these descriptors live in the other
     // process; the caller promises by using this in a fork that it runs none of their code.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Returns freed heap to the kernel.

@@ -89,7 +89,9 @@ pub fn create_beneath(root: &Path, relative: &Path, mode: u32) -> io::Result<Own
                 let parent = open_beneath(root, &walked)?;
                 match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
                     // mkdir is subject to the umask; the mode asked for is what is meant.
-                    Ok(()) => rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), rustix::fs::AtFlags::empty())?,
+                    Ok(()) => {
+                        rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), rustix::fs::AtFlags::empty())?
+                    }
                     Err(rustix::io::Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }

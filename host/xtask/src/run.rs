@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{cargo, step, target_dir};
 use crate::setup;
+use crate::shell::{cargo, step, target_dir};
 
 /// How long a node may take to become Ready before we say so.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -18,12 +18,16 @@ pub(crate) fn run(flags: &[String]) -> Result<ExitCode> {
     let binary = target_dir()?.join("debug/k3s");
     println!("==> start {} server {}", binary.display(), flags.join(" "));
     let start = Instant::now();
-    let mut server = Command::new(&binary).arg("server").args(flags).stderr(Stdio::piped()).spawn().context("start k3s")?;
+    let mut server =
+        Command::new(&binary).arg("server").args(flags).stderr(Stdio::piped()).spawn().context("start k3s")?;
     let log = server.stderr.take().context("the server's log")?;
     let echo = std::thread::spawn(move || show_log(BufReader::new(log), start));
     let kubeconfig = wait_for_ready(&binary, flags, &mut server, start)?;
     if let Some(kubeconfig) = kubeconfig {
-        println!("==> kubeconfig: {kubeconfig}   (stop with Ctrl-C; `{} killall` removes pods that outlive the server)", binary.display());
+        println!(
+            "==> kubeconfig: {kubeconfig}   (stop with Ctrl-C; `{} killall` removes pods that outlive the server)",
+            binary.display()
+        );
     }
     let status = server.wait()?;
     let _ = echo.join();
@@ -43,7 +47,12 @@ fn show_log(log: impl BufRead, start: Instant) {
 }
 
 /// Waits for the node's Ready line and prints it; `None` where the server runs no node.
-fn wait_for_ready(binary: &std::path::Path, flags: &[String], server: &mut Child, start: Instant) -> Result<Option<String>> {
+fn wait_for_ready(
+    binary: &std::path::Path,
+    flags: &[String],
+    server: &mut Child,
+    start: Instant,
+) -> Result<Option<String>> {
     let value = |name: &str| flag_value(flags, name);
     let kubeconfig = value("write-kubeconfig").unwrap_or_else(|| "/etc/rancher/k3s/k3s.yaml".into());
     if flags.iter().any(|f| f == "--disable-agent") {

@@ -18,6 +18,7 @@ const TESTS: &[(&str, &str)] = &[
     ("iproute2", "/usr/sbin/ip|/sbin/ip|/bin/ip"),
     ("nftables", "/usr/sbin/nft"),
     ("curl", "/usr/bin/curl"),
+    ("wget", "/usr/bin/wget"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
 ];
@@ -48,8 +49,11 @@ fn wasm_target() -> Result<()> {
 }
 
 fn packages(wanted: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<&str> =
-        wanted.iter().filter(|(_, files)| !files.split('|').any(|f| Path::new(f).exists())).map(|(name, _)| *name).collect();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|(_, files)| !files.split('|').any(|f| Path::new(f).exists()))
+        .map(|(name, _)| *name)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -20,11 +20,14 @@ const RUN: Duration = Duration::from_secs(5);
 
 /// Starts a server without a node and runs each load inside its corner.
 pub(crate) fn run() -> Result<()> {
-    let options = ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() };
+    let options =
+        ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() };
     let cluster = Cluster::start_with(options)?;
     let inside = |words: &[&str]| -> Result<String> {
         let output = cluster.corner().command(std::env::current_exe()?).arg("inside").args(words).output()?;
-        if !output.status.success() { bail!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)) }
+        if !output.status.success() {
+            bail!("{words:?}: {}", String::from_utf8_lossy(&output.stderr))
+        }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     };
     for clients in ["1", "16", "256"] {
@@ -155,7 +158,12 @@ async fn list() -> Result<String> {
 async fn fanout(watchers: usize) -> Result<String> {
     let seen = Arc::new(AtomicU64::new(0));
     let connections: Vec<Client> = (0..8).map(|_| client()).collect::<Result<_>>()?;
-    let version = connections.first().context("a client")?.list(&resources::CONFIG_MAPS, Some("kube-public"), &ListParams::default()).await?.resource_version;
+    let version = connections
+        .first()
+        .context("a client")?
+        .list(&resources::CONFIG_MAPS, Some("kube-public"), &ListParams::default())
+        .await?
+        .resource_version;
     for n in 0..watchers {
         let client = connections.get(n % connections.len()).context("a connection")?.clone();
         let params = WatchParams { resource_version: Some(version.clone()), ..WatchParams::default() };
@@ -174,7 +182,9 @@ async fn fanout(watchers: usize) -> Result<String> {
     }
     let expected = writes * u64::try_from(watchers)?;
     while seen.load(Ordering::Relaxed) < expected {
-        if start.elapsed() > Duration::from_secs(60) { bail!("only {} of {expected} events arrived", seen.load(Ordering::Relaxed)) }
+        if start.elapsed() > Duration::from_secs(60) {
+            bail!("only {} of {expected} events arrived", seen.load(Ordering::Relaxed))
+        }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -16,7 +16,9 @@ pub(crate) fn run() -> Result<()> {
     let mut started = Vec::new();
     for n in 0..PODS {
         let name = format!("p{n}");
-        let manifest = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 1, containers: [{{name: c, image: '{SHELL}', command: [sleep, '1000000']}}]}}\n");
+        let manifest = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 1, containers: [{{name: c, image: '{SHELL}', command: [sleep, '1000000']}}]}}\n"
+        );
         cluster.apply(&manifest)?;
         until("the pod is Ready", Duration::from_secs(60), || {
             let pod = cluster.get(&["pod", &name])?;
@@ -29,7 +31,10 @@ pub(crate) fn run() -> Result<()> {
     row("the same, p99", ms(percentile(&mut started, 0.99)));
     let shims = pss_kib(&cluster, "^k3s-shim")?;
     let total: u64 = shims.iter().sum();
-    row("memory per pod beyond its own (PSS of its shim, mean)", format!("{} KiB", total / u64::try_from(shims.len().max(1))?));
+    row(
+        "memory per pod beyond its own (PSS of its shim, mean)",
+        format!("{} KiB", total / u64::try_from(shims.len().max(1))?),
+    );
     let start = Instant::now();
     cluster.kubectl(&["delete", "pods", "--all", "--timeout=120s"])?.ok()?;
     row(&format!("{PODS} pods deleted"), ms(start.elapsed()));
@@ -39,7 +44,8 @@ pub(crate) fn run() -> Result<()> {
 /// From the API server's event time stamps, in the kubelet's log of the container: creation of the
 /// pod to the start of its process, by the machine's own clock.
 fn between(cluster: &k3s_harness::Cluster, name: &str) -> Result<Duration> {
-    let line = format!("stat -c %.9W /var/log/pods/default_{name}_*/ ; stat -c %.9Y /var/log/pods/default_{name}_*/c/0.log");
+    let line =
+        format!("stat -c %.9W /var/log/pods/default_{name}_*/ ; stat -c %.9Y /var/log/pods/default_{name}_*/c/0.log");
     let text = cluster.corner().sh(&line)?.ok()?;
     let mut times = text.split_whitespace().filter_map(|t| t.parse::<f64>().ok());
     let (first, second) = (times.next().unwrap_or_default(), times.next().unwrap_or_default());

@@ -8,7 +8,12 @@ use k3s_harness::Cluster;
 /// The value at a share of the sorted values.
 pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small counts")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "small counts"
+    )]
     let at = ((values.len().saturating_sub(1)) as f64 * share).round() as usize;
     values.get(at).copied().unwrap_or_default()
 }
@@ -20,7 +25,9 @@ pub(crate) fn ms(duration: Duration) -> String {
 
 /// Proportional set size in KiB of every process whose command line contains `pattern`.
 pub(crate) fn pss_kib(cluster: &Cluster, pattern: &str) -> Result<Vec<u64>> {
-    let line = format!("for p in $(pgrep -f '{pattern}'); do [ -r /proc/$p/smaps_rollup ] && grep ^Pss: /proc/$p/smaps_rollup; done");
+    let line = format!(
+        "for p in $(pgrep -f '{pattern}'); do [ -r /proc/$p/smaps_rollup ] && grep ^Pss: /proc/$p/smaps_rollup; done"
+    );
     let text = cluster.corner().sh(&line)?.stdout;
     text.lines().map(|l| l.split_whitespace().nth(1).context("Pss line")?.parse::<u64>().context("Pss value")).collect()
 }

@@ -7,7 +7,11 @@ use k3s_harness::{Cluster, ClusterOptions};
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\n";
 
 fn plain() -> Result<Cluster> {
-    Cluster::start_with(ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() })
+    Cluster::start_with(ClusterOptions {
+        flags: vec!["--disable-agent".into()],
+        without_node: true,
+        ..ClusterOptions::default()
+    })
 }
 
 /// Applies a manifest that must be refused with every one of `parts`.
@@ -29,13 +33,30 @@ fn manifests() -> Result<()> {
     let warned = cluster.kubectl_with(&["create", "--validate=warn", "-f", "-"], Some(&unknown))?;
     ensure!(warned.code == Some(0) && warned.stderr.contains("unknown field \"colour\""), "{warned:?}");
     let deployment = |replicas: &str, label: &str| {
-        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: a}}}}\n  template:\n    metadata: {{labels: {{app: {label}}}}}\n    spec: {{containers: [{{name: c, image: i}}]}}\n")
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: a}}}}\n  template:\n    metadata: {{labels: {{app: {label}}}}}\n    spec: {{containers: [{{name: c, image: i}}]}}\n"
+        )
     };
-    refused(&cluster, &create, &deployment("'three'", "a"), &["Deployment in version \"v1\" cannot be handled as a Deployment", "cannot unmarshal string"])?;
+    refused(
+        &cluster,
+        &create,
+        &deployment("'three'", "a"),
+        &["Deployment in version \"v1\" cannot be handled as a Deployment", "cannot unmarshal string"],
+    )?;
     refused(&cluster, &create, &deployment("-1", "a"), &["spec.replicas", "must be greater than or equal to 0"])?;
     refused(&cluster, &create, &deployment("1", "b"), &["`selector` does not match template `labels`"])?;
-    refused(&cluster, &create, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n", &["The ConfigMap \"UPPER\" is invalid", "lowercase RFC 1123 subdomain"])?;
-    refused(&cluster, &["create", "-n", "nowhere", "-f", "-"], CONFIG_MAP, &["Error from server (NotFound)", "namespaces \"nowhere\" not found"])?;
+    refused(
+        &cluster,
+        &create,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n",
+        &["The ConfigMap \"UPPER\" is invalid", "lowercase RFC 1123 subdomain"],
+    )?;
+    refused(
+        &cluster,
+        &["create", "-n", "nowhere", "-f", "-"],
+        CONFIG_MAP,
+        &["Error from server (NotFound)", "namespaces \"nowhere\" not found"],
+    )?;
     ensure!(cluster.kubectl(&["get", "deployments"])?.stderr.contains("No resources found"), "something was created");
 
     cluster.apply(&deployment("0", "a"))?;
@@ -49,11 +70,34 @@ fn requests() -> Result<()> {
     let cluster = plain()?;
     cluster.apply(CONFIG_MAP).ok();
     let stale = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm, resourceVersion: '1'}\n";
-    refused(&cluster, &["replace", "-f", "-"], stale, &["Error from server (Conflict)", "the object has been modified; please apply your changes to the latest version and try again"])?;
+    refused(
+        &cluster,
+        &["replace", "-f", "-"],
+        stale,
+        &[
+            "Error from server (Conflict)",
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ],
+    )?;
     let forbidden = cluster.kubectl(&["get", "secrets", "--as", "jane"])?.failed()?;
     ensure!(forbidden.contains("secrets is forbidden: User \"jane\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\""), "{forbidden}");
-    let unauthorized = cluster.kubectl(&["get", "pods", "--kubeconfig", "/dev/null", "--server", "https://127.0.0.1:6443", "--insecure-skip-tls-verify", "--token", "wrong"])?.failed()?;
-    ensure!(unauthorized.contains("You must be logged in to the server") || unauthorized.contains("Unauthorized"), "{unauthorized}");
+    let unauthorized = cluster
+        .kubectl(&[
+            "get",
+            "pods",
+            "--kubeconfig",
+            "/dev/null",
+            "--server",
+            "https://127.0.0.1:6443",
+            "--insecure-skip-tls-verify",
+            "--token",
+            "wrong",
+        ])?
+        .failed()?;
+    ensure!(
+        unauthorized.contains("You must be logged in to the server") || unauthorized.contains("Unauthorized"),
+        "{unauthorized}"
+    );
     let applied = cluster.kubectl_with(&["apply", "--server-side", "-f", "-"], Some(CONFIG_MAP))?.failed()?;
     ensure!(applied.contains("server-side apply"), "{applied}");
     let big = format!("{CONFIG_MAP}data: {{big: '{}'}}\n", "x".repeat(4 << 20));
@@ -65,7 +109,8 @@ fn requests() -> Result<()> {
 
 /// Starts a server that must refuse, and gives its exit code and log.
 fn refused_start(flags: &[&str], prepare: &str) -> Result<String> {
-    let options = ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() };
+    let options =
+        ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() };
     let mut cluster = Cluster::start_with(options)?;
     cluster.stop_server(std::time::Duration::from_secs(10))?;
     cluster.corner().sh(prepare)?.ok()?;
@@ -108,7 +153,10 @@ fn not_root() -> Result<()> {
 fn a_node_without_cgroups_is_refused() -> Result<()> {
     let mut cluster = cluster()?;
     cluster.stop_server(std::time::Duration::from_secs(10))?;
-    let output = cluster.corner().sh(&format!("unshare --mount sh -c 'umount -R /sys/fs/cgroup; {} server'", k3s_harness::k3s_binary()?.display()))?;
+    let output = cluster.corner().sh(&format!(
+        "unshare --mount sh -c 'umount -R /sys/fs/cgroup; {} server'",
+        k3s_harness::k3s_binary()?.display()
+    ))?;
     let error = output.failed()?;
     ensure!(error.contains("cgroup"), "{error}");
     Ok(())

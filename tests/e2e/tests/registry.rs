@@ -30,18 +30,31 @@ fn pods_run_images_from_a_registry() -> Result<()> {
     let mut cluster = cluster()?;
     let corner = cluster.corner();
     let config = corner.dir().join("registry.yml");
-    std::fs::write(&config, format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}/registry}}}}\nhttp: {{addr: '127.0.0.1:5000'}}\n", corner.dir().display()))?;
+    std::fs::write(
+        &config,
+        format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}/registry}}}}\nhttp: {{addr: '127.0.0.1:5000'}}\n",
+            corner.dir().display()
+        ),
+    )?;
     let _registry = corner.background(&format!("exec docker-registry serve {}", config.display()), "registry.log")?;
-    k3s_harness::until("the registry answers", Duration::from_secs(20), || corner.sh("curl -sf http://127.0.0.1:5000/v2/")?.ok())?;
+    k3s_harness::until("the registry answers", Duration::from_secs(20), || {
+        corner.sh("curl -sf http://127.0.0.1:5000/v2/")?.ok()
+    })?;
     let image = http_server("registry.test/team/web:9", "from-registry")?;
     let push = corner.dir().join("push.sh");
     std::fs::write(&push, PUSH)?;
-    corner.sh(&format!("ARCHIVE={} REPO=mirrored/team/web TAG=9 sh {}", image.path().display(), push.display()))?.ok()?;
+    corner
+        .sh(&format!("ARCHIVE={} REPO=mirrored/team/web TAG=9 sh {}", image.path().display(), push.display()))?
+        .ok()?;
 
     cluster.stop_server(Duration::from_secs(10))?;
     let registries = "mirrors:\n  registry.test:\n    endpoint: ['http://127.0.0.1:5000']\n    rewrite: {'^team/(.*)': 'mirrored/team/$1'}\n";
     std::fs::write(cluster.corner().dir().join("registries.yaml"), registries)?;
-    cluster.corner().sh(&format!("cp {}/registries.yaml /etc/rancher/k3s/registries.yaml", cluster.corner().dir().display()))?.ok()?;
+    cluster
+        .corner()
+        .sh(&format!("cp {}/registries.yaml /etc/rancher/k3s/registries.yaml", cluster.corner().dir().display()))?
+        .ok()?;
     cluster.start_server()?;
     cluster.wait_until_ready()?;
     cluster.wait_for_node()?;

@@ -17,7 +17,8 @@ fn pods_survive_a_killed_server_and_are_adopted() -> Result<()> {
     answered_by(&cluster, "client", "http://web", 2)?;
     let containers = |pods: &Value| -> Vec<String> {
         let all = pods["items"].as_array().into_iter().flatten();
-        let mut ids: Vec<String> = all.map(|p| p["status"]["containerStatuses"][0]["containerID"].to_string()).collect();
+        let mut ids: Vec<String> =
+            all.map(|p| p["status"]["containerStatuses"][0]["containerID"].to_string()).collect();
         ids.sort();
         ids
     };
@@ -37,7 +38,11 @@ fn pods_survive_a_killed_server_and_are_adopted() -> Result<()> {
     answered_by(&cluster, "client", "http://web", 2)?;
     let pods = cluster.get(&["pods"])?;
     ensure!(containers(&pods) == before, "other containers than before: {pods}");
-    let restarts = pods["items"].as_array().into_iter().flatten().map(|p| p["status"]["containerStatuses"][0]["restartCount"].as_i64());
+    let restarts = pods["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|p| p["status"]["containerStatuses"][0]["restartCount"].as_i64());
     ensure!(restarts.into_iter().all(|r| r == Some(0)), "{pods}");
     ensure!(exec(&cluster, "client", "echo still here")?.trim() == "still here");
     Ok(())
@@ -48,7 +53,9 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
     let mut cluster = cluster()?;
     cluster.apply(&shell("sh"))?;
     wait_for_pod(&cluster, "sh")?;
-    let open = |args: &[&str]| cluster.kubectl_command().args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let open = |args: &[&str]| {
+        cluster.kubectl_command().args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    };
     let mut streams = vec![
         open(&["get", "pods", "-A", "-w"])?,
         open(&["exec", "sh", "--", "sleep", "1000"])?,
@@ -85,8 +92,12 @@ fn a_node_full_of_pods_comes_and_goes() -> Result<()> {
     let line = "ps -eo args | grep '[k]3s-shim' | tail -n +2 | wc -l; ip -o link | grep -c veth; grep -c overlay /proc/mounts; ls /var/run/netns 2>/dev/null | wc -l";
     cluster.wait_for("nothing is left of 110 pods", Duration::from_secs(180), || {
         let left = cluster.corner().sh(line)?.stdout;
-        let cgroups = cluster.corner().cgroups_below().into_iter().filter(|p| p.to_string_lossy().contains("/pod")).count();
-        ensure!(left.split_whitespace().all(|n| n == "0") && cgroups == 0, "shims, veths, overlays, netns: {left}cgroups: {cgroups}");
+        let cgroups =
+            cluster.corner().cgroups_below().into_iter().filter(|p| p.to_string_lossy().contains("/pod")).count();
+        ensure!(
+            left.split_whitespace().all(|n| n == "0") && cgroups == 0,
+            "shims, veths, overlays, netns: {left}cgroups: {cgroups}"
+        );
         Ok(())
     })
 }

@@ -10,10 +10,16 @@ use k3s_harness::Cluster;
 fn a_cluster_looks_as_on_k3s() -> Result<()> {
     let cluster = cluster()?;
     let nodes = cluster.kubectl(&["get", "nodes"])?.ok()?;
-    ensure!(nodes.lines().next().is_some_and(|l| l.split_whitespace().eq(["NAME", "STATUS", "ROLES", "AGE", "VERSION"])), "{nodes}");
+    ensure!(
+        nodes.lines().next().is_some_and(|l| l.split_whitespace().eq(["NAME", "STATUS", "ROLES", "AGE", "VERSION"])),
+        "{nodes}"
+    );
     ensure!(nodes.contains("Ready") && nodes.contains("control-plane") && nodes.contains("v1.36."), "{nodes}");
     let all = cluster.kubectl(&["get", "all", "-A"])?.ok()?;
-    ensure!(all.contains("service/kubernetes") && all.contains("service/kube-dns") && all.contains("10.43.0.10"), "{all}");
+    ensure!(
+        all.contains("service/kubernetes") && all.contains("service/kube-dns") && all.contains("10.43.0.10"),
+        "{all}"
+    );
     let explained = cluster.kubectl(&["explain", "deployment.spec.strategy"])?.ok()?;
     ensure!(explained.contains("DeploymentStrategy") && explained.contains("rollingUpdate"), "{explained}");
     let resources = cluster.kubectl(&["api-resources"])?.ok()?;
@@ -54,7 +60,11 @@ fn a_deployment_is_rolled_out_scaled_updated_and_undone() -> Result<()> {
     cluster.kubectl(&["delete", "deployment", "web", "--timeout=60s"])?.ok()?;
     cluster.wait_for("the deployment's pods are gone", SOON, || {
         let pods = cluster.get(&["pods", "-l", "app=web"])?;
-        ensure!(pods["items"].as_array().is_some_and(Vec::is_empty), "{} left", pods["items"].as_array().map_or(0, Vec::len));
+        ensure!(
+            pods["items"].as_array().is_some_and(Vec::is_empty),
+            "{} left",
+            pods["items"].as_array().map_or(0, Vec::len)
+        );
         Ok(())
     })
 }
@@ -72,7 +82,8 @@ fn exec_and_logs_behave() -> Result<()> {
     // `script` gives kubectl a terminal, so that `-it` is real.
     let mut terminal = cluster.corner().command("script");
     let kubectl = k3s_harness::kubectl_binary()?;
-    let line = format!("KUBECONFIG=/etc/rancher/k3s/k3s.yaml {} exec -it sh -- sh -c 'tty; stty size'", kubectl.display());
+    let line =
+        format!("KUBECONFIG=/etc/rancher/k3s/k3s.yaml {} exec -it sh -- sh -c 'tty; stty size'", kubectl.display());
     let output = terminal.args(["-qec", &line, "/dev/null"]).output()?;
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(shown.contains("/dev/pts/") || shown.contains("/dev/console"), "{shown}");
@@ -85,7 +96,9 @@ fn exec_and_logs_behave() -> Result<()> {
     let mut follow = cluster.kubectl_command();
     let output = follow.args(["logs", "-f", "talker"]).stdout(std::process::Stdio::piped()).spawn();
     let mut child = output?;
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().ok_or_else(|| anyhow::anyhow!("no output"))?));
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(
+        child.stdout.take().ok_or_else(|| anyhow::anyhow!("no output"))?,
+    ));
     let seen: Vec<String> = lines.by_ref().take(8).collect::<Result<_, _>>()?;
     child.kill()?;
     child.wait()?;
@@ -101,7 +114,15 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
     wait_for_pod(&cluster, "client")?;
     answered_by(&cluster, "client", "http://web", 2)?;
-    cluster.kubectl(&["patch", "service", "web", "-p", r#"{"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}}"#])?.ok()?;
+    cluster
+        .kubectl(&[
+            "patch",
+            "service",
+            "web",
+            "-p",
+            r#"{"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}}"#,
+        ])?
+        .ok()?;
     let fetch = |address: &str| cluster.corner().sh(&format!("wget -q -T 2 -O - http://{address}:30080"));
     cluster.wait_for("the node port answers on the host", SOON, || fetch("192.0.2.10")?.ok())?;
     cluster.wait_for("the node port answers on loopback", SOON, || fetch("127.0.0.1")?.ok())?;
@@ -113,7 +134,9 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
         ensure!(found.matches("10.42.").count() >= 2, "{found}");
         Ok(())
     })?;
-    cluster.wait_for("external names are followed", SOON, || exec(&cluster, "client", "/usr/bin/wget -q -T 2 -O - http://outside"))?;
+    cluster.wait_for("external names are followed", SOON, || {
+        exec(&cluster, "client", "/usr/bin/wget -q -T 2 -O - http://outside")
+    })?;
 
     // A pod whose probe fails is taken out: its worker is stopped.
     let pods = cluster.get(&["pods", "-l", "app=web"])?;

@@ -82,7 +82,9 @@ impl Cluster {
     /// With the server's log when it does not come.
     pub fn wait_until_ready(&mut self) -> Result<()> {
         let waited = until("/readyz says ok", Duration::from_secs(60), || {
-            if self.server.as_mut().is_none_or(|s| !s.is_running()) { return Ok(false) }
+            if self.server.as_mut().is_none_or(|s| !s.is_running()) {
+                return Ok(false);
+            }
             let output = self.kubectl(&["get", "--raw", "/readyz"])?;
             if output.stdout == "ok" { Ok(true) } else { bail!("{}{}", output.stdout, output.stderr) }
         });
@@ -206,7 +208,11 @@ impl Cluster {
     /// # Errors
     /// When it cannot be copied.
     pub fn add_image(&self, image: &Image) -> Result<()> {
-        let line = format!("mkdir -p {IMAGES} && cp {0} {IMAGES}/.{1} && mv {IMAGES}/.{1} {IMAGES}/{1}", image.path().display(), image.file_name());
+        let line = format!(
+            "mkdir -p {IMAGES} && cp {0} {IMAGES}/.{1} && mv {IMAGES}/.{1} {IMAGES}/{1}",
+            image.path().display(),
+            image.file_name()
+        );
         self.corner.sh(&line)?.ok()?;
         Ok(())
     }

@@ -20,7 +20,14 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// Folders that a cluster writes to and that must be a corner's own.
 const PRIVATE: &[&str] = &[
-    "/etc/rancher", "/etc/cni", "/run", "/var/lib/rancher", "/var/lib/kubelet", "/var/lib/cni", "/var/log", "/tmp/k3s",
+    "/etc/rancher",
+    "/etc/cni",
+    "/run",
+    "/var/lib/rancher",
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log",
+    "/tmp/k3s",
 ];
 
 /// Prepares the namespaces from inside: private folders, own `/sys` with the cgroup controllers
@@ -82,7 +89,8 @@ impl Corner {
         for group in &self.cgroups {
             join += &format!("echo $$ > {}/cgroup.procs\n", group.display());
         }
-        join += "exec unshare --cgroup --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh \"$SETUP\"\n";
+        join +=
+            "exec unshare --cgroup --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh \"$SETUP\"\n";
         let log = fs::File::create(self.dir.path().join("holder.log"))?;
         let mut command = Command::new("sh");
         command.args(["-c", &join]).env("SETUP", &setup).env("READY", &ready).env("NAME", &self.name);
@@ -93,7 +101,9 @@ impl Corner {
         let unshare = holder.id();
         let log = self.dir.path().join("holder.log");
         until("the corner's namespaces", Duration::from_secs(10), || {
-            if ready.exists() { return Ok(()) }
+            if ready.exists() {
+                return Ok(());
+            }
             bail!("{}", fs::read_to_string(&log).unwrap_or_default())
         })?;
         // `unshare --fork` stays outside; its only child is process 1 inside.
@@ -118,7 +128,17 @@ impl Corner {
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.target.to_string(), "--mount", "--net", "--uts", "--ipc", "--pid", "--cgroup", "--"]);
+        command.args([
+            "--target",
+            &self.target.to_string(),
+            "--mount",
+            "--net",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--cgroup",
+            "--",
+        ]);
         command.arg(program).env_remove("KUBECONFIG").env_remove("RUST_LOG").current_dir("/");
         command
     }
@@ -144,7 +164,9 @@ impl Corner {
     /// group was removed.
     #[must_use]
     pub fn cgroups_below(&self) -> Vec<PathBuf> {
-        let below = |group: &PathBuf| walk(group).into_iter().skip(1).map(|p| p.strip_prefix(group).unwrap_or(&p).to_owned()).collect::<Vec<_>>();
+        let below = |group: &PathBuf| {
+            walk(group).into_iter().skip(1).map(|p| p.strip_prefix(group).unwrap_or(&p).to_owned()).collect::<Vec<_>>()
+        };
         let mut all: Vec<_> = self.cgroups.iter().flat_map(below).collect();
         all.sort();
         all.dedup();
@@ -162,7 +184,10 @@ impl Drop for Corner {
             let _ = until("the corner's cgroups are empty", Duration::from_secs(10), || remove_tree(group));
         }
         if std::env::var_os("K3S_TEST_KEEP").is_some() || std::thread::panicking() {
-            let kept = std::mem::replace(&mut self.dir, tempfile::TempDir::new_in("/var/tmp").unwrap_or_else(|_| std::process::abort()));
+            let kept = std::mem::replace(
+                &mut self.dir,
+                tempfile::TempDir::new_in("/var/tmp").unwrap_or_else(|_| std::process::abort()),
+            );
             eprintln_kept(&kept.keep());
         }
     }
@@ -186,7 +211,9 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
 fn remove_tree(group: &Path) -> Result<()> {
     for dir in walk(group).iter().rev() {
         match fs::remove_dir(dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| dir.display().to_string()),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| dir.display().to_string());
+            }
             _ => {}
         }
     }
@@ -203,25 +230,36 @@ struct Hierarchies {
     pure_v2: bool,
 }
 
-const V1: &[&str] = &["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "cpu,cpuacct", "net_cls", "hugetlb"];
+const V1: &[&str] =
+    &["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "cpu,cpuacct", "net_cls", "hugetlb"];
 
 impl Hierarchies {
     fn find() -> Result<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let pure_v2 = root.join("cgroup.controllers").exists();
-        let has = |c: &&&str| mounts.lines().any(|l| l.split(' ').nth(1) == Some(&format!("/sys/fs/cgroup/{c}")) && l.contains(" cgroup "));
+        let has = |c: &&&str| {
+            mounts
+                .lines()
+                .any(|l| l.split(' ').nth(1) == Some(&format!("/sys/fs/cgroup/{c}")) && l.contains(" cgroup "))
+        };
         let controllers: Vec<String> = V1.iter().filter(has).map(|c| (*c).to_owned()).collect();
         let hybrid = mounts.contains(" /sys/fs/cgroup/unified cgroup2 ");
-        if controllers.is_empty() && !pure_v2 { bail!("no cgroups are mounted below /sys/fs/cgroup") }
+        if controllers.is_empty() && !pure_v2 {
+            bail!("no cgroups are mounted below /sys/fs/cgroup")
+        }
         Ok(Self { controllers, hybrid, pure_v2 })
     }
 
     fn make_groups(&self, name: &str) -> Result<Vec<PathBuf>> {
         let root = Path::new("/sys/fs/cgroup");
         let mut bases: Vec<PathBuf> = self.controllers.iter().map(|c| root.join(c)).collect();
-        if self.hybrid { bases.push(root.join("unified")) }
-        if self.pure_v2 { bases.push(root.to_owned()) }
+        if self.hybrid {
+            bases.push(root.join("unified"))
+        }
+        if self.pure_v2 {
+            bases.push(root.to_owned())
+        }
         let mut groups = Vec::new();
         for base in bases {
             let group = base.join(name);

@@ -59,12 +59,15 @@ pub fn http_server(reference: &str, version: &str) -> Result<Image> {
          server {{ listen 80; location / {{ default_type text/plain; return 200 \"{version} $hostname\\n\"; }} }} }}\n"
     );
     files.text("etc/nginx/nginx.conf", &config)?;
-    files.archive(reference, &json!({
-        "Entrypoint": ["/usr/sbin/nginx", "-c", "/etc/nginx/nginx.conf"],
-        "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"],
-        "ExposedPorts": {"80/tcp": {}},
-        "StopSignal": "SIGQUIT"
-    }))
+    files.archive(
+        reference,
+        &json!({
+            "Entrypoint": ["/usr/sbin/nginx", "-c", "/etc/nginx/nginx.conf"],
+            "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"],
+            "ExposedPorts": {"80/tcp": {}},
+            "StopSignal": "SIGQUIT"
+        }),
+    )
 }
 
 /// A root file system in the making.
@@ -77,7 +80,17 @@ impl Files {
     fn new() -> Result<Self> {
         let dir = tempfile::tempdir_in("/var/tmp")?;
         let root = dir.path().join("root");
-        for folder in ["bin", "etc", "tmp", "var/log/nginx", "var/lib/nginx", "usr/sbin", "usr/share/nginx", "root", "home/nobody"] {
+        for folder in [
+            "bin",
+            "etc",
+            "tmp",
+            "var/log/nginx",
+            "var/lib/nginx",
+            "usr/sbin",
+            "usr/share/nginx",
+            "root",
+            "home/nobody",
+        ] {
             fs::create_dir_all(root.join(folder))?;
         }
         let files = Self { root, _dir: dir };
@@ -123,7 +136,9 @@ impl Files {
 
     /// Packs everything as one layer of a `docker save` archive.
     fn archive(&self, reference: &str, config: &Value) -> Result<Image> {
-        if !reference.contains(':') { bail!("{reference}: a tag is needed") }
+        if !reference.contains(':') {
+            bail!("{reference}: a tag is needed")
+        }
         let mut layer = tar::Builder::new(Vec::new());
         layer.follow_symlinks(false);
         layer.append_dir_all(".", &self.root)?;
@@ -134,7 +149,8 @@ impl Files {
             "rootfs": {"type": "layers", "diff_ids": [diff_id]}
         }))?;
         let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
-        let manifest = serde_json::to_vec(&json!([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]))?;
+        let manifest =
+            serde_json::to_vec(&json!([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]))?;
         let dir = archive_dir()?;
         let path = dir.join(format!("{}.tar", reference.replace(['/', ':'], "_")));
         let mut out = tar::Builder::new(tempfile::NamedTempFile::new_in(&dir)?);

@@ -23,7 +23,11 @@ impl Output {
     /// # Errors
     /// When it did not, with everything it printed.
     pub fn ok(self) -> Result<String> {
-        if self.code == Some(0) { Ok(self.stdout) } else { bail!("exit {:?}: {}{}", self.code, self.stdout, self.stderr) }
+        if self.code == Some(0) {
+            Ok(self.stdout)
+        } else {
+            bail!("exit {:?}: {}{}", self.code, self.stdout, self.stderr)
+        }
     }
 
     /// The error text of a program that must have failed.
@@ -38,7 +42,10 @@ impl Output {
 /// Runs `command` to its end, with `input` on standard input; kills it at the deadline.
 pub(crate) fn run(command: &mut Command, input: Option<&str>, deadline: Duration) -> Result<Output> {
     let described = format!("{command:?}");
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| described.clone())?;
     if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
         use std::io::Write;

@@ -17,7 +17,11 @@ pub fn k3s_binary() -> Result<PathBuf> {
             test.ancestors().nth(2).context("the test runs in a build folder")?.join("k3s")
         }
     };
-    if path.exists() { Ok(path) } else { bail!("{} is not built; run `cargo xtask test` or `cargo build -p k3s`", path.display()) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        bail!("{} is not built; run `cargo xtask test` or `cargo build -p k3s`", path.display())
+    }
 }
 
 /// Every stock `kubectl` to test with, the one nearest to our version first.
@@ -27,7 +31,11 @@ pub fn k3s_binary() -> Result<PathBuf> {
 pub fn kubectl_binaries() -> Result<Vec<PathBuf>> {
     let named = std::env::var("K3S_TEST_KUBECTL").unwrap_or_default();
     let found: Vec<PathBuf> = if named.is_empty() {
-        ["/usr/local/lib/k3s-test/kubectl", "/usr/bin/kubectl"].iter().map(PathBuf::from).filter(|p| p.exists()).collect()
+        ["/usr/local/lib/k3s-test/kubectl", "/usr/bin/kubectl"]
+            .iter()
+            .map(PathBuf::from)
+            .filter(|p| p.exists())
+            .collect()
     } else {
         named.split(':').map(PathBuf::from).collect()
     };

@@ -32,7 +32,12 @@ fn no_file_is_too_long_to_read_in_one_sitting() {
 #[test]
 fn no_test_is_ignored_and_no_code_is_excused_as_dead() {
     // Spelled in two parts so that this file does not find itself.
-    let banned = [concat!("#[ign", "ore"), concat!("allow(dead", "_code"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let banned = [
+        concat!("#[ign", "ore"),
+        concat!("allow(dead", "_code"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     let mut found = Vec::new();
     for path in sources() {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -45,7 +50,9 @@ fn no_test_is_ignored_and_no_code_is_excused_as_dead() {
 fn the_code_map_names_paths_that_exist() {
     let text = std::fs::read_to_string(root().join("host/ARCHITECTURE.md")).expect("host/ARCHITECTURE.md is there");
     let quoted = text.split('`').skip(1).step_by(2);
-    let is_path = |w: &&str| ["host/", "plugins/", "tests/", "wit/"].iter().any(|p| w.starts_with(p)) && !w.contains([' ', '*', '<', '{']);
+    let is_path = |w: &&str| {
+        ["host/", "plugins/", "tests/", "wit/"].iter().any(|p| w.starts_with(p)) && !w.contains([' ', '*', '<', '{'])
+    };
     let missing: Vec<_> = quoted.filter(is_path).filter(|w| !root().join(w).exists()).collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }

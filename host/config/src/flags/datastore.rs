@@ -7,7 +7,9 @@ const OTHER: &str = "only the built-in SQLite datastore exists yet; objects woul
 const NO_ETCD: &str = "there is no embedded etcd";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("datastore-endpoint", One, "Data source of an external datastore").env("K3S_DATASTORE_ENDPOINT").fatal(OTHER),
+    Flag::new("datastore-endpoint", One, "Data source of an external datastore")
+        .env("K3S_DATASTORE_ENDPOINT")
+        .fatal(OTHER),
     Flag::new("datastore-cafile", One, "CA of the external datastore").env("K3S_DATASTORE_CAFILE").fatal(OTHER),
     Flag::new("datastore-certfile", One, "Client certificate for it").env("K3S_DATASTORE_CERTFILE").fatal(OTHER),
     Flag::new("datastore-keyfile", One, "Client key for it").env("K3S_DATASTORE_KEYFILE").fatal(OTHER),

@@ -10,8 +10,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("cluster-dns", ManyByComma, "Address of cluster DNS (default: the 10th of the service network)"),
     Flag::new("cluster-domain", One, "Cluster domain (default: cluster.local)"),
     Flag::new("flannel-backend", One, "Pod network between nodes: vxlan or host-gw (default: vxlan)"),
-    Flag::new("flannel-ipv6-masq", Switch, "Masquerade IPv6 pod traffic")
-        .fatal("pod networks are IPv4 only so far"),
+    Flag::new("flannel-ipv6-masq", Switch, "Masquerade IPv6 pod traffic").fatal("pod networks are IPv4 only so far"),
     Flag::new("flannel-external-ip", Switch, "Use node external addresses for pod traffic")
         .warns("there is one node, so no pod traffic leaves it"),
     Flag::new("egress-selector-mode", One, "How the API server reaches nodes: disabled, agent, pod or cluster")

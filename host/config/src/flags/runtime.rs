@@ -16,7 +16,8 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("disable-default-registry-endpoint", Switch, "Never fall back to the upstream registry"),
     Flag::new("nonroot-devices", Switch, "Device ownership for users other than root")
         .warns("device nodes keep the host's owner"),
-    Flag::new("airgap-extra-registry", Many, "Extra tags for imported images").warns("imported images keep their own names only"),
+    Flag::new("airgap-extra-registry", Many, "Extra tags for imported images")
+        .warns("imported images keep their own names only"),
     Flag::new("image-credential-provider-bin-dir", One, "Folder of credential provider plugins")
         .warns("credential provider plugins are not called yet"),
     Flag::new("image-credential-provider-config", One, "Configuration of credential provider plugins")

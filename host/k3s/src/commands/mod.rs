@@ -21,7 +21,17 @@ usage: k3s COMMAND [FLAGS]
 ";
 
 /// Commands of K3s that do not exist here yet.
-const LATER: &[&str] = &["agent", "token", "etcd-snapshot", "secrets-encrypt", "certificate", "check-config", "completion", "crictl", "ctr"];
+const LATER: &[&str] = &[
+    "agent",
+    "token",
+    "etcd-snapshot",
+    "secrets-encrypt",
+    "certificate",
+    "check-config",
+    "completion",
+    "crictl",
+    "ctr",
+];
 
 /// Runs what the words ask for. The first word is the name of the program.
 pub(crate) fn dispatch(words: &[String]) -> ExitCode {

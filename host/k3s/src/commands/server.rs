@@ -22,7 +22,11 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     let settings = match settings(words) {
         Ok(settings) => settings,
         Err(ConfigError::Usage { text, is_error }) => {
-            if is_error { eprint!("{text}") } else { print!("{text}") }
+            if is_error {
+                eprint!("{text}")
+            } else {
+                print!("{text}")
+            }
             return if is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
         Err(error) => return refuse(&error.to_string()),

@@ -67,20 +67,22 @@ pub(crate) async fn start(
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
     let settings = &shared.settings;
     let path = settings.data_dir.join("server/db/state.db");
-    let options = SqliteOptions {
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
-        ..SqliteOptions::new(&path)
-    };
+    let options =
+        SqliteOptions { clock: shared.clock.clone(), random: shared.random.clone(), ..SqliteOptions::new(&path) };
     // Loading a component and opening a database block.
     let backend = tokio::task::block_in_place(|| open_sqlite(host, component.source(), &options))?;
     let prepared = Registry::prepare(RegistryConfig {
         clock: shared.clock.clone(),
         random: shared.random.clone(),
-        services: ServiceSettings { cidrs: vec![IpNet::V4(settings.service_cidr)], node_ports: settings.node_ports.clone() },
+        services: ServiceSettings {
+            cidrs: vec![IpNet::V4(settings.service_cidr)],
+            node_ports: settings.node_ports.clone(),
+        },
     });
     let options = StoreOptions { extract: prepared.extract(), ..StoreOptions::default() };
-    let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks).await.with_context(|| path.display().to_string())?;
+    let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks)
+        .await
+        .with_context(|| path.display().to_string())?;
     prepared.finish(store).context("read the datastore")
 }
 

@@ -36,7 +36,9 @@ impl NodeIdentity {
             bail!("node name {name:?} is not a lowercase RFC 1123 subdomain; set --node-name");
         }
         let addresses = match settings.node_ips.as_slice() {
-            [] => vec![Net::current()?.default_route().context("find the node's address (set --node-ip)")?.address.into()],
+            [] => {
+                vec![Net::current()?.default_route().context("find the node's address (set --node-ip)")?.address.into()]
+            }
             given => given.to_vec(),
         };
         Ok(Self { name, addresses })
@@ -50,7 +52,11 @@ impl NodeIdentity {
 
 fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !label.is_empty() && label.len() <= 63 && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    !label.is_empty()
+        && label.len() <= 63
+        && label.bytes().all(inner)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 /// Certificates, tokens and keys, made where missing.

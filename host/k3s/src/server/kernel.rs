@@ -22,14 +22,23 @@ pub(crate) fn prepare() {
     let wanted: Vec<&str> = MODULES.iter().copied().filter(|m| !is_loaded(m)).collect();
     if !wanted.is_empty() && has_modules() {
         for module in wanted {
-            let status = Command::new("modprobe").arg("-q").arg(module).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let status = Command::new("modprobe")
+                .arg("-q")
+                .arg(module)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
             debug!(module, ?status, "modprobe");
         }
     }
     for (path, value) in SETTINGS {
         let file = Path::new("/proc/sys").join(path);
         let same = std::fs::read_to_string(&file).is_ok_and(|now| now.trim() == *value);
-        if !same && file.exists() && let Err(error) = std::fs::write(&file, value) {
+        if !same
+            && file.exists()
+            && let Err(error) = std::fs::write(&file, value)
+        {
             warn!(setting = path, %error, "cannot set");
         }
     }

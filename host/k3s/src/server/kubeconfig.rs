@@ -36,7 +36,8 @@ fn group_id(name: &str) -> Result<u32> {
 
 /// The URL that goes into kubeconfigs: loopback unless the server listens on one address only.
 pub(crate) fn server_url(settings: &ServerSettings) -> String {
-    let host = if settings.bind_address.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind_address.to_string() };
+    let host =
+        if settings.bind_address.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind_address.to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     format!("https://{host}:{}", settings.https_port)
 }

@@ -65,12 +65,9 @@ impl Stages {
     }
 
     async fn stop(&self) {
-        for (tasks, deadline) in [
-            (&self.node, STOP_NODE),
-            (&self.control, STOP_CONTROL),
-            (&self.api, STOP_API),
-            (&self.store, STOP_STORE),
-        ] {
+        for (tasks, deadline) in
+            [(&self.node, STOP_NODE), (&self.control, STOP_CONTROL), (&self.api, STOP_API), (&self.store, STOP_STORE)]
+        {
             tasks.stop(deadline).await;
         }
     }

@@ -62,17 +62,19 @@ pub(crate) async fn start(
     plane: &ControlPlane,
 ) -> Result<Node> {
     let settings = &shared.settings;
-    let node_client = plane.clients.for_user(UserInfo::new(
-        format!("system:node:{}", node.name),
-        ["system:nodes", "system:authenticated"],
-    ));
-    let network = super::network::start(shared, tasks, node, plane, &component_client(&plane.clients, "system:k3s-controller"))?;
+    let node_client = plane
+        .clients
+        .for_user(UserInfo::new(format!("system:node:{}", node.name), ["system:nodes", "system:authenticated"]));
+    let network =
+        super::network::start(shared, tasks, node, plane, &component_client(&plane.clients, "system:k3s-controller"))?;
     shared.timeline.ready("cni");
     let runtime = start_runtime(shared, tasks, network).await?;
     shared.timeline.ready("runtime");
     let supervisor = plane.clients.for_user(UserInfo::new("system:k3s-supervisor", [MASTERS, "system:authenticated"]));
     let config = kubelet_config(shared, identity, node)?;
-    Kubelet::start(config, node_client, Some(supervisor.clone()), &runtime.endpoint(), tasks).await.context("start the kubelet")?;
+    Kubelet::start(config, node_client, Some(supervisor.clone()), &runtime.endpoint(), tasks)
+        .await
+        .context("start the kubelet")?;
     shared.timeline.ready("kubelet");
     if !settings.disable_kube_proxy {
         start_proxy(shared, tasks, node, component_client(&plane.clients, "system:kube-proxy"))?;
@@ -87,7 +89,13 @@ pub(crate) async fn start(
 
 async fn start_runtime(shared: &Shared, tasks: &Tasks, network: Arc<dyn PodNetwork>) -> Result<Runtime> {
     let settings = &shared.settings;
-    let standard = RuntimeConfig::standard(&settings.data_dir, network, shared.clock.clone(), shared.random.clone(), tasks.child("runtime"));
+    let standard = RuntimeConfig::standard(
+        &settings.data_dir,
+        network,
+        shared.clock.clone(),
+        shared.random.clone(),
+        tasks.child("runtime"),
+    );
     let config = RuntimeConfig { registries: settings.registries.clone(), ..standard };
     Runtime::start(config).await.context("start the container runtime")
 }
@@ -127,7 +135,8 @@ fn apply_argument(config: &mut KubeletConfig, name: &str, value: &str) -> Result
         "root-dir" => config.root_dir = value.into(),
         "container-log-max-files" => config.log_max_files = value.parse().with_context(bad)?,
         "container-log-max-size" => {
-            let size = k3s_meta::quantity::Quantity::parse(value).map_err(|e| anyhow::anyhow!("{e}")).with_context(bad)?;
+            let size =
+                k3s_meta::quantity::Quantity::parse(value).map_err(|e| anyhow::anyhow!("{e}")).with_context(bad)?;
             config.log_max_bytes = u64::try_from(size.value()).with_context(bad)?;
         }
         other => anyhow::bail!("--kubelet-arg {other} has no effect here"),
@@ -191,7 +200,9 @@ fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, client: Clie
 
 async fn start_dns(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, reader: &Client, writer: Client) -> Result<()> {
     let settings = &shared.settings;
-    let IpAddr::V4(service_ip) = settings.cluster_dns else { anyhow::bail!("--cluster-dns: only IPv4 is supported so far") };
+    let IpAddr::V4(service_ip) = settings.cluster_dns else {
+        anyhow::bail!("--cluster-dns: only IPv4 is supported so far")
+    };
     let informers = Informers::new(reader.clone(), shared.clock.clone(), shared.random.clone(), tasks);
     let config = DnsConfig {
         listen: SocketAddr::new(node.address(), DNS_PORT),
@@ -213,10 +224,21 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_in_the_annotation() {
-        let args = ["--token", "one", "--agent-token=two", "-t", "three", "--token-file", "/f", "--debug"].map(str::to_owned);
+        let args =
+            ["--token", "one", "--agent-token=two", "-t", "three", "--token-file", "/f", "--debug"].map(str::to_owned);
         assert_eq!(
             masked(&args),
-            ["server", "--token", "********", "--agent-token=********", "-t", "********", "--token-file", "/f", "--debug"]
+            [
+                "server",
+                "--token",
+                "********",
+                "--agent-token=********",
+                "-t",
+                "********",
+                "--token-file",
+                "/f",
+                "--debug"
+            ]
         );
     }
 }

@@ -34,7 +34,10 @@ fn cgroups(root: &Path, mounts: &str) -> Result<()> {
         };
     }
     let mounted = |c: &str| {
-        mounts.lines().filter(|l| l.contains(" cgroup ")).any(|l| l.split(' ').nth(3).is_some_and(|o| o.split(',').any(|w| w == c)))
+        mounts
+            .lines()
+            .filter(|l| l.contains(" cgroup "))
+            .any(|l| l.split(' ').nth(3).is_some_and(|o| o.split(',').any(|w| w == c)))
     };
     match ["cpu", "memory"].iter().find(|c| !mounted(c)) {
         Some(missing) => bail!("failed to find {missing} cgroup{}", hint(missing)),
@@ -76,7 +79,11 @@ impl ServerLock {
             .with_context(|| path.display().to_string())?;
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
-            Err(_) => bail!("another server runs on {} (process {})", server_dir.display(), std::fs::read_to_string(&path).unwrap_or_default().trim()),
+            Err(_) => bail!(
+                "another server runs on {} (process {})",
+                server_dir.display(),
+                std::fs::read_to_string(&path).unwrap_or_default().trim()
+            ),
         };
         file.set_len(0)?;
         file.rewind()?;

@@ -34,7 +34,9 @@ impl Supervisor {
         let (status, text) = match request.uri().path() {
             "/cacerts" => (StatusCode::OK, Bytes::copy_from_slice(self.server_ca_pem.as_bytes())),
             "/ping" => (StatusCode::OK, Bytes::from_static(b"pong")),
-            path if path.starts_with("/v1-k3s/") || path.starts_with("/db/") => (StatusCode::NOT_IMPLEMENTED, Bytes::from_static(JOIN.as_bytes())),
+            path if path.starts_with("/v1-k3s/") || path.starts_with("/db/") => {
+                (StatusCode::NOT_IMPLEMENTED, Bytes::from_static(JOIN.as_bytes()))
+            }
             _ => return None,
         };
         let allowed = matches!(*request.method(), Method::GET | Method::HEAD) || status == StatusCode::NOT_IMPLEMENTED;

@@ -22,7 +22,9 @@ pub(crate) async fn run(session: &Session, args: &ApiResources) -> Result<(), Fa
     let mut rows: Vec<Vec<String>> = wanted(&discovery.all, args).into_iter().map(|s| row(s, wide)).collect();
     if !args.no_headers {
         let mut header = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"].map(str::to_owned).to_vec();
-        if wide { header.extend(["VERBS", "CATEGORIES"].map(str::to_owned)) }
+        if wide {
+            header.extend(["VERBS", "CATEGORIES"].map(str::to_owned))
+        }
         rows.insert(0, header);
     }
     print!("{}", Columns::default().layout(&rows));
@@ -44,7 +46,11 @@ fn wanted<'a>(all: &'a [Served], args: &ApiResources) -> Vec<&'a Served> {
 
 fn full_name(served: &Served) -> String {
     let resource = &served.resource;
-    if resource.group.is_empty() { resource.plural.to_string() } else { format!("{}.{}", resource.plural, resource.group) }
+    if resource.group.is_empty() {
+        resource.plural.to_string()
+    } else {
+        format!("{}.{}", resource.plural, resource.group)
+    }
 }
 
 fn row(served: &Served, wide: bool) -> Vec<String> {

@@ -60,7 +60,8 @@ async fn one(session: &Session, options: &Options, served: &Served, manifest: &V
         if options.dry_run == DryRun::Client {
             return options.report(served, &live, "configured");
         }
-        match session.json(Method::PATCH, &options.path(&path), "application/json", Some((content_type, &patch))).await {
+        match session.json(Method::PATCH, &options.path(&path), "application/json", Some((content_type, &patch))).await
+        {
             Ok(patched) => return options.report(served, &patched, "configured"),
             Err(Failure::Api(e)) if e.is_conflict() => {}
             Err(e) => return Err(e),
@@ -86,14 +87,21 @@ fn with_annotation(manifest: &Value) -> Result<Value, Failure> {
 
 fn make_patch(served: &Served, live: &Value, wanted: &Value) -> Result<(&'static str, Value), Failure> {
     let original: Value = match object::annotation(live, LAST_APPLIED) {
-        Some(text) => serde_json::from_str(text).map_err(|e| Failure::local(format!("the last-applied annotation is malformed: {e}")))?,
+        Some(text) => serde_json::from_str(text)
+            .map_err(|e| Failure::local(format!("the last-applied annotation is malformed: {e}")))?,
         None => Value::Null,
     };
     let resource = &served.resource;
-    let built_in: Option<&'static Type> = k3s_api::by_kind(&resource.group, &resource.version, &resource.kind).map(k3s_api::Kind::object_type);
-    let cannot = |e: patch::PatchError| Failure::local(format!("cannot make a patch for {}: {e}", served.qualified(object::name(wanted))));
+    let built_in: Option<&'static Type> =
+        k3s_api::by_kind(&resource.group, &resource.version, &resource.kind).map(k3s_api::Kind::object_type);
+    let cannot = |e: patch::PatchError| {
+        Failure::local(format!("cannot make a patch for {}: {e}", served.qualified(object::name(wanted))))
+    };
     match built_in {
-        Some(schema) => Ok(("application/strategic-merge-patch+json", patch::three_way_strategic(&original, wanted, live, schema).map_err(cannot)?)),
+        Some(schema) => Ok((
+            "application/strategic-merge-patch+json",
+            patch::three_way_strategic(&original, wanted, live, schema).map_err(cannot)?,
+        )),
         None => Ok(("application/merge-patch+json", patch::three_way_json(&original, wanted, live).map_err(cannot)?)),
     }
 }
@@ -107,6 +115,9 @@ mod tests {
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "annotations": {LAST_APPLIED: "old", "a": "b"}}});
         let wanted = with_annotation(&manifest).unwrap();
         let text = object::annotation(&wanted, LAST_APPLIED).unwrap();
-        assert_eq!(text, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"annotations\":{\"a\":\"b\"},\"name\":\"c\"}}\n");
+        assert_eq!(
+            text,
+            "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"annotations\":{\"a\":\"b\"},\"name\":\"c\"}}\n"
+        );
     }
 }

@@ -15,8 +15,14 @@ pub(crate) async fn run(session: &Session, args: &Create) -> Result<(), Failure>
     let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
     let manifests = match words.as_slice() {
         [] => manifest::read(&args.writing.files)?,
-        ["namespace" | "ns", name] => vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})],
-        _ => return Err(Failure::local("only `create -f FILE` and `create namespace NAME` exist here; stock kubectl has the others")),
+        ["namespace" | "ns", name] => {
+            vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})]
+        }
+        _ => {
+            return Err(Failure::local(
+                "only `create -f FILE` and `create namespace NAME` exist here; stock kubectl has the others",
+            ));
+        }
     };
     let discovery = session.discovery().await?;
     for mut manifest in manifests {
@@ -28,7 +34,12 @@ pub(crate) async fn run(session: &Session, args: &Create) -> Result<(), Failure>
 }
 
 /// POST of one manifest; with `--dry-run=client` nothing is sent.
-pub(super) async fn create(session: &Session, options: &Options, served: &crate::discovery::Served, manifest: &Value) -> Result<Value, Failure> {
+pub(super) async fn create(
+    session: &Session,
+    options: &Options,
+    served: &crate::discovery::Served,
+    manifest: &Value,
+) -> Result<Value, Failure> {
     if options.dry_run == DryRun::Client {
         return Ok(manifest.clone());
     }

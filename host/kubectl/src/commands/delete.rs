@@ -22,7 +22,11 @@ struct Doomed<'a> {
 pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure> {
     let params = params(args)?;
     let discovery = session.discovery().await?;
-    let doomed = if args.files.files.is_empty() { named(session, &discovery, args).await? } else { in_files(session, &discovery, args)? };
+    let doomed = if args.files.files.is_empty() {
+        named(session, &discovery, args).await?
+    } else {
+        in_files(session, &discovery, args)?
+    };
     let mut waiting = Vec::new();
     for one in doomed {
         let namespace = Some(one.namespace.as_str());
@@ -59,7 +63,11 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
         "background" | "true" => Propagation::Background,
         "foreground" => Propagation::Foreground,
         "orphan" | "false" => Propagation::Orphan,
-        other => return Err(Failure::local(format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""))),
+        other => {
+            return Err(Failure::local(format!(
+                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+            )));
+        }
     };
     let grace = match (args.grace_period, args.now, args.force) {
         (Some(_), true, _) => return Err(Failure::local("--now and --grace-period cannot be specified together")),
@@ -67,7 +75,9 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
         (Some(n), ..) => Some(n),
         (None, true, _) => Some(1),
         (None, false, true) => {
-            eprintln!("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
+            eprintln!(
+                "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely."
+            );
             Some(0)
         }
         (None, false, false) => None,
@@ -78,7 +88,11 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
 fn in_files<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> Result<Vec<Doomed<'a>>, Failure> {
     let place_one = |mut manifest| {
         let served = place(session, discovery, &mut manifest)?;
-        Ok(Doomed { served, namespace: object::namespace(&manifest).to_owned(), name: object::name(&manifest).to_owned() })
+        Ok(Doomed {
+            served,
+            namespace: object::namespace(&manifest).to_owned(),
+            name: object::name(&manifest).to_owned(),
+        })
     };
     manifest::read(&args.files)?.into_iter().map(place_one).collect()
 }
@@ -101,7 +115,11 @@ async fn named<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -
         }
         let params = ListParams { label_selector: args.selector.clone(), ..ListParams::default() };
         let list = session.client.list_all(&served.resource, Some(&namespace), &params).await?;
-        doomed.extend(list.items.iter().map(|o| Doomed { served, namespace: namespace.clone(), name: o.name().to_owned() }));
+        doomed.extend(list.items.iter().map(|o| Doomed {
+            served,
+            namespace: namespace.clone(),
+            name: o.name().to_owned(),
+        }));
     }
     if doomed.is_empty() && args.what.len() <= 1 {
         println!("No resources found");

@@ -49,7 +49,14 @@ pub(crate) async fn run(session: &Session, args: &Exec) -> Result<(), Failure> {
     outcome
 }
 
-async fn connect(session: &Session, args: &Exec, namespace: &str, name: &str, container: &str, tty: bool) -> Result<Socket, Failure> {
+async fn connect(
+    session: &Session,
+    args: &Exec,
+    namespace: &str,
+    name: &str,
+    container: &str,
+    tty: bool,
+) -> Result<Socket, Failure> {
     let escape = |text: &str| -> String {
         let keep = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
         text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
@@ -108,7 +115,8 @@ async fn receive(mut source: SplitStream<Socket>) -> Result<(), Failure> {
 
 /// What the status on the error channel says.
 fn ended(json: &[u8]) -> Result<(), Failure> {
-    let status: Status = serde_json::from_slice(json).map_err(|e| Failure::local(format!("malformed exit status: {e}")))?;
+    let status: Status =
+        serde_json::from_slice(json).map_err(|e| Failure::local(format!("malformed exit status: {e}")))?;
     if status.status == "Success" {
         return Ok(());
     }

@@ -91,18 +91,26 @@ async fn tables(session: &Session, args: &Get, targets: &[Target<'_>], wide: boo
             if args.watch_only || object::at_list(&table, &["rows"]).is_empty() {
                 continue;
             }
-            if printed && several { println!() }
+            if printed && several {
+                println!()
+            }
             print!("{}", printer.print(&table));
             printed = true;
         }
         if args.watch || args.watch_only {
-            if several { return Err(Failure::local("you may only specify a single resource type")) }
+            if several {
+                return Err(Failure::local("you may only specify a single resource type"));
+            }
             return watch(session, args, target, &mut printer, &version).await;
         }
     }
     if !printed && !args.ignore_not_found && targets.iter().all(|t| t.names.is_empty()) {
         let everywhere = args.all_namespaces || targets.iter().all(|t| !t.served.resource.namespaced);
-        if everywhere { eprintln!("No resources found") } else { eprintln!("No resources found in {} namespace.", session.namespace) }
+        if everywhere {
+            eprintln!("No resources found")
+        } else {
+            eprintln!("No resources found in {} namespace.", session.namespace)
+        }
     }
     Ok(())
 }
@@ -121,7 +129,9 @@ async fn fetch(session: &Session, args: &Get, target: &Target<'_>, accept: &str)
         match session.json(Method::GET, &path(session, args, target.served, Some(name)), accept, None).await {
             Ok(value) => found.push(value),
             Err(Failure::Api(e)) if e.is_not_found() => {
-                if !args.ignore_not_found { missing = Some(e) }
+                if !args.ignore_not_found {
+                    missing = Some(e)
+                }
             }
             Err(e) => return Err(e),
         }
@@ -136,7 +146,13 @@ async fn fetch(session: &Session, args: &Get, target: &Target<'_>, accept: &str)
     }
 }
 
-async fn watch(session: &Session, args: &Get, target: &Target<'_>, printer: &mut TablePrinter, version: &str) -> Result<(), Failure> {
+async fn watch(
+    session: &Session,
+    args: &Get,
+    target: &Target<'_>,
+    printer: &mut TablePrinter,
+    version: &str,
+) -> Result<(), Failure> {
     let name = match target.names.as_slice() {
         [] => None,
         [one] => Some(format!("metadata.name={one}")),
@@ -173,7 +189,8 @@ async fn objects(session: &Session, args: &Get, targets: &[Target<'_>], format: 
         for mut answer in fetch(session, args, target, JSON).await? {
             if target.names.is_empty() {
                 let kind = &target.served.resource;
-                let list = answer.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+                let list =
+                    answer.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
                 items.extend(list.into_iter().map(|item| with_kind(item, &kind.api_version(), &kind.kind)));
             } else {
                 items.push(answer);
@@ -183,7 +200,9 @@ async fn objects(session: &Session, args: &Get, targets: &[Target<'_>], format: 
     if format == Format::Name {
         for item in &items {
             let served = targets.iter().map(|t| t.served).find(|s| s.resource.kind == object::kind(item));
-            if let Some(served) = served { println!("{}", served.qualified(object::name(item))) }
+            if let Some(served) = served {
+                println!("{}", served.qualified(object::name(item)))
+            }
         }
         return Ok(());
     }

@@ -44,7 +44,8 @@ pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
 
 /// Seconds of a Go duration such as `1h30m` or `45s`, rounded up.
 fn seconds(text: &str) -> Result<u64, Failure> {
-    let bad = || Failure::local(format!("invalid argument {text:?} for \"--since\" flag: time: invalid duration {text:?}"));
+    let bad =
+        || Failure::local(format!("invalid argument {text:?} for \"--since\" flag: time: invalid duration {text:?}"));
     let mut total = 0.0;
     let mut rest = text;
     while !rest.is_empty() {

@@ -28,12 +28,16 @@ pub(super) async fn find(session: &Session, word: &str) -> Result<Object, Failur
             LabelSelector::from_set(&object::string_map(Some(map)))
         }
         Some(selector) => LabelSelector::from_value(selector).map_err(Failure::local)?,
-        None => return Err(Failure::local(format!("cannot get pods of {}: it has no selector", served.qualified(name)))),
+        None => {
+            return Err(Failure::local(format!("cannot get pods of {}: it has no selector", served.qualified(name))));
+        }
     };
     let list = session.client.list_all(&resources::PODS, namespace, &ListParams::default()).await?;
     let mut pods: Vec<Object> = list.items.into_iter().filter(|p| labels.matches_object(p.value())).collect();
     pods.sort_by_key(|p| (object::at_str(p.value(), &["status", "phase"]) != "Running", p.name().to_owned()));
-    pods.into_iter().next().ok_or_else(|| Failure::local(format!("timed out waiting for the condition: {} has no pods", served.qualified(name))))
+    pods.into_iter().next().ok_or_else(|| {
+        Failure::local(format!("timed out waiting for the condition: {} has no pods", served.qualified(name)))
+    })
 }
 
 /// The container: the one asked for, the annotated default, or the first.
@@ -47,14 +51,22 @@ pub(super) fn container(pod: &Object, asked: Option<&str>) -> Result<String, Fai
     all.extend(names("ephemeralContainers"));
     if let Some(asked) = asked {
         let known = all.iter().any(|n| n == asked);
-        return if known { Ok(asked.to_owned()) } else { Err(Failure::local(format!("container {asked} is not valid for pod {}", pod.name()))) };
+        return if known {
+            Ok(asked.to_owned())
+        } else {
+            Err(Failure::local(format!("container {asked} is not valid for pod {}", pod.name())))
+        };
     }
     if let Some(default) = pod.annotation(DEFAULT_CONTAINER).filter(|d| containers.iter().any(|n| n == d)) {
         return Ok(default.to_owned());
     }
     let first = containers.first().ok_or_else(|| Failure::local("the pod has no containers"))?;
     if all.len() > 1 {
-        let listed: Vec<String> = containers.iter().cloned().chain(names("initContainers").into_iter().map(|n| format!("{n} (init)"))).collect();
+        let listed: Vec<String> = containers
+            .iter()
+            .cloned()
+            .chain(names("initContainers").into_iter().map(|n| format!("{n} (init)")))
+            .collect();
         eprintln!("Defaulted container \"{first}\" out of: {}", listed.join(", "));
     }
     Ok(first.clone())

@@ -18,7 +18,9 @@ pub(crate) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
         return words.iter().map(|w| slashed(discovery, w)).collect();
     }
     if let Some(word) = rest.iter().find(|w| w.contains('/')) {
-        return Err(Failure::local(format!("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get {word}' instead of 'kubectl get {first} {word}'")));
+        return Err(Failure::local(format!(
+            "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get {word}' instead of 'kubectl get {first} {word}'"
+        )));
     }
     let mut targets = Vec::new();
     for word in first.split(',').filter(|w| !w.is_empty()) {
@@ -34,6 +36,8 @@ fn slashed<'a>(discovery: &'a Discovery, word: &str) -> Result<Target<'a>, Failu
         Some((kind, name)) if !kind.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok(Target { served: discovery.resource(kind)?, names: vec![name.to_owned()] })
         }
-        _ => Err(Failure::local(format!("arguments in resource/name form must have a single resource and name: {word:?}"))),
+        _ => Err(Failure::local(format!(
+            "arguments in resource/name form must have a single resource and name: {word:?}"
+        ))),
     }
 }

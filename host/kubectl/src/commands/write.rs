@@ -35,13 +35,21 @@ impl Options {
             "none" => DryRun::No,
             "client" => DryRun::Client,
             "server" => DryRun::Server,
-            other => return Err(Failure::local(format!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."))),
+            other => {
+                return Err(Failure::local(format!(
+                    "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+                )));
+            }
         };
         let validation = match args.validate.as_str() {
             "strict" | "true" => "Strict",
             "warn" => "Warn",
             "ignore" | "false" => "Ignore",
-            other => return Err(Failure::local(format!("invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)"))),
+            other => {
+                return Err(Failure::local(format!(
+                    "invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)"
+                )));
+            }
         };
         let format = match args.output.as_deref() {
             None => None,
@@ -78,7 +86,11 @@ impl Options {
 }
 
 /// The resource of a manifest, with its namespace filled in.
-pub(super) fn place<'a>(session: &Session, discovery: &'a Discovery, manifest: &mut Value) -> Result<&'a Served, Failure> {
+pub(super) fn place<'a>(
+    session: &Session,
+    discovery: &'a Discovery,
+    manifest: &mut Value,
+) -> Result<&'a Served, Failure> {
     let served = discovery.kind(object::api_version(manifest), object::kind(manifest))?;
     if !served.resource.namespaced {
         return Ok(served);

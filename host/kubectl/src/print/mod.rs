@@ -27,7 +27,9 @@ impl Format {
             Some("json") => Ok(Self::Json),
             Some("yaml") => Ok(Self::Yaml),
             Some("name") => Ok(Self::Name),
-            Some(other) => Err(Failure::local(format!("unable to match a printer suitable for the output format \"{other}\", allowed formats are: json,name,wide,yaml"))),
+            Some(other) => Err(Failure::local(format!(
+                "unable to match a printer suitable for the output format \"{other}\", allowed formats are: json,name,wide,yaml"
+            ))),
         }
     }
 }

@@ -60,7 +60,8 @@ impl TablePrinter {
     fn row(&self, row: &Value) -> Vec<String> {
         let meta = row.get("object").unwrap_or(&Value::Null);
         let cells = object::at_list(row, &["cells"]);
-        let mut out: Vec<String> = self.style.with_namespace.then(|| object::namespace(meta).to_owned()).into_iter().collect();
+        let mut out: Vec<String> =
+            self.style.with_namespace.then(|| object::namespace(meta).to_owned()).into_iter().collect();
         for (at, name) in &self.headers {
             let text = cells.get(*at).map(cell).unwrap_or_default();
             match &self.style.prefix {
@@ -101,8 +102,17 @@ mod tests {
             "rows": [{"cells": ["web", "1/1", "10.42.0.5"], "object": {"metadata": {"namespace": "default", "labels": {"a": "b"}}}}],
         });
         assert_eq!(TablePrinter::default().print(&table), "NAME   READY\nweb    1/1\n");
-        let mut printer = TablePrinter::new(TableStyle { wide: true, with_namespace: true, show_labels: true, no_headers: false, prefix: Some("pod".into()) });
-        assert_eq!(printer.print(&table), "NAMESPACE   NAME      READY   IP          LABELS\ndefault     pod/web   1/1     10.42.0.5   a=b\n");
+        let mut printer = TablePrinter::new(TableStyle {
+            wide: true,
+            with_namespace: true,
+            show_labels: true,
+            no_headers: false,
+            prefix: Some("pod".into()),
+        });
+        assert_eq!(
+            printer.print(&table),
+            "NAMESPACE   NAME      READY   IP          LABELS\ndefault     pod/web   1/1     10.42.0.5   a=b\n"
+        );
         assert_eq!(printer.print(&table), "default     pod/web   1/1     10.42.0.5   a=b\n");
     }
 }

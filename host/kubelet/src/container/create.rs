@@ -86,7 +86,10 @@ fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String
         (labels::CONTAINER_HASH.to_owned(), model::container_hash(container)),
         (labels::RESTART_COUNT.to_owned(), attempt.to_string()),
         (labels::MESSAGE_PATH.to_owned(), message_path(container).to_owned()),
-        (labels::MESSAGE_POLICY.to_owned(), container.termination_message_policy.clone().unwrap_or_else(|| "File".into())),
+        (
+            labels::MESSAGE_POLICY.to_owned(),
+            container.termination_message_policy.clone().unwrap_or_else(|| "File".into()),
+        ),
         (labels::GRACE_PERIOD.to_owned(), grace.to_string()),
     ])
 }

@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(first.servers, ["10.43.0.10"]);
         assert_eq!(first.searches, ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"]);
         assert_eq!(first.options, ["ndots:5"]);
-        assert_eq!(file(&first), "search ns.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.43.0.10\noptions ndots:5\n");
+        assert_eq!(
+            file(&first),
+            "search ns.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.43.0.10\noptions ndots:5\n"
+        );
         assert_eq!(dns(json!({"hostNetwork": true})).servers, ["1.1.1.1"]);
         assert_eq!(dns(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"})), first);
         assert_eq!(dns(json!({"dnsPolicy": "Default"})).options, ["rotate"]);
@@ -141,6 +144,9 @@ mod tests {
     fn own_settings_add_and_override() {
         let got = dns(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["9.9.9.9"], "searches": ["a"],
             "options": [{"name": "ndots", "value": "2"}]}}));
-        assert_eq!((got.servers, got.searches, got.options), (vec!["9.9.9.9".into()], vec!["a".into()], vec!["ndots:2".into()]));
+        assert_eq!(
+            (got.servers, got.searches, got.options),
+            (vec!["9.9.9.9".into()], vec!["a".into()], vec!["ndots:2".into()])
+        );
     }
 }

@@ -138,7 +138,13 @@ async fn value_from(
     Err("env.valueFrom names no source".to_owned())
 }
 
-fn config_map_key(map: &ConfigMap, key: &str, ns: &str, name: &str, optional: Option<bool>) -> Result<Option<String>, String> {
+fn config_map_key(
+    map: &ConfigMap,
+    key: &str,
+    ns: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<Option<String>, String> {
     match map.data.as_ref().and_then(|d| d.get(key)) {
         Some(value) => Ok(Some(value.clone())),
         None if optional == Some(true) => Ok(None),
@@ -146,7 +152,13 @@ fn config_map_key(map: &ConfigMap, key: &str, ns: &str, name: &str, optional: Op
     }
 }
 
-fn secret_key(secret: &Secret, key: &str, ns: &str, name: &str, optional: Option<bool>) -> Result<Option<String>, String> {
+fn secret_key(
+    secret: &Secret,
+    key: &str,
+    ns: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<Option<String>, String> {
     match secret.data.as_ref().and_then(|d| d.get(key)) {
         Some(value) => Ok(Some(String::from_utf8_lossy(&value.0).into_owned())),
         None if optional == Some(true) => Ok(None),
@@ -219,7 +231,11 @@ mod tests {
                 "spec": {"clusterIP": ip, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}))
             .unwrap()
         };
-        let list = [service("a", "my-web", "10.43.0.5"), service("a", "headless", "None"), service("default", "kubernetes", "10.43.0.1")];
+        let list = [
+            service("a", "my-web", "10.43.0.5"),
+            service("a", "headless", "None"),
+            service("default", "kubernetes", "10.43.0.1"),
+        ];
         let variables = service_variables(&list, "a", true);
         for (name, value) in [
             ("MY_WEB_SERVICE_HOST", "10.43.0.5"),

@@ -50,13 +50,9 @@ mod tests {
     #[test]
     fn references_escapes_and_leftovers() {
         let lookup = |name: &str| (name == "A").then(|| "x".to_owned());
-        for (input, want) in [
-            ("$(A)-$(B)", "x-$(B)"),
-            ("$$(A)", "$(A)"),
-            ("$A $", "$A $"),
-            ("$(A", "$(A"),
-            ("a$$$(A)", "a$x"),
-        ] {
+        for (input, want) in
+            [("$(A)-$(B)", "x-$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A"), ("a$$$(A)", "a$x")]
+        {
             assert_eq!(expand(input, lookup), want, "{input}");
         }
         assert_eq!(expand_strict("$(B)", lookup).unwrap_err(), "missing value for \"B\"");

@@ -101,7 +101,12 @@ fn bind_sub_path(
     if !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
         return Err(format!("subPath \"{sub_path}\" must be a relative path without \"..\""));
     }
-    let failed = |e: std::io::Error| format!("failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}", mount.name, request.container.name);
+    let failed = |e: std::io::Error| {
+        format!(
+            "failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}",
+            mount.name, request.container.name
+        )
+    };
     let source = match sys::open_beneath(volume, relative) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => sys::create_beneath(volume, relative, 0o750),
         other => other,

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn oom_scores_by_class() {
         let pod = |resources: serde_json::Value| -> Pod {
-            serde_json::from_value(serde_json::json!({"spec": {"containers": [{"name": "c", "resources": resources}]}})).unwrap()
+            serde_json::from_value(serde_json::json!({"spec": {"containers": [{"name": "c", "resources": resources}]}}))
+                .unwrap()
         };
         let score = |pod: &Pod| oom_score_adj(pod, &pod.spec.as_ref().unwrap().containers[0], 4 << 30);
         assert_eq!(score(&pod(serde_json::json!({}))), 1000);

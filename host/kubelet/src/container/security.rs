@@ -59,7 +59,8 @@ fn refuse(reason: &str, message: impl Into<String>) -> Option<Rejection> {
 /// Why this node must not run the pod at all.
 pub(crate) fn unsupported(pod: &Pod, features: Features) -> Option<Rejection> {
     let spec = pod.spec.as_ref()?;
-    unsupported_pod(spec, features).or_else(|| all_containers(spec).find_map(|(_, c)| unsupported_container(c, features)))
+    unsupported_pod(spec, features)
+        .or_else(|| all_containers(spec).find_map(|(_, c)| unsupported_container(c, features)))
 }
 
 fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
@@ -80,7 +81,10 @@ fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
         return refuse("UnsupportedPodFeature", "windowsOptions are not supported by this node");
     }
     if context.supplemental_groups_policy.as_deref() == Some("Strict") && !features.supplemental_groups_policy {
-        return refuse("SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node");
+        return refuse(
+            "SupplementalGroupsPolicyNotSupported",
+            "SupplementalGroupsPolicy=Strict is not supported in this node",
+        );
     }
     profiles(context.app_armor_profile.as_ref().map(|p| p.type_.as_str()), context.se_linux_options.is_some())
 }
@@ -178,8 +182,8 @@ pub(crate) fn sandbox_security(pod: &Pod, seccomp_root: &std::path::Path) -> v1:
     let spec = pod.spec.clone().unwrap_or_default();
     let context = spec.security_context.clone().unwrap_or_default();
     let (supplemental_groups, supplemental_groups_policy) = groups(&context);
-    let privileged = all_containers(&spec)
-        .any(|(_, c)| c.security_context.as_ref().and_then(|s| s.privileged).unwrap_or(false));
+    let privileged =
+        all_containers(&spec).any(|(_, c)| c.security_context.as_ref().and_then(|s| s.privileged).unwrap_or(false));
     let default = SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
     v1::LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(&spec)),
@@ -249,7 +253,12 @@ fn no_new_privs(context: &SecurityContext) -> bool {
 
 /// Holds `runAsNonRoot` against the user the container would run as
 /// (`pkg/kubelet/kuberuntime/security_context_others.go`).
-pub(crate) fn verify_non_root(pod: &Pod, container: &Container, image_uid: Option<i64>, image_user: &str) -> Result<(), String> {
+pub(crate) fn verify_non_root(
+    pod: &Pod,
+    container: &Container,
+    image_uid: Option<i64>,
+    image_user: &str,
+) -> Result<(), String> {
     let pod_context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
     let own = container.security_context.as_ref();
     let wanted = own.and_then(|c| c.run_as_non_root).or(pod_context.and_then(|c| c.run_as_non_root));
@@ -284,9 +293,18 @@ mod tests {
         for (spec, reason) in [
             (json!({"hostUsers": false, "containers": []}), "UserNamespacesNotSupported"),
             (json!({"containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"level": "s0"}}}]}), "SELinux"),
-            (json!({"containers": [{"name": "c", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}), "AppArmor"),
-            (json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}, "containers": []}), "SysctlForbidden"),
-            (json!({"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}), "UnexpectedAdmissionError"),
+            (
+                json!({"containers": [{"name": "c", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}),
+                "AppArmor",
+            ),
+            (
+                json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}, "containers": []}),
+                "SysctlForbidden",
+            ),
+            (
+                json!({"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}),
+                "UnexpectedAdmissionError",
+            ),
         ] {
             let got = unsupported(&pod(spec.clone()), Features::default());
             assert_eq!(got.map(|r| r.reason), Some(reason.to_owned()), "{spec}");
@@ -296,9 +314,11 @@ mod tests {
 
     #[test]
     fn the_containers_context_wins_over_the_pods() {
-        let pod = pod(json!({"securityContext": {"runAsUser": 1000, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}},
+        let pod = pod(
+            json!({"securityContext": {"runAsUser": 1000, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"name": "c", "securityContext": {"runAsUser": 5, "allowPrivilegeEscalation": false,
-                "capabilities": {"drop": ["ALL"]}}}]}));
+                "capabilities": {"drop": ["ALL"]}}}]}),
+        );
         let container = &pod.spec.as_ref().unwrap().containers[0];
         let got = container_security(&pod, container, None, "", std::path::Path::new("/s"));
         assert_eq!(got.run_as_user, Some(int(5)));

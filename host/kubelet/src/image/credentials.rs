@@ -18,11 +18,14 @@ pub(crate) async fn for_image(ctx: &Ctx, pod: &Pod, image: &str) -> Vec<AuthConf
             Ok(secret) => {
                 let data = secret.data.unwrap_or_default();
                 let parse = |key: &str| data.get(key).and_then(|d| serde_json::from_slice::<Value>(&d.0).ok());
-                let auths = parse(".dockerconfigjson").and_then(|v| v.get("auths").cloned()).or_else(|| parse(".dockercfg"));
+                let auths =
+                    parse(".dockerconfigjson").and_then(|v| v.get("auths").cloned()).or_else(|| parse(".dockercfg"));
                 found.extend(auths.iter().flat_map(|auths| matching(auths, image)));
             }
             // A missing secret is no reason not to try: upstream pulls without it and warns.
-            Err(error) => tracing::warn!(pod = %model::pod_key(pod), error = %error.message, "image pull secret not used"),
+            Err(error) => {
+                tracing::warn!(pod = %model::pod_key(pod), error = %error.message, "image pull secret not used")
+            }
         }
     }
     found.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));

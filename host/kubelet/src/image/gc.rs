@@ -87,7 +87,11 @@ mod tests {
 
     #[test]
     fn only_above_the_high_mark_and_down_to_the_low_one() {
-        let usage = |available| k3s_sys::volume::FsUsage { capacity_bytes: 1000, available_bytes: available, ..Default::default() };
+        let usage = |available| k3s_sys::volume::FsUsage {
+            capacity_bytes: 1000,
+            available_bytes: available,
+            ..Default::default()
+        };
         assert_eq!(to_free(usage(200), 85, 80), None);
         assert_eq!(to_free(usage(100), 85, 80), Some(100));
     }

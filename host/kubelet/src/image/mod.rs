@@ -79,17 +79,21 @@ pub(crate) async fn ensure(
 ) -> Result<v1::Image, Waiting> {
     let asked = container.image.clone().unwrap_or_default();
     let Some(image) = normalized(&asked) else {
-        let message = format!("Failed to apply default image tag \"{asked}\": couldn't parse image name \"{asked}\": invalid reference format");
+        let message = format!(
+            "Failed to apply default image tag \"{asked}\": couldn't parse image name \"{asked}\": invalid reference format"
+        );
         ctx.events.container(pod, slot, EventType::Warning, "InspectFailed", message.clone());
         return Err(waiting("InvalidImageName", message));
     };
     ctx.images.last_used.lock().insert(image.clone(), ctx.config.clock.elapsed());
-    let present = ctx.cri.image_status(&image, handler).await.map_err(|e| waiting("ImageInspectError", e.to_string()))?;
+    let present =
+        ctx.cri.image_status(&image, handler).await.map_err(|e| waiting("ImageInspectError", e.to_string()))?;
     let default = if image.ends_with(":latest") { "Always" } else { "IfNotPresent" };
     let policy = container.image_pull_policy.as_deref().filter(|p| !p.is_empty()).unwrap_or(default);
     match (present, policy) {
         (Some(found), "Never" | "IfNotPresent") => {
-            let message = format!("Container image \"{asked}\" already present on machine and can be accessed by the pod");
+            let message =
+                format!("Container image \"{asked}\" already present on machine and can be accessed by the pod");
             ctx.events.container(pod, slot, EventType::Normal, "Pulled", message);
             Ok(found)
         }
@@ -138,7 +142,13 @@ async fn pull(
         }
         Err(error) => {
             let message = format!("failed to pull and unpack image \"{image}\": {error}");
-            ctx.events.container(pod, slot, EventType::Warning, "Failed", format!("Failed to pull image \"{asked}\": {error}"));
+            ctx.events.container(
+                pod,
+                slot,
+                EventType::Warning,
+                "Failed",
+                format!("Failed to pull image \"{asked}\": {error}"),
+            );
             ctx.images.backoff.lock().next(&key, ctx.config.clock.elapsed());
             let mut failures = ctx.images.failures.lock();
             // One entry per failing pod and image; cleared when the pod goes.

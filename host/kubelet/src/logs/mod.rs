@@ -40,7 +40,8 @@ fn link_path(config: &KubeletConfig, pod: &Pod, container: &str, id: &str) -> Pa
 pub(crate) fn link(config: &KubeletConfig, pod: &Pod, container: &str, id: &str, attempt: u32) {
     let target = pod_log_dir(&config.pod_log_dir, pod).join(container).join(format!("{attempt}.log"));
     let link = link_path(config, pod, container, id);
-    let made = std::fs::create_dir_all(&config.container_log_dir).and_then(|()| std::os::unix::fs::symlink(target, &link));
+    let made =
+        std::fs::create_dir_all(&config.container_log_dir).and_then(|()| std::os::unix::fs::symlink(target, &link));
     if let Err(error) = made.or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }) {
         tracing::debug!(%error, link = %link.display(), "container log not linked");
     }

@@ -45,26 +45,38 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
     };
     let ready = health.not_ready.is_empty();
     let list = [
-        ("MemoryPressure", pick(
-            health.memory_pressure,
-            ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
-            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        )),
-        ("DiskPressure", pick(
-            health.disk_pressure,
-            ("KubeletHasDiskPressure", "kubelet has disk pressure"),
-            ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        )),
-        ("PIDPressure", pick(
-            health.pid_pressure,
-            ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
-            ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        )),
-        ("Ready", if ready {
-            (true, "KubeletReady", "kubelet is posting ready status".to_owned())
-        } else {
-            (false, "KubeletNotReady", health.not_ready.join(", "))
-        }),
+        (
+            "MemoryPressure",
+            pick(
+                health.memory_pressure,
+                ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+                ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            ),
+        ),
+        (
+            "DiskPressure",
+            pick(
+                health.disk_pressure,
+                ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+                ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            ),
+        ),
+        (
+            "PIDPressure",
+            pick(
+                health.pid_pressure,
+                ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+                ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            ),
+        ),
+        (
+            "Ready",
+            if ready {
+                (true, "KubeletReady", "kubelet is posting ready status".to_owned())
+            } else {
+                (false, "KubeletNotReady", health.not_ready.join(", "))
+            },
+        ),
     ];
     list.into_iter().map(|(kind, verdict)| condition(kind, verdict, before, now)).collect()
 }
@@ -90,7 +102,8 @@ mod tests {
     fn transition_time_moves_only_with_the_status() {
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let first = conditions(&Health::default(), &[], at("2026-01-01T00:00:00Z"));
-        let later = conditions(&Health { disk_pressure: true, ..Health::default() }, &first, at("2026-01-01T01:00:00Z"));
+        let later =
+            conditions(&Health { disk_pressure: true, ..Health::default() }, &first, at("2026-01-01T01:00:00Z"));
         assert_eq!(later[0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(later[1]["lastTransitionTime"], "2026-01-01T01:00:00Z");
         assert_eq!(later[1]["reason"], "KubeletHasDiskPressure");

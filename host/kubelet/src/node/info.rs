@@ -79,10 +79,8 @@ fn hugepages(dir: &Path) -> Vec<(String, i64)> {
         let Some(kib) = name.strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")?.parse::<i64>().ok()) else {
             continue;
         };
-        let pages: i64 = fs::read_to_string(entry.path().join("nr_hugepages"))
-            .ok()
-            .and_then(|t| t.trim().parse().ok())
-            .unwrap_or(0);
+        let pages: i64 =
+            fs::read_to_string(entry.path().join("nr_hugepages")).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
         let size = match kib {
             k if k % (1 << 20) == 0 => format!("{}Gi", k >> 20),
             k if k % (1 << 10) == 0 => format!("{}Mi", k >> 10),

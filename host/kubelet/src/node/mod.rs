@@ -78,9 +78,10 @@ impl NodeState {
     pub(crate) fn features(&self) -> Features {
         let runtime = self.runtime.lock();
         Features {
-            recursive_read_only: runtime.runtime_handlers.iter().any(|h| {
-                h.name.is_empty() && h.features.as_ref().is_some_and(|f| f.recursive_read_only_mounts)
-            }),
+            recursive_read_only: runtime
+                .runtime_handlers
+                .iter()
+                .any(|h| h.name.is_empty() && h.features.as_ref().is_some_and(|f| f.recursive_read_only_mounts)),
             supplemental_groups_policy: runtime.features.as_ref().is_some_and(|f| f.supplemental_groups_policy),
         }
     }
@@ -112,9 +113,7 @@ impl NodeState {
     }
 
     fn note_runtime(&self, status: v1::StatusResponse) {
-        let ok = |kind: &str| {
-            status.status.iter().flat_map(|s| &s.conditions).any(|c| c.r#type == kind && c.status)
-        };
+        let ok = |kind: &str| status.status.iter().flat_map(|s| &s.conditions).any(|c| c.r#type == kind && c.status);
         let before = (self.runtime_ok(), self.network_ok());
         self.runtime_ok.store(ok("RuntimeReady"), Ordering::SeqCst);
         self.network_ok.store(ok("NetworkReady"), Ordering::SeqCst);
@@ -173,7 +172,8 @@ async fn observe(ctx: &Ctx) -> Health {
     match ctx.cri.status().await {
         Ok(status) => {
             for condition in status.status.iter().flat_map(|s| &s.conditions).filter(|c| !c.status) {
-                let what = if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
+                let what =
+                    if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
                 health.not_ready.push(format!(
                     "{what} not ready: {}=false reason:{} message:{}",
                     condition.r#type, condition.reason, condition.message
@@ -211,15 +211,18 @@ async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> 
     let images = ctx.cri.images().await.unwrap_or_default();
     let runtime = ctx.node.runtime.lock().clone();
     let disk_bytes = k3s_sys::volume::usage(&config.root_dir).map_or(0, |u| u.capacity_bytes);
-    let fields = status::status(config, &status::Facts {
-        machine: &ctx.node.machine,
-        node_ips: &ctx.node.ips,
-        disk_bytes,
-        runtime_version: &ctx.runtime_version,
-        runtime: &runtime,
-        images: &images,
-        port: ctx.port(),
-    });
+    let fields = status::status(
+        config,
+        &status::Facts {
+            machine: &ctx.node.machine,
+            node_ips: &ctx.node.ips,
+            disk_bytes,
+            runtime_version: &ctx.runtime_version,
+            runtime: &runtime,
+            images: &images,
+            port: ctx.port(),
+        },
+    );
     let now = config.clock.now();
     let node = match ctx.client.get(&resources::NODES, None, &config.node_name).await {
         Err(error) if error.is_not_found() => {
@@ -247,7 +250,8 @@ async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> 
     let node = ctx.client.patch_status(&resources::NODES, None, &config.node_name, &Patch::Strategic(patch)).await?;
     *reported = Some(elapsed);
     if was_ready != health.not_ready.is_empty() {
-        let (reason, message) = if health.not_ready.is_empty() { ("NodeReady", "NodeReady") } else { ("NodeNotReady", "NodeNotReady") };
+        let (reason, message) =
+            if health.not_ready.is_empty() { ("NodeReady", "NodeReady") } else { ("NodeNotReady", "NodeNotReady") };
         ctx.events.node(&node, reason, &format!("Node {} status is now: {message}", config.node_name));
     }
     Ok(node)
@@ -255,13 +259,15 @@ async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> 
 
 fn is_ready(conditions: &[Value]) -> bool {
     conditions.iter().any(|c| {
-        c.get("type").and_then(Value::as_str) == Some("Ready") && c.get("status").and_then(Value::as_str) == Some("True")
+        c.get("type").and_then(Value::as_str) == Some("Ready")
+            && c.get("status").and_then(Value::as_str) == Some("True")
     })
 }
 
 /// Tells the runtime the pod network once it is known.
 async fn sync_pod_cidr(ctx: &Ctx, node: &Object) {
-    let cidr = |o: &Object| o.value().get("spec").and_then(|s| s.get("podCIDR")).and_then(Value::as_str).map(str::to_owned);
+    let cidr =
+        |o: &Object| o.value().get("spec").and_then(|s| s.get("podCIDR")).and_then(Value::as_str).map(str::to_owned);
     let new = cidr(node);
     let old = ctx.node.object().as_ref().and_then(cidr);
     if let Some(new) = new.filter(|new| old.as_ref() != Some(new))

@@ -52,7 +52,12 @@ fn taint(text: &str) -> Option<Value> {
 }
 
 /// The object as first registered.
-pub(crate) fn new_node(config: &KubeletConfig, node_ips: &[IpAddr], status: &Map<String, Value>, conditions: &[Value]) -> Value {
+pub(crate) fn new_node(
+    config: &KubeletConfig,
+    node_ips: &[IpAddr],
+    status: &Map<String, Value>,
+    conditions: &[Value],
+) -> Value {
     let taints: Vec<Value> = config.taints.iter().filter_map(|t| taint(t)).collect();
     let mut status = status.clone();
     status.insert("conditions".to_owned(), Value::Array(conditions.to_vec()));
@@ -86,7 +91,8 @@ pub(crate) fn reconcile(config: &KubeletConfig, node_ips: &[IpAddr], node: &Valu
     };
     let labels = differing("labels", labels(config));
     let annotations = differing("annotations", annotations(config, node_ips));
-    let no_provider = node.get("spec").and_then(|s| s.get("providerID")).and_then(Value::as_str).is_none_or(str::is_empty);
+    let no_provider =
+        node.get("spec").and_then(|s| s.get("providerID")).and_then(Value::as_str).is_none_or(str::is_empty);
     if labels.is_empty() && annotations.is_empty() && !no_provider {
         return None;
     }

@@ -44,7 +44,11 @@ fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
 fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     let wanted = pod.spec.as_ref()?.node_selector.as_ref()?;
     let fits = wanted.iter().all(|(key, value)| node.labels.get(key) == Some(value));
-    if fits { None } else { reject("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector") }
+    if fits {
+        None
+    } else {
+        reject("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+    }
 }
 
 type HostPort = (i32, String, String);
@@ -62,20 +66,26 @@ fn ports(pod: &Pod) -> Vec<HostPort> {
 }
 
 fn host_ports(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let clash = |a: &HostPort, b: &HostPort| {
-        a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0")
-    };
+    let clash =
+        |a: &HostPort, b: &HostPort| a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0");
     let wanted = ports(pod);
     let taken: Vec<HostPort> = node.others.iter().flat_map(|other| ports(other)).collect();
     if wanted.iter().any(|w| taken.iter().any(|t| clash(w, t))) {
-        return reject("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
+        return reject(
+            "NodePorts",
+            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+        );
     }
     None
 }
 
 fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     if node.others.len() >= node.max_pods {
-        let message = format!("Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {}", node.others.len(), node.max_pods);
+        let message = format!(
+            "Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {}",
+            node.others.len(),
+            node.max_pods
+        );
         return reject("OutOfpods", message);
     }
     let used = node.others.iter().fold(Amounts::default(), |sum, other| sum.plus(qos::pod_requests(other)));

@@ -8,7 +8,8 @@ use super::model::{host_network, init_containers, is_sidecar};
 use super::status::{Inputs, whole_seconds};
 
 /// Condition types the node owns; others in the object are left as they are.
-pub(crate) const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+pub(crate) const OWN: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 struct Verdict {
     status: bool,
@@ -75,7 +76,10 @@ fn find<'a>(list: Option<&'a Vec<ContainerStatus>>, name: &str) -> Option<&'a Co
 fn initialized(spec: &PodSpec, status: &PodStatus) -> Verdict {
     let init = init_containers(spec);
     if init.is_empty() {
-        return Verdict { reason: if status.phase.as_deref() == Some("Succeeded") { "PodCompleted" } else { "" }, ..Verdict::yes() };
+        return Verdict {
+            reason: if status.phase.as_deref() == Some("Succeeded") { "PodCompleted" } else { "" },
+            ..Verdict::yes()
+        };
     }
     let mut incomplete = Vec::new();
     for container in init {
@@ -95,10 +99,7 @@ fn initialized(spec: &PodSpec, status: &PodStatus) -> Verdict {
     if incomplete.is_empty() || main_started {
         return Verdict::yes();
     }
-    Verdict::no(
-        "ContainersNotInitialized",
-        format!("containers with incomplete status: [{}]", incomplete.join(" ")),
-    )
+    Verdict::no("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" ")))
 }
 
 fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {

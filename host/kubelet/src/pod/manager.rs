@@ -101,7 +101,9 @@ fn gone(ctx: &Ctx, uid: &str) {
 async fn reconcile(ctx: &Ctx, manifests: &Manifests) {
     let mut objects: Vec<Object> =
         ctx.pod_objects.list().into_iter().filter(|o| o.annotation(labels::CONFIG_MIRROR).is_none()).collect();
-    objects.sort_by(|a, b| a.meta().creation_timestamp.cmp(&b.meta().creation_timestamp).then_with(|| a.key().cmp(b.key())));
+    objects.sort_by(|a, b| {
+        a.meta().creation_timestamp.cmp(&b.meta().creation_timestamp).then_with(|| a.key().cmp(b.key()))
+    });
     let files = manifests.read(&ctx.config);
     let wanted: HashSet<String> =
         objects.iter().map(|o| o.uid().to_owned()).chain(files.iter().map(|p| model::uid(p).to_owned())).collect();
@@ -166,7 +168,9 @@ fn spawn(ctx: &Ctx, handle: Arc<Handle>) {
 
 fn counted(ctx: &Ctx, except: &str) -> Vec<Arc<Pod>> {
     let others = ctx.pods.list().into_iter().filter(|h| h.uid != except && h.source != Source::Orphan);
-    let active = others.filter(|h| h.rejection.lock().is_none() && !matches!(h.status().phase.as_deref(), Some("Succeeded" | "Failed")));
+    let active = others.filter(|h| {
+        h.rejection.lock().is_none() && !matches!(h.status().phase.as_deref(), Some("Succeeded" | "Failed"))
+    });
     active.map(|h| h.pod()).collect()
 }
 
@@ -273,7 +277,10 @@ async fn runtime_pods(ctx: &Ctx) -> Result<BTreeMap<String, Pod>, crate::cri::Cr
     let mut pods = BTreeMap::new();
     let sandboxes = ctx.cri.sandboxes(HashMap::new()).await?;
     let containers = ctx.cri.containers(HashMap::new()).await?;
-    let all = sandboxes.iter().map(|s| (&s.labels, None)).chain(containers.iter().map(|c| (&c.labels, c.annotations.get(labels::GRACE_PERIOD))));
+    let all = sandboxes
+        .iter()
+        .map(|s| (&s.labels, None))
+        .chain(containers.iter().map(|c| (&c.labels, c.annotations.get(labels::GRACE_PERIOD))));
     for (pod_labels, grace) in all {
         let get = |key: &str| pod_labels.get(key).cloned();
         let Some(uid) = get(labels::POD_UID) else { continue };

@@ -136,7 +136,10 @@ fn a_sidecar_with_a_startup_probe_holds_back_the_next() {
         let verdicts = HashMap::from([("s-id".to_owned(), Verdicts { startup, ..Verdicts::default() })]);
         shown(&plan(&pod(spec.clone()), &observed(&["s running"]), &verdicts))
     };
-    assert_eq!((with(None), with(Some(true)), with(Some(false))), (String::new(), "start:main0".into(), "kill:s start:init0".into()));
+    assert_eq!(
+        (with(None), with(Some(true)), with(Some(false))),
+        (String::new(), "start:main0".into(), "kill:s start:init0".into())
+    );
 }
 
 #[test]
@@ -148,7 +151,10 @@ fn failing_probes_and_changed_specs_kill() {
     assert_eq!(shown(&always), "kill:a start:main0");
     assert_eq!(always.kill[0].message, "Container a failed liveness probe, will be restarted");
     let never = plan(&pod(spec("Never")), &state, &verdicts);
-    assert_eq!((shown(&never).as_str(), never.kill[0].message.as_str()), ("kill:a", "Container a failed liveness probe"));
+    assert_eq!(
+        (shown(&never).as_str(), never.kill[0].message.as_str()),
+        ("kill:a", "Container a failed liveness probe")
+    );
     let mut changed = state;
     changed.containers[0].hash = "other".into();
     assert_eq!(shown(&plan(&pod(spec("Never")), &changed, &HashMap::new())), "kill:a start:main0");

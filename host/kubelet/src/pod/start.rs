@@ -31,7 +31,12 @@ struct Ground {
 }
 
 /// Performs the plan's creation part; true when something was started.
-pub(crate) async fn start(worker: &mut Worker, pod: &Arc<Pod>, observed: &Arc<Observed>, plan: &Plan) -> Result<bool, String> {
+pub(crate) async fn start(
+    worker: &mut Worker,
+    pod: &Arc<Pod>,
+    observed: &Arc<Observed>,
+    plan: &Plan,
+) -> Result<bool, String> {
     let due: Vec<Slot> = plan.start.iter().copied().filter(|slot| !held_back(worker, pod, observed, *slot)).collect();
     if due.is_empty() && plan.create_sandbox.is_none() {
         return Ok(false);
@@ -112,7 +117,10 @@ fn note_failure(worker: &mut Worker, pod: &Arc<Pod>, observed: &Observed, slot: 
     let spec = pod.spec.clone().unwrap_or_default();
     let Some(container) = slot.of(&spec) else { return };
     // Of image errors the event names the reason only: the pull has its own with the details.
-    let image = matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName");
+    let image = matches!(
+        waiting.reason.as_str(),
+        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
+    );
     let what = if image { &waiting.reason } else { &waiting.message };
     worker.ctx.events.container(pod, slot, EventType::Warning, "Failed", format!("Error: {what}"));
     let again = worker.ctx.config.clock.elapsed() + RETRY;
@@ -123,7 +131,12 @@ fn note_failure(worker: &mut Worker, pod: &Arc<Pod>, observed: &Observed, slot: 
 }
 
 /// The sandbox, its configuration and the pod's volumes; true when the sandbox is new.
-async fn ground(worker: &mut Worker, pod: &Arc<Pod>, observed: &Observed, plan: &Plan) -> Result<(Ground, bool), String> {
+async fn ground(
+    worker: &mut Worker,
+    pod: &Arc<Pod>,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(Ground, bool), String> {
     let ctx = worker.ctx.clone();
     ctx.cgroups.create_pod(&ctx.config, pod).map_err(|e| format!("failed to ensure pod cgroup: {e}"))?;
     logs::prepare_pod_dir(&ctx.config, pod).map_err(|e| format!("failed to make the pod's directories: {e}"))?;
@@ -186,9 +199,11 @@ async fn start_container(
     let facts = worker.facts(pod, observed);
     let attempt = next_attempt(worker, observed, slot, container);
     let asked = container.image.clone().unwrap_or_default();
-    let request = Request { pod, container, attempt, image: &image, image_name: &asked, volumes: &ground.volumes, facts: &facts };
+    let request =
+        Request { pod, container, attempt, image: &image, image_name: &asked, volumes: &ground.volumes, facts: &facts };
     let config = container_config(&ctx, &request).await.map_err(|e| wait("CreateContainerConfigError", e))?;
-    logs::prepare_container_dir(&ctx.config, pod, &container.name).map_err(|e| wait("CreateContainerError", e.to_string()))?;
+    logs::prepare_container_dir(&ctx.config, pod, &container.name)
+        .map_err(|e| wait("CreateContainerError", e.to_string()))?;
     let id = ctx
         .cri
         .create_container(&ground.sandbox_id, config, ground.config.clone())
@@ -245,7 +260,13 @@ async fn prune(worker: &Worker, observed: &Observed, container: &Container) {
     }
 }
 
-async fn post_start(worker: &mut Worker, pod: &Arc<Pod>, slot: Slot, container: &Container, id: &str) -> Result<(), Waiting> {
+async fn post_start(
+    worker: &mut Worker,
+    pod: &Arc<Pod>,
+    slot: Slot,
+    container: &Container,
+    id: &str,
+) -> Result<(), Waiting> {
     let Some(handler) = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref()) else { return Ok(()) };
     let observed = observe(worker).await.map_err(|e| wait("PostStartHookError", e))?;
     worker.publish(pod, &observed, false);
@@ -256,8 +277,16 @@ async fn post_start(worker: &mut Worker, pod: &Arc<Pod>, slot: Slot, container: 
         () = handle.until(Handle::is_deleting) => return Ok(()),
     };
     let Err(error) = done else { return Ok(()) };
-    worker.ctx.events.container(pod, slot, EventType::Warning, "FailedPostStartHook", format!("PostStartHook failed: {error}"));
+    worker.ctx.events.container(
+        pod,
+        slot,
+        EventType::Warning,
+        "FailedPostStartHook",
+        format!("PostStartHook failed: {error}"),
+    );
     let grace = worker.handle.grace();
-    super::stop::one(worker, pod, slot, id, "FailedPostStartHook", grace).await.map_err(|e| wait("PostStartHookError", e))?;
+    super::stop::one(worker, pod, slot, id, "FailedPostStartHook", grace)
+        .await
+        .map_err(|e| wait("PostStartHookError", e))?;
     Err(wait("PostStartHookError", error))
 }

@@ -54,7 +54,9 @@ impl Manifests {
         let Some(dir) = &config.pod_manifests else { return Vec::new() };
         let mut files: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
         files.sort();
-        let visible = |p: &&std::path::PathBuf| p.is_file() && !p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        let visible = |p: &&std::path::PathBuf| {
+            p.is_file() && !p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'))
+        };
         files
             .iter()
             .filter(visible)

@@ -108,9 +108,7 @@ fn addresses(inputs: &Inputs<'_>) -> Vec<String> {
     match inputs.observed.sandboxes.first() {
         Some(sandbox) if sandbox.ready => sandbox.ips.clone(),
         // A finished pod keeps the address it had.
-        Some(_) if inputs.terminal => {
-            inputs.before.pod_ips.iter().flatten().map(|p| p.ip.clone()).collect()
-        }
+        Some(_) if inputs.terminal => inputs.before.pod_ips.iter().flatten().map(|p| p.ip.clone()).collect(),
         _ => Vec::new(),
     }
 }
@@ -324,11 +322,7 @@ struct Count {
     succeeded: usize,
 }
 
-fn count(
-    spec: &k8s_openapi::api::core::v1::PodSpec,
-    init: &[ContainerStatus],
-    main: &[ContainerStatus],
-) -> Count {
+fn count(spec: &k8s_openapi::api::core::v1::PodSpec, init: &[ContainerStatus], main: &[ContainerStatus]) -> Count {
     let mut count = Count::default();
     for (container, status) in init_containers(spec).iter().zip(init) {
         match (is_sidecar(container), parts(status)) {

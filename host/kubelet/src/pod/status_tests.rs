@@ -40,8 +40,15 @@ fn case(spec: Value, containers: Vec<ContainerRecord>) -> Case {
 
 impl Case {
     fn status(self) -> Value {
-        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "generation": 2}, "spec": self.spec})).unwrap();
-        let sandboxes = vec![SandboxRecord { id: "s".into(), attempt: 0, ready: !self.terminal, created_at_ns: 1, ips: vec!["10.0.0.1".into()] }];
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"name": "p", "generation": 2}, "spec": self.spec})).unwrap();
+        let sandboxes = vec![SandboxRecord {
+            id: "s".into(),
+            attempt: 0,
+            ready: !self.terminal,
+            created_at_ns: 1,
+            ips: vec!["10.0.0.1".into()],
+        }];
         let sandboxes = if self.containers.is_empty() { vec![] } else { sandboxes };
         let observed = Observed { sandboxes, containers: self.containers }.sorted();
         let before: PodStatus = serde_json::from_value(self.before).unwrap();
@@ -106,7 +113,10 @@ fn a_sidecar_keeps_a_finished_pod_running() {
 
 #[test]
 fn a_held_back_container_waits_and_shows_its_last_end() {
-    let mut case = case(two("Always"), vec![record("a", 1, State::Exited, 3), record("a", 0, State::Exited, 2), record("b", 0, State::Running, 0)]);
+    let mut case = case(
+        two("Always"),
+        vec![record("a", 1, State::Exited, 3), record("a", 0, State::Exited, 2), record("b", 0, State::Running, 0)],
+    );
     case.waiting.insert("a".into(), Waiting { reason: "CrashLoopBackOff".into(), message: "m".into() });
     let status = case.status();
     let a = &status["containerStatuses"][0];
@@ -151,7 +161,10 @@ fn transition_times_and_restart_counts_are_kept() {
     assert_eq!(status["startTime"], "2025-01-01T00:00:00Z");
     assert_eq!(condition(&status, "Ready")["lastTransitionTime"], "2025-01-01T00:00:00Z");
     let a = &status["containerStatuses"][0];
-    assert_eq!((&a["restartCount"], &a["lastState"]["terminated"]["reason"]), (&json!(5), &json!("ContainerStatusUnknown")));
+    assert_eq!(
+        (&a["restartCount"], &a["lastState"]["terminated"]["reason"]),
+        (&json!(5), &json!("ContainerStatusUnknown"))
+    );
 }
 
 #[test]

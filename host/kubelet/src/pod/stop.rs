@@ -37,12 +37,20 @@ pub(crate) async fn pod(worker: &Worker, pod: &Arc<Pod>, observed: &Arc<Observed
     Ok(())
 }
 
-async fn all(worker: &Worker, pod: &Arc<Pod>, observed: &Observed, grace: Duration, announce: bool) -> Result<(), String> {
+async fn all(
+    worker: &Worker,
+    pod: &Arc<Pod>,
+    observed: &Observed,
+    grace: Duration,
+    announce: bool,
+) -> Result<(), String> {
     let spec = pod.spec.clone().unwrap_or_default();
     let clock = &worker.ctx.config.clock;
     let deadline = clock.elapsed() + grace;
     let slot_of = |record: &ContainerRecord| all_containers(&spec).find(|(_, c)| c.name == record.name);
-    let sidecar = |record: &ContainerRecord| slot_of(record).is_some_and(|(slot, c)| matches!(slot, Slot::Init(_)) && is_sidecar(c));
+    let sidecar = |record: &ContainerRecord| {
+        slot_of(record).is_some_and(|(slot, c)| matches!(slot, Slot::Init(_)) && is_sidecar(c))
+    };
     let (last, main): (Vec<_>, Vec<_>) = observed.running().partition(|r| sidecar(r));
     let stop = |record: ContainerRecord, grace: Duration| {
         let slot = slot_of(&record).map(|(slot, _)| slot);
@@ -83,7 +91,14 @@ pub(crate) async fn containers(worker: &Worker, pod: &Arc<Pod>, kills: &[Kill]) 
 }
 
 /// Stops one container: event, `preStop` hook within the grace period, signal, kill.
-pub(crate) async fn one(worker: &Worker, pod: &Arc<Pod>, slot: Slot, id: &str, message: &str, grace: Duration) -> Result<(), String> {
+pub(crate) async fn one(
+    worker: &Worker,
+    pod: &Arc<Pod>,
+    slot: Slot,
+    id: &str,
+    message: &str,
+    grace: Duration,
+) -> Result<(), String> {
     let ctx = &worker.ctx;
     if !message.is_empty() {
         ctx.events.container(pod, slot, EventType::Normal, "Killing", message);
@@ -97,9 +112,17 @@ pub(crate) async fn one(worker: &Worker, pod: &Arc<Pod>, slot: Slot, id: &str, m
         match tokio::time::timeout(grace, hook::run(ctx, handler, container, id, &ip)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                ctx.events.container(pod, slot, EventType::Warning, "FailedPreStopHook", format!("PreStopHook failed: {error}"));
+                ctx.events.container(
+                    pod,
+                    slot,
+                    EventType::Warning,
+                    "FailedPreStopHook",
+                    format!("PreStopHook failed: {error}"),
+                );
             }
-            Err(_) => tracing::info!(pod = %model::pod_key(pod), container = container.name, "preStop hook did not end within the grace period"),
+            Err(_) => {
+                tracing::info!(pod = %model::pod_key(pod), container = container.name, "preStop hook did not end within the grace period")
+            }
         }
         left = grace.saturating_sub(ctx.config.clock.elapsed().saturating_sub(began));
     }

@@ -16,8 +16,8 @@ use super::model::{self, Observed, State};
 use super::status::{Inputs, Rejection, Waiting, pod_status};
 use super::table::Handle;
 use super::{plan, start, stop, writer};
-use crate::context::Ctx;
 use crate::container::fields::NodeFacts;
+use crate::context::Ctx;
 use crate::probe::Probers;
 use crate::volume;
 
@@ -122,9 +122,11 @@ impl Worker {
     async fn sleep(&mut self, limit: Duration) -> bool {
         let now = self.ctx.config.clock.elapsed();
         let due = self.due.take().map(|at| at.saturating_sub(now));
-        let token = self.ctx.tokens.next_refresh(&self.handle.uid).and_then(|at| {
-            Duration::try_from(at.duration_since(self.ctx.config.clock.now())).ok()
-        });
+        let token = self
+            .ctx
+            .tokens
+            .next_refresh(&self.handle.uid)
+            .and_then(|at| Duration::try_from(at.duration_since(self.ctx.config.clock.now())).ok());
         let deadline = self.deadline_left();
         let wait = [due, token, deadline].into_iter().flatten().fold(limit, Duration::min);
         let stopping = self.ctx.tasks.stopping();
@@ -172,7 +174,12 @@ impl Worker {
         }
         if plan.kill_pod {
             if plan.create_sandbox.is_some() {
-                self.ctx.events.pod(pod, EventType::Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+                self.ctx.events.pod(
+                    pod,
+                    EventType::Normal,
+                    "SandboxChanged",
+                    "Pod sandbox changed, it will be killed and re-created.",
+                );
             }
             stop::pod(self, pod, observed).await?;
             return Ok(Next::Again);
@@ -182,7 +189,9 @@ impl Worker {
             return Ok(Next::Again);
         }
         let started = start::start(self, pod, observed, &plan).await?;
-        Ok(if started { Next::Again } else {
+        Ok(if started {
+            Next::Again
+        } else {
             // What waits shows why.
             self.publish(pod, observed, false);
             Next::Wait

@@ -70,7 +70,10 @@ async fn write(ctx: &Ctx, handle: &Handle, status: &PodStatus, last: &mut Option
     let old = base.value().get("status").cloned().unwrap_or(Value::Null);
     let Ok(new) = serde_json::to_value(status) else { return Ok(()) };
     let Some(patch) = patch(base.uid(), &old, &new) else { return Ok(()) };
-    let written = ctx.client.patch_status(&resources::PODS, Some(base.namespace()), base.name(), &Patch::Strategic(patch)).await?;
+    let written = ctx
+        .client
+        .patch_status(&resources::PODS, Some(base.namespace()), base.name(), &Patch::Strategic(patch))
+        .await?;
     *last = Some(written);
     Ok(())
 }
@@ -81,7 +84,9 @@ async fn base(ctx: &Ctx, handle: &Handle, pod: &Pod, last: &Option<Object>) -> R
     let key = model::pod_key(pod);
     let cached = super::manager::informer(ctx).get(&key);
     let found = match (cached, last) {
-        (Some(cached), Some(last)) if cached.uid() == last.uid() && version(last) > version(&cached) => Some(last.clone()),
+        (Some(cached), Some(last)) if cached.uid() == last.uid() && version(last) > version(&cached) => {
+            Some(last.clone())
+        }
         (Some(cached), _) => Some(cached),
         (None, _) => match ctx.client.get(&resources::PODS, Some(model::namespace(pod)), model::name(pod)).await {
             Ok(object) => Some(object),
@@ -147,7 +152,9 @@ fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
             let old = before.iter().find(|b| kind(b) == kind(&c));
             // lastProbeTime is null in what upstream writes and absent here.
             let same = old.is_some_and(|o| {
-                ["status", "reason", "message", "lastTransitionTime", "observedGeneration"].iter().all(|f| o.get(*f) == c.get(*f))
+                ["status", "reason", "message", "lastTransitionTime", "observedGeneration"]
+                    .iter()
+                    .all(|f| o.get(*f) == c.get(*f))
             });
             if same {
                 return None;

@@ -54,8 +54,12 @@ fn status(body: &[u8]) -> u8 {
 }
 
 async fn call(ip: &str, port: u16, service: &str, timeout: Duration) -> Result<u8, String> {
-    let refused = |e: String| format!("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {e}");
-    let stream = dial(ip, port, timeout).await.map_err(|e| format!("error: failed to connect service at \"{ip}:{port}\": {e}"))?;
+    let refused = |e: String| {
+        format!("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {e}")
+    };
+    let stream = dial(ip, port, timeout)
+        .await
+        .map_err(|e| format!("error: failed to connect service at \"{ip}:{port}\": {e}"))?;
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
         .map_err(|e| refused(e.to_string()))?;

@@ -48,7 +48,11 @@ impl Target {
     }
 
     fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     fn url(&self) -> String {
@@ -58,7 +62,11 @@ impl Target {
     /// The same target at a new path; `None` where the redirect leaves the host.
     fn redirected(&self, location: &str) -> Option<Self> {
         let scheme = format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority());
-        let path = if location.starts_with('/') && !location.starts_with("//") { location } else { location.strip_prefix(&scheme)? };
+        let path = if location.starts_with('/') && !location.starts_with("//") {
+            location
+        } else {
+            location.strip_prefix(&scheme)?
+        };
         Some(Self { path: if path.is_empty() { "/".to_owned() } else { path.to_owned() }, ..self.clone() })
     }
 }
@@ -69,7 +77,11 @@ pub(crate) async fn get(target: &Target, timeout: Duration, agent: &str) -> Resu
         let mut at = target.clone();
         for _ in 0..MAX_REDIRECTS {
             let answer = once(&at, timeout, agent).await.map_err(|e| format!("Get \"{}\": {e}", at.url()))?;
-            let next = answer.location.as_deref().filter(|_| (300..400).contains(&answer.status)).and_then(|l| at.redirected(l));
+            let next = answer
+                .location
+                .as_deref()
+                .filter(|_| (300..400).contains(&answer.status))
+                .and_then(|l| at.redirected(l));
             match next {
                 Some(next) => at = next,
                 // Leaving the host counts as success with a warning upstream: the status stands.
@@ -79,7 +91,10 @@ pub(crate) async fn get(target: &Target, timeout: Duration, agent: &str) -> Resu
         Err(format!("Get \"{}\": stopped after {MAX_REDIRECTS} redirects", target.url()))
     };
     tokio::time::timeout(timeout, follow).await.unwrap_or_else(|_| {
-        Err(format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", target.url()))
+        Err(format!(
+            "Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+            target.url()
+        ))
     })
 }
 
@@ -95,11 +110,16 @@ async fn once(target: &Target, timeout: Duration, agent: &str) -> Result<Answer,
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     let name = ServerName::try_from(target.host.clone()).map_err(|e| e.to_string())?;
-    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| e.to_string())?;
+    let stream =
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| e.to_string())?;
     exchange(target, stream, agent).await
 }
 
-async fn exchange(target: &Target, stream: impl AsyncRead + AsyncWrite + Unpin + Send, agent: &str) -> Result<Answer, String> {
+async fn exchange(
+    target: &Target,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    agent: &str,
+) -> Result<Answer, String> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     let mut request = http::Request::builder().method("GET").uri(&target.path);
@@ -116,7 +136,8 @@ async fn exchange(target: &Target, stream: impl AsyncRead + AsyncWrite + Unpin +
     for (name, value) in &target.headers {
         request = request.header(name, value);
     }
-    let request = request.header("Connection", "close").body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
+    let request =
+        request.header("Connection", "close").body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
     let talk = async {
         let mut response = sender.send_request(request).await.map_err(|e| e.to_string())?;
         let mut read = 0;
@@ -220,6 +241,9 @@ mod tests {
             listener.local_addr().unwrap().port()
         };
         let error = get(&target(port), Duration::from_secs(5), "a").await.err().unwrap();
-        assert_eq!(error, format!("Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"));
+        assert_eq!(
+            error,
+            format!("Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused")
+        );
     }
 }

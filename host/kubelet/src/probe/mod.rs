@@ -59,9 +59,13 @@ impl Probers {
         self.handle.retain_verdicts(live);
         let Some(spec) = &pod.spec else { return };
         for (slot, container) in all_containers(spec) {
-            let probed = container.startup_probe.is_some() || container.liveness_probe.is_some() || container.readiness_probe.is_some();
+            let probed = container.startup_probe.is_some()
+                || container.liveness_probe.is_some()
+                || container.readiness_probe.is_some();
             let probed = probed && (matches!(slot, Slot::Main(_)) || is_sidecar(container));
-            let Some(record) = observed.latest(&container.name).filter(|r| probed && r.state == State::Running) else { continue };
+            let Some(record) = observed.latest(&container.name).filter(|r| probed && r.state == State::Running) else {
+                continue;
+            };
             if !self.running.contains_key(&record.id) {
                 let stop = self.ctx.tasks.stopping().child_token();
                 self.running.insert(record.id.clone(), stop.clone());
@@ -80,9 +84,13 @@ impl Probers {
     /// adopted pod does not flap.
     fn adopt(&self, pod: &Pod, container: &Container, record: &ContainerRecord) {
         let status = pod.status.iter();
-        let statuses = status.flat_map(|s| s.container_statuses.iter().chain(s.init_container_statuses.iter()).flatten());
+        let statuses =
+            status.flat_map(|s| s.container_statuses.iter().chain(s.init_container_statuses.iter()).flatten());
         let suffix = format!("://{}", record.id);
-        let Some(old) = statuses.into_iter().find(|s| s.container_id.as_ref().is_some_and(|id| id.ends_with(&suffix))) else { return };
+        let Some(old) = statuses.into_iter().find(|s| s.container_id.as_ref().is_some_and(|id| id.ends_with(&suffix)))
+        else {
+            return;
+        };
         let (started, ready) = (old.started == Some(true), old.ready);
         self.handle.judge(&record.id, |v| {
             if container.startup_probe.is_some() && started && v.startup.is_none() {
@@ -94,7 +102,14 @@ impl Probers {
         });
     }
 
-    fn start(&self, pod: &Arc<Pod>, slot: Slot, container: &Container, record: &ContainerRecord, stop: CancellationToken) {
+    fn start(
+        &self,
+        pod: &Arc<Pod>,
+        slot: Slot,
+        container: &Container,
+        record: &ContainerRecord,
+        stop: CancellationToken,
+    ) {
         let prober = Prober {
             ctx: self.ctx.clone(),
             handle: self.handle.clone(),
@@ -189,7 +204,8 @@ impl Prober {
         loop {
             let good = self.once(probe, kind).await == Outcome::Success;
             row = if row.0 == good { (good, row.1 + 1) } else { (good, 1) };
-            let threshold = if good { probe.success_threshold.unwrap_or(1) } else { probe.failure_threshold.unwrap_or(3) };
+            let threshold =
+                if good { probe.success_threshold.unwrap_or(1) } else { probe.failure_threshold.unwrap_or(3) };
             if row.1 >= threshold.max(1) {
                 self.handle.judge(&self.id, |v| match kind {
                     Kind::Liveness => v.liveness = Some(good),
@@ -245,10 +261,14 @@ impl Prober {
     async fn exec(&self, command: &[String], timeout: Duration) -> Outcome {
         match self.ctx.cri.exec_sync(&self.id, command, timeout).await {
             Ok(answer) if answer.exit_code == 0 => Outcome::Success,
-            Ok(answer) => Outcome::Failure(String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned()),
-            Err(error) if error.code == k3s_cri::Code::DeadlineExceeded => {
-                Outcome::Failure(format!("command timed out: \"{}\" timed out after {}s", command.join(" "), timeout.as_secs()))
+            Ok(answer) => {
+                Outcome::Failure(String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned())
             }
+            Err(error) if error.code == k3s_cri::Code::DeadlineExceeded => Outcome::Failure(format!(
+                "command timed out: \"{}\" timed out after {}s",
+                command.join(" "),
+                timeout.as_secs()
+            )),
             Err(error) => Outcome::Error(error.message),
         }
     }
@@ -271,10 +291,7 @@ pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u
             named.map(|p| p.container_port).or_else(|| name.parse().ok())
         }
     };
-    number
-        .and_then(|n| u16::try_from(n).ok())
-        .filter(|n| *n > 0)
-        .ok_or_else(|| format!("invalid port: {port:?}"))
+    number.and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| format!("invalid port: {port:?}"))
 }
 
 /// Connects, with errors in Go's words.

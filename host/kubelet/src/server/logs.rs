@@ -14,7 +14,13 @@ use crate::pod::model;
 const CHANNEL: usize = 4;
 
 /// Streams the log.
-pub(crate) async fn serve(server: &Server, namespace: &str, pod_name: &str, container: &str, query: &Query) -> Response<Body> {
+pub(crate) async fn serve(
+    server: &Server,
+    namespace: &str,
+    pod_name: &str,
+    container: &str,
+    query: &Query,
+) -> Response<Body> {
     let ctx = &server.ctx;
     let Some(handle) = ctx.pods.by_name(namespace, pod_name) else {
         return text(StatusCode::NOT_FOUND, format!("pod \"{pod_name}\" does not exist\n"));
@@ -34,7 +40,12 @@ pub(crate) async fn serve(server: &Server, namespace: &str, pod_name: &str, cont
     };
     let path = match ctx.cri.container_status(&id).await {
         Ok(Some(status)) => std::path::PathBuf::from(status.log_path),
-        Ok(None) => return text(StatusCode::BAD_REQUEST, format!("unable to retrieve container logs for {}://{id}", ctx.runtime_name)),
+        Ok(None) => {
+            return text(
+                StatusCode::BAD_REQUEST,
+                format!("unable to retrieve container logs for {}://{id}", ctx.runtime_name),
+            );
+        }
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     let (sender, body) = body::channel(CHANNEL);
@@ -68,7 +79,11 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
         "All" | "" => None,
         "Stdout" => Some("stdout".to_owned()),
         "Stderr" => Some("stderr".to_owned()),
-        other => return Err(format!("stream: Unsupported value: \"{other}\": supported values: \"All\", \"Stdout\", \"Stderr\"")),
+        other => {
+            return Err(format!(
+                "stream: Unsupported value: \"{other}\": supported values: \"All\", \"Stdout\", \"Stderr\""
+            ));
+        }
     };
     Ok(Options {
         follow: query.flag("follow"),
@@ -91,7 +106,9 @@ fn choose(status: &PodStatus, pod: &str, container: &str, previous: bool) -> Res
     let state = found.state.clone().unwrap_or_default();
     let last = found.last_state.clone().unwrap_or_default().terminated.and_then(|t| t.container_id);
     if previous {
-        return last.map(|id| bare(&id)).ok_or_else(|| format!("previous terminated container \"{container}\" in pod \"{pod}\" not found"));
+        return last
+            .map(|id| bare(&id))
+            .ok_or_else(|| format!("previous terminated container \"{container}\" in pod \"{pod}\" not found"));
     }
     if state.running.is_some() {
         return Ok(bare(found.container_id.as_deref().unwrap_or_default()));
@@ -117,8 +134,10 @@ mod tests {
     #[test]
     fn the_right_container_or_upstreams_words() {
         let status = |state: serde_json::Value, last: serde_json::Value| -> PodStatus {
-            serde_json::from_value(json!({"containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": false,
-                "restartCount": 0, "containerID": "x://now", "state": state, "lastState": last}]}))
+            serde_json::from_value(
+                json!({"containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": false,
+                "restartCount": 0, "containerID": "x://now", "state": state, "lastState": last}]}),
+            )
             .unwrap()
         };
         let waiting = status(json!({"waiting": {"reason": "ContainerCreating"}}), json!({}));
@@ -126,7 +145,10 @@ mod tests {
             choose(&waiting, "y", "c", false).unwrap_err(),
             "container \"c\" in pod \"y\" is waiting to start: ContainerCreating"
         );
-        let crashed = status(json!({"waiting": {"reason": "CrashLoopBackOff"}}), json!({"terminated": {"exitCode": 1, "containerID": "x://old"}}));
+        let crashed = status(
+            json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+            json!({"terminated": {"exitCode": 1, "containerID": "x://old"}}),
+        );
         assert_eq!(choose(&crashed, "y", "c", false).unwrap(), "old");
         assert_eq!(choose(&crashed, "y", "c", true).unwrap(), "old");
         let running = status(json!({"running": {}}), json!({}));

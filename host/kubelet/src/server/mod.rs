@@ -87,7 +87,8 @@ fn json_answer(value: &Value) -> Response<Body> {
 async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<PeerCertificates>().cloned();
-    let allowed = auth::check(&server.ctx, &server.cache, request.method(), &path, request.headers(), peer.as_ref()).await;
+    let allowed =
+        auth::check(&server.ctx, &server.cache, request.method(), &path, request.headers(), peer.as_ref()).await;
     match allowed {
         Ok(()) => route(server, request, &path).await,
         Err(auth::Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),

@@ -23,7 +23,8 @@ struct NodeUse {
 
 fn node_use() -> NodeUse {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields: Vec<f64> = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<f64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
     // user nice system idle iowait irq softirq: all but the idle ones.
     let busy: f64 = fields.iter().enumerate().filter(|(i, _)| matches!(i, 0..=2 | 5 | 6)).map(|(_, v)| v).sum();
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -82,8 +83,14 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
     let node = node_use();
     let now = ctx.config.clock.now().as_millisecond();
     let mut out = String::new();
-    let labels = |c: &ContainerUse| format!("{{container=\"{}\",namespace=\"{}\",pod=\"{}\"}}", c.name, c.namespace, c.pod);
-    family(&mut out, "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the container in core-seconds");
+    let labels =
+        |c: &ContainerUse| format!("{{container=\"{}\",namespace=\"{}\",pod=\"{}\"}}", c.name, c.namespace, c.pod);
+    family(
+        &mut out,
+        "container_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the container in core-seconds",
+    );
     for c in &containers {
         let _ = writeln!(out, "container_cpu_usage_seconds_total{} {} {now}", labels(c), seconds(c.cpu_nanos));
     }
@@ -91,18 +98,38 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
     for c in &containers {
         let _ = writeln!(out, "container_memory_working_set_bytes{} {} {now}", labels(c), c.working_set);
     }
-    family(&mut out, "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds");
+    family(
+        &mut out,
+        "container_start_time_seconds",
+        "gauge",
+        "Start time of the container since unix epoch in seconds",
+    );
     for c in &containers {
         if let Some(start) = started(ctx, &c.uid, &c.id) {
-            let _ = writeln!(out, "container_start_time_seconds{} {} {now}", labels(c), seconds(u64::try_from(start).unwrap_or(0)));
+            let _ = writeln!(
+                out,
+                "container_start_time_seconds{} {} {now}",
+                labels(c),
+                seconds(u64::try_from(start).unwrap_or(0))
+            );
         }
     }
-    family(&mut out, "node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds");
+    family(
+        &mut out,
+        "node_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the node in core-seconds",
+    );
     let _ = writeln!(out, "node_cpu_usage_seconds_total {} {now}", node.cpu_seconds);
     family(&mut out, "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes");
     let _ = writeln!(out, "node_memory_working_set_bytes {} {now}", node.memory_used_bytes);
     pods(&mut out, &containers, now);
-    family(&mut out, "resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise");
+    family(
+        &mut out,
+        "resource_scrape_error",
+        "gauge",
+        "1 if there was an error while getting container metrics, 0 otherwise",
+    );
     let _ = writeln!(out, "resource_scrape_error 0");
     Ok(out)
 }
@@ -121,7 +148,11 @@ fn pods(out: &mut String, containers: &[ContainerUse], now: i64) {
     }
     family(out, "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds");
     for ((namespace, pod), (cpu, _)) in &sums {
-        let _ = writeln!(out, "pod_cpu_usage_seconds_total{{namespace=\"{namespace}\",pod=\"{pod}\"}} {} {now}", seconds(*cpu));
+        let _ = writeln!(
+            out,
+            "pod_cpu_usage_seconds_total{{namespace=\"{namespace}\",pod=\"{pod}\"}} {} {now}",
+            seconds(*cpu)
+        );
     }
     family(out, "pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes");
     for ((namespace, pod), (_, memory)) in &sums {
@@ -134,7 +165,10 @@ pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
     let containers = containers(ctx).await?;
     let mut out = String::new();
     let labels = |c: &ContainerUse| {
-        format!("{{container=\"{}\",id=\"{}\",name=\"{}\",namespace=\"{}\",pod=\"{}\"}}", c.name, c.id, c.id, c.namespace, c.pod)
+        format!(
+            "{{container=\"{}\",id=\"{}\",name=\"{}\",namespace=\"{}\",pod=\"{}\"}}",
+            c.name, c.id, c.id, c.namespace, c.pod
+        )
     };
     let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&ContainerUse) -> String| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -142,12 +176,24 @@ pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
             let _ = writeln!(out, "{name}{} {}", labels(c), value(c));
         }
     };
-    series("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", &|c| seconds(c.cpu_nanos).to_string());
-    series("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", &|c| c.working_set.to_string());
+    series("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", &|c| {
+        seconds(c.cpu_nanos).to_string()
+    });
+    series("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", &|c| {
+        c.working_set.to_string()
+    });
     series("container_memory_rss", "gauge", "Size of RSS in bytes.", &|c| c.rss.to_string());
     let machine = &ctx.node.machine;
-    let _ = writeln!(out, "# HELP machine_cpu_cores Number of logical CPU cores.\n# TYPE machine_cpu_cores gauge\nmachine_cpu_cores {}", machine.cpus);
-    let _ = writeln!(out, "# HELP machine_memory_bytes Amount of memory installed on the machine.\n# TYPE machine_memory_bytes gauge\nmachine_memory_bytes {}", machine.memory_bytes);
+    let _ = writeln!(
+        out,
+        "# HELP machine_cpu_cores Number of logical CPU cores.\n# TYPE machine_cpu_cores gauge\nmachine_cpu_cores {}",
+        machine.cpus
+    );
+    let _ = writeln!(
+        out,
+        "# HELP machine_memory_bytes Amount of memory installed on the machine.\n# TYPE machine_memory_bytes gauge\nmachine_memory_bytes {}",
+        machine.memory_bytes
+    );
     Ok(out)
 }
 
@@ -157,14 +203,33 @@ pub(crate) fn own(ctx: &Context) -> String {
     let handles = ctx.pods.list();
     let observed: Vec<_> = handles.iter().map(|h| h.observed()).collect();
     let ready = observed.iter().filter(|o| o.ready_sandbox().is_some()).count();
-    let _ = writeln!(out, "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1", ctx.config.node_name);
-    let _ = writeln!(out, "# HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n# TYPE kubelet_running_pods gauge\nkubelet_running_pods {ready}");
-    let _ = writeln!(out, "# HELP kubelet_running_containers [ALPHA] Number of containers currently running\n# TYPE kubelet_running_containers gauge");
-    for (state, name) in [(State::Created, "created"), (State::Running, "running"), (State::Exited, "exited"), (State::Unknown, "unknown")] {
+    let _ = writeln!(
+        out,
+        "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1",
+        ctx.config.node_name
+    );
+    let _ = writeln!(
+        out,
+        "# HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n# TYPE kubelet_running_pods gauge\nkubelet_running_pods {ready}"
+    );
+    let _ = writeln!(
+        out,
+        "# HELP kubelet_running_containers [ALPHA] Number of containers currently running\n# TYPE kubelet_running_containers gauge"
+    );
+    for (state, name) in [
+        (State::Created, "created"),
+        (State::Running, "running"),
+        (State::Exited, "exited"),
+        (State::Unknown, "unknown"),
+    ] {
         let count = observed.iter().flat_map(|o| &o.containers).filter(|c| c.state == state).count();
         let _ = writeln!(out, "kubelet_running_containers{{container_state=\"{name}\"}} {count}");
     }
-    let _ = writeln!(out, "# HELP kubelet_desired_pods [ALPHA] The number of pods the kubelet is being instructed to run\n# TYPE kubelet_desired_pods gauge\nkubelet_desired_pods {}", handles.len());
+    let _ = writeln!(
+        out,
+        "# HELP kubelet_desired_pods [ALPHA] The number of pods the kubelet is being instructed to run\n# TYPE kubelet_desired_pods gauge\nkubelet_desired_pods {}",
+        handles.len()
+    );
     out
 }
 
@@ -177,7 +242,11 @@ pub(crate) async fn summary(ctx: &Context) -> Result<Value, String> {
     let filesystem = json!({"time": time, "availableBytes": disk.available_bytes, "capacityBytes": disk.capacity_bytes,
         "usedBytes": disk.used_bytes, "inodes": disk.inodes, "inodesFree": disk.inodes_free,
         "inodesUsed": disk.inodes.saturating_sub(disk.inodes_free)});
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds since boot are positive and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "seconds since boot are positive and small"
+    )]
     let cpu_nanos = (node.cpu_seconds * 1e9) as u64;
     Ok(json!({
         "node": {

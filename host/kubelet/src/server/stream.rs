@@ -49,7 +49,13 @@ fn runtime_error(error: CriError) -> Box<Response<Body>> {
     }
 }
 
-async fn url(server: &Server, namespace: &str, pod: &str, what: What<'_>, query: &Query) -> Result<String, Box<Response<Body>>> {
+async fn url(
+    server: &Server,
+    namespace: &str,
+    pod: &str,
+    what: What<'_>,
+    query: &Query,
+) -> Result<String, Box<Response<Body>>> {
     let ctx = &server.ctx;
     let handle = ctx.pods.by_name(namespace, pod).ok_or_else(|| refuse(StatusCode::NOT_FOUND, "pod does not exist"))?;
     let observed = ctx.cri.observe(&handle.uid).await.map_err(runtime_error)?;

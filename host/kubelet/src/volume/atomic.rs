@@ -163,7 +163,8 @@ mod tests {
         assert!(write(&dir, &payload(&[("a", "3")]), "t3").unwrap());
         assert_eq!(fs::read_to_string(dir.join("a")).unwrap(), "3");
         assert_eq!(fs::metadata(dir.join("a")).unwrap().mode() & 0o777, 0o640);
-        let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> =
+            fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, ["..data", "..t3", "a"]);
         assert!(write(&dir, &payload(&[("../x", "3")]), "t4").is_err());

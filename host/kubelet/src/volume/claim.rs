@@ -11,7 +11,11 @@ use crate::context::Context;
 use crate::pod::model;
 
 /// The directory behind a claim.
-pub(crate) async fn resolve(ctx: &Context, pod: &Pod, source: &PersistentVolumeClaimVolumeSource) -> Result<Ready, String> {
+pub(crate) async fn resolve(
+    ctx: &Context,
+    pod: &Pod,
+    source: &PersistentVolumeClaimVolumeSource,
+) -> Result<Ready, String> {
     let name = &source.claim_name;
     let claim = ctx.client.get(&resources::PERSISTENT_VOLUME_CLAIMS, Some(model::namespace(pod)), name).await;
     let claim = claim.map_err(|e| format!("failed to fetch PVC from API server: {e}"))?;

@@ -148,7 +148,8 @@ fn prepare_dir(dir: &Path, tmpfs: bool, limit_bytes: Option<u64>, mode: u32) -> 
 /// thread.
 async fn own_by_group(pod: &Pod, ready: Ready) -> Result<Ready, String> {
     let Some(group) = payload::fs_group(pod) else { return Ok(ready) };
-    let policy = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group_change_policy.clone());
+    let policy =
+        pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group_change_policy.clone());
     let only_mismatch = policy.as_deref() == Some("OnRootMismatch");
     let (path, read_only) = (ready.path.clone(), ready.read_only);
     tokio::task::spawn_blocking(move || sys::own_by_group(&path, group, read_only, only_mismatch))

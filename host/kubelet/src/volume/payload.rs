@@ -17,7 +17,12 @@ use crate::pod::model;
 const DEFAULT_MODE: i32 = 0o644;
 
 /// The payload of a volume; `None` when it is not of these kinds.
-pub(crate) async fn payload(ctx: &Context, pod: &Pod, volume: &Volume, facts: &NodeFacts) -> Option<Result<Payload, String>> {
+pub(crate) async fn payload(
+    ctx: &Context,
+    pod: &Pod,
+    volume: &Volume,
+    facts: &NodeFacts,
+) -> Option<Result<Payload, String>> {
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
         Some(config_map(ctx, pod, &source.name, source.items.as_deref(), source.optional, mode).await)
@@ -144,7 +149,12 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], facts: &NodeFacts, mode:
     Ok(payload)
 }
 
-async fn projected(ctx: &Context, pod: &Pod, source: &ProjectedVolumeSource, facts: &NodeFacts) -> Result<Payload, String> {
+async fn projected(
+    ctx: &Context,
+    pod: &Pod,
+    source: &ProjectedVolumeSource,
+    facts: &NodeFacts,
+) -> Result<Payload, String> {
     let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
     let mut payload = Payload::new();
     for projection in source.sources.iter().flatten() {
@@ -204,8 +214,8 @@ async fn service_account_token(
 fn common_user(pod: &Pod) -> Option<u32> {
     let spec = pod.spec.as_ref()?;
     let default = spec.security_context.as_ref().and_then(|c| c.run_as_user);
-    let mut users = model::all_containers(spec)
-        .map(|(_, c)| c.security_context.as_ref().and_then(|s| s.run_as_user).or(default));
+    let mut users =
+        model::all_containers(spec).map(|(_, c)| c.security_context.as_ref().and_then(|s| s.run_as_user).or(default));
     let first = users.next().flatten()?;
     users.all(|user| user == Some(first)).then_some(first).and_then(|user| u32::try_from(user).ok())
 }

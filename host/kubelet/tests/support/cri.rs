@@ -75,7 +75,8 @@ impl FakeCri {
     /// Id and configuration of the newest container of that name.
     pub fn newest(&self, container: &str) -> Option<(String, ContainerConfig)> {
         let state = self.state.lock();
-        let mut found: Vec<_> = state.containers.values().filter(|e| e.status.metadata.as_ref().unwrap().name == container).collect();
+        let mut found: Vec<_> =
+            state.containers.values().filter(|e| e.status.metadata.as_ref().unwrap().name == container).collect();
         found.sort_by_key(|e| e.status.metadata.as_ref().unwrap().attempt);
         found.last().map(|e| (e.status.id.clone(), e.config.clone()))
     }
@@ -139,7 +140,8 @@ macro_rules! unimplemented_calls {
 
 #[tonic::async_trait]
 impl RuntimeService for FakeCri {
-    type GetContainerEventsStream = Pin<Box<dyn futures_util::Stream<Item = Result<ContainerEventResponse, Status>> + Send>>;
+    type GetContainerEventsStream =
+        Pin<Box<dyn futures_util::Stream<Item = Result<ContainerEventResponse, Status>> + Send>>;
 
     async fn version(&self, _: Request<VersionRequest>) -> Answer<VersionResponse> {
         Ok(Response::new(VersionResponse {
@@ -164,16 +166,19 @@ impl RuntimeService for FakeCri {
         state.calls.push(format!("run {name}"));
         state.log_dirs.insert(id.clone(), config.log_directory);
         let ip = format!("10.42.0.{}", state.next);
-        state.sandboxes.insert(id.clone(), PodSandboxStatus {
-            id: id.clone(),
-            metadata: config.metadata,
-            state: PodSandboxState::SandboxReady as i32,
-            created_at: now_ns(),
-            network: Some(PodSandboxNetworkStatus { ip, additional_ips: vec![] }),
-            labels: config.labels,
-            annotations: config.annotations,
-            ..Default::default()
-        });
+        state.sandboxes.insert(
+            id.clone(),
+            PodSandboxStatus {
+                id: id.clone(),
+                metadata: config.metadata,
+                state: PodSandboxState::SandboxReady as i32,
+                created_at: now_ns(),
+                network: Some(PodSandboxNetworkStatus { ip, additional_ips: vec![] }),
+                labels: config.labels,
+                annotations: config.annotations,
+                ..Default::default()
+            },
+        );
         Ok(Response::new(RunPodSandboxResponse { pod_sandbox_id: id }))
     }
 
@@ -316,7 +321,10 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    async fn update_runtime_config(&self, _: Request<UpdateRuntimeConfigRequest>) -> Answer<UpdateRuntimeConfigResponse> {
+    async fn update_runtime_config(
+        &self,
+        _: Request<UpdateRuntimeConfigRequest>,
+    ) -> Answer<UpdateRuntimeConfigResponse> {
         Ok(Response::new(UpdateRuntimeConfigResponse {}))
     }
 
@@ -369,5 +377,11 @@ impl ImageService for FakeCri {
 }
 
 fn image(name: &str) -> Image {
-    Image { id: name.to_owned(), repo_tags: vec![name.to_owned()], size: 7, uid: Some(Int64Value { value: 0 }), ..Default::default() }
+    Image {
+        id: name.to_owned(),
+        repo_tags: vec![name.to_owned()],
+        size: 7,
+        uid: Some(Int64Value { value: 0 }),
+        ..Default::default()
+    }
 }

@@ -135,7 +135,12 @@ impl Bench {
     pub async fn pod_until(&self, name: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let met = self.api.eventually(|_| self.get(name).is_some_and(|p| condition(&p))).await;
         let pod = self.get(name).unwrap_or(Value::Null);
-        assert!(met, "{what} never came true: {}\ncalls: {:?}", serde_json::to_string_pretty(&pod["status"]).unwrap(), self.cri.calls());
+        assert!(
+            met,
+            "{what} never came true: {}\ncalls: {:?}",
+            serde_json::to_string_pretty(&pod["status"]).unwrap(),
+            self.cri.calls()
+        );
         pod
     }
 
@@ -154,7 +159,9 @@ impl Bench {
     /// Events of that reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
         let all = self.api.all(&resources::EVENTS).into_iter().chain(self.api.all(&resources::EVENTS_V1));
-        all.filter(|e| e["reason"] == reason).map(|e| e["message"].as_str().or(e["note"].as_str()).unwrap_or_default().to_owned()).collect()
+        all.filter(|e| e["reason"] == reason)
+            .map(|e| e["message"].as_str().or(e["note"].as_str()).unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// GETs a path of the kubelet's server.
@@ -168,12 +175,14 @@ impl Bench {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let io = k3s_serve::connect::tls(Box::new(stream), "localhost".try_into().unwrap(), config.into()).await.unwrap();
+        let io =
+            k3s_serve::connect::tls(Box::new(stream), "localhost".try_into().unwrap(), config.into()).await.unwrap();
         let mut request = Request::get(path).header("Host", "localhost");
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let answer = k3s_serve::connect::send(io, request.body(k3s_serve::body::empty()).unwrap(), &self.tasks).await.unwrap();
+        let answer =
+            k3s_serve::connect::send(io, request.body(k3s_serve::body::empty()).unwrap(), &self.tasks).await.unwrap();
         let code = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (code, String::from_utf8_lossy(&body).into_owned())

@@ -44,16 +44,21 @@ pub(crate) fn import(store: &ImageStore, scratch: &Path, path: &Path, pinned: bo
     };
     // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
     if let Some(bytes) = extracted.document("index.json")? {
-        let index: Manifest = serde_json::from_slice(&bytes).map_err(|error| invalid(format!("index.json: {error}")))?;
+        let index: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("index.json: {error}")))?;
         for descriptor in &index.manifests {
             note(import_descriptor(store, &extracted, descriptor, 0));
         }
     }
     let mut docker_entries = Vec::new();
     if let Some(bytes) = extracted.document("manifest.json")? {
-        docker_entries = serde_json::from_slice::<Vec<DockerEntry>>(&bytes).map_err(|error| invalid(format!("manifest.json: {error}")))?;
+        docker_entries = serde_json::from_slice::<Vec<DockerEntry>>(&bytes)
+            .map_err(|error| invalid(format!("manifest.json: {error}")))?;
     } else if extracted.document("index.json")?.is_none() {
-        return Err(invalid(format!("{} holds neither manifest.json nor index.json: no image archive", path.display())));
+        return Err(invalid(format!(
+            "{} holds neither manifest.json nor index.json: no image archive",
+            path.display()
+        )));
     }
     for entry in &docker_entries {
         note(import_docker(store, &extracted, entry).map(Some));
@@ -84,20 +89,31 @@ fn import_docker(store: &ImageStore, extracted: &Extracted, entry: &DockerEntry)
     Ok(image)
 }
 
-fn import_descriptor(store: &ImageStore, extracted: &Extracted, descriptor: &Descriptor, depth: u32) -> io::Result<Option<Image>> {
+fn import_descriptor(
+    store: &ImageStore,
+    extracted: &Extracted,
+    descriptor: &Descriptor,
+    depth: u32,
+) -> io::Result<Option<Image>> {
     if depth > INDEX_DEPTH_LIMIT {
         return Err(invalid("indexes are nested too deeply"));
     }
     let manifest = extracted.blob(&descriptor.digest)?;
-    let document: Manifest = serde_json::from_slice(&manifest).map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
+    let document: Manifest =
+        serde_json::from_slice(&manifest).map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
     let imported = if document.manifests.is_empty() {
         import_manifest(store, extracted, &document)?
     } else {
-        let Some(chosen) = select(&document.manifests) else { return Err(invalid("the index has no image for this machine")) };
+        let Some(chosen) = select(&document.manifests) else {
+            return Err(invalid("the index has no image for this machine"));
+        };
         import_descriptor(store, extracted, chosen, depth + 1)?
     };
     let Some(mut image) = imported else { return Ok(None) };
-    let name = NAME_ANNOTATIONS.iter().find_map(|key| descriptor.annotations.get(*key)).filter(|name| name.contains(['/', ':']));
+    let name = NAME_ANNOTATIONS
+        .iter()
+        .find_map(|key| descriptor.annotations.get(*key))
+        .filter(|name| name.contains(['/', ':']));
     if let Some(reference) = name.and_then(|name| Reference::parse(name).ok()) {
         image.tags.extend(reference.tagged());
         image.digests.insert(reference.with_digest(&descriptor.digest));
@@ -107,7 +123,9 @@ fn import_descriptor(store: &ImageStore, extracted: &Extracted, descriptor: &Des
 
 /// None for a manifest that is no image, such as an attestation.
 fn import_manifest(store: &ImageStore, extracted: &Extracted, manifest: &Manifest) -> io::Result<Option<Image>> {
-    let Some(config) = manifest.config.as_ref().filter(|config| config.media_type.contains("image")) else { return Ok(None) };
+    let Some(config) = manifest.config.as_ref().filter(|config| config.media_type.contains("image")) else {
+        return Ok(None);
+    };
     let bytes = extracted.blob(&config.digest)?;
     let mut files = Vec::new();
     for layer in &manifest.layers {
@@ -119,13 +137,15 @@ fn import_manifest(store: &ImageStore, extracted: &Extracted, manifest: &Manifes
 }
 
 fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> io::Result<Image> {
-    let document: ConfigDocument = serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
+    let document: ConfigDocument =
+        serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
     let diff_ids = document.rootfs.diff_ids;
     if diff_ids.len() != files.len() {
         return Err(invalid("the image configuration names another number of layers"));
     }
     let _lease = store.snapshots.lease(&chain(&diff_ids));
-    let layers: Vec<_> = files.iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path: path.clone(), diff_id }).collect();
+    let layers: Vec<_> =
+        files.iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path: path.clone(), diff_id }).collect();
     let mut image = store.unpack(config, &layers)?;
     let sizes = files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
     image.size_bytes = sizes.sum::<io::Result<u64>>()? + u64::try_from(config.len()).unwrap_or(0);
@@ -161,7 +181,8 @@ impl Extracted {
                 }
                 tar::EntryType::Symlink | tar::EntryType::Link => {
                     let Some(link) = entry.link_name()? else { continue };
-                    let base = Path::new(&name).parent().filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
+                    let base =
+                        Path::new(&name).parent().filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
                     extracted.links.insert(name.clone(), normal(&base.unwrap_or(Path::new("")).join(link)));
                 }
                 _ => {}
@@ -218,7 +239,11 @@ fn normal(path: &Path) -> String {
 
 /// The names in a list file (`*.txt`): one per line, `#` begins a comment.
 pub(crate) fn list_file(text: &str) -> BTreeSet<String> {
-    text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    text.lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -233,6 +258,9 @@ mod tests {
 
     #[test]
     fn lists_have_comments() {
-        assert_eq!(list_file("# all\nbusybox\n\n rancher/x:1 # why\n"), BTreeSet::from(["busybox".to_owned(), "rancher/x:1".to_owned()]));
+        assert_eq!(
+            list_file("# all\nbusybox\n\n rancher/x:1 # why\n"),
+            BTreeSet::from(["busybox".to_owned(), "rancher/x:1".to_owned()])
+        );
     }
 }

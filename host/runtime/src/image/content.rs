@@ -29,7 +29,8 @@ impl Content {
     /// The file of a blob, whether it is there or not.
     pub(crate) fn path(&self, digest: &str) -> io::Result<PathBuf> {
         let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
-        hex.map(|hex| self.dir.join(hex)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{digest:?} is no sha256 digest")))
+        hex.map(|hex| self.dir.join(hex))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{digest:?} is no sha256 digest")))
     }
 
     /// The file a download goes to before it is verified.

@@ -34,7 +34,9 @@ pub(crate) fn apply(file: File, root: &Path) -> io::Result<String> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        unpack.entry(&mut entry, &path).map_err(|error| io::Error::new(error.kind(), format!("unpack {}: {error}", path.display())))?;
+        unpack
+            .entry(&mut entry, &path)
+            .map_err(|error| io::Error::new(error.kind(), format!("unpack {}: {error}", path.display())))?;
     }
     unpack.finish()?;
     archive.into_inner().finish()
@@ -46,7 +48,9 @@ pub(crate) fn decompress(file: File) -> io::Result<Box<dyn Read + Send>> {
     let magic = io::BufRead::fill_buf(&mut reader)?;
     Ok(match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(reader)?)
+        }
         _ => Box::new(reader),
     })
 }
@@ -79,7 +83,13 @@ impl Unpack {
 
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+        rustix::fs::openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
     }
 
     /// The directory at `path`, made with its parents when missing.
@@ -90,7 +100,9 @@ impl Unpack {
             Err(rustix::io::Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::ErrorKind::NotFound.into()) };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         let parent = self.directory(parent)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(self.open(path, flags)?),
@@ -117,7 +129,14 @@ impl Unpack {
         remove(parent, hidden)
     }
 
-    fn make<R: Read>(&mut self, entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsString, kind: EntryType, path: &Path) -> io::Result<()> {
+    fn make<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        parent: &OwnedFd,
+        name: &OsString,
+        kind: EntryType,
+        path: &Path,
+    ) -> io::Result<()> {
         let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
         match kind {
             EntryType::Directory => {
@@ -141,14 +160,18 @@ impl Unpack {
                 remove(parent, name)?;
                 make_node(entry, parent, name, kind)?;
             }
-            other => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("archive entry of type {other:?}"))),
+            other => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, format!("archive entry of type {other:?}")));
+            }
         }
         set_metadata(entry, parent, name, kind)
     }
 
     fn hard_link<R: Read>(&self, entry: &Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
         let old = clean(&target(entry)?)?;
-        let (Some(old_parent), Some(old_name)) = (old.parent(), old.file_name()) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let (Some(old_parent), Some(old_name)) = (old.parent(), old.file_name()) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
         let old_parent = self.open(old_parent, OFlags::PATH | OFlags::DIRECTORY)?;
         remove(parent, name)?;
         rustix::fs::linkat(&old_parent, old_name, parent, name, AtFlags::empty())?;
@@ -194,7 +217,10 @@ fn clean(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn target<R: Read>(entry: &Entry<'_, R>) -> io::Result<PathBuf> {
-    entry.link_name()?.map(std::borrow::Cow::into_owned).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "link without target"))
+    entry
+        .link_name()?
+        .map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "link without target"))
 }
 
 fn write_file<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
@@ -208,7 +234,9 @@ fn make_node<R: Read>(entry: &Entry<'_, R>, parent: &OwnedFd, name: &OsStr, kind
     let header = entry.header();
     let (major, minor) = (header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0));
     let kind = match kind {
-        EntryType::Char if major == 0 && minor == 0 => return Err(io::Error::new(io::ErrorKind::InvalidData, "device 0:0 is overlayfs's own whiteout")),
+        EntryType::Char if major == 0 && minor == 0 => {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "device 0:0 is overlayfs's own whiteout"));
+        }
         EntryType::Char => FileType::CharacterDevice,
         EntryType::Block => FileType::BlockDevice,
         _ => FileType::Fifo,
@@ -226,7 +254,10 @@ fn gid<R: Read>(entry: &Entry<'_, R>) -> io::Result<rustix::fs::Gid> {
 }
 
 fn number(value: u64) -> io::Result<u32> {
-    u32::try_from(value).ok().filter(|&value| value != u32::MAX).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "owner out of range"))
+    u32::try_from(value)
+        .ok()
+        .filter(|&value| value != u32::MAX)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "owner out of range"))
 }
 
 fn times<R: Read>(entry: &Entry<'_, R>) -> Timestamps {
@@ -260,7 +291,12 @@ fn set_xattrs<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr)
     if wanted.is_empty() {
         return Ok(());
     }
-    let fd = rustix::fs::openat(parent, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+    let fd = rustix::fs::openat(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     for (key, value) in wanted {
         rustix::fs::fsetxattr(&fd, key.as_str(), &value, rustix::fs::XattrFlags::empty())?;
     }
@@ -287,7 +323,12 @@ fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
         Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }
-    let dir = rustix::fs::openat(parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let dir = rustix::fs::openat(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     for child in children(&dir)? {
         remove(&dir, &child)?;
     }

@@ -113,9 +113,18 @@ pub(crate) fn architecture() -> &'static str {
 /// The manifest for this machine among those of an index: the right system and architecture, of
 /// 32-bit arm the newest variant.
 pub(crate) fn select(manifests: &[Descriptor]) -> Option<&Descriptor> {
-    let fits = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_some_and(|platform| platform.os == "linux" && platform.architecture == architecture());
+    let fits = |descriptor: &&Descriptor| {
+        descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|platform| platform.os == "linux" && platform.architecture == architecture())
+    };
     let alone = || manifests.first().filter(|descriptor| manifests.len() == 1 && descriptor.platform.is_none());
-    manifests.iter().filter(fits).max_by_key(|descriptor| descriptor.platform.as_ref().map(|platform| platform.variant.clone())).or_else(alone)
+    manifests
+        .iter()
+        .filter(fits)
+        .max_by_key(|descriptor| descriptor.platform.as_ref().map(|platform| platform.variant.clone()))
+        .or_else(alone)
 }
 
 #[cfg(test)]
@@ -137,7 +146,12 @@ mod tests {
             platform: Some(Platform { architecture: architecture.into(), os: os.into(), variant: String::new() }),
             ..Descriptor::default()
         };
-        let list = [of("windows", architecture(), "1"), of("linux", "s390x", "2"), of("linux", architecture(), "3"), of("unknown", "unknown", "4")];
+        let list = [
+            of("windows", architecture(), "1"),
+            of("linux", "s390x", "2"),
+            of("linux", architecture(), "3"),
+            of("unknown", "unknown", "4"),
+        ];
         assert_eq!(select(&list).unwrap().digest, "3");
         assert!(select(&list[..2]).is_none());
     }

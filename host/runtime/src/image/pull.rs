@@ -25,7 +25,8 @@ const PARALLEL_DOWNLOADS: usize = 3;
 const PARALLEL_PULLS: usize = 5;
 /// Tries of one document or layer at one endpoint.
 const TRIES: u32 = 4;
-const RETRY: BackoffPolicy = BackoffPolicy { base: Duration::from_millis(500), factor: 3.0, cap: Duration::from_secs(10), jitter: 0.2 };
+const RETRY: BackoffPolicy =
+    BackoffPolicy { base: Duration::from_millis(500), factor: 3.0, cap: Duration::from_secs(10), jitter: 0.2 };
 
 /// Why an image could not be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,11 @@ pub(crate) enum PullError {
     #[error("{reference}: {detail}")]
     Content { reference: String, detail: String },
     #[error("unpack {reference}: {source}")]
-    Unpack { reference: String, #[source] source: io::Error },
+    Unpack {
+        reference: String,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Pulls images into a store.
@@ -54,7 +59,11 @@ impl Puller {
     }
 
     /// Pulls `reference`, unpacks it and records it under its tag and digest.
-    pub(crate) async fn pull(&self, reference: &Reference, secret: Option<Credentials>) -> Result<Arc<Image>, PullError> {
+    pub(crate) async fn pull(
+        &self,
+        reference: &Reference,
+        secret: Option<Credentials>,
+    ) -> Result<Arc<Image>, PullError> {
         let _permit = self.permits.acquire().await;
         let mut last = None;
         for endpoint in self.registries.endpoints(reference) {
@@ -69,13 +78,19 @@ impl Puller {
         Err(last.unwrap_or_else(|| content(reference, "no endpoint is configured")))
     }
 
-    async fn pull_from(&self, endpoint: Endpoint, reference: &Reference, secret: Option<Credentials>) -> Result<Arc<Image>, PullError> {
+    async fn pull_from(
+        &self,
+        endpoint: Endpoint,
+        reference: &Reference,
+        secret: Option<Credentials>,
+    ) -> Result<Arc<Image>, PullError> {
         let registry = Registry::new(endpoint, secret)?;
         let (digest, manifest) = self.manifest(&registry, reference).await?;
         let descriptor = manifest.config.as_ref().ok_or_else(|| content(reference, "the manifest is of no image"))?;
         let config = self.retry(|| registry.blob(&descriptor.digest)).await?;
         verify(reference, &descriptor.digest, &config)?;
-        let document: ConfigDocument = serde_json::from_slice(&config).map_err(|error| content(reference, format!("configuration: {error}")))?;
+        let document: ConfigDocument =
+            serde_json::from_slice(&config).map_err(|error| content(reference, format!("configuration: {error}")))?;
         let diff_ids = document.rootfs.diff_ids;
         if diff_ids.len() != manifest.layers.len() {
             return Err(content(reference, "configuration and manifest name different numbers of layers"));
@@ -83,7 +98,8 @@ impl Puller {
         let chain = chain(&diff_ids);
         let lease = self.store.snapshots.lease(&chain);
         let paths = self.download_missing(&registry, reference, &manifest.layers, &chain).await?;
-        let layers: Vec<_> = paths.into_iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path, diff_id }).collect();
+        let layers: Vec<_> =
+            paths.into_iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path, diff_id }).collect();
         let mut image = self.unpack(reference, config.to_vec(), layers).await?;
         for layer in &manifest.layers {
             let _ = self.store.ingest.remove(&layer.digest);
@@ -91,7 +107,10 @@ impl Puller {
         image.size_bytes = descriptor.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
         image.tags.extend(reference.tagged());
         image.digests.insert(reference.with_digest(&digest));
-        let recorded = self.store.record(image).map_err(|source| PullError::Unpack { reference: reference.to_string(), source })?;
+        let recorded = self
+            .store
+            .record(image)
+            .map_err(|source| PullError::Unpack { reference: reference.to_string(), source })?;
         drop(lease);
         Ok(recorded)
     }
@@ -103,22 +122,35 @@ impl Puller {
         if let Some(wanted) = &reference.digest {
             verify(reference, wanted, &bytes)?;
         }
-        let parse = |bytes: &[u8]| serde_json::from_slice::<Manifest>(bytes).map_err(|error| content(reference, format!("manifest: {error}")));
+        let parse = |bytes: &[u8]| {
+            serde_json::from_slice::<Manifest>(bytes).map_err(|error| content(reference, format!("manifest: {error}")))
+        };
         let manifest = parse(&bytes)?;
         if manifest.manifests.is_empty() {
             if manifest.schema_version != 2 {
-                return Err(content(reference, format!("manifests of schema version {} are not supported", manifest.schema_version)));
+                return Err(content(
+                    reference,
+                    format!("manifests of schema version {} are not supported", manifest.schema_version),
+                ));
             }
             return Ok((digest, manifest));
         }
-        let chosen = select(&manifest.manifests).ok_or_else(|| content(reference, format!("no match for platform linux/{} in the index", super::model::architecture())))?;
+        let chosen = select(&manifest.manifests).ok_or_else(|| {
+            content(reference, format!("no match for platform linux/{} in the index", super::model::architecture()))
+        })?;
         let (bytes, _) = self.retry(|| registry.manifest(&chosen.digest)).await?;
         verify(reference, &chosen.digest, &bytes)?;
         Ok((digest, parse(&bytes)?))
     }
 
     /// Fetches layers that are not unpacked yet; the file of one that is does not exist.
-    async fn download_missing(&self, registry: &Registry, reference: &Reference, layers: &[Descriptor], chain: &[String]) -> Result<Vec<PathBuf>, PullError> {
+    async fn download_missing(
+        &self,
+        registry: &Registry,
+        reference: &Reference,
+        layers: &[Descriptor],
+        chain: &[String],
+    ) -> Result<Vec<PathBuf>, PullError> {
         let wanted: Vec<(Descriptor, String)> = layers.iter().cloned().zip(chain.iter().cloned()).collect();
         let downloads = wanted.into_iter().map(|(layer, name)| async move {
             let path = self.store.ingest.path(&layer.digest).map_err(|error| content(reference, error.to_string()))?;
@@ -127,7 +159,8 @@ impl Puller {
             }
             Ok(path)
         });
-        let results: Vec<Result<PathBuf, PullError>> = futures_util::stream::iter(downloads).buffered(PARALLEL_DOWNLOADS).collect().await;
+        let results: Vec<Result<PathBuf, PullError>> =
+            futures_util::stream::iter(downloads).buffered(PARALLEL_DOWNLOADS).collect().await;
         results.into_iter().collect()
     }
 
@@ -141,7 +174,8 @@ impl Puller {
                 let partial = self.store.ingest.partial_path(&layer.digest)?;
                 registry.download(&layer.digest, &partial, layer.size).await?;
                 let (ingest, digest) = (self.store.ingest.clone(), layer.digest.clone());
-                let committed = tokio::task::spawn_blocking(move || ingest.commit(&digest)).await.map_err(io::Error::other)?;
+                let committed =
+                    tokio::task::spawn_blocking(move || ingest.commit(&digest)).await.map_err(io::Error::other)?;
                 Ok(committed?)
             })
             .await
@@ -154,15 +188,23 @@ impl Puller {
 
     async fn unpack(&self, reference: &Reference, config: Vec<u8>, layers: Vec<LayerFile>) -> Result<Image, PullError> {
         let store = self.store.clone();
-        let unpacked = tokio::task::spawn_blocking(move || store.unpack(&config, &layers)).await.map_err(io::Error::other);
-        unpacked.and_then(|result| result).map_err(|source| PullError::Unpack { reference: reference.to_string(), source })
+        let unpacked =
+            tokio::task::spawn_blocking(move || store.unpack(&config, &layers)).await.map_err(io::Error::other);
+        unpacked
+            .and_then(|result| result)
+            .map_err(|source| PullError::Unpack { reference: reference.to_string(), source })
     }
 
-    async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(&self, mut call: impl FnMut() -> F) -> Result<T, RegistryError> {
+    async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(
+        &self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, RegistryError> {
         let mut backoff = RETRY.start();
         loop {
             match call().await {
-                Err(error) if error.is_transient() && backoff.tries() + 1 < TRIES => tokio::time::sleep(backoff.next_delay(&self.random)).await,
+                Err(error) if error.is_transient() && backoff.tries() + 1 < TRIES => {
+                    tokio::time::sleep(backoff.next_delay(&self.random)).await
+                }
                 other => return other,
             }
         }

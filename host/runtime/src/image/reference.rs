@@ -90,8 +90,14 @@ impl fmt::Display for Reference {
 /// The first part is a registry only when it looks like a host: with a dot, a port, or `localhost`.
 fn split_domain(name: &str) -> (&str, String) {
     match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase) => {
-            if matches!(first, DEFAULT_DOMAIN | LEGACY_DOMAIN) { (DEFAULT_DOMAIN, official(rest)) } else { (first, rest.to_owned()) }
+        Some((first, rest))
+            if first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase) =>
+        {
+            if matches!(first, DEFAULT_DOMAIN | LEGACY_DOMAIN) {
+                (DEFAULT_DOMAIN, official(rest))
+            } else {
+                (first, rest.to_owned())
+            }
         }
         _ => (DEFAULT_DOMAIN, official(name)),
     }
@@ -104,12 +110,15 @@ fn official(path: &str) -> String {
 /// `sha256:` and 64 lower-case hexadecimal digits; no other algorithm is in use.
 #[must_use]
 pub(crate) fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')))
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn is_tag(text: &str) -> bool {
     let word = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_';
-    (1..=128).contains(&text.len()) && text.bytes().next().is_some_and(word) && text.bytes().all(|octet| word(octet) || matches!(octet, b'.' | b'-'))
+    (1..=128).contains(&text.len())
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|octet| word(octet) || matches!(octet, b'.' | b'-'))
 }
 
 fn is_path(text: &str) -> bool {
@@ -135,7 +144,11 @@ fn is_domain(text: &str) -> bool {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let alphanumeric = |octet: Option<u8>| octet.is_some_and(|octet| octet.is_ascii_alphanumeric());
-    let label = |label: &str| alphanumeric(label.bytes().next()) && alphanumeric(label.bytes().last()) && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let label = |label: &str| {
+        alphanumeric(label.bytes().next())
+            && alphanumeric(label.bytes().last())
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    };
     host.split('.').all(label)
 }
 

@@ -61,7 +61,10 @@ pub(crate) struct Tls {
 /// What a registry is shown to let somebody in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    Basic { username: String, password: Secret },
+    Basic {
+        username: String,
+        password: Secret,
+    },
     /// An OAuth2 refresh token, exchanged at the token endpoint.
     Identity(Secret),
     /// Sent as it is.
@@ -70,7 +73,13 @@ pub(crate) enum Credentials {
 
 impl Credentials {
     /// From the fields that registries.yaml and CRI share; none when all are empty.
-    pub(crate) fn from_fields(username: &str, password: &str, auth: &str, identity_token: &str, registry_token: &str) -> Result<Option<Self>, &'static str> {
+    pub(crate) fn from_fields(
+        username: &str,
+        password: &str,
+        auth: &str,
+        identity_token: &str,
+        registry_token: &str,
+    ) -> Result<Option<Self>, &'static str> {
         if !registry_token.is_empty() {
             return Ok(Some(Self::Bearer(Secret::new(registry_token.to_owned()))));
         }
@@ -86,7 +95,10 @@ impl Credentials {
         let bytes = base64::engine::general_purpose::STANDARD.decode(auth.trim()).map_err(|_| "auth is not base64")?;
         let text = String::from_utf8(bytes).map_err(|_| "auth is not text")?;
         let (username, password) = text.split_once(':').ok_or("auth is not user:password")?;
-        Ok(Some(Self::Basic { username: username.to_owned(), password: Secret::new(password.trim_end_matches('\0').to_owned()) }))
+        Ok(Some(Self::Basic {
+            username: username.to_owned(),
+            password: Secret::new(password.trim_end_matches('\0').to_owned()),
+        }))
     }
 }
 
@@ -116,7 +128,8 @@ impl Registries {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        Self::parse(&text).map_err(|message| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display())))
+        Self::parse(&text)
+            .map_err(|message| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display())))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -147,9 +160,17 @@ impl Registries {
             out.extend(self.endpoint(url, repository, Some(reference.domain.clone())));
         }
         let host = if reference.domain == DOCKER_HUB { DOCKER_HUB_HOST } else { reference.domain.as_str() };
-        let scheme = if is_loopback(host) && self.config(host, &reference.domain).is_none_or(|config| config.tls.is_none()) { "http" } else { "https" };
+        let scheme =
+            if is_loopback(host) && self.config(host, &reference.domain).is_none_or(|config| config.tls.is_none()) {
+                "http"
+            } else {
+                "https"
+            };
         if !out.iter().any(|endpoint| endpoint.host == host && endpoint.repository == reference.path) {
-            out.extend(self.endpoint(&format!("{scheme}://{host}"), reference.path.clone(), None).map(|endpoint| self.own(endpoint, reference)));
+            out.extend(
+                self.endpoint(&format!("{scheme}://{host}"), reference.path.clone(), None)
+                    .map(|endpoint| self.own(endpoint, reference)),
+            );
         }
         out
     }
@@ -176,7 +197,9 @@ impl Registries {
             repository,
             namespace,
             tls: config.and_then(|config| config.tls.clone()).unwrap_or_default(),
-            credentials: config.and_then(|config| config.auth.as_ref()).and_then(|auth| auth.credentials().ok().flatten()),
+            credentials: config
+                .and_then(|config| config.auth.as_ref())
+                .and_then(|auth| auth.credentials().ok().flatten()),
         })
     }
 
@@ -195,12 +218,16 @@ impl Auth {
 fn rewrite(rules: &BTreeMap<String, String>, path: &str) -> String {
     let fits = |pattern: &&String| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(path));
     let Some((pattern, replacement)) = rules.iter().find(|(pattern, _)| fits(pattern)) else { return path.to_owned() };
-    regex::Regex::new(pattern).map_or(path.to_owned(), |regex| regex.replace_all(path, replacement.as_str()).into_owned())
+    regex::Regex::new(pattern)
+        .map_or(path.to_owned(), |regex| regex.replace_all(path, replacement.as_str()).into_owned())
 }
 
 /// As containerd, a registry on this machine is spoken to without TLS unless configured otherwise.
 fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     name == "localhost" || name.starts_with("127.") || name == "[::1]"
 }
 
@@ -230,10 +257,15 @@ configs:
     fn mirrors_come_first_then_the_registry_itself() {
         let registries = Registries::parse(FILE).unwrap();
         let endpoints = registries.endpoints(&Reference::parse("rancher/k3s:v1").unwrap());
-        let seen: Vec<_> = endpoints.iter().map(|endpoint| (endpoint.base.as_str(), endpoint.repository.as_str())).collect();
+        let seen: Vec<_> =
+            endpoints.iter().map(|endpoint| (endpoint.base.as_str(), endpoint.repository.as_str())).collect();
         assert_eq!(
             seen,
-            [("https://mirror.example:5000/v2", "mine/k3s"), ("http://plain.example/custom/path", "mine/k3s"), ("https://registry-1.docker.io/v2", "rancher/k3s")]
+            [
+                ("https://mirror.example:5000/v2", "mine/k3s"),
+                ("http://plain.example/custom/path", "mine/k3s"),
+                ("https://registry-1.docker.io/v2", "rancher/k3s")
+            ]
         );
         let basic = Some(Credentials::Basic { username: "u".into(), password: Secret::new("p".into()) });
         assert_eq!(endpoints[0].credentials, basic);
@@ -247,7 +279,10 @@ configs:
     fn a_wildcard_serves_the_rest_and_loopback_is_plain() {
         let registries = Registries::parse(FILE).unwrap();
         let endpoints = registries.endpoints(&Reference::parse("ghcr.io/a/b").unwrap());
-        assert_eq!(endpoints.iter().map(|endpoint| endpoint.host.as_str()).collect::<Vec<_>>(), ["any.example", "ghcr.io"]);
+        assert_eq!(
+            endpoints.iter().map(|endpoint| endpoint.host.as_str()).collect::<Vec<_>>(),
+            ["any.example", "ghcr.io"]
+        );
         let local = Registries::default().endpoints(&Reference::parse("127.0.0.1:5000/a").unwrap());
         assert_eq!(local[0].base, "http://127.0.0.1:5000/v2");
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -47,7 +49,11 @@ const SYSTEM_ROOTS: [&str; 5] = [
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
     #[error("{url}: {source}")]
-    Transport { url: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Transport {
+        url: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("{url}: no data for {}s", IDLE_TIMEOUT.as_secs())]
     Idle { url: String },
     #[error("{url}: unexpected status {status}: {body}")]
@@ -57,7 +63,11 @@ pub(crate) enum RegistryError {
     #[error("{url}: authorization failed: {detail}")]
     Unauthorized { url: String, detail: String },
     #[error("TLS settings of {host}: {source}")]
-    Tls { host: String, #[source] source: io::Error },
+    Tls {
+        host: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("{url}: {detail}")]
     Content { url: String, detail: String },
     #[error(transparent)]
@@ -69,7 +79,10 @@ impl RegistryError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Idle { .. } => true,
-            Self::Status { status, .. } => status.is_server_error() || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT),
+            Self::Status { status, .. } => {
+                status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+            }
             _ => false,
         }
     }
@@ -89,11 +102,16 @@ pub(crate) struct Registry {
 impl Registry {
     /// `pull_secret` goes before what registries.yaml says.
     pub(crate) fn new(endpoint: Endpoint, pull_secret: Option<Credentials>) -> Result<Self, RegistryError> {
-        let tls = tls_config(&endpoint.tls).map_err(|source| RegistryError::Tls { host: endpoint.host.clone(), source })?;
+        let tls =
+            tls_config(&endpoint.tls).map_err(|source| RegistryError::Tls { host: endpoint.host.clone(), source })?;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().wrap_connector(http);
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let credentials = pull_secret.or_else(|| endpoint.credentials.clone());
         let authorization = match &credentials {
@@ -107,7 +125,8 @@ impl Registry {
     pub(crate) async fn manifest(&self, selector: &str) -> Result<(Bytes, String), RegistryError> {
         let url = self.url("manifests", selector);
         let response = self.get(&url, ACCEPT_MANIFESTS, None).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         Ok((collect(&url, response).await?, kind))
     }
 
@@ -126,13 +145,22 @@ impl Registry {
         }
         let response = self.get(&url, "*/*", (have > 0).then_some(have)).await?;
         let resumed = response.status() == StatusCode::PARTIAL_CONTENT;
-        let mut file = tokio::fs::OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(path).await?;
+        let mut file = tokio::fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(resumed)
+            .truncate(!resumed)
+            .open(path)
+            .await?;
         let mut written = if resumed { have } else { 0 };
         let mut body = response.into_body();
         while let Some(frame) = next_frame(&url, &mut body).await? {
             written += u64::try_from(frame.len()).unwrap_or(u64::MAX);
             if written > limit_bytes {
-                return Err(RegistryError::Content { url, detail: format!("more than the {limit_bytes} bytes the manifest states") });
+                return Err(RegistryError::Content {
+                    url,
+                    detail: format!("more than the {limit_bytes} bytes the manifest states"),
+                });
             }
             file.write_all(&frame).await?;
         }
@@ -148,7 +176,12 @@ impl Registry {
     async fn get(&self, url: &str, accept: &str, from: Option<u64>) -> Result<Response<Incoming>, RegistryError> {
         let mut response = self.follow(url, accept, from).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            let challenges: Vec<String> = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+            let challenges: Vec<String> = response
+                .headers()
+                .get_all(WWW_AUTHENTICATE)
+                .iter()
+                .filter_map(|value| value.to_str().ok().map(str::to_owned))
+                .collect();
             let authorization = self.answer(url, &challenges).await?;
             *self.authorization.lock() = Some(authorization);
             response = self.follow(url, accept, from).await?;
@@ -156,9 +189,10 @@ impl Registry {
         match response.status() {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(RegistryError::NotFound { url: url.to_owned() }),
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                Err(RegistryError::Unauthorized { url: url.to_owned(), detail: format!("{status}: {}", excerpt(response).await) })
-            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(RegistryError::Unauthorized {
+                url: url.to_owned(),
+                detail: format!("{status}: {}", excerpt(response).await),
+            }),
             status => Err(RegistryError::Status { url: url.to_owned(), status, body: excerpt(response).await }),
         }
     }
@@ -186,10 +220,21 @@ impl Registry {
         Err(RegistryError::Content { url: url.to_owned(), detail: "too many redirects".into() })
     }
 
-    async fn send(&self, url: &str, method: Method, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, RegistryError> {
-        let transport = |source: Box<dyn std::error::Error + Send + Sync>| RegistryError::Transport { url: url.to_owned(), source };
+    async fn send(
+        &self,
+        url: &str,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let transport =
+            |source: Box<dyn std::error::Error + Send + Sync>| RegistryError::Transport { url: url.to_owned(), source };
         let uri: Uri = url.parse().map_err(|error| transport(Box::new(error)))?;
-        let mut request = Request::builder().method(method).uri(uri).body(Full::new(body)).map_err(|error| transport(Box::new(error)))?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Full::new(body))
+            .map_err(|error| transport(Box::new(error)))?;
         *request.headers_mut() = headers;
         insert(request.headers_mut(), USER_AGENT, concat!("k3s/", env!("CARGO_PKG_VERSION")));
         match tokio::time::timeout(IDLE_TIMEOUT, self.client.request(request)).await {
@@ -205,7 +250,9 @@ impl Registry {
         if let Some(challenge) = challenges.iter().find_map(|challenge| Challenge::bearer(challenge)) {
             return self.fetch_token(url, &challenge).await;
         }
-        let basic = challenges.iter().any(|challenge| challenge.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")));
+        let basic = challenges
+            .iter()
+            .any(|challenge| challenge.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")));
         match &self.credentials {
             Some(Credentials::Basic { username, password }) if basic => Ok(basic_header(username, password)),
             None => Err(refused("the registry wants credentials and none are configured".into())),
@@ -221,7 +268,9 @@ impl Registry {
             insert(&mut headers, CONTENT_TYPE, "application/x-www-form-urlencoded");
             let form = format!(
                 "grant_type=refresh_token&client_id=k3s&service={}&scope={}&refresh_token={}",
-                escape(&service), escape(&scope), escape(token.reveal())
+                escape(&service),
+                escape(&scope),
+                escape(token.reveal())
             );
             self.send(&challenge.realm, Method::POST, headers, Bytes::from(form)).await?
         } else {
@@ -233,11 +282,13 @@ impl Registry {
             self.send(&at, Method::GET, headers, Bytes::new()).await?
         };
         if !response.status().is_success() {
-            let detail = format!("token endpoint {}: {}: {}", challenge.realm, response.status(), excerpt(response).await);
+            let detail =
+                format!("token endpoint {}: {}: {}", challenge.realm, response.status(), excerpt(response).await);
             return Err(RegistryError::Unauthorized { url: url.to_owned(), detail });
         }
         let body = collect(&challenge.realm, response).await?;
-        let token: TokenResponse = serde_json::from_slice(&body).map_err(|error| RegistryError::Content { url: challenge.realm.clone(), detail: error.to_string() })?;
+        let token: TokenResponse = serde_json::from_slice(&body)
+            .map_err(|error| RegistryError::Content { url: challenge.realm.clone(), detail: error.to_string() })?;
         let token = if token.token.is_empty() { token.access_token } else { token.token };
         Ok(Secret::new(format!("Bearer {token}")))
     }
@@ -310,7 +361,10 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
 }
 
 fn basic_header(username: &str, password: &Secret) -> Secret {
-    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.reveal()))))
+    Secret::new(format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.reveal()))
+    ))
 }
 
 fn authority(url: &str) -> Option<String> {
@@ -321,17 +375,29 @@ fn join(base: &str, location: &str) -> String {
     if location.contains("://") {
         return location.to_owned();
     }
-    let root = base.split_once("://").map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or_default()));
+    let root = base
+        .split_once("://")
+        .map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or_default()));
     format!("{}/{}", root.unwrap_or_default(), location.trim_start_matches('/'))
 }
 
 fn escape(text: &str) -> String {
-    text.bytes().map(|octet| if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
+    text.bytes()
+        .map(|octet| {
+            if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+                char::from(octet).to_string()
+            } else {
+                format!("%{octet:02X}")
+            }
+        })
+        .collect()
 }
 
 async fn next_frame(url: &str, body: &mut Incoming) -> Result<Option<Bytes>, RegistryError> {
     loop {
-        let Ok(frame) = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await else { return Err(RegistryError::Idle { url: url.to_owned() }) };
+        let Ok(frame) = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await else {
+            return Err(RegistryError::Idle { url: url.to_owned() });
+        };
         match frame {
             None => return Ok(None),
             Some(Err(error)) => return Err(RegistryError::Transport { url: url.to_owned(), source: Box::new(error) }),
@@ -357,7 +423,8 @@ async fn collect(url: &str, response: Response<Incoming>) -> Result<Bytes, Regis
 /// The beginning of an error's body, for the user to read.
 async fn excerpt(response: Response<Incoming>) -> String {
     const LIMIT_BYTES: usize = 512;
-    let length: usize = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
+    let length: usize =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
     if length > LIMIT_BYTES * 16 {
         return String::new();
     }
@@ -367,7 +434,9 @@ async fn excerpt(response: Response<Incoming>) -> String {
 
 fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
     let builder = if tls.insecure_skip_verify {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
@@ -375,7 +444,10 @@ fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
     };
     match (&tls.cert_file, &tls.key_file) {
         (Some(certificate), Some(key)) => {
-            let chain = CertificateDer::pem_file_iter(certificate).map_err(io::Error::other)?.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+            let chain = CertificateDer::pem_file_iter(certificate)
+                .map_err(io::Error::other)?
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(io::Error::other)?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
             builder.with_client_auth_cert(chain, key).map_err(io::Error::other)
         }
@@ -423,7 +495,12 @@ impl rustls::client::danger::ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -432,7 +509,12 @@ impl rustls::client::danger::ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {

@@ -26,7 +26,11 @@ pub(crate) fn chain(diff_ids: &[String]) -> Vec<String> {
     diff_ids
         .iter()
         .map(|diff_id| {
-            chain_id = if chain_id.is_empty() { diff_id.clone() } else { digest_of(format!("{chain_id} {diff_id}").as_bytes()) };
+            chain_id = if chain_id.is_empty() {
+                diff_id.clone()
+            } else {
+                digest_of(format!("{chain_id} {diff_id}").as_bytes())
+            };
             chain_id.trim_start_matches("sha256:").chars().take(NAME_DIGITS).collect()
         })
         .collect()
@@ -101,10 +105,14 @@ impl Snapshots {
         k3s_sys::fs::remove_all(&temporary)?;
         let fs = temporary.join("fs");
         std::fs::create_dir_all(&fs)?;
-        let applied = if parents.is_empty() { layer::apply(layer, &fs) } else { self.apply_over(parents, layer, &temporary) };
+        let applied =
+            if parents.is_empty() { layer::apply(layer, &fs) } else { self.apply_over(parents, layer, &temporary) };
         let finished = applied.and_then(|found| {
             if found != diff_id {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("layer content is {found}, the image says {diff_id}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("layer content is {found}, the image says {diff_id}"),
+                ));
             }
             layer::sync(&fs)?;
             std::fs::rename(&fs, self.dir.join(name))

@@ -86,7 +86,11 @@ impl ImageStore {
             image.pinned |= known.pinned;
             image.size_bytes = image.size_bytes.max(known.size_bytes);
         }
-        let losing: Vec<_> = images.values().filter(|other| other.id != image.id && !other.tags.is_disjoint(&image.tags)).cloned().collect();
+        let losing: Vec<_> = images
+            .values()
+            .filter(|other| other.id != image.id && !other.tags.is_disjoint(&image.tags))
+            .cloned()
+            .collect();
         for other in losing {
             let mut other = Image::clone(&other);
             other.tags = other.tags.difference(&image.tags).cloned().collect::<BTreeSet<_>>();
@@ -119,19 +123,28 @@ impl ImageStore {
     /// Frees layers that neither an image nor `also_used` (layers of containers) needs.
     pub(crate) fn collect(&self, also_used: &HashSet<String>) -> io::Result<()> {
         let images = self.images.lock();
-        let used = images.values().flat_map(|image| image.chain.iter().cloned()).chain(also_used.iter().cloned()).collect();
+        let used =
+            images.values().flat_map(|image| image.chain.iter().cloned()).chain(also_used.iter().cloned()).collect();
         self.snapshots.collect(&used)
     }
 
     /// Unpacks the missing layers of the image with this configuration document, and makes its
     /// record (not yet recorded). Blocks; the lease must be held by the caller.
     pub(crate) fn unpack(&self, config: &[u8], layers: &[LayerFile]) -> io::Result<Image> {
-        let document: ConfigDocument = serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
+        let document: ConfigDocument =
+            serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
         if document.os != "linux" || document.architecture != architecture() {
-            return Err(invalid(format!("the image is for {}/{}, this machine is linux/{}", document.os, document.architecture, architecture())));
+            return Err(invalid(format!(
+                "the image is for {}/{}, this machine is linux/{}",
+                document.os,
+                document.architecture,
+                architecture()
+            )));
         }
         let diff_ids = &document.rootfs.diff_ids;
-        if diff_ids.len() != layers.len() || diff_ids.iter().zip(layers).any(|(diff_id, layer)| *diff_id != layer.diff_id) {
+        if diff_ids.len() != layers.len()
+            || diff_ids.iter().zip(layers).any(|(diff_id, layer)| *diff_id != layer.diff_id)
+        {
             return Err(invalid("the image configuration names other layers than its manifest"));
         }
         let chain = chain(diff_ids);

@@ -96,7 +96,8 @@ impl ImageFolder {
             return;
         }
         let (store, scratch, archive_path) = (self.store.clone(), self.root.join("ingest"), path.to_path_buf());
-        let imported = tokio::task::spawn_blocking(move || archive::import(&store, &scratch, &archive_path, true)).await;
+        let imported =
+            tokio::task::spawn_blocking(move || archive::import(&store, &scratch, &archive_path, true)).await;
         match imported.map_err(io::Error::other).and_then(|result| result) {
             Ok(images) => {
                 for image in &images {
@@ -133,12 +134,17 @@ impl ImageFolder {
 
     /// True when this very file was imported and its images are still there.
     fn unchanged(&self, name: &str, stamp: Stamp) -> bool {
-        let known = |(known, ids): &(Stamp, Vec<String>)| *known == stamp && ids.iter().all(|id| self.store.resolve(id).is_some());
+        let known = |(known, ids): &(Stamp, Vec<String>)| {
+            *known == stamp && ids.iter().all(|id| self.store.resolve(id).is_some())
+        };
         self.memory().get(name).is_some_and(known)
     }
 
     fn memory(&self) -> BTreeMap<String, (Stamp, Vec<String>)> {
-        std::fs::read(self.root.join(MEMORY_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        std::fs::read(self.root.join(MEMORY_FILE))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
     }
 
     fn remember(&self, name: &str, stamp: Stamp, ids: Vec<String>) -> io::Result<()> {

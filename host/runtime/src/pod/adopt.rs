@@ -90,7 +90,8 @@ impl Manager {
 
     /// State folders without a record.
     async fn remove_strays(&self) -> Result<()> {
-        let known: HashSet<String> = self.containers().iter().map(|container| container.with(|record| record.id.clone())).collect();
+        let known: HashSet<String> =
+            self.containers().iter().map(|container| container.with(|record| record.id.clone())).collect();
         for id in names(&self.config.state.join("containers")) {
             if !known.contains(&id) {
                 self.remove_leftover(&id).await?;
@@ -117,5 +118,10 @@ impl Manager {
 }
 
 fn names(dir: &std::path::Path) -> Vec<String> {
-    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

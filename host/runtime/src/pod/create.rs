@@ -17,12 +17,18 @@ use crate::spec::{self, Inputs, Namespaces};
 
 impl Manager {
     /// Makes a container ready to start; its root file system is mounted, nothing runs.
-    pub(crate) async fn create_container(self: &Arc<Self>, sandbox: &str, config: ContainerConfig, pod: Option<PodSandboxConfig>) -> Result<String> {
+    pub(crate) async fn create_container(
+        self: &Arc<Self>,
+        sandbox: &str,
+        config: ContainerConfig,
+        pod: Option<PodSandboxConfig>,
+    ) -> Result<String> {
         let sandbox = self.sandbox(sandbox)?;
         if !sandbox.is_ready() {
             return Err(Error::Precondition(format!("sandbox {} is not running", sandbox.id())));
         }
-        let metadata = config.metadata.clone().ok_or_else(|| Error::Invalid("container config must include metadata".into()))?;
+        let metadata =
+            config.metadata.clone().ok_or_else(|| Error::Invalid("container config must include metadata".into()))?;
         let id = self.new_id();
         let pod_metadata = sandbox.record().config.metadata.unwrap_or_default();
         self.reserve(container_name(&metadata, &pod_metadata), &id)?;
@@ -38,7 +44,13 @@ impl Manager {
         Ok(id)
     }
 
-    async fn prepare_container(&self, sandbox: &Sandbox, id: &str, config: ContainerConfig, pod: Option<PodSandboxConfig>) -> Result<()> {
+    async fn prepare_container(
+        &self,
+        sandbox: &Sandbox,
+        id: &str,
+        config: ContainerConfig,
+        pod: Option<PodSandboxConfig>,
+    ) -> Result<()> {
         let name = config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
         let image = self.images.resolve(&name).ok_or_else(|| Error::not_found("image", &name))?;
         let _lease = self.images.snapshots.lease(&image.chain);
@@ -58,16 +70,19 @@ impl Manager {
         let create = self.create_request(&inputs, &record, &image)?;
         make_dirs(&bundle, &self.rootfs(id))?;
         let bytes = serde_json::to_vec(&document).map_err(|error| Error::Invalid(error.to_string()))?;
-        k3s_sys::fs::write_replace(&bundle.join("config.json"), &bytes, 0o600).context(|| "write the OCI specification".into())?;
+        k3s_sys::fs::write_replace(&bundle.join("config.json"), &bytes, 0o600)
+            .context(|| "write the OCI specification".into())?;
         self.save_container(&record)?;
         self.insert_container(record);
         self.shim(&sandbox_record.id).call(&Request::Create(Box::new(create))).await
     }
 
     fn new_record(&self, id: &str, sandbox: &SandboxRecord, config: ContainerConfig, image: &Image) -> ContainerRecord {
-        let parent = sandbox.config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).filter(|parent| !parent.is_empty());
+        let parent =
+            sandbox.config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).filter(|parent| !parent.is_empty());
         let parent = parent.unwrap_or_else(|| self.config.default_cgroup_parent.clone());
-        let log_path = (!config.log_path.is_empty() && !sandbox.config.log_directory.is_empty()).then(|| Path::new(&sandbox.config.log_directory).join(&config.log_path));
+        let log_path = (!config.log_path.is_empty() && !sandbox.config.log_directory.is_empty())
+            .then(|| Path::new(&sandbox.config.log_directory).join(&config.log_path));
         let resources = config.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
         ContainerRecord {
             id: id.to_owned(),
@@ -114,12 +129,17 @@ impl Manager {
         let pod_options = namespace_options(&sandbox.config);
         let options = spec::security(config).namespace_options.unwrap_or_else(|| pod_options.clone());
         let pid_of = match spec::mode(options.pid)? {
-            NamespaceMode::Pod => Some(sandbox.pids.init.ok_or_else(|| Error::Precondition("the pod has no PID namespace to share".into()))?),
+            NamespaceMode::Pod => Some(
+                sandbox.pids.init.ok_or_else(|| Error::Precondition("the pod has no PID namespace to share".into()))?,
+            ),
             NamespaceMode::Target => {
                 let target = self.container(&options.target_id)?;
                 let (owner, pid) = target.with(|record| (record.sandbox.clone(), record.state.pid));
                 if owner != sandbox.id || target.phase() != Phase::Running {
-                    return Err(Error::Precondition(format!("container {:?} is no running container of this pod", options.target_id)));
+                    return Err(Error::Precondition(format!(
+                        "container {:?} is no running container of this pod",
+                        options.target_id
+                    )));
                 }
                 Some(pid)
             }

@@ -63,7 +63,8 @@ impl Manager {
 
     /// Brings records and shim together after a time apart.
     async fn reconcile(&self, sandbox: &str, states: Vec<ContainerState>) {
-        let mut states: HashMap<String, ContainerState> = states.into_iter().map(|state| (state.id.clone(), state)).collect();
+        let mut states: HashMap<String, ContainerState> =
+            states.into_iter().map(|state| (state.id.clone(), state)).collect();
         for container in self.containers_of(sandbox) {
             let id = container.with(|record| record.id.clone());
             match states.remove(&id) {
@@ -73,7 +74,10 @@ impl Manager {
         }
         // Made in the last moment of a server that did not come to record it.
         for id in states.into_keys() {
-            for request in [Request::Signal { id: id.clone(), signal: nix::libc::SIGKILL, all: true }, Request::Remove { id: id.clone() }] {
+            for request in [
+                Request::Signal { id: id.clone(), signal: nix::libc::SIGKILL, all: true },
+                Request::Remove { id: id.clone() },
+            ] {
                 if let Err(error) = self.shim(sandbox).call(&request).await {
                     tracing::warn!(container = id, %error, "an unrecorded container stays");
                 }
@@ -88,7 +92,14 @@ impl Manager {
         }
         let old = container.record().state;
         let message = "the container's shim ended without telling how the container did".to_owned();
-        let state = ContainerState { phase: Phase::Exited, exit_code: UNKNOWN_EXIT, reason: "Unknown".into(), message, finished_at_ns: self.now_ns(), ..old };
+        let state = ContainerState {
+            phase: Phase::Exited,
+            exit_code: UNKNOWN_EXIT,
+            reason: "Unknown".into(),
+            message,
+            finished_at_ns: self.now_ns(),
+            ..old
+        };
         self.take(container, state);
     }
 

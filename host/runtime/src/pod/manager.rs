@@ -9,11 +9,11 @@ use parking_lot::RwLock;
 use tokio::sync::broadcast;
 
 use super::container::Container;
+use super::events;
 use super::record::{self, ContainerRecord, SandboxRecord};
 use super::sandbox::Sandbox;
 use super::shim_client::ShimClient;
 use super::zygote_client::Zygote;
-use super::events;
 use crate::config::RuntimeConfig;
 use crate::error::{Context, Error, Result};
 use crate::image::store::ImageStore;
@@ -44,7 +44,12 @@ impl Manager {
             names: RwLock::default(),
             config,
         };
-        for dir in [manager.records("sandboxes"), manager.records("containers"), manager.config.state.join("sandboxes"), manager.config.state.join("containers")] {
+        for dir in [
+            manager.records("sandboxes"),
+            manager.records("containers"),
+            manager.config.state.join("sandboxes"),
+            manager.config.state.join("containers"),
+        ] {
             std::fs::create_dir_all(&dir).context(|| format!("make {}", dir.display()))?;
         }
         Ok(Arc::new(manager))
@@ -86,11 +91,13 @@ impl Manager {
     }
 
     pub(crate) fn save_sandbox(&self, record: &SandboxRecord) -> Result<()> {
-        record::save(&self.sandbox_record_path(&record.id), record).context(|| format!("save the record of sandbox {}", record.id))
+        record::save(&self.sandbox_record_path(&record.id), record)
+            .context(|| format!("save the record of sandbox {}", record.id))
     }
 
     pub(crate) fn save_container(&self, record: &ContainerRecord) -> Result<()> {
-        record::save(&self.container_dir(&record.id).join("container.json"), record).context(|| format!("save the record of container {}", record.id))
+        record::save(&self.container_dir(&record.id).join("container.json"), record)
+            .context(|| format!("save the record of container {}", record.id))
     }
 
     /// By ID, or an unambiguous beginning of it as people type it.
@@ -112,7 +119,12 @@ impl Manager {
     }
 
     pub(crate) fn containers_of(&self, sandbox: &str) -> Vec<Arc<Container>> {
-        self.containers.read().values().filter(|container| container.with(|record| record.sandbox == sandbox)).cloned().collect()
+        self.containers
+            .read()
+            .values()
+            .filter(|container| container.with(|record| record.sandbox == sandbox))
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn insert_sandbox(&self, record: SandboxRecord) -> Arc<Sandbox> {

@@ -16,7 +16,8 @@ use crate::spec;
 
 /// What K3s tells containerd to set in every pod's network: its processes may listen on low ports
 /// and send ICMP echo without privileges.
-const POD_SYSCTLS: [(&str, &str); 2] = [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+const POD_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
 
 /// A sandbox.
 #[derive(Debug)]
@@ -30,7 +31,11 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new(record: SandboxRecord) -> Arc<Self> {
-        Arc::new(Self { record: Mutex::new(record), alive: AtomicBool::new(false), busy: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            record: Mutex::new(record),
+            alive: AtomicBool::new(false),
+            busy: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(crate) fn record(&self) -> SandboxRecord {
@@ -81,7 +86,9 @@ impl Sandbox {
                 ip: ips.next().unwrap_or_default(),
                 additional_ips: ips.map(|ip| v1::PodIp { ip }).collect(),
             }),
-            linux: Some(v1::LinuxPodSandboxStatus { namespaces: Some(v1::Namespace { options: Some(namespace_options(&record.config)) }) }),
+            linux: Some(v1::LinuxPodSandboxStatus {
+                namespaces: Some(v1::Namespace { options: Some(namespace_options(&record.config)) }),
+            }),
             labels: record.config.labels.clone(),
             annotations: record.config.annotations.clone(),
             runtime_handler: record.handler.clone(),
@@ -133,11 +140,19 @@ impl Manager {
             return Err(Error::Invalid(format!("no runtime for {handler:?} is configured")));
         }
         spec::refuse::sandbox(&config)?;
-        let metadata = config.metadata.clone().ok_or_else(|| Error::Invalid("sandbox config must include metadata".into()))?;
+        let metadata =
+            config.metadata.clone().ok_or_else(|| Error::Invalid("sandbox config must include metadata".into()))?;
         let id = self.new_id();
         self.reserve(sandbox_name(&metadata), &id)?;
         let netns = (!host_network(&config)).then(|| self.new_netns());
-        let record = SandboxRecord { id: id.clone(), config, created_at_ns: self.now_ns(), netns, handler, ..SandboxRecord::default() };
+        let record = SandboxRecord {
+            id: id.clone(),
+            config,
+            created_at_ns: self.now_ns(),
+            netns,
+            handler,
+            ..SandboxRecord::default()
+        };
         match self.start_sandbox(record.clone()).await {
             Ok(()) => Ok(id),
             Err(error) => {
@@ -155,7 +170,14 @@ impl Manager {
     fn new_netns(&self) -> PathBuf {
         let random = hex::encode(self.config.random.bytes::<16>());
         let part = |from: usize, to: usize| random.get(from..to).unwrap_or_default();
-        self.config.netns_dir.join(format!("cni-{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)))
+        self.config.netns_dir.join(format!(
+            "cni-{}-{}-{}-{}-{}",
+            part(0, 8),
+            part(8, 12),
+            part(12, 16),
+            part(16, 20),
+            part(20, 32)
+        ))
     }
 
     async fn start_sandbox(self: &Arc<Self>, mut record: SandboxRecord) -> Result<()> {
@@ -163,11 +185,13 @@ impl Manager {
         let dir = self.sandbox_dir(&record.id);
         std::fs::create_dir_all(&dir).context(|| format!("make {}", dir.display()))?;
         if !record.config.log_directory.is_empty() {
-            std::fs::create_dir_all(&record.config.log_directory).context(|| format!("make {}", record.config.log_directory))?;
+            std::fs::create_dir_all(&record.config.log_directory)
+                .context(|| format!("make {}", record.config.log_directory))?;
         }
         record.pids = self.zygote.start(&start_request(&record, dir)?).await?;
         if record.netns.is_some() {
-            record.ips = self.config.network.add(&network_of(&record)).await?.0.iter().map(ToString::to_string).collect();
+            record.ips =
+                self.config.network.add(&network_of(&record)).await?.0.iter().map(ToString::to_string).collect();
         }
         record.complete = true;
         self.save_sandbox(&record)?;
@@ -188,7 +212,10 @@ impl Manager {
             self.config.network.del(&network_of(record)).await?;
             let path = netns.clone();
             let released = tokio::task::spawn_blocking(move || k3s_sys::namespace::release(&path)).await;
-            released.map_err(std::io::Error::other).and_then(|result| result).context(|| format!("release {}", netns.display()))?;
+            released
+                .map_err(std::io::Error::other)
+                .and_then(|result| result)
+                .context(|| format!("release {}", netns.display()))?;
         }
         remove_tree(&self.sandbox_dir(&record.id)).await?;
         k3s_sys::fs::remove_all(&self.sandbox_record_path(&record.id)).context(|| "remove the sandbox's record".into())
@@ -233,7 +260,10 @@ fn start_request(record: &SandboxRecord, dir: PathBuf) -> Result<StartShim> {
         dir,
         netns: record.netns.clone(),
         ipc: spec::mode(options.ipc)? != NamespaceMode::Node,
-        hostname: (!host_network).then(|| record.config.hostname.clone()).filter(|name| !name.is_empty()).or((!host_network).then(String::new)),
+        hostname: (!host_network)
+            .then(|| record.config.hostname.clone())
+            .filter(|name| !name.is_empty())
+            .or((!host_network).then(String::new)),
         pid: spec::mode(options.pid)? == NamespaceMode::Pod,
         sysctls,
     })
@@ -241,9 +271,20 @@ fn start_request(record: &SandboxRecord, dir: PathBuf) -> Result<StartShim> {
 
 /// Setting any other parameter would change the node (runc, `libcontainer/configs/validate`).
 fn is_namespaced(name: &str, host_network: bool, host_ipc: bool) -> bool {
-    const IPC: [&str; 8] = ["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"];
+    const IPC: [&str; 8] = [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
     let plain = !name.contains('/') && !name.contains("..");
-    plain && ((!host_network && name.starts_with("net.")) || (!host_ipc && (IPC.contains(&name) || name.starts_with("fs.mqueue."))))
+    plain
+        && ((!host_network && name.starts_with("net."))
+            || (!host_ipc && (IPC.contains(&name) || name.starts_with("fs.mqueue."))))
 }
 
 #[cfg(test)]

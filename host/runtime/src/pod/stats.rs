@@ -37,7 +37,9 @@ impl Manager {
         let mut stats = v1::ContainerStats { attributes: Some(attributes), ..Default::default() };
         stats.writable_layer = Some(v1::FilesystemUsage {
             timestamp,
-            fs_id: Some(v1::FilesystemIdentifier { mountpoint: self.records("containers").to_string_lossy().into_owned() }),
+            fs_id: Some(v1::FilesystemIdentifier {
+                mountpoint: self.records("containers").to_string_lossy().into_owned(),
+            }),
             used_bytes: number(used),
             inodes_used: number(inodes),
         });
@@ -67,7 +69,11 @@ impl Manager {
                 stats.push(self.container_stats(container)?);
             }
         }
-        let network = if record.netns.is_some() && sandbox.is_ready() { Some(network(record.pids.shim, timestamp)?) } else { None };
+        let network = if record.netns.is_some() && sandbox.is_ready() {
+            Some(network(record.pids.shim, timestamp)?)
+        } else {
+            None
+        };
         Ok(v1::PodSandboxStats {
             attributes: Some(v1::PodSandboxAttributes {
                 id: record.id.clone(),
@@ -88,7 +94,9 @@ impl Manager {
 }
 
 fn cgroup_usage(path: &str) -> Result<Usage> {
-    Cgroups::detect().and_then(|cgroups| cgroups.group(path).usage()).context(|| format!("read the control group {path}"))
+    Cgroups::detect()
+        .and_then(|cgroups| cgroups.group(path).usage())
+        .context(|| format!("read the control group {path}"))
 }
 
 fn cpu(usage: &Usage, timestamp: i64) -> v1::CpuUsage {
@@ -100,7 +108,9 @@ fn memory(usage: &Usage, timestamp: i64) -> v1::MemoryUsage {
     v1::MemoryUsage {
         timestamp,
         working_set_bytes: number(usage.working_set_bytes),
-        available_bytes: usage.memory_limit_bytes.and_then(|limit| number(limit.saturating_sub(usage.working_set_bytes))),
+        available_bytes: usage
+            .memory_limit_bytes
+            .and_then(|limit| number(limit.saturating_sub(usage.working_set_bytes))),
         usage_bytes: number(usage.memory_bytes),
         rss_bytes: number(usage.rss_bytes),
         page_faults: number(usage.page_faults),
@@ -123,7 +133,13 @@ fn parse_net_dev(text: &str) -> Vec<v1::NetworkInterfaceUsage> {
         let (name, counters) = line.split_once(':')?;
         let counters: Vec<u64> = counters.split_ascii_whitespace().filter_map(|field| field.parse().ok()).collect();
         let at = |index: usize| counters.get(index).copied().and_then(number);
-        Some(v1::NetworkInterfaceUsage { name: name.trim().to_owned(), rx_bytes: at(0), rx_errors: at(2), tx_bytes: at(8), tx_errors: at(10) })
+        Some(v1::NetworkInterfaceUsage {
+            name: name.trim().to_owned(),
+            rx_bytes: at(0),
+            rx_errors: at(2),
+            tx_bytes: at(8),
+            tx_errors: at(10),
+        })
     };
     text.lines().skip(2).filter_map(parse).filter(|interface| interface.name != "lo").collect()
 }

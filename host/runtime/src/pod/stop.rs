@@ -27,7 +27,8 @@ impl Manager {
         if container.phase() != Phase::Running {
             return Ok(());
         }
-        let (id, sandbox, signal) = container.with(|record| (record.id.clone(), record.sandbox.clone(), record.stop_signal.clone()));
+        let (id, sandbox, signal) =
+            container.with(|record| (record.id.clone(), record.sandbox.clone(), record.stop_signal.clone()));
         let shim = self.shim(&sandbox);
         if !grace.is_zero() {
             shim.call(&Request::Signal { id: id.clone(), signal: signal_number(&signal), all: false }).await?;
@@ -36,7 +37,9 @@ impl Manager {
             }
         }
         shim.call(&Request::Signal { id: id.clone(), signal: libc::SIGKILL, all: true }).await?;
-        tokio::time::timeout(KILL_TIMEOUT, container.ended()).await.map_err(|_| Error::Timeout(format!("killing container {id}")))
+        tokio::time::timeout(KILL_TIMEOUT, container.ended())
+            .await
+            .map_err(|_| Error::Timeout(format!("killing container {id}")))
     }
 
     /// `RemoveContainer`. A running one is killed first, as the protocol demands.
@@ -48,7 +51,8 @@ impl Manager {
 
     async fn remove(&self, container: &Container) -> Result<()> {
         self.stop(container, Duration::ZERO).await?;
-        let (id, sandbox, cgroup) = container.with(|record| (record.id.clone(), record.sandbox.clone(), record.cgroup.clone()));
+        let (id, sandbox, cgroup) =
+            container.with(|record| (record.id.clone(), record.sandbox.clone(), record.cgroup.clone()));
         if self.sandbox(&sandbox).is_ok_and(|sandbox| sandbox.alive.load(Ordering::SeqCst)) {
             self.shim(&sandbox).call(&Request::Remove { id: id.clone() }).await?;
         } else {
@@ -96,7 +100,10 @@ impl Manager {
             self.config.network.del(&super::sandbox::network_of(record)).await?;
             let path = netns.clone();
             let released = tokio::task::spawn_blocking(move || k3s_sys::namespace::release(&path)).await;
-            released.map_err(std::io::Error::other).and_then(|result| result).context(|| format!("release {}", netns.display()))?;
+            released
+                .map_err(std::io::Error::other)
+                .and_then(|result| result)
+                .context(|| format!("release {}", netns.display()))?;
         }
         self.end_shim(record).await?;
         // The shim removed these itself, unless it was killed.
@@ -144,8 +151,15 @@ fn signal_number(name: &str) -> i32 {
     }
     let short = name.strip_prefix("SIG").unwrap_or(&name);
     if let Some(offset) = short.strip_prefix("RTMIN") {
-        let offset = if offset.is_empty() { Some(0) } else { offset.strip_prefix('+').and_then(|digits| digits.parse::<i32>().ok()) };
-        return offset.map(|offset| libc::SIGRTMIN() + offset).filter(|&number| number <= libc::SIGRTMAX()).unwrap_or(libc::SIGTERM);
+        let offset = if offset.is_empty() {
+            Some(0)
+        } else {
+            offset.strip_prefix('+').and_then(|digits| digits.parse::<i32>().ok())
+        };
+        return offset
+            .map(|offset| libc::SIGRTMIN() + offset)
+            .filter(|&number| number <= libc::SIGRTMAX())
+            .unwrap_or(libc::SIGTERM);
     }
     format!("SIG{short}").parse::<nix::sys::signal::Signal>().map_or(libc::SIGTERM, |signal| signal as i32)
 }
@@ -156,7 +170,15 @@ mod tests {
 
     #[test]
     fn signals_have_many_names() {
-        for (name, number) in [("", 15), ("SIGQUIT", 3), ("quit", 3), ("9", 9), ("SIGRTMIN+3", libc::SIGRTMIN() + 3), ("nonsense", 15), ("99", 15)] {
+        for (name, number) in [
+            ("", 15),
+            ("SIGQUIT", 3),
+            ("quit", 3),
+            ("9", 9),
+            ("SIGRTMIN+3", libc::SIGRTMIN() + 3),
+            ("nonsense", 15),
+            ("99", 15),
+        ] {
             assert_eq!(signal_number(name), number, "{name}");
         }
     }

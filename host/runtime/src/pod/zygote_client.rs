@@ -84,7 +84,10 @@ impl Zygote {
         // Children stay in their parent's group: this moves all shims out of the server's.
         let cgroup = Cgroups::detect().context(context)?.group(&self.cgroup);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-        cgroup.create().and_then(|()| cgroup.add(pid)).context(|| format!("move shims to the control group {}", self.cgroup))?;
+        cgroup
+            .create()
+            .and_then(|()| cgroup.add(pid))
+            .context(|| format!("move shims to the control group {}", self.cgroup))?;
         let (reader, writer) = UnixStream::from_std(ours).context(context)?.into_split();
         let waiting = self.waiting.clone();
         self.tasks.spawn_until_stopped("zygote", async move {

@@ -28,7 +28,9 @@ pub(crate) async fn run(shim: &ShimClient, id: String, args: Vec<String>, timeou
                 Kind::Stdout => append(&mut output.stdout, &payload),
                 Kind::Stderr => append(&mut output.stderr, &payload),
                 Kind::Exit => {
-                    output.code = serde_json::from_slice::<ExecExit>(&payload).map_err(|error| Error::Shim(error.to_string()))?.code;
+                    output.code = serde_json::from_slice::<ExecExit>(&payload)
+                        .map_err(|error| Error::Shim(error.to_string()))?
+                        .code;
                     return Ok(());
                 }
                 _ => {}

@@ -30,13 +30,20 @@ fn to_cri(image: &Image) -> v1::Image {
 
 fn credentials(auth: Option<v1::AuthConfig>, reference: &Reference) -> Result<Option<Credentials>, Status> {
     let Some(auth) = auth else { return Ok(None) };
-    let server = auth.server_address.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let server = auth
+        .server_address
+        .trim_start_matches("https://")
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap_or_default();
     let known_names = [reference.domain.as_str(), "index.docker.io", "registry-1.docker.io"];
     let other_server = !server.is_empty() && !known_names.contains(&server);
     if other_server {
         return Ok(None);
     }
-    Credentials::from_fields(&auth.username, &auth.password, &auth.auth, &auth.identity_token, &auth.registry_token).map_err(Status::invalid_argument)
+    Credentials::from_fields(&auth.username, &auth.password, &auth.auth, &auth.identity_token, &auth.registry_token)
+        .map_err(Status::invalid_argument)
 }
 
 /// What lies below `path` of one file system, and where that is.
@@ -52,8 +59,16 @@ fn usage(path: &Path, timestamp: i64) -> Result<v1::FilesystemUsage, Error> {
 
 #[tonic::async_trait]
 impl ImageService for Service {
-    async fn list_images(&self, request: Request<v1::ListImagesRequest>) -> Result<Response<v1::ListImagesResponse>, Status> {
-        let name = request.into_inner().filter.and_then(|filter| filter.image).map(|image| image.image).filter(|name| !name.is_empty());
+    async fn list_images(
+        &self,
+        request: Request<v1::ListImagesRequest>,
+    ) -> Result<Response<v1::ListImagesResponse>, Status> {
+        let name = request
+            .into_inner()
+            .filter
+            .and_then(|filter| filter.image)
+            .map(|image| image.image)
+            .filter(|name| !name.is_empty());
         let images = match name {
             Some(name) => self.manager.images.resolve(&name).into_iter().collect(),
             None => self.manager.images.list(),
@@ -61,7 +76,10 @@ impl ImageService for Service {
         Ok(Response::new(v1::ListImagesResponse { images: images.iter().map(|image| to_cri(image)).collect() }))
     }
 
-    async fn image_status(&self, request: Request<v1::ImageStatusRequest>) -> Result<Response<v1::ImageStatusResponse>, Status> {
+    async fn image_status(
+        &self,
+        request: Request<v1::ImageStatusRequest>,
+    ) -> Result<Response<v1::ImageStatusResponse>, Status> {
         let request = request.into_inner();
         let found = self.manager.images.resolve(&request.image.unwrap_or_default().image);
         let mut info = std::collections::HashMap::new();
@@ -72,7 +90,10 @@ impl ImageService for Service {
         Ok(Response::new(v1::ImageStatusResponse { image: found.map(|image| to_cri(&image)), info }))
     }
 
-    async fn pull_image(&self, request: Request<v1::PullImageRequest>) -> Result<Response<v1::PullImageResponse>, Status> {
+    async fn pull_image(
+        &self,
+        request: Request<v1::PullImageRequest>,
+    ) -> Result<Response<v1::PullImageResponse>, Status> {
         let request = request.into_inner();
         let name = request.image.unwrap_or_default().image;
         let reference = Reference::parse(&name).map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -81,7 +102,10 @@ impl ImageService for Service {
         Ok(Response::new(v1::PullImageResponse { image_ref: image.id.clone() }))
     }
 
-    async fn remove_image(&self, request: Request<v1::RemoveImageRequest>) -> Result<Response<v1::RemoveImageResponse>, Status> {
+    async fn remove_image(
+        &self,
+        request: Request<v1::RemoveImageRequest>,
+    ) -> Result<Response<v1::RemoveImageResponse>, Status> {
         let name = request.into_inner().image.unwrap_or_default().image;
         if let Some(image) = self.manager.images.resolve(&name) {
             let manager = self.manager.clone();
@@ -94,7 +118,10 @@ impl ImageService for Service {
         Ok(Response::new(v1::RemoveImageResponse {}))
     }
 
-    async fn image_fs_info(&self, _: Request<v1::ImageFsInfoRequest>) -> Result<Response<v1::ImageFsInfoResponse>, Status> {
+    async fn image_fs_info(
+        &self,
+        _: Request<v1::ImageFsInfoRequest>,
+    ) -> Result<Response<v1::ImageFsInfoResponse>, Status> {
         let manager = self.manager.clone();
         let answer = blocking(move || {
             let timestamp = manager.now_ns();
@@ -114,7 +141,14 @@ mod tests {
     #[test]
     fn a_secret_for_another_server_is_not_shown() {
         let reference = Reference::parse("ghcr.io/a/b").unwrap();
-        let auth = |server: &str| Some(v1::AuthConfig { username: "u".into(), password: "p".into(), server_address: server.into(), ..Default::default() });
+        let auth = |server: &str| {
+            Some(v1::AuthConfig {
+                username: "u".into(),
+                password: "p".into(),
+                server_address: server.into(),
+                ..Default::default()
+            })
+        };
         assert!(credentials(auth(""), &reference).unwrap().is_some());
         assert!(credentials(auth("https://ghcr.io/v1/"), &reference).unwrap().is_some());
         assert!(credentials(auth("quay.io"), &reference).unwrap().is_none());
@@ -122,7 +156,12 @@ mod tests {
 
     #[test]
     fn the_user_is_a_number_or_a_name() {
-        let of = |user: &str| to_cri(&Image { config: crate::image::model::RunConfig { user: user.into(), ..Default::default() }, ..Default::default() });
+        let of = |user: &str| {
+            to_cri(&Image {
+                config: crate::image::model::RunConfig { user: user.into(), ..Default::default() },
+                ..Default::default()
+            })
+        };
         assert_eq!(of("101:102").uid.unwrap().value, 101);
         assert_eq!((of("web").uid, of("web").username.as_str()), (None, "web"));
     }

@@ -20,7 +20,9 @@ pub(crate) struct Service {
 }
 
 /// Runs a call that blocks on a thread for such calls.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> crate::error::Result<T> + Send + 'static) -> Result<T, tonic::Status> {
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> crate::error::Result<T> + Send + 'static,
+) -> Result<T, tonic::Status> {
     match tokio::task::spawn_blocking(call).await {
         Ok(result) => result.map_err(tonic::Status::from),
         Err(error) => Err(tonic::Status::internal(format!("the call panicked: {error}"))),

@@ -43,7 +43,9 @@ impl Service {
         let containers = self.manager.containers().into_iter().map(|container| container.to_cri());
         containers
             .filter(|container| filter.id.is_empty() || container.id.starts_with(&filter.id))
-            .filter(|container| filter.pod_sandbox_id.is_empty() || container.pod_sandbox_id.starts_with(&filter.pod_sandbox_id))
+            .filter(|container| {
+                filter.pod_sandbox_id.is_empty() || container.pod_sandbox_id.starts_with(&filter.pod_sandbox_id)
+            })
             .filter(|container| filter.state.as_ref().is_none_or(|state| state.state == container.state))
             .filter(|container| labels_match(&filter.label_selector, &container.labels))
             .collect()
@@ -53,7 +55,10 @@ impl Service {
     fn running(&self, id: &str) -> Result<(String, String, bool), Error> {
         let container = self.manager.container(id)?;
         if container.phase() != Phase::Running {
-            return Err(Error::Precondition(format!("container {id} is in state {:?}", cri_state(container.phase()).as_str_name())));
+            return Err(Error::Precondition(format!(
+                "container {id} is in state {:?}",
+                cri_state(container.phase()).as_str_name()
+            )));
         }
         Ok(container.with(|record| (record.id.clone(), record.sandbox.clone(), record.config.tty)))
     }
@@ -76,7 +81,12 @@ impl RuntimeService for Service {
         let ready = v1::RuntimeCondition { r#type: "RuntimeReady".into(), status: true, ..Default::default() };
         let network = match self.manager.config.network.check().await {
             Ok(()) => v1::RuntimeCondition { r#type: "NetworkReady".into(), status: true, ..Default::default() },
-            Err(error) => v1::RuntimeCondition { r#type: "NetworkReady".into(), status: false, reason: "NetworkPluginNotReady".into(), message: error.to_string() },
+            Err(error) => v1::RuntimeCondition {
+                r#type: "NetworkReady".into(),
+                status: false,
+                reason: "NetworkPluginNotReady".into(),
+                message: error.to_string(),
+            },
         };
         let mut info = HashMap::new();
         if request.into_inner().verbose {
@@ -99,17 +109,26 @@ impl RuntimeService for Service {
         answer(v1::RunPodSandboxResponse { pod_sandbox_id })
     }
 
-    async fn stop_pod_sandbox(&self, request: Request<v1::StopPodSandboxRequest>) -> Answer<v1::StopPodSandboxResponse> {
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<v1::StopPodSandboxRequest>,
+    ) -> Answer<v1::StopPodSandboxResponse> {
         self.manager.stop_sandbox(&request.into_inner().pod_sandbox_id).await?;
         answer(v1::StopPodSandboxResponse {})
     }
 
-    async fn remove_pod_sandbox(&self, request: Request<v1::RemovePodSandboxRequest>) -> Answer<v1::RemovePodSandboxResponse> {
+    async fn remove_pod_sandbox(
+        &self,
+        request: Request<v1::RemovePodSandboxRequest>,
+    ) -> Answer<v1::RemovePodSandboxResponse> {
         self.manager.remove_sandbox(&request.into_inner().pod_sandbox_id).await?;
         answer(v1::RemovePodSandboxResponse {})
     }
 
-    async fn pod_sandbox_status(&self, request: Request<v1::PodSandboxStatusRequest>) -> Answer<v1::PodSandboxStatusResponse> {
+    async fn pod_sandbox_status(
+        &self,
+        request: Request<v1::PodSandboxStatusRequest>,
+    ) -> Answer<v1::PodSandboxStatusResponse> {
         let request = request.into_inner();
         let sandbox = self.manager.sandbox(&request.pod_sandbox_id)?;
         let mut info = HashMap::new();
@@ -119,19 +138,31 @@ impl RuntimeService for Service {
         answer(v1::PodSandboxStatusResponse {
             status: Some(sandbox.to_status()),
             info,
-            containers_statuses: self.manager.containers_of(&sandbox.id()).iter().map(|container| container.to_status()).collect(),
+            containers_statuses: self
+                .manager
+                .containers_of(&sandbox.id())
+                .iter()
+                .map(|container| container.to_status())
+                .collect(),
             timestamp: self.manager.now_ns(),
         })
     }
 
-    async fn list_pod_sandbox(&self, request: Request<v1::ListPodSandboxRequest>) -> Answer<v1::ListPodSandboxResponse> {
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<v1::ListPodSandboxRequest>,
+    ) -> Answer<v1::ListPodSandboxResponse> {
         answer(v1::ListPodSandboxResponse { items: self.filtered_sandboxes(request.into_inner().filter) })
     }
 
-    async fn create_container(&self, request: Request<v1::CreateContainerRequest>) -> Answer<v1::CreateContainerResponse> {
+    async fn create_container(
+        &self,
+        request: Request<v1::CreateContainerRequest>,
+    ) -> Answer<v1::CreateContainerResponse> {
         let request = request.into_inner();
         let config = request.config.ok_or_else(|| Status::invalid_argument("config is missing"))?;
-        let container_id = self.manager.create_container(&request.pod_sandbox_id, config, request.sandbox_config).await?;
+        let container_id =
+            self.manager.create_container(&request.pod_sandbox_id, config, request.sandbox_config).await?;
         answer(v1::CreateContainerResponse { container_id })
     }
 
@@ -146,7 +177,10 @@ impl RuntimeService for Service {
         answer(v1::StopContainerResponse {})
     }
 
-    async fn remove_container(&self, request: Request<v1::RemoveContainerRequest>) -> Answer<v1::RemoveContainerResponse> {
+    async fn remove_container(
+        &self,
+        request: Request<v1::RemoveContainerRequest>,
+    ) -> Answer<v1::RemoveContainerResponse> {
         self.manager.remove_container(&request.into_inner().container_id).await?;
         answer(v1::RemoveContainerResponse {})
     }
@@ -155,7 +189,10 @@ impl RuntimeService for Service {
         answer(v1::ListContainersResponse { containers: self.filtered_containers(request.into_inner().filter) })
     }
 
-    async fn container_status(&self, request: Request<v1::ContainerStatusRequest>) -> Answer<v1::ContainerStatusResponse> {
+    async fn container_status(
+        &self,
+        request: Request<v1::ContainerStatusRequest>,
+    ) -> Answer<v1::ContainerStatusResponse> {
         let request = request.into_inner();
         let container = self.manager.container(&request.container_id)?;
         let mut info = HashMap::new();
@@ -166,7 +203,10 @@ impl RuntimeService for Service {
         answer(v1::ContainerStatusResponse { status: Some(container.to_status()), info })
     }
 
-    async fn update_container_resources(&self, request: Request<v1::UpdateContainerResourcesRequest>) -> Answer<v1::UpdateContainerResourcesResponse> {
+    async fn update_container_resources(
+        &self,
+        request: Request<v1::UpdateContainerResourcesRequest>,
+    ) -> Answer<v1::UpdateContainerResourcesResponse> {
         let request = request.into_inner();
         let resources = request.linux.ok_or_else(|| Status::invalid_argument("only linux resources can be updated"))?;
         let manager = self.manager.clone();
@@ -174,7 +214,10 @@ impl RuntimeService for Service {
         answer(v1::UpdateContainerResourcesResponse {})
     }
 
-    async fn reopen_container_log(&self, request: Request<v1::ReopenContainerLogRequest>) -> Answer<v1::ReopenContainerLogResponse> {
+    async fn reopen_container_log(
+        &self,
+        request: Request<v1::ReopenContainerLogRequest>,
+    ) -> Answer<v1::ReopenContainerLogResponse> {
         let (id, sandbox, _) = self.running(&request.into_inner().container_id)?;
         self.manager.shim(&sandbox).call(&ShimRequest::ReopenLog { id }).await?;
         answer(v1::ReopenContainerLogResponse {})
@@ -212,41 +255,77 @@ impl RuntimeService for Service {
         answer(v1::ContainerStatsResponse { stats: Some(stats) })
     }
 
-    async fn list_container_stats(&self, request: Request<v1::ListContainerStatsRequest>) -> Answer<v1::ListContainerStatsResponse> {
+    async fn list_container_stats(
+        &self,
+        request: Request<v1::ListContainerStatsRequest>,
+    ) -> Answer<v1::ListContainerStatsResponse> {
         let filter = request.into_inner().filter.unwrap_or_default();
-        let filter = v1::ContainerFilter { id: filter.id, pod_sandbox_id: filter.pod_sandbox_id, label_selector: filter.label_selector, state: None };
+        let filter = v1::ContainerFilter {
+            id: filter.id,
+            pod_sandbox_id: filter.pod_sandbox_id,
+            label_selector: filter.label_selector,
+            state: None,
+        };
         let wanted = self.filtered_containers(Some(filter));
         let manager = self.manager.clone();
         let stats = blocking(move || {
             // One that is removed meanwhile is left out.
-            Ok(wanted.iter().filter_map(|container| manager.container_stats(&manager.container(&container.id).ok()?.clone()).ok()).collect())
+            Ok(wanted
+                .iter()
+                .filter_map(|container| manager.container_stats(&manager.container(&container.id).ok()?.clone()).ok())
+                .collect())
         });
         answer(v1::ListContainerStatsResponse { stats: stats.await? })
     }
 
-    async fn pod_sandbox_stats(&self, request: Request<v1::PodSandboxStatsRequest>) -> Answer<v1::PodSandboxStatsResponse> {
+    async fn pod_sandbox_stats(
+        &self,
+        request: Request<v1::PodSandboxStatsRequest>,
+    ) -> Answer<v1::PodSandboxStatsResponse> {
         let sandbox = self.manager.sandbox(&request.into_inner().pod_sandbox_id)?;
         let manager = self.manager.clone();
         let stats = blocking(move || manager.sandbox_stats(&sandbox)).await?;
         answer(v1::PodSandboxStatsResponse { stats: Some(stats) })
     }
 
-    async fn list_pod_sandbox_stats(&self, request: Request<v1::ListPodSandboxStatsRequest>) -> Answer<v1::ListPodSandboxStatsResponse> {
+    async fn list_pod_sandbox_stats(
+        &self,
+        request: Request<v1::ListPodSandboxStatsRequest>,
+    ) -> Answer<v1::ListPodSandboxStatsResponse> {
         let filter = request.into_inner().filter.unwrap_or_default();
-        let wanted = self.filtered_sandboxes(Some(v1::PodSandboxFilter { id: filter.id, label_selector: filter.label_selector, state: None }));
+        let wanted = self.filtered_sandboxes(Some(v1::PodSandboxFilter {
+            id: filter.id,
+            label_selector: filter.label_selector,
+            state: None,
+        }));
         let manager = self.manager.clone();
-        let stats = blocking(move || Ok(wanted.iter().filter_map(|sandbox| manager.sandbox_stats(&manager.sandbox(&sandbox.id).ok()?).ok()).collect()));
+        let stats = blocking(move || {
+            Ok(wanted
+                .iter()
+                .filter_map(|sandbox| manager.sandbox_stats(&manager.sandbox(&sandbox.id).ok()?).ok())
+                .collect())
+        });
         answer(v1::ListPodSandboxStatsResponse { stats: stats.await? })
     }
 
-    async fn update_runtime_config(&self, request: Request<v1::UpdateRuntimeConfigRequest>) -> Answer<v1::UpdateRuntimeConfigResponse> {
+    async fn update_runtime_config(
+        &self,
+        request: Request<v1::UpdateRuntimeConfigRequest>,
+    ) -> Answer<v1::UpdateRuntimeConfigResponse> {
         // The pod network gets its ranges where it is configured; the kubelet only repeats them.
-        let cidr = request.into_inner().runtime_config.and_then(|config| config.network_config).map(|network| network.pod_cidr);
+        let cidr = request
+            .into_inner()
+            .runtime_config
+            .and_then(|config| config.network_config)
+            .map(|network| network.pod_cidr);
         tracing::debug!(?cidr, "the kubelet announced the pod range");
         answer(v1::UpdateRuntimeConfigResponse {})
     }
 
-    async fn checkpoint_container(&self, _: Request<v1::CheckpointContainerRequest>) -> Answer<v1::CheckpointContainerResponse> {
+    async fn checkpoint_container(
+        &self,
+        _: Request<v1::CheckpointContainerRequest>,
+    ) -> Answer<v1::CheckpointContainerResponse> {
         Err(Error::Unsupported("checkpointing".into()).into())
     }
 
@@ -254,11 +333,17 @@ impl RuntimeService for Service {
         answer(super::events::stream(&self.manager.events, self.manager.config.tasks.stopping()))
     }
 
-    async fn list_metric_descriptors(&self, _: Request<v1::ListMetricDescriptorsRequest>) -> Answer<v1::ListMetricDescriptorsResponse> {
+    async fn list_metric_descriptors(
+        &self,
+        _: Request<v1::ListMetricDescriptorsRequest>,
+    ) -> Answer<v1::ListMetricDescriptorsResponse> {
         Err(Error::Unsupported("metrics by descriptor".into()).into())
     }
 
-    async fn list_pod_sandbox_metrics(&self, _: Request<v1::ListPodSandboxMetricsRequest>) -> Answer<v1::ListPodSandboxMetricsResponse> {
+    async fn list_pod_sandbox_metrics(
+        &self,
+        _: Request<v1::ListPodSandboxMetricsRequest>,
+    ) -> Answer<v1::ListPodSandboxMetricsResponse> {
         Err(Error::Unsupported("metrics by descriptor".into()).into())
     }
 

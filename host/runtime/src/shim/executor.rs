@@ -68,7 +68,12 @@ impl Payload {
         let c_string = |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a NUL octet"));
         let path = c_string(&program.to_string_lossy())?;
         let args = Self::args(spec).iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
-        let environment = self.environment.borrow().iter().map(|(key, value)| c_string(&format!("{key}={value}"))).collect::<Result<Vec<_>, _>>()?;
+        let environment = self
+            .environment
+            .borrow()
+            .iter()
+            .map(|(key, value)| c_string(&format!("{key}={value}")))
+            .collect::<Result<Vec<_>, _>>()?;
         k3s_sys::process::reset_signals().map_err(|error| error.to_string())?;
         if let Some(restrictions) = &self.restrictions {
             restrictions.impose()?;
@@ -82,13 +87,16 @@ impl Restrictions {
     /// Without no_new_privs a filter needs `CAP_SYS_ADMIN`, so it is loaded before capabilities are
     /// dropped; with it the filter comes last, so that the fewest calls are made under it.
     fn impose(&self) -> Result<(), String> {
-        let load = || self.seccomp.as_ref().map_or(Ok(()), |filter| initialize_seccomp(filter).map(drop).map_err(|error| format!("seccomp: {error}")));
-        let drop_all = || drop_privileges(&self.capabilities, create_syscall().as_ref()).map_err(|error| format!("capabilities: {error}"));
-        if self.no_new_privileges {
-            drop_all().and_then(|()| load())
-        } else {
-            load().and_then(|()| drop_all())
-        }
+        let load = || {
+            self.seccomp.as_ref().map_or(Ok(()), |filter| {
+                initialize_seccomp(filter).map(drop).map_err(|error| format!("seccomp: {error}"))
+            })
+        };
+        let drop_all = || {
+            drop_privileges(&self.capabilities, create_syscall().as_ref())
+                .map_err(|error| format!("capabilities: {error}"))
+        };
+        if self.no_new_privileges { drop_all().and_then(|()| load()) } else { load().and_then(|()| drop_all()) }
     }
 }
 
@@ -129,7 +137,13 @@ fn find(name: &str, path: &str) -> Result<PathBuf, String> {
 
 fn executable(path: &Path) -> Result<(), &'static str> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|error| if error.kind() == std::io::ErrorKind::PermissionDenied { "permission denied" } else { "no such file or directory" })?;
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "permission denied"
+        } else {
+            "no such file or directory"
+        }
+    })?;
     if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 { Ok(()) } else { Err("permission denied") }
 }
 
@@ -141,7 +155,10 @@ mod tests {
     fn programs_are_found_in_the_given_path() {
         assert_eq!(find("sh", "/nowhere:/bin").unwrap(), Path::new("/bin/sh"));
         assert_eq!(find("/bin/sh", "").unwrap(), Path::new("/bin/sh"));
-        assert_eq!(find("no-such-program", "/bin").unwrap_err(), "exec: \"no-such-program\": executable file not found in $PATH");
+        assert_eq!(
+            find("no-such-program", "/bin").unwrap_err(),
+            "exec: \"no-such-program\": executable file not found in $PATH"
+        );
         assert!(find("/etc/passwd", "").unwrap_err().ends_with("permission denied"));
     }
 }

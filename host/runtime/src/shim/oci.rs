@@ -46,7 +46,8 @@ pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
 /// Without CAP_SYS_RESOURCE a score below one's own cannot be given; the nearest is, as with
 /// containerd's `restrict_oom_score_adj`.
 fn allowed_score(wanted: i32) -> io::Result<i32> {
-    let may_lower = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).map_err(io::Error::other)?;
+    let may_lower =
+        caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).map_err(io::Error::other)?;
     if may_lower { Ok(wanted) } else { Ok(wanted.max(k3s_sys::process::oom_score_adj()?)) }
 }
 
@@ -88,7 +89,8 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
         .with_executor(Payload::joining(restrictions))
         .with_root_path(root)
         .map_err(chain)?;
-    let (builder, terminal, stdio) = connect(builder, root, exec.tty, exec.stdin, exec.stdout, exec.stderr && !exec.tty)?;
+    let (builder, terminal, stdio) =
+        connect(builder, root, exec.tty, exec.stdin, exec.stdout, exec.stderr && !exec.tty)?;
     let score = k3s_sys::process::oom_score_adj().map_err(text)?;
     let built = builder.as_tenant().with_process(Some(&process_file)).with_detach(true).build();
     restore(score);
@@ -111,7 +113,8 @@ fn joining_process(process: &Process, exec: &Exec, restrictions: &Restrictions) 
             set.extend([Capability::SysAdmin, Capability::Setpcap]);
             Some(set)
         };
-        let (bounding, effective, permitted) = (more(capabilities.bounding()), more(capabilities.effective()), more(capabilities.permitted()));
+        let (bounding, effective, permitted) =
+            (more(capabilities.bounding()), more(capabilities.effective()), more(capabilities.permitted()));
         capabilities.set_bounding(bounding);
         capabilities.set_effective(effective);
         capabilities.set_permitted(permitted);
@@ -142,7 +145,14 @@ impl Drop for Console {
     }
 }
 
-fn connect(builder: ContainerBuilder, root: &Path, tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Result<(ContainerBuilder, Option<Console>, Stdio)> {
+fn connect(
+    builder: ContainerBuilder,
+    root: &Path,
+    tty: bool,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+) -> Result<(ContainerBuilder, Option<Console>, Stdio)> {
     if tty {
         const NAME: &str = "console.sock";
         let path = root.join(NAME);

@@ -142,12 +142,25 @@ pub(crate) enum Request {
     /// Send the state of each container now and at each change.
     Subscribe,
     Create(Box<Create>),
-    Start { id: String },
-    Signal { id: String, signal: i32, all: bool },
-    Remove { id: String },
-    ReopenLog { id: String },
+    Start {
+        id: String,
+    },
+    Signal {
+        id: String,
+        signal: i32,
+        all: bool,
+    },
+    Remove {
+        id: String,
+    },
+    ReopenLog {
+        id: String,
+    },
     Exec(Exec),
-    Attach { id: String, stdin: bool },
+    Attach {
+        id: String,
+        stdin: bool,
+    },
     /// End the shim; refused while a container runs.
     Shutdown,
 }

@@ -15,9 +15,9 @@ use super::connection::{Connection, Role};
 use super::container::Container;
 use super::exec::Session;
 use super::log::Stream;
+use super::oci;
 use super::protocol::{ExecExit, Kind, Phase, Request, Response, SOCKET, ShimPids, WindowSize, frame, message};
 use super::setup::Prepared;
-use super::oci;
 
 /// How often deadlines (stalled clients, undrained sessions) are looked at while one may be running.
 const TICK_MS: u16 = 500;
@@ -82,7 +82,10 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
 impl Shim {
     fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
         let mut sources = vec![Source::Listener, Source::Child];
-        let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN), PollFd::new(self.child_exits.as_fd(), PollFlags::POLLIN)];
+        let mut fds = vec![
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.child_exits.as_fd(), PollFlags::POLLIN),
+        ];
         for (&number, connection) in &self.connections {
             let mut events = PollFlags::empty();
             events.set(PollFlags::POLLIN, self.accepts_input(connection));
@@ -91,7 +94,8 @@ impl Shim {
             fds.push(PollFd::new(connection.fd(), events));
         }
         for (id, container) in &self.containers {
-            let congested = container.attached.iter().filter_map(|number| self.connections.get(number)).any(Connection::congested);
+            let congested =
+                container.attached.iter().filter_map(|number| self.connections.get(number)).any(Connection::congested);
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if let (Some(fd), false) = (container.stdio.readable(stream), congested) {
                     sources.push(Source::ContainerOut(id.clone(), stream));
@@ -104,7 +108,8 @@ impl Shim {
             }
         }
         for (&number, session) in &self.sessions {
-            let congested = session.connection.and_then(|number| self.connections.get(&number)).is_some_and(Connection::congested);
+            let congested =
+                session.connection.and_then(|number| self.connections.get(&number)).is_some_and(Connection::congested);
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if let (Some(fd), false) = (session.stdio.readable(stream), congested) {
                     sources.push(Source::SessionOut(number, stream));
@@ -116,7 +121,8 @@ impl Shim {
                 fds.push(PollFd::new(fd, PollFlags::POLLOUT));
             }
         }
-        let deadlines = self.sessions.values().any(Session::exited) || self.connections.values().any(Connection::congested);
+        let deadlines =
+            self.sessions.values().any(Session::exited) || self.connections.values().any(Connection::congested);
         let timeout = if deadlines { PollTimeout::from(TICK_MS) } else { PollTimeout::NONE };
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -168,12 +174,15 @@ impl Shim {
     fn reap(&mut self) {
         while matches!(self.child_exits.read_signal(), Ok(Some(_))) {}
         while let Ok(Some(exit)) = k3s_sys::process::reap() {
-            let running = |container: &&mut Container| container.state.phase == Phase::Running && container.state.pid == exit.pid;
+            let running =
+                |container: &&mut Container| container.state.phase == Phase::Running && container.state.pid == exit.pid;
             if let Some(container) = self.containers.values_mut().find(running) {
                 container.on_exit(exit.code, &self.clock);
                 let id = container.state.id.clone();
                 self.publish(&id);
-            } else if let Some(session) = self.sessions.values_mut().find(|session| session.pid == exit.pid && !session.exited()) {
+            } else if let Some(session) =
+                self.sessions.values_mut().find(|session| session.pid == exit.pid && !session.exited())
+            {
                 session.on_exit(exit.code, self.clock.elapsed());
             }
         }
@@ -247,8 +256,12 @@ impl Shim {
                 self.publish(&id);
                 started
             }
-            Request::Signal { id, signal, all } => self.with(&id, |container| container.signal(signal, all).map_err(|error| error.to_string())),
-            Request::ReopenLog { id } => self.with(&id, |container| container.log.reopen().map_err(|error| error.to_string())),
+            Request::Signal { id, signal, all } => {
+                self.with(&id, |container| container.signal(signal, all).map_err(|error| error.to_string()))
+            }
+            Request::ReopenLog { id } => {
+                self.with(&id, |container| container.log.reopen().map_err(|error| error.to_string()))
+            }
             Request::Remove { id } => self.remove(&id),
             Request::Shutdown => self.shutdown(),
         };
@@ -308,7 +321,9 @@ impl Shim {
     fn exec(&mut self, number: u64, exec: &super::protocol::Exec) {
         let bundle = match self.containers.get(&exec.id) {
             None => return self.answer(number, Err(format!("container {} not found", exec.id))),
-            Some(container) if container.state.phase != Phase::Running => return self.answer(number, Err(format!("container {} is not running", exec.id))),
+            Some(container) if container.state.phase != Phase::Running => {
+                return self.answer(number, Err(format!("container {} is not running", exec.id)));
+            }
             Some(container) => container.bundle().to_path_buf(),
         };
         match oci::exec(exec, &bundle, &self.oci_root) {
@@ -385,7 +400,8 @@ impl Shim {
     /// Ends what is finished: sessions, attachments of ended containers, clients that take nothing.
     fn housekeep(&mut self) {
         let now = self.clock.elapsed();
-        let finished: Vec<_> = self.sessions.iter().filter_map(|(&number, session)| Some((number, session.finished(now)?))).collect();
+        let finished: Vec<_> =
+            self.sessions.iter().filter_map(|(&number, session)| Some((number, session.finished(now)?))).collect();
         for (number, code) in finished {
             let Some(session) = self.sessions.remove(&number) else { continue };
             let exit = serde_json::to_vec(&ExecExit { code }).unwrap_or_default();

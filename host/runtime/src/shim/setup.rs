@@ -70,5 +70,6 @@ fn enter_namespaces(request: &StartShim) -> io::Result<()> {
 /// The files of `/proc/sys/net`, `kernel/shm*` and `fs/mqueue` speak of the writer's namespaces.
 fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
     let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-    std::fs::write(&path, value).map_err(|error| io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}")))
+    std::fs::write(&path, value)
+        .map_err(|error| io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}")))
 }

@@ -1,9 +1,9 @@
 //! The input and output of one process: three pipes, or one terminal.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::fs::File;
 
 use super::log::Stream;
 use super::protocol::WindowSize;
@@ -94,7 +94,9 @@ impl Stdio {
                 chunk.truncate(count);
                 Some(chunk)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Some(Vec::new()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Some(Vec::new())
+            }
             // A terminal whose last user is gone answers EIO instead of an end of file.
             Ok(_) | Err(_) => {
                 *slot = None;

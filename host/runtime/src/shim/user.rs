@@ -19,8 +19,11 @@ pub(super) struct User {
 
 /// Looks `request` up in the root file system at `rootfs`.
 pub(super) fn resolve(rootfs: &Path, request: &UserRequest) -> io::Result<User> {
-    let read = |path: &str| k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES).map(Option::unwrap_or_default);
-    decide(request, &read("etc/passwd")?, &read("etc/group")?).map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
+    let read = |path: &str| {
+        k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES).map(Option::unwrap_or_default)
+    };
+    decide(request, &read("etc/passwd")?, &read("etc/group")?)
+        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 struct Account<'a> {
@@ -50,22 +53,33 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 }
 
 fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, String> {
-    let (user, named_group) = request.user.split_once(':').map_or((request.user.as_str(), None), |(user, group)| (user, Some(group)));
+    let (user, named_group) =
+        request.user.split_once(':').map_or((request.user.as_str(), None), |(user, group)| (user, Some(group)));
     let account = match user.parse::<u32>() {
         Ok(uid) => accounts(passwd).find(|account| account.uid == uid).or(Some(Account { name: "", uid, gid: 0 })),
-        Err(_) if user.is_empty() => accounts(passwd).find(|account| account.uid == 0).or(Some(Account { name: "root", uid: 0, gid: 0 })),
+        Err(_) if user.is_empty() => {
+            accounts(passwd).find(|account| account.uid == 0).or(Some(Account { name: "root", uid: 0, gid: 0 }))
+        }
         Err(_) => accounts(passwd).find(|account| account.name == user),
     };
     let account = account.ok_or_else(|| format!("unable to find user {user}: no matching entries in passwd file"))?;
     let gid = match (request.group, named_group.filter(|name| !name.is_empty())) {
         (Some(gid), _) => gid,
         (None, None) => account.gid,
-        (None, Some(name)) => name.parse().ok().or_else(|| groups(group).find(|(found, ..)| *found == name).map(|(_, gid, _)| gid)).ok_or_else(|| format!("unable to find group {name}: no matching entries in group file"))?,
+        (None, Some(name)) => name
+            .parse()
+            .ok()
+            .or_else(|| groups(group).find(|(found, ..)| *found == name).map(|(_, gid, _)| gid))
+            .ok_or_else(|| format!("unable to find group {name}: no matching entries in group file"))?,
     };
     let mut all = request.supplemental_groups.clone();
     all.push(gid);
     if !request.strict_groups && !account.name.is_empty() {
-        all.extend(groups(group).filter(|(.., members)| members.split(',').any(|member| member == account.name)).map(|(_, gid, _)| gid));
+        all.extend(
+            groups(group)
+                .filter(|(.., members)| members.split(',').any(|member| member == account.name))
+                .map(|(_, gid, _)| gid),
+        );
     }
     all.sort_unstable();
     all.dedup();
@@ -96,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_request_adds_groups_and_may_be_strict() {
-        let request = UserRequest { user: "101".into(), group: Some(9), supplemental_groups: vec![9, 50], strict_groups: true };
+        let request =
+            UserRequest { user: "101".into(), group: Some(9), supplemental_groups: vec![9, 50], strict_groups: true };
         assert_eq!(decide(&request, PASSWD, GROUP).unwrap(), User { uid: 101, gid: 9, groups: vec![9, 50] });
     }
 }

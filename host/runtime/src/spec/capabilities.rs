@@ -31,7 +31,11 @@ pub(crate) fn of(security: &LinuxContainerSecurityContext) -> Result<BTreeSet<St
     if security.privileged {
         return Ok(held);
     }
-    let (add, drop) = security.capabilities.as_ref().map(|capabilities| (capabilities.add_capabilities.as_slice(), capabilities.drop_capabilities.as_slice())).unwrap_or_default();
+    let (add, drop) = security
+        .capabilities
+        .as_ref()
+        .map(|capabilities| (capabilities.add_capabilities.as_slice(), capabilities.drop_capabilities.as_slice()))
+        .unwrap_or_default();
     decide(add, drop, &held)
 }
 
@@ -63,7 +67,8 @@ fn full_name(name: &str) -> Result<String> {
 
 /// What the runtime itself may hand on: nothing more can be given to a container.
 fn held() -> Result<BTreeSet<String>> {
-    let bounding = caps::read(None, caps::CapSet::Bounding).map_err(|error| Error::Invalid(format!("read the bounding set: {error}")))?;
+    let bounding = caps::read(None, caps::CapSet::Bounding)
+        .map_err(|error| Error::Invalid(format!("read the bounding set: {error}")))?;
     Ok(bounding.iter().map(ToString::to_string).collect())
 }
 
@@ -79,8 +84,14 @@ mod tests {
     fn all_counts_before_names() {
         let held: BTreeSet<_> = names(&["CAP_CHOWN", "CAP_SYS_ADMIN"]).into_iter().collect();
         assert_eq!(decide(&[], &[], &held).unwrap().len(), DEFAULT.len());
-        assert_eq!(decide(&names(&["NET_ADMIN"]), &names(&["ALL"]), &held).unwrap(), BTreeSet::from(["CAP_NET_ADMIN".to_owned()]));
-        assert_eq!(decide(&names(&["all"]), &names(&["cap_chown"]), &held).unwrap(), BTreeSet::from(["CAP_SYS_ADMIN".to_owned()]));
+        assert_eq!(
+            decide(&names(&["NET_ADMIN"]), &names(&["ALL"]), &held).unwrap(),
+            BTreeSet::from(["CAP_NET_ADMIN".to_owned()])
+        );
+        assert_eq!(
+            decide(&names(&["all"]), &names(&["cap_chown"]), &held).unwrap(),
+            BTreeSet::from(["CAP_SYS_ADMIN".to_owned()])
+        );
         assert!(decide(&names(&["NO_SUCH"]), &[], &held).is_err());
     }
 }

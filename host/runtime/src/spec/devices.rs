@@ -56,7 +56,11 @@ pub(crate) fn rules(config: &ContainerConfig) -> Result<Vec<DeviceRule>> {
         if access.bytes().any(|letter| !b"rwm".contains(&letter)) {
             return Err(Error::Invalid(format!("device permissions {access:?}")));
         }
-        rules.extend(requested(device)?.into_iter().map(|(_, node)| DeviceRule::allow(node.kind, node.major, node.minor, access)));
+        rules.extend(
+            requested(device)?
+                .into_iter()
+                .map(|(_, node)| DeviceRule::allow(node.kind, node.major, node.minor, access)),
+        );
     }
     Ok(rules)
 }
@@ -77,7 +81,9 @@ fn requested(device: &Device) -> Result<Vec<(String, Node)>> {
         }
         return Ok(out);
     }
-    let node = node(&host).context(|| format!("device {}", device.host_path))?.ok_or_else(|| Error::Invalid(format!("{} is no device", device.host_path)))?;
+    let node = node(&host)
+        .context(|| format!("device {}", device.host_path))?
+        .ok_or_else(|| Error::Invalid(format!("{} is no device", device.host_path)))?;
     Ok(vec![(inside.clone(), node)])
 }
 
@@ -108,7 +114,14 @@ fn node(path: &Path) -> std::io::Result<Option<Node>> {
         _ => return Ok(None),
     };
     let device = metadata.rdev();
-    Ok(Some(Node { kind, major: rustix::fs::major(device), minor: rustix::fs::minor(device), mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }))
+    Ok(Some(Node {
+        kind,
+        major: rustix::fs::major(device),
+        minor: rustix::fs::minor(device),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    }))
 }
 
 fn to_json(path: &str, node: &Node) -> Value {
@@ -126,7 +139,11 @@ mod tests {
 
     #[test]
     fn a_device_is_made_and_allowed() {
-        let config = with(Device { container_path: "/dev/nothing".into(), host_path: "/dev/null".into(), permissions: "r".into() });
+        let config = with(Device {
+            container_path: "/dev/nothing".into(),
+            host_path: "/dev/null".into(),
+            permissions: "r".into(),
+        });
         let nodes = nodes(&config, false).unwrap();
         assert_eq!((nodes[0]["path"].as_str(), nodes[0]["minor"].as_i64()), (Some("/dev/nothing"), Some(3)));
         assert!(rules(&config).unwrap().contains(&DeviceRule::allow(DeviceKind::Char, 1, 3, "r")));
@@ -134,8 +151,25 @@ mod tests {
 
     #[test]
     fn what_is_no_device_is_refused() {
-        assert!(rules(&with(Device { container_path: "/dev/x".into(), host_path: "/etc/passwd".into(), ..Default::default() })).is_err());
-        assert!(rules(&with(Device { container_path: "/etc/x".into(), host_path: "/dev/null".into(), ..Default::default() })).is_err());
-        assert!(rules(&with(Device { host_path: "/dev/null".into(), permissions: "q".into(), ..Default::default() })).is_err());
+        assert!(
+            rules(&with(Device {
+                container_path: "/dev/x".into(),
+                host_path: "/etc/passwd".into(),
+                ..Default::default()
+            }))
+            .is_err()
+        );
+        assert!(
+            rules(&with(Device {
+                container_path: "/etc/x".into(),
+                host_path: "/dev/null".into(),
+                ..Default::default()
+            }))
+            .is_err()
+        );
+        assert!(
+            rules(&with(Device { host_path: "/dev/null".into(), permissions: "q".into(), ..Default::default() }))
+                .is_err()
+        );
     }
 }

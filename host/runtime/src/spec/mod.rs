@@ -88,7 +88,8 @@ pub(crate) fn insert(object: &mut Value, key: &str, value: Value) {
 }
 
 fn namespaces(namespaces: &Namespaces) -> Vec<Value> {
-    let of_shim = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{}/ns/{file}", namespaces.shim)});
+    let of_shim =
+        |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{}/ns/{file}", namespaces.shim)});
     let mut out = vec![json!({"type": "mount"}), json!({"type": "cgroup"})];
     match namespaces.pid_of {
         Some(pid) => out.push(json!({"type": "pid", "path": format!("/proc/{pid}/ns/pid")})),
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn the_pod_shares_what_the_shim_lives_in() {
-        let (config, sandbox, image) = (with_security(Default::default()), PodSandboxConfig::default(), RunConfig::default());
+        let (config, sandbox, image) =
+            (with_security(Default::default()), PodSandboxConfig::default(), RunConfig::default());
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
         let namespaces = serde_json::to_string(&spec["linux"]["namespaces"]).unwrap();
         for path in ["/proc/77/ns/ipc", "/proc/77/ns/net", "/proc/77/ns/uts"] {
@@ -149,7 +151,13 @@ mod tests {
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
         assert!(spec["linux"]["seccomp"].is_null());
         assert!(spec["linux"]["maskedPaths"].as_array().unwrap().is_empty());
-        assert!(spec["process"]["capabilities"]["bounding"].as_array().unwrap().iter().any(|capability| capability == "CAP_SYS_ADMIN"));
+        assert!(
+            spec["process"]["capabilities"]["bounding"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|capability| capability == "CAP_SYS_ADMIN")
+        );
     }
 
     #[test]
@@ -163,7 +171,9 @@ mod tests {
         };
         let allows_mount = |security| {
             let (config, sandbox, image) = (with_security(security), PodSandboxConfig::default(), RunConfig::default());
-            serde_json::to_string(&build(&inputs(&config, &sandbox, &image)).unwrap()["linux"]["seccomp"]).unwrap().contains("\"mount\"")
+            serde_json::to_string(&build(&inputs(&config, &sandbox, &image)).unwrap()["linux"]["seccomp"])
+                .unwrap()
+                .contains("\"mount\"")
         };
         assert!(!allows_mount(plain));
         assert!(allows_mount(admin));
@@ -172,10 +182,16 @@ mod tests {
     #[test]
     fn mounts_over_the_defaults_replace_them() {
         let mut config = with_security(Default::default());
-        config.mounts = vec![Mount { container_path: "/dev/shm".into(), host_path: "/tmp".into(), readonly: true, ..Default::default() }];
+        config.mounts = vec![Mount {
+            container_path: "/dev/shm".into(),
+            host_path: "/tmp".into(),
+            readonly: true,
+            ..Default::default()
+        }];
         let (sandbox, image) = (PodSandboxConfig::default(), RunConfig::default());
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
-        let shm: Vec<_> = spec["mounts"].as_array().unwrap().iter().filter(|mount| mount["destination"] == "/dev/shm").collect();
+        let shm: Vec<_> =
+            spec["mounts"].as_array().unwrap().iter().filter(|mount| mount["destination"] == "/dev/shm").collect();
         assert_eq!(shm.len(), 1);
         assert!(shm[0]["options"].as_array().unwrap().contains(&json!("ro")));
     }

@@ -23,7 +23,11 @@ pub(super) fn of(inputs: &Inputs<'_>, security: &LinuxContainerSecurityContext) 
     let mut list = defaults(security.privileged);
     list.extend(cgroup(inputs.cgroup, security.privileged)?);
     let volumes = &inputs.config.mounts;
-    list.retain(|mount| !volumes.iter().any(|volume| mount.get("destination").and_then(Value::as_str) == Some(volume.container_path.trim_end_matches('/'))));
+    list.retain(|mount| {
+        !volumes.iter().any(|volume| {
+            mount.get("destination").and_then(Value::as_str) == Some(volume.container_path.trim_end_matches('/'))
+        })
+    });
     let mut sorted: Vec<&Mount> = volumes.iter().collect();
     // A volume below another must be mounted after it.
     sorted.sort_by_key(|mount| Path::new(&mount.container_path).components().count());
@@ -43,7 +47,12 @@ fn defaults(privileged: bool) -> Vec<Value> {
     vec![
         entry("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         entry("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        entry("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        entry(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         entry("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", SHM]),
         entry("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         entry("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
@@ -58,10 +67,16 @@ fn cgroup(path: &str, privileged: bool) -> Result<Vec<Value>> {
     let access = if privileged { "rw" } else { "ro" };
     let options = ["rbind", "nosuid", "noexec", "nodev", access];
     if cgroups.version() == Version::V2 {
-        return Ok(group.dir("").map(|dir| entry("/sys/fs/cgroup", "bind", &dir.to_string_lossy(), &options)).into_iter().collect());
+        return Ok(group
+            .dir("")
+            .map(|dir| entry("/sys/fs/cgroup", "bind", &dir.to_string_lossy(), &options))
+            .into_iter()
+            .collect());
     }
     let mut list = vec![entry("/sys/fs/cgroup", "tmpfs", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755"])];
-    list.extend(group.dirs().map(|(controller, dir)| entry(&format!("/sys/fs/cgroup/{controller}"), "bind", &dir.to_string_lossy(), &options)));
+    list.extend(group.dirs().map(|(controller, dir)| {
+        entry(&format!("/sys/fs/cgroup/{controller}"), "bind", &dir.to_string_lossy(), &options)
+    }));
     Ok(list)
 }
 
@@ -86,7 +101,10 @@ fn bind(mount: &Mount) -> Result<Value> {
     options.push(if mount.readonly { "ro" } else { "rw" });
     if mount.recursive_read_only {
         if !mount.readonly || mount.propagation != MountPropagation::PropagationPrivate as i32 {
-            return Err(Error::Invalid(format!("recursive read-only mount at {} must be read-only and private", mount.container_path)));
+            return Err(Error::Invalid(format!(
+                "recursive read-only mount at {} must be read-only and private",
+                mount.container_path
+            )));
         }
         options.push("rro");
     }
@@ -96,7 +114,11 @@ fn bind(mount: &Mount) -> Result<Value> {
 fn require_shared(path: &str) -> Result<()> {
     let canonical = std::fs::canonicalize(path).context(|| format!("resolve {path}"))?;
     let mount = k3s_sys::mount::mount_of(&canonical).context(|| "read the mount table".into())?;
-    if mount.is_some_and(|mount| mount.shared) { Ok(()) } else { Err(Error::Invalid(format!("path {path} is mounted on something that is not a shared mount"))) }
+    if mount.is_some_and(|mount| mount.shared) {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("path {path} is mounted on something that is not a shared mount")))
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +127,13 @@ mod tests {
 
     #[test]
     fn recursive_read_only_needs_a_private_read_only_mount() {
-        let mount = |readonly| Mount { host_path: "/".into(), container_path: "/x".into(), readonly, recursive_read_only: true, ..Default::default() };
+        let mount = |readonly| Mount {
+            host_path: "/".into(),
+            container_path: "/x".into(),
+            readonly,
+            recursive_read_only: true,
+            ..Default::default()
+        };
         assert!(bind(&mount(false)).is_err());
         assert!(bind(&mount(true)).unwrap()["options"].as_array().unwrap().contains(&json!("rro")));
     }

@@ -12,7 +12,11 @@ use crate::shim::protocol::UserRequest;
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub(super) fn of(inputs: &Inputs<'_>, security: &LinuxContainerSecurityContext, capabilities: &BTreeSet<String>) -> Result<Value> {
+pub(super) fn of(
+    inputs: &Inputs<'_>,
+    security: &LinuxContainerSecurityContext,
+    capabilities: &BTreeSet<String>,
+) -> Result<Value> {
     let config = inputs.config;
     let mut process = json!({
         "terminal": config.tty,
@@ -27,7 +31,8 @@ pub(super) fn of(inputs: &Inputs<'_>, security: &LinuxContainerSecurityContext, 
     if security.no_new_privs {
         insert(&mut process, "noNewPrivileges", json!(true));
     }
-    let score = config.linux.as_ref().and_then(|linux| linux.resources.as_ref()).map(|resources| resources.oom_score_adj);
+    let score =
+        config.linux.as_ref().and_then(|linux| linux.resources.as_ref()).map(|resources| resources.oom_score_adj);
     insert(&mut process, "oomScoreAdj", json!(score.unwrap_or(0)));
     Ok(process)
 }
@@ -80,7 +85,8 @@ fn working_dir(config: &ContainerConfig, image: &RunConfig) -> String {
 
 /// Who the container runs as, for the shim to look up.
 pub(crate) fn user_request(security: &LinuxContainerSecurityContext, image: &RunConfig) -> Result<UserRequest> {
-    let number = |value: i64| u32::try_from(value).map_err(|_| Error::Invalid(format!("user or group {value} is out of range")));
+    let number =
+        |value: i64| u32::try_from(value).map_err(|_| Error::Invalid(format!("user or group {value} is out of range")));
     let group = security.run_as_group.as_ref().map(|group| number(group.value)).transpose()?;
     let user = match &security.run_as_user {
         Some(user) => number(user.value)?.to_string(),
@@ -103,12 +109,18 @@ mod tests {
     use k3s_cri::v1::Int64Value;
 
     fn image() -> RunConfig {
-        RunConfig { entrypoint: vec!["/entry".into()], cmd: vec!["default".into()], user: "web:logs".into(), ..Default::default() }
+        RunConfig {
+            entrypoint: vec!["/entry".into()],
+            cmd: vec!["default".into()],
+            user: "web:logs".into(),
+            ..Default::default()
+        }
     }
 
     fn merged(command_line: &[&str], args: &[&str]) -> Vec<String> {
         let owned = |list: &[&str]| list.iter().map(|part| (*part).to_owned()).collect();
-        command(&ContainerConfig { command: owned(command_line), args: owned(args), ..Default::default() }, &image()).unwrap()
+        command(&ContainerConfig { command: owned(command_line), args: owned(args), ..Default::default() }, &image())
+            .unwrap()
     }
 
     #[test]
@@ -124,10 +136,15 @@ mod tests {
     fn the_pod_decides_the_user_before_the_image() {
         let of = |security: LinuxContainerSecurityContext| user_request(&security, &image()).unwrap();
         assert_eq!(of(Default::default()).user, "web:logs");
-        let with_group = of(LinuxContainerSecurityContext { run_as_group: Some(Int64Value { value: 7 }), ..Default::default() });
+        let with_group =
+            of(LinuxContainerSecurityContext { run_as_group: Some(Int64Value { value: 7 }), ..Default::default() });
         assert_eq!((with_group.user.as_str(), with_group.group), ("web", Some(7)));
-        assert_eq!(of(LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: 5 }), ..Default::default() }).user, "5");
-        let negative = LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: -1 }), ..Default::default() };
+        assert_eq!(
+            of(LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: 5 }), ..Default::default() }).user,
+            "5"
+        );
+        let negative =
+            LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: -1 }), ..Default::default() };
         assert!(user_request(&negative, &image()).is_err());
     }
 

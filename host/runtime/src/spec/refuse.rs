@@ -55,7 +55,9 @@ fn user_namespace(options: Option<&UserNamespace>) -> Result<()> {
 }
 
 fn selinux(options: Option<&SeLinuxOption>) -> Result<()> {
-    let asked = options.is_some_and(|options| [&options.user, &options.role, &options.r#type, &options.level].iter().any(|part| !part.is_empty()));
+    let asked = options.is_some_and(|options| {
+        [&options.user, &options.role, &options.r#type, &options.level].iter().any(|part| !part.is_empty())
+    });
     if asked { Err(Error::Unsupported("an SELinux label".into())) } else { Ok(()) }
 }
 

@@ -35,7 +35,11 @@ pub(crate) fn merge(old: &LinuxContainerResources, new: &LinuxContainerResources
         oom_score_adj: old.oom_score_adj,
         cpuset_cpus: text(&new.cpuset_cpus, &old.cpuset_cpus),
         cpuset_mems: text(&new.cpuset_mems, &old.cpuset_mems),
-        hugepage_limits: if new.hugepage_limits.is_empty() { old.hugepage_limits.clone() } else { new.hugepage_limits.clone() },
+        hugepage_limits: if new.hugepage_limits.is_empty() {
+            old.hugepage_limits.clone()
+        } else {
+            new.hugepage_limits.clone()
+        },
         unified: old.unified.iter().chain(&new.unified).map(|(file, value)| (file.clone(), value.clone())).collect(),
         memory_swap_limit_in_bytes: number(new.memory_swap_limit_in_bytes, old.memory_swap_limit_in_bytes),
     }
@@ -50,7 +54,10 @@ mod tests {
         let old = LinuxContainerResources { cpu_shares: 512, memory_limit_in_bytes: 1 << 20, ..Default::default() };
         let limits = limits(&old);
         assert_eq!((limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes), (Some(512), None, Some(1 << 20)));
-        let merged = merge(&old, &LinuxContainerResources { cpu_quota: -1, memory_limit_in_bytes: 2 << 20, ..Default::default() });
+        let merged = merge(
+            &old,
+            &LinuxContainerResources { cpu_quota: -1, memory_limit_in_bytes: 2 << 20, ..Default::default() },
+        );
         assert_eq!((merged.cpu_shares, merged.cpu_quota, merged.memory_limit_in_bytes), (512, -1, 2 << 20));
     }
 }

@@ -86,10 +86,14 @@ fn architectures() -> &'static [&'static str] {
 fn load(path: &Path) -> Result<Value> {
     let metadata = std::fs::metadata(path).context(|| format!("seccomp profile {}", path.display()))?;
     if metadata.len() > PROFILE_LIMIT_BYTES {
-        return Err(Error::Invalid(format!("seccomp profile {} is larger than {PROFILE_LIMIT_BYTES} bytes", path.display())));
+        return Err(Error::Invalid(format!(
+            "seccomp profile {} is larger than {PROFILE_LIMIT_BYTES} bytes",
+            path.display()
+        )));
     }
     let bytes = std::fs::read(path).context(|| format!("seccomp profile {}", path.display()))?;
-    let mut profile: Value = serde_json::from_slice(&bytes).map_err(|error| Error::Invalid(format!("seccomp profile {}: {error}", path.display())))?;
+    let mut profile: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::Invalid(format!("seccomp profile {}: {error}", path.display())))?;
     if profile.get("defaultAction").is_none() {
         return Err(Error::Invalid(format!("seccomp profile {} has no defaultAction", path.display())));
     }
@@ -123,9 +127,16 @@ mod tests {
         let profile = default_profile(&BTreeSet::new());
         let rules = profile["syscalls"].as_array().unwrap();
         let allowed = rules[0]["names"].as_array().unwrap();
-        assert!(allowed.contains(&json!("execve")) && !allowed.contains(&json!("unshare")) && !allowed.contains(&json!("clone")));
+        assert!(
+            allowed.contains(&json!("execve"))
+                && !allowed.contains(&json!("unshare"))
+                && !allowed.contains(&json!("clone"))
+        );
         let clone = rules.iter().find(|rule| rule["names"][0] == "clone").unwrap();
-        assert_eq!((clone["args"][0]["value"].as_u64(), clone["args"][0]["valueTwo"].as_u64()), (Some(0), Some(NAMESPACE_FLAGS)));
+        assert_eq!(
+            (clone["args"][0]["value"].as_u64(), clone["args"][0]["valueTwo"].as_u64()),
+            (Some(0), Some(NAMESPACE_FLAGS))
+        );
     }
 
     #[test]
@@ -135,7 +146,11 @@ mod tests {
         std::fs::write(&path, r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["clone"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":7,"valueTwo":1,"op":"SCMP_CMP_MASKED_EQ"}]}]}"#).unwrap();
         let profile = load(&path).unwrap();
         assert_eq!(profile["syscalls"][0]["args"][0]["valueTwo"], 7);
-        std::fs::write(&path, r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_NOTIFY"}]}"#).unwrap();
+        std::fs::write(
+            &path,
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_NOTIFY"}]}"#,
+        )
+        .unwrap();
         assert!(load(&path).is_err());
         assert!(load(&dir.path().join("missing")).is_err());
     }

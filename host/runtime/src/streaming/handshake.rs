@@ -16,14 +16,28 @@ pub(super) struct Accepted {
     pub(super) version: Version,
 }
 
-pub(super) async fn accept(stream: TcpStream, sessions: &Sessions) -> Result<Accepted, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn accept(
+    stream: TcpStream,
+    sessions: &Sessions,
+) -> Result<Accepted, Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let mut found = None;
     #[allow(clippy::result_large_err, reason = "the callback's type is the library's")]
     let callback = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+        let offered = request
+            .headers()
+            .get_all(SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect::<Vec<_>>()
+            .join(",");
         let Some(version) = Version::choose(&offered) else {
-            return Err(refusal(StatusCode::BAD_REQUEST, format!("unable to negotiate a protocol: the client offers {offered:?}, the server speaks v5.channel.k8s.io and v4.channel.k8s.io")));
+            return Err(refusal(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "unable to negotiate a protocol: the client offers {offered:?}, the server speaks v5.channel.k8s.io and v4.channel.k8s.io"
+                ),
+            ));
         };
         let Some(offer) = sessions.redeem(request.uri().path()) else {
             return Err(refusal(StatusCode::NOT_FOUND, "no such streaming session, or it was used already".into()));

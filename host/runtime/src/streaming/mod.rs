@@ -90,7 +90,11 @@ fn check(tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Result<()> {
     if tty && stderr {
         return Err(Error::Invalid("tty and stderr cannot both be true".into()));
     }
-    if stdin || stdout || stderr { Ok(()) } else { Err(Error::Invalid("one of stdin, stdout, or stderr must be set".into())) }
+    if stdin || stdout || stderr {
+        Ok(())
+    } else {
+        Err(Error::Invalid("one of stdin, stdout, or stderr must be set".into()))
+    }
 }
 
 /// Serves until the group stops.
@@ -130,6 +134,8 @@ mod tests {
         let second = path(sessions.offer_exec("s".into(), request).unwrap());
         clock.advance(OFFER_TTL + Duration::from_secs(1));
         assert!(sessions.redeem(&second).is_none());
-        assert!(sessions.offer_exec("s".into(), ExecRequest { tty: true, stderr: true, ..Default::default() }).is_err());
+        assert!(
+            sessions.offer_exec("s".into(), ExecRequest { tty: true, stderr: true, ..Default::default() }).is_err()
+        );
     }
 }

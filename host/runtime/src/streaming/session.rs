@@ -12,7 +12,7 @@ use super::channel::{self, ERROR, Input, STDERR, STDOUT, Version, message};
 use super::handshake::{self, Accepted};
 use super::{Offer, Sessions};
 use crate::pod::manager::Manager;
-use crate::pod::{ShimStream, Frame};
+use crate::pod::{Frame, ShimStream};
 use crate::shim::protocol::{Exec, ExecExit, Kind, Request};
 
 type Sink = SplitSink<WebSocketStream<TcpStream>, Message>;
@@ -33,7 +33,13 @@ pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Session
     let (mut sink, source) = socket.split();
     let (sandbox, request, wants) = request_of(offer);
     // Tells the client that the session stands (upstream `createWebSocketStreams`).
-    let first = if wants.stdout { STDOUT } else if wants.stderr { STDERR } else { ERROR };
+    let first = if wants.stdout {
+        STDOUT
+    } else if wants.stderr {
+        STDERR
+    } else {
+        ERROR
+    };
     sink.send(Message::binary(message(first, &[]))).await?;
     let status = match manager.shim(&sandbox).open(&request).await {
         Ok(shim) => pipe(shim, &mut sink, source, version, &wants).await?,
@@ -52,19 +58,38 @@ pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Session
 fn request_of(offer: Offer) -> (String, Request, Wants) {
     match offer {
         Offer::Exec { sandbox, request } => {
-            let wants = Wants { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, command: request.cmd.clone() };
-            let exec = Exec { id: request.container_id, args: request.cmd, tty: request.tty, stdin: request.stdin, stdout: request.stdout, stderr: request.stderr };
+            let wants = Wants {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                command: request.cmd.clone(),
+            };
+            let exec = Exec {
+                id: request.container_id,
+                args: request.cmd,
+                tty: request.tty,
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+            };
             (sandbox, Request::Exec(exec), wants)
         }
         Offer::Attach { sandbox, request } => {
-            let wants = Wants { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, command: Vec::new() };
+            let wants =
+                Wants { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, command: Vec::new() };
             (sandbox, Request::Attach { id: request.container_id, stdin: request.stdin }, wants)
         }
     }
 }
 
 /// Until either side ends; the status to send when the process did.
-async fn pipe(shim: ShimStream, sink: &mut Sink, source: Source, version: Version, wants: &Wants) -> Result<Option<serde_json::Value>, Failure> {
+async fn pipe(
+    shim: ShimStream,
+    sink: &mut Sink,
+    source: Source,
+    version: Version,
+    wants: &Wants,
+) -> Result<Option<serde_json::Value>, Failure> {
     let ShimStream { mut reader, writer } = shim;
     let input = forward_input(source, writer, version, wants.stdin);
     tokio::pin!(input);
@@ -96,7 +121,12 @@ async fn forward_output(sink: &mut Sink, (kind, payload): Frame, wants: &Wants) 
 }
 
 /// Returns when the client left.
-async fn forward_input(mut source: Source, mut writer: crate::pod::FrameWriter, version: Version, stdin: bool) -> Result<(), Failure> {
+async fn forward_input(
+    mut source: Source,
+    mut writer: crate::pod::FrameWriter,
+    version: Version,
+    stdin: bool,
+) -> Result<(), Failure> {
     while let Some(received) = source.next().await {
         let data = match received? {
             Message::Binary(data) => data,

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k3s_cri::v1::{
-    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest,
-    ExecSyncResponse, ImageSpec, KeyValue, LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    PodSandboxConfig, PodSandboxMetadata, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
+    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, ContainerStatusRequest,
+    CreateContainerRequest, ExecSyncRequest, ExecSyncResponse, ImageSpec, KeyValue, LinuxContainerConfig,
+    LinuxContainerResources, LinuxContainerSecurityContext, LinuxPodSandboxConfig, PodSandboxConfig,
+    PodSandboxMetadata, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
 };
 use k3s_cri::{ImageClient, RuntimeClient};
 
@@ -79,10 +80,18 @@ impl Node {
 
     pub(crate) fn sandbox_config(&self, name: &str) -> PodSandboxConfig {
         PodSandboxConfig {
-            metadata: Some(PodSandboxMetadata { name: name.into(), uid: format!("uid-{name}"), namespace: "default".into(), attempt: 0 }),
+            metadata: Some(PodSandboxMetadata {
+                name: name.into(),
+                uid: format!("uid-{name}"),
+                namespace: "default".into(),
+                attempt: 0,
+            }),
             hostname: name.into(),
             log_directory: self.path(&format!("logs/{name}")).to_string_lossy().into_owned(),
-            linux: Some(LinuxPodSandboxConfig { cgroup_parent: format!("{}/pods/{name}", self.cgroup), ..Default::default() }),
+            linux: Some(LinuxPodSandboxConfig {
+                cgroup_parent: format!("{}/pods/{name}", self.cgroup),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }
@@ -97,7 +106,8 @@ impl Node {
     }
 
     pub(crate) async fn create(&self, sandbox: &str, config: ContainerConfig) -> Result<String, k3s_cri::Status> {
-        let request = CreateContainerRequest { pod_sandbox_id: sandbox.into(), config: Some(config), sandbox_config: None };
+        let request =
+            CreateContainerRequest { pod_sandbox_id: sandbox.into(), config: Some(config), sandbox_config: None };
         self.runtime.clone().create_container(request).await.map(|answer| answer.into_inner().container_id)
     }
 
@@ -126,7 +136,12 @@ impl Node {
 
     pub(crate) async fn exec(&self, id: &str, command: &str) -> ExecSyncResponse {
         let cmd = ["sh", "-c", command].map(str::to_owned).to_vec();
-        self.runtime.clone().exec_sync(ExecSyncRequest { container_id: id.into(), cmd, timeout: 20 }).await.unwrap().into_inner()
+        self.runtime
+            .clone()
+            .exec_sync(ExecSyncRequest { container_id: id.into(), cmd, timeout: 20 })
+            .await
+            .unwrap()
+            .into_inner()
     }
 
     /// What the command printed; it must succeed.
@@ -150,7 +165,13 @@ impl Node {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mut out: Vec<String> = mounts.lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect();
         for below in ["root/containers", "state/containers", "root/sandboxes", "state/sandboxes", "netns"] {
-            out.extend(std::fs::read_dir(self.path(below)).into_iter().flatten().flatten().map(|entry| entry.path().display().to_string()));
+            out.extend(
+                std::fs::read_dir(self.path(below))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .map(|entry| entry.path().display().to_string()),
+            );
         }
         out.extend(self.pod_groups().into_iter().map(|path| path.display().to_string()));
         out.extend(self.processes());
@@ -163,7 +184,14 @@ impl Node {
         for mount in ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/devices", "/sys/fs/cgroup"] {
             let pods = Path::new(mount).join(self.cgroup.trim_start_matches('/')).join("pods");
             for pod in std::fs::read_dir(pods).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
-                out.extend(std::fs::read_dir(pod.path()).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+                out.extend(
+                    std::fs::read_dir(pod.path())
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .map(|entry| entry.path())
+                        .filter(|path| path.is_dir()),
+                );
             }
         }
         out
@@ -180,7 +208,11 @@ impl Node {
             let parent = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let zombie = parent.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
             // The shims' parent stays while the server does.
-            let zygote = self.server.as_ref().is_some_and(|server| parent.rsplit_once(')').is_some_and(|(_, rest)| rest.split_whitespace().nth(1) == Some(&server.id().to_string())));
+            let zygote = self.server.as_ref().is_some_and(|server| {
+                parent
+                    .rsplit_once(')')
+                    .is_some_and(|(_, rest)| rest.split_whitespace().nth(1) == Some(&server.id().to_string()))
+            });
             if groups.contains(&group) && !zombie && !zygote {
                 out.push(format!("{pid} {}", name.trim()));
             }
@@ -236,7 +268,10 @@ pub(crate) fn shell(name: &str, script: &str) -> ContainerConfig {
             security_context: Some(LinuxContainerSecurityContext {
                 masked_paths: vec!["/proc/kcore".into(), "/sys/firmware".into()],
                 readonly_paths: vec!["/proc/sys".into()],
-                namespace_options: Some(k3s_cri::v1::NamespaceOption { pid: k3s_cri::v1::NamespaceMode::Container as i32, ..Default::default() }),
+                namespace_options: Some(k3s_cri::v1::NamespaceOption {
+                    pid: k3s_cri::v1::NamespaceMode::Container as i32,
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
         }),
@@ -245,7 +280,10 @@ pub(crate) fn shell(name: &str, script: &str) -> ContainerConfig {
 }
 
 /// Changes a container's security context.
-pub(crate) fn secured(mut config: ContainerConfig, change: impl FnOnce(&mut LinuxContainerSecurityContext)) -> ContainerConfig {
+pub(crate) fn secured(
+    mut config: ContainerConfig,
+    change: impl FnOnce(&mut LinuxContainerSecurityContext),
+) -> ContainerConfig {
     change(config.linux.as_mut().unwrap().security_context.as_mut().unwrap());
     config
 }
@@ -253,22 +291,40 @@ pub(crate) fn secured(mut config: ContainerConfig, change: impl FnOnce(&mut Linu
 pub(crate) const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 
 const APPLETS: [&str; 30] = [
-    "sh", "cat", "echo", "sleep", "ls", "id", "grep", "true", "false", "wget", "mkdir", "touch", "dd", "stat", "mount", "hostname", "ps", "tail", "head",
-    "rm", "chmod", "mknod", "kill", "readlink", "tr", "wc", "seq", "stty", "ip", "unshare",
+    "sh", "cat", "echo", "sleep", "ls", "id", "grep", "true", "false", "wget", "mkdir", "touch", "dd", "stat", "mount",
+    "hostname", "ps", "tail", "head", "rm", "chmod", "mknod", "kill", "readlink", "tr", "wc", "seq", "stty", "ip",
+    "unshare",
 ];
 
 /// The layers of the image: base system, and a second one that hides and adds files.
 pub(crate) fn layers() -> [Vec<u8>; 2] {
-    let busybox = std::fs::read("/bin/busybox").or_else(|_| std::fs::read("/usr/bin/busybox")).expect("busybox-static is installed");
+    let busybox = std::fs::read("/bin/busybox")
+        .or_else(|_| std::fs::read("/usr/bin/busybox"))
+        .expect("busybox-static is installed");
     let mut base = tar::Builder::new(Vec::new());
-    for (dir, mode) in [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("proc", 0o755), ("sys", 0o755), ("dev", 0o755), ("home", 0o755)] {
+    for (dir, mode) in [
+        ("bin", 0o755),
+        ("etc", 0o755),
+        ("tmp", 0o1777),
+        ("proc", 0o755),
+        ("sys", 0o755),
+        ("dev", 0o755),
+        ("home", 0o755),
+    ] {
         entry(&mut base, dir, tar::EntryType::Directory, mode, &[], None);
     }
     entry(&mut base, "bin/busybox", tar::EntryType::Regular, 0o755, &busybox, None);
     for applet in APPLETS {
         entry(&mut base, &format!("bin/{applet}"), tar::EntryType::Symlink, 0o777, &[], Some("busybox"));
     }
-    entry(&mut base, "etc/passwd", tar::EntryType::Regular, 0o644, b"root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/home:/bin/sh\n", None);
+    entry(
+        &mut base,
+        "etc/passwd",
+        tar::EntryType::Regular,
+        0o644,
+        b"root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/home:/bin/sh\n",
+        None,
+    );
     entry(&mut base, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nweb:x:102:\nlogs:x:7:web\n", None);
     entry(&mut base, "etc/hidden", tar::EntryType::Regular, 0o644, b"hidden", None);
     let mut second = tar::Builder::new(Vec::new());
@@ -278,7 +334,14 @@ pub(crate) fn layers() -> [Vec<u8>; 2] {
     [base.into_inner().unwrap(), second.into_inner().unwrap()]
 }
 
-pub(crate) fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, mode: u32, data: &[u8], link: Option<&str>) {
+pub(crate) fn entry(
+    tar: &mut tar::Builder<Vec<u8>>,
+    path: &str,
+    kind: tar::EntryType,
+    mode: u32,
+    data: &[u8],
+    link: Option<&str>,
+) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -322,7 +385,8 @@ pub(crate) fn busybox_archive(path: &Path, tag: &str) {
     for (number, layer) in layers.iter().enumerate() {
         entry(&mut tar, &format!("{number}/layer.tar"), tar::EntryType::Regular, 0o644, layer, None);
     }
-    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [tag], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
+    let manifest =
+        serde_json::json!([{"Config": "config.json", "RepoTags": [tag], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
     entry(&mut tar, "manifest.json", tar::EntryType::Regular, 0o644, manifest.to_string().as_bytes(), None);
     std::fs::write(path, tar.into_inner().unwrap()).unwrap();
 }

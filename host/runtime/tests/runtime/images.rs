@@ -8,7 +8,9 @@ use k3s_cri::v1::{AuthConfig, ImageSpec, ListImagesRequest, PullImageRequest, Re
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{IMAGE, Node, SLEEP, busybox_archive, digest, entry, eventually, image_config, image_id, layers, shell};
+use crate::harness::{
+    IMAGE, Node, SLEEP, busybox_archive, digest, entry, eventually, image_config, image_id, layers, shell,
+};
 
 fn spec(image: &str) -> Option<ImageSpec> {
     Some(ImageSpec { image: image.into(), ..Default::default() })
@@ -31,7 +33,8 @@ fn publish() -> Published {
     let config = image_config(&layers);
     let compressed = [gzip(&layers[0]), zstd::encode_all(&layers[1][..], 1).unwrap()];
     let mut blobs = HashMap::from([(digest(&config), config.clone())]);
-    let describe = |bytes: &[u8], kind: &str| serde_json::json!({"mediaType": kind, "digest": digest(bytes), "size": bytes.len()});
+    let describe =
+        |bytes: &[u8], kind: &str| serde_json::json!({"mediaType": kind, "digest": digest(bytes), "size": bytes.len()});
     let kinds = ["application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"];
     let list: Vec<_> = compressed.iter().zip(kinds).map(|(bytes, kind)| describe(bytes, kind)).collect();
     let manifest = serde_json::json!({"schemaVersion": 2, "config": describe(&config, "application/vnd.oci.image.config.v1+json"), "layers": list}).to_string().into_bytes();
@@ -54,7 +57,11 @@ async fn archives_dropped_in_are_imported_pinned_and_others_leave_no_trace() {
     let mut images = node.images.clone();
     // A compressed archive that appears by rename, as careful tools do it.
     busybox_archive(&node.path("plain.tar"), "test.example/late:2");
-    std::fs::write(node.path("hidden"), zstd::encode_all(&std::fs::read(node.path("plain.tar")).unwrap()[..], 1).unwrap()).unwrap();
+    std::fs::write(
+        node.path("hidden"),
+        zstd::encode_all(&std::fs::read(node.path("plain.tar")).unwrap()[..], 1).unwrap(),
+    )
+    .unwrap();
     std::fs::rename(node.path("hidden"), node.path("images/late.tar.zst")).unwrap();
     eventually("the archive is imported", || {
         let mut images = images.clone();
@@ -87,7 +94,8 @@ fn evil_archive() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     entry(&mut tar, "config.json", tar::EntryType::Regular, 0o644, &config, None);
     entry(&mut tar, "layer.tar", tar::EntryType::Regular, 0o644, &layers[0], None);
-    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": ["test.example/evil:1"], "Layers": ["layer.tar"]}]);
+    let manifest =
+        serde_json::json!([{"Config": "config.json", "RepoTags": ["test.example/evil:1"], "Layers": ["layer.tar"]}]);
     entry(&mut tar, "manifest.json", tar::EntryType::Regular, 0o644, manifest.to_string().as_bytes(), None);
     tar.into_inner().unwrap()
 }
@@ -165,17 +173,35 @@ async fn registry(published: Published) -> (u16, Seen) {
     (port, seen)
 }
 
-fn respond(request: &str, port: u16, published: &Published, broken: &Mutex<std::collections::HashSet<String>>) -> Vec<u8> {
-    let reply = |status: &str, headers: &str, body: &[u8]| [format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).as_bytes(), body].concat();
+fn respond(
+    request: &str,
+    port: u16,
+    published: &Published,
+    broken: &Mutex<std::collections::HashSet<String>>,
+) -> Vec<u8> {
+    let reply = |status: &str, headers: &str, body: &[u8]| {
+        [
+            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len())
+                .as_bytes(),
+            body,
+        ]
+        .concat()
+    };
     let path = request.split(' ').nth(1).unwrap().split('?').next().unwrap();
     if path == "/token" {
         let basic = request.contains("authorization: basic dxnlcjpwyxnz");
-        return if basic { reply("200 OK", "", br#"{"token":"letmein"}"#) } else { reply("401 Unauthorized", "", b"bad credentials") };
+        return if basic {
+            reply("200 OK", "", br#"{"token":"letmein"}"#)
+        } else {
+            reply("401 Unauthorized", "", b"bad credentials")
+        };
     }
     if let Some(name) = path.strip_prefix("/elsewhere/") {
         assert!(!request.contains("authorization: bearer") || request.contains(&format!("host: 127.0.0.1:{port}")));
         let bytes = &published.blobs[name];
-        if let Some(from) = request.split("range: bytes=").nth(1).and_then(|rest| rest.split('-').next()?.parse::<usize>().ok()) {
+        if let Some(from) =
+            request.split("range: bytes=").nth(1).and_then(|rest| rest.split('-').next()?.parse::<usize>().ok())
+        {
             return reply("206 Partial Content", "", &bytes[from..]);
         }
         if bytes.len() > 1000 && broken.lock().insert(name.to_owned()) {
@@ -185,15 +211,22 @@ fn respond(request: &str, port: u16, published: &Published, broken: &Mutex<std::
         return reply("200 OK", "", bytes);
     }
     if !request.contains("authorization: bearer letmein") {
-        let challenge = format!("www-authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"test\"\r\n");
+        let challenge =
+            format!("www-authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"test\"\r\n");
         return reply("401 Unauthorized", &challenge, b"");
     }
     let name = path.rsplit('/').next().unwrap();
     match path {
         _ if !path.starts_with("/v2/mirrored/busybox/") => reply("404 Not Found", "", b"no such repository"),
-        _ if path.contains("/manifests/") && name == "1.0" => reply("200 OK", "content-type: application/vnd.oci.image.index.v1+json\r\n", &published.index),
-        _ if path.contains("/manifests/") && published.blobs.contains_key(name) => reply("200 OK", "", &published.blobs[name]),
-        _ if path.contains("/blobs/") => reply("307 Temporary Redirect", &format!("location: /elsewhere/{name}\r\n"), b""),
+        _ if path.contains("/manifests/") && name == "1.0" => {
+            reply("200 OK", "content-type: application/vnd.oci.image.index.v1+json\r\n", &published.index)
+        }
+        _ if path.contains("/manifests/") && published.blobs.contains_key(name) => {
+            reply("200 OK", "", &published.blobs[name])
+        }
+        _ if path.contains("/blobs/") => {
+            reply("307 Temporary Redirect", &format!("location: /elsewhere/{name}\r\n"), b"")
+        }
         _ => reply("404 Not Found", "", b"no such thing"),
     }
 }
@@ -204,11 +237,14 @@ async fn a_mirror_with_rewrite_token_redirect_and_broken_downloads_serves() {
     let index = digest(&published.index);
     let (port, seen) = registry(published).await;
     let dir = tempfile::tempdir().unwrap();
-    let file = format!("mirrors:\n  test.example:\n    endpoint: [\"http://127.0.0.1:{port}\"]\n    rewrite: {{\"^team/(.*)\": \"mirrored/$1\"}}\n");
+    let file = format!(
+        "mirrors:\n  test.example:\n    endpoint: [\"http://127.0.0.1:{port}\"]\n    rewrite: {{\"^team/(.*)\": \"mirrored/$1\"}}\n"
+    );
     std::fs::write(dir.path().join("registries.yaml"), file).unwrap();
     let node = Node::start_in(dir).await;
     let mut images = node.images.clone();
-    let auth = |password: &str| Some(AuthConfig { username: "user".into(), password: password.into(), ..Default::default() });
+    let auth =
+        |password: &str| Some(AuthConfig { username: "user".into(), password: password.into(), ..Default::default() });
     let pull = |auth| PullImageRequest { image: spec("test.example/team/busybox:1.0"), auth, sandbox_config: None };
     // Wrong credentials: the mirror refuses, and the registry itself does not exist.
     assert!(images.pull_image(pull(auth("wrong"))).await.is_err());

@@ -3,8 +3,8 @@
 use futures_util::{SinkExt, StreamExt};
 use k3s_cri::v1::{AttachRequest, ExecRequest};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::harness::{Node, SLEEP, eventually, shell};
@@ -56,7 +56,10 @@ async fn a_command_gets_input_and_gives_output_and_status() {
     let [_, stdout, stderr, status, _] = collect(&mut socket, |_| false).await;
     assert_eq!((stdout.as_slice(), stderr.as_slice()), (&b"typed\n"[..], &b"done\n"[..]));
     let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-    assert_eq!((&status["status"], &status["reason"], &status["details"]["causes"][0]["message"]), (&"Failure".into(), &"NonZeroExitCode".into(), &"5".into()));
+    assert_eq!(
+        (&status["status"], &status["reason"], &status["details"]["causes"][0]["message"]),
+        (&"Failure".into(), &"NonZeroExitCode".into(), &"5".into())
+    );
     assert!(open(&url, "v5.channel.k8s.io").await.is_err(), "a URL is good once");
     node.remove_sandbox(&sandbox).await;
 }
@@ -66,7 +69,14 @@ async fn a_terminal_has_a_size_and_hangs_up() {
     let node = Node::start().await;
     let sandbox = node.sandbox("tty").await;
     let id = node.run(&sandbox, shell("c", SLEEP)).await;
-    let request = ExecRequest { container_id: id.clone(), cmd: vec!["sh".into()], stdin: true, stdout: true, stderr: false, tty: true };
+    let request = ExecRequest {
+        container_id: id.clone(),
+        cmd: vec!["sh".into()],
+        stdin: true,
+        stdout: true,
+        stderr: false,
+        tty: true,
+    };
     let url = node.runtime.clone().exec(request).await.unwrap().into_inner().url;
     let mut socket = open(&url, "v4.channel.k8s.io").await.unwrap();
     send(&mut socket, 4, br#"{"Width":99,"Height":33}"#).await;
@@ -78,12 +88,23 @@ async fn a_terminal_has_a_size_and_hangs_up() {
     let out = collect(&mut socket, |_| false).await;
     assert!(String::from_utf8_lossy(&out[3]).contains("Success"));
     // A client that goes away takes its shell with it.
-    let request = ExecRequest { container_id: id.clone(), cmd: ["sh", "-c", "sleep 12345"].map(str::to_owned).to_vec(), stdin: true, stdout: true, stderr: false, tty: true };
+    let request = ExecRequest {
+        container_id: id.clone(),
+        cmd: ["sh", "-c", "sleep 12345"].map(str::to_owned).to_vec(),
+        stdin: true,
+        stdout: true,
+        stderr: false,
+        tty: true,
+    };
     let url = node.runtime.clone().exec(request).await.unwrap().into_inner().url;
     let socket = open(&url, "v4.channel.k8s.io").await.unwrap();
-    eventually("the command runs", || async { node.output(&id, "ps").await.contains("sleep 12345").then_some(()) }).await;
+    eventually("the command runs", || async { node.output(&id, "ps").await.contains("sleep 12345").then_some(()) })
+        .await;
     drop(socket);
-    eventually("the command is gone", || async { (!node.output(&id, "ps").await.contains("sleep 12345")).then_some(()) }).await;
+    eventually("the command is gone", || async {
+        (!node.output(&id, "ps").await.contains("sleep 12345")).then_some(())
+    })
+    .await;
     node.remove_sandbox(&sandbox).await;
 }
 

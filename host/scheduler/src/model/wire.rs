@@ -182,7 +182,9 @@ struct Spread {
 
 /// An absent selector selects nothing.
 fn selector(value: Option<&Value>) -> LabelSelector {
-    value.map_or_else(LabelSelector::nothing, |v| LabelSelector::from_value(v).unwrap_or_else(|_| LabelSelector::nothing()))
+    value.map_or_else(LabelSelector::nothing, |v| {
+        LabelSelector::from_value(v).unwrap_or_else(|_| LabelSelector::nothing())
+    })
 }
 
 impl WirePod {
@@ -192,7 +194,8 @@ impl WirePod {
         let namespace = self.metadata.namespace;
         let terms = |all: Vec<AffinityTerm>| all.into_iter().map(|t| t.into_term(&namespace)).collect::<Vec<_>>();
         let preferred = |all: Vec<PreferredPod>, sign: i64| {
-            let one = |p: PreferredPod| Weighted { weight: sign * p.weight, term: p.pod_affinity_term.into_term(&namespace) };
+            let one =
+                |p: PreferredPod| Weighted { weight: sign * p.weight, term: p.pod_affinity_term.into_term(&namespace) };
             all.into_iter().map(one).collect::<Vec<_>>()
         };
         let mut preferred_pods = preferred(spec.affinity.pod_affinity.preferred, 1);
@@ -272,8 +275,12 @@ fn requests(spec: &PodSpec) -> (Resources, Resources) {
     let asked = |c: &Container| Resources::read(&c.resources.requests);
     let scored = |c: &Container| {
         let mut all = asked(c);
-        if !c.resources.requests.contains_key("cpu") { all.milli_cpu = SCORED_MILLI_CPU }
-        if !c.resources.requests.contains_key("memory") { all.memory = SCORED_MEMORY }
+        if !c.resources.requests.contains_key("cpu") {
+            all.milli_cpu = SCORED_MILLI_CPU
+        }
+        if !c.resources.requests.contains_key("memory") {
+            all.memory = SCORED_MEMORY
+        }
         all
     };
     (total(spec, &asked), total(spec, &scored))

@@ -72,7 +72,8 @@ impl Filter for InterPodAffinity {
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Vec<Reason> {
         let Some(existing) = prepared.as_ref().and_then(|p| p.downcast_ref::<Existing>()) else { return vec![] };
-        let holds = |counts: &HashMap<Domain, usize>, key: &str| domain(node, key).is_some_and(|d| counts.contains_key(&d));
+        let holds =
+            |counts: &HashMap<Domain, usize>, key: &str| domain(node, key).is_some_and(|d| counts.contains_key(&d));
         let labelled = pod.affinity.iter().all(|t| node.labels.contains_key(&t.topology_key));
         let near = pod.affinity.iter().zip(&existing.near).all(|(t, c)| holds(c, &t.topology_key));
         if !near && !(labelled && Self::is_first_of_its_group(pod, existing)) {
@@ -103,10 +104,16 @@ impl Score for InterPodAffinity {
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> i64 {
-        let Some(counts) = prepared.as_ref().and_then(|p| p.downcast_ref::<Vec<HashMap<Domain, usize>>>()) else { return 0 };
-        let near = |key: &str, counts: &HashMap<Domain, usize>| domain(node, key).and_then(|d| counts.get(&d).copied()).unwrap_or_default();
+        let Some(counts) = prepared.as_ref().and_then(|p| p.downcast_ref::<Vec<HashMap<Domain, usize>>>()) else {
+            return 0;
+        };
+        let near = |key: &str, counts: &HashMap<Domain, usize>| {
+            domain(node, key).and_then(|d| counts.get(&d).copied()).unwrap_or_default()
+        };
         let pairs = pod.preferred_pods.iter().zip(counts);
-        pairs.map(|(p, c)| p.weight.saturating_mul(i64::try_from(near(&p.term.topology_key, c)).unwrap_or(i64::MAX))).sum()
+        pairs
+            .map(|(p, c)| p.weight.saturating_mul(i64::try_from(near(&p.term.topology_key, c)).unwrap_or(i64::MAX)))
+            .sum()
     }
 
     fn normalize(&self, scores: &mut [i64]) {

@@ -43,7 +43,8 @@ fn requests(cpu: &str, memory: &str) -> Value {
 
 #[test]
 fn reasons_are_counted_as_upstream_words_them() {
-    let tainted = node("b", &json!({"spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}));
+    let tainted =
+        node("b", &json!({"spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}));
     let cordoned = node("c", &json!({"spec": {"unschedulable": true}}));
     let nodes = [node("a", &json!({})), tainted, cordoned];
     assert_eq!(
@@ -60,7 +61,11 @@ fn filters_one_by_one() {
         (requests("2", "4Gi"), vec![a()], "a"),
         (requests("2001m", "1Gi"), vec![a()], "0/1 nodes are available: 1 Insufficient cpu."),
         (requests("3", "5Gi"), vec![a()], "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."),
-        (json!({"nodeSelector": {"disk": "ssd"}}), vec![a()], "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
+        (
+            json!({"nodeSelector": {"disk": "ssd"}}),
+            vec![a()],
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+        ),
         (json!({"nodeSelector": {"zone": "z1"}}), vec![a()], "a"),
         (
             json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -73,7 +78,11 @@ fn filters_one_by_one() {
             vec![node("a", &json!({"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}}))],
             "a",
         ),
-        (json!({"resourceClaims": [{"name": "gpu"}]}), vec![a()], "0/1 nodes are available: 1 node(s) cannot allocate resource claims: not supported."),
+        (
+            json!({"resourceClaims": [{"name": "gpu"}]}),
+            vec![a()],
+            "0/1 nodes are available: 1 node(s) cannot allocate resource claims: not supported.",
+        ),
     ] {
         assert_eq!(outcome(&pod("p", &spec), &nodes), expected, "{spec}");
     }
@@ -86,7 +95,10 @@ fn a_full_node_and_a_taken_port_are_refused() {
     full.add(Arc::new(pod("other", &port)));
     assert_eq!(outcome(&pod("p", &json!({})), &[full.clone()]), "0/1 nodes are available: 1 Too many pods.");
     full.allocatable.pods = 10;
-    assert_eq!(outcome(&pod("p", &port), &[full.clone()]), "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
+    assert_eq!(
+        outcome(&pod("p", &port), &[full.clone()]),
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."
+    );
     let udp = json!({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "hostPort": 80, "protocol": "UDP"}]}]});
     assert_eq!(outcome(&pod("p", &udp), &[full]), "a");
 }
@@ -121,9 +133,15 @@ fn pods_keep_apart_and_together() {
     let mut a = node("a", &json!({}));
     let b = node("b", &json!({}));
     a.add(Arc::new(pod("web", &json!({}))));
-    assert_eq!(outcome(&pod("p", &affinity("podAntiAffinity", "kubernetes.io/hostname")), &[a.clone(), b.clone()]), "b");
+    assert_eq!(
+        outcome(&pod("p", &affinity("podAntiAffinity", "kubernetes.io/hostname")), &[a.clone(), b.clone()]),
+        "b"
+    );
     assert_eq!(outcome(&pod("p", &affinity("podAffinity", "kubernetes.io/hostname")), &[a.clone(), b.clone()]), "a");
-    assert!(outcome(&pod("p", &affinity("podAntiAffinity", "zone")), &[a, b.clone()]).contains("didn't match pod anti-affinity rules"));
+    assert!(
+        outcome(&pod("p", &affinity("podAntiAffinity", "zone")), &[a, b.clone()])
+            .contains("didn't match pod anti-affinity rules")
+    );
     // The first of a group that wants to be together may start anywhere.
     assert_eq!(outcome(&pod("p", &affinity("podAffinity", "zone")), &[b.clone()]), "b");
     let mut guarded = b;

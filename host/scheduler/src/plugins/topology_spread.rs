@@ -28,7 +28,12 @@ fn counts(prepared: &Prepared) -> Option<&Counts> {
     prepared.as_ref().and_then(|p| p.downcast_ref::<Counts>())
 }
 
-fn refusal(pod: &PodInfo, node: &NodeInfo, constraint: &SpreadConstraint, counts: &HashMap<String, i64>) -> Option<Reason> {
+fn refusal(
+    pod: &PodInfo,
+    node: &NodeInfo,
+    constraint: &SpreadConstraint,
+    counts: &HashMap<String, i64>,
+) -> Option<Reason> {
     let Some(domain) = node.labels.get(&constraint.topology_key) else {
         return Some(Reason::new("node(s) didn't match pod topology spread constraints (missing required label)"));
     };

@@ -119,7 +119,10 @@ fn access_mask(letters: &str) -> io::Result<i32> {
         b'r' => Ok(mask | ACCESS_READ),
         b'w' => Ok(mask | ACCESS_WRITE),
         b'm' => Ok(mask | ACCESS_MKNOD),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("device access {letters:?} is not of the letters rwm"))),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("device access {letters:?} is not of the letters rwm"),
+        )),
     })
 }
 
@@ -189,7 +192,9 @@ mod tests {
     /// Runs in whatever version 2 hierarchy is mounted, also an otherwise empty one.
     #[test]
     fn only_listed_devices_can_be_opened() {
-        let Some(root) = crate::mount::table().unwrap().into_iter().find(|mount| mount.kind == "cgroup2") else { return };
+        let Some(root) = crate::mount::table().unwrap().into_iter().find(|mount| mount.kind == "cgroup2") else {
+            return;
+        };
         let dir = root.target.join(format!("k3s-sys-test-devices-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         restrict(&dir, &[DeviceRule::allow(DeviceKind::Char, 1, 3, "rw")]).unwrap();

@@ -57,8 +57,12 @@ impl Cgroups {
         }
         match (mounts.contains_key("memory") || mounts.contains_key("cpu"), unified) {
             (true, _) => Ok(Self { version: Version::V1, mounts }),
-            (false, Some(target)) => Ok(Self { version: Version::V2, mounts: BTreeMap::from([(String::new(), target)]) }),
-            (false, None) => Err(io::Error::new(io::ErrorKind::NotFound, "no cgroup hierarchy with controllers is mounted")),
+            (false, Some(target)) => {
+                Ok(Self { version: Version::V2, mounts: BTreeMap::from([(String::new(), target)]) })
+            }
+            (false, None) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "no cgroup hierarchy with controllers is mounted"))
+            }
         }
     }
 
@@ -233,7 +237,9 @@ impl Cgroup {
 fn collect_pids(dir: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
     let text = match read(dir, "cgroup.procs") {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV) => {
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
@@ -270,7 +276,8 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
 /// Writes one control file, naming it in the error: `EINVAL` alone helps nobody.
 fn write(dir: &Path, file: &str, value: &str) -> io::Result<()> {
     let path = dir.join(file);
-    std::fs::write(&path, value).map_err(|error| io::Error::new(error.kind(), format!("write {value:?} to {}: {error}", path.display())))
+    std::fs::write(&path, value)
+        .map_err(|error| io::Error::new(error.kind(), format!("write {value:?} to {}: {error}", path.display())))
 }
 
 fn read(dir: &Path, file: &str) -> io::Result<String> {
@@ -324,7 +331,9 @@ mod tests {
     fn memory_can_be_raised_and_lowered() {
         let group = group("resize");
         for bytes in [64_i64 << 20, 128 << 20, 32 << 20] {
-            group.apply(&Limits { memory_bytes: Some(bytes), memory_swap_bytes: Some(bytes), ..Limits::default() }).unwrap();
+            group
+                .apply(&Limits { memory_bytes: Some(bytes), memory_swap_bytes: Some(bytes), ..Limits::default() })
+                .unwrap();
             assert_eq!(group.usage().unwrap().memory_limit_bytes, Some(bytes.unsigned_abs()));
         }
         group.remove().unwrap();

@@ -80,7 +80,9 @@ fn apply_memory(dir: &Path, limits: &Limits) -> io::Result<()> {
     let swap = limits.memory_swap_bytes.filter(|_| dir.join(SWAP).exists());
     let raised = match (limits.memory_bytes, swap) {
         (Some(_), Some(-1)) => true,
-        (Some(memory), Some(_)) => u64::try_from(memory).is_ok_and(|memory| read(dir, SWAP).ok().and_then(|text| text.trim().parse().ok()).is_some_and(|now: u64| memory > now)),
+        (Some(memory), Some(_)) => u64::try_from(memory).is_ok_and(|memory| {
+            read(dir, SWAP).ok().and_then(|text| text.trim().parse().ok()).is_some_and(|now: u64| memory > now)
+        }),
         _ => false,
     };
     let memory = || limits.memory_bytes.map_or(Ok(()), |bytes| write(dir, MEMORY, &bytes.to_string()));

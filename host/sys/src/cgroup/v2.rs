@@ -62,7 +62,10 @@ pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
     }
     for (file, value) in &limits.unified {
         if file.contains('/') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("unified resource {file:?} is no file name")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("unified resource {file:?} is no file name"),
+            ));
         }
         write(dir, file, value)?;
     }

@@ -150,9 +150,7 @@ pub struct LinkChange {
 impl Net {
     /// Every interface.
     pub fn links(&self) -> Result<Vec<Link>, NetError> {
-        self.socket
-            .dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), parse)
-            .map_err(|e| refused("ip link show", e))
+        self.socket.dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), parse).map_err(|e| refused("ip link show", e))
     }
 
     /// One interface by name.
