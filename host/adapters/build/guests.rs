@@ -1,5 +1,5 @@
-// Builds plugin crates for WebAssembly with a cargo of its own. Shared by the build script and by
-// tests that need guests, so it knows nothing of either.
+//! Builds plugin crates for WebAssembly with a cargo of its own. Shared by the build script and by
+//! tests that need guests, so it knows nothing of either.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -111,7 +111,8 @@ pub fn parse_server(words: &[String], env: &dyn Fn(&str) -> Option<String>) -> R
 
 /// `--rootless=false` asks for nothing, nor does an empty value.
 fn asks_for_it(flag: &Flag, values: &[String]) -> bool {
-    values.iter().any(|v| !v.is_empty() && !(flag.shape == Shape::Switch && v == "false"))
+    let says_no = |v: &String| v.is_empty() || (flag.shape == Shape::Switch && v == "false");
+    !values.iter().all(says_no)
 }
 
 fn matches(words: &[String]) -> Result<ArgMatches, ConfigError> {

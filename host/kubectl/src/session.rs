@@ -40,7 +40,9 @@ impl Session {
             }),
             None if globals.as_groups.is_empty() => client,
             None => {
-                return Err(Failure::local("requesting groups, uid or user-extra for a user without impersonating one"));
+                return Err(Failure::local(
+                    "requesting groups, uid or user-extra for a user without impersonating one",
+                ));
             }
         };
         let namespace = globals.namespace.clone().or(from_context).unwrap_or_else(|| "default".into());

@@ -50,5 +50,9 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     let mut command = Command::new(cargo_binary());
     command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root());
     let metadata: serde_json::Value = serde_json::from_str(&output(&mut command)?)?;
-    Ok(metadata["target_directory"].as_str().context("cargo metadata names a target directory")?.into())
+    Ok(metadata
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str)
+        .context("cargo metadata names a target directory")?
+        .into())
 }

@@ -1,4 +1,5 @@
 //! Behaviour through the real binary: what the tests in `tests/` share.
+#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 
 use std::time::Duration;
 

@@ -243,11 +243,9 @@ impl Worker {
         });
         let phase = status.phase.clone().unwrap_or_default();
         self.handle.set_status(status.clone());
-        self.status.send_if_modified(|current| {
-            let changed = *current != status;
-            *current = status;
-            changed
-        });
+        // Also an unchanged one: somebody else (the node lifecycle controller, a user) may have changed the
+        // object, and the writer compares with that.
+        self.status.send_replace(status);
         phase
     }
 

@@ -76,7 +76,8 @@ impl Filter for InterPodAffinity {
             |counts: &HashMap<Domain, usize>, key: &str| domain(node, key).is_some_and(|d| counts.contains_key(&d));
         let labelled = pod.affinity.iter().all(|t| node.labels.contains_key(&t.topology_key));
         let near = pod.affinity.iter().zip(&existing.near).all(|(t, c)| holds(c, &t.topology_key));
-        if !near && !(labelled && Self::is_first_of_its_group(pod, existing)) {
+        let may_start_group = labelled && Self::is_first_of_its_group(pod, existing);
+        if !near && !may_start_group {
             return vec![Reason::new("node(s) didn't match pod affinity rules")];
         }
         if pod.anti_affinity.iter().zip(&existing.away).any(|(t, c)| holds(c, &t.topology_key)) {

@@ -143,7 +143,7 @@ fn pods_keep_apart_and_together() {
             .contains("didn't match pod anti-affinity rules")
     );
     // The first of a group that wants to be together may start anywhere.
-    assert_eq!(outcome(&pod("p", &affinity("podAffinity", "zone")), &[b.clone()]), "b");
+    assert_eq!(outcome(&pod("p", &affinity("podAffinity", "zone")), std::slice::from_ref(&b)), "b");
     let mut guarded = b;
     guarded.add(Arc::new(pod("loner", &affinity("podAntiAffinity", "zone"))));
     assert!(outcome(&pod("p", &json!({})), &[guarded]).contains("didn't satisfy existing pods anti-affinity rules"));
