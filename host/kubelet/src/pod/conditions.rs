@@ -1,7 +1,7 @@
 //! The pod conditions the node writes, in upstream's wording
 //! (`pkg/kubelet/status/generate.go`).
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::model::{host_network, init_containers, is_sidecar};
@@ -130,6 +130,18 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
         messages.push(format!("containers with unready status: [{}]", unready.join(" ")));
     }
     if messages.is_empty() { Verdict::yes() } else { Verdict::no("ContainersNotReady", messages.join(", ")) }
+}
+
+/// Whether the object says otherwise in a condition of the node's: somebody else wrote it (the node
+/// lifecycle controller, while the node was not ready), and it has to be put right although nothing
+/// changed here.
+pub(crate) fn overwritten(pod: &Pod, status: &PodStatus) -> bool {
+    let list = |s: &PodStatus| s.conditions.clone().unwrap_or_default();
+    let present = pod.status.as_ref().map(list).unwrap_or_default();
+    list(status)
+        .iter()
+        .filter(|own| OWN.contains(&own.type_.as_str()))
+        .any(|own| present.iter().any(|there| there.type_ == own.type_ && there.status != own.status))
 }
 
 fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -35,6 +35,8 @@ pub(crate) struct Handle {
     pub(crate) rejection: Mutex<Option<Rejection>>,
     observed: Mutex<Arc<Observed>>,
     status: Mutex<PodStatus>,
+    /// The object's version after this node's last write of its status.
+    written: AtomicU64,
     verdicts: Mutex<HashMap<String, Verdicts>>,
     wake: Notify,
     /// Wakes a kill in progress when the grace period shrinks.
@@ -52,10 +54,22 @@ impl Handle {
             rejection: Mutex::default(),
             observed: Mutex::default(),
             status: Mutex::new(status),
+            written: AtomicU64::new(0),
             verdicts: Mutex::default(),
             wake: Notify::new(),
             hurry: Notify::new(),
         }
+    }
+
+    /// Notes the version that the node's own write made.
+    pub(crate) fn wrote(&self, version: u64) {
+        self.written.fetch_max(version, Ordering::AcqRel);
+    }
+
+    /// Whether `pod` is newer than the node's last write: somebody else wrote since.
+    pub(crate) fn is_newer(&self, pod: &Pod) -> bool {
+        let version = pod.metadata.resource_version.as_deref().and_then(|v| v.parse().ok());
+        version.unwrap_or(0) > self.written.load(Ordering::Acquire)
     }
 
     /// The desired pod as last seen.

@@ -15,7 +15,7 @@ use super::backoff::Backoffs;
 use super::model::{self, Observed, State};
 use super::status::{Inputs, Rejection, Waiting, pod_status};
 use super::table::Handle;
-use super::{plan, start, stop, writer};
+use super::{conditions, plan, start, stop, writer};
 use crate::container::fields::NodeFacts;
 use crate::context::Ctx;
 use crate::probe::Probers;
@@ -243,9 +243,12 @@ impl Worker {
         });
         let phase = status.phase.clone().unwrap_or_default();
         self.handle.set_status(status.clone());
-        // Also an unchanged one: somebody else (the node lifecycle controller, a user) may have changed the
-        // object, and the writer compares with that.
-        self.status.send_replace(status);
+        let overwritten = self.handle.is_newer(pod) && conditions::overwritten(pod, &status);
+        self.status.send_if_modified(|current| {
+            let changed = *current != status;
+            *current = status;
+            changed || overwritten
+        });
         phase
     }
 

@@ -74,6 +74,7 @@ async fn write(ctx: &Ctx, handle: &Handle, status: &PodStatus, last: &mut Option
         .client
         .patch_status(&resources::PODS, Some(base.namespace()), base.name(), &Patch::Strategic(patch))
         .await?;
+    handle.wrote(version(&written));
     *last = Some(written);
     Ok(())
 }
