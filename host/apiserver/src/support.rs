@@ -7,7 +7,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("", "limitranges", "limits are not applied to pods"),
     ("", "persistentvolumeclaims", "volumes are not provisioned or bound"),
     ("", "persistentvolumes", "volumes are not bound or mounted"),
-    ("", "replicationcontrollers", "no controller creates its pods"),
     ("", "resourcequotas", "quotas are not enforced"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "policies are not evaluated"),
