@@ -87,16 +87,10 @@ pub struct ServerSettings {
     pub node_ips: Vec<IpAddr>,
     /// `--node-external-ip`.
     pub node_external_ips: Vec<IpAddr>,
-    /// `--node-internal-dns`.
-    pub node_internal_dns: Vec<String>,
-    /// `--node-external-dns`.
-    pub node_external_dns: Vec<String>,
     /// `--resolv-conf`.
     pub resolv_conf: Option<PathBuf>,
     /// `--private-registry`.
     pub registries: PathBuf,
-    /// Never fall back to the upstream registry.
-    pub disable_default_registry: bool,
     /// `--kubelet-arg`, those that act.
     pub kubelet_args: Vec<(String, String)>,
     /// The words of the command line and file, for `k3s.io/node-args`.
@@ -153,11 +147,8 @@ impl ServerSettings {
             node_taints: node_taints(parsed)?,
             node_ips: parsed.addresses("node-ip")?,
             node_external_ips: parsed.addresses("node-external-ip")?,
-            node_internal_dns: parsed.many("node-internal-dns").to_vec(),
-            node_external_dns: parsed.many("node-external-dns").to_vec(),
             resolv_conf: parsed.one("resolv-conf").filter(|p| !p.is_empty()).map(Into::into),
             registries: parsed.one("private-registry").unwrap_or("/etc/rancher/k3s/registries.yaml").into(),
-            disable_default_registry: parsed.switch("disable-default-registry-endpoint"),
             kubelet_args: kubelet_args(parsed, &mut warnings)?,
             args: parsed.args.clone(),
         };

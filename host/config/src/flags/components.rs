@@ -16,8 +16,10 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("disable-scheduler", Switch, "Leave the scheduler out"),
     Flag::new("disable-cloud-controller", Switch, "Leave the cloud controller out"),
     Flag::new("disable-kube-proxy", Switch, "Leave the service proxy out"),
-    Flag::new("disable-network-policy", Switch, "Leave the network policy controller out"),
-    Flag::new("disable-helm-controller", Switch, "Leave the Helm controller out"),
+    Flag::new("disable-network-policy", Switch, "Leave the network policy controller out")
+        .warns("there is no network policy controller to leave out"),
+    Flag::new("disable-helm-controller", Switch, "Leave the Helm controller out")
+        .warns("there is no Helm controller to leave out"),
     Flag::new("disable-apiserver", Switch, "Do not run the API server")
         .fatal("a server without an API server cannot do anything yet"),
     Flag::new("disable-controller-manager", Switch, "Do not run the controllers"),

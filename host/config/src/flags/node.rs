@@ -10,8 +10,10 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("node-taint", Many, "Taint of the node, at its first registration"),
     Flag::new("node-ip", ManyByComma, "Address of the node (default: that of the default route)").short('i'),
     Flag::new("node-external-ip", ManyByComma, "External address of the node"),
-    Flag::new("node-internal-dns", ManyByComma, "Internal DNS names of the node"),
-    Flag::new("node-external-dns", ManyByComma, "External DNS names of the node"),
+    Flag::new("node-internal-dns", ManyByComma, "Internal DNS names of the node")
+        .warns("DNS names are not published as addresses of the node yet"),
+    Flag::new("node-external-dns", ManyByComma, "External DNS names of the node")
+        .warns("DNS names are not published as addresses of the node yet"),
     Flag::new("resolv-conf", One, "Resolver file for pods").env("K3S_RESOLV_CONF"),
     Flag::new("flannel-iface", One, "Interface for pod traffic between nodes")
         .warns("there is one node, so no pod traffic leaves it"),
