@@ -8,7 +8,10 @@ use anyhow::{Context, Result, bail};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
+    // Cargo says at run time where it runs from; what was compiled in may be another checkout that shared the
+    // build folder.
+    let own = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Says what a long step is, runs it, says how long it took.
