@@ -1,20 +1,43 @@
 //! `/livez`, `/readyz`, `/healthz`: named checks, shown in upstream's text form.
+//!
+//! Anybody may ask, so a check's answer is used again for half a second: probing costs the datastore at
+//! most two questions a second, however often a load balancer asks.
 
 use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::Clock;
+use k3s_store::Store;
+use tokio::sync::Mutex;
+
+/// How long one answer of a check is used.
+const FRESH: Duration = Duration::from_millis(500);
+/// How long a check may take (upstream's `etcd-healthcheck-timeout` and `etcd-readycheck-timeout`).
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Answer = Result<(), String>;
+type Ask = dyn Fn() -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync;
 
 /// One named check of a component.
 #[derive(Clone)]
 pub struct HealthCheck {
     name: String,
     ready_only: bool,
-    check: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    ask: Arc<Ask>,
+    /// The last answer and when it came; held while asking, so that only one asks.
+    last: Arc<Mutex<Option<(Duration, Answer)>>>,
 }
 
 impl HealthCheck {
-    /// A check that runs for every probe. It must be quick: it reads a state, it does no work.
-    pub fn new(name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
-        Self { name: name.into(), ready_only: false, check: Arc::new(check) }
+    /// A check that counts for every probe. It is given up after two seconds.
+    pub fn new<F>(name: impl Into<String>, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self { name: name.into(), ready_only: false, ask: Arc::new(move || Box::pin(ask())), last: Arc::default() }
     }
 
     /// The same check for `/readyz` alone: its failure does not mean that a restart would help.
@@ -22,6 +45,31 @@ impl HealthCheck {
     pub fn ready_only(mut self) -> Self {
         self.ready_only = true;
         self
+    }
+
+    /// The datastore answers. Under the names that upstream uses for whatever storage it has.
+    pub(crate) fn datastore(store: &Store) -> [Self; 2] {
+        let check = |name: &str| {
+            let store = store.clone();
+            Self::new(name, move || {
+                let store = store.clone();
+                async move { store.health().await.map_err(|error| error.to_string()) }
+            })
+        };
+        [check("etcd"), check("etcd-readiness").ready_only()]
+    }
+
+    async fn answer(&self, clock: &Clock) -> Answer {
+        let mut last = self.last.lock().await;
+        if let Some((at, answer)) = &*last
+            && clock.elapsed().saturating_sub(*at) < FRESH
+        {
+            return answer.clone();
+        }
+        let late = || Err(format!("no answer within {} s", PATIENCE.as_secs()));
+        let answer = tokio::time::timeout(PATIENCE, (self.ask)()).await.unwrap_or_else(|_| late());
+        *last = Some((clock.elapsed(), answer.clone()));
+        answer
     }
 }
 
@@ -46,6 +94,7 @@ impl Probe {
 /// All checks of the server.
 pub(crate) struct Health {
     checks: Vec<HealthCheck>,
+    clock: Clock,
 }
 
 /// The answer of a probe.
@@ -57,14 +106,15 @@ pub(crate) struct Report {
 }
 
 impl Health {
-    pub(crate) fn new(mut checks: Vec<HealthCheck>) -> Self {
-        checks.insert(0, HealthCheck::new("ping", || Ok(())));
-        Self { checks }
+    /// The checks in the order in which they are shown, `ping` first.
+    pub(crate) fn new(mut checks: Vec<HealthCheck>, clock: Clock) -> Self {
+        checks.insert(0, HealthCheck::new("ping", || async { Ok(()) }));
+        Self { checks, clock }
     }
 
     /// Runs the probe's checks, or the one named. Reasons are not shown to whoever may ask: they
     /// are in the log, as upstream withholds them.
-    pub(crate) fn probe(&self, probe: Probe, only: Option<&str>, exclude: &[&str], verbose: bool) -> Report {
+    pub(crate) async fn probe(&self, probe: Probe, only: Option<&str>, exclude: &[&str], verbose: bool) -> Report {
         let mut text = String::new();
         let mut healthy = true;
         let mut known = false;
@@ -76,7 +126,7 @@ impl Health {
             // Writing to a String cannot fail.
             let _ = if exclude.contains(&check.name.as_str()) {
                 writeln!(text, "[+]{} excluded: ok", check.name)
-            } else if let Err(reason) = (check.check)() {
+            } else if let Err(reason) = check.answer(&self.clock).await {
                 tracing::warn!(probe = probe.name(), check = %check.name, %reason, "health check failed");
                 healthy = false;
                 writeln!(text, "[-]{} failed: reason withheld", check.name)
@@ -97,17 +147,47 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
-    #[test]
-    fn one_failure_shows_all_checks() {
-        let cni = HealthCheck::new("cni", || Err("secret reason".to_owned())).ready_only();
-        let health = Health::new(vec![HealthCheck::new("etcd", || Ok(())), cni]);
-        let report = health.probe(Probe::Readyz, None, &[], false);
+    fn clock() -> Clock {
+        Clock::manual("2026-01-02T03:04:05Z".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_failure_shows_all_checks() {
+        let cni = HealthCheck::new("cni", || async { Err("secret reason".to_owned()) }).ready_only();
+        let health = Health::new(vec![HealthCheck::new("etcd", || async { Ok(()) }), cni], clock());
+        let report = health.probe(Probe::Readyz, None, &[], false).await;
         assert!(!report.healthy);
         assert_eq!(report.text, "[+]ping ok\n[+]etcd ok\n[-]cni failed: reason withheld\nreadyz check failed\n");
-        assert!(health.probe(Probe::Livez, None, &[], false).healthy);
-        assert_eq!(health.probe(Probe::Readyz, None, &["cni"], false).text, "ok");
-        assert!(!health.probe(Probe::Readyz, Some("nothing"), &[], false).known);
+        assert!(health.probe(Probe::Livez, None, &[], false).await.healthy);
+        assert_eq!(health.probe(Probe::Readyz, None, &["cni"], false).await.text, "ok");
+        assert!(!health.probe(Probe::Readyz, Some("nothing"), &[], false).await.known);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_used_again_for_half_a_second() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let seen = asked.clone();
+        let check = HealthCheck::new("etcd", move || {
+            let n = seen.fetch_add(1, Ordering::Relaxed);
+            async move { if n == 0 { Ok(()) } else { Err("gone".to_owned()) } }
+        });
+        let clock = clock();
+        let health = Health::new(vec![check], clock.clone());
+        for _ in 0..3 {
+            assert!(health.probe(Probe::Readyz, None, &[], false).await.healthy);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        clock.advance(FRESH);
+        assert!(!health.probe(Probe::Readyz, None, &[], false).await.healthy);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_hangs_has_failed() {
+        let health = Health::new(vec![HealthCheck::new("etcd", std::future::pending)], clock());
+        assert!(!health.probe(Probe::Livez, None, &[], false).await.healthy);
     }
 }

@@ -31,6 +31,7 @@ mod request;
 mod respond;
 mod reviews;
 mod server;
+mod store_metrics;
 mod subresources;
 mod support;
 

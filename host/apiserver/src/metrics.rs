@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use k3s_observe::Metrics;
+use k3s_store::Store;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::RequestInfo;
+use crate::store_metrics::StoreMetrics;
 
 /// The families of this crate and the registry they are shown in.
 pub(crate) struct ApiMetrics {
@@ -41,7 +43,7 @@ struct VerbLabels {
 const BUCKETS: [f64; 12] = [0.001, 0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 5.0, 60.0];
 
 impl ApiMetrics {
-    pub(crate) fn new(shown: Metrics) -> Self {
+    pub(crate) fn new(shown: Metrics, store: &Store) -> Self {
         let this = Self {
             shown,
             requests: Family::default(),
@@ -58,6 +60,7 @@ impl ApiMetrics {
             );
             registry.register("apiserver_longrunning_requests", "Open watches", this.watches.clone());
             registry.register("apiserver_current_inflight_requests", "Requests being served", this.inflight.clone());
+            registry.register_collector(Box::new(StoreMetrics(store.clone())));
         });
         this
     }

@@ -13,7 +13,7 @@ use tower::Service;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::core::Core;
-use crate::health::Health;
+use crate::health::{Health, HealthCheck};
 use crate::inflight::Inflight;
 use crate::kubelet::Kubelets;
 use crate::metrics::ApiMetrics;
@@ -57,14 +57,15 @@ impl ApiServer {
             config.audiences,
             config.static_tokens,
         ));
+        let checks = HealthCheck::datastore(registry.store()).into_iter().chain(config.health_checks).collect();
         let core = Arc::new(Core {
             admission: admission::Chain::new(&registry, &authorizer),
             authenticator,
             authorizer,
             inflight: Inflight::default(),
             kubelets: Kubelets::new(config.kubelet_dialer, config.kubelet_tls, registry.clone()),
-            metrics: ApiMetrics::new(config.metrics),
-            health: Health::new(config.health_checks),
+            metrics: ApiMetrics::new(config.metrics, registry.store()),
+            health: Health::new(checks, registry.clock().clone()),
             documents: Documents::new(config.version, config.service_accounts),
             tasks,
             registry,

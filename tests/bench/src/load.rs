@@ -54,6 +54,8 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("gets") => gets(count).await,
             Some("fill") => fill(count).await,
             Some("list") => list().await,
+            Some("ready") => crate::start::ready().await,
+            Some("pods") => crate::pods::start(count).await,
             Some("fanout") => fanout(count).await,
             other => bail!("unknown load {other:?}"),
         }
@@ -62,7 +64,7 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn client() -> Result<Client> {
+pub(crate) fn client() -> Result<Client> {
     Ok(Client::from_kubeconfig(std::path::Path::new(KUBECONFIG))?)
 }
 

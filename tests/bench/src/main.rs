@@ -13,22 +13,22 @@ mod stats;
 
 use anyhow::{Result, bail};
 
+type Benchmark = (&'static str, fn() -> Result<()>);
+
+/// Word on the command line, and what it runs.
+const WHICH: [Benchmark; 4] = [("start", start::run), ("load", load::run), ("pods", pods::run), ("idle", idle::run)];
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
         // The load generator, re-executed inside the cluster's corner.
         Some((first, rest)) if first == "inside" => load::inside(rest),
-        Some((first, _)) if first == "idle" => idle::run(),
-        None => all(),
-        Some((other, _)) => bail!("unknown benchmark {other:?}; none for all, or idle"),
+        None => WHICH.iter().try_for_each(|(_, run)| run()),
+        Some((which, _)) => match WHICH.iter().find(|(name, _)| name == which) {
+            Some((_, run)) => run(),
+            None => bail!("unknown benchmark {which:?}; none for all, or {}", WHICH.map(|(name, _)| name).join(", ")),
+        },
     }
-}
-
-fn all() -> Result<()> {
-    start::run()?;
-    load::run()?;
-    pods::run()?;
-    idle::run()
 }
 
 /// One row of the table.

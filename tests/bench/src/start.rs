@@ -1,10 +1,14 @@
 //! From exec to `/readyz` and to a Ready node; the size of the executable.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
-use k3s_harness::{Cluster, until};
+use anyhow::{Context, Result, ensure};
+use http::Request;
+use k3s_client::{ListParams, empty, resources};
+use k3s_e2e::condition;
+use k3s_harness::Cluster;
 
+use crate::load::client;
 use crate::row;
 use crate::stats::{ms, percentile};
 
@@ -35,23 +39,49 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Starts the server; a process in its corner notes when `/readyz` is ok and when the node is Ready.
 fn once(cluster: &mut Cluster) -> Result<(Duration, Duration)> {
-    let start = Instant::now();
+    let start = SystemTime::now();
     cluster.start_server()?;
-    // /readyz needs no credentials, so that no client's own start is measured.
-    let port = "printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' | busybox timeout 2 openssl s_client -quiet -connect 127.0.0.1:6443 2>/dev/null | tail -1";
-    until("/readyz", Duration::from_secs(30), || {
-        let text = cluster.corner().sh(port)?.stdout;
-        ensure!(text.trim().ends_with("ok"), "{text}");
-        Ok(())
-    })?;
-    let ready = start.elapsed();
-    until("node Ready", Duration::from_secs(30), || {
-        let nodes = cluster.kubectl(&["get", "nodes", "--no-headers"])?.stdout;
-        ensure!(nodes.split_whitespace().nth(1) == Some("Ready"), "{nodes}");
-        Ok(())
-    })?;
-    Ok((ready, start.elapsed()))
+    let output = cluster.corner().command(std::env::current_exe()?).args(["inside", "ready", "0"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout)?;
+    let mut moments = text.split_whitespace().map(|word| {
+        let at = UNIX_EPOCH + Duration::from_nanos(word.parse()?);
+        anyhow::Ok(at.duration_since(start).unwrap_or_default())
+    });
+    let mut next = || moments.next().context("two moments")?;
+    Ok((next()?, next()?))
+}
+
+/// Inside: prints both moments in nanoseconds since 1970.
+pub(crate) async fn ready() -> Result<String> {
+    let healthy = async || {
+        let answer = client()?.raw(Request::get("/readyz").body(empty())?).await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        anyhow::Ok(())
+    };
+    let readyz = moment(healthy).await?;
+    let client = client()?;
+    let node_ready = async || {
+        let nodes = client.list(&resources::NODES, None, &ListParams::default()).await?;
+        let node = nodes.items.first().context("no node")?;
+        ensure!(condition(node.value(), "Ready"), "not Ready");
+        anyhow::Ok(())
+    };
+    Ok(format!("{readyz} {}", moment(node_ready).await?))
+}
+
+/// When `check` first succeeds; it is asked every 2 ms.
+async fn moment(check: impl AsyncFn() -> Result<()>) -> Result<u128> {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        match check().await {
+            Ok(()) => return Ok(UNIX_EPOCH.elapsed()?.as_nanos()),
+            Err(error) if Instant::now() > patience => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "shown with one digit")]

@@ -62,7 +62,7 @@ pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> R
     match parts.as_slice() {
         [""] => respond::tree(&context, StatusCode::OK, &serde_json::json!({"paths": INDEX})),
         ["version"] => version::get(&context),
-        ["healthz" | "livez" | "readyz", ..] => Ok(probes::get(&context, &parts)),
+        ["healthz" | "livez" | "readyz", ..] => Ok(probes::get(&context, &parts).await),
         ["metrics"] => Ok(metrics(&context)),
         ["api" | "apis", ..] => discovery::get(&context, &parts),
         ["openapi", rest @ ..] => openapi::get(&context, rest).await,

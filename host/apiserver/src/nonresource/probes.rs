@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::health::Probe;
 use crate::respond;
 
-pub(super) fn get(context: &Context, parts: &[&str]) -> Response<Body> {
+pub(super) async fn get(context: &Context, parts: &[&str]) -> Response<Body> {
     let probe = match parts.first() {
         Some(&"livez") => Probe::Livez,
         Some(&"readyz") => Probe::Readyz,
@@ -15,7 +15,8 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Response<Body> {
     };
     let only = parts.get(1..).filter(|rest| !rest.is_empty()).map(|rest| rest.join("/"));
     let excluded: Vec<&str> = context.query.all("exclude").collect();
-    let report = context.core.health.probe(probe, only.as_deref(), &excluded, context.query.flag("verbose"));
+    let verbose = context.query.flag("verbose");
+    let report = context.core.health.probe(probe, only.as_deref(), &excluded, verbose).await;
     if !report.known {
         return respond::page_not_found();
     }
