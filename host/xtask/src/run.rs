@@ -14,7 +14,8 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(flags: &[String]) -> Result<ExitCode> {
     setup::for_build()?;
-    step("build k3s and its components", || cargo(&["build", "--package", "k3s"]))?;
+    // With the packages and so the features of `cargo xtask test`: what is built here serves there too.
+    step("build k3s and its components", || cargo(&["build", "--workspace", "--bins"]))?;
     let binary = target_dir()?.join("debug/k3s");
     println!("==> start {} server {}", binary.display(), flags.join(" "));
     let start = Instant::now();

@@ -22,6 +22,8 @@ const TESTS: &[(&str, &str)] = &[
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
 ];
+/// Packages the benchmarks need besides: peers.
+const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
 /// Where the stock `kubectl` is put.
 const KUBECTL_DIR: &str = "/usr/local/lib/k3s-test";
 
@@ -36,6 +38,12 @@ pub(crate) fn for_tests() -> Result<()> {
     for_build()?;
     packages(TESTS)?;
     kubectl()
+}
+
+/// What `cargo xtask bench` needs besides.
+pub(crate) fn for_benchmarks() -> Result<()> {
+    for_tests()?;
+    packages(BENCHMARKS)
 }
 
 fn wasm_target() -> Result<()> {

@@ -30,7 +30,7 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
 
 /// Builds optimised and runs `tests/bench`.
 pub(crate) fn bench(which: &[String]) -> Result<()> {
-    setup::for_tests()?;
+    setup::for_benchmarks()?;
     step("build optimised", || cargo(&["build", "--release", "--package", "k3s", "--package", "k3s-bench"]))?;
     let release = target_dir()?.join("release");
     run(Command::new(release.join("k3s-bench")).args(which).env("K3S_TEST_BINARY", release.join("k3s")))

@@ -12,11 +12,13 @@ use k3s_client::{Client, ListParams, WatchParams, empty, resources};
 use k3s_harness::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
+use crate::etcd::{self, Etcd};
 use crate::row;
-use crate::stats::pss_kib;
+use crate::stats::{median, pss_kib};
 
 const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
-const RUN: Duration = Duration::from_secs(5);
+pub(crate) const RUN: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 3;
 
 /// Starts a server without a node and runs each load inside its corner.
 pub(crate) fn run() -> Result<()> {
@@ -30,9 +32,21 @@ pub(crate) fn run() -> Result<()> {
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     };
+    let etcd = Etcd::start(cluster.corner())?;
     for clients in ["1", "16", "256"] {
-        row(&format!("durable creates/s, {clients} clients (ConfigMaps of 1 KiB)"), inside(&["creates", clients])?);
+        // Interleaved, so that whatever else the machine does meets both.
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            ours.push(inside(&["creates", clients, &round.to_string()])?.parse::<u64>()?);
+            theirs.push(inside(&["etcd-puts", clients])?.parse::<u64>()?);
+        }
+        let (ours, theirs) = (median(&mut ours), median(&mut theirs));
+        row(
+            &format!("durable creates/s, {clients} clients (ConfigMaps of 1 KiB, TLS, HTTP/2)"),
+            format!("{ours} (bare etcd puts in the same run: {theirs})"),
+        );
     }
+    drop(etcd);
     row("GET/s, 32 clients on one connection", inside(&["gets", "32"])?);
     inside(&["fill", "10000"])?;
     let before: u64 = pss_kib(&cluster, "k3s server")?.iter().sum();
@@ -50,7 +64,8 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
     let count = number(1)?;
     let figure = runtime.block_on(async {
         match words.first().map(String::as_str) {
-            Some("creates") => creates(count).await,
+            Some("creates") => creates(count, number(2)?).await,
+            Some("etcd-puts") => Ok(etcd::puts(count).await?.to_string()),
             Some("gets") => gets(count).await,
             Some("fill") => fill(count).await,
             Some("list") => list().await,
@@ -72,7 +87,7 @@ fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": "x".repeat(1024)}})
 }
 
-async fn creates(clients: usize) -> Result<String> {
+async fn creates(clients: usize, round: usize) -> Result<String> {
     let done = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + RUN;
     let mut tasks = Vec::new();
@@ -83,7 +98,7 @@ async fn creates(clients: usize) -> Result<String> {
         tasks.push(tokio::spawn(async move {
             let mut i = 0_u64;
             while Instant::now() < end {
-                let name = format!("bench-{clients}-{n}-{i}");
+                let name = format!("bench-{clients}-{round}-{n}-{i}");
                 client.create(&resources::CONFIG_MAPS, Some("default"), &config_map(&name)).await?;
                 done.fetch_add(1, Ordering::Relaxed);
                 i += 1;

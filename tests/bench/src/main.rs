@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
 
+mod etcd;
 mod idle;
 mod load;
 mod pods;

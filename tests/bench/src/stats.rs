@@ -18,6 +18,12 @@ pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.get(at).copied().unwrap_or_default()
 }
 
+/// The middle one.
+pub(crate) fn median(values: &mut [u64]) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
 /// Milliseconds with one digit.
 pub(crate) fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
