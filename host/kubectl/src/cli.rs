@@ -156,6 +156,9 @@ pub(crate) struct Delete {
     /// Wait for resources to be gone
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) wait: String,
+    /// How long to wait for each to be gone, such as 30s; 0 is for ever
+    #[arg(long, default_value = "0")]
+    pub(crate) timeout: String,
     /// background, orphan or foreground
     #[arg(long, default_value = "background")]
     pub(crate) cascade: String,

@@ -9,6 +9,7 @@
 mod cli;
 mod commands;
 mod discovery;
+mod duration;
 mod error;
 mod manifest;
 mod print;
@@ -35,7 +36,10 @@ pub fn run(words: &[String], version: &str) -> u8 {
             return 1;
         }
     };
-    match runtime.block_on(commands::run(parsed, version)) {
+    let outcome = runtime.block_on(commands::run(parsed, version));
+    // A read of the terminal cannot be called off, and nobody should have to press a key to leave.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => 0,
         Err(Failure::Exit(code)) => {
             eprintln!("command terminated with exit code {code}");

@@ -9,6 +9,7 @@ use super::write::place;
 use crate::Failure;
 use crate::cli::Delete;
 use crate::discovery::{Discovery, Served};
+use crate::duration;
 use crate::manifest;
 use crate::session::Session;
 
@@ -21,6 +22,7 @@ struct Doomed<'a> {
 
 pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure> {
     let params = params(args)?;
+    let patience = Some(duration::parse("--timeout", &args.timeout)?).filter(|d| !d.is_zero());
     let discovery = session.discovery().await?;
     let doomed = if args.files.files.is_empty() {
         named(session, &discovery, args).await?
@@ -41,10 +43,19 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
     }
     if args.wait == "true" && !args.force {
         for (one, answer) in waiting {
-            wait_until_gone(session, &one, &answer).await?;
+            let gone = wait_until_gone(session, &one, &answer);
+            match patience {
+                None => gone.await?,
+                Some(patience) => tokio::time::timeout(patience, gone).await.map_err(|_| late(&one))??,
+            }
         }
     }
     Ok(())
+}
+
+fn late(one: &Doomed<'_>) -> Failure {
+    let what = &one.served.resource.plural;
+    Failure::local(format!("timed out waiting for the condition on {what}/{}", one.name))
 }
 
 fn report(one: &Doomed<'_>, force: bool) {

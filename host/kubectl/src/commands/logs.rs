@@ -11,6 +11,7 @@ use super::get::with_query;
 use super::pods;
 use crate::Failure;
 use crate::cli::Logs;
+use crate::duration;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
@@ -22,7 +23,8 @@ pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
     let pod = pods::find(session, word).await?;
     let container = pods::container(&pod, container)?;
     let tail = args.tail.filter(|n| *n >= 0).map(|n| n.to_string());
-    let since = args.since.as_deref().map(seconds).transpose()?.map(|n| n.to_string());
+    let since =
+        args.since.as_deref().map(|text| duration::whole_seconds("--since", text)).transpose()?.map(|n| n.to_string());
     let mut query = BTreeMap::from([("container", container.as_str())]);
     for (name, on) in [("follow", args.follow), ("previous", args.previous), ("timestamps", args.timestamps)] {
         query.extend(on.then_some((name, "true")));
@@ -40,44 +42,4 @@ pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Seconds of a Go duration such as `1h30m` or `45s`, rounded up.
-fn seconds(text: &str) -> Result<u64, Failure> {
-    let bad =
-        || Failure::local(format!("invalid argument {text:?} for \"--since\" flag: time: invalid duration {text:?}"));
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, after) = rest.split_at(digits);
-        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return Err(bad()),
-        };
-        total += number.parse::<f64>().map_err(|_| bad())? * scale;
-        rest = after;
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "parsed from unsigned digits")]
-    if text.is_empty() { Err(bad()) } else { Ok((total.ceil() as u64).max(1)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        assert_eq!(seconds("1h30m").unwrap(), 5400);
-        assert_eq!(seconds("1.5s").unwrap(), 2);
-        assert_eq!(seconds("200ms").unwrap(), 1);
-        for bad in ["", "5", "5x", "s"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-    }
 }

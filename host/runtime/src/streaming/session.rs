@@ -1,5 +1,7 @@
 //! One session: octets between a WebSocket and a process in a shim.
 
+use std::time::Duration;
+
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -19,6 +21,9 @@ type Sink = SplitSink<WebSocketStream<TcpStream>, Message>;
 type Source = SplitStream<WebSocketStream<TcpStream>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// How long a client has to take note of the end.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// What the client may see and send.
 #[derive(Clone, Debug, Default)]
 struct Wants {
@@ -30,7 +35,7 @@ struct Wants {
 
 pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Sessions) -> Result<(), Failure> {
     let Accepted { socket, offer, version } = handshake::accept(stream, sessions).await?;
-    let (mut sink, source) = socket.split();
+    let (mut sink, mut source) = socket.split();
     let (sandbox, request, wants) = request_of(offer);
     // Tells the client that the session stands (upstream `createWebSocketStreams`).
     let first = if wants.stdout {
@@ -42,7 +47,7 @@ pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Session
     };
     sink.send(Message::binary(message(first, &[]))).await?;
     let status = match manager.shim(&sandbox).open(&request).await {
-        Ok(shim) => pipe(shim, &mut sink, source, version, &wants).await?,
+        Ok(shim) => pipe(shim, &mut sink, &mut source, version, &wants).await?,
         Err(error) => Some(channel::failure_status(&error.to_string())),
     };
     if let Some(status) = status {
@@ -52,6 +57,8 @@ pub(super) async fn run(stream: TcpStream, manager: &Manager, sessions: &Session
     let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     sink.send(Message::Close(Some(normal))).await?;
     sink.close().await?;
+    // Closing a socket with input unread resets it, and the peer may lose what it has not read yet.
+    let _ = tokio::time::timeout(LINGER, async { while let Some(Ok(_)) = source.next().await {} }).await;
     Ok(())
 }
 
@@ -86,7 +93,7 @@ fn request_of(offer: Offer) -> (String, Request, Wants) {
 async fn pipe(
     shim: ShimStream,
     sink: &mut Sink,
-    source: Source,
+    source: &mut Source,
     version: Version,
     wants: &Wants,
 ) -> Result<Option<serde_json::Value>, Failure> {
@@ -120,13 +127,15 @@ async fn forward_output(sink: &mut Sink, (kind, payload): Frame, wants: &Wants) 
     Ok(())
 }
 
-/// Returns when the client left.
+/// Returns when the client left. A process that takes no more input has ended: its output and exit code
+/// are still to come, so the session goes on without it.
 async fn forward_input(
-    mut source: Source,
-    mut writer: crate::pod::FrameWriter,
+    source: &mut Source,
+    writer: crate::pod::FrameWriter,
     version: Version,
     stdin: bool,
 ) -> Result<(), Failure> {
+    let mut writer = Some(writer);
     while let Some(received) = source.next().await {
         let data = match received? {
             Message::Binary(data) => data,
@@ -135,11 +144,17 @@ async fn forward_input(
             // Pings are answered by the library.
             _ => continue,
         };
-        match channel::parse(version, &data) {
-            Input::Data(data) if stdin => writer.send(Kind::Stdin, data).await?,
-            Input::Resize(size) => writer.send(Kind::Resize, size).await?,
-            Input::HalfClose if stdin => writer.send(Kind::StdinEof, &[]).await?,
-            _ => {}
+        let (kind, data) = match channel::parse(version, &data) {
+            Input::Data(data) if stdin => (Kind::Stdin, data),
+            Input::Resize(size) => (Kind::Resize, size),
+            Input::HalfClose if stdin => (Kind::StdinEof, [].as_slice()),
+            _ => continue,
+        };
+        if let Some(open) = &mut writer
+            && let Err(error) = open.send(kind, data).await
+        {
+            tracing::debug!(%error, "the process takes no more input");
+            writer = None;
         }
     }
     Ok(())
