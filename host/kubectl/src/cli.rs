@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::auth::Auth;
+use crate::commands::explain::Explain;
+use crate::commands::generate::{CreateDeployment, Expose, Run};
+use crate::commands::label::Label;
+use crate::commands::patch::Patch;
+use crate::commands::rollout::Rollout;
+use crate::commands::scale::Scale;
+use crate::commands::set::Set;
+use crate::commands::wait::Wait;
+
 /// kubectl controls the Kubernetes cluster manager.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl", disable_version_flag = true)]
@@ -47,6 +57,22 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Execute a command in a container
     Exec(Exec),
+    #[command(subcommand)]
+    Rollout(Rollout),
+    Scale(Scale),
+    #[command(subcommand)]
+    Set(Set),
+    Patch(Patch),
+    /// Update the labels on a resource
+    Label(Label),
+    /// Update the annotations on a resource
+    Annotate(Label),
+    Wait(Wait),
+    Run(Run),
+    Expose(Expose),
+    Explain(Explain),
+    #[command(subcommand)]
+    Auth(Auth),
     /// Print the supported API resources on the server
     #[command(name = "api-resources")]
     ApiResources(ApiResources),
@@ -122,11 +148,28 @@ pub(crate) struct Apply {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Create {
+    #[command(subcommand)]
+    pub(crate) what: Option<CreateWhat>,
     #[command(flatten)]
     pub(crate) writing: Writing,
-    /// `namespace NAME`, instead of files
-    pub(crate) what: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CreateWhat {
+    /// Create a namespace with the specified name
+    #[command(alias = "ns")]
+    Namespace(CreateNamespace),
+    #[command(alias = "deploy")]
+    Deployment(CreateDeployment),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateNamespace {
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,9 @@ pub enum Failure {
     /// A command in a container ended with this code.
     #[error("command terminated with exit code {0}")]
     Exit(u8),
+    /// The answer was printed, and it is no.
+    #[error("")]
+    Silent,
 }
 
 impl Failure {

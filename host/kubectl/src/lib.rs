@@ -45,6 +45,7 @@ pub fn run(words: &[String], version: &str) -> u8 {
             eprintln!("command terminated with exit code {code}");
             code
         }
+        Err(Failure::Silent) => 1,
         Err(failure) => {
             eprintln!("{failure}");
             1

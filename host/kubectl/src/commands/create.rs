@@ -1,29 +1,34 @@
-//! `kubectl create -f` and `kubectl create namespace NAME`.
+//! `kubectl create`: from files, or a namespace or deployment by name.
 
 use http::Method;
 use k3s_meta::object;
 use serde_json::{Value, json};
 
+use super::generate;
 use super::write::{DryRun, Options, place};
 use crate::Failure;
-use crate::cli::Create;
+use crate::cli::{Create, CreateWhat};
 use crate::manifest;
 use crate::session::Session;
 
+const MANAGER: &str = "kubectl-create";
+
 pub(crate) async fn run(session: &Session, args: &Create) -> Result<(), Failure> {
-    let options = Options::parse(&args.writing, "kubectl-create")?;
-    let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
-    let manifests = match words.as_slice() {
-        [] => manifest::read(&args.writing.files)?,
-        ["namespace" | "ns", name] => {
-            vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})]
+    match &args.what {
+        None => from_files(session, args).await,
+        Some(CreateWhat::Namespace(args)) => {
+            let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.name}});
+            generate::one(session, &args.writing, MANAGER, manifest, "created").await
         }
-        _ => {
-            return Err(Failure::local(
-                "only `create -f FILE` and `create namespace NAME` exist here; stock kubectl has the others",
-            ));
+        Some(CreateWhat::Deployment(args)) => {
+            generate::one(session, &args.writing, MANAGER, args.manifest(), "created").await
         }
-    };
+    }
+}
+
+async fn from_files(session: &Session, args: &Create) -> Result<(), Failure> {
+    let options = Options::parse(&args.writing, MANAGER)?;
+    let manifests = manifest::read(&args.writing.files)?;
     let discovery = session.discovery().await?;
     for mut manifest in manifests {
         let served = place(session, &discovery, &mut manifest)?;

@@ -5,18 +5,30 @@ const LEAST: usize = 6;
 const GAP: usize = 3;
 
 /// Column widths that only grow, so that later rows of a watch stay aligned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Columns {
     widths: Vec<usize>,
+    gap: usize,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self::with_gap(GAP)
+    }
 }
 
 impl Columns {
+    /// Columns that are `gap` blanks apart.
+    pub(crate) fn with_gap(gap: usize) -> Self {
+        Self { widths: Vec::new(), gap }
+    }
+
     /// The rows as text, one line each.
     pub(crate) fn layout(&mut self, rows: &[Vec<String>]) -> String {
         for row in rows {
             self.widths.resize(self.widths.len().max(row.len()), LEAST);
             for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count() + GAP);
+                *width = (*width).max(cell.chars().count() + self.gap);
             }
         }
         rows.iter().map(|row| self.line(row)).collect()

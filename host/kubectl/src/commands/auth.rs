@@ -1,0 +1,152 @@
+//! `kubectl auth can-i` and `kubectl auth whoami`.
+
+use clap::{Args, Subcommand};
+use http::Method;
+use k3s_meta::object;
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::print::Columns;
+use crate::session::Session;
+
+const JSON: &str = "application/json";
+
+/// Inspect authorization
+#[derive(Debug, Subcommand)]
+pub(crate) enum Auth {
+    /// Check whether an action is allowed
+    #[command(name = "can-i")]
+    CanI(CanI),
+    /// Who the server takes you for
+    Whoami,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CanI {
+    /// VERB [TYPE | TYPE/NAME | NONRESOURCEURL]
+    #[arg(required_unless_present = "list")]
+    what: Vec<String>,
+    /// Print everything that is allowed
+    #[arg(long)]
+    list: bool,
+    /// A subresource
+    #[arg(long)]
+    subresource: Option<String>,
+    /// In all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// No output, only the exit code
+    #[arg(short = 'q', long)]
+    quiet: bool,
+}
+
+pub(crate) async fn run(session: &Session, auth: &Auth) -> Result<(), Failure> {
+    match auth {
+        Auth::CanI(args) if args.list => list(session).await,
+        Auth::CanI(args) => can_i(session, args).await,
+        Auth::Whoami => whoami(session).await,
+    }
+}
+
+async fn review(session: &Session, group: &str, plural: &str, kind: &str, spec: Value) -> Result<Value, Failure> {
+    let body = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "spec": spec});
+    session.json(Method::POST, &format!("/apis/{group}/v1/{plural}"), JSON, Some((JSON, &body))).await
+}
+
+async fn can_i(session: &Session, args: &CanI) -> Result<(), Failure> {
+    let spec = match args.what.as_slice() {
+        [verb, path] if path.starts_with('/') => json!({"nonResourceAttributes": {"verb": verb, "path": path}}),
+        [verb, resource] => json!({"resourceAttributes": attributes(session, args, verb, resource).await?}),
+        _ => {
+            return Err(Failure::local("you must specify two arguments: verb resource or verb resource/resourceName"));
+        }
+    };
+    let answer =
+        review(session, "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec).await?;
+    let allowed = object::at(&answer, &["status", "allowed"]).and_then(Value::as_bool).unwrap_or_default();
+    if !args.quiet {
+        println!("{}", if allowed { "yes" } else { "no" });
+    }
+    if allowed { Ok(()) } else { Err(Failure::Silent) }
+}
+
+async fn attributes(session: &Session, args: &CanI, verb: &str, resource: &str) -> Result<Value, Failure> {
+    let (kind, name) = resource.split_once('/').map_or((resource, None), |(kind, name)| (kind, Some(name)));
+    let discovery = session.discovery().await?;
+    let namespace = if args.all_namespaces { "" } else { session.namespace.as_str() };
+    let mut attributes = json!({"verb": verb, "resource": kind, "namespace": namespace});
+    if kind != "*" {
+        match discovery.resource(kind) {
+            Ok(served) => {
+                attributes["group"] = (*served.resource.group).into();
+                attributes["version"] = (*served.resource.version).into();
+                attributes["resource"] = (*served.resource.plural).into();
+                if !served.resource.namespaced {
+                    attributes["namespace"] = "".into();
+                }
+            }
+            Err(_) => eprintln!("Warning: the server doesn't have a resource type '{kind}'"),
+        }
+    } else {
+        attributes["group"] = "*".into();
+    }
+    attributes["name"] = name.unwrap_or_default().into();
+    attributes["subresource"] = args.subresource.as_deref().unwrap_or_default().into();
+    Ok(attributes)
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
+    let spec = json!({"namespace": session.namespace});
+    let answer =
+        review(session, "authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview", spec).await?;
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        object::at_list(rule, &[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let brackets = |words: Vec<String>| format!("[{}]", words.join(" "));
+    let mut of_resources = Vec::new();
+    for rule in object::at_list(&answer, &["status", "resourceRules"]) {
+        for (group, resource) in words(rule, "apiGroups")
+            .iter()
+            .flat_map(|g| words(rule, "resources").into_iter().map(move |r| (g.clone(), r)))
+        {
+            let shown = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+            let row = vec![shown, "[]".into(), brackets(words(rule, "resourceNames")), brackets(words(rule, "verbs"))];
+            of_resources.push((group, resource, row));
+        }
+    }
+    of_resources.sort();
+    let mut of_paths = Vec::new();
+    for rule in object::at_list(&answer, &["status", "nonResourceRules"]) {
+        for path in words(rule, "nonResourceURLs") {
+            of_paths.push(vec![String::new(), format!("[{path}]"), "[]".into(), brackets(words(rule, "verbs"))]);
+        }
+    }
+    of_paths.sort();
+    let mut rows = vec![["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].map(str::to_owned).to_vec()];
+    rows.extend(of_resources.into_iter().map(|(.., row)| row));
+    rows.extend(of_paths);
+    print!("{}", Columns::default().layout(&rows));
+    Ok(())
+}
+
+async fn whoami(session: &Session) -> Result<(), Failure> {
+    let answer = review(session, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", json!({})).await?;
+    let user = object::at(&answer, &["status", "userInfo"]).unwrap_or(&Value::Null);
+    let list = |value: &Value| -> String {
+        let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        format!("[{}]", words.join(" "))
+    };
+    let mut rows = vec![["ATTRIBUTE", "VALUE"].map(str::to_owned).to_vec()];
+    let mut row = |name: String, value: String| rows.push(vec![name, value]);
+    row("Username".into(), object::at_str(user, &["username"]).to_owned());
+    let uid = object::at_str(user, &["uid"]);
+    if !uid.is_empty() {
+        row("UID".into(), uid.to_owned());
+    }
+    row("Groups".into(), list(object::at(user, &["groups"]).unwrap_or(&Value::Null)));
+    for (key, value) in object::at(user, &["extra"]).and_then(Value::as_object).into_iter().flatten() {
+        row(format!("Extra: {key}"), list(value));
+    }
+    print!("{}", Columns::default().layout(&rows));
+    Ok(())
+}
