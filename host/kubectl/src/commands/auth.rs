@@ -49,7 +49,10 @@ pub(crate) async fn run(session: &Session, auth: &Auth) -> Result<(), Failure> {
 }
 
 async fn review(session: &Session, group: &str, plural: &str, kind: &str, spec: Value) -> Result<Value, Failure> {
-    let body = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "spec": spec});
+    let mut body = json!({"apiVersion": format!("{group}/v1"), "kind": kind});
+    if !spec.is_null() {
+        object::set(&mut body, &["spec"], spec);
+    }
     session.json(Method::POST, &format!("/apis/{group}/v1/{plural}"), JSON, Some((JSON, &body))).await
 }
 
@@ -130,7 +133,8 @@ async fn list(session: &Session) -> Result<(), Failure> {
 }
 
 async fn whoami(session: &Session) -> Result<(), Failure> {
-    let answer = review(session, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", json!({})).await?;
+    let answer =
+        review(session, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", Value::Null).await?;
     let user = object::at(&answer, &["status", "userInfo"]).unwrap_or(&Value::Null);
     let list = |value: &Value| -> String {
         let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
