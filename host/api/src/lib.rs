@@ -4,6 +4,7 @@
 //! The tables in `gen/` are static and hold no pointers to fix up; nothing is parsed at start. Behaviour
 //! of kinds (defaults, validation, columns) is `k3s_kinds`.
 
+pub mod define;
 pub mod discovery;
 pub mod fields;
 #[path = "gen/mod.rs"]

@@ -98,7 +98,8 @@ fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Resu
 }
 
 fn finish(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
-    let known = info.is_resource && core.registry.resources().get(&info.group, &info.version, &info.resource).is_some();
+    let known =
+        info.is_resource && core.registry.resources().find(&info.group, &info.version, &info.resource).is_some();
     let took = core.registry.clock().elapsed().saturating_sub(started);
     core.metrics.record(info, known, response.status().as_u16(), took);
 }

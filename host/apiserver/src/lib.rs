@@ -9,7 +9,7 @@
 //! in-process extension that nothing on a wire can set; every failure is a `Status` and becomes a
 //! response in exactly one place (`respond::status`).
 //!
-//! Tasks (child group `apiserver`): the RBAC index, the node graph, upgraded pipes and outbound
+//! Tasks (child group `apiserver`): the RBAC index, the node graph, custom resource definitions, upgraded pipes and outbound
 //! connections to kubelets. Bounds: requests in flight, body size, waiting time; see `inflight`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -21,6 +21,7 @@ mod chain;
 mod config;
 mod context;
 mod core;
+mod custom;
 mod handlers;
 mod health;
 mod inflight;

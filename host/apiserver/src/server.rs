@@ -18,7 +18,7 @@ use crate::inflight::Inflight;
 use crate::kubelet::Kubelets;
 use crate::metrics::ApiMetrics;
 use crate::nonresource::Documents;
-use crate::{ApiServerConfig, Error, admission, bootstrap, chain};
+use crate::{ApiServerConfig, Error, admission, bootstrap, chain, custom};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,7 @@ impl ApiServer {
         };
         // Before the policy is read, so that the default one is part of it.
         bootstrap::run(&registry, &bootstrap).await?;
+        custom::start(&registry, &tasks)?;
         let authorizer = Arc::new(Authorizer::start(&registry, &tasks)?);
         let authenticator = Arc::new(Authenticator::new(
             registry.clone(),

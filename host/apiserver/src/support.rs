@@ -14,7 +14,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("admissionregistration.k8s.io", "validatingadmissionpolicies", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "validatingadmissionpolicybindings", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "webhooks are not called"),
-    ("apiextensions.k8s.io", "customresourcedefinitions", "custom resources are not served"),
     ("apiregistration.k8s.io", "apiservices", "other API servers are not aggregated"),
     ("apps", "statefulsets", "no controller creates its pods"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled"),

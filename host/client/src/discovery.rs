@@ -35,7 +35,8 @@ struct GroupList {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Group {
-    preferred_version: GroupVersion,
+    /// In order of preference.
+    versions: Vec<GroupVersion>,
 }
 
 #[derive(Deserialize, Default)]
@@ -61,16 +62,23 @@ struct ApiResource {
 }
 
 impl Client {
-    /// The resources of each group's preferred version, without subresources. Groups that cannot be
-    /// read are named in the second part, so that a caller that must know all can wait.
+    /// All resources, each at the version that its group prefers of those that have it, without
+    /// subresources. Groups that cannot be read are named in the second part, so that a caller that must
+    /// know all can wait.
     pub async fn discover(&self) -> Result<(Vec<Served>, Vec<String>)> {
         let groups: GroupList = decode(self.get_path("/apis").await?, "/apis")?;
         let mut paths = vec!["/api/v1".to_owned()];
-        paths.extend(groups.groups.into_iter().map(|group| format!("/apis/{}", group.preferred_version.group_version)));
-        let (mut served, mut failed) = (Vec::new(), Vec::new());
+        let versions = groups.groups.into_iter().flat_map(|group| group.versions);
+        paths.extend(versions.map(|version| format!("/apis/{}", version.group_version)));
+        let (mut served, mut failed): (Vec<Served>, Vec<String>) = (Vec::new(), Vec::new());
         for path in paths {
             match self.get_path(&path).await.and_then(|doc| decode::<ResourceList>(doc, &path)) {
-                Ok(list) => served.extend(resources(list)),
+                Ok(list) => {
+                    let group = list.group_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+                    let same_group = served.iter().rev().take_while(|s| s.resource.group == group);
+                    let known: Vec<String> = same_group.map(|s| s.resource.plural.to_string()).collect();
+                    served.extend(resources(list).filter(|s| !known.iter().any(|plural| *plural == s.resource.plural)));
+                }
                 Err(error @ (Error::Transport(_) | Error::Timeout(_))) => return Err(error),
                 Err(_) => failed.push(path),
             }

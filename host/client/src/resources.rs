@@ -32,6 +32,7 @@ resources! {
     SECRETS = "" "v1" "secrets" "Secret" true;
     SERVICE_ACCOUNTS = "" "v1" "serviceaccounts" "ServiceAccount" true;
     SERVICES = "" "v1" "services" "Service" true;
+    CUSTOM_RESOURCE_DEFINITIONS = "apiextensions.k8s.io" "v1" "customresourcedefinitions" "CustomResourceDefinition" false;
     CONTROLLER_REVISIONS = "apps" "v1" "controllerrevisions" "ControllerRevision" true;
     DAEMON_SETS = "apps" "v1" "daemonsets" "DaemonSet" true;
     DEPLOYMENTS = "apps" "v1" "deployments" "Deployment" true;

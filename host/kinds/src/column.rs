@@ -57,6 +57,15 @@ impl Column {
         Self { name, kind: "boolean", format: "", description, priority: 0 }
     }
 
+    /// The column as `metav1.TableColumnDefinition`.
+    #[must_use]
+    pub fn definition(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name, "type": self.kind, "format": self.format,
+            "description": self.description, "priority": self.priority,
+        })
+    }
+
     /// The same column, shown by `-o wide` alone.
     #[must_use]
     pub const fn wide(self) -> Self {

@@ -33,6 +33,26 @@ pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) ->
     errors
 }
 
+/// Errors of the metadata of an object inside another one, which need not have a name.
+pub(crate) fn validate_embedded_meta(object: &Value, path: &Path) -> ErrorList {
+    let meta = object.get("metadata").unwrap_or(&Value::Null);
+    let path = path.child("metadata");
+    let mut errors = ErrorList::new();
+    let name = tree::text(meta, "name");
+    if !name.is_empty() {
+        errors.check(&path.child("name"), name, NameRule::PathSegment.check(name));
+    }
+    let namespace = tree::text(meta, "namespace");
+    if !namespace.is_empty() {
+        errors.check(&path.child("namespace"), namespace, names::is_dns1123_label(namespace));
+    }
+    errors.append(validate_labels(meta, "labels", &path.child("labels")));
+    errors.append(validate_annotations(meta, &path.child("annotations")));
+    validate_owner_references(&mut errors, meta, &path.child("ownerReferences"));
+    validate_finalizers(&mut errors, meta, &path.child("finalizers"));
+    errors
+}
+
 /// Wording for numbers below zero.
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 

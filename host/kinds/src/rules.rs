@@ -9,6 +9,7 @@ use k3s_meta::field::ErrorList;
 use serde_json::{Map, Value};
 
 use crate::column::Column;
+use crate::custom::ScalePaths;
 use crate::equality::semantic_eq;
 use crate::tree;
 use crate::{generic, object_meta};
@@ -22,6 +23,11 @@ pub enum Generation {
     Spec,
     /// 1 on create, one more on each change below any of these dotted paths.
     Content(&'static [&'static str]),
+    /// 1 on create, one more on each change of anything but metadata; of `status` only where it is said.
+    Body {
+        /// Whether `status` counts.
+        status: bool,
+    },
 }
 
 impl Generation {
@@ -38,9 +44,20 @@ impl Generation {
             Self::None => return false,
             Self::Spec => &["spec"][..],
             Self::Content(paths) => paths,
+            Self::Body { status } => return body_changed(new, old, status),
         };
         paths.iter().any(|path| !semantic_eq(tree::at(new, path), tree::at(old, path)))
     }
+}
+
+fn body_changed(new: &Value, old: &Value, status: bool) -> bool {
+    let counts = |key: &str| match key {
+        "metadata" | "apiVersion" | "kind" => false,
+        "status" => status,
+        _ => true,
+    };
+    let (new, old) = (new.as_object().unwrap_or(&EMPTY), old.as_object().unwrap_or(&EMPTY));
+    new.keys().chain(old.keys()).any(|key| counts(key) && new.get(key) != old.get(key))
 }
 
 /// How an object of a kind may be named.
@@ -62,6 +79,12 @@ pub enum NameRule {
 pub trait KindRules: Send + Sync {
     /// Upstream's `SetDefaults_*`. Runs on every decode, so it must be idempotent.
     fn default(&self, _object: &mut Value) {}
+
+    /// Removes fields that the kind does not have and names each as `unknown field "spec.foo"`. Built-in
+    /// kinds are decoded by their tables instead and have nothing left to remove.
+    fn prune(&self, _object: &mut Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Whether `status` belongs to the `/status` subresource alone.
     fn has_status(&self) -> bool {
@@ -137,6 +160,16 @@ pub trait KindRules: Send + Sync {
     /// Columns of the table form. The first is the name in all kinds but events.
     fn columns(&self) -> &'static [Column] {
         generic::COLUMNS
+    }
+
+    /// The columns as `metav1.TableColumnDefinition`.
+    fn column_definitions(&self) -> Value {
+        self.columns().iter().map(Column::definition).collect()
+    }
+
+    /// Where the `scale` subresource finds its numbers; `None` where workloads have them.
+    fn scale(&self) -> Option<&ScalePaths> {
+        None
     }
 
     /// One cell per column, in order.

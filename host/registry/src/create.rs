@@ -66,7 +66,7 @@ impl Registry {
         if let Some(generation) = resource.rules.generation().initial() {
             meta::set(&mut object, "generation", generation);
         }
-        let errors = validate_create(resource.rules, &object, resource.kind.namespaced);
+        let errors = validate_create(&*resource.rules, &object, resource.kind.namespaced);
         let name = object::name(&object).to_owned();
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), &name, &errors).into());

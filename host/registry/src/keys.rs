@@ -22,6 +22,11 @@ pub(crate) fn prefix(group: &str, plural: &str) -> String {
     format!("{ROOT}{path}/")
 }
 
+/// The prefix of a resource that is defined at run time. Groups have a dot, so it meets no other.
+pub(crate) fn custom_prefix(group: &str, plural: &str) -> String {
+    format!("{ROOT}{group}/{plural}/")
+}
+
 /// The parts of a key that name a resource's prefix: one segment or two.
 pub(crate) fn prefixes_of(key: &str) -> impl Iterator<Item = &str> {
     let rest = key.strip_prefix(ROOT).unwrap_or_default();

@@ -54,7 +54,7 @@ impl Object {
     /// For a stored object that cannot be decoded.
     pub fn raw(&self) -> Result<Option<RawObject>> {
         match &self.source {
-            Source::Entry(entry, revision) if self.resource.convert.is_none() => {
+            Source::Entry(entry, revision) if self.resource.serves_as_stored(entry) => {
                 let at = View::of(entry)?.offset(entry)?;
                 Ok(Some(RawObject::new(&entry.value, at, *revision)))
             }

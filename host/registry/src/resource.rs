@@ -1,15 +1,18 @@
 //! A resource as the registry serves it, and the table of all of them.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use k3s_api::Kind;
-use k3s_kinds::KindRules;
+use k3s_kinds::{CustomRules, KindRules};
 use k3s_meta::{GroupKind, GroupResource};
 use k3s_store::Entry;
 use serde_json::Value;
 
 use crate::convert::{self, Convert};
+use crate::custom::{Custom, CustomSet};
 use crate::keys;
 use crate::{Error, Result};
 
@@ -18,7 +21,7 @@ pub struct Resource {
     /// Its row in the tables.
     pub kind: &'static Kind,
     /// Its behaviour.
-    pub rules: &'static dyn KindRules,
+    pub rules: Rules,
     /// Where its objects live; ends in a slash.
     pub prefix: Arc<str>,
     /// How the served form differs from the stored one, where it does.
@@ -26,6 +29,28 @@ pub struct Resource {
     /// `apiVersion` as served.
     pub api_version: String,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
+    /// What it has if it is defined at run time.
+    pub custom: Option<Custom>,
+}
+
+/// The behaviour of a kind: compiled in, or read from a definition.
+#[derive(Clone)]
+pub enum Rules {
+    /// Compiled in.
+    BuiltIn(&'static dyn KindRules),
+    /// From a definition.
+    Custom(Arc<CustomRules>),
+}
+
+impl Deref for Rules {
+    type Target = dyn KindRules;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::BuiltIn(rules) => *rules,
+            Self::Custom(rules) => &**rules,
+        }
+    }
 }
 
 /// What a resource does around its writes beyond the generic path.
@@ -62,11 +87,12 @@ impl Resource {
     fn new(kind: &'static Kind, hooks: Option<Arc<dyn Hooks>>) -> Self {
         Self {
             kind,
-            rules: k3s_kinds::rules(kind.group, kind.kind),
+            rules: Rules::BuiltIn(k3s_kinds::rules(kind.group, kind.kind)),
             prefix: keys::prefix(kind.group, kind.plural).into(),
             convert: convert::of(kind.group, kind.version, kind.kind),
             api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
             hooks,
+            custom: None,
         }
     }
 
@@ -118,15 +144,31 @@ impl Resource {
         if let Some(convert) = self.convert {
             convert.to_served(&mut value);
         }
+        if self.custom.is_some() {
+            convert::set_type(&mut value, &self.api_version);
+            // What an older definition knew and this one does not.
+            self.rules.prune(&mut value);
+        }
         // Objects stored by an older server get today's defaults, as upstream gives them on decode.
         self.rules.default(&mut value);
         Ok(value)
+    }
+
+    /// Whether the stored bytes are what is served.
+    pub(crate) fn serves_as_stored(&self, entry: &Entry) -> bool {
+        self.convert.is_none()
+            && self.custom.as_ref().is_none_or(|custom| {
+                custom.storage_version == self.api_version && entry.mod_revision.0 > custom.fresh_from
+            })
     }
 
     /// The tree in the form that is stored.
     pub(crate) fn stored_form(&self, value: &mut Value) {
         if let Some(convert) = self.convert {
             convert.to_stored(value);
+        }
+        if let Some(custom) = &self.custom {
+            convert::set_type(value, &custom.storage_version);
         }
     }
 }
@@ -136,6 +178,7 @@ pub struct Resources {
     by_name: HashMap<(&'static str, &'static str, &'static str), Arc<Resource>>,
     /// One version of each stored resource, by key prefix.
     by_prefix: HashMap<Arc<str>, Arc<Resource>>,
+    custom: ArcSwap<CustomSet>,
 }
 
 impl Resources {
@@ -144,7 +187,11 @@ impl Resources {
         kinds: impl IntoIterator<Item = &'static Kind>,
         hooks: impl Fn(&str, &str) -> Option<Arc<dyn Hooks>>,
     ) -> Self {
-        let mut table = Self { by_name: HashMap::new(), by_prefix: HashMap::new() };
+        let mut table = Self {
+            by_name: HashMap::new(),
+            by_prefix: HashMap::new(),
+            custom: ArcSwap::from_pointee(CustomSet::default()),
+        };
         for kind in kinds {
             let resource = Arc::new(Resource::new(kind, hooks(kind.group, kind.plural)));
             if resource.convert.is_none() {
@@ -155,7 +202,28 @@ impl Resources {
         table
     }
 
-    /// The resource served under this name.
+    /// The resource served under this name, whether it is compiled in or defined at run time.
+    #[must_use]
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let built_in = self.get(group, version, plural).cloned();
+        built_in.or_else(|| self.custom.load().get(group, version, plural).cloned())
+    }
+
+    /// The resources defined at run time.
+    #[must_use]
+    pub fn custom(&self) -> Arc<CustomSet> {
+        self.custom.load_full()
+    }
+
+    /// Puts another set of resources defined at run time in place. Watches of those that are not in it
+    /// any more end.
+    pub fn install(&self, set: CustomSet) {
+        let next = Arc::new(set);
+        let before = self.custom.swap(next.clone());
+        before.retire_for(&next);
+    }
+
+    /// The built-in resource served under this name.
     #[must_use]
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
         // The keys are static only because the table is; a lookup may borrow for less.
@@ -163,12 +231,12 @@ impl Resources {
         self.by_name.get(&(kind.group, kind.version, kind.plural))
     }
 
-    /// Every resource.
+    /// Every built-in resource.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.by_name.values()
     }
 
-    /// The resource whose objects live under `key`.
+    /// The built-in resource whose objects live under `key`.
     #[must_use]
     pub fn of_key(&self, key: &str) -> Option<&Arc<Resource>> {
         keys::prefixes_of(key).find_map(|prefix| self.by_prefix.get(prefix))

@@ -259,8 +259,8 @@ fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value) {
 
 fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> ErrorList {
     match scope {
-        Scope::Main => validate_update(resource.rules, new, old, resource.kind.namespaced),
-        Scope::Status => validate_status_update(resource.rules, new, old, resource.kind.namespaced),
+        Scope::Main => validate_update(&*resource.rules, new, old, resource.kind.namespaced),
+        Scope::Status => validate_status_update(&*resource.rules, new, old, resource.kind.namespaced),
         Scope::Part { validate, .. } => validate(resource, new, old),
     }
 }

@@ -4,18 +4,19 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use k3s_kinds::KindRules;
 use k3s_store::{Attachment, Entry};
 use serde_json::Value;
 
 use crate::encoding::metadata_offset;
-use crate::{Error, Resources, Result};
+use crate::keys::ROOT;
+use crate::{Error, Resource, Resources, Result, Rules, Selectors};
 
 /// The attachment of every entry below `/registry`.
 pub struct View {
     offset: Option<usize>,
     source: Bytes,
-    rules: &'static dyn KindRules,
+    /// `None` for resources defined at run time, whose rules can change.
+    rules: Option<Rules>,
     parsed: OnceLock<Option<Parsed>>,
 }
 
@@ -27,17 +28,14 @@ struct Parsed {
 }
 
 impl View {
-    /// Makes the attachment of one entry; a key of no known resource gets an empty one.
+    /// Makes the attachment of one entry; a key that is no object's gets an empty one. Entries come
+    /// before the definitions of their resources do, so an unknown resource is one defined at run time.
     pub(crate) fn extract(resources: &Resources, key: &str, value: &Bytes) -> Attachment {
-        match resources.of_key(key) {
-            Some(resource) => Arc::new(Self {
-                offset: metadata_offset(value),
-                source: value.clone(),
-                rules: resource.rules,
-                parsed: OnceLock::new(),
-            }),
-            None => Arc::new(()),
+        if !key.starts_with(ROOT) {
+            return Arc::new(());
         }
+        let rules = resources.of_key(key).map(|resource| resource.rules.clone());
+        Arc::new(Self { offset: metadata_offset(value), source: value.clone(), rules, parsed: OnceLock::new() })
     }
 
     /// The view of an entry.
@@ -53,31 +51,48 @@ impl View {
     }
 
     fn parsed(&self, entry: &Entry) -> Result<&Parsed> {
-        self.parsed.get_or_init(|| Parsed::read(&self.source, self.rules)).as_ref().ok_or_else(|| undecodable(entry))
+        self.parsed
+            .get_or_init(|| Parsed::read(&self.source, self.rules.as_ref()))
+            .as_ref()
+            .ok_or_else(|| undecodable(entry))
     }
 
     /// Whether the entry passes both selectors.
     ///
     /// # Errors
     /// For an entry that cannot be decoded.
-    pub fn matches(&self, entry: &Entry, selectors: &crate::list::Selectors) -> Result<bool> {
+    pub fn matches(&self, entry: &Entry, selectors: &Selectors, resource: &Resource) -> Result<bool> {
         if selectors.is_empty() {
             return Ok(true);
         }
         let parsed = self.parsed(entry)?;
-        Ok(selectors.labels.matches(|key| parsed.label(key)) && selectors.fields_match(|field| parsed.field(field)))
+        if !selectors.labels.matches(|key| parsed.label(key)) {
+            return Ok(false);
+        }
+        if resource.custom.is_none() || selectors.fields_are_metadata() {
+            return Ok(selectors.fields_match(|field| parsed.field(field)));
+        }
+        // Which fields can be selected by may have changed since the entry was written.
+        let own = resource.rules.fields(&resource.decode(entry)?);
+        let find = |field: &str| own.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_str());
+        Ok(selectors.fields_match(|field| parsed.field(field).or_else(|| find(field))))
     }
 }
 
 impl Parsed {
-    fn read(source: &Bytes, rules: &'static dyn KindRules) -> Option<Self> {
+    fn read(source: &Bytes, rules: Option<&Rules>) -> Option<Self> {
         let object: Value = serde_json::from_slice(source).ok()?;
         let labels = k3s_meta::object::labels(&object);
         Some(Self {
             name: k3s_meta::object::name(&object).into(),
             namespace: k3s_meta::object::namespace(&object).into(),
             labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-            fields: rules.fields(&object).into_iter().map(|(name, value)| (name, value.into())).collect(),
+            fields: rules
+                .map(|rules| rules.fields(&object))
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
         })
     }
 

@@ -22,6 +22,7 @@ fn groups_come_in_priority_order() {
         "rbac.authorization.k8s.io",
         "storage.k8s.io",
         "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
         "scheduling.k8s.io",
         "coordination.k8s.io",
         "node.k8s.io",

@@ -5,7 +5,7 @@ use crate::kind::{Kind, Subresource};
 use crate::schema::TypeId;
 
 #[rustfmt::skip]
-pub(crate) static KINDS: [Kind; 66] = [
+pub(crate) static KINDS: [Kind; 67] = [
     Kind { group: "", version: "v1", plural: "bindings", singular: "binding", kind: "Binding", list_kind: "",
         short_names: &[], categories: &[], namespaced: true, verbs: &["create"], schema: TypeId(154),
         subresources: &[] },
@@ -98,6 +98,10 @@ pub(crate) static KINDS: [Kind; 66] = [
     Kind { group: "admissionregistration.k8s.io", version: "v1", plural: "validatingwebhookconfigurations", singular: "validatingwebhookconfiguration", kind: "ValidatingWebhookConfiguration", list_kind: "ValidatingWebhookConfigurationList",
         short_names: &[], categories: &["api-extensions"], namespaced: false, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(30),
         subresources: &[] },
+    Kind { group: "apiextensions.k8s.io", version: "v1", plural: "customresourcedefinitions", singular: "customresourcedefinition", kind: "CustomResourceDefinition", list_kind: "CustomResourceDefinitionList",
+        short_names: &["crd", "crds"], categories: &["api-extensions"], namespaced: false, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(526),
+        subresources: &[
+            Subresource { name: "status", kind: "CustomResourceDefinition", group: "apiextensions.k8s.io", version: "v1", verbs: &["get", "patch", "update"], connect: false, schema: Some(TypeId(526)) },] },
     Kind { group: "apps", version: "v1", plural: "controllerrevisions", singular: "controllerrevision", kind: "ControllerRevision", list_kind: "ControllerRevisionList",
         short_names: &[], categories: &[], namespaced: true, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(35),
         subresources: &[] },

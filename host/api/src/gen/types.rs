@@ -4,7 +4,7 @@
 use crate::schema::{Shape, Type, type_row as t};
 
 #[rustfmt::skip]
-pub(crate) static TYPES: [Type; 554] = [
+pub(crate) static TYPES: [Type; 578] = [
 t(2,0,1,Shape::Struct,false),t(5,1,2,Shape::Struct,false),t(8,3,2,Shape::Struct,false),
 t(9,5,1,Shape::Struct,false),t(11,6,2,Shape::Struct,false),t(17,8,5,Shape::Struct,true),
 t(22,13,4,Shape::Struct,false),t(26,17,4,Shape::Struct,false),t(29,21,4,Shape::Struct,false),
@@ -179,22 +179,30 @@ t(1409,2138,7,Shape::Struct,false),t(1411,2145,4,Shape::Struct,false),t(1418,214
 t(1420,2159,4,Shape::Struct,false),t(1422,2163,2,Shape::Struct,false),t(1423,2165,5,Shape::Struct,false),
 t(1425,2170,4,Shape::Struct,false),t(1429,2174,2,Shape::Struct,false),t(1431,2176,3,Shape::Struct,false),
 t(1436,2179,4,Shape::Struct,false),t(1438,2183,5,Shape::Struct,false),t(1440,2188,4,Shape::Struct,false),
-t(1444,2192,3,Shape::Struct,false),t(1445,2195,1,Shape::Struct,false),t(1446,2196,0,Shape::Quantity,false),
-t(1449,2196,6,Shape::Struct,false),t(1451,2202,3,Shape::Struct,false),t(1458,2205,10,Shape::Struct,false),
-t(1460,2215,4,Shape::Struct,false),t(1462,2219,4,Shape::Struct,false),t(1464,2223,6,Shape::Struct,false),
-t(1471,2229,8,Shape::Struct,false),t(1472,2237,3,Shape::Struct,false),t(1473,2240,0,Shape::Any,false),
-t(1474,2240,2,Shape::Struct,false),t(1476,2242,2,Shape::Struct,true),t(1477,2244,3,Shape::Struct,false),
-t(1482,2247,5,Shape::Struct,false),t(1487,2252,7,Shape::Struct,false),t(1488,2259,0,Shape::MicroTime,false),
-t(1497,2259,15,Shape::Struct,false),t(1499,2274,6,Shape::Struct,true),t(1500,2280,0,Shape::Any,false),
-t(1501,2280,2,Shape::Struct,false),t(1504,2282,2,Shape::Struct,false),t(1505,2284,1,Shape::Struct,false),
-t(1508,2285,8,Shape::Struct,false),t(1511,2293,3,Shape::Struct,false),t(1514,2296,6,Shape::Struct,false),
-t(1515,2302,0,Shape::Time,false),t(1516,2302,2,Shape::Struct,false),t(1517,2304,0,Shape::Any,false),
-t(1518,2304,0,Shape::IntOrString,false),t(1532,2304,13,Shape::Struct,false),
+t(1444,2192,3,Shape::Struct,false),t(1445,2195,1,Shape::Struct,false),t(1448,2196,6,Shape::Struct,false),
+t(1450,2202,2,Shape::Struct,false),t(1451,2204,5,Shape::Struct,false),t(1454,2209,6,Shape::Struct,false),
+t(1455,2215,4,Shape::Struct,false),t(1462,2219,6,Shape::Struct,false),t(1465,2225,6,Shape::Struct,false),
+t(1468,2231,4,Shape::Struct,false),t(1477,2235,9,Shape::Struct,false),t(1481,2244,3,Shape::Struct,false),
+t(1482,2247,0,Shape::Struct,false),t(1484,2247,2,Shape::Struct,false),t(1486,2249,1,Shape::Struct,false),
+t(1487,2250,2,Shape::Struct,false),t(1488,2252,0,Shape::Any,false),t(1528,2252,44,Shape::Struct,false),
+t(1529,2296,0,Shape::Any,false),t(1530,2296,0,Shape::Any,false),t(1531,2296,0,Shape::Any,false),
+t(1532,2296,1,Shape::Struct,false),t(1533,2297,4,Shape::Struct,false),t(1535,2301,6,Shape::Struct,false),
+t(1536,2307,3,Shape::Struct,false),t(1538,2310,2,Shape::Struct,false),t(1539,2312,0,Shape::Quantity,false),
+t(1542,2312,6,Shape::Struct,false),t(1544,2318,3,Shape::Struct,false),t(1549,2321,10,Shape::Struct,false),
+t(1551,2331,4,Shape::Struct,false),t(1553,2335,4,Shape::Struct,false),t(1555,2339,6,Shape::Struct,false),
+t(1562,2345,8,Shape::Struct,false),t(1563,2353,3,Shape::Struct,false),t(1564,2356,0,Shape::Any,false),
+t(1565,2356,2,Shape::Struct,false),t(1567,2358,2,Shape::Struct,true),t(1568,2360,3,Shape::Struct,false),
+t(1573,2363,5,Shape::Struct,false),t(1578,2368,7,Shape::Struct,false),t(1579,2375,0,Shape::MicroTime,false),
+t(1588,2375,15,Shape::Struct,false),t(1590,2390,6,Shape::Struct,true),t(1591,2396,0,Shape::Any,false),
+t(1592,2396,2,Shape::Struct,false),t(1595,2398,2,Shape::Struct,false),t(1596,2400,1,Shape::Struct,false),
+t(1599,2401,8,Shape::Struct,false),t(1602,2409,3,Shape::Struct,false),t(1605,2412,6,Shape::Struct,false),
+t(1606,2418,0,Shape::Time,false),t(1607,2418,2,Shape::Struct,false),t(1608,2420,0,Shape::Any,false),
+t(1609,2420,0,Shape::IntOrString,false),t(1623,2420,13,Shape::Struct,false),
 ];
 
 /// Type, and group, version and kind as name indices.
 #[rustfmt::skip]
-pub(crate) static GVKS: [(u16, u16, u16, u16); 133] = [
+pub(crate) static GVKS: [(u16, u16, u16, u16); 135] = [
 (6,23,24,25),(7,23,24,27),(8,23,24,30),(10,23,24,36),(13,23,24,53),(14,23,24,55),(22,23,24,80),(23,23,24,82),
 (24,23,24,84),(26,23,24,88),(30,23,24,99),(31,23,24,101),(35,114,24,115),(36,114,24,117),(37,114,24,119),
 (39,114,24,123),(43,114,24,141),(45,114,24,145),(49,114,24,159),(51,114,24,162),(57,114,24,173),
@@ -216,8 +224,8 @@ pub(crate) static GVKS: [(u16, u16, u16, u16); 133] = [
 (494,1315,24,1360),(495,1315,24,1362),(498,1315,24,1368),(499,1315,24,1370),(501,1377,24,1378),
 (502,1377,24,1380),(503,1382,24,1383),(504,1382,24,1385),(506,1382,24,1399),(508,1382,24,1404),
 (510,1382,24,1410),(511,1382,24,1412),(512,1382,24,1419),(513,1382,24,1421),(515,1382,24,1424),
-(516,1382,24,1426),(520,1382,24,1439),(521,1382,24,1441),(525,0,24,1450),(526,0,24,1452),(528,0,24,1461),
-(529,0,24,1463),(546,0,24,1509),
+(516,1382,24,1426),(520,1382,24,1439),(521,1382,24,1441),(526,1452,24,1453),(528,1452,24,1456),(549,0,24,1543),
+(550,0,24,1545),(552,0,24,1552),(553,0,24,1554),(570,0,24,1600),
 ];
 
 /// Type, discriminator, and members with their discriminator values.

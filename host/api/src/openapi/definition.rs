@@ -108,7 +108,11 @@ pub(super) fn gvk(group: &str, version: &str, kind: &str) -> Value {
 
 /// `#/definitions/...` or `#/components/schemas/...`
 pub(super) fn reference(id: TypeId, dialect: Dialect) -> Value {
-    let name = id.get().name();
+    reference_to(id.get().name(), dialect)
+}
+
+/// The same, by name.
+pub(super) fn reference_to(name: &str, dialect: Dialect) -> Value {
     match dialect {
         Dialect::V2 => json!({"$ref": format!("#/definitions/{name}")}),
         Dialect::V3 => json!({"$ref": format!("#/components/schemas/{name}")}),

@@ -5,6 +5,7 @@
 //! stays in memory. Clients keep them on disk under the hash that the index tells, so each client asks
 //! once per release.
 
+mod custom;
 mod definition;
 mod document;
 mod gnostic;
@@ -14,6 +15,8 @@ mod path;
 mod prose;
 #[cfg(test)]
 mod tests;
+
+pub use custom::{CustomKind, digest};
 
 use crate::kind::{Kind, kinds};
 use bytes::Bytes;
@@ -52,15 +55,25 @@ enum Dialect {
     V3,
 }
 
-/// `/openapi/v3`: where the documents are. The hash in the address changes with the document.
-pub fn v3_index() -> Value {
+/// `/openapi/v3`: where the documents are. The hash in the address changes with the document. `custom` are
+/// the kinds defined at run time.
+pub fn v3_index(custom: &[CustomKind]) -> Value {
     let mut paths = Map::new();
-    for (group, version) in group_versions() {
+    for (group, version) in all_group_versions(custom) {
         let path = v3_path(group, version);
-        let url = format!("/openapi/v3/{path}?hash={DIGEST}");
+        let url = format!("/openapi/v3/{path}?hash={}", v3_digest(group, version, custom));
         paths.insert(path, json!({ "serverRelativeURL": url }));
     }
     json!({ "paths": paths })
+}
+
+/// The digest of the document of a group and version.
+pub fn v3_digest(group: &str, version: &str, custom: &[CustomKind]) -> String {
+    digest(of(group, version, custom).into_iter())
+}
+
+fn of<'a>(group: &str, version: &str, custom: &'a [CustomKind]) -> Vec<&'a CustomKind> {
+    custom.iter().filter(|c| c.kind.group == group && c.kind.version == version).collect()
 }
 
 /// `api/v1`, `apis/apps/v1`: what follows `/openapi/v3/`.
@@ -69,27 +82,27 @@ pub fn v3_path(group: &str, version: &str) -> String {
 }
 
 /// The document of a group and version; None when nothing is served there.
-pub fn v3(group: &str, version: &str, encoding: Encoding) -> Option<Bytes> {
-    let of: Vec<&'static Kind> = kinds().iter().filter(|k| k.group == group && k.version == version).collect();
-    if of.is_empty() {
+pub fn v3(group: &str, version: &str, custom: &[CustomKind], encoding: Encoding) -> Option<Bytes> {
+    let built_in: Vec<&'static Kind> = kinds().iter().filter(|k| k.group == group && k.version == version).collect();
+    let custom = of(group, version, custom);
+    if built_in.is_empty() && custom.is_empty() {
         return None;
     }
-    let document = document::v3(&of);
+    let document = document::v3(&built_in, &custom);
     Some(match encoding {
         Encoding::Json => to_json(&document),
         Encoding::Protobuf => gnostic::v3(&document).into(),
     })
 }
 
-/// The document behind `/openapi/v3/<path>`.
-pub fn v3_by_path(path: &str, encoding: Encoding) -> Option<Bytes> {
-    let found = group_versions().into_iter().find(|(group, version)| v3_path(group, version) == path)?;
-    v3(found.0, found.1, encoding)
+/// Group and version of the document behind `/openapi/v3/<path>`.
+pub fn v3_of_path<'a>(path: &str, custom: &'a [CustomKind]) -> Option<(&'a str, &'a str)> {
+    all_group_versions(custom).into_iter().find(|(group, version)| v3_path(group, version) == path)
 }
 
 /// `/openapi/v2`
-pub fn v2(encoding: Encoding) -> Bytes {
-    let document = document::v2(kinds());
+pub fn v2(custom: &[CustomKind], encoding: Encoding) -> Bytes {
+    let document = document::v2(kinds(), &custom.iter().collect::<Vec<_>>());
     match encoding {
         Encoding::Json => to_json(&document),
         Encoding::Protobuf => gnostic::v2(&document).into(),
@@ -103,4 +116,9 @@ fn to_json(document: &Value) -> Bytes {
 
 fn group_versions() -> BTreeSet<(&'static str, &'static str)> {
     kinds().iter().map(|k| (k.group, k.version)).collect()
+}
+
+fn all_group_versions(custom: &[CustomKind]) -> BTreeSet<(&str, &str)> {
+    let custom = custom.iter().map(|c| (c.kind.group, c.kind.version));
+    group_versions().into_iter().chain(custom).collect()
 }

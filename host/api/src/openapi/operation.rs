@@ -1,7 +1,7 @@
 //! One operation: an HTTP method on a path.
 
 use super::Dialect;
-use super::definition::{gvk, reference};
+use super::definition::{gvk, reference_to};
 use super::parameter::Query;
 use crate::kind::Kind;
 use crate::schema::TypeId;
@@ -13,13 +13,30 @@ const OBJECTS: [&str; 3] = ["application/json", "application/yaml", "application
 /// Media types of watches.
 const STREAMS: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 /// Media types of patches.
-const PATCHES: [&str; 5] = [
+const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/apply-patch+cbor",
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
 ];
+/// The one that needs types; clients look here whether they may send it.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// The type of a body: one of the tables, or the schema of a kind defined at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TypeRef {
+    Table(TypeId),
+    Named(String),
+}
+
+impl TypeRef {
+    fn reference(&self, dialect: Dialect) -> Value {
+        match self {
+            Self::Table(id) => reference_to(id.get().name(), dialect),
+            Self::Named(name) => reference_to(name, dialect),
+        }
+    }
+}
 
 /// What an operation does, in terms that both dialects share.
 pub(super) struct Operation {
@@ -35,9 +52,11 @@ pub(super) struct Operation {
     pub(super) id_suffix: String,
     pub(super) query: Query,
     /// The type of the body, if there is one.
-    pub(super) body: Option<TypeId>,
+    pub(super) body: Option<TypeRef>,
     /// The type of the answer; None for text and streams.
-    pub(super) answer: Option<TypeId>,
+    pub(super) answer: Option<TypeRef>,
+    /// Whether patches may be strategic merge patches.
+    pub(super) strategic: bool,
     /// Group, version and kind that the operation is about.
     pub(super) about: (&'static str, &'static str, &'static str),
 }
@@ -56,14 +75,14 @@ impl Operation {
         let mut parameters = self.query.parameters(dialect);
         match dialect {
             Dialect::V2 => {
-                parameters.extend(self.body.map(|id| body_parameter(id, self.body_is_required())));
-                put("consumes", if self.is_patch() { json!(PATCHES) } else { json!(["*/*"]) });
+                parameters.extend(self.body.as_ref().map(|body| body_parameter(body, self.body_is_required())));
+                put("consumes", self.consumes().into());
                 put("produces", self.produces().into());
                 put("schemes", json!(["https"]));
-                put("responses", self.responses(|id| json!({"schema": reference(id, dialect)})));
+                put("responses", self.responses(|id| json!({"schema": id.reference(dialect)})));
             }
             Dialect::V3 => {
-                if let Some(body) = self.body {
+                if let Some(body) = &self.body {
                     put("requestBody", self.request_body(body));
                 }
                 let produces = self.produces();
@@ -76,6 +95,13 @@ impl Operation {
 
     fn is_patch(&self) -> bool {
         self.method == "patch"
+    }
+
+    fn consumes(&self) -> Vec<&'static str> {
+        if !self.is_patch() {
+            return vec!["*/*"];
+        }
+        PATCHES.into_iter().chain(self.strategic.then_some(STRATEGIC)).collect()
     }
 
     fn body_is_required(&self) -> bool {
@@ -98,16 +124,15 @@ impl Operation {
         }
     }
 
-    fn request_body(&self, id: TypeId) -> Value {
-        let types = if self.is_patch() { PATCHES.as_slice() } else { &["*/*"] };
-        let mut body = json!({"content": content(types, id)});
+    fn request_body(&self, id: &TypeRef) -> Value {
+        let mut body = json!({"content": content(&self.consumes(), id)});
         if self.body_is_required() {
             set(&mut body, &["required"], true.into());
         }
         body
     }
 
-    fn responses(&self, with: impl Fn(TypeId) -> Value) -> Value {
+    fn responses(&self, with: impl Fn(&TypeRef) -> Value) -> Value {
         let codes: &[(&str, &str)] = match self.action {
             "post" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
             "put" | "patch" => &[("200", "OK"), ("201", "Created")],
@@ -116,7 +141,7 @@ impl Operation {
         };
         let mut out = Map::new();
         for (code, description) in codes {
-            let mut response = self.answer.map_or_else(|| json!({}), &with);
+            let mut response = self.answer.as_ref().map_or_else(|| json!({}), &with);
             set(&mut response, &["description"], (*description).into());
             out.insert((*code).to_owned(), response);
         }
@@ -125,13 +150,13 @@ impl Operation {
     }
 }
 
-fn content(types: &[&str], id: TypeId) -> Value {
-    let schema = json!({"schema": reference(id, Dialect::V3)});
+fn content(types: &[&str], id: &TypeRef) -> Value {
+    let schema = json!({"schema": id.reference(Dialect::V3)});
     types.iter().map(|t| ((*t).to_owned(), schema.clone())).collect::<Map<_, _>>().into()
 }
 
-fn body_parameter(id: TypeId, required: bool) -> Value {
-    let mut out = json!({"name": "body", "in": "body", "schema": reference(id, Dialect::V2)});
+fn body_parameter(id: &TypeRef, required: bool) -> Value {
+    let mut out = json!({"name": "body", "in": "body", "schema": id.reference(Dialect::V2)});
     if required {
         set(&mut out, &["required"], true.into());
     }

@@ -1,7 +1,7 @@
 //! Paths of a kind and the operations on them.
 
 use super::Dialect;
-use super::operation::Operation;
+use super::operation::{Operation, TypeRef};
 use super::parameter::{self, Query};
 use crate::kind::{Kind, Subresource};
 use crate::schema::{self, TypeId};
@@ -11,13 +11,29 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Adds everything that can be asked of a kind.
 pub(super) fn add_paths(kind: &'static Kind, dialect: Dialect, out: &mut Map<String, Value>) {
+    let types = Types { object: TypeRef::Table(kind.schema), list: list_type(kind).map(TypeRef::Table) };
+    add_paths_with(kind, &types, dialect, out);
+}
+
+/// The same of a kind defined at run time: `object` and `list` name its definitions.
+pub(super) fn add_custom_paths(
+    kind: &'static Kind,
+    (object, list): (&str, &str),
+    dialect: Dialect,
+    out: &mut Map<String, Value>,
+) {
+    let types = Types { object: TypeRef::Named(object.to_owned()), list: Some(TypeRef::Named(list.to_owned())) };
+    add_paths_with(kind, &types, dialect, out);
+}
+
+fn add_paths_with(kind: &'static Kind, types: &Types, dialect: Dialect, out: &mut Map<String, Value>) {
     let root = format!("/{}", super::v3_path(kind.group, kind.version));
     let collection = match kind.namespaced {
         true => format!("{root}/namespaces/{{namespace}}/{}", kind.plural),
         false => format!("{root}/{}", kind.plural),
     };
     let item = format!("{collection}/{{name}}");
-    let of = Verbs { kind };
+    let of = Verbs { kind, types };
     put(out, kind, &collection, of.on_collection(), dialect);
     put(out, kind, &item, of.on_item(), dialect);
     if kind.namespaced && kind.has_verb("list") {
@@ -63,15 +79,22 @@ fn list_type(kind: &Kind) -> Option<TypeId> {
     schema::by_gvk(kind.group, kind.version, kind.list_kind)
 }
 
-struct Verbs {
-    kind: &'static Kind,
+/// The types of a kind's objects and lists.
+struct Types {
+    object: TypeRef,
+    list: Option<TypeRef>,
 }
 
-impl Verbs {
+struct Verbs<'a> {
+    kind: &'static Kind,
+    types: &'a Types,
+}
+
+impl Verbs<'_> {
     fn operation(&self, verb: &str, suffix: &str) -> Option<Operation> {
         let kind = self.kind;
-        let schema = Some(kind.schema);
-        let status = meta("Status");
+        let schema = Some(self.types.object.clone());
+        let [status, patch, options] = ["Status", "Patch", "DeleteOptions"].map(|name| meta(name).map(TypeRef::Table));
         let name = kind.kind;
         let (method, action, id_verb, description, query, body, answer) = match verb {
             "get" => ("get", "get", "read", format!("read the specified {name}"), Query::Read, None, schema),
@@ -82,11 +105,11 @@ impl Verbs {
                 format!("list or watch objects of kind {name}"),
                 Query::List,
                 None,
-                list_type(kind),
+                self.types.list.clone(),
             ),
-            "create" => ("post", "post", "create", format!("create a {name}"), Query::Write, schema, schema),
+            "create" => ("post", "post", "create", format!("create a {name}"), Query::Write, schema.clone(), schema),
             "update" => {
-                ("put", "put", "replace", format!("replace the specified {name}"), Query::Write, schema, schema)
+                ("put", "put", "replace", format!("replace the specified {name}"), Query::Write, schema.clone(), schema)
             }
             "patch" => (
                 "patch",
@@ -94,19 +117,17 @@ impl Verbs {
                 "patch",
                 format!("partially update the specified {name}"),
                 Query::Patch,
-                meta("Patch"),
+                patch,
                 schema,
             ),
-            "delete" => {
-                ("delete", "delete", "delete", format!("delete a {name}"), Query::Delete, meta("DeleteOptions"), status)
-            }
+            "delete" => ("delete", "delete", "delete", format!("delete a {name}"), Query::Delete, options, status),
             "deletecollection" => (
                 "delete",
                 "deletecollection",
                 "deleteCollection",
                 format!("delete collection of {name}"),
                 Query::DeleteCollection,
-                meta("DeleteOptions"),
+                options,
                 status,
             ),
             _ => return None,
@@ -121,8 +142,14 @@ impl Verbs {
             query,
             body,
             answer,
+            strategic: self.knows_types(),
             about,
         })
+    }
+
+    /// Schemas of kinds defined at run time do not say how lists merge.
+    fn knows_types(&self) -> bool {
+        matches!(self.types.object, TypeRef::Table(_))
     }
 
     fn list(&self, suffix: &str) -> Operation {
@@ -148,7 +175,7 @@ impl Verbs {
         if sub.connect {
             return verbs.filter_map(|verb| self.connect(sub, verb, &name)).collect();
         }
-        verbs.filter_map(|verb| self.operation(verb, &name)).map(|o| of_subresource(o, sub)).collect()
+        verbs.filter_map(|verb| self.operation(verb, &name)).map(|o| self.of_subresource(o, sub)).collect()
     }
 
     /// Requests that are passed through; any method, nothing known of bodies.
@@ -173,6 +200,20 @@ impl Verbs {
         Some(Operation { method, id_verb, description, id_suffix: name.to_owned(), query, about, ..base })
     }
 
+    /// Bodies and answers of a subresource are of its own kind.
+    fn of_subresource(&self, operation: Operation, sub: &'static Subresource) -> Operation {
+        let own = match sub.schema {
+            // The object itself, of which a part may change.
+            Some(id) if id == self.kind.schema => Some(self.types.object.clone()),
+            other => other.map(TypeRef::Table),
+        };
+        let answer = if sub.name == "log" { None } else { own.clone() };
+        let body = operation.body.and_then(|body| if operation.method == "patch" { Some(body) } else { own });
+        let query = if sub.name == "log" { Query::Log } else { operation.query };
+        let description = format!("{} ({})", operation.description, sub.name);
+        Operation { body, answer, query, description, about: (sub.group, sub.version, sub.kind), ..operation }
+    }
+
     fn connect_like(&self) -> Operation {
         Operation {
             method: "get",
@@ -183,18 +224,10 @@ impl Verbs {
             query: Query::Proxy,
             body: None,
             answer: None,
+            strategic: false,
             about: (self.kind.group, self.kind.version, self.kind.kind),
         }
     }
-}
-
-/// Bodies and answers of a subresource are of its own kind.
-fn of_subresource(operation: Operation, sub: &'static Subresource) -> Operation {
-    let answer = if sub.name == "log" { None } else { sub.schema };
-    let body = operation.body.and_then(|body| if operation.method == "patch" { Some(body) } else { sub.schema });
-    let query = if sub.name == "log" { Query::Log } else { operation.query };
-    let description = format!("{} ({})", operation.description, sub.name);
-    Operation { body, answer, query, description, about: (sub.group, sub.version, sub.kind), ..operation }
 }
 
 fn capital(text: &str) -> String {

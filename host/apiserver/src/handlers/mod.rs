@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use k3s_meta::{GroupResource, Status};
-use k3s_registry::Resource;
+use k3s_registry::{Custom, Resource};
 use k3s_serve::Body;
 
 use crate::context::Context;
@@ -24,11 +24,14 @@ pub(crate) use update::put;
 /// Sends a request for an object or collection to its handler.
 pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> Result<Response<Body>> {
     let info = &context.info;
-    let Some(resource) = context.registry().resources().get(&info.group, &info.version, &info.resource).cloned() else {
+    let Some(resource) = context.registry().resources().find(&info.group, &info.version, &info.resource) else {
         return Ok(respond::page_not_found());
     };
     if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
         return Ok(respond::page_not_found());
+    }
+    if let Some(custom) = &resource.custom {
+        check_definition(&context, &resource, custom)?;
     }
     if reviews::serves(&resource) {
         return reviews::dispatch(context, resource, request).await;
@@ -54,6 +57,20 @@ pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> R
         "deletecollection" => delete::collection(context, resource, request).await,
         verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
     }
+}
+
+/// What the definition of a custom resource has to say about a request.
+fn check_definition(context: &Context, resource: &Resource, custom: &Custom) -> Result<()> {
+    if let Some(warning) = &custom.deprecation {
+        context.warnings.add(warning.as_str());
+    }
+    let verb = context.info.verb;
+    if verb == "create" && custom.is_terminating() {
+        let mut status = Status::method_not_allowed(&resource.gr(), verb);
+        status.message = format!("{verb} not allowed while custom resource definition is terminating");
+        return Err(status.into());
+    }
+    Ok(())
 }
 
 /// Single objects and writes of namespaced resources need a namespace.

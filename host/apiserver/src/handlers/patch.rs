@@ -45,6 +45,10 @@ pub(crate) async fn patch_with(
     scope: Scope,
 ) -> Result<Response<Body>> {
     let kind = patch_type(context)?;
+    if kind == PatchType::Strategic && resource.custom.is_some() {
+        // There are no types that could say how lists merge.
+        return Err(unknown_format("application/json-patch+json, application/merge-patch+json"));
+    }
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let change = parse(kind, &bytes)?;
@@ -100,11 +104,15 @@ fn patch_type(context: &Context) -> Result<PatchType> {
             "server-side apply is not supported by this server yet; use client-side apply (kubectl apply --server-side=false) or another patch type",
         )
         .into()),
-        _ => Err(Status::unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
-        )
-        .into()),
+        _ => Err(unknown_format(
+            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
+        )),
     }
+}
+
+fn unknown_format(accepted: &str) -> crate::Error {
+    let text = format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+    Status::unsupported_media_type(text).into()
 }
 
 fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {

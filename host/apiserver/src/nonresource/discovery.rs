@@ -3,7 +3,6 @@
 use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
 use k3s_api::discovery::{self, AggregatedVersion, built_in};
-use k3s_api::openapi::DIGEST;
 use k3s_meta::Status;
 use k3s_serve::Body;
 use serde_json::Value;
@@ -15,12 +14,13 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
     if let ([root], Some(version)) = (parts, aggregated(context)) {
         return aggregated_answer(context, root, version);
     }
+    let custom = context.registry().resources().custom();
     let document = match parts {
         ["api"] => Some(discovery::core_versions(&server_address(context))),
-        ["apis"] => Some(discovery::groups(built_in())),
+        ["apis"] => Some(discovery::groups(built_in().chain(custom.rows()))),
         ["api", version] => discovery::resources(built_in(), "", version),
-        ["apis", group] => discovery::group(built_in(), group),
-        ["apis", group, version] => discovery::resources(built_in(), group, version),
+        ["apis", group] => discovery::group(built_in().chain(custom.rows()), group),
+        ["apis", group, version] => discovery::resources(built_in().chain(custom.rows()), group, version),
         _ => None,
     };
     match document {
@@ -51,14 +51,15 @@ fn aggregated(context: &Context) -> Option<AggregatedVersion> {
 }
 
 fn aggregated_answer(context: &Context, root: &str, version: AggregatedVersion) -> Result<Response<Body>> {
-    let tag = format!("\"{DIGEST}\"");
+    let custom = context.registry().resources().custom();
+    let tag = format!("\"{}\"", custom.digest());
     if context.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
         let kind = HeaderValue::from_static(version.media_type());
         return Ok(tagged(respond::bytes(StatusCode::NOT_MODIFIED, kind, ""), &tag));
     }
     let document: Value = match root {
         "api" => discovery::aggregated_core(built_in(), version),
-        _ => discovery::aggregated_groups(built_in(), version),
+        _ => discovery::aggregated_groups(built_in().chain(custom.rows()), version),
     };
     let json = serde_json::to_vec(&document).map_err(|error| Status::internal(&error.to_string()))?;
     let kind = HeaderValue::from_static(version.media_type());

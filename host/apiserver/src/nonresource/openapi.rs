@@ -3,7 +3,7 @@
 
 use http::header::{ACCEPT, CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
-use k3s_api::openapi::{self, DIGEST, Encoding, JSON, V2_PROTOBUF, V3_PROTOBUF};
+use k3s_api::openapi::{self, Encoding, JSON, V2_PROTOBUF, V3_PROTOBUF};
 use k3s_meta::Status;
 use k3s_serve::Body;
 
@@ -11,12 +11,21 @@ use crate::context::Context;
 use crate::{Result, respond};
 
 pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Body>> {
+    let custom = context.registry().resources().custom();
     match rest {
-        ["v3"] => respond::tree(context, StatusCode::OK, &openapi::v3_index()),
-        ["v2"] => document(context, V2_PROTOBUF, |encoding| Some(openapi::v2(encoding))).await,
+        ["v3"] => respond::tree(context, StatusCode::OK, &openapi::v3_index(custom.openapi())),
+        ["v2"] => {
+            let digest = custom.digest().to_owned();
+            document(context, V2_PROTOBUF, digest, move |encoding| Some(openapi::v2(custom.openapi(), encoding))).await
+        }
         ["v3", path @ ..] => {
-            let path = path.join("/");
-            document(context, V3_PROTOBUF, move |encoding| openapi::v3_by_path(&path, encoding)).await
+            let Some((group, version)) = openapi::v3_of_path(&path.join("/"), custom.openapi()) else {
+                return Ok(respond::page_not_found());
+            };
+            let (group, version) = (group.to_owned(), version.to_owned());
+            let digest = openapi::v3_digest(&group, &version, custom.openapi());
+            let build = move |encoding| openapi::v3(&group, &version, custom.openapi(), encoding);
+            document(context, V3_PROTOBUF, digest, build).await
         }
         _ => Ok(respond::page_not_found()),
     }
@@ -25,17 +34,19 @@ pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Bod
 async fn document(
     context: &Context,
     protobuf: &'static str,
+    digest: String,
     build: impl FnOnce(Encoding) -> Option<bytes::Bytes> + Send + 'static,
 ) -> Result<Response<Body>> {
     let encoding = encoding(context);
     let kind = if encoding == Encoding::Protobuf { protobuf } else { JSON };
-    let tag = format!("\"{DIGEST}\"");
+    let tag = format!("\"{digest}\"");
+    let kind = HeaderValue::from_static(kind);
     if context.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
-        return Ok(tagged(context, respond::bytes(StatusCode::NOT_MODIFIED, HeaderValue::from_static(kind), ""), &tag));
+        return Ok(tagged(context, respond::bytes(StatusCode::NOT_MODIFIED, kind, ""), &digest));
     }
     let built = tokio::task::spawn_blocking(move || build(encoding)).await;
     match built.map_err(|error| Status::internal(&error.to_string()))? {
-        Some(bytes) => Ok(tagged(context, respond::bytes(StatusCode::OK, HeaderValue::from_static(kind), bytes), &tag)),
+        Some(bytes) => Ok(tagged(context, respond::bytes(StatusCode::OK, kind, bytes), &digest)),
         None => Ok(respond::page_not_found()),
     }
 }
@@ -54,13 +65,13 @@ fn encoding(context: &Context) -> Encoding {
     Encoding::Json
 }
 
-fn tagged(context: &Context, mut response: Response<Body>, tag: &str) -> Response<Body> {
+fn tagged(context: &Context, mut response: Response<Body>, digest: &str) -> Response<Body> {
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(tag) {
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{digest}\"")) {
         headers.insert(ETAG, value);
     }
     headers.insert(VARY, HeaderValue::from_static("Accept"));
-    if context.query.get("hash") == Some(DIGEST) {
+    if context.query.get("hash") == Some(digest) {
         // The address names the content, so it never changes.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
     }

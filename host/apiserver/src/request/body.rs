@@ -128,7 +128,11 @@ pub(crate) fn check_fields(
     warnings: &Warnings,
 ) -> Result<()> {
     let kind = resource.kind;
-    found.extend(fields::decode(kind, value).map_err(|error| error.to_status())?);
+    if resource.custom.is_some() {
+        found.extend(custom_fields(value, resource)?);
+    } else {
+        found.extend(fields::decode(kind, value).map_err(|error| error.to_status())?);
+    }
     if found.is_empty() {
         return Ok(());
     }
@@ -142,4 +146,18 @@ pub(crate) fn check_fields(
         }
         FieldValidation::Ignore => Ok(()),
     }
+}
+
+/// The metadata of a custom resource has the type that all metadata has; the rest is its definition's.
+fn custom_fields(value: &mut Value, resource: &Resource) -> Result<Vec<String>> {
+    let kind = resource.kind;
+    let mut found = Vec::new();
+    if let Some(metadata) = value.get_mut("metadata").filter(|metadata| !metadata.is_null()) {
+        let unknown = fields::decode_type(kind.schema, kind.kind, kind.version, metadata);
+        let unknown = unknown.map_err(|error| error.to_status())?;
+        let below = |text: String| text.replacen("unknown field \"", "unknown field \"metadata.", 1);
+        found.extend(unknown.into_iter().map(below));
+    }
+    found.extend(resource.rules.prune(value));
+    Ok(found)
 }

@@ -29,13 +29,7 @@ impl Include {
 
 /// The column definitions of a kind.
 pub(crate) fn columns(resource: &Resource) -> Value {
-    let columns = resource.rules.columns().iter().map(|column| {
-        json!({
-            "name": column.name, "type": column.kind, "format": column.format,
-            "description": column.description, "priority": column.priority,
-        })
-    });
-    columns.collect()
+    resource.rules.column_definitions()
 }
 
 /// One row.

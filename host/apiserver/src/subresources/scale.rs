@@ -24,7 +24,7 @@ pub(super) async fn handle(
     match info.verb {
         "get" => {
             let workload = context.registry().get(resource, &info.namespace, &info.name)?.to_value()?;
-            respond::object::virtual_object(context, StatusCode::OK, &scale::of(&workload))
+            respond::object::virtual_object(context, StatusCode::OK, &scale::of(resource, &workload)?)
         }
         "update" => {
             let bytes = body::read(request.into_body()).await?;
@@ -35,7 +35,7 @@ pub(super) async fn handle(
         "patch" => {
             let patch = patch_tree(context, request).await?;
             change(context, resource, move |current| {
-                let mut wanted = scale::of(current);
+                let mut wanted = scale::of(resource, current)?;
                 patch(&mut wanted)?;
                 Ok(wanted)
             })
@@ -72,9 +72,9 @@ async fn change(
     let make = |current: Option<&Value>| {
         let mut workload = current.cloned().unwrap_or_default();
         let wanted = wanted(&workload)?;
-        scale::apply(&mut workload, &wanted)?;
+        scale::apply(resource, &mut workload, &wanted)?;
         Ok(workload)
     };
     let updated = context.registry().update(&update, &call, make).await?;
-    respond::object::virtual_object(context, StatusCode::OK, &scale::of(&updated.object.to_value()?))
+    respond::object::virtual_object(context, StatusCode::OK, &scale::of(resource, &updated.object.to_value()?)?)
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+mod custom;
 mod discovery;
 mod harness;
 mod lists;

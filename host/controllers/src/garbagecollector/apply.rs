@@ -15,7 +15,7 @@ impl Collector {
             return Ok(());
         }
         let Some(resource) = self.graph.resource(item) else { return Ok(()) };
-        let Some(live) = self.live(resource, cached).await? else { return Ok(()) };
+        let Some(live) = self.live(&resource, cached).await? else { return Ok(()) };
         if live.uid() != item.uid || live.is_deleting() {
             return Ok(());
         }
@@ -26,15 +26,15 @@ impl Collector {
         let dependents = self.graph.dependents(&item.uid);
         match verdict(&states, !dependents.is_empty(), &live) {
             Verdict::Keep => Ok(()),
-            Verdict::Trim => self.trim(resource, &live, &states).await,
+            Verdict::Trim => self.trim(&resource, &live, &states).await,
             Verdict::Delete(propagation) => {
                 if propagation == k3s_client::Propagation::Foreground {
-                    self.break_cycle(resource, &live, &dependents).await?;
+                    self.break_cycle(&resource, &live, &dependents).await?;
                 }
                 let params = DeleteParams { propagation: Some(propagation), ..DeleteParams::default() }
                     .with_uid(live.uid())
                     .with_resource_version(live.resource_version());
-                settled(self.client.delete(resource, live.ns(), live.name(), &params).await)
+                settled(self.client.delete(&resource, live.ns(), live.name(), &params).await)
             }
         }
     }
@@ -63,7 +63,7 @@ impl Collector {
             // A cluster-scoped object cannot have an owner in a namespace: nothing to look up.
             return Ok(Owner::Solid);
         }
-        match self.client.get(resource, namespace, &owner.name).await {
+        match self.client.get(&resource, namespace, &owner.name).await {
             Ok(found) if found.uid() != owner.uid => Ok(Owner::Absent),
             Ok(found) if found.is_deleting() && found.has_finalizer(FOREGROUND) => Ok(Owner::Waiting),
             Ok(_) => Ok(Owner::Solid),
@@ -133,7 +133,7 @@ impl Collector {
 
     pub(super) async fn drop_finalizer(&self, item: &Item, object: &Obj, finalizer: &str) -> Result<(), Error> {
         let Some(resource) = self.graph.resource(item) else { return Ok(()) };
-        let Some(live) = self.live(resource, object).await?.filter(|live| live.uid() == item.uid) else {
+        let Some(live) = self.live(&resource, object).await?.filter(|live| live.uid() == item.uid) else {
             return Ok(());
         };
         if !live.has_finalizer(finalizer) {
@@ -141,7 +141,7 @@ impl Collector {
         }
         let kept: Vec<_> = live.meta().finalizers.iter().filter(|f| *f != finalizer).collect();
         let patch = json!({"metadata": {"finalizers": kept, "resourceVersion": live.resource_version()}});
-        settled(self.client.patch(resource, live.ns(), live.name(), &Patch::Merge(patch)).await)
+        settled(self.client.patch(&resource, live.ns(), live.name(), &Patch::Merge(patch)).await)
     }
 }
 

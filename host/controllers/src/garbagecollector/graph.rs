@@ -33,15 +33,63 @@ impl Item {
     }
 }
 
+#[derive(Default)]
 pub(super) struct Graph {
-    kinds: Vec<Resource>,
-    informers: Vec<Informer>,
+    kinds: RwLock<Vec<Resource>>,
+    /// By number. The place of a kind that is not served any more is given to the next: what may still
+    /// name the old one is recognised by its UID.
+    informers: RwLock<Vec<Option<Informer>>>,
     by_uid: RwLock<HashMap<String, (usize, Key)>>,
 }
 
 impl Graph {
-    pub(super) fn new(kinds: Vec<Resource>, informers: Vec<Informer>) -> Self {
-        Self { kinds, informers, by_uid: RwLock::default() }
+    /// Which kinds there are, also those that are not followed.
+    pub(super) fn set_kinds(&self, kinds: Vec<Resource>) {
+        *self.kinds.write() = kinds;
+    }
+
+    /// Adds a kind to be followed. Gives its number.
+    pub(super) fn add(&self, informer: Informer) -> usize {
+        let mut informers = self.informers.write();
+        match informers.iter().position(Option::is_none) {
+            Some(free) => {
+                informers.splice(free..=free, [Some(informer)]);
+                free
+            }
+            None => {
+                informers.push(Some(informer));
+                informers.len() - 1
+            }
+        }
+    }
+
+    /// Forgets a kind and its objects.
+    pub(super) fn drop_kind(&self, number: usize) {
+        if let Some(place) = self.informers.write().get_mut(number) {
+            *place = None;
+        }
+        self.by_uid.write().retain(|_, (of, _)| *of != number);
+    }
+
+    fn informer(&self, number: usize) -> Option<Informer> {
+        self.informers.read().get(number).cloned().flatten()
+    }
+
+    /// Every object that names an owner of this kind.
+    pub(super) fn owned_by(&self, kind: &Resource) -> Vec<Item> {
+        let names = |owner: &OwnerReference| group_of(owner) == kind.group && owner.kind == kind.kind;
+        self.each(|informer| {
+            let mut objects = informer.list();
+            objects.retain(|object| object.meta().owner_references.iter().any(names));
+            objects
+        })
+    }
+
+    /// Objects of all kinds, as `pick` takes them from each informer.
+    fn each(&self, pick: impl Fn(&Informer) -> Vec<Object>) -> Vec<Item> {
+        let informers = self.informers.read().clone();
+        let found = informers.iter().enumerate().filter_map(|(number, informer)| Some((number, informer.as_ref()?)));
+        found.flat_map(|(number, informer)| pick(informer).into_iter().map(move |o| Item::of(number, &o))).collect()
     }
 
     pub(super) fn insert(&self, number: usize, object: &Arc<Obj>) {
@@ -57,7 +105,7 @@ impl Graph {
 
     /// The object, if the cache still has this very one.
     pub(super) fn get(&self, item: &Item) -> Option<Object> {
-        self.informers.get(item.number)?.get(&item.key).filter(|object| object.uid() == item.uid)
+        self.informer(item.number)?.get(&item.key).filter(|object| object.uid() == item.uid)
     }
 
     /// An object by its UID.
@@ -70,21 +118,20 @@ impl Graph {
 
     /// The objects that name this UID as an owner.
     pub(super) fn dependents(&self, uid: &str) -> Vec<Item> {
-        let per_kind = self.informers.iter().enumerate();
-        per_kind
-            .flat_map(|(number, informer)| {
-                informer.by_index(BY_OWNER, uid).into_iter().map(move |o| Item::of(number, &o))
-            })
-            .collect()
+        self.each(|informer| informer.by_index(BY_OWNER, uid))
     }
 
-    pub(super) fn resource(&self, item: &Item) -> Option<&Resource> {
-        self.informers.get(item.number).map(Informer::resource)
+    pub(super) fn resource(&self, item: &Item) -> Option<Resource> {
+        self.informer(item.number).map(|informer| informer.resource().clone())
     }
 
     /// The resource of an owner: the version may be another one than is served by preference.
-    pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<&Resource> {
-        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-        self.kinds.iter().find(|resource| resource.group == group && resource.kind == owner.kind)
+    pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<Resource> {
+        let kinds = self.kinds.read();
+        kinds.iter().find(|resource| resource.group == group_of(owner) && resource.kind == owner.kind).cloned()
     }
+}
+
+fn group_of(owner: &OwnerReference) -> &str {
+    owner.api_version.split_once('/').map_or("", |(group, _)| group)
 }

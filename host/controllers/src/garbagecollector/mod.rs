@@ -3,24 +3,29 @@
 //! Follows every kind that can be listed, watched and deleted (metadata only where no other
 //! controller needs the whole). The caches say what may have lost its owner; the decision is taken
 //! on live reads, since a stale snapshot must never delete a live object. Foreground deletion and
-//! orphaning are finalizers that this controller works off. Upstream: `pkg/controller/garbagecollector`.
+//! orphaning are finalizers that this controller works off. Kinds that are defined while it runs are
+//! followed as they come and go. Upstream: `pkg/controller/garbagecollector`.
 
 mod apply;
 mod graph;
+mod kinds;
 mod orphan;
 mod plan;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
 use k3s_client::discovery::Served;
 use k3s_client::{Client, Informer, InformerEvent, Obj, Resource, Scope};
+use k3s_lifecycle::CancellationToken;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use tracing::warn;
 
 use crate::context::Context;
 use graph::{Graph, Item};
+use kinds::{Followed, Follower};
 
 const NAME: &str = "garbage-collector-controller";
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
@@ -81,21 +86,25 @@ async fn discover(context: &Context, client: &Client) -> Vec<Served> {
 }
 
 fn run(context: &Context, client: Client, served: Vec<Served>) {
-    let followed = |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
-    let resources: Vec<Resource> = served.iter().filter(followed).map(|s| s.resource.clone()).collect();
-    let informers: Vec<Informer> = resources.iter().map(|resource| informer(context, resource)).collect();
-    let kinds = served.into_iter().map(|s| s.resource).collect();
-    let graph = Arc::new(Graph::new(kinds, informers.clone()));
+    let graph = Arc::new(Graph::default());
     let mut controller = Controller::new(NAME).workers(8);
-    for (number, informer) in informers.iter().enumerate() {
-        let graph = graph.clone();
-        controller = controller.watch(informer, move |event| changed(&graph, number, event));
+    let mut followed = HashMap::new();
+    for resource in kinds::to_follow(&served) {
+        let informer = informer(context, &resource);
+        let number = graph.add(informer.clone());
+        let of = graph.clone();
+        controller = controller.watch(&informer, move |event| changed(&of, number, event));
+        followed.insert(resource, Followed { number, stop: CancellationToken::new() });
     }
-    let collector = Collector { client, graph, queue: controller.queue() };
+    graph.set_kinds(served.into_iter().map(|s| s.resource).collect());
+    let queue = controller.queue();
+    let collector = Collector { client: client.clone(), graph: graph.clone(), queue: queue.clone() };
     controller.run(collector, &context.statuses, &context.tasks);
+    let follower = Follower { context: context.clone(), client, graph, queue, followed };
+    context.tasks.spawn_until_stopped("garbage-collector-kinds", follower.run());
 }
 
-fn informer(context: &Context, resource: &Resource) -> Informer {
+pub(super) fn informer(context: &Context, resource: &Resource) -> Informer {
     if SHARED.contains(resource) {
         return context.informers.all(resource);
     }

@@ -2,6 +2,8 @@
 
 mod customresourcedefinition;
 
+pub use customresourcedefinition::{definition_schema_errors, is_protected_group};
+
 use crate::rules::KindRules;
 
 /// Rules of a kind of the group `apiextensions.k8s.io`.

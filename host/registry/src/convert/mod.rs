@@ -24,7 +24,7 @@ pub(crate) fn of(group: &str, version: &str, kind: &str) -> Option<&'static dyn 
 }
 
 /// Sets the type of the tree.
-fn set_type(object: &mut Value, api_version: &str) {
+pub(crate) fn set_type(object: &mut Value, api_version: &str) {
     if let Some(map) = object.as_object_mut() {
         map.insert("apiVersion".to_owned(), api_version.into());
     }

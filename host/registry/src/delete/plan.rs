@@ -2,13 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k3s_meta::object;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{DeleteOptions, Propagation};
 use crate::{Resource, meta};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
+/// Holds a definition until its objects are gone. Upstream:
+/// `apiextensions-apiserver/pkg/registry/customresourcedefinition/etcd.go`.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// The decision.
 #[derive(Debug)]
@@ -34,7 +37,10 @@ pub(super) fn plan(resource: &Resource, old: &Value, options: &DeleteOptions, no
             Plan::Nothing
         };
     }
-    let finalizers = finalizers_for(resource, old, options);
+    let mut finalizers = finalizers_for(resource, old, options);
+    if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && object::deletion_timestamp(old).is_none() {
+        begin_cleanup(&mut object, &mut finalizers, now);
+    }
     let held = !finalizers.is_empty();
     meta::set_finalizers(&mut object, finalizers);
     match grace {
@@ -46,6 +52,21 @@ pub(super) fn plan(resource: &Resource, old: &Value, options: &DeleteOptions, no
         }
         _ => Plan::Remove,
     }
+}
+
+/// A definition goes when its objects have gone: a finalizer that the API server works off itself.
+fn begin_cleanup(definition: &mut Value, finalizers: &mut Vec<String>, now: Timestamp) {
+    if !finalizers.iter().any(|f| f == CLEANUP) {
+        finalizers.push(CLEANUP.to_owned());
+    }
+    let mut conditions = object::at_list(definition, &["status", "conditions"]).to_vec();
+    conditions.retain(|condition| object::at_str(condition, &["type"]) != "Terminating");
+    conditions.push(json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will be initiated soon",
+        "lastTransitionTime": meta::time(now),
+    }));
+    object::set(definition, &["status", "conditions"], conditions.into());
 }
 
 /// A namespace goes when its content has gone: its controller then empties `spec.finalizers`.

@@ -55,7 +55,7 @@ impl Registry {
             }
             Err(error) => return Err(error.into()),
         };
-        if whole { Ok(unfiltered(page, &range)) } else { filtered(page, request, &range) }
+        if whole { Ok(unfiltered(page, &range)) } else { filtered(page, request, &range, resource) }
     }
 
     fn start(&self, request: &ListRequest, range: &str) -> Result<Start> {
@@ -102,13 +102,13 @@ fn unfiltered(page: ListPage, range: &str) -> ListResult {
     ListResult { revision: page.revision.0, continue_token, remaining, entries: page.entries }
 }
 
-fn filtered(page: ListPage, request: &ListRequest, range: &str) -> Result<ListResult> {
+fn filtered(page: ListPage, request: &ListRequest, range: &str, resource: &Resource) -> Result<ListResult> {
     let mut entries = Vec::new();
     let mut rest = page.entries.iter();
     let mut last = None;
     for entry in rest.by_ref() {
         last = Some(entry);
-        if View::of(entry)?.matches(entry, &request.selectors)? {
+        if View::of(entry)?.matches(entry, &request.selectors, resource)? {
             entries.push(entry.clone());
             if request.limit > 0 && entries.len() == request.limit {
                 break;

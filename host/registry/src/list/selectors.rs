@@ -33,6 +33,11 @@ impl Selectors {
         self.fields.exact_match("metadata.name")
     }
 
+    /// Whether no other field is selected by than those of the metadata.
+    pub(crate) fn fields_are_metadata(&self) -> bool {
+        self.fields.requirements().iter().all(|requirement| requirement.field.starts_with("metadata."))
+    }
+
     pub(crate) fn fields_match<'a>(&self, lookup: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.fields.is_empty() || self.fields.matches(lookup)
     }

@@ -19,5 +19,5 @@ fn prepare(new: &mut Value, old: &Value) {
 }
 
 fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
-    validate_status_update(resource.rules, new, old, false)
+    validate_status_update(&*resource.rules, new, old, false)
 }

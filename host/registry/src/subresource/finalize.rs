@@ -25,5 +25,5 @@ fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     if object::at_list(new, &["spec", "finalizers"]).is_empty() {
         return validate_object_meta_update(new, old);
     }
-    validate_update(resource.rules, new, old, false)
+    validate_update(&*resource.rules, new, old, false)
 }

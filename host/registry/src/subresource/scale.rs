@@ -1,6 +1,6 @@
 //! `scale`: the number of replicas of a workload as `autoscaling/v1` Scale.
 
-use k3s_kinds::validate_update;
+use k3s_kinds::{ScalePaths, validate_update};
 use k3s_meta::{ErrorList, GroupKind, LabelSelector, Path, Status, field, object};
 use serde_json::{Value, json};
 
@@ -10,12 +10,37 @@ use crate::{Resource, Result, Scope};
 pub const SCALE: Scope = Scope::Part { subresource: "scale", prepare: |_, _| {}, validate };
 
 fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
-    validate_update(resource.rules, new, old, true)
+    validate_update(&*resource.rules, new, old, resource.kind.namespaced)
 }
 
-/// The scale of a workload.
-#[must_use]
-pub fn of(workload: &Value) -> Value {
+/// The scale of an object of `resource`.
+///
+/// # Errors
+/// When the object lacks the field in which its definition says that the number is.
+pub fn of(resource: &Resource, object: &Value) -> Result<Value> {
+    match resource.rules.scale() {
+        None => Ok(of_workload(object)),
+        Some(paths) => of_custom(paths, object),
+    }
+}
+
+/// A definition says where its objects keep what a scale shows.
+fn of_custom(paths: &ScalePaths, custom: &Value) -> Result<Value> {
+    let number = |path: &[String]| ScalePaths::find(path, custom).and_then(Value::as_i64);
+    let Some(replicas) = number(&paths.spec_replicas) else {
+        let path = paths.spec_replicas.join(".");
+        return Err(Status::internal(&format!("the spec replicas field \".{path}\" does not exist")).into());
+    };
+    let mut scale = of_workload(&json!({"metadata": custom.get("metadata"), "spec": {"replicas": replicas}}));
+    object::set(&mut scale, &["status", "replicas"], number(&paths.status_replicas).unwrap_or(0).into());
+    let selector = ScalePaths::find(&paths.selector, custom).and_then(Value::as_str).unwrap_or_default();
+    if !selector.is_empty() {
+        object::set(&mut scale, &["status", "selector"], selector.into());
+    }
+    Ok(scale)
+}
+
+fn of_workload(workload: &Value) -> Value {
     let mut metadata = serde_json::Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object::at(workload, &["metadata", field]) {
@@ -33,11 +58,11 @@ pub fn of(workload: &Value) -> Value {
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
-/// Takes over the replicas and the preconditions of `scale` into the workload.
+/// Takes over the replicas and the preconditions of `scale` into the object.
 ///
 /// # Errors
 /// 422 for a negative number.
-pub fn apply(workload: &mut Value, scale: &Value) -> Result<()> {
+pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result<()> {
     let replicas = object::at_i64(scale, &["spec", "replicas"]).unwrap_or(0);
     if replicas < 0 {
         let path = Path::new("spec").child("replicas");
@@ -45,7 +70,13 @@ pub fn apply(workload: &mut Value, scale: &Value) -> Result<()> {
         let gk = GroupKind::new("autoscaling", "Scale");
         return Err(Status::invalid(&gk, object::name(scale), &error.into()).into());
     }
-    object::set(workload, &["spec", "replicas"], replicas.into());
+    match resource.rules.scale() {
+        None => object::set(workload, &["spec", "replicas"], replicas.into()),
+        Some(paths) => {
+            let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
+            object::set(workload, &path, replicas.into());
+        }
+    }
     for field in ["resourceVersion", "uid"] {
         let named = object::at_str(scale, &["metadata", field]);
         if !named.is_empty() {

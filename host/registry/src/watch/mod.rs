@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use k3s_meta::Status;
 use k3s_store::{Entry, Event, Revision, WatchError, Watcher};
+use tokio_util::sync::CancellationToken;
 
 use crate::list::Selectors;
 use crate::{Error, ListRequest, Object, Registry, Resource, Result, View};
@@ -103,7 +104,7 @@ impl Registry {
         let version = request.version.unwrap_or(0);
         let wants_state = request.send_initial.unwrap_or(version == 0);
         let (initial, from) = if wants_state {
-            self.present(&range, version, &request.selectors)?
+            self.present(resource, &range, version, &request.selectors)?
         } else if version == 0 {
             (VecDeque::new(), self.store.revision())
         } else {
@@ -121,7 +122,13 @@ impl Registry {
         })
     }
 
-    fn present(&self, range: &str, version: u64, selectors: &Selectors) -> Result<(VecDeque<Arc<Entry>>, Revision)> {
+    fn present(
+        &self,
+        resource: &Resource,
+        range: &str,
+        version: u64,
+        selectors: &Selectors,
+    ) -> Result<(VecDeque<Arc<Entry>>, Revision)> {
         let snapshot = self.store.snapshot();
         let revision = snapshot.revision();
         if version > revision.0 {
@@ -129,7 +136,7 @@ impl Registry {
         }
         let mut present = VecDeque::new();
         for entry in snapshot.range(range, None) {
-            if View::of(entry)?.matches(entry, selectors)? {
+            if View::of(entry)?.matches(entry, selectors, resource)? {
                 present.push_back(entry.clone());
             }
         }
@@ -138,7 +145,8 @@ impl Registry {
 }
 
 impl WatchStream {
-    /// The next items, at least one. After [`WatchItem::Failed`] there are none. Cancel safe.
+    /// The next items, at least one while the watch lasts. After [`WatchItem::Failed`], and once the
+    /// definition of the resource has changed, there are none. Cancel safe.
     pub async fn next_batch(&mut self) -> Vec<WatchItem> {
         if !self.initial.is_empty() {
             let count = self.initial.len().min(INITIAL_BATCH);
@@ -149,7 +157,16 @@ impl WatchStream {
             return vec![WatchItem::Bookmark { revision, initial_end: true }];
         }
         loop {
-            let items = match self.watcher.next_batch().await {
+            let retired = self.resource.custom.as_ref().map(|custom| custom.retired().clone());
+            let batch = tokio::select! {
+                biased;
+                batch = self.watcher.next_batch() => batch,
+                () = over(retired) => {
+                    self.failed = true;
+                    return Vec::new();
+                }
+            };
+            let items = match batch {
                 Ok(events) => self.items(&events),
                 Err(error) => vec![self.fail(error)],
             };
@@ -166,7 +183,7 @@ impl WatchStream {
         complete.then(|| WatchItem::Bookmark { revision: self.watcher.progress().0, initial_end: false })
     }
 
-    /// True once the watch has failed.
+    /// True once the watch has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.failed
@@ -184,7 +201,7 @@ impl WatchStream {
             if self.key.as_deref().is_some_and(|key| key != &**event.key()) {
                 continue;
             }
-            match step(event, &self.selectors) {
+            match step(event, &self.selectors, &self.resource) {
                 Ok(Some(step)) => items.push(self.item(step, event)),
                 Ok(None) => {}
                 Err(error) => {
@@ -206,6 +223,14 @@ impl WatchStream {
     fn fail(&mut self, error: WatchError) -> WatchItem {
         self.failed = true;
         WatchItem::Failed(Box::new(Error::from(error).into_status()))
+    }
+}
+
+/// Waits for the end of a resource that is defined at run time; for ever for others.
+async fn over(retired: Option<CancellationToken>) {
+    match retired {
+        Some(retired) => retired.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

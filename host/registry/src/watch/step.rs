@@ -7,7 +7,7 @@ use k3s_store::{Entry, Event, EventKind};
 
 use super::Change;
 use crate::list::Selectors;
-use crate::{Result, View};
+use crate::{Resource, Result, View};
 
 pub(super) struct Step {
     pub(super) change: Change,
@@ -15,8 +15,8 @@ pub(super) struct Step {
 }
 
 /// What the event is for this watcher; `None` when it sees nothing.
-pub(super) fn step(event: &Event, selectors: &Selectors) -> Result<Option<Step>> {
-    let seen = |entry: &Arc<Entry>| View::of(entry)?.matches(entry, selectors);
+pub(super) fn step(event: &Event, selectors: &Selectors, resource: &Resource) -> Result<Option<Step>> {
+    let seen = |entry: &Arc<Entry>| View::of(entry)?.matches(entry, selectors, resource);
     let before = match (event.kind, &event.previous) {
         (EventKind::Put { created: true }, _) | (EventKind::Put { .. }, None) => None,
         (EventKind::Put { created: false }, Some(previous)) => Some(previous),

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-/// Groups whose kinds define other kinds; they come with their own machinery.
-const LEFT_OUT_GROUPS: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+/// Groups that are not served: other API servers are not aggregated.
+const LEFT_OUT_GROUPS: [&str; 1] = ["apiregistration.k8s.io"];
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 /// Types that requests and answers have besides the kinds themselves.
 const META_TYPES: [&str; 11] = [

@@ -163,7 +163,9 @@ pub(super) fn shape(name: &str, t: &Value) -> &'static str {
         "Time" => "Time",
         "MicroTime" => "MicroTime",
         _ if t["fields"].is_object() => "Struct",
-        "FieldsV1" | "RawExtension" | "Patch" => "Any",
+        "FieldsV1" | "RawExtension" | "Patch" | "JSON" => "Any",
+        // A schema, or something simpler in its place.
+        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => "Any",
         _ => "Struct",
     }
 }

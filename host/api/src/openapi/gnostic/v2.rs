@@ -21,18 +21,25 @@ static ITEMS: Message = Message::Wrapped(&[1], &SCHEMA);
 static ADDITIONAL_PROPERTIES: Message = Message::BoolOr(&SCHEMA);
 static TYPE: Message = Message::OneText;
 
-static SCHEMA_FIELDS: [Field; 18] = [
+static SCHEMA_FIELDS: [Field; 25] = [
     ("$ref", 1, Text),
     ("format", 2, Text),
     ("title", 3, Text),
     ("description", 4, Text),
     ("default", 5, Any),
+    ("multipleOf", 6, Double),
     ("maximum", 7, Double),
+    ("exclusiveMaximum", 8, Bool),
     ("minimum", 9, Double),
+    ("exclusiveMinimum", 10, Bool),
     ("maxLength", 11, Int),
     ("minLength", 12, Int),
     ("pattern", 13, Text),
+    ("maxItems", 14, Int),
+    ("minItems", 15, Int),
     ("uniqueItems", 16, Bool),
+    ("maxProperties", 17, Int),
+    ("minProperties", 18, Int),
     ("required", 19, Texts),
     ("enum", 20, Anys),
     ("additionalProperties", 21, One(&ADDITIONAL_PROPERTIES)),

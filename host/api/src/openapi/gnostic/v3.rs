@@ -23,23 +23,31 @@ static SCHEMA_OR_REFERENCE: Message = Message::RefOr(&SCHEMA, &REFERENCE);
 static ITEMS: Message = Message::Wrapped(&[1], &SCHEMA_OR_REFERENCE);
 static ADDITIONAL_PROPERTIES: Message = Message::BoolOr(&SCHEMA_OR_REFERENCE);
 
-static SCHEMA_FIELDS: [Field; 21] = [
+static SCHEMA_FIELDS: [Field; 29] = [
     ("nullable", 1, Bool),
     ("readOnly", 3, Bool),
     ("example", 7, Any),
     ("title", 9, Text),
+    ("multipleOf", 10, Double),
     ("maximum", 11, Double),
+    ("exclusiveMaximum", 12, Bool),
     ("minimum", 13, Double),
+    ("exclusiveMinimum", 14, Bool),
     ("maxLength", 15, Int),
     ("minLength", 16, Int),
     ("pattern", 17, Text),
+    ("maxItems", 18, Int),
+    ("minItems", 19, Int),
     ("uniqueItems", 20, Bool),
+    ("maxProperties", 21, Int),
+    ("minProperties", 22, Int),
     ("required", 23, Texts),
     ("enum", 24, Anys),
     ("type", 25, Text),
     ("allOf", 26, Many(&SCHEMA_OR_REFERENCE)),
     ("oneOf", 27, Many(&SCHEMA_OR_REFERENCE)),
     ("anyOf", 28, Many(&SCHEMA_OR_REFERENCE)),
+    ("not", 29, One(&SCHEMA)),
     ("items", 30, One(&ITEMS)),
     ("properties", 31, One(&SCHEMAS)),
     ("additionalProperties", 32, One(&ADDITIONAL_PROPERTIES)),

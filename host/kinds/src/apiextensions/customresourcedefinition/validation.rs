@@ -1,15 +1,27 @@
-//! Validation of custom resource definitions, as far as it does not look into schemas.
-//!
-//! Whether a schema is structural is decided where schemas are compiled, in the API server.
+//! Validation of custom resource definitions.
+//! Upstream: `apiextensions-apiserver/pkg/apis/apiextensions/validation`.
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::names;
 use serde_json::Value;
 
-use crate::checks::{self, Check, Unique};
+use super::versions;
+use crate::checks::{self, Check};
 use crate::tree;
 
+/// Groups that belong to the Kubernetes project, whose kinds somebody has approved.
+const PROTECTED: [&str; 2] = ["k8s.io", "kubernetes.io"];
+/// The annotation that says who.
+pub(super) const APPROVED: &str = "api-approved.kubernetes.io";
+
 pub(super) fn validate(definition: &Value) -> ErrorList {
+    let mut errors = rest(definition);
+    errors.append(versions::schemas(definition, None));
+    errors
+}
+
+/// Everything but schemas.
+fn rest(definition: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::at(definition, "spec").unwrap_or(&Value::Null);
@@ -27,35 +39,37 @@ pub(super) fn validate(definition: &Value) -> ErrorList {
         }
     }
     checks::required_one_of(&mut errors, spec, "scope", &path, &["Cluster", "Namespaced"]);
-    versions(&mut errors, spec, &path.child("versions"));
+    if tree::flag(spec, "preserveUnknownFields") {
+        let detail = "must be false in order to use apiextensions.k8s.io/v1; set x-kubernetes-preserve-unknown-fields in the schema instead";
+        errors.push(field::invalid(&path.child("preserveUnknownFields"), true, detail));
+    }
+    approval(&mut errors, definition, group);
+    versions::versions(&mut errors, spec, &path.child("versions"));
     names_of(&mut errors, spec, &path.child("names"));
     conversion(&mut errors, spec, &path.child("conversion"));
     errors
 }
 
-fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let versions = tree::list(spec, "versions");
-    let mut seen = Unique::new();
-    for (index, version) in versions.iter().enumerate() {
-        let at = path.index(index);
-        let name = tree::text(version, "name");
-        errors.check(&at.child("name"), name, names::is_dns1035_label(name));
-        seen.insert(errors, name, &at.child("name"));
-        if tree::at(version, "schema.openAPIV3Schema").is_none() {
-            errors.push(field::required(&at.child("schema.openAPIV3Schema"), "schemas are required"));
-        }
-        if tree::has(version, "deprecationWarning") && !tree::flag(version, "deprecated") {
-            let detail = "can only be set for deprecated versions";
-            errors.push(field::invalid(
-                &at.child("deprecationWarning"),
-                tree::at(version, "deprecationWarning"),
-                detail,
-            ));
-        }
+/// Whether a group belongs to the Kubernetes project.
+pub(super) fn is_protected(group: &str) -> bool {
+    PROTECTED.iter().any(|suffix| group == *suffix || group.ends_with(&format!(".{suffix}")))
+}
+
+fn approval(errors: &mut ErrorList, definition: &Value, group: &str) {
+    if !is_protected(group) {
+        return;
     }
-    if versions.iter().filter(|version| tree::flag(version, "storage")).count() != 1 {
-        let detail = "must have exactly one version marked as storage version";
-        errors.push(field::invalid(path, tree::at(spec, "versions"), detail));
+    let path = Path::new("metadata").child("annotations").key(APPROVED);
+    let given = tree::map(definition, "metadata.annotations").get(APPROVED).and_then(Value::as_str).unwrap_or_default();
+    let see = "see https://github.com/kubernetes/enhancements/pull/1111";
+    if given.is_empty() {
+        let detail = format!("protected groups must have approval annotation \"{APPROVED}\", {see}");
+        errors.push(field::required(&path, detail));
+    } else if !given.starts_with("https://") && !given.starts_with("http://") && !given.starts_with("unapproved") {
+        let detail = format!(
+            "protected groups must have approval annotation \"{APPROVED}\" with either a URL or a reason starting with \"unapproved\", {see}"
+        );
+        errors.push(field::invalid(&path, given, detail));
     }
 }
 
@@ -84,6 +98,10 @@ fn names_of(errors: &mut ErrorList, spec: &Value, path: &Path) {
 fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let conversion = tree::at(spec, "conversion").unwrap_or(&Value::Null);
     checks::required_one_of(errors, conversion, "strategy", path, &["None", "Webhook"]);
+    if tree::text(conversion, "strategy") == "Webhook" {
+        let detail = "conversion webhooks are not called by this server; use None";
+        errors.push(field::forbidden(&path.child("strategy"), detail));
+    }
     if tree::text(conversion, "strategy") != "Webhook" {
         if tree::at(conversion, "webhook").is_some() {
             let detail = "should not be set when strategy is not set to Webhook";
@@ -108,7 +126,8 @@ fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
 
 /// Stored objects keep their names; a version that is in the store stays known.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate(new);
+    let mut errors = rest(new);
+    errors.append(versions::schemas(new, Some(old)));
     let established = tree::list(old, "status.conditions")
         .iter()
         .any(|condition| tree::text(condition, "type") == "Established" && tree::text(condition, "status") == "True");

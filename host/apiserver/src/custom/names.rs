@@ -1,0 +1,210 @@
+//! Pure: which names a definition gets, and the status that says so.
+//! Upstream: `apiextensions-apiserver/pkg/controller/status/naming_controller.go`.
+
+use std::collections::BTreeSet;
+
+use k3s_meta::{ErrorList, FieldError, object};
+use serde_json::{Value, json};
+
+/// Names that others in the group have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    /// Plurals, singulars and short names.
+    pub(super) resources: BTreeSet<String>,
+    /// Kinds and list kinds.
+    pub(super) kinds: BTreeSet<String>,
+}
+
+/// Whether the condition is there and true.
+pub(super) fn is_true(status: &Value, kind: &str) -> bool {
+    let conditions = object::at_list(status, &["conditions"]);
+    conditions.iter().any(|c| object::at_str(c, &["type"]) == kind && object::at_str(c, &["status"]) == "True")
+}
+
+/// The status that a definition should have. `schema_errors` are what its schemas are refused for.
+pub(super) fn status(definition: &Value, taken: &Taken, schema_errors: &[FieldError], now: &str) -> Value {
+    let mut status = definition.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({}));
+    let wanted = object::at(definition, &["spec", "names"]).cloned().unwrap_or_default();
+    let had = object::at(&status, &["acceptedNames"]).cloned().unwrap_or_default();
+    let (names, conflict) = accept(&wanted, &had, taken);
+    object::set(&mut status, &["acceptedNames"], names);
+    let accepted = conflict.is_none();
+    let condition = match conflict {
+        None => Condition("NamesAccepted", true, "NoConflicts", "no conflicts found".to_owned()),
+        Some((reason, message)) => Condition("NamesAccepted", false, reason, message),
+    };
+    put(&mut status, condition, now);
+    if let Some(condition) = non_structural(&status, schema_errors) {
+        put(&mut status, condition, now);
+    }
+    let condition = established(&status, accepted);
+    put(&mut status, condition, now);
+    if let Some(condition) = approval(definition) {
+        put(&mut status, condition, now);
+    }
+    status
+}
+
+struct Condition(&'static str, bool, &'static str, String);
+
+fn established(status: &Value, accepted: bool) -> Condition {
+    if is_true(status, "NonStructuralSchema") {
+        let text = "the schema cannot be enforced by this server, so objects are not served; see NonStructuralSchema";
+        return Condition("Established", false, "SchemaNotSupported", text.to_owned());
+    }
+    // A definition that once had its names keeps on being served when it asks for others.
+    if accepted || is_true(status, "Established") {
+        let text = "the initial names have been accepted";
+        return Condition("Established", true, "InitialNamesAccepted", text.to_owned());
+    }
+    Condition("Established", false, "NotAccepted", "not all names are accepted".to_owned())
+}
+
+fn non_structural(status: &Value, errors: &[FieldError]) -> Option<Condition> {
+    if !errors.is_empty() {
+        return Some(Condition("NonStructuralSchema", true, "Violations", ErrorList(errors.to_vec()).to_string()));
+    }
+    // Where all is well, upstream has no such condition.
+    is_true(status, "NonStructuralSchema")
+        .then(|| Condition("NonStructuralSchema", false, "NoViolations", "the schema can be enforced".to_owned()))
+}
+
+fn approval(definition: &Value) -> Option<Condition> {
+    let group = object::at_str(definition, &["spec", "group"]);
+    if !k3s_kinds::is_protected_group(group) {
+        return None;
+    }
+    const KIND: &str = "KubernetesAPIApprovalPolicyConformant";
+    Some(match object::annotation(definition, "api-approved.kubernetes.io").unwrap_or_default() {
+        "" => {
+            let text = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
+            Condition(KIND, false, "MissingAnnotation", text.to_owned())
+        }
+        text if text.starts_with("unapproved") => {
+            let text = format!("not approved: {text:?}");
+            Condition(KIND, false, "UnapprovedAnnotation", text)
+        }
+        url => Condition(KIND, true, "ApprovedAnnotation", format!("approved in {url}")),
+    })
+}
+
+type Conflict = (&'static str, String);
+
+/// The names a definition may have: those it asks for and nobody else has. The last conflict is told.
+fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict>) {
+    let mut names = had.clone();
+    let mut conflict = None;
+    let mut one = |key: &'static str, reason: &'static str, used: &BTreeSet<String>| {
+        let (want, have) = (object::at_str(wanted, &[key]), object::at_str(had, &[key]));
+        if want != have && used.contains(want) {
+            conflict = Some((reason, format!("{want:?} is already in use")));
+        } else {
+            object::set(&mut names, &[key], want.into());
+        }
+    };
+    one("plural", "PluralConflict", &taken.resources);
+    one("singular", "SingularConflict", &taken.resources);
+    one("kind", "KindConflict", &taken.kinds);
+    one("listKind", "ListKindConflict", &taken.kinds);
+    let short = |of: &Value| object::at_list(of, &["shortNames"]).to_vec();
+    let own = short(had);
+    let used: Vec<String> = short(wanted)
+        .iter()
+        .filter(|name| !own.contains(name))
+        .filter_map(Value::as_str)
+        .filter(|name| taken.resources.contains(*name))
+        .map(|name| format!("{name:?} is already in use"))
+        .collect();
+    match used.as_slice() {
+        [] => list(&mut names, "shortNames", short(wanted)),
+        [one] => conflict = Some(("ShortNamesConflict", one.clone())),
+        many => conflict = Some(("ShortNamesConflict", format!("[{}]", many.join(", ")))),
+    }
+    list(&mut names, "categories", object::at_list(wanted, &["categories"]).to_vec());
+    (names, conflict)
+}
+
+fn list(names: &mut Value, key: &str, items: Vec<Value>) {
+    if items.is_empty() {
+        object::remove(names, &[key]);
+    } else {
+        object::set(names, &[key], items.into());
+    }
+}
+
+/// Adds or changes a condition; its time moves only with its status.
+fn put(status: &mut Value, condition: Condition, now: &str) {
+    let Condition(kind, on, reason, message) = condition;
+    let on = if on { "True" } else { "False" };
+    let mut conditions = object::at_list(status, &["conditions"]).to_vec();
+    let found = conditions.iter_mut().find(|c| object::at_str(c, &["type"]) == kind);
+    let since = found.as_ref().filter(|c| object::at_str(c, &["status"]) == on).map(|c| {
+        let since = object::at_str(c, &["lastTransitionTime"]);
+        if since.is_empty() { now.to_owned() } else { since.to_owned() }
+    });
+    let new = json!({"type": kind, "status": on, "reason": reason, "message": message,
+        "lastTransitionTime": since.unwrap_or_else(|| now.to_owned())});
+    match found {
+        Some(slot) => {
+            // What the server adds to conditions of its own accord stays.
+            if let (Some(slot), Value::Object(new)) = (slot.as_object_mut(), new) {
+                slot.extend(new);
+            }
+        }
+        None => conditions.push(new),
+    }
+    object::set(status, &["conditions"], conditions.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(kind: &str, short: &[&str]) -> Value {
+        json!({"metadata": {"name": "foos.example.com"}, "spec": {"group": "example.com",
+            "names": {"plural": "foos", "singular": "foo", "kind": kind, "listKind": format!("{kind}List"), "shortNames": short}}})
+    }
+
+    fn condition(status: &Value, kind: &str) -> (String, String, String) {
+        let all = object::at_list(status, &["conditions"]);
+        let found = all.iter().find(|c| c["type"] == kind).unwrap();
+        let text = |key: &str| found[key].as_str().unwrap().to_owned();
+        (text("status"), text("reason"), text("message"))
+    }
+
+    #[test]
+    fn free_names_are_accepted_once() {
+        let mut definition = definition("Foo", &["f"]);
+        let first = status(&definition, &Taken::default(), &[], "2026-01-01T00:00:00Z");
+        assert!(is_true(&first, "NamesAccepted") && is_true(&first, "Established"));
+        assert_eq!(first["acceptedNames"]["shortNames"], json!(["f"]));
+        definition["status"] = first.clone();
+        assert_eq!(status(&definition, &Taken::default(), &[], "2026-01-02T00:00:00Z"), first);
+    }
+
+    #[test]
+    fn names_of_others_are_refused() {
+        let taken = Taken { resources: ["f".to_owned()].into(), kinds: ["Foo".to_owned()].into() };
+        let refused = status(&definition("Foo", &[]), &taken, &[], "");
+        let want = ("False".to_owned(), "KindConflict".to_owned(), "\"Foo\" is already in use".to_owned());
+        assert_eq!(condition(&refused, "NamesAccepted"), want);
+        assert_eq!(condition(&refused, "Established").1, "NotAccepted");
+        let refused = status(&definition("Bar", &["f"]), &taken, &[], "");
+        assert_eq!(condition(&refused, "NamesAccepted").1, "ShortNamesConflict");
+        assert_eq!(refused["acceptedNames"]["kind"], "Bar");
+        // Who was served before asks for a name in vain and is served on.
+        let mut served = definition("Bar", &[]);
+        served["status"] = status(&served, &Taken::default(), &[], "");
+        served["spec"]["names"]["shortNames"] = json!(["f"]);
+        let refused = status(&served, &taken, &[], "");
+        assert!(is_true(&refused, "Established") && !is_true(&refused, "NamesAccepted"));
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_enforced_is_not_served() {
+        let error = k3s_meta::field::forbidden(&k3s_meta::Path::new("spec"), "no");
+        let refused = status(&definition("Foo", &[]), &Taken::default(), &[error], "");
+        assert_eq!(condition(&refused, "NonStructuralSchema").2, "spec: Forbidden: no");
+        assert_eq!(condition(&refused, "Established").0, "False");
+    }
+}
