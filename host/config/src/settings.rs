@@ -247,8 +247,13 @@ fn secret(parsed: &Parsed, name: &str, file_name: &str) -> Result<Option<Secret>
 fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, ConfigError> {
     let names = parsed.many("disable");
     for name in names {
+        if name.is_empty() || name.contains('/') {
+            let wanted = format!("expected one of {}, or the name of a manifest", COMPONENTS.join(", "));
+            return Err(ConfigError::value("disable", name, wanted));
+        }
         if !COMPONENTS.contains(&name.as_str()) {
-            return Err(ConfigError::value("disable", name, format!("expected one of {}", COMPONENTS.join(", "))));
+            warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
+            continue;
         }
         if name != "coredns" {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
@@ -341,7 +346,7 @@ mod tests {
             ("--write-kubeconfig-mode 999", "octal"),
             ("--node-label =x", "KEY=VALUE"),
             ("--node-taint a=b", "EFFECT"),
-            ("--disable nginx", "coredns"),
+            ("--disable a/b", "coredns"),
             ("--flannel-backend none", "not supported"),
             ("--snapshotter btrfs", "overlayfs"),
             ("--token-file /no/such", "/no/such"),

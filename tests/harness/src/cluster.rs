@@ -217,6 +217,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Adds flags for the next start of the server.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     /// The corner, to run other programs in.
     #[must_use]
     pub fn corner(&self) -> &Corner {

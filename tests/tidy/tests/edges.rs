@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("netproxy", 4),
     ("dns", 4),
     ("kubectl", 4),
+    ("deploy", 4),
     ("adapters", 5),
     ("k3s", 6),
     ("xtask", 6),

@@ -11,7 +11,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new(
         "disable",
         ManyByComma,
-        "Leave a component out: coredns, servicelb, traefik, local-storage, metrics-server, runtimes",
+        "Leave a component out: coredns, servicelb, traefik, local-storage, metrics-server, runtimes, or a manifest by its name",
     ),
     Flag::new("disable-scheduler", Switch, "Leave the scheduler out"),
     Flag::new("disable-cloud-controller", Switch, "Leave the cloud controller out"),

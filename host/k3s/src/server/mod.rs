@@ -1,13 +1,14 @@
 //! The composition of `k3s server`: what is started in which order, and stopped in reverse.
 //!
 //! Order: machine checks → identities on disk → plugins and store → API → listener → controllers,
-//! scheduler → runtime → kubelet, service proxy, DNS. Each stage has a task group of its own; a stage
+//! scheduler → manifests directory → runtime → kubelet, service proxy, DNS. Each stage has a task group of its own; a stage
 //! that fails stops those before it.
 
 mod control_plane;
 mod identity;
 mod kernel;
 mod kubeconfig;
+mod manifests;
 mod network;
 mod node;
 mod notify;
@@ -153,6 +154,7 @@ async fn start(shared: &Shared, stages: &Stages) -> Result<Running> {
     let plane = control_plane::start(shared, stages_ref(stages), &identity, &node_identity, plugins, listener).await?;
     let url = kubeconfig::server_url(settings);
     kubeconfig::write(settings, &identity, &url)?;
+    manifests::start(shared, &plane.clients, &stages.control);
     let node = if settings.disable_agent {
         warn!("--disable-agent: no node runs in this process");
         None

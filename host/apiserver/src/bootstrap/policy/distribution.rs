@@ -51,6 +51,13 @@ pub(super) fn bindings() -> Vec<Binding> {
             role: "system:kubelet-api-admin",
             subjects: vec![Subject::User("kube-apiserver"), Subject::User("system:apiserver")],
         },
+        // Applies whatever the administrator puts into the manifests directory, roles included. Who can
+        // write there owns the machine already.
+        Binding {
+            name: "system:k3s-deploy",
+            role: "cluster-admin",
+            subjects: vec![Subject::User("system:k3s-deploy")],
+        },
         Binding {
             name: "system:k3s-controller",
             role: "system:k3s-controller",

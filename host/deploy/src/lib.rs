@@ -1,0 +1,64 @@
+//! The manifests directory: what lies in `server/manifests` is applied at start and whenever it changes,
+//! by K3s' rules.
+//!
+//! Each file is an AddOn (`addons.k3s.cattle.io`) that remembers its checksum and carries the events. The
+//! objects of a file are labelled as a set, so that what leaves the file is deleted; a file that leaves
+//! takes nothing with it. `NAME.skip` beside a file leaves it alone; a disabled name deletes what its file
+//! made, and the file. A file that cannot be read or applied disables only itself and says so.
+//!
+//! Everything acts through the API as `system:k3s-deploy`, and nothing polls: changes come from inotify,
+//! and only files that failed are tried again by the clock.
+//!
+//! Tasks owned: one that follows the folder. Bounds: [`scan::MAX_FILES`] files of
+//! [`scan::MAX_FILE_BYTES`], [`scan::MAX_DEPTH`] levels of folders.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod addon;
+mod apply;
+mod driver;
+mod error;
+mod lookup;
+mod objectset;
+mod packaged;
+mod parse;
+mod plan;
+mod scan;
+mod watch;
+
+use std::path::PathBuf;
+
+use k3s_base::{Clock, Random};
+use k3s_client::Client;
+use k3s_lifecycle::Tasks;
+
+pub use error::Error;
+pub use packaged::Packaged;
+
+/// The user as which manifests are applied.
+pub const USER: &str = "system:k3s-deploy";
+
+/// What the composition hands in.
+#[derive(Clone, Debug)]
+pub struct ManifestsConfig {
+    /// The folder, `server/manifests` of the data directory.
+    pub dir: PathBuf,
+    /// Acts as [`USER`].
+    pub client: Client,
+    /// `--disable`: base names of files and names of folders.
+    pub disabled: Vec<String>,
+    /// What the server itself brings; written to the folder at each start.
+    pub packaged: Vec<Packaged>,
+    /// What `%{NAME}%` stands for in packaged files.
+    pub variables: Vec<(String, String)>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+/// Starts following the folder. It is made where it is missing.
+pub fn start(config: ManifestsConfig, tasks: &Tasks) {
+    let tasks = tasks.child("manifests");
+    let driver = driver::Driver::new(config, &tasks);
+    tasks.spawn_until_stopped("manifests", driver.run());
+}

@@ -1,0 +1,99 @@
+//! The marks by which the objects of a file are known as a set: those of rancher's wrangler
+//! (`pkg/apply`), so that a K3s cluster's objects are recognised.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use k3s_meta::object;
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+
+use crate::addon::{GVK, NAMESPACE};
+
+pub(crate) const HASH: &str = "objectset.rio.cattle.io/hash";
+const APPLIED: &str = "objectset.rio.cattle.io/applied";
+const ID: &str = "objectset.rio.cattle.io/id";
+const OWNER_GVK: &str = "objectset.rio.cattle.io/owner-gvk";
+const OWNER_NAME: &str = "objectset.rio.cattle.io/owner-name";
+const OWNER_NAMESPACE: &str = "objectset.rio.cattle.io/owner-namespace";
+/// The largest text that an annotation is unpacked to.
+const MAX_APPLIED_BYTES: u64 = 16 << 20;
+
+/// The label value of all objects of an AddOn.
+pub(crate) fn hash(addon: &str) -> String {
+    let mut digest = Sha1::new();
+    // The values of id, owner-gvk, owner-name and owner-namespace, in the order of their names.
+    for part in ["", GVK, addon, NAMESPACE] {
+        digest.update(part.as_bytes());
+    }
+    digest.finalize().iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// The object as it is to be written: with the set's marks, and itself packed in an annotation.
+pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
+    let marks = [(ID, ""), (OWNER_GVK, GVK), (OWNER_NAME, addon), (OWNER_NAMESPACE, NAMESPACE)];
+    for (name, value) in marks {
+        object::set(&mut wanted, &["metadata", "annotations", name], value.into());
+    }
+    object::remove(&mut wanted, &["metadata", "annotations", APPLIED]);
+    object::remove(&mut wanted, &["status"]);
+    object::set(&mut wanted, &["metadata", "labels", HASH], hash(addon).into());
+    let packed = pack(&wanted);
+    object::set(&mut wanted, &["metadata", "annotations", APPLIED], packed.into());
+    wanted
+}
+
+/// What was applied to a live object last; null when nothing is known of it.
+pub(crate) fn applied(live: &Value) -> Value {
+    object::annotation(live, APPLIED).and_then(unpack).unwrap_or_default()
+}
+
+fn pack(value: &Value) -> String {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory cannot fail.
+    let packed = encoder.write_all(value.to_string().as_bytes()).and_then(|()| encoder.finish());
+    STANDARD_NO_PAD.encode(packed.unwrap_or_default())
+}
+
+fn unpack(text: &str) -> Option<Value> {
+    if text.starts_with('{') {
+        return serde_json::from_str(text).ok();
+    }
+    let packed = STANDARD_NO_PAD.decode(text).or_else(|_| STANDARD.decode(text)).ok()?;
+    let mut json = String::new();
+    GzDecoder::new(packed.as_slice()).take(MAX_APPLIED_BYTES).read_to_string(&mut json).ok()?;
+    serde_json::from_str(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_k3s() {
+        // As on the objects of a K3s cluster's coredns.
+        assert_eq!(hash("coredns"), "bce283298811743a0386ab510f2f67ef74240c57");
+    }
+
+    #[test]
+    fn what_was_applied_is_read_back() {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}, "status": {}});
+        let marked = marked(object, "x");
+        let applied = applied(&marked);
+        assert_eq!(applied["data"]["k"], "v");
+        assert_eq!(applied["metadata"]["labels"][HASH], hash("x"));
+        assert!(applied["metadata"]["annotations"].get(APPLIED).is_none() && applied.get("status").is_none());
+        assert_eq!(super::applied(&json!({})), Value::Null);
+    }
+}

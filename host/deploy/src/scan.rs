@@ -1,0 +1,138 @@
+//! Which files of the folder are manifests, by K3s' rules.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Files that are looked at; more are named in the log and left out.
+pub(crate) const MAX_FILES: usize = 10_000;
+/// Levels of folders below the folder itself.
+pub(crate) const MAX_DEPTH: usize = 16;
+/// The largest manifest: several times the largest bundle of definitions in use.
+pub(crate) const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// What a look at the folder found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Manifests, sorted by path.
+    pub(crate) files: Vec<PathBuf>,
+    /// Manifests whose name is disabled: what they made is to be deleted, and the file.
+    pub(crate) disabled: Vec<PathBuf>,
+    /// Every folder, to be watched.
+    pub(crate) dirs: Vec<PathBuf>,
+}
+
+/// Looks through the folder.
+pub(crate) fn scan(dir: &Path, disabled: &[String]) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    walk(dir, dir, 0, &mut found)?;
+    found.files.sort();
+    found.files.truncate(MAX_FILES);
+    let is_off = |path: &PathBuf| path.strip_prefix(dir).is_ok_and(|path| is_disabled(path, disabled));
+    let (off, on): (Vec<_>, Vec<_>) = found.files.into_iter().partition(is_off);
+    found.files = on.into_iter().filter(|path| !is_skipped(dir, path)).collect();
+    found.disabled = off;
+    Ok(found)
+}
+
+fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Found) -> std::io::Result<()> {
+    found.dirs.push(dir.to_owned());
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if name(&path).starts_with('.') {
+            continue;
+        }
+        // Links to folders are followed at the top alone, so there are no circles.
+        let is_link = path.is_symlink();
+        if path.is_dir() {
+            if depth < MAX_DEPTH && (!is_link || dir == root) {
+                // A folder that vanished meanwhile is none.
+                walk(root, &path, depth + 1, found).or_else(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(error),
+                })?;
+            }
+        } else if is_manifest(&path) {
+            found.files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "yaml" | "yml" | "json"))
+}
+
+/// Whether a `.skip` file lies beside the file, or beside a folder it is in.
+pub(crate) fn is_skipped(dir: &Path, path: &Path) -> bool {
+    let above = path.ancestors().take_while(|above| *above != dir && above.starts_with(dir));
+    above.into_iter().any(|above| {
+        let mut skip = above.as_os_str().to_owned();
+        skip.push(".skip");
+        Path::new(&skip).exists()
+    })
+}
+
+/// Whether the file's base name, or a folder it is in, is disabled. The path is relative.
+pub(crate) fn is_disabled(path: &Path, disabled: &[String]) -> bool {
+    let is_off = |name: &OsStr| disabled.iter().any(|off| OsStr::new(off) == name);
+    let folders = path.parent().into_iter().flat_map(Path::iter);
+    path.file_stem().is_some_and(is_off) || folders.into_iter().any(is_off)
+}
+
+/// The name of the file's AddOn: the file name up to its first dot.
+pub(crate) fn addon_name(path: &Path) -> Result<String, Error> {
+    let base = name(path).split('.').next().unwrap_or_default();
+    match k3s_meta::names::is_dns1123_label(base) {
+        Ok(()) => Ok(base.to_owned()),
+        Err(_) => Err(Error::Name(base.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_found_by_the_rules() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        std::fs::create_dir_all(root.join("sub/deep")).unwrap();
+        std::fs::create_dir_all(root.join("metrics-server")).unwrap();
+        for file in [
+            "b.yaml",
+            "a.yml",
+            "c.json",
+            ".hidden.yaml",
+            "notes.txt",
+            "sub/deep/d.yaml",
+            "skipped.yaml",
+            "skipped.yaml.skip",
+            "off.yaml",
+            "metrics-server/x.yaml",
+        ] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        let disabled = ["off".to_owned(), "metrics-server".to_owned()];
+        let found = scan(root, &disabled).unwrap();
+        let names = |paths: &[PathBuf]| -> Vec<String> {
+            paths.iter().map(|p| p.strip_prefix(root).unwrap().display().to_string()).collect()
+        };
+        assert_eq!(names(&found.files), ["a.yml", "b.yaml", "c.json", "sub/deep/d.yaml"]);
+        assert_eq!(names(&found.disabled), ["metrics-server/x.yaml", "off.yaml"]);
+        assert_eq!(found.dirs.len(), 4);
+    }
+
+    #[test]
+    fn addons_are_named_by_their_file() {
+        assert_eq!(addon_name(Path::new("/x/my-app.v2.yaml")).unwrap(), "my-app");
+        assert!(addon_name(Path::new("/x/My_App.yaml")).is_err());
+    }
+}
