@@ -3,12 +3,15 @@
 //! Mutating webhooks will join as the last mutating step, validating webhooks and quota as the last
 //! validating ones: [`Chain`] is the list to put them in.
 
+mod claim_resize;
+mod default_class;
 mod default_tolerations;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
 mod service_account;
+mod storage_protection;
 
 use std::sync::Arc;
 
@@ -44,6 +47,9 @@ impl Chain {
             Box::new(node_restriction::NodeRestriction::new(registry, authorizer)),
             Box::new(priority::Priority::new(registry)),
             Box::new(default_tolerations::DefaultTolerationSeconds),
+            Box::new(default_class::DefaultStorageClass::new(registry)),
+            Box::new(storage_protection::StorageObjectInUseProtection),
+            Box::new(claim_resize::PersistentVolumeClaimResize::new(registry)),
         ])
     }
 }

@@ -13,6 +13,7 @@ mod node;
 mod notify;
 mod plugins;
 mod preflight;
+mod storage;
 mod supervisor;
 
 use std::net::SocketAddr;
