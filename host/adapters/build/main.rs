@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Folder in `plugins/` and the name of its constant.
-const PLUGINS: &[(&str, &str)] = &[("datastore-sqlite", "DATASTORE_SQLITE"), ("cni-flannel", "CNI_FLANNEL")];
+const PLUGINS: &[(&str, &str)] = &[
+    ("datastore-sqlite", "DATASTORE_SQLITE"),
+    ("cni-flannel", "CNI_FLANNEL"),
+    ("storage-local-path", "STORAGE_LOCAL_PATH"),
+];
 
 fn main() -> Result<(), String> {
     let root = root()?;

@@ -43,8 +43,14 @@ pub fn cni_flannel() -> Bundled {
     CNI_FLANNEL
 }
 
+/// Volumes as directories of their node.
+#[must_use]
+pub fn storage_local_path() -> Bundled {
+    STORAGE_LOCAL_PATH
+}
+
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL]
+    vec![DATASTORE_SQLITE, CNI_FLANNEL, STORAGE_LOCAL_PATH]
 }

@@ -14,6 +14,7 @@ mod node;
 mod notify;
 mod plugins;
 mod preflight;
+mod storage;
 mod supervisor;
 
 use std::net::SocketAddr;
