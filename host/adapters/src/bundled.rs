@@ -43,8 +43,14 @@ pub fn cni_flannel() -> Bundled {
     CNI_FLANNEL
 }
 
+/// The service load balancer with K3s' rules.
+#[must_use]
+pub fn lb_klipper() -> Bundled {
+    LB_KLIPPER
+}
+
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL]
+    vec![DATASTORE_SQLITE, CNI_FLANNEL, LB_KLIPPER]
 }

@@ -76,6 +76,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts the server again with other flags, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become so.
+    pub fn restart_with(&mut self, flags: &[&str]) -> Result<()> {
+        self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self.start_server()?;
+        self.wait_until_ready()
+    }
+
     /// Waits for `/readyz`.
     ///
     /// # Errors

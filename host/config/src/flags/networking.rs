@@ -16,5 +16,5 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("egress-selector-mode", One, "How the API server reaches nodes: disabled, agent, pod or cluster")
         .warns("the only node is reached directly"),
     Flag::new("servicelb-namespace", One, "Namespace of service load balancer pods")
-        .warns("the service load balancer does not exist yet"),
+        .warns("the service load balancer needs no pods"),
 ];

@@ -11,6 +11,7 @@ use k3s_client::{Client, ClientFactory, Informers};
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
 use k3s_meta::user::UserInfo;
+use k3s_netproxy::Forwards;
 use k3s_pki::{ServerIdentity, client_config, server_config};
 use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
 use k3s_registry::service::ServiceSettings;
@@ -18,7 +19,7 @@ use k3s_registry::{Registry, RegistryConfig};
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
-use super::Shared;
+use super::{Shared, load_balancer};
 use super::identity::{NodeIdentity, service_address};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
@@ -39,6 +40,8 @@ pub(crate) struct ControlPlane {
     pub(crate) clients: ClientFactory,
     pub(crate) plugin_host: Host,
     pub(crate) cni: Component,
+    /// What this process' node answers for load balancers.
+    pub(crate) forwards: Forwards,
 }
 
 pub(crate) async fn start(
@@ -61,7 +64,10 @@ pub(crate) async fn start(
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
     start_controllers(shared, identity, &clients, groups.control);
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni })
+    let forwards = Forwards::default();
+    let this_node = load_balancer::ThisNode { name: node.name.clone(), forwards: forwards.clone() };
+    load_balancer::start(shared, groups.control, &clients, &plugin_host, &plugins.load_balancer, this_node)?;
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, forwards })
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {

@@ -8,6 +8,7 @@ mod control_plane;
 mod identity;
 mod kernel;
 mod kubeconfig;
+mod load_balancer;
 mod network;
 mod node;
 mod notify;

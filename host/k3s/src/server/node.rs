@@ -77,7 +77,7 @@ pub(crate) async fn start(
         .context("start the kubelet")?;
     shared.timeline.ready("kubelet");
     if !settings.disable_kube_proxy {
-        start_proxy(shared, tasks, node, component_client(&plane.clients, "system:kube-proxy"))?;
+        start_proxy(shared, tasks, node, plane)?;
         shared.timeline.ready("service proxy");
     }
     if !settings.disabled.iter().any(|d| d == "coredns") {
@@ -185,13 +185,15 @@ fn masked(args: &[String]) -> Vec<String> {
     words
 }
 
-fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, client: Client) -> Result<()> {
+fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &ControlPlane) -> Result<()> {
+    let client = component_client(&plane.clients, "system:kube-proxy");
     let informers = Informers::new(client, shared.clock.clone(), shared.random.clone(), tasks);
     let config = ProxyConfig {
         node_name: node.name.clone(),
         pod_networks: vec![shared.settings.cluster_cidr],
         nft: Arc::new(Nftables::open()?),
         conntrack: Conntrack::open().ok(),
+        forwards: plane.forwards.clone(),
         random: shared.random.clone(),
     };
     Proxy::start(config, &informers, &shared.metrics, tasks).context("start the service proxy")?;
