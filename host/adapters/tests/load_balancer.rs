@@ -29,7 +29,11 @@ impl NodeForwards for Told {
     fn set(&self, node: &str, service: &str, addresses: &[IpAddr]) {
         let key = (node.to_owned(), service.to_owned());
         let mut told = self.0.lock().unwrap();
-        if addresses.is_empty() { told.remove(&key) } else { told.insert(key, addresses.to_vec()) };
+        if addresses.is_empty() {
+            told.remove(&key)
+        } else {
+            told.insert(key, addresses.to_vec())
+        };
     }
 }
 
@@ -84,7 +88,8 @@ impl Lab {
     }
 
     fn service(&self, name: &str, port: u16, more: Value) {
-        let mut spec = json!({"type": "LoadBalancer", "ipFamilies": ["IPv4"], "ports": [{"protocol": "TCP", "port": port}]});
+        let mut spec =
+            json!({"type": "LoadBalancer", "ipFamilies": ["IPv4"], "ports": [{"protocol": "TCP", "port": port}]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let object = json!({"apiVersion": "v1", "kind": "Service", "spec": spec, "status": {"loadBalancer": {}},
             "metadata": {"name": name, "namespace": "default"}});

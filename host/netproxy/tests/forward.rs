@@ -226,7 +226,8 @@ fn a_load_balancer_answers_on_node_addresses_and_shows_the_caller() {
 fn the_health_check_port_says_whether_this_node_has_endpoints() {
     on_a_node(|| async {
         let lab = Lab::new(1);
-        let spec = |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
+        let spec =
+            |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
         let page = |port: u16| lab.outside.run(|| http(port));
         lab.service(VIP, spec(31_000));
         lab.endpoints(&[0]);

@@ -94,7 +94,8 @@ mod tests {
         .into_bytes()
     }
 
-    const NODE: &[u8] = br#"{"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}],
+    const NODE: &[u8] =
+        br#"{"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}],
         "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]}}"#;
 
     fn keys(books: &mut Books, limit: usize) -> Vec<String> {

@@ -57,13 +57,21 @@ fn nothing(service: &Service) -> Assignment {
 }
 
 /// One Service: every node that has all of its ports free.
-fn one<'a>(service: &'a Service, nodes: &[&'a Node], reserved: &'a [Reserved], holders: &mut Holders<'a>) -> Assignment {
+fn one<'a>(
+    service: &'a Service,
+    nodes: &[&'a Node],
+    reserved: &'a [Reserved],
+    holders: &mut Holders<'a>,
+) -> Assignment {
     let mut assignment = Assignment { claimed: true, ..Assignment::default() };
     let mut conflicts: BTreeMap<(Port, &str), Vec<&str>> = BTreeMap::new();
     let mut answering: Vec<&Node> = Vec::new();
     for node in nodes {
-        let taken: Vec<(Port, &str)> =
-            service.ports.iter().filter_map(|port| Some((*port, taken(&node.name, *port, reserved, holders)?))).collect();
+        let taken: Vec<(Port, &str)> = service
+            .ports
+            .iter()
+            .filter_map(|port| Some((*port, taken(&node.name, *port, reserved, holders)?)))
+            .collect();
         if taken.is_empty() {
             holders.extend(service.ports.iter().map(|port| ((node.name.as_str(), *port), service.key.as_str())));
             answering.push(node);

@@ -58,12 +58,16 @@ fn a_load_balancer_answers_on_the_node_and_shows_its_client() -> Result<()> {
     ensure!(events.contains("UpdatedIngressIP"), "{events}");
 
     // Only some may call.
-    cluster.kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["198.51.100.0/24"]}}"#])?.ok()?;
+    cluster
+        .kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["198.51.100.0/24"]}}"#])?
+        .ok()?;
     cluster.wait_for("strangers are kept out", SOON, || {
         ensure!(fetch(&cluster, 8080).is_err(), "still answered");
         Ok(())
     })?;
-    cluster.kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["192.0.2.0/24"]}}"#])?.ok()?;
+    cluster
+        .kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["192.0.2.0/24"]}}"#])?
+        .ok()?;
     cluster.wait_for("neighbours are let in", SOON, || fetch(&cluster, 8080))?;
 
     cluster.kubectl(&["delete", "service", "lb", "--timeout=30s"])?.ok()?;
@@ -91,7 +95,8 @@ fn conflicts_classes_and_local_traffic() -> Result<()> {
     cluster.wait_for("the second is told", SOON, || {
         let told = cluster.kubectl(&["describe", "service", "second"])?.ok()?;
         ensure!(told.contains("PortConflict") && told.contains("is used by Service default/first"), "{told}");
-        let told = cluster.kubectl(&["get", "service", "api", "-o", "jsonpath={.status.conditions[0].message}"])?.ok()?;
+        let told =
+            cluster.kubectl(&["get", "service", "api", "-o", "jsonpath={.status.conditions[0].message}"])?.ok()?;
         ensure!(told.contains("port 6443/TCP is used by the API server"), "{told}");
         Ok(())
     })?;
@@ -104,7 +109,12 @@ fn conflicts_classes_and_local_traffic() -> Result<()> {
     })?;
 
     // Local: the node is listed only while it has an endpoint, and says so on the health check port.
-    cluster.apply(&balancer("local", "web", 8082, "  externalTrafficPolicy: Local\n  allocateLoadBalancerNodePorts: false\n"))?;
+    cluster.apply(&balancer(
+        "local",
+        "web",
+        8082,
+        "  externalTrafficPolicy: Local\n  allocateLoadBalancerNodePorts: false\n",
+    ))?;
     cluster.wait_for("the node has an endpoint", SOON, || {
         ensure!(addresses(&cluster, "local")? == NODE);
         fetch(&cluster, 8082)

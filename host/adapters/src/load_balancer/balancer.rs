@@ -94,7 +94,12 @@ impl LoadBalancer {
     ///
     /// # Errors
     /// When the component is refused, or fails.
-    pub async fn swap(&self, host: &Host, source: Source<'_>, options: LoadBalancerOptions) -> Result<(), BalancerError> {
+    pub async fn swap(
+        &self,
+        host: &Host,
+        source: Source<'_>,
+        options: LoadBalancerOptions,
+    ) -> Result<(), BalancerError> {
         let mut current = self.slot.lock().await;
         let inputs = self.inputs.clone();
         let (new, answers) = tokio::task::block_in_place(|| {

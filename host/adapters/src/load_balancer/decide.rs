@@ -70,7 +70,11 @@ fn status(service: &Value, assignment: &Assignment, now: &str) -> Option<Step> {
     let wanted: Vec<Value> = assignment.ingress.iter().map(shown).collect();
     let mut status = json!({});
     let same = ingress(service) == wanted;
-    put(&mut status, "loadBalancer", (!same).then(|| json!({"ingress": if wanted.is_empty() { Value::Null } else { wanted.into() }})));
+    put(
+        &mut status,
+        "loadBalancer",
+        (!same).then(|| json!({"ingress": if wanted.is_empty() { Value::Null } else { wanted.into() }})),
+    );
     put(&mut status, "conditions", conditions(service, &assignment.problems, now));
     status.as_object().is_some_and(|map| !map.is_empty()).then_some(Step::Status(status))
 }

@@ -76,24 +76,26 @@ fn a_change_of_type_takes_everything_back() {
 #[test]
 fn services_of_others_are_not_touched() {
     let foreign = Assignment { claimed: false, ..assignment(&[], &[]) };
-    let service = service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
-    assert_eq!(next(&service, Some(&foreign), NOW), None);
-    assert_eq!(next(&service, None, NOW), None);
-    assert_eq!(next(&super::tests::service("ClusterIP", json!({})), None, NOW), None);
+    let object = service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
+    assert_eq!(next(&object, Some(&foreign), NOW), None);
+    assert_eq!(next(&object, None, NOW), None);
+    assert_eq!(next(&service("ClusterIP", json!({})), None, NOW), None);
 }
 
 #[test]
 fn a_port_conflict_is_a_condition_among_others() {
     let foreign = json!({"type": "Other", "status": "True"});
-    let service = service("LoadBalancer", with_status(json!({"conditions": [foreign.clone()]})));
-    let Some(Step::Status(status)) = next(&service, Some(&assignment(&[], &["taken"])), NOW) else { panic!("no write") };
+    let fresh = service("LoadBalancer", with_status(json!({"conditions": [foreign.clone()]})));
+    let Some(Step::Status(status)) = next(&fresh, Some(&assignment(&[], &["taken"])), NOW) else { panic!("no write") };
     assert_eq!(status["conditions"][0], foreign);
     let ours = &status["conditions"][1];
     assert_eq!((field(ours, "type"), field(ours, "status"), field(ours, "message")), (PORTS_ERROR, "True", "taken"));
 
-    let conflict = super::tests::service("LoadBalancer", with_status(status.clone()));
+    let conflict = service("LoadBalancer", with_status(status.clone()));
     assert_eq!(next(&conflict, Some(&assignment(&[], &["taken"])), "later"), None, "nothing new");
-    let Some(Step::Status(other)) = next(&conflict, Some(&assignment(&[], &["worse"])), "later") else { panic!("no write") };
+    let Some(Step::Status(other)) = next(&conflict, Some(&assignment(&[], &["worse"])), "later") else {
+        panic!("no write")
+    };
     assert_eq!(field(&other["conditions"][1], "lastTransitionTime"), NOW, "it was true all the time");
     let free = next(&conflict, Some(&assignment(&["192.0.2.1"], &[])), NOW);
     let expected = json!({"loadBalancer": {"ingress": [shown()]}, "conditions": [foreign]});

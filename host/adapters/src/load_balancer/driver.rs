@@ -205,8 +205,7 @@ impl Planner {
         let service = assignment.service.clone();
         let (forwards, problems) = (assignment.forwards.clone(), assignment.problems.clone());
         let before = self.table.set(assignment);
-        let had: BTreeMap<&str, ()> =
-            before.iter().flat_map(|b| &b.forwards).map(|f| (f.node.as_str(), ())).collect();
+        let had: BTreeMap<&str, ()> = before.iter().flat_map(|b| &b.forwards).map(|f| (f.node.as_str(), ())).collect();
         for node in had.keys().filter(|node| !forwards.iter().any(|f| f.node == **node)) {
             self.forwards.set(node, &service, &[]);
         }

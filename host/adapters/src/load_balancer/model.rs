@@ -64,7 +64,8 @@ pub(super) fn checked(from: wit::Assignment, inputs: &Inputs) -> Option<Assignme
         let ip = parse(service, &ingress.ip)?;
         Some(Ingress { ip, proxy: ingress.mode == wit::IpMode::Proxy })
     });
-    let problem = |p: wit::Problem| Problem { reason: cut(p.reason, REASON_LIMIT), message: cut(p.message, MESSAGE_LIMIT) };
+    let problem =
+        |p: wit::Problem| Problem { reason: cut(p.reason, REASON_LIMIT), message: cut(p.message, MESSAGE_LIMIT) };
     Some(Assignment {
         service: service.clone(),
         claimed: from.claimed,
@@ -87,7 +88,12 @@ fn forwards(service: &str, from: &[wit::Forward], inputs: &Inputs) -> Vec<Forwar
 fn own_address(service: &str, forward: &wit::Forward, text: &str, own: &BTreeSet<IpAddr>) -> Option<IpAddr> {
     let address = parse(service, text).filter(|a| own.contains(a));
     if address.is_none() {
-        tracing::warn!(service, node = forward.node, address = text, "the load balancer named an address that is not the node's");
+        tracing::warn!(
+            service,
+            node = forward.node,
+            address = text,
+            "the load balancer named an address that is not the node's"
+        );
     }
     address
 }

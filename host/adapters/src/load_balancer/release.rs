@@ -19,11 +19,11 @@ const STEPS: usize = 3;
 pub fn release(client: Client, informers: &Informers, tasks: &Tasks) {
     let (services, nodes) = (informers.all(&resources::SERVICES), informers.all(&resources::NODES));
     let releaser = Releaser { client, services: services.clone(), nodes: nodes.clone() };
-    Controller::new("service-lb-release")
-        .workers(1)
-        .watch_own(&services)
-        .requires(&nodes)
-        .run(releaser, &Statuses::default(), tasks);
+    Controller::new("service-lb-release").workers(1).watch_own(&services).requires(&nodes).run(
+        releaser,
+        &Statuses::default(),
+        tasks,
+    );
 }
 
 struct Releaser {

@@ -19,10 +19,10 @@ use k3s_registry::{Registry, RegistryConfig};
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
-use super::{Shared, load_balancer};
 use super::identity::{NodeIdentity, service_address};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
+use super::{Shared, load_balancer};
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
 
 /// A node's share of the pod network (K3s: /24 of a /16).

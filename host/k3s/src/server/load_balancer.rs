@@ -41,7 +41,9 @@ pub(crate) fn start(
         return Ok(());
     }
     if settings.disable_kube_proxy {
-        warn!("--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status");
+        warn!(
+            "--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status"
+        );
     }
     let options = LoadBalancerOptions {
         config: serde_json::to_vec(&json!({"reserved": reserved(shared)}))?,

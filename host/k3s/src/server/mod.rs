@@ -5,6 +5,7 @@
 //! that fails stops those before it.
 
 mod control_plane;
+mod external_runtime;
 mod identity;
 mod kernel;
 mod kubeconfig;

@@ -173,7 +173,13 @@ impl Lab {
         let outside = Machine::attach([192, 168, 50, 2].into(), OUTSIDE_OF_NODE, None);
         let uplink = node.addresses().unwrap().into_iter().find(|a| a.net.addr() == OUTSIDE_OF_NODE).unwrap().index;
         node.replace_route(&default_route(outside.address, uplink)).unwrap();
-        Self { api: FakeApi::new(Clock::system()), pods, outside, forwards: Forwards::default(), tasks: Tasks::root("lab") }
+        Self {
+            api: FakeApi::new(Clock::system()),
+            pods,
+            outside,
+            forwards: Forwards::default(),
+            tasks: Tasks::root("lab"),
+        }
     }
 
     /// Starts a proxy and waits until it is ready.

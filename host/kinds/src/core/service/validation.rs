@@ -183,11 +183,13 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(field::invalid(&Path::new(class), tree::at(new, class), "may not change once set"));
     }
     let needs_health = |service| {
-        tree::text(service, "spec.type") == "LoadBalancer" && tree::text(service, "spec.externalTrafficPolicy") == "Local"
+        tree::text(service, "spec.type") == "LoadBalancer"
+            && tree::text(service, "spec.externalTrafficPolicy") == "Local"
     };
     let health = [new, old].map(|service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0));
     if needs_health(new) && needs_health(old) && health[0] != health[1] {
-        let detail = "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
+        let detail =
+            "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
         errors.push(field::invalid(&path.child("healthCheckNodePort"), health[0], detail));
     }
     errors.append(validate(new));
@@ -310,7 +312,10 @@ mod tests {
         };
         assert_eq!(shown(json!({"ip": "192.0.2.1", "ipMode": "VIP"})), "");
         let path = "status.loadBalancer.ingress[0].ipMode";
-        assert_eq!(shown(json!({"ip": "192.0.2.1"})), format!("{path}: Required value: must be specified when `ip` is set"));
+        assert_eq!(
+            shown(json!({"ip": "192.0.2.1"})),
+            format!("{path}: Required value: must be specified when `ip` is set")
+        );
         assert_eq!(
             shown(json!({"hostname": "a.b", "ipMode": "VIP"})),
             format!("{path}: Forbidden: may not be specified when `ip` is not set")
