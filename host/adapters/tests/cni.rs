@@ -383,8 +383,18 @@ fn nodes_are_followed_and_damage_is_repaired() {
 /// The other machine as a second node: a runtime whose threads are all inside of it.
 struct SecondNode<'a> {
     lab: &'a Lab,
-    runtime: tokio::runtime::Runtime,
+    /// None once it is being dropped.
+    runtime: Option<tokio::runtime::Runtime>,
     network: CniNetwork,
+}
+
+impl Drop for SecondNode<'_> {
+    fn drop(&mut self) {
+        // Waiting for it is not allowed inside another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl<'a> SecondNode<'a> {
@@ -402,14 +412,15 @@ impl<'a> SecondNode<'a> {
                 random: Random::seeded(2),
             };
             let host = Host::new(HostOptions::default()).unwrap();
-            (runtime, open_cni(&host, bundled::cni_flannel().source(), options).unwrap())
+            (Some(runtime), open_cni(&host, bundled::cni_flannel().source(), options).unwrap())
         };
         let (runtime, network) = lab.outside.run(start);
         Self { lab, runtime, network }
     }
 
     fn run<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        self.lab.outside.run(|| self.runtime.block_on(work))
+        let runtime = self.runtime.as_ref().expect("a running node");
+        self.lab.outside.run(|| runtime.block_on(work))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub flags: Vec<String>,
     /// Archives that are in the image folder before the first start.
     pub images: Vec<Image>,
+    /// Shell lines that run in the corner before the first start.
+    pub prepare: Vec<String>,
     /// Do not wait for the node (with `--disable-agent`).
     pub without_node: bool,
 }
@@ -53,6 +55,9 @@ impl Cluster {
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let corner = Corner::new()?;
         let mut cluster = Self { server: None, flags: options.flags, kubectl: kubectl_binary()?, corner };
+        for line in &options.prepare {
+            cluster.corner.sh(line)?.ok()?;
+        }
         for image in &options.images {
             cluster.add_image(image)?;
         }
