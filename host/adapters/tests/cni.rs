@@ -474,3 +474,30 @@ async fn two_nodes(config: &str) {
     clean();
     lab.outside.run(clean);
 }
+
+#[test]
+fn bandwidth_is_limited_by_annotations() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.synced().await;
+        let (pod, mut sandbox) = lab.pod("s1", Vec::new());
+        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "fast".into());
+        let error = network.add(&sandbox).await.unwrap_err();
+        assert!(error.message.contains("kubernetes.io/ingress-bandwidth") && !error.retryable, "{error}");
+
+        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "8M".into());
+        sandbox.annotations.insert("kubernetes.io/egress-bandwidth".into(), "80M".into());
+        let address = network.add(&sandbox).await.unwrap().0[0];
+        let limit = |link: &str| {
+            let net = Net::current().unwrap();
+            net.rate_limit(net.require_link(link).unwrap().index).unwrap()
+        };
+        assert_eq!(limit(&veths()[0].name), Some(1_000_000), "what it receives");
+        assert_eq!(pod.run(|| limit("eth0")), Some(10_000_000), "what it sends");
+        let server = serve_once(&pod, address);
+        call((address, 80));
+        server.join().unwrap();
+        network.del(&sandbox).await.unwrap();
+        assert!(veths().is_empty());
+    });
+}

@@ -23,7 +23,9 @@ const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
 
 /// What nodes were told: (node, service) → addresses.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<BTreeMap<(String, String), Vec<IpAddr>>>>);
+struct Told(Arc<Mutex<Addresses>>);
+
+type Addresses = BTreeMap<(String, String), Vec<IpAddr>>;
 
 impl NodeForwards for Told {
     fn set(&self, node: &str, service: &str, addresses: &[IpAddr]) {

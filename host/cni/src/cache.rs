@@ -158,7 +158,7 @@ mod tests {
         };
         cache.keep(&kept).unwrap();
         assert!(dir.path().join("results/net-abc-eth0").exists());
-        assert_eq!(cache.find(Some("abc")).unwrap(), [kept.clone()]);
+        assert_eq!(cache.find(Some("abc")).unwrap(), std::slice::from_ref(&kept));
         assert!(cache.find(Some("ab")).unwrap().is_empty());
         std::fs::write(dir.path().join("results/net-broken-eth0"), "{").unwrap();
         assert_eq!(cache.find(None).unwrap().len(), 1);

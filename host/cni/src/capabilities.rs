@@ -1,12 +1,8 @@
 //! What Kubernetes knows of a pod, as the arguments of plugins that can use it.
 
-use k3s_meta::quantity::Quantity;
-use k3s_runtime::{PortMapping, Protocol, SandboxNetwork};
+use k3s_runtime::{Bandwidth, PortMapping, Protocol, SandboxNetwork};
 use serde_json::{Map, Value, json};
 
-/// Limits that Kubernetes sets on both annotations (`k8s.io/kubernetes/pkg/util/bandwidth`).
-const LEAST_BITS: i64 = 1_000;
-const MOST_BITS: i64 = 1_000_000_000_000_000;
 /// Bits that may come at once; what containerd asks for, since Kubernetes has no word for it.
 const BURST_BITS: u64 = u32::MAX as u64;
 /// The interface of a pod.
@@ -27,8 +23,7 @@ pub(crate) fn of(pod: &SandboxNetwork) -> Result<Map<String, Value>, String> {
     if !ports.is_empty() {
         all.insert("portMappings".into(), ports.into());
     }
-    let rate = |direction: &str| rate(pod, &format!("kubernetes.io/{direction}-bandwidth"));
-    let (ingress, egress) = (rate("ingress")?, rate("egress")?);
+    let Bandwidth { ingress, egress } = pod.bandwidth()?;
     if ingress.is_some() || egress.is_some() {
         let mut limits = Map::new();
         for (name, rate) in [("ingress", ingress), ("egress", egress)] {
@@ -53,15 +48,6 @@ fn port(port: &PortMapping) -> Value {
     };
     let host_ip = port.host_ip.map(|ip| ip.to_string()).unwrap_or_default();
     json!({"hostPort": port.host_port, "containerPort": port.container_port, "protocol": protocol, "hostIP": host_ip})
-}
-
-fn rate(pod: &SandboxNetwork, annotation: &str) -> Result<Option<i64>, String> {
-    let Some(text) = pod.annotations.get(annotation) else { return Ok(None) };
-    let rate = Quantity::parse(text).map_err(|e| format!("annotation {annotation}: {e}"))?.value();
-    match rate {
-        LEAST_BITS..=MOST_BITS => Ok(Some(rate)),
-        _ => Err(format!("annotation {annotation}: {text} is not between 1k and 1P bits per second")),
-    }
 }
 
 #[cfg(test)]

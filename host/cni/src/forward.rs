@@ -152,13 +152,17 @@ fn failure(version: &str, code: u32, message: String) -> Answer {
     Answer { failed: true, output: json!({"cniVersion": version, "code": code, "msg": message}) }
 }
 
+/// In the specification's names, and in those of containerd, whose readers do not mind capitals.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct Port {
+    #[serde(alias = "HostPort")]
     host_port: u16,
+    #[serde(alias = "ContainerPort")]
     container_port: u16,
+    #[serde(alias = "Protocol")]
     protocol: String,
-    #[serde(rename = "hostIP")]
+    #[serde(rename = "hostIP", alias = "HostIP")]
     host_ip: String,
 }
 

@@ -51,7 +51,8 @@ fn call(command: &str, config: Value) -> Call {
 async fn an_add_becomes_the_networks() {
     let network = Recorder::default();
     let config = json!({"cniVersion": "0.4.0", "runtimeConfig": {
-        "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": ""}],
+        "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": ""},
+            {"HostPort": 8081, "ContainerPort": 81, "Protocol": "tcp", "HostIP": ""}],
         "io.kubernetes.cri.pod-annotations": {"a": "b"}}});
     let answer = handle(&call("ADD", config), &network).await;
     assert!(!answer.failed, "{answer:?}");
@@ -59,6 +60,11 @@ async fn an_add_becomes_the_networks() {
     let pod = network.added.lock().unwrap().remove(0);
     assert_eq!((pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_str()), ("n", "p", "u"));
     assert_eq!((pod.port_mappings[0].host_port, pod.port_mappings[0].protocol), (8080, Protocol::Udp));
+    assert_eq!(
+        (pod.port_mappings[1].host_port, pod.port_mappings[1].container_port),
+        (8081, 81),
+        "as containerd says it"
+    );
     assert_eq!(pod.annotations["a"], "b");
     let collected = handle(&call("GC", json!({"cni.dev/valid-attachments": [{"containerID": "abc"}]})), &network).await;
     assert!(!collected.failed && collected.output.is_null());

@@ -11,7 +11,7 @@ const OWN_PLUGINS: &str = "cp -a /usr/lib/cni /run/cni-plugins && mount --bind /
 
 const CONFLIST: &str = r#"{"cniVersion": "1.0.0", "name": "debian", "plugins": [
   {"type": "bridge", "bridge": "deb0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "dataDir": "/var/lib/cni/leases", "ranges": [[{"subnet": "10.99.0.0/24"}]]}},
+   "ipam": {"type": "host-local", "dataDir": "/var/lib/cni/leases", "ranges": [[{"subnet": "10.42.99.0/24"}]]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}"#;
 
 fn host_port() -> String {
@@ -47,7 +47,7 @@ fn a_foreign_pod_network_is_taken_when_it_is_installed() -> Result<()> {
     cluster.apply(&host_port())?;
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
     let client = wait_for_pod(&cluster, "client")?;
-    ensure!(client["status"]["podIP"].as_str().is_some_and(|ip| ip.starts_with("10.99.0.")), "{}", client["status"]);
+    ensure!(client["status"]["podIP"].as_str().is_some_and(|ip| ip.starts_with("10.42.99.")), "{}", client["status"]);
     answered_by(&cluster, "client", "http://web.default.svc.cluster.local", 2)?;
     wait_for_pod(&cluster, "port")?;
     let fetch = || cluster.corner().sh("wget -q -T 2 -t 1 -O - http://192.0.2.10:8088")?.ok();
@@ -55,7 +55,7 @@ fn a_foreign_pod_network_is_taken_when_it_is_installed() -> Result<()> {
 
     cluster.kubectl(&["delete", "deployment,pod", "--all", "--timeout=60s"])?.ok()?;
     cluster.wait_for("leases, results and links are gone", SOON, || {
-        let line = "ls /var/lib/cni/leases/debian | grep -c '^10.99' ; ls /var/lib/cni/results | wc -l; ip -o link | grep -c veth";
+        let line = "ls /var/lib/cni/leases/debian | grep -c '^10.42' ; ls /var/lib/cni/results | wc -l; ip -o link | grep -c veth";
         let left = cluster.corner().sh(line)?.stdout;
         // The end of the machine's own uplink is a pair too.
         ensure!(left.split_whitespace().take(2).eq(["0", "0"]), "{left}");
@@ -66,7 +66,7 @@ fn a_foreign_pod_network_is_taken_when_it_is_installed() -> Result<()> {
 /// containerd as Debian packages it, with its state in the corner.
 fn containerd(images: &[k3s_harness::Image]) -> Vec<String> {
     let config = "version = 2\nroot = \"/var/lib/rancher/containerd\"\nstate = \"/run/containerd\"\n\
-        [plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"docker.io/library/pause:1\"\n\
+        [plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"docker.io/library/pause:1\"\n  restrict_oom_score_adj = true\n\
         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  bin_dir = \"/usr/lib/cni\"\n  conf_dir = \"/etc/cni/net.d\"\n";
     let start = format!(
         "mkdir -p /run/containerd && cat > /run/containerd.toml <<'E'\n{config}E\n\

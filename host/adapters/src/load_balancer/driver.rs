@@ -1,6 +1,6 @@
 //! Follows the cluster, asks the plugin, tells the nodes; a controller beside it writes to the API.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,8 +205,8 @@ impl Planner {
         let service = assignment.service.clone();
         let (forwards, problems) = (assignment.forwards.clone(), assignment.problems.clone());
         let before = self.table.set(assignment);
-        let had: BTreeMap<&str, ()> = before.iter().flat_map(|b| &b.forwards).map(|f| (f.node.as_str(), ())).collect();
-        for node in had.keys().filter(|node| !forwards.iter().any(|f| f.node == **node)) {
+        let had: BTreeSet<&str> = before.iter().flat_map(|b| &b.forwards).map(|f| f.node.as_str()).collect();
+        for node in had.into_iter().filter(|node| !forwards.iter().any(|f| f.node == *node)) {
             self.forwards.set(node, &service, &[]);
         }
         forwards.iter().for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
