@@ -49,8 +49,14 @@ pub fn storage_local_path() -> Bundled {
     STORAGE_LOCAL_PATH
 }
 
+/// The service load balancer with K3s' rules.
+#[must_use]
+pub fn lb_klipper() -> Bundled {
+    LB_KLIPPER
+}
+
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL, STORAGE_LOCAL_PATH]
+    vec![DATASTORE_SQLITE, CNI_FLANNEL, LB_KLIPPER, STORAGE_LOCAL_PATH]
 }

@@ -7,4 +7,5 @@
 pub mod bundled;
 pub mod cni;
 pub mod datastore;
+pub mod load_balancer;
 pub mod storage;

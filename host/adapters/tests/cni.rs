@@ -379,3 +379,125 @@ fn nodes_are_followed_and_damage_is_repaired() {
         assert!(tasks.stop(PATIENCE).await);
     });
 }
+
+/// The other machine as a second node: a runtime whose threads are all inside of it.
+struct SecondNode<'a> {
+    lab: &'a Lab,
+    /// None once it is being dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+    network: CniNetwork,
+}
+
+impl Drop for SecondNode<'_> {
+    fn drop(&mut self) {
+        // Waiting for it is not allowed inside another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl<'a> SecondNode<'a> {
+    fn new(lab: &'a Lab, config: &str) -> Self {
+        let start = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let mut grants = Grants::for_networks(vec!["10.42.0.0/16".parse().unwrap()]);
+            grants.node_address = Some(OUTSIDE_IP);
+            let options = CniOptions {
+                config: config.as_bytes().to_vec(),
+                leases: lab.folder.path().join("second-leases"),
+                net: NetHost::new(Net::current().unwrap(), Arc::new(Nftables::open().unwrap()), grants),
+                policy: Policy::default(),
+                clock: Clock::system(),
+                random: Random::seeded(2),
+            };
+            let host = Host::new(HostOptions::default()).unwrap();
+            (Some(runtime), open_cni(&host, bundled::cni_flannel().source(), options).unwrap())
+        };
+        let (runtime, network) = lab.outside.run(start);
+        Self { lab, runtime, network }
+    }
+
+    fn run<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+        let runtime = self.runtime.as_ref().expect("a running node");
+        self.lab.outside.run(|| runtime.block_on(work))
+    }
+}
+
+#[test]
+fn pods_of_two_nodes_reach_each_other_and_nothing_stays_behind() {
+    for config in [r#"{"backend":"vxlan"}"#, r#"{"backend":"host-gw","mtu":1400,"gateway":"last"}"#] {
+        in_namespace(|| two_nodes(config));
+    }
+}
+
+async fn two_nodes(config: &str) {
+    let lab = Lab::new();
+    let first = lab.network(config);
+    let second = SecondNode::new(&lab, config);
+    let mut one = node(NODE, "10.42.0.0/24");
+    let mut two = Node { internal_ips: vec![OUTSIDE_IP.to_string()], ..node("node-2", "10.42.1.0/24") };
+    // Each says by annotations how the others reach it, and hears of the others.
+    one.annotations = first.sync(NODE, vec![one.clone()]).await.unwrap().annotations;
+    two.annotations = second.run(second.network.sync("node-2", vec![two.clone()])).unwrap().annotations;
+    let nodes = vec![one, two];
+    first.sync(NODE, nodes.clone()).await.unwrap();
+    second.run(second.network.sync("node-2", nodes)).unwrap();
+
+    let (here, here_sandbox) = lab.pod("s1", Vec::new());
+    let (there, there_sandbox) = lab.pod("s2", Vec::new());
+    let a = first.add(&here_sandbox).await.unwrap().0[0];
+    let b = second.run(second.network.add(&there_sandbox)).unwrap().0[0];
+    let server = serve_once(&there, b);
+    assert_eq!(here.run(|| call((b, 80))), a, "{config}: the caller is seen as itself");
+    server.join().unwrap();
+    let server = serve_once(&here, a);
+    assert_eq!(there.run(|| call((a, 80))), b, "{config}: and the other way");
+    server.join().unwrap();
+
+    let mtu = here.run(|| Net::current().unwrap().require_link("eth0").unwrap().mtu);
+    let bridge = Net::current().unwrap().addresses().unwrap();
+    let gateway = if config.contains("last") { "10.42.0.254/24" } else { "10.42.0.1/24" };
+    assert_eq!(mtu, if config.contains("1400") { 1400 } else { 1450 }, "{config}");
+    assert!(bridge.iter().any(|address| address.net == gateway.parse().unwrap()), "{config}");
+
+    first.del(&here_sandbox).await.unwrap();
+    second.run(second.network.del(&there_sandbox)).unwrap();
+    let clean = || {
+        let (net, nft) = (Net::current().unwrap(), Nftables::open().unwrap());
+        cleanup(&net, &nft).unwrap();
+        let links = net.links().unwrap();
+        assert!(!links.iter().any(|l| ["cni", "flannel", "veth"].iter().any(|p| l.name.starts_with(p))), "{links:?}");
+        assert!(!net.routes().unwrap().iter().any(|r| r.owned));
+        assert!(nft.tables().unwrap().is_empty());
+    };
+    clean();
+    lab.outside.run(clean);
+}
+
+#[test]
+fn bandwidth_is_limited_by_annotations() {
+    in_namespace(|| async {
+        let lab = Lab::new();
+        let network = lab.synced().await;
+        let (pod, mut sandbox) = lab.pod("s1", Vec::new());
+        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "fast".into());
+        let error = network.add(&sandbox).await.unwrap_err();
+        assert!(error.message.contains("kubernetes.io/ingress-bandwidth") && !error.retryable, "{error}");
+
+        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "8M".into());
+        sandbox.annotations.insert("kubernetes.io/egress-bandwidth".into(), "80M".into());
+        let address = network.add(&sandbox).await.unwrap().0[0];
+        let limit = |link: &str| {
+            let net = Net::current().unwrap();
+            net.rate_limit(net.require_link(link).unwrap().index).unwrap()
+        };
+        assert_eq!(limit(&veths()[0].name), Some(1_000_000), "what it receives");
+        assert_eq!(pod.run(|| limit("eth0")), Some(10_000_000), "what it sends");
+        let server = serve_once(&pod, address);
+        call((address, 80));
+        server.join().unwrap();
+        network.del(&sandbox).await.unwrap();
+        assert!(veths().is_empty());
+    });
+}

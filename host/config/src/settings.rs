@@ -60,7 +60,7 @@ pub struct ServerSettings {
     pub cluster_dns: IpAddr,
     /// `cluster.local`.
     pub cluster_domain: String,
-    /// `vxlan` or `host-gw`.
+    /// `vxlan`, `host-gw`, or `none`: CNI plugins of the operator's.
     pub flannel_backend: String,
     /// The administrator's kubeconfig.
     pub kubeconfig: PathBuf,
@@ -106,6 +106,8 @@ pub struct ServerSettings {
     pub registries: PathBuf,
     /// `--disable-default-registry-endpoint`: a registry that has mirrors is asked through them only.
     pub disable_default_registry_endpoint: bool,
+    /// `--container-runtime-endpoint`: somebody else's runtime.
+    pub container_runtime_endpoint: Option<String>,
     /// `--kubelet-arg`, those that act.
     pub kubelet_args: Vec<(String, String)>,
     /// The words of the command line and file, for `k3s.io/node-args`.
@@ -166,6 +168,7 @@ impl ServerSettings {
             resolv_conf: parsed.one("resolv-conf").filter(|p| !p.is_empty()).map(Into::into),
             registries: parsed.one("private-registry").unwrap_or("/etc/rancher/k3s/registries.yaml").into(),
             disable_default_registry_endpoint: parsed.switch("disable-default-registry-endpoint"),
+            container_runtime_endpoint: runtime_endpoint(parsed)?,
             kubelet_args: kubelet_args(parsed, &mut warnings)?,
             args: parsed.args.clone(),
         };
@@ -230,16 +233,25 @@ fn cluster_domain(parsed: &Parsed) -> Result<String, ConfigError> {
 
 fn flannel_backend(parsed: &Parsed) -> Result<String, ConfigError> {
     match parsed.one("flannel-backend").unwrap_or("vxlan") {
-        backend @ ("vxlan" | "host-gw") => Ok(backend.into()),
-        "none" => Err(ConfigError::unsupported(
-            "flannel-backend=none",
-            "foreign CNI plugins cannot be called yet; replace the network with --plugin cni=FILE",
-        )),
+        "none" if parsed.many("plugin").iter().any(|plugin| plugin.starts_with("cni=")) => {
+            Err(ConfigError::value("flannel-backend", "none", "a network is given with --plugin cni as well"))
+        }
+        backend @ ("vxlan" | "host-gw" | "none") => Ok(backend.into()),
         "wireguard-native" => Err(ConfigError::unsupported(
             "flannel-backend=wireguard-native",
             "pod traffic would not be encrypted; use vxlan or host-gw",
         )),
-        other => Err(ConfigError::value("flannel-backend", other, "expected vxlan or host-gw")),
+        other => Err(ConfigError::value("flannel-backend", other, "expected vxlan, host-gw or none")),
+    }
+}
+
+fn runtime_endpoint(parsed: &Parsed) -> Result<Option<String>, ConfigError> {
+    let Some(endpoint) = parsed.one("container-runtime-endpoint").filter(|e| !e.is_empty()) else { return Ok(None) };
+    let path = endpoint.strip_prefix("unix://").or_else(|| endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
+    if path.starts_with('/') {
+        Ok(Some(endpoint.to_owned()))
+    } else {
+        Err(ConfigError::value("container-runtime-endpoint", endpoint, "expected unix:///PATH"))
     }
 }
 
@@ -272,7 +284,7 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
             warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
             continue;
         }
-        if !matches!(name.as_str(), "coredns" | "local-storage") {
+        if !matches!(name.as_str(), "coredns" | "local-storage" | "servicelb") {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
         }
     }
@@ -383,7 +395,9 @@ mod tests {
             ("--node-label =x", "KEY=VALUE"),
             ("--node-taint a=b", "EFFECT"),
             ("--disable a/b", "coredns"),
-            ("--flannel-backend none", "not supported"),
+            ("--flannel-backend none --plugin cni=/x.wasm", "--plugin cni"),
+            ("--flannel-backend calico", "vxlan, host-gw or none"),
+            ("--container-runtime-endpoint tcp://127.0.0.1:1", "unix:///PATH"),
             ("--snapshotter btrfs", "overlayfs"),
             ("--default-local-storage-path /", "absolute path"),
             ("--default-local-storage-path a/b", "absolute path"),

@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::flows::Stale;
+use crate::forwards::Forwards;
+use crate::health::{Health, HealthCheck};
 use crate::metrics::ProxyMetrics;
 use crate::plan::{Endpoints, plan};
 use crate::read;
@@ -40,6 +42,8 @@ pub struct ProxyConfig {
     pub nft: Arc<dyn Nft>,
     /// The node's flow table; None leaves stale UDP flows alone.
     pub conntrack: Option<Conntrack>,
+    /// What else this node answers for load balancers.
+    pub forwards: Forwards,
     /// For the jitter of retries.
     pub random: Random,
 }
@@ -69,6 +73,8 @@ impl Proxy {
             conntrack: config.conntrack.map(Arc::new),
             retry: RETRY.start(),
             nft: config.nft,
+            health: Health::new(tasks),
+            forwards: config.forwards,
             node: config.node_name,
             random: config.random,
             metrics: ProxyMetrics::register(metrics),
@@ -93,6 +99,8 @@ struct Driver {
     layout: Layout,
     nft: Arc<dyn Nft>,
     conntrack: Option<Arc<Conntrack>>,
+    health: Health,
+    forwards: Forwards,
     node: String,
     random: Random,
     retry: Backoff,
@@ -116,6 +124,7 @@ impl Driver {
         loop {
             self.drain(&mut services, &mut slices);
             let wait = self.flush().await;
+            self.health.set_proxy_healthy(!self.rewrite);
             if !self.rewrite {
                 announce.send_replace(true);
             }
@@ -129,6 +138,7 @@ impl Driver {
         tokio::select! {
             event = services.next() => self.service_changed(&event),
             event = slices.next() => self.slice_changed(&event),
+            () = self.forwards.changed() => {}
             () = tokio::time::sleep_until(until) => self.verify().await,
         }
     }
@@ -140,6 +150,7 @@ impl Driver {
         while let Some(event) = slices.try_next() {
             self.slice_changed(&event);
         }
+        self.dirty.extend(self.forwards.take_changed());
     }
 
     fn service_changed(&mut self, event: &InformerEvent) {
@@ -181,8 +192,13 @@ impl Driver {
         let mut dirty = std::mem::take(&mut self.dirty);
         let mut change = self.state.change();
         while let Some(key) = dirty.pop_first() {
-            let service = self.services.get(&key).and_then(|object| read::service(&object));
-            let planned = service.map(|s| plan(&s, &endpoints(&self.slices, &self.node, &key)));
+            let mut service = self.services.get(&key).and_then(|object| read::service(&object));
+            if let Some(service) = &mut service {
+                service.also_on(&self.forwards.of(&key));
+            }
+            let endpoints = service.as_ref().map(|_| endpoints(&self.slices, &self.node, &key)).unwrap_or_default();
+            self.health.set(&key, service.as_ref().and_then(|s| HealthCheck::of(s, &endpoints)));
+            let planned = service.map(|s| plan(&s, &endpoints));
             change.set(&key, planned.unwrap_or_default());
             dirty.extend(change.unblocked());
         }
@@ -252,6 +268,7 @@ impl Driver {
 
     /// Somebody may have flushed the packet filter, or this is the retry of a rewrite.
     async fn verify(&mut self) {
+        self.health.retry();
         let (nft, table) = (self.nft.clone(), self.layout.table().clone());
         let look = move || nft.tables().map(|tables| tables.iter().any(|(id, _)| *id == table));
         if let Ok(Ok(false)) = tokio::task::spawn_blocking(look).await

@@ -9,13 +9,19 @@
 //! Existing connections live in the kernel's flow table and are not touched by any of this; UDP flows
 //! to endpoints that are gone are forgotten. A restart replaces the table in one transaction.
 //!
-//! Not acted on: IPv6, topology hints (`trafficDistribution` is a preference), and the health check
-//! port of `externalTrafficPolicy: Local` load balancers.
+//! A LoadBalancer answers on the addresses in its status, and on those of this node that whoever
+//! assigns load balancers names ([`Forwards`]). Its clients keep their addresses wherever the endpoint is
+//! on this node. `healthCheckNodePort` is served too.
 //!
-//! Tasks owned: one, `netproxy`. Bounds: the informers merge changes per object, so nothing queues.
+//! Not acted on: IPv6, and topology hints (`trafficDistribution` is a preference).
+//!
+//! Tasks owned: `netproxy`, and one per health check port and caller of it. Bounds: the informers merge
+//! changes per object, so nothing queues; `health` bounds its callers.
 
 mod driver;
 mod flows;
+mod forwards;
+mod health;
 mod metrics;
 mod model;
 mod plan;
@@ -24,6 +30,7 @@ mod state;
 mod tables;
 
 pub use driver::{Proxy, ProxyConfig};
+pub use forwards::Forwards;
 pub use tables::TABLE;
 
 use k3s_sys::nft::{Nft, NftError, remove_tables};

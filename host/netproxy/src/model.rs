@@ -50,6 +50,20 @@ pub(crate) struct Service {
     pub(crate) internal_local: bool,
     /// `externalTrafficPolicy: Local`.
     pub(crate) external_local: bool,
+    /// `type: LoadBalancer`.
+    pub(crate) is_balancer: bool,
+    /// `healthCheckNodePort` of a load balancer.
+    pub(crate) health_check_port: Option<u16>,
+}
+
+impl Service {
+    /// Answers on these addresses of the node too, if it is a load balancer.
+    pub(crate) fn also_on(&mut self, addresses: &[Ipv4Addr]) {
+        if self.is_balancer {
+            let new = addresses.iter().filter(|a| !self.load_balancer_ips.contains(a));
+            self.load_balancer_ips.extend(new.copied().collect::<Vec<_>>());
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

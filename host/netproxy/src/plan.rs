@@ -72,6 +72,8 @@ enum Audience {
     Cluster,
     /// Everybody, by a node port or external address.
     World,
+    /// Everybody, by an address of a load balancer.
+    Balancer,
 }
 
 /// All frontends of a Service.
@@ -84,7 +86,7 @@ pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
         planned.extend(service.cluster_ips.iter().map(|ip| choice.plan(address(ip), Audience::Cluster)));
         planned.extend(service.external_ips.iter().map(|ip| choice.plan(address(ip), Audience::World)));
         for ip in &service.load_balancer_ips {
-            let mut vip = choice.plan(address(ip), Audience::World);
+            let mut vip = choice.plan(address(ip), Audience::Balancer);
             vip.rows.extend(restrictions(service, *ip, port));
             planned.push(vip);
         }
@@ -137,8 +139,10 @@ impl<'a> Choice<'a> {
         match audience {
             Audience::Cluster if self.service.internal_local => self.local_only(frontend),
             Audience::Cluster => self.anywhere(frontend, Hide::Outsiders),
-            Audience::World if self.service.external_local => self.local_for_outsiders(frontend),
+            Audience::World | Audience::Balancer if self.service.external_local => self.local_for_outsiders(frontend),
             Audience::World => self.anywhere(frontend, Hide::Everybody),
+            // An endpoint on this node sees its client: the answer comes back through here anyway.
+            Audience::Balancer => self.anywhere(frontend, Hide::FromRemote),
         }
     }
 

@@ -28,6 +28,8 @@ fn service() -> Service {
         affinity_secs: None,
         internal_local: false,
         external_local: false,
+        is_balancer: false,
+        health_check_port: None,
     }
 }
 
@@ -128,7 +130,7 @@ fn load_balancer_addresses_obey_source_ranges() {
     let service = Service { load_balancer_ips: vec![[1, 2, 3, 4].into()], source_ranges: ranges.to_vec(), ..service() };
     let planned = plan(&service, &endpoints(&["r"]));
     let vip = frontend(&planned, Frontend::Address([1, 2, 3, 4].into(), Transport::Tcp, 80));
-    assert_eq!(shape(vip), ["services>pick-address-hidden-all1", "allowed-sources*2", "endpoints*1", "restricted*1"]);
+    assert_eq!(shape(vip), ["services>pick-address-remote-all1", "allowed-sources*2", "endpoints*1", "restricted*1"]);
 }
 
 #[test]

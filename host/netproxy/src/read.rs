@@ -38,6 +38,7 @@ struct ServiceSpec {
     session_affinity: String,
     session_affinity_config: AffinityConfig,
     external_traffic_policy: String,
+    health_check_node_port: u16,
     internal_traffic_policy: String,
     load_balancer_source_ranges: Vec<String>,
 }
@@ -127,7 +128,8 @@ pub(crate) fn service(object: &Obj) -> Option<Service> {
     if spec.service_type == "ExternalName" || cluster_ips.is_empty() {
         return None;
     }
-    let vips = status.load_balancer.ingress.iter().filter(|i| i.ip_mode != "Proxy");
+    let is_balancer = spec.service_type == "LoadBalancer";
+    let vips = status.load_balancer.ingress.iter().filter(|i| is_balancer && i.ip_mode != "Proxy");
     let affinity = (spec.session_affinity == "ClientIP")
         .then(|| spec.session_affinity_config.client_ip.timeout_seconds.unwrap_or(AFFINITY_SECS));
     Some(Service {
@@ -138,6 +140,8 @@ pub(crate) fn service(object: &Obj) -> Option<Service> {
         affinity_secs: affinity,
         internal_local: spec.internal_traffic_policy == "Local",
         external_local: spec.external_traffic_policy == "Local",
+        is_balancer,
+        health_check_port: Some(spec.health_check_node_port).filter(|p| is_balancer && *p != 0),
         cluster_ips,
     })
 }

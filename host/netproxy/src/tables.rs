@@ -65,6 +65,8 @@ pub(crate) const REJECT: &str = "reject";
 
 /// kube-proxy's default masquerade bit (`--iptables-masquerade-bit 14`).
 const MASQUERADE_MARK: u32 = 0x4000;
+/// Masquerade unless the endpoint turns out to be on this node.
+const MASQUERADE_REMOTE_MARK: u32 = 0x2000;
 /// Most remembered clients; a client beyond that gets any endpoint.
 const AFFINITY_SIZE: u32 = 65_536;
 /// Lifetime of a remembered client unless the service's chain says otherwise.
@@ -100,6 +102,8 @@ pub(crate) enum Hide {
     Outsiders,
     /// Everybody's: the answer has to come back through this node.
     Everybody,
+    /// Everybody's, if the endpoint is on another node: decided when it is known.
+    FromRemote,
 }
 
 /// A chain that picks an endpoint; services with equal needs share it.
@@ -124,6 +128,7 @@ impl Pick {
             Hide::Nobody => "open",
             Hide::Outsiders => "inside",
             Hide::Everybody => "hidden",
+            Hide::FromRemote => "remote",
         };
         let set = if self.offset == 0 { "all" } else { "local" };
         let sticky = self.affinity_secs.map(|secs| format!("-sticky{secs}")).unwrap_or_default();
@@ -282,6 +287,15 @@ impl Layout {
             Statement::Masquerade,
         ];
         self.rule(batch, "nat-postrouting", marked);
+        // Every local endpoint is in the set with itself.
+        let itself = vec![Load::DestinationAddress, Load::DestinationAddress];
+        let remote = vec![
+            Statement::any_bit(Load::Mark, MASQUERADE_REMOTE_MARK, true),
+            Statement::InSet { key: itself, set: HAIRPIN.into(), negate: true },
+            Statement::SetMark { keep: !MASQUERADE_REMOTE_MARK, flip: 0 },
+            Statement::Masquerade,
+        ];
+        self.rule(batch, "nat-postrouting", remote);
         let key = vec![Load::SourceAddress, Load::DestinationAddress];
         let hairpin = vec![
             Statement::any_bit(Load::CtStatus, ct_status::DNAT, true),
@@ -295,11 +309,12 @@ impl Layout {
     pub(crate) fn write_pick(&self, batch: &mut Batch, pick: &Pick) {
         let chain = pick.chain();
         batch.add_chain(&self.table, &chain, None);
-        let mark = Statement::SetMark { keep: !MASQUERADE_MARK, flip: MASQUERADE_MARK };
+        let mark = |bit: u32| Statement::SetMark { keep: !bit, flip: bit };
         match pick.hide {
             Hide::Nobody => {}
-            Hide::Everybody => self.rule(batch, &chain, vec![mark]),
-            Hide::Outsiders => self.rule(batch, &chain, then(&self.outside_pods(), mark)),
+            Hide::Everybody => self.rule(batch, &chain, vec![mark(MASQUERADE_MARK)]),
+            Hide::FromRemote => self.rule(batch, &chain, vec![mark(MASQUERADE_REMOTE_MARK)]),
+            Hide::Outsiders => self.rule(batch, &chain, then(&self.outside_pods(), mark(MASQUERADE_MARK))),
         }
         let (endpoints, affinity, sticky) = match pick.via {
             Via::Address => (ENDPOINTS, AFFINITY, STICKY),

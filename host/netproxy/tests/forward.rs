@@ -188,6 +188,78 @@ fn external_addresses_and_source_ranges() {
 }
 
 #[test]
+fn a_load_balancer_answers_on_node_addresses_and_shows_the_caller() {
+    on_a_node(|| async {
+        let lab = Lab::new(3);
+        let node = OUTSIDE_OF_NODE;
+        lab.service(VIP, json!({"type": "LoadBalancer", "ports": [{"name": "tcp", "port": 80}, {"name": "udp", "port": 80, "protocol": "UDP"}]}));
+        lab.endpoints(&[0, 1]);
+        lab.start_proxy().await;
+        assert!(lab.outside.call((node, 80)).is_err(), "not assigned to this node");
+
+        lab.forwards.set("default/web", vec![node]);
+        eventually("the node answers", || lab.outside.call((node, 80)).is_ok()).await;
+        assert_eq!(answerers(|| lab.outside.call((node, 80))).len(), 2);
+        assert_eq!(lab.outside.call((node, 80)).unwrap().1, lab.outside.address, "pods on this node see who calls");
+        assert!(call((node, 80)).is_ok(), "the node itself");
+        assert!(lab.pods[2].call((node, 80)).is_ok(), "a pod of this node");
+        let seen: BTreeSet<_> = (0..CALLS).map(|_| lab.pods[0].call((node, 80)).unwrap().0).collect();
+        assert!(seen.contains(&lab.pods[0].address), "a pod that calls itself by the node's address");
+        let udp = lab.outside.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+        assert_eq!(ask(&udp, (node, 80)).unwrap().1, lab.outside.address);
+
+        // An endpoint on another node must answer through this one. It is a pod here, so that the
+        // packets arrive.
+        lab.slice(vec![json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"})]);
+        eventually("the caller is hidden from other nodes", || {
+            lab.outside.call((node, 80)).is_ok_and(|(_, seen)| seen == Ipv4Addr::new(10, 42, 0, 1))
+        })
+        .await;
+
+        lab.forwards.set("default/web", Vec::new());
+        eventually("it does not answer any more", || lab.outside.call((node, 80)).is_err()).await;
+        lab.stop().await;
+    });
+}
+
+#[test]
+fn the_health_check_port_says_whether_this_node_has_endpoints() {
+    on_a_node(|| async {
+        let lab = Lab::new(1);
+        let spec =
+            |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
+        let page = |port: u16| lab.outside.run(|| http(port));
+        lab.service(VIP, spec(31_000));
+        lab.endpoints(&[0]);
+        lab.start_proxy().await;
+        eventually("healthy", || page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 200"))).await;
+        let healthy = page(31_000).unwrap();
+        let body = r#"{"service":{"namespace":"default","name":"web"},"localEndpoints":1,"serviceProxyHealthy":true}"#;
+        assert!(healthy.ends_with(body) && healthy.contains("x-load-balancing-endpoint-weight: 1"), "{healthy}");
+
+        lab.slice(vec![json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"})]);
+        eventually("no local endpoint", || page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 503"))).await;
+        lab.service(VIP, spec(31_001));
+        eventually("the port moved", || page(31_001).is_some() && page(31_000).is_none()).await;
+        lab.api.remove(&resources::SERVICES, "default", "web");
+        eventually("the port is closed", || page(31_001).is_none()).await;
+        lab.stop().await;
+    });
+}
+
+/// A page of the node, head and body.
+fn http(port: u16) -> Option<String> {
+    use std::io::{Read, Write};
+    let to = std::net::SocketAddr::from((OUTSIDE_OF_NODE, port));
+    let mut stream = std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(500)).ok()?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).ok()?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[test]
 fn a_client_stays_with_its_endpoint_until_that_is_gone() {
     on_a_node(|| async {
         let lab = Lab::new(3);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use k3s_meta::quantity::Quantity;
 
 /// A pod's sandbox as the network sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,35 @@ pub struct SandboxNetwork {
     pub port_mappings: Vec<PortMapping>,
     /// Pod annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Bits a second that a pod may receive and send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// `kubernetes.io/ingress-bandwidth`.
+    pub ingress: Option<u64>,
+    /// `kubernetes.io/egress-bandwidth`.
+    pub egress: Option<u64>,
+}
+
+/// Limits of the limits (`k8s.io/kubernetes/pkg/util/bandwidth`).
+const BANDWIDTHS: std::ops::RangeInclusive<i64> = 1_000..=1_000_000_000_000_000;
+
+impl SandboxNetwork {
+    /// The pod's bandwidth annotations.
+    ///
+    /// # Errors
+    /// One sentence, when one of them is no quantity between 1k and 1P.
+    pub fn bandwidth(&self) -> Result<Bandwidth, String> {
+        let rate = |direction: &str| {
+            let name = format!("kubernetes.io/{direction}-bandwidth");
+            let Some(text) = self.annotations.get(&name) else { return Ok(None) };
+            let rate = Quantity::parse(text).map_err(|e| format!("annotation {name}: {e}"))?.value();
+            let fits = BANDWIDTHS.contains(&rate).then_some(rate).and_then(|rate| u64::try_from(rate).ok());
+            fits.map(Some).ok_or_else(|| format!("annotation {name}: {text} is not between 1k and 1P bits per second"))
+        };
+        Ok(Bandwidth { ingress: rate("ingress")?, egress: rate("egress")? })
+    }
 }
 
 /// A port of the node that leads to the pod.
@@ -97,5 +127,22 @@ impl PodNetwork for NoNetwork {
 
     async fn gc(&self, _: &[String]) -> Result<(), NetworkError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidth_comes_from_annotations() {
+        let pod = |text: &str| SandboxNetwork {
+            annotations: BTreeMap::from([("kubernetes.io/egress-bandwidth".to_owned(), text.to_owned())]),
+            ..SandboxNetwork::default()
+        };
+        assert_eq!(pod("10M").bandwidth().unwrap(), Bandwidth { ingress: None, egress: Some(10_000_000) });
+        assert!(pod("1").bandwidth().unwrap_err().contains("between 1k and 1P"));
+        assert!(pod("fast").bandwidth().unwrap_err().starts_with("annotation kubernetes.io/egress-bandwidth"));
+        assert_eq!(SandboxNetwork::default().bandwidth().unwrap(), Bandwidth::default());
     }
 }

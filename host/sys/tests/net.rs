@@ -34,6 +34,27 @@ fn link(name: &str, kind: LinkKind<'_>) -> Result<(), NetError> {
 }
 
 #[test]
+fn a_link_can_be_limited() {
+    netns::run_in_new(|| {
+        let net = Net::current().unwrap();
+        link("veth1", LinkKind::Veth { peer: "veth2", namespace: None }).unwrap();
+        let index = net.require_link("veth1").unwrap().index;
+        assert_eq!(net.rate_limit(index).unwrap(), None);
+        assert!(!net.unlimit_rate(index).unwrap());
+        // The last one does not fit into 32 bits.
+        for rate in [125, 1_250_000, 12_500_000_000] {
+            net.limit_rate(index, rate).unwrap();
+            assert_eq!(net.rate_limit(index).unwrap(), Some(rate));
+        }
+        let other = net.require_link("veth2").unwrap().index;
+        assert_eq!(net.rate_limit(other).unwrap(), None);
+        assert!(net.unlimit_rate(index).unwrap());
+        assert_eq!(net.rate_limit(index).unwrap(), None);
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_veth_pair_carries_packets_into_a_namespace() {
     let pod = Namespace::new("veth");
     let address: Ipv4Addr = [10, 9, 0, 2].into();

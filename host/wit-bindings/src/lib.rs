@@ -113,3 +113,17 @@ pub mod storage {
         },
     });
 }
+
+/// `k3s:load-balancer@0.1.0`.
+pub mod load_balancer {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer"],
+        world: "k3s:load-balancer/load-balancer",
+        imports: { default: trappable },
+        with: {
+            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
+            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
+            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
+        },
+    });
+}

@@ -21,6 +21,11 @@ const TESTS: &[(&str, &str)] = &[
     ("wget", "/usr/bin/wget"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
+    // Foreign pod networks and container runtimes.
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("iptables", "/usr/sbin/iptables"),
+    ("containerd", "/usr/bin/containerd"),
+    ("runc", "/usr/sbin/runc|/usr/bin/runc"),
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];

@@ -32,7 +32,26 @@ pub(crate) struct Config {
     /// UDP port of VXLAN.
     #[serde(default = "default_port")]
     pub(crate) port: u16,
+    /// Bytes of a pod's largest packet; absent for what the uplink and the backend leave.
+    #[serde(default)]
+    pub(crate) mtu: Option<u32>,
+    /// Which address of a node's pod CIDR is the bridge's.
+    #[serde(default)]
+    pub(crate) gateway: Gateway,
 }
+
+/// An end of the usable addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Gateway {
+    /// As flannel and K3s do.
+    #[default]
+    First,
+    Last,
+}
+
+/// What every IPv4 host must accept (RFC 791), and the most that a packet can have.
+const MTUS: std::ops::RangeInclusive<u32> = 576..=65_535;
 
 fn default_network() -> Ipv4Net {
     Ipv4Net::new_assert([10, 42, 0, 0].into(), 16)
@@ -54,6 +73,9 @@ fn default_port() -> u16 {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let text = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let config: Config = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+    if let Some(mtu) = config.mtu.filter(|mtu| !MTUS.contains(mtu)) {
+        return Err(format!("mtu {mtu}: expected {} to {}", MTUS.start(), MTUS.end()));
+    }
     Ok(Config { network: config.network.trunc(), ..config })
 }
 
@@ -70,6 +92,8 @@ mod tests {
             "10.1.0.0/16"
         );
         assert!(parse(br#"{"backend":"udp"}"#).is_err());
+        assert_eq!(parse(br#"{"mtu":1400,"gateway":"last"}"#).unwrap().mtu, Some(1400));
+        assert!(parse(br#"{"mtu":100}"#).unwrap_err().contains("576 to 65535"));
         assert!(parse(br#"{"netwerk":"10.0.0.0/8"}"#).unwrap_err().contains("netwerk"));
     }
 }

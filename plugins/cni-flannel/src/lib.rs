@@ -7,7 +7,7 @@
 //! and `guest` binds both to the component's exports and imports.
 //!
 //! Names, VXLAN id, port and annotations are flannel's, so that nodes of both kinds make one network.
-//! Not offered yet: WireGuard, IPv6, bandwidth limits.
+//! Not offered yet: WireGuard, IPv6. Bandwidth limits are the host's.
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 
 use crate::bindings::exports::k3s::cni::network::{Node, Outcome};
 use crate::bindings::k3s::net::net::{Link, LinkKind, Plan, Sysctl, Uplink};
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, Gateway};
 use crate::overlay::{self, BACKEND_DATA, BACKEND_TYPE, PUBLIC_IP, VXLAN_OVERHEAD, mac};
 use crate::{hostports, masquerade};
 
@@ -36,13 +36,17 @@ pub(crate) fn annotation<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
 /// The facts, once the node has a pod CIDR.
 pub(crate) fn local(config: &Config, this: &Node, uplink: &Uplink) -> Result<Local, String> {
     let cidr = pod_cidr(this).ok_or_else(|| format!("node {} has no pod CIDR yet", this.name))?;
-    let gateway = cidr.hosts().next().filter(|_| cidr.prefix_len() <= 30);
+    let end = match config.gateway {
+        Gateway::First => cidr.hosts().next(),
+        Gateway::Last => cidr.hosts().next_back(),
+    };
+    let gateway = end.filter(|_| cidr.prefix_len() <= 30);
     let gateway = gateway.ok_or_else(|| format!("pod CIDR {cidr} has no room for pods"))?;
     let overhead = match config.backend {
         Backend::Vxlan => VXLAN_OVERHEAD,
         Backend::HostGw => 0,
     };
-    Ok(Local { cidr, gateway, mtu: uplink.mtu.saturating_sub(overhead) })
+    Ok(Local { cidr, gateway, mtu: config.mtu.unwrap_or(uplink.mtu.saturating_sub(overhead)) })
 }
 
 /// Everything that the node wants of the host.

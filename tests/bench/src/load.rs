@@ -72,6 +72,9 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("ready") => crate::start::ready().await,
             Some("pods") => crate::pods::start(count).await,
             Some("fanout") => fanout(count).await,
+            Some("services") => crate::load_balancer::fill(count).await,
+            Some("first-balancer") => crate::load_balancer::first_packet("LoadBalancer", count).await,
+            Some("first-cluster-ip") => crate::load_balancer::first_packet("ClusterIP", count).await,
             other => bail!("unknown load {other:?}"),
         }
     })?;

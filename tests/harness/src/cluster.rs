@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub flags: Vec<String>,
     /// Archives that are in the image folder before the first start.
     pub images: Vec<Image>,
+    /// Shell lines that run in the corner before the first start.
+    pub prepare: Vec<String>,
     /// Do not wait for the node (with `--disable-agent`).
     pub without_node: bool,
 }
@@ -53,6 +55,9 @@ impl Cluster {
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let corner = Corner::new()?;
         let mut cluster = Self { server: None, flags: options.flags, kubectl: kubectl_binary()?, corner };
+        for line in &options.prepare {
+            cluster.corner.sh(line)?.ok()?;
+        }
         for image in &options.images {
             cluster.add_image(image)?;
         }
@@ -74,6 +79,16 @@ impl Cluster {
         command.arg("server").args(&self.flags);
         self.server = Some(Background::start(&mut command, log)?);
         Ok(())
+    }
+
+    /// Starts the server again with other flags, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become so.
+    pub fn restart_with(&mut self, flags: &[&str]) -> Result<()> {
+        self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self.start_server()?;
+        self.wait_until_ready()
     }
 
     /// Waits for `/readyz`.

@@ -43,6 +43,16 @@ pub fn busybox(reference: &str) -> Result<Image> {
     files.archive(reference, &json!({"Cmd": ["sh"], "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]}))
 }
 
+/// An image that does nothing, for the sandboxes of runtimes that need one.
+///
+/// # Errors
+/// When `busybox-static` is not installed.
+pub fn pause(reference: &str) -> Result<Image> {
+    let mut files = Files::new()?;
+    files.busybox()?;
+    files.archive(reference, &json!({"Entrypoint": ["/bin/sleep", "2147483647"]}))
+}
+
 /// nginx from the distribution, answering `GET /` with the pod's host name and `version`.
 ///
 /// # Errors

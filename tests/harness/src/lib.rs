@@ -15,7 +15,7 @@ mod tools;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use corner::Corner;
-pub use image::{Image, busybox, http_server};
+pub use image::{Image, busybox, http_server, pause};
 pub use poll::until;
 pub use process::{Background, Output};
 pub use tools::{k3s_binary, kubectl_binaries, kubectl_binary};

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("plugin-host", 2),
     ("cri", 2),
     ("runtime", 2),
+    ("cni", 3),
     ("registry", 3),
     ("reconcile", 3),
     ("apiserver", 4),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_plugin_host::{CallError, Plugin, PluginState, Status};
-use k3s_runtime::{NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
+use k3s_runtime::{Bandwidth, NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use k3s_wit_bindings::cni::Cni;
 use k3s_wit_bindings::cni::exports::k3s::cni::network as wit;
 use parking_lot::Mutex;
@@ -78,6 +78,18 @@ impl CniNetwork {
         }
     }
 
+    /// Whatever the plugin is: a limit is not a matter of how pods are connected.
+    async fn limit(&self, pod: &SandboxNetwork, limits: Bandwidth) -> Result<(), NetworkError> {
+        if limits == Bandwidth::default() {
+            return Ok(());
+        }
+        let (net, id, namespace) = (self.net.clone(), pod.id.clone(), pod.netns_path.clone());
+        let work = move || net.limit(&id, &namespace, limits).map_err(|e| e.to_string());
+        let result = tokio::task::spawn_blocking(work).await;
+        let failed = |message| NetworkError { message, retryable: false };
+        result.map_err(|e| failed(format!("the call was cut off: {e}")))?.map_err(failed)
+    }
+
     async fn call<T: Send + 'static>(
         &self,
         function: &'static str,
@@ -142,6 +154,7 @@ impl Drop for Reach {
 #[async_trait]
 impl PodNetwork for CniNetwork {
     async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
+        let limits = pod.bandwidth().map_err(|message| NetworkError { message, retryable: false })?;
         let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
         let result = self.call("add", move |b, store| {
             net.begin_pod(&request.id, namespace);
@@ -149,6 +162,7 @@ impl PodNetwork for CniNetwork {
             b.k3s_cni_network().call_add(store, &request)
         });
         let attachment = result.await?.map_err(describe)?;
+        self.limit(pod, limits).await?;
         let bad =
             |text: &str| NetworkError { message: format!("the plugin gave {text:?} as an address"), retryable: false };
         let parse = |text: &String| text.parse().map_err(|_| bad(text));

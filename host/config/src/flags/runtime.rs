@@ -3,11 +3,12 @@
 use super::Flag;
 use super::Shape::{Many, One, Switch};
 
-const OTHER_RUNTIME: &str = "only the built-in runtime exists yet";
+const OTHER_RUNTIME: &str = "other runtimes are used with --container-runtime-endpoint only";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("container-runtime-endpoint", One, "CRI socket of another runtime").fatal(OTHER_RUNTIME),
-    Flag::new("image-service-endpoint", One, "CRI socket of another image service").fatal(OTHER_RUNTIME),
+    Flag::new("container-runtime-endpoint", One, "CRI socket of another runtime, instead of the built-in one"),
+    Flag::new("image-service-endpoint", One, "CRI socket of another image service")
+        .fatal("images come from the container runtime's own endpoint"),
     Flag::new("docker", Switch, "Use Docker").fatal(OTHER_RUNTIME),
     Flag::new("default-runtime", One, "Default runtime class handler").fatal(OTHER_RUNTIME),
     Flag::new("pause-image", One, "Image of the sandbox container").warns("pods need no pause image here"),

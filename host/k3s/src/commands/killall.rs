@@ -66,6 +66,7 @@ fn network() -> Result<()> {
     let nft = k3s_sys::nft::Nftables::open()?;
     k3s_netproxy::cleanup(&nft)?;
     k3s_adapters::cni::cleanup(&k3s_sys::net::Net::current()?, &nft)?;
+    k3s_cni::uninstall(&k3s_cni::InstallPaths::default())?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use k3s_client::{Client, ClientFactory, Informers};
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
 use k3s_meta::user::UserInfo;
+use k3s_netproxy::Forwards;
 use k3s_pki::{ServerIdentity, client_config, server_config};
 use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
 use k3s_registry::service::ServiceSettings;
@@ -18,10 +19,10 @@ use k3s_registry::{Registry, RegistryConfig};
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
-use super::Shared;
 use super::identity::{NodeIdentity, service_address};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
+use super::{Shared, load_balancer};
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
 
 /// A node's share of the pod network (K3s: /24 of a /16).
@@ -40,6 +41,8 @@ pub(crate) struct ControlPlane {
     pub(crate) plugin_host: Host,
     pub(crate) cni: Component,
     pub(crate) storage: Component,
+    /// What this process' node answers for load balancers.
+    pub(crate) forwards: Forwards,
 }
 
 pub(crate) async fn start(
@@ -62,7 +65,10 @@ pub(crate) async fn start(
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
     start_controllers(shared, identity, &clients, groups.control);
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, storage: plugins.storage })
+    let forwards = Forwards::default();
+    let this_node = load_balancer::ThisNode { name: node.name.clone(), forwards: forwards.clone() };
+    load_balancer::start(shared, groups.control, &clients, &plugin_host, &plugins.load_balancer, this_node)?;
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, storage: plugins.storage, forwards })
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {

@@ -11,6 +11,8 @@ const MODULES: &[&str] = &["overlay", "br_netfilter", "nf_conntrack", "nf_tables
 /// Settings: `/proc/sys` path and value. The conntrack ones as kube-proxy sets them.
 const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv4/ip_forward", "1"),
+    // A pod's answer to its neighbour on a bridge has to be translated back too.
+    ("net/bridge/bridge-nf-call-iptables", "1"),
     ("net/ipv6/conf/all/forwarding", "1"),
     ("net/netfilter/nf_conntrack_tcp_timeout_established", "86400"),
     ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", "3600"),

@@ -5,9 +5,11 @@
 //! that fails stops those before it.
 
 mod control_plane;
+mod external_runtime;
 mod identity;
 mod kernel;
 mod kubeconfig;
+mod load_balancer;
 mod manifests;
 mod network;
 mod node;

@@ -1,4 +1,5 @@
-//! The pod network: the CNI component in its adapter, and what it is told of the cluster's nodes.
+//! The pod network: the CNI component in its adapter, and what it is told of the cluster's nodes; or
+//! CNI plugins that the operator installs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use k3s_adapters::cni::{CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni};
 use k3s_client::{Client, Informers};
+use k3s_cni::{ForeignNetwork, ForeignOptions};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use k3s_runtime::PodNetwork;
@@ -21,6 +23,24 @@ use super::identity::NodeIdentity;
 const LEASES: &str = "/var/lib/cni/networks";
 /// Where `subnet.env` goes.
 const FLANNEL_RUN: &str = "/run/flannel";
+
+/// Folders of CNI plugins besides the data directory's: upstream's, and those of distributions.
+const PLUGIN_DIRS: [&str; 3] = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
+/// Where runtimes of Kubernetes look for configurations.
+const CONF_DIR: &str = "/etc/cni/net.d";
+/// Where libcni keeps results.
+const RESULTS: &str = "/var/lib/cni/results";
+
+/// `--flannel-backend=none`: whatever the configuration in K3s' folder, or else the machine's, says.
+pub(crate) fn foreign(shared: &Shared, tasks: &Tasks) -> Arc<dyn PodNetwork> {
+    let data_dir = &shared.settings.data_dir;
+    let options = ForeignOptions {
+        conf_dirs: vec![data_dir.join("agent/etc/cni/net.d"), CONF_DIR.into()],
+        bin_dirs: [data_dir.join("data/cni")].into_iter().chain(PLUGIN_DIRS.map(PathBuf::from)).collect(),
+        cache_dir: RESULTS.into(),
+    };
+    Arc::new(ForeignNetwork::start(options, tasks))
+}
 
 /// Loads the component and starts to tell it of nodes. `client` follows and annotates
 /// nodes, which a node's own identity may not; K3s' flannel speaks as `system:k3s-controller` too.

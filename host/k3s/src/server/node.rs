@@ -36,7 +36,7 @@ const MASTERS: &str = "system:masters";
 
 /// The parts that end when they are dropped.
 pub(crate) struct Node {
-    _runtime: Runtime,
+    _runtime: Option<Runtime>,
 }
 
 /// Where the node keeps its state, for the server and for `killall`.
@@ -68,19 +68,16 @@ pub(crate) async fn start(
     let node_client = plane
         .clients
         .for_user(UserInfo::new(format!("system:node:{}", node.name), ["system:nodes", "system:authenticated"]));
-    let network =
-        super::network::start(shared, tasks, node, plane, &component_client(&plane.clients, "system:k3s-controller"))?;
-    shared.timeline.ready("cni");
-    let runtime = start_runtime(shared, tasks, network).await?;
+    let (endpoint, runtime) = start_containers(shared, tasks, node, plane).await?;
     shared.timeline.ready("runtime");
     let supervisor = plane.clients.for_user(UserInfo::new("system:k3s-supervisor", [MASTERS, "system:authenticated"]));
     let config = kubelet_config(shared, identity, node)?;
-    Kubelet::start(config, node_client, Some(supervisor.clone()), &runtime.endpoint(), tasks)
+    Kubelet::start(config, node_client, Some(supervisor.clone()), &endpoint, tasks)
         .await
         .context("start the kubelet")?;
     shared.timeline.ready("kubelet");
     if !settings.disable_kube_proxy {
-        start_proxy(shared, tasks, node, component_client(&plane.clients, "system:kube-proxy"))?;
+        start_proxy(shared, tasks, node, plane)?;
         shared.timeline.ready("service proxy");
     }
     super::storage::start(shared, tasks, node, plane, &supervisor).await?;
@@ -90,6 +87,32 @@ pub(crate) async fn start(
         shared.timeline.ready("dns");
     }
     Ok(Node { _runtime: runtime })
+}
+
+/// Pod network and container runtime: ours or others'. Answers with the runtime's CRI endpoint.
+async fn start_containers(
+    shared: &Shared,
+    tasks: &Tasks,
+    node: &NodeIdentity,
+    plane: &ControlPlane,
+) -> Result<(String, Option<Runtime>)> {
+    let settings = &shared.settings;
+    let client = component_client(&plane.clients, "system:k3s-controller");
+    let own_network = || super::network::start(shared, tasks, node, plane, &client);
+    match (&settings.container_runtime_endpoint, settings.flannel_backend.as_str()) {
+        // The other runtime calls the other network by itself.
+        (Some(endpoint), "none") => Ok((endpoint.clone(), None)),
+        (Some(endpoint), _) => {
+            super::external_runtime::connect(own_network()?, tasks)?;
+            Ok((endpoint.clone(), None))
+        }
+        (None, backend) => {
+            let network = if backend == "none" { super::network::foreign(shared, tasks) } else { own_network()? };
+            shared.timeline.ready("cni");
+            let runtime = start_runtime(shared, tasks, network).await?;
+            Ok((runtime.endpoint(), Some(runtime)))
+        }
+    }
 }
 
 async fn start_runtime(shared: &Shared, tasks: &Tasks, network: Arc<dyn PodNetwork>) -> Result<Runtime> {
@@ -236,13 +259,15 @@ fn masked(args: &[String]) -> Vec<String> {
     words
 }
 
-fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, client: Client) -> Result<()> {
+fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &ControlPlane) -> Result<()> {
+    let client = component_client(&plane.clients, "system:kube-proxy");
     let informers = Informers::new(client, shared.clock.clone(), shared.random.clone(), tasks);
     let config = ProxyConfig {
         node_name: node.name.clone(),
         pod_networks: vec![shared.settings.cluster_cidr],
         nft: Arc::new(Nftables::open()?),
         conntrack: Conntrack::open().ok(),
+        forwards: plane.forwards.clone(),
         random: shared.random.clone(),
     };
     Proxy::start(config, &informers, &shared.metrics, tasks).context("start the service proxy")?;

@@ -28,6 +28,7 @@ pub(crate) struct Plugins {
     pub(crate) datastore: Component,
     pub(crate) cni: Component,
     pub(crate) storage: Component,
+    pub(crate) load_balancer: Component,
 }
 
 impl Plugins {
@@ -37,6 +38,7 @@ impl Plugins {
             datastore: Component::Bundled(bundled::datastore_sqlite()),
             cni: Component::Bundled(bundled::cni_flannel()),
             storage: Component::Bundled(bundled::storage_local_path()),
+            load_balancer: Component::Bundled(bundled::lb_klipper()),
         };
         for (at, reference) in given.iter().enumerate() {
             if given.iter().take(at).any(|other| other.kind == reference.kind) {
@@ -46,6 +48,7 @@ impl Plugins {
             match reference.kind.as_str() {
                 "datastore" => plugins.datastore = component,
                 "storage" => plugins.storage = component,
+                "load-balancer" => plugins.load_balancer = component,
                 _ => plugins.cni = component,
             }
         }

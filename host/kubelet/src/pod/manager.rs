@@ -209,7 +209,13 @@ async fn follow_events(ctx: Ctx) {
                     }
                 }
             }
-            Err(error) => tracing::debug!(%error, "no runtime events"),
+            Err(error) => {
+                tracing::debug!(%error, "no runtime events");
+                // A runtime of before CRI events (containerd 1.6): all that is left is to look.
+                if error.code == k3s_cri::Code::Unimplemented {
+                    ctx.pods.list().iter().for_each(|handle| handle.wake());
+                }
+            }
         }
         if !ctx.tasks.sleep(RECONNECT).await {
             return;

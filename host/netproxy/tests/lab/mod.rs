@@ -16,7 +16,7 @@ use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
 use k3s_client::{Informers, resources};
 use k3s_lifecycle::Tasks;
-use k3s_netproxy::{Proxy, ProxyConfig};
+use k3s_netproxy::{Forwards, Proxy, ProxyConfig};
 use k3s_observe::Metrics;
 use k3s_sys::net::conntrack::Conntrack;
 use k3s_sys::net::{LinkChange, LinkKind, Net, NewLink, Route, RouteScope, ensure_forwarding, netns};
@@ -149,6 +149,8 @@ pub(crate) struct Lab {
     pub(crate) pods: Vec<Machine>,
     /// A machine on the node's other network, which is also its default gateway.
     pub(crate) outside: Machine,
+    /// What the node is told to answer for.
+    pub(crate) forwards: Forwards,
     tasks: Tasks,
 }
 
@@ -171,7 +173,13 @@ impl Lab {
         let outside = Machine::attach([192, 168, 50, 2].into(), OUTSIDE_OF_NODE, None);
         let uplink = node.addresses().unwrap().into_iter().find(|a| a.net.addr() == OUTSIDE_OF_NODE).unwrap().index;
         node.replace_route(&default_route(outside.address, uplink)).unwrap();
-        Self { api: FakeApi::new(Clock::system()), pods, outside, tasks: Tasks::root("lab") }
+        Self {
+            api: FakeApi::new(Clock::system()),
+            pods,
+            outside,
+            forwards: Forwards::default(),
+            tasks: Tasks::root("lab"),
+        }
     }
 
     /// Starts a proxy and waits until it is ready.
@@ -184,6 +192,7 @@ impl Lab {
             pod_networks: vec!["10.42.0.0/16".parse().unwrap()],
             nft: Arc::new(Nftables::open().unwrap()),
             conntrack: Some(Conntrack::open().unwrap()),
+            forwards: self.forwards.clone(),
             random: Random::seeded(1),
         };
         let proxy = Proxy::start(config, &informers, &Metrics::new(), &tasks).unwrap();

@@ -13,6 +13,7 @@ pub mod neighbour;
 pub mod netns;
 pub mod node;
 pub mod observe;
+pub mod qdisc;
 pub mod route;
 pub mod sysctl;
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use k3s_runtime::Bandwidth;
 use k3s_sys::net::{DefaultRoute, Net, NetError};
 use k3s_sys::nft::{Nft, NftError};
 use k3s_wit_bindings::net::k3s::net::net::Plan;
@@ -28,6 +29,10 @@ use snapshot::Snapshot;
 
 /// Written in front of the owner's name in a link's alias.
 const ALIAS_PREFIX: &str = "k3s-cni:";
+/// A pod's link, as everybody calls it.
+const POD_LINK: &str = "eth0";
+/// Of a byte.
+const BITS: u64 = 8;
 /// Owner of what the node as a whole needs.
 pub(crate) const NODE_OWNER: &str = "node";
 
@@ -94,6 +99,25 @@ impl NetHost {
 
     pub(super) fn end_pod(&self, id: &str) {
         self.pods.lock().remove(id);
+    }
+
+    /// Limits what a pod receives (at the end of its pair on the node) and sends (at its own end); bits
+    /// a second. The pair must be there; with it go the limits.
+    pub(super) fn limit(&self, id: &str, namespace: &std::path::Path, limits: Bandwidth) -> Result<(), PlanError> {
+        let failed = |source| PlanError::Net { what: "limit the pod's bandwidth".to_owned(), source };
+        if let Some(bits) = limits.ingress {
+            let alias = format!("{ALIAS_PREFIX}{id}");
+            let links = self.net.links().map_err(failed)?;
+            let outside = links.iter().find(|link| link.alias.as_deref() == Some(&alias));
+            let outside = outside.ok_or_else(|| failed(NetError::NoLink(alias)))?;
+            self.net.limit_rate(outside.index, bits / BITS).map_err(failed)?;
+        }
+        if let Some(bits) = limits.egress {
+            let inside = Net::of_namespace(namespace).map_err(failed)?;
+            let link = inside.require_link(POD_LINK).map_err(failed)?;
+            inside.limit_rate(link.index, bits / BITS).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Makes the plan true. Answers how many changes that took.

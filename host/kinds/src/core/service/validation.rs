@@ -182,6 +182,16 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     if both == [true, true] && !semantic_eq(tree::at(new, class), tree::at(old, class)) {
         errors.push(field::invalid(&Path::new(class), tree::at(new, class), "may not change once set"));
     }
+    let needs_health = |service| {
+        tree::text(service, "spec.type") == "LoadBalancer"
+            && tree::text(service, "spec.externalTrafficPolicy") == "Local"
+    };
+    let health = [new, old].map(|service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0));
+    if needs_health(new) && needs_health(old) && health[0] != health[1] {
+        let detail =
+            "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
+        errors.push(field::invalid(&path.child("healthCheckNodePort"), health[0], detail));
+    }
     errors.append(validate(new));
     errors
 }
@@ -199,11 +209,23 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         if !ip.is_empty() {
             errors.check(&at.child("ip"), ip, names::is_ip(ip));
         }
+        ip_mode(&mut errors, tree::text(point, "ipMode"), ip, &at.child("ipMode"));
         if !host.is_empty() {
             errors.check(&at.child("hostname"), host, names::is_dns1123_subdomain(host));
         }
     }
     errors
+}
+
+/// `ValidateLoadBalancerStatus` of `pkg/apis/core/validation`.
+fn ip_mode(errors: &mut ErrorList, mode: &str, ip: &str, path: &Path) {
+    match mode {
+        "" if ip.is_empty() => {}
+        "" => errors.push(field::required(path, "must be specified when `ip` is set")),
+        _ if ip.is_empty() => errors.push(field::forbidden(path, "may not be specified when `ip` is not set")),
+        "Proxy" | "VIP" => {}
+        mode => errors.push(field::not_supported(path, mode, &["Proxy", "VIP"])),
+    }
 }
 
 pub(super) fn warnings(service: &Value) -> Vec<String> {
@@ -268,6 +290,38 @@ mod tests {
             let text = validate(&service(spec)).to_string();
             assert!(text.starts_with(message), "{text}");
         }
+    }
+
+    #[test]
+    fn load_balancer_fields_are_checked() {
+        let balancer = |more: Value| {
+            let mut spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}], "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"]});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            service(spec)
+        };
+        let local = |port: i64| balancer(json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": port}));
+        assert!(validate(&local(30_000)).is_empty());
+        assert_eq!(
+            validate_update(&local(30_001), &local(30_000)).to_string(),
+            "spec.healthCheckNodePort: Invalid value: 30001: cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update"
+        );
+        let shown = |ingress: Value| {
+            let mut service = balancer(json!({}));
+            service["status"] = json!({"loadBalancer": {"ingress": [ingress]}});
+            validate_status_update(&service, &Value::Null)
+        };
+        assert!(shown(json!({"ip": "192.0.2.1", "ipMode": "VIP"})).is_empty());
+        let path = "status.loadBalancer.ingress[0].ipMode";
+        assert_eq!(
+            shown(json!({"ip": "192.0.2.1"})).to_string(),
+            format!("{path}: Required value: must be specified when `ip` is set")
+        );
+        assert_eq!(
+            shown(json!({"hostname": "a.b", "ipMode": "VIP"})).to_string(),
+            format!("{path}: Forbidden: may not be specified when `ip` is not set")
+        );
+        let odd = shown(json!({"ip": "192.0.2.1", "ipMode": "Odd"})).to_string();
+        assert_eq!(odd, format!("{path}: Unsupported value: \"Odd\": supported values: \"Proxy\", \"VIP\""));
     }
 
     #[test]

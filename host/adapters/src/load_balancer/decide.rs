@@ -1,0 +1,147 @@
+//! What to write to a Service. Pure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use super::model::{Assignment, Ingress, Problem};
+
+/// Keeps a Service until its load balancer is gone (`k8s.io/cloud-provider`, `service/helpers`).
+pub(super) const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+/// `LoadBalancerPortsError` of `core/v1`: ports that cannot be had.
+const PORTS_ERROR: &str = "LoadBalancerPortsError";
+/// The reason of a problem that is that condition too.
+const PORT_CONFLICT: &str = "PortConflict";
+
+/// One write. They are done in order, and the Service is looked at again after each.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// The list of finalizers.
+    Finalizers(Vec<String>),
+    /// Merged into the status.
+    Status(Value),
+}
+
+/// The next write, if there is one. `assignment` is none for what the load balancer does not know.
+pub(super) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) -> Option<Step> {
+    let deleting = text(service, "/metadata/deletionTimestamp").is_some();
+    let is_balancer = text(service, "/spec/type") == Some("LoadBalancer");
+    let claimed = assignment.filter(|a| a.claimed && is_balancer);
+    match claimed {
+        Some(_) if deleting => without_finalizer(service),
+        Some(assignment) => with_finalizer(service).or_else(|| status(service, assignment, now)),
+        // It was one once, maybe another's: who wrote its status also wrote its finalizer.
+        None if !is_balancer && has_finalizer(service) => {
+            let empty = (!deleting).then(|| cleared(service)).flatten();
+            empty.or_else(|| without_finalizer(service))
+        }
+        None => None,
+    }
+}
+
+/// The next write to take back what was written for a load balancer that is no more. Only Services
+/// whose addresses are all nodes' are touched: others are served by somebody else.
+pub(super) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step> {
+    let has_class = text(service, "/spec/loadBalancerClass").is_some();
+    let shown = ingress(service);
+    let ours = shown.iter().all(|entry| {
+        let ip = entry.get("ip").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
+        ip.is_some_and(|ip| nodes.contains(&ip))
+    });
+    if text(service, "/spec/type") != Some("LoadBalancer") || has_class || !ours {
+        return None;
+    }
+    cleared(service).or_else(|| without_finalizer(service))
+}
+
+/// An empty status, unless it is.
+fn cleared(service: &Value) -> Option<Step> {
+    let conditions = conditions(service, &[], "");
+    if ingress(service).is_empty() && conditions.is_none() {
+        return None;
+    }
+    let mut status = json!({"loadBalancer": {"ingress": null}});
+    put(&mut status, "conditions", conditions);
+    Some(Step::Status(status))
+}
+
+fn status(service: &Value, assignment: &Assignment, now: &str) -> Option<Step> {
+    let wanted: Vec<Value> = assignment.ingress.iter().map(shown).collect();
+    let mut status = json!({});
+    let same = ingress(service) == wanted;
+    put(
+        &mut status,
+        "loadBalancer",
+        (!same).then(|| json!({"ingress": if wanted.is_empty() { Value::Null } else { wanted.into() }})),
+    );
+    put(&mut status, "conditions", conditions(service, &assignment.problems, now));
+    status.as_object().is_some_and(|map| !map.is_empty()).then_some(Step::Status(status))
+}
+
+fn shown(ingress: &Ingress) -> Value {
+    json!({"ip": ingress.ip.to_string(), "ipMode": if ingress.proxy { "Proxy" } else { "VIP" }})
+}
+
+fn ingress(service: &Value) -> &[Value] {
+    service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The whole list of conditions, if ours has to change. Others' stay.
+fn conditions(service: &Value, problems: &[Problem], now: &str) -> Option<Value> {
+    let list = service.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (ours, others): (Vec<Value>, Vec<Value>) = list.into_iter().partition(|c| field(c, "type") == PORTS_ERROR);
+    let conflicts: Vec<&str> =
+        problems.iter().filter(|p| p.reason == PORT_CONFLICT).map(|p| p.message.as_str()).collect();
+    let message = conflicts.join("; ");
+    let old = ours.first();
+    if message.is_empty() {
+        return old.map(|_| others.into());
+    }
+    if old.is_some_and(|c| field(c, "status") == "True" && field(c, "message") == message) {
+        return None;
+    }
+    let since = old.filter(|c| field(c, "status") == "True").map_or(now, |c| field(c, "lastTransitionTime"));
+    let ours = json!({"type": PORTS_ERROR, "status": "True", "reason": PORT_CONFLICT, "message": message,
+        "lastTransitionTime": since});
+    Some(others.into_iter().chain([ours]).collect())
+}
+
+fn put(into: &mut Value, name: &str, value: Option<Value>) {
+    if let (Some(map), Some(value)) = (into.as_object_mut(), value) {
+        let _: Option<Value> = Map::insert(map, name.to_owned(), value);
+    }
+}
+
+fn with_finalizer(service: &Value) -> Option<Step> {
+    if has_finalizer(service) {
+        return None;
+    }
+    Some(Step::Finalizers(finalizers(service).chain([FINALIZER]).map(str::to_owned).collect()))
+}
+
+fn without_finalizer(service: &Value) -> Option<Step> {
+    let others = finalizers(service).filter(|f| *f != FINALIZER).map(str::to_owned).collect();
+    has_finalizer(service).then_some(Step::Finalizers(others))
+}
+
+fn has_finalizer(service: &Value) -> bool {
+    finalizers(service).any(|f| f == FINALIZER)
+}
+
+fn finalizers(service: &Value) -> impl Iterator<Item = &str> {
+    let list = service.pointer("/metadata/finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn text<'a>(service: &'a Value, path: &str) -> Option<&'a str> {
+    service.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn field<'a>(condition: &'a Value, name: &str) -> &'a str {
+    condition.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

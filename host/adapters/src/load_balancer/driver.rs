@@ -1,0 +1,318 @@
+//! Follows the cluster, asks the plugin, tells the nodes; a controller beside it writes to the API.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::{Backoff, BackoffPolicy, Clock, Random};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Informers, Obj, Subscription, WorkQueue, resources};
+use k3s_lifecycle::Tasks;
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
+use serde::Deserialize;
+
+use super::balancer::LoadBalancer;
+use super::decide::next;
+use super::inputs::Changes;
+use super::model::Assignment;
+use super::table::Table;
+use super::write::write;
+
+/// Events come from this component; K3s' name for it.
+const COMPONENT: &str = "service-lb-controller";
+/// Questions are at least this far apart: one change alone is asked at once, a burst in a few.
+const SPACING: Duration = Duration::from_millis(10);
+const RETRY: BackoffPolicy =
+    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+/// Writes to one Service for one look; two are the most that are needed.
+const STEPS: usize = 4;
+const BY_SERVICE: &str = "service";
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// How nodes learn what they answer for.
+pub trait NodeForwards: Send + Sync + 'static {
+    /// From now on `node` answers for all ports of `service` (`namespace/name`) on these of its
+    /// addresses; none takes it back. Must not block.
+    fn set(&self, node: &str, service: &str, addresses: &[IpAddr]);
+}
+
+/// What serving needs.
+pub struct ServeLoadBalancers {
+    /// Who decides.
+    pub balancer: Arc<LoadBalancer>,
+    /// With the identity of the cloud controller.
+    pub client: Client,
+    /// The same identity's informers.
+    pub informers: Informers,
+    /// Nodes.
+    pub forwards: Arc<dyn NodeForwards>,
+    /// For conditions and Events.
+    pub clock: Clock,
+    /// For the jitter of retries.
+    pub random: Random,
+}
+
+/// Starts to serve LoadBalancer Services.
+pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
+    let recorder = EventRecorder::new(config.client.clone(), COMPONENT, "", config.clock.clone(), tasks);
+    let services = config.informers.all(&resources::SERVICES);
+    let slices = config.informers.all(&resources::ENDPOINT_SLICES);
+    slices.add_index(BY_SERVICE, service_of_slice);
+    let table: Arc<Table> = Arc::default();
+    let writer = Writer {
+        client: config.client,
+        services: services.clone(),
+        table: table.clone(),
+        recorder: recorder.clone(),
+        clock: config.clock,
+    };
+    let controller = Controller::new(COMPONENT).watch_own(&services);
+    let planner = Planner {
+        balancer: config.balancer,
+        nodes: config.informers.all(&resources::NODES),
+        services,
+        slices,
+        table,
+        forwards: config.forwards,
+        recorder,
+        queue: controller.queue(),
+        random: config.random,
+        changed: Changed::default(),
+    };
+    tasks.spawn_until_stopped("load balancer", planner.run());
+    controller.run(writer, &Statuses::default(), tasks);
+}
+
+/// What to look at before the next question. Bounded by the number of objects.
+#[derive(Default)]
+struct Changed {
+    services: BTreeSet<Key>,
+    nodes: BTreeSet<Key>,
+    /// Services whose endpoints changed.
+    endpoints: BTreeSet<Key>,
+}
+
+struct Planner {
+    balancer: Arc<LoadBalancer>,
+    services: Informer,
+    nodes: Informer,
+    slices: Informer,
+    table: Arc<Table>,
+    forwards: Arc<dyn NodeForwards>,
+    recorder: EventRecorder,
+    queue: WorkQueue<Key>,
+    random: Random,
+    changed: Changed,
+}
+
+struct Feeds {
+    services: Subscription,
+    nodes: Subscription,
+    slices: Subscription,
+}
+
+impl Planner {
+    async fn run(mut self) {
+        let mut feeds = Feeds {
+            services: self.services.subscribe(),
+            nodes: self.nodes.subscribe(),
+            slices: self.slices.subscribe(),
+        };
+        for informer in [&self.services, &self.nodes, &self.slices] {
+            informer.has_synced().await;
+        }
+        let mut backoff = RETRY.start();
+        let mut first = true;
+        loop {
+            self.drain(&mut feeds);
+            let delay = self.ask(&mut backoff).await;
+            if delay.is_none() && std::mem::take(&mut first) {
+                self.table.complete();
+                self.services.list().iter().for_each(|service| self.queue.add(service.key().clone()));
+            }
+            tokio::time::sleep(SPACING).await;
+            self.wait(&mut feeds, delay).await;
+        }
+    }
+
+    fn drain(&mut self, feeds: &mut Feeds) {
+        while let Some(event) = feeds.services.try_next() {
+            self.changed.service(&event);
+        }
+        while let Some(event) = feeds.nodes.try_next() {
+            self.changed.node(&event);
+        }
+        while let Some(event) = feeds.slices.try_next() {
+            self.changed.slice(&event);
+        }
+    }
+
+    async fn wait(&mut self, feeds: &mut Feeds, delay: Option<Duration>) {
+        tokio::select! {
+            event = feeds.services.next() => self.changed.service(&event),
+            event = feeds.nodes.next() => self.changed.node(&event),
+            event = feeds.slices.next() => self.changed.slice(&event),
+            () = self.balancer.taken_over() => {}
+            () = after(delay) => {}
+        }
+    }
+
+    /// Asks the plugin and acts on its answer. Answers how long to wait before a retry.
+    async fn ask(&mut self, backoff: &mut Backoff) -> Option<Duration> {
+        let changes = self.collect();
+        for (key, _) in changes.services.iter().filter(|(_, object)| object.is_none()) {
+            self.forget(key);
+        }
+        match self.balancer.update(changes).await {
+            Ok(assignments) => {
+                backoff.reset();
+                assignments.into_iter().for_each(|assignment| self.take(assignment));
+                None
+            }
+            Err(error) => {
+                let delay = backoff.next_delay(&self.random);
+                tracing::warn!(%error, ?delay, "load balancers stay as they are");
+                Some(delay)
+            }
+        }
+    }
+
+    fn collect(&mut self) -> Changes {
+        let Changed { services, nodes, endpoints } = std::mem::take(&mut self.changed);
+        let balancer = |key: &Key| self.services.get(key).filter(|s| is_balancer(s));
+        let ready = services.union(&endpoints).filter(|key| balancer(key).is_some());
+        Changes {
+            ready: ready.map(|key| (key.clone(), self.ready_nodes(key))).collect(),
+            services: services.iter().map(|key| (key.clone(), balancer(key))).collect(),
+            nodes: nodes.into_iter().map(|name| (name.clone(), self.nodes.get(&name))).collect(),
+        }
+    }
+
+    fn ready_nodes(&self, service: &str) -> BTreeSet<String> {
+        let slices = self.slices.by_index(BY_SERVICE, service);
+        slices.iter().flat_map(|slice| nodes_of_slice(slice)).collect()
+    }
+
+    /// A Service that is gone, or no load balancer any more.
+    fn forget(&self, service: &Key) {
+        if let Some(before) = self.table.remove(service) {
+            before.forwards.iter().for_each(|forward| self.forwards.set(&forward.node, service, &[]));
+            self.queue.add(service.clone());
+        }
+    }
+
+    fn take(&self, assignment: Assignment) {
+        let service = assignment.service.clone();
+        let (forwards, problems) = (assignment.forwards.clone(), assignment.problems.clone());
+        let before = self.table.set(assignment);
+        let had: BTreeSet<&str> = before.iter().flat_map(|b| &b.forwards).map(|f| f.node.as_str()).collect();
+        for node in had.into_iter().filter(|node| !forwards.iter().any(|f| f.node == *node)) {
+            self.forwards.set(node, &service, &[]);
+        }
+        forwards.iter().for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
+        let known = before.as_ref().map(|b| b.problems.as_slice()).unwrap_or_default();
+        if let Some(object) = self.services.get(&service) {
+            for problem in problems.iter().filter(|p| !known.contains(p)) {
+                self.recorder.warning(&*object, &problem.reason, &*problem.message);
+            }
+        }
+        self.queue.add(service);
+    }
+}
+
+impl Changed {
+    fn service(&mut self, event: &InformerEvent) {
+        self.services.insert(event.object().key().clone());
+    }
+
+    fn node(&mut self, event: &InformerEvent) {
+        self.nodes.insert(event.object().key().clone());
+    }
+
+    fn slice(&mut self, event: &InformerEvent) {
+        self.endpoints.extend(service_of_slice(event.object()).into_iter().map(Key::from));
+        if let InformerEvent::Updated { old, .. } = event {
+            self.endpoints.extend(service_of_slice(old).into_iter().map(Key::from));
+        }
+    }
+}
+
+struct Writer {
+    client: Client,
+    services: Informer,
+    table: Arc<Table>,
+    recorder: EventRecorder,
+    clock: Clock,
+}
+
+impl Reconciler for Writer {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let (Some(mut service), Some(assignment)) = (self.services.get(key), self.table.get(key)) else {
+            return Ok(Outcome::Done);
+        };
+        let now = self.clock.now().to_string();
+        let before = shown(&service);
+        for _ in 0..STEPS {
+            let Some(step) = next(service.value(), assignment.as_deref(), &now) else { break };
+            service = write(&self.client, &service, step).await?;
+        }
+        let after = shown(&service);
+        if before != after && !service.is_deleting() {
+            let list = after.join(", ");
+            let text = format!("LoadBalancer Ingress IP addresses updated: {list}");
+            self.recorder.normal(&*service, "UpdatedIngressIP", text);
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// The addresses in a Service's status.
+fn shown(service: &Obj) -> Vec<String> {
+    let list = service.value().pointer("/status/loadBalancer/ingress").and_then(|list| list.as_array());
+    list.into_iter().flatten().filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned())).collect()
+}
+
+fn is_balancer(service: &Obj) -> bool {
+    service.value().pointer("/spec/type").is_some_and(|kind| kind == "LoadBalancer")
+}
+
+fn service_of_slice(slice: &Obj) -> Vec<String> {
+    let name = slice.label(SERVICE_NAME_LABEL);
+    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Slice {
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Endpoint {
+    node_name: Option<String>,
+    conditions: Conditions,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Conditions {
+    ready: Option<bool>,
+}
+
+/// Nodes with a ready endpoint; an absent condition means ready.
+fn nodes_of_slice(slice: &Obj) -> Vec<String> {
+    let read = slice.decode::<Slice>();
+    if let Err(error) = &read {
+        tracing::warn!(object = %slice.key(), %error, "left out, since it cannot be read");
+    }
+    let endpoints = read.unwrap_or_default().endpoints.into_iter();
+    endpoints.filter(|e| e.conditions.ready.unwrap_or(true)).filter_map(|e| e.node_name).collect()
+}
+
+async fn after(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}

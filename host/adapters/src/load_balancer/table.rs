@@ -1,0 +1,43 @@
+//! What every Service was assigned, for the writers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::model::Assignment;
+
+/// Assignments by Service.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: RwLock<Rows>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    /// Every Service has been looked at once; before that, absence means nothing.
+    complete: bool,
+    by_service: HashMap<Arc<str>, Arc<Assignment>>,
+}
+
+impl Table {
+    /// Takes an assignment in; gives the one before.
+    pub(super) fn set(&self, assignment: Assignment) -> Option<Arc<Assignment>> {
+        self.rows.write().by_service.insert(assignment.service.clone(), Arc::new(assignment))
+    }
+
+    /// Forgets a Service.
+    pub(super) fn remove(&self, service: &str) -> Option<Arc<Assignment>> {
+        self.rows.write().by_service.remove(service)
+    }
+
+    pub(super) fn complete(&self) {
+        self.rows.write().complete = true;
+    }
+
+    /// `None` before every Service was looked at; `Some(None)` for a Service without assignment.
+    pub(super) fn get(&self, service: &str) -> Option<Option<Arc<Assignment>>> {
+        let rows = self.rows.read();
+        rows.complete.then(|| rows.by_service.get(service).cloned())
+    }
+}

@@ -1,0 +1,95 @@
+//! LoadBalancer Services: the component in its adapter, and how this node learns what it answers for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use k3s_adapters::load_balancer::{
+    LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer, release, serve,
+};
+use k3s_client::{ClientFactory, Informers};
+use k3s_lifecycle::Tasks;
+use k3s_netproxy::Forwards;
+use k3s_plugin_host::{Host, Policy};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::Shared;
+use super::control_plane::component_client;
+use super::plugins::Component;
+
+/// K3s' service load balancer is a part of its cloud controller.
+const IDENTITY: &str = "k3s-cloud-controller-manager";
+/// Its name for `--disable`.
+const NAME: &str = "servicelb";
+
+/// Starts the load balancer, or with `--disable servicelb` what takes its traces back. `node` is this
+/// process' node, if it runs one.
+pub(crate) fn start(
+    shared: &Shared,
+    tasks: &Tasks,
+    clients: &ClientFactory,
+    host: &Host,
+    component: &Component,
+    node: ThisNode,
+) -> Result<()> {
+    let settings = &shared.settings;
+    let client = component_client(clients, IDENTITY);
+    let informers = Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks);
+    if settings.disabled.iter().any(|d| d == NAME) {
+        release(client, &informers, tasks);
+        return Ok(());
+    }
+    if settings.disable_kube_proxy {
+        warn!(
+            "--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status"
+        );
+    }
+    let options = LoadBalancerOptions {
+        config: serde_json::to_vec(&json!({"reserved": reserved(shared)}))?,
+        policy: Policy::default(),
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+    };
+    let balancer = tokio::task::block_in_place(|| open_load_balancer(host, component.source(), options))
+        .context("start the service load balancer")?;
+    let config = ServeLoadBalancers {
+        balancer: Arc::new(balancer),
+        client,
+        informers,
+        forwards: Arc::new(node),
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+    };
+    serve(config, tasks);
+    shared.timeline.ready("service load balancer");
+    Ok(())
+}
+
+/// Ports of the node that a Service would cut off.
+fn reserved(shared: &Shared) -> Vec<Value> {
+    let port = |port: u16, by: &str| json!({"protocol": "TCP", "port": port, "by": by});
+    vec![port(shared.settings.https_port, "the API server"), port(KUBELET_PORT, "the kubelet")]
+}
+
+const KUBELET_PORT: u16 = 10_250;
+
+/// The node of this process, told through its service proxy.
+pub(crate) struct ThisNode {
+    pub(crate) name: String,
+    pub(crate) forwards: Forwards,
+}
+
+impl NodeForwards for ThisNode {
+    fn set(&self, node: &str, service: &str, addresses: &[IpAddr]) {
+        if node != self.name {
+            return;
+        }
+        let v4 = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => Some(*ip),
+            // The service proxy has no IPv6, and Services get no IPv6 addresses.
+            IpAddr::V6(_) => None,
+        };
+        self.forwards.set(service, addresses.iter().filter_map(v4).collect());
+    }
+}
