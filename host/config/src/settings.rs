@@ -250,7 +250,7 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
         if !COMPONENTS.contains(&name.as_str()) {
             return Err(ConfigError::value("disable", name, format!("expected one of {}", COMPONENTS.join(", "))));
         }
-        if name != "coredns" {
+        if !["coredns", "traefik"].contains(&name.as_str()) {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
         }
     }
