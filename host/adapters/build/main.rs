@@ -12,6 +12,7 @@ use std::{env, fs};
 const PLUGINS: &[(&str, &str)] = &[
     ("datastore-sqlite", "DATASTORE_SQLITE"),
     ("cni-flannel", "CNI_FLANNEL"),
+    ("ingress-traefik", "INGRESS_TRAEFIK"),
     ("lb-klipper", "LB_KLIPPER"),
     ("storage-local-path", "STORAGE_LOCAL_PATH"),
 ];

@@ -55,8 +55,14 @@ pub fn lb_klipper() -> Bundled {
     LB_KLIPPER
 }
 
+/// Traefik's ingress controller.
+#[must_use]
+pub fn ingress_traefik() -> Bundled {
+    INGRESS_TRAEFIK
+}
+
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL, LB_KLIPPER, STORAGE_LOCAL_PATH]
+    vec![DATASTORE_SQLITE, CNI_FLANNEL, INGRESS_TRAEFIK, LB_KLIPPER, STORAGE_LOCAL_PATH]
 }

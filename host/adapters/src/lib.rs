@@ -7,5 +7,6 @@
 pub mod bundled;
 pub mod cni;
 pub mod datastore;
+pub mod ingress;
 pub mod load_balancer;
 pub mod storage;

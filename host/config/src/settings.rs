@@ -284,7 +284,7 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
             warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
             continue;
         }
-        if !matches!(name.as_str(), "coredns" | "local-storage" | "servicelb") {
+        if !matches!(name.as_str(), "coredns" | "local-storage" | "servicelb" | "traefik") {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
         }
     }

@@ -75,6 +75,7 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("services") => crate::load_balancer::fill(count).await,
             Some("first-balancer") => crate::load_balancer::first_packet("LoadBalancer", count).await,
             Some("first-cluster-ip") => crate::load_balancer::first_packet("ClusterIP", count).await,
+            Some("http") => crate::ingress::http(count, words.get(2).cloned().unwrap_or_default()).await,
             other => bail!("unknown load {other:?}"),
         }
     })?;

@@ -7,6 +7,7 @@
 
 mod etcd;
 mod idle;
+mod ingress;
 mod load;
 mod load_balancer;
 mod pods;
@@ -18,10 +19,11 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 5] = [
+const WHICH: [Benchmark; 6] = [
     ("start", start::run),
     ("load", load::run),
     ("pods", pods::run),
+    ("ingress", ingress::run),
     ("load-balancer", load_balancer::run),
     ("idle", idle::run),
 ];

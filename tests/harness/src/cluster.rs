@@ -86,9 +86,14 @@ impl Cluster {
     /// # Errors
     /// When it does not become so.
     pub fn restart_with(&mut self, flags: &[&str]) -> Result<()> {
-        self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self.set_flags(flags);
         self.start_server()?;
         self.wait_until_ready()
+    }
+
+    /// Other flags for the next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     /// Waits for `/readyz`.

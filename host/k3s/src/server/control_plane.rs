@@ -43,6 +43,7 @@ pub(crate) struct ControlPlane {
     pub(crate) storage: Component,
     /// What this process' node answers for load balancers.
     pub(crate) forwards: Forwards,
+    pub(crate) ingress: Component,
 }
 
 pub(crate) async fn start(
@@ -68,7 +69,7 @@ pub(crate) async fn start(
     let forwards = Forwards::default();
     let this_node = load_balancer::ThisNode { name: node.name.clone(), forwards: forwards.clone() };
     load_balancer::start(shared, groups.control, &clients, &plugin_host, &plugins.load_balancer, this_node)?;
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, storage: plugins.storage, forwards })
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, storage: plugins.storage, ingress: plugins.ingress, forwards })
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {

@@ -7,6 +7,7 @@
 mod control_plane;
 mod external_runtime;
 mod identity;
+mod ingress;
 mod kernel;
 mod kubeconfig;
 mod load_balancer;

@@ -29,6 +29,7 @@ pub(crate) struct Plugins {
     pub(crate) cni: Component,
     pub(crate) storage: Component,
     pub(crate) load_balancer: Component,
+    pub(crate) ingress: Component,
 }
 
 impl Plugins {
@@ -39,6 +40,7 @@ impl Plugins {
             cni: Component::Bundled(bundled::cni_flannel()),
             storage: Component::Bundled(bundled::storage_local_path()),
             load_balancer: Component::Bundled(bundled::lb_klipper()),
+            ingress: Component::Bundled(bundled::ingress_traefik()),
         };
         for (at, reference) in given.iter().enumerate() {
             if given.iter().take(at).any(|other| other.kind == reference.kind) {
@@ -49,6 +51,7 @@ impl Plugins {
                 "datastore" => plugins.datastore = component,
                 "storage" => plugins.storage = component,
                 "load-balancer" => plugins.load_balancer = component,
+                "ingress" => plugins.ingress = component,
                 _ => plugins.cni = component,
             }
         }

@@ -21,6 +21,21 @@ pub(super) const ROLES: &[Role] = &[
             EVENTS,
         ],
     ),
+    // Secrets are read by name, as objects name them.
+    Role::new(
+        "system:traefik",
+        &[
+            On("networking.k8s.io", "ingresses", READ),
+            On("networking.k8s.io", "ingresses/status", "patch,update"),
+            On("networking.k8s.io", "ingressclasses", "create,delete,get,list,watch"),
+            On("apiextensions.k8s.io", "customresourcedefinitions", "create,get,list,watch"),
+            On("traefik.io", "*", READ),
+            On("", "services", READ),
+            On("", "secrets", READ),
+            On("discovery.k8s.io", "endpointslices", READ),
+            EVENTS,
+        ],
+    ),
     Role::new(
         "local-path-provisioner-role",
         &[
@@ -79,6 +94,11 @@ pub(super) fn bindings() -> Vec<Binding> {
             name: "local-path-provisioner-bind",
             role: "local-path-provisioner-role",
             subjects: vec![Subject::Account("kube-system", "local-path-provisioner-service-account")],
+        },
+        Binding {
+            name: "system:traefik",
+            role: "system:traefik",
+            subjects: vec![Subject::Account("kube-system", "traefik")],
         },
         Binding {
             name: "k3s-cloud-controller-manager",
