@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Folder in `plugins/` and the name of its constant.
-const PLUGINS: &[(&str, &str)] = &[("datastore-sqlite", "DATASTORE_SQLITE"), ("cni-flannel", "CNI_FLANNEL")];
+const PLUGINS: &[(&str, &str)] = &[
+    ("datastore-sqlite", "DATASTORE_SQLITE"),
+    ("datastore-postgres", "DATASTORE_POSTGRES"),
+    ("datastore-mysql", "DATASTORE_MYSQL"),
+    ("cni-flannel", "CNI_FLANNEL"),
+];
 
 fn main() -> Result<(), String> {
     let root = root()?;

@@ -37,6 +37,18 @@ pub fn datastore_sqlite() -> Bundled {
     DATASTORE_SQLITE
 }
 
+/// The datastore on PostgreSQL.
+#[must_use]
+pub fn datastore_postgres() -> Bundled {
+    DATASTORE_POSTGRES
+}
+
+/// The datastore on MySQL and MariaDB.
+#[must_use]
+pub fn datastore_mysql() -> Bundled {
+    DATASTORE_MYSQL
+}
+
 /// Flannel's pod network.
 #[must_use]
 pub fn cni_flannel() -> Bundled {
@@ -46,5 +58,5 @@ pub fn cni_flannel() -> Bundled {
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL]
+    vec![DATASTORE_SQLITE, DATASTORE_POSTGRES, DATASTORE_MYSQL, CNI_FLANNEL]
 }

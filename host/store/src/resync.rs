@@ -1,5 +1,6 @@
-//! Reading on from the backend: after a commit whose outcome is unknown, or when somebody else
-//! wrote. What is found becomes part of memory and goes to the watchers like any other write.
+//! Reading on from the backend: after a commit whose outcome is unknown, when somebody else wrote, or
+//! to see whether somebody did. What is found becomes part of memory and goes to the watchers like any
+//! other write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,30 +18,50 @@ pub(crate) const BACKOFF: BackoffPolicy =
 /// Rows per read.
 const ROWS: usize = 1000;
 
-/// Applies everything the backend holds beyond memory and returns it.
+/// Asks the backend where the log ends, for certain, and applies everything up to there.
 pub(crate) async fn read_on(shared: &Shared) -> Result<Vec<Arc<Event>>, BackendError> {
     let through = shared.backend.open().await?.revision;
+    read_to(shared, through).await
+}
+
+/// Applies what the backend holds up to `through`, which it is known to have.
+pub(crate) async fn read_to(shared: &Shared, through: Revision) -> Result<Vec<Arc<Event>>, BackendError> {
     let mut all = Vec::new();
     let mut after = shared.revision();
     while after < through {
-        let request = AfterRequest {
-            after,
-            through,
-            prefix: "".into(),
-            limit: ROWS,
-            limit_bytes: shared.options.read_batch_bytes,
-        };
-        let batch = shared.backend.after(request).await?;
-        let extract = |key: &str, value: &_| shared.options.extract.of(key, value);
-        let events: Vec<_> = batch.changes.iter().map(|c| plan::replayed(c, extract)).collect();
+        let batch = page(shared, after, through).await?;
         if batch.through <= after {
             return Err(BackendError::Corrupt(format!("no row follows revision {after}, yet the newest is {through}")));
         }
         after = batch.through;
-        shared.apply(&events, after);
-        all.extend(events);
+        shared.apply(&batch.events, after);
+        all.extend(batch.events);
     }
     Ok(all)
+}
+
+/// Applies what somebody else has written; true if there was anything.
+pub(crate) async fn look(shared: &Shared) -> Result<bool, BackendError> {
+    let after = shared.revision();
+    // The end is not known: what is read ends with the newest row that was seen.
+    let batch = page(shared, after, after.plus(ROWS as u64)).await?;
+    let Some(newest) = batch.events.last().map(|e| e.revision) else { return Ok(false) };
+    shared.apply(&batch.events, newest);
+    Ok(true)
+}
+
+struct Page {
+    events: Vec<Arc<Event>>,
+    through: Revision,
+}
+
+async fn page(shared: &Shared, after: Revision, through: Revision) -> Result<Page, BackendError> {
+    let limit_bytes = shared.options.read_batch_bytes;
+    let request = AfterRequest { after, through, prefix: "".into(), limit: ROWS, limit_bytes };
+    let batch = shared.backend.after(request).await?;
+    let extract = |key: &str, value: &_| shared.options.extract.of(key, value);
+    let events = batch.changes.iter().map(|c| plan::replayed(c, extract)).collect();
+    Ok(Page { events, through: batch.through })
 }
 
 /// True when `event`, found after `head`, is what `row` asked for.

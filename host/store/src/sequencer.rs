@@ -5,17 +5,24 @@ use std::sync::Arc;
 
 use k3s_lifecycle::CancellationToken;
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backend::{Append, Outcome};
+use crate::follow::Follower;
 use crate::shared::Shared;
 use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
+
+/// How often a write is decided anew because another server moved the log on. Each time the others
+/// got something done; a writer that meets this is told to try again.
+const STALE_TRIES: u32 = 50;
 
 /// A write on its way.
 pub(crate) struct Request {
     pub(crate) write: Write,
     pub(crate) attachment: Attachment,
     pub(crate) reply: oneshot::Sender<Result<Committed, WriteError>>,
+    /// How often it met a log that had moved on.
+    pub(crate) stale: u32,
 }
 
 /// A request whose row is in the batch.
@@ -38,11 +45,13 @@ pub(crate) struct Sequencer {
     /// Received but not yet in a batch, in order. Bounded by `batch_writes`: nothing is received
     /// while it is full.
     pending: VecDeque<Request>,
+    follower: Follower,
 }
 
 impl Sequencer {
     pub(crate) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> Self {
-        Self { shared, queue, pending: VecDeque::new() }
+        let follower = Follower::new(shared.backend.is_shared());
+        Self { shared, queue, pending: VecDeque::new(), follower }
     }
 
     /// Runs until told to stop; the batch under way is finished, the rest is told that the store is
@@ -59,7 +68,8 @@ impl Sequencer {
         self.refuse_queued(&WriteError::Closed);
     }
 
-    /// Waits for at least one write and takes what else is queued; false to stop.
+    /// Waits for at least one write and takes what else is queued, or looks at what others wrote;
+    /// false to stop.
     async fn gather(&mut self, stopping: &CancellationToken) -> bool {
         if stopping.is_cancelled() {
             return false;
@@ -78,8 +88,22 @@ impl Sequencer {
                 self.pending.extend(received);
                 n > 0
             }
+            () = self.follower.due() => {
+                self.look().await;
+                true
+            }
             () = stopping.cancelled() => false,
         }
+    }
+
+    /// Applies what other writers wrote. A failure is left to the next look: who writes meanwhile is
+    /// told.
+    async fn look(&mut self) {
+        let found = resync::look(&self.shared).await;
+        if let Err(error) = &found {
+            debug!(%error, "cannot look for rows of other writers");
+        }
+        self.follower.looked(found.unwrap_or(false));
     }
 
     /// Decides what is pending against memory. A second write of a key waits for the next batch.
@@ -123,6 +147,7 @@ impl Sequencer {
         let result = self.shared.backend.append(head, rows.clone()).await;
         match result.and_then(|outcomes| in_sequence(head, &rows, outcomes)) {
             Ok(revisions) => self.acknowledge(&rows, batch.waiters, &revisions),
+            Err(BackendError::Stale(newest)) => self.decide_again(newest, batch.waiters, stopping).await,
             Err(error) => {
                 self.shared.counters.failed_commits.add(1);
                 self.recover(head, &rows, batch.waiters, error, stopping).await;
@@ -148,6 +173,27 @@ impl Sequencer {
         }
     }
 
+    /// Another server was quicker, and nothing was written: reads what it wrote and puts the writes
+    /// back, so that each is held against the new state by itself.
+    async fn decide_again(&mut self, newest: Revision, waiters: Vec<Waiter>, stopping: &CancellationToken) {
+        self.follower.looked(true);
+        let read = match resync::read_to(&self.shared, newest).await {
+            Ok(_) => true,
+            Err(_) => self.resync(stopping).await.is_some(),
+        };
+        for waiter in waiters.into_iter().rev() {
+            let mut request = waiter.request;
+            request.stale += 1;
+            if !read {
+                let _ = request.reply.send(Err(WriteError::Closed));
+            } else if request.stale > STALE_TRIES {
+                let _ = request.reply.send(Err(WriteError::Unavailable(BackendError::Stale(newest))));
+            } else {
+                self.pending.push_front(request);
+            }
+        }
+    }
+
     /// After a failed commit: if nothing was written the writers are told so at once; otherwise the
     /// backend is read until it says what happened.
     async fn recover(
@@ -159,7 +205,7 @@ impl Sequencer {
         stopping: &CancellationToken,
     ) {
         warn!(%error, writes = rows.len(), "the datastore did not commit a batch");
-        let unsure = matches!(error, BackendError::OutcomeUnknown(_) | BackendError::Stale(_));
+        let unsure = matches!(error, BackendError::OutcomeUnknown(_));
         let found = if unsure { self.resync(stopping).await } else { Some(Vec::new()) };
         for (row, waiter) in rows.iter().zip(waiters) {
             let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));

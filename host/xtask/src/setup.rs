@@ -21,6 +21,9 @@ const TESTS: &[(&str, &str)] = &[
     ("wget", "/usr/bin/wget"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
+    ("postgresql", "/usr/share/doc/postgresql"),
+    ("mariadb-server", "/usr/sbin/mariadbd"),
+    ("openssl", "/usr/bin/openssl"),
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::corner::Corner;
+use crate::database::{Database, DatabaseKind};
 use crate::image::Image;
 use crate::poll::until;
 use crate::process::{Background, Output, run};
@@ -24,6 +25,8 @@ pub struct ClusterOptions {
     pub flags: Vec<String>,
     /// Archives that are in the image folder before the first start.
     pub images: Vec<Image>,
+    /// Keep objects on a database server in the cluster's corner, started before the first start.
+    pub database: Option<DatabaseKind>,
     /// Do not wait for the node (with `--disable-agent`).
     pub without_node: bool,
 }
@@ -34,6 +37,7 @@ pub struct Cluster {
     server: Option<Background>,
     flags: Vec<String>,
     kubectl: PathBuf,
+    database: Option<Database>,
     corner: Corner,
 }
 
@@ -52,7 +56,10 @@ impl Cluster {
     /// When it does not become ready; the error ends with the server's log.
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let corner = Corner::new()?;
-        let mut cluster = Self { server: None, flags: options.flags, kubectl: kubectl_binary()?, corner };
+        let database = options.database.map(|kind| Database::start_in(kind, &corner)).transpose()?;
+        let mut flags = options.flags;
+        flags.extend(database.as_ref().map(|d| format!("--datastore-endpoint={}", d.endpoint("cluster"))));
+        let mut cluster = Self { server: None, flags, kubectl: kubectl_binary()?, database, corner };
         for image in &options.images {
             cluster.add_image(image)?;
         }
@@ -74,6 +81,15 @@ impl Cluster {
         command.arg("server").args(&self.flags);
         self.server = Some(Background::start(&mut command, log)?);
         Ok(())
+    }
+
+    /// The same with other flags, from now on.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_server_with(&mut self, flags: &[&str]) -> Result<()> {
+        self.flags = flags.iter().map(|f| (*f).to_owned()).collect();
+        self.start_server()
     }
 
     /// Waits for `/readyz`.
@@ -215,6 +231,14 @@ impl Cluster {
         );
         self.corner.sh(&line)?.ok()?;
         Ok(())
+    }
+
+    /// The database server that objects are kept on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn database(&mut self) -> Result<&mut Database> {
+        self.database.as_mut().context("a cluster without a database server")
     }
 
     /// The corner, to run other programs in.
