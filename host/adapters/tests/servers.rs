@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{host, on_server};
+use common::{host, on, on_server};
 use k3s_adapters::datastore::{OpenError, WasmBackend};
+use k3s_config::datastore::{Endpoint, TlsFiles};
 use k3s_harness::{Database, DatabaseKind, PASSWORD};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Host;
@@ -84,7 +85,7 @@ async fn kine_finds_its_table_and_foreign_ones_are_refused() {
         let backend = server.backend("foreign").await.unwrap();
         sql(&server, "foreign", "CREATE TABLE kine (id INTEGER, name TEXT)");
         match backend.open().await {
-            Err(BackendError::Refused(why)) => assert!(why.contains("no column created"), "{why}"),
+            Err(BackendError::Refused(why)) => assert!(why.contains("not a K3s database"), "{why}"),
             other => panic!("a table that is not kine's must be refused, not {other:?}"),
         }
     }
@@ -139,5 +140,58 @@ async fn an_idle_store_outlives_a_restart_of_its_server() {
         let second = store.write(Write::put("/a", Precondition::Revision(first.revision), "2")).await.unwrap();
         assert_eq!(second.revision, first.revision.plus(1));
         assert!(tasks.stop(Duration::from_secs(10)).await);
+    }
+}
+
+/// An authority and a server certificate for loopback, as files of the server's user.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn make() -> Self {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), authority.self_signed(&key).unwrap().pem()).unwrap();
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(dir.path().join("cert.pem"), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
+        let owner = std::os::unix::fs::chown::<&std::path::Path>;
+        for name in ["", "ca.pem", "cert.pem", "key.pem"] {
+            owner(&dir.path().join(name), Some(65534), Some(65534)).unwrap();
+        }
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(dir.path().join("key.pem"), private).unwrap();
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_checked_as_far_as_was_asked() {
+    let (ours, other) = (Certificates::make(), Certificates::make());
+    for kind in [DatabaseKind::Postgres, DatabaseKind::MariaDb] {
+        let (cert, key) = match kind {
+            DatabaseKind::Postgres => ("ssl=on\nssl_cert_file=", "ssl_key_file="),
+            DatabaseKind::MariaDb => ("ssl-cert=", "ssl-key="),
+        };
+        let settings = format!("{cert}{}\n{key}{}", ours.file("cert.pem"), ours.file("key.pem"));
+        let settings: Vec<String> = settings.lines().map(str::to_owned).collect();
+        let database = Database::start_with(kind, None, &settings).unwrap();
+        let (host, endpoint) = (host(), database.endpoint("db"));
+        let with_ca = |certificates: &Certificates| {
+            let files = TlsFiles { ca: Some(certificates.file("ca.pem").into()), ..TlsFiles::default() };
+            Endpoint::parse("datastore-endpoint", &endpoint, &files).unwrap()
+        };
+        let backend = on(&host, with_ca(&ours)).await.expect("the right authority");
+        backend.open().await.expect("over TLS");
+        let Err(error) = on(&host, with_ca(&other)).await else { panic!("another authority is refused") };
+        assert!(error.to_string().contains("TLS") && error.to_string().contains("certificate"), "{error}");
     }
 }

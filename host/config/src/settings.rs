@@ -163,7 +163,8 @@ impl ServerSettings {
 
 fn datastore(parsed: &Parsed) -> Result<Endpoint, ConfigError> {
     let file = |name| parsed.one(name).filter(|p| !p.is_empty()).map(Into::into);
-    let files = TlsFiles { ca: file("datastore-cafile"), cert: file("datastore-certfile"), key: file("datastore-keyfile") };
+    let files =
+        TlsFiles { ca: file("datastore-cafile"), cert: file("datastore-certfile"), key: file("datastore-keyfile") };
     Endpoint::parse("datastore-endpoint", parsed.one("datastore-endpoint").unwrap_or_default(), &files)
 }
 

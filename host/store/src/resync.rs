@@ -8,8 +8,9 @@ use std::time::Duration;
 use k3s_base::BackoffPolicy;
 
 use crate::backend::{AfterRequest, Append};
+use crate::keyspace::Keyspace;
 use crate::shared::Shared;
-use crate::{BackendError, Event, EventKind, Revision, plan};
+use crate::{BackendError, Event, EventKind, Revision, list, plan};
 
 /// Between tries; while it lasts every write fails at once, so it stays short.
 pub(crate) const BACKOFF: BackoffPolicy =
@@ -22,6 +23,29 @@ const ROWS: usize = 1000;
 pub(crate) async fn read_on(shared: &Shared) -> Result<Vec<Arc<Event>>, BackendError> {
     let through = shared.backend.open().await?.revision;
     read_to(shared, through).await
+}
+
+/// Reads everything anew, when other servers have compacted what this store has not read yet: there is
+/// no way to go on from where it was. Watchers go on if the backend still has what they miss, and are
+/// told to start over otherwise.
+pub(crate) async fn reload(shared: &Shared) -> Result<(), BackendError> {
+    let opened = shared.backend.open().await?;
+    let mut keys = Keyspace::default();
+    let mut start_after = None;
+    loop {
+        let batch = shared.backend.range(list::request(shared, "", start_after, opened.revision)).await?;
+        start_after = batch.records.last().map(|r| r.key.clone());
+        if batch.more && start_after.is_none() {
+            return Err(BackendError::Corrupt("reading the keys in order makes no progress".to_owned()));
+        }
+        for record in batch.records {
+            keys.insert(list::entry_of(shared, record));
+        }
+        if !batch.more {
+            shared.replace(keys, opened);
+            return Ok(());
+        }
+    }
 }
 
 /// Applies what the backend holds up to `through`, which it is known to have.

@@ -89,7 +89,7 @@ impl Sequencer {
                 n > 0
             }
             () = self.follower.due() => {
-                self.look().await;
+                self.look(stopping).await;
                 true
             }
             () = stopping.cancelled() => false,
@@ -98,12 +98,16 @@ impl Sequencer {
 
     /// Applies what other writers wrote. A failure is left to the next look: who writes meanwhile is
     /// told.
-    async fn look(&mut self) {
-        let found = resync::look(&self.shared).await;
-        if let Err(error) = &found {
-            debug!(%error, "cannot look for rows of other writers");
-        }
-        self.follower.looked(found.unwrap_or(false));
+    async fn look(&mut self, stopping: &CancellationToken) {
+        let found = match resync::look(&self.shared).await {
+            Ok(found) => found,
+            Err(BackendError::Compacted(_)) => self.resync(stopping).await.is_some(),
+            Err(error) => {
+                debug!(%error, "cannot look for rows of other writers");
+                false
+            }
+        };
+        self.follower.looked(found);
     }
 
     /// Decides what is pending against memory. A second write of a key waits for the next batch.
@@ -228,7 +232,14 @@ impl Sequencer {
         self.shared.counters.resyncs.add(1);
         let mut tries = 0;
         loop {
-            match resync::read_on(&self.shared).await {
+            let read = match resync::read_on(&self.shared).await {
+                Err(BackendError::Compacted(to)) => {
+                    warn!(compacted = %to, "others compacted what was not read yet; reading everything anew");
+                    resync::reload(&self.shared).await.map(|()| Vec::new())
+                }
+                read => read,
+            };
+            match read {
                 Ok(events) => return Some(events),
                 Err(error) => {
                     warn!(%error, "cannot read the datastore after a failed commit; will try again");

@@ -41,7 +41,9 @@ pub enum CopyError {
     #[error("there is nothing to copy: the source holds no keys")]
     Nothing,
     /// A server still writes to the source.
-    #[error("the source changed while it was copied (revision {0} became {1}); stop its servers and start over with an empty target")]
+    #[error(
+        "the source changed while it was copied (revision {0} became {1}); stop its servers and start over with an empty target"
+    )]
     Changed(Revision, Revision),
     /// The target does not hold what was written to it.
     #[error("the target differs from the source at key {0}")]

@@ -136,7 +136,11 @@ mod tests {
     #[test]
     fn parameters_are_counted_through() {
         let insert = Parameters::Numbered.insert(2);
-        assert!(insert.ends_with("VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9), ($10, $11, $12, $13, $14, $15, $16, $17, $18)"));
+        assert!(
+            insert.ends_with(
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9), ($10, $11, $12, $13, $14, $15, $16, $17, $18)"
+            )
+        );
         assert_eq!(Parameters::Question.newest(2), "SELECT name, MAX(id) FROM kine WHERE name IN (?, ?) GROUP BY name");
     }
 }

@@ -30,8 +30,9 @@ impl Columns {
     pub(crate) fn text(&mut self) -> Result<String, Failure> {
         match self.next()? {
             Value::Text(text) => Ok(text),
-            Value::Blob(bytes) => String::from_utf8(bytes)
-                .map_err(|_| Failure::Corrupt("a key in table kine is not UTF-8".to_owned())),
+            Value::Blob(bytes) => {
+                String::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key in table kine is not UTF-8".to_owned()))
+            }
             other => Err(wrong("text", &other)),
         }
     }

@@ -11,8 +11,8 @@ mod tests;
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "expanded code")]
 mod export {
-    use k3s_datastore_kine::guest::{Datastore, Speaks};
     use k3s_datastore_kine::Dialect;
+    use k3s_datastore_kine::guest::{Datastore, Speaks};
 
     struct Sqlite;
 

@@ -4,9 +4,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Sqlite, params_from_iter};
 
 use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind};
-use k3s_datastore_kine::sql::{
-    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
-};
+use k3s_datastore_kine::sql::{Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
 
 /// A database in memory.
 pub(crate) struct TestDb(Sqlite);

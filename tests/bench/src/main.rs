@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
 
+mod datastore;
 mod etcd;
 mod idle;
 mod load;
@@ -17,7 +18,13 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 4] = [("start", start::run), ("load", load::run), ("pods", pods::run), ("idle", idle::run)];
+const WHICH: [Benchmark; 5] = [
+    ("start", start::run),
+    ("load", load::run),
+    ("pods", pods::run),
+    ("idle", idle::run),
+    ("datastore", datastore::run),
+];
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -166,7 +166,10 @@ impl Database {
             }
             DatabaseKind::MariaDb => {
                 let mut command = self.command(Path::new("/usr/bin/mariadb"));
-                command.args(["--no-defaults", "-N", "-u", "root", "-S"]).arg(self.file("sock")).args(["-e", sql, database]);
+                command
+                    .args(["--no-defaults", "-N", "-u", "root", "-S"])
+                    .arg(self.file("sock"))
+                    .args(["-e", sql, database]);
                 command
             }
         };

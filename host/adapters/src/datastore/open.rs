@@ -129,7 +129,8 @@ pub fn open_sqlite(host: &Host, source: Source<'_>, options: &SqliteOptions) -> 
     let loaded = host.load(source, &CONTRACT)?;
     prepare_file(&options.path)?;
     let connect = |writable| Arc::new(sqlite::Spec { path: options.path.clone(), writable }) as Arc<dyn Connect>;
-    let common = Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
+    let common =
+        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
     backend(host, &loaded, Place::File(options.path.clone()), &common, &connect)
 }
 
@@ -140,11 +141,7 @@ pub fn open_sqlite(host: &Host, source: Source<'_>, options: &SqliteOptions) -> 
 /// # Errors
 /// When the server cannot be reached within ten seconds or does not let us in, or the component is
 /// refused.
-pub async fn open_server(
-    host: &Host,
-    source: Source<'_>,
-    options: &ServerOptions,
-) -> Result<WasmBackend, OpenError> {
+pub async fn open_server(host: &Host, source: Source<'_>, options: &ServerOptions) -> Result<WasmBackend, OpenError> {
     match options.server.kind {
         DatabaseKind::Postgres => with_driver(host, source, options, PostgresDriver::new(&options.server)).await,
         DatabaseKind::Mysql => with_driver(host, source, options, MySqlDriver::new(&options.server)).await,
@@ -157,17 +154,16 @@ async fn with_driver<D: Driver>(
     options: &ServerOptions,
     driver: D,
 ) -> Result<WasmBackend, OpenError> {
-    let refused = |fault: server::Fault| OpenError::Server {
-        server: options.server.to_string(),
-        reason: fault.reason(),
-    };
+    let refused =
+        |fault: server::Fault| OpenError::Server { server: options.server.to_string(), reason: fault.reason() };
     server::prepare(&driver, START_PATIENCE).await.map_err(refused)?;
     let loaded = host.load(source, &CONTRACT)?;
     let (driver, handle) = (Arc::new(driver), Handle::current());
     let connect = |writable| {
         Arc::new(server::Spec { driver: driver.clone(), handle: handle.clone(), writable }) as Arc<dyn Connect>
     };
-    let common = Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
+    let common =
+        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
     backend(host, &loaded, Place::Server, &common, &connect)
 }
 

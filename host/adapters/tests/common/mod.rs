@@ -28,9 +28,12 @@ pub async fn store(host: &Host, dir: &Path, tasks: &Tasks) -> Result<Store, Open
 
 /// The bundled datastore on the server of a `--datastore-endpoint`.
 pub async fn on_server(host: &Host, endpoint: &str) -> Result<WasmBackend, k3s_adapters::datastore::OpenError> {
-    let Ok(Endpoint::Server(server)) = Endpoint::parse("datastore-endpoint", endpoint, &TlsFiles::default()) else {
-        panic!("{endpoint} is a server's")
-    };
+    on(host, Endpoint::parse("datastore-endpoint", endpoint, &TlsFiles::default()).expect("an endpoint")).await
+}
+
+/// The same with an endpoint that is read already.
+pub async fn on(host: &Host, endpoint: Endpoint) -> Result<WasmBackend, k3s_adapters::datastore::OpenError> {
+    let Endpoint::Server(server) = endpoint else { panic!("{endpoint:?} is no server's") };
     let bundled = match server.kind {
         DatabaseKind::Postgres => bundled::datastore_postgres(),
         DatabaseKind::Mysql => bundled::datastore_mysql(),

@@ -6,8 +6,12 @@ use super::Shape::{Many, One, Switch};
 const NO_ETCD: &str = "there is no embedded etcd";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("datastore-endpoint", One, "Where objects are kept: sqlite, postgres://..., mysql://... (default: sqlite)")
-        .env("K3S_DATASTORE_ENDPOINT"),
+    Flag::new(
+        "datastore-endpoint",
+        One,
+        "Where objects are kept: sqlite, postgres://..., mysql://... (default: sqlite)",
+    )
+    .env("K3S_DATASTORE_ENDPOINT"),
     Flag::new("datastore-cafile", One, "TLS: authority that the datastore's certificate must come from")
         .env("K3S_DATASTORE_CAFILE"),
     Flag::new("datastore-certfile", One, "TLS: client certificate for the datastore").env("K3S_DATASTORE_CERTFILE"),

@@ -39,8 +39,15 @@ struct Call {
 
 #[derive(Clone, Debug)]
 enum What {
-    Put { precondition: Precondition, value: String, answer: Answer },
-    Delete { precondition: Precondition, answer: Answer },
+    Put {
+        precondition: Precondition,
+        value: String,
+        answer: Answer,
+    },
+    Delete {
+        precondition: Precondition,
+        answer: Answer,
+    },
     /// The key's revision, if it was there.
     Get(Option<Revision>),
 }
@@ -130,7 +137,9 @@ impl Recorder {
 impl Call {
     fn committed(&self) -> Option<Revision> {
         match self.what {
-            What::Put { answer: Answer::Committed(r), .. } | What::Delete { answer: Answer::Committed(r), .. } => Some(r),
+            What::Put { answer: Answer::Committed(r), .. } | What::Delete { answer: Answer::Committed(r), .. } => {
+                Some(r)
+            }
             _ => None,
         }
     }

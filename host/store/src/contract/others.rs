@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use super::Fixture;
 use super::rig::{Rig, within};
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, Write, WriteError};
+use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, WatchError, Write, WriteError};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     a_foreign_writer_is_followed(fixture).await;
     foreign_rows_reach_watchers_of_an_idle_store(fixture).await;
     each_write_is_decided_anew(fixture).await;
+    who_was_away_for_too_long_starts_over(fixture).await;
 }
 
 async fn a_foreign_writer_is_followed(fixture: &dyn Fixture) {
@@ -66,6 +67,29 @@ async fn each_write_is_decided_anew(fixture: &dyn Fixture) {
     assert_eq!(b.dump("/own/", None).await.len(), 80);
     a.stop().await;
     b.stop().await;
+}
+
+/// One store sleeps while the other writes and compacts: what it has not read is gone, yet it goes on.
+async fn who_was_away_for_too_long_starts_over(fixture: &dyn Fixture) {
+    let backend = fixture.create().await;
+    let (awake, away) = (Rig::open(backend.clone()).await, Rig::open(backend.clone()).await);
+    away.put("/old", "1").await;
+    let mut watcher = away.store.watch("", away.store.revision()).expect("a watch");
+    for i in 0..20 {
+        awake.put("/new", &i.to_string()).await;
+    }
+    awake.delete("/old").await;
+    awake.store.compact(awake.store.revision(), 1).await.expect("compaction");
+    let back = away.put("/back", "2").await;
+    assert_eq!(back.revision, awake.store.revision().plus(1));
+    assert_eq!(away.dump("", None).await, ["/back=2", "/new=19"]);
+    // Where it looks by itself it may have seen some of that in time.
+    if !backend.is_shared() {
+        let lost = within("the watcher's end", watcher.next()).await;
+        assert!(matches!(lost, Err(WatchError::Compacted { .. })), "got {lost:?}");
+    }
+    awake.stop().await;
+    away.stop().await;
 }
 
 /// Says that others may write, whatever the backend itself says.

@@ -41,8 +41,8 @@ const IDLE_SECS: u32 = 60;
 /// database is shorter than that, and the writers' own deadlines are longer.
 pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The same for one that reads.
-pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for one that reads; below what health probes wait for, so that they learn the reason.
+pub(super) const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between tries to connect. Bounded by the patience.
 const RECONNECT: BackoffPolicy =
@@ -158,9 +158,13 @@ pub(super) async fn prepare(driver: &impl Driver, patience: Duration) -> Result<
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transaction {
     None,
-    Open { write: bool },
+    Open {
+        write: bool,
+    },
     /// Something in it went wrong. Some servers would go on without it, statement by statement.
-    Failed { write: bool },
+    Failed {
+        write: bool,
+    },
 }
 
 /// A connection to a server, or none at the moment. Called on threads that may block.

@@ -7,12 +7,8 @@
 
 use k3s_config::datastore::{Address, DatabaseServer, TlsMode};
 use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Flavour, Limits, Outcome, Rows, Value};
-use sqlx::mysql::{
-    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode,
-};
-use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef, query_with, raw_sql,
-};
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef, query_with, raw_sql};
 
 use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, failure, fault_of_client, gather};
 use crate::datastore::link::{ROW_BYTES, STATEMENTS};
