@@ -13,8 +13,9 @@ use crate::shared::Shared;
 use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
 
 /// How often a write is decided anew because another server moved the log on. Each time the others
-/// got something done; a writer that meets this is told to try again.
-const STALE_TRIES: u32 = 50;
+/// got something done, and one of them that writes without a pause can go on for a while; a writer that
+/// meets this bound (some seconds) is told to try again.
+const STALE_TRIES: u32 = 1000;
 
 /// A write on its way.
 pub(crate) struct Request {
@@ -211,15 +212,20 @@ impl Sequencer {
         warn!(%error, writes = rows.len(), "the datastore did not commit a batch");
         let unsure = matches!(error, BackendError::OutcomeUnknown(_));
         let found = if unsure { self.resync(stopping).await } else { Some(Vec::new()) };
+        let is_shared = self.shared.backend.is_shared();
         for (row, waiter) in rows.iter().zip(waiters) {
             let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));
             let result = match (done, &found) {
+                // Two servers that delete the same thing write the same row: this one may be the other's.
+                (Some(_), _) if is_shared && row.kind == EventKind::Delete => {
+                    Err(WriteError::Unavailable(error.clone()))
+                }
                 (Some(event), _) => Ok(Committed {
                     revision: event.revision,
                     entry: (row.kind != EventKind::Delete).then(|| event.entry.clone()),
                     previous: waiter.previous,
                 }),
-                (None, Some(_)) => Err(WriteError::Unavailable(error.clone())),
+                (None, Some(_)) => Err(WriteError::Unavailable(not_written(&error))),
                 (None, None) => Err(WriteError::Closed),
             };
             let _ = waiter.request.reply.send(result);
@@ -260,6 +266,14 @@ impl Sequencer {
         while let Ok(request) = self.queue.try_recv() {
             let _ = request.reply.send(Err(error.clone()));
         }
+    }
+}
+
+/// What is known once the log has been read.
+fn not_written(error: &BackendError) -> BackendError {
+    match error {
+        BackendError::OutcomeUnknown(why) => BackendError::Unavailable(why.clone()),
+        other => other.clone(),
     }
 }
 

@@ -234,9 +234,12 @@ impl Database {
         if self.kind == DatabaseKind::Postgres {
             let users = self.users();
             // Fails when the server ends again at once; the caller sees that.
-            let _ = until("the user of the tests", START, || match self.server.as_mut() {
-                Some(server) if server.is_running() => self.ask(&users),
-                _ => Ok(String::new()),
+            let _ = until("the user of the tests", START, || {
+                if self.server.as_mut().is_some_and(Background::is_running) {
+                    self.ask(&users)
+                } else {
+                    Ok(String::new())
+                }
             });
         }
         Ok(())
