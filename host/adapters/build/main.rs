@@ -11,6 +11,8 @@ use std::{env, fs};
 /// Folder in `plugins/` and the name of its constant.
 const PLUGINS: &[(&str, &str)] = &[
     ("datastore-sqlite", "DATASTORE_SQLITE"),
+    ("datastore-postgres", "DATASTORE_POSTGRES"),
+    ("datastore-mysql", "DATASTORE_MYSQL"),
     ("cni-flannel", "CNI_FLANNEL"),
     ("ingress-traefik", "INGRESS_TRAEFIK"),
     ("lb-klipper", "LB_KLIPPER"),

@@ -37,6 +37,18 @@ pub fn datastore_sqlite() -> Bundled {
     DATASTORE_SQLITE
 }
 
+/// The datastore on PostgreSQL.
+#[must_use]
+pub fn datastore_postgres() -> Bundled {
+    DATASTORE_POSTGRES
+}
+
+/// The datastore on MySQL and MariaDB.
+#[must_use]
+pub fn datastore_mysql() -> Bundled {
+    DATASTORE_MYSQL
+}
+
 /// Flannel's pod network.
 #[must_use]
 pub fn cni_flannel() -> Bundled {
@@ -64,5 +76,13 @@ pub fn ingress_traefik() -> Bundled {
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL, INGRESS_TRAEFIK, LB_KLIPPER, STORAGE_LOCAL_PATH]
+    vec![
+        DATASTORE_SQLITE,
+        DATASTORE_POSTGRES,
+        DATASTORE_MYSQL,
+        CNI_FLANNEL,
+        INGRESS_TRAEFIK,
+        LB_KLIPPER,
+        STORAGE_LOCAL_PATH,
+    ]
 }

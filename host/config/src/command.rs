@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn fatal_flags_name_themselves() {
-        let error = parse("--datastore-endpoint postgres://x", &[]).unwrap_err();
-        assert!(error.to_string().starts_with("--datastore-endpoint is not supported"), "{error}");
+        let error = parse("--etcd-s3", &[]).unwrap_err();
+        assert!(error.to_string().starts_with("--etcd-s3 is not supported"), "{error}");
         let error = parse("", &[("K3S_URL", "https://other:6443")]).unwrap_err();
         assert!(error.to_string().starts_with("--server is not supported"), "{error}");
         parse("--rootless=false", &[]).unwrap();

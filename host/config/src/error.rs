@@ -40,6 +40,15 @@ pub enum ConfigError {
         /// What was expected.
         reason: String,
     },
+    /// A datastore endpoint is malformed or not supported. The endpoint holds a password and is not
+    /// repeated.
+    #[error("invalid --{flag}: {reason}")]
+    Endpoint {
+        /// The flag's long name.
+        flag: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A flag that this build cannot honour and must not ignore.
     #[error("--{flag} is not supported: {reason}")]
     Unsupported {

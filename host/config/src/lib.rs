@@ -10,6 +10,7 @@
 //! list whole.
 
 mod command;
+pub mod datastore;
 mod error;
 mod file;
 pub mod flags;

@@ -7,6 +7,7 @@ use std::path::{Component, PathBuf};
 use ipnet::Ipv4Net;
 use k3s_base::Secret;
 
+use crate::datastore::{Endpoint, TlsFiles};
 use crate::{ConfigError, Parsed, PluginRef};
 
 /// What to tell the operator besides errors.
@@ -40,6 +41,8 @@ pub struct ServerSettings {
     pub log_file: Option<PathBuf>,
     /// Both places.
     pub also_log_to_stderr: bool,
+    /// `--datastore-endpoint` with its TLS files.
+    pub datastore: Endpoint,
     /// Where the API listens.
     pub bind_address: IpAddr,
     /// And on which port.
@@ -135,6 +138,7 @@ impl ServerSettings {
             log_filter: log_filter(parsed)?,
             log_file: parsed.one("log").map(Into::into),
             also_log_to_stderr: parsed.switch("alsologtostderr"),
+            datastore: datastore(parsed)?,
             bind_address: parsed.address("bind-address")?.unwrap_or(IpAddr::from([0, 0, 0, 0])),
             https_port: port(parsed, "https-listen-port")?.unwrap_or(6443),
             advertise_address: parsed.address("advertise-address")?,
@@ -175,6 +179,13 @@ impl ServerSettings {
         snapshotter(parsed)?;
         Ok((settings, warnings))
     }
+}
+
+fn datastore(parsed: &Parsed) -> Result<Endpoint, ConfigError> {
+    let file = |name| parsed.one(name).filter(|p| !p.is_empty()).map(Into::into);
+    let files =
+        TlsFiles { ca: file("datastore-cafile"), cert: file("datastore-certfile"), key: file("datastore-keyfile") };
+    Endpoint::parse("datastore-endpoint", parsed.one("datastore-endpoint").unwrap_or_default(), &files)
 }
 
 fn log_filter(parsed: &Parsed) -> Result<String, ConfigError> {

@@ -16,9 +16,16 @@ use crate::{EventKind, Revision};
 /// awaits one [`Backend::append`] before it starts the next.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// Whether other processes may write the same log. Then the store looks for their rows by itself
+    /// when it has nothing to write.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Creates or migrates the schema, checks that the data are the store's own, and reports where
-    /// the log stands. Data it cannot serve faithfully it refuses without writing anything.
-    /// Idempotent.
+    /// the log stands. Data it cannot serve faithfully it refuses without writing anything. Waits for
+    /// an append that is under way, also one whose caller has lost the connection: what is reported
+    /// is final. Idempotent.
     async fn open(&self) -> Result<Opened, BackendError>;
 
     /// Commits `writes` durably, in order, as one transaction. Keys within a batch are unique.
@@ -82,7 +89,8 @@ pub struct Append {
 pub enum Outcome {
     /// Durable, with this revision.
     Committed(Revision),
-    /// Another writer was first; the store reads on and decides again.
+    /// Another writer was first: the row it replaces is not the key's newest any more. The other rows
+    /// of the batch are not affected; a conflict takes no revision.
     Conflict,
 }
 

@@ -14,7 +14,9 @@
 //! Reads never wait for a commit and writes never wait for a reader: a LIST works on a snapshot that
 //! costs one reference count. A [`Watcher`] is a cursor over one shared log and holds no queue of
 //! its own; one behind the ring reads on from the backend, one behind compaction gets
-//! [`WatchError::Compacted`]. Nothing polls.
+//! [`WatchError::Compacted`]. Nothing polls, unless the backend is shared with other processes: then
+//! an idle store looks for their rows, and a batch that meets a longer log than it knows is decided
+//! anew, write by write.
 //!
 //! The store never sees an object's schema. What the caller wants to keep beside the bytes (labels,
 //! selectable fields, encoded frames) it makes in [`StoreOptions::extract`], once per write.
@@ -31,6 +33,7 @@ mod compactor;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod error;
+mod follow;
 mod keyspace;
 mod lease;
 mod list;
@@ -45,6 +48,7 @@ mod shared;
 mod snapshot;
 mod stats;
 mod store;
+pub mod transfer;
 mod watcher;
 
 pub use backend::{Backend, BackendError};

@@ -103,6 +103,15 @@ impl Log {
         (at >= track.evicted).then(|| track.after(at).rev().filter(|e| e.key().starts_with(prefix)).cloned().collect())
     }
 
+    /// Forgets every event: history up to `base` is elsewhere.
+    pub(crate) fn start_over(&mut self, base: Revision) {
+        self.bytes = 0;
+        for track in self.buckets.values_mut().chain([&mut self.all]) {
+            track.events.clear();
+            track.evicted = base;
+        }
+    }
+
     /// Everybody, for the end.
     pub(crate) fn everybody(&self) -> Vec<Wake> {
         self.buckets.values().chain([&self.all]).map(|t| t.wake.clone()).collect()

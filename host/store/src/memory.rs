@@ -37,8 +37,12 @@ impl MemoryBackend {
 
 impl Table {
     fn append(&mut self, row: &Append) -> Outcome {
-        self.revision = self.revision.plus(1);
         let created = row.kind == EventKind::Put { created: true };
+        let replaced = |c: &Change| c.key == row.key && c.prev_revision == row.prev_revision;
+        if !created && self.rows.values().any(replaced) {
+            return Outcome::Conflict;
+        }
+        self.revision = self.revision.plus(1);
         let change = Change {
             revision: self.revision,
             key: row.key.clone(),

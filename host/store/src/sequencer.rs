@@ -5,17 +5,25 @@ use std::sync::Arc;
 
 use k3s_lifecycle::CancellationToken;
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backend::{Append, Outcome};
+use crate::follow::Follower;
 use crate::shared::Shared;
 use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
+
+/// How often a write is decided anew because another server moved the log on. Each time the others
+/// got something done, and one of them that writes without a pause can go on for a while; a writer that
+/// meets this bound (some seconds) is told to try again.
+const STALE_TRIES: u32 = 1000;
 
 /// A write on its way.
 pub(crate) struct Request {
     pub(crate) write: Write,
     pub(crate) attachment: Attachment,
     pub(crate) reply: oneshot::Sender<Result<Committed, WriteError>>,
+    /// How often it met a log that had moved on.
+    pub(crate) stale: u32,
 }
 
 /// A request whose row is in the batch.
@@ -38,11 +46,13 @@ pub(crate) struct Sequencer {
     /// Received but not yet in a batch, in order. Bounded by `batch_writes`: nothing is received
     /// while it is full.
     pending: VecDeque<Request>,
+    follower: Follower,
 }
 
 impl Sequencer {
     pub(crate) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> Self {
-        Self { shared, queue, pending: VecDeque::new() }
+        let follower = Follower::new(shared.backend.is_shared());
+        Self { shared, queue, pending: VecDeque::new(), follower }
     }
 
     /// Runs until told to stop; the batch under way is finished, the rest is told that the store is
@@ -59,7 +69,8 @@ impl Sequencer {
         self.refuse_queued(&WriteError::Closed);
     }
 
-    /// Waits for at least one write and takes what else is queued; false to stop.
+    /// Waits for at least one write and takes what else is queued, or looks at what others wrote;
+    /// false to stop.
     async fn gather(&mut self, stopping: &CancellationToken) -> bool {
         if stopping.is_cancelled() {
             return false;
@@ -78,8 +89,26 @@ impl Sequencer {
                 self.pending.extend(received);
                 n > 0
             }
+            () = self.follower.due() => {
+                self.look(stopping).await;
+                true
+            }
             () = stopping.cancelled() => false,
         }
+    }
+
+    /// Applies what other writers wrote. A failure is left to the next look: who writes meanwhile is
+    /// told.
+    async fn look(&mut self, stopping: &CancellationToken) {
+        let found = match resync::look(&self.shared).await {
+            Ok(found) => found,
+            Err(BackendError::Compacted(_)) => self.resync(stopping).await.is_some(),
+            Err(error) => {
+                debug!(%error, "cannot look for rows of other writers");
+                false
+            }
+        };
+        self.follower.looked(found);
     }
 
     /// Decides what is pending against memory. A second write of a key waits for the next batch.
@@ -123,6 +152,7 @@ impl Sequencer {
         let result = self.shared.backend.append(head, rows.clone()).await;
         match result.and_then(|outcomes| in_sequence(head, &rows, outcomes)) {
             Ok(revisions) => self.acknowledge(&rows, batch.waiters, &revisions),
+            Err(BackendError::Stale(newest)) => self.decide_again(newest, batch.waiters, stopping).await,
             Err(error) => {
                 self.shared.counters.failed_commits.add(1);
                 self.recover(head, &rows, batch.waiters, error, stopping).await;
@@ -148,6 +178,27 @@ impl Sequencer {
         }
     }
 
+    /// Another server was quicker, and nothing was written: reads what it wrote and puts the writes
+    /// back, so that each is held against the new state by itself.
+    async fn decide_again(&mut self, newest: Revision, waiters: Vec<Waiter>, stopping: &CancellationToken) {
+        self.follower.looked(true);
+        let read = match resync::read_to(&self.shared, newest).await {
+            Ok(_) => true,
+            Err(_) => self.resync(stopping).await.is_some(),
+        };
+        for waiter in waiters.into_iter().rev() {
+            let mut request = waiter.request;
+            request.stale += 1;
+            if !read {
+                let _ = request.reply.send(Err(WriteError::Closed));
+            } else if request.stale > STALE_TRIES {
+                let _ = request.reply.send(Err(WriteError::Unavailable(BackendError::Stale(newest))));
+            } else {
+                self.pending.push_front(request);
+            }
+        }
+    }
+
     /// After a failed commit: if nothing was written the writers are told so at once; otherwise the
     /// backend is read until it says what happened.
     async fn recover(
@@ -159,17 +210,22 @@ impl Sequencer {
         stopping: &CancellationToken,
     ) {
         warn!(%error, writes = rows.len(), "the datastore did not commit a batch");
-        let unsure = matches!(error, BackendError::OutcomeUnknown(_) | BackendError::Stale(_));
+        let unsure = matches!(error, BackendError::OutcomeUnknown(_));
         let found = if unsure { self.resync(stopping).await } else { Some(Vec::new()) };
+        let is_shared = self.shared.backend.is_shared();
         for (row, waiter) in rows.iter().zip(waiters) {
             let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));
             let result = match (done, &found) {
+                // Two servers that delete the same thing write the same row: this one may be the other's.
+                (Some(_), _) if is_shared && row.kind == EventKind::Delete => {
+                    Err(WriteError::Unavailable(error.clone()))
+                }
                 (Some(event), _) => Ok(Committed {
                     revision: event.revision,
                     entry: (row.kind != EventKind::Delete).then(|| event.entry.clone()),
                     previous: waiter.previous,
                 }),
-                (None, Some(_)) => Err(WriteError::Unavailable(error.clone())),
+                (None, Some(_)) => Err(WriteError::Unavailable(not_written(&error))),
                 (None, None) => Err(WriteError::Closed),
             };
             let _ = waiter.request.reply.send(result);
@@ -182,7 +238,14 @@ impl Sequencer {
         self.shared.counters.resyncs.add(1);
         let mut tries = 0;
         loop {
-            match resync::read_on(&self.shared).await {
+            let read = match resync::read_on(&self.shared).await {
+                Err(BackendError::Compacted(to)) => {
+                    warn!(compacted = %to, "others compacted what was not read yet; reading everything anew");
+                    resync::reload(&self.shared).await.map(|()| Vec::new())
+                }
+                read => read,
+            };
+            match read {
                 Ok(events) => return Some(events),
                 Err(error) => {
                     warn!(%error, "cannot read the datastore after a failed commit; will try again");
@@ -203,6 +266,14 @@ impl Sequencer {
         while let Ok(request) = self.queue.try_recv() {
             let _ = request.reply.send(Err(error.clone()));
         }
+    }
+}
+
+/// What is known once the log has been read.
+fn not_written(error: &BackendError) -> BackendError {
+    match error {
+        BackendError::OutcomeUnknown(why) => BackendError::Unavailable(why.clone()),
+        other => other.clone(),
     }
 }
 

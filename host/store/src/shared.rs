@@ -9,6 +9,7 @@ use k3s_base::Clock;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use crate::backend::Opened;
 use crate::keyspace::Keyspace;
 use crate::lease::Leases;
 use crate::log::Log;
@@ -54,6 +55,29 @@ impl Shared {
             self.lease_bell.notify_one();
         }
         for wake in touched {
+            wake.send_replace(());
+        }
+    }
+
+    /// Puts a state in place that does not follow from the one before; history before it is the
+    /// backend's.
+    pub(crate) fn replace(&self, keys: Keyspace, opened: Opened) {
+        let mut leases = Leases::default();
+        let now = self.clock.elapsed();
+        for entry in keys.range("", None).filter(|e| e.lease_secs > 0) {
+            leases.grant(entry, now);
+        }
+        *self.leases.lock() = leases;
+        let everybody = {
+            let mut state = self.state.write();
+            state.keys = keys;
+            state.revision = opened.revision;
+            state.compacted = opened.compacted;
+            state.log.start_over(opened.revision);
+            state.log.everybody()
+        };
+        self.lease_bell.notify_one();
+        for wake in everybody {
             wake.send_replace(());
         }
     }

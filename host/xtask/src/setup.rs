@@ -26,6 +26,9 @@ const TESTS: &[(&str, &str)] = &[
     ("iptables", "/usr/sbin/iptables"),
     ("containerd", "/usr/bin/containerd"),
     ("runc", "/usr/sbin/runc|/usr/bin/runc"),
+    ("postgresql", "/usr/share/doc/postgresql"),
+    ("mariadb-server", "/usr/sbin/mariadbd"),
+    ("openssl", "/usr/bin/openssl"),
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];

@@ -1,34 +1,26 @@
-//! The bundled datastore: kine's table in SQLite, behind the `k3s:datastore` contract.
-//!
-//! This file only adapts the component's exports and imports to plain Rust; what it does is in
-//! [`open`], [`append`], [`read`] and [`compact`], which work on [`sql::Connection`] and are tested
-//! natively against SQLite itself. The instance keeps nothing but prepared statements.
-//!
-//! The table is kine's, column by column, so a database can go back and forth between this and kine
-//! as long as its values are JSON. Values that kube-apiserver wrote as protobuf are refused: see
-//! [`open`].
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
+//! The bundled datastore: kine's table in SQLite. What it does is `k3s-datastore-kine`; here are
+//! SQLite's words for it, and the tests of both against SQLite itself.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-mod append;
-mod compact;
-mod error;
-mod open;
-mod read;
-mod schema;
-mod sql;
+pub mod dialect;
 #[cfg(test)]
 mod testdb;
-mod values;
-
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/sql", "../../wit/datastore"],
-        world: "k3s:datastore/datastore",
-        generate_all,
-    });
-}
+#[cfg(test)]
+mod tests;
 
 #[cfg(target_arch = "wasm32")]
-mod guest;
+#[allow(unsafe_code, reason = "expanded code")]
+mod export {
+    use k3s_datastore_kine::Dialect;
+    use k3s_datastore_kine::guest::{Datastore, Speaks};
+
+    struct Sqlite;
+
+    impl Speaks for Sqlite {
+        const DIALECT: &'static Dialect = &crate::dialect::SQLITE;
+    }
+
+    type Component = Datastore<Sqlite>;
+
+    k3s_datastore_kine::bindings::export!(Component);
+}

@@ -3,9 +3,8 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Sqlite, params_from_iter};
 
-use crate::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind};
-use crate::bindings::k3s::sql::sql::Failure;
-use crate::sql::{Connection, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
+use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind};
+use k3s_datastore_kine::sql::{Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
 
 /// A database in memory.
 pub(crate) struct TestDb(Sqlite);
@@ -94,7 +93,9 @@ fn owned(value: ValueRef<'_>) -> Value {
 
 fn error(error: rusqlite::Error) -> SqlError {
     let message = error.to_string();
-    SqlError::Failed(Failure { sqlstate: String::new(), native_code: 0, message, retryable: false })
+    let conflict = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation);
+    let failure = Failure { sqlstate: String::new(), native_code: 0, message, retryable: false };
+    if conflict { SqlError::Constraint(failure) } else { SqlError::Failed(failure) }
 }
 
 impl Connection for TestDb {
@@ -103,7 +104,7 @@ impl Connection for TestDb {
         Ok(Box::new(TestTx { db: self, open: true }))
     }
 
-    fn query(&self, text: &'static str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
+    fn query(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
         self.select(text, args, limits)
     }
 }
@@ -114,15 +115,15 @@ struct TestTx<'a> {
 }
 
 impl Tx for TestTx<'_> {
-    fn run(&self, text: &'static str, args: &[Value]) -> SqlResult<Outcome> {
+    fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
         self.db.run(text, args)
     }
 
-    fn run_batch(&self, text: &'static str, rows: &[Row]) -> SqlResult<Vec<Outcome>> {
+    fn run_batch(&self, text: &str, rows: &[Row]) -> SqlResult<Vec<Outcome>> {
         rows.iter().map(|row| self.db.run(text, row)).collect()
     }
 
-    fn query(&self, text: &'static str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
+    fn query(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
         self.db.select(text, args, limits)
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
 
+mod datastore;
 mod etcd;
 mod idle;
 mod ingress;
@@ -19,13 +20,14 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 6] = [
+const WHICH: [Benchmark; 7] = [
     ("start", start::run),
     ("load", load::run),
     ("pods", pods::run),
     ("ingress", ingress::run),
     ("load-balancer", load_balancer::run),
     ("idle", idle::run),
+    ("datastore", datastore::run),
 ];
 
 fn main() -> Result<()> {

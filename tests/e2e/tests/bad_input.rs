@@ -125,7 +125,7 @@ fn starts() -> Result<()> {
     let db = "/var/lib/rancher/k3s/server/db/state.db";
     for (flags, prepare, part) in [
         (&["--no-such-flag"][..], "true".to_owned(), "--no-such-flag"),
-        (&["--datastore-endpoint=postgres://x"], "true".to_owned(), "--datastore-endpoint is not supported"),
+        (&["--datastore-endpoint=https://etcd:2379"], "true".to_owned(), "etcd is not supported"),
         (&["--secrets-encryption"], "true".to_owned(), "--secrets-encryption is not supported"),
         (&[], format!("rm -f {db}*; head -c 65536 /dev/urandom > {db}"), "state.db"),
         (&["--plugin=datastore=/etc/passwd"], "true".to_owned(), "/etc/passwd"),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::corner::Corner;
+use crate::database::{Database, DatabaseKind};
 use crate::image::Image;
 use crate::poll::until;
 use crate::process::{Background, Output, run};
@@ -26,6 +27,8 @@ pub struct ClusterOptions {
     pub images: Vec<Image>,
     /// Shell lines that run in the corner before the first start.
     pub prepare: Vec<String>,
+    /// Keep objects on a database server in the cluster's corner, started before the first start.
+    pub database: Option<DatabaseKind>,
     /// Do not wait for the node (with `--disable-agent`).
     pub without_node: bool,
 }
@@ -36,6 +39,7 @@ pub struct Cluster {
     server: Option<Background>,
     flags: Vec<String>,
     kubectl: PathBuf,
+    database: Option<Database>,
     corner: Corner,
 }
 
@@ -54,10 +58,13 @@ impl Cluster {
     /// When it does not become ready; the error ends with the server's log.
     pub fn start_with(options: ClusterOptions) -> Result<Self> {
         let corner = Corner::new()?;
-        let mut cluster = Self { server: None, flags: options.flags, kubectl: kubectl_binary()?, corner };
         for line in &options.prepare {
-            cluster.corner.sh(line)?.ok()?;
+            corner.sh(line)?.ok()?;
         }
+        let database = options.database.map(|kind| Database::start_in(kind, &corner)).transpose()?;
+        let mut flags = options.flags;
+        flags.extend(database.as_ref().map(|d| format!("--datastore-endpoint={}", d.endpoint("cluster"))));
+        let mut cluster = Self { server: None, flags, kubectl: kubectl_binary()?, database, corner };
         for image in &options.images {
             cluster.add_image(image)?;
         }
@@ -240,6 +247,14 @@ impl Cluster {
     /// Adds flags for the next start of the server.
     pub fn add_flags(&mut self, flags: &[&str]) {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
+    /// The database server that objects are kept on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn database(&mut self) -> Result<&mut Database> {
+        self.database.as_mut().context("a cluster without a database server")
     }
 
     /// The corner, to run other programs in.

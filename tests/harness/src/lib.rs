@@ -8,6 +8,7 @@
 
 mod cluster;
 mod corner;
+mod database;
 mod image;
 mod poll;
 mod process;
@@ -15,6 +16,7 @@ mod tools;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use corner::Corner;
+pub use database::{Database, DatabaseKind, PASSWORD};
 pub use image::{Image, busybox, http_server, pause};
 pub use poll::until;
 pub use process::{Background, Output};

@@ -77,6 +77,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["config", "kubectl", "k3s", "xtask"]),
     ("anyhow", &["k3s", "xtask", "harness", "tidy", "bench", "e2e"]),
     ("rusqlite", &["adapters"]),
+    ("sqlx", &["adapters"]),
 ];
 
 /// Folder → names of its ordinary dependencies.

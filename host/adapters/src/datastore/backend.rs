@@ -14,16 +14,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
 
 use super::capability::Grant;
-use super::{connection, convert};
+use super::convert;
+use super::sqlite;
 
 /// An instance with its connection.
 pub(super) type Instance = Plugin<Grant, Datastore>;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
+/// Where the data are.
+pub(super) enum Place {
+    /// In a file, which this process has for itself.
+    File(PathBuf),
+    /// On a server, which others may use too.
+    Server,
+}
+
 /// A datastore component as a backend.
 pub struct WasmBackend {
-    path: PathBuf,
+    place: Place,
     writer: Arc<Instance>,
     readers: Arc<Pool>,
 }
@@ -57,10 +66,10 @@ impl Drop for Lease {
 }
 
 impl WasmBackend {
-    pub(super) fn new(path: PathBuf, writer: Instance, readers: Vec<Instance>) -> Self {
+    pub(super) fn new(place: Place, writer: Instance, readers: Vec<Instance>) -> Self {
         let permits = Arc::new(Semaphore::new(readers.len()));
         let free = Mutex::new(readers.into_iter().map(Arc::new).collect());
-        Self { path, writer: Arc::new(writer), readers: Arc::new(Pool { permits, free }) }
+        Self { place, writer: Arc::new(writer), readers: Arc::new(Pool { permits, free }) }
     }
 
     /// How the writing instance is.
@@ -111,11 +120,17 @@ async fn blocking<T: Send + 'static>(
 
 #[async_trait]
 impl Backend for WasmBackend {
+    fn is_shared(&self) -> bool {
+        matches!(self.place, Place::Server)
+    }
+
     async fn open(&self) -> Result<Opened, BackendError> {
         let position = self.write("open", |b, store| b.k3s_datastore_backend().call_open(store)).await?;
-        let path = self.path.clone();
-        // Only now is it known that the database is ours to change.
-        blocking(move || connection::use_wal(&path).map_err(|e| BackendError::Unavailable(e.to_string()))).await?;
+        if let Place::File(path) = &self.place {
+            let path = path.clone();
+            // Only now is it known that the database is ours to change.
+            blocking(move || sqlite::use_wal(&path).map_err(|e| BackendError::Unavailable(e.to_string()))).await?;
+        }
         Ok(convert::opened(position))
     }
 

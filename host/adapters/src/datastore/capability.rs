@@ -10,23 +10,23 @@ use k3s_wit_bindings::sql::{Database, Statement, Transaction};
 use parking_lot::Mutex;
 use wasmtime::component::{HasData, Linker, Resource};
 
-use super::connection::{Connection, Spec};
+use super::link::{Connect, Link, size_of};
 
 /// Arguments of one batch, as the contract says.
 const BATCH_BYTES: usize = 4 << 20;
 
-type Shared = Arc<Mutex<Connection>>;
+type Shared = Arc<Mutex<Box<dyn Link>>>;
 
 /// What an instance's guest is granted: one database under one name, opened when it asks.
 pub(super) struct Grant {
-    pub(super) name: &'static str,
-    pub(super) spec: Spec,
+    name: &'static str,
+    connect: Arc<dyn Connect>,
     connection: Option<Shared>,
 }
 
 impl Grant {
-    pub(super) fn new(name: &'static str, spec: Spec) -> Self {
-        Self { name, spec, connection: None }
+    pub(super) fn new(name: &'static str, connect: Arc<dyn Connect>) -> Self {
+        Self { name, connect, connection: None }
     }
 }
 
@@ -50,13 +50,13 @@ fn connection(boxed: &(dyn std::any::Any + Send)) -> wasmtime::Result<Shared> {
     boxed.downcast_ref::<Shared>().cloned().ok_or_else(|| wasmtime::Error::msg("not a connection"))
 }
 
-/// An open transaction; dropped without commit (also with the whole instance) it rolls back.
+/// An open transaction; dropped with the whole instance, wherever that is, it is given up.
 struct Open(Option<Shared>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
-            connection.lock().rollback();
+            connection.lock().abandon();
         }
     }
 }
@@ -78,15 +78,15 @@ impl Sql<'_> {
     }
 
     /// Works on the connection; the time is the database's, not the guest's.
-    fn with<R>(&mut self, connection: &Shared, work: impl FnOnce(&mut Connection) -> R) -> R {
-        self.0.outside(|_| work(&mut connection.lock()))
+    fn with<R>(&mut self, connection: &Shared, work: impl FnOnce(&mut dyn Link) -> R) -> R {
+        self.0.outside(|_| work(&mut **connection.lock()))
     }
 
     fn opened(&mut self) -> Result<Shared, Error> {
         if let Some(connection) = &self.0.data.connection {
             return Ok(connection.clone());
         }
-        let connection = self.0.outside(|state| Connection::open(&state.data.spec))?;
+        let connection = self.0.outside(|state| state.data.connect.connect())?;
         Ok(self.0.data.connection.insert(Arc::new(Mutex::new(connection))).clone())
     }
 }
@@ -105,7 +105,7 @@ impl HostDatabase for Sql<'_> {
     }
 
     fn flavour(&mut self, _database: Resource<Database>) -> wasmtime::Result<Flavour> {
-        Ok(Flavour::Sqlite)
+        Ok(self.0.data.connect.flavour())
     }
 
     fn prepare(&mut self, _: Resource<Database>, text: String) -> wasmtime::Result<Result<Resource<Statement>, Error>> {
@@ -172,7 +172,7 @@ impl HostTransaction for Sql<'_> {
         rows: Vec<Row>,
     ) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
         let (connection, text) = (self.transaction(&transaction)?, self.text(&statement)?);
-        let bytes: usize = rows.iter().flatten().map(size_of_argument).sum();
+        let bytes: usize = rows.iter().flatten().map(size_of).sum();
         if bytes > BATCH_BYTES {
             return Ok(Err(Error::TooLarge(bytes as u64)));
         }
@@ -194,19 +194,15 @@ impl HostTransaction for Sql<'_> {
         let mut transaction = self.0.table.delete(transaction)?;
         let open = transaction.0.downcast_mut::<Open>().and_then(|open| open.0.take());
         let connection = open.ok_or_else(|| wasmtime::Error::msg("not an open transaction"))?;
-        Ok(self.with(&connection, Connection::commit))
+        Ok(self.with(&connection, |c| c.commit()))
     }
 
     fn drop(&mut self, transaction: Resource<Transaction>) -> wasmtime::Result<()> {
-        self.0.table.delete(transaction)?;
+        let mut transaction = self.0.table.delete(transaction)?;
+        let open = transaction.0.downcast_mut::<Open>().and_then(|open| open.0.take());
+        if let Some(connection) = open {
+            self.with(&connection, |c| c.rollback());
+        }
         Ok(())
-    }
-}
-
-fn size_of_argument(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-        _ => 8,
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! The plugin owns schema and queries, this module the connections: one that writes and a few that
 //! read, each with a component instance of its own, called on blocking threads. Durability is set
-//! here and out of the guest's reach: WAL, `synchronous=FULL`, immediate write transactions.
+//! here and out of the guest's reach: WAL, `synchronous=FULL`, immediate write transactions in a file
+//! ([`sqlite`]); the write lock, time limits and isolation on a server ([`server`]).
 //!
 //! Tasks: none. Bounds: [`READERS`] instances read at a time, one writes; others wait.
 
 mod backend;
 mod capability;
-mod connection;
 mod convert;
+mod link;
 mod open;
+mod server;
+mod sqlite;
 
 pub use backend::WasmBackend;
-pub use open::{OpenError, SqliteOptions, open_sqlite};
+pub use open::{OpenError, ServerOptions, SqliteOptions, open_server, open_sqlite};
 
 use k3s_plugin_host::Contract;
 

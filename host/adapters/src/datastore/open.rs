@@ -1,24 +1,32 @@
-//! From a component and a path to a backend.
+//! From a component and a place to a backend.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
+use k3s_config::datastore::{DatabaseKind, DatabaseServer};
 use k3s_plugin_host::{Host, Limits, LoadError, Loaded, Plugin, PluginSpec, Policy, Source};
 use k3s_wit_bindings::datastore::Datastore;
 use k3s_wit_bindings::datastore::exports::k3s::common::plugin::ConfigError;
 use thiserror::Error;
+use tokio::runtime::Handle;
 
-use super::backend::Instance;
+use super::backend::{Instance, Place};
 use super::capability::{self, Grant};
-use super::connection::{self, Spec};
+use super::link::Connect;
+use super::server::{self, Driver, MySqlDriver, PostgresDriver};
+use super::sqlite;
 use super::{CONTRACT, READERS, WasmBackend};
 
 /// The name under which a datastore finds its database.
 const GRANT: &str = "datastore";
+
+/// How long a server that is not there at the start is waited for.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where and how to run a datastore on SQLite.
 #[derive(Clone, Debug)]
@@ -41,6 +49,35 @@ impl SqliteOptions {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            config: Vec::new(),
+            policy: Policy::default(),
+            clock: Clock::system(),
+            random: Random::from_os(),
+        }
+    }
+}
+
+/// How to run a datastore on a database server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where it is.
+    pub server: DatabaseServer,
+    /// The plugin's own configuration, JSON; empty means defaults.
+    pub config: Vec<u8>,
+    /// Restarts after failures.
+    pub policy: Policy,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+impl ServerOptions {
+    /// Defaults for `server`.
+    #[must_use]
+    pub fn new(server: DatabaseServer) -> Self {
+        Self {
+            server,
             config: Vec::new(),
             policy: Policy::default(),
             clock: Clock::system(),
@@ -73,6 +110,14 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The server cannot be used.
+    #[error("the datastore {server}: {reason}")]
+    Server {
+        /// Which, without password.
+        server: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Loads `source` (see [`crate::bundled::datastore_sqlite`]) and binds it to the database. Blocks;
@@ -83,9 +128,63 @@ pub enum OpenError {
 pub fn open_sqlite(host: &Host, source: Source<'_>, options: &SqliteOptions) -> Result<WasmBackend, OpenError> {
     let loaded = host.load(source, &CONTRACT)?;
     prepare_file(&options.path)?;
-    let writer = instance(host, &loaded, options, true)?;
-    let readers = (0..READERS).map(|_| instance(host, &loaded, options, false)).collect::<Result<_, _>>()?;
-    Ok(WasmBackend::new(options.path.clone(), writer, readers))
+    let connect = |writable| Arc::new(sqlite::Spec { path: options.path.clone(), writable }) as Arc<dyn Connect>;
+    let common =
+        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
+    backend(host, &loaded, Place::File(options.path.clone()), &common, &connect)
+}
+
+/// Connects to the server, creates the database if there is none, loads `source` (see
+/// [`crate::bundled::datastore_postgres`]) and binds it. Loading blocks. The backend must be used,
+/// and dropped, while the runtime lives.
+///
+/// # Errors
+/// When the server cannot be reached within ten seconds or does not let us in, or the component is
+/// refused.
+pub async fn open_server(host: &Host, source: Source<'_>, options: &ServerOptions) -> Result<WasmBackend, OpenError> {
+    match options.server.kind {
+        DatabaseKind::Postgres => with_driver(host, source, options, PostgresDriver::new(&options.server)).await,
+        DatabaseKind::Mysql => with_driver(host, source, options, MySqlDriver::new(&options.server)).await,
+    }
+}
+
+async fn with_driver<D: Driver>(
+    host: &Host,
+    source: Source<'_>,
+    options: &ServerOptions,
+    driver: D,
+) -> Result<WasmBackend, OpenError> {
+    let refused =
+        |fault: server::Fault| OpenError::Server { server: options.server.to_string(), reason: fault.reason() };
+    server::prepare(&driver, START_PATIENCE).await.map_err(refused)?;
+    let loaded = host.load(source, &CONTRACT)?;
+    let (driver, handle) = (Arc::new(driver), Handle::current());
+    let connect = |writable| {
+        Arc::new(server::Spec { driver: driver.clone(), handle: handle.clone(), writable }) as Arc<dyn Connect>
+    };
+    let common =
+        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
+    backend(host, &loaded, Place::Server, &common, &connect)
+}
+
+/// What instances have in common, wherever the data are.
+struct Common<'a> {
+    config: &'a [u8],
+    policy: Policy,
+    clock: &'a Clock,
+    random: &'a Random,
+}
+
+fn backend(
+    host: &Host,
+    loaded: &Loaded,
+    place: Place,
+    common: &Common<'_>,
+    connect: &dyn Fn(bool) -> Arc<dyn Connect>,
+) -> Result<WasmBackend, OpenError> {
+    let writer = instance(host, loaded, common, connect(true))?;
+    let readers = (0..READERS).map(|_| instance(host, loaded, common, connect(false))).collect::<Result<_, _>>()?;
+    Ok(WasmBackend::new(place, writer, readers))
 }
 
 /// Makes an absent database, readable by this user alone.
@@ -98,20 +197,24 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
     if file.and_then(|f| f.metadata()).map_err(failed)?.len() > 0 {
         return Ok(());
     }
-    connection::initialise(path).map_err(|source| OpenError::New { path: path.to_owned(), source })
+    sqlite::initialise(path).map_err(|source| OpenError::New { path: path.to_owned(), source })
 }
 
-fn instance(host: &Host, loaded: &Loaded, options: &SqliteOptions, writable: bool) -> Result<Instance, LoadError> {
+fn instance(
+    host: &Host,
+    loaded: &Loaded,
+    common: &Common<'_>,
+    connect: Arc<dyn Connect>,
+) -> Result<Instance, LoadError> {
     let mut linker = host.linker::<Grant>()?;
     capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
-    let spec = Spec { path: options.path.clone(), writable };
-    let config = options.config.clone();
+    let config = common.config.to_vec();
     let plugin = PluginSpec {
         limits: limits(),
-        policy: options.policy,
-        clock: options.clock.clone(),
-        random: options.random.clone(),
-        state: Box::new(move || Grant::new(GRANT, spec.clone())),
+        policy: common.policy,
+        clock: common.clock.clone(),
+        random: common.random.clone(),
+        state: Box::new(move || Grant::new(GRANT, connect.clone())),
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Datastore::new(&mut *store, &instance)?;

@@ -4,7 +4,7 @@ use super::Flag;
 use super::Shape::{One, Switch};
 
 const ONE_SERVER: &str = "a server cannot join other servers yet; it would form a cluster of its own";
-const NO_ETCD: &str = "there is no embedded etcd; the datastore is SQLite";
+const NO_ETCD: &str = "there is no embedded etcd; give a database with --datastore-endpoint instead";
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag::new("token", One, "Shared secret to join this cluster").short('t').env("K3S_TOKEN"),

@@ -3,16 +3,19 @@
 use super::Flag;
 use super::Shape::{Many, One, Switch};
 
-const OTHER: &str = "only the built-in SQLite datastore exists yet; objects would be written somewhere else than asked";
 const NO_ETCD: &str = "there is no embedded etcd";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("datastore-endpoint", One, "Data source of an external datastore")
-        .env("K3S_DATASTORE_ENDPOINT")
-        .fatal(OTHER),
-    Flag::new("datastore-cafile", One, "CA of the external datastore").env("K3S_DATASTORE_CAFILE").fatal(OTHER),
-    Flag::new("datastore-certfile", One, "Client certificate for it").env("K3S_DATASTORE_CERTFILE").fatal(OTHER),
-    Flag::new("datastore-keyfile", One, "Client key for it").env("K3S_DATASTORE_KEYFILE").fatal(OTHER),
+    Flag::new(
+        "datastore-endpoint",
+        One,
+        "Where objects are kept: sqlite, postgres://..., mysql://... (default: sqlite)",
+    )
+    .env("K3S_DATASTORE_ENDPOINT"),
+    Flag::new("datastore-cafile", One, "TLS: authority that the datastore's certificate must come from")
+        .env("K3S_DATASTORE_CAFILE"),
+    Flag::new("datastore-certfile", One, "TLS: client certificate for the datastore").env("K3S_DATASTORE_CERTFILE"),
+    Flag::new("datastore-keyfile", One, "TLS: client key for the datastore").env("K3S_DATASTORE_KEYFILE"),
     Flag::new("kine-tls", Switch, "TLS on the kine socket").warns("there is no kine socket"),
     Flag::new("etcd-expose-metrics", Switch, "Expose etcd metrics").warns(NO_ETCD),
     Flag::new("etcd-disable-snapshots", Switch, "No scheduled snapshots").warns(NO_ETCD),

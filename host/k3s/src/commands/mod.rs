@@ -1,5 +1,6 @@
 //! Which command the words mean.
 
+mod datastore;
 mod killall;
 mod server;
 
@@ -14,6 +15,7 @@ usage: k3s COMMAND [FLAGS]
 
   server     Run a server: datastore, API, controllers, scheduler and node
   kubectl    Talk to the cluster: get, apply, create, delete, logs, exec, api-resources, version
+  datastore  Copy a cluster between databases: `k3s datastore migrate --from ENDPOINT --to ENDPOINT`
   killall    Stop the server, end all pods and remove everything that outlives the server
   help       Show this text, or `k3s server --help` for the server's flags
 
@@ -46,6 +48,7 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
     match command {
         "server" => server::run(rest),
         "kubectl" => kubectl(rest),
+        "datastore" => datastore::run(rest),
         "killall" => killall::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

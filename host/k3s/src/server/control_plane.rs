@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
-use k3s_adapters::datastore::{SqliteOptions, open_sqlite};
 use k3s_apiserver::{ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo};
 use k3s_client::{Client, ClientFactory, Informers};
 use k3s_controllers::{Controllers, ControllersConfig};
@@ -19,6 +18,7 @@ use k3s_registry::{Registry, RegistryConfig};
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
+use super::datastore::Place;
 use super::identity::{NodeIdentity, service_address};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
@@ -74,11 +74,8 @@ pub(crate) async fn start(
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
     let settings = &shared.settings;
-    let path = settings.data_dir.join("server/db/state.db");
-    let options =
-        SqliteOptions { clock: shared.clock.clone(), random: shared.random.clone(), ..SqliteOptions::new(&path) };
-    // Loading a component and opening a database block.
-    let backend = tokio::task::block_in_place(|| open_sqlite(host, component.source(), &options))?;
+    let place = Place::of(&settings.datastore, &settings.data_dir);
+    let backend = place.open(host, Some(component), &shared.clock, &shared.random).await?;
     let prepared = Registry::prepare(RegistryConfig {
         clock: shared.clock.clone(),
         random: shared.random.clone(),
@@ -90,7 +87,7 @@ async fn open_registry(shared: &Shared, host: &Host, component: &Component, task
     let options = StoreOptions { extract: prepared.extract(), ..StoreOptions::default() };
     let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks)
         .await
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| place.to_string())?;
     prepared.finish(store).context("read the datastore")
 }
 

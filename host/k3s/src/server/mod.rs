@@ -5,6 +5,7 @@
 //! that fails stops those before it.
 
 mod control_plane;
+mod datastore;
 mod external_runtime;
 mod identity;
 mod ingress;
@@ -31,6 +32,7 @@ use k3s_observe::{Metrics, Timeline};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+pub(crate) use datastore::Place;
 pub(crate) use node::Paths;
 pub(crate) use preflight::ServerLock;
 

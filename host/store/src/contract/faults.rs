@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::Fixture;
 use super::rig::Rig;
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, Write, WriteError};
+use crate::{Backend, BackendError, Precondition, Revision, Write, WriteError};
 
 /// How one commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ impl FaultyBackend {
 
 #[async_trait]
 impl Backend for FaultyBackend {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn open(&self) -> Result<Opened, BackendError> {
         self.inner.open().await
     }
@@ -86,7 +90,6 @@ pub(super) async fn all(fixture: &dyn Fixture) {
     a_failed_commit_changes_nothing(fixture).await;
     an_unknown_outcome_is_found_out(fixture).await;
     failing_at_any_write_loses_nothing(fixture).await;
-    a_foreign_writer_is_followed(fixture).await;
 }
 
 async fn a_failed_commit_changes_nothing(fixture: &dyn Fixture) {
@@ -138,19 +141,4 @@ async fn failing_at_any_write_loses_nothing(fixture: &dyn Fixture) {
             rig.stop().await;
         }
     }
-}
-
-async fn a_foreign_writer_is_followed(fixture: &dyn Fixture) {
-    let backend = fixture.create().await;
-    let options = StoreOptions { ring_events: 4, ..StoreOptions::default() };
-    let (ours, theirs) = (Rig::with(backend.clone(), options).await, Rig::open(backend).await);
-    ours.put("/a", "1").await;
-    let refused = theirs.store.write(Write::put("/a", Precondition::Absent, "2")).await;
-    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "got {refused:?}");
-    assert_eq!(theirs.dump("", None).await, ["/a=1"], "what the other wrote was read");
-    let conflict = theirs.store.write(Write::put("/a", Precondition::Absent, "2")).await;
-    assert!(matches!(conflict, Err(WriteError::Conflict { current: Some(_) })));
-    theirs.put("/b", "2").await;
-    ours.stop().await;
-    theirs.stop().await;
 }

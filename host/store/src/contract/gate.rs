@@ -33,6 +33,10 @@ impl GatedBackend {
 
 #[async_trait]
 impl Backend for GatedBackend {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn open(&self) -> Result<Opened, BackendError> {
         self.inner.open().await
     }

@@ -12,6 +12,7 @@ use crate::{Backend, BackendError, EventKind, Revision};
 pub(super) async fn all(fixture: &dyn Fixture) {
     revisions_follow_each_other(fixture).await;
     a_stale_head_writes_nothing(fixture).await;
+    a_conflict_is_one_rows_own(fixture).await;
     history_is_bounded_and_filtered(fixture).await;
     ranges_show_one_revision(fixture).await;
     compaction_keeps_what_lives(fixture).await;
@@ -104,6 +105,20 @@ async fn a_stale_head_writes_nothing(fixture: &dyn Fixture) {
         assert_eq!(refused, Err(BackendError::Stale(first)));
     }
     assert_eq!(log.range("", first).await.expect("range").len(), 1);
+}
+
+/// A row whose predecessor was replaced already is left out; the rows around it are written.
+async fn a_conflict_is_one_rows_own(fixture: &dyn Fixture) {
+    let mut log = Log::new(fixture).await;
+    let a = log.create("/a", "1").await;
+    let a2 = log.update("/a", a, a, "1", "2").await;
+    let late = row("/a", EventKind::Put { created: false }, a, a, "3", "1");
+    let batch = vec![create("/b", "1"), late, create("/c", "1")];
+    let outcomes = log.backend.append(a2, batch.into()).await.expect("the batch is answered row by row");
+    let (b, c) = (a2.plus(1), a2.plus(2));
+    assert_eq!(outcomes, [Outcome::Committed(b), Outcome::Conflict, Outcome::Committed(c)]);
+    assert_eq!(log.backend.open().await.expect("opens").revision, c, "a conflict takes no revision");
+    assert_eq!(log.range("/a", c).await.expect("range"), [format!("/a=2@{a}/{a2}")]);
 }
 
 async fn history_is_bounded_and_filtered(fixture: &dyn Fixture) {

@@ -6,9 +6,11 @@
 mod faults;
 mod gate;
 mod leases;
+mod linear;
 mod lists;
 mod log;
 mod model;
+mod others;
 mod restart;
 mod rig;
 mod watches;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use faults::{Fault, FaultyBackend};
+pub use linear::Recorder;
 
 use crate::Backend;
 
@@ -41,7 +44,9 @@ pub async fn all(fixture: &dyn Fixture) {
     restart::all(fixture).await;
     leases::all(fixture).await;
     faults::all(fixture).await;
+    others::all(fixture).await;
     model::all(fixture).await;
+    linear::all(fixture).await;
 }
 
 #[cfg(test)]

@@ -26,9 +26,13 @@ impl Columns {
         }
     }
 
+    /// Text; some databases keep names as bytes.
     pub(crate) fn text(&mut self) -> Result<String, Failure> {
         match self.next()? {
             Value::Text(text) => Ok(text),
+            Value::Blob(bytes) => {
+                String::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key in table kine is not UTF-8".to_owned()))
+            }
             other => Err(wrong("text", &other)),
         }
     }
@@ -60,7 +64,7 @@ pub(crate) fn one(rows: Rows) -> Result<Columns, Failure> {
     rows.rows.into_iter().next().map(Columns::of).ok_or_else(|| Failure::Corrupt("a query gave no row".to_owned()))
 }
 
-/// A revision as SQLite keeps it.
+/// A revision as databases keep it.
 pub(crate) fn integer(n: u64) -> Value {
     Value::Integer(i64::try_from(n).unwrap_or(i64::MAX))
 }

@@ -4,24 +4,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Failure, Limits, Outcome, Rows, Value};
+use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Failure, Flavour, Limits, Outcome, Rows, Value};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection as Sqlite, ErrorCode, OpenFlags, ToSql};
 
+use super::link::{Connect, Link, ROW_BYTES, STATEMENTS};
+
 /// How long a statement waits for another connection's lock (kine's busy timeout).
 const BUSY: Duration = Duration::from_secs(30);
-
-/// Prepared statements kept per connection; the bundled plugin has about twenty.
-const STATEMENTS: usize = 128;
 
 /// Pages in the WAL before a commit moves them into the database: 16 MiB. The file keeps that size
 /// and is written over, which makes a flush several times cheaper than one that extends a file.
 const WAL_PAGES: u32 = 4096;
-
-/// No row larger than this leaves a query.
-const ROW_BYTES: usize = 4 << 20;
 
 /// Pragmas that a guest may use: they tell, or give space back.
 const PRAGMAS: &[&str] = &[
@@ -47,8 +43,18 @@ pub(super) struct Spec {
     pub(super) writable: bool,
 }
 
+impl Connect for Spec {
+    fn flavour(&self) -> Flavour {
+        Flavour::Sqlite
+    }
+
+    fn connect(&self) -> Result<Box<dyn Link>, Error> {
+        Ok(Box::new(Connection::open(self)?))
+    }
+}
+
 /// An open connection.
-pub(super) struct Connection {
+struct Connection {
     sqlite: Sqlite,
     writable: bool,
     in_transaction: bool,
@@ -56,7 +62,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Opens the file, which exists. Changes nothing in it.
-    pub(super) fn open(spec: &Spec) -> Result<Self, Error> {
+    fn open(spec: &Spec) -> Result<Self, Error> {
         let mode = if spec.writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
         let mut sqlite = Sqlite::open_with_flags(&spec.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error)?;
         sqlite.busy_timeout(BUSY).map_err(error)?;
@@ -69,7 +75,21 @@ impl Connection {
         Ok(Self { sqlite, writable: spec.writable, in_transaction: false })
     }
 
-    pub(super) fn begin(&mut self, write: bool) -> Result<(), Error> {
+    fn prepare(&self, text: &str, args: &[Value]) -> Result<CachedStatement<'_>, Error> {
+        let mut statement = self.sqlite.prepare_cached(text).map_err(error)?;
+        if statement.parameter_count() != args.len() {
+            let wanted = statement.parameter_count();
+            return Err(Error::Other(format!("{} arguments for {wanted} parameters", args.len())));
+        }
+        for (index, value) in args.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, Bind(value)).map_err(error)?;
+        }
+        Ok(statement)
+    }
+}
+
+impl Link for Connection {
+    fn begin(&mut self, write: bool) -> Result<(), Error> {
         if write && !self.writable {
             return Err(Error::Denied("this instance may only read".to_owned()));
         }
@@ -79,7 +99,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn commit(&mut self) -> Result<(), Error> {
+    fn commit(&mut self) -> Result<(), Error> {
         self.in_transaction = false;
         let result = self.sqlite.execute_batch("COMMIT").map_err(error);
         if result.is_err() {
@@ -88,8 +108,7 @@ impl Connection {
         result
     }
 
-    /// After this no transaction is open, whatever was before.
-    pub(super) fn rollback(&mut self) {
+    fn rollback(&mut self) {
         self.in_transaction = false;
         if !self.sqlite.is_autocommit()
             && let Err(failed) = self.sqlite.execute_batch("ROLLBACK")
@@ -98,23 +117,23 @@ impl Connection {
         }
     }
 
-    /// Statements outside the open transaction would run inside it, as there is one connection.
-    pub(super) fn check_idle(&self) -> Result<(), Error> {
+    fn abandon(&mut self) {
+        // A file is no server: this ends.
+        self.rollback();
+    }
+
+    fn check_idle(&self) -> Result<(), Error> {
         if self.in_transaction { Err(Error::Busy("a transaction is open".to_owned())) } else { Ok(()) }
     }
 
-    pub(super) fn run(&self, text: &str, args: &[Value]) -> Result<Outcome, Error> {
+    fn run(&mut self, text: &str, args: &[Value]) -> Result<Outcome, Error> {
         let mut statement = self.prepare(text, args)?;
         let affected = statement.raw_execute().map_err(error)? as u64;
         drop(statement);
         Ok(Outcome { affected, last_id: Some(self.sqlite.last_insert_rowid()) })
     }
 
-    pub(super) fn run_batch(&self, text: &str, rows: &[Vec<Value>]) -> Result<Vec<Outcome>, Error> {
-        rows.iter().map(|args| self.run(text, args)).collect()
-    }
-
-    pub(super) fn query(&self, text: &str, args: &[Value], limits: Limits) -> Result<Rows, Error> {
+    fn query(&mut self, text: &str, args: &[Value], limits: Limits) -> Result<Rows, Error> {
         let mut statement = self.prepare(text, args)?;
         let columns = statement.column_count();
         let mut found = statement.raw_query();
@@ -135,18 +154,6 @@ impl Connection {
             result.rows.push(values.collect::<Result<_, _>>()?);
         }
         Ok(result)
-    }
-
-    fn prepare(&self, text: &str, args: &[Value]) -> Result<CachedStatement<'_>, Error> {
-        let mut statement = self.sqlite.prepare_cached(text).map_err(error)?;
-        if statement.parameter_count() != args.len() {
-            let wanted = statement.parameter_count();
-            return Err(Error::Other(format!("{} arguments for {wanted} parameters", args.len())));
-        }
-        for (index, value) in args.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, Bind(value)).map_err(error)?;
-        }
-        Ok(statement)
     }
 }
 
@@ -218,7 +225,7 @@ fn owned(value: ValueRef<'_>) -> Result<Value, Error> {
 }
 
 /// SQLite's errors by what can be done about them.
-pub(super) fn error(error: rusqlite::Error) -> Error {
+fn error(error: rusqlite::Error) -> Error {
     let message = error.to_string();
     let Some(code) = error.sqlite_error().copied() else { return Error::Other(message) };
     let failure = |sqlstate: &str, retryable| Failure {

@@ -5,9 +5,11 @@ use crate::sql::SqlError;
 
 /// Why something could not be done.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The database said no.
     Sql(String, Retry),
+    /// A row like one of these is there already.
+    Constraint(String),
     /// A commit went wrong.
     OutcomeUnknown(String),
     /// The log is elsewhere.
@@ -22,7 +24,7 @@ pub(crate) enum Failure {
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
+pub enum Retry {
     Yes,
     No,
 }
@@ -34,7 +36,8 @@ impl From<SqlError> for Failure {
             SqlError::Denied(message) | SqlError::Other(message) => Self::Sql(message, Retry::No),
             SqlError::Corrupt(failure) => Self::Corrupt(failure.message),
             SqlError::Storage(failure) => Self::Sql(failure.message, Retry::Yes),
-            SqlError::Constraint(failure) | SqlError::Failed(failure) => {
+            SqlError::Constraint(failure) => Self::Constraint(failure.message),
+            SqlError::Failed(failure) => {
                 Self::Sql(failure.message, if failure.retryable { Retry::Yes } else { Retry::No })
             }
             SqlError::TooLarge(bytes) => Self::Sql(format!("{bytes} bytes are too many"), Retry::No),
@@ -46,7 +49,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Sql(message, Retry::Yes) => Self::Unavailable(message),
-            Failure::Sql(message, Retry::No) => Self::Other(message),
+            Failure::Sql(message, Retry::No) | Failure::Constraint(message) => Self::Other(message),
             Failure::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
             Failure::Stale(revision) => Self::Stale(revision),
             Failure::Compacted(revision) => Self::Compacted(revision),

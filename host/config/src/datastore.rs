@@ -1,0 +1,265 @@
+//! `--datastore-endpoint`: K3s' forms (kine `pkg/endpoint`, `pkg/drivers`) as a resolved place.
+//!
+//! An endpoint carries a password, so no error here repeats it, and what is shown of a server leaves
+//! the password out.
+
+mod mysql;
+mod postgres;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use k3s_base::Secret;
+
+use crate::ConfigError;
+
+/// The database's name when the endpoint has none, as in kine.
+const DATABASE: &str = "kubernetes";
+
+/// Where objects are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// In a SQLite file; none is the usual one, `<data-dir>/server/db/state.db`.
+    Sqlite(Option<PathBuf>),
+    /// On a database server.
+    Server(DatabaseServer),
+}
+
+/// A database on a server. Its `Display` names it without the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseServer {
+    /// Which kind.
+    pub kind: DatabaseKind,
+    /// Where it listens.
+    pub address: Address,
+    /// Who we are.
+    pub user: String,
+    /// And what proves it.
+    pub password: Option<Secret>,
+    /// The database, created if it is missing.
+    pub database: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+}
+
+/// Kinds of servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB.
+    Mysql,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix {
+        /// MySQL: the socket; PostgreSQL: its folder.
+        path: PathBuf,
+        /// PostgreSQL's socket has the port in its name.
+        port: u16,
+    },
+}
+
+/// How a connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// How much.
+    pub mode: TlsMode,
+    /// Authorities to trust, besides the well-known ones.
+    pub ca: Option<PathBuf>,
+    /// Our certificate and key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// PostgreSQL's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Plain.
+    Disable,
+    /// TLS if the server has it.
+    Prefer,
+    /// TLS, whoever the server is.
+    Require,
+    /// TLS with a certificate of a trusted authority.
+    VerifyCa,
+    /// And for the right name.
+    VerifyFull,
+}
+
+/// `--datastore-cafile`, `-certfile` and `-keyfile`.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFiles {
+    /// Authorities.
+    pub ca: Option<PathBuf>,
+    /// Our certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn is_empty(&self) -> bool {
+        self.ca.is_none() && self.cert.is_none() && self.key.is_none()
+    }
+}
+
+impl fmt::Display for DatabaseServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.kind {
+            DatabaseKind::Postgres => "postgres",
+            DatabaseKind::Mysql => "mysql",
+        };
+        write!(f, "{scheme}://{}@", self.user)?;
+        match &self.address {
+            Address::Tcp { host, port } => write!(f, "{host}:{port}")?,
+            Address::Unix { path, .. } => write!(f, "unix({})", path.display())?,
+        }
+        write!(f, "/{}", self.database)
+    }
+}
+
+impl Endpoint {
+    /// Reads an endpoint; `flag` is named in errors.
+    ///
+    /// # Errors
+    /// On a malformed endpoint, a kind that is not supported, and files that do not fit together.
+    pub fn parse(flag: &str, text: &str, files: &TlsFiles) -> Result<Self, ConfigError> {
+        let refused = |reason: String| ConfigError::Endpoint { flag: flag.to_owned(), reason };
+        let endpoint = parse(text.trim(), files).map_err(refused)?;
+        if matches!(endpoint, Self::Sqlite(_)) && !files.is_empty() {
+            let reason = "--datastore-cafile, -certfile and -keyfile are for a server, and SQLite is none";
+            return Err(refused(reason.to_owned()));
+        }
+        Ok(endpoint)
+    }
+}
+
+fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
+    if text.is_empty() || text == "sqlite" {
+        return Ok(Endpoint::Sqlite(None));
+    }
+    if text.starts_with(['/', '.']) {
+        return Ok(Endpoint::Sqlite(Some(text.into())));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("expected postgres://, mysql://, sqlite://PATH or the path of a SQLite file".to_owned());
+    };
+    match scheme {
+        "sqlite" => sqlite(rest),
+        "postgres" | "postgresql" => postgres::parse(rest, files).map(Endpoint::Server),
+        "mysql" => mysql::parse(rest, files).map(Endpoint::Server),
+        "http" | "https" | "unix" | "unixs" => {
+            Err("this is an etcd endpoint, and etcd is not supported; use sqlite, postgres or mysql".to_owned())
+        }
+        "nats" | "litestream" | "memory" | "t4" => {
+            Err(format!("a datastore of kind {scheme} is not supported; use sqlite, postgres or mysql"))
+        }
+        _ => Err("unknown kind of datastore; use sqlite, postgres or mysql".to_owned()),
+    }
+}
+
+fn sqlite(rest: &str) -> Result<Endpoint, String> {
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    if !parameters.is_empty() {
+        return Err("parameters of a SQLite file are not supported; durability and locking are set already".to_owned());
+    }
+    Ok(Endpoint::Sqlite((!path.is_empty()).then(|| path.into())))
+}
+
+/// The client's certificate and its key, both or none.
+fn client(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<(PathBuf, PathBuf)>, String> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        (None, None) => Ok(None),
+        _ => Err("a client certificate needs both a certificate and a key".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(text: &str) -> DatabaseServer {
+        match Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()) {
+            Ok(Endpoint::Server(server)) => server,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn k3s_forms_are_understood() {
+        let full = server("postgres://k3s:p%40ss@db.example:5433/cluster?sslmode=require");
+        assert_eq!(full.to_string(), "postgres://k3s@db.example:5433/cluster");
+        assert_eq!((full.password, full.tls.mode), (Some(Secret::new("p@ss".to_owned())), TlsMode::Require));
+        let bare = server("postgres://");
+        assert_eq!(bare.to_string(), "postgres://postgres@localhost:5432/kubernetes");
+        assert_eq!(bare.password, Some(Secret::new("postgres".to_owned())));
+        assert_eq!(server("postgresql://u@/db?host=/run/pg").to_string(), "postgres://u@unix(/run/pg)/db");
+        assert_eq!(server("postgres://u@%2Frun%2Fpg/db").to_string(), "postgres://u@unix(/run/pg)/db");
+        let tcp = server("mysql://k3s:a@b/c@tcp(10.0.0.1:3307)/cluster");
+        assert_eq!(tcp.to_string(), "mysql://k3s@10.0.0.1:3307/cluster");
+        assert_eq!(tcp.password, Some(Secret::new("a@b/c".to_owned())));
+        assert_eq!(server("mysql://").to_string(), "mysql://root@unix(/var/run/mysqld/mysqld.sock)/kubernetes");
+        assert_eq!(server("mysql://u:p@tcp(db)/").to_string(), "mysql://u@db:3306/kubernetes");
+        assert_eq!(server("mysql://u:p@unix(/s.sock)/x?tls=skip-verify").tls.mode, TlsMode::Require);
+    }
+
+    #[test]
+    fn sqlite_is_a_file() {
+        let parse = |text| Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()).unwrap();
+        for usual in ["", "sqlite", "sqlite://"] {
+            assert_eq!(parse(usual), Endpoint::Sqlite(None));
+        }
+        assert_eq!(parse("sqlite:///x/y.db"), Endpoint::Sqlite(Some("/x/y.db".into())));
+        assert_eq!(parse("/x/y.db"), Endpoint::Sqlite(Some("/x/y.db".into())));
+    }
+
+    #[test]
+    fn files_ask_for_full_verification_unless_told_otherwise() {
+        let files = TlsFiles { ca: Some("/ca".into()), ..TlsFiles::default() };
+        for (text, mode) in [
+            ("postgres://u:p@h/d", TlsMode::VerifyFull),
+            ("postgres://u:p@h/d?sslmode=verify-ca", TlsMode::VerifyCa),
+            ("mysql://u:p@tcp(h)/d", TlsMode::VerifyFull),
+        ] {
+            let Ok(Endpoint::Server(server)) = Endpoint::parse("x", text, &files) else { panic!("{text}") };
+            assert_eq!((server.tls.mode, server.tls.ca), (mode, Some("/ca".into())), "{text}");
+        }
+        let half = TlsFiles { cert: Some("/c".into()), ..TlsFiles::default() };
+        assert!(Endpoint::parse("x", "postgres://u:p@h/d", &half).is_err());
+        assert!(Endpoint::parse("x", "sqlite", &files).is_err());
+    }
+
+    #[test]
+    fn bad_endpoints_say_why_and_never_show_the_password() {
+        for (text, said) in [
+            ("postgres://u:hunter2@h:notaport/d", "port"),
+            ("postgres://u:hunter2@h/d?sslmode=maybe", "sslmode"),
+            ("postgres://u:hunter2@h/d?colour=red", "colour"),
+            ("postgres://u:hunter2@h/a/b", "database"),
+            ("mysql://u:hunter2@h:3306/d", "tcp("),
+            ("mysql://u:hunter2@tcp(h:99999)/d", "port"),
+            ("mysql://u:hunter2@tcp(h)", "/"),
+            ("mysql://u:hunter2@tcp(h)/d?parseTime=true", "parseTime"),
+            ("https://u:hunter2@e1:2379,https://e2:2379", "etcd"),
+            ("nats://u:hunter2@h:4222", "nats"),
+            ("u:hunter2@h/d", "expected"),
+            ("mongodb://u:hunter2@h/d", "unknown"),
+            ("sqlite:///x?_journal=hunter2", "parameters"),
+        ] {
+            let error = Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()).unwrap_err().to_string();
+            assert!(error.contains(said) && error.starts_with("invalid --datastore-endpoint: "), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where objects are kept, and the component that keeps them there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use k3s_adapters::bundled;
+use k3s_adapters::datastore::{ServerOptions, SqliteOptions, WasmBackend, open_server, open_sqlite};
+use k3s_base::{Clock, Random};
+use k3s_config::datastore::{DatabaseKind, DatabaseServer, Endpoint};
+use k3s_plugin_host::Host;
+
+use super::plugins::Component;
+
+/// A resolved `--datastore-endpoint`. Its `Display` has no password.
+pub(crate) enum Place {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A database on a server.
+    Server(DatabaseServer),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Server(server) => write!(f, "{server}"),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn of(endpoint: &Endpoint, data_dir: &Path) -> Self {
+        match endpoint {
+            Endpoint::Sqlite(Some(path)) => Self::File(path.clone()),
+            Endpoint::Sqlite(None) => Self::File(data_dir.join("server/db/state.db")),
+            Endpoint::Server(server) => Self::Server(server.clone()),
+        }
+    }
+
+    /// Opens it with `component`, or with the bundled one that speaks its dialect.
+    pub(crate) async fn open(
+        &self,
+        host: &Host,
+        component: Option<&Component>,
+        clock: &Clock,
+        random: &Random,
+    ) -> Result<WasmBackend> {
+        let bundled = Component::Bundled(match self {
+            Self::File(_) => bundled::datastore_sqlite(),
+            Self::Server(server) => match server.kind {
+                DatabaseKind::Postgres => bundled::datastore_postgres(),
+                DatabaseKind::Mysql => bundled::datastore_mysql(),
+            },
+        });
+        let chosen = component.filter(|c| matches!(c, Component::File(_))).unwrap_or(&bundled);
+        let (clock, random) = (clock.clone(), random.clone());
+        match self {
+            Self::File(path) => {
+                let options = SqliteOptions { clock, random, ..SqliteOptions::new(path) };
+                // Loading a component and opening a database block.
+                Ok(tokio::task::block_in_place(|| open_sqlite(host, chosen.source(), &options))?)
+            }
+            Self::Server(server) => {
+                let options = ServerOptions { clock, random, ..ServerOptions::new(server.clone()) };
+                Ok(open_server(host, chosen.source(), &options).await?)
+            }
+        }
+    }
+}
