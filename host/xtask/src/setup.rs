@@ -29,6 +29,8 @@ const TESTS: &[(&str, &str)] = &[
     ("postgresql", "/usr/share/doc/postgresql"),
     ("mariadb-server", "/usr/sbin/mariadbd"),
     ("openssl", "/usr/bin/openssl"),
+    ("nodejs", "/usr/bin/node"),
+    ("npm", "/usr/bin/npm"),
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
@@ -45,6 +47,7 @@ pub(crate) fn for_build() -> Result<()> {
 pub(crate) fn for_tests() -> Result<()> {
     for_build()?;
     packages(TESTS)?;
+    javascript()?;
     kubectl()
 }
 
@@ -52,6 +55,17 @@ pub(crate) fn for_tests() -> Result<()> {
 pub(crate) fn for_benchmarks() -> Result<()> {
     for_tests()?;
     packages(BENCHMARKS)
+}
+
+/// What the pod network in JavaScript is made with, in the versions of its lock file.
+fn javascript() -> Result<()> {
+    let dir = Path::new("tests/guests/javascript");
+    if dir.join("node_modules/@bytecodealliance/componentize-js").exists() {
+        return Ok(());
+    }
+    step("install the JavaScript component tools", || {
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(dir))
+    })
 }
 
 fn wasm_target() -> Result<()> {

@@ -11,6 +11,7 @@ mod idle;
 mod ingress;
 mod load;
 mod load_balancer;
+mod plugin;
 mod pods;
 mod start;
 mod stats;
@@ -20,12 +21,13 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 7] = [
+const WHICH: [Benchmark; 8] = [
     ("start", start::run),
     ("load", load::run),
     ("pods", pods::run),
     ("ingress", ingress::run),
     ("load-balancer", load_balancer::run),
+    ("plugin", plugin::run),
     ("idle", idle::run),
     ("datastore", datastore::run),
 ];

@@ -9,6 +9,7 @@
 
 mod backend;
 mod capability;
+pub(crate) mod check;
 mod convert;
 mod link;
 mod open;

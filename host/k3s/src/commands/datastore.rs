@@ -85,8 +85,8 @@ impl Asked {
         }
         let host = Host::new(HostOptions::default())?;
         let (clock, random) = (Clock::system(), Random::from_os());
-        let source = from.open(&host, None, &clock, &random).await?;
-        let target = to.open(&host, None, &clock, &random).await?;
+        let source = from.open(&host, &from.bundled()?, &clock, &random).await?;
+        let target = to.open(&host, &to.bundled()?, &clock, &random).await?;
         let copied = copy(&source, &target).await?;
         Ok(format!(
             "copied {} keys ({} bytes of values) from {from} (revision {}) to {to} (revision {}); every key was read \

@@ -2,6 +2,7 @@
 
 mod datastore;
 mod killall;
+mod plugin;
 mod server;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ usage: k3s COMMAND [FLAGS]
   server     Run a server: datastore, API, controllers, scheduler and node
   kubectl    Talk to the cluster: get, apply, create, delete, logs, exec, api-resources, version
   datastore  Copy a cluster between databases: `k3s datastore migrate --from ENDPOINT --to ENDPOINT`
+  plugin     Look at plugins, prove them, make them: list, inspect, check, new, build
   killall    Stop the server, end all pods and remove everything that outlives the server
   help       Show this text, or `k3s server --help` for the server's flags
 
@@ -50,6 +52,7 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
         "kubectl" => kubectl(rest),
         "datastore" => datastore::run(rest),
         "killall" => killall::run(rest),
+        "plugin" => plugin::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             ExitCode::SUCCESS

@@ -20,6 +20,7 @@ use k3s_store::{Store, StoreOptions};
 
 use super::datastore::Place;
 use super::identity::{NodeIdentity, service_address};
+use super::plugins::status::{self, PluginEvents, Publisher};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
 use super::{Shared, load_balancer};
@@ -39,6 +40,7 @@ pub(crate) struct Groups<'a> {
 pub(crate) struct ControlPlane {
     pub(crate) clients: ClientFactory,
     pub(crate) plugin_host: Host,
+    pub(crate) plugin_events: PluginEvents,
     pub(crate) cni: Component,
     pub(crate) storage: Component,
     /// What this process' node answers for load balancers.
@@ -60,22 +62,47 @@ pub(crate) async fn start(
     })?;
     let registry = open_registry(shared, &plugin_host, &plugins.datastore, groups.store).await?;
     shared.timeline.ready("datastore");
-    let service = start_api(shared, identity, node, registry, groups.api).await?;
+    shared.swaps.add_fixed(&plugins.datastore);
+    let service = start_api(shared, identity, node, registry.clone(), groups.api).await?;
     shared.timeline.ready("apiserver");
     listen(identity, &service, listener, groups.api)?;
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
+    let plugin_events = publish_plugins(shared, node, &plugin_host, registry, &clients, groups.control);
     start_controllers(shared, identity, &clients, groups.control);
     let forwards = Forwards::default();
     let this_node = load_balancer::ThisNode { name: node.name.clone(), forwards: forwards.clone() };
     load_balancer::start(shared, groups.control, &clients, &plugin_host, &plugins.load_balancer, this_node)?;
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, storage: plugins.storage, ingress: plugins.ingress, forwards })
+    let Plugins { cni, storage, ingress, .. } = plugins;
+    Ok(ControlPlane { clients, plugin_host, plugin_events, cni, storage, ingress, forwards })
+}
+
+/// Starts to show the plugins' state in the API.
+fn publish_plugins(
+    shared: &Shared,
+    node: &NodeIdentity,
+    host: &Host,
+    registry: Registry,
+    clients: &ClientFactory,
+    tasks: &Tasks,
+) -> PluginEvents {
+    let user = UserInfo::new("system:k3s-supervisor", ["system:masters", "system:authenticated"]);
+    let events = PluginEvents::new(clients.for_user(user), &node.name, shared.clock.clone(), tasks);
+    let publisher = Publisher {
+        host: host.clone(),
+        registry,
+        swaps: shared.swaps.clone(),
+        events: events.clone(),
+        clock: shared.clock.clone(),
+    };
+    status::start(publisher, tasks);
+    events
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
     let settings = &shared.settings;
     let place = Place::of(&settings.datastore, &settings.data_dir);
-    let backend = place.open(host, Some(component), &shared.clock, &shared.random).await?;
+    let backend = place.open(host, component, &shared.clock, &shared.random).await?;
     let prepared = Registry::prepare(RegistryConfig {
         clock: shared.clock.clone(),
         random: shared.random.clone(),

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use k3s_adapters::bundled;
 use k3s_adapters::datastore::{ServerOptions, SqliteOptions, WasmBackend, open_server, open_sqlite};
 use k3s_base::{Clock, Random};
 use k3s_config::datastore::{DatabaseKind, DatabaseServer, Endpoint};
 use k3s_plugin_host::Host;
+use serde_json::Map;
 
-use super::plugins::Component;
+use super::plugins::{Component, find_bundled};
 
 /// A resolved `--datastore-endpoint`. Its `Display` has no password.
 pub(crate) enum Place {
@@ -38,32 +38,41 @@ impl Place {
         }
     }
 
-    /// Opens it with `component`, or with the bundled one that speaks its dialect.
+    /// The name of the bundled component that speaks its dialect.
+    pub(crate) fn dialect(&self) -> &'static str {
+        match self {
+            Self::File(_) => "sqlite",
+            Self::Server(server) => match server.kind {
+                DatabaseKind::Postgres => "postgres",
+                DatabaseKind::Mysql => "mysql",
+            },
+        }
+    }
+
+    /// The bundled component for it.
+    pub(crate) fn bundled(&self) -> Result<Component> {
+        Ok(Component::bundled("datastore", find_bundled("datastore", self.dialect())?))
+    }
+
+    /// Opens it with `component`.
     pub(crate) async fn open(
         &self,
         host: &Host,
-        component: Option<&Component>,
+        component: &Component,
         clock: &Clock,
         random: &Random,
     ) -> Result<WasmBackend> {
-        let bundled = Component::Bundled(match self {
-            Self::File(_) => bundled::datastore_sqlite(),
-            Self::Server(server) => match server.kind {
-                DatabaseKind::Postgres => bundled::datastore_postgres(),
-                DatabaseKind::Mysql => bundled::datastore_mysql(),
-            },
-        });
-        let chosen = component.filter(|c| matches!(c, Component::File(_))).unwrap_or(&bundled);
+        let (host, config) = (component.host(host), component.config(Map::new()));
         let (clock, random) = (clock.clone(), random.clone());
         match self {
             Self::File(path) => {
-                let options = SqliteOptions { clock, random, ..SqliteOptions::new(path) };
+                let options = SqliteOptions { config, clock, random, ..SqliteOptions::new(path) };
                 // Loading a component and opening a database block.
-                Ok(tokio::task::block_in_place(|| open_sqlite(host, chosen.source(), &options))?)
+                Ok(tokio::task::block_in_place(|| open_sqlite(&host, component.source(), &options))?)
             }
             Self::Server(server) => {
-                let options = ServerOptions { clock, random, ..ServerOptions::new(server.clone()) };
-                Ok(open_server(host, chosen.source(), &options).await?)
+                let options = ServerOptions { config, clock, random, ..ServerOptions::new(server.clone()) };
+                Ok(open_server(&host, component.source(), &options).await?)
             }
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::load_balancer::{
-    LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer, release, serve,
+    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer, release, serve,
 };
+use k3s_base::{Clock, Random};
 use k3s_client::{ClientFactory, Informers};
 use k3s_lifecycle::Tasks;
 use k3s_netproxy::Forwards;
 use k3s_plugin_host::{Host, Policy};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::Shared;
@@ -45,16 +46,14 @@ pub(crate) fn start(
             "--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status"
         );
     }
-    let options = LoadBalancerOptions {
-        config: serde_json::to_vec(&json!({"reserved": reserved(shared)}))?,
-        policy: Policy::default(),
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
-    };
-    let balancer = tokio::task::block_in_place(|| open_load_balancer(host, component.source(), options))
+    let options = options(shared, component);
+    let granted = component.host(host);
+    let balancer = tokio::task::block_in_place(|| open_load_balancer(&granted, component.source(), options))
         .context("start the service load balancer")?;
+    let balancer = Arc::new(balancer);
+    make_replaceable(shared, component, host, &balancer);
     let config = ServeLoadBalancers {
-        balancer: Arc::new(balancer),
+        balancer,
         client,
         informers,
         forwards: Arc::new(node),
@@ -64,6 +63,30 @@ pub(crate) fn start(
     serve(config, tasks);
     shared.timeline.ready("service load balancer");
     Ok(())
+}
+
+fn options(shared: &Shared, component: &Component) -> LoadBalancerOptions {
+    options_with(reserved(shared), component, &shared.clock, &shared.random)
+}
+
+fn options_with(reserved: Vec<Value>, component: &Component, clock: &Clock, random: &Random) -> LoadBalancerOptions {
+    LoadBalancerOptions {
+        config: component.config(Map::from_iter([("reserved".to_owned(), reserved.into())])),
+        policy: Policy::default(),
+        clock: clock.clone(),
+        random: random.clone(),
+    }
+}
+
+/// Lets a reload put another component in this one's place.
+fn make_replaceable(shared: &Shared, component: &Component, host: &Host, balancer: &Arc<LoadBalancer>) {
+    let (balancer, host) = (balancer.clone(), host.clone());
+    let (reserved, clock, random) = (reserved(shared), shared.clock.clone(), shared.random.clone());
+    shared.swaps.add(component, move |new| {
+        let options = options_with(reserved.clone(), &new, &clock, &random);
+        let (balancer, host) = (balancer.clone(), new.host(&host));
+        async move { Ok(balancer.swap(&host, new.source(), options).await?) }
+    });
 }
 
 /// Ports of the node that a Service would cut off.

@@ -1,20 +1,22 @@
 //! The storage provisioner: its component in its adapter, the driver that follows claims, and what
 //! K3s' packaged manifest `local-storage.yaml` brings: the storage class and the settings.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, drive, open_storage};
+use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage};
 use k3s_client::{Client, DeleteParams, Informers, Patch, Resource, resources};
 use k3s_lifecycle::Tasks;
 use k3s_meta::object::annotation;
 use k3s_plugin_host::Policy;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::info;
 
 use super::Shared;
 use super::control_plane::ControlPlane;
 use super::identity::NodeIdentity;
+use super::plugins::Component;
 
 /// As K3s' manifest calls the account of its provisioner.
 const ACCOUNT: &str = "local-path-provisioner-service-account";
@@ -41,20 +43,23 @@ pub(crate) async fn start(
         return withdraw(supervisor).await.context("remove the local-path storage class");
     }
     let root = settings.default_local_storage_path.clone();
-    let config = config(&root.to_string_lossy());
+    let config = config(&root, &plane.storage)?;
     let options = StorageOptions {
         config: config.clone().into_bytes(),
-        roots: vec![root],
+        roots: vec![root.clone()],
         policy: Policy::default(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    let provisioner = tokio::task::block_in_place(|| open_storage(&plane.plugin_host, plane.storage.source(), options))
+    let host = plane.storage.host(&plane.plugin_host);
+    let provisioner = tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
         .context("start the storage provisioner")?;
+    let provisioner = Arc::new(provisioner);
+    make_replaceable(shared, plane, &provisioner, (root, supervisor.clone()));
     publish(supervisor, &config).await.context("publish the local-path storage class")?;
     let client = plane.clients.for_controller(ACCOUNT);
     let drive_it = Drive {
-        provisioner: Arc::new(provisioner),
+        provisioner,
         informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
         client,
         node_name: node.name.clone(),
@@ -64,9 +69,29 @@ pub(crate) async fn start(
     Ok(())
 }
 
-/// `config.json`: every node has its volumes in one folder.
-fn config(path: &str) -> String {
-    json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [path]}]}).to_string()
+/// Lets a reload put another component in this one's place. It takes its settings from the API.
+fn make_replaceable(
+    shared: &Shared,
+    plane: &ControlPlane,
+    provisioner: &Arc<StorageProvisioner>,
+    (root, supervisor): (PathBuf, Client),
+) {
+    let (provisioner, host) = (provisioner.clone(), plane.plugin_host.clone());
+    shared.swaps.add(&plane.storage, move |new| {
+        let (provisioner, host) = (provisioner.clone(), new.host(&host));
+        let (root, supervisor) = (root.clone(), supervisor.clone());
+        async move {
+            let config = config(&root, &new)?;
+            tokio::task::block_in_place(|| provisioner.swap(&host, new.source()))?;
+            Ok(publish(&supervisor, &config).await?)
+        }
+    });
+}
+
+/// `config.json`: every node has its volumes in one folder, and what the operator says besides.
+fn config(root: &Path, component: &Component) -> Result<String> {
+    let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
+    Ok(String::from_utf8(component.config(Map::from_iter([("nodePathMap".to_owned(), paths)])))?)
 }
 
 fn owner() -> Value {
@@ -138,12 +163,17 @@ mod tests {
 
     use super::*;
 
+    fn settings(root: &str) -> String {
+        let bundled = k3s_adapters::bundled::storage_local_path();
+        config(Path::new(root), &Component::bundled("storage", bundled)).unwrap()
+    }
+
     #[tokio::test]
     async fn the_class_comes_and_goes_but_never_somebody_else_s() {
         let api = FakeApi::new(Clock::system());
         let client = api.client("supervisor");
-        publish(&client, &config("/s")).await.unwrap();
-        publish(&client, &config("/t")).await.unwrap();
+        publish(&client, &settings("/s")).await.unwrap();
+        publish(&client, &settings("/t")).await.unwrap();
         let class = api.get(&resources::STORAGE_CLASSES, "", CLASS).unwrap();
         assert_eq!(class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"], "true");
         let map = api.get(&resources::CONFIG_MAPS, NAMESPACE, SETTINGS).unwrap();

@@ -11,7 +11,7 @@ mod snapshot;
 mod tables;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k3s_runtime::Bandwidth;
@@ -73,6 +73,79 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What the `net` capability is backed by: the kernel, or a fake that a component is checked on.
+pub(super) trait NodeNetwork: Send + Sync {
+    /// Lets plans of this sandbox reach its namespace, until [`NodeNetwork::end_pod`].
+    fn begin_pod(&self, id: &str, namespace: PathBuf);
+    /// See [`NodeNetwork::begin_pod`].
+    fn end_pod(&self, id: &str);
+    /// Makes the plan true; answers how many changes that took.
+    fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError>;
+    /// What that would change.
+    fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError>;
+    /// Removes everything of the owner's.
+    fn remove(&self, owner: &str) -> Result<(), PlanError>;
+    /// Everybody who owns anything.
+    fn owners(&self) -> Result<BTreeSet<String>, PlanError>;
+    /// The way out of the node.
+    fn uplink(&self) -> Result<DefaultRoute, PlanError>;
+    /// Limits what a pod receives and sends; bits a second. The pair must be there; with it go the limits.
+    fn limit(&self, id: &str, namespace: &Path, limits: Bandwidth) -> Result<(), PlanError>;
+}
+
+/// Holds a plan against the rules for plans, without making it true.
+pub(super) fn validate(owner: &str, plan: &Plan, grants: &Grants) -> Result<(), PlanError> {
+    Desired::read(owner, plan, grants).map(drop)
+}
+
+impl NodeNetwork for NetHost {
+    fn begin_pod(&self, id: &str, namespace: PathBuf) {
+        self.pods.lock().insert(id.to_owned(), namespace);
+    }
+
+    fn end_pod(&self, id: &str) {
+        self.pods.lock().remove(id);
+    }
+
+    fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError> {
+        NetHost::apply(self, owner, plan)
+    }
+
+    fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
+        NetHost::differences(self, owner, plan)
+    }
+
+    fn remove(&self, owner: &str) -> Result<(), PlanError> {
+        NetHost::remove(self, owner)
+    }
+
+    fn owners(&self) -> Result<BTreeSet<String>, PlanError> {
+        NetHost::owners(self)
+    }
+
+    fn uplink(&self) -> Result<DefaultRoute, PlanError> {
+        NetHost::uplink(self)
+    }
+
+    /// Received is limited at the end of its pair on the node, sent at the pod's own end.
+    fn limit(&self, id: &str, namespace: &Path, limits: Bandwidth) -> Result<(), PlanError> {
+        let failed = |source| PlanError::Net { what: "limit the pod's bandwidth".to_owned(), source };
+        if let Some(bits) = limits.ingress {
+            let alias = format!("{ALIAS_PREFIX}{id}");
+            let links = self.net.links().map_err(failed)?;
+            let outside = links.iter().find(|link| link.alias.as_deref() == Some(&alias));
+            let outside = outside.ok_or_else(|| failed(NetError::NoLink(alias)))?;
+            self.net.limit_rate(outside.index, bits / BITS).map_err(failed)?;
+        }
+        if let Some(bits) = limits.egress {
+            let inside = Net::of_namespace(namespace).map_err(failed)?;
+            let link = inside.require_link(POD_LINK).map_err(failed)?;
+            inside.limit_rate(link.index, bits / BITS).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
 /// The node's network as a plugin may change it.
 pub struct NetHost {
     net: Net,
@@ -90,34 +163,6 @@ impl NetHost {
     #[must_use]
     pub fn new(net: Net, nft: Arc<dyn Nft>, grants: Grants) -> Self {
         Self { net, nft, grants, pods: Mutex::default(), turn: Mutex::new(()) }
-    }
-
-    /// Lets plans of this sandbox reach its namespace, until [`NetHost::end_pod`].
-    pub(super) fn begin_pod(&self, id: &str, namespace: PathBuf) {
-        self.pods.lock().insert(id.to_owned(), namespace);
-    }
-
-    pub(super) fn end_pod(&self, id: &str) {
-        self.pods.lock().remove(id);
-    }
-
-    /// Limits what a pod receives (at the end of its pair on the node) and sends (at its own end); bits
-    /// a second. The pair must be there; with it go the limits.
-    pub(super) fn limit(&self, id: &str, namespace: &std::path::Path, limits: Bandwidth) -> Result<(), PlanError> {
-        let failed = |source| PlanError::Net { what: "limit the pod's bandwidth".to_owned(), source };
-        if let Some(bits) = limits.ingress {
-            let alias = format!("{ALIAS_PREFIX}{id}");
-            let links = self.net.links().map_err(failed)?;
-            let outside = links.iter().find(|link| link.alias.as_deref() == Some(&alias));
-            let outside = outside.ok_or_else(|| failed(NetError::NoLink(alias)))?;
-            self.net.limit_rate(outside.index, bits / BITS).map_err(failed)?;
-        }
-        if let Some(bits) = limits.egress {
-            let inside = Net::of_namespace(namespace).map_err(failed)?;
-            let link = inside.require_link(POD_LINK).map_err(failed)?;
-            inside.limit_rate(link.index, bits / BITS).map_err(failed)?;
-        }
-        Ok(())
     }
 
     /// Makes the plan true. Answers how many changes that took.
