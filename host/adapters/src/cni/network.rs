@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use k3s_plugin_host::{CallError, Plugin, PluginState, Status};
+use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
 use k3s_runtime::{Bandwidth, NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use k3s_wit_bindings::cni::Cni;
 use k3s_wit_bindings::cni::exports::k3s::cni::network as wit;

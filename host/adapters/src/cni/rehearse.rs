@@ -2,10 +2,11 @@
 //! until the component takes over.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use k3s_runtime::Bandwidth;
 use k3s_sys::net::DefaultRoute;
 use k3s_wit_bindings::net::k3s::net::net::Plan;
 
@@ -25,6 +26,10 @@ impl Rehearsal {
 }
 
 impl NodeNetwork for Rehearsal {
+    fn limit(&self, id: &str, namespace: &Path, limits: Bandwidth) -> Result<(), PlanError> {
+        if self.is_live() { self.real.limit(id, namespace, limits) } else { Ok(()) }
+    }
+
     fn begin_pod(&self, id: &str, namespace: PathBuf) {
         self.real.begin_pod(id, namespace);
     }
