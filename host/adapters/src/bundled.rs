@@ -43,8 +43,14 @@ pub fn cni_flannel() -> Bundled {
     CNI_FLANNEL
 }
 
+/// Traefik's ingress controller.
+#[must_use]
+pub fn ingress_traefik() -> Bundled {
+    INGRESS_TRAEFIK
+}
+
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {
-    vec![DATASTORE_SQLITE, CNI_FLANNEL]
+    vec![DATASTORE_SQLITE, CNI_FLANNEL, INGRESS_TRAEFIK]
 }

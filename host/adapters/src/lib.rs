@@ -7,3 +7,4 @@
 pub mod bundled;
 pub mod cni;
 pub mod datastore;
+pub mod ingress;

@@ -21,7 +21,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("certificates.k8s.io", "certificatesigningrequests", "certificates are not signed"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are not classified by it"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are not limited by it"),
-    ("networking.k8s.io", "ingresses", "no ingress controller acts on it"),
     ("networking.k8s.io", "ipaddresses", "addresses are allocated from the services themselves"),
     ("networking.k8s.io", "networkpolicies", "traffic is not restricted"),
     ("networking.k8s.io", "servicecidrs", "only the range given at start is used"),

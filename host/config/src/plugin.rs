@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::ConfigError;
 
-const KINDS: &[&str] = &["datastore", "cni"];
-const LATER_KINDS: &[&str] = &["ingress", "load-balancer", "storage"];
+const KINDS: &[&str] = &["datastore", "cni", "ingress"];
+const LATER_KINDS: &[&str] = &["load-balancer", "storage"];
 
 /// One battery that the operator replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginRef {
-    /// `datastore` or `cni`.
+    /// `datastore`, `cni` or `ingress`.
     pub kind: String,
     /// The component file.
     pub path: PathBuf,
@@ -25,10 +25,10 @@ impl PluginRef {
         let first = parts.next().unwrap_or_default();
         let (kind, reference) = first.split_once('=').ok_or_else(|| bad("expected KIND=FILE[,digest=sha256:HEX]"))?;
         if LATER_KINDS.contains(&kind) {
-            return Err(bad("this kind of plugin does not exist yet; kinds: datastore, cni"));
+            return Err(bad("this kind of plugin does not exist yet; kinds: datastore, cni, ingress"));
         }
         if !KINDS.contains(&kind) {
-            return Err(bad("unknown kind of plugin; kinds: datastore, cni"));
+            return Err(bad("unknown kind of plugin; kinds: datastore, cni, ingress"));
         }
         if reference.starts_with("oci://") {
             return Err(bad("plugins from a registry are not supported yet; give a file"));
@@ -70,7 +70,7 @@ mod tests {
         for (text, part) in [
             ("cni", "expected KIND=FILE"),
             ("dns=/x", "unknown kind"),
-            ("ingress=/x", "does not exist yet"),
+            ("storage=/x", "does not exist yet"),
             ("cni=oci://h/r", "registry"),
             ("cni=/x,digest=md5:1", "64 hex digits"),
             ("cni=/x,color=red", "unknown option"),

@@ -255,7 +255,7 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
             warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
             continue;
         }
-        if name != "coredns" {
+        if !["coredns", "traefik"].contains(&name.as_str()) {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
         }
     }

@@ -89,3 +89,18 @@ pub mod cni {
         },
     });
 }
+
+/// `k3s:ingress@0.1.0`. Its records are also the model of the data plane, hence comparable.
+pub mod ingress {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/ingress"],
+        world: "k3s:ingress/ingress",
+        imports: { default: trappable },
+        additional_derives: [PartialEq],
+        with: {
+            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
+            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
+            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
+        },
+    });
+}

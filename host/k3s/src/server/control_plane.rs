@@ -39,6 +39,7 @@ pub(crate) struct ControlPlane {
     pub(crate) clients: ClientFactory,
     pub(crate) plugin_host: Host,
     pub(crate) cni: Component,
+    pub(crate) ingress: Component,
 }
 
 pub(crate) async fn start(
@@ -61,7 +62,7 @@ pub(crate) async fn start(
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
     start_controllers(shared, identity, &clients, groups.control);
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni })
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, ingress: plugins.ingress })
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {

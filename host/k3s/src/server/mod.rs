@@ -6,6 +6,7 @@
 
 mod control_plane;
 mod identity;
+mod ingress;
 mod kernel;
 mod kubeconfig;
 mod manifests;

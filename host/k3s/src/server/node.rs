@@ -84,6 +84,7 @@ pub(crate) async fn start(
         start_dns(shared, tasks, node, &plane.clients.for_controller("coredns"), supervisor).await?;
         shared.timeline.ready("dns");
     }
+    super::ingress::start(shared, tasks, node, plane).await?;
     Ok(Node { _runtime: runtime })
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct FilePlugin {
 pub(crate) struct Plugins {
     pub(crate) datastore: Component,
     pub(crate) cni: Component,
+    pub(crate) ingress: Component,
 }
 
 impl Plugins {
@@ -35,6 +36,7 @@ impl Plugins {
         let mut plugins = Self {
             datastore: Component::Bundled(bundled::datastore_sqlite()),
             cni: Component::Bundled(bundled::cni_flannel()),
+            ingress: Component::Bundled(bundled::ingress_traefik()),
         };
         for (at, reference) in given.iter().enumerate() {
             if given.iter().take(at).any(|other| other.kind == reference.kind) {
@@ -43,6 +45,7 @@ impl Plugins {
             let component = Component::File(read(reference)?);
             match reference.kind.as_str() {
                 "datastore" => plugins.datastore = component,
+                "ingress" => plugins.ingress = component,
                 _ => plugins.cni = component,
             }
         }

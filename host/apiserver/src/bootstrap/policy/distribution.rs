@@ -21,6 +21,19 @@ pub(super) const ROLES: &[Role] = &[
             EVENTS,
         ],
     ),
+    // Secrets are read by name, as objects name them.
+    Role::new(
+        "system:traefik",
+        &[
+            On("networking.k8s.io", "ingresses", READ),
+            On("networking.k8s.io", "ingresses/status", "patch,update"),
+            On("networking.k8s.io", "ingressclasses", "create,delete,get,list,watch"),
+            On("", "services", READ),
+            On("", "secrets", READ),
+            On("discovery.k8s.io", "endpointslices", READ),
+            EVENTS,
+        ],
+    ),
     Role::new(
         "k3s-cloud-controller-manager",
         &[
@@ -62,6 +75,11 @@ pub(super) fn bindings() -> Vec<Binding> {
             name: "system:k3s-controller",
             role: "system:k3s-controller",
             subjects: vec![Subject::User("system:k3s-controller")],
+        },
+        Binding {
+            name: "system:traefik",
+            role: "system:traefik",
+            subjects: vec![Subject::Account("kube-system", "traefik")],
         },
         Binding {
             name: "k3s-cloud-controller-manager",

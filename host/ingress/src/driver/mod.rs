@@ -1,0 +1,13 @@
+//! From the cluster's objects to the route table, and back to their status: the tasks around the data
+//! plane.
+
+pub(crate) mod class;
+mod feed;
+mod mask;
+mod reload;
+pub(crate) mod secrets;
+mod tell;
+
+pub(crate) use feed::Feed;
+pub(crate) use reload::Reload;
+pub(crate) use tell::Teller;

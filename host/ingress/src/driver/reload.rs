@@ -1,0 +1,174 @@
+//! One loop: objects and Secrets that changed → the plugin's decisions → a new route table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
+
+use super::feed::Feed;
+use super::secrets::Secrets;
+use super::tell::{Teller, Verdict};
+use crate::compiler::{Compiled, Compiler};
+use crate::config::EntryPoint;
+use crate::model::{Change, Name, ObjectId};
+use crate::proxy::Proxy;
+use crate::table::Table;
+use crate::table::build::{Builder, Built};
+use crate::tls::certs::Certificates;
+
+/// Changes come in flocks; a table is made of those that come within this time.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// What the loop works with.
+pub(crate) struct Reload {
+    pub(crate) compiler: Arc<dyn Compiler>,
+    pub(crate) feed: Feed,
+    pub(crate) secrets: Secrets,
+    pub(crate) builder: Builder,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) certificates: Arc<ArcSwap<Certificates>>,
+    pub(crate) default_certificate: Arc<CertifiedKey>,
+    pub(crate) entry_points: Vec<EntryPoint>,
+    pub(crate) teller: Teller,
+    /// Becomes true with the first table.
+    pub(crate) ready: watch::Sender<bool>,
+}
+
+/// What a round is about.
+#[derive(Default)]
+struct Round {
+    compile: bool,
+    secrets: BTreeSet<Name>,
+}
+
+impl Reload {
+    /// Runs for ever.
+    pub(crate) async fn run(self) {
+        self.feed.synced().await;
+        let mut built: BTreeMap<ObjectId, Built> = BTreeMap::new();
+        let mut round = Round { compile: true, ..Round::default() };
+        loop {
+            let retry = self.round(&mut built, round).await;
+            round = self.next(retry).await;
+        }
+    }
+
+    /// Waits for work, and a moment longer for more of it.
+    async fn next(&self, retry: Option<Duration>) -> Round {
+        let again = async {
+            match retry {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut round = Round::default();
+        tokio::select! {
+            () = self.feed.changed() => round.compile = true,
+            () = self.compiler.changed() => round.compile = true,
+            () = again => round.compile = true,
+            secrets = self.secrets.changed() => round.secrets = secrets,
+        }
+        tokio::time::sleep(GATHER).await;
+        round
+    }
+
+    /// One table. Gives when to try again after a failure.
+    async fn round(&self, built: &mut BTreeMap<ObjectId, Built>, round: Round) -> Option<Duration> {
+        let mut retry = None;
+        let mut changed = BTreeSet::new();
+        if round.compile {
+            match self.compiler.compile(self.feed.take()).await {
+                Ok(compiled) => changed = self.apply(built, compiled),
+                Err(error) => {
+                    // The table that is served stays as it is.
+                    tracing::warn!(%error, retry_after = ?error.retry_after, "no new route table");
+                    self.proxy.metrics.reload_failed();
+                    retry = Some(error.retry_after);
+                }
+            }
+        }
+        if !round.secrets.is_empty() {
+            changed.extend(self.rebuild(built, &round.secrets));
+        }
+        if !changed.is_empty() || !*self.ready.borrow() {
+            self.publish(built);
+        }
+        for id in changed {
+            let verdict = built.get(&id).map(|built| Verdict {
+                problems: built.problems.clone(),
+                publish_address: built.outcome.publish_address,
+            });
+            self.teller.tell(id, verdict);
+        }
+        if retry.is_none() && self.secrets_are_known(built) {
+            self.ready.send_replace(true);
+        }
+        retry
+    }
+
+    fn apply(&self, built: &mut BTreeMap<ObjectId, Built>, compiled: Compiled) -> BTreeSet<ObjectId> {
+        let mut changed = BTreeSet::new();
+        let mut named = BTreeSet::new();
+        for change in compiled.changes {
+            match change {
+                Change::Put(outcome) => {
+                    let id = ObjectId::from(&outcome.key);
+                    let before = built.get(&id);
+                    // A component that took over says again what is true already.
+                    if before.is_none_or(|before| before.outcome != outcome) {
+                        let made = self.builder.build(outcome, before);
+                        built.insert(id.clone(), made);
+                        changed.insert(id.clone());
+                    }
+                    named.insert(id);
+                }
+                Change::Gone(key) => {
+                    let id = ObjectId::from(&key);
+                    if built.remove(&id).is_some() {
+                        changed.insert(id);
+                    }
+                }
+            }
+        }
+        if compiled.complete {
+            built.retain(|id, _| named.contains(id) || !changed.insert(id.clone()));
+        }
+        changed
+    }
+
+    /// Makes anew what was made from these Secrets.
+    fn rebuild(&self, built: &mut BTreeMap<ObjectId, Built>, secrets: &BTreeSet<Name>) -> BTreeSet<ObjectId> {
+        let concerned = |(_, built): &(&ObjectId, &Built)| !built.secrets.is_disjoint(secrets);
+        let ids: BTreeSet<ObjectId> = built.iter().filter(concerned).map(|(id, _)| id.clone()).collect();
+        self.builder.forget_tls_clients();
+        for id in &ids {
+            if let Some(before) = built.remove(id) {
+                let made = self.builder.build(before.outcome.clone(), Some(&before));
+                built.insert(id.clone(), made);
+            }
+        }
+        ids
+    }
+
+    fn publish(&self, built: &BTreeMap<ObjectId, Built>) {
+        let certificates = built.values().flat_map(|built| &built.certificates);
+        let certificates = Certificates::new(certificates, self.default_certificate.clone());
+        // Certificates first: a new route is never served with the wrong one.
+        self.certificates.store(Arc::new(certificates));
+        let http: Vec<_> = built.values().flat_map(|built| built.http.iter().cloned()).collect();
+        let tcp: Vec<_> = built.values().flat_map(|built| built.tcp.iter().cloned()).collect();
+        let table = Table::new(&self.entry_points, &http, &tcp);
+        self.proxy.metrics.reloaded(table.routes);
+        self.proxy.table.store(Arc::new(table));
+        self.secrets.retain(&built.values().flat_map(|built| built.secrets.iter().cloned()).collect());
+    }
+
+    /// Nothing is served before its Secrets were read once.
+    fn secrets_are_known(&self, built: &BTreeMap<ObjectId, Built>) -> bool {
+        let mut secrets = built.values().flat_map(|built| &built.secrets);
+        secrets.all(|name| !matches!(self.secrets.get(name), super::secrets::Lookup::Unknown))
+    }
+}

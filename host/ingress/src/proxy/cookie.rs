@@ -1,0 +1,48 @@
+//! Sticky cookies.
+
+use std::fmt::Write;
+
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue, SET_COOKIE};
+
+use crate::model::{Cookie, SameSite};
+
+/// The value of a cookie that the client sent.
+pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"'))
+}
+
+/// The cookie's name; where the author gave none, one that follows from what it sticks to.
+pub(crate) fn name(cookie: &Cookie, service: &str) -> String {
+    if !cookie.name.is_empty() {
+        return cookie.name.clone();
+    }
+    let id = crate::upstream::balance::service_id(service);
+    format!("_{}", id.get(..5).unwrap_or_default())
+}
+
+/// Tells the client to come back to the same place.
+pub(crate) fn set(headers: &mut HeaderMap, cookie: &Cookie, name: &str, value: &str) {
+    let mut text = format!("{name}={value}; Path={}", cookie.path.as_deref().unwrap_or("/"));
+    // Writing into a String cannot fail.
+    if let Some(domain) = &cookie.domain {
+        let _ = write!(text, "; Domain={domain}");
+    }
+    if let Some(seconds) = cookie.max_age_s.filter(|seconds| *seconds != 0) {
+        let _ = write!(text, "; Max-Age={}", seconds.max(0));
+    }
+    for (wanted, attribute) in [(cookie.http_only, "; HttpOnly"), (cookie.secure, "; Secure")] {
+        text.push_str(if wanted { attribute } else { "" });
+    }
+    text.push_str(match cookie.same_site {
+        Some(SameSite::None) => "; SameSite=None",
+        Some(SameSite::Lax) => "; SameSite=Lax",
+        Some(SameSite::Strict) => "; SameSite=Strict",
+        None => "",
+    });
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.append(SET_COOKIE, value);
+    }
+}

@@ -1,0 +1,200 @@
+//! Connections to servers, pooled per scheme and transport settings.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Builder, Client as Pooled, Error as PooledError};
+use hyper_util::rt::TokioTimer;
+use k3s_lifecycle::Tasks;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+
+use super::body::Outgoing;
+use super::h2c::H2cPool;
+use super::pool::Endpoint;
+use crate::model::Transport;
+
+/// Traefik's defaults (`serversTransport`): 30 s to connect, 90 s idle, 200 idle connections per server.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const MAX_IDLE_PER_HOST: usize = 200;
+
+/// A pool of connections.
+#[derive(Debug)]
+pub(crate) struct Client {
+    wire: Wire,
+    response_header_timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Http(Pooled<HttpConnector, Outgoing>),
+    Https(Pooled<HttpsConnector<HttpConnector>, Outgoing>),
+    H2c(H2cPool),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// No byte of the request left this machine.
+    #[error("{0}")]
+    NotSent(String),
+    /// The server went away before it answered; it may have seen the request.
+    #[error("{0}")]
+    Closed(String),
+    /// The server did not answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// Anything else, for instance an answer that is not HTTP.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Client {
+    /// Plain HTTP/1.1.
+    pub(crate) fn http(transport: Option<&Transport>, tasks: &Tasks) -> Self {
+        Self::new(transport, Wire::Http(builder(transport, tasks).build(connector(transport))))
+    }
+
+    /// HTTP/2 without TLS.
+    pub(crate) fn h2c(transport: Option<&Transport>, tasks: &Tasks) -> Self {
+        Self::new(transport, Wire::H2c(H2cPool::new(dial_timeout(transport), tasks.clone())))
+    }
+
+    /// TLS; HTTP/2 where the server offers it.
+    pub(crate) fn https(transport: Option<&Transport>, tls: ClientConfig, tasks: &Tasks) -> Self {
+        let mut plain = connector(transport);
+        plain.enforce_http(false);
+        let secure = HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
+        let name = transport.map(|t| t.server_name.clone()).filter(|name| !name.is_empty());
+        let secure = match name.and_then(|name| ServerName::try_from(name).ok()) {
+            Some(name) => secure.with_server_name_resolver(FixedServerNameResolver::new(name)),
+            None => secure,
+        };
+        let secure = secure.enable_http1().enable_http2().wrap_connector(plain);
+        Self::new(transport, Wire::Https(builder(transport, tasks).build(secure)))
+    }
+
+    fn new(transport: Option<&Transport>, wire: Wire) -> Self {
+        Self { wire, response_header_timeout: transport.and_then(|t| millis(t.response_header_timeout_ms)) }
+    }
+
+    /// Sends a request in origin form to an endpoint. `host` is what the server sees as its name.
+    pub(crate) async fn send(
+        &self,
+        endpoint: &Endpoint,
+        host: &str,
+        mut request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let (scheme, authority, version) = match &self.wire {
+            Wire::Http(_) => ("http", endpoint.authority.as_str(), Version::HTTP_11),
+            Wire::Https(_) => ("https", endpoint.authority.as_str(), Version::HTTP_11),
+            // The pool connects by itself; the URI becomes the `:authority` that the server sees.
+            Wire::H2c(_) => ("http", host, Version::HTTP_2),
+        };
+        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        *request.uri_mut() = uri.map_err(|error| SendError::Failed(error.to_string()))?;
+        *request.version_mut() = version;
+        let sent = async {
+            match &self.wire {
+                Wire::Http(client) => client.request(request).await.map_err(|error| SendError::of_pooled(&error)),
+                Wire::Https(client) => client.request(request).await.map_err(|error| SendError::of_pooled(&error)),
+                Wire::H2c(pool) => {
+                    request.headers_mut().remove(http::header::HOST);
+                    pool.send(endpoint.authority.as_str(), request).await
+                }
+            }
+        };
+        match self.response_header_timeout {
+            Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| SendError::Timeout(limit))?,
+            None => sent.await,
+        }
+    }
+
+    /// Whether connections can leave HTTP (WebSocket).
+    pub(crate) fn upgrades(&self) -> bool {
+        !matches!(self.wire, Wire::H2c(_))
+    }
+}
+
+fn builder(transport: Option<&Transport>, tasks: &Tasks) -> Builder {
+    let max_idle = transport.and_then(|t| usize::try_from(t.max_idle_per_host).ok()).filter(|max| *max > 0);
+    let mut builder = Pooled::<(), ()>::builder(Tracked(tasks.clone()));
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(max_idle.unwrap_or(MAX_IDLE_PER_HOST))
+        .set_host(false);
+    builder
+}
+
+fn connector(transport: Option<&Transport>) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(dial_timeout(transport)));
+    connector
+}
+
+fn dial_timeout(transport: Option<&Transport>) -> Duration {
+    transport.and_then(|t| millis(t.dial_timeout_ms)).unwrap_or(DIAL_TIMEOUT)
+}
+
+fn millis(number: u32) -> Option<Duration> {
+    (number > 0).then(|| Duration::from_millis(u64::from(number)))
+}
+
+impl SendError {
+    pub(crate) fn not_sent(error: &dyn std::error::Error) -> Self {
+        Self::NotSent(chain(error))
+    }
+
+    pub(crate) fn of_hyper(error: &hyper::Error) -> Self {
+        if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
+            Self::Closed(chain(error))
+        } else {
+            Self::Failed(chain(error))
+        }
+    }
+
+    fn of_pooled(error: &PooledError) -> Self {
+        if error.is_connect() {
+            return Self::not_sent(error);
+        }
+        match std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>()) {
+            Some(inner) => Self::of_hyper(inner),
+            None => Self::Failed(chain(error)),
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// Runs the tasks of connections as tracked ones, which end at once when their group stops.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked(pub(crate) Tasks);
+
+impl<F> Executor<F> for Tracked
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn_until_stopped("ingress connection", future);
+    }
+}

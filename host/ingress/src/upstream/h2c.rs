@@ -1,0 +1,74 @@
+//! HTTP/2 without TLS to servers that say they speak it: one connection per server carries all streams.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use k3s_lifecycle::Tasks;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+use super::body::Outgoing;
+use super::client::{SendError, Tracked};
+
+/// As the listeners' own windows: streams are not slowed by the defaults of 64 KiB.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Connections by authority. Bounded by the number of endpoints; closed ones go at the next use.
+#[derive(Debug)]
+pub(crate) struct H2cPool {
+    connections: Mutex<HashMap<String, SendRequest<Outgoing>>>,
+    dial_timeout: Duration,
+    tasks: Tasks,
+}
+
+impl H2cPool {
+    pub(crate) fn new(dial_timeout: Duration, tasks: Tasks) -> Self {
+        Self { connections: Mutex::default(), dial_timeout, tasks }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        authority: &str,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let mut sender = self.connection(authority).await?;
+        sender.ready().await.map_err(|error| SendError::not_sent(&error))?;
+        sender.send_request(request).await.map_err(|error| SendError::of_hyper(&error))
+    }
+
+    async fn connection(&self, authority: &str) -> Result<SendRequest<Outgoing>, SendError> {
+        {
+            let mut connections = self.connections.lock();
+            connections.retain(|_, sender| !sender.is_closed());
+            if let Some(sender) = connections.get(authority) {
+                return Ok(sender.clone());
+            }
+        }
+        let stream = tokio::time::timeout(self.dial_timeout, TcpStream::connect(authority))
+            .await
+            .map_err(|_| SendError::NotSent("dial timeout".to_owned()))?
+            .map_err(|error| SendError::not_sent(&error))?;
+        stream.set_nodelay(true).map_err(|error| SendError::not_sent(&error))?;
+        let (sender, connection) = http2::Builder::new(Tracked(self.tasks.clone()))
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(KEEP_ALIVE)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| SendError::not_sent(&error))?;
+        self.tasks.spawn_until_stopped("h2c connection", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        self.connections.lock().insert(authority.to_owned(), sender.clone());
+        Ok(sender)
+    }
+}

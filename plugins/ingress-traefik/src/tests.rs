@@ -1,0 +1,176 @@
+//! What the plugin decides, from objects to routes, as the host sees it.
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::state::State;
+use crate::wit::{Change, Matcher, Object, ObjectKey, Outcome, Scheme};
+
+pub(crate) struct Lab(pub(crate) State);
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let mut lab = Self(State::new(Config::default()));
+        lab.put(json!({"kind": "IngressClass", "metadata": {"name": "traefik",
+            "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+            "spec": {"controller": "traefik.io/ingress-controller"}}));
+        lab.put(json!({"kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"ports": [{"name": "http", "port": 80}, {"name": "grpc", "port": 9000, "appProtocol": "kubernetes.io/h2c"}]}}));
+        lab.changes();
+        lab
+    }
+
+    pub(crate) fn put(&mut self, object: Value) {
+        let key = key(&object);
+        self.0.upsert(Object { key, json: serde_json::to_vec(&object).unwrap() });
+    }
+
+    pub(crate) fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
+        self.0.remove(&key(&json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}})));
+    }
+
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
+        self.0.compile(usize::MAX)
+    }
+
+    /// The only change there is.
+    pub(crate) fn outcome(&mut self) -> Outcome {
+        let changes = self.changes();
+        match changes.as_slice() {
+            [Change::Put(outcome)] => outcome.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn key(object: &Value) -> ObjectKey {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]);
+    let group = match kind.as_str() {
+        "Ingress" | "IngressClass" => "networking.k8s.io",
+        "Service" => "",
+        _ => "traefik.io",
+    };
+    let meta = &object["metadata"];
+    ObjectKey { group: group.to_owned(), kind, namespace: text(&meta["namespace"]), name: text(&meta["name"]) }
+}
+
+pub(crate) fn ingress(spec: Value) -> Value {
+    json!({"kind": "Ingress", "metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
+}
+
+fn to_web(host: &str, path: &str, path_type: &str) -> Value {
+    json!({"host": host, "http": {"paths": [{"path": path, "pathType": path_type,
+        "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}})
+}
+
+fn reasons(outcome: &Outcome) -> Vec<&str> {
+    outcome.diagnostics.iter().map(|d| d.reason.as_str()).collect()
+}
+
+#[test]
+fn paths_become_rules_by_their_type() {
+    for (host, path, path_type, rule) in [
+        ("a.b", "/x", "Exact", vec![Matcher::Host("a.b".into()), Matcher::Path("/x".into()), Matcher::All(2)]),
+        ("a.b", "/x/", "Prefix", vec![Matcher::Host("a.b".into()), Matcher::PathSegments("/x".into()), Matcher::All(2)]),
+        ("*.b.c", "/", "Prefix", vec![Matcher::Host("*.b.c".into())]),
+        ("", "/x", "ImplementationSpecific", vec![Matcher::PathPrefix("/x".into())]),
+        ("", "/", "Prefix", vec![]),
+    ] {
+        let mut lab = Lab::new();
+        lab.put(ingress(json!({"rules": [to_web(host, path, path_type)]})));
+        let outcome = lab.outcome();
+        assert_eq!(outcome.routes[0].rule, rule, "{host}{path}");
+        assert!(outcome.publish_address && outcome.diagnostics.is_empty(), "{outcome:?}");
+        let backend = &outcome.routes[0].target.backends[0];
+        assert_eq!((backend.port.as_str(), backend.port_number, backend.scheme), ("http", 80, Scheme::Http));
+    }
+}
+
+#[test]
+fn classes_decide_whose_an_ingress_is() {
+    let spec = || json!({"rules": [to_web("a", "/", "Prefix")]});
+    let with_class = |name: &str| {
+        let mut object = ingress(spec());
+        object["spec"]["ingressClassName"] = name.into();
+        object
+    };
+    let annotated = |value: &str| {
+        let mut object = ingress(spec());
+        object["metadata"]["annotations"] = json!({"kubernetes.io/ingress.class": value});
+        object
+    };
+    for (object, ours) in [
+        (ingress(spec()), true),
+        (with_class("traefik"), true),
+        (with_class("nginx"), false),
+        (annotated("traefik"), true),
+        (annotated("nginx"), false),
+    ] {
+        let mut lab = Lab::new();
+        lab.put(object.clone());
+        assert_eq!(matches!(lab.changes()[0], Change::Put(_)), ours, "{object}");
+    }
+    // Without a default class, nobody's is nobody's; when the class comes back, so does the route.
+    let mut lab = Lab::new();
+    lab.put(ingress(spec()));
+    lab.outcome();
+    lab.remove("IngressClass", "", "traefik");
+    assert!(matches!(lab.changes()[..], [Change::Gone(_)]));
+    lab.put(json!({"kind": "IngressClass", "metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}));
+    assert!(matches!(lab.changes()[..], [Change::Gone(_)]), "it is not the default any more");
+    lab.put(with_class("traefik"));
+    lab.outcome();
+}
+
+#[test]
+fn a_missing_service_disables_its_path_only_and_comes_back() {
+    let mut lab = Lab::new();
+    let mut missing = to_web("a", "/y", "Prefix");
+    missing["http"]["paths"][0]["backend"]["service"]["name"] = "later".into();
+    lab.put(ingress(json!({"rules": [to_web("a", "/x", "Prefix"), missing], "tls": [{"hosts": ["a"], "secretName": "cert"}]})));
+    let outcome = lab.outcome();
+    assert_eq!((outcome.routes.len(), reasons(&outcome)), (1, vec!["BackendNotFound"]));
+    assert!(outcome.diagnostics[0].message.contains("shop/later does not exist"));
+    assert_eq!(outcome.certificates[0].name, "cert");
+    lab.put(json!({"kind": "Service", "metadata": {"name": "later", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}));
+    assert_eq!(lab.outcome().routes.len(), 2);
+    // The port may be named; a Service's port must exist.
+    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "grpc"}}}})));
+    let outcome = lab.outcome();
+    assert_eq!(outcome.routes[0].target.backends[0].scheme, Scheme::H2c);
+    assert_eq!((outcome.routes[0].rule.len(), outcome.routes[0].priority), (0, crate::priority::DEFAULT_BACKEND));
+    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "admin"}}}})));
+    assert!(lab.outcome().diagnostics[0].message.contains("has no port admin"));
+}
+
+#[test]
+fn what_would_weaken_security_disables_the_object() {
+    let mut lab = Lab::new();
+    for (name, value) in [("router.middlewares", "shop-auth@kubernetescrd"), ("router.midlewares", "x"), ("router.tls", "1")] {
+        let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
+        object["metadata"]["annotations"] = json!({format!("traefik.ingress.kubernetes.io/{name}"): value});
+        lab.put(object);
+        let outcome = lab.outcome();
+        assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("not served"), "{outcome:?}");
+    }
+    lab.put(json!({"kind": "Service", "metadata": {"name": "out", "namespace": "shop"},
+        "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]}}));
+    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "out", "port": {"number": 80}}}})));
+    assert!(lab.outcome().diagnostics[0].message.contains("not allowed"));
+}
+
+#[test]
+fn a_broken_object_disables_only_itself() {
+    let mut lab = Lab::new();
+    lab.put(ingress(json!({"rules": "none"})));
+    let outcome = lab.outcome();
+    assert_eq!((outcome.routes.len(), reasons(&outcome)), (0, vec!["InvalidIngress"]));
+    let mut other = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
+    other["metadata"]["name"] = "other".into();
+    lab.put(other);
+    assert_eq!(lab.outcome().routes.len(), 1);
+    lab.remove("Ingress", "shop", "other");
+    assert!(matches!(lab.changes()[..], [Change::Gone(_)]));
+    assert!(lab.changes().is_empty());
+}
