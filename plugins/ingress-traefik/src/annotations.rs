@@ -38,6 +38,8 @@ pub(crate) struct ServiceSettings {
     pub(crate) scheme: Option<Scheme>,
     pub(crate) pass_host_header: bool,
     pub(crate) sticky: Option<Cookie>,
+    /// As written: `NAMESPACE-NAME@kubernetescrd`.
+    pub(crate) transport: Option<String>,
 }
 
 /// Ours among the annotations, without the prefix.
@@ -74,9 +76,16 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
 
 /// Reads a Service's annotations.
 pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, String> {
-    let mut settings = ServiceSettings { scheme: None, pass_host_header: true, sticky: None };
-    let mut cookie =
-        Cookie { name: String::new(), secure: false, http_only: false, same_site: None, max_age_s: None, path: None, domain: None };
+    let mut settings = ServiceSettings { scheme: None, pass_host_header: true, sticky: None, transport: None };
+    let mut cookie = Cookie {
+        name: String::new(),
+        secure: false,
+        http_only: false,
+        same_site: None,
+        max_age_s: None,
+        path: None,
+        domain: None,
+    };
     for (name, value) in own(annotations) {
         match name {
             "service.serversscheme" => settings.scheme = Some(scheme(value)?),
@@ -90,6 +99,7 @@ pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, Stri
                 cookie.max_age_s = Some(i32::try_from(number(name, value)?).map_err(|_| bad(name, value))?);
             }
             "service.sticky.cookie.path" => cookie.path = Some(value.to_owned()),
+            "service.serverstransport" => settings.transport = Some(value.to_owned()),
             "service.sticky.cookie.domain" => cookie.domain = Some(value.to_owned()),
             // Requests always go to endpoints; both would only take a longer way.
             "service.nativelb" | "service.nodeportlb" => {}

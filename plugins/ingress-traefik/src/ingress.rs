@@ -2,8 +2,10 @@
 
 use crate::annotations::{self, PathMatcher, Router};
 use crate::class;
+use crate::crd;
 use crate::key::Key;
 use crate::objects::{HttpPath, Ingress, IngressBackend};
+use crate::outcome::Warnings;
 use crate::priority;
 use crate::service;
 use crate::state::View;
@@ -31,32 +33,37 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             for name in &router.ignored {
                 outcome.warn("AnnotationIgnored", format!("annotation {name} has no effect"));
             }
-            if let Some(base) = base(key, &router, &mut outcome) {
-                routes(view, key, &ingress, &router, &base, &mut outcome);
+            let mut warnings = Warnings::new();
+            match base(view, key, &router, &mut warnings) {
+                Ok(base) => routes(view, key, &ingress, &router, &base, &mut outcome),
+                // Without a middleware that the author asked for, nothing may pass.
+                Err(error) => outcome.error("InvalidReference", format!("{error}; the object is not served")),
             }
+            outcome.warn_all("Ignored", warnings);
         }
         Err(error) => outcome.error("InvalidAnnotation", format!("{error}; the object is not served")),
     }
     Some(outcome)
 }
 
-/// What all routes of an Ingress share. None where a part of it is missing: without a middleware that
-/// the author asked for, nothing may pass.
-fn base(key: &Key, router: &Router, outcome: &mut Outcome) -> Option<Route> {
-    let missing = router.middlewares.iter().chain(&router.tls_options).next();
-    if let Some(name) = missing {
-        outcome.error("NotFound", format!("{name} does not exist; the object is not served"));
-        return None;
+/// What all routes of an Ingress share.
+fn base(view: &View<'_>, key: &Key, router: &Router, warnings: &mut Warnings) -> Result<Route, String> {
+    let mut middlewares = Vec::new();
+    for name in &router.middlewares {
+        let reference = crd::Reference { name: name.clone(), namespace: String::new() };
+        middlewares.extend(crd::middleware::named(view, &key.namespace, &reference, warnings)?);
     }
-    Some(Route {
+    let options =
+        router.tls_options.as_ref().map(|name| crd::Reference { name: name.clone(), namespace: String::new() });
+    Ok(Route {
         name: format!("{}/{}", key.namespace, key.name),
         entry_points: router.entry_points.clone(),
         rule: Vec::new(),
         priority: 0,
-        middlewares: Vec::new(),
+        middlewares,
         target: Target { backends: Vec::new(), sticky: None },
         tls: if router.tls { TlsUse::Required } else { TlsUse::Either },
-        tls_options: None,
+        tls_options: crd::tls::options(view, &key.namespace, options.as_ref(), warnings)?,
     })
 }
 

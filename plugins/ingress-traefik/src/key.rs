@@ -8,6 +8,12 @@ pub(crate) enum Kind {
     Ingress,
     IngressClass,
     Service,
+    IngressRoute,
+    IngressRouteTcp,
+    Middleware,
+    TraefikService,
+    TlsOption,
+    ServersTransport,
 }
 
 /// Kind, namespace and name.
@@ -19,12 +25,23 @@ pub(crate) struct Key {
 }
 
 impl Kind {
-    pub(crate) const ALL: &[Self] = &[Self::Ingress, Self::IngressClass, Self::Service];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Service,
+        Self::IngressRoute,
+        Self::IngressRouteTcp,
+        Self::Middleware,
+        Self::TraefikService,
+        Self::TlsOption,
+        Self::ServersTransport,
+    ];
 
     pub(crate) fn group(self) -> &'static str {
         match self {
             Self::Ingress | Self::IngressClass => "networking.k8s.io",
             Self::Service => "",
+            _ => "traefik.io",
         }
     }
 
@@ -33,12 +50,18 @@ impl Kind {
             Self::Ingress => "Ingress",
             Self::IngressClass => "IngressClass",
             Self::Service => "Service",
+            Self::IngressRoute => "IngressRoute",
+            Self::IngressRouteTcp => "IngressRouteTCP",
+            Self::Middleware => "Middleware",
+            Self::TraefikService => "TraefikService",
+            Self::TlsOption => "TLSOption",
+            Self::ServersTransport => "ServersTransport",
         }
     }
 
     /// Routes follow from it, rather than from others that name it.
     pub(crate) fn is_routed(self) -> bool {
-        self == Self::Ingress
+        matches!(self, Self::Ingress | Self::IngressRoute | Self::IngressRouteTcp)
     }
 }
 

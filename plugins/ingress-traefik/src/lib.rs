@@ -12,6 +12,7 @@
 mod annotations;
 mod class;
 mod config;
+mod crd;
 mod ingress;
 mod interests;
 mod key;

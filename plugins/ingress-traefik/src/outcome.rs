@@ -3,6 +3,9 @@
 use crate::key::Key;
 use crate::wit::{Diagnostic, Outcome, Reference, Severity};
 
+/// What is served otherwise than its author may think.
+pub(crate) type Warnings = Vec<String>;
+
 impl Outcome {
     /// Nothing yet.
     pub(crate) fn of(key: &Key) -> Self {
@@ -24,6 +27,11 @@ impl Outcome {
     /// Something is served otherwise than its author may think.
     pub(crate) fn warn(&mut self, reason: &str, message: impl Into<String>) {
         self.say(Severity::Warning, reason, message.into());
+    }
+
+    /// Several of one reason.
+    pub(crate) fn warn_all(&mut self, reason: &str, warnings: Warnings) {
+        warnings.into_iter().for_each(|warning| self.warn(reason, warning));
     }
 
     fn say(&mut self, severity: Severity, reason: &str, message: String) {

@@ -27,6 +27,10 @@ pub(crate) fn backend(view: &View<'_>, namespace: &str, name: &str, port: &PortR
     };
     let settings = annotations::service(&service.metadata.annotations)
         .map_err(|error| format!("service {namespace}/{name}: {error}"))?;
+    let transport = match &settings.transport {
+        Some(name) => Some(crate::crd::transport(view, namespace, name)?),
+        None => None,
+    };
     Ok(Backend {
         service: Reference { namespace: namespace.to_owned(), name: name.to_owned() },
         external: external.then(|| (service.spec.external_name.clone(), found.port)),
@@ -36,7 +40,7 @@ pub(crate) fn backend(view: &View<'_>, namespace: &str, name: &str, port: &PortR
         weight: 1,
         pass_host_header: settings.pass_host_header,
         sticky: settings.sticky,
-        transport: None,
+        transport,
     })
 }
 

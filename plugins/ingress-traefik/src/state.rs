@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::ingress;
 use crate::key::{Key, Kind};
 use crate::wit::{Change, Object, ObjectKey, Outcome};
+use crate::{crd, ingress};
 
 /// Everything the plugin was given, as bytes: most objects are looked at once per change.
 pub(crate) struct State {
@@ -101,7 +101,10 @@ impl State {
 fn outcome(view: &View<'_>, key: &Key) -> Option<Outcome> {
     match key.kind {
         Kind::Ingress => ingress::compile(view, key),
-        Kind::IngressClass | Kind::Service => None,
+        Kind::IngressRoute => crd::route::compile(view, key),
+        Kind::IngressRouteTcp => crd::compile_tcp(view, key),
+        // Routes follow from those that name them.
+        _ => None,
     }
 }
 
@@ -115,6 +118,18 @@ impl View<'_> {
     pub(crate) fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<Result<T, String>> {
         self.used.borrow_mut().insert(key.clone());
         self.objects.get(key).map(|json| serde_json::from_slice(json).map_err(|error| error.to_string()))
+    }
+
+    /// Whether an object is there.
+    pub(crate) fn exists(&self, key: &Key) -> bool {
+        self.used.borrow_mut().insert(key.clone());
+        self.objects.contains_key(key)
+    }
+
+    /// All objects of a kind.
+    pub(crate) fn keys(&self, kind: Kind) -> Vec<Key> {
+        self.used.borrow_mut().insert(any(kind));
+        self.objects.keys().filter(|key| key.kind == kind).cloned().collect()
     }
 
     /// All readable objects of a kind.

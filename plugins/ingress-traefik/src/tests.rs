@@ -72,7 +72,12 @@ fn reasons(outcome: &Outcome) -> Vec<&str> {
 fn paths_become_rules_by_their_type() {
     for (host, path, path_type, rule) in [
         ("a.b", "/x", "Exact", vec![Matcher::Host("a.b".into()), Matcher::Path("/x".into()), Matcher::All(2)]),
-        ("a.b", "/x/", "Prefix", vec![Matcher::Host("a.b".into()), Matcher::PathSegments("/x".into()), Matcher::All(2)]),
+        (
+            "a.b",
+            "/x/",
+            "Prefix",
+            vec![Matcher::Host("a.b".into()), Matcher::PathSegments("/x".into()), Matcher::All(2)],
+        ),
         ("*.b.c", "/", "Prefix", vec![Matcher::Host("*.b.c".into())]),
         ("", "/x", "ImplementationSpecific", vec![Matcher::PathPrefix("/x".into())]),
         ("", "/", "Prefix", vec![]),
@@ -128,7 +133,9 @@ fn a_missing_service_disables_its_path_only_and_comes_back() {
     let mut lab = Lab::new();
     let mut missing = to_web("a", "/y", "Prefix");
     missing["http"]["paths"][0]["backend"]["service"]["name"] = "later".into();
-    lab.put(ingress(json!({"rules": [to_web("a", "/x", "Prefix"), missing], "tls": [{"hosts": ["a"], "secretName": "cert"}]})));
+    lab.put(ingress(
+        json!({"rules": [to_web("a", "/x", "Prefix"), missing], "tls": [{"hosts": ["a"], "secretName": "cert"}]}),
+    ));
     let outcome = lab.outcome();
     assert_eq!((outcome.routes.len(), reasons(&outcome)), (1, vec!["BackendNotFound"]));
     assert!(outcome.diagnostics[0].message.contains("shop/later does not exist"));
@@ -147,7 +154,9 @@ fn a_missing_service_disables_its_path_only_and_comes_back() {
 #[test]
 fn what_would_weaken_security_disables_the_object() {
     let mut lab = Lab::new();
-    for (name, value) in [("router.middlewares", "shop-auth@kubernetescrd"), ("router.midlewares", "x"), ("router.tls", "1")] {
+    for (name, value) in
+        [("router.middlewares", "shop-auth@kubernetescrd"), ("router.midlewares", "x"), ("router.tls", "1")]
+    {
         let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
         object["metadata"]["annotations"] = json!({format!("traefik.ingress.kubernetes.io/{name}"): value});
         lab.put(object);
@@ -173,4 +182,123 @@ fn a_broken_object_disables_only_itself() {
     lab.remove("Ingress", "shop", "other");
     assert!(matches!(lab.changes()[..], [Change::Gone(_)]));
     assert!(lab.changes().is_empty());
+}
+
+fn custom(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+}
+
+fn ingress_route(rule: &str, extra: Value) -> Value {
+    let mut route = json!({"match": rule, "kind": "Rule", "services": [{"name": "web", "port": 80}]});
+    route.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    custom(
+        "IngressRoute",
+        "route",
+        json!({"entryPoints": ["websecure"], "routes": [route], "tls": {"secretName": "cert"}}),
+    )
+}
+
+#[test]
+fn an_ingress_route_with_its_middlewares() {
+    let mut lab = Lab::new();
+    lab.put(ingress_route("Host(`a`) && Method(`GET`)", json!({"middlewares": [{"name": "all"}]})));
+    let outcome = lab.outcome();
+    assert_eq!(
+        (outcome.routes.len(), outcome.diagnostics[0].message.contains("Middleware shop/all does not exist")),
+        (0, true)
+    );
+    lab.put(custom("Middleware", "all", json!({"chain": {"middlewares": [{"name": "strip"}, {"name": "auth"}]}})));
+    lab.put(custom("Middleware", "strip", json!({"stripPrefix": {"prefixes": ["/api"]}})));
+    lab.put(custom("Middleware", "auth", json!({"basicAuth": {"secret": "users"}})));
+    let outcome = lab.outcome();
+    let names: Vec<_> = outcome.routes[0].middlewares.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["shop/strip", "shop/auth"]);
+    assert_eq!((outcome.routes[0].priority, outcome.certificates[0].name.as_str()), (26_000, "cert"));
+    assert_eq!(outcome.routes[0].tls, crate::wit::TlsUse::Required);
+    // What a middleware asks for and nobody knows disables the routes that rely on it.
+    for (spec, part) in [
+        (json!({"basicAuth": {"secret": "users", "digest": true}}), "digest"),
+        (json!({"plugin": {"waf": {}}}), "plugin"),
+        (json!({"circuitBreaker": {"expression": "Magic() > 1"}}), "Magic"),
+        (json!({}), "cannot be used"),
+    ] {
+        lab.put(custom("Middleware", "auth", spec));
+        let outcome = lab.outcome();
+        assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains(part), "{outcome:?}");
+    }
+    // An Ingress names the same objects by annotation.
+    let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
+    object["metadata"]["annotations"] =
+        json!({"traefik.ingress.kubernetes.io/router.middlewares": "shop-strip@kubernetescrd"});
+    lab.put(object);
+    assert_eq!(lab.outcome().routes[0].middlewares[0].name, "shop/strip");
+}
+
+#[test]
+fn weights_of_nested_services_multiply() {
+    let mut lab = Lab::new();
+    for name in ["b", "c"] {
+        lab.put(json!({"kind": "Service", "metadata": {"name": name, "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}));
+    }
+    lab.put(custom(
+        "TraefikService",
+        "half",
+        json!({"weighted": {"services": [
+        {"name": "b", "port": 80, "weight": 1}, {"name": "c", "port": 80, "weight": 3}]}}),
+    ));
+    let services = json!({"services": [{"name": "web", "port": "http", "weight": 1}, {"name": "half", "kind": "TraefikService", "weight": 2}]});
+    lab.put(ingress_route("Host(`a`)", services));
+    let outcome = lab.outcome();
+    let weights: Vec<_> = outcome.routes[0].target.backends.iter().map(|b| b.weight).collect();
+    assert_eq!(weights, [10_000, 5000, 15_000], "{:?}", outcome.diagnostics);
+    // A service in another namespace is not ours to give.
+    lab.put(ingress_route("Host(`a`)", json!({"services": [{"name": "web", "namespace": "other", "port": 80}]})));
+    assert!(lab.outcome().diagnostics[0].message.contains("another namespace"));
+    lab.put(custom(
+        "TraefikService",
+        "half",
+        json!({"weighted": {"services": [{"name": "half", "kind": "TraefikService"}]}}),
+    ));
+    lab.put(ingress_route("Host(`a`)", json!({"services": [{"name": "half", "kind": "TraefikService"}]})));
+    assert!(lab.outcome().diagnostics[0].message.contains("too deeply"));
+}
+
+#[test]
+fn tls_options_and_connections() {
+    let mut lab = Lab::new();
+    lab.put(custom(
+        "TLSOption",
+        "mtls",
+        json!({"minVersion": "VersionTLS13", "clientAuth":
+        {"secretNames": ["ca"], "clientAuthType": "RequireAndVerifyClientCert"}}),
+    ));
+    let mut route = ingress_route("Host(`a`)", json!({}));
+    route["spec"]["tls"]["options"] = json!({"name": "mtls"});
+    lab.put(route.clone());
+    let options = lab.outcome().routes[0].tls_options.clone().unwrap();
+    assert_eq!(
+        (options.client_auth, options.client_cas[0].name.as_str()),
+        (crate::wit::ClientAuth::RequireAndVerify, "ca")
+    );
+    route["spec"]["tls"]["options"]["name"] = "missing".into();
+    lab.put(route);
+    let outcome = lab.outcome();
+    assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("does not exist"), "{outcome:?}");
+    lab.put(custom(
+        "IngressRouteTCP",
+        "db",
+        json!({"entryPoints": ["websecure"], "tls": {"passthrough": true},
+        "routes": [{"match": "HostSNI(`db.example.com`)", "services": [{"name": "web", "port": 80}]}]}),
+    ));
+    let outcome = lab.outcome();
+    assert_eq!(
+        (outcome.tcp_routes.len(), outcome.tcp_routes[0].tls),
+        (1, crate::wit::TcpTls::Passthrough),
+        "{outcome:?}"
+    );
+    // The cluster's default options hold for every route without its own.
+    lab.put(custom("TLSOption", "default", json!({"sniStrict": true})));
+    lab.changes();
+    lab.put(ingress(json!({"rules": [to_web("a", "/", "Prefix")]})));
+    assert!(lab.outcome().routes[0].tls_options.as_ref().unwrap().sni_strict);
 }

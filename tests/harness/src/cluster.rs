@@ -76,6 +76,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Other flags for the next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
     /// Waits for `/readyz`.
     ///
     /// # Errors

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Fields that always come.
-const ALWAYS: &[&str] =
-    &["apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.creationTimestamp"];
+const ALWAYS: &[&str] = &["apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.creationTimestamp"];
 
 /// The fields of `object` at these dotted paths, as JSON with sorted keys.
 pub(crate) fn apply(object: &Value, fields: &[String]) -> Vec<u8> {

@@ -1,7 +1,22 @@
 //! What happens to a request between its route and its target. A [`Layer`] sees the request, may answer
 //! it, and may look at the answer of what comes after it.
 
+mod basic;
+mod breaker;
+mod buffering;
+mod compress;
+mod errors;
+mod forward_auth;
+mod guard;
+mod headers;
+mod htpasswd;
+mod limit;
 pub(crate) mod make;
+mod path;
+mod redirect;
+mod retry;
+mod source;
+mod window;
 
 use std::future::Future;
 use std::net::SocketAddr;

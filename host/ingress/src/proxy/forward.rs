@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use k3s_serve::Body;
 
-use super::{Proxy, cookie, headers, upgrade};
+use super::{NoAnswer, Proxy, cookie, headers, upgrade};
 use crate::middleware::{Exchange, answer};
 use crate::upstream::balance::{Balancer, Choice, service_id};
 use crate::upstream::body::Keeper;
@@ -81,8 +81,7 @@ impl Proxy {
             if last.is_some() {
                 self.metrics.retried();
             }
-            let host =
-                if choice.backend.pass_host_header { &*origin.host_header } else { endpoint.authority.as_str() };
+            let host = if choice.backend.pass_host_header { &*origin.host_header } else { endpoint.authority.as_str() };
             headers::set_host(&mut parts.headers, host);
             let request = Request::from_parts(parts.clone(), attempt);
             match choice.client.send(&endpoint, host, request).await {
@@ -103,11 +102,14 @@ impl Proxy {
                 }
             }
         }
-        Err(match last {
+        let seen = !matches!(last, None | Some(SendError::NotSent(_)));
+        let mut response = match last {
             None => no_server(),
             Some(SendError::Timeout(_)) => answer(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
             Some(_) => answer(StatusCode::BAD_GATEWAY, "Bad Gateway"),
-        })
+        };
+        response.extensions_mut().insert(NoAnswer { may_have_been_seen: seen });
+        Err(response)
     }
 }
 

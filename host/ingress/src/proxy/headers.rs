@@ -102,7 +102,7 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The tokens of a header that is a list.
-pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
     let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn clients_cannot_speak_for_themselves() {
-        let mut map = headers(&[("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "1.2.3.4"), ("x-forwarded-prefix", "/x")]);
+        let mut map =
+            headers(&[("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "1.2.3.4"), ("x-forwarded-prefix", "/x")]);
         distrust(&mut map);
         assert!(map.is_empty());
         let origin = Origin {

@@ -3,7 +3,7 @@
 pub(crate) mod cookie;
 mod forward;
 pub(crate) mod headers;
-mod path;
+pub(crate) mod path;
 mod report;
 mod upgrade;
 
@@ -32,6 +32,13 @@ pub(crate) struct Proxy {
     pub(crate) tunnels: Tasks,
     /// Sent as X-Forwarded-Server.
     pub(crate) node_name: String,
+}
+
+/// Marks an answer of ours that stands for one that did not come; layers may look for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoAnswer {
+    /// A server may have acted on the request.
+    pub(crate) may_have_been_seen: bool,
 }
 
 /// What a connection knows before its first request.

@@ -174,10 +174,13 @@ impl Making<'_> {
         let mut chain = Vec::new();
         for (at, middleware) in route.middlewares.iter().enumerate() {
             let key = (route.name.clone(), at);
-            let kept = before.and_then(|b| b.layers.get(&key)).filter(|(old, _)| old == middleware && make::keeps(middleware));
+            let kept =
+                before.and_then(|b| b.layers.get(&key)).filter(|(old, _)| old == middleware && make::keeps(middleware));
             let layer = match kept {
                 Some((_, layer)) => layer.clone(),
-                None => match make::layer(self, &middleware.action).map_err(|why| format!("middleware {}: {why}", middleware.name))? {
+                None => match make::layer(self, &middleware.action)
+                    .map_err(|why| format!("middleware {}: {why}", middleware.name))?
+                {
                     Some(layer) => layer,
                     None => return Ok(None),
                 },
@@ -243,7 +246,8 @@ impl Making<'_> {
                 Lookup::Found(secret) => secret,
             };
             let pem = secret.get("tls.ca").or_else(|| secret.get("ca.crt"));
-            let found = roots::from_pem(pem.ok_or_else(|| format!("secret {name} has neither tls.ca nor ca.crt"))?.reveal());
+            let found =
+                roots::from_pem(pem.ok_or_else(|| format!("secret {name} has neither tls.ca nor ca.crt"))?.reveal());
             if found.is_empty() {
                 return Err(format!("secret {name} holds no authority"));
             }
@@ -266,6 +270,11 @@ impl Making<'_> {
             });
         }
         Ok(Some(Balancer::new(choices, target.sticky.clone())))
+    }
+
+    /// A client without settings of its own.
+    pub(crate) fn plain_client(&self, scheme: Scheme) -> Result<Arc<Client>, String> {
+        self.builder.client(scheme, None, || options::client(None, None, false))
     }
 
     fn client(&mut self, backend: &Backend) -> Result<Option<Arc<Client>>, String> {

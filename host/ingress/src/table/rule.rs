@@ -263,7 +263,9 @@ mod tests {
         let built = Rule::build(&rule).unwrap();
         assert_eq!((built.hosts(), built.prefixes()), (Some(vec!["a", "b"]), None));
         assert!(matches(&[], "any", "/"));
-        for broken in [vec![Matcher::All(1)], vec![Matcher::Host(own("a")), Matcher::Host(own("b"))], vec![Matcher::Not]] {
+        for broken in
+            [vec![Matcher::All(1)], vec![Matcher::Host(own("a")), Matcher::Host(own("b"))], vec![Matcher::Not]]
+        {
             assert!(Rule::build(&broken).is_err());
         }
         assert!(Rule::build(&[Matcher::PathRegexp(own("("))]).unwrap_err().contains("bad regular expression"));

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{ALL_CIPHER_SUITES, default_provider};
 use rustls::server::WebPkiClientVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certs::{Certificates, Resolver};
-use crate::upstream::roots;
 use crate::model::{ClientAuth, TlsOptions, TlsVersion};
+use crate::upstream::roots;
 
 /// Traefik's defaults: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, no client certificates.
 pub(crate) fn default_config(certificates: Arc<ArcSwap<Certificates>>) -> Result<Arc<ServerConfig>, String> {

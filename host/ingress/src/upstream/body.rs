@@ -31,6 +31,11 @@ impl Keeper {
         self.is_whole().then(|| Outgoing { keeper: self.clone(), taken: None })
     }
 
+    /// A body that is the rest of what there is.
+    pub(crate) fn whole(&self) -> Outgoing {
+        Outgoing { keeper: self.clone(), taken: None }
+    }
+
     /// Nothing was read yet.
     pub(crate) fn is_whole(&self) -> bool {
         self.0.lock().is_some()

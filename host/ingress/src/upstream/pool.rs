@@ -175,7 +175,8 @@ mod tests {
     #[test]
     fn ready_endpoints_first_then_those_that_serve() {
         let ready = json!({"addresses": ["10.0.0.2"], "conditions": {"ready": true}});
-        let leaving = json!({"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": true, "terminating": true}});
+        let leaving =
+            json!({"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": true, "terminating": true}});
         let unready = json!({"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": false}});
         let silent = json!({"addresses": ["fd00::1"], "conditions": {}});
         assert_eq!(read(json!([ready, leaving, unready]), "http"), ["10.0.0.2:8080"]);

@@ -33,9 +33,8 @@ pub(crate) async fn start(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, p
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    let compiler =
-        tokio::task::block_in_place(|| open_ingress(&plane.plugin_host, plane.ingress.source(), options))
-            .context("start the ingress controller")?;
+    let compiler = tokio::task::block_in_place(|| open_ingress(&plane.plugin_host, plane.ingress.source(), options))
+        .context("start the ingress controller")?;
     let external = &shared.settings.node_external_ips;
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),

@@ -1,0 +1,43 @@
+//! Traefik's own kinds (`traefik.io/v1alpha1`): routes with rules of their own, middlewares, weighted
+//! services, TLS options, transports.
+//!
+//! Specs are read with every field known by name: what this plugin does not know is refused by name on
+//! the object that a route follows from, so that nothing an author relies on is left out in silence.
+
+mod breaker;
+pub(crate) mod middleware;
+mod middleware_types;
+pub(crate) mod route;
+mod rule;
+mod service;
+mod tcp;
+pub(crate) mod tls;
+mod transport;
+mod types;
+mod values;
+
+pub(crate) use tcp::compile as compile_tcp;
+pub(crate) use transport::transport;
+pub(crate) use types::Reference;
+
+use crate::key::{Key, Kind};
+use crate::state::View;
+
+/// The object that `name` (and maybe `namespace`) means to an object in `own` namespace.
+fn resolve(view: &View<'_>, kind: Kind, own: &str, namespace: &str, name: &str) -> Result<Key, String> {
+    let wanted = if namespace.is_empty() { own } else { namespace };
+    if wanted != own && !view.config.allow_cross_namespace {
+        return Err(format!("{} {wanted}/{name} is in another namespace, which is not allowed here", kind.name()));
+    }
+    Ok(Key::new(kind, wanted, name))
+}
+
+/// Reads an object that another one names.
+fn read<T: serde::de::DeserializeOwned>(view: &View<'_>, key: &Key) -> Result<T, String> {
+    let what = || format!("{} {}/{}", key.kind.name(), key.namespace, key.name);
+    match view.get(key) {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(error)) => Err(format!("{} cannot be used: {error}", what())),
+        None => Err(format!("{} does not exist", what())),
+    }
+}

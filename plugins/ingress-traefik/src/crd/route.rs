@@ -1,0 +1,113 @@
+//! IngressRoute.
+
+use super::rule::{self, Dialect};
+use super::types::{Custom, IngressRoute, Route as Wanted, Tls};
+use super::{middleware, service, tls};
+use crate::class::CLASS_ANNOTATION;
+use crate::key::Key;
+use crate::objects::Meta;
+use crate::outcome::Warnings;
+use crate::priority::UNIT;
+use crate::state::View;
+use crate::wit::{Outcome, Route, TlsOptions, TlsUse};
+
+/// Nothing for an object of another controller.
+pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
+    let mut outcome = Outcome::of(key);
+    let object: Custom<IngressRoute> = match view.get(key)? {
+        Ok(object) => object,
+        Err(error) => {
+            outcome.error("InvalidObject", format!("{error}; the object is not served"));
+            return Some(outcome);
+        }
+    };
+    if !is_ours(&object.metadata) {
+        return None;
+    }
+    let mut warnings = Warnings::new();
+    let named = object.spec.tls.as_ref().and_then(|tls| tls.options.as_ref());
+    let options = match tls::options(view, &key.namespace, named, &mut warnings) {
+        Ok(options) => options,
+        Err(error) => {
+            outcome.error("InvalidTLSOption", format!("{error}; the object is not served"));
+            return Some(outcome);
+        }
+    };
+    if let Some(tls) = &object.spec.tls {
+        warn_of_certificates(tls, &mut warnings);
+        if tls.passthrough {
+            warnings.push("tls.passthrough is for IngressRouteTCP".to_owned());
+        }
+        if !tls.secret_name.is_empty() {
+            outcome.certificate(&key.namespace, &tls.secret_name);
+        }
+    }
+    for (at, wanted) in object.spec.routes.iter().enumerate() {
+        match route(view, key, at, wanted, &object.spec, options.as_ref(), &mut warnings) {
+            Ok(route) => outcome.routes.push(route),
+            Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
+        }
+    }
+    outcome.warn_all("Ignored", warnings);
+    Some(outcome)
+}
+
+fn route(
+    view: &View<'_>,
+    key: &Key,
+    at: usize,
+    wanted: &Wanted,
+    spec: &IngressRoute,
+    options: Option<&TlsOptions>,
+    warnings: &mut Warnings,
+) -> Result<Route, String> {
+    if !matches!(wanted.kind.as_str(), "" | "Rule") {
+        return Err(format!("kind {:?} is not supported", wanted.kind));
+    }
+    check_syntax(&wanted.syntax)?;
+    if wanted.observability.is_some() {
+        warnings.push("observability has no effect".to_owned());
+    }
+    let mut middlewares = Vec::new();
+    for reference in &wanted.middlewares {
+        middlewares.extend(middleware::named(view, &key.namespace, reference, warnings)?);
+    }
+    Ok(Route {
+        name: format!("{}/{}/route{at}", key.namespace, key.name),
+        entry_points: spec.entry_points.clone(),
+        rule: rule::parse(&wanted.r#match, Dialect::Http)?,
+        priority: priority(wanted.priority, &wanted.r#match) * UNIT,
+        middlewares,
+        target: service::target(view, &key.namespace, &wanted.services)?,
+        tls: if spec.tls.is_some() { TlsUse::Required } else { TlsUse::Either },
+        tls_options: options.cloned(),
+    })
+}
+
+/// Without one of its author's, a rule's priority is its length.
+pub(crate) fn priority(given: i64, rule: &str) -> i64 {
+    let length = i64::try_from(rule.len()).unwrap_or(i64::MAX / UNIT);
+    if given == 0 { length } else { given.clamp(i64::MIN / UNIT, i64::MAX / UNIT) }
+}
+
+/// Objects without the annotation, or with our name in it.
+pub(crate) fn is_ours(metadata: &Meta) -> bool {
+    matches!(metadata.annotations.get(CLASS_ANNOTATION).map(String::as_str), None | Some("" | "traefik"))
+}
+
+pub(crate) fn check_syntax(syntax: &str) -> Result<(), String> {
+    if matches!(syntax, "" | "v3" | "default") { Ok(()) } else { Err(format!("rule syntax {syntax} is not supported")) }
+}
+
+/// Certificates come from Secrets only.
+pub(crate) fn warn_of_certificates(tls: &Tls, warnings: &mut Warnings) {
+    for (given, name) in [
+        (tls.cert_resolver.is_some(), "certResolver"),
+        (tls.domains.is_some(), "domains"),
+        (tls.store.is_some(), "store"),
+    ] {
+        if given {
+            warnings.push(format!("tls.{name} has no effect; certificates come from Secrets"));
+        }
+    }
+}

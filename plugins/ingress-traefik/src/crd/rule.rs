@@ -1,0 +1,245 @@
+//! Traefik's rule language (v3) into the contract's postfix form:
+//! `Host(`a`) && (PathPrefix(`/x`) || !Method(`GET`))`.
+
+use crate::wit::Matcher;
+
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Http,
+    Tcp,
+}
+
+/// Parentheses and negations deeper than this are refused.
+const MAX_DEPTH: usize = 50;
+
+/// Reads a rule. The error is for its author.
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Matcher>, String> {
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, dialect, out: Vec::new() };
+    parser.any(0)?;
+    match parser.peek() {
+        None => Ok(parser.out),
+        Some(token) => Err(format!("unexpected {token:?}")),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    And,
+    Or,
+    Not,
+    Open,
+    Close,
+    Comma,
+    Word(String),
+    Text(String),
+}
+
+fn tokens(text: &str) -> Result<Vec<Token>, String> {
+    let mut out = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (token, used) = match first {
+            '(' => (Token::Open, 1),
+            ')' => (Token::Close, 1),
+            ',' => (Token::Comma, 1),
+            '!' => (Token::Not, 1),
+            '&' if rest.starts_with("&&") => (Token::And, 2),
+            '|' if rest.starts_with("||") => (Token::Or, 2),
+            '`' | '"' => {
+                let inner = rest.get(1..).unwrap_or_default();
+                let end = inner.find(first).ok_or_else(|| format!("{rest} has no closing {first}"))?;
+                (Token::Text(inner.get(..end).unwrap_or_default().to_owned()), end + 2)
+            }
+            letter if letter.is_ascii_alphabetic() => {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+                (Token::Word(rest.get(..end).unwrap_or_default().to_owned()), end)
+            }
+            other => return Err(format!("unexpected character {other:?}")),
+        };
+        out.push(token);
+        rest = rest.get(used..).unwrap_or_default().trim_start();
+    }
+    Ok(out)
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+    dialect: Dialect,
+    out: Vec<Matcher>,
+}
+
+impl Parser {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn take(&mut self, wanted: &Token) -> bool {
+        let found = self.peek() == Some(wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn any(&mut self, depth: usize) -> Result<(), String> {
+        self.all(depth)?;
+        let mut count = 1;
+        while self.take(&Token::Or) {
+            self.all(depth)?;
+            count += 1;
+        }
+        if count > 1 {
+            self.out.push(Matcher::Any(count));
+        }
+        Ok(())
+    }
+
+    fn all(&mut self, depth: usize) -> Result<(), String> {
+        self.one(depth)?;
+        let mut count = 1;
+        while self.take(&Token::And) {
+            self.one(depth)?;
+            count += 1;
+        }
+        if count > 1 {
+            self.out.push(Matcher::All(count));
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err("the rule is nested too deeply".to_owned());
+        }
+        if self.take(&Token::Not) {
+            self.one(depth + 1)?;
+            self.out.push(Matcher::Not);
+            return Ok(());
+        }
+        if self.take(&Token::Open) {
+            self.any(depth + 1)?;
+            return if self.take(&Token::Close) { Ok(()) } else { Err("a parenthesis is not closed".to_owned()) };
+        }
+        match self.peek().cloned() {
+            Some(Token::Word(name)) => {
+                self.at += 1;
+                let arguments = self.arguments(&name)?;
+                self.condition(&name, arguments)
+            }
+            Some(token) => Err(format!("expected a matcher, found {token:?}")),
+            None => Err("the rule ends where a matcher is expected".to_owned()),
+        }
+    }
+
+    fn arguments(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let mut arguments = Vec::new();
+        if !self.take(&Token::Open) {
+            return Err(format!("{name} needs its arguments in parentheses"));
+        }
+        loop {
+            match self.peek().cloned() {
+                Some(Token::Text(text)) => arguments.push(text),
+                other => return Err(format!("{name}: expected a text in backticks, found {other:?}")),
+            }
+            self.at += 1;
+            if self.take(&Token::Close) {
+                return Ok(arguments);
+            }
+            if !self.take(&Token::Comma) {
+                return Err(format!("{name}: expected a comma or a closing parenthesis"));
+            }
+        }
+    }
+
+    fn condition(&mut self, name: &str, arguments: Vec<String>) -> Result<(), String> {
+        let single: Option<fn(String) -> Matcher> = match (self.dialect, name) {
+            (Dialect::Http, "Host") => Some(|host| Matcher::Host(host.to_ascii_lowercase())),
+            (Dialect::Http, "HostRegexp") => Some(Matcher::HostRegexp),
+            (Dialect::Http, "Path") => Some(Matcher::Path),
+            (Dialect::Http, "PathPrefix") => Some(Matcher::PathPrefix),
+            (Dialect::Http, "PathRegexp") => Some(Matcher::PathRegexp),
+            (Dialect::Http, "Method") => Some(|method| Matcher::Method(method.to_ascii_uppercase())),
+            (_, "ClientIP") => Some(Matcher::ClientIp),
+            (Dialect::Tcp, "HostSNI") => Some(|host| Matcher::Sni(host.to_ascii_lowercase())),
+            (Dialect::Tcp, "HostSNIRegexp") => Some(Matcher::SniRegexp),
+            _ => None,
+        };
+        if let Some(make) = single {
+            let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+            self.out.extend(arguments.into_iter().map(make));
+            if count > 1 {
+                self.out.push(Matcher::Any(count));
+            }
+            return Ok(());
+        }
+        let mut arguments = arguments.into_iter();
+        let matcher = match (self.dialect, name, arguments.next(), arguments.next(), arguments.next()) {
+            (Dialect::Http, "Header", Some(key), Some(value), None) => Matcher::Header((key, value)),
+            (Dialect::Http, "HeaderRegexp", Some(key), Some(value), None) => Matcher::HeaderRegexp((key, value)),
+            (Dialect::Http, "Query", Some(key), Some(value), None) => Matcher::Query((key, value)),
+            (Dialect::Http, "QueryRegexp", Some(key), Some(value), None) => Matcher::QueryRegexp((key, value)),
+            // The parameter is there, whatever its value.
+            (Dialect::Http, "Query" | "QueryRegexp", Some(key), None, None) => {
+                Matcher::QueryRegexp((key, String::new()))
+            }
+            (Dialect::Http, "Header" | "HeaderRegexp" | "Query" | "QueryRegexp", ..) => {
+                return Err(format!("{name} has another number of arguments"));
+            }
+            _ => return Err(format!("matcher {name} is not supported")),
+        };
+        self.out.push(matcher);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_become_postfix() {
+        let own = |text: &str| text.to_owned();
+        for (rule, expected) in [
+            ("Host(`A.b`)", vec![Matcher::Host(own("a.b"))]),
+            (
+                "Host(`a`) && (PathPrefix(`/x`) || !Method(\"get\"))",
+                vec![
+                    Matcher::Host(own("a")),
+                    Matcher::PathPrefix(own("/x")),
+                    Matcher::Method(own("GET")),
+                    Matcher::Not,
+                    Matcher::Any(2),
+                    Matcher::All(2),
+                ],
+            ),
+            ("Host(`a`, `b`)", vec![Matcher::Host(own("a")), Matcher::Host(own("b")), Matcher::Any(2)]),
+            ("Header(`X`,`1`)", vec![Matcher::Header((own("X"), own("1")))]),
+            ("Query(`q`)", vec![Matcher::QueryRegexp((own("q"), own("")))]),
+            ("ClientIP(`10.0.0.0/8`)", vec![Matcher::ClientIp(own("10.0.0.0/8"))]),
+        ] {
+            assert_eq!(parse(rule, Dialect::Http), Ok(expected), "{rule}");
+        }
+        assert_eq!(parse("HostSNI(`*`)", Dialect::Tcp), Ok(vec![Matcher::Sni(own("*"))]));
+    }
+
+    #[test]
+    fn broken_rules_say_where() {
+        for (rule, part) in [
+            ("", "ends where"),
+            ("Host(`a", "no closing"),
+            ("Host(`a`) &&", "ends where"),
+            ("Host(`a`) Path(`/`)", "unexpected"),
+            ("(Host(`a`)", "not closed"),
+            ("Hosst(`a`)", "Hosst is not supported"),
+            ("Header(`a`)", "number of arguments"),
+            ("HostSNI(`*`)", "not supported"),
+            ("Host()", "expected a text"),
+            ("Host(`a`) $ Path(`/`)", "unexpected character"),
+        ] {
+            let error = parse(rule, Dialect::Http).unwrap_err();
+            assert!(error.contains(part), "{rule}: {error}");
+        }
+        let deep = format!("{}Host(`a`){}", "(".repeat(100), ")".repeat(100));
+        assert!(parse(&deep, Dialect::Http).unwrap_err().contains("too deeply"));
+    }
+}

@@ -1,0 +1,120 @@
+//! From what routes name to a target: Services, and weighted TraefikServices within each other.
+
+use super::types::{Custom, Service, Sticky, TraefikService};
+use super::values::NumberOrText;
+use super::{read, resolve, transport};
+use crate::annotations;
+use crate::key::Kind;
+use crate::objects::PortReference;
+use crate::service;
+use crate::state::View;
+use crate::wit::{Backend, Cookie, Target};
+
+/// TraefikServices may name each other this deep.
+const MAX_DEPTH: usize = 8;
+/// Shares of nested weights are kept this fine.
+const FINE: u64 = 10_000;
+
+/// A target of all `services` by their weights.
+pub(crate) fn target(view: &View<'_>, namespace: &str, services: &[Service]) -> Result<Target, String> {
+    match services {
+        // Middlewares answer (a redirect), or nobody does.
+        [] => Ok(Target { backends: Vec::new(), sticky: None }),
+        [only] if only.kind == "TraefikService" && only.name == "noop@internal" => target(view, namespace, &[]),
+        [only] if only.kind == "TraefikService" => {
+            let (backends, sticky) = weighted(view, namespace, only, 0)?;
+            Ok(Target { backends, sticky })
+        }
+        several => Ok(Target { backends: spread(view, namespace, several, 0)?, sticky: None }),
+    }
+}
+
+/// The backends of several services, each with its share.
+fn spread(view: &View<'_>, namespace: &str, services: &[Service], depth: usize) -> Result<Vec<Backend>, String> {
+    let mut all = Vec::new();
+    for service in services {
+        let weight = service.weight.unwrap_or(1);
+        if service.kind == "TraefikService" {
+            let (inner, _) = weighted(view, namespace, service, depth)?;
+            let sum: u64 = inner.iter().map(|backend| u64::from(backend.weight)).sum();
+            for mut backend in inner {
+                let share = u64::from(weight) * FINE * u64::from(backend.weight) / sum.max(1);
+                backend.weight = u32::try_from(share).unwrap_or(u32::MAX);
+                all.push(backend);
+            }
+        } else {
+            let mut backend = single(view, namespace, service)?;
+            let fine = u64::from(weight) * FINE;
+            backend.weight = u32::try_from(fine).unwrap_or(u32::MAX);
+            all.push(backend);
+        }
+    }
+    Ok(all)
+}
+
+fn weighted(
+    view: &View<'_>,
+    namespace: &str,
+    service: &Service,
+    depth: usize,
+) -> Result<(Vec<Backend>, Option<Cookie>), String> {
+    if depth >= MAX_DEPTH {
+        return Err(format!("TraefikService {} is nested too deeply", service.name));
+    }
+    let key = resolve(view, Kind::TraefikService, namespace, &service.namespace, &service.name)?;
+    let found: Custom<TraefikService> = read(view, &key)?;
+    let Some(group) = found.spec.weighted else {
+        return Err(format!("TraefikService {}/{} has no weighted services", key.namespace, key.name));
+    };
+    let backends = spread(view, &key.namespace, &group.services, depth + 1)?;
+    Ok((backends, group.sticky.map(cookie).transpose()?.flatten()))
+}
+
+fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend, String> {
+    if !matches!(service.kind.as_str(), "" | "Service") {
+        return Err(format!("services of kind {} are not supported", service.kind));
+    }
+    // Traefik's other strategies choose by load or by hash; round robin and wrr are the same here.
+    if !matches!(service.strategy.as_str(), "" | "RoundRobin" | "wrr") {
+        return Err(format!("strategy {} is not supported", service.strategy));
+    }
+    let key = resolve(view, Kind::Service, namespace, &service.namespace, &service.name)?;
+    let port = match &service.port {
+        Some(NumberOrText::Number(number)) => {
+            let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
+            PortReference { number, ..PortReference::default() }
+        }
+        Some(NumberOrText::Text(name)) => match name.parse() {
+            Ok(number) => PortReference { number, ..PortReference::default() },
+            Err(_) => PortReference { name: name.clone(), ..PortReference::default() },
+        },
+        None => return Err(format!("service {}: a port is needed", service.name)),
+    };
+    let mut backend = service::backend(view, &key.namespace, &key.name, &port)?;
+    if !service.scheme.is_empty() {
+        backend.scheme = annotations::scheme(&service.scheme)?;
+    }
+    if let Some(pass) = service.pass_host_header {
+        backend.pass_host_header = pass;
+    }
+    if let Some(sticky) = &service.sticky {
+        backend.sticky = cookie(sticky.clone())?;
+    }
+    if !service.servers_transport.is_empty() {
+        backend.transport = Some(transport(view, namespace, &service.servers_transport)?);
+    }
+    Ok(backend)
+}
+
+fn cookie(sticky: Sticky) -> Result<Option<Cookie>, String> {
+    let Some(cookie) = sticky.cookie else { return Ok(None) };
+    Ok(Some(Cookie {
+        same_site: annotations::same_site(&cookie.same_site)?,
+        name: cookie.name,
+        secure: cookie.secure,
+        http_only: cookie.http_only,
+        max_age_s: cookie.max_age,
+        path: cookie.path,
+        domain: cookie.domain,
+    }))
+}

@@ -1,0 +1,90 @@
+//! IngressRouteTCP.
+
+use super::resolve;
+use super::rule::{self, Dialect};
+use super::types::{Custom, IngressRouteTcp, RouteTcp, ServiceTcp};
+use super::values::NumberOrText;
+use super::{route, tls};
+use crate::key::{Key, Kind};
+use crate::objects::PortReference;
+use crate::outcome::Warnings;
+use crate::priority::UNIT;
+use crate::service;
+use crate::state::View;
+use crate::wit::{Backend, Outcome, Target, TcpRoute, TcpTls, TlsOptions};
+
+/// Nothing for an object of another controller.
+pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
+    let mut outcome = Outcome::of(key);
+    let object: Custom<IngressRouteTcp> = match view.get(key)? {
+        Ok(object) => object,
+        Err(error) => {
+            outcome.error("InvalidObject", format!("{error}; the object is not served"));
+            return Some(outcome);
+        }
+    };
+    if !route::is_ours(&object.metadata) {
+        return None;
+    }
+    let mut warnings = Warnings::new();
+    let mut options = None;
+    let mode = match &object.spec.tls {
+        None => TcpTls::None,
+        Some(tls) if tls.passthrough => TcpTls::Passthrough,
+        Some(tls) => {
+            route::warn_of_certificates(tls, &mut warnings);
+            if !tls.secret_name.is_empty() {
+                outcome.certificate(&key.namespace, &tls.secret_name);
+            }
+            match tls::options(view, &key.namespace, tls.options.as_ref(), &mut warnings) {
+                Ok(found) => options = found,
+                Err(error) => {
+                    outcome.error("InvalidTLSOption", format!("{error}; the object is not served"));
+                    return Some(outcome);
+                }
+            }
+            TcpTls::Terminate
+        }
+    };
+    for (at, one) in object.spec.routes.iter().enumerate() {
+        match tcp_route(view, key, at, one, (mode, options.as_ref())) {
+            Ok(route) => outcome.tcp_routes.push(TcpRoute { entry_points: object.spec.entry_points.clone(), ..route }),
+            Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
+        }
+    }
+    outcome.warn_all("Ignored", warnings);
+    Some(outcome)
+}
+
+fn tcp_route(
+    view: &View<'_>,
+    key: &Key,
+    at: usize,
+    route: &RouteTcp,
+    (tls, options): (TcpTls, Option<&TlsOptions>),
+) -> Result<TcpRoute, String> {
+    route::check_syntax(&route.syntax)?;
+    let services = route.services.iter().map(|service| backend(view, &key.namespace, service));
+    Ok(TcpRoute {
+        name: format!("{}/{}/tcp/{at}", key.namespace, key.name),
+        entry_points: Vec::new(),
+        rule: rule::parse(&route.r#match, Dialect::Tcp)?,
+        priority: route::priority(route.priority, &route.r#match) * UNIT,
+        target: Target { backends: services.collect::<Result<_, _>>()?, sticky: None },
+        tls,
+        tls_options: options.cloned(),
+    })
+}
+
+fn backend(view: &View<'_>, namespace: &str, wanted: &ServiceTcp) -> Result<Backend, String> {
+    let key = resolve(view, Kind::Service, namespace, &wanted.namespace, &wanted.name)?;
+    let port = match &wanted.port {
+        NumberOrText::Number(number) => {
+            let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
+            PortReference { number, ..PortReference::default() }
+        }
+        NumberOrText::Text(name) => PortReference { name: name.clone(), ..PortReference::default() },
+    };
+    let backend = service::backend(view, &key.namespace, &key.name, &port)?;
+    Ok(Backend { weight: wanted.weight.unwrap_or(1), sticky: None, ..backend })
+}

@@ -1,0 +1,111 @@
+//! TLSOption: what handshakes must look like.
+
+use serde::Deserialize;
+
+use super::types::{Custom, Reference};
+use super::{read, resolve};
+use crate::key::{Key, Kind};
+use crate::outcome::Warnings;
+use crate::state::View;
+use crate::wit::{self, ClientAuth, TlsOptions, TlsVersion};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Spec {
+    #[serde(default)]
+    min_version: String,
+    #[serde(default)]
+    max_version: String,
+    #[serde(default)]
+    cipher_suites: Vec<String>,
+    #[serde(default)]
+    alpn_protocols: Vec<String>,
+    #[serde(default)]
+    sni_strict: bool,
+    client_auth: Option<ClientAuthSpec>,
+    /// Traefik ignores it too.
+    #[serde(default, rename = "preferServerCipherSuites")]
+    _prefer_server_cipher_suites: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClientAuthSpec {
+    #[serde(default)]
+    secret_names: Vec<String>,
+    #[serde(default)]
+    client_auth_type: String,
+}
+
+/// The name that stands for routes without options of their own.
+const DEFAULT: &str = "default";
+
+/// The options that a route names, or the cluster's default ones.
+pub(crate) fn options(
+    view: &View<'_>,
+    namespace: &str,
+    named: Option<&Reference>,
+    warnings: &mut Warnings,
+) -> Result<Option<TlsOptions>, String> {
+    let key = match named {
+        Some(reference) if reference.name != DEFAULT || !reference.namespace.is_empty() => {
+            match reference.name.split_once('@') {
+                None => resolve(view, Kind::TlsOption, namespace, &reference.namespace, &reference.name)?,
+                Some((full, "kubernetescrd")) => super::middleware::split(view, Kind::TlsOption, namespace, full)?,
+                Some(_) => return Err(format!("TLSOption {} does not exist", reference.name)),
+            }
+        }
+        _ => match default_options(view)? {
+            Some(key) => key,
+            None => return Ok(None),
+        },
+    };
+    let found: Custom<Spec> = read(view, &key)?;
+    from_spec(&key, found.spec, warnings)
+        .map(Some)
+        .map_err(|error| format!("TLSOption {}/{}: {error}", key.namespace, key.name))
+}
+
+/// There may be one TLSOption of that name in the cluster; with two, Traefik takes none, which would
+/// let handshakes through that both forbid.
+fn default_options(view: &View<'_>) -> Result<Option<Key>, String> {
+    let mut all = view.keys(Kind::TlsOption).into_iter().filter(|key| key.name == DEFAULT);
+    match (all.next(), all.next()) {
+        (Some(_), Some(_)) => Err("there are several TLSOptions named default".to_owned()),
+        (found, _) => Ok(found),
+    }
+}
+
+fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOptions, String> {
+    let mut version = |text: &str, default: TlsVersion| match text {
+        "" => Ok(default),
+        "VersionTLS12" => Ok(TlsVersion::Tls12),
+        "VersionTLS13" => Ok(TlsVersion::Tls13),
+        "VersionTLS10" | "VersionTLS11" => {
+            warnings.push(format!("{text} is not offered; TLS 1.2 is the lowest version"));
+            Ok(TlsVersion::Tls12)
+        }
+        other => Err(format!("{other:?} is no TLS version")),
+    };
+    let (min, max) = (version(&spec.min_version, TlsVersion::Tls12)?, version(&spec.max_version, TlsVersion::Tls13)?);
+    let auth = spec.client_auth.unwrap_or(ClientAuthSpec { secret_names: Vec::new(), client_auth_type: String::new() });
+    let client_auth = match auth.client_auth_type.as_str() {
+        "" | "NoClientCert" => ClientAuth::None,
+        "RequestClientCert" => ClientAuth::Request,
+        "RequireAnyClientCert" => ClientAuth::Require,
+        "VerifyClientCertIfGiven" => ClientAuth::VerifyIfGiven,
+        "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerify,
+        other => return Err(format!("{other:?} is no type of client authentication")),
+    };
+    let authority = |name: String| wit::Reference { namespace: key.namespace.clone(), name };
+    Ok(TlsOptions {
+        name: format!("{}/{}", key.namespace, key.name),
+        min_version: min,
+        max_version: max,
+        cipher_suites: spec.cipher_suites,
+        alpn: spec.alpn_protocols,
+        sni_strict: spec.sni_strict,
+        client_auth,
+        client_cas: auth.secret_names.into_iter().map(authority).collect(),
+    })
+}

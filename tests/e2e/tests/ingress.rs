@@ -1,0 +1,168 @@
+//! The ingress battery through the real binary: what a user with stock kubectl and curl gets.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k3s_e2e::{SOON, WEB_1, WEB_2, cluster, web};
+use k3s_harness::{Cluster, ClusterOptions, Output};
+
+/// The node's address in a corner.
+const NODE: &str = "192.0.2.10";
+
+/// `curl` inside the corner, with `shop.example.com` at the node's address.
+fn curl(cluster: &Cluster, args: &str) -> Result<Output> {
+    let line =
+        format!("curl -sS -m 5 --resolve shop.example.com:443:{NODE} --resolve shop.example.com:80:{NODE} {args}");
+    cluster.corner().sh(&line)
+}
+
+fn ingress(name: &str, annotations: &str, paths: &[(&str, &str, &str)]) -> String {
+    let mut text = format!(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, annotations: {{{annotations}}}}}\nspec:\n  \
+         tls: [{{hosts: [shop.example.com], secretName: shop-cert}}]\n  rules:\n  - host: shop.example.com\n    http:\n      paths:\n"
+    );
+    for (path, kind, service) in paths {
+        text += &format!(
+            "      - {{path: {path}, pathType: {kind}, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}\n"
+        );
+    }
+    text
+}
+
+/// A certificate for the shop as files in the corner's folder, and a Secret of it.
+fn certificate(cluster: &Cluster) -> Result<String> {
+    let made = rcgen::generate_simple_self_signed(vec!["shop.example.com".to_owned()])?;
+    let dir = cluster.corner().dir();
+    let (cert, key) = (dir.join("shop.crt"), dir.join("shop.key"));
+    std::fs::write(&cert, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    cluster.kubectl(&["create", "secret", "tls", "shop-cert", "--cert", &cert, "--key", &key])?.ok()?;
+    Ok(cert)
+}
+
+fn has_event(cluster: &Cluster, reason: &str, part: &str) -> Result<()> {
+    let events = cluster.get(&["events"])?;
+    let is = |e: &serde_json::Value| e["reason"] == reason && e["message"].as_str().is_some_and(|m| m.contains(part));
+    ensure!(events["items"].as_array().context("no list")?.iter().any(is), "no {reason} event about {part}");
+    Ok(())
+}
+
+#[test]
+fn an_ingress_with_tls_serves_its_pods() -> Result<()> {
+    let cluster = cluster()?;
+    let class = cluster.get(&["ingressclass", "traefik"])?;
+    ensure!(class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"] == "true", "{class}");
+    cluster.apply(&web("web", 2, WEB_1))?;
+    cluster.apply(&web("canary", 1, WEB_2))?;
+    // The Secret is missing at first: that is an Event, and the rest is served.
+    cluster.apply(&ingress("shop", "", &[("/", "Prefix", "web")]))?;
+    cluster
+        .wait_for("an event about the Secret", SOON, || has_event(&cluster, "SecretNotFound", "default/shop-cert"))?;
+    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster.kubectl(&["rollout", "status", "deployment/canary", "--timeout=60s"])?.ok()?;
+    cluster.wait_for("the status shows the node's address", SOON, || {
+        let shown = cluster.kubectl(&["get", "ingress", "shop"])?.ok()?;
+        ensure!(shown.contains(NODE) && shown.contains("80, 443"), "{shown}");
+        Ok(())
+    })?;
+    cluster.wait_for("port 80 answers", SOON, || {
+        let answer = curl(&cluster, "-f http://shop.example.com/")?.ok()?;
+        ensure!(answer.starts_with("one web-"), "{answer}");
+        Ok(())
+    })?;
+    let pem = certificate(&cluster)?;
+    let mut seen = std::collections::BTreeSet::new();
+    cluster.wait_for("port 443 answers with the Secret's certificate, from both pods", SOON, || {
+        let answer = curl(&cluster, &format!("-f --cacert {pem} https://shop.example.com/"))?.ok()?;
+        seen.insert(answer);
+        ensure!(seen.len() == 2, "{seen:?}");
+        Ok(())
+    })?;
+    let other = curl(&cluster, &format!("-o /dev/null -w '%{{http_code}}' http://{NODE}/"))?.ok()?;
+    ensure!(other == "404", "{other}");
+    let http2 =
+        curl(&cluster, &format!("-o /dev/null -w '%{{http_version}}' --cacert {pem} https://shop.example.com/"))?;
+    ensure!(http2.ok()? == "2");
+
+    // Paths move to the canary and back, while requests never stop.
+    let count = cluster.corner().dir().join("codes");
+    let line = format!(
+        "while [ ! -e {0}.stop ]; do curl -s -m 5 -o /dev/null -w '%{{http_code}}\\n' -H 'Host: shop.example.com' http://{NODE}/move >> {0}; done",
+        count.display()
+    );
+    let mut load = cluster.corner().command("sh").args(["-c", &line]).spawn()?;
+    let moved = (0..6).try_for_each(|turn| {
+        let (service, version) = if turn % 2 == 0 { ("canary", "two") } else { ("web", "one") };
+        cluster.apply(&ingress("shop", "", &[("/", "Prefix", "web"), ("/move", "Exact", service)]))?;
+        cluster.wait_for("the path moved", SOON, || {
+            let answer = curl(&cluster, "http://shop.example.com/move")?.ok()?;
+            ensure!(answer.starts_with(version), "{answer}");
+            Ok(())
+        })
+    });
+    std::fs::write(count.with_extension("stop"), "")?;
+    load.wait()?;
+    moved?;
+    let codes = std::fs::read_to_string(&count)?;
+    ensure!(codes.lines().count() > 20 && codes.lines().all(|code| code == "200"), "{codes}");
+
+    // What an annotation asks for and nobody understands is not served, and said.
+    let broken =
+        ingress("broken", "traefik.ingress.kubernetes.io/router.tls: maybe", &[("/broken", "Exact", "canary")]);
+    cluster.apply(&broken)?;
+    cluster
+        .wait_for("an event about the annotation", SOON, || has_event(&cluster, "InvalidAnnotation", "router.tls"))?;
+    let answer = curl(&cluster, "-f http://shop.example.com/broken")?.ok()?;
+    ensure!(answer.starts_with("one "), "{answer}");
+    Ok(())
+}
+
+#[test]
+fn without_the_battery_the_ports_are_free_and_nothing_is_left() -> Result<()> {
+    let mut cluster = Cluster::start_with(ClusterOptions::default())?;
+    let listening = |cluster: &Cluster| cluster.corner().sh("ss -Hltn '( sport = :80 or sport = :443 )' | wc -l");
+    cluster.wait_for("both ports are open", SOON, || {
+        let count = listening(&cluster)?.ok()?;
+        ensure!(count.trim() == "2", "{count}");
+        Ok(())
+    })?;
+    cluster.wait_for("the class is there", SOON, || cluster.kubectl(&["get", "ingressclass", "traefik"])?.ok())?;
+    cluster.stop_server(Duration::from_secs(20))?;
+    cluster.set_flags(&["--disable", "traefik"]);
+    cluster.start_server()?;
+    cluster.wait_until_ready()?;
+    cluster.wait_for_node()?;
+    cluster.wait_for("the class is gone", SOON, || {
+        let class = cluster.kubectl(&["get", "ingressclass", "traefik"])?;
+        if class.code == Some(0) { bail!("still there") } else { Ok(()) }
+    })?;
+    let count = listening(&cluster)?.ok()?;
+    ensure!(count.trim() == "0", "{count}");
+    Ok(())
+}
+
+#[test]
+fn a_port_in_use_is_said_and_costs_nothing_else() -> Result<()> {
+    let mut cluster = Cluster::start_with(ClusterOptions::default())?;
+    cluster.stop_server(Duration::from_secs(20))?;
+    let line = "nginx -c /dev/stdin -g 'daemon off; pid /tmp/k3s/nginx.pid;' <<'E'\nevents {}\nhttp { access_log off; error_log stderr; \
+                client_body_temp_path /tmp/k3s/b; proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; uwsgi_temp_path /tmp/k3s/u; \
+                scgi_temp_path /tmp/k3s/s; server { listen 80; return 200 theirs; } }\nE";
+    let mut other = cluster.corner().command("sh").args(["-c", line]).spawn()?;
+    cluster.wait_for("the other server answers", SOON, || curl(&cluster, "-f http://shop.example.com/")?.ok())?;
+    cluster.start_server()?;
+    cluster.wait_until_ready()?;
+    cluster.wait_for_node()?;
+    cluster.wait_for("an event about the port", SOON, || has_event(&cluster, "PortUnavailable", "0.0.0.0:80"))?;
+    let secure = curl(&cluster, "-k -o /dev/null -w '%{http_code}' https://shop.example.com/")?.ok()?;
+    ensure!(secure == "404", "{secure}");
+    other.kill()?;
+    other.wait()?;
+    cluster.corner().sh("kill $(cat /tmp/k3s/nginx.pid) 2>/dev/null; true")?.ok()?;
+    cluster.wait_for("the port is taken when it is free", SOON, || {
+        let code = curl(&cluster, "-o /dev/null -w '%{http_code}' http://shop.example.com/")?.ok()?;
+        ensure!(code == "404", "{code}");
+        Ok(())
+    })
+}
