@@ -42,7 +42,7 @@ pub use compiler::{Batch, Compiled, Compiler, CompilerError};
 pub use config::{EntryPoint, IngressConfig};
 
 use driver::secrets::Secrets;
-use driver::{Feed, Reload, Teller, class};
+use driver::{Feed, Reload, Teller, class, crds};
 use listen::port::Port;
 use metrics::IngressMetrics;
 use proxy::Proxy;
@@ -109,6 +109,7 @@ impl Ingress {
         });
 
         tasks.spawn_until_stopped("ingress class", class::ensure(client.clone(), random.clone()));
+        tasks.spawn_until_stopped("ingress kinds", crds::ensure(client.clone(), random.clone()));
         let teller = Teller::new(client, events.clone(), random.clone(), config.addresses.clone());
         let feed = Feed::start(interests, &informers, &teller, &tasks);
         teller.attach(&feed);
@@ -116,13 +117,14 @@ impl Ingress {
         let slices = informers.all(&resources::ENDPOINT_SLICES);
         let pools = Pools::new(slices.clone());
         follow_endpoints(&slices, &pools, &tasks);
-        let secrets = Secrets::new(informers, &tasks);
+        let secrets = Secrets::new(informers.clone(), &tasks);
         let (announce, ready) = watch::channel(false);
         let builder =
             Builder::new(pools, secrets.clone(), certificates.clone(), (clock, random.clone()), upstream.clone());
         let reload = Reload {
             compiler,
             feed,
+            informers,
             secrets,
             builder,
             proxy: proxy.clone(),

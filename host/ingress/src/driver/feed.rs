@@ -3,15 +3,15 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use k3s_client::{Informer, InformerEvent, Informers, Object, Resource, Subscription};
 use k3s_lifecycle::Tasks;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::mask;
 use super::tell::Teller;
+use super::{crds, mask};
 use crate::compiler::Batch;
 use crate::model::{Interest, Object as Masked, ObjectId, ObjectKey};
 
@@ -27,7 +27,15 @@ struct Shared {
 
 struct Kind {
     interest: Interest,
-    informer: Informer,
+    /// Of an optional kind from the moment on that its definition is in force.
+    informer: OnceLock<Informer>,
+}
+
+impl Kind {
+    /// The name of a custom kind's definition.
+    fn definition(&self) -> String {
+        format!("{}.{}", self.interest.plural, self.interest.group)
+    }
 }
 
 /// Bounded by the number of objects.
@@ -42,24 +50,42 @@ struct Pending {
 impl Feed {
     /// Starts to follow.
     pub(crate) fn start(interests: Vec<Interest>, informers: &Informers, teller: &Teller, tasks: &Tasks) -> Self {
-        let kind = |interest: Interest| Kind { informer: informers.all(&resource(&interest)), interest };
+        let kind = |interest: Interest| Kind { informer: OnceLock::new(), interest };
         let kinds: Vec<Kind> = interests.into_iter().map(kind).collect();
         let feed = Self(Arc::new(Shared { kinds, pending: Mutex::default(), wake: Notify::new() }));
         for (at, kind) in feed.0.kinds.iter().enumerate() {
-            let (feed, events, teller) = (feed.clone(), kind.informer.subscribe(), teller.clone());
-            tasks.spawn_until_stopped("ingress feed", feed.follow(at, events, teller));
+            let (feed, teller) = (feed.clone(), teller.clone());
+            if kind.interest.optional {
+                let informers = informers.clone();
+                tasks.spawn_until_stopped("ingress feed", async move {
+                    feed.wait_for_definition(at, &informers).await;
+                    let events = feed.open(at, &informers);
+                    feed.follow(at, events, teller).await;
+                });
+            } else {
+                let events = feed.open(at, informers);
+                tasks.spawn_until_stopped("ingress feed", feed.follow(at, events, teller));
+            }
         }
         feed
     }
 
-    /// Waits for the first lists of all kinds that must be there.
-    pub(crate) async fn synced(&self) {
-        for kind in self.0.kinds.iter().filter(|kind| !kind.interest.optional) {
-            kind.informer.has_synced().await;
+    /// Waits for the first lists of all kinds that must be there, and of those optional ones that are.
+    pub(crate) async fn synced(&self, informers: &Informers) {
+        let definitions = informers.all(&crds::DEFINITIONS);
+        definitions.has_synced().await;
+        for (at, kind) in self.0.kinds.iter().enumerate() {
+            if definitions.get(&kind.definition()).is_some_and(|found| crds::is_established(found.value())) {
+                self.open(at, informers);
+            }
+            if let Some(informer) = kind.informer.get() {
+                informer.has_synced().await;
+            }
         }
         // The followers take in what came; what they have not by now wakes the reload again.
         for (at, kind) in self.0.kinds.iter().enumerate() {
-            kind.informer.list().iter().for_each(|object| self.note(at, object, false));
+            let objects = kind.informer.get().map(Informer::list).unwrap_or_default();
+            objects.iter().for_each(|object| self.note(at, object, false));
         }
     }
 
@@ -89,10 +115,30 @@ impl Feed {
     pub(crate) fn object(&self, id: &ObjectId) -> Option<Object> {
         let is = |kind: &&Kind| kind.interest.group == id.group && kind.interest.kind == id.kind;
         let kind = self.0.kinds.iter().find(is)?;
-        kind.informer.get(&k3s_client::key(&id.namespace, &id.name))
+        kind.informer.get()?.get(&k3s_client::key(&id.namespace, &id.name))
     }
 
-    async fn follow(self, at: usize, mut events: Subscription, teller: Teller) {
+    fn open(&self, at: usize, informers: &Informers) -> Option<Subscription> {
+        let kind = self.0.kinds.get(at)?;
+        Some(kind.informer.get_or_init(|| informers.all(&resource(&kind.interest))).subscribe())
+    }
+
+    /// Waits until a custom kind is served: asking before would only fail.
+    async fn wait_for_definition(&self, at: usize, informers: &Informers) {
+        let Some(kind) = self.0.kinds.get(at) else { return };
+        let name = kind.definition();
+        let mut events = informers.all(&crds::DEFINITIONS).subscribe();
+        loop {
+            let event = events.next().await;
+            let object = event.object();
+            if object.name() == name && !event.is_deleted() && crds::is_established(object.value()) {
+                return;
+            }
+        }
+    }
+
+    async fn follow(self, at: usize, events: Option<Subscription>, teller: Teller) {
+        let Some(mut events) = events else { return };
         loop {
             let event = events.next().await;
             let object = event.object();

@@ -2,6 +2,7 @@
 //! plane.
 
 pub(crate) mod class;
+pub(crate) mod crds;
 mod feed;
 mod mask;
 mod reload;

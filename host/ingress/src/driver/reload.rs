@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use k3s_client::Informers;
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
@@ -26,6 +27,7 @@ const GATHER: Duration = Duration::from_millis(10);
 pub(crate) struct Reload {
     pub(crate) compiler: Arc<dyn Compiler>,
     pub(crate) feed: Feed,
+    pub(crate) informers: Informers,
     pub(crate) secrets: Secrets,
     pub(crate) builder: Builder,
     pub(crate) proxy: Arc<Proxy>,
@@ -47,7 +49,7 @@ struct Round {
 impl Reload {
     /// Runs for ever.
     pub(crate) async fn run(self) {
-        self.feed.synced().await;
+        self.feed.synced(&self.informers).await;
         let mut built: BTreeMap<ObjectId, Built> = BTreeMap::new();
         let mut round = Round { compile: true, ..Round::default() };
         loop {

@@ -91,22 +91,30 @@ impl Teller {
         }
     }
 
-    /// Writes statuses for ever.
+    /// Writes statuses for ever. What fails is tried again after the others, later and later.
     pub(crate) async fn run(self) {
         let mut backoff = RETRY.start();
+        let mut failed = BTreeSet::new();
         loop {
             let next = self.0.state.lock().queue.pop_first();
-            let Some(id) = next else {
-                self.0.wake.notified().await;
-                continue;
-            };
-            match self.write(&id).await {
-                Ok(()) => backoff = RETRY.start(),
-                Err(error) => {
-                    let delay = backoff.next_delay(&self.0.random);
-                    tracing::warn!(error = error.chain(), object = id.name, ?delay, "cannot write an Ingress's status");
-                    self.0.state.lock().queue.insert(id);
-                    tokio::time::sleep(delay).await;
+            match next {
+                Some(id) => {
+                    if let Err(error) = self.write(&id).await {
+                        tracing::warn!(error = error.chain(), object = id.name, "cannot write an Ingress's status");
+                        failed.insert(id);
+                    }
+                }
+                None if failed.is_empty() => {
+                    backoff.reset();
+                    self.0.wake.notified().await;
+                }
+                None => {
+                    tokio::select! {
+                        () = self.0.wake.notified() => {}
+                        () = tokio::time::sleep(backoff.next_delay(&self.0.random)) => {
+                            self.0.state.lock().queue.append(&mut failed);
+                        }
+                    }
                 }
             }
         }

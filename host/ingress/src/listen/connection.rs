@@ -1,15 +1,18 @@
 //! One accepted connection: TLS or not, a route of connections or HTTP, and its end.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use k3s_lifecycle::Tasks;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,7 +24,6 @@ use crate::model::TcpTls;
 use crate::proxy::Connection;
 use crate::table::Table;
 use crate::tls::hello::{self, Prefixed};
-use crate::upstream::client::Tracked;
 
 /// A client that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,7 +120,7 @@ where
         let (proxy, connection) = (proxy.clone(), connection.clone());
         async move { Ok::<_, Infallible>(proxy.serve(&connection, request).await) }
     });
-    let mut builder = auto::Builder::new(Tracked(port.connections.clone()));
+    let mut builder = auto::Builder::new(Streams(port.connections.clone()));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
@@ -140,4 +142,17 @@ where
         }
     };
     ended.map_err(io::Error::other)
+}
+
+/// Runs HTTP/2 streams as tracked tasks that are finished, not cut off, when the group stops.
+#[derive(Clone, Debug)]
+struct Streams(Tasks);
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn("ingress stream", future);
+    }
 }

@@ -28,6 +28,8 @@ pub(super) const ROLES: &[Role] = &[
             On("networking.k8s.io", "ingresses", READ),
             On("networking.k8s.io", "ingresses/status", "patch,update"),
             On("networking.k8s.io", "ingressclasses", "create,delete,get,list,watch"),
+            On("apiextensions.k8s.io", "customresourcedefinitions", "create,get,list,watch"),
+            On("traefik.io", "*", READ),
             On("", "services", READ),
             On("", "secrets", READ),
             On("discovery.k8s.io", "endpointslices", READ),

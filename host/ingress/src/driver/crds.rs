@@ -1,0 +1,186 @@
+//! Traefik's kinds as CustomResourceDefinitions: made where they are missing, left as they are where
+//! somebody else (Traefik's chart) made them.
+//!
+//! Schemas say the types of what is known and keep what is not: the plugin refuses unknown fields by
+//! name on the object, which says more than a field that silently disappears.
+
+use std::time::Duration;
+
+use k3s_base::{BackoffPolicy, Random};
+use k3s_client::{Client, Resource};
+use serde_json::{Value, json};
+
+/// `customresourcedefinitions.apiextensions.k8s.io`.
+pub(crate) const DEFINITIONS: Resource =
+    Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+const GROUP: &str = "traefik.io";
+const RETRY: BackoffPolicy =
+    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+
+/// Makes them all.
+pub(crate) async fn ensure(client: Client, random: Random) {
+    for definition in all() {
+        let mut backoff = RETRY.start();
+        while let Err(error) = client.create(&DEFINITIONS, None, &definition).await {
+            if error.is_already_exists() {
+                break;
+            }
+            let delay = backoff.next_delay(&random);
+            tracing::warn!(error = error.chain(), ?delay, "cannot create Traefik's CustomResourceDefinitions");
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+/// Whether a definition is in force.
+pub(crate) fn is_established(definition: &Value) -> bool {
+    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    conditions
+        .filter(|c| c.get("type").is_some_and(|t| t == "Established"))
+        .any(|c| c.get("status").is_some_and(|s| s == "True"))
+}
+
+fn all() -> Vec<Value> {
+    vec![
+        definition(
+            "ingressroutes",
+            "IngressRoute",
+            &json!({
+                "entryPoints": texts(), "routes": list(route()), "tls": object(&json!({"secretName": text(), "options": reference()})),
+            }),
+        ),
+        definition(
+            "ingressroutetcps",
+            "IngressRouteTCP",
+            &json!({
+                "entryPoints": texts(),
+                "routes": list(json!({"type": "object", KEEP: true, "required": ["match"], "properties": {
+                    "match": text(), "priority": number(), "services": list(service()), "middlewares": list(reference())}})),
+                "tls": object(&json!({"secretName": text(), "passthrough": switch(), "options": reference()})),
+            }),
+        ),
+        definition(
+            "middlewares",
+            "Middleware",
+            &json!({
+                "addPrefix": object(&json!({"prefix": text()})),
+                "stripPrefix": object(&json!({"prefixes": texts()})),
+                "stripPrefixRegex": object(&json!({"regex": texts()})),
+                "replacePath": object(&json!({"path": text()})),
+                "replacePathRegex": object(&json!({"regex": text(), "replacement": text()})),
+                "redirectScheme": object(&json!({"scheme": text(), "port": text(), "permanent": switch()})),
+                "redirectRegex": object(&json!({"regex": text(), "replacement": text(), "permanent": switch()})),
+                "headers": object(&json!({"customRequestHeaders": map(), "customResponseHeaders": map()})),
+                "basicAuth": object(&json!({"secret": text(), "realm": text(), "removeHeader": switch(), "headerField": text()})),
+                "forwardAuth": object(&json!({"address": text(), "authResponseHeaders": texts(), "authRequestHeaders": texts()})),
+                "rateLimit": object(&json!({"average": number(), "burst": number(), "period": either()})),
+                "inFlightReq": object(&json!({"amount": number()})),
+                "retry": object(&json!({"attempts": number(), "initialInterval": either()})),
+                "circuitBreaker": object(&json!({"expression": text()})),
+                "compress": object(&json!({"excludedContentTypes": texts(), "minResponseBodyBytes": number()})),
+                "ipAllowList": object(&json!({"sourceRange": texts()})),
+                "ipWhiteList": object(&json!({"sourceRange": texts()})),
+                "buffering": object(&json!({"maxRequestBodyBytes": number(), "maxResponseBodyBytes": number()})),
+                "chain": object(&json!({"middlewares": list(reference())})),
+                "errors": object(&json!({"status": texts(), "query": text(), "service": service()})),
+            }),
+        ),
+        definition(
+            "traefikservices",
+            "TraefikService",
+            &json!({
+                "weighted": object(&json!({"services": list(service())})),
+            }),
+        ),
+        definition(
+            "tlsoptions",
+            "TLSOption",
+            &json!({
+                "minVersion": text(), "maxVersion": text(), "cipherSuites": texts(), "alpnProtocols": texts(), "sniStrict": switch(),
+                "clientAuth": object(&json!({"secretNames": texts(), "clientAuthType": text()})),
+            }),
+        ),
+        definition(
+            "serverstransports",
+            "ServersTransport",
+            &json!({
+                "serverName": text(), "insecureSkipVerify": switch(), "rootCAsSecrets": texts(), "certificatesSecrets": texts(),
+                "maxIdleConnsPerHost": number(),
+            }),
+        ),
+    ]
+}
+
+/// Fields that are not described are kept.
+const KEEP: &str = "x-kubernetes-preserve-unknown-fields";
+
+fn definition(plural: &str, kind: &str, properties: &Value) -> Value {
+    let singular = kind.to_lowercase();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{GROUP}"), "labels": {"app.kubernetes.io/managed-by": "k3s-ingress"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular},
+            "versions": [{
+                "name": "v1alpha1",
+                "served": true,
+                "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "required": ["metadata", "spec"], "properties": {
+                    "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "spec": object(properties),
+                }}},
+            }],
+        },
+    })
+}
+
+fn object(properties: &Value) -> Value {
+    json!({"type": "object", KEEP: true, "properties": properties})
+}
+
+fn list(items: Value) -> Value {
+    json!({"type": "array", "items": items})
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn texts() -> Value {
+    list(text())
+}
+
+fn number() -> Value {
+    json!({"type": "integer"})
+}
+
+fn switch() -> Value {
+    json!({"type": "boolean"})
+}
+
+fn either() -> Value {
+    json!({"x-kubernetes-int-or-string": true})
+}
+
+fn map() -> Value {
+    json!({"type": "object", "additionalProperties": text()})
+}
+
+fn reference() -> Value {
+    json!({"type": "object", KEEP: true, "required": ["name"], "properties": {"name": text(), "namespace": text()}})
+}
+
+fn service() -> Value {
+    json!({"type": "object", KEEP: true, "required": ["name"], "properties": {
+        "name": text(), "namespace": text(), "kind": text(), "port": either(), "scheme": text(), "weight": number(),
+        "passHostHeader": switch(), "serversTransport": text(), "strategy": text(),
+    }})
+}
+
+fn route() -> Value {
+    json!({"type": "object", KEEP: true, "required": ["match"], "properties": {
+        "match": text(), "kind": text(), "priority": number(), "services": list(service()), "middlewares": list(reference()),
+    }})
+}
