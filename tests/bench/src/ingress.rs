@@ -46,11 +46,16 @@ pub(crate) fn run() -> Result<()> {
         }
         let [(mut ours, mut our_tails), (mut theirs, mut their_tails)] = figures;
         row(
-            &format!("ingress requests/s, {clients} connections, two cores with client and pods (nginx in the same run)"),
+            &format!(
+                "ingress requests/s, {clients} connections, two cores with client and pods (nginx in the same run)"
+            ),
             format!("{} ({})", median(&mut ours), median(&mut theirs)),
         );
         let tail = |tails: &mut Vec<u64>| ms(Duration::from_micros(median(tails)));
-        row(&format!("its p99, {clients} connections"), format!("{} ({})", tail(&mut our_tails), tail(&mut their_tails)));
+        row(
+            &format!("its p99, {clients} connections"),
+            format!("{} ({})", tail(&mut our_tails), tail(&mut their_tails)),
+        );
     }
     drop(nginx);
     let all: Vec<String> = (0..INGRESSES).map(|at| paths(&format!("many-{at}"), at * 100, 100)).collect();

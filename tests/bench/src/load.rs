@@ -72,6 +72,7 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("ready") => crate::start::ready().await,
             Some("pods") => crate::pods::start(count).await,
             Some("fanout") => fanout(count).await,
+            Some("http") => crate::ingress::http(count, words.get(2).cloned().unwrap_or_default()).await,
             other => bail!("unknown load {other:?}"),
         }
     })?;

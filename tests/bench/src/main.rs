@@ -7,6 +7,7 @@
 
 mod etcd;
 mod idle;
+mod ingress;
 mod load;
 mod pods;
 mod start;
@@ -17,7 +18,8 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 4] = [("start", start::run), ("load", load::run), ("pods", pods::run), ("idle", idle::run)];
+const WHICH: [Benchmark; 5] =
+    [("start", start::run), ("load", load::run), ("pods", pods::run), ("ingress", ingress::run), ("idle", idle::run)];
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
