@@ -141,3 +141,70 @@ fn without_the_battery_the_ports_are_free_and_nothing_is_left() -> Result<()> {
     ensure!(count.trim() == "0", "{count}");
     Ok(())
 }
+
+#[test]
+fn a_port_in_use_is_said_and_costs_nothing_else() -> Result<()> {
+    let mut cluster = Cluster::start_with(ClusterOptions::default())?;
+    cluster.stop_server(Duration::from_secs(20))?;
+    let config = cluster.corner().dir().join("theirs.conf");
+    std::fs::write(
+        &config,
+        "daemon off; pid /tmp/k3s/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; client_body_temp_path /tmp/k3s/b; \
+         proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; uwsgi_temp_path /tmp/k3s/u; scgi_temp_path /tmp/k3s/s; \
+         server { listen 80; return 200 theirs; } }\n",
+    )?;
+    let mut other = cluster.corner().command("/usr/sbin/nginx").arg("-c").arg(&config).spawn()?;
+    cluster.wait_for("the other server answers", SOON, || curl(&cluster, "-f http://shop.example.com/")?.ok())?;
+    cluster.start_server()?;
+    cluster.wait_until_ready()?;
+    cluster.wait_for_node()?;
+    cluster.wait_for("an event about the port", SOON, || has_event(&cluster, "PortUnavailable", "0.0.0.0:80"))?;
+    let secure = curl(&cluster, "-k -o /dev/null -w '%{http_code}' https://shop.example.com/")?.ok()?;
+    ensure!(secure == "404", "{secure}");
+    cluster.corner().sh("kill $(cat /tmp/k3s/nginx.pid)")?.ok()?;
+    other.wait()?;
+    cluster.wait_for("the port is taken when it is free", SOON, || {
+        let code = curl(&cluster, "-o /dev/null -w '%{http_code}' http://shop.example.com/")?.ok()?;
+        ensure!(code == "404", "{code}");
+        Ok(())
+    })
+}
+
+#[test]
+fn traefiks_own_kinds_route_too() -> Result<()> {
+    let cluster = cluster()?;
+    cluster.apply(&web("web", 1, WEB_1))?;
+    cluster.apply(&web("canary", 1, WEB_2))?;
+    cluster.wait_for("the kinds are served", SOON, || {
+        cluster.kubectl(&["get", "ingressroutes.traefik.io,middlewares.traefik.io,tlsoptions.traefik.io"])?.ok()
+    })?;
+    // test:test, from Traefik's documentation.
+    cluster.apply(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: users}\ndata: {users: dGVzdDokYXByMSRINnVza2trVyRJZ1hMUDZld1RyU3VCa1RycUU4d2ovCg==}\n---\n\
+         apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: strip}\nspec: {stripPrefix: {prefixes: [/api]}}\n---\n\
+         apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: auth}\nspec: {basicAuth: {secret: users}}\n---\n\
+         apiVersion: traefik.io/v1alpha1\nkind: TraefikService\nmetadata: {name: both}\nspec: {weighted: {services: [{name: web, port: 80, weight: 1}, {name: canary, port: 80, weight: 1}]}}\n---\n\
+         apiVersion: traefik.io/v1alpha1\nkind: IngressRoute\nmetadata: {name: shop}\nspec:\n  entryPoints: [web]\n  routes:\n  \
+         - {match: 'Host(`shop.example.com`) && PathPrefix(`/api`)', kind: Rule, services: [{name: both, kind: TraefikService}], middlewares: [{name: strip}]}\n  \
+         - {match: 'Host(`shop.example.com`) && Path(`/admin`)', kind: Rule, services: [{name: web, port: 80}], middlewares: [{name: auth}]}\n",
+    )?;
+    let mut seen = std::collections::BTreeSet::new();
+    cluster.wait_for("both services answer", SOON, || {
+        let answer = curl(&cluster, "-f http://shop.example.com/api/x")?.ok()?;
+        seen.extend(answer.split_whitespace().next().map(str::to_owned));
+        ensure!(seen.len() == 2, "{seen:?}");
+        Ok(())
+    })?;
+    let code = |args: &str| {
+        curl(&cluster, &format!("-o /dev/null -w '%{{http_code}}' {args} http://shop.example.com/admin"))?.ok()
+    };
+    ensure!(code("")? == "401" && code("-u test:no")? == "401" && code("-u test:test")? == "200");
+    // A middleware that nobody understands closes the routes that rely on it, and their author is told.
+    cluster.apply("apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: auth}\nspec: {digestAuth: {secret: users}}\n")?;
+    cluster.wait_for("the route is closed", SOON, || {
+        let code = code("-u test:test")?;
+        ensure!(code == "404", "{code}");
+        Ok(())
+    })?;
+    cluster.wait_for("an event says why", SOON, || has_event(&cluster, "InvalidRoute", "digestAuth"))
+}
