@@ -4,10 +4,8 @@ use k3s_registry::{Resource, Warnings};
 
 /// Group, plural, what is missing.
 const IDLE: &[(&str, &str, &str)] = &[
-    ("", "limitranges", "limits are not applied to pods"),
     ("", "persistentvolumeclaims", "volumes are not provisioned or bound"),
     ("", "persistentvolumes", "volumes are not bound or mounted"),
-    ("", "resourcequotas", "quotas are not enforced"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "webhooks are not called"),

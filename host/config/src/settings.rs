@@ -15,8 +15,19 @@ pub type Warnings = Vec<String>;
 /// Components that `--disable` knows (K3s' packaged components).
 const COMPONENTS: &[&str] = &["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"];
 /// Arguments of the kubelet that act here.
-const KUBELET_ARGS: &[&str] =
-    &["max-pods", "cgroup-root", "root-dir", "container-log-max-size", "container-log-max-files"];
+const KUBELET_ARGS: &[&str] = &[
+    "max-pods",
+    "cgroup-root",
+    "root-dir",
+    "container-log-max-size",
+    "container-log-max-files",
+    "eviction-hard",
+    "eviction-minimum-reclaim",
+    "eviction-pressure-transition-period",
+    "image-gc-high-threshold",
+    "image-gc-low-threshold",
+    "pod-max-pids",
+];
 
 /// Everything `k3s server` needs to know.
 #[derive(Debug)]
@@ -91,6 +102,8 @@ pub struct ServerSettings {
     pub resolv_conf: Option<PathBuf>,
     /// `--private-registry`.
     pub registries: PathBuf,
+    /// `--disable-default-registry-endpoint`: a registry that has mirrors is asked through them only.
+    pub disable_default_registry_endpoint: bool,
     /// `--kubelet-arg`, those that act.
     pub kubelet_args: Vec<(String, String)>,
     /// The words of the command line and file, for `k3s.io/node-args`.
@@ -149,6 +162,7 @@ impl ServerSettings {
             node_external_ips: parsed.addresses("node-external-ip")?,
             resolv_conf: parsed.one("resolv-conf").filter(|p| !p.is_empty()).map(Into::into),
             registries: parsed.one("private-registry").unwrap_or("/etc/rancher/k3s/registries.yaml").into(),
+            disable_default_registry_endpoint: parsed.switch("disable-default-registry-endpoint"),
             kubelet_args: kubelet_args(parsed, &mut warnings)?,
             args: parsed.args.clone(),
         };
@@ -358,7 +372,7 @@ mod tests {
 
     #[test]
     fn kubelet_arguments_act_or_warn() {
-        let (s, warnings) = resolve("--kubelet-arg max-pods=200 --kubelet-arg eviction-hard=x").unwrap();
+        let (s, warnings) = resolve("--kubelet-arg max-pods=200 --kubelet-arg eviction-soft=x").unwrap();
         assert_eq!(s.kubelet_args, [("max-pods".to_owned(), "200".to_owned())]);
         assert_eq!(warnings.len(), 1);
     }

@@ -6,7 +6,7 @@
 //! cluster sees no request of theirs.
 //!
 //! Deliberately absent for now: StatefulSet, CronJob, horizontal autoscaling, persistent volumes,
-//! quota, certificate signing. Their kinds are served and not acted on.
+//! certificate signing. Their kinds are served and not acted on.
 
 mod cloudnode;
 mod clusterrole;
@@ -24,6 +24,7 @@ mod nodeipam;
 mod nodelifecycle;
 mod podgc;
 mod replicaset;
+mod resourcequota;
 mod rootca;
 mod serviceaccount;
 mod token;
@@ -82,6 +83,7 @@ const STARTERS: &[fn(&Context)] = &[
     nodelifecycle::start,
     podgc::start,
     replicaset::start,
+    resourcequota::start,
     rootca::start,
     serviceaccount::start,
     token::start,

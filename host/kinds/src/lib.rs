@@ -55,6 +55,8 @@ pub use column::Column;
 pub use convert::{convert, storage_version};
 pub use core::namespace::finalize as namespace_finalize;
 pub use core::pod::subresource as pod_subresource;
+pub use core::podspec::amounts;
+pub use core::resourcequota::usage as quota;
 pub use custom::{CustomRules, ScalePaths};
 pub use equality::semantic_eq;
 pub use lookup::rules;

@@ -102,6 +102,17 @@ impl Cgroups {
         uids
     }
 
+    /// Processes and threads of a pod now; 0 where the kernel does not count them.
+    pub(crate) fn pod_processes(&self, uid: &str) -> u64 {
+        let classes = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
+        let files = classes.into_iter().flat_map(|class| {
+            let pod = format!("{}/pod{uid}/pids.current", class_path(&self.root, class));
+            self.hierarchies.iter().map(move |hierarchy| below(hierarchy, &pod))
+        });
+        let mut counts = files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+        counts.next().unwrap_or(0)
+    }
+
     /// Gives the burstable class the sum of its pods' requests.
     pub(crate) fn set_burstable_shares(&self, milli_cpu: i64) {
         self.set_shares(&class_path(&self.root, QosClass::Burstable), milli_cpu);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random, Secret};
 
+use crate::eviction::EvictionSettings;
+
 /// Everything the kubelet is told; nothing else is read from flags or the environment.
 #[derive(Clone, Debug)]
 pub struct KubeletConfig {
@@ -24,6 +26,8 @@ pub struct KubeletConfig {
     pub version: String,
     /// Where HTTPS is served, normally `0.0.0.0:10250`.
     pub listen: SocketAddr,
+    /// Where `/healthz` is served without TLS, normally `127.0.0.1:10248`; `None` for nowhere.
+    pub healthz: Option<SocketAddr>,
     /// Serving certificate chain, PEM.
     pub serving_cert_pem: Vec<u8>,
     /// Key of the serving certificate, PEM.
@@ -62,6 +66,8 @@ pub struct KubeletConfig {
     pub image_gc_high_percent: u64,
     /// ... down to this share.
     pub image_gc_low_percent: u64,
+    /// When pods are evicted.
+    pub eviction: EvictionSettings,
     /// A container log is rotated at this size.
     pub log_max_bytes: u64,
     /// Log files kept per container.
@@ -88,6 +94,7 @@ impl KubeletConfig {
             container_log_dir: PathBuf::from("/var/log/containers"),
             version: version.to_owned(),
             listen: SocketAddr::from(([0, 0, 0, 0], 10250)),
+            healthz: None,
             serving_cert_pem: Vec::new(),
             serving_key_pem: Secret::new(Vec::new()),
             client_ca_pem: Vec::new(),
@@ -107,6 +114,7 @@ impl KubeletConfig {
             lease_period: Duration::from_secs(10),
             image_gc_high_percent: 85,
             image_gc_low_percent: 80,
+            eviction: EvictionSettings::default(),
             log_max_bytes: 10 << 20,
             log_max_files: 5,
             parallel_pulls: 4,

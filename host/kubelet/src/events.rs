@@ -29,12 +29,22 @@ impl Events {
         let list = match slot {
             Slot::Init(_) => "initContainers",
             Slot::Main(_) => "containers",
+            Slot::Ephemeral(_) => "ephemeralContainers",
         };
         self.recorder.event(reference(pod).field(format!("spec.{list}{{{name}}}")), kind, reason, message);
     }
 
     /// About the node itself.
     pub(crate) fn node(&self, node: &Object, reason: &str, message: &str) {
+        self.about_node(node, EventType::Normal, reason, message);
+    }
+
+    /// The same, of something that went wrong.
+    pub(crate) fn node_warning(&self, node: &Object, reason: &str, message: &str) {
+        self.about_node(node, EventType::Warning, reason, message);
+    }
+
+    fn about_node(&self, node: &Object, kind: EventType, reason: &str, message: &str) {
         // Upstream names the node in the uid too, so that `describe node` finds the events.
         let about = ObjectReference {
             kind: "Node".to_owned(),
@@ -42,7 +52,7 @@ impl Events {
             uid: node.name().to_owned(),
             ..ObjectReference::default()
         };
-        self.recorder.event(about, EventType::Normal, reason, message);
+        self.recorder.event(about, kind, reason, message);
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) const MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMess
 /// The pod's grace period at creation: an orphan is stopped with it.
 pub(crate) const GRACE_PERIOD: &str = "io.kubernetes.pod.terminationGracePeriod";
 
+/// `lifecycle.stopSignal`: CRI messages of this version have no field for it, the embedded runtime reads it here.
+pub(crate) const STOP_SIGNAL: &str = "io.kubernetes.container.stopSignal";
+
 /// Where a pod came from: `api` or `file`.
 pub(crate) const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
 /// A static pod's hash.

@@ -7,7 +7,7 @@
 //! Invariants: one worker task per pod is alone in touching that pod's containers; a pod's object is
 //! deleted only after everything of it is gone from the node; stopping this process stops no pod.
 //!
-//! Tasks: node status, node lease, pod manager, runtime events, log rotation, image collection, the
+//! Tasks: node status, node lease, pod manager, runtime events, eviction, log rotation, image collection, the
 //! HTTPS server, and per pod a worker and its probers.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -19,6 +19,7 @@ mod context;
 mod cri;
 mod error;
 mod events;
+mod eviction;
 mod hook;
 mod image;
 mod labels;
@@ -41,6 +42,7 @@ use tokio::net::TcpListener;
 
 pub use config::KubeletConfig;
 pub use error::KubeletError;
+pub use eviction::{EvictionSettings, EvictionSettingsError};
 
 /// A running kubelet. It stops with the tasks it was started under.
 pub struct Kubelet {
@@ -74,8 +76,12 @@ impl Kubelet {
         let ctx = context(config, client, supervisor, cri_endpoint, address.port(), tasks).await?;
         node::start(&ctx);
         pod::manager::start(&ctx);
+        eviction::start(&ctx);
         ctx.tasks.spawn("log rotation", logs::rotate::run(ctx.clone()));
         ctx.tasks.spawn("image collection", image::gc::run(ctx.clone()));
+        if let Some(healthz) = ctx.config.healthz {
+            server::start_healthz(&ctx, healthz).await;
+        }
         server::start(&ctx, listener, tls);
         Ok(Self { address })
     }

@@ -22,6 +22,8 @@ pub struct RuntimeConfig {
     pub images_dir: PathBuf,
     /// `/etc/rancher/k3s/registries.yaml`; need not exist.
     pub registries: PathBuf,
+    /// Whether a registry that has mirrors is asked itself when all of them failed.
+    pub default_registry_endpoint: bool,
     /// Where network namespaces are held: `/var/run/netns`.
     pub netns_dir: PathBuf,
     /// Where exec and attach are streamed; loopback only. `127.0.0.1:10010`; port 0 = any.
@@ -60,6 +62,7 @@ impl RuntimeConfig {
             state,
             images_dir: data_dir.join("agent/images"),
             registries: "/etc/rancher/k3s/registries.yaml".into(),
+            default_registry_endpoint: true,
             netns_dir: "/var/run/netns".into(),
             streaming: SocketAddr::from(([127, 0, 0, 1], 10010)),
             shim_cgroup: "/k3s-shims".into(),

@@ -58,6 +58,7 @@ impl Runtime {
     pub async fn start(config: RuntimeConfig) -> Result<Self, StartError> {
         let lock = prepare(&config)?;
         let registries = Registries::load(&config.registries).map_err(io_error("read registries.yaml"))?;
+        let registries = registries.with_default_endpoint(config.default_registry_endpoint);
         let images = ImageStore::open(&config.root).map_err(io_error("open the image store"))?;
         let puller = Arc::new(Puller::new(images.clone(), registries, config.random.clone()));
         let manager =
@@ -68,7 +69,7 @@ impl Runtime {
         let streaming = listener.local_addr().map_err(io_error("bind the streaming port"))?;
         let sessions = Arc::new(Sessions::new(streaming, config.clock.clone(), config.random.clone()));
         let tasks = &config.tasks;
-        tasks.spawn("streaming", streaming::serve(listener, manager.clone(), sessions.clone(), tasks.clone()));
+        streaming::serve(listener, &manager, &sessions, tasks);
         let folder = ImageFolder {
             dir: config.images_dir.clone(),
             root: config.root.clone(),

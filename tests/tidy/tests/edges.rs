@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("observe", 1),
     ("config", 1),
     ("wit-bindings", 1),
+    ("spdy", 1),
     ("store", 2),
     ("pki", 2),
     ("client", 2),

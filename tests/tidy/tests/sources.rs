@@ -67,3 +67,34 @@ fn the_code_map_names_paths_that_exist() {
     let missing: Vec<_> = quoted.filter(is_path).filter(|w| !root().join(w).exists()).collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// Files and folders that may start a thread or task of their own, each with its reason.
+const SPAWNERS: &[(&str, &str)] = &[
+    ("host/lifecycle/src/lib.rs", "it is what everybody else spawns through"),
+    ("host/sys/src/namespace.rs", "a namespace belongs to a thread, which ends with the call"),
+    ("host/sys/src/net/netns.rs", "a namespace belongs to a thread, which ends with the call"),
+    ("host/plugin-host/src/ticker.rs", "a plain thread per engine, which ends with the engine"),
+    ("host/xtask/src/run.rs", "a developer's tool, not the product"),
+    ("host/store/src/contract/", "the contract suite runs in tests only"),
+];
+
+#[test]
+fn tasks_are_spawned_through_the_lifecycle_crate() {
+    let banned = ["tokio::spawn(", "task::spawn(", "thread::spawn(", "thread::Builder", "JoinSet", "spawn_local("];
+    let mut found = Vec::new();
+    let product = |p: &std::path::PathBuf| {
+        let text = p.to_string_lossy();
+        text.contains("/src/") && !text.ends_with("_tests.rs") && !text.ends_with("/tests.rs")
+    };
+    for path in files(&root().join("host"), &["rs"]).into_iter().filter(product) {
+        if SPAWNERS.iter().any(|(place, _)| path.to_string_lossy().contains(place)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        // Tests stand at the end of a file and may spawn as they like.
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let lines = code.lines().enumerate().filter(|(_, line)| banned.iter().any(|b| line.contains(b)));
+        found.extend(lines.map(|(at, line)| format!("{}:{}: {}", path.display(), at + 1, line.trim())));
+    }
+    assert!(found.is_empty(), "spawn through k3s_lifecycle::Tasks instead: {found:#?}");
+}

@@ -7,7 +7,9 @@ mod default_tolerations;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_security;
 mod priority;
+mod resource_quota;
 mod service_account;
 
 use std::sync::Arc;
@@ -44,6 +46,9 @@ impl Chain {
             Box::new(node_restriction::NodeRestriction::new(registry, authorizer)),
             Box::new(priority::Priority::new(registry)),
             Box::new(default_tolerations::DefaultTolerationSeconds),
+            Box::new(pod_security::PodSecurity::new(registry)),
+            // The last: what is charged should also be stored.
+            Box::new(resource_quota::ResourceQuota::new(registry)),
         ])
     }
 }

@@ -1,11 +1,12 @@
 //! `exec`, `attach` and `portforward`: the upgrade is passed on to the kubelet and bytes are copied
-//! both ways, whatever protocol (WebSocket or SPDY) runs in it.
+//! both ways, whatever protocol (WebSocket or SPDY) runs in it. A port forward that comes in a
+//! WebSocket goes on as SPDY, the only protocol that runtimes speak for it.
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use k3s_meta::Status;
 use k3s_registry::{Admission, Attributes, Operation};
-use k3s_serve::{Body, body, upgrade};
+use k3s_serve::{Body, body, tunnel, upgrade};
 use serde_json::json;
 
 use super::log::push_escaped;
@@ -24,7 +25,13 @@ pub(super) async fn connect(context: &Context, mut request: Request<Body>) -> Re
     admit(context).await?;
     let (io, authority) = context.core.kubelets.open(&node).await?;
     let outbound = outbound(&context.headers, super::method(context.info.verb), &path, &authority)?;
-    let answer = upgrade::proxy(&mut request, outbound, io, &context.core.tasks).await;
+    let answer = if context.info.subresource == "portforward" && tunnel::is_request(&context.headers) {
+        // The handshake is read from the request, whose headers the chain took out.
+        request.headers_mut().clone_from(&context.headers);
+        tunnel::proxy(&mut request, outbound, io, &context.core.tasks).await
+    } else {
+        upgrade::proxy(&mut request, outbound, io, &context.core.tasks).await
+    };
     answer.map_err(|error| Status::internal(&format!("error dialing backend: {error}")).into())
 }
 

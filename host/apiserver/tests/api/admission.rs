@@ -74,10 +74,90 @@ async fn limit_ranges_fill_in_defaults() {
     let api = start().await;
     let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "64Mi"}, "defaultRequest": {"cpu": "10m"}}]}});
     let answer = api.call("POST", "/api/v1/namespaces/default/limitranges", range).await;
-    assert!(!answer.warnings().is_empty());
+    assert!(answer.warnings().is_empty());
     let made = api.ok("POST", PODS, pod("a")).await;
     let resources = &made["spec"]["containers"][0]["resources"];
     assert_eq!((&resources["limits"]["memory"], &resources["requests"]["cpu"]), (&json!("64Mi"), &json!("10m")));
+}
+
+#[tokio::test]
+async fn limit_ranges_are_held() {
+    let api = start().await;
+    let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}});
+    api.ok("POST", "/api/v1/namespaces/default/limitranges", range).await;
+    let mut large = pod("large");
+    large["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}});
+    api.call("POST", PODS, large)
+        .await
+        .refused(403, "pods \"large\" is forbidden: maximum cpu usage per Container is 1, but limit is 2");
+    assert_eq!(api.ok("POST", PODS, pod("a")).await["spec"]["containers"][0]["resources"]["limits"]["cpu"], "1");
+}
+
+#[tokio::test]
+async fn pod_security_labels_are_enforced_and_warned_about() {
+    let api = start().await;
+    let namespace = |labels: Value| json!({"metadata": {"name": "safe", "labels": labels}});
+    let wrong = api
+        .call("POST", "/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "strict"})))
+        .await;
+    assert_eq!(wrong.code, 422);
+    api.ok("POST", "/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "baseline"}))).await;
+    api.ok("POST", "/api/v1/namespaces/safe/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    let pods = "/api/v1/namespaces/safe/pods";
+    let mut privileged = pod("a");
+    privileged["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
+    let name = privileged["spec"]["containers"][0]["name"].as_str().unwrap().to_owned();
+    let detail = format!("privileged (container \"{name}\" must not set securityContext.privileged=true)");
+    api.call("POST", pods, privileged.clone())
+        .await
+        .refused(403, &format!("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": {detail}"));
+    assert!(api.call("POST", pods, pod("b")).await.warnings().is_empty());
+    let template = json!({"metadata": {"labels": {"app": "w"}}, "spec": privileged["spec"]});
+    let deployment =
+        json!({"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"app": "w"}}, "template": template}});
+    let answer = api.call("POST", "/apis/apps/v1/namespaces/safe/deployments", deployment).await;
+    assert_eq!(answer.code, 201);
+    let told = answer.warnings().join("\n").replace("\\\"", "\"");
+    assert!(told.contains(&format!("would violate PodSecurity \"baseline:latest\": {detail}")), "{told}");
+    let stricter = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    let answer = api.call("PATCH", "/api/v1/namespaces/safe", stricter).await;
+    let told = answer.warnings().join("\n").replace("\\\"", "\"");
+    let expected =
+        "existing pods in namespace \"safe\" violate the new PodSecurity enforce level \"restricted:latest\"";
+    assert!(told.contains(expected) && told.contains("b: allowPrivilegeEscalation != false"), "{told}");
+}
+
+#[tokio::test]
+async fn quotas_are_charged_and_held() {
+    let api = start().await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let hard = json!({"pods": "1", "requests.cpu": "1"});
+    api.ok("POST", quotas, json!({"metadata": {"name": "q"}, "spec": {"hard": hard}})).await;
+    let asking = |name: &str| {
+        let mut pod = pod(name);
+        pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "500m"}});
+        pod
+    };
+    let status = format!("{quotas}/q/status");
+    assert_eq!(api.call("PATCH", &status, json!({"status": {"hard": hard}})).await.code, 200);
+    // Nobody has counted yet.
+    api.call("POST", PODS, asking("a"))
+        .await
+        .refused(403, "pods \"a\" is forbidden: status unknown for quota: q, resources: pods,requests.cpu");
+    let counted = json!({"status": {"hard": hard, "used": {"pods": "0", "requests.cpu": "0"}}});
+    assert_eq!(api.call("PATCH", &status, counted).await.code, 200);
+    assert_eq!(api.call("POST", &format!("{PODS}?dryRun=All"), asking("a")).await.code, 201);
+    api.ok("POST", PODS, asking("a")).await;
+    let used = api.ok("GET", &format!("{quotas}/q"), Value::Null).await["status"]["used"].clone();
+    assert_eq!(used, json!({"pods": "1", "requests.cpu": "500m"}));
+    api.call("POST", PODS, asking("b"))
+        .await
+        .refused(403, "pods \"b\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1");
+    let silent = pod("c");
+    let name = silent["spec"]["containers"][0]["name"].as_str().unwrap().to_owned();
+    api.call("POST", PODS, silent)
+        .await
+        .refused(403, &format!("pods \"c\" is forbidden: failed quota: q: must specify requests.cpu for: {name}"));
 }
 
 #[tokio::test]

@@ -29,7 +29,9 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new(
         "kubelet-arg",
         Many,
-        "Argument of the kubelet: max-pods, cgroup-root, root-dir, container-log-max-size, container-log-max-files",
+        "Argument of the kubelet: max-pods, cgroup-root, root-dir, container-log-max-size, container-log-max-files, \
+         eviction-hard, eviction-minimum-reclaim, eviction-pressure-transition-period, image-gc-high-threshold, \
+         image-gc-low-threshold, pod-max-pids",
     ),
     Flag::new("protect-kernel-defaults", Switch, "Fail if kernel settings differ from the kubelet's")
         .fatal("kernel settings are not checked yet, so the protection asked for would be missing"),

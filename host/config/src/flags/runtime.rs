@@ -13,8 +13,11 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("pause-image", One, "Image of the sandbox container").warns("pods need no pause image here"),
     Flag::new("snapshotter", One, "Image layers: overlayfs (the only one)"),
     Flag::new("private-registry", One, "Registry configuration (default: /etc/rancher/k3s/registries.yaml)"),
-    Flag::new("disable-default-registry-endpoint", Switch, "Never fall back to the upstream registry")
-        .fatal("images would still be pulled from the upstream registry when every mirror fails"),
+    Flag::new(
+        "disable-default-registry-endpoint",
+        Switch,
+        "Do not fall back to a registry itself when mirrors are configured for it",
+    ),
     Flag::new("nonroot-devices", Switch, "Device ownership for users other than root")
         .warns("device nodes keep the host's owner"),
     Flag::new("airgap-extra-registry", Many, "Extra tags for imported images")

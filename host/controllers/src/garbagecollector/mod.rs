@@ -104,7 +104,8 @@ fn run(context: &Context, client: Client, served: Vec<Served>) {
     context.tasks.spawn_until_stopped("garbage-collector-kinds", follower.run());
 }
 
-pub(super) fn informer(context: &Context, resource: &Resource) -> Informer {
+/// The informer of a kind: whole objects where a controller reads them, metadata of the rest.
+pub(crate) fn informer(context: &Context, resource: &Resource) -> Informer {
     if SHARED.contains(resource) {
         return context.informers.all(resource);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
@@ -29,6 +30,8 @@ use crate::version::VERSION;
 
 /// Cluster DNS listens here on the node's address; pods reach it through the `kube-dns` Service.
 const DNS_PORT: u16 = 10_053;
+/// The kubelet's own health, for whoever is on the machine.
+const HEALTHZ_PORT: u16 = 10_248;
 const MASTERS: &str = "system:masters";
 
 /// The parts that end when they are dropped.
@@ -97,7 +100,11 @@ async fn start_runtime(shared: &Shared, tasks: &Tasks, network: Arc<dyn PodNetwo
         shared.random.clone(),
         tasks.child("runtime"),
     );
-    let config = RuntimeConfig { registries: settings.registries.clone(), ..standard };
+    let config = RuntimeConfig {
+        registries: settings.registries.clone(),
+        default_registry_endpoint: !settings.disable_default_registry_endpoint,
+        ..standard
+    };
     Runtime::start(config).await.context("start the container runtime")
 }
 
@@ -108,6 +115,7 @@ fn kubelet_config(shared: &Shared, identity: &ServerIdentity, node: &NodeIdentit
         serving_cert_pem: identity.kubelet_serving.cert_pem.clone().into_bytes(),
         serving_key_pem: Secret::new(identity.kubelet_serving.key_pem.reveal().clone().into_bytes()),
         client_ca_pem: identity.client_ca.cert_pem().as_bytes().to_vec(),
+        healthz: Some(SocketAddr::from(([127, 0, 0, 1], HEALTHZ_PORT))),
         node_ips: node.addresses.clone(),
         external_ips: settings.node_external_ips.clone(),
         labels: settings.node_labels.iter().cloned().collect(),
@@ -134,6 +142,17 @@ fn apply_argument(config: &mut KubeletConfig, name: &str, value: &str) -> Result
         "max-pods" => config.max_pods = value.parse().with_context(bad)?,
         "cgroup-root" => config.cgroup_root = value.to_owned(),
         "root-dir" => config.root_dir = value.into(),
+        "eviction-hard" => config.eviction.set_hard(value).with_context(bad)?,
+        "eviction-minimum-reclaim" => config.eviction.set_minimum_reclaim(value).with_context(bad)?,
+        "eviction-pressure-transition-period" => {
+            config.eviction.set_transition(duration(value).with_context(bad)?);
+        }
+        "image-gc-high-threshold" => config.image_gc_high_percent = percent(value).with_context(bad)?,
+        "image-gc-low-threshold" => config.image_gc_low_percent = percent(value).with_context(bad)?,
+        "pod-max-pids" => {
+            let limit: i64 = value.parse().with_context(bad)?;
+            config.pod_pids_limit = (limit > 0).then_some(limit);
+        }
         "container-log-max-files" => config.log_max_files = value.parse().with_context(bad)?,
         "container-log-max-size" => {
             let size =
@@ -143,6 +162,36 @@ fn apply_argument(config: &mut KubeletConfig, name: &str, value: &str) -> Result
         other => anyhow::bail!("--kubelet-arg {other} has no effect here"),
     }
     Ok(())
+}
+
+fn percent(text: &str) -> Result<u64> {
+    let percent: u64 = text.parse()?;
+    anyhow::ensure!(percent <= 100, "expected a percentage from 0 to 100");
+    Ok(percent)
+}
+
+/// A duration as Go writes them, in whole units: `5m`, `1h30m`, `90s`, `500ms`.
+fn duration(text: &str) -> Result<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let number: u32 = number.parse().context("expected a duration such as 5m or 90s")?;
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = after.split_at(letters);
+        total += number
+            * match unit {
+                "h" => Duration::from_secs(3600),
+                "m" => Duration::from_secs(60),
+                "s" => Duration::from_secs(1),
+                "ms" => Duration::from_millis(1),
+                _ => anyhow::bail!("expected a duration such as 5m or 90s"),
+            };
+        rest = after;
+    }
+    anyhow::ensure!(!text.is_empty(), "expected a duration such as 5m or 90s");
+    Ok(total)
 }
 
 /// `k3s.io/node-args`, `node-env`, `node-config-hash`, with secrets masked.

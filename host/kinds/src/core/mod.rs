@@ -15,7 +15,7 @@ pub(crate) mod pod;
 pub(crate) mod podspec;
 mod podtemplate;
 mod replicationcontroller;
-mod resourcequota;
+pub(crate) mod resourcequota;
 mod secret;
 mod service;
 mod serviceaccount;

@@ -25,6 +25,8 @@ pub(crate) struct Request<'a> {
     pub(crate) image_name: &'a str,
     pub(crate) volumes: &'a Mounted,
     pub(crate) facts: &'a NodeFacts,
+    /// The container whose processes it is to see (ephemeral containers only).
+    pub(crate) target: Option<&'a str>,
 }
 
 /// Builds the configuration; an error becomes `CreateContainerConfigError`.
@@ -64,6 +66,7 @@ pub(crate) async fn container_config(ctx: &Context, request: &Request<'_>) -> Re
                 container,
                 image_uid,
                 &image.username,
+                request.target,
                 &ctx.config.seccomp_root,
             )),
         }),
@@ -82,7 +85,9 @@ fn container_labels(pod: &Pod, container: &Container) -> HashMap<String, String>
 
 fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String, String> {
     let grace = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
-    HashMap::from([
+    let signal = container.lifecycle.as_ref().and_then(|l| l.stop_signal.clone());
+    let signal = signal.map(|signal| (labels::STOP_SIGNAL.to_owned(), signal));
+    let fixed = [
         (labels::CONTAINER_HASH.to_owned(), model::container_hash(container)),
         (labels::RESTART_COUNT.to_owned(), attempt.to_string()),
         (labels::MESSAGE_PATH.to_owned(), message_path(container).to_owned()),
@@ -91,7 +96,8 @@ fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String
             container.termination_message_policy.clone().unwrap_or_else(|| "File".into()),
         ),
         (labels::GRACE_PERIOD.to_owned(), grace.to_string()),
-    ])
+    ];
+    fixed.into_iter().chain(signal).collect()
 }
 
 /// Where the container writes its last words.

@@ -89,7 +89,8 @@ fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
     profiles(context.app_armor_profile.as_ref().map(|p| p.type_.as_str()), context.se_linux_options.is_some())
 }
 
-fn unsupported_container(container: &Container, features: Features) -> Option<Rejection> {
+/// Why this node must not run the container.
+pub(crate) fn unsupported_container(container: &Container, features: Features) -> Option<Rejection> {
     if container.volume_devices.as_ref().is_some_and(|d| !d.is_empty()) {
         return refuse("UnsupportedPodFeature", "volumeDevices are not supported by this node");
     }
@@ -133,6 +134,18 @@ fn sysctl_allowed(name: &str, spec: &PodSpec) -> bool {
 pub(crate) fn sysctls(spec: &PodSpec) -> std::collections::HashMap<String, String> {
     let list = spec.security_context.as_ref().and_then(|c| c.sysctls.as_ref());
     list.into_iter().flatten().map(|s| (s.name.replace('/', "."), s.value.clone())).collect()
+}
+
+/// The same for one container: the processes of `target` are its own where those of the whole pod are
+/// not.
+fn container_namespaces(spec: &PodSpec, target: Option<&str>) -> v1::NamespaceOption {
+    let pod = namespaces(spec);
+    match target {
+        Some(id) if pod.pid == v1::NamespaceMode::Container as i32 => {
+            v1::NamespaceOption { pid: v1::NamespaceMode::Target as i32, target_id: id.to_owned(), ..pod }
+        }
+        _ => pod,
+    }
 }
 
 /// Namespaces shared with the node or between the pod's containers.
@@ -204,6 +217,7 @@ pub(crate) fn container_security(
     container: &Container,
     image_uid: Option<i64>,
     image_user: &str,
+    target: Option<&str>,
     seccomp_root: &std::path::Path,
 ) -> v1::LinuxContainerSecurityContext {
     let spec = pod.spec.clone().unwrap_or_default();
@@ -221,7 +235,7 @@ pub(crate) fn container_security(
     v1::LinuxContainerSecurityContext {
         capabilities: capabilities(&own),
         privileged,
-        namespace_options: Some(namespaces(&spec)),
+        namespace_options: Some(container_namespaces(&spec, target)),
         run_as_user: run_as_user.or(if image_user.is_empty() { image_uid } else { None }).map(int),
         run_as_username: if run_as_user.is_none() { image_user.to_owned() } else { String::new() },
         run_as_group: own.run_as_group.or(pod_context.run_as_group).map(int),
@@ -320,7 +334,7 @@ mod tests {
                 "capabilities": {"drop": ["ALL"]}}}]}),
         );
         let container = &pod.spec.as_ref().unwrap().containers[0];
-        let got = container_security(&pod, container, None, "", std::path::Path::new("/s"));
+        let got = container_security(&pod, container, None, "", None, std::path::Path::new("/s"));
         assert_eq!(got.run_as_user, Some(int(5)));
         assert_eq!(got.supplemental_groups, [2000]);
         assert!(got.no_new_privs && !got.masked_paths.is_empty());

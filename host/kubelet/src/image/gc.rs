@@ -52,6 +52,16 @@ async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
     Ok(())
 }
 
+/// Removes every unused image: disk is short.
+pub(crate) async fn collect_all(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
+    for image in unused(ctx).await? {
+        if let Err(error) = ctx.cri.remove_image(&image.id).await {
+            tracing::debug!(%error, image = image.id, "image not removed");
+        }
+    }
+    Ok(())
+}
+
 /// Images no container uses, the longest unused first.
 async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
     let containers = ctx.cri.containers(std::collections::HashMap::new()).await?;

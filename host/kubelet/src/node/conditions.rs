@@ -3,37 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::eviction::Conditions;
+
 /// What the conditions are decided from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Health {
     /// Why the runtime or its network is not ready; empty when they are.
     pub(crate) not_ready: Vec<String>,
-    pub(crate) memory_pressure: bool,
-    pub(crate) disk_pressure: bool,
-    pub(crate) pid_pressure: bool,
-}
-
-/// Memory below this is pressure (`memory.available<100Mi`).
-const MEMORY_AVAILABLE_BYTES: i64 = 100 << 20;
-/// Disk below this share is pressure; K3s sets 5 %.
-const DISK_AVAILABLE_PERCENT: u64 = 5;
-/// Process ids below this share of the maximum are pressure.
-const PID_AVAILABLE_PERCENT: i64 = 5;
-
-/// Whether the node is short of memory.
-pub(crate) fn memory_pressure(available_bytes: Option<i64>) -> bool {
-    available_bytes.is_some_and(|bytes| bytes < MEMORY_AVAILABLE_BYTES)
-}
-
-/// Whether a file system is short of space or inodes.
-pub(crate) fn disk_pressure(usage: k3s_sys::volume::FsUsage) -> bool {
-    let short = |free: u64, all: u64| all > 0 && free.saturating_mul(100) < all.saturating_mul(DISK_AVAILABLE_PERCENT);
-    short(usage.available_bytes, usage.capacity_bytes) || short(usage.inodes_free, usage.inodes)
-}
-
-/// Whether the node is short of process ids.
-pub(crate) fn pid_pressure(running: i64, max: i64) -> bool {
-    max > 0 && (max - running) * 100 < max * PID_AVAILABLE_PERCENT
+    pub(crate) pressure: Conditions,
 }
 
 /// The four conditions. `before` is the list in the object: transition times are kept where the
@@ -48,7 +25,7 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
         (
             "MemoryPressure",
             pick(
-                health.memory_pressure,
+                health.pressure.memory,
                 ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
                 ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
             ),
@@ -56,7 +33,7 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
         (
             "DiskPressure",
             pick(
-                health.disk_pressure,
+                health.pressure.disk,
                 ("KubeletHasDiskPressure", "kubelet has disk pressure"),
                 ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
             ),
@@ -64,7 +41,7 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
         (
             "PIDPressure",
             pick(
-                health.pid_pressure,
+                health.pressure.pid,
                 ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
                 ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
             ),
@@ -102,8 +79,8 @@ mod tests {
     fn transition_time_moves_only_with_the_status() {
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let first = conditions(&Health::default(), &[], at("2026-01-01T00:00:00Z"));
-        let later =
-            conditions(&Health { disk_pressure: true, ..Health::default() }, &first, at("2026-01-01T01:00:00Z"));
+        let pressure = Conditions { disk: true, ..Conditions::default() };
+        let later = conditions(&Health { pressure, ..Health::default() }, &first, at("2026-01-01T01:00:00Z"));
         assert_eq!(later[0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(later[1]["lastTransitionTime"], "2026-01-01T01:00:00Z");
         assert_eq!(later[1]["reason"], "KubeletHasDiskPressure");

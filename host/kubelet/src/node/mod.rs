@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use crate::container::security::Features;
 use crate::context::Ctx;
+use crate::eviction::Conditions;
 use conditions::Health;
 pub(crate) use info::Machine;
 
@@ -38,7 +39,7 @@ pub(crate) struct NodeState {
     pods_synced: AtomicBool,
     runtime_ok: AtomicBool,
     network_ok: AtomicBool,
-    memory_pressure: AtomicBool,
+    pressure: Mutex<Conditions>,
     wake: Notify,
     changed: Notify,
 }
@@ -53,7 +54,7 @@ impl NodeState {
             pods_synced: AtomicBool::new(false),
             runtime_ok: AtomicBool::new(false),
             network_ok: AtomicBool::new(false),
-            memory_pressure: AtomicBool::new(false),
+            pressure: Mutex::default(),
             wake: Notify::new(),
             changed: Notify::new(),
         }
@@ -96,9 +97,17 @@ impl NodeState {
         self.network_ok.load(Ordering::SeqCst)
     }
 
-    /// The node is short of memory: best-effort pods are not taken.
-    pub(crate) fn memory_pressure(&self) -> bool {
-        self.memory_pressure.load(Ordering::SeqCst)
+    /// What the node is short of, as the last look of the eviction manager left it.
+    pub(crate) fn pressure(&self) -> Conditions {
+        *self.pressure.lock()
+    }
+
+    /// Takes note of what the node is short of; a change is reported at once.
+    pub(crate) fn set_pressure(&self, conditions: Conditions) {
+        let before = std::mem::replace(&mut *self.pressure.lock(), conditions);
+        if before != conditions {
+            self.wake.notify_one();
+        }
     }
 
     /// The first list of pods is in.
@@ -166,7 +175,7 @@ async fn run(ctx: Ctx) {
     }
 }
 
-/// Looks at runtime, disk, memory and process ids.
+/// Looks at the runtime, and at what the eviction manager found.
 async fn observe(ctx: &Ctx) -> Health {
     let mut health = Health::default();
     match ctx.cri.status().await {
@@ -189,16 +198,12 @@ async fn observe(ctx: &Ctx) -> Health {
     if !ctx.node.pods_synced.load(Ordering::SeqCst) {
         health.not_ready.push("kubelet has not yet read its pods".to_owned());
     }
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    health.memory_pressure = conditions::memory_pressure(info::meminfo(&meminfo, "MemAvailable"));
-    ctx.node.memory_pressure.store(health.memory_pressure, Ordering::SeqCst);
-    health.disk_pressure = k3s_sys::volume::usage(&ctx.config.root_dir).is_ok_and(conditions::disk_pressure);
-    health.pid_pressure = pids().is_some_and(|(running, max)| conditions::pid_pressure(running, max));
+    health.pressure = ctx.node.pressure();
     health
 }
 
 /// Processes now and at most.
-fn pids() -> Option<(i64, i64)> {
+pub(crate) fn pids() -> Option<(i64, i64)> {
     let loadavg = std::fs::read_to_string("/proc/loadavg").ok()?;
     let running = loadavg.split_whitespace().nth(3)?.split('/').nth(1)?.parse().ok()?;
     let max = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()?;

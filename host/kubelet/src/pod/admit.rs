@@ -8,6 +8,9 @@ use super::model::{self, all_containers};
 use super::qos::{self, Amounts, QosClass};
 use super::status::Rejection;
 use crate::container::security::{Features, unsupported};
+use crate::eviction::{Conditions, is_critical};
+
+const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
 /// What the decision is made from.
 pub(crate) struct Node<'a> {
@@ -15,7 +18,7 @@ pub(crate) struct Node<'a> {
     pub(crate) allocatable: Amounts,
     pub(crate) max_pods: usize,
     pub(crate) features: Features,
-    pub(crate) memory_pressure: bool,
+    pub(crate) pressure: Conditions,
     /// Pods already taken and not finished, without the one in question.
     pub(crate) others: &'a [std::sync::Arc<Pod>],
 }
@@ -34,11 +37,29 @@ pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
 }
 
 fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let critical = pod.spec.as_ref().and_then(|s| s.priority).is_some_and(|p| p >= 2_000_000_000);
-    if node.memory_pressure && !critical && qos::qos_class(pod) == QosClass::BestEffort {
-        return reject("Evicted", "The node had condition: [MemoryPressure]. ");
+    let Conditions { memory, disk, pid } = node.pressure;
+    let names = [(memory, "MemoryPressure"), (disk, "DiskPressure"), (pid, "PIDPressure")];
+    let names: Vec<&str> = names.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
+    if names.is_empty() || is_critical(pod) {
+        return None;
     }
-    None
+    // A pod that said how much memory it needs is not what a shortage of memory is blamed on.
+    if names == ["MemoryPressure"] && (qos::qos_class(pod) != QosClass::BestEffort || tolerates_memory_pressure(pod)) {
+        return None;
+    }
+    reject("Evicted", format!("The node had condition: [{}]. ", names.join(" ")))
+}
+
+fn tolerates_memory_pressure(pod: &Pod) -> bool {
+    let tolerations = pod.spec.iter().flat_map(|s| s.tolerations.iter().flatten());
+    tolerations.into_iter().any(|t| {
+        let exists = t.operator.as_deref() == Some("Exists");
+        let key = t.key.as_deref().unwrap_or_default();
+        let effect = t.effect.as_deref().unwrap_or_default();
+        let value = t.value.as_deref().unwrap_or_default();
+        matches!(effect, "" | "NoSchedule")
+            && ((exists && key.is_empty()) || (key == MEMORY_PRESSURE_TAINT && (exists || value.is_empty())))
+    })
 }
 
 fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
@@ -122,6 +143,33 @@ mod tests {
     }
 
     #[test]
+    fn a_node_under_pressure_takes_only_what_it_must() {
+        let reason = |spec: serde_json::Value, memory, disk| {
+            let node = Node {
+                labels: BTreeMap::new(),
+                allocatable: Amounts { milli_cpu: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 1 << 30 },
+                max_pods: 2,
+                features: Features::default(),
+                pressure: Conditions { memory, disk, pid: false },
+                others: &[],
+            };
+            admit(&pod(spec), &node).map(|r| r.message)
+        };
+        let best_effort = json!({"containers": [{"name": "c"}]});
+        let burstable = json!({"containers": [{"name": "c", "resources": {"requests": {"memory": "1Mi"}}}]});
+        let critical = json!({"priority": 2_000_001_000, "containers": [{"name": "c"}]});
+        let tolerant = json!({"containers": [{"name": "c"}], "tolerations": [{"key": MEMORY_PRESSURE_TAINT, "operator": "Exists"}]});
+        assert_eq!(reason(best_effort, true, false).as_deref(), Some("The node had condition: [MemoryPressure]. "));
+        assert_eq!(reason(burstable.clone(), true, false), None);
+        assert_eq!(reason(tolerant, true, false), None);
+        assert_eq!(
+            reason(burstable, true, true).as_deref(),
+            Some("The node had condition: [MemoryPressure DiskPressure]. ")
+        );
+        assert_eq!(reason(critical, true, true), None);
+    }
+
+    #[test]
     fn reasons_are_upstreams() {
         let web = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}],
             "resources": {"requests": {"cpu": "1500m"}}}]});
@@ -131,7 +179,7 @@ mod tests {
             allocatable: Amounts { milli_cpu: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 1 << 30 },
             max_pods: 2,
             features: Features::default(),
-            memory_pressure: false,
+            pressure: Conditions::default(),
             others,
         };
         let reason = |spec, others| admit(&pod(spec), &node(others)).map(|r| r.reason);

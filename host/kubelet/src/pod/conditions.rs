@@ -8,8 +8,11 @@ use super::model::{host_network, init_containers, is_sidecar};
 use super::status::{Inputs, whole_seconds};
 
 /// Condition types the node owns; others in the object are left as they are.
-pub(crate) const OWN: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+pub(crate) const OWN: [&str; 6] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", DISRUPTION_TARGET];
+
+/// Says that the pod was ended by somebody who had nothing against the pod itself.
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
 struct Verdict {
     status: bool,
@@ -42,8 +45,20 @@ pub(crate) fn conditions(inputs: &Inputs<'_>, spec: &PodSpec, status: &PodStatus
     list.into_iter()
         // A refused pod carries nothing but what the scheduler wrote.
         .filter(|(kind, _)| !refused || *kind == "PodScheduled")
+        .chain(disruption(inputs, refused).map(|verdict| (DISRUPTION_TARGET, verdict)))
         .map(|(kind, verdict)| condition(inputs, kind, verdict))
         .collect()
+}
+
+/// An evicted pod keeps the condition it got from the node.
+fn disruption(inputs: &Inputs<'_>, refused: bool) -> Option<Verdict> {
+    const REASON: &str = "TerminationByKubelet";
+    let verdict = |message: String| Verdict { status: true, reason: REASON, message };
+    if let Some(rejection) = inputs.rejection.filter(|r| !refused && r.reason == "Evicted") {
+        return Some(verdict(rejection.message.clone()));
+    }
+    let old = inputs.before.conditions.iter().flatten().find(|c| c.type_ == DISRUPTION_TARGET)?;
+    (old.reason.as_deref() == Some(REASON)).then(|| verdict(old.message.clone().unwrap_or_default()))
 }
 
 fn condition(inputs: &Inputs<'_>, kind: &str, verdict: Verdict) -> PodCondition {

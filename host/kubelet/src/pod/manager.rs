@@ -186,7 +186,7 @@ fn admission_view<'a>(ctx: &Ctx, others: &'a [Arc<Pod>]) -> Node<'a> {
         },
         max_pods: usize::try_from(ctx.config.max_pods).unwrap_or(usize::MAX),
         features: ctx.features(),
-        memory_pressure: ctx.node.memory_pressure(),
+        pressure: ctx.node.pressure(),
         others,
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model::{self, ContainerRecord, all_containers};
+use super::model::{self, ContainerRecord, every_container};
 use crate::container::create::message_file;
 use crate::context::Ctx;
 use crate::logs;
@@ -21,7 +21,7 @@ const LOG_LIMIT_LINES: usize = 80;
 /// The message to show for an ended container.
 pub(crate) fn last_words(ctx: &Ctx, pod: &Pod, record: &ContainerRecord) -> String {
     let spec = pod.spec.clone().unwrap_or_default();
-    let Some((_, container)) = all_containers(&spec).find(|(_, c)| c.name == record.name) else {
+    let Some((_, container)) = every_container(&spec).find(|(_, c)| c.name == record.name) else {
         return String::new();
     };
     let file = message_file(ctx, model::uid(pod), &record.name, record.attempt);

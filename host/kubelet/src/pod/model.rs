@@ -1,7 +1,9 @@
 //! What the runtime reports of one pod, and small readings of a pod's spec that several decisions
 //! share. Plain data: nothing here does I/O.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use sha2::{Digest, Sha256};
 
 /// A container's state as CRI reports it.
@@ -90,15 +92,24 @@ impl Observed {
 pub(crate) enum Slot {
     Init(usize),
     Main(usize),
+    Ephemeral(usize),
 }
 
 impl Slot {
     /// The container it names.
-    pub(crate) fn of<'a>(&self, spec: &'a PodSpec) -> Option<&'a Container> {
+    pub(crate) fn of<'a>(&self, spec: &'a PodSpec) -> Option<Cow<'a, Container>> {
         match self {
-            Self::Init(i) => init_containers(spec).get(*i),
-            Self::Main(i) => spec.containers.get(*i),
+            Self::Init(i) => init_containers(spec).get(*i).map(Cow::Borrowed),
+            Self::Main(i) => spec.containers.get(*i).map(Cow::Borrowed),
+            Self::Ephemeral(i) => ephemeral_containers(spec).get(*i).map(|e| Cow::Owned(as_container(e))),
         }
+    }
+
+    /// The container in whose process namespace this one is to run.
+    pub(crate) fn target<'a>(&self, spec: &'a PodSpec) -> Option<&'a str> {
+        let Self::Ephemeral(i) = self else { return None };
+        let target = ephemeral_containers(spec).get(*i)?.target_container_name.as_deref();
+        target.filter(|name| !name.is_empty())
     }
 }
 
@@ -107,7 +118,44 @@ pub(crate) fn init_containers(spec: &PodSpec) -> &[Container] {
     spec.init_containers.as_deref().unwrap_or_default()
 }
 
-/// All containers with their slots, init containers first.
+/// The containers added to the pod while it runs, for debugging; empty when there are none.
+pub(crate) fn ephemeral_containers(spec: &PodSpec) -> &[EphemeralContainer] {
+    spec.ephemeral_containers.as_deref().unwrap_or_default()
+}
+
+/// An ephemeral container has the fields of a container and a target.
+pub(crate) fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let e = ephemeral.clone();
+    Container {
+        name: e.name,
+        image: e.image,
+        image_pull_policy: e.image_pull_policy,
+        command: e.command,
+        args: e.args,
+        working_dir: e.working_dir,
+        env: e.env,
+        env_from: e.env_from,
+        volume_mounts: e.volume_mounts,
+        volume_devices: e.volume_devices,
+        security_context: e.security_context,
+        stdin: e.stdin,
+        stdin_once: e.stdin_once,
+        tty: e.tty,
+        termination_message_path: e.termination_message_path,
+        termination_message_policy: e.termination_message_policy,
+        // The API forbids ports, probes, hooks, resources and restart rules here.
+        ..Container::default()
+    }
+}
+
+/// Every container, ephemeral ones last.
+pub(crate) fn every_container(spec: &PodSpec) -> impl Iterator<Item = (Slot, Cow<'_, Container>)> {
+    let ephemeral = ephemeral_containers(spec).iter().enumerate();
+    let ephemeral = ephemeral.map(|(i, e)| (Slot::Ephemeral(i), Cow::Owned(as_container(e))));
+    all_containers(spec).map(|(slot, container)| (slot, Cow::Borrowed(container))).chain(ephemeral)
+}
+
+/// The containers that make up the pod, with their slots, init containers first.
 pub(crate) fn all_containers(spec: &PodSpec) -> impl Iterator<Item = (Slot, &Container)> {
     let init = init_containers(spec).iter().enumerate().map(|(i, c)| (Slot::Init(i), c));
     init.chain(spec.containers.iter().enumerate().map(|(i, c)| (Slot::Main(i), c)))
@@ -126,6 +174,9 @@ pub(crate) fn restart_policy(spec: &PodSpec) -> &str {
 /// Whether this container is started again after `exit_code`, by its own policy and rules
 /// (KEP-5307) before the pod's.
 pub(crate) fn restarts_after(spec: &PodSpec, slot: Slot, container: &Container, exit_code: i32) -> bool {
+    if matches!(slot, Slot::Ephemeral(_)) {
+        return false;
+    }
     for rule in container.restart_policy_rules.as_deref().unwrap_or_default() {
         let Some(codes) = &rule.exit_codes else { continue };
         let listed = codes.values.as_deref().unwrap_or_default().contains(&exit_code);

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::model::{
-    ContainerRecord, Observed, Slot, State, container_hash, init_containers, is_sidecar, restart_policy, restarts_after,
+    ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers, is_sidecar,
+    restart_policy, restarts_after,
 };
 
 /// The latest verdict of a container's probes, by container id.
@@ -63,11 +64,15 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Ve
         return plan_new_sandbox(spec, observed, attempt);
     }
     let mut plan = Plan::default();
-    let initialized = plan_init(spec, observed, verdicts, &mut plan);
-    if plan.kill_pod || !initialized {
-        return plan;
+    if plan_init(spec, observed, verdicts, &mut plan) && !plan.kill_pod {
+        plan_main(spec, observed, verdicts, &mut plan);
     }
-    plan_main(spec, observed, verdicts, &mut plan);
+    if !plan.kill_pod {
+        // They start also before initialisation is over, and once.
+        let added = ephemeral_containers(spec).iter().enumerate();
+        let due = added.filter(|(_, e)| observed.latest(&e.name).is_none());
+        plan.start.extend(due.map(|(index, _)| Slot::Ephemeral(index)));
+    }
     plan
 }
 
@@ -88,7 +93,7 @@ fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
     }
     let start: Vec<Slot> = (0..spec.containers.len())
         .map(Slot::Main)
-        .filter(|slot| slot.of(spec).is_some_and(|c| should_start(spec, *slot, c, observed)))
+        .filter(|slot| slot.of(spec).is_some_and(|c| should_start(spec, *slot, &c, observed)))
         .collect();
     if start.is_empty() && (init_containers(spec).is_empty() || any_main_started(spec, observed)) {
         return plan;

@@ -58,6 +58,7 @@ fn shown(plan: &Plan) -> String {
     words.extend(plan.start.iter().map(|slot| match slot {
         Slot::Init(i) => format!("start:init{i}"),
         Slot::Main(i) => format!("start:main{i}"),
+        Slot::Ephemeral(i) => format!("start:ephemeral{i}"),
     }));
     words.join(" ")
 }
@@ -177,4 +178,20 @@ fn a_lost_sandbox_is_made_again_where_the_policy_allows() {
     ] {
         assert_eq!(shown(&plan(&pod(spec(policy)), &state, &HashMap::new())), want, "{policy} {state:?}");
     }
+}
+
+#[test]
+fn ephemeral_containers_start_once_whatever_the_others_do() {
+    let spec = json!({"restartPolicy": "Always", "initContainers": [{"name": "i"}], "containers": [{"name": "a"}],
+        "ephemeralContainers": [{"name": "d"}, {"name": "e"}]});
+    for (containers, want) in [
+        (&["i running"] as &[&str], "start:ephemeral0 start:ephemeral1"),
+        (&["i exited:0", "a running", "d running"], "start:ephemeral1"),
+        (&["i exited:0", "a running", "d exited:1", "e exited:0"], ""),
+        (&["i exited:0", "a exited:1", "d running", "e running"], "start:main0"),
+    ] {
+        assert_eq!(decide(&spec, containers), want, "{containers:?}");
+    }
+    let done = json!({"restartPolicy": "Never", "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "d"}]});
+    assert_eq!(decide(&done, &["a exited:0"]), "kill-pod");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k3s_client::{EventType, resources};
 use k3s_cri::v1;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::backoff::go_seconds;
 use super::model::{self, ContainerRecord, Observed, Slot, State};
@@ -15,6 +15,8 @@ use super::table::Handle;
 use super::worker::Worker;
 use crate::container::create::{Request, container_config};
 use crate::container::sandbox::sandbox_config;
+use crate::container::security::unsupported_container;
+use crate::context::Ctx;
 use crate::volume::{self, Mounted};
 use crate::{hook, image, logs};
 
@@ -190,17 +192,26 @@ async fn start_container(
     let ctx = worker.ctx.clone();
     let spec = pod.spec.clone().unwrap_or_default();
     let Some(container) = slot.of(&spec) else { return Ok(()) };
+    let target = target(&ctx, &spec, observed, slot, &container)?;
     // A pull may take long; deletion does not wait for it.
     let handle = worker.handle.clone();
     let image = tokio::select! {
-        image = image::ensure(&ctx, pod, slot, container, &ground.config, &ground.handler) => image?,
+        image = image::ensure(&ctx, pod, slot, &container, &ground.config, &ground.handler) => image?,
         () = handle.until(Handle::is_deleting) => return Ok(()),
     };
     let facts = worker.facts(pod, observed);
-    let attempt = next_attempt(worker, observed, slot, container);
+    let attempt = next_attempt(worker, observed, slot, &container);
     let asked = container.image.clone().unwrap_or_default();
-    let request =
-        Request { pod, container, attempt, image: &image, image_name: &asked, volumes: &ground.volumes, facts: &facts };
+    let request = Request {
+        pod,
+        container: &container,
+        attempt,
+        image: &image,
+        image_name: &asked,
+        volumes: &ground.volumes,
+        facts: &facts,
+        target: target.as_deref(),
+    };
     let config = container_config(&ctx, &request).await.map_err(|e| wait("CreateContainerConfigError", e))?;
     logs::prepare_container_dir(&ctx.config, pod, &container.name)
         .map_err(|e| wait("CreateContainerError", e.to_string()))?;
@@ -210,7 +221,7 @@ async fn start_container(
         .await
         .map_err(|e| wait("CreateContainerError", e.to_string()))?;
     ctx.events.container(pod, slot, EventType::Normal, "Created", format!("Created container: {}", container.name));
-    note_start(worker, observed, container);
+    note_start(worker, observed, &container);
     if let Err(error) = ctx.cri.start_container(&id).await {
         let message = error.to_string();
         return Err(wait("RunContainerError", message));
@@ -219,8 +230,29 @@ async fn start_container(
     logs::link(&ctx.config, pod, &container.name, &id, attempt);
     worker.waiting.remove(&container.name);
     worker.retry_at.remove(&container.name);
-    prune(worker, observed, container).await;
-    post_start(worker, pod, slot, container, &id).await
+    prune(worker, observed, &container).await;
+    post_start(worker, pod, slot, &container, &id).await
+}
+
+/// The id of the container whose processes an ephemeral one is to see. What the node checks of the
+/// others when it takes the pod is checked of ephemeral ones here.
+fn target(
+    ctx: &Ctx,
+    spec: &PodSpec,
+    observed: &Observed,
+    slot: Slot,
+    container: &Container,
+) -> Result<Option<String>, Waiting> {
+    if !matches!(slot, Slot::Ephemeral(_)) {
+        return Ok(None);
+    }
+    if let Some(refused) = unsupported_container(container, ctx.features()) {
+        return Err(wait("CreateContainerConfigError", refused.message));
+    }
+    let Some(name) = slot.target(spec) else { return Ok(None) };
+    let record = observed.latest(name).filter(|record| record.state == State::Running);
+    let missing = || wait("CreateContainerConfigError", format!("unable to find target container {name}"));
+    record.map(|record| Some(record.id.clone())).ok_or_else(missing)
 }
 
 /// The number of the new container: one more than the newest, or than the status remembers.
@@ -232,6 +264,7 @@ fn next_attempt(worker: &Worker, observed: &Observed, slot: Slot, container: &Co
     let list = match slot {
         Slot::Init(_) => status.init_container_statuses,
         Slot::Main(_) => status.container_statuses,
+        Slot::Ephemeral(_) => status.ephemeral_container_statuses,
     };
     let old = list.into_iter().flatten().find(|s| s.name == container.name);
     old.map_or(0, |old| {

@@ -12,7 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::model::{
-    ContainerRecord, Observed, Slot, State, host_network, init_containers, is_sidecar, restart_policy, restarts_after,
+    ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network, init_containers,
+    is_sidecar, restart_policy, restarts_after,
 };
 use super::plan::Verdicts;
 use super::qos::qos_class;
@@ -60,6 +61,11 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
         .collect();
     let init: Vec<_> =
         init_list.iter().enumerate().map(|(i, c)| container_status(inputs, Slot::Init(i), c, true)).collect();
+    let ephemeral: Vec<_> = ephemeral_containers(&spec)
+        .iter()
+        .enumerate()
+        .map(|(i, c)| container_status(inputs, Slot::Ephemeral(i), &as_container(c), false))
+        .collect();
     let previous = inputs.before.phase.as_deref().unwrap_or_default();
     let computed = phase(&spec, &init, &main, inputs.terminal);
     // A terminal phase never changes again.
@@ -90,6 +96,7 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     if !refused(inputs) {
         status.container_statuses = Some(main);
         status.init_container_statuses = (!init.is_empty()).then_some(init);
+        status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
     }
     status.conditions = Some(conditions::conditions(inputs, &spec, &status));
     status
@@ -127,6 +134,7 @@ fn before<'a>(inputs: &Inputs<'a>, slot: Slot, name: &str) -> Option<&'a Contain
     let list = match slot {
         Slot::Init(_) => inputs.before.init_container_statuses.as_ref(),
         Slot::Main(_) => inputs.before.container_statuses.as_ref(),
+        Slot::Ephemeral(_) => inputs.before.ephemeral_container_statuses.as_ref(),
     };
     list?.iter().find(|status| status.name == name)
 }
@@ -289,6 +297,9 @@ fn set_ready(
     record: Option<&ContainerRecord>,
     status: &mut ContainerStatus,
 ) {
+    if matches!(slot, Slot::Ephemeral(_)) {
+        return;
+    }
     let running = record.filter(|r| r.state == State::Running);
     let verdict = running.and_then(|r| inputs.verdicts.get(&r.id)).copied().unwrap_or_default();
     let started = running.is_some() && (container.startup_probe.is_none() || verdict.startup == Some(true));

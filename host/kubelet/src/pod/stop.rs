@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use k3s_client::EventType;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model::{self, ContainerRecord, Observed, Slot, all_containers, is_sidecar};
+use super::model::{self, ContainerRecord, Observed, Slot, every_container, is_sidecar};
 use super::plan::{Kill, KillReason};
 use super::worker::Worker;
 use crate::{hook, image, logs, volume};
@@ -47,9 +47,9 @@ async fn all(
     let spec = pod.spec.clone().unwrap_or_default();
     let clock = &worker.ctx.config.clock;
     let deadline = clock.elapsed() + grace;
-    let slot_of = |record: &ContainerRecord| all_containers(&spec).find(|(_, c)| c.name == record.name);
+    let slot_of = |record: &ContainerRecord| every_container(&spec).find(|(_, c)| c.name == record.name);
     let sidecar = |record: &ContainerRecord| {
-        slot_of(record).is_some_and(|(slot, c)| matches!(slot, Slot::Init(_)) && is_sidecar(c))
+        slot_of(record).is_some_and(|(slot, c)| matches!(slot, Slot::Init(_)) && is_sidecar(&c))
     };
     let (last, main): (Vec<_>, Vec<_>) = observed.running().partition(|r| sidecar(r));
     let stop = |record: ContainerRecord, grace: Duration| {
@@ -78,12 +78,14 @@ async fn all(
 pub(crate) async fn containers(worker: &Worker, pod: &Arc<Pod>, kills: &[Kill]) -> Result<(), String> {
     let spec = pod.spec.clone().unwrap_or_default();
     let stops = kills.iter().map(|kill| {
-        let probe = kill.slot.of(&spec).and_then(|c| match kill.reason {
-            KillReason::Liveness => c.liveness_probe.as_ref(),
-            KillReason::Startup => c.startup_probe.as_ref(),
-            _ => None,
+        let own = kill.slot.of(&spec).and_then(|c| {
+            let probe = match kill.reason {
+                KillReason::Liveness => c.liveness_probe.as_ref(),
+                KillReason::Startup => c.startup_probe.as_ref(),
+                _ => None,
+            };
+            probe.and_then(|p| p.termination_grace_period_seconds).and_then(|s| u64::try_from(s).ok())
         });
-        let own = probe.and_then(|p| p.termination_grace_period_seconds).and_then(|s| u64::try_from(s).ok());
         let grace = own.map_or_else(|| worker.handle.grace(), Duration::from_secs);
         one(worker, pod, kill.slot, &kill.id, &kill.message, grace)
     });
@@ -106,6 +108,7 @@ pub(crate) async fn one(
     let spec = pod.spec.clone().unwrap_or_default();
     let container = slot.of(&spec);
     let mut left = grace;
+    let container = container.as_deref();
     if let Some((container, handler)) = container.and_then(|c| Some((c, c.lifecycle.as_ref()?.pre_stop.as_ref()?))) {
         let began = ctx.config.clock.elapsed();
         let ip = worker.facts(pod, &worker.handle.observed()).pod_ips.first().cloned().unwrap_or_default();

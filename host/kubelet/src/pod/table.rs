@@ -24,6 +24,9 @@ pub(crate) enum Source {
     Orphan,
 }
 
+/// What upstream gives a pod on a hard eviction (`immediateEvictionGracePeriodSeconds`).
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
+
 /// One pod on this node.
 pub(crate) struct Handle {
     pub(crate) source: Source,
@@ -33,6 +36,8 @@ pub(crate) struct Handle {
     removed: AtomicBool,
     /// Refused at admission.
     pub(crate) rejection: Mutex<Option<Rejection>>,
+    /// The node wants the pod gone.
+    eviction: Mutex<Option<Rejection>>,
     observed: Mutex<Arc<Observed>>,
     status: Mutex<PodStatus>,
     /// The object's version after this node's last write of its status.
@@ -52,6 +57,7 @@ impl Handle {
             pod: Mutex::new(pod),
             removed: AtomicBool::new(source == Source::Orphan),
             rejection: Mutex::default(),
+            eviction: Mutex::default(),
             observed: Mutex::default(),
             status: Mutex::new(status),
             written: AtomicU64::new(0),
@@ -100,8 +106,23 @@ impl Handle {
         self.is_removed() || self.pod.lock().metadata.deletion_timestamp.is_some()
     }
 
+    /// Ends the pod with this verdict, at once.
+    pub(crate) fn evict(&self, verdict: Rejection) {
+        *self.eviction.lock() = Some(verdict);
+        self.hurry.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    /// Why the node evicts the pod, if it does.
+    pub(crate) fn eviction(&self) -> Option<Rejection> {
+        self.eviction.lock().clone()
+    }
+
     /// How long a stop may take now.
     pub(crate) fn grace(&self) -> Duration {
+        if self.eviction.lock().is_some() {
+            return EVICTION_GRACE;
+        }
         if self.is_removed() && self.source == Source::Api {
             return Duration::from_secs(1);
         }

@@ -149,6 +149,9 @@ impl Worker {
         if self.handle.is_deleting() {
             return self.terminate(&pod, true).await;
         }
+        if self.ended.is_none() {
+            self.ended = self.handle.eviction();
+        }
         if self.handle.rejection.lock().is_some() || self.ended.is_some() {
             return self.terminate(&pod, false).await;
         }

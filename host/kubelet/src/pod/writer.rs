@@ -19,7 +19,7 @@ const RETRY_BASE: Duration = Duration::from_millis(200);
 const RETRY_CAP: Duration = Duration::from_secs(10);
 
 /// Fields of the status that the node writes.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "phase",
     "reason",
     "message",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 12] = [
     "observedGeneration",
     "containerStatuses",
     "initContainerStatuses",
+    "ephemeralContainerStatuses",
 ];
 
 /// Follows the worker's statuses until it ends.

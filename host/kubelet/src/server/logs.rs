@@ -26,7 +26,7 @@ pub(crate) async fn serve(
         return text(StatusCode::NOT_FOUND, format!("pod \"{pod_name}\" does not exist\n"));
     };
     let pod = handle.pod();
-    let known = pod.spec.as_ref().is_some_and(|s| model::all_containers(s).any(|(_, c)| c.name == container));
+    let known = pod.spec.as_ref().is_some_and(|s| model::every_container(s).any(|(_, c)| c.name == container));
     if !known {
         return text(StatusCode::NOT_FOUND, format!("container \"{container}\" not found in pod \"{pod_name}\"\n"));
     }
@@ -97,8 +97,9 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
 
 /// The container whose log is meant (`validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`).
 fn choose(status: &PodStatus, pod: &str, container: &str, previous: bool) -> Result<String, String> {
-    let all = status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten();
-    let found: Option<&ContainerStatus> = all.into_iter().find(|s| s.name == container);
+    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let mut all = lists.into_iter().flatten().flatten();
+    let found: Option<&ContainerStatus> = all.find(|s| s.name == container);
     let Some(found) = found else {
         return Err(format!("container \"{container}\" in pod \"{pod}\" is not available"));
     };

@@ -1,5 +1,5 @@
 //! HTTPS on 10250: logs, exec, attach, port-forward, statistics. Every request is authenticated and
-//! authorized; there is no anonymous or read-only port.
+//! authorized; there is no anonymous or read-only port but healthz on loopback.
 
 mod auth;
 mod logs;
@@ -8,11 +8,12 @@ mod stats;
 mod stream;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use k3s_serve::{Body, PeerCertificates, body};
+use k3s_serve::{Body, PeerCertificates, ServeOptions, body};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -24,6 +25,9 @@ use crate::config::KubeletConfig;
 use crate::context::Ctx;
 use crate::error::KubeletError;
 use query::Query;
+
+/// Open connections to the healthz port; more wait in the kernel's backlog.
+const HEALTHZ_CONNECTIONS: usize = 16;
 
 /// What handlers share.
 pub(crate) struct Server {
@@ -39,6 +43,28 @@ pub(crate) fn start(ctx: &Ctx, listener: TcpListener, tls: Arc<ServerConfig>) {
         async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
     });
     k3s_serve::serve(listener, tls, service, &ctx.tasks);
+}
+
+/// Serves `/healthz` on loopback, without TLS and for everybody, until the kubelet stops. A port that is
+/// taken is no reason for a node not to run.
+pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, %address, "healthz is not served");
+            return;
+        }
+    };
+    let server = Arc::new(Server { ctx: ctx.clone(), cache: auth::Cache::default() });
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let answer = match request.uri().path() {
+            "/healthz" | "/healthz/ping" | "/healthz/log" | "/healthz/syncloop" => healthz(&server),
+            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        };
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let options = ServeOptions { max_connections: HEALTHZ_CONNECTIONS, ..ServeOptions::default() };
+    k3s_serve::serve_with(listener, options, service, &ctx.tasks);
 }
 
 /// TLS with optional client certificates of the client CA: bearer tokens come without one.
@@ -157,6 +183,8 @@ fn configz(config: &KubeletConfig) -> Value {
         "containerLogMaxSize": config.log_max_bytes.to_string(), "containerLogMaxFiles": config.log_max_files,
         "imageGCHighThresholdPercent": config.image_gc_high_percent,
         "imageGCLowThresholdPercent": config.image_gc_low_percent,
+        "evictionHard": config.eviction.hard_map(), "evictionMinimumReclaim": config.eviction.minimum_reclaim_map(),
+        "evictionPressureTransitionPeriod": format!("{}s", config.eviction.transition.as_secs()),
         "maxParallelImagePulls": config.parallel_pulls, "serializeImagePulls": config.parallel_pulls == 1,
         "staticPodPath": config.pod_manifests.as_ref().map(|p| p.to_string_lossy()),
         "resolvConf": config.resolv_conf.to_string_lossy(),

@@ -29,6 +29,7 @@ async fn serve(dir: PathBuf, cgroup: &str) -> ExitCode {
         socket: dir.join("cri.sock"),
         images_dir: dir.join("images"),
         registries: dir.join("registries.yaml"),
+        default_registry_endpoint: true,
         netns_dir: dir.join("netns"),
         streaming: SocketAddr::from(([127, 0, 0, 1], 0)),
         shim_cgroup: format!("{cgroup}/shims"),

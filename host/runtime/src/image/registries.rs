@@ -24,6 +24,9 @@ pub(crate) struct Registries {
     pub(crate) configs: BTreeMap<String, RegistryConfig>,
     /// What the deprecated `auths` of the file held is under `configs` now.
     auths: BTreeMap<String, Auth>,
+    /// Registries that have mirrors are asked through them only (`--disable-default-registry-endpoint`).
+    #[serde(skip)]
+    mirrors_only: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -132,6 +135,11 @@ impl Registries {
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display())))
     }
 
+    /// Whether a registry that has mirrors is the last place to try.
+    pub(crate) fn with_default_endpoint(self, allowed: bool) -> Self {
+        Self { mirrors_only: !allowed, ..self }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -158,6 +166,9 @@ impl Registries {
         for url in mirror.iter().flat_map(|mirror| &mirror.endpoint) {
             let repository = mirror.map_or(reference.path.clone(), |mirror| rewrite(&mirror.rewrite, &reference.path));
             out.extend(self.endpoint(url, repository, Some(reference.domain.clone())));
+        }
+        if mirror.is_some() && self.mirrors_only {
+            return out;
         }
         let host = if reference.domain == DOCKER_HUB { DOCKER_HUB_HOST } else { reference.domain.as_str() };
         let scheme =
@@ -285,6 +296,19 @@ configs:
         );
         let local = Registries::default().endpoints(&Reference::parse("127.0.0.1:5000/a").unwrap());
         assert_eq!(local[0].base, "http://127.0.0.1:5000/v2");
+    }
+
+    #[test]
+    fn without_the_default_endpoint_mirrors_are_all_there_is() {
+        let registries = Registries::parse(FILE).unwrap().with_default_endpoint(false);
+        let hosts = |registries: &Registries, name: &str| -> Vec<String> {
+            let endpoints = registries.endpoints(&Reference::parse(name).unwrap());
+            endpoints.into_iter().map(|endpoint| endpoint.host).collect()
+        };
+        assert_eq!(hosts(&registries, "rancher/k3s:v1"), ["mirror.example:5000", "plain.example"]);
+        assert_eq!(hosts(&registries, "ghcr.io/a/b"), ["any.example"]);
+        let without_mirrors = Registries::default().with_default_endpoint(false);
+        assert_eq!(hosts(&without_mirrors, "ghcr.io/a/b"), ["ghcr.io"], "a registry without mirrors is asked itself");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::image::model::Image;
 use crate::shim::protocol::{ContainerState, Create, Phase, Request, Rootfs};
 use crate::spec::{self, Inputs, Namespaces};
 
+/// Goes before the image's own signal; CRI has no field for it before its 1.33.
+const STOP_SIGNAL: &str = "io.kubernetes.container.stopSignal";
+
 impl Manager {
     /// Makes a container ready to start; its root file system is mounted, nothing runs.
     pub(crate) async fn create_container(
@@ -91,7 +94,7 @@ impl Manager {
             image_ref: image.digests.first().unwrap_or(&image.id).clone(),
             chain: image.chain.clone(),
             created_at_ns: self.now_ns(),
-            stop_signal: image.config.stop_signal.clone(),
+            stop_signal: config.annotations.get(STOP_SIGNAL).unwrap_or(&image.config.stop_signal).clone(),
             log_path,
             cgroup: format!("{}/{id}", parent.trim_end_matches('/')),
             resources,

@@ -244,8 +244,13 @@ impl RuntimeService for Service {
         answer(v1::AttachResponse { url })
     }
 
-    async fn port_forward(&self, _: Request<v1::PortForwardRequest>) -> Answer<v1::PortForwardResponse> {
-        Err(Error::Unsupported("port forwarding".into()).into())
+    async fn port_forward(&self, request: Request<v1::PortForwardRequest>) -> Answer<v1::PortForwardResponse> {
+        let sandbox = self.manager.sandbox(&request.into_inner().pod_sandbox_id)?;
+        if !sandbox.is_ready() {
+            return Err(Error::Precondition(format!("sandbox container {:?} is not running", sandbox.id())).into());
+        }
+        let url = self.sessions.offer_port_forward(sandbox.id(), sandbox.record().netns)?;
+        answer(v1::PortForwardResponse { url })
     }
 
     async fn container_stats(&self, request: Request<v1::ContainerStatsRequest>) -> Answer<v1::ContainerStatsResponse> {

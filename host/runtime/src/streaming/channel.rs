@@ -18,10 +18,8 @@ impl Version {
         }
     }
 
-    /// The best of what a client offers in `Sec-WebSocket-Protocol`.
-    pub(super) fn choose(offered: &str) -> Option<Self> {
-        let has = |version: Self| offered.split(',').any(|name| name.trim() == version.name());
-        [Self::V5, Self::V4].into_iter().find(|&version| has(version))
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        [Self::V5, Self::V4].into_iter().find(|version| version.name() == name)
     }
 }
 
@@ -81,13 +79,6 @@ pub(super) fn failure_status(message: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_common_version_is_chosen() {
-        assert_eq!(Version::choose("v4.channel.k8s.io, v5.channel.k8s.io"), Some(Version::V5));
-        assert_eq!(Version::choose("v4.channel.k8s.io"), Some(Version::V4));
-        assert_eq!(Version::choose("channel.k8s.io"), None);
-    }
 
     #[test]
     fn only_v5_closes_the_input() {

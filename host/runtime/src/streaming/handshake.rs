@@ -1,58 +1,101 @@
-//! The HTTP side of a session: which URL, which sub-protocol, or why not.
+//! The HTTP side of a session: which URL, which protocol, or why not.
 
-use http::StatusCode;
-use http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
+use http::{HeaderMap, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use k3s_serve::websocket::{self, Pending};
+use k3s_serve::{Body, body, upgrade};
 
 use super::channel::Version;
-use super::{Offer, Sessions};
+use super::{Offer, PORT_FORWARD, Shared, forward, session};
 
-/// A client let in.
-pub(super) struct Accepted {
-    pub(super) socket: WebSocketStream<TcpStream>,
-    pub(super) offer: Offer,
-    pub(super) version: Version,
+const STREAM_PROTOCOL: HeaderName = HeaderName::from_static(k3s_spdy::PROTOCOL_HEADER);
+const ACCEPTED_PROTOCOLS: HeaderName = HeaderName::from_static("x-accepted-stream-protocol-versions");
+const FORWARD_PROTOCOL: &str = "portforward.k8s.io";
+
+/// A connection that leaves HTTP as soon as the answer is sent.
+pub(super) enum Connection {
+    WebSocket(Pending, Version),
+    Spdy(OnUpgrade),
+    Forward(OnUpgrade),
 }
 
-pub(super) async fn accept(
-    stream: TcpStream,
-    sessions: &Sessions,
-) -> Result<Accepted, Box<dyn std::error::Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
-    let mut found = None;
-    #[allow(clippy::result_large_err, reason = "the callback's type is the library's")]
-    let callback = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        let offered = request
-            .headers()
-            .get_all(SEC_WEBSOCKET_PROTOCOL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect::<Vec<_>>()
-            .join(",");
-        let Some(version) = Version::choose(&offered) else {
-            return Err(refusal(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "unable to negotiate a protocol: the client offers {offered:?}, the server speaks v5.channel.k8s.io and v4.channel.k8s.io"
-                ),
-            ));
-        };
-        let Some(offer) = sessions.redeem(request.uri().path()) else {
-            return Err(refusal(StatusCode::NOT_FOUND, "no such streaming session, or it was used already".into()));
-        };
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(version.name()));
-        found = Some((offer, version));
-        Ok(response)
+/// Answers the request; a session that was agreed on runs as a task.
+pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Response<Body> {
+    let (response, connection) = match negotiate(&mut request) {
+        Ok(agreed) => agreed,
+        Err(refusal) => return *refusal,
     };
-    let socket = tokio_tungstenite::accept_hdr_async(stream, callback).await?;
-    let (offer, version) = found.ok_or("the handshake ended without a session")?;
-    Ok(Accepted { socket, offer, version })
+    let Ok(permit) = shared.permits.clone().try_acquire_owned() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "too many streaming sessions");
+    };
+    let Some(offer) = shared.sessions.redeem(request.uri().path()) else {
+        return text(StatusCode::NOT_FOUND, "no such streaming session, or it was used already");
+    };
+    let own = shared.clone();
+    shared.tasks.spawn_until_stopped("stream", async move {
+        let _permit = permit;
+        let ended = match (connection, offer) {
+            (Connection::Forward(upgraded), Offer::PortForward { sandbox, netns }) => {
+                forward::run(upgraded, sandbox, netns, &own.tasks).await
+            }
+            (connection, offer) => session::run(connection, offer, &own).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "streaming session ended");
+        }
+    });
+    response
 }
 
-fn refusal(status: StatusCode, message: String) -> ErrorResponse {
-    let mut response = ErrorResponse::new(Some(message));
+fn negotiate(request: &mut Request<Incoming>) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
+    let forwards = request.uri().path().trim_start_matches('/').starts_with(PORT_FORWARD);
+    if websocket::is_request(request.headers()) {
+        let supported = if forwards { vec![] } else { vec![Version::V5.name(), Version::V4.name()] };
+        let refuse = |why: String| Box::new(text(StatusCode::BAD_REQUEST, &why));
+        let (response, pending) = websocket::accept(request, &supported).map_err(|error| refuse(error.to_string()))?;
+        let version = pending.protocol.and_then(Version::by_name);
+        let version = version.ok_or_else(|| refuse("no WebSocket subprotocol was offered".into()))?;
+        return Ok((response, Connection::WebSocket(pending, version)));
+    }
+    if upgrade::is_upgrade(request.headers()) && upgrade::lists(request.headers(), UPGRADE, k3s_spdy::UPGRADE) {
+        return spdy(request, forwards);
+    }
+    Err(Box::new(text(StatusCode::BAD_REQUEST, "unable to upgrade: WebSocket or SPDY/3.1 is needed")))
+}
+
+/// The first protocol of the client that is spoken here (upstream `httpstream.Handshake`).
+fn spdy(request: &mut Request<Incoming>, forwards: bool) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
+    let supported = if forwards { vec![FORWARD_PROTOCOL] } else { vec![Version::V5.name(), Version::V4.name()] };
+    let offered = offered(request.headers());
+    let Some(name) = offered.iter().find_map(|name| supported.iter().find(|known| *known == name)).copied() else {
+        let message =
+            format!("unable to negotiate protocol: client supports {offered:?}, server accepts {supported:?}");
+        let mut refusal = text(StatusCode::FORBIDDEN, &message);
+        for name in supported {
+            refusal.headers_mut().append(ACCEPTED_PROTOCOLS, HeaderValue::from_static(name));
+        }
+        return Err(Box::new(refusal));
+    };
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(k3s_spdy::UPGRADE));
+    headers.insert(STREAM_PROTOCOL, HeaderValue::from_static(name));
+    let upgraded = hyper::upgrade::on(request);
+    let connection = if forwards { Connection::Forward(upgraded) } else { Connection::Spdy(upgraded) };
+    Ok((response, connection))
+}
+
+fn offered(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all(STREAM_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+fn text(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = Response::new(body::full(message.to_owned()));
     *response.status_mut() = status;
     response
 }

@@ -1,24 +1,32 @@
-//! Exec and attach over WebSocket, at URLs with one-time tokens on a loopback port.
+//! Exec, attach and port-forward at URLs with one-time tokens on a loopback port.
 //!
-//! The kubelet gets a URL by `Exec` or `Attach` and pipes the user's connection to it. The
-//! sub-protocols are `v4.channel.k8s.io` and `v5.channel.k8s.io` (kubernetes
-//! `pkg/util/remotecommand`, `staging/src/k8s.io/apimachinery/pkg/util/remotecommand`); SPDY is not
-//! spoken.
+//! The kubelet gets a URL by `Exec`, `Attach` or `PortForward` and pipes the user's connection to it.
+//! Exec and attach speak `v4.channel.k8s.io` and `v5.channel.k8s.io` over WebSocket, or over SPDY/3.1
+//! for older clients; port-forward speaks `portforward.k8s.io` over SPDY/3.1 (kubernetes
+//! `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
 
 mod channel;
+mod client;
+mod forward;
 mod handshake;
 mod session;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use k3s_base::{Clock, Random};
 use k3s_cri::v1::{AttachRequest, ExecRequest};
 use k3s_lifecycle::Tasks;
+use k3s_serve::ServeOptions;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::pod::manager::Manager;
@@ -27,14 +35,30 @@ use crate::pod::manager::Manager;
 const OFFER_TTL: Duration = Duration::from_secs(60);
 /// URLs waiting at the same time; more are refused.
 const OFFER_LIMIT: usize = 1000;
-/// Sessions at the same time; more wait to be accepted.
+/// Sessions at the same time; more are refused.
 const SESSION_LIMIT: usize = 1000;
+
+const EXEC: &str = "exec";
+const ATTACH: &str = "attach";
+const PORT_FORWARD: &str = "portforward";
+const KINDS: [&str; 3] = [EXEC, ATTACH, PORT_FORWARD];
 
 /// What a URL stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Offer {
-    Exec { sandbox: String, request: ExecRequest },
-    Attach { sandbox: String, request: AttachRequest },
+    Exec {
+        sandbox: String,
+        request: ExecRequest,
+    },
+    Attach {
+        sandbox: String,
+        request: AttachRequest,
+    },
+    /// Into the network namespace, or the host's where there is none.
+    PortForward {
+        sandbox: String,
+        netns: Option<PathBuf>,
+    },
 }
 
 struct Waiting {
@@ -57,12 +81,16 @@ impl Sessions {
 
     pub(crate) fn offer_exec(&self, sandbox: String, request: ExecRequest) -> Result<String> {
         check(request.tty, request.stdin, request.stdout, request.stderr)?;
-        self.offer("exec", Offer::Exec { sandbox, request })
+        self.offer(EXEC, Offer::Exec { sandbox, request })
     }
 
     pub(crate) fn offer_attach(&self, sandbox: String, request: AttachRequest) -> Result<String> {
         check(request.tty, request.stdin, request.stdout, request.stderr)?;
-        self.offer("attach", Offer::Attach { sandbox, request })
+        self.offer(ATTACH, Offer::Attach { sandbox, request })
+    }
+
+    pub(crate) fn offer_port_forward(&self, sandbox: String, netns: Option<PathBuf>) -> Result<String> {
+        self.offer(PORT_FORWARD, Offer::PortForward { sandbox, netns })
     }
 
     fn offer(&self, kind: &str, offer: Offer) -> Result<String> {
@@ -79,7 +107,10 @@ impl Sessions {
 
     /// Uses a URL up.
     fn redeem(&self, path: &str) -> Option<Offer> {
-        let token = path.strip_prefix("/exec/").or_else(|| path.strip_prefix("/attach/"))?;
+        let (kind, token) = path.strip_prefix('/')?.split_once('/')?;
+        if !KINDS.contains(&kind) {
+            return None;
+        }
         let entry = self.waiting.lock().remove(token)?;
         (entry.until > self.clock.elapsed()).then_some(entry.offer)
     }
@@ -97,25 +128,29 @@ fn check(tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Result<()> {
     }
 }
 
+/// What every request needs.
+#[derive(Clone)]
+struct Shared {
+    manager: Arc<Manager>,
+    sessions: Arc<Sessions>,
+    permits: Arc<Semaphore>,
+    tasks: Tasks,
+}
+
 /// Serves until the group stops.
-pub(crate) async fn serve(listener: TcpListener, manager: Arc<Manager>, sessions: Arc<Sessions>, tasks: Tasks) {
-    let permits = Arc::new(tokio::sync::Semaphore::new(SESSION_LIMIT));
-    let stopping = tasks.stopping();
-    loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopping.cancelled() => return,
-        };
-        let Ok((stream, _)) = accepted else { continue };
-        let (manager, sessions) = (manager.clone(), sessions.clone());
-        tasks.spawn_until_stopped("stream", async move {
-            let _permit = permit;
-            if let Err(error) = session::run(stream, &manager, &sessions).await {
-                tracing::debug!(%error, "streaming session ended");
-            }
-        });
-    }
+pub(crate) fn serve(listener: TcpListener, manager: &Arc<Manager>, sessions: &Arc<Sessions>, tasks: &Tasks) {
+    let shared = Shared {
+        manager: manager.clone(),
+        sessions: sessions.clone(),
+        permits: Arc::new(Semaphore::new(SESSION_LIMIT)),
+        tasks: tasks.clone(),
+    };
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let answer = handshake::answer(request, &shared);
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let options = ServeOptions { max_connections: SESSION_LIMIT, ..ServeOptions::default() };
+    k3s_serve::serve_with(listener, options, service, tasks);
 }
 
 #[cfg(test)]

@@ -1,0 +1,115 @@
+//! A flag of the class "acts" reaches a setting, and code outside of this crate reads that setting:
+//! nothing is parsed and then ignored.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use k3s_config::flags::{Class, Flag, Shape, server};
+use k3s_config::{ServerSettings, parse_server};
+
+/// Flags that end in this crate, each with its reason.
+const ENDS_HERE: &[(&str, &str)] = &[
+    ("config", "names the file that the other flags come from"),
+    ("snapshotter", "has one value, which is what always happens"),
+];
+
+/// A value that differs from the default, for flags that do not take just any text.
+const VALUES: &[(&str, &str)] = &[
+    ("advertise-address", "192.0.2.7"),
+    ("advertise-port", "7443"),
+    ("bind-address", "127.0.0.1"),
+    ("cluster-cidr", "10.52.0.0/16"),
+    ("cluster-dns", "10.43.0.53"),
+    ("cluster-domain", "example.test"),
+    ("disable", "coredns"),
+    ("flannel-backend", "host-gw"),
+    ("https-listen-port", "7443"),
+    ("kubelet-arg", "max-pods=50"),
+    ("node-external-ip", "192.0.2.8"),
+    ("node-ip", "192.0.2.9"),
+    ("node-label", "a=b"),
+    ("node-taint", "a=b:NoSchedule"),
+    ("plugin", "cni=/some/file.wasm"),
+    ("service-cidr", "10.53.0.0/16"),
+    ("service-node-port-range", "31000-32000"),
+    ("v", "1"),
+    ("write-kubeconfig-mode", "644"),
+];
+
+fn resolve(dir: &Path, words: &[String]) -> ServerSettings {
+    let config = dir.join("config.yaml");
+    std::fs::write(&config, "").unwrap();
+    let words: Vec<String> =
+        ["--config".to_owned(), config.display().to_string()].into_iter().chain(words.iter().cloned()).collect();
+    let parsed = parse_server(&words, &|_| None).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    ServerSettings::resolve(&parsed).unwrap_or_else(|error| panic!("{words:?}: add a value to VALUES? {error}")).0
+}
+
+/// The settings by field, as their debug text shows them.
+fn fields(settings: &ServerSettings) -> BTreeMap<String, String> {
+    let text = format!("{settings:#?}");
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        // Fields of the structure itself are indented by four.
+        if let Some((name, _)) =
+            line.strip_prefix("    ").filter(|l| !l.starts_with(' ')).and_then(|l| l.split_once(':'))
+        {
+            name.clone_into(&mut current);
+        }
+        fields.entry(current.clone()).or_default().push_str(line);
+    }
+    // The words themselves are kept for the node's annotation, whatever they do.
+    fields.remove("args");
+    fields
+}
+
+fn words(dir: &Path, flag: &Flag) -> Vec<String> {
+    let name = if flag.name.len() == 1 { format!("-{}", flag.name) } else { format!("--{}", flag.name) };
+    let value = VALUES.iter().find(|(n, _)| *n == flag.name).map(|(_, value)| (*value).to_owned());
+    match (flag.shape, value) {
+        (Shape::Switch, _) => vec![name],
+        (_, Some(value)) => vec![name, value],
+        _ if flag.name.ends_with("-file") => {
+            let path = dir.join("value");
+            std::fs::write(&path, "from-a-file").unwrap();
+            vec![name, path.display().to_string()]
+        }
+        _ => vec![name, "/some/value".to_owned()],
+    }
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        match entry.path() {
+            path if path.is_dir() => sources(&path, found),
+            path => found.push(path),
+        }
+    }
+}
+
+#[test]
+fn every_acting_flag_reaches_a_setting_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../k3s/src"), &mut files);
+    let code: String = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let is_read = |field: &str| {
+        let access = format!("settings.{field}");
+        code.match_indices(&access)
+            .any(|(at, _)| !code[at + access.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let before = fields(&resolve(dir.path(), &[]));
+    let mut unread = BTreeSet::new();
+    for flag in server().filter(|flag| flag.class == Class::Acts) {
+        if ENDS_HERE.iter().any(|(name, _)| *name == flag.name) {
+            continue;
+        }
+        let after = fields(&resolve(dir.path(), &words(dir.path(), flag)));
+        let changed: Vec<_> = after.iter().filter(|(name, value)| before.get(*name) != Some(value)).collect();
+        assert!(!changed.is_empty(), "--{} changes no setting: is it parsed and ignored?", flag.name);
+        unread.extend(changed.into_iter().map(|(name, _)| name.clone()).filter(|name| !is_read(name)));
+    }
+    assert!(unread.is_empty(), "settings that nothing outside of this crate reads: {unread:?}");
+}

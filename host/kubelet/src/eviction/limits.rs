@@ -1,0 +1,134 @@
+//! Pods that use more local storage than they may: `sizeLimit` of emptyDir volumes and limits of
+//! `ephemeral-storage` (`localStorageEviction` of `pkg/kubelet/eviction/eviction_manager.go`).
+
+use k3s_meta::quantity::Quantity;
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::usage::{self, PodUse};
+use super::{evict, is_active};
+use crate::context::Ctx;
+use crate::pod::model::{self, all_containers};
+
+/// Evicts every pod that is over a limit of its own. Costs nothing where no pod has one.
+pub(super) async fn enforce(ctx: &Ctx) {
+    let limited: Vec<_> =
+        ctx.pods.list().into_iter().filter(|handle| is_active(handle) && has_limit(&handle.pod())).collect();
+    if limited.is_empty() {
+        return;
+    }
+    let usages = match usage::pods(ctx).await {
+        Ok(usages) => usages,
+        Err(error) => {
+            tracing::debug!(%error, "use of pods not known");
+            return;
+        }
+    };
+    for handle in limited {
+        let pod = handle.pod();
+        let used = usages.get(&handle.uid).cloned().unwrap_or_default();
+        let message = match over_volume(ctx, &pod).await {
+            Some(message) => Some(message),
+            None => over_limit(&pod, &used),
+        };
+        if let Some(message) = message {
+            evict(ctx, &handle, message);
+        }
+    }
+}
+
+fn bytes(text: &str) -> u64 {
+    Quantity::parse(text).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0))
+}
+
+fn storage_limit(container: &Container) -> Option<(String, u64)> {
+    let limit = container.resources.as_ref()?.limits.as_ref()?.get("ephemeral-storage")?;
+    Some((limit.0.clone(), bytes(&limit.0)))
+}
+
+/// Name and limit of the emptyDir volumes on disk that have one; those in memory are held to it by
+/// the kernel.
+fn volumes(pod: &Pod) -> impl Iterator<Item = (String, String)> + '_ {
+    let all = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+    all.filter_map(|volume| {
+        let dir = volume.empty_dir.as_ref().filter(|d| d.medium.as_deref() != Some("Memory"))?;
+        Some((volume.name.clone(), dir.size_limit.as_ref()?.0.clone()))
+    })
+    .filter(|(_, limit)| bytes(limit) > 0)
+}
+
+fn has_limit(pod: &Pod) -> bool {
+    let limited = |spec| all_containers(spec).any(|(_, c)| storage_limit(c).is_some());
+    volumes(pod).next().is_some() || pod.spec.as_ref().is_some_and(limited)
+}
+
+async fn over_volume(ctx: &Ctx, pod: &Pod) -> Option<String> {
+    for (name, limit) in volumes(pod) {
+        let folder = ctx.config.pod_dir(model::uid(pod)).join("volumes/kubernetes.io~empty-dir").join(&name);
+        let (used, _) = usage::tree_size(folder).await;
+        if used > bytes(&limit) {
+            return Some(format!("Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "));
+        }
+    }
+    None
+}
+
+fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    for container in &spec.containers {
+        let Some((text, limit)) = storage_limit(container) else { continue };
+        let own = used.containers.iter().find(|c| c.name == container.name).map_or(0, |c| c.disk_bytes);
+        if own > limit {
+            return Some(format!(
+                "Container {} exceeded its local ephemeral storage limit \"{text}\". ",
+                container.name
+            ));
+        }
+    }
+    let limits: Option<Vec<u64>> = spec.containers.iter().map(|c| storage_limit(c).map(|(_, bytes)| bytes)).collect();
+    let total: u64 = limits?.into_iter().sum();
+    (used.disk_bytes() > total).then(|| {
+        let total = super::message::kibibytes(total);
+        format!("Pod ephemeral local storage usage exceeds the total limit of containers {total}. ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::usage::ContainerUse;
+    use super::*;
+
+    #[test]
+    fn limits_count_per_container_and_in_all() {
+        let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [
+            {"name": "a", "resources": {"limits": {"ephemeral-storage": "1Mi"}}},
+            {"name": "b", "resources": {"limits": {"ephemeral-storage": "1Mi"}}}]}}))
+        .unwrap();
+        let used = |a: u64, files: u64| PodUse {
+            containers: vec![ContainerUse { name: "a".into(), disk_bytes: a, ..ContainerUse::default() }],
+            files_bytes: files,
+            ..PodUse::default()
+        };
+        assert!(has_limit(&pod));
+        assert_eq!(over_limit(&pod, &used(1 << 20, 1 << 20)), None);
+        assert_eq!(
+            over_limit(&pod, &used(2 << 20, 0)).unwrap(),
+            "Container a exceeded its local ephemeral storage limit \"1Mi\". "
+        );
+        assert_eq!(
+            over_limit(&pod, &used(1 << 20, 2 << 20)).unwrap(),
+            "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. "
+        );
+    }
+
+    #[test]
+    fn volumes_in_memory_are_the_kernels_affair() {
+        let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [], "volumes": [
+            {"name": "disk", "emptyDir": {"sizeLimit": "1Mi"}},
+            {"name": "memory", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}},
+            {"name": "free", "emptyDir": {}}]}}))
+        .unwrap();
+        assert_eq!(volumes(&pod).map(|(name, _)| name).collect::<Vec<_>>(), ["disk"]);
+    }
+}

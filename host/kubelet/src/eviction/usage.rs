@@ -1,0 +1,127 @@
+//! What pods use of the node: memory and writable layers as the runtime says, volumes and logs as
+//! the file system says.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::context::Ctx;
+use crate::cri::CriError;
+use crate::pod::model;
+use crate::{labels, logs};
+
+/// Files counted in one tree; beyond this a volume's use is an underestimate.
+const MAX_FILES: u64 = 1_000_000;
+
+/// One container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ContainerUse {
+    pub(super) name: String,
+    pub(super) memory_bytes: u64,
+    /// Writable layer.
+    pub(super) disk_bytes: u64,
+}
+
+/// One pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PodUse {
+    pub(super) containers: Vec<ContainerUse>,
+    /// Logs, and volumes on the node's file system.
+    pub(super) files_bytes: u64,
+    pub(super) inodes: u64,
+    pub(super) processes: u64,
+}
+
+impl PodUse {
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.containers.iter().map(|c| c.memory_bytes).sum()
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.containers.iter().map(|c| c.disk_bytes).sum::<u64>().saturating_add(self.files_bytes)
+    }
+}
+
+/// Of all pods, by uid.
+pub(super) async fn pods(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
+    let mut all = containers(ctx).await?;
+    for handle in ctx.pods.list() {
+        let pod = handle.pod();
+        let trees = vec![
+            ctx.config.pod_dir(&handle.uid).join("volumes/kubernetes.io~empty-dir"),
+            logs::pod_log_dir(&ctx.config.pod_log_dir, &pod),
+        ];
+        let usage = all.entry(handle.uid.clone()).or_default();
+        for tree in trees {
+            let (bytes, inodes) = tree_size(tree).await;
+            usage.files_bytes = usage.files_bytes.saturating_add(bytes);
+            usage.inodes = usage.inodes.saturating_add(inodes);
+        }
+        usage.processes = ctx.cgroups.pod_processes(model::uid(&pod));
+    }
+    Ok(all)
+}
+
+async fn containers(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
+    let mut all: HashMap<String, PodUse> = HashMap::new();
+    for stats in ctx.cri.container_stats().await? {
+        let Some(attributes) = &stats.attributes else { continue };
+        let Some(uid) = attributes.labels.get(labels::POD_UID) else { continue };
+        let memory = stats.memory.as_ref().and_then(|m| m.working_set_bytes).map_or(0, |v| v.value);
+        let layer = stats.writable_layer.as_ref();
+        let usage = all.entry(uid.clone()).or_default();
+        usage.inodes += layer.and_then(|l| l.inodes_used).map_or(0, |v| v.value);
+        usage.containers.push(ContainerUse {
+            name: attributes.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or_default(),
+            memory_bytes: memory,
+            disk_bytes: layer.and_then(|l| l.used_bytes).map_or(0, |v| v.value),
+        });
+    }
+    Ok(all)
+}
+
+/// Bytes allocated and inodes below a folder; links are not followed, nor are mounts.
+pub(super) async fn tree_size(root: PathBuf) -> (u64, u64) {
+    // A tree that vanishes meanwhile uses nothing.
+    tokio::task::spawn_blocking(move || walk(&root)).await.unwrap_or_default()
+}
+
+fn walk(root: &Path) -> (u64, u64) {
+    let (mut bytes, mut inodes) = (0_u64, 0_u64);
+    let Ok(device) = root.symlink_metadata().map(|m| m.dev()) else { return (0, 0) };
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            // Volumes in memory lie on a file system of their own.
+            let Some(metadata) = entry.metadata().ok().filter(|m| m.dev() == device) else { continue };
+            inodes += 1;
+            // `st_blocks` counts in units of 512 bytes.
+            bytes = bytes.saturating_add(metadata.blocks() * 512);
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+            if inodes >= MAX_FILES {
+                return (bytes, inodes);
+            }
+        }
+    }
+    (bytes, inodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tree_is_counted_without_following_links() {
+        let root = std::env::temp_dir().join(format!("k3s-tree-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("a")).unwrap();
+        std::fs::write(root.join("a/file"), vec![1; 10_000]).unwrap();
+        std::os::unix::fs::symlink("/", root.join("link")).unwrap();
+        let (bytes, inodes) = tree_size(root.clone()).await;
+        assert_eq!(inodes, 3);
+        assert!((10_000..1_000_000).contains(&bytes), "{bytes}");
+        assert_eq!(tree_size(root.join("missing")).await, (0, 0));
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}
