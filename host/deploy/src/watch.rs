@@ -1,11 +1,11 @@
 //! Noticing that something in the folder changed.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use inotify::{EventStream, Inotify, WatchMask, Watches};
+use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
 use tracing::warn;
 
 /// Writers rarely write once: how long it has to be quiet before the folder is looked at.
@@ -17,14 +17,14 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(crate) struct Watch {
     stream: EventStream<[u8; 4096]>,
     watches: Watches,
-    watched: HashSet<PathBuf>,
+    watched: HashMap<PathBuf, WatchDescriptor>,
 }
 
 impl Watch {
     pub(crate) fn new() -> std::io::Result<Self> {
         let inotify = Inotify::init()?;
         let watches = inotify.watches();
-        Ok(Self { stream: inotify.into_event_stream([0; 4096])?, watches, watched: HashSet::new() })
+        Ok(Self { stream: inotify.into_event_stream([0; 4096])?, watches, watched: HashMap::new() })
     }
 
     /// Watches these folders and no others. True when one is new: it may have changed before.
@@ -36,19 +36,17 @@ impl Watch {
             | WatchMask::CREATE
             | WatchMask::ONLYDIR;
         let mut new = false;
-        let mut add = |dir: &Path| match self.watches.add(dir, mask) {
-            Ok(_) => true,
-            Err(error) => {
-                warn!(%error, dir = %dir.display(), "folder of manifests is not watched");
-                false
-            }
-        };
         // The kernel forgets folders that are gone, so only what is there counts.
-        self.watched.retain(|dir| dirs.contains(dir));
+        self.watched.retain(|dir, _| dirs.contains(dir));
         for dir in dirs {
-            if !self.watched.contains(dir) && add(dir) {
-                self.watched.insert(dir.clone());
-                new = true;
+            // Adding a folder that is watched gives its descriptor again; another one of the same name,
+            // made in the place of one that went, gives a new one.
+            match self.watches.add(dir, mask) {
+                Ok(descriptor) => {
+                    let before = self.watched.insert(dir.clone(), descriptor.clone());
+                    new |= before.as_ref() != Some(&descriptor);
+                }
+                Err(error) => warn!(%error, dir = %dir.display(), "folder of manifests is not watched"),
             }
         }
         new

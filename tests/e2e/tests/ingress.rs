@@ -146,10 +146,14 @@ fn without_the_battery_the_ports_are_free_and_nothing_is_left() -> Result<()> {
 fn a_port_in_use_is_said_and_costs_nothing_else() -> Result<()> {
     let mut cluster = Cluster::start_with(ClusterOptions::default())?;
     cluster.stop_server(Duration::from_secs(20))?;
-    let line = "nginx -c /dev/stdin -g 'daemon off; pid /tmp/k3s/nginx.pid;' <<'E'\nevents {}\nhttp { access_log off; error_log stderr; \
-                client_body_temp_path /tmp/k3s/b; proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; uwsgi_temp_path /tmp/k3s/u; \
-                scgi_temp_path /tmp/k3s/s; server { listen 80; return 200 theirs; } }\nE";
-    let mut other = cluster.corner().command("sh").args(["-c", line]).spawn()?;
+    let config = cluster.corner().dir().join("theirs.conf");
+    std::fs::write(
+        &config,
+        "daemon off; pid /tmp/k3s/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; client_body_temp_path /tmp/k3s/b; \
+         proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; uwsgi_temp_path /tmp/k3s/u; scgi_temp_path /tmp/k3s/s; \
+         server { listen 80; return 200 theirs; } }\n",
+    )?;
+    let mut other = cluster.corner().command("/usr/sbin/nginx").arg("-c").arg(&config).spawn()?;
     cluster.wait_for("the other server answers", SOON, || curl(&cluster, "-f http://shop.example.com/")?.ok())?;
     cluster.start_server()?;
     cluster.wait_until_ready()?;
@@ -157,9 +161,8 @@ fn a_port_in_use_is_said_and_costs_nothing_else() -> Result<()> {
     cluster.wait_for("an event about the port", SOON, || has_event(&cluster, "PortUnavailable", "0.0.0.0:80"))?;
     let secure = curl(&cluster, "-k -o /dev/null -w '%{http_code}' https://shop.example.com/")?.ok()?;
     ensure!(secure == "404", "{secure}");
-    other.kill()?;
+    cluster.corner().sh("kill $(cat /tmp/k3s/nginx.pid)")?.ok()?;
     other.wait()?;
-    cluster.corner().sh("kill $(cat /tmp/k3s/nginx.pid) 2>/dev/null; true")?.ok()?;
     cluster.wait_for("the port is taken when it is free", SOON, || {
         let code = curl(&cluster, "-o /dev/null -w '%{http_code}' http://shop.example.com/")?.ok()?;
         ensure!(code == "404", "{code}");

@@ -384,3 +384,30 @@ async fn strategic_patches_are_refused() {
         "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json",
     );
 }
+
+/// As large as the definitions of well-known operators: each change is compiled once.
+#[tokio::test]
+async fn a_large_schema_is_served_like_a_small_one() {
+    let api = start().await;
+    let leaf = json!({"type": "object", "description": "x".repeat(100), "properties": {
+        "name": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63},
+        "port": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "weight": {"type": "integer", "minimum": 0, "maximum": 100, "default": 1},
+    }});
+    let leaves: serde_json::Map<String, Value> = (0..2000).map(|i| (format!("field{i}"), leaf.clone())).collect();
+    let mut large = definition();
+    let schema = &mut large["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema["properties"]["spec"]["properties"]["large"] = json!({"type": "object", "properties": leaves});
+    assert!(large.to_string().len() > 700_000);
+    establish(&api, large).await;
+    let mut object = tab("a");
+    object["spec"]["large"] = json!({"field1999": {"name": "ok", "port": "http"}});
+    let made = api.ok("POST", TABS, object.clone()).await;
+    assert_eq!(made["spec"]["large"]["field1999"]["weight"], 1);
+    object["metadata"]["name"] = json!("b");
+    object["spec"]["large"]["field7"] = json!({"name": "Not OK"});
+    api.call("POST", TABS, object).await.refused(
+        422,
+        "CronTab.stable.example.com \"b\" is invalid: spec.large.field7.name: Invalid value: \"Not OK\": spec.large.field7.name in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'",
+    );
+}

@@ -35,8 +35,11 @@ pub(crate) struct Built {
     pub(crate) problems: Vec<Diagnostic>,
     /// Secrets that it was made from, or that are missing.
     pub(crate) secrets: BTreeSet<Name>,
-    layers: HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>,
+    layers: Layers,
 }
+
+/// By route and position, with what each was made from.
+type Layers = HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>;
 
 /// Makes routes.
 pub(crate) struct Builder {
@@ -165,12 +168,7 @@ impl Making<'_> {
     }
 
     /// None while a Secret is being read.
-    fn route(
-        &mut self,
-        route: &Route,
-        before: Option<&Built>,
-        layers: &mut HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>,
-    ) -> Result<Option<Served>, String> {
+    fn route(&mut self, route: &Route, before: Option<&Built>, layers: &mut Layers) -> Result<Option<Served>, String> {
         let mut chain = Vec::new();
         for (at, middleware) in route.middlewares.iter().enumerate() {
             let key = (route.name.clone(), at);

@@ -78,23 +78,24 @@ async fn attributes(session: &Session, args: &CanI, verb: &str, resource: &str) 
     let discovery = session.discovery().await?;
     let namespace = if args.all_namespaces { "" } else { session.namespace.as_str() };
     let mut attributes = json!({"verb": verb, "resource": kind, "namespace": namespace});
+    let mut set = |field: &str, value: &str| object::set(&mut attributes, &[field], value.into());
     if kind != "*" {
         match discovery.resource(kind) {
             Ok(served) => {
-                attributes["group"] = (*served.resource.group).into();
-                attributes["version"] = (*served.resource.version).into();
-                attributes["resource"] = (*served.resource.plural).into();
+                set("group", &served.resource.group);
+                set("version", &served.resource.version);
+                set("resource", &served.resource.plural);
                 if !served.resource.namespaced {
-                    attributes["namespace"] = "".into();
+                    set("namespace", "");
                 }
             }
             Err(_) => eprintln!("Warning: the server doesn't have a resource type '{kind}'"),
         }
     } else {
-        attributes["group"] = "*".into();
+        set("group", "*");
     }
-    attributes["name"] = name.unwrap_or_default().into();
-    attributes["subresource"] = args.subresource.as_deref().unwrap_or_default().into();
+    set("name", name.unwrap_or_default());
+    set("subresource", args.subresource.as_deref().unwrap_or_default());
     Ok(attributes)
 }
 

@@ -149,7 +149,7 @@ fn action(view: &View<'_>, key: &Key, spec: Spec, warnings: &mut Warnings) -> Re
             })
         }
         Spec::Chain(_) => return Err("a chain is no action".into()),
-        Spec::Errors(s) => errors(view, key, s)?,
+        Spec::Errors(s) => errors(view, key, *s)?,
     })
 }
 

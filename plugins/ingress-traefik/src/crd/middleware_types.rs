@@ -31,7 +31,7 @@ pub(crate) enum Spec {
     IpWhiteList(IpAllowList),
     Buffering(Buffering),
     Chain(Chain),
-    Errors(Errors),
+    Errors(Box<Errors>),
 }
 
 macro_rules! spec {

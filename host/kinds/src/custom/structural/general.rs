@@ -1,5 +1,7 @@
 //! What OpenAPI has and schemas of custom resources do not.
 
+use std::collections::HashMap;
+
 use k3s_meta::field::{self, ErrorList, Path};
 use serde_json::{Map, Value};
 
@@ -30,8 +32,12 @@ const BOOLEANS: [&str; 7] = [
     "x-kubernetes-embedded-resource",
 ];
 
+/// What is wrong with each pattern met so far: generated schemas repeat a few of them thousands of times,
+/// and compiling one is the dearest part of the check.
+pub(super) type Patterns = HashMap<String, Option<String>>;
+
 /// Checks a node and everything below.
-pub(super) fn node(schema: &Value, path: &Path, errors: &mut ErrorList) {
+pub(super) fn node(schema: &Value, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
     let Some(map) = schema.as_object() else {
         errors.push(field::invalid(path, schema, "must be a schema"));
         return;
@@ -39,6 +45,7 @@ pub(super) fn node(schema: &Value, path: &Path, errors: &mut ErrorList) {
     forbidden(map, path, errors);
     types(map, path, errors);
     values(map, path, errors);
+    pattern(map, path, patterns, errors);
     if map.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false)) {
         let at = path.child("x-kubernetes-preserve-unknown-fields");
         errors.push(field::invalid(&at, false, "must be true or undefined"));
@@ -47,16 +54,16 @@ pub(super) fn node(schema: &Value, path: &Path, errors: &mut ErrorList) {
         let detail = "validation rules in CEL are not evaluated by this server, and ignoring them would let invalid objects in: remove them to use this definition";
         errors.push(field::forbidden(&path.child("x-kubernetes-validations"), detail));
     }
-    children(map, path, errors);
+    children(map, path, patterns, errors);
 }
 
-fn children(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+fn children(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
     match map.get("items") {
         Some(Value::Array(_)) => {
             let detail = "items must be a schema object and not an array";
             errors.push(field::forbidden(&path.child("items"), detail));
         }
-        Some(items) => node(items, &path.child("items"), errors),
+        Some(items) => node(items, &path.child("items"), patterns, errors),
         None => {}
     }
     match map.get("additionalProperties") {
@@ -65,22 +72,22 @@ fn children(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
             errors.push(field::forbidden(&path.child("additionalProperties"), detail));
         }
         Some(Value::Bool(true)) | None => {}
-        Some(inner) => node(inner, &path.child("additionalProperties"), errors),
+        Some(inner) => node(inner, &path.child("additionalProperties"), patterns, errors),
     }
     if map.contains_key("additionalProperties") && properties(map).next().is_some() {
         let detail = "additionalProperties and properties are mutual exclusive";
         errors.push(field::forbidden(&path.child("additionalProperties"), detail));
     }
     for (name, property) in properties(map) {
-        node(property, &path.child("properties").key(name), errors);
+        node(property, &path.child("properties").key(name), patterns, errors);
     }
     for junctor in JUNCTORS {
         for (index, inner) in map.get(junctor).and_then(Value::as_array).into_iter().flatten().enumerate() {
-            node(inner, &path.child(junctor).index(index), errors);
+            node(inner, &path.child(junctor).index(index), patterns, errors);
         }
     }
     if let Some(not) = map.get("not") {
-        node(not, &path.child("not"), errors);
+        node(not, &path.child("not"), patterns, errors);
     }
 }
 
@@ -133,8 +140,17 @@ fn values(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
     if let Some(value) = map.get("properties").filter(|value| !value.is_object() && !value.is_null()) {
         errors.push(field::invalid(&path.child("properties"), value, "must be a map"));
     }
+}
+
+fn pattern(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
     let text = text(map, "pattern");
-    if let Err(error) = pattern::compile(text) {
+    if text.is_empty() {
+        return;
+    }
+    if !patterns.contains_key(text) {
+        patterns.insert(text.to_owned(), pattern::compile(text).err());
+    }
+    if let Some(Some(error)) = patterns.get(text) {
         let detail = format!("must be a valid regular expression, but isn't: {error}");
         errors.push(field::invalid(&path.child("pattern"), text, detail));
     }

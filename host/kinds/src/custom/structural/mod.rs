@@ -31,7 +31,7 @@ const MAX_ERRORS: usize = 256;
 /// Errors of `openAPIV3Schema`.
 pub(crate) fn check(schema: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    general::node(schema, path, &mut errors);
+    general::node(schema, path, &mut general::Patterns::new(), &mut errors);
     if errors.is_empty() {
         node(schema, Level::Root, path, &mut errors);
     }
