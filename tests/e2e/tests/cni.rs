@@ -28,6 +28,7 @@ fn a_foreign_pod_network_is_taken_when_it_is_installed() -> Result<()> {
         images: vec![busybox(SHELL)?, http_server(WEB_1, "one")?],
         prepare: vec![OWN_PLUGINS.into()],
         without_node: true,
+        ..ClusterOptions::default()
     };
     let cluster = Cluster::start_with(options)?;
     cluster.wait_for("the node says what is missing", SOON, || {

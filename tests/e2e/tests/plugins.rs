@@ -301,7 +301,14 @@ fn a_network_in_javascript_serves_pods() -> Result<()> {
     drop(corner);
     let flags = vec![format!("--plugin=cni={network},grant=wasi")];
     let images = vec![busybox(SHELL)?];
-    let cluster = Cluster::start_with(ClusterOptions { flags, images, ..ClusterOptions::default() })?;
+    // The first start compiles 12 MB of JavaScript engine, before the node is there.
+    let cluster = Cluster::start_with(ClusterOptions { flags, images, without_node: true })?;
+    cluster.wait_for("the network is compiled", LATE * 3, || {
+        let plugin = cluster.get(&["plugin", "cni"])?;
+        ensure!(plugin["status"]["name"] == "javascript", "{plugin}");
+        Ok(())
+    })?;
+    cluster.wait_for_node()?;
     cluster.apply(&format!("{}---\n{}", shell("one"), shell("two")))?;
     wait_for_pod(&cluster, "one")?;
     let ip = wait_for_pod(&cluster, "two")?["status"]["podIP"].as_str().context("no address")?.to_owned();
