@@ -252,7 +252,8 @@ impl Database {
         words.push(program.into());
         let mut words = words.into_iter();
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).current_dir("/");
+        // Servers that start at the same time clean up each other's files in a common folder.
+        command.args(words).current_dir("/").env("TMPDIR", self.dir.path());
         command
     }
 
