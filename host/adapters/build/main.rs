@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Folder in `plugins/` and the name of its constant.
-const PLUGINS: &[(&str, &str)] =
-    &[("datastore-sqlite", "DATASTORE_SQLITE"), ("cni-flannel", "CNI_FLANNEL"), ("ingress-traefik", "INGRESS_TRAEFIK")];
+const PLUGINS: &[(&str, &str)] = &[
+    ("datastore-sqlite", "DATASTORE_SQLITE"),
+    ("cni-flannel", "CNI_FLANNEL"),
+    ("ingress-traefik", "INGRESS_TRAEFIK"),
+    ("storage-local-path", "STORAGE_LOCAL_PATH"),
+];
 
 fn main() -> Result<(), String> {
     let root = root()?;

@@ -8,3 +8,4 @@ pub mod bundled;
 pub mod cni;
 pub mod datastore;
 pub mod ingress;
+pub mod storage;

@@ -4,8 +4,6 @@ use k3s_registry::{Resource, Warnings};
 
 /// Group, plural, what is missing.
 const IDLE: &[(&str, &str, &str)] = &[
-    ("", "persistentvolumeclaims", "volumes are not provisioned or bound"),
-    ("", "persistentvolumes", "volumes are not bound or mounted"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "webhooks are not called"),
@@ -13,7 +11,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("admissionregistration.k8s.io", "validatingadmissionpolicybindings", "policies are not evaluated"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "webhooks are not called"),
     ("apiregistration.k8s.io", "apiservices", "other API servers are not aggregated"),
-    ("apps", "statefulsets", "no controller creates its pods"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled"),
     ("batch", "cronjobs", "no jobs are created"),
     ("certificates.k8s.io", "certificatesigningrequests", "certificates are not signed"),
@@ -28,7 +25,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("resource.k8s.io", "resourceslices", "devices are not allocated"),
     ("storage.k8s.io", "csidrivers", "CSI drivers are not called"),
     ("storage.k8s.io", "csistoragecapacities", "capacity is not considered"),
-    ("storage.k8s.io", "storageclasses", "volumes are not provisioned"),
     ("storage.k8s.io", "volumeattachments", "volumes are not attached"),
     ("storage.k8s.io", "volumeattributesclasses", "volumes are not modified"),
 ];

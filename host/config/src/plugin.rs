@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::ConfigError;
 
-const KINDS: &[&str] = &["datastore", "cni", "ingress"];
-const LATER_KINDS: &[&str] = &["load-balancer", "storage"];
+const KINDS: &[&str] = &["datastore", "cni", "ingress", "storage"];
+const LATER_KINDS: &[&str] = &["load-balancer"];
 
 /// One battery that the operator replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginRef {
-    /// `datastore`, `cni` or `ingress`.
+    /// `datastore`, `cni`, `ingress` or `storage`.
     pub kind: String,
     /// The component file.
     pub path: PathBuf,
@@ -25,10 +25,10 @@ impl PluginRef {
         let first = parts.next().unwrap_or_default();
         let (kind, reference) = first.split_once('=').ok_or_else(|| bad("expected KIND=FILE[,digest=sha256:HEX]"))?;
         if LATER_KINDS.contains(&kind) {
-            return Err(bad("this kind of plugin does not exist yet; kinds: datastore, cni, ingress"));
+            return Err(bad("this kind of plugin does not exist yet; kinds: datastore, cni, ingress, storage"));
         }
         if !KINDS.contains(&kind) {
-            return Err(bad("unknown kind of plugin; kinds: datastore, cni, ingress"));
+            return Err(bad("unknown kind of plugin; kinds: datastore, cni, ingress, storage"));
         }
         if reference.starts_with("oci://") {
             return Err(bad("plugins from a registry are not supported yet; give a file"));

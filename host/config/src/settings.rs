@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use ipnet::Ipv4Net;
 use k3s_base::Secret;
@@ -76,6 +76,8 @@ pub struct ServerSettings {
     pub plugins: Vec<PluginRef>,
     /// `--disable`.
     pub disabled: Vec<String>,
+    /// `--default-local-storage-path`: where local-path volumes are.
+    pub default_local_storage_path: PathBuf,
     /// Leave out the scheduler.
     pub disable_scheduler: bool,
     /// Leave out the cloud controller.
@@ -149,6 +151,7 @@ impl ServerSettings {
             agent_token: secret(parsed, "agent-token", "agent-token-file")?,
             plugins: parsed.many("plugin").iter().map(|t| PluginRef::parse(t)).collect::<Result<_, _>>()?,
             disabled: disabled(parsed, &mut warnings)?,
+            default_local_storage_path: local_storage_path(parsed)?,
             disable_scheduler: parsed.switch("disable-scheduler"),
             disable_cloud_controller: parsed.switch("disable-cloud-controller"),
             disable_kube_proxy: parsed.switch("disable-kube-proxy"),
@@ -269,11 +272,30 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
             warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
             continue;
         }
-        if !["coredns", "traefik"].contains(&name.as_str()) {
+        if !["coredns", "traefik", "local-storage"].contains(&name.as_str()) {
             warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
         }
     }
     Ok(names.to_vec())
+}
+
+/// Volumes are below it, so it must be a folder of its own.
+fn local_storage_path(parsed: &Parsed) -> Result<PathBuf, ConfigError> {
+    let Some(text) = parsed.one("default-local-storage-path").filter(|path| !path.is_empty()) else {
+        let data_dir = parsed.one("data-dir").unwrap_or("/var/lib/rancher/k3s");
+        // Volumes carry the path to every node that may mount them.
+        return std::path::absolute(data_dir)
+            .map(|dir| dir.join("storage"))
+            .map_err(|source| ConfigError::Read { path: data_dir.into(), source });
+    };
+    let path = PathBuf::from(text);
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if plain && path.is_absolute() && path.parent().is_some() {
+        Ok(path.components().collect())
+    } else {
+        let reason = "expected an absolute path without \"..\", and not / itself";
+        Err(ConfigError::value("default-local-storage-path", text, reason))
+    }
 }
 
 fn node_labels(parsed: &Parsed) -> Result<Vec<(String, String)>, ConfigError> {
@@ -363,6 +385,9 @@ mod tests {
             ("--disable a/b", "coredns"),
             ("--flannel-backend none", "not supported"),
             ("--snapshotter btrfs", "overlayfs"),
+            ("--default-local-storage-path /", "absolute path"),
+            ("--default-local-storage-path a/b", "absolute path"),
+            ("--default-local-storage-path /a/../b", "absolute path"),
             ("--token-file /no/such", "/no/such"),
         ] {
             let error = resolve(text).unwrap_err().to_string();

@@ -5,8 +5,8 @@
 //! their own service account, read from one set of informers, and write only what differs: an idle
 //! cluster sees no request of theirs.
 //!
-//! Deliberately absent for now: StatefulSet, CronJob, horizontal autoscaling, persistent volumes,
-//! certificate signing. Their kinds are served and not acted on.
+//! Deliberately absent for now: CronJob, horizontal autoscaling, certificate signing. Their kinds are
+//! served and not acted on.
 
 mod cloudnode;
 mod clusterrole;
@@ -17,16 +17,20 @@ mod deployment;
 mod disruption;
 mod endpoints;
 mod endpointslice;
+mod ephemeral;
 mod garbagecollector;
 mod job;
 mod namespace;
 mod nodeipam;
 mod nodelifecycle;
+mod persistentvolume;
 mod podgc;
+mod protection;
 mod replicaset;
 mod resourcequota;
 mod rootca;
 mod serviceaccount;
+mod statefulset;
 mod token;
 mod ttl;
 
@@ -76,16 +80,20 @@ const STARTERS: &[fn(&Context)] = &[
     disruption::start,
     endpoints::start,
     endpointslice::start,
+    ephemeral::start,
     garbagecollector::start,
     job::start,
     namespace::start,
     nodeipam::start,
     nodelifecycle::start,
+    persistentvolume::start,
     podgc::start,
+    protection::start,
     replicaset::start,
     resourcequota::start,
     rootca::start,
     serviceaccount::start,
+    statefulset::start,
     token::start,
     ttl::start,
 ];

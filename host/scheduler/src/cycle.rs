@@ -20,6 +20,9 @@ pub fn decide(profile: &Profile, pod: &PodInfo, nodes: &[NodeInfo], tie: f64) ->
     if nodes.is_empty() {
         return Decision::Nowhere("no nodes available to schedule pods".into());
     }
+    if let Some(refusal) = profile.filters.iter().find_map(|f| f.refusal(pod)) {
+        return Decision::Nowhere(format!("0/{} nodes are available: {refusal}.", nodes.len()));
+    }
     let prepared: Vec<Prepared> = profile.filters.iter().map(|f| f.prepare(pod, nodes)).collect();
     let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
     let mut fitting = Vec::new();

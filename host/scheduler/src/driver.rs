@@ -13,8 +13,9 @@ use crate::cache::{Cache, Change};
 use crate::cycle::{Decision, decide};
 use crate::effects::{Bound, Effects};
 use crate::framework::Profile;
-use crate::model::{NodeInfo, PodInfo};
+use crate::model::{Choice, NodeInfo, PodInfo, VolumeNeeds};
 use crate::queue::Queue;
+use crate::volumes::{Changes, Volumes};
 
 /// Bindings under way at once; the cycle waits when all are taken, so that a slow API cannot pile
 /// up assumptions without end.
@@ -58,7 +59,8 @@ impl Scheduler {
     pub fn start(config: SchedulerConfig, tasks: &Tasks) -> Self {
         let tasks = tasks.child("scheduler");
         let events = EventRecorder::new(config.client.clone(), NAME, "", config.clock.clone(), &tasks);
-        let effects = Effects { client: config.client, events, clock: config.clock.clone() };
+        let volumes = Volumes::new(&config.informers);
+        let effects = Effects { client: config.client, events, clock: config.clock.clone(), volumes };
         // Every binding in flight holds a permit and sends once, so the channel never fills.
         let (results, finished) = mpsc::channel(BINDINGS_IN_FLIGHT);
         let driver = Driver {
@@ -83,10 +85,12 @@ impl Driver {
         let (pods, nodes) = (informers.all(&resources::PODS), informers.all(&resources::NODES));
         pods.has_synced().await;
         nodes.has_synced().await;
+        self.effects.volumes.have_synced().await;
         info!(pods = pods.len(), nodes = nodes.len(), "scheduler has synced");
         let (mut pods, mut nodes) = (pods.subscribe(), nodes.subscribe());
+        let mut storage = self.effects.volumes.changes();
         loop {
-            self.absorb(&mut pods, &mut nodes, &mut finished);
+            self.absorb(&mut pods, &mut nodes, &mut storage, &mut finished);
             if self.permits.available_permits() > 0
                 && let Some(pod) = self.queue.pop(self.clock.elapsed())
             {
@@ -99,6 +103,7 @@ impl Driver {
             tokio::select! {
                 event = pods.next() => self.on_pod(&event),
                 event = nodes.next() => self.on_node(&event),
+                () = storage.next() => self.on_storage(),
                 Some((pod, bound)) = finished.recv() => self.on_bound(&pod, bound),
                 () = sleep(pause) => {}
             }
@@ -110,8 +115,12 @@ impl Driver {
         &mut self,
         pods: &mut Subscription,
         nodes: &mut Subscription,
+        storage: &mut Changes,
         finished: &mut mpsc::Receiver<(Arc<PodInfo>, Bound)>,
     ) {
+        if storage.drain() {
+            self.on_storage();
+        }
         while let Some(event) = nodes.try_next() {
             self.on_node(&event);
         }
@@ -121,6 +130,11 @@ impl Driver {
         while let Ok((pod, bound)) = finished.try_recv() {
             self.on_bound(&pod, bound);
         }
+    }
+
+    /// A claim, volume or class changed: worth another try for pods with claims.
+    fn on_storage(&mut self) {
+        self.queue.wake(self.clock.elapsed(), |pod| !pod.volume_claims.is_empty());
     }
 
     fn on_node(&mut self, event: &InformerEvent) {
@@ -187,16 +201,50 @@ impl Driver {
             self.queue.park(&pod.key, self.clock.elapsed());
             return self.effects.explain(&pod, "SchedulingGated", GATED).await;
         }
+        let pod = self.with_volumes(pod);
         match decide(&self.profile, &pod, self.cache.nodes(), self.random.unit()) {
             Decision::Nowhere(message) => {
                 self.queue.park(&pod.key, self.clock.elapsed());
                 self.effects.explain(&pod, "Unschedulable", &message).await;
             }
             Decision::Node(node) => {
+                let choices = self.choices(&pod, &node);
                 self.cache.assume(&pod, &node);
-                self.bind(pod, node).await;
+                if choices.is_empty() {
+                    self.bind(pod, node).await;
+                } else {
+                    self.bind_with_volumes(pod, node, choices);
+                }
             }
         }
+    }
+
+    /// The pod with what its claims ask for at this moment.
+    fn with_volumes(&self, pod: Arc<PodInfo>) -> Arc<PodInfo> {
+        if pod.volume_claims.is_empty() {
+            return pod;
+        }
+        let volumes = VolumeNeeds::read(&pod, &self.effects.volumes);
+        Arc::new(PodInfo { volumes, ..PodInfo::clone(&pod) })
+    }
+
+    fn choices(&self, pod: &PodInfo, node: &str) -> Vec<Choice> {
+        let node = self.cache.nodes().iter().find(|n| n.name == node);
+        node.and_then(|node| pod.volumes.choose(node).ok()).unwrap_or_default()
+    }
+
+    /// Volumes may take minutes to come, so a pod waits for them without a permit.
+    fn bind_with_volumes(&self, pod: Arc<PodInfo>, node: String, choices: Vec<Choice>) {
+        let (effects, results, permits) = (self.effects.clone(), self.results.clone(), self.permits.clone());
+        self.tasks.spawn_until_stopped("bind with volumes", async move {
+            let mut bound = Bound::TryAgain;
+            if effects.bind_volumes(&pod, &node, &choices).await
+                && let Ok(_permit) = permits.acquire().await
+            {
+                bound = effects.bind(&pod, &node).await;
+            }
+            let _ = results.send((pod, bound)).await;
+        });
     }
 
     async fn bind(&self, pod: Arc<PodInfo>, node: String) {

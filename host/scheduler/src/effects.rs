@@ -5,14 +5,16 @@ use k3s_client::{Client, EventRecorder, ObjectReference, Patch, resources};
 use serde_json::json;
 use tracing::warn;
 
-use crate::model::PodInfo;
+use crate::model::{Choice, PodInfo};
+use crate::volumes::Volumes;
 
 /// The writing side of the scheduler.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Effects {
     pub(crate) client: Client,
     pub(crate) events: EventRecorder,
     pub(crate) clock: Clock,
+    pub(crate) volumes: Volumes,
 }
 
 /// How a binding ended.
@@ -46,6 +48,17 @@ impl Effects {
                 warn!(pod = %pod.key, node, error = %e, "cannot bind");
                 self.events.warning(reference(pod), "FailedScheduling", format!("binding rejected: {e}"));
                 Bound::TryAgain
+            }
+        }
+    }
+
+    /// Sees to the volumes of a pod that goes to `node`; false when it has to be tried again.
+    pub(crate) async fn bind_volumes(&self, pod: &PodInfo, node: &str, choices: &[Choice]) -> bool {
+        match self.volumes.bind(&self.client, node, choices).await {
+            Ok(()) => true,
+            Err(message) => {
+                self.events.warning(reference(pod), "FailedScheduling", message);
+                false
             }
         }
     }

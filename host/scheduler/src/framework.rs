@@ -28,6 +28,11 @@ pub trait Filter: Send + Sync {
     /// The plugin's name upstream.
     fn name(&self) -> &'static str;
 
+    /// Why no node whatever will do; nothing when nodes are worth a look.
+    fn refusal(&self, _pod: &PodInfo) -> Option<String> {
+        None
+    }
+
     /// Looks at all nodes once per cycle.
     fn prepare(&self, _pod: &PodInfo, _nodes: &[NodeInfo]) -> Prepared {
         None

@@ -12,11 +12,11 @@
 //!   changed, an assigned pod went away or changed), or five minutes passed;
 //! - the status of a waiting pod is written only when its condition differs.
 //!
-//! Deliberately absent: preemption, volume binding, dynamic resource allocation, extenders. A pod
+//! Deliberately absent: preemption, storage capacity, dynamic resource allocation, extenders. A pod
 //! that asks for resource claims is reported unschedulable instead of being placed without them.
 //!
-//! Tasks: `events` (informers → queue and cache) and `cycle` (queue → bindings).
-//! Limits: [`driver::BINDINGS_IN_FLIGHT`] bindings at once.
+//! Tasks: `cycle` (informers → queue and cache → bindings) and `bind`, one per decided pod.
+//! Limits: [`driver::BINDINGS_IN_FLIGHT`] bindings at once, besides pods that wait for their volumes.
 
 mod cache;
 pub mod cycle;
@@ -26,5 +26,6 @@ pub mod framework;
 pub mod model;
 pub mod plugins;
 mod queue;
+mod volumes;
 
 pub use driver::{Scheduler, SchedulerConfig};

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use k3s_client::Obj;
 use k3s_meta::quantity::Quantity;
+use k3s_volume::PodClaim;
 use serde::Deserialize;
 
 mod affinity;
 mod resources;
+mod volumes;
 mod wire;
 
 pub use affinity::{NodeSelectorTerm, NodeTerms, PodTerm, Requirement, SpreadConstraint, Weighted};
 pub use resources::Resources;
+pub use volumes::{Choice, Conflict, Storage, VolumeNeeds};
 pub(crate) use wire::{WireNode, WirePod};
 
 /// A taint of a node (`core/v1.Taint`).
@@ -103,6 +106,10 @@ pub struct PodInfo {
     pub gates: Vec<String>,
     /// Resource claims, which cannot be honoured.
     pub claims: bool,
+    /// The volume claims it names.
+    pub volume_claims: Vec<PodClaim>,
+    /// What these ask of nodes, as of the present cycle.
+    pub volumes: VolumeNeeds,
     /// Succeeded or Failed: takes no resources any more.
     pub finished: bool,
     /// `metadata.deletionTimestamp` is set.

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod cgroup;
+pub mod confined;
 pub mod fs;
 pub mod mount;
 pub mod namespace;

@@ -3,6 +3,8 @@
 //! Mutating webhooks will join as the last mutating step, validating webhooks and quota as the last
 //! validating ones: [`Chain`] is the list to put them in.
 
+mod claim_resize;
+mod default_class;
 mod default_tolerations;
 mod limit_ranger;
 mod namespace_lifecycle;
@@ -11,6 +13,7 @@ mod pod_security;
 mod priority;
 mod resource_quota;
 mod service_account;
+mod storage_protection;
 
 use std::sync::Arc;
 
@@ -46,6 +49,9 @@ impl Chain {
             Box::new(node_restriction::NodeRestriction::new(registry, authorizer)),
             Box::new(priority::Priority::new(registry)),
             Box::new(default_tolerations::DefaultTolerationSeconds),
+            Box::new(default_class::DefaultStorageClass::new(registry)),
+            Box::new(storage_protection::StorageObjectInUseProtection),
+            Box::new(claim_resize::PersistentVolumeClaimResize::new(registry)),
             Box::new(pod_security::PodSecurity::new(registry)),
             // The last: what is charged should also be stored.
             Box::new(resource_quota::ResourceQuota::new(registry)),

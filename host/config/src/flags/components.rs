@@ -7,7 +7,7 @@ const NO_HELM: &str = "the Helm controller does not exist yet";
 const NO_PASS: &str = "arguments of the Go component do not exist here";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("plugin", Many, "Replace a battery: KIND=FILE[,digest=sha256:...] (kinds: datastore, cni, ingress)"),
+    Flag::new("plugin", Many, "Replace a battery: KIND=FILE[,digest=sha256:...] (kinds: datastore, cni, ingress, storage)"),
     Flag::new(
         "disable",
         ManyByComma,
@@ -25,8 +25,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("disable-controller-manager", Switch, "Do not run the controllers"),
     Flag::new("disable-etcd", Switch, "Do not run etcd").fatal("there is no embedded etcd to leave out"),
     Flag::new("disable-agent", Switch, "Do not run a node in this process"),
-    Flag::new("default-local-storage-path", One, "Folder of local-path volumes")
-        .warns("the storage provisioner does not exist yet"),
+    Flag::new("default-local-storage-path", One, "Folder of local-path volumes (default: DATA-DIR/storage)"),
     Flag::new("embedded-registry", Switch, "Mirror images between nodes")
         .fatal("the embedded registry mirror does not exist yet"),
     Flag::new("supervisor-metrics", Switch, "Metrics on the supervisor port")

@@ -40,6 +40,7 @@ pub(crate) struct ControlPlane {
     pub(crate) plugin_host: Host,
     pub(crate) cni: Component,
     pub(crate) ingress: Component,
+    pub(crate) storage: Component,
 }
 
 pub(crate) async fn start(
@@ -62,7 +63,7 @@ pub(crate) async fn start(
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
     start_controllers(shared, identity, &clients, groups.control);
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, ingress: plugins.ingress })
+    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, ingress: plugins.ingress, storage: plugins.storage })
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {

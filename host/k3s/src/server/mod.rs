@@ -15,6 +15,7 @@ mod node;
 mod notify;
 mod plugins;
 mod preflight;
+mod storage;
 mod supervisor;
 
 use std::net::SocketAddr;

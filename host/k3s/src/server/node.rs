@@ -83,6 +83,8 @@ pub(crate) async fn start(
         start_proxy(shared, tasks, node, component_client(&plane.clients, "system:kube-proxy"))?;
         shared.timeline.ready("service proxy");
     }
+    super::storage::start(shared, tasks, node, plane, &supervisor).await?;
+    shared.timeline.ready("storage");
     if !settings.disabled.iter().any(|d| d == "coredns") {
         start_dns(shared, tasks, node, &plane.clients.for_controller("coredns"), supervisor).await?;
         shared.timeline.ready("dns");

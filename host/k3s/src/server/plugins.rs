@@ -28,6 +28,7 @@ pub(crate) struct Plugins {
     pub(crate) datastore: Component,
     pub(crate) cni: Component,
     pub(crate) ingress: Component,
+    pub(crate) storage: Component,
 }
 
 impl Plugins {
@@ -37,6 +38,7 @@ impl Plugins {
             datastore: Component::Bundled(bundled::datastore_sqlite()),
             cni: Component::Bundled(bundled::cni_flannel()),
             ingress: Component::Bundled(bundled::ingress_traefik()),
+            storage: Component::Bundled(bundled::storage_local_path()),
         };
         for (at, reference) in given.iter().enumerate() {
             if given.iter().take(at).any(|other| other.kind == reference.kind) {
@@ -46,6 +48,7 @@ impl Plugins {
             match reference.kind.as_str() {
                 "datastore" => plugins.datastore = component,
                 "ingress" => plugins.ingress = component,
+                "storage" => plugins.storage = component,
                 _ => plugins.cni = component,
             }
         }

@@ -89,9 +89,8 @@ async fn mount_one(ctx: &Context, pod: &Pod, volume: &Volume, facts: &NodeFacts)
         hostpath::prepare(&path, source.type_.as_deref().unwrap_or_default())?;
         return Ok(Ready { path, read_only: false });
     }
-    if let Some(source) = &volume.persistent_volume_claim {
-        let ready = claim::resolve(ctx, pod, source).await?;
-        return own_by_group(pod, ready).await;
+    if let Some(claim::Claimed { ready, takes_group }) = claim::resolve(ctx, pod, volume).await? {
+        return if takes_group { own_by_group(pod, ready).await } else { Ok(ready) };
     }
     Err("this kind of volume is not supported by this node".to_owned())
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k3s_meta::selector::LabelSelector;
+use k3s_volume::{PodClaim, ephemeral_claim_name};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    NodeInfo, NodeSelectorTerm, NodeTerms, PodInfo, PodTerm, Resources, SpreadConstraint, Taint, Toleration, Weighted,
+    NodeInfo, NodeSelectorTerm, NodeTerms, PodInfo, PodTerm, Resources, SpreadConstraint, Taint, Toleration,
+    VolumeNeeds, Weighted,
 };
 
 /// What a container without requests counts as in scores (upstream `DefaultMilliCPURequest`,
@@ -53,6 +55,21 @@ struct PodSpec {
     topology_spread_constraints: Vec<Spread>,
     scheduling_gates: Vec<Named>,
     resource_claims: Vec<Value>,
+    volumes: Vec<Volume>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Volume {
+    name: String,
+    persistent_volume_claim: Option<ClaimSource>,
+    ephemeral: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -191,7 +208,7 @@ impl WirePod {
     pub(crate) fn into_info(self, key: Arc<str>) -> PodInfo {
         let (requests, scored) = requests(&self.spec);
         let spec = self.spec;
-        let namespace = self.metadata.namespace;
+        let (namespace, name) = (self.metadata.namespace, self.metadata.name);
         let terms = |all: Vec<AffinityTerm>| all.into_iter().map(|t| t.into_term(&namespace)).collect::<Vec<_>>();
         let preferred = |all: Vec<PreferredPod>, sign: i64| {
             let one =
@@ -203,6 +220,7 @@ impl WirePod {
         let waiting = self.status.conditions.into_iter().find(|c| c.kind == "PodScheduled" && c.status == "False");
         PodInfo {
             key,
+            volume_claims: volume_claims(&name, spec.volumes),
             host_ports: host_ports(&spec.containers),
             spread: spec.topology_spread_constraints.into_iter().map(|s| spread(s, &self.metadata.labels)).collect(),
             affinity: terms(spec.affinity.pod_affinity.required),
@@ -219,7 +237,7 @@ impl WirePod {
                 .into_iter()
                 .map(|p| Weighted { weight: p.weight, term: p.preference })
                 .collect(),
-            name: self.metadata.name,
+            name,
             uid: self.metadata.uid,
             labels: self.metadata.labels,
             node_name: spec.node_name,
@@ -230,12 +248,23 @@ impl WirePod {
             tolerations: spec.tolerations,
             gates: spec.scheduling_gates.into_iter().map(|g| g.name).collect(),
             claims: !spec.resource_claims.is_empty(),
+            volumes: VolumeNeeds::default(),
             finished: matches!(self.status.phase.as_str(), "Succeeded" | "Failed"),
             deleting: self.metadata.deletion_timestamp.is_some(),
             waiting_message: waiting.map(|c| c.message),
             namespace,
         }
     }
+}
+
+/// The claims behind a pod's volumes, as [`k3s_volume::claims_of_pod`] finds them.
+fn volume_claims(pod: &str, volumes: Vec<Volume>) -> Vec<PodClaim> {
+    let claim = |volume: Volume| match (volume.persistent_volume_claim, volume.ephemeral) {
+        (Some(source), _) => Some(PodClaim { name: source.claim_name, ephemeral: false }),
+        (None, Some(_)) => Some(PodClaim { name: ephemeral_claim_name(pod, &volume.name), ephemeral: true }),
+        (None, None) => None,
+    };
+    volumes.into_iter().filter_map(claim).collect()
 }
 
 fn spread(wire: Spread, labels: &Map) -> SpreadConstraint {

@@ -10,6 +10,8 @@ mod node_unschedulable;
 mod taint_toleration;
 mod topology_spread;
 mod unsupported;
+mod volume_binding;
+mod volume_restrictions;
 
 use crate::framework::Profile;
 
@@ -25,6 +27,8 @@ pub fn default_profile() -> Profile {
             Box::new(node_affinity::NodeAffinity),
             Box::new(node_ports::NodePorts),
             Box::new(node_resources_fit::NodeResourcesFit),
+            Box::new(volume_restrictions::VolumeRestrictions),
+            Box::new(volume_binding::VolumeBinding),
             Box::new(topology_spread::PodTopologySpread),
             Box::new(inter_pod_affinity::InterPodAffinity),
         ],

@@ -37,6 +37,18 @@ pub(super) const ROLES: &[Role] = &[
         ],
     ),
     Role::new(
+        "local-path-provisioner-role",
+        &[
+            On("", "configmaps,nodes,persistentvolumeclaims", READ),
+            // A claim that cannot be served on its node goes back to the scheduler; one that grew
+            // says so in its status.
+            On("", "persistentvolumeclaims,persistentvolumeclaims/status", "patch"),
+            On("", "persistentvolumes", "create,delete,get,list,patch,watch"),
+            On("storage.k8s.io", "storageclasses", READ),
+            EVENTS,
+        ],
+    ),
+    Role::new(
         "k3s-cloud-controller-manager",
         &[
             On("coordination.k8s.io", "leases", "create,get,update"),
@@ -82,6 +94,11 @@ pub(super) fn bindings() -> Vec<Binding> {
             name: "system:traefik",
             role: "system:traefik",
             subjects: vec![Subject::Account("kube-system", "traefik")],
+        },
+        Binding {
+            name: "local-path-provisioner-bind",
+            role: "local-path-provisioner-role",
+            subjects: vec![Subject::Account("kube-system", "local-path-provisioner-service-account")],
         },
         Binding {
             name: "k3s-cloud-controller-manager",

@@ -1,0 +1,218 @@
+//! Pure: which claims and volumes are ours to act on, what the plugin is told of them, and the
+//! objects that come of its answers.
+
+use k3s_client::Obj;
+use k3s_meta::object::{annotation, annotations, at, at_list, at_str, labels};
+use k3s_meta::quantity::{Format, Quantity};
+use k3s_volume::{Class, class_of, names, volume_name};
+use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
+use serde_json::{Value, json};
+
+use super::driver::PROVISIONER;
+
+/// Notes on a volume the node it was made on; K3s' provisioner does the same.
+const MADE_ON: &str = "local.path.provisioner/selected-node";
+/// Most entries that a guest is given of a map.
+const MAX_ENTRIES: usize = 1000;
+
+/// The name of a claim's volume.
+pub(super) fn volume_name_of(claim: &Obj) -> String {
+    format!("pvc-{}", claim.uid())
+}
+
+/// Whether a claim waits for a volume of ours on this node.
+pub(super) fn is_wanted(claim: &Obj, node: &str) -> bool {
+    let value = claim.value();
+    let selected = annotation(value, names::SELECTED_NODE);
+    !claim.is_deleting()
+        && volume_name(value).is_empty()
+        && annotation(value, names::STORAGE_PROVISIONER) == Some(PROVISIONER)
+        && selected.is_none_or(|selected| selected == node)
+}
+
+/// What the plugin is asked.
+pub(super) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> wit::Request {
+    let value = claim.value();
+    let selected = annotation(value, names::SELECTED_NODE).is_some();
+    wit::Request {
+        volume_name: volume_name_of(claim),
+        claim: wit::Claim {
+            namespace: claim.namespace().to_owned(),
+            name: claim.name().to_owned(),
+            uid: claim.uid().to_owned(),
+            labels: pairs(labels(value)),
+            annotations: pairs(annotations(value)),
+            access_modes: at_list(value, &["spec", "accessModes"])
+                .iter()
+                .filter_map(|m| m.as_str().map(Into::into))
+                .collect(),
+            capacity_bytes: bytes(k3s_volume::request(value)),
+            block: at_str(value, &["spec", "volumeMode"]) == "Block",
+            has_selector: at(value, &["spec", "selector"]).is_some_and(|s| !s.is_null()),
+        },
+        class: wit::Class {
+            name: class.name().to_owned(),
+            annotations: pairs(annotations(class.value())),
+            parameters: pairs(k3s_meta::object::string_map(class.value().get("parameters"))),
+        },
+        node: node
+            .filter(|_| selected)
+            .map(|node| wit::Node { name: node.name().to_owned(), labels: pairs(labels(node.value())) }),
+    }
+}
+
+fn pairs(map: std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
+    map.into_iter().take(MAX_ENTRIES).collect()
+}
+
+fn bytes(quantity: Option<Quantity>) -> u64 {
+    quantity.map_or(0, |q| u64::try_from(q.value()).unwrap_or(0))
+}
+
+/// A size as a claim would write it.
+pub(super) fn quantity(bytes: u64) -> String {
+    Quantity::from_value(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySi).to_string()
+}
+
+/// The PersistentVolume of an answer.
+pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
+    let mut spec = json!({
+        "accessModes": at(claim.value(), &["spec", "accessModes"]),
+        "capacity": {"storage": quantity(made.capacity_bytes)},
+        "claimRef": {
+            "kind": "PersistentVolumeClaim", "apiVersion": "v1",
+            "namespace": claim.namespace(), "name": claim.name(), "uid": claim.uid(),
+            "resourceVersion": claim.resource_version(),
+        },
+        "persistentVolumeReclaimPolicy": match at_str(class.value(), &["reclaimPolicy"]) { "" => "Delete", policy => policy },
+        "storageClassName": class_of(claim.value()),
+        "volumeMode": "Filesystem",
+    });
+    let source = match made.kind {
+        wit::Kind::Local => ("local", json!({"path": made.path})),
+        wit::Kind::HostPath => ("hostPath", json!({"path": made.path, "type": "DirectoryOrCreate"})),
+    };
+    if let Some(map) = spec.as_object_mut() {
+        map.insert(source.0.to_owned(), source.1);
+        if let Some(affinity) = &made.affinity {
+            let term =
+                json!({"matchExpressions": [{"key": affinity.key, "operator": "In", "values": affinity.values}]});
+            map.insert("nodeAffinity".into(), json!({"required": {"nodeSelectorTerms": [term]}}));
+        }
+        if let Some(options) = class.value().get("mountOptions").filter(|o| !o.is_null()) {
+            map.insert("mountOptions".into(), options.clone());
+        }
+    }
+    let mut noted = json!({names::PROVISIONED_BY: PROVISIONER});
+    for (key, value) in &made.annotations {
+        k3s_meta::object::set(&mut noted, &[key], value.as_str().into());
+    }
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": volume_name_of(claim), "annotations": noted},
+        "spec": spec,
+    })
+}
+
+/// A volume that the plugin made on this node, as it is told of it.
+pub(super) fn existing(volume: &Obj, node: &str) -> Option<wit::Existing> {
+    let value = volume.value();
+    if annotation(value, names::PROVISIONED_BY) != Some(PROVISIONER) {
+        return None;
+    }
+    if annotation(value, MADE_ON).is_some_and(|made_on| made_on != node) {
+        return None;
+    }
+    let path =
+        ["local", "hostPath"].iter().map(|kind| at_str(value, &["spec", kind, "path"])).find(|p| !p.is_empty())?;
+    let capacity = at(value, &["spec", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+    Some(wit::Existing {
+        volume_name: volume.name().to_owned(),
+        path: path.to_owned(),
+        capacity_bytes: bytes(capacity),
+        annotations: pairs(annotations(value)),
+    })
+}
+
+/// Whether a volume's data is to be deleted now.
+pub(super) fn is_to_delete(volume: &Obj) -> bool {
+    at_str(volume.value(), &["status", "phase"]) == "Released"
+        && at_str(volume.value(), &["spec", "persistentVolumeReclaimPolicy"]) == "Delete"
+        && !volume.is_deleting()
+}
+
+/// The size that a bound claim asks for beyond what it has.
+pub(super) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
+    let value = claim.value();
+    let has = at(value, &["status", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+    let wanted = k3s_volume::request(value)?;
+    let grows = at_str(value, &["status", "phase"]) == "Bound"
+        && !claim.is_deleting()
+        && has.is_some_and(|has| wanted > has)
+        && class.is_some_and(|class| Class(class.value()).can_expand());
+    grows.then(|| bytes(Some(wanted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_client::Object;
+
+    use super::*;
+
+    fn object(value: Value) -> Object {
+        Obj::from_value(value).unwrap()
+    }
+
+    fn claim(extra: &Value) -> Object {
+        let mut claim = json!({"metadata": {"name": "data", "namespace": "n", "uid": "u",
+                "annotations": {"volume.kubernetes.io/storage-provisioner": "rancher.io/local-path",
+                    "volume.kubernetes.io/selected-node": "a"}},
+            "spec": {"storageClassName": "local-path", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}});
+        k3s_meta::patch::merge_patch(&mut claim, extra).unwrap();
+        object(claim)
+    }
+
+    #[test]
+    fn only_claims_of_this_node_and_provisioner_are_wanted() {
+        assert!(is_wanted(&claim(&json!({})), "a"));
+        assert!(!is_wanted(&claim(&json!({})), "b"));
+        assert!(!is_wanted(&claim(&json!({"spec": {"volumeName": "v"}})), "a"));
+        let other = json!({"metadata": {"annotations": {"volume.kubernetes.io/storage-provisioner": "x/y"}}});
+        assert!(!is_wanted(&claim(&other), "a"));
+    }
+
+    #[test]
+    fn a_volume_is_what_the_plugin_answered() {
+        let class = object(json!({"metadata": {"name": "local-path"}, "reclaimPolicy": "Retain"}));
+        let node = object(json!({"metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
+        let claim = claim(&json!({}));
+        let asked = request(&claim, &class, Some(&node));
+        assert_eq!((asked.volume_name.as_str(), asked.claim.capacity_bytes), ("pvc-u", 2 << 30));
+        assert_eq!(asked.node.unwrap().name, "a");
+        let made = wit::Volume {
+            kind: wit::Kind::Local,
+            path: "/s/x".into(),
+            affinity: Some(wit::Affinity { key: "kubernetes.io/hostname".into(), values: vec!["a".into()] }),
+            capacity_bytes: 2 << 30,
+            annotations: vec![(MADE_ON.into(), "a".into())],
+        };
+        let volume = volume(&claim, &class, &made);
+        assert_eq!(volume["spec"]["local"]["path"], "/s/x");
+        assert_eq!(volume["spec"]["capacity"]["storage"], "2Gi");
+        assert_eq!(volume["spec"]["persistentVolumeReclaimPolicy"], "Retain");
+        assert_eq!(volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"], PROVISIONER);
+        let stored = object(volume);
+        assert_eq!(existing(&stored, "a").unwrap().path, "/s/x");
+        assert!(existing(&stored, "b").is_none(), "another node's");
+        assert!(!is_to_delete(&stored));
+    }
+
+    #[test]
+    fn bound_claims_grow_where_the_class_allows() {
+        let bound = claim(&json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}));
+        let class = |allows: bool| object(json!({"metadata": {"name": "s"}, "allowVolumeExpansion": allows}));
+        assert_eq!(growth(&bound, Some(&class(true))), Some(2 << 30));
+        assert_eq!(growth(&bound, Some(&class(false))), None);
+        assert_eq!(growth(&claim(&json!({})), Some(&class(true))), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! The component as the driver calls it: one call at a time, off the runtime's threads, replaceable
+//! while the driver runs.
+
+use std::sync::Arc;
+
+use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
+use k3s_wit_bindings::storage::Storage;
+use k3s_wit_bindings::storage::exports::k3s::common::plugin::ConfigError;
+use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use wasmtime::Store;
+
+use super::capability::Grant;
+use super::open::{Ground, load};
+
+/// The component with its capability.
+pub(super) type Instance = Plugin<Grant, Storage>;
+
+/// Why a volume was not made, deleted or changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// It fails alike until somebody changes the claim, its class or the configuration.
+    #[error("{0}")]
+    Refused(String),
+    /// It cannot be on this node.
+    #[error("{0}")]
+    WrongNode(String),
+    /// Worth another try soon.
+    #[error("{0}")]
+    Later(String),
+}
+
+/// A provisioner by plugin.
+pub struct StorageProvisioner {
+    plugin: RwLock<Arc<Instance>>,
+    ground: Ground,
+    /// One call at a time, so that waiting callers hold no threads. Callers are the driver's few
+    /// workers, so the line is short.
+    turn: Semaphore,
+}
+
+impl StorageProvisioner {
+    pub(super) fn new(plugin: Instance, ground: Ground) -> Self {
+        Self { plugin: RwLock::new(Arc::new(plugin)), ground, turn: Semaphore::new(1) }
+    }
+
+    /// How the instance is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.current().status()
+    }
+
+    fn current(&self) -> Arc<Instance> {
+        self.plugin.read().clone()
+    }
+
+    /// Puts another component in its place. The new one is loaded and has taken the configuration
+    /// before the old one goes; calls under way end on the old one. Blocks.
+    ///
+    /// # Errors
+    /// When the new one is refused or does not start; the old one goes on.
+    pub fn swap(&self, host: &Host, source: Source<'_>) -> Result<(), LoadError> {
+        let name = source.name.to_owned();
+        let fresh = load(host, source, &self.ground)?;
+        fresh
+            .call("describe", |b, store| b.k3s_common_plugin().call_describe(store))
+            .map_err(|error| LoadError::Invalid { name, reason: error.to_string() })?;
+        *self.plugin.write() = Arc::new(fresh);
+        Ok(())
+    }
+
+    /// Gives the plugin another configuration, now and for instances to come.
+    ///
+    /// # Errors
+    /// When the plugin does not take it; the one before stays.
+    pub async fn configure(&self, config: Vec<u8>) -> Result<(), ProvisionError> {
+        if *self.ground.config.lock() == config {
+            return Ok(());
+        }
+        let given = config.clone();
+        let result =
+            self.call("configure", move |b, store| b.k3s_common_plugin().call_configure(store, &given)).await?;
+        match result {
+            Ok(()) => {
+                *self.ground.config.lock() = config;
+                Ok(())
+            }
+            Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
+                // Whatever the refused attempt left behind goes with the instance.
+                self.current().recycle();
+                Err(ProvisionError::Refused(why))
+            }
+        }
+    }
+
+    pub(super) async fn provision(&self, request: wit::Request) -> Result<wit::Volume, ProvisionError> {
+        self.call("provision", move |b, store| b.k3s_storage_provisioner().call_provision(store, &request))
+            .await?
+            .map_err(refused)
+    }
+
+    pub(super) async fn delete(&self, volume: wit::Existing) -> Result<(), ProvisionError> {
+        self.call("delete", move |b, store| b.k3s_storage_provisioner().call_delete(store, &volume))
+            .await?
+            .map_err(refused)
+    }
+
+    pub(super) async fn expand(&self, volume: wit::Existing, bytes: u64) -> Result<u64, ProvisionError> {
+        self.call("expand", move |b, store| b.k3s_storage_provisioner().call_expand(store, &volume, bytes))
+            .await?
+            .map_err(refused)
+    }
+
+    /// Room for new volumes of a class on a node, in bytes.
+    ///
+    /// # Errors
+    /// When the plugin cannot say.
+    pub async fn capacity(&self, class: wit::Class, node: wit::Node) -> Result<u64, ProvisionError> {
+        self.call("capacity", move |b, store| b.k3s_storage_provisioner().call_capacity(store, &class, &node))
+            .await?
+            .map_err(refused)
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
+    ) -> Result<T, ProvisionError> {
+        let later = |message: String| ProvisionError::Later(message);
+        let _turn = self.turn.acquire().await.map_err(|_| later("the provisioner is stopping".to_owned()))?;
+        let plugin = self.current();
+        let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
+        result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e: CallError| later(e.to_string()))
+    }
+}
+
+fn refused(error: wit::Error) -> ProvisionError {
+    match error {
+        wit::Error::Invalid(why) | wit::Error::Unsupported(why) => ProvisionError::Refused(why),
+        wit::Error::WrongNode(why) => ProvisionError::WrongNode(why),
+        wit::Error::Retry(why) | wit::Error::Exhausted(why) | wit::Error::Other(why) => ProvisionError::Later(why),
+    }
+}

@@ -1,0 +1,34 @@
+//! StorageObjectInUseProtection: claims and volumes get a finalizer, so that they stay until nobody
+//! uses them; the protection controllers take it away.
+
+use async_trait::async_trait;
+use k3s_meta::object;
+use k3s_registry::{Attributes, Operation, Result};
+use k3s_volume::names;
+use serde_json::Value;
+
+use super::{Step, is};
+
+pub(super) struct StorageObjectInUseProtection;
+
+#[async_trait]
+impl Step for StorageObjectInUseProtection {
+    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, _: Option<&Value>) -> Result<()> {
+        if attributes.operation != Operation::Create {
+            return Ok(());
+        }
+        let finalizer = if is(attributes, "", "persistentvolumeclaims") {
+            names::CLAIM_PROTECTION
+        } else if is(attributes, "", "persistentvolumes") {
+            names::VOLUME_PROTECTION
+        } else {
+            return Ok(());
+        };
+        let mut all = object::finalizers(new);
+        if !all.iter().any(|present| present == finalizer) {
+            all.push(finalizer.to_owned());
+            object::set(new, &["metadata", "finalizers"], Value::from(all));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Generic ephemeral volumes: makes the claim that a Pod's `ephemeral` volume stands for. It
+//! belongs to the Pod and goes with it.
+//!
+//! Upstream: `pkg/controller/volume/ephemeral`.
+
+use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
+use k3s_meta::object::{at, at_list, at_str};
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use k3s_volume::{check_ephemeral, ephemeral_claim_name};
+use serde_json::{Value, json};
+
+use crate::common::template::controller_reference;
+use crate::context::Context;
+
+struct Ephemeral {
+    client: Client,
+    recorder: EventRecorder,
+    pods: Informer,
+    claims: Informer,
+}
+
+pub(crate) fn start(context: &Context) {
+    let client = context.client("ephemeral-volume-controller");
+    let (pods, claims) = (context.informers.all(&PODS), context.informers.all(&PERSISTENT_VOLUME_CLAIMS));
+    let reconciler = Ephemeral {
+        recorder: context.recorder(&client, "ephemeral_volume"),
+        client,
+        pods: pods.clone(),
+        claims: claims.clone(),
+    };
+    Controller::new("ephemeral-volume-controller")
+        .watch(&pods, |event| {
+            let pod = event.object();
+            if event.is_deleted() || sources(pod).next().is_none() { Vec::new() } else { vec![pod.key().clone()] }
+        })
+        .watch(&claims, claim_changed)
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+/// A claim that is gone is made again for its Pod.
+fn claim_changed(event: &InformerEvent) -> Vec<Key> {
+    let claim = event.object();
+    let owner = claim.controller().filter(|owner| owner.kind == "Pod" && event.is_deleted());
+    owner.map(|owner| key(claim.namespace(), &owner.name)).into_iter().collect()
+}
+
+/// The Pod's ephemeral volumes: name and claim template.
+fn sources(pod: &Obj) -> impl Iterator<Item = (&str, &Value)> {
+    at_list(pod.value(), &["spec", "volumes"]).iter().filter_map(|volume| {
+        let template = at(volume, &["ephemeral", "volumeClaimTemplate"])?;
+        Some((at_str(volume, &["name"]), template))
+    })
+}
+
+impl Reconciler for Ephemeral {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(pod) = self.pods.get(key).filter(|pod| !pod.is_deleting()) else { return Ok(Outcome::Done) };
+        for (volume, template) in sources(&pod) {
+            self.ensure(&pod, volume, template).await?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl Ephemeral {
+    async fn ensure(&self, pod: &Object, volume: &str, template: &Value) -> Result<(), Error> {
+        let name = ephemeral_claim_name(pod.name(), volume);
+        if let Some(claim) = self.claims.get(&key(pod.namespace(), &name)) {
+            return check_ephemeral(claim.value(), pod.name(), pod.uid()).map_err(Error::other);
+        }
+        match self.client.create(&PERSISTENT_VOLUME_CLAIMS, pod.ns(), &claim(pod, &name, template)).await {
+            Err(error) if error.is_namespace_terminating() => Ok(()),
+            Err(error) => {
+                let message = format!("ephemeral volume {volume}: create PVC {name}: {error}");
+                self.recorder.warning(&**pod, "FailedBinding", message);
+                Err(error.into())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn claim(pod: &Object, name: &str, template: &Value) -> Value {
+    let mut metadata = json!({
+        "name": name,
+        "namespace": pod.namespace(),
+        "ownerReferences": [controller_reference(pod, &PODS)],
+    });
+    for field in ["labels", "annotations"] {
+        if let Some(value) = at(template, &["metadata", field]) {
+            k3s_meta::object::set(&mut metadata, &[field], value.clone());
+        }
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": template.get("spec").cloned().unwrap_or_else(|| json!({})),
+    })
+}

@@ -1,0 +1,192 @@
+//! Carries the decisions out. Each write starts from the object it was decided on and is refused
+//! by the server when that changed; the next look then sees what is true.
+
+use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
+use k3s_client::{EventType, Obj, Object};
+use k3s_meta::object::{annotation, at, at_str, remove, set};
+use k3s_reconcile::Error;
+use k3s_volume::{is_bound_to, names, volume_name};
+use serde_json::{Value, json};
+
+use super::claim::{Decision, News, View};
+use super::{Binder, claim, claim_key, volume};
+use crate::common::write;
+
+impl Binder {
+    pub(super) async fn sync_claim(&self, object: &Object) -> Result<(), Error> {
+        let (volumes, classes) = (self.volumes.list(), self.classes.list());
+        match claim::decide(object, &View { volumes: &volumes, classes: &classes }) {
+            Decision::Bind(volume) => self.bind(object, &volume).await,
+            Decision::Provision(provisioner) => self.ask_provisioner(object, &provisioner).await,
+            Decision::SetClass(class) => {
+                let mut changed = object.value().clone();
+                set(&mut changed, &["spec", "storageClassName"], class.into());
+                self.client.update(&PERSISTENT_VOLUME_CLAIMS, object.ns(), &changed).await?;
+                Ok(())
+            }
+            Decision::Wait(news) => {
+                self.tell(object, news);
+                self.claim_phase(object, "Pending").await
+            }
+            Decision::Lose(news) => {
+                if at_str(object.value(), &["status", "phase"]) != "Lost" {
+                    self.tell(object, Some(news));
+                }
+                self.claim_phase(object, "Lost").await
+            }
+            Decision::Nothing => Ok(()),
+        }
+    }
+
+    fn tell(&self, about: &Object, news: Option<News>) {
+        if let Some(News(kind, reason, message)) = news {
+            self.recorder.event(&**about, kind, reason, message);
+        }
+    }
+
+    async fn claim_phase(&self, claim: &Object, phase: &str) -> Result<(), Error> {
+        if at_str(claim.value(), &["status", "phase"]) == phase {
+            return Ok(());
+        }
+        let mut status = claim.value().get("status").cloned().unwrap_or_else(|| json!({}));
+        set(&mut status, &["phase"], phase.into());
+        write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, claim, status).await?;
+        Ok(())
+    }
+
+    /// Volume first, then the claim: a crash between leaves the volume reserved, and the next pass
+    /// goes on from there.
+    async fn bind(&self, claim: &Object, volume: &Object) -> Result<(), Error> {
+        let volume = self.reserve(claim, volume).await?;
+        self.volume_phase(&volume, "Bound", None).await?;
+        let claim = self.point_to(claim, &volume).await?;
+        if at_str(claim.value(), &["status", "phase"]) == "Bound" {
+            return Ok(());
+        }
+        let mut status = claim.value().get("status").cloned().unwrap_or_else(|| json!({}));
+        set(&mut status, &["phase"], "Bound".into());
+        for (to, from) in [("accessModes", "accessModes"), ("capacity", "capacity")] {
+            set(&mut status, &[to], at(volume.value(), &["spec", from]).cloned().unwrap_or(Value::Null));
+        }
+        write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, &claim, status).await?;
+        Ok(())
+    }
+
+    /// The volume's side: `claimRef` with the claim's uid.
+    async fn reserve(&self, claim: &Object, volume: &Object) -> Result<Object, Error> {
+        if at_str(volume.value(), &["spec", "claimRef", "uid"]) == claim.uid() {
+            return Ok(volume.clone());
+        }
+        let chosen_by_user = is_bound_to(volume.value(), claim.value());
+        let mut changed = volume.value().clone();
+        let reference = json!({
+            "kind": "PersistentVolumeClaim",
+            "apiVersion": "v1",
+            "namespace": claim.namespace(),
+            "name": claim.name(),
+            "uid": claim.uid(),
+            "resourceVersion": claim.resource_version(),
+        });
+        set(&mut changed, &["spec", "claimRef"], reference);
+        if !chosen_by_user {
+            set(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER], "yes".into());
+        }
+        Ok(self.client.update(&PERSISTENT_VOLUMES, None, &changed).await?)
+    }
+
+    /// The claim's side: `volumeName`, and that the binding is complete.
+    async fn point_to(&self, claim: &Object, volume: &Obj) -> Result<Object, Error> {
+        if volume_name(claim.value()) == volume.name() && annotation(claim.value(), names::BIND_COMPLETED).is_some() {
+            return Ok(claim.clone());
+        }
+        let mut changed = claim.value().clone();
+        if volume_name(claim.value()).is_empty() {
+            set(&mut changed, &["spec", "volumeName"], volume.name().into());
+            set(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER], "yes".into());
+        }
+        set(&mut changed, &["metadata", "annotations", names::BIND_COMPLETED], "yes".into());
+        Ok(self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed).await?)
+    }
+
+    /// Names the provisioner on the claim, which is its order, and says so.
+    async fn ask_provisioner(&self, claim: &Object, provisioner: &str) -> Result<(), Error> {
+        let named = |key| annotation(claim.value(), key) == Some(provisioner);
+        if named(names::STORAGE_PROVISIONER) && named(names::STORAGE_PROVISIONER_BETA) {
+            return Ok(());
+        }
+        let mut changed = claim.value().clone();
+        for key in [names::STORAGE_PROVISIONER, names::STORAGE_PROVISIONER_BETA] {
+            set(&mut changed, &["metadata", "annotations", key], provisioner.into());
+        }
+        let changed = self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed).await?;
+        let message = format!(
+            "Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
+        );
+        self.recorder.normal(&*changed, "ExternalProvisioning", message);
+        Ok(())
+    }
+
+    pub(super) async fn sync_volume(&self, object: &Object) -> Result<(), Error> {
+        let claim = self.claim_of(object).await?;
+        match volume::decide(object, claim.as_deref()) {
+            volume::Decision::Available => self.volume_phase(object, "Available", None).await,
+            volume::Decision::Bound => self.volume_phase(object, "Bound", None).await,
+            // The change of the volume or of the claim that led here has queued the claim too.
+            volume::Decision::AskClaim => Ok(()),
+            volume::Decision::Release => self.release(object).await,
+            volume::Decision::Unbind(whole) => self.unbind(object, whole).await,
+        }
+    }
+
+    /// The claim that the volume names, by uid. Asked of the server where the cache has none: data
+    /// may be deleted on this answer.
+    async fn claim_of(&self, volume: &Object) -> Result<Option<Object>, Error> {
+        let uid = at_str(volume.value(), &["spec", "claimRef", "uid"]);
+        let (Some(key), false) = (claim_key(volume), uid.is_empty()) else { return Ok(None) };
+        if let Some(cached) = self.claims.get(&key).filter(|claim| claim.uid() == uid) {
+            return Ok(Some(cached));
+        }
+        let (namespace, name) = k3s_client::split_key(&key);
+        match self.client.get(&PERSISTENT_VOLUME_CLAIMS, Some(namespace), name).await {
+            Ok(claim) => Ok(Some(claim).filter(|claim| claim.uid() == uid)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn release(&self, volume: &Object) -> Result<(), Error> {
+        let phase = at_str(volume.value(), &["status", "phase"]);
+        if let Some((reason, message)) = volume::unreclaimable(volume.value()) {
+            if phase != "Failed" {
+                self.recorder.event(&**volume, EventType::Warning, reason, message.clone());
+            }
+            return self.volume_phase(volume, "Failed", Some(&message)).await;
+        }
+        if phase == "Failed" { Ok(()) } else { self.volume_phase(volume, "Released", None).await }
+    }
+
+    async fn unbind(&self, volume: &Object, whole: bool) -> Result<(), Error> {
+        let mut changed = volume.value().clone();
+        if whole {
+            remove(&mut changed, &["spec", "claimRef"]);
+            remove(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER]);
+        } else {
+            remove(&mut changed, &["spec", "claimRef", "uid"]);
+        }
+        self.client.update(&PERSISTENT_VOLUMES, None, &changed).await?;
+        Ok(())
+    }
+
+    async fn volume_phase(&self, volume: &Object, phase: &str, message: Option<&str>) -> Result<(), Error> {
+        let same_message = at_str(volume.value(), &["status", "message"]) == message.unwrap_or_default();
+        if at_str(volume.value(), &["status", "phase"]) == phase && same_message {
+            return Ok(());
+        }
+        let mut status = json!({"phase": phase, "lastPhaseTransitionTime": self.clock.now_rfc3339()});
+        if let Some(message) = message {
+            set(&mut status, &["message"], message.into());
+        }
+        write::status(&self.client, &PERSISTENT_VOLUMES, volume, status).await?;
+        Ok(())
+    }
+}

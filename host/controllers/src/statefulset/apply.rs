@@ -1,0 +1,156 @@
+//! One pass over a set.
+
+use std::collections::BTreeSet;
+
+use k3s_client::resources::{PODS, STATEFUL_SETS};
+use k3s_client::{DeleteParams, Object, Patch};
+use k3s_reconcile::{Error, Outcome};
+
+use super::StatefulSets;
+use super::model::{Member, StatefulSet};
+use super::plan::{Observed, Step, Version, plan};
+use super::revision::Revisions;
+use super::{pod, status};
+use crate::common::write;
+
+impl StatefulSets {
+    pub(super) async fn pass(
+        &self,
+        owner: &StatefulSet,
+        mut members: Vec<Member>,
+        history: Vec<Object>,
+    ) -> Result<Outcome, Error> {
+        let revisions = self.revisions(owner, history, &members).await?;
+        let mut acted = Ok(());
+        if !owner.object.is_deleting() {
+            let blocked: BTreeSet<i64> = owner
+                .range()
+                .filter(|ordinal| {
+                    !members.iter().any(|m| m.ordinal == *ordinal) && self.has_stale_claim(owner, *ordinal)
+                })
+                .collect();
+            let observed = Observed {
+                range: owner.range(),
+                ordered: owner.ordered,
+                strategy: owner.strategy,
+                update: &revisions.update.name,
+                members: &members,
+                blocked: &blocked,
+            };
+            let mut made = Vec::new();
+            acted = self.perform(owner, &revisions, plan(&observed), &mut made).await;
+            let now = self.clock.now();
+            members.extend(made.into_iter().filter_map(|pod| Member::read(owner, pod, now)));
+        }
+        let status = status::status(owner, &revisions, &members);
+        write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
+        acted?;
+        let next = members.iter().filter_map(|member| member.available_in).min();
+        Ok(next.map_or(Outcome::Done, Outcome::After))
+    }
+
+    /// Takes the steps; an ordered set stops at the first failure, the others go on to the end and
+    /// report the first one.
+    async fn perform(
+        &self,
+        owner: &StatefulSet,
+        revisions: &Revisions,
+        steps: Vec<Step<'_>>,
+        made: &mut Vec<Object>,
+    ) -> Result<(), Error> {
+        let mut first = Ok(());
+        for step in steps {
+            let result = match step {
+                Step::Create(ordinal, version) => {
+                    self.create(owner, revisions, ordinal, version).await.map(|pod| made.extend(pod))
+                }
+                Step::Recreate(member) => self.recreate(owner, member).await,
+                Step::Keep(member) => self.keep(owner, member).await,
+                Step::Delete(member) => self.remove(owner, member).await,
+            };
+            if result.is_err() && owner.ordered {
+                return result;
+            }
+            first = first.and(result);
+        }
+        first
+    }
+
+    /// Nothing where the Pod is there already: the cache will say so soon.
+    async fn create(
+        &self,
+        owner: &StatefulSet,
+        revisions: &Revisions,
+        ordinal: i64,
+        version: Version,
+    ) -> Result<Option<Object>, Error> {
+        self.ensure_claims(owner, ordinal).await?;
+        let revision = match version {
+            Version::Current => &revisions.current,
+            Version::Update => &revisions.update,
+        };
+        let body = pod::build(owner, ordinal, &revision.name, &revision.template);
+        let (name, set) = (owner.pod_name(ordinal), owner.object.name());
+        match self.client.create(&PODS, owner.object.ns(), &body).await {
+            Ok(made) => {
+                let message = format!("create Pod {name} in StatefulSet {set} successful");
+                self.recorder.normal(&*owner.object, "SuccessfulCreate", message);
+                Ok(Some(made))
+            }
+            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(None),
+            Err(error) => {
+                let message = format!("create Pod {name} in StatefulSet {set} failed error: {error}");
+                self.recorder.warning(&*owner.object, "FailedCreate", message);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn recreate(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+        let failed = crate::common::pod::of(&member.object).status.phase == "Failed";
+        let (reason, word) =
+            if failed { ("RecreatingFailedPod", "failed") } else { ("RecreatingTerminatedPod", "terminated") };
+        let message = format!("StatefulSet {} is recreating {word} Pod {}", owner.object.key(), member.object.name());
+        self.recorder.warning(&*owner.object, reason, message);
+        self.delete(owner, member).await
+    }
+
+    /// A Pod outside the range takes its claims with it, where the set says so.
+    async fn remove(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+        if !owner.range().contains(&member.ordinal) {
+            self.fix_owners(owner, member).await?;
+        }
+        self.delete(owner, member).await
+    }
+
+    async fn delete(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+        let (name, set) = (member.object.name(), owner.object.name());
+        let params = DeleteParams::default().with_uid(member.object.uid());
+        match self.client.delete(&PODS, member.object.ns(), name, &params).await {
+            Ok(_) => {
+                let message = format!("delete Pod {name} in StatefulSet {set} successful");
+                self.recorder.normal(&*owner.object, "SuccessfulDelete", message);
+                Ok(())
+            }
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            Err(error) => {
+                let message = format!("delete Pod {name} in StatefulSet {set} failed error: {error}");
+                self.recorder.warning(&*owner.object, "FailedDelete", message);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn keep(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+        // A Pod that waits for a claim which somebody deleted gets it back.
+        if !crate::common::pod::of(&member.object).is_scheduled() {
+            self.ensure_claims(owner, member.ordinal).await?;
+        }
+        self.fix_owners(owner, member).await?;
+        let Some(patch) = pod::restored(owner, member) else { return Ok(()) };
+        match self.client.patch(&PODS, member.object.ns(), member.object.name(), &Patch::Strategic(patch)).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

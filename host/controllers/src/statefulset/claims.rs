@@ -1,0 +1,174 @@
+//! The claims of a set's places: made before their Pod, kept when it goes unless the set's
+//! `persistentVolumeClaimRetentionPolicy` says otherwise.
+//!
+//! Deletion is left to the garbage collector: a claim that is to go with its set, or with a Pod
+//! that is scaled away, gets an owner reference to it.
+
+use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
+use k3s_client::{Obj, Object, Patch, key};
+use k3s_meta::object::{at, at_str, set};
+use k3s_reconcile::Error;
+use serde_json::{Value, json};
+
+use super::StatefulSets;
+use super::model::{Member, StatefulSet};
+use crate::common::template::controller_reference;
+
+impl StatefulSets {
+    fn claim(&self, owner: &StatefulSet, template: &Value, ordinal: i64) -> Option<Object> {
+        self.claims.get(&key(owner.object.namespace(), &owner.claim_name(template, ordinal)))
+    }
+
+    /// Makes the missing claims of a place.
+    pub(super) async fn ensure_claims(&self, owner: &StatefulSet, ordinal: i64) -> Result<(), Error> {
+        for template in owner.claim_templates() {
+            let name = owner.claim_name(template, ordinal);
+            if let Some(claim) = self.claim(owner, template, ordinal) {
+                if claim.is_deleting() {
+                    return Err(Error::other(format!("pvc {name} is being deleted")));
+                }
+                continue;
+            }
+            let body = new_claim(owner, template, ordinal);
+            let (pod, set) = (owner.pod_name(ordinal), owner.object.name());
+            match self.client.create(&PERSISTENT_VOLUME_CLAIMS, owner.object.ns(), &body).await {
+                Ok(_) => {
+                    let message = format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
+                    self.recorder.normal(&*owner.object, "SuccessfulCreate", message);
+                }
+                Err(error) if error.is_already_exists() => {}
+                Err(error) => {
+                    let message =
+                        format!("create Claim {name} for Pod {pod} in StatefulSet {set} failed error: {error}");
+                    self.recorder.warning(&*owner.object, "FailedCreate", message);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a claim of the place still belongs to a Pod that was there before: it will be
+    /// collected, and a new Pod must not begin to use it.
+    pub(super) fn has_stale_claim(&self, owner: &StatefulSet, ordinal: i64) -> bool {
+        let pod = owner.pod_name(ordinal);
+        let stale = |claim: &Obj| {
+            claim.is_deleting() || claim.meta().owner_references.iter().any(|o| o.kind == "Pod" && o.name == pod)
+        };
+        owner.claim_templates().iter().any(|template| self.claim(owner, template, ordinal).is_some_and(|c| stale(&c)))
+    }
+
+    /// Brings the owners of a Pod's claims in line with the retention policy.
+    pub(super) async fn fix_owners(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+        for template in owner.claim_templates() {
+            let Some(claim) = self.claim(owner, template, member.ordinal).filter(|c| !c.is_deleting()) else {
+                continue;
+            };
+            let Some(owners) = wanted_owners(owner, member, &claim) else { continue };
+            let patch = Patch::Merge(json!({"metadata": {
+                "uid": claim.uid(),
+                "resourceVersion": claim.resource_version(),
+                "ownerReferences": owners,
+            }}));
+            match self.client.patch(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), claim.name(), &patch).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_claim(owner: &StatefulSet, template: &Value, ordinal: i64) -> Value {
+    let mut metadata = json!({"name": owner.claim_name(template, ordinal), "namespace": owner.object.namespace()});
+    if let Some(annotations) = at(template, &["metadata", "annotations"]) {
+        set(&mut metadata, &["annotations"], annotations.clone());
+    }
+    let selector = at(owner.object.value(), &["spec", "selector", "matchLabels"]);
+    for labels in [at(template, &["metadata", "labels"]), selector].into_iter().flatten().filter_map(Value::as_object) {
+        for (name, value) in labels {
+            set(&mut metadata, &["labels", name], value.clone());
+        }
+    }
+    if owner.retention.delete_when_deleted {
+        set(&mut metadata, &["ownerReferences"], json!([controller_reference(&owner.object, &STATEFUL_SETS)]));
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": template.get("spec").cloned().unwrap_or_else(|| json!({})),
+    })
+}
+
+/// The claim's owner references as they should be; nothing where they are so already.
+fn wanted_owners(owner: &StatefulSet, member: &Member, claim: &Obj) -> Option<Vec<Value>> {
+    let policy = owner.retention;
+    let condemned = !owner.range().contains(&member.ordinal);
+    let by_pod = policy.delete_when_scaled && condemned;
+    let by_set = policy.delete_when_deleted && !by_pod;
+    let current = k3s_meta::object::at_list(claim.value(), &["metadata", "ownerReferences"]);
+    let (set_uid, pod_name) = (owner.object.uid(), member.object.name());
+    let is_set = |o: &Value| at_str(o, &["uid"]) == set_uid;
+    let is_pod = |o: &Value| at_str(o, &["kind"]) == "Pod" && at_str(o, &["name"]) == pod_name;
+    let is_this_pod = |o: &Value| is_pod(o) && at_str(o, &["uid"]) == member.object.uid();
+    let right = current.iter().any(is_set) == by_set
+        && current.iter().any(is_this_pod) == by_pod
+        && current.iter().all(|o| !is_pod(o) || is_this_pod(o));
+    if right {
+        return None;
+    }
+    let mut wanted: Vec<Value> = current.iter().filter(|o| !is_set(o) && !is_pod(o)).cloned().collect();
+    if by_set {
+        wanted.push(controller_reference(&owner.object, &STATEFUL_SETS));
+    }
+    if by_pod {
+        wanted.push(controller_reference(&member.object, &PODS));
+    }
+    Some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners(scaled: &str, deleted: &str, ordinal: i64, present: Value) -> Option<Vec<String>> {
+        let set = Obj::from_value(
+            json!({"metadata": {"name": "web", "namespace": "n", "uid": "set"}, "spec": {"replicas": 1,
+            "persistentVolumeClaimRetentionPolicy": {"whenScaled": scaled, "whenDeleted": deleted}}}),
+        )
+        .unwrap();
+        let set = StatefulSet::read(&set);
+        let pod = Obj::from_value(json!({"metadata": {"name": format!("web-{ordinal}"), "uid": "pod"}})).unwrap();
+        let member = Member::read(&set, pod, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let claim = Obj::from_value(json!({"metadata": {"name": "c", "ownerReferences": present}})).unwrap();
+        wanted_owners(&set, &member, &claim).map(|list| list.iter().map(|o| at_str(o, &["uid"]).to_owned()).collect())
+    }
+
+    #[test]
+    fn owners_follow_the_retention_policy() {
+        let (set, pod) = (
+            json!({"kind": "StatefulSet", "uid": "set", "name": "web"}),
+            |uid: &str, n: i64| json!({"kind": "Pod", "uid": uid, "name": format!("web-{n}")}),
+        );
+        let yes = |uids: &[&str]| Some(uids.iter().map(|u| (*u).to_owned()).collect::<Vec<_>>());
+        for (scaled, deleted, ordinal, present, expected) in [
+            ("Retain", "Retain", 0, json!([]), None),
+            ("Retain", "Retain", 0, json!([set]), yes(&[])),
+            ("Retain", "Delete", 0, json!([]), yes(&["set"])),
+            ("Retain", "Delete", 1, json!([set]), None),
+            ("Delete", "Retain", 0, json!([]), None),
+            ("Delete", "Retain", 1, json!([]), yes(&["pod"])),
+            ("Delete", "Delete", 1, json!([set]), yes(&["pod"])),
+            ("Delete", "Delete", 0, json!([pod("pod", 0)]), yes(&["set"])),
+            ("Delete", "Retain", 1, json!([pod("pod", 1)]), None),
+            ("Delete", "Retain", 1, json!([pod("former", 1)]), yes(&["pod"])),
+        ] {
+            assert_eq!(
+                owners(scaled, deleted, ordinal, present.clone()),
+                expected,
+                "{scaled} {deleted} {ordinal} {present}"
+            );
+        }
+    }
+}

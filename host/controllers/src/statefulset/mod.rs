@@ -1,0 +1,147 @@
+//! StatefulSet: Pods with names, places and claims of their own, made and changed in order.
+//!
+//! Watches its own kind, Pods, and reads claims and ControllerRevisions. Needs no expectations:
+//! names are fixed, so a cache that lags leads to "already exists" and never to a Pod too many.
+//! Upstream: `pkg/controller/statefulset`.
+
+mod apply;
+mod claims;
+mod model;
+mod plan;
+mod pod;
+mod revision;
+mod status;
+
+use k3s_client::informer::BY_OWNER;
+use k3s_client::resources::{CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
+use k3s_meta::LabelSelector;
+use k3s_meta::object::at;
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::Value;
+
+use crate::common::claim::Claims;
+use crate::context::Context;
+use crate::replicaset::{ORPHANS, orphans};
+use model::{Member, StatefulSet, ordinal_of};
+
+struct StatefulSets {
+    client: Client,
+    clock: k3s_base::Clock,
+    recorder: EventRecorder,
+    sets: Informer,
+    pods: Informer,
+    claims: Informer,
+    revisions: Informer,
+}
+
+pub(crate) fn start(context: &Context) {
+    let client = context.client("statefulset-controller");
+    let informers = &context.informers;
+    let (sets, pods) = (informers.all(&STATEFUL_SETS), informers.all(&PODS));
+    let (claims, revisions) = (informers.all(&PERSISTENT_VOLUME_CLAIMS), informers.all(&CONTROLLER_REVISIONS));
+    pods.add_index(ORPHANS, orphans);
+    revisions.add_index(ORPHANS, orphans);
+    let reconciler = StatefulSets {
+        recorder: context.recorder(&client, "statefulset-controller"),
+        client,
+        clock: context.clock(),
+        sets: sets.clone(),
+        pods: pods.clone(),
+        claims: claims.clone(),
+        revisions: revisions.clone(),
+    };
+    let (of_pods, of_claims) = (sets.clone(), sets.clone());
+    Controller::new("statefulset-controller")
+        .watch_own(&sets)
+        .watch(&pods, move |event| pod_changed(event, &of_pods))
+        .watch(&claims, move |event| claim_changed(event, &of_claims))
+        .requires(&revisions)
+        .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn owner(pod: &Obj) -> Option<Key> {
+    let owner = pod.controller().filter(|o| o.kind == "StatefulSet" && o.api_version.starts_with("apps/"))?;
+    Some(key(pod.namespace(), &owner.name))
+}
+
+fn pod_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
+    let pod = event.object();
+    if let Some(owner) = owner(pod) {
+        return vec![owner];
+    }
+    if pod.controller().is_some() || event.is_deleted() {
+        return Vec::new();
+    }
+    let could_own = |set: &Object| {
+        ordinal_of(set.name(), pod.name()).is_some()
+            && selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))
+    };
+    let sets = sets.in_namespace(pod.namespace()).into_iter();
+    sets.filter(could_own).map(|set| set.key().clone()).collect()
+}
+
+/// A claim that is gone may be what a Pod waits for to be made anew.
+fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
+    if !event.is_deleted() {
+        return Vec::new();
+    }
+    let claim = event.object();
+    let named = |set: &Object| claim.name().contains(&format!("-{}-", set.name()));
+    sets.in_namespace(claim.namespace()).into_iter().filter(named).map(|set| set.key().clone()).collect()
+}
+
+fn selector(set: &Obj) -> Result<LabelSelector, String> {
+    LabelSelector::from_value(at(set.value(), &["spec", "selector"]).unwrap_or(&Value::Null))
+}
+
+impl Reconciler for StatefulSets {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(object) = self.sets.get(key) else { return Ok(Outcome::Done) };
+        let selector = selector(&object).map_err(Error::other)?;
+        if selector.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let history = self.history(&object, &selector).await?;
+        let set = StatefulSet::read(&object);
+        let members = self.members(&set, &selector).await?;
+        self.pass(&set, members, history).await
+    }
+}
+
+impl StatefulSets {
+    /// The set's Pods by ordinal.
+    async fn members(&self, set: &StatefulSet, selector: &LabelSelector) -> Result<Vec<Member>, Error> {
+        let mut candidates = self.pods.by_index(BY_OWNER, set.object.uid());
+        candidates.extend(self.pods.by_index(ORPHANS, set.object.namespace()));
+        candidates.retain(|pod| ordinal_of(set.object.name(), pod.name()).is_some());
+        let claims = Claims {
+            client: &self.client,
+            owner: &set.object,
+            owner_resource: &STATEFUL_SETS,
+            selector,
+            resource: &PODS,
+            finalizer: None,
+        };
+        let now = self.clock.now();
+        let mut members: Vec<Member> =
+            claims.settle(candidates).await?.into_iter().filter_map(|pod| Member::read(set, pod, now)).collect();
+        members.sort_by_key(|member| member.ordinal);
+        Ok(members)
+    }
+
+    /// The set's revisions, those among them that a set of the same name left behind.
+    async fn history(&self, object: &Object, selector: &LabelSelector) -> Result<Vec<Object>, Error> {
+        let mut candidates = self.revisions.by_index(BY_OWNER, object.uid());
+        candidates.extend(self.revisions.by_index(ORPHANS, object.namespace()));
+        let claims = Claims {
+            client: &self.client,
+            owner: object,
+            owner_resource: &STATEFUL_SETS,
+            selector,
+            resource: &CONTROLLER_REVISIONS,
+            finalizer: None,
+        };
+        Ok(claims.settle(candidates).await?)
+    }
+}

@@ -1,0 +1,126 @@
+//! ControllerRevisions: the templates of the past, for Pods below a partition and for
+//! `kubectl rollout undo`. Compared as trees, never as bytes.
+
+use k3s_client::resources::{CONTROLLER_REVISIONS, STATEFUL_SETS};
+use k3s_client::{DeleteParams, Object, Patch};
+use k3s_meta::object::{annotations, at, at_i64, at_str, remove, set};
+use k3s_reconcile::Error;
+use serde_json::{Value, json};
+
+use super::StatefulSets;
+use super::model::{Member, StatefulSet};
+use crate::common::template::controller_reference;
+use crate::common::{hash, number, write};
+
+const HASH_LABEL: &str = "controller.kubernetes.io/hash";
+
+/// A template of the set and the name it goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Revision {
+    pub(super) name: String,
+    pub(super) template: Value,
+}
+
+/// The two revisions a set has Pods of.
+pub(super) struct Revisions {
+    pub(super) current: Revision,
+    pub(super) update: Revision,
+}
+
+impl Revision {
+    fn read(object: &Object) -> Self {
+        let mut template = at(object.value(), &["data", "spec", "template"]).cloned().unwrap_or(Value::Null);
+        remove(&mut template, &["$patch"]);
+        Self { name: object.name().to_owned(), template }
+    }
+}
+
+impl StatefulSets {
+    /// The revision being replaced and the newest one, which is made if there is none of the
+    /// present template; surplus ones are deleted.
+    pub(super) async fn revisions(
+        &self,
+        owner: &StatefulSet,
+        mut history: Vec<Object>,
+        members: &[Member],
+    ) -> Result<Revisions, Error> {
+        history.sort_by_key(|revision| (number_of(revision), revision.meta().creation_timestamp.clone()));
+        let data = data(owner.template());
+        let newest = history.last().map_or(0, number_of);
+        let update = match history.iter().rev().find(|r| at(r.value(), &["data"]) == Some(&data)) {
+            Some(found) => {
+                if number_of(found) < newest {
+                    let patch = Patch::Merge(json!({"revision": newest + 1}));
+                    self.client.patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch).await?;
+                }
+                Revision::read(found)
+            }
+            None => self.make_revision(owner, data, newest + 1).await?,
+        };
+        let named = at_str(owner.object.value(), &["status", "currentRevision"]);
+        let current = history.iter().find(|r| r.name() == named).map_or_else(|| update.clone(), Revision::read);
+        let in_use = |name: &str| {
+            name == update.name || name == current.name || members.iter().any(|member| member.revision == name)
+        };
+        let old: Vec<&Object> = history.iter().filter(|revision| !in_use(revision.name())).collect();
+        let surplus = old.len().saturating_sub(number::length(owner.history_limit));
+        for revision in old.into_iter().take(surplus) {
+            self.drop_revision(revision).await?;
+        }
+        Ok(Revisions { current, update })
+    }
+
+    async fn make_revision(&self, owner: &StatefulSet, data: Value, number: i64) -> Result<Revision, Error> {
+        let hash = hash::template(owner.template(), owner.collisions());
+        let mut labels = at(owner.template(), &["metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
+        set(&mut labels, &[HASH_LABEL], hash.as_str().into());
+        let name = format!("{}-{hash}", owner.object.name());
+        let body = json!({
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": name,
+                "namespace": owner.object.namespace(),
+                "labels": labels,
+                // The change cause that `kubectl rollout history` shows is among them.
+                "annotations": annotations(owner.object.value()),
+                "ownerReferences": [controller_reference(&owner.object, &STATEFUL_SETS)],
+            },
+            "data": data,
+            "revision": number,
+        });
+        match self.client.create(&CONTROLLER_REVISIONS, owner.object.ns(), &body).await {
+            Err(error) if error.is_already_exists() => {
+                let there = self.client.get(&CONTROLLER_REVISIONS, owner.object.ns(), &name).await?;
+                if at(there.value(), &["data"]) == body.get("data") {
+                    return Ok(Revision::read(&there));
+                }
+                // Another template has this hash: the next try takes another.
+                let mut status = owner.object.value().get("status").cloned().unwrap_or_else(|| json!({}));
+                set(&mut status, &["collisionCount"], (owner.collisions() + 1).into());
+                write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
+                Err(error.into())
+            }
+            made => Ok(Revision::read(&made?)),
+        }
+    }
+
+    async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {
+        let params = DeleteParams::background().with_uid(revision.uid());
+        match self.client.delete(&CONTROLLER_REVISIONS, revision.ns(), revision.name(), &params).await {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn number_of(revision: &Object) -> i64 {
+    at_i64(revision.value(), &["revision"]).unwrap_or(0)
+}
+
+/// A strategic patch that puts the template back, as upstream stores it.
+fn data(template: &Value) -> Value {
+    let mut template = template.clone();
+    set(&mut template, &["$patch"], "replace".into());
+    json!({"spec": {"template": template}})
+}
