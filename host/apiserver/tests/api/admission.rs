@@ -175,3 +175,49 @@ async fn default_objects_exist() {
     assert_eq!(slice["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
     assert_eq!(slice["ports"][0]["port"], 6443);
 }
+
+#[tokio::test]
+async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
+    let api = start().await;
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let claim = |name: &str| {
+        json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+    };
+    let plain = api.ok("POST", claims, claim("before")).await;
+    assert!(plain["spec"].get("storageClassName").is_none(), "there is no default yet");
+    assert_eq!(plain["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
+    for (name, default, grows) in [("fixed", "true", false), ("elastic", "false", true)] {
+        let class = json!({"metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
+            "provisioner": "example.com/p", "allowVolumeExpansion": grows});
+        api.ok("POST", "/apis/storage.k8s.io/v1/storageclasses", class).await;
+    }
+    assert_eq!(api.ok("POST", claims, claim("default")).await["spec"]["storageClassName"], "fixed");
+    let mut none = claim("none");
+    none["spec"]["storageClassName"] = json!("");
+    assert_eq!(api.ok("POST", claims, none).await["spec"]["storageClassName"], "");
+    let mut elastic = claim("elastic");
+    elastic["spec"]["storageClassName"] = json!("elastic");
+    api.ok("POST", claims, elastic).await;
+
+    let more = |name: &str| {
+        let mut claim = claim(name);
+        claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+        claim["spec"]["storageClassName"] = json!(if name == "default" { "fixed" } else { "elastic" });
+        claim
+    };
+    for name in ["default", "elastic"] {
+        let path = format!("{claims}/{name}");
+        let mut bound = api.ok("GET", &path, json!(null)).await;
+        bound["status"] = json!({"phase": "Bound", "capacity": {"storage": "1Gi"}});
+        api.ok("PUT", &format!("{path}/status"), bound).await;
+    }
+    api.call("PUT", &format!("{claims}/default"), more("default")).await.refused(
+        403,
+        "persistentvolumeclaims \"default\" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+    );
+    let grown = api.ok("PUT", &format!("{claims}/elastic"), more("elastic")).await;
+    assert_eq!(grown["spec"]["resources"]["requests"]["storage"], "2Gi");
+    let volume = json!({"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}});
+    let volume = api.ok("POST", "/api/v1/persistentvolumes", volume).await;
+    assert_eq!(volume["metadata"]["finalizers"], json!(["kubernetes.io/pv-protection"]));
+}
