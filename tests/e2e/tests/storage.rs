@@ -3,6 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use k3s_e2e::{SHELL, SOON, cluster, exec, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions, busybox};
+use serde_json::Value;
 
 const LOOP: &str = "trap exit TERM; while :; do sleep 1; done";
 
@@ -47,9 +48,10 @@ fn gone(cluster: &Cluster, what: &[&str]) -> Result<()> {
 
 /// The directory behind a claim.
 fn directory(cluster: &Cluster, claim: &str) -> Result<String> {
-    let volume = cluster.get(&["pvc", claim])?["spec"]["volumeName"].as_str().unwrap_or_default().to_owned();
-    let volume = cluster.get(&["pv", &volume])?;
-    match volume["spec"]["local"]["path"].as_str() {
+    let claim = cluster.get(&["pvc", claim])?;
+    let name = claim.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
+    let volume = cluster.get(&["pv", name])?;
+    match volume.pointer("/spec/local/path").and_then(Value::as_str) {
         Some(path) => Ok(path.to_owned()),
         None => bail!("no local path: {volume}"),
     }

@@ -180,9 +180,7 @@ async fn default_objects_exist() {
 async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
     let api = start().await;
     let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
-    let claim = |name: &str| {
-        json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
-    };
+    let claim = |name: &str| json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     let plain = api.ok("POST", claims, claim("before")).await;
     assert!(plain["spec"].get("storageClassName").is_none(), "there is no default yet");
     assert_eq!(plain["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));

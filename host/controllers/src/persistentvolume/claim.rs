@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(shown(&named(), &[], &[]), "wait");
         assert_eq!(shown(&named(), &[volume("v", json!({}))], &[]), "bind v");
         assert_eq!(
-            shown(&named(), &[taken.clone()], &[]),
+            shown(&named(), std::slice::from_ref(&taken), &[]),
             "FailedBinding: volume \"v\" already bound to a different claim."
         );
         assert_eq!(

@@ -115,7 +115,8 @@ fn scale_down<'a>(observed: &Observed<'a>, steps: &mut Vec<Step<'a>>) -> bool {
     for member in observed.condemned() {
         let blocked_by_other =
             !member.available && first_unhealthy.is_some_and(|first| first.ordinal != member.ordinal);
-        if !member.is_terminating() && !(observed.ordered && blocked_by_other) {
+        let has_to_wait = observed.ordered && blocked_by_other;
+        if !member.is_terminating() && !has_to_wait {
             steps.push(Step::Delete(member));
         }
         if observed.ordered {
