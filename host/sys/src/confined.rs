@@ -139,7 +139,8 @@ fn descend(
     flags: OFlags,
     more: ResolveFlags,
 ) -> io::Result<OwnedFd> {
-    let flags = flags | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Not NOFOLLOW: a link is to be refused as a link, not as something that is no directory.
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
     Ok(rustix::fs::openat2(dir, name, flags, Mode::empty(), how)?)
 }
