@@ -7,7 +7,11 @@ const NO_HELM: &str = "the Helm controller does not exist yet";
 const NO_PASS: &str = "arguments of the Go component do not exist here";
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag::new("plugin", Many, "Replace a battery: KIND=FILE[,digest=sha256:...] (kinds: datastore, cni, ingress, storage)"),
+    Flag::new(
+        "plugin",
+        Many,
+        "Replace a battery: KIND=FILE[,digest=sha256:...] (kinds: datastore, cni, ingress, storage)",
+    ),
     Flag::new(
         "disable",
         ManyByComma,
