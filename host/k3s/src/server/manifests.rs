@@ -16,7 +16,7 @@ pub(crate) fn start(shared: &Shared, clients: &ClientFactory, tasks: &Tasks) {
         ("CLUSTER_DNS_LIST", format!("[{dns}]")),
         ("CLUSTER_DNS_IPFAMILYPOLICY", "SingleStack".to_owned()),
         ("CLUSTER_DOMAIN", settings.cluster_domain.clone()),
-        ("DEFAULT_LOCAL_STORAGE_PATH", settings.data_dir.join("storage").display().to_string()),
+        ("DEFAULT_LOCAL_STORAGE_PATH", settings.default_local_storage_path.display().to_string()),
         // No system component runs from an image.
         ("SYSTEM_DEFAULT_REGISTRY", String::new()),
         ("SYSTEM_DEFAULT_REGISTRY_RAW", String::new()),

@@ -101,6 +101,11 @@ pub(super) fn bindings() -> Vec<Binding> {
             subjects: vec![Subject::Account("kube-system", "traefik")],
         },
         Binding {
+            name: "local-path-provisioner-bind",
+            role: "local-path-provisioner-role",
+            subjects: vec![Subject::Account("kube-system", "local-path-provisioner-service-account")],
+        },
+        Binding {
             name: "k3s-cloud-controller-manager",
             role: "k3s-cloud-controller-manager",
             subjects: vec![
