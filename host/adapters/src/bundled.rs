@@ -5,7 +5,7 @@ use k3s_plugin_host::{Digest, Source};
 /// A bundled component.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
-    /// Its name, as in `--plugin KIND=NAME`.
+    /// Its folder in `plugins/`; see [`short_name`].
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
@@ -29,6 +29,32 @@ impl Bundled {
     pub fn source(&self) -> Source<'static> {
         Source { name: self.name, bytes: self.bytes, digest: None, compiled: Some(self.compiled) }
     }
+}
+
+/// Folders of `plugins/` begin with these words.
+const PREFIXES: &[(&str, &str)] = &[
+    ("datastore-", "datastore"),
+    ("cni-", "cni"),
+    ("ingress-", "ingress"),
+    ("lb-", "load-balancer"),
+    ("storage-", "storage"),
+];
+
+fn split(bundled: &Bundled) -> (&'static str, &'static str) {
+    let found = PREFIXES.iter().find_map(|(prefix, kind)| Some((*kind, bundled.name.strip_prefix(prefix)?)));
+    found.unwrap_or(("", bundled.name))
+}
+
+/// The kind of a bundled plugin, as in `--plugin KIND=NAME`.
+#[must_use]
+pub fn kind_of(bundled: &Bundled) -> &'static str {
+    split(bundled).0
+}
+
+/// Its name there: `sqlite`.
+#[must_use]
+pub fn short_name(bundled: &Bundled) -> &'static str {
+    split(bundled).1
 }
 
 /// The datastore on SQLite.

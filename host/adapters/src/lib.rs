@@ -5,7 +5,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod bundled;
+pub mod check;
 pub mod cni;
 pub mod datastore;
 pub mod ingress;
 pub mod storage;
+
+use k3s_plugin_host::Contract;
+
+/// The contracts of all kinds that have an adapter.
+pub const CONTRACTS: &[&Contract] = &[&datastore::CONTRACT, &cni::CONTRACT, &ingress::CONTRACT, &storage::CONTRACT];
+
+/// The contract of a kind.
+#[must_use]
+pub fn contract(kind: &str) -> Option<&'static Contract> {
+    CONTRACTS.iter().find(|contract| contract.kind == kind).copied()
+}

@@ -19,5 +19,5 @@ mod settings;
 
 pub use command::{Parsed, parse_server, server_command};
 pub use error::ConfigError;
-pub use plugin::PluginRef;
+pub use plugin::{GRANTS as PLUGIN_GRANTS, KINDS as PLUGIN_KINDS, PluginRef, PluginSource};
 pub use settings::{ServerSettings, Warnings};

@@ -1,51 +1,134 @@
-//! `--plugin KIND=REF[,digest=sha256:…]`: which component serves as which battery.
+//! `--plugin KIND=REF[,digest=sha256:…][,config=FILE][,grant=NAME]…`: which component serves as which
+//! battery. Only the form is checked here; what exists is the business of whoever loads it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::ConfigError;
 
-const KINDS: &[&str] = &["datastore", "cni", "ingress", "storage"];
-const LATER_KINDS: &[&str] = &["load-balancer"];
+/// Kinds of plugins, as in `KIND=REF`.
+pub const KINDS: &[&str] = &["datastore", "cni", "ingress", "load-balancer", "storage"];
 
-/// One battery that the operator replaced.
+/// What an operator can grant beyond the capabilities that come with the kind.
+pub const GRANTS: &[&str] = &["wasi"];
+
+const FORM: &str = "expected KIND=REF[,digest=sha256:HEX][,config=FILE][,grant=NAME]";
+/// Plugins never come from a registry by tag: what runs with these capabilities must be pinned.
+const PINNED: &str = "a plugin from a registry must be named by digest: oci://HOST/REPOSITORY@sha256:HEX";
+
+/// One battery that the operator chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginRef {
-    /// `datastore`, `cni`, `ingress` or `storage`.
-    pub kind: String,
-    /// The component file.
-    pub path: PathBuf,
-    /// The digest the file must have, 64 lower-case hex digits of SHA-256.
+    /// One of [`KINDS`].
+    pub kind: &'static str,
+    /// Where the component comes from.
+    pub source: PluginSource,
+    /// The digest that the component must have, 64 lower-case hex digits of SHA-256.
     pub digest: Option<String>,
+    /// The plugin's own configuration, a JSON file.
+    pub config: Option<PathBuf>,
+    /// From [`GRANTS`].
+    pub grants: BTreeSet<&'static str>,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// In the executable, by its short name: `sqlite`, `flannel`.
+    Bundled(String),
+    /// A file: anything with a slash or a dot in it.
+    File(PathBuf),
+    /// `host/repository@sha256:…`, the digest being that of the manifest.
+    Registry(String),
+}
+
+impl std::fmt::Display for PluginSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bundled(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Registry(reference) => write!(f, "oci://{reference}"),
+        }
+    }
+}
+
+impl PluginSource {
+    /// Reads a `REF`.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some(reference) = text.strip_prefix("oci://") {
+            let (name, digest) = reference.rsplit_once('@').ok_or(PINNED)?;
+            let digest = parse_digest(digest).ok_or(PINNED)?;
+            let (host, repository) = name.split_once('/').ok_or(PINNED)?;
+            if host.is_empty() || repository.is_empty() {
+                return Err(PINNED);
+            }
+            return Ok(Self::Registry(format!("{name}@sha256:{digest}")));
+        }
+        if text.contains("://") {
+            return Err("a plugin is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:HEX");
+        }
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        match text {
+            "" => Err("expected a name, a file or an oci:// reference after the equals sign"),
+            name if name.bytes().all(plain) => Ok(Self::Bundled(name.to_owned())),
+            path => Ok(Self::File(path.into())),
+        }
+    }
 }
 
 impl PluginRef {
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let bad = |reason: &str| ConfigError::value("plugin", text, reason);
         let mut parts = text.split(',');
-        let first = parts.next().unwrap_or_default();
-        let (kind, reference) = first.split_once('=').ok_or_else(|| bad("expected KIND=FILE[,digest=sha256:HEX]"))?;
-        if LATER_KINDS.contains(&kind) {
-            return Err(bad("this kind of plugin does not exist yet; kinds: datastore, cni, ingress, storage"));
-        }
-        if !KINDS.contains(&kind) {
-            return Err(bad("unknown kind of plugin; kinds: datastore, cni, ingress, storage"));
-        }
-        if reference.starts_with("oci://") {
-            return Err(bad("plugins from a registry are not supported yet; give a file"));
-        }
-        if reference.is_empty() {
-            return Err(bad("expected a file after the equals sign"));
-        }
-        let mut digest = None;
+        let (kind, reference) = parts.next().and_then(|first| first.split_once('=')).ok_or_else(|| bad(FORM))?;
+        let unknown = || bad(&format!("unknown kind of plugin; kinds: {}", KINDS.join(", ")));
+        let kind = KINDS.iter().find(|k| **k == kind).ok_or_else(unknown)?;
+        let source = PluginSource::parse(reference).map_err(bad)?;
+        let mut plugin = Self { kind, source, digest: None, config: None, grants: BTreeSet::new() };
         for option in parts {
-            match option.split_once('=') {
-                Some(("digest", value)) => {
-                    digest = Some(parse_digest(value).ok_or_else(|| bad("digest must be sha256: and 64 hex digits"))?)
-                }
-                _ => return Err(bad(&format!("unknown option {option:?}; known: digest"))),
-            }
+            plugin.option(option).map_err(|reason| bad(&reason))?;
         }
-        Ok(Self { kind: kind.into(), path: reference.into(), digest })
+        Ok(plugin)
+    }
+
+    fn option(&mut self, option: &str) -> Result<(), String> {
+        match option.split_once('=') {
+            Some(("digest", value)) => {
+                let digest = parse_digest(value).ok_or("digest must be sha256: and 64 hex digits")?;
+                if self.digest.replace(digest).is_some() {
+                    return Err("digest is given twice".to_owned());
+                }
+            }
+            Some(("config", "")) => return Err("expected a file after config=".to_owned()),
+            Some(("config", path)) => {
+                if self.config.replace(path.into()).is_some() {
+                    return Err("config is given twice".to_owned());
+                }
+            }
+            Some(("grant", name)) => {
+                let grant = GRANTS.iter().find(|g| **g == name);
+                let unknown = || format!("unknown grant {name:?}; grants: {}", GRANTS.join(", "));
+                self.grants.insert(grant.ok_or_else(unknown)?);
+            }
+            _ => return Err(format!("unknown option {option:?}; options: digest, config, grant")),
+        }
+        Ok(())
+    }
+
+    /// All of them, at most one of a kind.
+    pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Self>, ConfigError> {
+        let mut all: Vec<Self> = Vec::new();
+        for text in texts {
+            let plugin = Self::parse(text)?;
+            if all.iter().any(|other| other.kind == plugin.kind) {
+                return Err(ConfigError::value("plugin", text, format!("{} is given twice", plugin.kind)));
+            }
+            all.push(plugin);
+        }
+        Ok(all)
     }
 }
 
@@ -58,25 +141,43 @@ fn parse_digest(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> PluginRef {
+        PluginRef::parse(text).unwrap()
+    }
+
     #[test]
     fn references_parse() {
         let digest = "a".repeat(64);
-        let got = PluginRef::parse(&format!("cni=/x/calico.wasm,digest=sha256:{digest}")).unwrap();
-        assert_eq!(got, PluginRef { kind: "cni".into(), path: "/x/calico.wasm".into(), digest: Some(digest) });
+        let got = parse(&format!("cni=/x/calico.wasm,digest=sha256:{digest},config=/etc/c.json,grant=wasi"));
+        assert_eq!((got.kind, got.source.to_string().as_str()), ("cni", "/x/calico.wasm"));
+        assert_eq!(got.digest, Some(digest.clone()));
+        assert_eq!(got.config, Some("/etc/c.json".into()));
+        assert_eq!(got.grants, BTreeSet::from(["wasi"]));
+        assert_eq!(parse("cni=calico.wasm").source, PluginSource::File("calico.wasm".into()));
+        assert_eq!(parse("datastore=sqlite").source, PluginSource::Bundled("sqlite".into()));
+        let oci = parse(&format!("ingress=oci://127.0.0.1:5000/a/b@sha256:{digest}"));
+        assert_eq!(oci.source, PluginSource::Registry(format!("127.0.0.1:5000/a/b@sha256:{digest}")));
     }
 
     #[test]
     fn bad_references_say_why() {
         for (text, part) in [
-            ("cni", "expected KIND=FILE"),
+            ("cni", "expected KIND=REF"),
             ("dns=/x", "unknown kind"),
-            ("storage=/x", "does not exist yet"),
-            ("cni=oci://h/r", "registry"),
+            ("cni=", "after the equals sign"),
+            ("cni=oci://h/r", "by digest"),
+            ("cni=oci://h/r:v1", "by digest"),
+            ("cni=oci://h/r@sha256:12", "by digest"),
+            ("cni=https://h/x.wasm", "bundled name, a file, or oci"),
             ("cni=/x,digest=md5:1", "64 hex digits"),
             ("cni=/x,color=red", "unknown option"),
+            ("cni=/x,config=", "after config="),
+            ("cni=/x,grant=root", "unknown grant \"root\""),
         ] {
             let error = PluginRef::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+        let twice = ["cni=flannel", "cni=/x.wasm"].map(str::to_owned);
+        assert!(PluginRef::parse_all(&twice).unwrap_err().to_string().contains("given twice"));
     }
 }

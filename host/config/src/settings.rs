@@ -149,7 +149,7 @@ impl ServerSettings {
             kubeconfig_group: parsed.one("write-kubeconfig-group").filter(|g| !g.is_empty()).map(Into::into),
             token: secret(parsed, "token", "token-file")?,
             agent_token: secret(parsed, "agent-token", "agent-token-file")?,
-            plugins: parsed.many("plugin").iter().map(|t| PluginRef::parse(t)).collect::<Result<_, _>>()?,
+            plugins: PluginRef::parse_all(parsed.many("plugin"))?,
             disabled: disabled(parsed, &mut warnings)?,
             default_local_storage_path: local_storage_path(parsed)?,
             disable_scheduler: parsed.switch("disable-scheduler"),

@@ -35,6 +35,7 @@ mod equality;
 mod events;
 mod flowcontrol;
 mod generic;
+mod k3s;
 mod lookup;
 mod networking;
 mod node;

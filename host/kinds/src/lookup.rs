@@ -3,7 +3,7 @@
 use crate::rules::{KindRules, Plain};
 use crate::{
     admissionregistration, apiextensions, apiregistration, apps, authentication, authorization, autoscaling, batch,
-    certificates, coordination, core, discovery, events, flowcontrol, networking, node, policy, rbac, resource,
+    certificates, coordination, core, discovery, events, flowcontrol, k3s, networking, node, policy, rbac, resource,
     scheduling, storage,
 };
 
@@ -26,6 +26,7 @@ pub fn rules(group: &str, kind: &str) -> &'static dyn KindRules {
         "discovery.k8s.io" => discovery::rules(kind),
         "events.k8s.io" => events::rules(kind),
         "flowcontrol.apiserver.k8s.io" => flowcontrol::rules(kind),
+        "k3s.io" => k3s::rules(kind),
         "networking.k8s.io" => networking::rules(kind),
         "node.k8s.io" => node::rules(kind),
         "policy" => policy::rules(kind),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::LoadError;
+use crate::{Grants, Inspection, LoadError};
 
 /// A kind's side of the bargain. Interface names are whole: `k3s:sql/sql@0.1.0`.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,13 @@ fn track(version: &str) -> Option<(u64, u64)> {
 
 impl Contract {
     /// Holds a component's imports and exports against the contract.
-    pub(crate) fn check(&self, name: &str, imports: &[String], exports: &[String]) -> Result<(), LoadError> {
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        imports: &[String],
+        exports: &[String],
+        grants: Grants,
+    ) -> Result<(), LoadError> {
         for wanted in self.exports {
             if !exports.iter().any(|found| serves(found, wanted)) {
                 return Err(LoadError::WrongKind {
@@ -74,19 +80,60 @@ impl Contract {
                 });
             }
         }
-        let offered: Vec<&str> = crate::Host::OFFERED.iter().chain(self.imports).copied().collect();
-        for wanted in imports {
-            if !offered.iter().any(|offer| serves(offer, wanted)) {
-                return Err(LoadError::UnknownImport {
-                    name: name.to_owned(),
-                    kind: self.kind,
-                    wanted: wanted.clone(),
-                    offered: describe_offer(wanted, &offered),
-                });
+        for import in imports {
+            let (name, kind, wanted) = (name.to_owned(), self.kind, import.clone());
+            match self.need(import) {
+                Need::Offered => {}
+                Need::Grant(_) if grants.cover(import) => {}
+                Need::Grant(grant) => return Err(LoadError::MissingGrant { name, kind, wanted, grant }),
+                Need::Unknown => {
+                    let offered = describe_offer(import, &self.offered());
+                    return Err(LoadError::UnknownImport { name, kind, wanted, offered });
+                }
             }
         }
         Ok(())
     }
+
+    /// Holds a file against the contract, without running it.
+    ///
+    /// # Errors
+    /// When it is of another kind, or needs what is not there or not granted.
+    pub fn accepts(&self, name: &str, inspected: &Inspection, grants: Grants) -> Result<(), LoadError> {
+        self.check(name, &inspected.imports, &inspected.exports, grants)
+    }
+
+    /// What an import takes.
+    #[must_use]
+    pub fn need(&self, import: &str) -> Need {
+        if self.offered().iter().any(|offer| serves(offer, import)) {
+            return Need::Offered;
+        }
+        Grants::needed_by(import).map_or(Need::Unknown, Need::Grant)
+    }
+
+    /// Whether a component with these exports means to be of this kind: it exports the kind's own
+    /// interface, of whatever version.
+    #[must_use]
+    pub fn is_meant_by(&self, exports: &[String]) -> bool {
+        let package = format!("k3s:{}", self.kind);
+        exports.iter().any(|found| InterfaceId::parse(found).is_some_and(|id| id.package == package))
+    }
+
+    fn offered(&self) -> Vec<&'static str> {
+        crate::Host::OFFERED.iter().chain(self.imports).copied().collect()
+    }
+}
+
+/// What an import takes, by a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Every plugin of the kind has it.
+    Offered,
+    /// The operator must grant this.
+    Grant(&'static str),
+    /// This host does not have it.
+    Unknown,
 }
 
 fn serves(offer: &str, wanted: &str) -> bool {
@@ -117,7 +164,7 @@ mod tests {
 
     fn check(imports: &[&str], exports: &[&str]) -> Result<(), String> {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        CONTRACT.check("p", &own(imports), &own(exports)).map_err(|e| e.to_string())
+        CONTRACT.check("p", &own(imports), &own(exports), Grants::default()).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -140,7 +187,9 @@ mod tests {
         let error = check(&["a:sql/sql@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
         assert!(error.contains("a:sql/sql@0.2.0") && error.contains("offered of a:sql: a:sql/sql@0.1.3"), "{error}");
         let error = check(&["wasi:cli/environment@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
-        assert!(error.contains("nothing of wasi:cli"), "{error}");
+        assert!(error.contains("needs the grant \"wasi\""), "{error}");
+        let error = check(&["c:d/e@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        assert!(error.contains("nothing of c:d"), "{error}");
         let error = check(&[], &["x:y/z@0.1.0"]).unwrap_err();
         assert!(error.contains("not a test plugin") && error.contains("x:y/z@0.1.0"), "{error}");
     }

@@ -8,8 +8,12 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::cache::Cache;
+use crate::describe::describe;
+use crate::record::Records;
 use crate::ticker::Ticker;
-use crate::{Contract, Digest, LoadError, PluginMetrics, PluginState, format, hostfns, precompiled};
+use crate::{
+    Contract, Description, Digest, Grants, LoadError, PluginMetrics, PluginState, Status, format, hostfns, precompiled,
+};
 
 /// Settings of a [`Host`].
 #[derive(Clone, Debug, Default)]
@@ -20,15 +24,21 @@ pub struct HostOptions {
     pub metrics: PluginMetrics,
 }
 
-/// Engine, cache and ticker; one per process. Cheap to clone.
+/// Engine, cache and ticker; one per process. Cheap to clone; a clone may carry grants, which hold for
+/// what is loaded through it.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub struct Host {
+    inner: Arc<Inner>,
+    grants: Grants,
+    candidate: bool,
+}
 
 struct Inner {
     engine: Engine,
     cache: Option<Cache>,
     ticker: Ticker,
     metrics: PluginMetrics,
+    records: Records,
 }
 
 /// Where a component comes from.
@@ -55,7 +65,25 @@ pub struct Loaded {
     pub imports: Vec<String>,
     /// Interfaces that it exports.
     pub exports: Vec<String>,
+    /// What it says of itself.
+    pub description: Description,
+    /// The kind it was loaded as.
+    pub kind: &'static str,
+    pub(crate) grants: Grants,
     pub(crate) component: Component,
+}
+
+/// What a file is, found out without running it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Of the bytes given.
+    pub digest: Digest,
+    /// The component's size, encoded if the bytes were a core module.
+    pub size_bytes: usize,
+    /// Interfaces that it imports.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports.
+    pub exports: Vec<String>,
 }
 
 impl Source<'_> {
@@ -77,7 +105,43 @@ impl Host {
         let engine = Engine::new(&config()).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         let cache = options.cache_dir.map(|dir| Cache::open(&dir, &engine)).transpose()?;
         let ticker = Ticker::start(&engine).map_err(|e| LoadError::Engine(e.to_string()))?;
-        Ok(Self(Arc::new(Inner { engine, cache, ticker, metrics: options.metrics })))
+        let inner = Inner { engine, cache, ticker, metrics: options.metrics, records: Records::default() };
+        Ok(Self { inner: Arc::new(inner), grants: Grants::default(), candidate: false })
+    }
+
+    /// The same host, with grants for what is loaded through it.
+    #[must_use]
+    pub fn granting(&self, grants: Grants) -> Self {
+        Self { grants, ..self.clone() }
+    }
+
+    /// The same host, for plugins that are to be tried out before they serve (see [`crate::Plugin::adopt`]).
+    #[must_use]
+    pub fn candidate(&self) -> Self {
+        Self { candidate: true, ..self.clone() }
+    }
+
+    /// Every plugin of this process, in the order in which they were made.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status> {
+        self.inner.records.all()
+    }
+
+    /// Calls `listener` after something in [`Host::status`] changed. It must not block, and may be set
+    /// once; later ones are not called.
+    pub fn on_change(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.inner.records.listen(Box::new(listener));
+    }
+
+    /// What a file is: digest, imports and exports.
+    ///
+    /// # Errors
+    /// When it is no component.
+    pub fn inspect(source: Source<'_>) -> Result<Inspection, LoadError> {
+        let digest = admit(&source)?;
+        let bytes = format::to_component(source.name, source.bytes)?;
+        let (imports, exports) = format::interfaces(source.name, &bytes)?;
+        Ok(Inspection { digest, size_bytes: bytes.len(), imports, exports })
     }
 
     /// Checks `source` against `contract` and compiles it, or takes what was compiled before.
@@ -85,39 +149,51 @@ impl Host {
     /// # Errors
     /// One sentence on why it is refused; see [`LoadError`].
     pub fn load(&self, source: Source<'_>, contract: &Contract) -> Result<Loaded, LoadError> {
-        let name = source.name.to_owned();
-        if source.bytes.len() > Source::LIMIT_BYTES {
-            let (bytes, limit_bytes) = (source.bytes.len(), Source::LIMIT_BYTES);
-            return Err(LoadError::TooLarge { name, bytes, limit_bytes });
-        }
-        let digest = Digest::of(source.bytes);
-        if let Some(wanted) = source.digest.filter(|wanted| *wanted != digest) {
-            return Err(LoadError::Digest { name, wanted, found: digest });
-        }
+        let digest = admit(&source)?;
+        let (component, imports, exports) = self.prepare(source, &digest, contract)?;
+        let description = describe(source.name, &component, self.ticker(), self.grants)?;
+        Ok(Loaded {
+            name: source.name.to_owned(),
+            digest,
+            imports,
+            exports,
+            description,
+            kind: contract.kind,
+            grants: self.grants,
+            component,
+        })
+    }
+
+    fn prepare(
+        &self,
+        source: Source<'_>,
+        digest: &Digest,
+        contract: &Contract,
+    ) -> Result<(Component, Vec<String>, Vec<String>), LoadError> {
         let bytes = format::to_component(source.name, source.bytes)?;
-        if let Some(component) = self.compiled_before(&source, &digest) {
+        if let Some(component) = self.compiled_before(&source, digest) {
             let (imports, exports) = interfaces_of(&component);
-            contract.check(source.name, &imports, &exports)?;
-            return Ok(Loaded { name, digest, imports, exports, component });
+            contract.check(source.name, &imports, &exports, self.grants)?;
+            return Ok((component, imports, exports));
         }
         let (imports, exports) = format::interfaces(source.name, &bytes)?;
-        contract.check(source.name, &imports, &exports)?;
-        let component = Component::from_binary(&self.0.engine, &bytes)
-            .map_err(|e| LoadError::Invalid { name: name.clone(), reason: format!("{e:#}") })?;
-        if let Some(cache) = &self.0.cache {
-            cache.put(&digest, &component);
+        contract.check(source.name, &imports, &exports, self.grants)?;
+        let component = Component::from_binary(&self.inner.engine, &bytes)
+            .map_err(|e| LoadError::Invalid { name: source.name.to_owned(), reason: format!("{e:#}") })?;
+        if let Some(cache) = &self.inner.cache {
+            cache.put(digest, &component);
         }
-        Ok(Loaded { name, digest, imports, exports, component })
+        Ok((component, imports, exports))
     }
 
     fn compiled_before(&self, source: &Source<'_>, digest: &Digest) -> Option<Component> {
-        let engine = &self.0.engine;
+        let engine = &self.inner.engine;
         let built_in = source.compiled.and_then(|code| {
             precompiled::from_executable(engine, code)
                 .inspect_err(|error| debug!(plugin = source.name, %error, "the built-in code does not fit"))
                 .ok()
         });
-        built_in.or_else(|| self.0.cache.as_ref()?.get(engine, digest))
+        built_in.or_else(|| self.inner.cache.as_ref()?.get(engine, digest))
     }
 
     /// A linker that offers [`Host::OFFERED`].
@@ -125,7 +201,7 @@ impl Host {
     /// # Errors
     /// When the bindings contradict each other, which is a fault of this program.
     pub fn linker<T: Send + 'static>(&self) -> Result<Linker<PluginState<T>>, LoadError> {
-        let mut linker = Linker::new(&self.0.engine);
+        let mut linker = Linker::new(&self.inner.engine);
         hostfns::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         Ok(linker)
     }
@@ -133,15 +209,36 @@ impl Host {
     /// The engine, for linkers.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.inner.engine
     }
 
     pub(crate) fn ticker(&self) -> &Ticker {
-        &self.0.ticker
+        &self.inner.ticker
     }
 
     pub(crate) fn metrics(&self) -> &PluginMetrics {
-        &self.0.metrics
+        &self.inner.metrics
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
+    }
+
+    pub(crate) fn is_candidate(&self) -> bool {
+        self.candidate
+    }
+}
+
+/// Size and digest are checked before anything reads the bytes.
+fn admit(source: &Source<'_>) -> Result<Digest, LoadError> {
+    let (name, bytes) = (source.name.to_owned(), source.bytes.len());
+    if bytes > Source::LIMIT_BYTES {
+        return Err(LoadError::TooLarge { name, bytes, limit_bytes: Source::LIMIT_BYTES });
+    }
+    let found = Digest::of(source.bytes);
+    match source.digest {
+        Some(wanted) if wanted != found => Err(LoadError::Digest { name, wanted, found }),
+        _ => Ok(found),
     }
 }
 

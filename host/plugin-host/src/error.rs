@@ -83,6 +83,18 @@ pub enum LoadError {
         /// What is offered of that package.
         offered: String,
     },
+    /// It needs something that the operator has not granted.
+    #[error("plugin {name}: it imports {wanted}, which needs the grant {grant:?} (--plugin {kind}=…,grant={grant})")]
+    MissingGrant {
+        /// The plugin.
+        name: String,
+        /// The kind it is loaded as.
+        kind: &'static str,
+        /// Package, interface and version wanted.
+        wanted: String,
+        /// The grant.
+        grant: &'static str,
+    },
     /// The directory for compiled code is not fit for it.
     #[error("the compiled-code cache {path}: {reason}")]
     Cache {
@@ -124,6 +136,18 @@ pub enum CallError {
         /// The plugin.
         plugin: String,
         /// When to come back.
+        retry_after: Duration,
+    },
+    /// It failed too often on this input. The function was not called.
+    #[error("plugin {plugin} is not given {input} for {retry_after:?}, as it failed on it repeatedly: {cause}")]
+    InputQuarantined {
+        /// The plugin.
+        plugin: String,
+        /// What it failed on.
+        input: String,
+        /// The last failure with it.
+        cause: String,
+        /// When it is tried again.
         retry_after: Duration,
     },
     /// It failed too often. The function was not called.

@@ -11,6 +11,10 @@
 //! 4. [`Plugin::new`] with [`PluginSpec`]; then [`Plugin::call`] from a blocking thread. Calls of one
 //!    `Plugin` run one at a time; for parallel calls make several of the same [`Loaded`].
 //!
+//! What the operator grants beyond the kind's capabilities comes with [`Host::granting`]. Every plugin
+//! shows in [`Host::status`] by itself. To replace a running one, make the new one with
+//! [`Host::candidate`], try it, and [`Plugin::adopt`] it when it takes over.
+//!
 //! Host functions that block wrap that in [`PluginState::outside`], so that the time is not held
 //! against the guest. After a trap the instance is gone; the next call starts a fresh one, so nothing
 //! may be kept in a guest that cannot be had again.
@@ -21,28 +25,36 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod cache;
+mod cause;
 mod contract;
+mod describe;
 mod digest;
 mod engine;
 mod error;
 mod format;
+mod grants;
 mod hostfns;
 mod limits;
 mod log_rate;
 mod metrics;
 mod plugin;
 mod precompiled;
+mod record;
 mod state;
 mod supervise;
 mod ticker;
+mod wasi;
 
-pub use contract::{Contract, InterfaceId};
+pub use contract::{Contract, InterfaceId, Need};
+pub use describe::Description;
 pub use digest::Digest;
-pub use engine::{Host, HostOptions, Loaded, Source, compile_for_baseline};
+pub use engine::{Host, HostOptions, Inspection, Loaded, Source, compile_for_baseline};
 pub use error::{CallError, LoadError};
 pub use format::componentize;
+pub use grants::Grants;
 pub use limits::Limits;
 pub use metrics::PluginMetrics;
-pub use plugin::{Plugin, PluginSpec, Status};
+pub use plugin::{Plugin, PluginSpec};
+pub use record::Status;
 pub use state::PluginState;
 pub use supervise::{Health, Policy};

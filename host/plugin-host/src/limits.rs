@@ -20,7 +20,7 @@ pub struct Limits {
     pub handles: usize,
     /// Lines in the log per second; more are counted and dropped.
     pub log_lines_per_sec: u32,
-    /// An instance whose memory has grown beyond this is replaced once its call is over, since a
+    /// An instance whose memory has grown by more than this is replaced once its call is over, since a
     /// guest's memory never shrinks.
     pub recycle_bytes: usize,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k3s_observe::Metrics;
 use k3s_observe::prometheus_client::metrics::counter::Counter;
 use k3s_observe::prometheus_client::metrics::family::Family;
+use k3s_observe::prometheus_client::metrics::gauge::Gauge;
 use std::sync::atomic::AtomicU64;
 
 type Labels = Vec<(String, String)>;
@@ -18,6 +19,8 @@ pub struct PluginMetrics {
     traps: Family<Labels, Counter>,
     guest_seconds: Family<Labels, Seconds>,
     host_seconds: Family<Labels, Seconds>,
+    errors: Family<Labels, Counter>,
+    memory: Family<Labels, Gauge>,
 }
 
 /// One function's counters, looked up once.
@@ -28,6 +31,7 @@ pub(crate) struct FunctionMetrics {
     traps: Counter,
     guest_seconds: Seconds,
     host_seconds: Seconds,
+    errors: Counter,
 }
 
 impl PluginMetrics {
@@ -45,6 +49,12 @@ impl PluginMetrics {
             r.register("k3s_plugin_traps", "Calls in which a plugin failed", families.traps.clone());
             r.register("k3s_plugin_guest_seconds", "Time in the plugin's own code", families.guest_seconds.clone());
             r.register("k3s_plugin_host_seconds", "Time in host functions", families.host_seconds.clone());
+            r.register("k3s_plugin_errors", "Calls that a plugin answered with an error", families.errors.clone());
+            r.register(
+                "k3s_plugin_memory_bytes",
+                "Memory of a plugin's instance when its last call was over",
+                families.memory.clone(),
+            );
         });
         families
     }
@@ -58,7 +68,13 @@ impl PluginMetrics {
             traps: self.traps.get_or_create(&labels).clone(),
             guest_seconds: self.guest_seconds.get_or_create(&labels).clone(),
             host_seconds: self.host_seconds.get_or_create(&labels).clone(),
+            errors: self.errors.get_or_create(&labels).clone(),
         }
+    }
+
+    /// The memory of a plugin. Instances of one component share the figure; the last one tells.
+    pub(crate) fn memory_of(&self, plugin: &str) -> Gauge {
+        self.memory.get_or_create(&vec![("plugin".to_owned(), plugin.to_owned())]).clone()
     }
 }
 
@@ -70,6 +86,11 @@ impl FunctionMetrics {
         }
         self.guest_seconds.inc_by(guest.as_secs_f64());
         self.host_seconds.inc_by(host.as_secs_f64());
+    }
+
+    /// It came back, and said no.
+    pub(crate) fn said_no(&self) {
+        self.errors.inc();
     }
 
     pub(crate) fn refused(&self) {

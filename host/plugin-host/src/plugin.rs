@@ -1,17 +1,21 @@
 //! One supervised component: an instance while it is well, a fresh one after it failed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
+use k3s_observe::prometheus_client::metrics::gauge::Gauge;
 use parking_lot::Mutex;
 use tracing::warn;
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::metrics::FunctionMetrics;
+use crate::record::{Record, Status};
 use crate::supervise::Supervision;
-use crate::{CallError, Digest, Health, Host, Limits, LoadError, Loaded, PluginState, Policy};
+use crate::{CallError, Health, Host, Limits, LoadError, Loaded, PluginState, Policy, cause, wasi};
 
 /// Makes an instance's data.
 type MakeState<T> = Box<dyn Fn() -> T + Send + Sync>;
@@ -39,8 +43,7 @@ pub struct PluginSpec<T: 'static, B> {
 /// A running plugin. Calls run one at a time.
 pub struct Plugin<T: 'static, B> {
     host: Host,
-    name: String,
-    digest: Digest,
+    record: Arc<Record>,
     pre: InstancePre<PluginState<T>>,
     spec: PluginSpec<T, B>,
     slot: Mutex<Slot<T, B>>,
@@ -48,28 +51,15 @@ pub struct Plugin<T: 'static, B> {
 
 struct Slot<T: 'static, B> {
     live: Option<Live<T, B>>,
-    supervision: Supervision,
     metrics: HashMap<&'static str, FunctionMetrics>,
+    memory: Gauge,
 }
 
 struct Live<T: 'static, B> {
     store: Store<PluginState<T>>,
     bindings: B,
-}
-
-/// What to show of a plugin.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Its name.
-    pub name: String,
-    /// Of its bytes.
-    pub digest: Digest,
-    /// Whether it may be called.
-    pub health: Health,
-    /// Failures since the start of the process.
-    pub failures: u64,
-    /// The last one, or empty.
-    pub last_error: String,
+    /// Memory when it was fresh: a language's own engine is not what a call left behind.
+    fresh_bytes: usize,
 }
 
 impl<T: Send + 'static, B> Plugin<T, B> {
@@ -83,18 +73,26 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         linker: &Linker<PluginState<T>>,
         spec: PluginSpec<T, B>,
     ) -> Result<Self, LoadError> {
-        let pre = linker
-            .instantiate_pre(&loaded.component)
-            .map_err(|e| LoadError::Invalid { name: loaded.name.clone(), reason: format!("{e:#}") })?;
-        let supervision = Supervision::new(spec.policy);
-        Ok(Self {
-            host: host.clone(),
+        let invalid = |e: wasmtime::Error| LoadError::Invalid { name: loaded.name.clone(), reason: format!("{e:#}") };
+        let mut linker = linker.clone();
+        if loaded.grants.wasi {
+            wasi::add_empty(&mut linker, &loaded.component).map_err(invalid)?;
+        }
+        let pre = linker.instantiate_pre(&loaded.component).map_err(invalid)?;
+        let record = Arc::new(Record {
+            kind: loaded.kind,
             name: loaded.name.clone(),
+            description: loaded.description.clone(),
             digest: loaded.digest,
-            pre,
-            spec,
-            slot: Mutex::new(Slot { live: None, supervision, metrics: HashMap::new() }),
-        })
+            clock: spec.clock.clone(),
+            supervision: Mutex::new(Supervision::new(spec.policy)),
+            memory_bytes: AtomicUsize::new(0),
+            in_use: AtomicBool::new(!host.is_candidate()),
+        });
+        host.records().enter(&record);
+        let memory = host.metrics().memory_of(&loaded.name);
+        let slot = Mutex::new(Slot { live: None, metrics: HashMap::new(), memory });
+        Ok(Self { host: host.clone(), record, pre, spec, slot })
     }
 
     /// Calls `function` (its name is for messages and metrics). Blocks: for the calls before it, and
@@ -107,17 +105,47 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         function: &'static str,
         call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
+        self.call_on(function, "", call)
+    }
+
+    /// [`Plugin::call`] of a function whose answer is a result, so that errors are counted, about an
+    /// `input` that is to blame if the guest fails in it; such an input is not handed in for ever.
+    ///
+    /// # Errors
+    /// Those of [`Plugin::call`], and [`CallError::InputQuarantined`].
+    pub fn try_call<R, E>(
+        &self,
+        function: &'static str,
+        input: &str,
+        call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<Result<R, E>>,
+    ) -> Result<Result<R, E>, CallError> {
+        let answer = self.call_on(function, input, call)?;
+        if answer.is_err()
+            && let Some(metrics) = self.slot.lock().metrics.get(function)
+        {
+            metrics.said_no();
+        }
+        Ok(answer)
+    }
+
+    fn call_on<R>(
+        &self,
+        function: &'static str,
+        input: &str,
+        call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<R>,
+    ) -> Result<R, CallError> {
         let mut slot = self.slot.lock();
         let slot = &mut *slot;
-        let metrics = slot.metrics.entry(function).or_insert_with(|| self.host.metrics().of(&self.name, function));
-        self.admit(&slot.supervision).inspect_err(|_| metrics.refused())?;
+        let metrics =
+            slot.metrics.entry(function).or_insert_with(|| self.host.metrics().of(&self.record.name, function));
+        self.admit(input).inspect_err(|_| metrics.refused())?;
         let _running = self.host.ticker().running();
         let mut live = match slot.live.take().map_or_else(|| self.start(), Ok) {
             Ok(live) => live,
             Err(error) => {
-                let cause = cause_of(&error);
-                self.note_failure(&mut slot.supervision, "start", &cause);
-                return Err(CallError::NotStarted { plugin: self.name.clone(), cause });
+                let cause = cause::of(&error);
+                self.note_failure("start", &cause, "");
+                return Err(CallError::NotStarted { plugin: self.record.name.clone(), cause });
             }
         };
         live.store.data_mut().begin_call();
@@ -126,8 +154,11 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         metrics.called(live.store.data().spent(), result.is_err());
         match result {
             Ok(answer) => {
-                slot.supervision.succeeded(self.spec.clock.elapsed());
-                if live.store.data().limiter.memory_bytes <= self.spec.limits.recycle_bytes {
+                self.note_success(input);
+                let memory_bytes = live.store.data().limiter.memory_bytes;
+                self.record.memory_bytes.store(memory_bytes, Ordering::Relaxed);
+                slot.memory.set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
+                if memory_bytes.saturating_sub(live.fresh_bytes) <= self.spec.limits.recycle_bytes {
                     slot.live = Some(live);
                 }
                 Ok(answer)
@@ -135,9 +166,9 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             Err(error) => {
                 // The instance goes before anybody can try again: what it held is released.
                 drop(live);
-                let cause = cause_of(&error);
-                self.note_failure(&mut slot.supervision, function, &cause);
-                Err(CallError::Trapped { plugin: self.name.clone(), function, cause })
+                let cause = cause::of(&error);
+                self.note_failure(function, &cause, input);
+                Err(CallError::Trapped { plugin: self.record.name.clone(), function, cause })
             }
         }
     }
@@ -148,43 +179,60 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         self.slot.lock().live = None;
     }
 
-    /// How it is.
+    /// How it is. Does not wait for a call that is under way.
     #[must_use]
     pub fn status(&self) -> Status {
-        let slot = self.slot.lock();
-        Status {
-            name: self.name.clone(),
-            digest: self.digest,
-            health: slot.supervision.health(self.spec.clock.elapsed()),
-            failures: slot.supervision.total,
-            last_error: slot.supervision.last_error.clone(),
-        }
+        self.record.status()
     }
 
-    fn admit(&self, supervision: &Supervision) -> Result<(), CallError> {
+    /// A candidate (see [`Host::candidate`]) takes over.
+    pub fn adopt(&self) {
+        self.record.in_use.store(true, Ordering::Relaxed);
+        self.host.records().changed();
+    }
+
+    fn admit(&self, input: &str) -> Result<(), CallError> {
         let now = self.spec.clock.elapsed();
         let wait = |until: Duration| until.saturating_sub(now);
-        let plugin = || self.name.clone();
+        let plugin = self.record.name.clone();
+        let supervision = self.record.supervision.lock();
         match supervision.health(now) {
-            Health::Ready => Ok(()),
-            Health::Restarting(until) => Err(CallError::Restarting { plugin: plugin(), retry_after: wait(until) }),
-            Health::Quarantined(until) => Err(CallError::Quarantined {
-                plugin: plugin(),
-                cause: supervision.last_error.clone(),
-                retry_after: wait(until),
-            }),
+            Health::Ready => {}
+            Health::Restarting(until) => return Err(CallError::Restarting { plugin, retry_after: wait(until) }),
+            Health::Quarantined(until) => {
+                let cause = supervision.last_error.clone();
+                return Err(CallError::Quarantined { plugin, cause, retry_after: wait(until) });
+            }
+        }
+        match supervision.shuns(now, input) {
+            Some((until, cause)) => {
+                let input = input.to_owned();
+                Err(CallError::InputQuarantined { plugin, input, cause, retry_after: wait(until) })
+            }
+            None => Ok(()),
         }
     }
 
-    fn note_failure(&self, supervision: &mut Supervision, function: &str, cause: &str) {
-        supervision.failed(self.spec.clock.elapsed(), cause);
-        warn!(plugin = %self.name, function, cause, failures = supervision.total, "a plugin failed");
+    fn note_success(&self, input: &str) {
+        let mut supervision = self.record.supervision.lock();
+        supervision.cleared(input);
+        supervision.succeeded(self.spec.clock.elapsed());
+    }
+
+    fn note_failure(&self, function: &str, cause: &str, input: &str) {
+        let failures = {
+            let mut supervision = self.record.supervision.lock();
+            supervision.failed_on(self.spec.clock.elapsed(), &format!("{function}: {cause}"), input);
+            supervision.total
+        };
+        warn!(plugin = %self.record.name, function, input, cause, failures, "a plugin failed");
+        self.host.records().changed();
     }
 
     fn start(&self) -> wasmtime::Result<Live<T, B>> {
         let spec = &self.spec;
         let data = (spec.state)();
-        let state = PluginState::new(&self.name, data, spec.limits, spec.clock.clone(), spec.random.clone());
+        let state = PluginState::new(&self.record.name, data, spec.limits, spec.clock.clone(), spec.random.clone());
         let mut store = Store::new(self.host.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(spec.limits.hostcall_bytes);
@@ -196,11 +244,15 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         store.data_mut().begin_call();
         store.set_epoch_deadline(1);
         let bindings = (spec.bind)(&mut store, &self.pre)?;
-        Ok(Live { store, bindings })
+        let fresh_bytes = store.data().limiter.memory_bytes;
+        Ok(Live { store, bindings, fresh_bytes })
     }
 }
 
-/// The innermost reason, which names the limit or the trap; the outer ones are the guest's stack.
-fn cause_of(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
+impl<T: 'static, B> Drop for Plugin<T, B> {
+    fn drop(&mut self) {
+        // It is gone from the table with the last reference; who shows the table looks again.
+        self.record.in_use.store(false, Ordering::Relaxed);
+        self.host.records().changed();
+    }
 }

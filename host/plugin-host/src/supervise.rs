@@ -1,5 +1,6 @@
-//! When a failed plugin may run again. Pure: the caller brings the time.
+//! When a failed plugin may run again, and which inputs it is spared. Pure: the caller brings the time.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
@@ -15,6 +16,9 @@ pub struct Policy {
     pub healthy_after: Duration,
     /// How long quarantine lasts; then there is one more try.
     pub quarantine: Duration,
+    /// Failures that one input may cause before it is not handed in any more, so that it cannot use
+    /// up the restarts of all others.
+    pub input_failures: u32,
 }
 
 impl Default for Policy {
@@ -29,9 +33,13 @@ impl Default for Policy {
             },
             healthy_after: Duration::from_secs(60),
             quarantine: Duration::from_secs(60),
+            input_failures: 2,
         }
     }
 }
+
+/// Inputs remembered at a time; the oldest is forgotten for a new one.
+const SUSPECTS: usize = 64;
 
 /// How a plugin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +62,59 @@ pub(crate) struct Supervision {
     pub(crate) last_error: String,
     /// Failures since the beginning.
     pub(crate) total: u64,
+    suspects: VecDeque<Suspect>,
+}
+
+/// An input during which the plugin failed.
+#[derive(Debug)]
+struct Suspect {
+    input: String,
+    failures: u32,
+    last_failure: Duration,
+    cause: String,
 }
 
 impl Supervision {
     pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, failures: 0, last_failure: Duration::ZERO, last_error: String::new(), total: 0 }
+        let suspects = VecDeque::new();
+        Self { policy, failures: 0, last_failure: Duration::ZERO, last_error: String::new(), total: 0, suspects }
+    }
+
+    /// The plugin failed on `input` (empty where there is none to blame).
+    pub(crate) fn failed_on(&mut self, now: Duration, cause: &str, input: &str) {
+        self.failed(now, cause);
+        if input.is_empty() {
+            return;
+        }
+        self.last_error = format!("{cause} (with {input})");
+        match self.suspects.iter_mut().find(|s| s.input == input) {
+            Some(suspect) => {
+                suspect.failures += 1;
+                suspect.last_failure = now;
+                cause.clone_into(&mut suspect.cause);
+            }
+            None => {
+                if self.suspects.len() >= SUSPECTS {
+                    self.suspects.pop_front();
+                }
+                let (input, cause) = (input.to_owned(), cause.to_owned());
+                self.suspects.push_back(Suspect { input, failures: 1, last_failure: now, cause });
+            }
+        }
+    }
+
+    /// Whether an input is in quarantine: until when, and why.
+    pub(crate) fn shuns(&self, now: Duration, input: &str) -> Option<(Duration, String)> {
+        let suspect = self.suspects.iter().find(|s| s.input == input && s.failures >= self.policy.input_failures)?;
+        let until = suspect.last_failure + self.policy.quarantine;
+        (now < until).then(|| (until, suspect.cause.clone()))
+    }
+
+    /// The plugin coped with an input.
+    pub(crate) fn cleared(&mut self, input: &str) {
+        if !input.is_empty() && !self.suspects.is_empty() {
+            self.suspects.retain(|s| s.input != input);
+        }
     }
 
     pub(crate) fn failed(&mut self, now: Duration, cause: &str) {
@@ -113,6 +169,30 @@ mod tests {
         record.failed(now, "trap");
         assert_eq!(record.health(now), Health::Quarantined(now + SEC * 60), "no further restarts after quarantine");
         assert_eq!(record.total, 5);
+    }
+
+    #[test]
+    fn an_input_that_fails_twice_is_shunned_for_a_while() {
+        let mut record = Supervision::new(Policy::default());
+        record.failed_on(SEC, "trap", "pod a");
+        assert_eq!(record.last_error, "trap (with pod a)");
+        assert_eq!(record.shuns(SEC, "pod a"), None);
+        record.failed_on(SEC * 2, "trap again", "pod a");
+        assert_eq!(record.shuns(SEC * 3, "pod a"), Some((SEC * 62, "trap again".to_owned())));
+        assert_eq!(record.shuns(SEC * 3, "pod b"), None);
+        assert_eq!(record.shuns(SEC * 62, "pod a"), None, "one more try");
+        record.cleared("pod a");
+        record.failed_on(SEC * 63, "trap", "pod a");
+        assert_eq!(record.shuns(SEC * 64, "pod a"), None, "it counts anew");
+    }
+
+    #[test]
+    fn suspects_are_bounded() {
+        let mut record = Supervision::new(Policy::default());
+        for i in 0..1000 {
+            record.failed_on(SEC, "trap", &format!("pod {i}"));
+        }
+        assert_eq!(record.suspects.len(), SUSPECTS);
     }
 
     #[test]

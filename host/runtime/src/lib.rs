@@ -36,6 +36,7 @@ mod streaming;
 
 pub use cleanup::kill_everything;
 pub use config::RuntimeConfig;
+pub use image::artifact::{ArtifactError, ArtifactSource, fetch_artifact};
 pub use network::{NetworkError, NoNetwork, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 pub use runtime::{Runtime, StartError};
 pub use shim::{is_shim_invocation, shim_main};

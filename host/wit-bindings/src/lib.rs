@@ -8,6 +8,14 @@
 //! All host functions are `trappable`: a bad handle is the guest's fault and traps it.
 #![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "expanded code")]
 
+/// `k3s:common@0.1.0`: what every plugin exports.
+pub mod common {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common"],
+        world: "k3s:common/any-plugin",
+    });
+}
+
 /// `k3s:host@0.1.0`: log, clock, random.
 pub mod host {
     wasmtime::component::bindgen!({

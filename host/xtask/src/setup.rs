@@ -21,6 +21,8 @@ const TESTS: &[(&str, &str)] = &[
     ("wget", "/usr/bin/wget"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/bin/pgrep"),
+    ("nodejs", "/usr/bin/node"),
+    ("npm", "/usr/bin/npm"),
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
@@ -37,6 +39,7 @@ pub(crate) fn for_build() -> Result<()> {
 pub(crate) fn for_tests() -> Result<()> {
     for_build()?;
     packages(TESTS)?;
+    javascript()?;
     kubectl()
 }
 
@@ -44,6 +47,17 @@ pub(crate) fn for_tests() -> Result<()> {
 pub(crate) fn for_benchmarks() -> Result<()> {
     for_tests()?;
     packages(BENCHMARKS)
+}
+
+/// What the pod network in JavaScript is made with, in the versions of its lock file.
+fn javascript() -> Result<()> {
+    let dir = Path::new("tests/guests/javascript");
+    if dir.join("node_modules/@bytecodealliance/componentize-js").exists() {
+        return Ok(());
+    }
+    step("install the JavaScript component tools", || {
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(dir))
+    })
 }
 
 fn wasm_target() -> Result<()> {

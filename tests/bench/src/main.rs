@@ -9,6 +9,7 @@ mod etcd;
 mod idle;
 mod ingress;
 mod load;
+mod plugin;
 mod pods;
 mod start;
 mod stats;
@@ -18,8 +19,14 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 5] =
-    [("start", start::run), ("load", load::run), ("pods", pods::run), ("ingress", ingress::run), ("idle", idle::run)];
+const WHICH: [Benchmark; 6] = [
+    ("start", start::run),
+    ("load", load::run),
+    ("pods", pods::run),
+    ("ingress", ingress::run),
+    ("plugin", plugin::run),
+    ("idle", idle::run),
+];
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,8 @@
 //! Behaviour through the real binary: what the tests in `tests/` share.
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 
+pub mod guests;
+
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};

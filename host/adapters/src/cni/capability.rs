@@ -10,12 +10,12 @@ use k3s_wit_bindings::net::k3s::net::net;
 use wasmtime::component::{HasData, Linker};
 
 use super::ipam::{Ipam, IpamError};
-use super::net::{NetHost, PlanError};
+use super::net::{NodeNetwork, PlanError};
 
 /// What an instance is granted.
 #[derive(Clone)]
 pub(super) struct Grant {
-    pub(super) net: Arc<NetHost>,
+    pub(super) net: Arc<dyn NodeNetwork>,
     pub(super) ipam: Arc<Ipam>,
 }
 
@@ -36,9 +36,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<PluginState<Grant>>) -> wasmtime
 
 impl Capability<'_> {
     /// The kernel's time is not the guest's.
-    fn net<T>(&mut self, work: impl FnOnce(&NetHost) -> Result<T, PlanError>) -> Result<T, net::Error> {
+    fn net<T>(&mut self, work: impl FnOnce(&dyn NodeNetwork) -> Result<T, PlanError>) -> Result<T, net::Error> {
         let host = self.0.data.net.clone();
-        self.0.outside(|_| work(&host)).map_err(net_error)
+        self.0.outside(|_| work(&*host)).map_err(net_error)
     }
 
     fn ipam<T>(&mut self, work: impl FnOnce(&Ipam) -> Result<T, IpamError>) -> Result<T, ipam::Error> {
@@ -65,7 +65,7 @@ impl net::Host for Capability<'_> {
     }
 
     fn find_uplink(&mut self) -> wasmtime::Result<Result<net::Uplink, net::Error>> {
-        let uplink = |host: &NetHost| {
+        let uplink = |host: &dyn NodeNetwork| {
             let found = host.uplink()?;
             Ok(net::Uplink { link: found.interface, address: found.address.to_string(), mtu: found.mtu })
         };

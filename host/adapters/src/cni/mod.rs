@@ -13,15 +13,18 @@
 //! Tasks owned: one, which follows the cluster's nodes ([`follow_nodes`]).
 
 mod capability;
+pub(crate) mod check;
+mod fake;
 mod ipam;
 mod net;
 mod network;
 mod nodes;
 mod open;
+mod rehearse;
 
 pub use ipam::{Ipam, IpamError};
 pub use net::{Grants, NetHost, PlanError, cleanup};
-pub use network::{CniNetwork, SyncError};
+pub use network::{CniNetwork, SwapError, SyncError};
 pub use nodes::{FollowNodes, follow_nodes};
 pub use open::{CniOptions, open_cni};
 

@@ -1,9 +1,11 @@
-//! The component as the runtime's port, and its `sync`.
+//! The component as the runtime's port, its `sync`, and its replacement while pods run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use k3s_plugin_host::{CallError, Plugin, PluginState, Status};
+use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
 use k3s_runtime::{NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use k3s_wit_bindings::cni::Cni;
 use k3s_wit_bindings::cni::exports::k3s::cni::network as wit;
@@ -12,7 +14,8 @@ use tokio::sync::Semaphore;
 use wasmtime::Store;
 
 use super::capability::Grant;
-use super::net::NetHost;
+use super::net::NodeNetwork;
+use super::open::Parts;
 
 /// The component with its capabilities.
 pub(super) type Instance = Plugin<Grant, Cni>;
@@ -31,6 +34,20 @@ pub enum SyncError {
     Failed(String),
 }
 
+/// Why another component did not take over. The one before serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    /// It is refused.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It does not start, or refuses its configuration. Nothing was changed.
+    #[error("{0}")]
+    Start(CallError),
+    /// It cannot set the node up.
+    #[error("it cannot set up the node's network: {0}")]
+    Sync(String),
+}
+
 /// The arguments of the last `sync`, for instances to come.
 #[derive(Clone, Debug)]
 pub(super) struct LastSync {
@@ -40,8 +57,9 @@ pub(super) struct LastSync {
 
 /// A pod network by plugin.
 pub struct CniNetwork {
-    plugin: Arc<Instance>,
-    net: Arc<NetHost>,
+    plugin: ArcSwap<Instance>,
+    parts: Parts,
+    net: Arc<dyn NodeNetwork>,
     last_sync: Arc<Mutex<Option<LastSync>>>,
     waiting: Semaphore,
     /// One call at a time, so that waiting callers hold no threads.
@@ -49,15 +67,76 @@ pub struct CniNetwork {
 }
 
 impl CniNetwork {
-    pub(super) fn new(plugin: Instance, net: Arc<NetHost>, last_sync: Arc<Mutex<Option<LastSync>>>) -> Self {
-        let plugin = Arc::new(plugin);
-        Self { plugin, net, last_sync, waiting: Semaphore::new(MAX_WAITING), turn: Semaphore::new(1) }
+    pub(super) fn new(plugin: Instance, parts: Parts) -> Self {
+        Self {
+            plugin: ArcSwap::from_pointee(plugin),
+            net: parts.grant.net.clone(),
+            last_sync: parts.last_sync.clone(),
+            parts,
+            waiting: Semaphore::new(MAX_WAITING),
+            turn: Semaphore::new(1),
+        }
     }
 
     /// How the instance is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.plugin.status()
+        self.plugin.load().status()
+    }
+
+    /// Drops the instance, as a failure would; the next call makes a fresh one.
+    pub(super) fn recycle(&self) {
+        self.plugin.load().recycle();
+    }
+
+    /// Whether a pod is still connected as `add` left it.
+    pub(super) async fn check_sandbox(&self, pod: &SandboxNetwork) -> Result<(), NetworkError> {
+        let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
+        let result = self.call("check", blame(pod), move |b, store| {
+            net.begin_pod(&request.id, namespace);
+            let _reach = Reach { net, id: request.id.clone() };
+            b.k3s_cni_network().call_check(store, &request)
+        });
+        result.await?.map_err(describe)
+    }
+
+    /// Replaces the component. The new one is loaded, configured and told of the last `sync` beside the
+    /// old one, with plans that are compared and not made true; then, between two calls, it sets the node
+    /// up and takes over. Should that fail after all, the old one sets the node up again and serves on.
+    /// Pods that run keep what was made for them, as far as the new one's set-up of the node leaves it.
+    ///
+    /// # Errors
+    /// When it does not take over.
+    pub async fn swap(&self, host: &Host, source: Source<'_>, config: Vec<u8>) -> Result<(), SwapError> {
+        let load = || self.parts.instance(&host.candidate(), source, config, false);
+        let (plugin, live) = tokio::task::block_in_place(load)?;
+        let plugin = Arc::new(plugin);
+        // Starting it calls `configure`; what it answers before a `sync` does not matter.
+        let _ = run(&plugin, "status", |b, store| b.k3s_cni_network().call_status(store))
+            .await
+            .map_err(SwapError::Start)?;
+        self.set_up(&plugin).await?;
+        let _turn = self.turn.acquire().await;
+        live.store(true, Ordering::Relaxed);
+        if let Err(why) = self.set_up(&plugin).await {
+            if let Err(error) = self.set_up(&self.plugin.load_full()).await {
+                tracing::warn!(%error, "the pod network that serves on could not set up the node again");
+            }
+            return Err(why);
+        }
+        plugin.adopt();
+        self.plugin.store(plugin);
+        Ok(())
+    }
+
+    /// The last `sync` again, if there was one.
+    async fn set_up(&self, plugin: &Arc<Instance>) -> Result<(), SwapError> {
+        let Some(last) = self.last_sync.lock().clone() else { return Ok(()) };
+        match sync(plugin, last).await {
+            Ok(Ok(_) | Err(wit::Error::NotReady(_))) => Ok(()),
+            Ok(Err(error)) => Err(SwapError::Sync(describe(error).message)),
+            Err(error) => Err(SwapError::Sync(error.to_string())),
+        }
     }
 
     /// Tells the plugin of the cluster's nodes; later instances are told the same.
@@ -65,7 +144,9 @@ impl CniNetwork {
         let arguments = LastSync { this_node: this_node.to_owned(), nodes };
         let call = arguments.clone();
         let result = self
-            .call("sync", move |b, store| b.k3s_cni_network().call_sync(store, &call.this_node, &call.nodes))
+            .call("sync", String::new(), move |b, store| {
+                b.k3s_cni_network().call_sync(store, &call.this_node, &call.nodes)
+            })
             .await
             .map_err(|error| SyncError::Failed(error.message))?;
         match result {
@@ -81,16 +162,38 @@ impl CniNetwork {
     async fn call<T: Send + 'static>(
         &self,
         function: &'static str,
-        call: impl FnOnce(&Cni, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
-    ) -> Result<T, NetworkError> {
+        input: String,
+        call: impl FnOnce(&Cni, &mut Store<PluginState<Grant>>) -> Answer<T> + Send + 'static,
+    ) -> Result<Result<T, wit::Error>, NetworkError> {
         let later = |message: String| NetworkError { message, retryable: true };
         let full = || later("too many pods are waiting for the network; try later".to_owned());
         let _waiting = self.waiting.try_acquire().map_err(|_| full())?;
         let _turn = self.turn.acquire().await.map_err(|_| full())?;
-        let plugin = self.plugin.clone();
-        let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
+        // With the turn, so that a call never meets a component that has been replaced.
+        let plugin = self.plugin.load_full();
+        let result = tokio::task::spawn_blocking(move || plugin.try_call(function, &input, call)).await;
         result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e| unavailable(&e))
     }
+}
+
+type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
+
+/// One call of a component that does not serve yet, or of the one that does by who has the turn.
+async fn run<T: Send + 'static>(
+    plugin: &Arc<Instance>,
+    function: &'static str,
+    call: impl FnOnce(&Cni, &mut Store<PluginState<Grant>>) -> Answer<T> + Send + 'static,
+) -> Result<Result<T, wit::Error>, CallError> {
+    let on_thread = plugin.clone();
+    let lost = |error: tokio::task::JoinError| CallError::NotStarted {
+        plugin: plugin.status().name,
+        cause: format!("the call was cut off: {error}"),
+    };
+    tokio::task::spawn_blocking(move || on_thread.try_call(function, "", call)).await.map_err(lost)?
+}
+
+async fn sync(plugin: &Arc<Instance>, last: LastSync) -> Result<Result<wit::Outcome, wit::Error>, CallError> {
+    run(plugin, "sync", move |b, store| b.k3s_cni_network().call_sync(store, &last.this_node, &last.nodes)).await
 }
 
 /// A plugin that is down comes back by itself.
@@ -127,9 +230,14 @@ fn sandbox(from: &SandboxNetwork) -> wit::Sandbox {
     }
 }
 
+/// What a call was about when the plugin failed in it. By the pod, as each try has a new sandbox.
+fn blame(pod: &SandboxNetwork) -> String {
+    format!("pod {}/{}", pod.namespace, pod.name)
+}
+
 /// Lets plans reach a pod's namespace for as long as it lives.
 struct Reach {
-    net: Arc<NetHost>,
+    net: Arc<dyn NodeNetwork>,
     id: String,
 }
 
@@ -143,7 +251,7 @@ impl Drop for Reach {
 impl PodNetwork for CniNetwork {
     async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
         let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
-        let result = self.call("add", move |b, store| {
+        let result = self.call("add", blame(pod), move |b, store| {
             net.begin_pod(&request.id, namespace);
             let _reach = Reach { net, id: request.id.clone() };
             b.k3s_cni_network().call_add(store, &request)
@@ -157,15 +265,17 @@ impl PodNetwork for CniNetwork {
 
     async fn del(&self, pod: &SandboxNetwork) -> Result<(), NetworkError> {
         let id = pod.id.clone();
-        self.call("del", move |b, store| b.k3s_cni_network().call_del(store, &id)).await?.map_err(describe)
+        self.call("del", blame(pod), move |b, store| b.k3s_cni_network().call_del(store, &id)).await?.map_err(describe)
     }
 
     async fn check(&self) -> Result<(), NetworkError> {
-        self.call("status", |b, store| b.k3s_cni_network().call_status(store)).await?.map_err(describe)
+        self.call("status", String::new(), |b, store| b.k3s_cni_network().call_status(store)).await?.map_err(describe)
     }
 
     async fn gc(&self, valid_ids: &[String]) -> Result<(), NetworkError> {
         let valid = valid_ids.to_vec();
-        self.call("gc", move |b, store| b.k3s_cni_network().call_gc(store, &valid)).await?.map_err(describe)
+        self.call("gc", String::new(), move |b, store| b.k3s_cni_network().call_gc(store, &valid))
+            .await?
+            .map_err(describe)
     }
 }

@@ -8,6 +8,7 @@
 
 mod backend;
 mod capability;
+pub(crate) mod check;
 mod connection;
 mod convert;
 mod open;

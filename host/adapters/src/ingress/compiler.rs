@@ -114,7 +114,9 @@ fn all_changes(bindings: &Ingress, store: &mut Store<PluginState<()>>) -> wasmti
 
 fn later(error: CallError) -> CompilerError {
     let retry_after = match &error {
-        CallError::Restarting { retry_after, .. } | CallError::Quarantined { retry_after, .. } => *retry_after,
+        CallError::Restarting { retry_after, .. }
+        | CallError::Quarantined { retry_after, .. }
+        | CallError::InputQuarantined { retry_after, .. } => *retry_after,
         CallError::Trapped { .. } | CallError::NotStarted { .. } => RETRY,
     };
     CompilerError { message: error.to_string(), retry_after: retry_after.max(Duration::from_millis(1)) }

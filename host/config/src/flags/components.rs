@@ -10,7 +10,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new(
         "plugin",
         Many,
-        "Replace a battery: KIND=FILE[,digest=sha256:...] (kinds: datastore, cni, ingress, storage)",
+        "Choose a battery: KIND=REF[,digest=sha256:...][,config=FILE][,grant=NAME], where REF is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:... (kinds: datastore, cni, ingress, load-balancer, storage)",
     ),
     Flag::new(
         "disable",

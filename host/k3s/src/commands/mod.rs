@@ -1,6 +1,7 @@
 //! Which command the words mean.
 
 mod killall;
+mod plugin;
 mod server;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ usage: k3s COMMAND [FLAGS]
 
   server     Run a server: datastore, API, controllers, scheduler and node
   kubectl    Talk to the cluster: get, apply, create, delete, logs, exec, api-resources, version
+  plugin     Look at plugins, prove them, make them: list, inspect, check, new, build
   killall    Stop the server, end all pods and remove everything that outlives the server
   help       Show this text, or `k3s server --help` for the server's flags
 
@@ -47,6 +49,7 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
         "server" => server::run(rest),
         "kubectl" => kubectl(rest),
         "killall" => killall::run(rest),
+        "plugin" => plugin::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             ExitCode::SUCCESS

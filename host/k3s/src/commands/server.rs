@@ -9,7 +9,7 @@ use k3s_observe::{LogOptions, init_logging};
 use tracing::warn;
 
 use super::refuse;
-use crate::server;
+use crate::server::{self, Reread};
 
 /// Threads of the scheduler of tasks. More would only cost memory on the small machines this is
 /// for; blocking work has a pool of its own.
@@ -31,7 +31,9 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
         }
         Err(error) => return refuse(&error.to_string()),
     };
-    match serve(settings, clock) {
+    let again = words.to_vec();
+    let reread: Reread = Box::new(move || self::settings(&again).map(|(settings, _)| settings));
+    match serve(settings, clock, reread) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&format!("{error:#}")),
     }
@@ -41,7 +43,7 @@ fn settings(words: &[String]) -> Result<(ServerSettings, Vec<String>), ConfigErr
     ServerSettings::resolve(&parse_server(words, &|name| std::env::var(name).ok())?)
 }
 
-fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock) -> Result<()> {
+fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock, reread: Reread) -> Result<()> {
     init_logging(&LogOptions {
         filter: settings.log_filter.clone(),
         file: settings.log_file.clone(),
@@ -59,7 +61,7 @@ fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock) -> R
         .enable_all()
         .build()
         .context("start the task runtime")?;
-    let outcome = runtime.block_on(server::run(settings, clock));
+    let outcome = runtime.block_on(server::run(settings, clock, reread));
     // Whatever still blocks (a read of standard input, a stuck disk) must not keep the process.
     runtime.shutdown_background();
     outcome

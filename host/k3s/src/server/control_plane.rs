@@ -20,6 +20,7 @@ use k3s_store::{Store, StoreOptions};
 
 use super::Shared;
 use super::identity::{NodeIdentity, service_address};
+use super::plugins::status::{self, PluginEvents, Publisher};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
@@ -38,6 +39,7 @@ pub(crate) struct Groups<'a> {
 pub(crate) struct ControlPlane {
     pub(crate) clients: ClientFactory,
     pub(crate) plugin_host: Host,
+    pub(crate) plugin_events: PluginEvents,
     pub(crate) cni: Component,
     pub(crate) ingress: Component,
     pub(crate) storage: Component,
@@ -57,22 +59,58 @@ pub(crate) async fn start(
     })?;
     let registry = open_registry(shared, &plugin_host, &plugins.datastore, groups.store).await?;
     shared.timeline.ready("datastore");
-    let service = start_api(shared, identity, node, registry, groups.api).await?;
+    shared.swaps.add_fixed(&plugins.datastore);
+    let service = start_api(shared, identity, node, registry.clone(), groups.api).await?;
     shared.timeline.ready("apiserver");
     listen(identity, &service, listener, groups.api)?;
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
+    let plugin_events = publish_plugins(shared, node, &plugin_host, registry, &clients, groups.control);
     start_controllers(shared, identity, &clients, groups.control);
-    Ok(ControlPlane { clients, plugin_host, cni: plugins.cni, ingress: plugins.ingress, storage: plugins.storage })
+    Ok(ControlPlane {
+        clients,
+        plugin_host,
+        plugin_events,
+        cni: plugins.cni,
+        ingress: plugins.ingress,
+        storage: plugins.storage,
+    })
+}
+
+/// Starts to show the plugins' state in the API.
+fn publish_plugins(
+    shared: &Shared,
+    node: &NodeIdentity,
+    host: &Host,
+    registry: Registry,
+    clients: &ClientFactory,
+    tasks: &Tasks,
+) -> PluginEvents {
+    let user = UserInfo::new("system:k3s-supervisor", ["system:masters", "system:authenticated"]);
+    let events = PluginEvents::new(clients.for_user(user), &node.name, shared.clock.clone(), tasks);
+    let publisher = Publisher {
+        host: host.clone(),
+        registry,
+        swaps: shared.swaps.clone(),
+        events: events.clone(),
+        clock: shared.clock.clone(),
+    };
+    status::start(publisher, tasks);
+    events
 }
 
 async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
     let settings = &shared.settings;
     let path = settings.data_dir.join("server/db/state.db");
-    let options =
-        SqliteOptions { clock: shared.clock.clone(), random: shared.random.clone(), ..SqliteOptions::new(&path) };
+    let options = SqliteOptions {
+        config: component.config(serde_json::Map::new()),
+        clock: shared.clock.clone(),
+        random: shared.random.clone(),
+        ..SqliteOptions::new(&path)
+    };
+    let host = component.host(host);
     // Loading a component and opening a database block.
-    let backend = tokio::task::block_in_place(|| open_sqlite(host, component.source(), &options))?;
+    let backend = tokio::task::block_in_place(|| open_sqlite(&host, component.source(), &options))?;
     let prepared = Registry::prepare(RegistryConfig {
         clock: shared.clock.clone(),
         random: shared.random.clone(),

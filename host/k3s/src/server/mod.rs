@@ -19,6 +19,7 @@ mod storage;
 mod supervisor;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -26,10 +27,13 @@ use k3s_base::{Clock, Random};
 use k3s_config::ServerSettings;
 use k3s_lifecycle::Tasks;
 use k3s_observe::{Metrics, Timeline};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use plugins::reload::Swaps;
+
 pub(crate) use node::Paths;
+pub(crate) use plugins::reload::Reread;
 pub(crate) use preflight::ServerLock;
 
 /// How long each stage may take to stop; together they stay below the 10 s that a user waits.
@@ -40,11 +44,12 @@ const STOP_STORE: Duration = Duration::from_secs(2);
 
 /// What every stage needs.
 pub(crate) struct Shared {
-    pub(crate) settings: ServerSettings,
+    pub(crate) settings: Arc<ServerSettings>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) metrics: Metrics,
     pub(crate) timeline: Timeline,
+    pub(crate) swaps: Swaps,
 }
 
 /// What must be kept while the server runs; dropped in this order.
@@ -77,21 +82,24 @@ impl Stages {
 }
 
 /// Runs the server until a signal or a failure.
-pub(crate) async fn run(settings: ServerSettings, clock: Clock) -> Result<()> {
+pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<()> {
     preflight::check(!settings.disable_agent)?;
     kubeconfig::check(&settings.kubeconfig)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // From the beginning, since its default is to end the process.
+    let hangup = signal(SignalKind::hangup())?;
     let shared = Shared {
         timeline: Timeline::start(clock.clone()),
         random: Random::from_os(),
         metrics: Metrics::new(),
-        settings,
+        swaps: Swaps::default(),
+        settings: Arc::new(settings),
         clock,
     };
     let stages = Stages::new();
     let started = tokio::select! {
-        started = start(&shared, &stages) => started,
+        started = start(&shared, &stages, Reload { hangup, reread }) => started,
         _ = terminate.recv() => bail_stopped(),
         _ = interrupt.recv() => bail_stopped(),
     };
@@ -139,9 +147,15 @@ async fn first_failure(stages: &Stages) -> &'static str {
     }
 }
 
-async fn start(shared: &Shared, stages: &Stages) -> Result<Running> {
-    let settings = &shared.settings;
-    let plugins = plugins::Plugins::read(&settings.plugins)?;
+/// What a reload needs: its signal, and the settings read anew.
+struct Reload {
+    hangup: Signal,
+    reread: Reread,
+}
+
+async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Running> {
+    let settings = &*shared.settings;
+    let plugins = plugins::Plugins::read(settings).await?;
     let listener = preflight::bind(SocketAddr::new(settings.bind_address, settings.https_port))?;
     let server_dir = settings.data_dir.join("server");
     std::fs::create_dir_all(&server_dir).with_context(|| format!("make folder {}", server_dir.display()))?;
@@ -163,6 +177,7 @@ async fn start(shared: &Shared, stages: &Stages) -> Result<Running> {
     } else {
         Some(node::start(shared, &stages.node, &identity, &node_identity, &plane).await?)
     };
+    plugins::reload::start(reload.hangup, reload.reread, shared.swaps.clone(), plane.plugin_events, &stages.control);
     notify::ready();
     Ok(Running { _node: node, _lock: lock })
 }

@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::cni::{CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni};
+use k3s_adapters::cni::{CniNetwork, CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni};
 use k3s_client::{Client, Informers};
+use k3s_config::ServerSettings;
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use k3s_runtime::PodNetwork;
 use k3s_sys::net::Net;
 use k3s_sys::nft::Nftables;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use super::Shared;
 use super::control_plane::ControlPlane;
 use super::identity::NodeIdentity;
+use super::plugins::Component;
 
 /// Where host-local leases are kept, as the CNI plugin of that name keeps them.
 const LEASES: &str = "/var/lib/cni/networks";
@@ -32,23 +34,25 @@ pub(crate) fn start(
     client: &Client,
 ) -> Result<Arc<dyn PodNetwork>> {
     let settings = &shared.settings;
-    let config = json!({"network": settings.cluster_cidr.to_string(), "backend": settings.flannel_backend});
+    let known = known_config(settings, &plane.cni);
     let mut grants = Grants::for_networks(vec![settings.cluster_cidr]);
     grants.node_address = settings.node_ips.iter().find_map(|ip| match ip {
         std::net::IpAddr::V4(ip) => Some(*ip),
         std::net::IpAddr::V6(_) => None,
     });
     let options = CniOptions {
-        config: serde_json::to_vec(&config)?,
+        config: plane.cni.config(known),
         leases: PathBuf::from(LEASES),
         net: NetHost::new(Net::current()?, Arc::new(Nftables::open()?), grants),
         policy: Policy::default(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    let network = tokio::task::block_in_place(|| open_cni(&plane.plugin_host, plane.cni.source(), options))
+    let host = plane.cni.host(&plane.plugin_host);
+    let network = tokio::task::block_in_place(|| open_cni(&host, plane.cni.source(), options))
         .context("start the pod network")?;
     let network = Arc::new(network);
+    make_replaceable(shared, plane, &network);
     let follow = FollowNodes {
         network: network.clone(),
         client: client.clone(),
@@ -59,4 +63,27 @@ pub(crate) fn start(
     };
     follow_nodes(follow, tasks);
     Ok(network)
+}
+
+/// What the server knows and every pod network is told: the cluster's range. The backend is the bundled
+/// one's business.
+fn known_config(settings: &ServerSettings, component: &Component) -> Map<String, Value> {
+    let mut known = Map::from_iter([("network".to_owned(), settings.cluster_cidr.to_string().into())]);
+    if component.is_bundled() {
+        known.insert("backend".to_owned(), settings.flannel_backend.as_str().into());
+    }
+    known
+}
+
+/// Lets a reload put another component in this one's place.
+fn make_replaceable(shared: &Shared, plane: &ControlPlane, network: &Arc<CniNetwork>) {
+    let (network, host) = (network.clone(), plane.plugin_host.clone());
+    let settings = shared.settings.clone();
+    shared.swaps.add(&plane.cni, move |new| {
+        let (network, host, settings) = (network.clone(), new.host(&host), settings.clone());
+        async move {
+            let config = new.config(known_config(&settings, &new));
+            Ok(network.swap(&host, new.source(), config).await?)
+        }
+    });
 }

@@ -1,26 +1,50 @@
-//! Which component serves as which battery: the bundled one unless `--plugin` names a file.
+//! Which component serves as which battery: the bundled one, or what `--plugin` chooses.
 
+pub(crate) mod reload;
+pub(crate) mod status;
+
+use std::borrow::Cow;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use k3s_adapters::bundled::{self, Bundled};
-use k3s_config::PluginRef;
-use k3s_plugin_host::{Digest, Source};
+use anyhow::{Context, Result, anyhow, bail};
+use k3s_adapters::bundled::Bundled;
+use k3s_adapters::{bundled, contract};
+use k3s_config::{PluginRef, PluginSource, ServerSettings};
+use k3s_plugin_host::{Contract, Digest, Grants, Host, Source};
+use k3s_runtime::{ArtifactSource, fetch_artifact};
+use serde_json::{Map, Value};
 use tracing::info;
 
-/// A component to load.
-pub(crate) enum Component {
-    /// In this executable.
-    Bundled(Bundled),
-    /// The operator's file.
-    File(FilePlugin),
+/// The bundled plugin of a kind when nothing else is asked for.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("datastore", "sqlite"),
+    ("cni", "flannel"),
+    ("ingress", "traefik"),
+    ("load-balancer", "klipper"),
+    ("storage", "local-path"),
+];
+/// A plugin's own configuration is at most this long (the contract's limit).
+const CONFIG_BYTES: u64 = 1 << 20;
+
+/// A component to load, with everything the operator said about it.
+pub(crate) struct Component {
+    pub(crate) kind: &'static str,
+    /// As the operator named it.
+    pub(crate) reference: String,
+    name: String,
+    bytes: Cow<'static, [u8]>,
+    compiled: Option<&'static [u8]>,
+    pinned: Option<Digest>,
+    config: Option<Map<String, Value>>,
+    grants: Grants,
 }
 
-/// A component read from a file.
-pub(crate) struct FilePlugin {
-    name: String,
-    bytes: Vec<u8>,
-    digest: Option<Digest>,
+/// Two components with the same fingerprint behave the same.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fingerprint {
+    digest: Digest,
+    config: Option<Map<String, Value>>,
+    grants: Grants,
 }
 
 /// The batteries of this server.
@@ -32,48 +56,174 @@ pub(crate) struct Plugins {
 }
 
 impl Plugins {
-    /// Reads what `--plugin` names, before anything is written.
-    pub(crate) fn read(given: &[PluginRef]) -> Result<Self> {
-        let mut plugins = Self {
-            datastore: Component::Bundled(bundled::datastore_sqlite()),
-            cni: Component::Bundled(bundled::cni_flannel()),
-            ingress: Component::Bundled(bundled::ingress_traefik()),
-            storage: Component::Bundled(bundled::storage_local_path()),
-        };
-        for (at, reference) in given.iter().enumerate() {
-            if given.iter().take(at).any(|other| other.kind == reference.kind) {
-                bail!("--plugin {}: given twice", reference.kind);
-            }
-            let component = Component::File(read(reference)?);
-            match reference.kind.as_str() {
-                "datastore" => plugins.datastore = component,
-                "ingress" => plugins.ingress = component,
-                "storage" => plugins.storage = component,
-                _ => plugins.cni = component,
-            }
+    /// Reads what `--plugin` names and checks it, before anything is written.
+    pub(crate) async fn read(settings: &ServerSettings) -> Result<Self> {
+        for reference in &settings.plugins {
+            implemented(reference.kind)?;
         }
-        Ok(plugins)
+        Ok(Self {
+            datastore: component("datastore", settings).await?,
+            cni: component("cni", settings).await?,
+            ingress: component("ingress", settings).await?,
+            storage: component("storage", settings).await?,
+        })
     }
 }
 
-fn read(reference: &PluginRef) -> Result<FilePlugin> {
-    let path: &Path = &reference.path;
-    let bytes = std::fs::read(path).with_context(|| format!("--plugin {}={}", reference.kind, path.display()))?;
-    let digest = reference.digest.as_deref().map(digest).transpose()?;
-    info!(kind = reference.kind, path = %path.display(), digest = Digest::of(&bytes).hex(), "plugin from a file");
-    Ok(FilePlugin { name: path.display().to_string(), bytes, digest })
+/// The component that serves as `kind` by these settings.
+pub(crate) async fn component(kind: &'static str, settings: &ServerSettings) -> Result<Component> {
+    match settings.plugins.iter().find(|p| p.kind == kind) {
+        Some(reference) => {
+            let described = || format!("--plugin {kind}={}", reference.source);
+            Component::read(reference, settings).await.with_context(described)
+        }
+        None => {
+            let (_, name) = DEFAULTS.iter().find(|(k, _)| *k == kind).context("a kind without a default")?;
+            Ok(Component::bundled(kind, find_bundled(kind, name)?))
+        }
+    }
 }
 
-fn digest(text: &str) -> Result<Digest> {
-    format!("sha256:{text}").parse().map_err(anyhow::Error::msg)
+fn implemented(kind: &str) -> Result<&'static Contract> {
+    contract(kind).ok_or_else(|| anyhow!("--plugin {kind}: this build has no place for plugins of this kind yet"))
+}
+
+/// The bundled plugin of this name.
+pub(crate) fn find_bundled(kind: &str, name: &str) -> Result<Bundled> {
+    let of_kind: Vec<Bundled> = bundled::all().into_iter().filter(|b| bundled::kind_of(b) == kind).collect();
+    let found = of_kind.iter().find(|b| bundled::short_name(b) == name).copied();
+    let known: Vec<&str> = of_kind.iter().map(bundled::short_name).collect();
+    found.ok_or_else(|| {
+        anyhow!(
+            "no {kind} plugin {name:?} is bundled (bundled: {}); a file is given with a path, such as ./{name}.wasm",
+            known.join(", ")
+        )
+    })
 }
 
 impl Component {
+    /// One that comes with the executable.
+    pub(crate) fn bundled(kind: &'static str, bundled: Bundled) -> Self {
+        Self {
+            kind,
+            reference: bundled::short_name(&bundled).to_owned(),
+            name: bundled.name.to_owned(),
+            bytes: Cow::Borrowed(bundled.bytes),
+            compiled: Some(bundled.compiled),
+            pinned: None,
+            config: None,
+            grants: Grants::default(),
+        }
+    }
+
+    async fn read(reference: &PluginRef, settings: &ServerSettings) -> Result<Self> {
+        let mut component = match &reference.source {
+            PluginSource::Bundled(name) => Self::bundled(reference.kind, find_bundled(reference.kind, name)?),
+            PluginSource::File(path) => Self::foreign(reference, read_limited(path, Source::LIMIT_BYTES)?),
+            PluginSource::Registry(name) => Self::foreign(reference, fetch(name, settings).await?),
+        };
+        let digest = |text: &String| format!("sha256:{text}").parse::<Digest>().map_err(anyhow::Error::msg);
+        component.pinned = reference.digest.as_ref().map(digest).transpose()?;
+        component.config = reference.config.as_deref().map(read_config).transpose()?;
+        component.grants = Grants { wasi: reference.grants.contains("wasi") };
+        let inspected = Host::inspect(component.source())?;
+        implemented(reference.kind)?.accepts(&component.name, &inspected, component.grants)?;
+        if component.compiled.is_none() {
+            info!(kind = reference.kind, from = %reference.source, digest = %inspected.digest, "plugin of the operator's");
+        }
+        Ok(component)
+    }
+
+    fn foreign(reference: &PluginRef, bytes: Vec<u8>) -> Self {
+        Self {
+            kind: reference.kind,
+            reference: reference.source.to_string(),
+            name: reference.source.to_string(),
+            bytes: Cow::Owned(bytes),
+            compiled: None,
+            pinned: None,
+            config: None,
+            grants: Grants::default(),
+        }
+    }
+
     /// For the plugin host.
     pub(crate) fn source(&self) -> Source<'_> {
-        match self {
-            Self::Bundled(bundled) => bundled.source(),
-            Self::File(file) => Source { name: &file.name, bytes: &file.bytes, digest: file.digest, compiled: None },
+        Source { name: &self.name, bytes: &self.bytes, digest: self.pinned, compiled: self.compiled }
+    }
+
+    /// The plugin host with this component's grants.
+    pub(crate) fn host(&self, host: &Host) -> Host {
+        host.granting(self.grants)
+    }
+
+    /// Whether it came with the executable.
+    pub(crate) fn is_bundled(&self) -> bool {
+        self.compiled.is_some()
+    }
+
+    /// The plugin's configuration: the operator's, member by member over what the server knows.
+    pub(crate) fn config(&self, known: Map<String, Value>) -> Vec<u8> {
+        let mut config = known;
+        config.extend(self.config.clone().unwrap_or_default());
+        if config.is_empty() { Vec::new() } else { Value::Object(config).to_string().into_bytes() }
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { digest: Digest::of(&self.bytes), config: self.config.clone(), grants: self.grants }
+    }
+}
+
+fn read_config(path: &Path) -> Result<Map<String, Value>> {
+    let what = || format!("config={}", path.display());
+    let bytes = read_limited(path, usize::try_from(CONFIG_BYTES)?)?;
+    match serde_json::from_slice(&bytes).with_context(what)? {
+        Value::Object(config) => Ok(config),
+        _ => bail!("{}: expected a JSON object", what()),
+    }
+}
+
+fn read_limited(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
+    let what = || path.display().to_string();
+    let size = std::fs::metadata(path).with_context(what)?.len();
+    if size > u64::try_from(limit_bytes)? {
+        bail!("{}: {size} bytes are above the limit of {limit_bytes}", what());
+    }
+    std::fs::read(path).with_context(what)
+}
+
+async fn fetch(reference: &str, settings: &ServerSettings) -> Result<Vec<u8>> {
+    let keep = settings.data_dir.join("server/plugin-files");
+    let limit_bytes = u64::try_from(Source::LIMIT_BYTES)?;
+    let from = ArtifactSource { registries: &settings.registries, keep: Some(&keep), limit_bytes };
+    Ok(fetch_artifact(reference, from).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bundled_plugin_has_a_kind_and_a_name_and_defaults_exist() {
+        for bundled in bundled::all() {
+            let kind = bundled::kind_of(&bundled);
+            assert!(contract(kind).is_some(), "{}", bundled.name);
+            assert!(find_bundled(kind, bundled::short_name(&bundled)).is_ok());
         }
+        for (kind, name) in DEFAULTS.iter().filter(|(kind, _)| contract(kind).is_some()) {
+            assert!(find_bundled(kind, name).is_ok(), "{kind} {name}");
+        }
+        let error = find_bundled("cni", "calico").err().unwrap().to_string();
+        assert!(error.contains("bundled: flannel") && error.contains("./calico.wasm"), "{error}");
+    }
+
+    #[test]
+    fn the_operator_s_configuration_goes_over_the_server_s() {
+        let mut component = Component::bundled("cni", bundled::cni_flannel());
+        let known = || Map::from_iter([("network".to_owned(), "10.42.0.0/16".into()), ("a".to_owned(), 1.into())]);
+        assert_eq!(component.config(Map::new()), b"");
+        component.config = Some(Map::from_iter([("a".to_owned(), 2.into())]));
+        let merged: Value = serde_json::from_slice(&component.config(known())).unwrap();
+        assert_eq!(merged, serde_json::json!({"network": "10.42.0.0/16", "a": 2}));
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, drive, open_storage};
+use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage};
 use k3s_client::{Client, DeleteParams, Informers, Patch, Resource, resources};
 use k3s_lifecycle::Tasks;
 use k3s_meta::object::annotation;
@@ -42,19 +42,23 @@ pub(crate) async fn start(
     }
     let root = settings.default_local_storage_path.clone();
     let config = config(&root.to_string_lossy());
+    let known = serde_json::from_str(&config).context("the provisioner's settings")?;
     let options = StorageOptions {
-        config: config.clone().into_bytes(),
+        config: plane.storage.config(known),
         roots: vec![root],
         policy: Policy::default(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    let provisioner = tokio::task::block_in_place(|| open_storage(&plane.plugin_host, plane.storage.source(), options))
+    let host = plane.storage.host(&plane.plugin_host);
+    let provisioner = tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
         .context("start the storage provisioner")?;
+    let provisioner = Arc::new(provisioner);
+    make_replaceable(shared, plane, &provisioner);
     publish(supervisor, &config).await.context("publish the local-path storage class")?;
     let client = plane.clients.for_controller(ACCOUNT);
     let drive_it = Drive {
-        provisioner: Arc::new(provisioner),
+        provisioner,
         informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
         client,
         node_name: node.name.clone(),
@@ -62,6 +66,20 @@ pub(crate) async fn start(
     };
     drive(drive_it, tasks);
     Ok(())
+}
+
+/// Lets a reload put another component in this one's place, with the settings of the start.
+fn make_replaceable(shared: &Shared, plane: &ControlPlane, provisioner: &Arc<StorageProvisioner>) {
+    let (provisioner, host) = (provisioner.clone(), plane.plugin_host.clone());
+    let settings = plane.storage.config(serde_json::Map::new());
+    shared.swaps.add(&plane.storage, move |new| {
+        let (provisioner, host) = (provisioner.clone(), new.host(&host));
+        let same = new.config(serde_json::Map::new()) == settings;
+        async move {
+            anyhow::ensure!(same, "restart needed: other settings of the storage provisioner");
+            Ok(tokio::task::block_in_place(|| provisioner.swap(&host, new.source()))?)
+        }
+    });
 }
 
 /// `config.json`: every node has its volumes in one folder.

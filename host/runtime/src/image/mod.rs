@@ -1,6 +1,7 @@
 //! Images: from archives and registries into unpacked layers that containers are started from.
 
 pub(crate) mod archive;
+pub(crate) mod artifact;
 mod content;
 mod layer;
 pub(crate) mod model;

@@ -2,7 +2,8 @@
 //!
 //! Two stages, so that freshness can be tested from committed files alone: the facts about a Kubernetes
 //! version are cut down to what is served and folded into `host/api/gen-source/` (`generate`), and the
-//! Rust tables are written from there (`tables`). The tables hold no pointers: names are offsets into one
+//! Rust tables are written from there (`tables`). Kinds of this server's own, which no Kubernetes has, are
+//! written by hand in `gen-source/own-*.json`. The tables hold no pointers: names are offsets into one
 //! string, so they cost no relocation and no memory until they are read.
 
 mod facts;
@@ -26,7 +27,12 @@ pub(crate) fn generate(facts_dir: &Path, api_dir: &Path) -> Result<()> {
     std::fs::create_dir_all(&dir)?;
     std::fs::write(dir.join("resources.json"), lines(&Value::Array(source.resources)))?;
     std::fs::write(dir.join("types.json"), lines(&Value::Object(source.types)))?;
-    for (name, text) in tables(&dir)? {
+    write_tables(api_dir)
+}
+
+/// The second stage alone, after a change of the sources.
+pub(crate) fn write_tables(api_dir: &Path) -> Result<()> {
+    for (name, text) in tables(&api_dir.join("gen-source"))? {
         std::fs::write(api_dir.join("src/gen").join(name), text)?;
     }
     Ok(())
@@ -34,12 +40,18 @@ pub(crate) fn generate(facts_dir: &Path, api_dir: &Path) -> Result<()> {
 
 /// The second stage: file name and text of every table, from the committed sources.
 pub(crate) fn tables(source_dir: &Path) -> Result<Vec<(&'static str, String)>> {
-    let resources = read(&source_dir.join("resources.json"))?;
-    let types = read(&source_dir.join("types.json"))?;
-    let types = types.as_object().context("types.json is not a map")?;
-    let mut tables = Tables::new(types);
-    tables.add_types(types)?;
-    let kinds = kinds::file(resources.as_array().context("resources.json is not a list")?, types, &tables)?;
+    let (mut resources, mut types) = (Vec::new(), serde_json::Map::new());
+    for prefix in ["", "own-"] {
+        let list = read(&source_dir.join(format!("{prefix}resources.json")))?;
+        resources.extend(list.as_array().context("the resources are not a list")?.iter().cloned());
+        let map = read(&source_dir.join(format!("{prefix}types.json")))?;
+        types.extend(map.as_object().context("the types are not a map")?.clone());
+    }
+    let key = |r: &Value, name: &str| facts::text(r, name);
+    resources.sort_by_key(|r| (key(r, "group"), key(r, "version"), key(r, "plural")));
+    let mut tables = Tables::new(&types);
+    tables.add_types(&types)?;
+    let kinds = kinds::file(&resources, &types, &tables)?;
     Ok(vec![
         ("fields.rs", tables.fields_file()),
         ("kinds.rs", kinds),
@@ -72,7 +84,7 @@ mod tests {
         let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api");
         for (name, want) in tables(&api.join("gen-source")).unwrap() {
             let have = std::fs::read_to_string(api.join("src/gen").join(name)).unwrap();
-            assert!(have == want, "src/gen/{name} is stale: run `cargo xtask gen-api FACTS`");
+            assert!(have == want, "src/gen/{name} is stale: run `cargo xtask gen-api`");
         }
     }
 

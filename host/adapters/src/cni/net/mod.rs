@@ -68,6 +68,59 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What the `net` capability is backed by: the kernel, or a fake that a component is checked on.
+pub(super) trait NodeNetwork: Send + Sync {
+    /// Lets plans of this sandbox reach its namespace, until [`NodeNetwork::end_pod`].
+    fn begin_pod(&self, id: &str, namespace: PathBuf);
+    /// See [`NodeNetwork::begin_pod`].
+    fn end_pod(&self, id: &str);
+    /// Makes the plan true; answers how many changes that took.
+    fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError>;
+    /// What that would change.
+    fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError>;
+    /// Removes everything of the owner's.
+    fn remove(&self, owner: &str) -> Result<(), PlanError>;
+    /// Everybody who owns anything.
+    fn owners(&self) -> Result<BTreeSet<String>, PlanError>;
+    /// The way out of the node.
+    fn uplink(&self) -> Result<DefaultRoute, PlanError>;
+}
+
+/// Holds a plan against the rules for plans, without making it true.
+pub(super) fn validate(owner: &str, plan: &Plan, grants: &Grants) -> Result<(), PlanError> {
+    Desired::read(owner, plan, grants).map(drop)
+}
+
+impl NodeNetwork for NetHost {
+    fn begin_pod(&self, id: &str, namespace: PathBuf) {
+        self.pods.lock().insert(id.to_owned(), namespace);
+    }
+
+    fn end_pod(&self, id: &str) {
+        self.pods.lock().remove(id);
+    }
+
+    fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError> {
+        NetHost::apply(self, owner, plan)
+    }
+
+    fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
+        NetHost::differences(self, owner, plan)
+    }
+
+    fn remove(&self, owner: &str) -> Result<(), PlanError> {
+        NetHost::remove(self, owner)
+    }
+
+    fn owners(&self) -> Result<BTreeSet<String>, PlanError> {
+        NetHost::owners(self)
+    }
+
+    fn uplink(&self) -> Result<DefaultRoute, PlanError> {
+        NetHost::uplink(self)
+    }
+}
+
 /// The node's network as a plugin may change it.
 pub struct NetHost {
     net: Net,
@@ -85,15 +138,6 @@ impl NetHost {
     #[must_use]
     pub fn new(net: Net, nft: Arc<dyn Nft>, grants: Grants) -> Self {
         Self { net, nft, grants, pods: Mutex::default(), turn: Mutex::new(()) }
-    }
-
-    /// Lets plans of this sandbox reach its namespace, until [`NetHost::end_pod`].
-    pub(super) fn begin_pod(&self, id: &str, namespace: PathBuf) {
-        self.pods.lock().insert(id.to_owned(), namespace);
-    }
-
-    pub(super) fn end_pod(&self, id: &str) {
-        self.pods.lock().remove(id);
     }
 
     /// Makes the plan true. Answers how many changes that took.

@@ -1,0 +1,62 @@
+//! The store's contract suite on a foreign datastore component, over SQLite in a temporary folder.
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use k3s_plugin_host::{Host, Source};
+use k3s_store::Backend;
+use k3s_store::contract::{self, Fixture};
+use tempfile::TempDir;
+
+use super::open::{OpenError, SqliteOptions, open_sqlite};
+use crate::check::{Case, CheckError};
+
+struct Foreign {
+    host: Host,
+    name: String,
+    bytes: Vec<u8>,
+    dir: TempDir,
+    made: AtomicUsize,
+}
+
+impl Foreign {
+    fn path(&self, number: usize) -> PathBuf {
+        self.dir.path().join(number.to_string()).join("state.db")
+    }
+
+    fn open(&self, number: usize) -> Result<Arc<dyn Backend>, OpenError> {
+        let source = Source { name: &self.name, bytes: &self.bytes, digest: None, compiled: None };
+        Ok(Arc::new(open_sqlite(&self.host, source, &SqliteOptions::new(self.path(number)))?))
+    }
+}
+
+#[async_trait]
+#[allow(clippy::panic, reason = "the suite's cases fail by panicking, which is caught below")]
+impl Fixture for Foreign {
+    async fn create(&self) -> Arc<dyn Backend> {
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
+        self.open(number).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn reopen(&self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+        drop(backend);
+        self.open(self.made.load(Ordering::SeqCst) - 1).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+pub(crate) async fn run(host: &Host, source: Source<'_>) -> Result<Vec<Case>, CheckError> {
+    host.load(source, &super::CONTRACT)?;
+    let (name, bytes) = (source.name.to_owned(), source.bytes.to_vec());
+    let foreign = Foreign { host: host.clone(), name, bytes, dir: tempfile::tempdir()?, made: AtomicUsize::new(0) };
+    let outcome = AssertUnwindSafe(contract::all(&foreign)).catch_unwind().await;
+    let said = |panic: Box<dyn std::any::Any + Send>| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned())).unwrap_or_default()
+    };
+    let name = "log, writes, lists, watches, restarts, leases, faults and the model";
+    Ok(vec![Case { name, outcome: outcome.map_err(said) }])
+}

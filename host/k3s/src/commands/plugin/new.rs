@@ -1,0 +1,94 @@
+//! `k3s plugin new`: a plugin to start from. The SDK and the contracts go along, so that nothing but
+//! cargo is needed to build it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// The folder for what is not the author's.
+const VENDOR: &str = "k3s";
+
+macro_rules! vendored {
+    ($($path:literal),* $(,)?) => { &[$(($path, include_str!(concat!("../../../../../", $path)))),*] };
+}
+
+/// The SDK and the contracts it is generated from, as they lie in the sources.
+const SDK: &[(&str, &str)] = vendored![
+    "plugins/sdk/Cargo.toml",
+    "plugins/sdk/src/lib.rs",
+    "plugins/sdk/src/log.rs",
+    "plugins/sdk/src/cni.rs",
+    "wit/common/plugin.wit",
+    "wit/host/host.wit",
+    "wit/net/net.wit",
+    "wit/ipam/ipam.wit",
+    "wit/cni/cni.wit",
+];
+
+/// Kind, manifest, source.
+const TEMPLATES: &[(&str, &str, &str)] = &[(
+    "cni",
+    include_str!("../../../../../plugins/sdk/templates/cni/Cargo.toml"),
+    include_str!("../../../../../plugins/sdk/templates/cni/src/lib.rs"),
+)];
+
+pub(super) fn run(words: &[String]) -> Result<()> {
+    let [kind, dir] = words else { bail!("usage: k3s plugin new KIND DIR") };
+    let known = || TEMPLATES.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>().join(", ");
+    let template = TEMPLATES.iter().find(|(name, ..)| name == kind);
+    let (_, manifest, source) =
+        template.with_context(|| format!("no template for {kind:?} (templates: {})", known()))?;
+    let dir = Path::new(dir);
+    if dir.exists() {
+        bail!("{} exists already", dir.display());
+    }
+    let name = dir.file_name().and_then(|name| name.to_str()).context("a folder needs a name")?;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        bail!("{name:?} becomes the plugin's name: use lower case letters, digits and dashes");
+    }
+    let named = |text: &str| text.replace("my-plugin", name);
+    write(&dir.join("Cargo.toml"), &named(manifest))?;
+    write(&dir.join("src/lib.rs"), &named(source))?;
+    write(&dir.join(".gitignore"), "/target\n/*.wasm\n")?;
+    for (path, text) in SDK {
+        write(&dir.join(VENDOR).join(path), text)?;
+    }
+    println!("{}: a {kind} plugin that works; change src/lib.rs, then\n", dir.display());
+    println!("  k3s plugin build {0} -o {name}.wasm\n  k3s plugin check ./{name}.wasm", dir.display());
+    println!("  k3s server --plugin {kind}=./{name}.wasm");
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let what = || path.display().to_string();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(what)?;
+    }
+    std::fs::write(path, text).with_context(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_the_sdk_is_made_of_goes_along() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let sources = std::fs::read_dir(root.join("plugins/sdk/src")).unwrap();
+        for file in sources.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+            let path = format!("plugins/sdk/src/{file}");
+            assert!(SDK.iter().any(|(known, _)| *known == path), "{path} is not vendored");
+        }
+    }
+
+    #[test]
+    fn names_and_folders_that_cannot_be_are_refused() {
+        let run = |kind: &str, dir: &str| run(&[kind.to_owned(), dir.to_owned()]).unwrap_err().to_string();
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        assert!(run("dns", &at("x")).contains("templates: cni"));
+        assert!(run("cni", &dir.path().display().to_string()).contains("exists already"));
+        assert!(run("cni", &at("My_Net")).contains("lower case"));
+    }
+}
