@@ -150,27 +150,3 @@ pub mod ingress {
         },
     });
 }
-
-/// `k3s:volumes@0.1.0`: directories below granted roots.
-pub mod volumes {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/volumes"],
-        world: "k3s:volumes/imports",
-        imports: { default: trappable },
-    });
-}
-
-/// `k3s:storage@0.1.0`.
-pub mod storage {
-    wasmtime::component::bindgen!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/volumes", "../../wit/storage"],
-        world: "k3s:storage/storage",
-        imports: { default: trappable },
-        with: {
-            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
-            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
-            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
-            "k3s:volumes/directories@0.1.0": crate::volumes::k3s::volumes::directories,
-        },
-    });
-}

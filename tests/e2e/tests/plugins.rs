@@ -302,7 +302,8 @@ fn a_network_in_javascript_serves_pods() -> Result<()> {
     let flags = vec![format!("--plugin=cni={network},grant=wasi")];
     let images = vec![busybox(SHELL)?];
     // The first start compiles 12 MB of JavaScript engine, before the node is there.
-    let cluster = Cluster::start_with(ClusterOptions { flags, images, without_node: true })?;
+    let cluster =
+        Cluster::start_with(ClusterOptions { flags, images, without_node: true, ..ClusterOptions::default() })?;
     cluster.wait_for("the network is compiled", LATE * 3, || {
         let plugin = cluster.get(&["plugin", "cni"])?;
         ensure!(plugin["status"]["name"] == "javascript", "{plugin}");
