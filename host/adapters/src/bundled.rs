@@ -99,12 +99,6 @@ pub fn ingress_traefik() -> Bundled {
     INGRESS_TRAEFIK
 }
 
-/// Volumes as directories of their node.
-#[must_use]
-pub fn storage_local_path() -> Bundled {
-    STORAGE_LOCAL_PATH
-}
-
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {

@@ -159,9 +159,8 @@ impl Certificates {
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         std::fs::write(dir.path().join("cert.pem"), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
         std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
-        let owner = std::os::unix::fs::chown::<&std::path::Path>;
         for name in ["", "ca.pem", "cert.pem", "key.pem"] {
-            owner(&dir.path().join(name), Some(65534), Some(65534)).unwrap();
+            std::os::unix::fs::chown(dir.path().join(name), Some(65534), Some(65534)).unwrap();
         }
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(dir.path().join("key.pem"), private).unwrap();

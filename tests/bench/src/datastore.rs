@@ -39,17 +39,17 @@ pub(crate) fn run() -> Result<()> {
 async fn all() -> Result<()> {
     measure("memory (no datastore)", Arc::new(MemoryBackend::new()), &Metrics::new()).await?;
     let dir = tempfile::tempdir_in("/var/tmp")?;
-    let (host, metrics) = host()?;
+    let (host, metrics) = plugin_host()?;
     measure("SQLite", sqlite(&host, dir.path())?, &metrics).await?;
     for (name, kind) in [("PostgreSQL", DatabaseKind::Postgres), ("MariaDB", DatabaseKind::MariaDb)] {
         let database = Database::start(kind)?;
-        let (host, metrics) = host()?;
+        let (host, metrics) = plugin_host()?;
         measure(name, on_server(&host, &database.endpoint("bench")).await?, &metrics).await?;
     }
     Ok(())
 }
 
-fn host() -> Result<(Host, Metrics)> {
+fn plugin_host() -> Result<(Host, Metrics)> {
     let metrics = Metrics::new();
     let options = HostOptions { metrics: PluginMetrics::registered(&metrics), ..HostOptions::default() };
     Ok((Host::new(options)?, metrics))

@@ -46,7 +46,6 @@ pub(crate) struct ControlPlane {
     /// What this process' node answers for load balancers.
     pub(crate) forwards: Forwards,
     pub(crate) ingress: Component,
-    pub(crate) storage: Component,
 }
 
 pub(crate) async fn start(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::ingress::{IngressCompiler, IngressOptions, open_ingress};
+use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
 use k3s_base::{Clock, Random};
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
 use k3s_lifecycle::Tasks;
@@ -60,7 +60,7 @@ fn options(component: &Component, clock: &Clock, random: &Random) -> IngressOpti
 }
 
 /// Lets a reload put another component in this one's place.
-fn make_replaceable(shared: &Shared, plane: &ControlPlane, compiler: &Arc<IngressCompiler>) {
+fn make_replaceable(shared: &Shared, plane: &ControlPlane, compiler: &Arc<WasmCompiler>) {
     let (compiler, host) = (compiler.clone(), plane.plugin_host.clone());
     let (clock, random) = (shared.clock.clone(), shared.random.clone());
     shared.swaps.add(&plane.ingress, move |new| {
