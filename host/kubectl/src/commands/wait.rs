@@ -78,7 +78,7 @@ impl Until {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 object::at(live, &path).is_some_and(|found| match found {
                     Value::String(text) => text == value,
-                    other => other.to_string() == *value,
+                    other => serde_json::from_str::<Value>(value).is_ok_and(|wanted| wanted == *other),
                 })
             }
         }
