@@ -5,7 +5,7 @@
 //! Cargo has unpacked the dependency before this script runs; its folder is found by the version in
 //! `Cargo.lock`, or through `cargo metadata` where registries are replaced (vendoring).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io::Write;
@@ -25,8 +25,13 @@ fn main() -> Result<(), Error> {
         println!("cargo::rerun-if-changed={path}");
     }
     let docs = read_docs(&source_dir(&here)?.join(VERSION_DIR))?;
-    let types: Value = serde_json::from_slice(&std::fs::read(here.join("gen-source/types.json"))?)?;
-    let prose = prose(&types, &docs);
+    let read = |name: &str| -> Result<Map<String, Value>, Error> {
+        Ok(serde_json::from_slice(&std::fs::read(here.join("gen-source").join(name))?)?)
+    };
+    // The tables have the types of both files in one order, by name.
+    let mut types = read("types.json")?;
+    types.extend(read("own-types.json")?);
+    let prose = prose(&types, &docs, &read("own-prose.json")?);
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(prose.as_bytes())?;
     std::fs::write(out.join("prose.bin"), packed.finish()?)?;
@@ -154,31 +159,32 @@ fn normal(name: &str) -> String {
 }
 
 /// Texts of all types and their fields in table order, separated by NUL.
-fn prose(types: &Value, docs: &HashMap<String, Doc>) -> String {
+fn prose(types: &Map<String, Value>, docs: &HashMap<String, Doc>, own: &Map<String, Value>) -> String {
     let mut parts = Vec::new();
     let none = Doc::default();
     let list = docs.get("io.k8s.List").unwrap_or(&none);
     let type_meta = docs.get(&format!("{META}DeleteOptions")).unwrap_or(&none);
-    for (name, t) in types.as_object().into_iter().flatten() {
+    for (name, t) in types {
         let fields = t["fields"].as_object().cloned().unwrap_or_default();
         let doc = docs.get(name).unwrap_or(&none);
-        parts.push(type_text(name, doc, &fields));
+        let ours = |key: &str| own.get(name).and_then(|t| t[key].as_str()).map(str::to_owned);
+        parts.push(ours("").unwrap_or_else(|| type_text(name, doc, &fields)));
         for field in fields.keys() {
             let key = normal(field);
             let found = [doc, list, type_meta].into_iter().find_map(|d| d.fields.get(&key).filter(|t| !t.is_empty()));
             let known =
                 doc.fields.contains_key(&key) || is_list(&fields) || matches!(field.as_str(), "apiVersion" | "kind");
-            parts.push(found.filter(|_| known).cloned().unwrap_or_default());
+            parts.push(ours(field).or_else(|| found.filter(|_| known).cloned()).unwrap_or_default());
         }
     }
     parts.join("\0")
 }
 
-fn is_list(fields: &serde_json::Map<String, Value>) -> bool {
+fn is_list(fields: &Map<String, Value>) -> bool {
     fields.contains_key("items") && fields.contains_key("metadata")
 }
 
-fn type_text(name: &str, doc: &Doc, fields: &serde_json::Map<String, Value>) -> String {
+fn type_text(name: &str, doc: &Doc, fields: &Map<String, Value>) -> String {
     let short = name.rsplit_once('.').map_or(name, |(_, short)| short);
     match short.strip_suffix("List") {
         _ if !doc.text.is_empty() => doc.text.clone(),

@@ -27,6 +27,7 @@ const PRIVATE: &[&str] = &[
     "/var/lib/kubelet",
     "/var/lib/cni",
     "/var/log",
+    "/srv",
     "/tmp/k3s",
 ];
 

@@ -355,6 +355,10 @@ async fn gather<R>(
 fn fault_of_client(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {
+        // A refused certificate comes as an error of the stream below.
+        E::Io(cause) if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            Fault::new(Error::Unavailable(format!("TLS to the database failed: {cause}")))
+        }
         E::Io(cause) => Fault::lost(format!("cannot reach the database: {cause}")),
         E::Protocol(what) => Fault::lost(format!("the database says what is not understood: {what}")),
         E::WorkerCrashed => Fault::lost("the connection ended"),
