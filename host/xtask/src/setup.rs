@@ -65,7 +65,7 @@ fn javascript() -> Result<()> {
     }
     step("install the JavaScript component tools", || {
         let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"];
-        run(Command::new("npm").args(quiet).current_dir(dir))
+        run(Command::new("npm").arg("--prefix").arg(dir).args(quiet))
     })
 }
 
