@@ -1,8 +1,9 @@
 //! The composition of `k3s server`: what is started in which order, and stopped in reverse.
 //!
 //! Order: machine checks → identities on disk → plugins and store → API → listener → controllers,
-//! scheduler → manifests directory → runtime → kubelet, service proxy, DNS. Each stage has a task group of its own; a stage
-//! that fails stops those before it.
+//! scheduler, service load balancer → manifests directory → pod network, runtime → kubelet, service
+//! proxy, storage, DNS, ingress. Each stage has a task group of its own; a stage that fails stops those
+//! before it.
 
 mod control_plane;
 mod datastore;
@@ -33,9 +34,9 @@ use k3s_observe::{Metrics, Timeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-pub(crate) use datastore::Place;
 use plugins::reload::Swaps;
 
+pub(crate) use datastore::Place;
 pub(crate) use node::Paths;
 pub(crate) use plugins::reload::Reread;
 pub(crate) use preflight::ServerLock;

@@ -134,10 +134,11 @@ fn stateful_set(live: &Value) -> Progress {
     let wanted = object::at_i64(live, &["spec", "replicas"]).unwrap_or(1);
     let (ready, updated) = (status(live, "readyReplicas"), status(live, "updatedReplicas"));
     let revision = |field| object::at_str(live, &["status", field]);
-    let partition = object::at_i64(live, &["spec", "updateStrategy", "rollingUpdate", "partition"]).unwrap_or_default();
+    let partition = object::at_i64(live, &["spec", "updateStrategy", "rollingUpdate", "partition"]);
     Ok(if ready < wanted {
         (format!("Waiting for {} pods to be ready...", wanted - ready), false)
-    } else if partition > 0 {
+    } else if let Some(partition) = partition {
+        // Set by default, so that this is what a whole rollout says too.
         let due = wanted - partition;
         if updated < due {
             let text = "Waiting for partitioned roll out to finish:";
