@@ -10,7 +10,7 @@ use k3s_ingress::model::{
 use serde_json::json;
 
 use crate::client::{fetch, get, seen, send, text};
-use crate::lab::{Lab, backend, endpoints, outcome, route, server};
+use crate::lab::{Lab, PATIENCE, backend, endpoints, outcome, route, server};
 
 fn with(host: &str, actions: Vec<Action>) -> Route {
     let mut route = route(host, backend("web"));
@@ -65,7 +65,12 @@ async fn layers_do_their_part() {
         },
     )
     .await;
-    let refused = send(lab.web, get("/", "auth")).await;
+    // Secrets are watched once they are named: until the users are known, nobody is let in or asked.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let mut refused = send(lab.web, get("/", "auth")).await;
+    while !refused.headers().contains_key("www-authenticate") && std::time::Instant::now() < deadline {
+        refused = send(lab.web, get("/", "auth")).await;
+    }
     assert_eq!(
         (refused.status().as_u16(), &refused.headers()["www-authenticate"]),
         (401, &"Basic realm=\"traefik\"".parse().unwrap())
