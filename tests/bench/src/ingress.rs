@@ -1,5 +1,6 @@
 //! The ingress data plane beside Debian's nginx: the same pods behind both, the same load on both, in
-//! interleaved rounds; and how long a change takes with 10,000 routes.
+//! interleaved rounds, at full speed and at a fixed rate; what a request waits at most while the component
+//! is replaced; and how long a change takes with 10,000 routes.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::handshake;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use k3s_e2e::{SOON, WEB_1, web};
 use k3s_harness::{Cluster, ClusterOptions, http_server};
@@ -21,13 +22,21 @@ use crate::stats::{median, ms, percentile};
 const OURS: &str = "192.0.2.10:80";
 const THEIRS: &str = "192.0.2.10:8080";
 const ROUNDS: usize = 3;
+/// Requests per second of the fixed load.
+const RATE: &str = "1000";
+/// The connections of the fixed load: enough that a slow answer delays no other request.
+const CONNECTIONS: usize = 64;
+/// The component's configuration.
+const CONFIG: &str = "/etc/rancher/k3s/ingress.json";
 /// Ingresses of 100 paths each.
 const INGRESSES: usize = 100;
 
 /// Starts a cluster with two pods, and both proxies before them.
 pub(crate) fn run() -> Result<()> {
     let images = vec![http_server(WEB_1, "one")?];
-    let cluster = Cluster::start_with(ClusterOptions { images, ..ClusterOptions::default() })?;
+    let prepare = vec![format!("mkdir -p /etc/rancher/k3s && echo '{{}}' > {CONFIG}")];
+    let flags = vec![format!("--plugin=ingress=traefik,config={CONFIG}")];
+    let cluster = Cluster::start_with(ClusterOptions { flags, images, prepare, ..ClusterOptions::default() })?;
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
     cluster.apply(&paths("bench", 0, 1))?;
@@ -57,7 +66,9 @@ pub(crate) fn run() -> Result<()> {
             format!("{} ({})", tail(&mut our_tails), tail(&mut their_tails)),
         );
     }
+    fixed_rate(&cluster)?;
     drop(nginx);
+    swap(&cluster)?;
     let all: Vec<String> = (0..INGRESSES).map(|at| paths(&format!("many-{at}"), at * 100, 100)).collect();
     cluster.apply(&all.join("---\n"))?;
     wait_for(&cluster, OURS, &format!("/p{}", INGRESSES * 100 - 1))?;
@@ -66,6 +77,48 @@ pub(crate) fn run() -> Result<()> {
     wait_for(&cluster, OURS, "/p1000000")?;
     row("kubectl apply → served, with 10,000 other routes", ms(started.elapsed()));
     Ok(())
+}
+
+/// The same rate for both, in turn.
+fn fixed_rate(cluster: &Cluster) -> Result<()> {
+    let mut figures = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (at, tails) in [OURS, THEIRS].iter().zip(&mut figures) {
+            tails.push(steady_tail(&inside(cluster, &["steady", RATE, at])?)?.0);
+        }
+    }
+    let [ours, theirs] = figures.map(|mut tails| ms(Duration::from_micros(median(&mut tails))));
+    row(&format!("ingress p99 at {RATE} requests/s (nginx in the same run)"), format!("{ours} ({theirs})"));
+    Ok(())
+}
+
+/// Replaces the component in the middle of a fixed load; a failed request fails the benchmark.
+fn swap(cluster: &Cluster) -> Result<()> {
+    let quiet = steady_tail(&inside(cluster, &["steady", RATE, OURS])?)?.1;
+    let output = std::thread::scope(|scope| {
+        let load = scope.spawn(|| inside(cluster, &["steady", RATE, OURS]));
+        std::thread::sleep(RUN / 2);
+        let line = format!("echo '{{\"allowCrossNamespace\": true}}' > {CONFIG} && pkill -HUP -o -f 'k3s server'");
+        let changed = cluster.corner().sh(&line).and_then(|output| output.ok());
+        let output = load.join().map_err(|_| anyhow::anyhow!("the load ended early"))?;
+        changed?;
+        output
+    })?;
+    let swapped = steady_tail(&output)?.1;
+    let told = cluster.kubectl(&["get", "events", "-n", "default"])?.ok()?;
+    ensure!(told.contains("was replaced by"), "the component was not replaced:\n{told}");
+    let (quiet, swapped) = (ms(Duration::from_micros(quiet)), ms(Duration::from_micros(swapped)));
+    row(
+        &format!("slowest request at {RATE}/s while the ingress component is replaced (without), none failed"),
+        format!("{swapped} ({quiet})"),
+    );
+    Ok(())
+}
+
+/// The 99th percentile and the slowest, in microseconds.
+fn steady_tail(output: &str) -> Result<(u64, u64)> {
+    let (tail, slowest) = output.split_once(' ').context("two figures")?;
+    Ok((tail.parse()?, slowest.parse()?))
 }
 
 fn paths(name: &str, from: usize, count: usize) -> String {
@@ -122,6 +175,46 @@ fn inside(cluster: &Cluster, words: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
+/// Inside: so many requests per second, each timed from when it was due; the 99th percentile and the
+/// slowest in microseconds.
+pub(crate) async fn steady(rate: usize, at: String) -> Result<String> {
+    let total = rate * usize::try_from(RUN.as_secs())?;
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for first in 0..CONNECTIONS {
+        let at = at.clone();
+        tasks.push(tokio::spawn(async move {
+            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(&at).await?)).await?;
+            let driver = tokio::spawn(connection);
+            let mut times = Vec::new();
+            #[allow(clippy::cast_precision_loss, reason = "small counts")]
+            for turn in (first..total).step_by(CONNECTIONS) {
+                let due = start + RUN.mul_f64(turn as f64 / total as f64);
+                tokio::time::sleep_until(due.into()).await;
+                ask(&mut sender, &at).await?;
+                times.push(due.elapsed());
+            }
+            driver.abort();
+            anyhow::Ok(times)
+        }));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await??);
+    }
+    let (tail, slowest) = (percentile(&mut all, 0.99), percentile(&mut all, 1.0));
+    Ok(format!("{} {}", tail.as_micros(), slowest.as_micros()))
+}
+
+async fn ask(sender: &mut SendRequest<Full<Bytes>>, at: &str) -> Result<()> {
+    sender.ready().await?;
+    let request = Request::get("/p0").header("host", "bench.example.com").body(Full::default())?;
+    let answer = sender.send_request(request).await?;
+    ensure!(answer.status().is_success(), "{at} answered {}", answer.status());
+    answer.into_body().collect().await?;
+    Ok(())
+}
+
 /// Inside: requests per second and the 99th percentile in microseconds.
 pub(crate) async fn http(clients: usize, at: String) -> Result<String> {
     let end = Instant::now() + RUN;
@@ -134,15 +227,11 @@ pub(crate) async fn http(clients: usize, at: String) -> Result<String> {
             let mut times = Vec::new();
             while Instant::now() < end {
                 let started = Instant::now();
-                sender.ready().await?;
-                let request = Request::get("/p0").header("host", "bench.example.com").body(Full::<Bytes>::default())?;
-                let answer = sender.send_request(request).await?;
-                ensure!(answer.status().is_success(), "{at} answered {}", answer.status());
-                answer.into_body().collect().await?;
+                ask(&mut sender, &at).await?;
                 times.push(started.elapsed());
             }
             driver.abort();
-            Ok(times)
+            anyhow::Ok(times)
         }));
     }
     let mut all = Vec::new();

@@ -76,6 +76,7 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("first-balancer") => crate::load_balancer::first_packet("LoadBalancer", count).await,
             Some("first-cluster-ip") => crate::load_balancer::first_packet("ClusterIP", count).await,
             Some("http") => crate::ingress::http(count, words.get(2).cloned().unwrap_or_default()).await,
+            Some("steady") => crate::ingress::steady(count, words.get(2).cloned().unwrap_or_default()).await,
             other => bail!("unknown load {other:?}"),
         }
     })?;

@@ -33,6 +33,13 @@ pub struct ClusterOptions {
     pub without_node: bool,
 }
 
+/// A test machine may have less of its disk free than a node wants by default: then nothing is evicted
+/// and no image is removed. Flags that come later win.
+const ROOM: [&str; 2] = [
+    "--kubelet-arg=eviction-hard=memory.available<100Mi,nodefs.available<100Mi,imagefs.available<100Mi",
+    "--kubelet-arg=image-gc-high-threshold=100",
+];
+
 /// A running cluster. Dropping it ends everything.
 #[derive(Debug)]
 pub struct Cluster {
@@ -83,7 +90,7 @@ impl Cluster {
     pub fn start_server(&mut self) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let mut command = self.corner.command(k3s_binary()?);
-        command.arg("server").args(&self.flags);
+        command.arg("server").args(ROOM).args(&self.flags);
         self.server = Some(Background::start(&mut command, log)?);
         Ok(())
     }

@@ -178,9 +178,10 @@ impl Files {
     }
 }
 
-/// One folder per test process, removed with the machine's temporary files.
+/// One folder for all tests, so that what stays behind is bounded: an archive replaces the one
+/// before it under the same name, at once and as a whole.
 fn archive_dir() -> Result<PathBuf> {
-    let dir = std::env::temp_dir().join(format!("k3s-test-images-{}", std::process::id()));
+    let dir = std::env::temp_dir().join("k3s-test-images");
     fs::create_dir_all(&dir)?;
     Ok(dir)
 }

@@ -195,16 +195,17 @@ impl Planner {
 
     /// A Service that is gone, or no load balancer any more.
     fn forget(&self, service: &Key) {
-        if let Some(before) = self.table.remove(service) {
+        if let Some(before) = self.table.last(service) {
             before.forwards.iter().for_each(|forward| self.forwards.set(&forward.node, service, &[]));
+            self.table.remove(service);
             self.queue.add(service.clone());
         }
     }
 
     fn take(&self, assignment: Assignment) {
         let service = assignment.service.clone();
-        let (forwards, problems) = (assignment.forwards.clone(), assignment.problems.clone());
-        let before = self.table.set(assignment);
+        let before = self.table.last(&service);
+        let forwards = &assignment.forwards;
         let had: BTreeSet<&str> = before.iter().flat_map(|b| &b.forwards).map(|f| f.node.as_str()).collect();
         for node in had.into_iter().filter(|node| !forwards.iter().any(|f| f.node == *node)) {
             self.forwards.set(node, &service, &[]);
@@ -212,10 +213,11 @@ impl Planner {
         forwards.iter().for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
         let known = before.as_ref().map(|b| b.problems.as_slice()).unwrap_or_default();
         if let Some(object) = self.services.get(&service) {
-            for problem in problems.iter().filter(|p| !known.contains(p)) {
+            for problem in assignment.problems.iter().filter(|p| !known.contains(p)) {
                 self.recorder.warning(&*object, &problem.reason, &*problem.message);
             }
         }
+        self.table.set(assignment);
         self.queue.add(service);
     }
 }

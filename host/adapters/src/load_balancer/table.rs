@@ -21,14 +21,19 @@ struct Rows {
 }
 
 impl Table {
-    /// Takes an assignment in; gives the one before.
-    pub(super) fn set(&self, assignment: Assignment) -> Option<Arc<Assignment>> {
-        self.rows.write().by_service.insert(assignment.service.clone(), Arc::new(assignment))
+    /// Takes an assignment in. From here on writers act on it, so nodes are told before.
+    pub(super) fn set(&self, assignment: Assignment) {
+        self.rows.write().by_service.insert(assignment.service.clone(), Arc::new(assignment));
     }
 
-    /// Forgets a Service.
-    pub(super) fn remove(&self, service: &str) -> Option<Arc<Assignment>> {
-        self.rows.write().by_service.remove(service)
+    /// Forgets a Service; as with [`Table::set`], nodes are told before.
+    pub(super) fn remove(&self, service: &str) {
+        self.rows.write().by_service.remove(service);
+    }
+
+    /// What a Service was assigned last.
+    pub(super) fn last(&self, service: &str) -> Option<Arc<Assignment>> {
+        self.rows.read().by_service.get(service).cloned()
     }
 
     pub(super) fn complete(&self) {

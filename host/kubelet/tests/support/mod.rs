@@ -98,6 +98,9 @@ impl Bench {
         config.cgroup_root = format!("/{name}");
         std::fs::write(dir.join("resolv.conf"), "nameserver 192.0.2.1\n").unwrap();
         config.resolv_conf = dir.join("resolv.conf");
+        // The disk under the tests may be nearly full.
+        config.eviction.set_hard("memory.available<1Mi,nodefs.available<1Mi").unwrap();
+        config.image_gc_high_percent = 100;
         let mut bench = Self { api, cri, dir, ca_pem, config, tasks: Tasks::root("unstarted"), port: 0 };
         bench.launch().await;
         bench
