@@ -7,17 +7,9 @@ use serde::de::DeserializeOwned;
 /// The contract as generated; [`crate::export_cni`] needs it.
 #[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
 pub mod bindings {
-    wit_bindgen::generate!({
+    contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/net", "../../wit/ipam", "../../wit/cni"],
         world: "k3s:cni/cni",
-        with: {
-            "k3s:host/log@0.1.0": crate::host::k3s::host::log,
-            "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
-            "k3s:host/random@0.1.0": crate::host::k3s::host::random,
-        },
-        generate_all,
-        pub_export_macro: true,
-        export_macro_name: "export_raw",
         default_bindings_module: "k3s_plugin_sdk::cni::bindings",
     });
 }
@@ -125,32 +117,7 @@ macro_rules! export_cni {
             use $crate::cni::bindings::exports::k3s::common::plugin as common;
             use $crate::cni::{Error, PodNetwork};
 
-            ::std::thread_local! {
-                static PLUGIN: ::std::cell::RefCell<Option<$plugin>> = const { ::std::cell::RefCell::new(None) };
-            }
-
-            fn with<T>(work: impl FnOnce(&mut $plugin) -> Result<T, Error>) -> Result<T, Error> {
-                PLUGIN.with_borrow_mut(|slot| match slot.as_mut() {
-                    Some(plugin) => work(plugin),
-                    None => Err(Error::NotReady("not configured".to_owned())),
-                })
-            }
-
-            struct Exported;
-
-            impl common::Guest for Exported {
-                fn describe() -> common::Description {
-                    let (name, version) = (<$plugin>::NAME.to_owned(), <$plugin>::VERSION.to_owned());
-                    common::Description { name, version }
-                }
-
-                fn configure(config: Vec<u8>) -> Result<(), common::ConfigError> {
-                    $crate::log_panics();
-                    let plugin = $crate::config(&config).and_then(<$plugin>::new);
-                    PLUGIN.set(Some(plugin.map_err(common::ConfigError::Invalid)?));
-                    Ok(())
-                }
-            }
+            $crate::__instance!($plugin, $plugin, ::std::convert::identity::<$plugin>);
 
             impl contract::Guest for Exported {
                 fn add(sandbox: contract::Sandbox) -> Result<contract::Attachment, Error> {

@@ -3,12 +3,33 @@
 //! hook, without which a panic's message would go with the instance; configuration by serde.
 //!
 //! A plugin is a `cdylib` for `wasm32-unknown-unknown` that takes the feature of its kind, implements
-//! the kind's trait ([`cni::PodNetwork`]) and names its type in the kind's macro (`export_cni!`).
-//! `docs/plugins.md` walks through it.
+//! the kind's trait and names its type in the kind's macro:
+//!
+//! | Feature | Trait | Macro |
+//! |---|---|---|
+//! | `cni` | `cni::PodNetwork` | `export_cni!` |
+//! | `datastore` | `datastore::Datastore` | `export_datastore!` |
+//! | `ingress` | `ingress::IngressController` | `export_ingress!` |
+//! | `load-balancer` | `load_balancer::LoadBalancer` | `export_load_balancer!` |
+//! | `storage` | `storage::Provisioner` | `export_storage!` |
+//!
+//! Where a contract asks for books to be kept (what was given, what was answered last, what depends on
+//! what), the SDK keeps them, and the trait is the decision alone. `docs/plugins.md` walks through it.
 
-#[cfg(feature = "cni")]
+#[macro_use]
+mod instance;
+
+#[cfg(any(test, feature = "cni"))]
 pub mod cni;
+#[cfg(any(test, feature = "datastore"))]
+pub mod datastore;
+#[cfg(any(test, feature = "ingress"))]
+pub mod ingress;
+#[cfg(any(test, feature = "load-balancer"))]
+pub mod load_balancer;
 pub mod log;
+#[cfg(any(test, feature = "storage"))]
+pub mod storage;
 
 pub use serde;
 pub use serde_json;

@@ -16,28 +16,46 @@ macro_rules! vendored {
 const SDK: &[(&str, &str)] = vendored![
     "plugins/sdk/Cargo.toml",
     "plugins/sdk/src/lib.rs",
+    "plugins/sdk/src/instance.rs",
     "plugins/sdk/src/log.rs",
     "plugins/sdk/src/cni.rs",
+    "plugins/sdk/src/datastore.rs",
+    "plugins/sdk/src/ingress.rs",
+    "plugins/sdk/src/ingress_tests.rs",
+    "plugins/sdk/src/load_balancer.rs",
+    "plugins/sdk/src/storage.rs",
     "wit/common/plugin.wit",
     "wit/host/host.wit",
     "wit/net/net.wit",
     "wit/ipam/ipam.wit",
     "wit/cni/cni.wit",
+    "wit/sql/sql.wit",
+    "wit/datastore/datastore.wit",
+    "wit/ingress/ingress.wit",
+    "wit/load-balancer/load-balancer.wit",
+    "wit/volumes/volumes.wit",
+    "wit/storage/storage.wit",
 ];
 
-/// Kind, manifest, source.
-const TEMPLATES: &[(&str, &str, &str)] = &[(
-    "cni",
-    include_str!("../../../../../plugins/sdk/templates/cni/Cargo.toml"),
-    include_str!("../../../../../plugins/sdk/templates/cni/src/lib.rs"),
-)];
+macro_rules! templates {
+    ($($kind:literal),* $(,)?) => {
+        &[$(($kind, include_str!(concat!("../../../../../plugins/sdk/templates/", $kind, "/src/lib.rs")))),*]
+    };
+}
+
+/// Kind and source; the manifest is one for all.
+const TEMPLATES: &[(&str, &str)] = templates!["datastore", "cni", "ingress", "load-balancer", "storage"];
+const MANIFEST: &str = include_str!("../../../../../plugins/sdk/templates/Cargo.toml");
 
 pub(super) fn run(words: &[String]) -> Result<()> {
-    let [kind, dir] = words else { bail!("usage: k3s plugin new KIND DIR") };
-    let known = || TEMPLATES.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>().join(", ");
-    let template = TEMPLATES.iter().find(|(name, ..)| name == kind);
-    let (_, manifest, source) =
-        template.with_context(|| format!("no template for {kind:?} (templates: {})", known()))?;
+    let (kind, dir) = match words {
+        [kind, dir] => (kind, dir),
+        [flag, kind, dir] if flag == "--kind" => (kind, dir),
+        _ => bail!("usage: k3s plugin new KIND DIR"),
+    };
+    let known = || TEMPLATES.iter().map(|(kind, _)| *kind).collect::<Vec<_>>().join(", ");
+    let template = TEMPLATES.iter().find(|(name, _)| name == kind);
+    let (_, source) = template.with_context(|| format!("no template for {kind:?} (templates: {})", known()))?;
     let dir = Path::new(dir);
     if dir.exists() {
         bail!("{} exists already", dir.display());
@@ -47,9 +65,8 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     if !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         bail!("{name:?} becomes the plugin's name: use lower case letters, digits and dashes");
     }
-    let named = |text: &str| text.replace("my-plugin", name);
-    write(&dir.join("Cargo.toml"), &named(manifest))?;
-    write(&dir.join("src/lib.rs"), &named(source))?;
+    write(&dir.join("Cargo.toml"), &MANIFEST.replace("my-plugin", name).replace("my-kind", kind))?;
+    write(&dir.join("src/lib.rs"), source)?;
     write(&dir.join(".gitignore"), "/target\n/*.wasm\n")?;
     for (path, text) in SDK {
         write(&dir.join(VENDOR).join(path), text)?;
@@ -83,11 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_has_a_template_and_the_sdk_a_feature() {
+        let manifest = SDK[0].1;
+        for kind in k3s_adapters::CONTRACTS.iter().map(|contract| contract.kind) {
+            assert!(TEMPLATES.iter().any(|(known, _)| *known == kind), "no template for {kind}");
+            assert!(manifest.contains(&format!("\n{kind} = []\n")), "no feature for {kind}");
+        }
+    }
+
+    #[test]
     fn names_and_folders_that_cannot_be_are_refused() {
         let run = |kind: &str, dir: &str| run(&[kind.to_owned(), dir.to_owned()]).unwrap_err().to_string();
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
-        assert!(run("dns", &at("x")).contains("templates: cni"));
+        assert!(run("dns", &at("x")).contains("templates: datastore, cni"));
         assert!(run("cni", &dir.path().display().to_string()).contains("exists already"));
         assert!(run("cni", &at("My_Net")).contains("lower case"));
     }

@@ -13,7 +13,7 @@ use k3s_plugin_sdk::serde::Deserialize;
 use k3s_plugin_sdk::{export_cni, info};
 
 /// Name of the network among the node's leases.
-const NETWORK: &str = "my-plugin";
+const NETWORK: &str = env!("CARGO_PKG_NAME");
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(crate = "k3s_plugin_sdk::serde", deny_unknown_fields)]
@@ -90,7 +90,7 @@ fn first_address(cidr: &str) -> Option<String> {
 impl PodNetwork for MyNetwork {
     type Config = Config;
 
-    const NAME: &'static str = "my-plugin";
+    const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn new(config: Config) -> Result<Self, String> {
