@@ -1,5 +1,7 @@
 //! The port to whoever decides on routes: a component in its adapter, a fake in tests.
 
+pub mod rehearse;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use k3s_base::{Clock, Random};
-use k3s_plugin_host::{Host, Policy, Source};
 use k3s_runtime::{PodNetwork, SandboxNetwork};
 use k3s_wit_bindings::cni::exports::k3s::cni::network::Node;
 use serde_json::json;
@@ -16,7 +15,7 @@ use super::net::{Grants, NODE_OWNER, NodeNetwork};
 use super::network::{CniNetwork, SyncError};
 use super::open::{Parts, open_on};
 use super::{CONTRACT, Ipam};
-use crate::check::{Case, CheckError};
+use crate::check::{Case, CheckError, Tried, Verdict, ensure};
 
 const THIS: &str = "node-1";
 const CLUSTER: &str = "10.42.0.0/16";
@@ -30,19 +29,17 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(host: &Host, source: Source<'_>, config: Vec<u8>) -> Result<Self, CheckError> {
+    fn new(tried: Tried<'_>, config: Vec<u8>) -> Result<Self, CheckError> {
         let leases = tempfile::tempdir()?;
         let cluster: Vec<Ipv4Net> = CLUSTER.parse().into_iter().collect();
         let node = Arc::new(FakeNode::new(Grants::for_networks(cluster)));
-        // One failure must not hide what comes after it.
-        let policy = Policy { restarts: u32::MAX, input_failures: u32::MAX, ..Policy::default() };
         let ipam = Ipam::new(leases.path());
-        let parts = Parts::new(node.clone(), ipam, policy, Clock::system(), Random::from_os());
-        let network = open_on(host, source, config, parts)?;
+        let parts = Parts::new(node.clone(), ipam, Tried::policy(), Clock::system(), Random::from_os());
+        let network = open_on(tried.host, tried.source, config, parts)?;
         Ok(Self { network, node, _leases: leases })
     }
 
-    async fn synced(&self) -> Outcome {
+    async fn synced(&self) -> Verdict {
         self.network.sync(THIS, nodes(true)).await.map(drop).map_err(|e| format!("sync: {e}"))
     }
 
@@ -54,23 +51,17 @@ impl Rig {
         }
     }
 
-    async fn del(&self, id: &str) -> Outcome {
+    async fn del(&self, id: &str) -> Verdict {
         self.network.del(&sandbox(id)).await.map_err(|e| format!("del {id}: {e}"))
     }
 
-    async fn is_connected(&self, id: &str) -> Outcome {
+    async fn is_connected(&self, id: &str) -> Verdict {
         self.network.check_sandbox(&sandbox(id)).await.map_err(|e| format!("check {id}: {e}"))
     }
 
     fn owns(&self, id: &str) -> bool {
         self.node.owners().is_ok_and(|owners| owners.contains(id))
     }
-}
-
-type Outcome = Result<(), String>;
-
-fn config() -> Vec<u8> {
-    json!({"network": CLUSTER}).to_string().into_bytes()
 }
 
 fn sandbox(id: &str) -> SandboxNetwork {
@@ -90,15 +81,12 @@ fn nodes(with_cidr: bool) -> Vec<Node> {
     vec![Node { name: THIS.to_owned(), internal_ips, pod_cidrs, annotations: Vec::new() }]
 }
 
-fn ensure(holds: bool, why: &str) -> Outcome {
-    if holds { Ok(()) } else { Err(why.to_owned()) }
-}
-
-pub(crate) async fn run(host: &Host, source: Source<'_>) -> Result<Vec<Case>, CheckError> {
+pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     // Refused before anything is tried.
-    host.load(source, &CONTRACT)?;
-    let rig = || Rig::new(host, source, config());
-    let unknown = Rig::new(host, source, json!({"network": CLUSTER, "no-such-setting": 1}).to_string().into_bytes())?;
+    tried.host.load(tried.source, &CONTRACT)?;
+    let given = || json!({"network": CLUSTER});
+    let rig = || Rig::new(tried, tried.config(given()));
+    let unknown = Rig::new(tried, tried.config_with_unknown(given()))?;
     let mut cases = Vec::new();
     let mut case = |name, outcome| cases.push(Case { name, outcome });
     case("unknown settings are refused", refuses_unknown(&unknown).await);
@@ -114,11 +102,11 @@ pub(crate) async fn run(host: &Host, source: Source<'_>) -> Result<Vec<Case>, Ch
     Ok(cases)
 }
 
-async fn refuses_unknown(rig: &Rig) -> Outcome {
+async fn refuses_unknown(rig: &Rig) -> Verdict {
     ensure(rig.network.check().await.is_err(), "it started with a setting that nobody knows")
 }
 
-async fn waits_for_a_cidr(rig: &Rig) -> Outcome {
+async fn waits_for_a_cidr(rig: &Rig) -> Verdict {
     match rig.network.sync(THIS, nodes(false)).await {
         Err(SyncError::NotReady(_)) => {}
         other => return Err(format!("sync said {other:?}")),
@@ -128,7 +116,7 @@ async fn waits_for_a_cidr(rig: &Rig) -> Outcome {
     ensure(early.is_err_and(|e| e.retryable), "add must say not-ready before a sync")
 }
 
-async fn syncs_idempotently(rig: &Rig) -> Outcome {
+async fn syncs_idempotently(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let changes = rig.node.changes();
     rig.synced().await?;
@@ -136,7 +124,7 @@ async fn syncs_idempotently(rig: &Rig) -> Outcome {
     rig.network.check().await.map_err(|e| format!("status after a sync: {e}"))
 }
 
-async fn gives_addresses(rig: &Rig) -> Outcome {
+async fn gives_addresses(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let range: Ipv4Net = POD_CIDR.parse().map_err(|_| "no range")?;
     let (a, b) = (rig.add("a").await?, rig.add("b").await?);
@@ -145,7 +133,7 @@ async fn gives_addresses(rig: &Rig) -> Outcome {
     ensure(rig.owns("a") && rig.owns("b"), "a pod's link belongs to nobody")
 }
 
-async fn adds_idempotently(rig: &Rig) -> Outcome {
+async fn adds_idempotently(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let first = rig.add("a").await?;
     let changes = rig.node.changes();
@@ -154,7 +142,7 @@ async fn adds_idempotently(rig: &Rig) -> Outcome {
     ensure(rig.node.changes() == changes, "the second add changed the node")
 }
 
-async fn checks(rig: &Rig) -> Outcome {
+async fn checks(rig: &Rig) -> Verdict {
     rig.synced().await?;
     rig.add("a").await?;
     rig.is_connected("a").await?;
@@ -163,7 +151,7 @@ async fn checks(rig: &Rig) -> Outcome {
     ensure(rig.is_connected("a").await.is_err(), "a pod whose link was lost is said to be connected")
 }
 
-async fn deletes(rig: &Rig) -> Outcome {
+async fn deletes(rig: &Rig) -> Verdict {
     rig.synced().await?;
     rig.add("a").await?;
     rig.add("b").await?;
@@ -175,7 +163,7 @@ async fn deletes(rig: &Rig) -> Outcome {
     rig.is_connected("b").await
 }
 
-async fn lets_addresses_rest(rig: &Rig) -> Outcome {
+async fn lets_addresses_rest(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let first = rig.add("a").await?;
     rig.del("a").await?;
@@ -183,7 +171,7 @@ async fn lets_addresses_rest(rig: &Rig) -> Outcome {
     ensure(first != next, &format!("{next} was given again at once"))
 }
 
-async fn collects(rig: &Rig) -> Outcome {
+async fn collects(rig: &Rig) -> Verdict {
     rig.synced().await?;
     rig.add("a").await?;
     rig.add("b").await?;
@@ -196,7 +184,7 @@ async fn collects(rig: &Rig) -> Outcome {
     ensure(node == after, "it took away what the node has")
 }
 
-async fn survives_a_restart(rig: &Rig) -> Outcome {
+async fn survives_a_restart(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let before = rig.add("a").await?;
     rig.network.recycle();

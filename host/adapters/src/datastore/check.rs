@@ -10,15 +10,17 @@ use futures_util::FutureExt;
 use k3s_plugin_host::{Host, Source};
 use k3s_store::Backend;
 use k3s_store::contract::{self, Fixture};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::open::{OpenError, SqliteOptions, open_sqlite};
-use crate::check::{Case, CheckError};
+use crate::check::{Case, CheckError, Tried, Verdict, refuses_unknown};
 
 struct Foreign {
     host: Host,
     name: String,
     bytes: Vec<u8>,
+    config: Vec<u8>,
     dir: TempDir,
     made: AtomicUsize,
 }
@@ -30,7 +32,8 @@ impl Foreign {
 
     fn open(&self, number: usize) -> Result<Arc<dyn Backend>, OpenError> {
         let source = Source { name: &self.name, bytes: &self.bytes, digest: None, compiled: None };
-        Ok(Arc::new(open_sqlite(&self.host, source, &SqliteOptions::new(self.path(number)))?))
+        let options = SqliteOptions { config: self.config.clone(), ..SqliteOptions::new(self.path(number)) };
+        Ok(Arc::new(open_sqlite(&self.host, source, &options)?))
     }
 }
 
@@ -48,15 +51,28 @@ impl Fixture for Foreign {
     }
 }
 
-pub(crate) async fn run(host: &Host, source: Source<'_>) -> Result<Vec<Case>, CheckError> {
-    host.load(source, &super::CONTRACT)?;
-    let (name, bytes) = (source.name.to_owned(), source.bytes.to_vec());
-    let foreign = Foreign { host: host.clone(), name, bytes, dir: tempfile::tempdir()?, made: AtomicUsize::new(0) };
-    let outcome = AssertUnwindSafe(contract::all(&foreign)).catch_unwind().await;
+pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
+    tried.host.load(tried.source, &super::CONTRACT)?;
+    let foreign = |config| {
+        let (name, bytes) = (tried.source.name.to_owned(), tried.source.bytes.to_vec());
+        let dir = tempfile::tempdir()?;
+        Ok::<_, CheckError>(Foreign { host: tried.host.clone(), name, bytes, config, dir, made: AtomicUsize::new(0) })
+    };
+    let unknown = foreign(tried.config_with_unknown(json!({})))?;
+    let known = foreign(tried.config(json!({})))?;
+    let outcome = AssertUnwindSafe(contract::all(&known)).catch_unwind().await;
     let said = |panic: Box<dyn std::any::Any + Send>| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned())).unwrap_or_default()
     };
     let name = "log, writes, lists, watches, restarts, leases, faults and the model";
-    Ok(vec![Case { name, outcome: outcome.map_err(said) }])
+    Ok(vec![
+        Case { name: "unknown settings are refused", outcome: starts_not(&unknown).await },
+        Case { name, outcome: outcome.map_err(said) },
+    ])
+}
+
+async fn starts_not(foreign: &Foreign) -> Verdict {
+    let backend = foreign.open(0).map_err(|error| error.to_string())?;
+    refuses_unknown(backend.open().await.map(drop))
 }

@@ -7,6 +7,7 @@
 //! Calls go to one instance, one at a time. Objects are masked before they come here; what the component
 //! answers about objects that it was not given is dropped.
 
+pub(crate) mod check;
 mod compiler;
 mod open;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k3s_plugin_host::{CallError, Host, LoadError, Plugin, Source, Status};
 use k3s_wit_bindings::load_balancer::LoadBalancer as Bindings;
+use k3s_wit_bindings::load_balancer::exports::k3s::load_balancer::balancer as wit;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -123,19 +124,24 @@ impl LoadBalancer {
 
 /// Blocks.
 fn ask(plugin: &Instance, calls: &Calls, inputs: &Mutex<Inputs>) -> Result<Vec<Assignment>, CallError> {
-    let answers = plugin.call("assign", |bindings, store| {
+    let answers = answers(plugin, calls, ANSWER)?;
+    let inputs = inputs.lock();
+    Ok(answers.into_iter().filter_map(|answer| checked(answer, &inputs)).collect())
+}
+
+/// What the component says, at most `limit` assignments at a time. Blocks.
+pub(super) fn answers(plugin: &Instance, calls: &Calls, limit: u32) -> Result<Vec<wit::Assignment>, CallError> {
+    plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;
         let mut all = Vec::new();
         for _ in 0..ANSWERS {
-            let answer = bindings.k3s_load_balancer_balancer().call_assign(&mut *store, ANSWER)?;
-            let more = answer.len() >= ANSWER as usize;
+            let answer = bindings.k3s_load_balancer_balancer().call_assign(&mut *store, limit)?;
+            let more = answer.len() >= limit as usize;
             all.extend(answer);
             if !more {
                 return Ok(all);
             }
         }
         Err(wasmtime::Error::msg("it has no end of assignments"))
-    })?;
-    let inputs = inputs.lock();
-    Ok(answers.into_iter().filter_map(|answer| checked(answer, &inputs)).collect())
+    })
 }

@@ -15,6 +15,7 @@
 //! changes per object, so nothing queues.
 
 mod balancer;
+pub(crate) mod check;
 mod decide;
 mod driver;
 mod inputs;

@@ -11,6 +11,7 @@
 //! Tasks owned: those of two controllers ([`drive`]).
 
 mod capability;
+pub(crate) mod check;
 mod directories;
 mod driver;
 mod open;

@@ -4,7 +4,7 @@
 pub(crate) mod class;
 pub(crate) mod crds;
 mod feed;
-mod mask;
+pub(crate) mod mask;
 mod reload;
 pub(crate) mod secrets;
 mod tell;

@@ -1,20 +1,28 @@
 //! `k3s plugin check`: the contract suite of a component's kind, on fakes of the host's side.
 
-use anyhow::{Result, bail};
-use k3s_adapters::check::{self, Case};
-use k3s_plugin_host::Grants;
+use std::path::Path;
 
-use super::one;
+use anyhow::{Context, Result, bail};
+use k3s_adapters::check::{self, Case, Tried};
+use k3s_plugin_host::Grants;
+use serde_json::{Map, Value};
+
 use super::open::{Opened, OwnHost, runtime};
 
 pub(super) fn run(words: &[String]) -> Result<()> {
-    let opened = Opened::read(one(words, "check REF")?)?;
+    let (reference, settings) = match words {
+        [one] if !one.starts_with('-') => (one, Map::new()),
+        [one, flag, file] | [flag, file, one] if flag == "--config" => (one, read(Path::new(file))?),
+        _ => bail!("usage: k3s plugin check REF [--config FILE]"),
+    };
+    let opened = Opened::read(reference)?;
     let contract = opened.contract()?;
     // Whether the operator will grant it is another question.
     let own = OwnHost::new()?;
     let host = own.host.granting(Grants { wasi: true });
-    let (source, kind) = (opened.source(), contract.kind);
-    let cases = runtime()?.block_on(check::run(&host, kind, source))?;
+    let tried = Tried { host: &host, source: opened.source(), settings: &settings };
+    let (kind, runtime) = (contract.kind, runtime()?);
+    let cases = runtime.block_on(check::run(kind, tried))?;
     let failed = cases.iter().filter(|case| case.outcome.is_err()).count();
     cases.iter().for_each(print);
     match failed {
@@ -24,6 +32,13 @@ pub(super) fn run(words: &[String]) -> Result<()> {
         }
         failed => bail!("{}: {failed} of {} cases failed", opened.name, cases.len()),
     }
+}
+
+/// The plugin's settings, as the server takes them with `config=FILE`.
+fn read(file: &Path) -> Result<Map<String, Value>> {
+    let what = || file.display().to_string();
+    let bytes = std::fs::read(file).with_context(what)?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{}: not a JSON object", what()))
 }
 
 fn print(case: &Case) {

@@ -19,8 +19,10 @@ usage: k3s plugin COMMAND
 
   list [--bundled]        What runs, with health (needs the cluster), or what this executable contains
   inspect REF             What a component is: kind, contract, imports, grants it needs, size, digest
-  check REF               Run the contract suite of its kind against it; the exit code tells
-  new KIND DIR            Write a plugin to start from, with the SDK beside it (KIND: cni)
+  check REF [--config FILE]
+                          Run the contract suite of its kind against it; the exit code tells
+  new KIND DIR            Write a plugin to start from, with the SDK beside it
+                          (KIND: datastore, cni, ingress, load-balancer, storage)
   build [DIR] [-o FILE]   Build a Rust plugin and make a component of it; DIR may be a core .wasm file
 
 REF is a bundled name (sqlite, flannel), a file, or oci://HOST/REPOSITORY@sha256:HEX.
