@@ -42,6 +42,9 @@ pub struct ApiServerConfig {
     pub service_address: IpAddr,
     /// `--service-cidr`, shown as the `kubernetes` ServiceCIDR.
     pub service_cidrs: Vec<String>,
+    /// Cluster roles of the default policy that this cluster has no use for: neither they nor their
+    /// bindings are made, and those of an earlier start are removed.
+    pub without_roles: Vec<String>,
     /// Checks of other components, shown under `/readyz` and `/livez`.
     pub health_checks: Vec<HealthCheck>,
 }

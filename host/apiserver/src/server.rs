@@ -47,6 +47,7 @@ impl ApiServer {
             advertise_port: config.advertise_port,
             service_address: config.service_address,
             service_cidrs: config.service_cidrs,
+            without_roles: config.without_roles,
         };
         // Before the policy is read, so that the default one is part of it.
         bootstrap::run(&registry, &bootstrap).await?;

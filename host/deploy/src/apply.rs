@@ -76,10 +76,18 @@ async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(),
     for _ in 0..TRIES {
         let done = match client.get(resource, namespace, object::name(wanted)).await {
             Ok(live) => {
-                let Some(patch) = difference(resource, &live, wanted)? else { return Ok(()) };
-                client.patch(resource, namespace, object::name(wanted), &patch).await
+                let wanted = objectset::keep_choices(live.value(), wanted.clone());
+                let Some(patch) = difference(resource, &live, &wanted)? else { return Ok(()) };
+                client.patch(resource, namespace, object::name(&wanted), &patch).await
             }
-            Err(error) if error.is_not_found() => client.create(resource, namespace, wanted).await,
+            Err(error) if error.is_not_found() => match client.create(resource, namespace, wanted).await {
+                // Somebody was faster: with an address that is theirs now, that reads otherwise than a conflict.
+                Err(error) if client.get(resource, namespace, object::name(wanted)).await.is_ok() => {
+                    last = Some(error);
+                    continue;
+                }
+                done => done,
+            },
             Err(error) => Err(error),
         };
         match done {

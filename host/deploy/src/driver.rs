@@ -61,7 +61,7 @@ impl Driver {
         let config = self.config.clone();
         let prepared = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&config.dir)?;
-            packaged::write(&config.dir, &config.packaged, &config.disabled, &config.variables);
+            packaged::write(&config.dir, &config.packaged, &config.disabled);
             std::io::Result::Ok(())
         });
         if let Ok(Err(error)) = prepared.await {

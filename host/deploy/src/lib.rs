@@ -4,7 +4,8 @@
 //! Each file is an AddOn (`addons.k3s.cattle.io`) that remembers its checksum and carries the events. The
 //! objects of a file are labelled as a set, so that what leaves the file is deleted; a file that leaves
 //! takes nothing with it. `NAME.skip` beside a file leaves it alone; a disabled name deletes what its file
-//! made, and the file. A file that cannot be read or applied disables only itself and says so.
+//! made, and the file. A file that cannot be read or applied disables only itself and says so. Which class
+//! is the default stays as people changed it, until the file says something else than before.
 //!
 //! Everything acts through the API as `system:k3s-deploy`, and nothing polls: changes come from inotify,
 //! and only files that failed are tried again by the clock.
@@ -48,17 +49,32 @@ pub struct ManifestsConfig {
     pub disabled: Vec<String>,
     /// What the server itself brings; written to the folder at each start.
     pub packaged: Vec<Packaged>,
-    /// What `%{NAME}%` stands for in packaged files.
-    pub variables: Vec<(String, String)>,
     /// Time.
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
 }
 
+/// The folder while it is followed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    dir: PathBuf,
+    disabled: Vec<String>,
+}
+
+impl Manifests {
+    /// Puts another version of what the server brings into the folder, from where it is applied. A
+    /// component that is disabled or skipped is left alone. Blocks on the disk.
+    pub fn replace(&self, packaged: &Packaged) {
+        packaged::write(&self.dir, std::slice::from_ref(packaged), &self.disabled);
+    }
+}
+
 /// Starts following the folder. It is made where it is missing.
-pub fn start(config: ManifestsConfig, tasks: &Tasks) {
+pub fn start(config: ManifestsConfig, tasks: &Tasks) -> Manifests {
     let tasks = tasks.child("manifests");
+    let manifests = Manifests { dir: config.dir.clone(), disabled: config.disabled.clone() };
     let driver = driver::Driver::new(config, &tasks);
     tasks.spawn_until_stopped("manifests", driver.run());
+    manifests
 }

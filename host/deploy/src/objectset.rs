@@ -21,6 +21,9 @@ const ID: &str = "objectset.rio.cattle.io/id";
 const OWNER_GVK: &str = "objectset.rio.cattle.io/owner-gvk";
 const OWNER_NAME: &str = "objectset.rio.cattle.io/owner-name";
 const OWNER_NAMESPACE: &str = "objectset.rio.cattle.io/owner-namespace";
+/// Choices that people make on objects that a file brings: which class is the default.
+const CHOICES: &[&str] =
+    &["storageclass.kubernetes.io/is-default-class", "ingressclass.kubernetes.io/is-default-class"];
 /// The largest text that an annotation is unpacked to.
 const MAX_APPLIED_BYTES: u64 = 16 << 20;
 
@@ -55,6 +58,23 @@ pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
 /// What was applied to a live object last; null when nothing is known of it.
 pub(crate) fn applied(live: &Value) -> Value {
     object::annotation(live, APPLIED).and_then(unpack).unwrap_or_default()
+}
+
+/// What is wanted of a live object, with the choices that people made on it since its file said so. K3s
+/// turns them back at each start, so that nobody can have another default class.
+pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
+    let before = applied(live);
+    for name in CHOICES {
+        let said = object::annotation(&wanted, name);
+        if said.is_none() || object::annotation(&before, name) != said {
+            continue;
+        }
+        match object::annotation(live, name) {
+            Some(chosen) => object::set(&mut wanted, &["metadata", "annotations", name], chosen.into()),
+            None => drop(object::remove(&mut wanted, &["metadata", "annotations", name])),
+        }
+    }
+    wanted
 }
 
 fn pack(value: &Value) -> String {
@@ -95,5 +115,23 @@ mod tests {
         assert_eq!(applied["metadata"]["labels"][HASH], hash("x"));
         assert!(applied["metadata"]["annotations"].get(APPLIED).is_none() && applied.get("status").is_none());
         assert_eq!(super::applied(&json!({})), Value::Null);
+    }
+
+    #[test]
+    fn the_choice_of_a_default_class_is_kept_until_the_file_changes() {
+        let class = |value: &str| {
+            let annotations = json!({CHOICES[0]: value, "other": "a"});
+            json!({"kind": "StorageClass", "metadata": {"name": "c", "annotations": annotations}})
+        };
+        let of = |object: &Value| object::annotation(object, CHOICES[0]).map(str::to_owned);
+        let mut live = marked(class("true"), "x");
+        assert_eq!(of(&keep_choices(&live, marked(class("true"), "x"))).unwrap(), "true");
+        object::set(&mut live, &["metadata", "annotations", CHOICES[0]], "false".into());
+        let wanted = keep_choices(&live, marked(class("true"), "x"));
+        assert_eq!((of(&wanted).unwrap().as_str(), object::annotation(&wanted, "other")), ("false", Some("a")));
+        assert_eq!(of(&applied(&wanted)).unwrap(), "true", "what the file said is remembered");
+        object::remove(&mut live, &["metadata", "annotations", CHOICES[0]]);
+        assert_eq!(of(&keep_choices(&live, marked(class("true"), "x"))), None);
+        assert_eq!(of(&keep_choices(&live, marked(class("no"), "x"))).unwrap(), "no", "the file changed");
     }
 }

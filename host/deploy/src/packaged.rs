@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::scan;
@@ -24,28 +25,35 @@ impl Packaged {
         Self { name: name.into(), files: Vec::new() }
     }
 
-    /// Adds a file: `traefik.yaml`, or `traefik/crds.yaml` for one of several.
+    /// Adds a file of these objects: `traefik.yaml`, or `traefik/crds.yaml` for one of several.
     #[must_use]
-    pub fn file(mut self, path: impl Into<String>, text: impl Into<String>) -> Self {
-        self.files.push((path.into(), text.into()));
+    pub fn file(mut self, path: impl Into<String>, objects: &[Value]) -> Self {
+        let documents = objects.iter().filter_map(|object| match serde_saphyr::to_string(object) {
+            Ok(text) => Some(format!("---\n{text}")),
+            Err(error) => {
+                warn!(%error, component = self.name, "an object cannot be written as YAML");
+                None
+            }
+        });
+        let text = documents.collect();
+        self.files.push((path.into(), text));
         self
     }
 }
 
 /// Writes the files that are neither disabled nor skipped and differ from what is there. What users
 /// changed in them is overwritten, as on K3s.
-pub(crate) fn write(dir: &Path, packaged: &[Packaged], disabled: &[String], variables: &[(String, String)]) {
+pub(crate) fn write(dir: &Path, packaged: &[Packaged], disabled: &[String]) {
     for component in packaged.iter().filter(|component| !disabled.contains(&component.name)) {
         for (path, text) in &component.files {
             let to = dir.join(path);
             if scan::is_disabled(Path::new(path), disabled) || scan::is_skipped(dir, &to) {
                 continue;
             }
-            let text = fill_in(text, variables);
-            if std::fs::read_to_string(&to).is_ok_and(|now| now == text) {
+            if std::fs::read_to_string(&to).is_ok_and(|now| now == *text) {
                 continue;
             }
-            match put(&to, &text) {
+            match put(&to, text) {
                 Ok(()) => info!(path = %to.display(), "wrote packaged manifest"),
                 Err(error) => warn!(%error, path = %to.display(), "cannot write a packaged manifest"),
             }
@@ -60,29 +68,27 @@ fn put(path: &Path, text: &str) -> std::io::Result<()> {
     k3s_sys::fs::write_atomic(path, text.as_bytes(), FILE_MODE).map_err(std::io::Error::other)
 }
 
-/// Replaces `%{NAME}%`.
-fn fill_in(text: &str, variables: &[(String, String)]) -> String {
-    variables.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("%{{{name}}}%"), value))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn packaged_files_obey_disable_and_skip() {
         let dir = tempfile::tempdir().unwrap();
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
         let packaged = [
-            Packaged::new("a").file("a.yaml", "dns: %{CLUSTER_DNS}%"),
-            Packaged::new("b").file("b.yaml", "x"),
-            Packaged::new("c").file("c/one.yaml", "x").file("c/two.yaml", "x"),
+            Packaged::new("a").file("a.yaml", &[map("one"), map("two")]),
+            Packaged::new("b").file("b.yaml", &[map("x")]),
+            Packaged::new("c").file("c/one.yaml", &[map("x")]).file("c/two.yaml", &[map("x")]),
         ];
         std::fs::create_dir(dir.path().join("c")).unwrap();
         std::fs::write(dir.path().join("c/two.yaml.skip"), "").unwrap();
         std::fs::write(dir.path().join("a.yaml"), "changed by a user").unwrap();
-        let variables = [("CLUSTER_DNS".to_owned(), "10.43.0.10".to_owned())];
-        write(dir.path(), &packaged, &["b".to_owned()], &variables);
-        assert_eq!(std::fs::read_to_string(dir.path().join("a.yaml")).unwrap(), "dns: 10.43.0.10");
+        write(dir.path(), &packaged, &["b".to_owned()]);
+        let text = std::fs::read_to_string(dir.path().join("a.yaml")).unwrap();
+        assert_eq!(crate::parse::objects(&text, false).unwrap(), [map("one"), map("two")]);
         assert!(!dir.path().join("b.yaml").exists());
         assert!(dir.path().join("c/one.yaml").exists() && !dir.path().join("c/two.yaml").exists());
     }

@@ -24,3 +24,4 @@ mod upstream;
 mod zone;
 
 pub use driver::{DEFAULT_PORT, Dns, DnsConfig, DnsError};
+pub use publish::{service, withdraw};

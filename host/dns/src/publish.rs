@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use k3s_base::{BackoffPolicy, Random};
-use k3s_client::{Client, Error, Patch, Resource, resources};
+use k3s_client::{Client, DeleteParams, Error, ListParams, Patch, Resource, resources};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -13,6 +13,9 @@ const NAMESPACE: &str = "kube-system";
 const SERVICE: &str = "kube-dns";
 /// `namespace/name` of the Service.
 pub(crate) const SERVICE_KEY: &str = "kube-system/kube-dns";
+/// On EndpointSlices: who keeps them.
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const US: &str = "dns.k3s.io";
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: std::time::Duration::from_millis(100),
     factor: 2.0,
@@ -66,31 +69,13 @@ impl Publisher {
         self.client.patch(resource, Some(NAMESPACE), name, &Patch::Merge(wanted)).await.map(drop)
     }
 
-    /// As in K3s' manifest, but without a selector: the endpoints are ours to write.
     fn service(&self) -> Value {
-        let ip = self.service_ip.to_string();
-        json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {
-                "name": SERVICE,
-                "namespace": NAMESPACE,
-                "labels": {
-                    "k8s-app": "kube-dns",
-                    "kubernetes.io/cluster-service": "true",
-                    "kubernetes.io/name": "CoreDNS",
-                },
-            },
-            "spec": {
-                "clusterIP": ip,
-                "clusterIPs": [ip],
-                "ports": [
-                    {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": self.address.port()},
-                    {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": self.address.port()},
-                ],
-                "selector": null,
-            },
-        })
+        let mut service = service(self.service_ip, self.address.port());
+        // One with a selector would get endpoints that are not ours.
+        if let Some(Value::Object(spec)) = service.get_mut("spec") {
+            spec.insert("selector".to_owned(), Value::Null);
+        }
+        service
     }
 
     fn slice_name(&self) -> String {
@@ -106,7 +91,7 @@ impl Publisher {
                 "namespace": NAMESPACE,
                 "labels": {
                     "kubernetes.io/service-name": SERVICE,
-                    "endpointslice.kubernetes.io/managed-by": "dns.k3s.io",
+                    MANAGED_BY: US,
                 },
             },
             "addressType": "IPv4",
@@ -121,6 +106,43 @@ impl Publisher {
             ],
         })
     }
+}
+
+/// The `kube-dns` Service. As in K3s' manifest, but without a selector: the endpoints are ours to write.
+#[must_use]
+pub fn service(service_ip: Ipv4Addr, port: u16) -> Value {
+    let ip = service_ip.to_string();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": SERVICE,
+            "namespace": NAMESPACE,
+            "labels": {
+                "k8s-app": "kube-dns",
+                "kubernetes.io/cluster-service": "true",
+                "kubernetes.io/name": "CoreDNS",
+            },
+        },
+        "spec": {
+            "clusterIP": ip,
+            "clusterIPs": [ip],
+            "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": port},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": port},
+            ],
+        },
+    })
+}
+
+/// Takes back the endpoints that servers published, in a cluster that is to have no DNS of ours: whose
+/// Service of the name `kube-dns` there is then must not be sent here.
+///
+/// # Errors
+/// When the API refuses.
+pub async fn withdraw(client: &Client) -> Result<(), Error> {
+    let ours = ListParams::labels(format!("{MANAGED_BY}={US}"));
+    client.delete_collection(&resources::ENDPOINT_SLICES, Some(NAMESPACE), &DeleteParams::default(), &ours).await
 }
 
 /// Whether everything wanted is there; defaults that the server added do not count as a difference.

@@ -108,8 +108,6 @@ impl Ingress {
             node_name: config.node_name.clone(),
         });
 
-        tasks.spawn_until_stopped("ingress class", class::ensure(client.clone(), random.clone()));
-        tasks.spawn_until_stopped("ingress kinds", crds::ensure(client.clone(), random.clone()));
         let teller = Teller::new(client, events.clone(), random.clone(), config.addresses.clone());
         let feed = Feed::start(interests, &informers, &teller, &tasks);
         teller.attach(&feed);
@@ -186,7 +184,17 @@ fn follow_endpoints(slices: &k3s_client::Informer, pools: &Pools, tasks: &Tasks)
     });
 }
 
-/// Takes away what the data plane leaves in the cluster: the IngressClass it made.
-pub async fn remove(client: &Client) -> Result<(), k3s_client::Error> {
-    class::remove(client).await
+/// What the cluster has with an ingress controller: the class `traefik`, and Traefik's kinds.
+#[must_use]
+pub fn objects() -> Vec<serde_json::Value> {
+    std::iter::once(class::object()).chain(crds::all()).collect()
+}
+
+/// Takes back what the data plane wrote to Ingresses, in a cluster that is to have none any more. To be
+/// called while its class is still there.
+///
+/// # Errors
+/// When the API refuses.
+pub async fn release(client: &Client) -> Result<(), k3s_client::Error> {
+    class::release(client).await
 }

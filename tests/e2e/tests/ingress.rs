@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use k3s_e2e::{SOON, WEB_1, WEB_2, cluster, web};
 use k3s_harness::{Cluster, ClusterOptions, Output};
 
@@ -53,8 +53,11 @@ fn has_event(cluster: &Cluster, reason: &str, part: &str) -> Result<()> {
 #[test]
 fn an_ingress_with_tls_serves_its_pods() -> Result<()> {
     let cluster = cluster()?;
-    let class = cluster.get(&["ingressclass", "traefik"])?;
-    ensure!(class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"] == "true", "{class}");
+    cluster.wait_for("the default class is there", SOON, || {
+        let class = cluster.get(&["ingressclass", "traefik"])?;
+        ensure!(class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"] == "true", "{class}");
+        Ok(())
+    })?;
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&web("canary", 1, WEB_2))?;
     // The Secret is missing at first: that is an Event, and the rest is served.
@@ -65,7 +68,8 @@ fn an_ingress_with_tls_serves_its_pods() -> Result<()> {
     cluster.kubectl(&["rollout", "status", "deployment/canary", "--timeout=60s"])?.ok()?;
     cluster.wait_for("the status shows the node's address", SOON, || {
         let shown = cluster.kubectl(&["get", "ingress", "shop"])?.ok()?;
-        ensure!(shown.contains(NODE) && shown.contains("80, 443"), "{shown}");
+        let row: Vec<&str> = shown.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+        ensure!(row.starts_with(&["shop", "traefik", "shop.example.com", NODE, "80,", "443"]), "{shown}");
         Ok(())
     })?;
     cluster.wait_for("port 80 answers", SOON, || {
@@ -120,8 +124,16 @@ fn an_ingress_with_tls_serves_its_pods() -> Result<()> {
     Ok(())
 }
 
+/// The names that a list has, of those that contain a word.
+fn named(cluster: &Cluster, kind: &str, word: &str) -> Result<Vec<String>> {
+    let names = cluster.kubectl(&["get", kind, "-A", "-o", "jsonpath={.items[*].metadata.name}"])?.ok()?;
+    Ok(names.split_whitespace().filter(|name| name.contains(word)).map(str::to_owned).collect())
+}
+
+const FOLDER: &str = "/var/lib/rancher/k3s/server/manifests";
+
 #[test]
-fn without_the_battery_the_ports_are_free_and_nothing_is_left() -> Result<()> {
+fn without_the_batteries_the_ports_are_free_and_nothing_is_left() -> Result<()> {
     let mut cluster = Cluster::start_with(ClusterOptions::default())?;
     let listening = |cluster: &Cluster| cluster.corner().sh("ss -Hltn '( sport = :80 or sport = :443 )' | wc -l");
     cluster.wait_for("both ports are open", SOON, || {
@@ -129,19 +141,68 @@ fn without_the_battery_the_ports_are_free_and_nothing_is_left() -> Result<()> {
         ensure!(count.trim() == "2", "{count}");
         Ok(())
     })?;
-    cluster.wait_for("the class is there", SOON, || cluster.kubectl(&["get", "ingressclass", "traefik"])?.ok())?;
-    cluster.stop_server(Duration::from_secs(20))?;
-    cluster.set_flags(&["--disable", "traefik"]);
-    cluster.start_server()?;
-    cluster.wait_until_ready()?;
-    cluster.wait_for_node()?;
-    cluster.wait_for("the class is gone", SOON, || {
-        let class = cluster.kubectl(&["get", "ingressclass", "traefik"])?;
-        if class.code == Some(0) { bail!("still there") } else { Ok(()) }
+    cluster.wait_for("class and kinds are there, as of an AddOn", SOON, || {
+        ensure!(named(&cluster, "ingressclasses", "traefik")?.len() == 1);
+        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 6);
+        ensure!(named(&cluster, "addons.k3s.cattle.io", "traefik")?.len() == 1);
+        Ok(())
     })?;
+    ensure!(named(&cluster, "clusterroles,clusterrolebindings", "traefik")?.len() == 2);
+    cluster.apply(&ingress("shop", "", &[("/", "Prefix", "web")]))?;
+    cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: lb}\nspec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080}]}\n")?;
+    // A status that others write stays, though it shows the same address.
+    cluster.apply("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: theirs}\nspec: {ingressClassName: nginx, defaultBackend: {service: {name: web, port: {number: 80}}}}\n")?;
+    let status = format!(r#"{{"status":{{"loadBalancer":{{"ingress":[{{"ip":"{NODE}"}}]}}}}}}"#);
+    cluster.kubectl(&["patch", "ingress", "theirs", "--subresource=status", "--type=merge", "-p", &status])?.ok()?;
+    let shown = |cluster: &Cluster, object: &str| {
+        cluster.kubectl(&["get", object, "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}"])?.ok()
+    };
+    cluster.wait_for("both show the node's address", SOON, || {
+        ensure!(shown(&cluster, "ingress/shop")? == NODE && shown(&cluster, "service/lb")? == NODE);
+        Ok(())
+    })?;
+
+    cluster.stop_server(Duration::from_secs(20))?;
+    cluster.restart_with(&["--disable", "traefik,servicelb"])?;
+    cluster.wait_for_node()?;
+    cluster.wait_for("nothing of them is left", SOON, || {
+        for kind in [
+            "ingressclasses",
+            "customresourcedefinitions",
+            "addons.k3s.cattle.io",
+            "clusterroles",
+            "clusterrolebindings",
+        ] {
+            let left = named(&cluster, kind, "traefik")?;
+            ensure!(left.is_empty(), "{kind}: {left:?}");
+        }
+        for object in ["ingress/shop", "service/lb"] {
+            let shown = shown(&cluster, object)?;
+            ensure!(shown.is_empty(), "{object} shows {shown}");
+        }
+        let service = cluster.get(&["service", "lb"])?;
+        ensure!(service["metadata"]["finalizers"].is_null(), "{service}");
+        cluster.corner().sh(&format!("test ! -e {FOLDER}/traefik.yaml"))?.ok()?;
+        let rules = cluster.corner().sh("nft list ruleset")?.ok()?;
+        ensure!(!rules.contains(&format!("{NODE} . tcp . 8080")), "{rules}");
+        Ok(())
+    })?;
+    ensure!(shown(&cluster, "ingress/theirs")? == NODE, "somebody else's status was emptied");
     let count = listening(&cluster)?.ok()?;
     ensure!(count.trim() == "0", "{count}");
-    Ok(())
+    let plugins = cluster.kubectl(&["get", "plugins"])?.ok()?;
+    ensure!(!plugins.contains("ingress") && !plugins.contains("load-balancer"), "{plugins}");
+    cluster.kubectl(&["delete", "service/lb", "ingress/shop", "--timeout=30s"])?.ok()?;
+
+    // And back: everything is there again.
+    cluster.stop_server(Duration::from_secs(20))?;
+    cluster.restart_with(&[])?;
+    cluster.wait_for_node()?;
+    cluster.wait_for("class and kinds are there again", SOON, || {
+        ensure!(named(&cluster, "ingressclasses", "traefik")?.len() == 1);
+        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 6);
+        Ok(())
+    })
 }
 
 #[test]

@@ -143,3 +143,42 @@ fn a_disabled_name_takes_back_what_its_file_made() -> Result<()> {
         .wait_for("the file is gone", SOON, || cluster.corner().sh(&format!("test ! -e {FOLDER}/extra.yaml"))?.ok())?;
     Ok(())
 }
+
+#[test]
+fn what_the_server_brings_is_addons_too() -> Result<()> {
+    let mut cluster = Cluster::start_with(options())?;
+    let addons = |cluster: &Cluster| cluster.kubectl(&["get", "addons", "-A"])?.ok();
+    cluster.wait_for("the AddOns are listed", SOON, || {
+        let shown = addons(&cluster)?;
+        for name in ["coredns", "local-storage", "traefik"] {
+            let row = shown.lines().find(|line| line.contains(name)).context(shown.clone())?;
+            ensure!(row.starts_with("kube-system") && row.contains(&format!("{FOLDER}/{name}.yaml")), "{shown}");
+            ensure!(row.split_whitespace().last().is_some_and(|sum| sum.len() == 64), "{shown}");
+        }
+        Ok(())
+    })?;
+    let service = cluster.get(&["service", "-n", "kube-system", "kube-dns"])?;
+    ensure!(service["spec"]["clusterIP"] == "10.43.0.10", "{service}");
+    // What a user changes in a file is overwritten at the next start, unless it is skipped.
+    cluster.stop_server(std::time::Duration::from_secs(10))?;
+    for file in ["coredns", "traefik"] {
+        cluster
+            .corner()
+            .sh(&format!("echo '{}' > {FOLDER}/{file}.yaml", map("mine", file).replace('\'', "\"")))?
+            .ok()?;
+    }
+    cluster.corner().sh(&format!("touch {FOLDER}/traefik.yaml.skip"))?.ok()?;
+    cluster.start_server()?;
+    cluster.wait_until_ready()?;
+    cluster.wait_for("the file is as it was", SOON, || {
+        cluster.corner().sh(&format!("grep -q kube-dns {FOLDER}/coredns.yaml"))?.ok()
+    })?;
+    cluster.corner().sh(&format!("grep -q mine {FOLDER}/traefik.yaml"))?.ok()?;
+    cluster.get(&["ingressclass", "traefik"])?;
+
+    cluster.stop_server(std::time::Duration::from_secs(10))?;
+    cluster.restart_with(&["--disable-agent", "--disable=coredns"])?;
+    is_gone(&cluster, &["service", "-n", "kube-system", "kube-dns"])?;
+    is_gone(&cluster, &["addon", "-n", "kube-system", "coredns"])?;
+    cluster.get(&["storageclass", "local-path"]).map(drop)
+}

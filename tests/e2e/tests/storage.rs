@@ -1,5 +1,9 @@
 //! Claims, volumes and StatefulSets through the real binary with stock kubectl.
 
+#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use k3s_e2e::{SHELL, SOON, cluster, exec, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions, busybox};
@@ -60,13 +64,16 @@ fn directory(cluster: &Cluster, claim: &str) -> Result<String> {
 #[test]
 fn the_data_of_a_stateful_set_survives_its_pods_and_the_server() -> Result<()> {
     let mut cluster = cluster()?;
-    let classes = cluster.kubectl(&["get", "storageclass"])?.ok()?;
-    ensure!(
-        classes.contains("local-path (default)")
-            && classes.contains("rancher.io/local-path")
-            && classes.contains("WaitForFirstConsumer"),
-        "{classes}"
-    );
+    cluster.wait_for("the storage class is there", SOON, || {
+        let classes = cluster.kubectl(&["get", "storageclass"])?.ok()?;
+        ensure!(
+            classes.contains("local-path (default)")
+                && classes.contains("rancher.io/local-path")
+                && classes.contains("WaitForFirstConsumer"),
+            "{classes}"
+        );
+        Ok(())
+    })?;
     cluster.apply(&stateful_set(2))?;
     rolled_out(&cluster)?;
     let who = |cluster: &Cluster, pod: &str| exec(cluster, pod, "cat /data/who").map(|text| text.trim().to_owned());
@@ -212,11 +219,35 @@ fn a_pod_cannot_make_teardown_leave_the_storage_folder() -> Result<()> {
 
 #[test]
 fn without_local_storage_there_is_no_class() -> Result<()> {
-    let options =
-        ClusterOptions { flags: vec!["--disable".into(), "local-storage".into()], ..ClusterOptions::default() };
-    let cluster = Cluster::start_with(options)?;
-    let classes = cluster.get(&["storageclass"])?;
-    ensure!(classes["items"].as_array().is_some_and(Vec::is_empty), "{classes}");
+    let mut cluster = Cluster::start_with(ClusterOptions::default())?;
+    cluster.wait_for("the storage class is there", SOON, || cluster.get(&["storageclass", "local-path"]))?;
+    // Another default than ours stays one.
+    let not_default = "storageclass.kubernetes.io/is-default-class=false";
+    cluster.kubectl(&["annotate", "--overwrite", "storageclass", "local-path", not_default])?.ok()?;
+    cluster.stop_server(Duration::from_secs(20))?;
+    cluster.corner().sh("rm -f /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?.ok()?;
+    cluster.restart_with(&[])?;
+    cluster.wait_for("the manifest was applied again", SOON, || {
+        cluster.corner().sh("test -e /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?.ok()?;
+        let about = "involvedObject.kind=Addon,involvedObject.name=local-storage,reason=AppliedManifest";
+        let events = cluster.get(&["events", "-n", "kube-system", "--field-selector", about])?;
+        let count: u64 = events["items"].as_array().into_iter().flatten().filter_map(|e| e["count"].as_u64()).sum();
+        ensure!(count >= 2, "{events}");
+        Ok(())
+    })?;
+    let class = cluster.get(&["storageclass", "local-path"])?;
+    ensure!(class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "false", "{class}");
+
+    cluster.stop_server(Duration::from_secs(20))?;
+    cluster.restart_with(&["--disable", "local-storage"])?;
+    cluster.wait_for("class, settings and role are gone", SOON, || {
+        for kind in ["storageclass", "configmap -n kube-system local-path-config", "clusterroles"] {
+            let words: Vec<&str> = std::iter::once("get").chain(kind.split(' ')).collect();
+            let shown = cluster.kubectl(&words)?;
+            ensure!(!shown.stdout.contains("local-path"), "{shown:?}");
+        }
+        Ok(())
+    })?;
     cluster.apply(&claim("waits", ""))?;
     cluster.wait_for("the claim says why it waits", SOON, || {
         let claim = cluster.kubectl(&["describe", "pvc", "waits"])?.ok()?;

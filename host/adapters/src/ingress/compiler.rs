@@ -1,7 +1,7 @@
 //! The component as the data plane's port, and its replacement while it runs.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use k3s_wit_bindings::ingress::Ingress;
 use tokio::sync::{Mutex, Notify};
 use wasmtime::Store;
 
-use super::open::{IngressOptions, Live, Objects, load, upsert};
+use super::open::{IngressOptions, Live, Objects, is_wanted, load, upsert};
 
 /// Changes taken per call of the guest's `compile`; the answer stays below 4 MiB.
 const CHANGES: u32 = 500;
@@ -24,6 +24,8 @@ const RETRY: Duration = Duration::from_millis(250);
 pub struct WasmCompiler {
     live: ArcSwap<Live>,
     objects: Objects,
+    /// What the data plane follows: the first component's wishes.
+    followed: OnceLock<Vec<Interest>>,
     /// Held during a call or a replacement; what a replacement decided until it is fetched.
     turn: Mutex<Option<Compiled>>,
     replaced: Notify,
@@ -38,6 +40,9 @@ pub enum SwapError {
     /// It failed with the objects there are.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// It decides on objects that its predecessor did not ask for.
+    #[error("it asks for {0}, which the one that runs does not: it can take over at a restart of the server")]
+    NotFollowed(String),
     /// The server stops.
     #[error("the replacement was cut off")]
     Stopped,
@@ -45,7 +50,8 @@ pub enum SwapError {
 
 impl WasmCompiler {
     pub(super) fn new(live: Live, objects: Objects) -> Self {
-        Self { live: ArcSwap::from_pointee(live), objects, turn: Mutex::default(), replaced: Notify::new() }
+        let (turn, replaced) = (Mutex::default(), Notify::new());
+        Self { live: ArcSwap::from_pointee(live), objects, followed: OnceLock::new(), turn, replaced }
     }
 
     /// How the instance is.
@@ -67,6 +73,11 @@ impl WasmCompiler {
         let (objects, warmed) = (self.objects.clone(), new.clone());
         let decided = tokio::task::spawn_blocking(move || decide(&warmed, &objects, Batch::default()));
         let mut compiled = decided.await.map_err(|_| SwapError::Stopped)??;
+        if let (Some(asked), Some(followed)) = (new.interests.get(), self.followed.get())
+            && let Some(missing) = not_followed(asked, followed)
+        {
+            return Err(SwapError::NotFollowed(missing));
+        }
         compiled.complete = true;
         *pending = Some(compiled);
         self.live.store(new);
@@ -76,10 +87,33 @@ impl WasmCompiler {
     }
 }
 
+/// The first thing that is asked for and not followed.
+fn not_followed(asked: &[Interest], followed: &[Interest]) -> Option<String> {
+    for interest in asked {
+        let same = |known: &&Interest| {
+            (&known.group, &known.version, &known.plural, &known.kind)
+                == (&interest.group, &interest.version, &interest.plural, &interest.kind)
+        };
+        let Some(known) = followed.iter().find(same) else { return Some(interest.plural.clone()) };
+        let is_passed = |field: &str| {
+            known.fields.iter().any(|part| {
+                field.strip_prefix(part.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        if let Some(field) = interest.fields.iter().find(|field| !is_passed(field)) {
+            return Some(format!("{field} of {}", interest.plural));
+        }
+    }
+    None
+}
+
 /// One call: everything new goes in, everything that follows comes out.
 fn decide(live: &Live, objects: &Objects, batch: Batch) -> Result<Compiled, CallError> {
     let mut changes = live.plugin.call("compile", |bindings, store| {
-        upsert(bindings, store, batch.upserts)?;
+        // Known from the instance's start on, which was before this.
+        let asked = live.interests.get().map(Vec::as_slice).unwrap_or_default();
+        let upserts = batch.upserts.into_iter().filter(|o| is_wanted(asked, &o.key.group, &o.key.kind));
+        upsert(bindings, store, upserts.collect())?;
         if !batch.removals.is_empty() {
             let taken = bindings.k3s_ingress_routing().call_remove(&mut *store, &batch.removals)?;
             taken.map_err(|error| wasmtime::Error::msg(format!("it does not give objects back: {error:?}")))?;
@@ -132,7 +166,8 @@ impl Compiler for WasmCompiler {
         let _turn = self.turn.lock().await;
         let live = self.live.load_full();
         let call = move || live.plugin.call("interests", |b, store| b.k3s_ingress_routing().call_interests(store));
-        tokio::task::spawn_blocking(call).await.map_err(|_| cut_off())?.map_err(later)
+        let asked = tokio::task::spawn_blocking(call).await.map_err(|_| cut_off())?.map_err(later)?;
+        Ok(self.followed.get_or_init(|| asked).clone())
     }
 
     async fn compile(&self, batch: Batch) -> Result<Compiled, CompilerError> {

@@ -1,12 +1,12 @@
 //! From a component to a compiler of routes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
-use k3s_ingress::model::{Object, ObjectId, ObjectKey};
+use k3s_ingress::model::{Interest, Object, ObjectId, ObjectKey};
 use k3s_plugin_host::{Host, Limits, LoadError, Plugin, PluginSpec, PluginState, Policy, Source};
 use k3s_wit_bindings::ingress::Ingress;
 use k3s_wit_bindings::ingress::exports::k3s::common::plugin::ConfigError;
@@ -36,6 +36,8 @@ pub(super) type Objects = Arc<Mutex<BTreeMap<ObjectId, Vec<u8>>>>;
 /// A component and whether its instance has answered yet.
 pub(super) struct Live {
     pub(super) plugin: Plugin<(), Ingress>,
+    /// What the component asks for, once it has run: it is given nothing else.
+    pub(super) interests: Arc<OnceLock<Vec<Interest>>>,
     /// The instance is new: its next answer covers everything.
     pub(super) fresh: Arc<AtomicBool>,
 }
@@ -62,7 +64,8 @@ pub(super) fn load(
     let loaded = host.load(source, &CONTRACT)?;
     let linker = host.linker::<()>()?;
     let fresh = Arc::new(AtomicBool::new(false));
-    let (flag, config) = (fresh.clone(), options.config);
+    let interests: Arc<OnceLock<Vec<Interest>>> = Arc::default();
+    let (flag, asked, config) = (fresh.clone(), interests.clone(), options.config);
     let spec = PluginSpec {
         limits: limits(),
         policy: options.policy,
@@ -78,13 +81,21 @@ pub(super) fn load(
                     return Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")));
                 }
             }
-            let all: Vec<Object> = objects.lock().iter().map(|(id, json)| object(id, json)).collect();
-            upsert(&bindings, store, all)?;
+            let wanted = bindings.k3s_ingress_routing().call_interests(&mut *store)?;
+            let wanted = asked.get_or_init(|| wanted);
+            let known = objects.lock().clone();
+            let all = known.iter().filter(|(id, _)| is_wanted(wanted, &id.group, &id.kind));
+            upsert(&bindings, store, all.map(|(id, json)| object(id, json)).collect())?;
             flag.store(true, Ordering::SeqCst);
             Ok(bindings)
         }),
     };
-    Ok(Live { plugin: Plugin::new(host, &loaded, &linker, spec)?, fresh })
+    Ok(Live { plugin: Plugin::new(host, &loaded, &linker, spec)?, interests, fresh })
+}
+
+/// Whether a component asks for objects of a kind.
+pub(super) fn is_wanted(interests: &[Interest], group: &str, kind: &str) -> bool {
+    interests.iter().any(|interest| interest.group == group && interest.kind == kind)
 }
 
 fn object(id: &ObjectId, json: &[u8]) -> Object {

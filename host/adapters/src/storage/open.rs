@@ -29,10 +29,12 @@ pub struct StorageOptions {
     pub random: Random,
 }
 
+/// A component's configuration, which changes while it runs.
+pub(super) type Config = Arc<Mutex<Vec<u8>>>;
+
 /// What instances to come are made with: of this component and of its successors.
 #[derive(Clone)]
 pub(super) struct Ground {
-    pub(super) config: Arc<Mutex<Vec<u8>>>,
     grant: Grant,
     policy: Policy,
     clock: Clock,
@@ -45,22 +47,22 @@ pub(super) struct Ground {
 /// # Errors
 /// When the component is refused.
 pub fn open_storage(host: &Host, source: Source<'_>, options: StorageOptions) -> Result<StorageProvisioner, LoadError> {
+    let config = Arc::new(Mutex::new(options.config));
     let ground = Ground {
-        config: Arc::new(Mutex::new(options.config)),
         grant: Grant { directories: Arc::new(Directories::new(options.roots)) },
         policy: options.policy,
         clock: options.clock,
         random: options.random,
     };
-    let instance = load(host, source, &ground)?;
-    Ok(StorageProvisioner::new(instance, ground))
+    let instance = load(host, source, &ground, config.clone())?;
+    Ok(StorageProvisioner::new(instance, config, ground))
 }
 
-pub(super) fn load(host: &Host, source: Source<'_>, ground: &Ground) -> Result<Instance, LoadError> {
+pub(super) fn load(host: &Host, source: Source<'_>, ground: &Ground, config: Config) -> Result<Instance, LoadError> {
     let loaded = host.load(source, &CONTRACT)?;
     let mut linker = host.linker::<Grant>()?;
     capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
-    let (grant, config) = (ground.grant.clone(), ground.config.clone());
+    let grant = ground.grant.clone();
     let spec = PluginSpec {
         limits: limits(),
         policy: ground.policy,

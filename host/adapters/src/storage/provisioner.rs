@@ -7,12 +7,12 @@ use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, S
 use k3s_wit_bindings::storage::Storage;
 use k3s_wit_bindings::storage::exports::k3s::common::plugin::ConfigError;
 use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
-use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Store;
 
 use super::capability::Grant;
-use super::open::{Ground, load};
+use super::open::{Config, Ground, load};
 
 /// The component with its capability.
 pub(super) type Instance = Plugin<Grant, Storage>;
@@ -31,9 +31,16 @@ pub enum ProvisionError {
     Later(String),
 }
 
+/// A component and what it is configured with.
+#[derive(Clone)]
+struct Running {
+    plugin: Arc<Instance>,
+    config: Config,
+}
+
 /// A provisioner by plugin.
 pub struct StorageProvisioner {
-    plugin: RwLock<Arc<Instance>>,
+    running: RwLock<Running>,
     ground: Ground,
     /// One call at a time, so that waiting callers hold no threads. Callers are the driver's few
     /// workers, so the line is short.
@@ -41,32 +48,34 @@ pub struct StorageProvisioner {
 }
 
 impl StorageProvisioner {
-    pub(super) fn new(plugin: Instance, ground: Ground) -> Self {
-        Self { plugin: RwLock::new(Arc::new(plugin)), ground, turn: Semaphore::new(1) }
+    pub(super) fn new(plugin: Instance, config: Config, ground: Ground) -> Self {
+        let running = RwLock::new(Running { plugin: Arc::new(plugin), config });
+        Self { running, ground, turn: Semaphore::new(1) }
     }
 
     /// How the instance is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.current().status()
+        self.running().plugin.status()
     }
 
-    fn current(&self) -> Arc<Instance> {
-        self.plugin.read().clone()
+    fn running(&self) -> Running {
+        self.running.read().clone()
     }
 
-    /// Puts another component in its place. The new one is loaded and has taken the configuration
+    /// Puts another component in its place. The new one is loaded and has taken its configuration
     /// before the old one goes; calls under way end on the old one. Blocks.
     ///
     /// # Errors
     /// When the new one is refused or does not start; the old one goes on.
-    pub fn swap(&self, host: &Host, source: Source<'_>) -> Result<(), LoadError> {
+    pub fn swap(&self, host: &Host, source: Source<'_>, config: Vec<u8>) -> Result<(), LoadError> {
         let name = source.name.to_owned();
-        let fresh = load(host, source, &self.ground)?;
+        let config = Arc::new(Mutex::new(config));
+        let fresh = load(host, source, &self.ground, config.clone())?;
         fresh
             .call("describe", |b, store| b.k3s_common_plugin().call_describe(store))
             .map_err(|error| LoadError::Invalid { name, reason: error.to_string() })?;
-        *self.plugin.write() = Arc::new(fresh);
+        *self.running.write() = Running { plugin: Arc::new(fresh), config };
         Ok(())
     }
 
@@ -75,20 +84,26 @@ impl StorageProvisioner {
     /// # Errors
     /// When the plugin does not take it; the one before stays.
     pub async fn configure(&self, config: Vec<u8>) -> Result<(), ProvisionError> {
-        if *self.ground.config.lock() == config {
+        let running = self.running();
+        if *running.config.lock() == config {
             return Ok(());
         }
         let given = config.clone();
-        let result =
-            self.call("configure", move |b, store| b.k3s_common_plugin().call_configure(store, &given)).await?;
+        let configure = move |b: &Storage, store: &mut Store<PluginState<Grant>>| {
+            b.k3s_common_plugin().call_configure(store, &given)
+        };
+        let result = {
+            let _turn = self.turn().await?;
+            run(running.plugin.clone(), "configure", configure).await?
+        };
         match result {
             Ok(()) => {
-                *self.ground.config.lock() = config;
+                *running.config.lock() = config;
                 Ok(())
             }
             Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
                 // Whatever the refused attempt left behind goes with the instance.
-                self.current().recycle();
+                running.plugin.recycle();
                 Err(ProvisionError::Refused(why))
             }
         }
@@ -127,12 +142,24 @@ impl StorageProvisioner {
         function: &'static str,
         call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
     ) -> Result<T, ProvisionError> {
-        let later = |message: String| ProvisionError::Later(message);
-        let _turn = self.turn.acquire().await.map_err(|_| later("the provisioner is stopping".to_owned()))?;
-        let plugin = self.current();
-        let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
-        result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e: CallError| later(e.to_string()))
+        let _turn = self.turn().await?;
+        run(self.running().plugin, function, call).await
     }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ProvisionError> {
+        let turn = self.turn.acquire().await;
+        turn.map_err(|_| ProvisionError::Later("the provisioner is stopping".to_owned()))
+    }
+}
+
+async fn run<T: Send + 'static>(
+    plugin: Arc<Instance>,
+    function: &'static str,
+    call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
+) -> Result<T, ProvisionError> {
+    let later = |message: String| ProvisionError::Later(message);
+    let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
+    result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e: CallError| later(e.to_string()))
 }
 
 fn refused(error: wit::Error) -> ProvisionError {

@@ -5,6 +5,7 @@
 
 mod claim_resize;
 mod default_class;
+mod default_ingress_class;
 mod default_tolerations;
 mod limit_ranger;
 mod namespace_lifecycle;
@@ -52,6 +53,7 @@ impl Chain {
             Box::new(default_class::DefaultStorageClass::new(registry)),
             Box::new(storage_protection::StorageObjectInUseProtection),
             Box::new(claim_resize::PersistentVolumeClaimResize::new(registry)),
+            Box::new(default_ingress_class::DefaultIngressClass::new(registry)),
             Box::new(pod_security::PodSecurity::new(registry)),
             // The last: what is charged should also be stored.
             Box::new(resource_quota::ResourceQuota::new(registry)),

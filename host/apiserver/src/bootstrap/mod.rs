@@ -10,7 +10,7 @@ mod rbac;
 use std::net::IpAddr;
 
 use k3s_meta::{Reason, UserInfo};
-use k3s_registry::{Call, NoAdmission, Object, Registry, Result, Scope, Update, Warnings};
+use k3s_registry::{Call, DeleteOptions, NoAdmission, Object, Registry, Result, Scope, Update, Warnings};
 use serde_json::Value;
 
 /// What the default objects depend on.
@@ -19,13 +19,15 @@ pub(crate) struct Settings {
     pub(crate) advertise_port: u16,
     pub(crate) service_address: IpAddr,
     pub(crate) service_cidrs: Vec<String>,
+    /// Cluster roles to leave out, with their bindings.
+    pub(crate) without_roles: Vec<String>,
 }
 
 /// Makes what is missing.
 pub(crate) async fn run(registry: &Registry, settings: &Settings) -> Result<()> {
     let maker = Maker::new(registry);
     namespaces::ensure(&maker).await?;
-    rbac::ensure(&maker).await?;
+    rbac::ensure(&maker, &settings.without_roles).await?;
     priority::ensure(&maker).await?;
     kubernetes::ensure(&maker, settings).await
 }
@@ -61,6 +63,15 @@ impl<'a> Maker<'a> {
         let resource = self.registry.resource(group, "v1", plural)?;
         match self.registry.create(resource, namespace, object, &self.call()).await {
             Err(error) if error.status().reason != Reason::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes the object if it exists.
+    async fn delete(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<()> {
+        let resource = self.registry.resource(group, "v1", plural)?;
+        match self.registry.delete(resource, namespace, name, &DeleteOptions::default(), &self.call()).await {
+            Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
     }

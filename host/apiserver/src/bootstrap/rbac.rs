@@ -13,13 +13,22 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 const API: &str = "rbac.authorization.k8s.io/v1";
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
-pub(super) async fn ensure(maker: &Maker<'_>) -> Result<()> {
+/// The default policy but for the cluster roles in `without`.
+pub(super) async fn ensure(maker: &Maker<'_>, without: &[String]) -> Result<()> {
+    let left_out = |role: &str| without.iter().any(|name| name == role);
     for role in policy::cluster_roles() {
         let object = cluster_role(&role);
-        reconcile(maker, "clusterroles", "", object, "rules").await?;
+        match left_out(role.name) {
+            false => reconcile(maker, "clusterroles", "", object, "rules").await?,
+            true => withdraw(maker, "clusterroles", &object).await?,
+        }
     }
     for binding in policy::cluster_role_bindings() {
-        reconcile(maker, "clusterrolebindings", "", cluster_role_binding(&binding), "subjects").await?;
+        let object = cluster_role_binding(&binding);
+        match left_out(binding.role) {
+            false => reconcile(maker, "clusterrolebindings", "", object, "subjects").await?,
+            true => withdraw(maker, "clusterrolebindings", &object).await?,
+        }
     }
     for NamespacedRole { namespace, role, subjects } in policy::namespaced_roles() {
         let mut object = metadata("Role", role.name, &role);
@@ -80,6 +89,19 @@ fn subject(subject: &Subject) -> Value {
         Subject::User(name) => json!({"kind": "User", "apiGroup": GROUP, "name": name}),
         Subject::Group(name) => json!({"kind": "Group", "apiGroup": GROUP, "name": name}),
         Subject::Account(namespace, name) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
+    }
+}
+
+/// Deletes what an earlier start made; an object of the same name that somebody else made stays.
+async fn withdraw(maker: &Maker<'_>, plural: &str, object: &Value) -> Result<()> {
+    let name = object::name(object);
+    let made = maker.find(GROUP, plural, "", name)?;
+    let ours = |found: &Value| {
+        object::annotation(found, AUTOUPDATE).is_some() && object::labels(found) == object::labels(object)
+    };
+    match made.is_some_and(|found| ours(&found)) {
+        true => maker.delete(GROUP, plural, "", name).await,
+        false => Ok(()),
     }
 }
 

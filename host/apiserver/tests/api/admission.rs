@@ -219,3 +219,38 @@ async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
     let volume = api.ok("POST", "/api/v1/persistentvolumes", volume).await;
     assert_eq!(volume["metadata"]["finalizers"], json!(["kubernetes.io/pv-protection"]));
 }
+
+#[tokio::test]
+async fn an_ingress_without_a_class_gets_the_default_one() {
+    let api = start().await;
+    let ingresses = "/apis/networking.k8s.io/v1/namespaces/default/ingresses";
+    let ingress = |name: &str| {
+        let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
+        json!({"metadata": {"name": name}, "spec": {"defaultBackend": backend}})
+    };
+    let class_of = |made: &Value| made["spec"]["ingressClassName"].as_str().map(str::to_owned);
+    let early = api.ok("POST", ingresses, ingress("before")).await;
+    assert_eq!(class_of(&early), None, "there is no default yet");
+    for (name, default) in [("b-class", "true"), ("other", "false")] {
+        let class = json!({"metadata": {"name": name, "annotations": {"ingressclass.kubernetes.io/is-default-class": default}},
+            "spec": {"controller": "example.com/c"}});
+        api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class).await;
+    }
+    let made = api.ok("POST", ingresses, ingress("plain")).await;
+    assert_eq!(class_of(&made).as_deref(), Some("b-class"));
+    let mut annotated = ingress("annotated");
+    annotated["metadata"]["annotations"] = json!({"kubernetes.io/ingress.class": "nginx"});
+    assert_eq!(class_of(&api.ok("POST", ingresses, annotated).await), None);
+    let mut named = ingress("named");
+    named["spec"]["ingressClassName"] = json!("other");
+    assert_eq!(class_of(&api.ok("POST", ingresses, named).await).as_deref(), Some("other"));
+    // An update does not choose.
+    let changed = api.ok("PUT", &format!("{ingresses}/before"), early).await;
+    assert_eq!(class_of(&changed), None);
+    // Of two, the newest; of those of one second, the first by name.
+    let class = json!({"metadata": {"name": "a-class", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+        "spec": {"controller": "example.com/c"}});
+    api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class).await;
+    let made = api.ok("POST", ingresses, ingress("two")).await;
+    assert_eq!(class_of(&made).as_deref(), Some("a-class"));
+}

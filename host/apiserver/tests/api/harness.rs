@@ -95,6 +95,7 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
         advertise_port: 6443,
         service_address: "10.43.0.1".parse().unwrap(),
         service_cidrs: vec!["10.43.0.0/16".into()],
+        without_roles: Vec::new(),
         health_checks: Vec::new(),
     };
     let service = ApiServer::start(config).await.unwrap().service();

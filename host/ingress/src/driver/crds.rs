@@ -1,36 +1,14 @@
-//! Traefik's kinds as CustomResourceDefinitions: made where they are missing, left as they are where
-//! somebody else (Traefik's chart) made them.
+//! Traefik's kinds as CustomResourceDefinitions.
 //!
 //! Schemas say the types of what is known and keep what is not: the plugin refuses unknown fields by
 //! name on the object, which says more than a field that silently disappears.
 
-use std::time::Duration;
-
-use k3s_base::{BackoffPolicy, Random};
-use k3s_client::{Client, Resource};
+use k3s_client::Resource;
 use serde_json::{Value, json};
 
 /// `customresourcedefinitions.apiextensions.k8s.io`.
-pub(crate) const DEFINITIONS: Resource =
-    Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+pub(crate) const DEFINITIONS: Resource = k3s_client::resources::CUSTOM_RESOURCE_DEFINITIONS;
 const GROUP: &str = "traefik.io";
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
-
-/// Makes them all.
-pub(crate) async fn ensure(client: Client, random: Random) {
-    for definition in all() {
-        let mut backoff = RETRY.start();
-        while let Err(error) = client.create(&DEFINITIONS, None, &definition).await {
-            if error.is_already_exists() {
-                break;
-            }
-            let delay = backoff.next_delay(&random);
-            tracing::warn!(error = error.chain(), ?delay, "cannot create Traefik's CustomResourceDefinitions");
-            tokio::time::sleep(delay).await;
-        }
-    }
-}
 
 /// Whether a definition is in force.
 pub(crate) fn is_established(definition: &Value) -> bool {
@@ -40,7 +18,8 @@ pub(crate) fn is_established(definition: &Value) -> bool {
         .any(|c| c.get("status").is_some_and(|s| s == "True"))
 }
 
-fn all() -> Vec<Value> {
+/// All of them.
+pub(crate) fn all() -> Vec<Value> {
     vec![
         definition(
             "ingressroutes",

@@ -23,7 +23,7 @@ use super::identity::{NodeIdentity, service_address};
 use super::plugins::status::{self, PluginEvents, Publisher};
 use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
-use super::{Shared, load_balancer};
+use super::{Shared, ingress, load_balancer, storage};
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
 
 /// A node's share of the pod network (K3s: /24 of a /16).
@@ -141,9 +141,16 @@ async fn start_api(
         advertise_port: settings.advertise_port.unwrap_or(settings.https_port),
         service_address: service_address(settings).context("--service-cidr is too small")?,
         service_cidrs: vec![settings.service_cidr.to_string()],
+        without_roles: without_roles(shared),
         health_checks: Vec::new(),
     };
     Ok(ApiServer::start(config).await?.service())
+}
+
+/// Roles of batteries that are left out.
+fn without_roles(shared: &Shared) -> Vec<String> {
+    let roles = [(ingress::NAME, "system:traefik"), (storage::NAME, "local-path-provisioner-role")];
+    roles.into_iter().filter(|(name, _)| shared.is_disabled(name)).map(|(_, role)| role.to_owned()).collect()
 }
 
 fn listen(identity: &ServerIdentity, service: &ApiService, listener: TcpListener, tasks: &Tasks) -> Result<()> {

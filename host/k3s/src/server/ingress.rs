@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
 use k3s_base::{Clock, Random};
+use k3s_deploy::USER;
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
@@ -12,24 +13,33 @@ use serde_json::Map;
 use tracing::warn;
 
 use super::Shared;
-use super::control_plane::ControlPlane;
+use super::control_plane::{ControlPlane, component_client};
 use super::identity::NodeIdentity;
 use super::plugins::Component;
 
 /// As in K3s, for `--disable` and as the service account that it acts as.
-const NAME: &str = "traefik";
+pub(crate) const NAME: &str = "traefik";
 
-/// Starts the battery, or takes away what an earlier start left in the cluster.
+/// With `--disable traefik`: takes addresses out of Ingresses that were served by an earlier start.
+pub(crate) async fn release(shared: &Shared, plane: &ControlPlane) {
+    if shared.is_disabled(NAME)
+        && let Err(error) = k3s_ingress::release(&component_client(&plane.clients, USER)).await
+    {
+        warn!(error = error.chain(), "cannot take the addresses out of Ingresses");
+    }
+}
+
+/// Whether ports of this machine are the ingress controller's.
+pub(crate) fn is_served(shared: &Shared) -> bool {
+    !shared.is_disabled(NAME) && !shared.settings.disable_agent
+}
+
+/// Starts the battery.
 pub(crate) async fn start(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &ControlPlane) -> Result<()> {
-    let client = plane.clients.for_controller(NAME);
-    if shared.settings.disabled.iter().any(|name| name == NAME) {
-        tasks.spawn_until_stopped("ingress removal", async move {
-            if let Err(error) = k3s_ingress::remove(&client).await {
-                warn!(error = error.chain(), "cannot remove IngressClass traefik");
-            }
-        });
+    if !is_served(shared) {
         return Ok(());
     }
+    let client = plane.clients.for_controller(NAME);
     let options = options(&plane.ingress, &shared.clock, &shared.random);
     let host = plane.ingress.host(&plane.plugin_host);
     let compiler = tokio::task::block_in_place(|| open_ingress(&host, plane.ingress.source(), options))

@@ -9,15 +9,16 @@ use k3s_adapters::load_balancer::{
 };
 use k3s_base::{Clock, Random};
 use k3s_client::{ClientFactory, Informers};
+use k3s_ingress::EntryPoint;
 use k3s_lifecycle::Tasks;
 use k3s_netproxy::Forwards;
 use k3s_plugin_host::{Host, Policy};
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::Shared;
 use super::control_plane::component_client;
 use super::plugins::Component;
+use super::{Shared, ingress};
 
 /// K3s' service load balancer is a part of its cloud controller.
 const IDENTITY: &str = "k3s-cloud-controller-manager";
@@ -37,7 +38,7 @@ pub(crate) fn start(
     let settings = &shared.settings;
     let client = component_client(clients, IDENTITY);
     let informers = Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks);
-    if settings.disabled.iter().any(|d| d == NAME) {
+    if shared.is_disabled(NAME) {
         release(client, &informers, tasks);
         return Ok(());
     }
@@ -89,10 +90,16 @@ fn make_replaceable(shared: &Shared, component: &Component, host: &Host, balance
     });
 }
 
-/// Ports of the node that a Service would cut off.
+/// Ports of the node that a Service would cut off: those of the ingress controller only where there is
+/// one, so that with `--disable traefik` another one can have them by a Service.
 fn reserved(shared: &Shared) -> Vec<Value> {
     let port = |port: u16, by: &str| json!({"protocol": "TCP", "port": port, "by": by});
-    vec![port(shared.settings.https_port, "the API server"), port(KUBELET_PORT, "the kubelet")]
+    let entry_points = if ingress::is_served(shared) { EntryPoint::standard() } else { Vec::new() };
+    let ingress = entry_points.iter().map(|point| port(point.listen.port(), "the ingress controller"));
+    [port(shared.settings.https_port, "the API server"), port(KUBELET_PORT, "the kubelet")]
+        .into_iter()
+        .chain(ingress)
+        .collect()
 }
 
 const KUBELET_PORT: u16 = 10_250;

@@ -1,40 +1,40 @@
-//! The manifests directory, and what the server itself puts there.
+//! The manifests directory, and what the server itself puts there: the objects that come with its
+//! batteries, as AddOns that users see, skip and disable as on K3s.
 
-use k3s_client::ClientFactory;
-use k3s_deploy::{ManifestsConfig, Packaged, USER};
+use std::net::IpAddr;
+
+use anyhow::Result;
+use k3s_deploy::{Manifests, ManifestsConfig, Packaged, USER};
 use k3s_lifecycle::Tasks;
 
-use super::Shared;
-use super::control_plane::component_client;
+use super::control_plane::{ControlPlane, component_client};
+use super::{Shared, ingress, node, storage};
 
 /// Starts following `server/manifests`.
-pub(crate) fn start(shared: &Shared, clients: &ClientFactory, tasks: &Tasks) {
+pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Result<Manifests> {
     let settings = &shared.settings;
-    let dns = settings.cluster_dns.to_string();
-    let variables = [
-        ("CLUSTER_DNS", dns.clone()),
-        ("CLUSTER_DNS_LIST", format!("[{dns}]")),
-        ("CLUSTER_DNS_IPFAMILYPOLICY", "SingleStack".to_owned()),
-        ("CLUSTER_DOMAIN", settings.cluster_domain.clone()),
-        ("DEFAULT_LOCAL_STORAGE_PATH", settings.default_local_storage_path.display().to_string()),
-        // No system component runs from an image.
-        ("SYSTEM_DEFAULT_REGISTRY", String::new()),
-        ("SYSTEM_DEFAULT_REGISTRY_RAW", String::new()),
-    ];
     let config = ManifestsConfig {
         dir: settings.data_dir.join("server/manifests"),
-        client: component_client(clients, USER),
+        client: component_client(&plane.clients, USER),
         disabled: settings.disabled.clone(),
-        packaged: packaged(),
-        variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        packaged: packaged(shared, plane)?,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    k3s_deploy::start(config, tasks);
+    let manifests = k3s_deploy::start(config, tasks);
     shared.timeline.ready("manifests");
+    Ok(manifests)
 }
 
-/// Manifests that the server brings, one entry per component, by the name that `--disable` knows it by.
-fn packaged() -> Vec<Packaged> {
-    Vec::new()
+/// What the server brings, one entry per component, by the name that `--disable` knows it by.
+fn packaged(shared: &Shared, plane: &ControlPlane) -> Result<Vec<Packaged>> {
+    let settings = &shared.settings;
+    let mut all = vec![
+        storage::manifest(&storage::config(&settings.default_local_storage_path, &plane.storage)?),
+        Packaged::new(ingress::NAME).file("traefik.yaml", &k3s_ingress::objects()),
+    ];
+    if let IpAddr::V4(ip) = settings.cluster_dns {
+        all.push(Packaged::new(node::DNS).file("coredns.yaml", &[k3s_dns::service(ip, node::DNS_PORT)]));
+    }
+    Ok(all)
 }

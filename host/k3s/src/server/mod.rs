@@ -57,6 +57,13 @@ pub(crate) struct Shared {
     pub(crate) swaps: Swaps,
 }
 
+impl Shared {
+    /// Whether `--disable` leaves a component out.
+    pub(crate) fn is_disabled(&self, name: &str) -> bool {
+        self.settings.disabled.iter().any(|disabled| disabled == name)
+    }
+}
+
 /// What must be kept while the server runs; dropped in this order.
 struct Running {
     _node: Option<node::Node>,
@@ -175,12 +182,14 @@ async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Runni
     let plane = control_plane::start(shared, stages_ref(stages), &identity, &node_identity, plugins, listener).await?;
     let url = kubeconfig::server_url(settings);
     kubeconfig::write(settings, &identity, &url)?;
-    manifests::start(shared, &plane.clients, &stages.control);
+    // Before the manifest of the class goes, by which one sees what was served here.
+    ingress::release(shared, &plane).await;
+    let manifests = manifests::start(shared, &plane, &stages.control)?;
     let node = if settings.disable_agent {
         warn!("--disable-agent: no node runs in this process");
         None
     } else {
-        Some(node::start(shared, &stages.node, &identity, &node_identity, &plane).await?)
+        Some(node::start(shared, &stages.node, &identity, &node_identity, &plane, manifests).await?)
     };
     plugins::reload::start(reload.hangup, reload.reread, shared.swaps.clone(), plane.plugin_events, &stages.control);
     notify::ready();

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use k3s_base::Secret;
 use k3s_client::{Client, Informers};
 use k3s_config::ServerSettings;
+use k3s_deploy::Manifests;
 use k3s_dns::{Dns, DnsConfig};
 use k3s_kubelet::{Kubelet, KubeletConfig};
 use k3s_lifecycle::Tasks;
@@ -22,6 +23,7 @@ use k3s_sys::net::conntrack::Conntrack;
 use k3s_sys::nft::Nftables;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use super::Shared;
 use super::control_plane::{ControlPlane, component_client};
@@ -29,7 +31,9 @@ use super::identity::NodeIdentity;
 use crate::version::VERSION;
 
 /// Cluster DNS listens here on the node's address; pods reach it through the `kube-dns` Service.
-const DNS_PORT: u16 = 10_053;
+pub(crate) const DNS_PORT: u16 = 10_053;
+/// Cluster DNS for `--disable`, as in K3s.
+pub(crate) const DNS: &str = "coredns";
 /// The kubelet's own health, for whoever is on the machine.
 const HEALTHZ_PORT: u16 = 10_248;
 const MASTERS: &str = "system:masters";
@@ -63,6 +67,7 @@ pub(crate) async fn start(
     identity: &ServerIdentity,
     node: &NodeIdentity,
     plane: &ControlPlane,
+    manifests: Manifests,
 ) -> Result<Node> {
     let settings = &shared.settings;
     let node_client = plane
@@ -80,10 +85,16 @@ pub(crate) async fn start(
         start_proxy(shared, tasks, node, plane)?;
         shared.timeline.ready("service proxy");
     }
-    super::storage::start(shared, tasks, node, plane, &supervisor).await?;
+    super::storage::start(shared, tasks, node, plane, manifests)?;
     shared.timeline.ready("storage");
-    if !settings.disabled.iter().any(|d| d == "coredns") {
-        start_dns(shared, tasks, node, &plane.clients.for_controller("coredns"), supervisor).await?;
+    if shared.is_disabled(DNS) {
+        tasks.spawn_until_stopped("dns removal", async move {
+            if let Err(error) = k3s_dns::withdraw(&supervisor).await {
+                warn!(error = error.chain(), "cannot remove the endpoints of cluster DNS");
+            }
+        });
+    } else {
+        start_dns(shared, tasks, node, &plane.clients.for_controller(DNS), supervisor).await?;
         shared.timeline.ready("dns");
     }
     super::ingress::start(shared, tasks, node, plane).await?;

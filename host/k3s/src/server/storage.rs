@@ -6,46 +6,39 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage};
-use k3s_client::{Client, DeleteParams, Informers, Patch, Resource, resources};
+use k3s_client::Informers;
+use k3s_deploy::{Manifests, Packaged};
 use k3s_lifecycle::Tasks;
-use k3s_meta::object::annotation;
 use k3s_plugin_host::Policy;
-use serde_json::{Map, Value, json};
-use tracing::info;
+use serde_json::{Map, json};
 
 use super::Shared;
 use super::control_plane::ControlPlane;
 use super::identity::NodeIdentity;
 use super::plugins::Component;
 
+/// For `--disable`, as in K3s.
+pub(crate) const NAME: &str = "local-storage";
 /// As K3s' manifest calls the account of its provisioner.
 const ACCOUNT: &str = "local-path-provisioner-service-account";
 const CLASS: &str = "local-path";
 const SETTINGS: &str = "local-path-config";
 const NAMESPACE: &str = "kube-system";
-/// Marks objects as K3s' deploy controller marks those of a manifest; only such a class is taken
-/// away again.
-const OWNER_NAME: &str = "objectset.rio.cattle.io/owner-name";
-const OWNER_KIND: &str = "objectset.rio.cattle.io/owner-gvk";
-const MANIFEST: &str = "local-storage";
 
-/// Starts the provisioner of this node, or with `--disable local-storage` takes away what it made.
-/// `supervisor` may write everything, as K3s' deploy controller may.
-pub(crate) async fn start(
+/// Starts the provisioner of this node.
+pub(crate) fn start(
     shared: &Shared,
     tasks: &Tasks,
     node: &NodeIdentity,
     plane: &ControlPlane,
-    supervisor: &Client,
+    manifests: Manifests,
 ) -> Result<()> {
-    let settings = &shared.settings;
-    if settings.disabled.iter().any(|name| name == MANIFEST) {
-        return withdraw(supervisor).await.context("remove the local-path storage class");
+    if shared.is_disabled(NAME) {
+        return Ok(());
     }
-    let root = settings.default_local_storage_path.clone();
-    let config = config(&root, &plane.storage)?;
+    let root = shared.settings.default_local_storage_path.clone();
     let options = StorageOptions {
-        config: config.clone().into_bytes(),
+        config: config(&root, &plane.storage)?.into_bytes(),
         roots: vec![root.clone()],
         policy: Policy::default(),
         clock: shared.clock.clone(),
@@ -55,8 +48,7 @@ pub(crate) async fn start(
     let provisioner = tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
         .context("start the storage provisioner")?;
     let provisioner = Arc::new(provisioner);
-    make_replaceable(shared, plane, &provisioner, (root, supervisor.clone()));
-    publish(supervisor, &config).await.context("publish the local-path storage class")?;
+    make_replaceable(shared, plane, &provisioner, (root, manifests));
     let client = plane.clients.for_controller(ACCOUNT);
     let drive_it = Drive {
         provisioner,
@@ -69,120 +61,51 @@ pub(crate) async fn start(
     Ok(())
 }
 
-/// Lets a reload put another component in this one's place. It takes its settings from the API.
+/// Lets a reload put another component in this one's place. Its settings go to the manifest too, from
+/// where they get into the cluster.
 fn make_replaceable(
     shared: &Shared,
     plane: &ControlPlane,
     provisioner: &Arc<StorageProvisioner>,
-    (root, supervisor): (PathBuf, Client),
+    (root, manifests): (PathBuf, Manifests),
 ) {
     let (provisioner, host) = (provisioner.clone(), plane.plugin_host.clone());
     shared.swaps.add(&plane.storage, move |new| {
         let (provisioner, host) = (provisioner.clone(), new.host(&host));
-        let (root, supervisor) = (root.clone(), supervisor.clone());
+        let (root, manifests) = (root.clone(), manifests.clone());
         async move {
             let config = config(&root, &new)?;
-            tokio::task::block_in_place(|| provisioner.swap(&host, new.source()))?;
-            Ok(publish(&supervisor, &config).await?)
+            tokio::task::block_in_place(|| {
+                provisioner.swap(&host, new.source(), config.clone().into_bytes())?;
+                manifests.replace(&manifest(&config));
+                Ok(())
+            })
         }
     });
 }
 
 /// `config.json`: every node has its volumes in one folder, and what the operator says besides.
-fn config(root: &Path, component: &Component) -> Result<String> {
+pub(crate) fn config(root: &Path, component: &Component) -> Result<String> {
     let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
     Ok(String::from_utf8(component.config(Map::from_iter([("nodePathMap".to_owned(), paths)])))?)
 }
 
-fn owner() -> Value {
-    json!({OWNER_NAME: MANIFEST, OWNER_KIND: "k3s.cattle.io/v1, Kind=Addon"})
-}
-
-/// The settings are written anew at each start, as K3s does with its packaged manifests; the class
-/// is made where it is missing, so that a changed default survives.
-async fn publish(client: &Client, config: &str) -> k3s_client::Result<()> {
-    let map = json!({
+/// The storage class and the settings.
+pub(crate) fn manifest(config: &str) -> Packaged {
+    let settings = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": SETTINGS, "namespace": NAMESPACE, "annotations": owner()},
+        "metadata": {"name": SETTINGS, "namespace": NAMESPACE},
         "data": {"config.json": config},
     });
-    match client.create(&resources::CONFIG_MAPS, Some(NAMESPACE), &map).await {
-        Err(error) if error.is_already_exists() => {
-            let patch = Patch::Merge(json!({"data": {"config.json": config}}));
-            client.patch(&resources::CONFIG_MAPS, Some(NAMESPACE), SETTINGS, &patch).await?;
-        }
-        made => drop(made?),
-    }
-    let mut annotations = owner();
-    k3s_meta::object::set(&mut annotations, &["defaultVolumeType"], "local".into());
-    k3s_meta::object::set(&mut annotations, &["storageclass.kubernetes.io/is-default-class"], "true".into());
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-        "metadata": {"name": CLASS, "annotations": annotations},
+        "metadata": {"name": CLASS, "annotations": {
+            "defaultVolumeType": "local",
+            "storageclass.kubernetes.io/is-default-class": "true",
+        }},
         "provisioner": PROVISIONER,
         "volumeBindingMode": "WaitForFirstConsumer",
         "reclaimPolicy": "Delete",
     });
-    match client.create(&resources::STORAGE_CLASSES, None, &class).await {
-        Err(error) if !error.is_already_exists() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Takes class and settings away if they are ours.
-async fn withdraw(client: &Client) -> k3s_client::Result<()> {
-    withdraw_one(client, &resources::STORAGE_CLASSES, None, CLASS).await?;
-    withdraw_one(client, &resources::CONFIG_MAPS, Some(NAMESPACE), SETTINGS).await
-}
-
-async fn withdraw_one(
-    client: &Client,
-    resource: &Resource,
-    namespace: Option<&str>,
-    name: &str,
-) -> k3s_client::Result<()> {
-    let object = match client.get(resource, namespace, name).await {
-        Ok(object) => object,
-        Err(error) if error.is_not_found() => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if annotation(object.value(), OWNER_NAME) != Some(MANIFEST) {
-        return Ok(());
-    }
-    info!(%resource, name, "removed, since local-storage is disabled");
-    match client.delete(resource, namespace, name, &DeleteParams::background().with_uid(object.uid())).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use k3s_base::Clock;
-    use k3s_client::fake::FakeApi;
-
-    use super::*;
-
-    fn settings(root: &str) -> String {
-        let bundled = k3s_adapters::bundled::storage_local_path();
-        config(Path::new(root), &Component::bundled("storage", bundled)).unwrap()
-    }
-
-    #[tokio::test]
-    async fn the_class_comes_and_goes_but_never_somebody_else_s() {
-        let api = FakeApi::new(Clock::system());
-        let client = api.client("supervisor");
-        publish(&client, &settings("/s")).await.unwrap();
-        publish(&client, &settings("/t")).await.unwrap();
-        let class = api.get(&resources::STORAGE_CLASSES, "", CLASS).unwrap();
-        assert_eq!(class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"], "true");
-        let map = api.get(&resources::CONFIG_MAPS, NAMESPACE, SETTINGS).unwrap();
-        assert!(map["data"]["config.json"].as_str().unwrap().contains("/t"));
-        withdraw(&client).await.unwrap();
-        assert!(api.all(&resources::STORAGE_CLASSES).is_empty() && api.all(&resources::CONFIG_MAPS).is_empty());
-        let own = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": CLASS}, "provisioner": "x/y"});
-        api.seed(&resources::STORAGE_CLASSES, own);
-        withdraw(&client).await.unwrap();
-        assert_eq!(api.all(&resources::STORAGE_CLASSES).len(), 1);
-    }
+    Packaged::new(NAME).file("local-storage.yaml", &[settings, class])
 }

@@ -27,8 +27,8 @@ pub(super) const ROLES: &[Role] = &[
         &[
             On("networking.k8s.io", "ingresses", READ),
             On("networking.k8s.io", "ingresses/status", "patch,update"),
-            On("networking.k8s.io", "ingressclasses", "create,delete,get,list,watch"),
-            On("apiextensions.k8s.io", "customresourcedefinitions", "create,get,list,watch"),
+            On("networking.k8s.io", "ingressclasses", READ),
+            On("apiextensions.k8s.io", "customresourcedefinitions", READ),
             On("traefik.io", "*", READ),
             On("", "services", READ),
             On("", "secrets", READ),
@@ -99,11 +99,6 @@ pub(super) fn bindings() -> Vec<Binding> {
             name: "system:traefik",
             role: "system:traefik",
             subjects: vec![Subject::Account("kube-system", "traefik")],
-        },
-        Binding {
-            name: "local-path-provisioner-bind",
-            role: "local-path-provisioner-role",
-            subjects: vec![Subject::Account("kube-system", "local-path-provisioner-service-account")],
         },
         Binding {
             name: "k3s-cloud-controller-manager",
