@@ -29,8 +29,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn open(&self) -> Result<Opened, BackendError>;
 
     /// Commits `writes` durably, in order, as one transaction. Keys within a batch are unique.
-    /// `head` is the newest revision the caller knows: if the log has moved on, nothing is written
-    /// and [`BackendError::Stale`] is returned. One outcome per write, in order.
+    /// `head` is the newest revision the caller knows, on which it decided. If the log has moved on, the
+    /// rows whose key has changed since are conflicts, and the others get the revisions that follow the
+    /// newest; where that cannot be told any more (or the log is shorter than `head`), nothing is written
+    /// and [`BackendError::Stale`] is returned, as a backend that is not shared always may. One outcome
+    /// per write, in order.
     async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError>;
 
     /// Changes after `request.after` and up to `request.through`, oldest first, of keys that start
@@ -89,8 +92,8 @@ pub struct Append {
 pub enum Outcome {
     /// Durable, with this revision.
     Committed(Revision),
-    /// Another writer was first: the row it replaces is not the key's newest any more. The other rows
-    /// of the batch are not affected; a conflict takes no revision.
+    /// Another writer was first: the key is not any more as the caller knew it. The other rows of the
+    /// batch are not affected; a conflict takes no revision.
     Conflict,
 }
 
@@ -187,7 +190,7 @@ pub enum BackendError {
     /// It failed at a moment where a commit may or may not have happened.
     #[error("the outcome is unknown: {0}")]
     OutcomeUnknown(String),
-    /// The log has moved on past the caller's head. Nothing was written.
+    /// The log does not end at the caller's head, and cannot be followed from there. Nothing was written.
     #[error("another writer moved the log on to revision {0}")]
     Stale(Revision),
     /// The history asked for is gone.

@@ -36,10 +36,12 @@ impl MemoryBackend {
 }
 
 impl Table {
-    fn append(&mut self, row: &Append) -> Outcome {
+    /// `row` was decided when the log ended at `head`.
+    fn append(&mut self, head: Revision, row: &Append) -> Outcome {
         let created = row.kind == EventKind::Put { created: true };
         let replaced = |c: &Change| c.key == row.key && c.prev_revision == row.prev_revision;
-        if !created && self.rows.values().any(replaced) {
+        let changed = self.rows.range(head.plus(1)..).any(|(_, c)| c.key == row.key);
+        if changed || !created && self.rows.values().any(replaced) {
             return Outcome::Conflict;
         }
         self.revision = self.revision.plus(1);
@@ -83,10 +85,10 @@ impl Backend for MemoryBackend {
 
     async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
         let mut table = self.0.lock();
-        if table.revision != head {
+        if table.revision < head || table.compacted > head {
             return Err(BackendError::Stale(table.revision));
         }
-        Ok(writes.iter().map(|row| table.append(row)).collect())
+        Ok(writes.iter().map(|row| table.append(head, row)).collect())
     }
 
     async fn after(&self, request: AfterRequest) -> Result<AfterBatch, BackendError> {

@@ -74,6 +74,12 @@ pub(crate) async fn look(shared: &Shared) -> Result<bool, BackendError> {
     Ok(true)
 }
 
+/// The same until there is nothing more.
+pub(crate) async fn look_on(shared: &Shared) -> Result<(), BackendError> {
+    while look(shared).await? {}
+    Ok(())
+}
+
 struct Page {
     events: Vec<Arc<Event>>,
     through: Revision,

@@ -12,18 +12,18 @@ use crate::follow::Follower;
 use crate::shared::Shared;
 use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
 
-/// How often a write is decided anew because another server moved the log on. Each time the others
-/// got something done, and one of them that writes without a pause can go on for a while; a writer that
-/// meets this bound (some seconds) is told to try again.
-const STALE_TRIES: u32 = 1000;
+/// How often a write is decided anew because another server wrote the same key in between, for writes that
+/// do not name the revision they replace. Other keys have no part in that. A writer that meets this
+/// bound (some seconds) is told to try again.
+const TRIES: u32 = 1000;
 
 /// A write on its way.
 pub(crate) struct Request {
     pub(crate) write: Write,
     pub(crate) attachment: Attachment,
     pub(crate) reply: oneshot::Sender<Result<Committed, WriteError>>,
-    /// How often it met a log that had moved on.
-    pub(crate) stale: u32,
+    /// How often its key was changed by others before it got there.
+    pub(crate) tries: u32,
 }
 
 /// A request whose row is in the batch.
@@ -38,6 +38,16 @@ pub(crate) struct Waiter {
 pub(crate) struct Batch {
     pub(crate) rows: Vec<Append>,
     pub(crate) waiters: Vec<Waiter>,
+}
+
+/// How memory stands to the rows that this store has committed behind those of others.
+enum Caught {
+    /// It has what comes before them.
+    Before,
+    /// It has them as well.
+    Beyond,
+    /// The store was told to stop.
+    Stopped,
 }
 
 pub(crate) struct Sequencer {
@@ -150,9 +160,12 @@ impl Sequencer {
         let head = self.shared.revision();
         let rows: Arc<[Append]> = batch.rows.into();
         let result = self.shared.backend.append(head, rows.clone()).await;
-        match result.and_then(|outcomes| in_sequence(head, &rows, outcomes)) {
-            Ok(revisions) => self.acknowledge(&rows, batch.waiters, &revisions),
-            Err(BackendError::Stale(newest)) => self.decide_again(newest, batch.waiters, stopping).await,
+        match result.and_then(|outcomes| in_sequence(head, rows.len(), &outcomes)) {
+            Ok(placed) => self.settle(head, &rows, batch.waiters, &placed, stopping).await,
+            Err(BackendError::Stale(newest)) => {
+                let caught = self.catch_up(Some(newest.plus(1)), stopping).await;
+                self.decide_again(batch.waiters, &caught);
+            }
             Err(error) => {
                 self.shared.counters.failed_commits.add(1);
                 self.recover(head, &rows, batch.waiters, error, stopping).await;
@@ -160,17 +173,52 @@ impl Sequencer {
         }
     }
 
-    fn acknowledge(&self, rows: &[Append], waiters: Vec<Waiter>, revisions: &[Revision]) {
-        let mut events = Vec::with_capacity(rows.len());
-        let mut replies = Vec::with_capacity(rows.len());
-        for ((row, waiter), revision) in rows.iter().zip(waiters).zip(revisions) {
+    /// After a commit: makes its rows visible, behind those that others have written before them; writes
+    /// whose key was among those are decided anew. `placed` says which revision each row got.
+    async fn settle(
+        &mut self,
+        head: Revision,
+        rows: &[Append],
+        waiters: Vec<Waiter>,
+        placed: &[Option<Revision>],
+        stopping: &CancellationToken,
+    ) {
+        let first = placed.iter().flatten().next().copied();
+        let follows = first == Some(head.plus(1));
+        let mut caught = if follows { Caught::Before } else { self.catch_up(first, stopping).await };
+        let (mut done, mut again) = (Vec::with_capacity(rows.len()), Vec::new());
+        for ((row, waiter), revision) in rows.iter().zip(waiters).zip(placed) {
+            match revision {
+                Some(revision) => done.push((row, waiter, *revision)),
+                None => again.push(waiter),
+            }
+        }
+        match caught {
+            Caught::Stopped => refuse(done.into_iter().map(|(_, waiter, _)| waiter), &WriteError::Closed),
+            Caught::Before | Caught::Beyond => self.acknowledge(done, matches!(caught, Caught::Before)),
+        }
+        if follows && !again.is_empty() {
+            // Nothing was in between, so what stands against them is still to be found.
+            caught = self.catch_up(None, stopping).await;
+        }
+        self.decide_again(again, &caught);
+    }
+
+    /// Answers committed writes; `apply` if memory does not have them yet.
+    fn acknowledge(&self, done: Vec<(&Append, Waiter, Revision)>, apply: bool) {
+        let mut events = Vec::with_capacity(done.len());
+        let mut replies = Vec::with_capacity(done.len());
+        for (row, waiter, revision) in done {
             let Waiter { request, previous } = waiter;
-            let event = plan::committed(row, *revision, previous.clone(), request.attachment);
+            let event = plan::committed(row, revision, previous.clone(), request.attachment);
             let entry = (row.kind != EventKind::Delete).then(|| event.entry.clone());
-            replies.push((request.reply, Committed { revision: *revision, entry, previous }));
+            replies.push((request.reply, Committed { revision, entry, previous }));
             events.push(event);
         }
-        self.shared.apply(&events, revisions.last().copied().unwrap_or_default());
+        let Some(newest) = events.last().map(|event| event.revision) else { return };
+        if apply {
+            self.shared.apply(&events, newest);
+        }
         self.shared.counters.commits.add(1);
         self.shared.counters.writes.add(replies.len() as u64);
         for (reply, committed) in replies {
@@ -178,21 +226,29 @@ impl Sequencer {
         }
     }
 
-    /// Another server was quicker, and nothing was written: reads what it wrote and puts the writes
-    /// back, so that each is held against the new state by itself.
-    async fn decide_again(&mut self, newest: Revision, waiters: Vec<Waiter>, stopping: &CancellationToken) {
+    /// Others have written: reads that up to `end`, exclusive, or as far as there is something.
+    async fn catch_up(&mut self, end: Option<Revision>, stopping: &CancellationToken) -> Caught {
         self.follower.looked(true);
-        let read = match resync::read_to(&self.shared, newest).await {
-            Ok(_) => true,
-            Err(_) => self.resync(stopping).await.is_some(),
+        let read = match end {
+            Some(end) => resync::read_to(&self.shared, end.minus(1)).await.map(drop),
+            None => resync::look_on(&self.shared).await,
         };
+        let Err(error) = read else { return Caught::Before };
+        debug!(%error, "cannot read what others wrote");
+        if self.resync(stopping).await.is_some() { Caught::Beyond } else { Caught::Stopped }
+    }
+
+    /// Puts writes back, so that each is held against the new state by itself.
+    fn decide_again(&mut self, waiters: Vec<Waiter>, caught: &Caught) {
+        if let Caught::Stopped = caught {
+            return refuse(waiters.into_iter(), &WriteError::Closed);
+        }
         for waiter in waiters.into_iter().rev() {
             let mut request = waiter.request;
-            request.stale += 1;
-            if !read {
-                let _ = request.reply.send(Err(WriteError::Closed));
-            } else if request.stale > STALE_TRIES {
-                let _ = request.reply.send(Err(WriteError::Unavailable(BackendError::Stale(newest))));
+            request.tries += 1;
+            if request.tries > TRIES {
+                let error = BackendError::Stale(self.shared.revision());
+                let _ = request.reply.send(Err(WriteError::Unavailable(error)));
             } else {
                 self.pending.push_front(request);
             }
@@ -249,7 +305,7 @@ impl Sequencer {
                 Ok(events) => return Some(events),
                 Err(error) => {
                     warn!(%error, "cannot read the datastore after a failed commit; will try again");
-                    self.refuse_queued(&WriteError::Unavailable(error));
+                    self.refuse_queued(&WriteError::Unavailable(not_written(&error)));
                 }
             }
             tokio::select! {
@@ -269,7 +325,7 @@ impl Sequencer {
     }
 }
 
-/// What is known once the log has been read.
+/// What is known once the log has been read, or where nothing was handed in.
 fn not_written(error: &BackendError) -> BackendError {
     match error {
         BackendError::OutcomeUnknown(why) => BackendError::Unavailable(why.clone()),
@@ -277,17 +333,21 @@ fn not_written(error: &BackendError) -> BackendError {
     }
 }
 
-/// The revisions of a fully committed batch. A backend that reports anything else (a conflict, a
-/// gap, another number of outcomes) has been written to by somebody else or is wrong; either way
-/// what it holds must be read before going on.
-fn in_sequence(head: Revision, rows: &[Append], outcomes: Vec<Outcome>) -> Result<Vec<Revision>, BackendError> {
-    let revisions: Vec<_> = outcomes
-        .iter()
-        .filter_map(|o| if let Outcome::Committed(revision) = o { Some(*revision) } else { None })
-        .collect();
-    let expected = (1..).map(|n| head.plus(n)).take(rows.len());
-    if outcomes.len() == rows.len() && revisions.iter().copied().eq(expected) {
-        return Ok(revisions);
+fn refuse(waiters: impl Iterator<Item = Waiter>, error: &WriteError) {
+    for waiter in waiters {
+        let _ = waiter.request.reply.send(Err(error.clone()));
     }
-    Err(BackendError::OutcomeUnknown("the rows did not get the revisions that follow".to_owned()))
+}
+
+/// The revision of each row that was committed. They follow each other, after `head`; a backend that
+/// reports anything else is wrong, and what it holds must be read before going on.
+fn in_sequence(head: Revision, rows: usize, outcomes: &[Outcome]) -> Result<Vec<Option<Revision>>, BackendError> {
+    let revision = |outcome: &Outcome| if let Outcome::Committed(revision) = outcome { Some(*revision) } else { None };
+    let placed: Vec<_> = outcomes.iter().map(revision).collect();
+    let first = placed.iter().flatten().next().copied().unwrap_or_default();
+    let follow = placed.iter().flatten().zip(0..).all(|(revision, n)| *revision > head && *revision == first.plus(n));
+    if placed.len() == rows && follow {
+        return Ok(placed);
+    }
+    Err(BackendError::OutcomeUnknown("the rows did not get revisions that follow the log".to_owned()))
 }

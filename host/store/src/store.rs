@@ -76,7 +76,7 @@ impl Store {
             Op::Delete => Arc::new(()),
         };
         let (reply, result) = oneshot::channel();
-        self.queue.send(Request { write, attachment, reply, stale: 0 }).await.map_err(|_| WriteError::Closed)?;
+        self.queue.send(Request { write, attachment, reply, tries: 0 }).await.map_err(|_| WriteError::Closed)?;
         result.await.unwrap_or(Err(WriteError::Closed))
     }
 

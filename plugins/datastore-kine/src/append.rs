@@ -1,8 +1,13 @@
 //! Writing a batch as one transaction.
 //!
-//! Revisions are given under the database's write lock, from the newest row on, so a batch either
-//! follows the log that the host knows or is answered `stale`. That makes conflicts between servers
-//! impossible; they are left for writers that do not take the lock (kine itself, somebody's hand).
+//! Revisions are given under the database's write lock, from the newest row on. Where the log has grown
+//! since the host decided its rows, because another server writes too, they are put after what is new, and
+//! those whose key is among that are left out: the host decides them anew on what is there now. So no
+//! batch is tried again because of rows that have nothing to do with it, and nobody who writes without a
+//! pause keeps others from writing.
+//!
+//! Writers that do not take the lock (kine itself, somebody's hand) show as constraints that do not hold;
+//! then each row is tried by itself.
 
 use std::collections::HashMap;
 
@@ -13,108 +18,174 @@ use crate::open::position;
 use crate::sql::{Connection, FEW, Limits, Row, SqlError, Tx, Value};
 use crate::values::{Columns, integer, one};
 
+/// Place of `created` in a row.
+const CREATED: usize = 2;
+
 /// Place of `prev_revision` in a row.
 const PREVIOUS: usize = 5;
 
-/// Appends `rows` after `head`; one outcome per row.
+/// Newest revision of keys.
+type Newest = HashMap<String, u64>;
+
+/// Appends `rows`, which were decided when the log ended at `head`; one outcome per row.
 ///
 /// # Errors
-/// [`Failure::Stale`] when the log is elsewhere; then, and on any error but
-/// [`Failure::OutcomeUnknown`], nothing was written.
+/// [`Failure::Stale`] when it cannot be known what became of their keys since; then, and on any error
+/// but [`Failure::OutcomeUnknown`], nothing was written.
 pub fn append(
     db: &dyn Connection,
     dialect: &Dialect,
     head: u64,
     rows: Vec<AppendRow>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let mut rows: Vec<Row> = rows.into_iter().map(|row| columns(dialect, row)).collect();
-    match all(db, dialect, head, &mut rows) {
-        Err(Failure::Constraint(_)) => one_by_one(db, dialect, head, &mut rows),
-        result => result,
+    let outcomes = vec![Outcome::Conflict; rows.len()];
+    let places = (0..rows.len()).collect();
+    let rows = rows.into_iter().map(|row| columns(dialect, row)).collect();
+    let mut batch = Batch { dialect, head, rows, places, outcomes };
+    match batch.all(db) {
+        Err(Failure::Constraint(_)) => batch.one_by_one(db)?,
+        result => result?,
     }
+    Ok(batch.outcomes)
 }
 
-/// All rows, or none when one of them has a conflict.
-fn all(db: &dyn Connection, dialect: &Dialect, head: u64, rows: &mut [Row]) -> Result<Vec<Outcome>, Failure> {
-    let tx = at_head(db, dialect, head)?;
-    let revisions: Vec<u64> = (1..).map(|n| head + n).take(rows.len()).collect();
-    for (row, revision) in rows.iter_mut().zip(&revisions) {
-        set(row, 0, integer(*revision));
+/// What is to be written, and what became of it.
+struct Batch<'a> {
+    dialect: &'a Dialect,
+    head: u64,
+    /// Rows that nothing stands against yet.
+    rows: Vec<Row>,
+    /// Their places among the outcomes.
+    places: Vec<usize>,
+    /// Conflicts, until they are committed.
+    outcomes: Vec<Outcome>,
+}
+
+impl Batch<'_> {
+    /// All rows whose keys are as the host knows them, or none when one of them breaks a constraint.
+    fn all(&mut self, db: &dyn Connection) -> Result<(), Failure> {
+        let (tx, newest) = self.begin(db)?;
+        for (row, revision) in self.rows.iter_mut().zip(newest + 1..) {
+            set(row, 0, integer(revision));
+        }
+        match self.dialect.insert {
+            Insert::Each { row, .. } => drop(tx.run_batch(row, &self.rows)?),
+            Insert::Together(parameters) => together(&*tx, parameters, &self.rows)?,
+        }
+        let committed = self.places.iter().copied().zip(newest + 1..).collect();
+        self.commit(tx, committed)
     }
-    match dialect.insert {
-        Insert::Each(text) => drop(tx.run_batch(text, rows)?),
-        Insert::Together(parameters) => {
-            follow_tombstones(&*tx, parameters, rows)?;
-            together(&*tx, parameters, rows)?;
+
+    /// Each row by itself; those whose predecessor somebody else has replaced are left out.
+    fn one_by_one(&mut self, db: &dyn Connection) -> Result<(), Failure> {
+        let (tx, mut newest) = self.begin(db)?;
+        let mut committed = Vec::with_capacity(self.rows.len());
+        for (place, row) in self.places.iter().zip(&mut self.rows) {
+            if has_successor(&*tx, self.dialect, row)? {
+                continue;
+            }
+            newest += 1;
+            set(row, 0, integer(newest));
+            match self.dialect.insert {
+                Insert::Each { row: text, .. } => drop(tx.run(text, row)?),
+                Insert::Together(parameters) => drop(tx.run(&parameters.insert(1), row)?),
+            }
+            committed.push((*place, newest));
+        }
+        self.commit(tx, committed)
+    }
+
+    /// Starts a transaction that writes, and leaves out the rows whose key has changed since `head`. Returns
+    /// the newest revision.
+    fn begin<'c>(&mut self, db: &'c dyn Connection) -> Result<(Box<dyn Tx + 'c>, u64), Failure> {
+        let tx = db.begin(true)?;
+        let log = position(&*tx, self.dialect)?;
+        // Of what was compacted away since, nobody knows which keys it had.
+        if log.revision < self.head || log.compacted > self.head {
+            return Err(Failure::Stale(log.revision));
+        }
+        let newest = self.look_up(&*tx, log.revision > self.head)?;
+        let of = |row: &Row| name(row).and_then(|name| newest.get(&name)).copied().unwrap_or(0);
+        let unchanged: Vec<bool> = self.rows.iter().map(|row| of(row) <= self.head).collect();
+        retain(&mut self.rows, &unchanged);
+        retain(&mut self.places, &unchanged);
+        if let Insert::Together(_) = self.dialect.insert {
+            // Creations come without `prev_revision`: it is the key's newest row, a tombstone, or 0.
+            for row in self.rows.iter_mut().filter(|row| is_created(row)) {
+                let tombstone = of(row);
+                set(row, PREVIOUS, integer(tombstone));
+            }
+        }
+        Ok((tx, log.revision))
+    }
+
+    /// The newest revisions of the keys where they matter: of all when the log has moved on, otherwise of
+    /// those to be created, unless their statement finds it by itself.
+    fn look_up(&self, tx: &dyn Tx, moved: bool) -> Result<Newest, Failure> {
+        let wanted = self.rows.iter().filter(|row| moved || is_created(row));
+        let names = wanted.filter_map(|row| row.get(1).cloned());
+        match self.dialect.insert {
+            Insert::Together(parameters) => newest_together(tx, parameters, names.collect()),
+            Insert::Each { newest, .. } if moved => {
+                let mut found = Newest::new();
+                for name in names {
+                    found.extend(revisions(tx, newest, &[name])?);
+                }
+                Ok(found)
+            }
+            Insert::Each { .. } => Ok(Newest::new()),
         }
     }
-    commit(tx, dialect, head + revisions.len() as u64)?;
-    Ok(revisions.into_iter().map(Outcome::Committed).collect())
-}
 
-/// Each row by itself, after [`all`] has found their predecessors; those with a conflict are left out
-/// and take no revision.
-fn one_by_one(db: &dyn Connection, dialect: &Dialect, head: u64, rows: &mut [Row]) -> Result<Vec<Outcome>, Failure> {
-    let tx = at_head(db, dialect, head)?;
-    let mut outcomes = Vec::with_capacity(rows.len());
-    let mut newest = head;
-    for row in rows {
-        if has_successor(&*tx, dialect, row)? {
-            outcomes.push(Outcome::Conflict);
-            continue;
+    fn commit(&mut self, tx: Box<dyn Tx + '_>, committed: Vec<(usize, u64)>) -> Result<(), Failure> {
+        let Some((_, newest)) = committed.last() else { return Ok(()) };
+        if let Some(advance) = self.dialect.advance {
+            tx.query(advance, &[integer(*newest)], FEW)?;
         }
-        newest += 1;
-        set(row, 0, integer(newest));
-        match dialect.insert {
-            Insert::Each(text) => drop(tx.run(text, row)?),
-            Insert::Together(parameters) => drop(tx.run(&parameters.insert(1), row)?),
+        match tx.commit() {
+            Ok(()) => {}
+            Err(SqlError::Busy(message)) => return Err(SqlError::Busy(message).into()),
+            Err(error) => return Err(Failure::OutcomeUnknown(error.to_string())),
         }
-        outcomes.push(Outcome::Committed(newest));
-    }
-    commit(tx, dialect, newest)?;
-    Ok(outcomes)
-}
-
-/// A transaction that writes, at the end of a log that ends at `head`.
-fn at_head<'a>(db: &'a dyn Connection, dialect: &Dialect, head: u64) -> Result<Box<dyn Tx + 'a>, Failure> {
-    let tx = db.begin(true)?;
-    let newest = position(&*tx, dialect)?.revision;
-    if newest == head { Ok(tx) } else { Err(Failure::Stale(newest)) }
-}
-
-fn commit(tx: Box<dyn Tx + '_>, dialect: &Dialect, newest: u64) -> Result<(), Failure> {
-    if let Some(advance) = dialect.advance {
-        tx.query(advance, &[integer(newest)], FEW)?;
-    }
-    match tx.commit() {
-        Ok(()) => Ok(()),
-        Err(SqlError::Busy(message)) => Err(SqlError::Busy(message).into()),
-        Err(error) => Err(Failure::OutcomeUnknown(error.to_string())),
+        for (place, revision) in committed {
+            if let Some(outcome) = self.outcomes.get_mut(place) {
+                *outcome = Outcome::Committed(revision);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Creations come without `prev_revision`: it is the key's newest row, a tombstone, or 0.
-fn follow_tombstones(tx: &dyn Tx, parameters: Parameters, rows: &mut [Row]) -> Result<(), Failure> {
-    let created = |row: &Row| matches!(row.get(PREVIOUS), Some(Value::Null));
-    let mut names: Vec<Value> = rows.iter().filter(|r| created(r)).filter_map(|r| r.get(1).cloned()).collect();
-    let mut newest = HashMap::new();
+fn newest_together(tx: &dyn Tx, parameters: Parameters, mut names: Vec<Value>) -> Result<Newest, Failure> {
+    let mut newest = Newest::new();
     while let Some(first) = names.first().cloned() {
         let rest = names.split_off(names.len().min(512));
         // Padded, so that there are few statements to prepare.
         let size = names.len().next_power_of_two();
         names.resize(size, first);
-        let limits = Limits { rows: 512, bytes: 1 << 20 };
-        for row in tx.query(&parameters.newest(size), &names, limits)?.rows {
-            let mut row = Columns::of(row);
-            newest.insert(row.text()?, row.number()?);
-        }
+        newest.extend(revisions(tx, &parameters.newest(size), &names)?);
         names = rest;
     }
-    for row in rows.iter_mut().filter(|r| created(r)) {
-        let previous = name(row).and_then(|name| newest.get(&name)).copied().unwrap_or(0);
-        set(row, PREVIOUS, integer(previous));
-    }
-    Ok(())
+    Ok(newest)
+}
+
+/// Rows of a name and a revision.
+fn revisions(tx: &dyn Tx, text: &str, names: &[Value]) -> Result<Newest, Failure> {
+    let rows = tx.query(text, names, Limits { rows: 512, bytes: 1 << 20 })?.rows.into_iter();
+    let pair = |row| {
+        let mut row = Columns::of(row);
+        Ok((row.text()?, row.number()?))
+    };
+    rows.map(pair).collect()
+}
+
+fn retain<T>(all: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    all.retain(|_| kept.next().is_none_or(|keep| *keep));
+}
+
+fn is_created(row: &Row) -> bool {
+    matches!(row.get(CREATED), Some(Value::Integer(1)))
 }
 
 fn together(tx: &dyn Tx, parameters: Parameters, rows: &[Row]) -> Result<(), Failure> {
@@ -150,7 +221,7 @@ fn columns(dialect: &Dialect, row: AppendRow) -> Row {
         Value::Blob(row.value),
         // Empty rather than NULL where parameters have the type of their first use.
         match dialect.insert {
-            Insert::Each(_) if created => Value::Null,
+            Insert::Each { .. } if created => Value::Null,
             _ => Value::Blob(row.old_value),
         },
     ]

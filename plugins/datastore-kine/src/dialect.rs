@@ -72,9 +72,13 @@ pub struct Dialect {
 
 /// How rows are inserted.
 pub enum Insert {
-    /// With one statement per row: the database is in this process. NULL for `prev_revision` follows
-    /// the key's tombstone, if there is one.
-    Each(&'static str),
+    /// With one statement per row: the database is in this process.
+    Each {
+        /// Inserts a row. NULL for `prev_revision` follows the key's tombstone, if there is one.
+        row: &'static str,
+        /// A row of a name and its newest revision, if it has one. Argument: the name.
+        newest: &'static str,
+    },
     /// Many rows per statement: each statement is a round trip.
     Together(Parameters),
 }

@@ -103,7 +103,10 @@ fn end_of(prefix: &str) -> String {
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
         if let Some(next) = next {
             chars.push(next);
-            return chars.into_iter().collect();
+            let end: String = chars.into_iter().collect();
+            // Where the column has kine's type INTEGER, SQLite takes text that looks like a number for one,
+            // and numbers come before every text.
+            return if end.parse::<f64>().is_ok() { format!("{prefix}{}", char::MAX) } else { end };
         }
     }
     char::MAX.to_string()
@@ -169,5 +172,6 @@ mod tests {
         assert_eq!(end_of("a\u{D7FF}"), "a\u{E000}");
         assert_eq!(end_of("a\u{10FFFF}"), "b");
         assert_eq!(end_of(""), "\u{10FFFF}");
+        assert_eq!(end_of("/"), "/\u{10FFFF}", "not the number 0");
     }
 }

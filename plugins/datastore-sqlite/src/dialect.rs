@@ -45,10 +45,11 @@ pub static SQLITE: Dialect = Dialect {
     position: "SELECT MAX(revision, compacted), compacted FROM (SELECT
             COALESCE((SELECT MAX(id) FROM kine), 0) AS revision,
             COALESCE((SELECT MAX(prev_revision) FROM kine WHERE name = 'compact_rev_key'), 0) AS compacted)",
-    insert: Insert::Each(
-        "INSERT INTO kine(id, name, created, deleted, create_revision, prev_revision, lease, value, old_value)
+    insert: Insert::Each {
+        row: "INSERT INTO kine(id, name, created, deleted, create_revision, prev_revision, lease, value, old_value)
          VALUES(?1, ?2, ?3, ?4, ?5, COALESCE(?6, (SELECT MAX(id) FROM kine WHERE name = ?2), 0), ?7, ?8, ?9)",
-    ),
+        newest: "SELECT name, MAX(id) FROM kine WHERE name = ?1 GROUP BY name",
+    },
     successors: "SELECT COUNT(*) FROM kine WHERE name = ?1 AND prev_revision = ?2",
     advance: None,
     // The `+` keeps SQLite from sorting what it found by name.

@@ -37,9 +37,26 @@ fn a_wrong_head_writes_nothing() {
     let db = opened();
     let before = db.dump();
     let create = || vec![row("/a", Create, 0, 0)];
-    assert_eq!(append(&db, &SQLITE, 0, create()).unwrap_err(), Failure::Stale(1));
+    assert_eq!(append(&db, &SQLITE, 2, create()).unwrap_err(), Failure::Stale(1));
     assert_eq!(db.dump(), before);
     assert!(append(&db, &SQLITE, 1, create()).is_ok());
+}
+
+#[test]
+fn a_batch_follows_what_others_wrote() {
+    let db = opened();
+    append(&db, &SQLITE, 1, vec![row("/a", Create, 0, 0), row("/b", Create, 0, 0)]).unwrap();
+    append(&db, &SQLITE, 3, vec![row("/a", Update, 2, 2), row("/new", Create, 0, 0)]).unwrap();
+    let batch =
+        || vec![row("/new", Create, 0, 0), row("/b", Update, 3, 3), row("/a", Update, 2, 2), row("/c", Create, 0, 0)];
+    let outcomes = append(&db, &SQLITE, 3, batch()).unwrap();
+    assert!(
+        matches!(outcomes[..], [Outcome::Conflict, Outcome::Committed(6), Outcome::Conflict, Outcome::Committed(7)]),
+        "{outcomes:?}"
+    );
+    let again = append(&db, &SQLITE, 3, batch()).unwrap();
+    assert!(again.iter().all(|outcome| matches!(outcome, Outcome::Conflict)), "{again:?}");
+    assert_eq!(db.rows("SELECT id, name FROM kine WHERE id > 3"), ["4 /a", "5 /new", "6 /b", "7 /c"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::{Backend, BackendError, EventKind, Revision};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     revisions_follow_each_other(fixture).await;
-    a_stale_head_writes_nothing(fixture).await;
+    a_head_that_is_none_writes_nothing(fixture).await;
+    a_log_that_moved_on_is_followed(fixture).await;
     a_conflict_is_one_rows_own(fixture).await;
     history_is_bounded_and_filtered(fixture).await;
     ranges_show_one_revision(fixture).await;
@@ -97,14 +98,56 @@ async fn revisions_follow_each_other(fixture: &dyn Fixture) {
     assert!(log.backend.size_bytes().await.expect("a size") > 0);
 }
 
-async fn a_stale_head_writes_nothing(fixture: &dyn Fixture) {
+async fn a_head_that_is_none_writes_nothing(fixture: &dyn Fixture) {
     let mut log = Log::new(fixture).await;
     let first = log.create("/a", "1").await;
-    for head in [first.minus(1), first.plus(1)] {
-        let refused = log.backend.append(head, vec![create("/b", "2")].into()).await;
-        assert_eq!(refused, Err(BackendError::Stale(first)));
+    let second = log.update("/a", first, first, "1", "2").await;
+    let refused = log.backend.append(second.plus(1), vec![create("/b", "2")].into()).await;
+    assert_eq!(refused, Err(BackendError::Stale(second)), "the log is shorter");
+    log.backend.compact(second).await.expect("compaction");
+    let refused = log.backend.append(first, vec![create("/b", "2")].into()).await;
+    assert_eq!(refused, Err(BackendError::Stale(second)), "what came after it is forgotten");
+    assert_eq!(log.range("", second).await.expect("range").len(), 1);
+}
+
+/// Whether a backend puts rows behind what others have written, rather than refusing the batch.
+pub(super) async fn follows(backend: &dyn Backend) -> bool {
+    let head = backend.open().await.expect("opens").revision;
+    backend.append(head, vec![create("/follows/1", "v")].into()).await.expect("a first row");
+    backend.append(head, vec![create("/follows/2", "v")].into()).await.is_ok()
+}
+
+/// What others wrote meanwhile stands only against rows with the same keys. Where nobody else writes, the
+/// whole batch may be refused instead.
+async fn a_log_that_moved_on_is_followed(fixture: &dyn Fixture) {
+    let mut log = Log::new(fixture).await;
+    let mut created = Vec::new();
+    for key in ["/changed", "/deleted", "/kept"] {
+        created.push(log.create(key, "1").await);
     }
-    assert_eq!(log.range("", first).await.expect("range").len(), 1);
+    let (known, changed, deleted, kept) = (log.head, created[0], created[1], created[2]);
+    log.update("/changed", changed, changed, "1", "2").await;
+    log.delete("/deleted", deleted, deleted, "1").await;
+    let newest = log.create("/new", "1").await;
+    let put = |key: &str, at| row(key, EventKind::Put { created: false }, at, at, "3", "1");
+    let batch = vec![
+        put("/changed", changed),
+        create("/ours", "3"),
+        create("/new", "3"),
+        put("/kept", kept),
+        row("/deleted", EventKind::Delete, deleted, deleted, "1", "1"),
+    ];
+    let answer = log.backend.append(known, batch.into()).await;
+    if answer == Err(BackendError::Stale(newest)) && !log.backend.is_shared() {
+        assert_eq!(log.backend.open().await.expect("opens").revision, newest, "nothing is written");
+        return;
+    }
+    let (ours, again) = (Outcome::Committed(newest.plus(1)), Outcome::Committed(newest.plus(2)));
+    assert_eq!(answer, Ok(vec![Outcome::Conflict, ours, Outcome::Conflict, again, Outcome::Conflict]));
+    log.head = newest.plus(2);
+    let shown = log.range("/", log.head).await.expect("range");
+    let values: Vec<_> = shown.iter().filter_map(|r| r.split('@').next()).collect();
+    assert_eq!(values, ["/changed=2", "/kept=3", "/new=1", "/ours=3"]);
 }
 
 /// A row whose predecessor was replaced already is left out; the rows around it are written.

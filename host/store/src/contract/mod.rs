@@ -10,6 +10,8 @@ mod linear;
 mod lists;
 mod log;
 mod model;
+#[cfg(test)]
+mod mutants;
 mod others;
 mod restart;
 mod rig;

@@ -1,12 +1,13 @@
 //! Several stores on one log, as several servers on one database.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a contract case fails by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
 use super::Fixture;
-use super::rig::{Rig, within};
+use super::rig::{Rig, until, within};
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
 use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, WatchError, Write, WriteError};
 
@@ -14,6 +15,7 @@ pub(super) async fn all(fixture: &dyn Fixture) {
     a_foreign_writer_is_followed(fixture).await;
     foreign_rows_reach_watchers_of_an_idle_store(fixture).await;
     each_write_is_decided_anew(fixture).await;
+    who_writes_without_a_pause_keeps_nobody_waiting(fixture).await;
     who_was_away_for_too_long_starts_over(fixture).await;
 }
 
@@ -67,6 +69,54 @@ async fn each_write_is_decided_anew(fixture: &dyn Fixture) {
     assert_eq!(b.dump("/own/", None).await.len(), 80);
     a.stop().await;
     b.stop().await;
+}
+
+/// Writers of a store that write without a pause.
+const WRITERS: usize = 6;
+
+/// Writes that the slower store gets done before the case is over.
+const ENOUGH: u64 = 60;
+
+/// Two stores at full speed: both get on, nobody is refused, and watchers of both see each revision once.
+async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) {
+    let inner = fixture.create().await;
+    if !super::log::follows(&*inner).await {
+        assert!(!inner.is_shared(), "who shares a log follows it");
+        return;
+    }
+    let backend = Arc::new(SharedBackend(inner));
+    let rigs = [Rig::open(backend.clone()).await, Rig::open(backend.clone()).await];
+    let start = rigs[0].store.revision();
+    let (done, stop) = (Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::new(AtomicBool::new(false)));
+    let mut writers = tokio::task::JoinSet::new();
+    for (number, rig) in rigs.iter().enumerate() {
+        for writer in 0..WRITERS {
+            let (store, done, stop) = (rig.store.clone(), done.clone(), stop.clone());
+            writers.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let write = Write::put(format!("/full/{number}/{writer}"), Precondition::Any, "v");
+                    store.write(write).await.expect("nobody else writes this key");
+                    done[number].fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    }
+    until("both stores get on", || done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)).await;
+    stop.store(true, Ordering::SeqCst);
+    while let Some(ended) = writers.join_next().await {
+        ended.expect("a writer that was not refused");
+    }
+    let end = backend.open().await.expect("opens").revision;
+    let written: u64 = done.iter().map(|n| n.load(Ordering::SeqCst)).sum();
+    assert_eq!(end, start.plus(written), "each acknowledged write is one revision");
+    for rig in rigs {
+        let mut watcher = rig.store.watch("", start).expect("a watch");
+        for n in 1..=written {
+            let event = within("each event", watcher.next()).await.expect("an event");
+            assert_eq!(event.revision, start.plus(n), "without a hole, in order");
+        }
+        rig.stop().await;
+    }
 }
 
 /// One store sleeps while the other writes and compacts: what it has not read is gone, yet it goes on.
