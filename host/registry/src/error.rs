@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use k3s_meta::{GroupResource, Status};
-use k3s_store::{ListError, WatchError, WriteError};
+use k3s_meta::{Details, GroupResource, Status};
+use k3s_store::{BackendError, ListError, WatchError, WriteError};
 
 /// A failed operation.
 #[derive(Clone, Debug)]
@@ -52,10 +52,29 @@ impl Error {
             WriteError::TooLarge { what, bytes, limit_bytes } => {
                 Status::too_large(&format!("{what} of {bytes} bytes is above the limit of {limit_bytes}")).into()
             }
-            WriteError::Unavailable(_) => Status::server_timeout(gr, operation, RETRY_SECONDS).into(),
+            WriteError::Unavailable(why) => datastore(why, &format!("the {operation} operation against {gr}")).into(),
             WriteError::Closed => Status::service_unavailable("the server is shutting down").into(),
         }
     }
+}
+
+/// The datastore could not be had. Upstream says `ServerTimeout` without a reason; whoever runs a cluster
+/// wants to read which part of it is missing.
+fn datastore(why: &BackendError, what: &str) -> Status {
+    let not_done = |why: &str| {
+        Status::service_unavailable(format!(
+            "the datastore is unavailable, so {what} was not done: {why}; please try again"
+        ))
+    };
+    let status = match why {
+        BackendError::Unavailable(why) => not_done(why),
+        BackendError::OutcomeUnknown(why) => Status::timeout(&format!(
+            "the datastore was lost while {what} was under way, which may or may not be done: {why}; look, then try again"
+        )),
+        other => not_done(&other.to_string()),
+    };
+    let retry_after_seconds = i32::try_from(RETRY_SECONDS).unwrap_or(1);
+    Status { details: Some(Details { retry_after_seconds, ..Details::default() }), ..status }
 }
 
 impl From<Status> for Error {
@@ -73,7 +92,7 @@ impl From<ListError> for Error {
             ListError::Future { requested, current } => {
                 Status::too_large_resource_version(requested.0, current.0, RETRY_SECONDS).into()
             }
-            ListError::Backend(cause) => Self::internal(cause),
+            ListError::Backend(cause) => datastore(&cause, "the list").into(),
         }
     }
 }
@@ -85,7 +104,7 @@ impl From<WatchError> for Error {
                 Status::expired(format!("too old resource version: {requested} ({compacted})")).into()
             }
             WatchError::Closed => Status::service_unavailable("the server is shutting down").into(),
-            WatchError::Backend(cause) => Self::internal(cause),
+            WatchError::Backend(cause) => datastore(&cause, "the watch").into(),
         }
     }
 }
