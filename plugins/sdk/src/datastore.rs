@@ -101,7 +101,7 @@ impl Connection {
     /// What the database says.
     pub fn query(&self, text: &'static str, args: &[Value], limits: sql::Limits) -> Result<Rows, sql::Error> {
         let statement = self.statement(text)?;
-        self.opened()?.database.query(&*statement, args, limits)
+        self.opened()?.database.query(&statement, args, limits)
     }
 
     /// Starts a transaction; dropping it rolls back. With `write` it is the only one that writes, on any

@@ -63,7 +63,9 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let outcome = AssertUnwindSafe(contract::all(&known)).catch_unwind().await;
     let said = |panic: Box<dyn std::any::Any + Send>| {
         let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned())).unwrap_or_default()
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned())).unwrap_or_default();
+        // A comparison that fails takes several lines to say so.
+        text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
     };
     let name = "log, writes, lists, watches, restarts, leases, faults and the model";
     Ok(vec![
