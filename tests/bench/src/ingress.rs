@@ -160,7 +160,8 @@ fn start_nginx(cluster: &Cluster) -> Result<Nginx> {
     let config = format!(
         "daemon off; worker_processes auto; pid /tmp/k3s/nginx.pid; error_log stderr;\nevents {{ worker_connections 1024; }}\n\
          http {{ access_log off; client_body_temp_path /tmp/k3s/b; proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; \
-         uwsgi_temp_path /tmp/k3s/u; scgi_temp_path /tmp/k3s/s; upstream pods {{ {servers} keepalive 64; }}\n\
+         uwsgi_temp_path /tmp/k3s/u; scgi_temp_path /tmp/k3s/s; keepalive_requests 100000000; \
+         upstream pods {{ {servers} keepalive 64; keepalive_requests 100000000; }}\n\
          server {{ listen 8080; location / {{ proxy_pass http://pods; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
          proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }} }} }}\n"
     );

@@ -18,6 +18,7 @@ use crate::stats::{ms, percentile};
 
 /// The node's address in its corner.
 const NODE: [u8; 4] = [192, 0, 2, 10];
+/// Every round has a port of its own: what a deleted Service left behind for a moment must not answer.
 const PORT: u16 = 8080;
 const ROUNDS: usize = 30;
 const OTHERS: usize = 10_000;
@@ -62,14 +63,14 @@ pub(crate) async fn first_packet(kind: &str, rounds: usize) -> Result<String> {
     let client = client()?;
     let mut times = Vec::new();
     for round in 0..rounds {
-        let name = format!("first-{round}");
+        let (name, port) = (format!("first-{round}"), PORT + u16::try_from(round)?);
         let start = Instant::now();
-        let created = client.create(&resources::SERVICES, Some("default"), &service(&name, kind, PORT)).await?;
+        let created = client.create(&resources::SERVICES, Some("default"), &service(&name, kind, port)).await?;
         let address = match kind {
             "LoadBalancer" => IpAddr::from(NODE),
             _ => created.value()["spec"]["clusterIP"].as_str().context("a cluster address")?.parse()?,
         };
-        connect(SocketAddr::new(address, PORT)).await?;
+        connect(SocketAddr::new(address, port)).await?;
         times.push(start.elapsed());
         remove(&client, &name).await?;
     }
@@ -79,7 +80,7 @@ pub(crate) async fn first_packet(kind: &str, rounds: usize) -> Result<String> {
 async fn connect(address: SocketAddr) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let attempt = tokio::time::timeout(Duration::from_millis(20), tokio::net::TcpStream::connect(address)).await;
+        let attempt = tokio::time::timeout(Duration::from_millis(2), tokio::net::TcpStream::connect(address)).await;
         match attempt {
             Ok(Ok(_)) => return Ok(()),
             _ if Instant::now() > end => bail!("{address} never answered"),

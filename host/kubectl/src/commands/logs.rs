@@ -20,7 +20,7 @@ pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
         [pod, container] if args.container.is_none() => (pod, Some(container.as_str())),
         _ => return Err(Failure::local("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'")),
     };
-    let pod = pods::find(session, word).await?;
+    let pod = pods::find_for_logs(session, word).await?;
     let container = pods::container(&pod, container)?;
     let tail = args.tail.filter(|n| *n >= 0).map(|n| n.to_string());
     let since =

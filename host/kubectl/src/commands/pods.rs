@@ -11,15 +11,29 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// The pod of `POD`, `pod/POD`, or the first pod of `TYPE/NAME`.
 pub(super) async fn find(session: &Session, word: &str) -> Result<Object, Failure> {
+    first(session, word).await.map(|(pod, _)| pod)
+}
+
+/// As [`find`]; says which pod it is where there was a choice (upstream's `LogsForObject`).
+pub(super) async fn find_for_logs(session: &Session, word: &str) -> Result<Object, Failure> {
+    let (pod, count) = first(session, word).await?;
+    if count > 1 {
+        eprintln!("Found {count} pods, using pod/{}", pod.name());
+    }
+    Ok(pod)
+}
+
+/// The pod, and among how many.
+async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure> {
     let namespace = Some(session.namespace.as_str());
     let Some((kind, name)) = word.split_once('/') else {
-        return Ok(session.client.get(&resources::PODS, namespace, word).await?);
+        return Ok((session.client.get(&resources::PODS, namespace, word).await?, 1));
     };
     let discovery = session.discovery().await?;
     let served = discovery.resource(kind)?;
     let owner = session.client.get(&served.resource, namespace, name).await?;
     if served.resource.plural == "pods" {
-        return Ok(owner);
+        return Ok((owner, 1));
     }
     let selector = object::at(owner.value(), &["spec", "selector"]);
     let labels = match selector {
@@ -35,7 +49,8 @@ pub(super) async fn find(session: &Session, word: &str) -> Result<Object, Failur
     let list = session.client.list_all(&resources::PODS, namespace, &ListParams::default()).await?;
     let mut pods: Vec<Object> = list.items.into_iter().filter(|p| labels.matches_object(p.value())).collect();
     pods.sort_by_key(|p| (object::at_str(p.value(), &["status", "phase"]) != "Running", p.name().to_owned()));
-    pods.into_iter().next().ok_or_else(|| {
+    let count = pods.len();
+    pods.into_iter().next().map(|pod| (pod, count)).ok_or_else(|| {
         Failure::local(format!("timed out waiting for the condition: {} has no pods", served.qualified(name)))
     })
 }
