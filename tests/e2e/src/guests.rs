@@ -51,10 +51,17 @@ pub fn build(folder: &str) -> Result<PathBuf> {
 pub fn build_javascript() -> Result<PathBuf> {
     let out = target_dir()?.join(format!("javascript-{}.wasm", std::process::id()));
     let dir = root()?.join("tests/guests/javascript");
-    let mut command = Command::new("node");
+    let mut command = Command::new(node());
     command.arg(dir.join("build.mjs")).arg(root()?.join("wit")).arg(&out);
     finish(&mut command)?;
     Ok(out)
+}
+
+/// The node that `cargo xtask setup` installed in place of one that is too old, else the machine's.
+fn node() -> PathBuf {
+    let installed = ["x64", "arm64"]
+        .map(|machine| PathBuf::from(format!("/usr/local/lib/k3s-test/node_modules/node-linux-{machine}/bin/node")));
+    installed.into_iter().find(|node| node.exists()).unwrap_or_else(|| "node".into())
 }
 
 /// Runs `k3s` outside of any cluster.
