@@ -76,8 +76,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("wasmtime", &["wit-bindings", "plugin-host", "adapters"]),
     ("clap", &["config", "kubectl", "k3s", "xtask"]),
     ("anyhow", &["k3s", "xtask", "harness", "tidy", "bench", "e2e"]),
-    ("rusqlite", &["adapters"]),
-    ("sqlx", &["adapters"]),
+    ("rusqlite", &["adapters", "bench"]),
+    ("sqlx", &["adapters", "bench"]),
 ];
 
 /// Folder → names of its ordinary dependencies.
