@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 
 pub mod guests;
+pub mod swap;
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use k3s_e2e::cluster;
-use k3s_harness::{Cluster, ClusterOptions};
+use k3s_e2e::guests::build;
+use k3s_harness::{Cluster, ClusterOptions, Corner};
 
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\n";
 
@@ -135,6 +136,32 @@ fn starts() -> Result<()> {
         let error = refused_start(flags, &prepare)?;
         let lines: Vec<&str> = error.lines().filter(|l| l.starts_with("k3s: ") || l.starts_with("error")).collect();
         ensure!(lines.len() == 1 && error.contains(part), "{flags:?} {prepare}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn plugins() -> Result<()> {
+    let (calico, curious, corner) = (build("calico")?, build("curious")?, Corner::new()?);
+    let core = corner.dir().join("core.wasm");
+    std::fs::write(&core, b"\0asm\x01\0\0\0")?;
+    let (calico, curious, core) = (calico.display(), curious.display(), core.display());
+    for (plugin, said) in [
+        ("storage=/no/such.wasm".to_owned(), "/no/such.wasm"),
+        (format!("ingress={core}"), "a core WebAssembly module without component metadata"),
+        ("load-balancer=/etc/passwd".to_owned(), "not a WebAssembly component"),
+        (format!("ingress={calico}"), "not a ingress plugin"),
+        (format!("load-balancer={curious}"), "k3s:volumes/directories@0.1.0"),
+        (format!("load-balancer={curious},grant=volumes"), "unknown grant"),
+        (format!("cni={calico},digest=sha256:12"), "digest"),
+        ("ingress=klipper".to_owned(), "(bundled: traefik)"),
+        ("ingress".to_owned(), "KIND=REF"),
+    ] {
+        let line = format!("{} server --plugin '{plugin}'", k3s_harness::k3s_binary()?.display());
+        let output = corner.sh(&line)?;
+        ensure!(output.code == Some(1), "{plugin}: {output:?}");
+        let lines: Vec<&str> = output.stderr.lines().filter(|l| l.starts_with("k3s: ")).collect();
+        ensure!(lines.len() == 1 && output.stderr.contains(said), "{plugin}: {}", output.stderr);
     }
     Ok(())
 }

@@ -79,16 +79,20 @@ pub async fn fetch_artifact(reference: &str, from: ArtifactSource<'_>) -> Result
         return Ok(bytes);
     }
     let registries = Registries::load(from.registries).map_err(ArtifactError::Registries)?;
-    let mut last = None;
+    let mut failures = Vec::new();
     for endpoint in registries.endpoints(&parsed) {
         match job.fetch(endpoint).await {
             Ok(()) => return job.kept()?.ok_or_else(|| job.content_error("it vanished while it was kept")),
             // What the right digest holds is the same everywhere.
             Err(error @ (ArtifactError::Content { .. } | ArtifactError::Keep { .. })) => return Err(error),
-            Err(error) => last = Some(error),
+            Err(error) => failures.push(error.to_string()),
         }
     }
-    Err(last.unwrap_or_else(|| ArtifactError::Fetch(format!("{reference}: no endpoint is configured"))))
+    // All of them: that the registry itself cannot be found says nothing about the mirror that was meant.
+    Err(ArtifactError::Fetch(match failures.is_empty() {
+        true => format!("{reference}: no endpoint is configured"),
+        false => failures.join("; then "),
+    }))
 }
 
 /// A folder that may be for this call only.
