@@ -36,7 +36,8 @@ pub enum WriteError {
         /// The limit.
         limit_bytes: usize,
     },
-    /// The backend could not commit; nothing was written. May be retried.
+    /// The backend could not commit. Nothing was written, unless the cause is
+    /// [`BackendError::OutcomeUnknown`]: then nobody could find out in time. May be retried.
     #[error("the datastore did not take the write; try again")]
     Unavailable(#[source] BackendError),
     /// The store is stopping. Whether the write happened is unknown only when it was already handed

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k3s_lifecycle::CancellationToken;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,10 @@ use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Wri
 /// do not name the revision they replace. Other keys have no part in that. A writer that meets this
 /// bound (some seconds) is told to try again.
 const TRIES: u32 = 1000;
+
+/// How long writers wait to learn what became of a commit that was lost, before they are told that nobody
+/// knows. Below what clients and the API server wait for an answer.
+const UNSURE: Duration = Duration::from_secs(10);
 
 /// A write on its way.
 pub(crate) struct Request {
@@ -256,7 +261,7 @@ impl Sequencer {
     }
 
     /// After a failed commit: if nothing was written the writers are told so at once; otherwise the
-    /// backend is read until it says what happened.
+    /// backend is read until it says what happened, which may be long after the writers have gone.
     async fn recover(
         &mut self,
         head: Revision,
@@ -267,7 +272,17 @@ impl Sequencer {
     ) {
         warn!(%error, writes = rows.len(), "the datastore did not commit a batch");
         let unsure = matches!(error, BackendError::OutcomeUnknown(_));
-        let found = if unsure { self.resync(stopping).await } else { Some(Vec::new()) };
+        let found = match unsure {
+            false => Some(Vec::new()),
+            true => match tokio::time::timeout(UNSURE, self.resync(stopping)).await {
+                Ok(found) => found,
+                Err(_) => {
+                    refuse(waiters.into_iter(), &WriteError::Unavailable(error));
+                    self.resync(stopping).await;
+                    return;
+                }
+            },
+        };
         let is_shared = self.shared.backend.is_shared();
         for (row, waiter) in rows.iter().zip(waiters) {
             let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));

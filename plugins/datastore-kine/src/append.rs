@@ -145,7 +145,7 @@ impl Batch<'_> {
         match tx.commit() {
             Ok(()) => {}
             Err(SqlError::Busy(message)) => return Err(SqlError::Busy(message).into()),
-            Err(error) => return Err(Failure::OutcomeUnknown(error.to_string())),
+            Err(error) => return Err(Failure::OutcomeUnknown(Failure::from(error).reason())),
         }
         for (place, revision) in committed {
             if let Some(outcome) = self.outcomes.get_mut(place) {

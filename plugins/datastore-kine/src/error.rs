@@ -29,6 +29,20 @@ pub enum Retry {
     No,
 }
 
+impl Failure {
+    /// The database's own words.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Sql(why, _)
+            | Self::Constraint(why)
+            | Self::OutcomeUnknown(why)
+            | Self::Refused(why)
+            | Self::Corrupt(why) => why,
+            Self::Stale(revision) | Self::Compacted(revision) => format!("revision {revision}"),
+        }
+    }
+}
+
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Self {
         match error {

@@ -4,7 +4,7 @@
 //!
 //! Writes carry their place in that order (the revision), so no search is needed. What is checked:
 //! - the log holds exactly the writes that were acknowledged, each once, with their values; besides them
-//!   only deletes whose client was told that their outcome is unknown;
+//!   only those whose client was told that their outcome is unknown;
 //! - a write that was over before another began has the smaller revision, whichever stores they went
 //!   through;
 //! - every precondition held at its write's place in the log; every conflict was one;
@@ -245,8 +245,12 @@ fn only_what_was_acknowledged(calls: &[Call], log: &BTreeMap<Revision, Row>) {
         assert!(row.key == call.key && row.value.as_ref() == value, "another row is at {revision}: {call:?}");
     }
     let unknown = |row: &Row| {
-        let deletes = |c: &&Call| matches!(c.what, What::Delete { answer: Answer::Unknown, .. });
-        row.value.is_none() && calls.iter().filter(deletes).any(|c| c.key == row.key)
+        let asked = |c: &Call| match &c.what {
+            What::Delete { answer: Answer::Unknown, .. } => row.value.is_none(),
+            What::Put { answer: Answer::Unknown, value, .. } => row.value.as_ref() == Some(value),
+            _ => false,
+        };
+        calls.iter().any(|c| c.key == row.key && asked(c))
     };
     let foreign: Vec<_> = log.iter().filter(|(r, row)| !acknowledged.contains_key(r) && !unknown(row)).collect();
     assert!(foreign.is_empty(), "in the log, but nobody was told so: {foreign:?}");
