@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Between looks while others write.
-const BUSY: Duration = Duration::from_millis(50);
+/// Between looks while others write: an indexed read of some tenths of a millisecond each.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// Between looks while nobody does (kine's interval). One look is one indexed read.
 const IDLE: Duration = Duration::from_secs(1);
