@@ -1,11 +1,17 @@
 //! Clusters whose objects are on a database server: the same workload as on SQLite, through restarts of
-//! the server and of the database, and a move to another database.
+//! the server, an outage of the database under load, and moves from one database to another.
+#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(clippy::print_stdout, reason = "how many clients were refused is of interest")]
 
+mod outage;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, shell, wait_for_pod, web};
-use k3s_harness::{Cluster, ClusterOptions, DatabaseKind, PASSWORD, busybox, http_server};
+use anyhow::{Context, Result, ensure};
+use k3s_e2e::{SHELL, WEB_1, answered_by, shell, wait_for_pod, web};
+use k3s_harness::{Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server};
+use serde_json::Value;
 
 fn cluster(kind: DatabaseKind) -> Result<Cluster> {
     let images = vec![busybox(SHELL)?, http_server(WEB_1, "one")?];
@@ -16,8 +22,8 @@ fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
 }
 
-/// Pods, a Service, a restart of the server, an outage of the database.
-fn a_cluster_lives_on(kind: DatabaseKind) -> Result<()> {
+/// Pods, a Service, a restart of the server, an outage of the database of at least `away`.
+fn a_cluster_lives_on(kind: DatabaseKind, away: Duration) -> Result<()> {
     let mut cluster = cluster(kind)?;
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&shell("client"))?;
@@ -34,69 +40,86 @@ fn a_cluster_lives_on(kind: DatabaseKind) -> Result<()> {
     let log = cluster.log_tail();
     ensure!(!log.contains(PASSWORD), "the password is in the log");
 
-    an_outage(&mut cluster)?;
+    outage::under_load(&mut cluster, away)?;
     answered_by(&cluster, "client", "http://web", 2)?;
     Ok(())
 }
 
-/// What was acknowledged before is there afterwards; what is asked meanwhile fails and says why.
-fn an_outage(cluster: &mut Cluster) -> Result<()> {
-    for i in 0..5 {
-        cluster.apply(&config_map(&format!("before-{i}")))?;
-    }
-    let manifest = cluster.corner().dir().join("meanwhile.yaml");
-    std::fs::write(&manifest, config_map("meanwhile"))?;
-    cluster.database()?.kill()?;
-    // Stock kubectl would go on trying for a minute.
-    let refused = cluster.k3s(&["kubectl", "create", "-f", &manifest.display().to_string()])?.failed()?;
-    ensure!(refused.contains("try again"), "{refused}");
-    cluster.wait_for("/readyz says no", SOON, || {
-        let ready = cluster.kubectl(&["get", "--raw", "/readyz"])?;
-        if ready.code == Some(0) { bail!("still ready") } else { Ok(()) }
-    })?;
-    cluster.database()?.resume()?;
-    cluster.wait_for("writes work again", SOON, || cluster.apply(&config_map("after")))?;
-    for i in 0..5 {
-        cluster.get(&["configmap", &format!("before-{i}")])?;
-    }
-    cluster.wait_until_ready()
-}
-
 #[test]
 fn on_postgres() -> Result<()> {
-    a_cluster_lives_on(DatabaseKind::Postgres)
+    a_cluster_lives_on(DatabaseKind::Postgres, Duration::from_secs(30))
 }
 
 #[test]
 fn on_mariadb() -> Result<()> {
-    a_cluster_lives_on(DatabaseKind::MariaDb)
+    a_cluster_lives_on(DatabaseKind::MariaDb, Duration::from_secs(10))
 }
 
-/// From SQLite to PostgreSQL; the next server finds everything there.
+/// From SQLite to PostgreSQL to MariaDB and back to a file, each time with a server that goes on there.
 #[test]
-fn a_cluster_moves() -> Result<()> {
-    let mut cluster = Cluster::start_with(ClusterOptions {
-        flags: vec!["--disable-agent".into()],
-        database: Some(DatabaseKind::Postgres),
-        without_node: true,
-        ..ClusterOptions::default()
-    })?;
-    cluster.apply(&config_map("moved"))?;
-    let running = cluster.k3s(&["datastore", "migrate", "--from", "sqlite", "--to", "sqlite:///tmp/x.db"])?;
-    ensure!(running.failed()?.contains("another server runs"), "not while a server runs");
-    cluster.stop_server(Duration::from_secs(10))?;
+fn a_cluster_moves_around() -> Result<()> {
+    let images = vec![busybox(SHELL)?];
+    let mut cluster = Cluster::start_with(ClusterOptions { images, ..ClusterOptions::default() })?;
+    let postgres = Database::start_in(DatabaseKind::Postgres, cluster.corner())?;
+    let mariadb = Database::start_in(DatabaseKind::MariaDb, cluster.corner())?;
+    cluster.apply(&shell("sleeper"))?;
+    let pod = wait_for_pod(&cluster, "sleeper")?;
+    for name in ["z-first", "m-second", "a-third"] {
+        cluster.apply(&config_map(name))?;
+    }
+    cluster.kubectl(&["create", "secret", "generic", "s", "--from-literal=k=\u{e9}\u{1f600}"])?.ok()?;
 
-    let (from, to) = (cluster.database()?.endpoint("cluster"), "/var/lib/rancher/copy.db");
-    let said = cluster.k3s(&["datastore", "migrate", "--from", &from, "--to", to])?.ok()?;
-    ensure!(said.contains("copied") && said.contains("keys") && !said.contains(PASSWORD), "{said}");
-    let again = cluster.k3s(&["datastore", "migrate", "--from", &from, "--to", to])?.failed()?;
-    ensure!(again.contains("not empty"), "{again}");
+    let mut from = "sqlite".to_owned();
+    for to in [postgres.endpoint("cluster"), mariadb.endpoint("cluster"), "/var/lib/rancher/copy.db".to_owned()] {
+        let before = objects(&cluster)?;
+        let words = ["datastore", "migrate", "--from", &from, "--to", &to];
+        refused(&cluster, &words, "another server runs")?;
+        cluster.stop_server(Duration::from_secs(10))?;
+        let said = cluster.k3s(&words)?.ok()?;
+        ensure!(said.contains("copied") && said.contains("keys") && !said.contains(PASSWORD), "{said}");
+        refused(&cluster, &words, "not empty")?;
 
-    let start = format!("--datastore-endpoint={to}");
-    cluster.set_flags(&["--disable-agent", &start]);
-    cluster.start_server()?;
-    cluster.wait_until_ready()?;
-    ensure!(cluster.get(&["configmap", "moved"])?["data"]["a"] == "b", "the object moved");
+        cluster.restart_with(&[&format!("--datastore-endpoint={to}")])?;
+        cluster.wait_for_node()?;
+        moved(&before, &objects(&cluster)?).with_context(|| format!("from {from} to {to}"))?;
+        let now = wait_for_pod(&cluster, "sleeper")?;
+        ensure!(now["metadata"]["uid"] == pod["metadata"]["uid"], "it is another pod");
+        ensure!(now["status"]["containerStatuses"][0]["restartCount"] == 0, "it was started again");
+        from = to;
+    }
+    Ok(())
+}
+
+/// One clear sentence, and no success.
+fn refused(cluster: &Cluster, words: &[&str], said: &str) -> Result<()> {
+    let refusal = cluster.k3s(words)?.failed()?;
+    ensure!(refusal.contains(said) && refusal.trim().lines().count() == 1, "{refusal}");
+    ensure!(!refusal.contains(PASSWORD), "the password is shown: {refusal}");
+    Ok(())
+}
+
+/// What stands still while nobody changes it: kind, namespace and name, and the object.
+fn objects(cluster: &Cluster) -> Result<BTreeMap<String, Value>> {
+    let kinds =
+        "configmaps,secrets,services,serviceaccounts,clusterroles,clusterrolebindings,namespaces,storageclasses";
+    let found = cluster.get(&[kinds, "--all-namespaces"])?;
+    let items = found["items"].as_array().context("items")?.iter();
+    let name = |o: &Value| format!("{} {} {}", o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]);
+    Ok(items.map(|object| (name(object), object.clone())).collect())
+}
+
+/// Every object is there as it was; revisions are new numbers in the old order.
+fn moved(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Result<()> {
+    let revision = |o: &Value| o["metadata"]["resourceVersion"].as_str().unwrap_or_default().parse::<u64>();
+    let mut places = Vec::new();
+    for (name, old) in before {
+        let mut new = after.get(name).with_context(|| format!("{name} is missing"))?.clone();
+        places.push((revision(old)?, revision(&new)?));
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+        ensure!(&new == old, "{name} was\n{old}\nand is\n{new}");
+    }
+    places.sort_unstable();
+    ensure!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "not in the same order: {places:?}");
     Ok(())
 }
 
