@@ -232,7 +232,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     lab.class(&json!({}));
     lab.volume_of(&lab.claim("before", &json!({}))).await;
     let wrong = Source { name: "wrong", bytes: b"no component", digest: None, compiled: None };
-    let settings = |path: &std::path::Path| config(path).into_bytes();
+    let settings = |path: &Path| config(path).into_bytes();
     let good = || bundled::storage_local_path();
     assert!(lab.provisioner.swap(&lab.host, wrong, settings(&lab.root)).is_err());
     assert!(lab.provisioner.swap(&lab.host, bundled::cni_flannel().source(), settings(&lab.root)).is_err());

@@ -47,8 +47,6 @@ async fn requests_reach_their_server_and_say_who_asked() {
         object["status"]["loadBalancer"]["ingress"][0]["ip"] == "192.0.2.10"
     };
     assert!(lab.api.eventually(address_written).await);
-    let class = lab.api.get(&resources::INGRESS_CLASSES, "", "traefik").unwrap();
-    assert_eq!(class["spec"]["controller"], "traefik.io/ingress-controller");
     let shown = lab.metrics.render();
     assert!(
         shown.contains("traefik_service_requests_total{code=\"200\",method=\"GET\",service=\"shop-web-80\"} 1"),
