@@ -242,8 +242,8 @@ pub fn integer(revision: u64) -> Value {
     Value::Integer(i64::try_from(revision).unwrap_or(i64::MAX))
 }
 
-/// The least text that is greater than all that starts with `prefix`, in the order of bytes (which in
-/// UTF-8 is that of characters).
+/// The end of all texts that start with `prefix`, in the order of bytes (which in UTF-8 is that of
+/// characters): for `name >= prefix AND name < end`.
 #[must_use]
 pub fn end_of(prefix: &str) -> String {
     let mut chars: Vec<char> = prefix.chars().collect();
@@ -251,7 +251,10 @@ pub fn end_of(prefix: &str) -> String {
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
         if let Some(next) = next {
             chars.push(next);
-            return chars.into_iter().collect();
+            let end: String = chars.into_iter().collect();
+            // In a column of kine's type INTEGER, SQLite takes text that looks like a number for one, and
+            // numbers come before every text.
+            return if end.parse::<f64>().is_ok() { format!("{prefix}{}", char::MAX) } else { end };
         }
     }
     char::MAX.to_string()
@@ -328,6 +331,7 @@ mod tests {
     #[test]
     fn prefixes_end_where_the_next_character_begins() {
         assert_eq!(end_of("/a/"), "/a0");
+        assert_eq!(end_of("/"), "/\u{10FFFF}", "not the number 0");
         assert_eq!(end_of("a\u{10FFFF}"), "b");
         assert_eq!(end_of(""), "\u{10FFFF}");
     }

@@ -110,11 +110,13 @@ impl Datastore for MyDatastore {
         Ok(position)
     }
 
-    /// Revisions are given under the write lock, so their order is the order of commits.
+    /// Revisions are given under the write lock, so their order is the order of commits. The rows were
+    /// decided when the log ended at `head`: where a key has changed since, its row is a conflict.
     fn append(&mut self, head: u64, rows: Vec<AppendRow>) -> Result<Vec<Outcome>, Error> {
         let tx = self.db.begin(true)?;
-        let mut revision = position(&tx)?.revision;
-        if revision != head {
+        let Position { mut revision, compacted } = position(&tx)?;
+        // Of what was compacted away since, nobody knows which keys it had.
+        if revision < head || compacted > head {
             return Err(Error::Stale(revision));
         }
         let mut outcomes = Vec::with_capacity(rows.len());
@@ -122,7 +124,7 @@ impl Datastore for MyDatastore {
             let mut newest = Columns::only(tx.query(NEWEST, &[Value::Text(row.key.clone())], FEW)?)?;
             let (newest, is_gone) = (newest.number()?, newest.number()? != 0);
             let fits = if row.kind == ChangeKind::Create { is_gone } else { newest == row.prev_revision };
-            if !fits {
+            if newest > head || !fits {
                 outcomes.push(Outcome::Conflict);
                 continue;
             }
