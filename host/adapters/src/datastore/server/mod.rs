@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use k3s_base::BackoffPolicy;
 use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Failure, Flavour, Limits, Outcome, Rows, Value};
+use sqlx::Row;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -325,17 +326,17 @@ impl<D: Driver> Link for ServerLink<D> {
     }
 }
 
-/// Rows up to the limits.
-async fn gather<R>(
+/// Rows up to the limits; `column` reads one of theirs.
+async fn gather<R: Row>(
     mut found: BoxStream<'_, sqlx::Result<R>>,
     limits: Limits,
     fault: impl Fn(sqlx::Error) -> Fault,
-    decode: impl Fn(&R) -> Result<Vec<Value>, Fault>,
+    column: impl Fn(&R, usize) -> sqlx::Result<Result<Value, Fault>>,
 ) -> Result<Rows, Fault> {
     let mut rows = Rows { rows: Vec::new(), complete: true };
     let mut bytes = 0;
     while let Some(row) = found.try_next().await.map_err(&fault)? {
-        let row = decode(&row)?;
+        let row = (0..row.len()).map(|i| column(&row, i).map_err(&fault)?).collect::<Result<Vec<Value>, Fault>>()?;
         let size: usize = row.iter().map(size_of).sum();
         if size > ROW_BYTES {
             return Err(Fault::new(Error::TooLarge(size as u64)));

@@ -132,7 +132,7 @@ impl Driver for PostgresDriver {
 
     async fn query(connection: &mut PgConnection, text: &str, args: &[Value], limits: Limits) -> Result<Rows, Fault> {
         let query = query_with(AssertSqlSafe(text), bind(args)?);
-        gather(query.fetch(connection), limits, fault, decode).await
+        gather(query.fetch(connection), limits, fault, column).await
     }
 }
 
@@ -165,10 +165,6 @@ fn bind(args: &[Value]) -> Result<PgArguments, Fault> {
         added.map_err(|error| Fault::new(Error::Other(error.to_string())))?;
     }
     Ok(all)
-}
-
-fn decode(row: &PgRow) -> Result<Vec<Value>, Fault> {
-    (0..row.len()).map(|i| column(row, i).map_err(fault)?).collect()
 }
 
 fn column(row: &PgRow, index: usize) -> sqlx::Result<Result<Value, Fault>> {
