@@ -1,6 +1,8 @@
 //! Custom resources through the real binary, as a user with stock kubectl meets them.
 #![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use k3s_e2e::SOON;
 use k3s_harness::{Cluster, ClusterOptions};
@@ -164,4 +166,29 @@ fn owners_namespaces_and_roles_know_custom_resources() -> Result<()> {
         ensure!(answer.stdout.trim() == "yes", "{answer:?}");
         Ok(())
     })
+}
+
+#[test]
+fn a_definition_that_goes_is_asked_for_by_nobody() -> Result<()> {
+    let mut cluster = cluster()?;
+    establish(&cluster)?;
+    cluster.apply(TAB)?;
+    // What is known from the start on is followed as what comes later is.
+    cluster.kill_server()?;
+    cluster.start_server()?;
+    cluster.wait_until_ready()?;
+    cluster.kubectl(&["delete", "crd", "crontabs.stable.example.com", "--timeout=60s"])?.ok()?;
+    let failed = || -> Result<u32> {
+        let text = cluster.kubectl(&["get", "--raw", "/metrics"])?.ok()?;
+        let lists = text.lines().filter(|l| l.starts_with("apiserver_request_total") && l.contains("code=\"404\""));
+        let lists = lists.filter(|l| l.contains("verb=\"list\"") || l.contains("verb=\"watch\""));
+        Ok(lists.filter_map(|l| l.rsplit(' ').next()?.parse::<u32>().ok()).sum())
+    };
+    // Some may have asked before they heard. Who goes on asking does so again within the next seconds.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = failed()?;
+    std::thread::sleep(Duration::from_secs(13));
+    let after = failed()?;
+    ensure!(before == after, "{before} failed lists became {after}");
+    Ok(())
 }

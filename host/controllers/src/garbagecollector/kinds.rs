@@ -20,8 +20,9 @@ const GATHER: Duration = Duration::from_millis(300);
 
 /// A kind that is followed.
 pub(super) struct Followed {
-    pub(super) number: usize,
-    pub(super) stop: CancellationToken,
+    number: usize,
+    informer: Informer,
+    stop: CancellationToken,
 }
 
 /// Brings the followed kinds in line with those that are served.
@@ -34,7 +35,7 @@ pub(super) struct Follower {
 }
 
 /// The kinds whose objects can have owners and be collected.
-pub(super) fn to_follow(served: &[Served]) -> impl Iterator<Item = Resource> {
+fn to_follow(served: &[Served]) -> impl Iterator<Item = Resource> {
     let followed = |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
     served.iter().filter(followed).map(|s| s.resource.clone())
 }
@@ -52,7 +53,14 @@ impl Follower {
         }
     }
 
-    fn adjust(&mut self, served: Vec<Served>) {
+    /// Waits until every followed kind was listed once.
+    pub(super) async fn synced(&self) {
+        for followed in self.followed.values() {
+            followed.informer.has_synced().await;
+        }
+    }
+
+    pub(super) fn adjust(&mut self, served: Vec<Served>) {
         let wanted: HashSet<Resource> = to_follow(&served).collect();
         self.graph.set_kinds(served.into_iter().map(|s| s.resource).collect());
         let gone: Vec<Resource> = self.followed.keys().filter(|kind| !wanted.contains(*kind)).cloned().collect();
@@ -76,20 +84,23 @@ impl Follower {
         let number = self.graph.add(informer.clone());
         let stop = CancellationToken::new();
         let (graph, queue, stopped) = (self.graph.clone(), self.queue.clone(), stop.clone());
+        let source = informer.clone();
         self.context.tasks.spawn_until_stopped("garbage-collector-source", async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = feed(&informer, &graph, number, &queue) => {}
+                () = feed(source, &graph, number, &queue) => {}
             }
         });
         // Owners of this kind could not be looked up before.
         self.graph.owned_by(&kind).iter().map(Item::key).for_each(|key| self.queue.add(key));
-        self.followed.insert(kind, Followed { number, stop });
+        self.followed.insert(kind, Followed { number, informer, stop });
     }
 }
 
-async fn feed(informer: &Informer, graph: &Graph, number: usize, queue: &WorkQueue<Key>) {
+async fn feed(informer: Informer, graph: &Graph, number: usize, queue: &WorkQueue<Key>) {
     let mut changes = informer.subscribe();
+    // The subscription keeps the informer alive; with both gone, its reflector stops.
+    drop(informer);
     loop {
         let event = changes.next().await;
         changed(graph, number, &event).into_iter().for_each(|key| queue.add(key));

@@ -19,13 +19,12 @@ use std::time::Duration;
 use k3s_base::BackoffPolicy;
 use k3s_client::discovery::Served;
 use k3s_client::{Client, Informer, InformerEvent, Obj, Resource, Scope};
-use k3s_lifecycle::CancellationToken;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use tracing::warn;
 
 use crate::context::Context;
 use graph::{Graph, Item};
-use kinds::{Followed, Follower};
+use kinds::Follower;
 
 const NAME: &str = "garbage-collector-controller";
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
@@ -33,6 +32,8 @@ pub(super) const ORPHAN: &str = "orphan";
 /// Between tries to learn which kinds there are.
 const DISCOVERY: BackoffPolicy =
     BackoffPolicy { base: Duration::from_millis(100), factor: 2.0, cap: Duration::from_secs(10), jitter: 0.2 };
+/// How long the first look waits for all kinds to be listed.
+const SYNC: Duration = Duration::from_secs(30);
 /// Kinds that other controllers follow whole: sharing that copy is cheaper than a second one.
 const SHARED: &[Resource] = {
     use k3s_client::resources::*;
@@ -68,7 +69,7 @@ pub(crate) fn start(context: &Context) {
     tasks.spawn_until_stopped("garbage-collector-start", async move {
         let client = context.client("generic-garbage-collector");
         let served = discover(&context, &client).await;
-        run(&context, client, served);
+        run(context, client, served).await;
     });
 }
 
@@ -85,23 +86,18 @@ async fn discover(context: &Context, client: &Client) -> Vec<Served> {
     }
 }
 
-fn run(context: &Context, client: Client, served: Vec<Served>) {
+async fn run(context: Context, client: Client, served: Vec<Served>) {
     let graph = Arc::new(Graph::default());
-    let mut controller = Controller::new(NAME).workers(8);
-    let mut followed = HashMap::new();
-    for resource in kinds::to_follow(&served) {
-        let informer = informer(context, &resource);
-        let number = graph.add(informer.clone());
-        let of = graph.clone();
-        controller = controller.watch(&informer, move |event| changed(&of, number, event));
-        followed.insert(resource, Followed { number, stop: CancellationToken::new() });
-    }
-    graph.set_kinds(served.into_iter().map(|s| s.resource).collect());
+    let controller = Controller::new(NAME).workers(8);
     let queue = controller.queue();
     let collector = Collector { client: client.clone(), graph: graph.clone(), queue: queue.clone() };
+    let mut follower = Follower { context: context.clone(), client, graph, queue, followed: HashMap::new() };
+    follower.adjust(served);
+    // A kind may have gone meanwhile, and decisions are taken on live reads: nobody waits for ever.
+    let synced = tokio::time::timeout(SYNC, follower.synced()).await;
+    synced.unwrap_or_else(|_| warn!("not every kind could be listed yet"));
     controller.run(collector, &context.statuses, &context.tasks);
-    let follower = Follower { context: context.clone(), client, graph, queue, followed };
-    context.tasks.spawn_until_stopped("garbage-collector-kinds", follower.run());
+    follower.run().await;
 }
 
 /// The informer of a kind: whole objects where a controller reads them, metadata of the rest.
