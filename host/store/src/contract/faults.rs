@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -23,18 +24,26 @@ pub enum Fault {
     UnknownBefore,
     /// Everything is written, the backend cannot tell.
     UnknownAfter,
+    /// The same, and it is gone until [`FaultyBackend::come_back`].
+    Gone,
 }
 
 /// Passes everything on, except that commits fail as told.
 pub struct FaultyBackend {
     inner: Arc<dyn Backend>,
     faults: Mutex<VecDeque<Fault>>,
+    away: AtomicBool,
 }
 
 impl FaultyBackend {
     /// The next commits fail with `faults`, in order; later ones do not.
     pub fn new(inner: Arc<dyn Backend>, faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self { inner, faults: Mutex::new(faults.into_iter().collect()) }
+        Self { inner, faults: Mutex::new(faults.into_iter().collect()), away: AtomicBool::new(false) }
+    }
+
+    /// Ends [`Fault::Gone`].
+    pub fn come_back(&self) {
+        self.away.store(false, Ordering::SeqCst);
     }
 }
 
@@ -45,6 +54,9 @@ impl Backend for FaultyBackend {
     }
 
     async fn open(&self) -> Result<Opened, BackendError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(BackendError::Unavailable("on purpose".to_owned()));
+        }
         self.inner.open().await
     }
 
@@ -54,7 +66,8 @@ impl Backend for FaultyBackend {
             Fault::None => self.inner.append(head, writes).await,
             Fault::Before => Err(BackendError::Unavailable("on purpose".to_owned())),
             Fault::UnknownBefore => Err(BackendError::OutcomeUnknown("on purpose".to_owned())),
-            Fault::UnknownAfter => {
+            Fault::UnknownAfter | Fault::Gone => {
+                self.away.store(fault == Fault::Gone, Ordering::SeqCst);
                 self.inner.append(head, writes).await?;
                 Err(BackendError::OutcomeUnknown("on purpose".to_owned()))
             }
@@ -140,5 +153,32 @@ async fn failing_at_any_write_loses_nothing(fixture: &dyn Fixture) {
             assert_eq!((rig.dump("", None).await, rig.store.revision()), (state, revision), "{fault:?} at {nth}");
             rig.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryBackend;
+    use crate::contract::rig::{until, within};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn writers_do_not_wait_for_ever_for_what_nobody_knows() {
+        let backend = Arc::new(FaultyBackend::new(Arc::new(MemoryBackend::new()), [Fault::None, Fault::Gone]));
+        let rig = Rig::open(backend.clone()).await;
+        rig.put("/f", "1").await;
+        let unsure = within("an answer", rig.store.write(Write::put("/f", Precondition::Any, "2"))).await;
+        let unknown = |result: &Result<_, WriteError>| {
+            matches!(result, Err(WriteError::Unavailable(BackendError::OutcomeUnknown(_))))
+        };
+        assert!(unknown(&unsure), "got {unsure:?}");
+        let refused = within("an answer", rig.store.write(Write::put("/g", Precondition::Any, "2"))).await;
+        assert!(refused.is_err() && !unknown(&refused), "this one was not handed in: {refused:?}");
+        assert_eq!(rig.dump("", None).await, ["/f=1"], "reads go on");
+        backend.come_back();
+        until("what was written is seen", || rig.store.get("/f").is_some_and(|e| e.value == "2")).await;
+        rig.put("/f", "3").await;
+        assert_eq!(rig.dump("", None).await, ["/f=3"]);
+        rig.stop().await;
     }
 }
