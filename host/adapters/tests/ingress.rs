@@ -111,6 +111,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     let (api, tasks) = (FakeApi::new(Clock::system()), Tasks::root("lab"));
     service(&api, "web", server("from web").await);
     service(&api, "other", server("from other").await);
+    api.seed(&resources::INGRESS_CLASSES, k3s_ingress::objects().remove(0));
     ingress(&api, "web", "/", "web");
     let to = start(&api, compiler.clone(), &tasks).await;
     answers(to, "/x", "from web").await;
