@@ -182,3 +182,24 @@ fn what_the_server_brings_is_addons_too() -> Result<()> {
     is_gone(&cluster, &["addon", "-n", "kube-system", "coredns"])?;
     cluster.get(&["storageclass", "local-path"]).map(drop)
 }
+
+#[test]
+fn without_coredns_its_service_and_endpoints_are_gone() -> Result<()> {
+    let mut cluster = Cluster::start()?;
+    let left = |cluster: &Cluster| {
+        let names = "jsonpath={.items[*].metadata.name}";
+        let shown = cluster.kubectl(&["get", "services,endpointslices", "-n", "kube-system", "-o", names])?.ok()?;
+        anyhow::Ok(shown.split_whitespace().filter(|name| name.starts_with("kube-dns")).count())
+    };
+    cluster.wait_for("Service and endpoints are there", SOON, || {
+        ensure!(left(&cluster)? == 2);
+        cluster.get(&["addon", "-n", "kube-system", "coredns"])
+    })?;
+    cluster.stop_server(std::time::Duration::from_secs(20))?;
+    cluster.restart_with(&["--disable=coredns"])?;
+    cluster.wait_for("nothing is left of them", SOON, || {
+        let left = left(&cluster)?;
+        ensure!(left == 0, "{left} objects");
+        Ok(())
+    })
+}
