@@ -31,8 +31,9 @@ pub(super) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) 
     match claimed {
         Some(_) if deleting => without_finalizer(service),
         Some(assignment) => with_finalizer(service).or_else(|| status(service, assignment, now)),
-        // It was one once, maybe another's: who wrote its status also wrote its finalizer.
-        None if !is_balancer && has_finalizer(service) => {
+        // It was one once, maybe another's: who wrote its status also wrote its finalizer. While there is an
+        // assignment, nodes still answer.
+        None if !is_balancer && assignment.is_none() && has_finalizer(service) => {
             let empty = (!deleting).then(|| cleared(service)).flatten();
             empty.or_else(|| without_finalizer(service))
         }

@@ -68,6 +68,7 @@ fn the_finalizer_comes_first_and_goes_last() {
 #[test]
 fn a_change_of_type_takes_everything_back() {
     let mut was = service("ClusterIP", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
+    assert_eq!(next(&was, Some(&assignment(&[], &[])), NOW), None, "nodes still answer");
     assert_eq!(next(&was, None, NOW), Some(Step::Status(json!({"loadBalancer": {"ingress": null}}))));
     was["status"] = json!({"loadBalancer": {}});
     assert_eq!(next(&was, None, NOW), Some(Step::Finalizers(vec!["other".into()])));
