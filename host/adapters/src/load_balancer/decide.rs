@@ -29,7 +29,13 @@ pub(super) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) 
     let is_balancer = text(service, "/spec/type") == Some("LoadBalancer");
     let claimed = assignment.filter(|a| a.claimed && is_balancer);
     match claimed {
-        Some(_) if deleting => without_finalizer(service),
+        Some(assignment) if deleting => {
+            if assignment.forwards.is_empty() {
+                without_finalizer(service)
+            } else {
+                None
+            }
+        }
         Some(assignment) => with_finalizer(service).or_else(|| status(service, assignment, now)),
         // It was one once, maybe another's: who wrote its status also wrote its finalizer. While there is an
         // assignment, nodes still answer.

@@ -1,6 +1,7 @@
 //! Table tests of the decisions: a Service and its assignment in, one write out.
 
 use super::*;
+use crate::load_balancer::model::Forward;
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 
@@ -60,6 +61,9 @@ fn the_finalizer_comes_first_and_goes_last() {
     assert_eq!(next(&done, Some(&ours), NOW), None);
 
     done["metadata"]["deletionTimestamp"] = NOW.into();
+    let forward = Forward { node: "n1".into(), addresses: Vec::new() };
+    let answering = Assignment { forwards: vec![forward], ..assignment(&[], &[]) };
+    assert_eq!(next(&done, Some(&answering), NOW), None, "nodes still answer");
     assert_eq!(next(&done, Some(&assignment(&[], &[])), NOW), Some(Step::Finalizers(vec!["other".into()])));
     done["metadata"]["finalizers"] = json!(["other"]);
     assert_eq!(next(&done, Some(&assignment(&[], &[])), NOW), None);

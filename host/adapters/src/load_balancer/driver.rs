@@ -160,8 +160,12 @@ impl Planner {
     /// Asks the plugin and acts on its answer. Answers how long to wait before a retry.
     async fn ask(&mut self, backoff: &mut Backoff) -> Option<Duration> {
         let changes = self.collect();
-        for (key, _) in changes.services.iter().filter(|(_, object)| object.is_none()) {
-            self.forget(key);
+        for (key, object) in &changes.services {
+            match object {
+                None => self.forget(key),
+                Some(object) if object.is_deleting() => self.let_go(key),
+                Some(_) => {}
+            }
         }
         match self.balancer.update(changes).await {
             Ok(assignments) => {
@@ -202,8 +206,20 @@ impl Planner {
         }
     }
 
-    fn take(&self, assignment: Assignment) {
+    /// A Service that is being deleted: nodes stop to answer, whatever the plugin says and whether or not it
+    /// can be asked, so that nothing of it is left when its finalizer goes.
+    fn let_go(&self, service: &Key) {
+        if let Some(before) = self.table.last(service) {
+            self.take(Assignment::clone(&before));
+        }
+    }
+
+    fn take(&self, mut assignment: Assignment) {
         let service = assignment.service.clone();
+        let object = self.services.get(&service);
+        if object.as_ref().is_some_and(|object| object.is_deleting()) {
+            assignment.forwards.clear();
+        }
         let before = self.table.last(&service);
         let forwards = &assignment.forwards;
         let had: BTreeSet<&str> = before.iter().flat_map(|b| &b.forwards).map(|f| f.node.as_str()).collect();
@@ -212,7 +228,7 @@ impl Planner {
         }
         forwards.iter().for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
         let known = before.as_ref().map(|b| b.problems.as_slice()).unwrap_or_default();
-        if let Some(object) = self.services.get(&service) {
+        if let Some(object) = object {
             for problem in assignment.problems.iter().filter(|p| !known.contains(p)) {
                 self.recorder.warning(&*object, &problem.reason, &*problem.message);
             }
