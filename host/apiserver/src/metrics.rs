@@ -69,7 +69,7 @@ impl ApiMetrics {
     pub(crate) fn record(&self, info: &RequestInfo, known: bool, code: u16, took: Duration) {
         let text = |value: &str| if known { value.to_owned() } else { String::new() };
         let labels = RequestLabels {
-            verb: info.verb,
+            verb: shown_verb(info.verb),
             group: text(&info.group),
             version: text(&info.version),
             resource: text(&info.resource),
@@ -78,7 +78,7 @@ impl ApiMetrics {
         };
         self.requests.get_or_create(&labels).inc();
         if !info.is_long_running() {
-            self.durations.get_or_create(&VerbLabels { verb: info.verb }).observe(took.as_secs_f64());
+            self.durations.get_or_create(&VerbLabels { verb: shown_verb(info.verb) }).observe(took.as_secs_f64());
         }
     }
 
@@ -94,6 +94,23 @@ impl ApiMetrics {
 
     pub(crate) fn render(&self) -> String {
         self.shown.render()
+    }
+}
+
+/// A verb as upstream's metrics show it: that of HTTP, but for those that HTTP does not have
+/// (`staging/src/k8s.io/apiserver/pkg/endpoints/metrics/metrics.go`).
+fn shown_verb(verb: &str) -> &'static str {
+    match verb {
+        "get" => "GET",
+        "list" => "LIST",
+        "watch" => "WATCH",
+        "create" | "post" => "POST",
+        "update" | "put" => "PUT",
+        "patch" => "PATCH",
+        "delete" => "DELETE",
+        "deletecollection" => "DELETECOLLECTION",
+        "connect" => "CONNECT",
+        _ => "other",
     }
 }
 

@@ -5,11 +5,32 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
-use k3s_harness::k3s_binary;
+use anyhow::{Context, Result, bail, ensure};
+use k3s_harness::{Corner, k3s_binary};
 
 /// What was built in this process, by folder.
 static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+
+/// Shell lines that push `$DIR/$FILE` as an artifact with one layer to the registry on port 5000 of loopback, as
+/// `$REPO`, and print the manifest's digest.
+pub const PUSH: &str = r#"
+set -e
+base=http://127.0.0.1:5000/v2/$REPO
+upload() {
+  digest=sha256:$(sha256sum "$1" | cut -d' ' -f1)
+  location=$(curl -sfi -X POST "$base/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //pI')
+  case "$location" in *\?*) sep='&';; *) sep='?';; esac
+  curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @"$1" "$location${sep}digest=$digest"
+  echo "$digest"
+}
+cd "$DIR"; printf '{}' > config.json
+c=$(upload config.json); l=$(upload "$FILE")
+printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","size":2,"digest":"%s"},"layers":[{"mediaType":"application/wasm","size":%s,"digest":"%s"}]}' \
+  "$c" "$(stat -c %s "$FILE")" "$l" > manifest.json
+d=sha256:$(sha256sum manifest.json | cut -d' ' -f1)
+curl -sf -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary @manifest.json "$base/manifests/$d"
+echo "$d"
+"#;
 
 /// The root of the checkout.
 ///
@@ -98,4 +119,16 @@ fn finish(command: &mut Command) -> Result<String> {
         bail!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
     }
     Ok(text)
+}
+
+/// A server that is given this plugin ends at once, with one sentence that contains `said`.
+///
+/// # Errors
+/// When it does anything else.
+pub fn refused(corner: &Corner, plugin: &str, said: &str) -> Result<()> {
+    let output = corner.sh(&format!("{} server --plugin '{plugin}'", k3s_binary()?.display()))?;
+    ensure!(output.code == Some(1), "{plugin}: {output:?}");
+    let lines = output.stderr.lines().filter(|line| line.starts_with("k3s: ")).count();
+    ensure!(lines == 1 && output.stderr.contains(said), "{plugin}: {}", output.stderr);
+    Ok(())
 }

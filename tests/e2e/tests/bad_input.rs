@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use k3s_e2e::cluster;
-use k3s_e2e::guests::build;
+use k3s_e2e::guests::{self, build};
 use k3s_harness::{Cluster, ClusterOptions, Corner};
 
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\n";
@@ -157,11 +157,7 @@ fn plugins() -> Result<()> {
         ("ingress=klipper".to_owned(), "(bundled: traefik)"),
         ("ingress".to_owned(), "KIND=REF"),
     ] {
-        let line = format!("{} server --plugin '{plugin}'", k3s_harness::k3s_binary()?.display());
-        let output = corner.sh(&line)?;
-        ensure!(output.code == Some(1), "{plugin}: {output:?}");
-        let lines: Vec<&str> = output.stderr.lines().filter(|l| l.starts_with("k3s: ")).collect();
-        ensure!(lines.len() == 1 && output.stderr.contains(said), "{plugin}: {}", output.stderr);
+        guests::refused(&corner, &plugin, said)?;
     }
     Ok(())
 }

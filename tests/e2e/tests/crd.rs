@@ -181,7 +181,7 @@ fn a_definition_that_goes_is_asked_for_by_nobody() -> Result<()> {
     let failed = || -> Result<u32> {
         let text = cluster.kubectl(&["get", "--raw", "/metrics"])?.ok()?;
         let lists = text.lines().filter(|l| l.starts_with("apiserver_request_total") && l.contains("code=\"404\""));
-        let lists = lists.filter(|l| l.contains("verb=\"list\"") || l.contains("verb=\"watch\""));
+        let lists = lists.filter(|l| l.contains("verb=\"LIST\"") || l.contains("verb=\"WATCH\""));
         Ok(lists.filter_map(|l| l.rsplit(' ').next()?.parse::<u32>().ok()).sum())
     };
     // Some may have asked before they heard. Who goes on asking does so again within the next seconds.

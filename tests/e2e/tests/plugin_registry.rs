@@ -7,28 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use k3s_e2e::SOON;
-use k3s_e2e::guests::build;
+use k3s_e2e::guests::{PUSH, build};
 use k3s_harness::{Background, Cluster, ClusterOptions, Corner, until};
-
-/// Pushes a file as an artifact with one layer, and prints the manifest's digest.
-const PUSH: &str = r#"
-set -e
-base=http://127.0.0.1:5000/v2/$REPO
-upload() {
-  digest=sha256:$(sha256sum "$1" | cut -d' ' -f1)
-  location=$(curl -sfi -X POST "$base/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //pI')
-  case "$location" in *\?*) sep='&';; *) sep='?';; esac
-  curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @"$1" "$location${sep}digest=$digest"
-  echo "$digest"
-}
-cd "$DIR"; printf '{}' > config.json
-c=$(upload config.json); l=$(upload "$FILE")
-printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","size":2,"digest":"%s"},"layers":[{"mediaType":"application/wasm","size":%s,"digest":"%s"}]}' \
-  "$c" "$(stat -c %s "$FILE")" "$l" > manifest.json
-d=sha256:$(sha256sum manifest.json | cut -d' ' -f1)
-curl -sf -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary @manifest.json "$base/manifests/$d"
-echo "$d"
-"#;
 
 /// A vector of the `crypt_blowfish` test suite: what the password `U*U` looks like to a registry.
 const PASSWORD: &str = "U*U";

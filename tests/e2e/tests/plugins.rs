@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use k3s_e2e::guests::{self, build};
+use k3s_e2e::guests::{self, PUSH, build};
 use k3s_e2e::{SHELL, SOON, answered_by, cluster, exec, shell, wait_for_pod, web};
 use k3s_harness::{Cluster, ClusterOptions, Corner, busybox, http_server, until};
 
@@ -207,34 +207,10 @@ fn mistakes_get_one_clear_sentence() -> Result<()> {
         (format!("cni=oci://127.0.0.1:1/a/b@sha256:{zeros}"), "127.0.0.1:1"),
         ("cni=oci://127.0.0.1:5000/a/b:v1".to_owned(), "by digest"),
     ] {
-        let line = format!("{} server --plugin '{plugin}'", k3s_harness::k3s_binary()?.display());
-        let output = corner.sh(&line)?;
-        ensure!(output.code == Some(1), "{plugin}: {output:?}");
-        let lines: Vec<&str> = output.stderr.lines().filter(|l| l.starts_with("k3s: ")).collect();
-        ensure!(lines.len() == 1 && output.stderr.contains(said), "{plugin}: {}", output.stderr);
+        guests::refused(&corner, &plugin, said)?;
     }
     Ok(())
 }
-
-/// Pushes a file as an artifact with one layer, and prints the manifest's digest.
-const PUSH: &str = r#"
-set -e
-base=http://127.0.0.1:5000/v2/$REPO
-upload() {
-  digest=sha256:$(sha256sum "$1" | cut -d' ' -f1)
-  location=$(curl -sfi -X POST "$base/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //pI')
-  case "$location" in *\?*) sep='&';; *) sep='?';; esac
-  curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @"$1" "$location${sep}digest=$digest"
-  echo "$digest"
-}
-cd "$DIR"; printf '{}' > config.json
-c=$(upload config.json); l=$(upload "$FILE")
-printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.wasm.config.v0+json","size":2,"digest":"%s"},"layers":[{"mediaType":"application/wasm","size":%s,"digest":"%s"}]}' \
-  "$c" "$(stat -c %s "$FILE")" "$l" > manifest.json
-d=sha256:$(sha256sum manifest.json | cut -d' ' -f1)
-curl -sf -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary @manifest.json "$base/manifests/$d"
-echo "$d"
-"#;
 
 #[test]
 fn components_come_from_a_registry_by_digest() -> Result<()> {

@@ -46,7 +46,7 @@ async fn probes_version_and_metrics() {
     api.get(MAPS).await;
     let metrics = api.get("/metrics").await.text;
     assert!(
-        metrics.contains("apiserver_request_total{verb=\"list\",group=\"\",version=\"v1\",resource=\"configmaps\""),
+        metrics.contains("apiserver_request_total{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"configmaps\""),
         "{metrics}"
     );
     let issuer = api.ok("GET", "/.well-known/openid-configuration", Value::Null).await;

@@ -157,7 +157,7 @@ fn watch(cluster: &Cluster, from: &str) -> Result<Background> {
 /// Lists that the server has answered so far.
 fn lists(cluster: &Cluster) -> Result<f64> {
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics"])?.ok()?;
-    let of = metrics.lines().filter(|l| l.starts_with("apiserver_request_total{verb=\"list\""));
+    let of = metrics.lines().filter(|l| l.starts_with("apiserver_request_total{verb=\"LIST\""));
     Ok(of.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
