@@ -21,12 +21,20 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 fn main() -> Result<(), Error> {
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    for path in ["build.rs", "gen-source", "src/openapi", "src/gen", "../../Cargo.lock"] {
+    for path in [
+        "build.rs",
+        "gen-source",
+        "src/openapi",
+        "src/gen",
+        "../../Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     let docs = read_docs(&source_dir(&here)?.join(VERSION_DIR))?;
     let read = |name: &str| -> Result<Map<String, Value>, Error> {
-        Ok(serde_json::from_slice(&std::fs::read(here.join("gen-source").join(name))?)?)
+        Ok(serde_json::from_slice(&std::fs::read(
+            here.join("gen-source").join(name),
+        )?)?)
     };
     // The tables have the types of both files in one order, by name.
     let mut types = read("types.json")?;
@@ -73,21 +81,39 @@ fn in_registry(folder: &str) -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|h| h.join(".cargo")))?;
     let registries = std::fs::read_dir(home.join("registry/src")).ok()?;
-    registries.flatten().map(|r| r.path().join(folder)).find(|dir| dir.join(VERSION_DIR).is_dir())
+    registries
+        .flatten()
+        .map(|r| r.path().join(folder))
+        .find(|dir| dir.join(VERSION_DIR).is_dir())
 }
 
 fn from_metadata(here: &Path) -> Result<PathBuf, Error> {
     let cargo = std::env::var("CARGO")?;
     let args = ["metadata", "--offline", "--format-version", "1"];
-    let output = std::process::Command::new(cargo).args(args).current_dir(here).output()?;
+    let output = std::process::Command::new(cargo)
+        .args(args)
+        .current_dir(here)
+        .output()?;
     if !output.status.success() {
-        return Err(format!("cannot find the sources of {CRATE}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        return Err(format!(
+            "cannot find the sources of {CRATE}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into());
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
-    let manifest = packages.filter(|p| p["name"] == CRATE).find_map(|p| p["manifest_path"].as_str());
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let manifest = packages
+        .filter(|p| p["name"] == CRATE)
+        .find_map(|p| p["manifest_path"].as_str());
     let dir = manifest.and_then(|m| Path::new(m).parent());
-    Ok(dir.ok_or("cargo metadata does not name the crate")?.to_owned())
+    Ok(dir
+        .ok_or("cargo metadata does not name the crate")?
+        .to_owned())
 }
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) -> Result<(), Error> {
@@ -116,7 +142,11 @@ fn read_docs(dir: &Path) -> Result<HashMap<String, Doc>, Error> {
     let mut docs = HashMap::new();
     for file in files {
         let text = std::fs::read_to_string(file)?;
-        if let Some(name) = text.lines().next().and_then(|l| l.strip_prefix("// Generated from definition ")) {
+        if let Some(name) = text
+            .lines()
+            .next()
+            .and_then(|l| l.strip_prefix("// Generated from definition "))
+        {
             docs.insert(name.to_owned(), read_doc(&text));
         }
     }
@@ -131,12 +161,16 @@ fn read_doc(text: &str) -> Doc {
         let trimmed = line.trim_start();
         if let Some(comment) = trimmed.strip_prefix("///") {
             lines.push(comment.strip_prefix(' ').unwrap_or(comment));
-        } else if !inside && (trimmed.starts_with("pub struct ") || trimmed.starts_with("pub enum ")) {
+        } else if !inside
+            && (trimmed.starts_with("pub struct ") || trimmed.starts_with("pub enum "))
+        {
             doc.text = paragraph(&mut lines);
             inside = true;
         } else if inside && line == "}" {
             break;
-        } else if let Some((field, _)) = trimmed.strip_prefix("pub ").and_then(|f| f.split_once(':')) {
+        } else if let Some((field, _)) =
+            trimmed.strip_prefix("pub ").and_then(|f| f.split_once(':'))
+        {
             doc.fields.insert(normal(field), paragraph(&mut lines));
         }
     }
@@ -149,17 +183,26 @@ fn paragraph(lines: &mut Vec<&str>) -> String {
     // Rustdoc needs these escaped.
     ["\\<", "\\>", "\\[", "\\]"]
         .iter()
-        .fold(text, |text, escaped| text.replace(escaped, escaped.trim_start_matches('\\')))
+        .fold(text, |text, escaped| {
+            text.replace(escaped, escaped.trim_start_matches('\\'))
+        })
 }
 
 /// `clusterIPs`, `cluster_ips` and `type_`, `type` are the same.
 fn normal(name: &str) -> String {
     let name = if name == "$ref" { "ref_path" } else { name };
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Texts of all types and their fields in table order, separated by NUL.
-fn prose(types: &Map<String, Value>, docs: &HashMap<String, Doc>, own: &Map<String, Value>) -> String {
+fn prose(
+    types: &Map<String, Value>,
+    docs: &HashMap<String, Doc>,
+    own: &Map<String, Value>,
+) -> String {
     let mut parts = Vec::new();
     let none = Doc::default();
     let list = docs.get("io.k8s.List").unwrap_or(&none);
@@ -167,14 +210,25 @@ fn prose(types: &Map<String, Value>, docs: &HashMap<String, Doc>, own: &Map<Stri
     for (name, t) in types {
         let fields = t["fields"].as_object().cloned().unwrap_or_default();
         let doc = docs.get(name).unwrap_or(&none);
-        let ours = |key: &str| own.get(name).and_then(|t| t[key].as_str()).map(str::to_owned);
+        let ours = |key: &str| {
+            own.get(name)
+                .and_then(|t| t[key].as_str())
+                .map(str::to_owned)
+        };
         parts.push(ours("").unwrap_or_else(|| type_text(name, doc, &fields)));
         for field in fields.keys() {
             let key = normal(field);
-            let found = [doc, list, type_meta].into_iter().find_map(|d| d.fields.get(&key).filter(|t| !t.is_empty()));
-            let known =
-                doc.fields.contains_key(&key) || is_list(&fields) || matches!(field.as_str(), "apiVersion" | "kind");
-            parts.push(ours(field).or_else(|| found.filter(|_| known).cloned()).unwrap_or_default());
+            let found = [doc, list, type_meta]
+                .into_iter()
+                .find_map(|d| d.fields.get(&key).filter(|t| !t.is_empty()));
+            let known = doc.fields.contains_key(&key)
+                || is_list(&fields)
+                || matches!(field.as_str(), "apiVersion" | "kind");
+            parts.push(
+                ours(field)
+                    .or_else(|| found.filter(|_| known).cloned())
+                    .unwrap_or_default(),
+            );
         }
     }
     parts.join("\0")

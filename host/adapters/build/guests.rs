@@ -21,9 +21,23 @@ pub(crate) fn build(manifest: &Path, package: &str, target_dir: &Path) -> Result
     let mut command = Command::new(cargo);
     clear_environment(&mut command);
     command.envs(PROFILE.iter().copied());
-    command.args(["build", "--release", "--lib", "--target", TARGET, "--package", package]);
-    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target_dir);
-    let output = command.output().map_err(|error| format!("cargo did not start: {error}"))?;
+    command.args([
+        "build",
+        "--release",
+        "--lib",
+        "--target",
+        TARGET,
+        "--package",
+        package,
+    ]);
+    command
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target_dir);
+    let output = command
+        .output()
+        .map_err(|error| format!("cargo did not start: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let hint = if said.contains("can't find crate for") {
@@ -31,9 +45,14 @@ pub(crate) fn build(manifest: &Path, package: &str, target_dir: &Path) -> Result
         } else {
             String::new()
         };
-        return Err(format!("building {package} for {TARGET} failed:\n{said}{hint}"));
+        return Err(format!(
+            "building {package} for {TARGET} failed:\n{said}{hint}"
+        ));
     }
-    Ok(target_dir.join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_"))))
+    Ok(target_dir
+        .join(TARGET)
+        .join("release")
+        .join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
 /// The outer cargo's settings are for the outer build: its wrappers (clippy), flags and target would
@@ -41,12 +60,16 @@ pub(crate) fn build(manifest: &Path, package: &str, target_dir: &Path) -> Result
 fn clear_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let of_cargo = text.starts_with("CARGO_") && !matches!(&*text, "CARGO_HOME" | "CARGO_MAKEFLAGS");
-        let network =
-            text.starts_with("CARGO_NET_") || text.starts_with("CARGO_REGISTR") || text.starts_with("CARGO_HTTP_");
+        let of_cargo =
+            text.starts_with("CARGO_") && !matches!(&*text, "CARGO_HOME" | "CARGO_MAKEFLAGS");
+        let network = text.starts_with("CARGO_NET_")
+            || text.starts_with("CARGO_REGISTR")
+            || text.starts_with("CARGO_HTTP_");
         let of_rustc = text.starts_with("RUSTC") || text.starts_with("RUSTFLAGS");
-        let of_script =
-            matches!(&*text, "TARGET" | "HOST" | "PROFILE" | "OUT_DIR" | "DEBUG" | "OPT_LEVEL" | "NUM_JOBS");
+        let of_script = matches!(
+            &*text,
+            "TARGET" | "HOST" | "PROFILE" | "OUT_DIR" | "DEBUG" | "OPT_LEVEL" | "NUM_JOBS"
+        );
         if (of_cargo && !network) || of_rustc || of_script {
             command.env_remove(&name);
         }

@@ -1,6 +1,9 @@
 //! Builds the bundled plugins, so that a plain `cargo build` of the executable contains them: each
 //! becomes a component, and machine code for this architecture's baseline processor.
-#![allow(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
+#![allow(
+    clippy::print_stdout,
+    reason = "that is how a build script speaks to cargo"
+)]
 
 mod guests;
 
@@ -45,22 +48,34 @@ fn main() -> Result<(), String> {
 
 /// The component and its machine code.
 fn make(root: &Path, folder: &str, target_dir: &Path) -> Result<(Vec<u8>, Vec<u8>), String> {
-    let module = guests::build(&root.join("Cargo.toml"), &format!("k3s-{folder}"), target_dir)?;
+    let module = guests::build(
+        &root.join("Cargo.toml"),
+        &format!("k3s-{folder}"),
+        target_dir,
+    )?;
     let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
-    let component = k3s_plugin_host::componentize(&module).map_err(|reason| format!("{folder}: {reason}"))?;
-    let compiled = k3s_plugin_host::compile_for_baseline(&component).map_err(|reason| format!("{folder}: {reason}"))?;
+    let component =
+        k3s_plugin_host::componentize(&module).map_err(|reason| format!("{folder}: {reason}"))?;
+    let compiled = k3s_plugin_host::compile_for_baseline(&component)
+        .map_err(|reason| format!("{folder}: {reason}"))?;
     Ok((component, compiled))
 }
 
 fn root() -> Result<PathBuf, String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?);
-    here.ancestors().nth(2).map(Path::to_path_buf).ok_or_else(|| "no workspace".to_owned())
+    here.ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .ok_or_else(|| "no workspace".to_owned())
 }
 
 /// A folder of its own in the build's target directory (`OUT_DIR` is `TARGET/PROFILE/build/NAME/out`),
 /// shared by all profiles; the outer build holds the lock of the target directory itself.
 fn target_dir(out: &Path) -> Result<PathBuf, String> {
-    out.ancestors().nth(4).map(|target| target.join("guests")).ok_or_else(|| "no target directory".to_owned())
+    out.ancestors()
+        .nth(4)
+        .map(|target| target.join("guests"))
+        .ok_or_else(|| "no target directory".to_owned())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

@@ -27,7 +27,12 @@ impl Bundled {
     /// For [`k3s_plugin_host::Host::load`].
     #[must_use]
     pub fn source(&self) -> Source<'static> {
-        Source { name: self.name, bytes: self.bytes, digest: None, compiled: Some(self.compiled) }
+        Source {
+            name: self.name,
+            bytes: self.bytes,
+            digest: None,
+            compiled: Some(self.compiled),
+        }
     }
 }
 
@@ -41,7 +46,9 @@ const PREFIXES: &[(&str, &str)] = &[
 ];
 
 fn split(bundled: &Bundled) -> (&'static str, &'static str) {
-    let found = PREFIXES.iter().find_map(|(prefix, kind)| Some((*kind, bundled.name.strip_prefix(prefix)?)));
+    let found = PREFIXES
+        .iter()
+        .find_map(|(prefix, kind)| Some((*kind, bundled.name.strip_prefix(prefix)?)));
     found.unwrap_or(("", bundled.name))
 }
 

@@ -83,8 +83,18 @@ impl Tried<'_> {
 
     /// Restarts at once and without end: one failure must not hide what comes after it.
     pub(crate) fn policy() -> Policy {
-        let backoff = BackoffPolicy { base: Duration::ZERO, factor: 1.0, cap: Duration::ZERO, jitter: 0.0 };
-        Policy { restarts: u32::MAX, input_failures: u32::MAX, backoff, ..Policy::default() }
+        let backoff = BackoffPolicy {
+            base: Duration::ZERO,
+            factor: 1.0,
+            cap: Duration::ZERO,
+            jitter: 0.0,
+        };
+        Policy {
+            restarts: u32::MAX,
+            input_failures: u32::MAX,
+            backoff,
+            ..Policy::default()
+        }
     }
 }
 
@@ -96,7 +106,9 @@ pub(crate) fn ensure(holds: bool, why: &str) -> Verdict {
 pub(crate) fn refuses_unknown<T, E: std::fmt::Display>(attempt: Result<T, E>) -> Verdict {
     match attempt {
         Err(error) if error.to_string().contains("it refuses its configuration") => Ok(()),
-        Err(error) => Err(format!("it did not refuse a setting that nobody knows, but failed: {error}")),
+        Err(error) => Err(format!(
+            "it did not refuse a setting that nobody knows, but failed: {error}"
+        )),
         Ok(_) => Err("it started with a setting that nobody knows".to_owned()),
     }
 }

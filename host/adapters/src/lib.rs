@@ -2,7 +2,15 @@
 //!
 //! An adapter takes a component (the bundled one or the operator's), gives it exactly the
 //! capabilities of its kind, and makes it look like the port its consumer defines.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod bundled;
 pub mod check;
@@ -15,11 +23,19 @@ pub mod storage;
 use k3s_plugin_host::Contract;
 
 /// The contracts of all kinds that have an adapter.
-pub const CONTRACTS: &[&Contract] =
-    &[&datastore::CONTRACT, &cni::CONTRACT, &ingress::CONTRACT, &load_balancer::CONTRACT, &storage::CONTRACT];
+pub const CONTRACTS: &[&Contract] = &[
+    &datastore::CONTRACT,
+    &cni::CONTRACT,
+    &ingress::CONTRACT,
+    &load_balancer::CONTRACT,
+    &storage::CONTRACT,
+];
 
 /// The contract of a kind.
 #[must_use]
 pub fn contract(kind: &str) -> Option<&'static Contract> {
-    CONTRACTS.iter().find(|contract| contract.kind == kind).copied()
+    CONTRACTS
+        .iter()
+        .find(|contract| contract.kind == kind)
+        .copied()
 }

@@ -1,5 +1,10 @@
 //! The contract suites themselves: the bundled components pass, and whoever breaks a promise is told which.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../build/guests.rs"]
 mod guests;
@@ -15,18 +20,25 @@ use tempfile::TempDir;
 /// A host that compiles a component once, however often it is loaded.
 fn host() -> (Host, TempDir) {
     let cache = tempfile::tempdir().unwrap();
-    let options = HostOptions { cache_dir: Some(cache.path().join("code")), ..HostOptions::default() };
+    let options = HostOptions {
+        cache_dir: Some(cache.path().join("code")),
+        ..HostOptions::default()
+    };
     (Host::new(options).unwrap(), cache)
 }
 
 /// The careless plugin of a kind.
 fn careless(kind: &str) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
     // The test's executable lies in TARGET/PROFILE/deps.
     let exe = std::env::current_exe().unwrap();
     let target: PathBuf = exe.ancestors().nth(3).unwrap().join("guests");
     let manifest = root.join("tests/guests/careless/Cargo.toml");
-    let module = guests::build(&manifest, &format!("careless-{kind}"), &target).unwrap_or_else(|why| panic!("{why}"));
+    let module = guests::build(&manifest, &format!("careless-{kind}"), &target)
+        .unwrap_or_else(|why| panic!("{why}"));
     componentize(&std::fs::read(module).unwrap()).unwrap()
 }
 
@@ -39,15 +51,48 @@ fn shown(cases: &[Case]) -> String {
 /// fail, and say so in these. Without a mode, only `weak` cases fail.
 async fn finds(kind: &str, weak: &[&str], table: &[(&str, &str, &str)]) {
     let (bytes, (host, _cache)) = (careless(kind), host());
-    let source = Source { name: "careless", bytes: &bytes, digest: None, compiled: None };
-    let fair = run(kind, Tried { host: &host, source, settings: &Map::new() }).await.unwrap();
-    let failed: Vec<&str> = fair.iter().filter(|case| case.outcome.is_err()).map(|case| case.name).collect();
+    let source = Source {
+        name: "careless",
+        bytes: &bytes,
+        digest: None,
+        compiled: None,
+    };
+    let fair = run(
+        kind,
+        Tried {
+            host: &host,
+            source,
+            settings: &Map::new(),
+        },
+    )
+    .await
+    .unwrap();
+    let failed: Vec<&str> = fair
+        .iter()
+        .filter(|case| case.outcome.is_err())
+        .map(|case| case.name)
+        .collect();
     assert_eq!(failed, weak, "{}", shown(&fair));
     for (mode, name, part) in table {
         let settings = json!({"mode": mode}).as_object().unwrap().clone();
-        let cases = run(kind, Tried { host: &host, source, settings: &settings }).await.unwrap();
-        let found = cases.iter().find(|case| case.name.starts_with(name)).unwrap_or_else(|| panic!("no case {name}"));
-        let why = found.outcome.clone().expect_err(&format!("{mode}: {}", shown(&cases)));
+        let cases = run(
+            kind,
+            Tried {
+                host: &host,
+                source,
+                settings: &settings,
+            },
+        )
+        .await
+        .unwrap();
+        let found = cases
+            .iter()
+            .find(|case| case.name.starts_with(name))
+            .unwrap_or_else(|| panic!("no case {name}"));
+        let why = found
+            .outcome
+            .clone()
+            .expect_err(&format!("{mode}: {}", shown(&cases)));
         assert!(why.contains(part) && !why.contains('\n'), "{mode}: {why}");
     }
 }
@@ -56,10 +101,21 @@ async fn finds(kind: &str, weak: &[&str], table: &[(&str, &str, &str)]) {
 async fn the_bundled_components_keep_their_contracts() {
     let (host, _cache) = host();
     // The datastores' suite runs on every database in tests of its own.
-    for component in bundled::all().into_iter().filter(|one| bundled::kind_of(one) != "datastore") {
-        let tried = Tried { host: &host, source: component.source(), settings: &Map::new() };
+    for component in bundled::all()
+        .into_iter()
+        .filter(|one| bundled::kind_of(one) != "datastore")
+    {
+        let tried = Tried {
+            host: &host,
+            source: component.source(),
+            settings: &Map::new(),
+        };
         let cases = run(bundled::kind_of(&component), tried).await.unwrap();
-        assert!(cases.len() >= 10 && cases.iter().all(|case| case.outcome.is_ok()), "{}", shown(&cases));
+        assert!(
+            cases.len() >= 10 && cases.iter().all(|case| case.outcome.is_ok()),
+            "{}",
+            shown(&cases)
+        );
     }
 }
 
@@ -67,19 +123,55 @@ async fn the_bundled_components_keep_their_contracts() {
 async fn a_careless_load_balancer_is_told_what_it_breaks() {
     let local = "with the policy Local only nodes with an endpoint answer";
     let table = [
-        ("takes-any-setting", "unknown settings", "a setting that nobody knows"),
-        ("lies", "nodes answer for a Service", "none of its addresses"),
+        (
+            "takes-any-setting",
+            "unknown settings",
+            "a setting that nobody knows",
+        ),
+        (
+            "lies",
+            "nodes answer for a Service",
+            "none of its addresses",
+        ),
         ("traps", "nodes answer for a Service", "unreachable"),
         ("repeats", "what was said", "speaks of"),
-        ("floods", "answers come in portions", "one answer was asked for, 3 came"),
+        (
+            "floods",
+            "answers come in portions",
+            "one answer was asked for, 3 came",
+        ),
         ("first-come", "the order in which", "in another order"),
-        ("shares-ports", "a port of a node", "both have port 80 of node n1"),
+        (
+            "shares-ports",
+            "a port of a node",
+            "both have port 80 of node n1",
+        ),
         ("takes-reserved", "a reserved port", "port 6443 is reserved"),
-        ("claims-all", "a Service of another class", "names another load balancer"),
-        ("drops-deleted", "a Service that is being deleted", "nobody takes the finalizer away"),
-        ("serves-deleted", "a Service that is being deleted", "still answer"),
-        ("remembers", "a Service that is gone", "\"default/gone\", which is not there"),
-        ("swallows", "an object that cannot be read", "did not say so"),
+        (
+            "claims-all",
+            "a Service of another class",
+            "names another load balancer",
+        ),
+        (
+            "drops-deleted",
+            "a Service that is being deleted",
+            "nobody takes the finalizer away",
+        ),
+        (
+            "serves-deleted",
+            "a Service that is being deleted",
+            "still answer",
+        ),
+        (
+            "remembers",
+            "a Service that is gone",
+            "\"default/gone\", which is not there",
+        ),
+        (
+            "swallows",
+            "an object that cannot be read",
+            "did not say so",
+        ),
         ("", local, "there is no endpoint"),
     ];
     finds("load-balancer", &[local], &table).await;
@@ -87,19 +179,37 @@ async fn a_careless_load_balancer_is_told_what_it_breaks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_careless_ingress_controller_is_told_what_it_breaks() {
-    let (default, certificates) =
-        ("a port by name and the default backend are found", "certificates are named by Secret");
+    let (default, certificates) = (
+        "a port by name and the default backend are found",
+        "certificates are named by Secret",
+    );
     let table = [
-        ("wants-secrets", "it asks for Ingresses", "Secrets, which no plugin may have"),
+        (
+            "wants-secrets",
+            "it asks for Ingresses",
+            "Secrets, which no plugin may have",
+        ),
         ("asks-for-nothing", "a rule leads", "a.b/x is led to nobody"),
         ("has-no-end", "a rule leads", "no end of changes"),
         ("invents", "a rule leads", "which it was not given"),
         ("is-malformed", "a rule leads", "the rule of route"),
         ("traps", "a rule leads", "unreachable"),
-        ("reuses-names", "prefixes go by segments", "two routes are called \"route\""),
-        ("matches-text", "prefixes go by segments", "a.b/foobar is led to shop/short:80, not to shop/root:80"),
+        (
+            "reuses-names",
+            "prefixes go by segments",
+            "two routes are called \"route\"",
+        ),
+        (
+            "matches-text",
+            "prefixes go by segments",
+            "a.b/foobar is led to shop/short:80, not to shop/root:80",
+        ),
         ("has-no-order", "prefixes go by segments", "is led to"),
-        ("takes-all-classes", "an Ingress of another class", "names another controller"),
+        (
+            "takes-all-classes",
+            "an Ingress of another class",
+            "names another controller",
+        ),
         ("is-blind", "a backend that is missing", "is not told"),
         ("is-silent", "a broken Ingress", "its author is not told"),
         ("remembers", "what is removed", "not to nobody"),
@@ -112,9 +222,21 @@ async fn a_careless_ingress_controller_is_told_what_it_breaks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_careless_provisioner_is_told_what_it_breaks() {
     let table = [
-        ("takes-any-setting", "unknown settings", "a setting that nobody knows"),
-        ("escapes", "a volume is a directory", "not below the granted folder"),
-        ("promises", "a volume is a directory", "where no directory is"),
+        (
+            "takes-any-setting",
+            "unknown settings",
+            "a setting that nobody knows",
+        ),
+        (
+            "escapes",
+            "a volume is a directory",
+            "not below the granted folder",
+        ),
+        (
+            "promises",
+            "a volume is a directory",
+            "where no directory is",
+        ),
         ("shrinks", "a volume is a directory", "bytes were asked for"),
         ("elsewhere", "a volume is a directory", "not on its node"),
         ("traps", "a volume is a directory", "unreachable"),
@@ -124,7 +246,11 @@ async fn a_careless_provisioner_is_told_what_it_breaks() {
         ("nests", "two claims", "share a directory"),
         ("keeps", "delete removes", "is still there"),
         ("agrees", "what is no volume", "which is no volume"),
-        ("makes-devices", "a raw device", "for a claim of a raw device"),
+        (
+            "makes-devices",
+            "a raw device",
+            "for a claim of a raw device",
+        ),
         ("does-not-grow", "a volume grows", "it says"),
     ];
     finds("storage", &[], &table).await;

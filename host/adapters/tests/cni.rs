@@ -1,6 +1,11 @@
 //! The bundled pod network on real namespaces: the component, its two capabilities and the kernel.
 //! Needs root; every test lives in network namespaces of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use k3s_adapters::bundled;
 use k3s_adapters::cni::{
-    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, SyncError, cleanup, follow_nodes, open_cni,
+    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, SyncError, cleanup, follow_nodes,
+    open_cni,
 };
 use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
@@ -19,7 +25,9 @@ use k3s_client::{Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy};
 use k3s_runtime::{PodNetwork, PortMapping, Protocol, SandboxNetwork};
-use k3s_sys::net::{Link, LinkChange, LinkKind, NeighbourTable, Net, NewLink, Route, RouteScope, netns};
+use k3s_sys::net::{
+    Link, LinkChange, LinkKind, NeighbourTable, Net, NewLink, Route, RouteScope, netns,
+};
 use k3s_sys::nft::{Nft, Nftables};
 use k3s_wit_bindings::cni::exports::k3s::cni::network::Node;
 use serde_json::json;
@@ -63,16 +71,39 @@ impl Lab {
         let node = Net::current().unwrap();
         let other = Net::of_namespace(&outside.0).unwrap();
         let file = other.namespace().unwrap();
-        let kind = LinkKind::Veth { peer: "eth0", namespace: Some(std::os::fd::AsFd::as_fd(&file)) };
-        node.create_link(&NewLink { name: "uplink", kind, mtu: Some(1500), mac: None, controller: None, up: true })
-            .unwrap();
-        for (net, link, address, gateway) in
-            [(&node, "uplink", NODE_IP, OUTSIDE_IP), (&other, "eth0", OUTSIDE_IP, NODE_IP)]
-        {
+        let kind = LinkKind::Veth {
+            peer: "eth0",
+            namespace: Some(std::os::fd::AsFd::as_fd(&file)),
+        };
+        node.create_link(&NewLink {
+            name: "uplink",
+            kind,
+            mtu: Some(1500),
+            mac: None,
+            controller: None,
+            up: true,
+        })
+        .unwrap();
+        for (net, link, address, gateway) in [
+            (&node, "uplink", NODE_IP, OUTSIDE_IP),
+            (&other, "eth0", OUTSIDE_IP, NODE_IP),
+        ] {
             let index = net.require_link(link).unwrap().index;
-            net.change_link(index, &LinkChange { up: Some(true), ..Default::default() }).unwrap();
-            net.add_address(index, format!("{address}/24").parse().unwrap()).unwrap();
-            let everywhere = if link == "uplink" { "0.0.0.0/0" } else { "10.43.0.0/16" };
+            net.change_link(
+                index,
+                &LinkChange {
+                    up: Some(true),
+                    ..Default::default()
+                },
+            )
+            .unwrap();
+            net.add_address(index, format!("{address}/24").parse().unwrap())
+                .unwrap();
+            let everywhere = if link == "uplink" {
+                "0.0.0.0/0"
+            } else {
+                "10.43.0.0/16"
+            };
             let route = Route {
                 destination: everywhere.parse().unwrap(),
                 gateway: Some(gateway.into()),
@@ -105,7 +136,10 @@ impl Lab {
 
     async fn synced(&self) -> CniNetwork {
         let network = self.network("");
-        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        network
+            .sync(NODE, vec![node(NODE, "10.42.0.0/24")])
+            .await
+            .unwrap();
         network
     }
 
@@ -134,7 +168,12 @@ fn node(name: &str, cidr: &str) -> Node {
 }
 
 fn tcp(host_port: u16, host_ip: Option<IpAddr>) -> PortMapping {
-    PortMapping { protocol: Protocol::Tcp, container_port: 80, host_port, host_ip }
+    PortMapping {
+        protocol: Protocol::Tcp,
+        container_port: 80,
+        host_port,
+        host_ip,
+    }
 }
 
 /// Answers one connection with the caller's address, in a thread inside the namespace.
@@ -156,12 +195,22 @@ fn call(to: impl Into<SocketAddr>) -> IpAddr {
 }
 
 fn veths() -> Vec<Link> {
-    Net::current().unwrap().links().unwrap().into_iter().filter(|l| l.name.starts_with("veth")).collect()
+    Net::current()
+        .unwrap()
+        .links()
+        .unwrap()
+        .into_iter()
+        .filter(|l| l.name.starts_with("veth"))
+        .collect()
 }
 
 fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     netns::run_in_new(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(test());
     })
     .unwrap();
@@ -192,22 +241,35 @@ fn pods_reach_each_other_the_node_and_the_world() {
         assert_eq!(one.run(|| call((b, 80))), a);
         server.join().unwrap();
         let server = serve_once(&one, a);
-        assert_eq!(call((a, 80)), IpAddr::from([10, 42, 0, 1]), "the node calls from the bridge");
+        assert_eq!(
+            call((a, 80)),
+            IpAddr::from([10, 42, 0, 1]),
+            "the node calls from the bridge"
+        );
         server.join().unwrap();
         let server = serve_once(&lab.outside, OUTSIDE_IP.into());
-        assert_eq!(one.run(|| call((OUTSIDE_IP, 80))), IpAddr::from(NODE_IP), "hidden behind the node");
+        assert_eq!(
+            one.run(|| call((OUTSIDE_IP, 80))),
+            IpAddr::from(NODE_IP),
+            "hidden behind the node"
+        );
         server.join().unwrap();
 
         network.del(&first).await.unwrap();
         network.del(&first).await.unwrap();
         assert_eq!(veths().len(), 1);
-        assert!(one.run(|| Net::current().unwrap().link("eth0").unwrap()).is_none());
+        assert!(
+            one.run(|| Net::current().unwrap().link("eth0").unwrap())
+                .is_none()
+        );
         // Its namespace went first.
         drop(two);
         network.del(&second).await.unwrap();
         assert!(veths().is_empty());
         assert_eq!(
-            std::fs::read_dir(lab.folder.path().join("leases/cbr0")).unwrap().count(),
+            std::fs::read_dir(lab.folder.path().join("leases/cbr0"))
+                .unwrap()
+                .count(),
             1,
             "only the last address"
         );
@@ -219,7 +281,10 @@ fn host_ports_answer_everywhere_and_leave_no_rule() {
     in_namespace(|| async {
         let lab = Lab::new();
         let network = lab.synced().await;
-        let (pod, sandbox) = lab.pod("s1", vec![tcp(8080, None), tcp(8081, Some(Ipv4Addr::LOCALHOST.into()))]);
+        let (pod, sandbox) = lab.pod(
+            "s1",
+            vec![tcp(8080, None), tcp(8081, Some(Ipv4Addr::LOCALHOST.into()))],
+        );
         let address = network.add(&sandbox).await.unwrap().0[0];
         let answers = |from: Option<&Namespace>, to: (Ipv4Addr, u16)| {
             let server = serve_once(&pod, address);
@@ -227,20 +292,30 @@ fn host_ports_answer_everywhere_and_leave_no_rule() {
             server.join().unwrap();
             seen
         };
-        assert_eq!(answers(Some(&lab.outside), (NODE_IP, 8080)), IpAddr::from(OUTSIDE_IP), "callers are seen");
+        assert_eq!(
+            answers(Some(&lab.outside), (NODE_IP, 8080)),
+            IpAddr::from(OUTSIDE_IP),
+            "callers are seen"
+        );
         answers(None, (NODE_IP, 8080));
         answers(None, (Ipv4Addr::LOCALHOST, 8080));
         answers(None, (Ipv4Addr::LOCALHOST, 8081));
         answers(Some(&pod), (NODE_IP, 8080));
         assert!(
             lab.outside
-                .run(|| TcpStream::connect_timeout(&(NODE_IP, 8081).into(), Duration::from_millis(300)))
+                .run(|| TcpStream::connect_timeout(
+                    &(NODE_IP, 8081).into(),
+                    Duration::from_millis(300)
+                ))
                 .is_err()
         );
 
         let (_other, taken) = lab.pod("s2", vec![tcp(8080, None)]);
         let error = network.add(&taken).await.unwrap_err();
-        assert!(error.message.contains("taken") && !error.retryable, "{error:?}");
+        assert!(
+            error.message.contains("taken") && !error.retryable,
+            "{error:?}"
+        );
         network.del(&taken).await.unwrap();
 
         network.del(&sandbox).await.unwrap();
@@ -266,13 +341,22 @@ fn a_restart_changes_nothing_and_frees_what_is_forgotten() {
         let before = Net::current().unwrap().links().unwrap();
 
         let network = lab.network("");
-        assert!(network.check().await.unwrap_err().retryable, "not before it knows its nodes");
+        assert!(
+            network.check().await.unwrap_err().retryable,
+            "not before it knows its nodes"
+        );
         assert!(network.add(&first).await.unwrap_err().retryable);
         network.gc(&["s1".into()]).await.unwrap();
-        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        network
+            .sync(NODE, vec![node(NODE, "10.42.0.0/24")])
+            .await
+            .unwrap();
         network.check().await.unwrap();
         let after = Net::current().unwrap().links().unwrap();
-        let gone: Vec<_> = before.iter().filter(|l| !after.iter().any(|k| k.index == l.index)).collect();
+        let gone: Vec<_> = before
+            .iter()
+            .filter(|l| !after.iter().any(|k| k.index == l.index))
+            .collect();
         assert_eq!(gone.len(), 1, "only the forgotten pod's pair: {gone:?}");
         assert_eq!(after.len() + 1, before.len(), "and nothing new");
         let server = serve_once(&one, address);
@@ -289,23 +373,54 @@ fn other_nodes_get_routes_and_lose_them() {
         let network = lab.network("");
         let mut other = node("node-2", "10.42.1.0/24");
         other.annotations = vec![
-            ("flannel.alpha.coreos.com/backend-type".into(), "vxlan".into()),
-            ("flannel.alpha.coreos.com/backend-data".into(), r#"{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}"#.into()),
-            ("flannel.alpha.coreos.com/public-ip".into(), OUTSIDE_IP.to_string()),
+            (
+                "flannel.alpha.coreos.com/backend-type".into(),
+                "vxlan".into(),
+            ),
+            (
+                "flannel.alpha.coreos.com/backend-data".into(),
+                r#"{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}"#.into(),
+            ),
+            (
+                "flannel.alpha.coreos.com/public-ip".into(),
+                OUTSIDE_IP.to_string(),
+            ),
         ];
-        network.sync(NODE, vec![node(NODE, "10.42.0.0/24"), other]).await.unwrap();
+        network
+            .sync(NODE, vec![node(NODE, "10.42.0.0/24"), other])
+            .await
+            .unwrap();
         let net = Net::current().unwrap();
         let tunnel = net.require_link("flannel.1").unwrap();
-        assert_eq!((tunnel.mtu, tunnel.mac.unwrap().to_string().as_str()), (1450, "02:42:0a:2a:00:00"));
-        let routes = || net.routes().unwrap().into_iter().filter(|r| r.owned).collect::<Vec<_>>();
+        assert_eq!(
+            (tunnel.mtu, tunnel.mac.unwrap().to_string().as_str()),
+            (1450, "02:42:0a:2a:00:00")
+        );
+        let routes = || {
+            net.routes()
+                .unwrap()
+                .into_iter()
+                .filter(|r| r.owned)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(routes()[0].destination, "10.42.1.0/24".parse().unwrap());
         for table in [NeighbourTable::Arp, NeighbourTable::Forwarding] {
-            assert_eq!(net.neighbours(table, tunnel.index).unwrap().len(), 1, "{table:?}");
+            assert_eq!(
+                net.neighbours(table, tunnel.index).unwrap().len(),
+                1,
+                "{table:?}"
+            );
         }
-        network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await.unwrap();
+        network
+            .sync(NODE, vec![node(NODE, "10.42.0.0/24")])
+            .await
+            .unwrap();
         assert!(routes().is_empty());
         for table in [NeighbourTable::Arp, NeighbourTable::Forwarding] {
-            assert!(net.neighbours(table, tunnel.index).unwrap().is_empty(), "{table:?}");
+            assert!(
+                net.neighbours(table, tunnel.index).unwrap().is_empty(),
+                "{table:?}"
+            );
         }
         assert_eq!(net.require_link("flannel.1").unwrap().index, tunnel.index);
 
@@ -321,15 +436,32 @@ fn a_bad_configuration_or_a_foreign_link_says_so() {
     in_namespace(|| async {
         let lab = Lab::new();
         let network = lab.network(r#"{"backend":"carrier-pigeon"}"#);
-        let Err(SyncError::Failed(why)) = network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await else {
+        let Err(SyncError::Failed(why)) =
+            network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await
+        else {
             panic!("it was taken")
         };
         assert!(why.contains("carrier-pigeon"), "{why}");
 
         let net = Net::current().unwrap();
-        let kind = LinkKind::Veth { peer: "cni1", namespace: None };
-        net.create_link(&NewLink { name: "cni0", kind, mtu: None, mac: None, controller: None, up: true }).unwrap();
-        let Err(SyncError::Failed(why)) = lab.network("").sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await else {
+        let kind = LinkKind::Veth {
+            peer: "cni1",
+            namespace: None,
+        };
+        net.create_link(&NewLink {
+            name: "cni0",
+            kind,
+            mtu: None,
+            mac: None,
+            controller: None,
+            up: true,
+        })
+        .unwrap();
+        let Err(SyncError::Failed(why)) = lab
+            .network("")
+            .sync(NODE, vec![node(NODE, "10.42.0.0/24")])
+            .await
+        else {
             panic!("it was overwritten")
         };
         assert!(why.contains("cni0"), "{why}");
@@ -366,16 +498,27 @@ fn nodes_are_followed_and_damage_is_repaired() {
         seed(json!({"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]}));
         let annotated = |api: &FakeApi| {
             let node = api.get(&resources::NODES, "", NODE).unwrap();
-            node["metadata"]["annotations"]["flannel.alpha.coreos.com/public-ip"] == NODE_IP.to_string()
+            node["metadata"]["annotations"]["flannel.alpha.coreos.com/public-ip"]
+                == NODE_IP.to_string()
         };
-        assert!(api.eventually(annotated).await, "the node was never annotated");
+        assert!(
+            api.eventually(annotated).await,
+            "the node was never annotated"
+        );
         network.check().await.unwrap();
-        assert!(std::fs::read_to_string(run_dir.join("subnet.env")).unwrap().contains("FLANNEL_SUBNET=10.42.0.1/24"));
+        assert!(
+            std::fs::read_to_string(run_dir.join("subnet.env"))
+                .unwrap()
+                .contains("FLANNEL_SUBNET=10.42.0.1/24")
+        );
 
         Net::current().unwrap().delete_link("cni0").unwrap();
         let bridge = || Net::current().unwrap().link("cni0").unwrap().is_some();
         eventually("the bridge is back", bridge).await;
-        assert!(api.settles(Duration::from_millis(200)).await, "it writes all the time");
+        assert!(
+            api.settles(Duration::from_millis(200)).await,
+            "it writes all the time"
+        );
         assert!(tasks.stop(PATIENCE).await);
     });
 }
@@ -400,22 +543,37 @@ impl Drop for SecondNode<'_> {
 impl<'a> SecondNode<'a> {
     fn new(lab: &'a Lab, config: &str) -> Self {
         let start = || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
             let mut grants = Grants::for_networks(vec!["10.42.0.0/16".parse().unwrap()]);
             grants.node_address = Some(OUTSIDE_IP);
             let options = CniOptions {
                 config: config.as_bytes().to_vec(),
                 leases: lab.folder.path().join("second-leases"),
-                net: NetHost::new(Net::current().unwrap(), Arc::new(Nftables::open().unwrap()), grants),
+                net: NetHost::new(
+                    Net::current().unwrap(),
+                    Arc::new(Nftables::open().unwrap()),
+                    grants,
+                ),
                 policy: Policy::default(),
                 clock: Clock::system(),
                 random: Random::seeded(2),
             };
             let host = Host::new(HostOptions::default()).unwrap();
-            (Some(runtime), open_cni(&host, bundled::cni_flannel().source(), options).unwrap())
+            (
+                Some(runtime),
+                open_cni(&host, bundled::cni_flannel().source(), options).unwrap(),
+            )
         };
         let (runtime, network) = lab.outside.run(start);
-        Self { lab, runtime, network }
+        Self {
+            lab,
+            runtime,
+            network,
+        }
     }
 
     fn run<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
@@ -426,7 +584,10 @@ impl<'a> SecondNode<'a> {
 
 #[test]
 fn pods_of_two_nodes_reach_each_other_and_nothing_stays_behind() {
-    for config in [r#"{"backend":"vxlan"}"#, r#"{"backend":"host-gw","mtu":1400,"gateway":"last"}"#] {
+    for config in [
+        r#"{"backend":"vxlan"}"#,
+        r#"{"backend":"host-gw","mtu":1400,"gateway":"last"}"#,
+    ] {
         in_namespace(|| two_nodes(config));
     }
 }
@@ -436,10 +597,20 @@ async fn two_nodes(config: &str) {
     let first = lab.network(config);
     let second = SecondNode::new(&lab, config);
     let mut one = node(NODE, "10.42.0.0/24");
-    let mut two = Node { internal_ips: vec![OUTSIDE_IP.to_string()], ..node("node-2", "10.42.1.0/24") };
+    let mut two = Node {
+        internal_ips: vec![OUTSIDE_IP.to_string()],
+        ..node("node-2", "10.42.1.0/24")
+    };
     // Each says by annotations how the others reach it, and hears of the others.
-    one.annotations = first.sync(NODE, vec![one.clone()]).await.unwrap().annotations;
-    two.annotations = second.run(second.network.sync("node-2", vec![two.clone()])).unwrap().annotations;
+    one.annotations = first
+        .sync(NODE, vec![one.clone()])
+        .await
+        .unwrap()
+        .annotations;
+    two.annotations = second
+        .run(second.network.sync("node-2", vec![two.clone()]))
+        .unwrap()
+        .annotations;
     let nodes = vec![one, two];
     first.sync(NODE, nodes.clone()).await.unwrap();
     second.run(second.network.sync("node-2", nodes)).unwrap();
@@ -449,17 +620,38 @@ async fn two_nodes(config: &str) {
     let a = first.add(&here_sandbox).await.unwrap().0[0];
     let b = second.run(second.network.add(&there_sandbox)).unwrap().0[0];
     let server = serve_once(&there, b);
-    assert_eq!(here.run(|| call((b, 80))), a, "{config}: the caller is seen as itself");
+    assert_eq!(
+        here.run(|| call((b, 80))),
+        a,
+        "{config}: the caller is seen as itself"
+    );
     server.join().unwrap();
     let server = serve_once(&here, a);
-    assert_eq!(there.run(|| call((a, 80))), b, "{config}: and the other way");
+    assert_eq!(
+        there.run(|| call((a, 80))),
+        b,
+        "{config}: and the other way"
+    );
     server.join().unwrap();
 
     let mtu = here.run(|| Net::current().unwrap().require_link("eth0").unwrap().mtu);
     let bridge = Net::current().unwrap().addresses().unwrap();
-    let gateway = if config.contains("last") { "10.42.0.254/24" } else { "10.42.0.1/24" };
-    assert_eq!(mtu, if config.contains("1400") { 1400 } else { 1450 }, "{config}");
-    assert!(bridge.iter().any(|address| address.net == gateway.parse().unwrap()), "{config}");
+    let gateway = if config.contains("last") {
+        "10.42.0.254/24"
+    } else {
+        "10.42.0.1/24"
+    };
+    assert_eq!(
+        mtu,
+        if config.contains("1400") { 1400 } else { 1450 },
+        "{config}"
+    );
+    assert!(
+        bridge
+            .iter()
+            .any(|address| address.net == gateway.parse().unwrap()),
+        "{config}"
+    );
 
     first.del(&here_sandbox).await.unwrap();
     second.run(second.network.del(&there_sandbox)).unwrap();
@@ -467,7 +659,12 @@ async fn two_nodes(config: &str) {
         let (net, nft) = (Net::current().unwrap(), Nftables::open().unwrap());
         cleanup(&net, &nft).unwrap();
         let links = net.links().unwrap();
-        assert!(!links.iter().any(|l| ["cni", "flannel", "veth"].iter().any(|p| l.name.starts_with(p))), "{links:?}");
+        assert!(
+            !links.iter().any(|l| ["cni", "flannel", "veth"]
+                .iter()
+                .any(|p| l.name.starts_with(p))),
+            "{links:?}"
+        );
         assert!(!net.routes().unwrap().iter().any(|r| r.owned));
         assert!(nft.tables().unwrap().is_empty());
     };
@@ -481,16 +678,26 @@ fn bandwidth_is_limited_by_annotations() {
         let lab = Lab::new();
         let network = lab.synced().await;
         let (pod, mut sandbox) = lab.pod("s1", Vec::new());
-        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "fast".into());
+        sandbox
+            .annotations
+            .insert("kubernetes.io/ingress-bandwidth".into(), "fast".into());
         let error = network.add(&sandbox).await.unwrap_err();
-        assert!(error.message.contains("kubernetes.io/ingress-bandwidth") && !error.retryable, "{error}");
+        assert!(
+            error.message.contains("kubernetes.io/ingress-bandwidth") && !error.retryable,
+            "{error}"
+        );
 
-        sandbox.annotations.insert("kubernetes.io/ingress-bandwidth".into(), "8M".into());
-        sandbox.annotations.insert("kubernetes.io/egress-bandwidth".into(), "80M".into());
+        sandbox
+            .annotations
+            .insert("kubernetes.io/ingress-bandwidth".into(), "8M".into());
+        sandbox
+            .annotations
+            .insert("kubernetes.io/egress-bandwidth".into(), "80M".into());
         let address = network.add(&sandbox).await.unwrap().0[0];
         let limit = |link: &str| {
             let net = Net::current().unwrap();
-            net.rate_limit(net.require_link(link).unwrap().index).unwrap()
+            net.rate_limit(net.require_link(link).unwrap().index)
+                .unwrap()
         };
         assert_eq!(limit(&veths()[0].name), Some(1_000_000), "what it receives");
         assert_eq!(pod.run(|| limit("eth0")), Some(10_000_000), "what it sends");

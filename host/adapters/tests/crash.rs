@@ -29,9 +29,13 @@ const WRITERS: u64 = 8;
 /// Not a test by itself: the process that is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_that_writes() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
+    let Some(dir) = std::env::var_os(DIR) else {
+        return;
+    };
     let tasks = Tasks::root("child");
-    let store = store(&host(), Path::new(&dir), &tasks).await.expect("the store opens");
+    let store = store(&host(), Path::new(&dir), &tasks)
+        .await
+        .expect("the store opens");
     // The test runner has begun a line of its own.
     println!("\nopen {}", store.revision());
     let mut writers = tokio::task::JoinSet::new();
@@ -46,8 +50,17 @@ async fn child_that_writes() {
 async fn write_for_ever(store: &Store, writer: u64) {
     for n in 0_u64.. {
         let key = format!("/crash/{writer}/{}", n % 7);
-        let value = format!("{writer}-{n}-{}", "x".repeat(usize::try_from(n % 500).unwrap()));
-        let committed = store.write(Write::put(key.as_str(), Precondition::Any, value.into_bytes())).await;
+        let value = format!(
+            "{writer}-{n}-{}",
+            "x".repeat(usize::try_from(n % 500).unwrap())
+        );
+        let committed = store
+            .write(Write::put(
+                key.as_str(),
+                Precondition::Any,
+                value.into_bytes(),
+            ))
+            .await;
         let revision = committed.expect("the write commits").revision;
         let mut out = std::io::stdout().lock();
         writeln!(out, "acked {key} {revision}").unwrap();
@@ -57,7 +70,12 @@ async fn write_for_ever(store: &Store, writer: u64) {
 
 fn spawn(dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_writes", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "child_that_writes",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -76,7 +94,9 @@ fn run_and_kill(dir: &Path, kill_after: u64) -> (Revision, Vec<(String, Revision
             ["open", revision] => opened = Revision(revision.parse().unwrap()),
             ["acked", key, revision] => {
                 // A line cut short by the kill was not said.
-                let Ok(revision) = revision.parse() else { continue };
+                let Ok(revision) = revision.parse() else {
+                    continue;
+                };
                 acked.push(((*key).to_owned(), Revision(revision)));
                 if acked.len() as u64 == kill_after {
                     child.kill().unwrap();
@@ -99,20 +119,36 @@ async fn nothing_acknowledged_is_lost() {
     for round in 0..ROUNDS {
         let kill_after = 1 + random.below(400);
         let path = dir.path().to_owned();
-        let (opened, acked) = tokio::task::spawn_blocking(move || run_and_kill(&path, kill_after)).await.unwrap();
-        assert!(opened >= newest, "round {round}: the child saw revision {opened} after {newest}");
+        let (opened, acked) = tokio::task::spawn_blocking(move || run_and_kill(&path, kill_after))
+            .await
+            .unwrap();
+        assert!(
+            opened >= newest,
+            "round {round}: the child saw revision {opened} after {newest}"
+        );
         let tasks = Tasks::root("check");
-        let store = store(&host(), dir.path(), &tasks).await.expect("the store opens after the kill");
+        let store = store(&host(), dir.path(), &tasks)
+            .await
+            .expect("the store opens after the kill");
         for (key, revision) in &acked {
-            let entry = store.get(key).unwrap_or_else(|| panic!("round {round}: {key} is lost"));
+            let entry = store
+                .get(key)
+                .unwrap_or_else(|| panic!("round {round}: {key} is lost"));
             assert!(
                 entry.mod_revision >= *revision,
                 "round {round}: {key} is at {} not {revision}",
                 entry.mod_revision
             );
         }
-        let highest = acked.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
-        assert!(store.revision() >= highest.max(newest), "round {round}: revisions went back");
+        let highest = acked
+            .iter()
+            .map(|(_, revision)| *revision)
+            .max()
+            .unwrap_or_default();
+        assert!(
+            store.revision() >= highest.max(newest),
+            "round {round}: revisions went back"
+        );
         newest = store.revision();
         assert!(tasks.stop(std::time::Duration::from_secs(10)).await);
     }

@@ -47,19 +47,30 @@ impl Fixture for Sqlite {
 
     async fn reopen(&self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         drop(backend);
-        Arc::new(sqlite(&self.host, &self.path(self.made.load(Ordering::SeqCst) - 1)))
+        Arc::new(sqlite(
+            &self.host,
+            &self.path(self.made.load(Ordering::SeqCst) - 1),
+        ))
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
-    contract::all(&Sqlite { host: host(), dir, made: AtomicUsize::new(0) }).await;
+    contract::all(&Sqlite {
+        host: host(),
+        dir,
+        made: AtomicUsize::new(0),
+    })
+    .await;
 }
 
 /// Everything in a directory, to see that nothing changed.
 fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     files
         .into_iter()
@@ -81,7 +92,9 @@ async fn refusal(prepare: impl FnOnce(&Path)) -> String {
     };
     assert_eq!(contents(&db), before, "nothing was written");
     match error {
-        OpenError::Backend(BackendError::Refused(message) | BackendError::Corrupt(message)) => message,
+        OpenError::Backend(BackendError::Refused(message) | BackendError::Corrupt(message)) => {
+            message
+        }
         other => panic!("a refusal with one clear reason, not {other:?}"),
     }
 }
@@ -101,9 +114,16 @@ async fn what_is_not_ours_is_refused_and_left_alone() {
         .unwrap();
     });
     assert!(stock.await.contains("stock K3s"));
-    let foreign = refusal(|path| Connection::open(path).unwrap().execute_batch("CREATE TABLE people (name)").unwrap());
+    let foreign = refusal(|path| {
+        Connection::open(path)
+            .unwrap()
+            .execute_batch("CREATE TABLE people (name)")
+            .unwrap()
+    });
     assert!(foreign.await.contains("people"));
-    let garbage = refusal(|path| std::fs::write(path, b"this is no database, only text ".repeat(500)).unwrap());
+    let garbage = refusal(|path| {
+        std::fs::write(path, b"this is no database, only text ".repeat(500)).unwrap()
+    });
     assert!(garbage.await.contains("not a database"));
 }
 
@@ -113,18 +133,34 @@ async fn a_damaged_database_is_one_clear_error() {
     let (host, tasks) = (host(), Tasks::root("test"));
     let first = store(&host, dir.path(), &tasks).await.unwrap();
     for i in 0..300 {
-        first.write(Write::put(format!("/k/{i}"), Precondition::Absent, vec![7; 2000])).await.unwrap();
+        first
+            .write(Write::put(
+                format!("/k/{i}"),
+                Precondition::Absent,
+                vec![7; 2000],
+            ))
+            .await
+            .unwrap();
     }
     drop(first);
     assert!(tasks.stop(Duration::from_secs(10)).await);
     let path = dir.path().join("db/state.db");
-    Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     let end = bytes.len();
     bytes[4096 * 20..end].fill(0x5a);
     std::fs::write(&path, &bytes).unwrap();
-    let error = store(&host, dir.path(), &Tasks::root("again")).await.err().expect("it must not open");
-    assert!(matches!(error, OpenError::Backend(BackendError::Corrupt(_))), "{error:?}");
+    let error = store(&host, dir.path(), &Tasks::root("again"))
+        .await
+        .err()
+        .expect("it must not open");
+    assert!(
+        matches!(error, OpenError::Backend(BackendError::Corrupt(_))),
+        "{error:?}"
+    );
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing was written");
 }
 
@@ -146,10 +182,20 @@ async fn a_kine_database_with_json_is_adopted() {
     let (host, tasks) = (host(), Tasks::root("test"));
     let store = store(&host, dir.path(), &tasks).await.unwrap();
     assert_eq!(store.revision().0, 5);
-    let page = store.list("/registry/", ListOptions::default()).await.unwrap();
-    let shown: Vec<_> = page.entries.iter().map(|e| (&*e.key, e.create_revision.0, e.mod_revision.0)).collect();
+    let page = store
+        .list("/registry/", ListOptions::default())
+        .await
+        .unwrap();
+    let shown: Vec<_> = page
+        .entries
+        .iter()
+        .map(|e| (&*e.key, e.create_revision.0, e.mod_revision.0))
+        .collect();
     assert_eq!(shown, [("/registry/a", 2, 3)]);
-    store.write(Write::put("/registry/b", Precondition::Absent, "{}")).await.unwrap();
+    store
+        .write(Write::put("/registry/b", Precondition::Absent, "{}"))
+        .await
+        .unwrap();
     let file = std::fs::metadata(dir.path().join("db/state.db")).unwrap();
     assert_eq!(file.mode() & 0o100_000, 0o100_000);
     assert!(tasks.stop(Duration::from_secs(10)).await);
@@ -160,7 +206,10 @@ async fn a_new_database_is_private() {
     let dir = tempfile::tempdir().unwrap();
     let (host, tasks) = (host(), Tasks::root("test"));
     let store = store(&host, dir.path(), &tasks).await.unwrap();
-    store.write(Write::put("/a", Precondition::Absent, "{}")).await.unwrap();
+    store
+        .write(Write::put("/a", Precondition::Absent, "{}"))
+        .await
+        .unwrap();
     for file in ["db", "db/state.db", "db/state.db-wal"] {
         let mode = std::fs::metadata(dir.path().join(file)).unwrap().mode();
         assert_eq!(mode & 0o077, 0, "{file} has mode {mode:o}");

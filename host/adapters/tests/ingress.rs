@@ -1,6 +1,11 @@
 //! The bundled ingress component with the data plane it decides for: objects in, answers over sockets
 //! out, and replacements while requests run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn options(config: &str) -> IngressOptions {
     let (clock, random) = (Clock::system(), Random::seeded(1));
-    IngressOptions { config: config.as_bytes().to_vec(), policy: Policy::default(), clock, random }
+    IngressOptions {
+        config: config.as_bytes().to_vec(),
+        policy: Policy::default(),
+        clock,
+        random,
+    }
 }
 
 /// A server that answers every request of a connection with `text`.
@@ -36,7 +46,10 @@ async fn server(text: &'static str) -> SocketAddr {
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
                 while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
-                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
+                        text.len()
+                    );
                     if stream.write_all(answer.as_bytes()).await.is_err() {
                         return;
                     }
@@ -72,20 +85,37 @@ fn ingress(api: &FakeApi, name: &str, path: &str, service: &str) -> Value {
 async fn start(api: &FakeApi, compiler: Arc<WasmCompiler>, tasks: &Tasks) -> SocketAddr {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = IngressConfig {
-        entry_points: vec![EntryPoint { name: "web", tls: false, listen }],
+        entry_points: vec![EntryPoint {
+            name: "web",
+            tls: false,
+            listen,
+        }],
         addresses: vec!["192.0.2.10".parse().unwrap()],
         node_name: "node-1".into(),
         clock: Clock::system(),
         random: Random::seeded(1),
     };
-    let running = Ingress::start(config, compiler, api.client("traefik"), &Metrics::new(), tasks).await.unwrap();
-    tokio::time::timeout(PATIENCE, running.ready()).await.expect("never ready");
+    let running = Ingress::start(
+        config,
+        compiler,
+        api.client("traefik"),
+        &Metrics::new(),
+        tasks,
+    )
+    .await
+    .unwrap();
+    tokio::time::timeout(PATIENCE, running.ready())
+        .await
+        .expect("never ready");
     running.address("web").await.unwrap()
 }
 
 /// One request on an open connection.
 async fn ask(stream: &mut TcpStream, path: &str) -> String {
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a.b\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a.b\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut buffer = [0; 4096];
     let count = stream.read(&mut buffer).await.unwrap();
     String::from_utf8_lossy(&buffer[..count]).into_owned()
@@ -111,36 +141,71 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     let (api, tasks) = (FakeApi::new(Clock::system()), Tasks::root("lab"));
     service(&api, "web", server("from web").await);
     service(&api, "other", server("from other").await);
-    api.seed(&resources::INGRESS_CLASSES, k3s_ingress::objects().remove(0));
+    api.seed(
+        &resources::INGRESS_CLASSES,
+        k3s_ingress::objects().remove(0),
+    );
     ingress(&api, "web", "/", "web");
     let to = start(&api, compiler.clone(), &tasks).await;
     answers(to, "/x", "from web").await;
 
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let (stopped, counted) = (stop.clone(), done.clone());
     let load = tokio::spawn(async move {
         let mut stream = TcpStream::connect(to).await.unwrap();
         while !stopped.load(Ordering::Relaxed) {
             let answer = ask(&mut stream, "/x").await;
-            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("from web"), "{answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200") && answer.contains("from web"),
+                "{answer}"
+            );
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
     for turn in 0..3 {
         let before = done.load(Ordering::Relaxed);
-        compiler.swap(&host, component.source(), options("{}")).await.unwrap();
+        compiler
+            .swap(&host, component.source(), options("{}"))
+            .await
+            .unwrap();
         // The new one decides on what comes after it.
-        ingress(&api, &format!("later{turn}"), &format!("/later{turn}"), "other");
+        ingress(
+            &api,
+            &format!("later{turn}"),
+            &format!("/later{turn}"),
+            "other",
+        );
         answers(to, &format!("/later{turn}"), "from other").await;
-        assert!(done.load(Ordering::Relaxed) > before, "requests stood still");
+        assert!(
+            done.load(Ordering::Relaxed) > before,
+            "requests stood still"
+        );
     }
     // What cannot do the work never takes over.
     let datastore = bundled::datastore_sqlite();
-    let refused = compiler.swap(&host, datastore.source(), options("")).await.unwrap_err().to_string();
-    assert!(refused.contains("not a ingress plugin") || refused.contains("ingress"), "{refused}");
-    let refused = compiler.swap(&host, component.source(), options(r#"{"dashboard": true}"#)).await.unwrap_err();
+    let refused = compiler
+        .swap(&host, datastore.source(), options(""))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("not a ingress plugin") || refused.contains("ingress"),
+        "{refused}"
+    );
+    let refused = compiler
+        .swap(&host, component.source(), options(r#"{"dashboard": true}"#))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("dashboard"), "{refused}");
-    let broken = Source { name: "broken", bytes: b"not wasm", digest: None, compiled: None };
+    let broken = Source {
+        name: "broken",
+        bytes: b"not wasm",
+        digest: None,
+        compiled: None,
+    };
     assert!(compiler.swap(&host, broken, options("")).await.is_err());
     ingress(&api, "last", "/last", "other");
     answers(to, "/last", "from other").await;

@@ -1,6 +1,11 @@
 //! The bundled load balancer against an API server in memory: what is written to Services, what
 //! nodes are told, and that a plugin's failure or replacement is not seen by anybody.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +14,8 @@ use std::time::Duration;
 
 use k3s_adapters::bundled;
 use k3s_adapters::load_balancer::{
-    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer, release, serve,
+    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer,
+    release, serve,
 };
 use k3s_base::{Clock, Random};
 use k3s_client::Informers;
@@ -42,7 +48,10 @@ impl NodeForwards for Told {
 impl Told {
     fn nodes(&self, service: &str) -> Vec<String> {
         let told = self.0.lock().unwrap();
-        told.keys().filter(|(_, s)| s == service).map(|(node, _)| node.clone()).collect()
+        told.keys()
+            .filter(|(_, s)| s == service)
+            .map(|(node, _)| node.clone())
+            .collect()
     }
 }
 
@@ -67,12 +76,24 @@ impl Lab {
     fn start(config: &Value) -> Self {
         let api = FakeApi::new(Clock::system());
         let host = Host::new(HostOptions::default()).unwrap();
-        let balancer = open_load_balancer(&host, bundled::lb_klipper().source(), options(config)).unwrap();
-        let lab = Self { api, told: Told::default(), host, balancer: Arc::new(balancer), tasks: Tasks::root("lab") };
+        let balancer =
+            open_load_balancer(&host, bundled::lb_klipper().source(), options(config)).unwrap();
+        let lab = Self {
+            api,
+            told: Told::default(),
+            host,
+            balancer: Arc::new(balancer),
+            tasks: Tasks::root("lab"),
+        };
         let client = lab.api.client("k3s-cloud-controller-manager");
         let config = ServeLoadBalancers {
             balancer: lab.balancer.clone(),
-            informers: Informers::new(client.clone(), Clock::system(), Random::seeded(2), &lab.tasks),
+            informers: Informers::new(
+                client.clone(),
+                Clock::system(),
+                Random::seeded(2),
+                &lab.tasks,
+            ),
             client,
             forwards: Arc::new(lab.told.clone()),
             clock: Clock::system(),
@@ -90,9 +111,10 @@ impl Lab {
     }
 
     fn service(&self, name: &str, port: u16, more: Value) {
-        let mut spec =
-            json!({"type": "LoadBalancer", "ipFamilies": ["IPv4"], "ports": [{"protocol": "TCP", "port": port}]});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut spec = json!({"type": "LoadBalancer", "ipFamilies": ["IPv4"], "ports": [{"protocol": "TCP", "port": port}]});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let object = json!({"apiVersion": "v1", "kind": "Service", "spec": spec, "status": {"loadBalancer": {}},
             "metadata": {"name": name, "namespace": "default"}});
         self.api.seed(&SERVICES, object);
@@ -105,21 +127,35 @@ impl Lab {
     async fn shows(&self, name: &str, addresses: &[&str]) {
         let all = |api: &FakeApi| shown(&api.get(&SERVICES, "default", name).unwrap_or_default());
         let came = self.api.eventually(|api| all(api) == addresses).await;
-        assert!(came, "{name} never showed {addresses:?}: {}", self.get(name));
+        assert!(
+            came,
+            "{name} never showed {addresses:?}: {}",
+            self.get(name)
+        );
     }
 
     async fn stop(self) {
-        assert!(self.tasks.stop(Duration::from_secs(10)).await, "tasks were left");
+        assert!(
+            self.tasks.stop(Duration::from_secs(10)).await,
+            "tasks were left"
+        );
     }
 }
 
 fn shown(service: &Value) -> Vec<String> {
-    let list = service["status"]["loadBalancer"]["ingress"].as_array().cloned().unwrap_or_default();
-    list.iter().map(|entry| entry["ip"].as_str().unwrap_or_default().to_owned()).collect()
+    let list = service["status"]["loadBalancer"]["ingress"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    list.iter()
+        .map(|entry| entry["ip"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn has_finalizer(service: &Value) -> bool {
-    service["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == FINALIZER))
+    service["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| list.iter().any(|f| f == FINALIZER))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,21 +173,33 @@ async fn a_service_gets_the_addresses_of_nodes_and_gives_them_back() {
     // Nothing more is written, whatever nodes say about themselves.
     assert!(lab.api.settles(Duration::from_millis(100)).await);
     let writes = lab.api.writes().len();
-    lab.api.change(&NODES, "", "n1", |node| node["status"]["nodeInfo"] = json!({"bootID": "b"}));
+    lab.api.change(&NODES, "", "n1", |node| {
+        node["status"]["nodeInfo"] = json!({"bootID": "b"})
+    });
     assert!(lab.api.settles(Duration::from_millis(100)).await);
     assert_eq!(lab.api.writes().len(), writes);
 
-    lab.api.change(&NODES, "", "n2", |node| node["status"]["conditions"][0]["status"] = "Unknown".into());
+    lab.api.change(&NODES, "", "n2", |node| {
+        node["status"]["conditions"][0]["status"] = "Unknown".into()
+    });
     lab.shows("web", &["192.0.2.1"]).await;
     assert_eq!(lab.told.nodes("default/web"), ["n1"]);
 
     // Somebody else's write is put right.
-    lab.api.change(&SERVICES, "default", "web", |web| web["status"] = json!({"loadBalancer": {}}));
+    lab.api.change(&SERVICES, "default", "web", |web| {
+        web["status"] = json!({"loadBalancer": {}})
+    });
     lab.shows("web", &["192.0.2.1"]).await;
 
-    lab.api.change(&SERVICES, "default", "web", |web| web["spec"]["type"] = "ClusterIP".into());
+    lab.api.change(&SERVICES, "default", "web", |web| {
+        web["spec"]["type"] = "ClusterIP".into()
+    });
     lab.shows("web", &[]).await;
-    assert!(lab.api.eventually(|_| !has_finalizer(&lab.get("web"))).await);
+    assert!(
+        lab.api
+            .eventually(|_| !has_finalizer(&lab.get("web")))
+            .await
+    );
     assert!(lab.told.nodes("default/web").is_empty());
     lab.stop().await;
 }
@@ -163,26 +211,63 @@ async fn deletion_waits_for_the_cleanup() {
     lab.service("web", 80, json!({}));
     lab.shows("web", &["192.0.2.1"]).await;
     let client = lab.api.client("somebody");
-    client.delete(&SERVICES, Some("default"), "web", &k3s_client::DeleteParams::default()).await.unwrap();
-    assert!(lab.api.eventually(|api| api.get(&SERVICES, "default", "web").is_none()).await);
-    assert!(lab.api.eventually(|_| lab.told.nodes("default/web").is_empty()).await);
+    client
+        .delete(
+            &SERVICES,
+            Some("default"),
+            "web",
+            &k3s_client::DeleteParams::default(),
+        )
+        .await
+        .unwrap();
+    assert!(
+        lab.api
+            .eventually(|api| api.get(&SERVICES, "default", "web").is_none())
+            .await
+    );
+    assert!(
+        lab.api
+            .eventually(|_| lab.told.nodes("default/web").is_empty())
+            .await
+    );
     lab.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflicts_are_told_and_solved_by_deletion() {
-    let lab = Lab::start(&json!({"reserved": [{"protocol": "TCP", "port": 6443, "by": "the API server"}]}));
+    let lab = Lab::start(
+        &json!({"reserved": [{"protocol": "TCP", "port": 6443, "by": "the API server"}]}),
+    );
     lab.node("n1", "192.0.2.1", json!({}));
     lab.service("first", 80, json!({}));
     lab.shows("first", &["192.0.2.1"]).await;
     lab.service("second", 80, json!({}));
     lab.service("bold", 6443, json!({}));
-    let message = |name: &str| lab.get(name)["status"]["conditions"][0]["message"].as_str().map(str::to_owned);
-    assert!(lab.api.eventually(|_| message("second").is_some() && message("bold").is_some()).await);
-    assert_eq!(message("second").unwrap(), "port 80/TCP is used by Service default/first on node n1");
-    assert_eq!(message("bold").unwrap(), "port 6443/TCP is used by the API server on node n1");
+    let message = |name: &str| {
+        lab.get(name)["status"]["conditions"][0]["message"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    assert!(
+        lab.api
+            .eventually(|_| message("second").is_some() && message("bold").is_some())
+            .await
+    );
+    assert_eq!(
+        message("second").unwrap(),
+        "port 80/TCP is used by Service default/first on node n1"
+    );
+    assert_eq!(
+        message("bold").unwrap(),
+        "port 6443/TCP is used by the API server on node n1"
+    );
     assert!(shown(&lab.get("second")).is_empty() && lab.told.nodes("default/second").is_empty());
-    let reasons = |api: &FakeApi| api.all(&EVENTS).iter().filter(|e| e["reason"] == "PortConflict").count();
+    let reasons = |api: &FakeApi| {
+        api.all(&EVENTS)
+            .iter()
+            .filter(|e| e["reason"] == "PortConflict")
+            .count()
+    };
     assert!(lab.api.eventually(|api| reasons(api) == 2).await);
 
     lab.api.remove(&SERVICES, "default", "first");
@@ -197,8 +282,16 @@ async fn a_local_policy_shows_nodes_with_endpoints_and_classes_are_respected() {
     lab.node("n1", "192.0.2.1", json!({}));
     lab.node("n2", "192.0.2.2", json!({}));
     lab.service("local", 80, json!({"externalTrafficPolicy": "Local"}));
-    lab.service("foreign", 81, json!({"loadBalancerClass": "example.com/other"}));
-    assert!(lab.api.eventually(|_| has_finalizer(&lab.get("local"))).await);
+    lab.service(
+        "foreign",
+        81,
+        json!({"loadBalancerClass": "example.com/other"}),
+    );
+    assert!(
+        lab.api
+            .eventually(|_| has_finalizer(&lab.get("local")))
+            .await
+    );
     let slice = |ready: bool| {
         json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": "local-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "local"}},
@@ -222,14 +315,38 @@ async fn another_component_takes_over_with_everything_known() {
     lab.shows("web", &["192.0.2.1"]).await;
     lab.shows("other", &["192.0.2.1"]).await;
 
-    let nonsense = Source { name: "nonsense", bytes: b"no component", digest: None, compiled: None };
-    assert!(lab.balancer.swap(&lab.host, nonsense, options(&json!({}))).await.is_err());
-    let refused = lab.balancer.swap(&lab.host, bundled::lb_klipper().source(), options(&json!({"odd": 1}))).await;
+    let nonsense = Source {
+        name: "nonsense",
+        bytes: b"no component",
+        digest: None,
+        compiled: None,
+    };
+    assert!(
+        lab.balancer
+            .swap(&lab.host, nonsense, options(&json!({})))
+            .await
+            .is_err()
+    );
+    let refused = lab
+        .balancer
+        .swap(
+            &lab.host,
+            bundled::lb_klipper().source(),
+            options(&json!({"odd": 1})),
+        )
+        .await;
     assert!(refused.unwrap_err().to_string().contains("odd"));
     assert_eq!(shown(&lab.get("web")), ["192.0.2.1"], "the old one goes on");
 
     let reserved = json!({"reserved": [{"port": 81, "by": "the operator"}]});
-    lab.balancer.swap(&lab.host, bundled::lb_klipper().source(), options(&reserved)).await.unwrap();
+    lab.balancer
+        .swap(
+            &lab.host,
+            bundled::lb_klipper().source(),
+            options(&reserved),
+        )
+        .await
+        .unwrap();
     lab.shows("other", &[]).await;
     assert_eq!(shown(&lab.get("web")), ["192.0.2.1"]);
     lab.service("third", 82, json!({}));
@@ -243,7 +360,10 @@ async fn without_a_load_balancer_its_traces_are_taken_back() {
     lab.node("n1", "192.0.2.1", json!({}));
     lab.service("web", 80, json!({}));
     lab.shows("web", &["192.0.2.1"]).await;
-    let (api, client) = (lab.api.clone(), lab.api.client("k3s-cloud-controller-manager"));
+    let (api, client) = (
+        lab.api.clone(),
+        lab.api.client("k3s-cloud-controller-manager"),
+    );
     lab.stop().await;
     api.change(&SERVICES, "default", "web", |_| {});
     let metallb = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "metallb", "namespace": "default"},
@@ -254,7 +374,10 @@ async fn without_a_load_balancer_its_traces_are_taken_back() {
     let informers = Informers::new(client.clone(), Clock::system(), Random::seeded(4), &tasks);
     release(client, &informers, &tasks);
     let get = |name: &str| api.get(&SERVICES, "default", name).unwrap_or_default();
-    assert!(api.eventually(|_| shown(&get("web")).is_empty() && !has_finalizer(&get("web"))).await);
+    assert!(
+        api.eventually(|_| shown(&get("web")).is_empty() && !has_finalizer(&get("web")))
+            .await
+    );
     assert_eq!(shown(&get("metallb")), ["203.0.113.9"]);
     assert!(tasks.stop(Duration::from_secs(10)).await);
 }

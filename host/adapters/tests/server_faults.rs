@@ -28,9 +28,14 @@ use tokio::net::{TcpListener, TcpStream};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 async fn store(host: &Host, endpoint: &str, tasks: &Tasks) -> Store {
-    let options = StoreOptions { compact_interval: None, ..StoreOptions::default() };
+    let options = StoreOptions {
+        compact_interval: None,
+        ..StoreOptions::default()
+    };
     let backend = Arc::new(on_server(host, endpoint).await.unwrap());
-    Store::open(backend, options, Clock::system(), tasks).await.unwrap()
+    Store::open(backend, options, Clock::system(), tasks)
+        .await
+        .unwrap()
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
@@ -44,11 +49,17 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 async fn killed_again_and_again(kind: DatabaseKind) {
     let mut database = Database::start(kind).unwrap();
     let (host, tasks, endpoint) = (host(), Tasks::root("test"), database.endpoint("db"));
-    let stores = [store(&host, &endpoint, &tasks).await, store(&host, &endpoint, &tasks).await];
+    let stores = [
+        store(&host, &endpoint, &tasks).await,
+        store(&host, &endpoint, &tasks).await,
+    ];
     let recorder = Recorder::start(&stores, 3, 1);
     for round in 0..3 {
         let before = recorder.acknowledged();
-        until("writes before the kill", || recorder.acknowledged() >= before + 40).await;
+        until("writes before the kill", || {
+            recorder.acknowledged() >= before + 40
+        })
+        .await;
         database.kill().unwrap();
         if round == 1 {
             // Away for longer than writers are kept waiting.
@@ -58,9 +69,18 @@ async fn killed_again_and_again(kind: DatabaseKind) {
         database.resume().unwrap();
     }
     let before = recorder.acknowledged();
-    until("writes after the last kill", || recorder.acknowledged() >= before + 40).await;
-    println!("{kind:?}: {} acknowledged, {} refused", recorder.acknowledged(), recorder.refusals().len());
-    recorder.check(&on_server(&host, &endpoint).await.unwrap()).await;
+    until("writes after the last kill", || {
+        recorder.acknowledged() >= before + 40
+    })
+    .await;
+    println!(
+        "{kind:?}: {} acknowledged, {} refused",
+        recorder.acknowledged(),
+        recorder.refusals().len()
+    );
+    recorder
+        .check(&on_server(&host, &endpoint).await.unwrap())
+        .await;
     assert!(tasks.stop(Duration::from_secs(20)).await);
 }
 
@@ -96,7 +116,10 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cuts, commits) = (Arc::<AtomicUsize>::default(), Arc::<AtomicU16>::default());
-        let proxy = Self { port, cuts: cuts.clone() };
+        let proxy = Self {
+            port,
+            cuts: cuts.clone(),
+        };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(serve(client, server, commits.clone(), cuts.clone()));
@@ -107,8 +130,15 @@ impl Proxy {
 }
 
 /// One connection, until one side ends it or it is cut.
-async fn serve(mut client: TcpStream, server: u16, commits: Arc<AtomicU16>, cuts: Arc<AtomicUsize>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+async fn serve(
+    mut client: TcpStream,
+    server: u16,
+    commits: Arc<AtomicU16>,
+    cuts: Arc<AtomicUsize>,
+) {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else {
+        return;
+    };
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
@@ -157,13 +187,25 @@ async fn cut_in_the_middle_of_commits(kind: DatabaseKind) {
     let direct = database.endpoint("db");
     let endpoint = direct.replace(&database.port().to_string(), &proxy.port.to_string());
     let (host, tasks) = (host(), Tasks::root("test"));
-    let stores = [store(&host, &endpoint, &tasks).await, store(&host, &endpoint, &tasks).await];
+    let stores = [
+        store(&host, &endpoint, &tasks).await,
+        store(&host, &endpoint, &tasks).await,
+    ];
     let recorder = Recorder::start(&stores, 3, 2);
     until("enough cuts", || proxy.cuts.load(Ordering::SeqCst) >= 18).await;
     let before = recorder.acknowledged();
-    until("writes after that", || recorder.acknowledged() >= before + 20).await;
-    println!("{kind:?}: {} acknowledged, {} refused", recorder.acknowledged(), recorder.refusals().len());
-    recorder.check(&on_server(&host, &direct).await.unwrap()).await;
+    until("writes after that", || {
+        recorder.acknowledged() >= before + 20
+    })
+    .await;
+    println!(
+        "{kind:?}: {} acknowledged, {} refused",
+        recorder.acknowledged(),
+        recorder.refusals().len()
+    );
+    recorder
+        .check(&on_server(&host, &direct).await.unwrap())
+        .await;
     assert!(tasks.stop(Duration::from_secs(20)).await);
 }
 

@@ -34,7 +34,11 @@ struct Server {
 
 impl Server {
     fn start(kind: DatabaseKind) -> Self {
-        Self { host: host(), database: Database::start(kind).unwrap(), made: AtomicUsize::new(0) }
+        Self {
+            host: host(),
+            database: Database::start(kind).unwrap(),
+            made: AtomicUsize::new(0),
+        }
     }
 
     async fn backend(&self, name: &str) -> Result<WasmBackend, OpenError> {
@@ -42,9 +46,14 @@ impl Server {
     }
 
     async fn store(&self, name: &str, tasks: &Tasks) -> Store {
-        let options = StoreOptions { compact_interval: None, ..StoreOptions::default() };
+        let options = StoreOptions {
+            compact_interval: None,
+            ..StoreOptions::default()
+        };
         let backend = Arc::new(self.backend(name).await.unwrap());
-        Store::open(backend, options, k3s_base::Clock::system(), tasks).await.unwrap()
+        Store::open(backend, options, k3s_base::Clock::system(), tasks)
+            .await
+            .unwrap()
     }
 }
 
@@ -78,12 +87,20 @@ async fn kine_finds_its_table_and_foreign_ones_are_refused() {
         let server = Server::start(kind);
         let tasks = Tasks::root("test");
         let store = server.store("ours", &tasks).await;
-        let revision = store.write(Write::put("/a", Precondition::Absent, "{}")).await.unwrap().revision;
+        let revision = store
+            .write(Write::put("/a", Precondition::Absent, "{}"))
+            .await
+            .unwrap()
+            .revision;
         next_revision_of_kine(&server, revision.0 + 1);
         assert!(tasks.stop(Duration::from_secs(10)).await);
 
         let backend = server.backend("foreign").await.unwrap();
-        sql(&server, "foreign", "CREATE TABLE kine (id INTEGER, name TEXT)");
+        sql(
+            &server,
+            "foreign",
+            "CREATE TABLE kine (id INTEGER, name TEXT)",
+        );
         match backend.open().await {
             Err(BackendError::Refused(why)) => assert!(why.contains("not a K3s database"), "{why}"),
             other => panic!("a table that is not kine's must be refused, not {other:?}"),
@@ -96,7 +113,11 @@ fn next_revision_of_kine(server: &Server, wanted: u64) {
     let insert = "INSERT INTO kine(name, created, deleted, create_revision, prev_revision, lease) \
         VALUES ('/by-kine', 1, 0, 0, 0, 0)";
     sql(server, "ours", insert);
-    let found = sql(server, "ours", "SELECT id FROM kine WHERE name = '/by-kine'");
+    let found = sql(
+        server,
+        "ours",
+        "SELECT id FROM kine WHERE name = '/by-kine'",
+    );
     assert_eq!(found.trim(), wanted.to_string());
 }
 
@@ -115,11 +136,19 @@ async fn who_is_not_let_in_is_told_why() {
             DatabaseKind::Postgres => format!("{endpoint}?sslmode=require"),
             DatabaseKind::MariaDb => format!("{endpoint}?tls=skip-verify"),
         };
-        for (endpoint, said) in [(wrong, ["password", "denied"]), (no_tls, ["support TLS", "support TLS"])] {
-            let Err(error) = on_server(&server.host, &endpoint).await else { panic!("it must be refused") };
+        for (endpoint, said) in [
+            (wrong, ["password", "denied"]),
+            (no_tls, ["support TLS", "support TLS"]),
+        ] {
+            let Err(error) = on_server(&server.host, &endpoint).await else {
+                panic!("it must be refused")
+            };
             let text = error.to_string();
             assert!(said.iter().any(|s| text.contains(s)), "{text}");
-            assert!(!text.contains("hunter2") && !text.contains(PASSWORD), "{text}");
+            assert!(
+                !text.contains("hunter2") && !text.contains(PASSWORD),
+                "{text}"
+            );
             assert!(!text.contains('\n'), "one sentence: {text}");
         }
     }
@@ -131,13 +160,23 @@ async fn an_idle_store_outlives_a_restart_of_its_server() {
         let mut server = Server::start(kind);
         let tasks = Tasks::root("test");
         let store = server.store("db", &tasks).await;
-        let first = store.write(Write::put("/a", Precondition::Absent, "1")).await.unwrap();
+        let first = store
+            .write(Write::put("/a", Precondition::Absent, "1"))
+            .await
+            .unwrap();
         store.health().await.unwrap();
         server.database.kill().unwrap();
         assert!(store.health().await.is_err(), "nobody answers");
         server.database.resume().unwrap();
         store.health().await.expect("found again by itself");
-        let second = store.write(Write::put("/a", Precondition::Revision(first.revision), "2")).await.unwrap();
+        let second = store
+            .write(Write::put(
+                "/a",
+                Precondition::Revision(first.revision),
+                "2",
+            ))
+            .await
+            .unwrap();
         assert_eq!(second.revision, first.revision.plus(1));
         assert!(tasks.stop(Duration::from_secs(10)).await);
     }
@@ -153,11 +192,19 @@ impl Certificates {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), authority.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(
+            dir.path().join("ca.pem"),
+            authority.self_signed(&key).unwrap().pem(),
+        )
+        .unwrap();
         let issuer = Issuer::new(authority, key);
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(dir.path().join("cert.pem"), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        std::fs::write(
+            dir.path().join("cert.pem"),
+            params.signed_by(&key, &issuer).unwrap().pem(),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).unwrap();
         for name in ["", "ca.pem", "cert.pem", "key.pem"] {
             std::os::unix::fs::chown(dir.path().join(name), Some(65534), Some(65534)).unwrap();
@@ -180,17 +227,31 @@ async fn tls_is_checked_as_far_as_was_asked() {
             DatabaseKind::Postgres => ("ssl=on\nssl_cert_file=", "ssl_key_file="),
             DatabaseKind::MariaDb => ("ssl-cert=", "ssl-key="),
         };
-        let settings = format!("{cert}{}\n{key}{}", ours.file("cert.pem"), ours.file("key.pem"));
+        let settings = format!(
+            "{cert}{}\n{key}{}",
+            ours.file("cert.pem"),
+            ours.file("key.pem")
+        );
         let settings: Vec<String> = settings.lines().map(str::to_owned).collect();
         let database = Database::start_with(kind, None, &settings).unwrap();
         let (host, endpoint) = (host(), database.endpoint("db"));
         let with_ca = |certificates: &Certificates| {
-            let files = TlsFiles { ca: Some(certificates.file("ca.pem").into()), ..TlsFiles::default() };
+            let files = TlsFiles {
+                ca: Some(certificates.file("ca.pem").into()),
+                ..TlsFiles::default()
+            };
             Endpoint::parse("datastore-endpoint", &endpoint, &files).unwrap()
         };
-        let backend = on(&host, with_ca(&ours)).await.expect("the right authority");
+        let backend = on(&host, with_ca(&ours))
+            .await
+            .expect("the right authority");
         backend.open().await.expect("over TLS");
-        let Err(error) = on(&host, with_ca(&other)).await else { panic!("another authority is refused") };
-        assert!(error.to_string().contains("TLS") && error.to_string().contains("certificate"), "{error}");
+        let Err(error) = on(&host, with_ca(&other)).await else {
+            panic!("another authority is refused")
+        };
+        assert!(
+            error.to_string().contains("TLS") && error.to_string().contains("certificate"),
+            "{error}"
+        );
     }
 }

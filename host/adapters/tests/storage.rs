@@ -1,6 +1,11 @@
 //! The bundled storage provisioner: the component, its capability on a real disk, and the driver
 //! against the in-memory API server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -29,12 +34,16 @@ struct Lab {
 }
 
 fn config(path: &Path) -> String {
-    json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [path]}]}).to_string()
+    json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [path]}]})
+        .to_string()
 }
 
 fn lab() -> Lab {
     let scratch = tempfile::tempdir().unwrap();
-    let (root, outside) = (scratch.path().join("storage"), scratch.path().join("outside"));
+    let (root, outside) = (
+        scratch.path().join("storage"),
+        scratch.path().join("outside"),
+    );
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("precious"), "x").unwrap();
     let host = Host::new(HostOptions::default()).unwrap();
@@ -45,16 +54,30 @@ fn lab() -> Lab {
         clock: Clock::system(),
         random: Random::seeded(1),
     };
-    let provisioner = Arc::new(open_storage(&host, bundled::storage_local_path().source(), options).unwrap());
+    let provisioner =
+        Arc::new(open_storage(&host, bundled::storage_local_path().source(), options).unwrap());
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
     let client = api.client("provisioner");
     let informers = Informers::new(client.clone(), Clock::system(), Random::seeded(2), &tasks);
     api.seed(&resources::NODES, json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
-    let drive_it =
-        Drive { provisioner: provisioner.clone(), client, informers, node_name: "a".into(), clock: Clock::system() };
+    let drive_it = Drive {
+        provisioner: provisioner.clone(),
+        client,
+        informers,
+        node_name: "a".into(),
+        clock: Clock::system(),
+    };
     drive(drive_it, &tasks);
-    Lab { _scratch: scratch, root, outside, host, api, provisioner, tasks }
+    Lab {
+        _scratch: scratch,
+        root,
+        outside,
+        host,
+        api,
+        provisioner,
+        tasks,
+    }
 }
 
 impl Lab {
@@ -79,25 +102,43 @@ impl Lab {
     async fn volume_of(&self, claim: &Value) -> Value {
         let name = format!("pvc-{}", claim["metadata"]["uid"].as_str().unwrap());
         let there = |api: &FakeApi| api.get(&resources::PERSISTENT_VOLUMES, "", &name).is_some();
-        assert!(self.api.eventually(there).await, "no volume {name}: {:#?}", self.api.all(&resources::EVENTS));
-        self.api.get(&resources::PERSISTENT_VOLUMES, "", &name).unwrap()
+        assert!(
+            self.api.eventually(there).await,
+            "no volume {name}: {:#?}",
+            self.api.all(&resources::EVENTS)
+        );
+        self.api
+            .get(&resources::PERSISTENT_VOLUMES, "", &name)
+            .unwrap()
     }
 
     fn release(&self, volume: &Value) {
         let name = volume["metadata"]["name"].as_str().unwrap();
-        self.api.change(&resources::PERSISTENT_VOLUMES, "", name, |v| v["status"]["phase"] = "Released".into());
+        self.api
+            .change(&resources::PERSISTENT_VOLUMES, "", name, |v| {
+                v["status"]["phase"] = "Released".into()
+            });
     }
 
     async fn event(&self, reason: &str, part: &str) {
         let there = |api: &FakeApi| {
             let mut events = api.all(&resources::EVENTS).into_iter();
-            events.any(|e| e["reason"] == reason && e["message"].as_str().unwrap_or_default().contains(part))
+            events.any(|e| {
+                e["reason"] == reason && e["message"].as_str().unwrap_or_default().contains(part)
+            })
         };
-        assert!(self.api.eventually(there).await, "no {reason} {part:?}: {:#?}", self.api.all(&resources::EVENTS));
+        assert!(
+            self.api.eventually(there).await,
+            "no {reason} {part:?}: {:#?}",
+            self.api.all(&resources::EVENTS)
+        );
     }
 
     fn nothing_outside_was_touched(&self) {
-        assert_eq!(std::fs::read_to_string(self.outside.join("precious")).unwrap(), "x");
+        assert_eq!(
+            std::fs::read_to_string(self.outside.join("precious")).unwrap(),
+            "x"
+        );
         assert_eq!(std::fs::read_dir(&self.outside).unwrap().count(), 1);
     }
 }
@@ -127,18 +168,36 @@ async fn a_claim_gets_a_directory_which_goes_when_it_is_released() {
     let uid = claim["metadata"]["uid"].as_str().unwrap();
     let path = path_of(&volume);
     assert_eq!(path, lab.root.join(format!("pvc-{uid}_n_data")));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o777);
-    assert_eq!(std::fs::metadata(&lab.root).unwrap().permissions().mode() & 0o7777, 0o701);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o777
+    );
+    assert_eq!(
+        std::fs::metadata(&lab.root).unwrap().permissions().mode() & 0o7777,
+        0o701
+    );
     assert_eq!(volume["spec"]["claimRef"]["uid"], uid);
-    let term = &volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0];
-    assert_eq!((&term["key"], &term["values"][0]), (&json!("kubernetes.io/hostname"), &json!("a")));
-    lab.event("ProvisioningSucceeded", "Successfully provisioned volume").await;
+    let term =
+        &volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0];
+    assert_eq!(
+        (&term["key"], &term["values"][0]),
+        (&json!("kubernetes.io/hostname"), &json!("a"))
+    );
+    lab.event("ProvisioningSucceeded", "Successfully provisioned volume")
+        .await;
 
     std::fs::write(path.join("data"), "kept").unwrap();
     assert!(lab.api.settles(Duration::from_millis(200)).await);
-    assert!(path.join("data").exists(), "nothing happens before it is released");
+    assert!(
+        path.join("data").exists(),
+        "nothing happens before it is released"
+    );
     lab.release(&volume);
-    assert!(lab.api.eventually(|api| api.all(&resources::PERSISTENT_VOLUMES).is_empty()).await);
+    assert!(
+        lab.api
+            .eventually(|api| api.all(&resources::PERSISTENT_VOLUMES).is_empty())
+            .await
+    );
     assert!(!path.exists());
     assert!(lab.tasks.stop(Duration::from_secs(5)).await);
 }
@@ -156,7 +215,11 @@ async fn teardown_never_leaves_the_granted_root() {
     std::fs::remove_dir(path_of(&replaced)).unwrap();
     symlink(&lab.outside, path_of(&replaced)).unwrap();
     lab.release(&replaced);
-    assert!(lab.api.eventually(|api| api.all(&resources::PERSISTENT_VOLUMES).is_empty()).await);
+    assert!(
+        lab.api
+            .eventually(|api| api.all(&resources::PERSISTENT_VOLUMES).is_empty())
+            .await
+    );
     lab.nothing_outside_was_touched();
 
     // Somebody who may write volumes points one elsewhere.
@@ -175,11 +238,21 @@ async fn teardown_never_leaves_the_granted_root() {
     let refused = |api: &FakeApi| {
         let events = api.all(&resources::EVENTS);
         ["outside", "above", "through", "root"].iter().all(|name| {
-            events.iter().any(|e| e["reason"] == "VolumeFailedDelete" && e["involvedObject"]["name"] == *name)
+            events.iter().any(|e| {
+                e["reason"] == "VolumeFailedDelete" && e["involvedObject"]["name"] == *name
+            })
         })
     };
-    assert!(lab.api.eventually(refused).await, "{:#?}", lab.api.all(&resources::EVENTS));
-    assert_eq!(lab.api.all(&resources::PERSISTENT_VOLUMES).len(), 4, "a volume that cannot be deleted stays");
+    assert!(
+        lab.api.eventually(refused).await,
+        "{:#?}",
+        lab.api.all(&resources::EVENTS)
+    );
+    assert_eq!(
+        lab.api.all(&resources::PERSISTENT_VOLUMES).len(),
+        4,
+        "a volume that cannot be deleted stays"
+    );
     lab.nothing_outside_was_touched();
 }
 
@@ -195,17 +268,29 @@ async fn patterns_settings_and_growth() {
 
     // Bound, then asked for more.
     let name = volume["metadata"]["name"].as_str().unwrap();
-    lab.api.change(&resources::PERSISTENT_VOLUME_CLAIMS, "n", "data", |claim| {
-        claim["spec"]["volumeName"] = name.into();
-        claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "1Gi"}});
-    });
+    lab.api
+        .change(&resources::PERSISTENT_VOLUME_CLAIMS, "n", "data", |claim| {
+            claim["spec"]["volumeName"] = name.into();
+            claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "1Gi"}});
+        });
     let client = lab.api.client("user");
     let more = Patch::Merge(json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}}));
-    client.patch(&resources::PERSISTENT_VOLUME_CLAIMS, Some("n"), "data", &more).await.unwrap();
+    client
+        .patch(
+            &resources::PERSISTENT_VOLUME_CLAIMS,
+            Some("n"),
+            "data",
+            &more,
+        )
+        .await
+        .unwrap();
     let grown = |api: &FakeApi| {
-        let claim = api.get(&resources::PERSISTENT_VOLUME_CLAIMS, "n", "data").unwrap();
+        let claim = api
+            .get(&resources::PERSISTENT_VOLUME_CLAIMS, "n", "data")
+            .unwrap();
         let volume = api.get(&resources::PERSISTENT_VOLUMES, "", name).unwrap();
-        claim["status"]["capacity"]["storage"] == "3Gi" && volume["spec"]["capacity"]["storage"] == "3Gi"
+        claim["status"]["capacity"]["storage"] == "3Gi"
+            && volume["spec"]["capacity"]["storage"] == "3Gi"
     };
     assert!(lab.api.eventually(grown).await);
 
@@ -213,16 +298,22 @@ async fn patterns_settings_and_growth() {
     // out of what was granted.
     let map = |text: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "local-path-config", "namespace": "kube-system"}, "data": {"config.json": text}});
     lab.api.seed(&resources::CONFIG_MAPS, map("{"));
-    lab.event("ConfigRefused", "the settings before stay in force").await;
+    lab.event("ConfigRefused", "the settings before stay in force")
+        .await;
     lab.volume_of(&lab.claim("still", &json!({}))).await;
-    lab.api.seed(&resources::CONFIG_MAPS, map(&config(&lab.root.join("fast"))));
+    lab.api.seed(
+        &resources::CONFIG_MAPS,
+        map(&config(&lab.root.join("fast"))),
+    );
     assert!(lab.api.settles(Duration::from_millis(300)).await);
     let moved = lab.volume_of(&lab.claim("moved", &json!({}))).await;
     assert_eq!(path_of(&moved), lab.root.join("fast/n/moved"));
-    lab.api.seed(&resources::CONFIG_MAPS, map(&config(&lab.outside)));
+    lab.api
+        .seed(&resources::CONFIG_MAPS, map(&config(&lab.outside)));
     assert!(lab.api.settles(Duration::from_millis(300)).await);
     lab.claim("denied", &json!({}));
-    lab.event("ProvisioningFailed", "not below a granted folder").await;
+    lab.event("ProvisioningFailed", "not below a granted folder")
+        .await;
     lab.nothing_outside_was_touched();
 }
 
@@ -231,20 +322,59 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     let lab = lab();
     lab.class(&json!({}));
     lab.volume_of(&lab.claim("before", &json!({}))).await;
-    let wrong = Source { name: "wrong", bytes: b"no component", digest: None, compiled: None };
+    let wrong = Source {
+        name: "wrong",
+        bytes: b"no component",
+        digest: None,
+        compiled: None,
+    };
     let settings = |path: &Path| config(path).into_bytes();
     let good = || bundled::storage_local_path();
-    assert!(lab.provisioner.swap(&lab.host, wrong, settings(&lab.root)).is_err());
-    assert!(lab.provisioner.swap(&lab.host, bundled::cni_flannel().source(), settings(&lab.root)).is_err());
-    assert!(lab.provisioner.swap(&lab.host, good().source(), b"{".to_vec()).is_err(), "what it is to do is nonsense");
+    assert!(
+        lab.provisioner
+            .swap(&lab.host, wrong, settings(&lab.root))
+            .is_err()
+    );
+    assert!(
+        lab.provisioner
+            .swap(
+                &lab.host,
+                bundled::cni_flannel().source(),
+                settings(&lab.root)
+            )
+            .is_err()
+    );
+    assert!(
+        lab.provisioner
+            .swap(&lab.host, good().source(), b"{".to_vec())
+            .is_err(),
+        "what it is to do is nonsense"
+    );
     let volume = lab.volume_of(&lab.claim("still", &json!({}))).await;
-    assert!(!path_of(&volume).starts_with(lab.root.join("fast")), "the one before serves on");
-    lab.provisioner.swap(&lab.host, good().source(), settings(&lab.root.join("fast"))).unwrap();
+    assert!(
+        !path_of(&volume).starts_with(lab.root.join("fast")),
+        "the one before serves on"
+    );
+    lab.provisioner
+        .swap(&lab.host, good().source(), settings(&lab.root.join("fast")))
+        .unwrap();
     let volume = lab.volume_of(&lab.claim("after", &json!({}))).await;
-    assert!(path_of(&volume).starts_with(lab.root.join("fast")), "its own configuration is in force");
+    assert!(
+        path_of(&volume).starts_with(lab.root.join("fast")),
+        "its own configuration is in force"
+    );
     let refused = lab.claim("many", &json!({"spec": {"accessModes": ["ReadWriteMany"]}}));
-    lab.event("ProvisioningFailed", "NodePath only supports ReadWriteOnce").await;
+    lab.event("ProvisioningFailed", "NodePath only supports ReadWriteOnce")
+        .await;
     let client = lab.api.client("user");
     let name = refused["metadata"]["name"].as_str().unwrap();
-    client.delete(&resources::PERSISTENT_VOLUME_CLAIMS, Some("n"), name, &DeleteParams::background()).await.unwrap();
+    client
+        .delete(
+            &resources::PERSISTENT_VOLUME_CLAIMS,
+            Some("n"),
+            name,
+            &DeleteParams::background(),
+        )
+        .await
+        .unwrap();
 }

@@ -17,7 +17,16 @@ pub const MAX_TEXTS: usize = 131_072;
 
 /// The type of objects of which only the metadata is known here; their own schema checks the rest.
 const METADATA_ONLY: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 const PART_VERBS: &[&str] = &["get", "patch", "update"];
 
 /// What a definition says of a kind at one version.
@@ -53,7 +62,9 @@ pub struct TooMany;
 
 impl std::fmt::Display for TooMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("this server has served too many different definitions since it started; restart it")
+        f.write_str(
+            "this server has served too many different definitions since it started; restart it",
+        )
     }
 }
 
@@ -65,7 +76,10 @@ struct Kept {
     rows: BTreeMap<Definition, &'static Kind>,
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { texts: BTreeSet::new(), rows: BTreeMap::new() });
+static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    texts: BTreeSet::new(),
+    rows: BTreeMap::new(),
+});
 
 /// The row of a definition.
 ///
@@ -116,12 +130,19 @@ impl Kept {
     }
 
     fn list(&mut self, texts: &[String]) -> Result<&'static [&'static str], TooMany> {
-        let texts = texts.iter().map(|text| self.text(text)).collect::<Result<Vec<_>, _>>()?;
+        let texts = texts
+            .iter()
+            .map(|text| self.text(text))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Box::leak(texts.into_boxed_slice()))
     }
 
     fn row(&mut self, of: &Definition) -> Result<Kind, TooMany> {
-        let (group, version, kind) = (self.text(&of.group)?, self.text(&of.version)?, self.text(&of.kind)?);
+        let (group, version, kind) = (
+            self.text(&of.group)?,
+            self.text(&of.version)?,
+            self.text(&of.kind)?,
+        );
         let schema = metadata_type();
         let mut subresources = Vec::new();
         if of.scale {
@@ -137,8 +158,15 @@ impl Kept {
         }
         if of.status {
             let schema = Some(schema);
-            let status =
-                Subresource { name: "status", kind, group, version, verbs: PART_VERBS, connect: false, schema };
+            let status = Subresource {
+                name: "status",
+                kind,
+                group,
+                version,
+                verbs: PART_VERBS,
+                connect: false,
+                schema,
+            };
             subresources.push(status);
         }
         Ok(Kind {
@@ -177,7 +205,11 @@ mod tests {
         assert!(std::ptr::eq(first, define(&definition.clone()).unwrap()));
         assert_eq!(first.subresource("scale").unwrap().group, "autoscaling");
         assert!(first.has_verb("watch") && first.subresource("status").is_some());
-        let other = define(&Definition { status: false, ..definition }).unwrap();
+        let other = define(&Definition {
+            status: false,
+            ..definition
+        })
+        .unwrap();
         assert!(other.subresource("status").is_none() && std::ptr::eq(other.plural, first.plural));
     }
 }

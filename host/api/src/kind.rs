@@ -2,7 +2,9 @@
 
 use crate::generated::kinds::KINDS;
 use crate::schema::{self, TypeId};
-use k3s_meta::gvk::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, api_version};
+use k3s_meta::gvk::{
+    GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, api_version,
+};
 
 /// One kind that is served, at one version.
 #[derive(Debug)]
@@ -59,7 +61,11 @@ pub fn kinds() -> &'static [Kind] {
 
 /// The kind behind a resource.
 pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
-    let at = KINDS.binary_search_by_key(&(group, version, plural), |k| (k.group, k.version, k.plural)).ok()?;
+    let at = KINDS
+        .binary_search_by_key(&(group, version, plural), |k| {
+            (k.group, k.version, k.plural)
+        })
+        .ok()?;
     KINDS.get(at)
 }
 
@@ -67,7 +73,8 @@ pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static 
 pub fn by_kind(group: &str, version: &str, kind: &str) -> Option<&'static Kind> {
     let from = KINDS.partition_point(|k| (k.group, k.version) < (group, version));
     let rest = KINDS.get(from..)?.iter();
-    rest.take_while(|k| k.group == group && k.version == version).find(|k| k.kind == kind)
+    rest.take_while(|k| k.group == group && k.version == version)
+        .find(|k| k.kind == kind)
 }
 
 impl Kind {
@@ -108,7 +115,10 @@ impl Kind {
 
     /// The subresource of this name.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
-        let at = self.subresources.binary_search_by_key(&name, |s| s.name).ok()?;
+        let at = self
+            .subresources
+            .binary_search_by_key(&name, |s| s.name)
+            .ok()?;
         self.subresources.get(at)
     }
 
@@ -125,10 +135,20 @@ mod tests {
     #[test]
     fn every_kind_is_found_both_ways() {
         for kind in kinds() {
-            assert!(std::ptr::eq(by_resource(kind.group, kind.version, kind.plural).unwrap(), kind));
-            assert!(std::ptr::eq(by_kind(kind.group, kind.version, kind.kind).unwrap(), kind));
+            assert!(std::ptr::eq(
+                by_resource(kind.group, kind.version, kind.plural).unwrap(),
+                kind
+            ));
+            assert!(std::ptr::eq(
+                by_kind(kind.group, kind.version, kind.kind).unwrap(),
+                kind
+            ));
             assert!(kind.verbs.is_sorted(), "{}", kind.kind);
-            assert!(kind.subresources.is_sorted_by_key(|s| s.name), "{}", kind.kind);
+            assert!(
+                kind.subresources.is_sorted_by_key(|s| s.name),
+                "{}",
+                kind.kind
+            );
         }
         assert!(by_resource("apps", "v1", "pods").is_none());
         assert!(by_kind("", "v2", "Pod").is_none());
@@ -141,10 +161,19 @@ mod tests {
             (deployment.kind, deployment.singular, deployment.list_kind),
             ("Deployment", "deployment", "DeploymentList")
         );
-        assert_eq!((deployment.short_names, deployment.categories), (["deploy"].as_slice(), ["all"].as_slice()));
-        assert_eq!(deployment.subresource("scale").unwrap().group, "autoscaling");
+        assert_eq!(
+            (deployment.short_names, deployment.categories),
+            (["deploy"].as_slice(), ["all"].as_slice())
+        );
+        assert_eq!(
+            deployment.subresource("scale").unwrap().group,
+            "autoscaling"
+        );
         assert!(deployment.has_verb("deletecollection"));
-        let exec = by_resource("", "v1", "pods").unwrap().subresource("exec").unwrap();
+        let exec = by_resource("", "v1", "pods")
+            .unwrap()
+            .subresource("exec")
+            .unwrap();
         assert!(exec.connect && exec.kind == "PodExecOptions");
     }
 }

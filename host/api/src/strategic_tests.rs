@@ -2,11 +2,17 @@
 //! together do they mean anything.
 
 use crate::schema::{Type, by_gvk};
-use k3s_meta::patch::{json_patch, strategic_merge, three_way_json, three_way_strategic, two_way_strategic};
+use k3s_meta::patch::{
+    json_patch, strategic_merge, three_way_json, three_way_strategic, two_way_strategic,
+};
 use serde_json::{Value, json};
 
 fn schema(kind: &str) -> &'static Type {
-    let group = if matches!(kind, "Pod" | "Service" | "ServiceAccount" | "Node") { "" } else { "apps" };
+    let group = if matches!(kind, "Pod" | "Service" | "ServiceAccount" | "Node") {
+        ""
+    } else {
+        "apps"
+    };
     by_gvk(group, "v1", kind).unwrap().get()
 }
 
@@ -48,7 +54,9 @@ fn merges() {
             "list by key: change, add, keep",
             containers(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}])),
             containers(json!([{"name": "b", "image": "2"}, {"name": "c", "image": "1"}])),
-            containers(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "2"}, {"name": "c", "image": "1"}])),
+            containers(
+                json!([{"name": "a", "image": "1"}, {"name": "b", "image": "2"}, {"name": "c", "image": "1"}]),
+            ),
         ),
         (
             "delete by key",
@@ -107,7 +115,9 @@ fn merges() {
         (
             "retainKeys in a list of unions",
             pod(json!({"volumes": [{"name": "v", "emptyDir": {}}]})),
-            pod(json!({"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/x"}}]})),
+            pod(
+                json!({"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/x"}}]}),
+            ),
             pod(json!({"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]})),
         ),
         (
@@ -127,8 +137,12 @@ fn merges() {
         ),
         (
             "nested lists",
-            containers(json!([{"name": "a", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}])),
-            containers(json!([{"name": "a", "env": [{"name": "Y", "value": "3"}, {"name": "X", "$patch": "delete"}]}])),
+            containers(
+                json!([{"name": "a", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]),
+            ),
+            containers(
+                json!([{"name": "a", "env": [{"name": "Y", "value": "3"}, {"name": "X", "$patch": "delete"}]}]),
+            ),
             containers(json!([{"name": "a", "env": [{"name": "Y", "value": "3"}]}])),
         ),
         (
@@ -155,7 +169,12 @@ fn merges() {
             json!({"spec": {"$retainKeys": ["containers"], "containers": [{"name": "a", "args": null}]}}),
             containers(json!([{"name": "a"}])),
         ),
-        ("other types replace", pod(json!({"x": {"a": 1}})), pod(json!({"x": 2})), pod(json!({"x": 2}))),
+        (
+            "other types replace",
+            pod(json!({"x": {"a": 1}})),
+            pod(json!({"x": 2})),
+            pod(json!({"x": 2})),
+        ),
     ];
     for (what, doc, patch, want) in table {
         assert_eq!(patched("Pod", doc, patch), want, "{what}");
@@ -174,17 +193,30 @@ fn ports_of_services_merge_by_number() {
 
 #[test]
 fn strategy_retains_keys() {
-    let doc = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
+    let doc =
+        json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
     let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
-    assert_eq!(patched("Deployment", doc, patch), json!({"spec": {"strategy": {"type": "Recreate"}}}));
+    assert_eq!(
+        patched("Deployment", doc, patch),
+        json!({"spec": {"strategy": {"type": "Recreate"}}})
+    );
 }
 
 #[test]
 fn refuses_and_leaves_the_document() {
     let table = [
-        (json!([1]), "json: cannot unmarshal array into Go value of type map[string]interface {}"),
-        (pod(json!({"$patch": "burn"})), "unknown patch type: burn in map: map[$patch:burn]"),
-        (containers(json!([{"image": "1"}])), "map: map[image:1] does not contain declared merge key: name"),
+        (
+            json!([1]),
+            "json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        (
+            pod(json!({"$patch": "burn"})),
+            "unknown patch type: burn in map: map[$patch:burn]",
+        ),
+        (
+            containers(json!([{"image": "1"}])),
+            "map: map[image:1] does not contain declared merge key: name",
+        ),
         (
             containers(json!([{"$patch": "delete"}])),
             "map: map[$patch:delete] does not contain declared merge key: name",
@@ -193,23 +225,43 @@ fn refuses_and_leaves_the_document() {
             containers(json!([{"name": "a"}, "b"])),
             "list element types are not identical: [[map[name:a]] [map[name:a] b]]",
         ),
-        (containers(json!([["a"]])), "list element types are not identical: [[map[name:a]] [[a]]]"),
-        (pod(json!({"$retainKeys": "x"})), "invalid patch format of retainKeys"),
-        (pod(json!({"$retainKeys": ["hostname"], "nodeName": "x"})), "invalid patch format of retainKeys"),
-        (pod(json!({"$setElementOrder/containers": "x"})), "invalid patch format of $setElementOrder list"),
+        (
+            containers(json!([["a"]])),
+            "list element types are not identical: [[map[name:a]] [[a]]]",
+        ),
+        (
+            pod(json!({"$retainKeys": "x"})),
+            "invalid patch format of retainKeys",
+        ),
+        (
+            pod(json!({"$retainKeys": ["hostname"], "nodeName": "x"})),
+            "invalid patch format of retainKeys",
+        ),
+        (
+            pod(json!({"$setElementOrder/containers": "x"})),
+            "invalid patch format of $setElementOrder list",
+        ),
         (
             pod(
                 json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a"}, {"name": "b"}]}),
             ),
             "The order in patch list:\n[map[name:a] map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:b] map[name:a]]\n",
         ),
-        (json!({"metadata": {"$deleteFromPrimitiveList": ["x"]}}), "invalid patch format of primitive list"),
+        (
+            json!({"metadata": {"$deleteFromPrimitiveList": ["x"]}}),
+            "invalid patch format of primitive list",
+        ),
     ];
     for (patch, want) in table {
-        let before = json!({"metadata": {"finalizers": []}, "spec": {"containers": [{"name": "a"}]}});
+        let before =
+            json!({"metadata": {"finalizers": []}, "spec": {"containers": [{"name": "a"}]}});
         let mut doc = before.clone();
         let result = strategic_merge(&mut doc, &patch, schema("Pod"));
-        assert_eq!(result.map_err(|e| e.to_string()), Err(want.to_owned()), "{patch}");
+        assert_eq!(
+            result.map_err(|e| e.to_string()),
+            Err(want.to_owned()),
+            "{patch}"
+        );
         assert_eq!(doc, before);
     }
 }
@@ -221,7 +273,12 @@ fn variants() -> Vec<Value> {
             "template": {"spec": {"containers": containers, "volumes": volumes}}}})
     };
     vec![
-        deployment(1, json!({"type": "Recreate"}), json!([{"name": "a", "image": "1"}]), json!([])),
+        deployment(
+            1,
+            json!({"type": "Recreate"}),
+            json!([{"name": "a", "image": "1"}]),
+            json!([]),
+        ),
         deployment(
             2,
             json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}),
@@ -244,7 +301,11 @@ fn a_two_way_patch_turns_one_document_into_the_other() {
     for from in variants() {
         for to in variants() {
             let patch = two_way_strategic(&from, &to, schema("Deployment")).unwrap();
-            assert_eq!(patched("Deployment", from.clone(), patch.clone()), to, "{patch}");
+            assert_eq!(
+                patched("Deployment", from.clone(), patch.clone()),
+                to,
+                "{patch}"
+            );
             assert_eq!(patch == json!({}), from == to);
         }
     }
@@ -273,7 +334,10 @@ fn a_three_way_patch_keeps_what_others_set() {
 #[test]
 fn three_way_patches_of_equal_documents_are_empty() {
     for v in variants() {
-        assert_eq!(three_way_strategic(&v, &v, &v, schema("Deployment")).unwrap(), json!({}));
+        assert_eq!(
+            three_way_strategic(&v, &v, &v, schema("Deployment")).unwrap(),
+            json!({})
+        );
         assert_eq!(three_way_json(&v, &v, &v).unwrap(), json!({}));
     }
 }
@@ -284,24 +348,40 @@ fn three_way_json_deletes_only_what_was_applied() {
     let modified = json!({"spec": {"b": {"d": 2}, "list": [1, 2]}});
     let current = json!({"spec": {"a": 1, "b": {"c": 1, "other": 3}, "list": [1], "server": true}});
     let patch = three_way_json(&original, &modified, &current).unwrap();
-    assert_eq!(patch, json!({"spec": {"a": null, "b": {"c": null, "d": 2}, "list": [1, 2]}}));
+    assert_eq!(
+        patch,
+        json!({"spec": {"a": null, "b": {"c": null, "d": 2}, "list": [1, 2]}})
+    );
 }
 
 #[test]
 fn an_apply_that_would_rename_is_refused() {
     let named = |name: &str| json!({"kind": "Pod", "metadata": {"name": name}});
-    let error = three_way_strategic(&named("a"), &named("b"), &named("a"), schema("Pod")).unwrap_err();
-    assert_eq!(error.to_string(), "at least one of apiVersion, kind and name was changed");
+    let error =
+        three_way_strategic(&named("a"), &named("b"), &named("a"), schema("Pod")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "at least one of apiVersion, kind and name was changed"
+    );
 }
 
 #[test]
 fn long_lists_merge_in_time_that_grows_with_their_length() {
     let items = |range: std::ops::Range<u32>| {
-        containers(range.map(|i| json!({"name": format!("c{i}"), "image": "x"})).collect())
+        containers(
+            range
+                .map(|i| json!({"name": format!("c{i}"), "image": "x"}))
+                .collect(),
+        )
     };
     let merged = patched("Pod", items(0..20_000), items(10_000..30_000));
-    assert_eq!(merged["spec"]["containers"].as_array().unwrap().len(), 30_000);
+    assert_eq!(
+        merged["spec"]["containers"].as_array().unwrap().len(),
+        30_000
+    );
     let mut doc = json!({"a": []});
-    let many: Vec<Value> = (0..5_000).map(|i| json!({"op": "add", "path": "/a/-", "value": i})).collect();
+    let many: Vec<Value> = (0..5_000)
+        .map(|i| json!({"op": "add", "path": "/a/-", "value": i}))
+        .collect();
     json_patch(&mut doc, &Value::Array(many)).unwrap();
 }

@@ -21,14 +21,21 @@ use crate::{Result, authn, handlers, nonresource, respond};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Answers one request; never fails, since every failure is an answer.
-pub(crate) async fn handle(core: Arc<Core>, request: Request<Body>) -> std::result::Result<Response<Body>, Infallible> {
+pub(crate) async fn handle(
+    core: Arc<Core>,
+    request: Request<Body>,
+) -> std::result::Result<Response<Body>, Infallible> {
     let started = core.registry.clock().elapsed();
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let info = RequestInfo::parse(request.method(), request.uri().path(), &query);
     let (seen, core_seen) = (info.clone(), core.clone());
     let long = info.is_long_running();
     let work = AssertUnwindSafe(guarded(core, request, info, query)).catch_unwind();
-    let done = if long { Ok(work.await) } else { tokio::time::timeout(REQUEST_TIMEOUT, work).await };
+    let done = if long {
+        Ok(work.await)
+    } else {
+        tokio::time::timeout(REQUEST_TIMEOUT, work).await
+    };
     let response = match done {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(error))) => respond::status::response(error.status()),
@@ -53,10 +60,17 @@ async fn guarded(
     query: Query,
 ) -> Result<Response<Body>> {
     if *request.method() == Method::OPTIONS && info.is_resource {
-        return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n"));
+        return Ok(respond::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "405: Method Not Allowed\n",
+        ));
     }
     let user = core.authenticator.authenticate(&request, &info).await?;
-    let _place = if info.is_long_running() { None } else { Some(core.inflight.enter(info.is_mutating()).await?) };
+    let _place = if info.is_long_running() {
+        None
+    } else {
+        Some(core.inflight.enter(info.is_mutating()).await?)
+    };
     let _counted = core.metrics.request();
     let user = authn::impersonation::apply(&core.authorizer, user, request.headers_mut())?;
     authorize(&core, &user, &info)?;
@@ -65,11 +79,21 @@ async fn guarded(
     let accept = match Accept::negotiate(&headers) {
         Ok(accept) => accept,
         // What is passed through is not ours to negotiate.
-        Err(_) if info.is_long_running() && info.verb != "watch" => Accept::negotiate(&http::HeaderMap::new())?,
+        Err(_) if info.is_long_running() && info.verb != "watch" => {
+            Accept::negotiate(&http::HeaderMap::new())?
+        }
         Err(_) if !info.is_resource => nonresource::accept(&headers),
         Err(error) => return Err(error),
     };
-    let context = Arc::new(Context { core, info, query, headers, user, accept, warnings: Warnings::default() });
+    let context = Arc::new(Context {
+        core,
+        info,
+        query,
+        headers,
+        user,
+        accept,
+        warnings: Warnings::default(),
+    });
     let answer = if context.info.is_resource {
         handlers::dispatch(context.clone(), request).await
     } else {
@@ -87,9 +111,13 @@ fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Resu
         Decision::Deny(reason) => return Err(attributes.forbidden(&reason).into()),
     }
     // A WebSocket handshake is a GET, but what it does to a container is a POST.
-    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward") && info.resource == "pods";
+    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward")
+        && info.resource == "pods";
     if connects && info.verb == "get" {
-        let create = crate::authz::Attributes { verb: "create", ..attributes };
+        let create = crate::authz::Attributes {
+            verb: "create",
+            ..attributes
+        };
         if let Decision::Deny(reason) = core.authorizer.authorize(&create) {
             return Err(create.forbidden(&reason).into());
         }
@@ -98,8 +126,13 @@ fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Resu
 }
 
 fn finish(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
-    let known =
-        info.is_resource && core.registry.resources().find(&info.group, &info.version, &info.resource).is_some();
+    let known = info.is_resource
+        && core
+            .registry
+            .resources()
+            .find(&info.group, &info.version, &info.resource)
+            .is_some();
     let took = core.registry.clock().elapsed().saturating_sub(started);
-    core.metrics.record(info, known, response.status().as_u16(), took);
+    core.metrics
+        .record(info, known, response.status().as_u16(), took);
 }

@@ -71,7 +71,13 @@ pub struct VersionInfo {
 impl VersionInfo {
     /// Major and minor, as clients compare them.
     pub(crate) fn numbers(&self) -> (&str, &str) {
-        let mut parts = self.git_version.trim_start_matches('v').split(['.', '+', '-']);
-        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        let mut parts = self
+            .git_version
+            .trim_start_matches('v')
+            .split(['.', '+', '-']);
+        (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        )
     }
 }

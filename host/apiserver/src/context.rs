@@ -27,14 +27,26 @@ impl Context {
 
     /// The circumstances of a write by this request.
     pub(crate) fn call(&self, dry_run: bool) -> Call<'_> {
-        Call { user: &self.user, dry_run, admission: &self.core.admission, warnings: &self.warnings }
+        Call {
+            user: &self.user,
+            dry_run,
+            admission: &self.core.admission,
+            warnings: &self.warnings,
+        }
     }
 
     /// Whether JSON is to be indented: asked for, or a person with curl is looking.
     pub(crate) fn pretty(&self) -> bool {
         self.query.optional_flag("pretty").unwrap_or_else(|| {
-            let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-            agent.is_some_and(|agent| ["curl", "Wget", "Mozilla/5.0"].iter().any(|start| agent.starts_with(start)))
+            let agent = self
+                .headers
+                .get(http::header::USER_AGENT)
+                .and_then(|value| value.to_str().ok());
+            agent.is_some_and(|agent| {
+                ["curl", "Wget", "Mozilla/5.0"]
+                    .iter()
+                    .any(|start| agent.starts_with(start))
+            })
         })
     }
 }

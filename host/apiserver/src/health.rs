@@ -37,7 +37,12 @@ impl HealthCheck {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        Self { name: name.into(), ready_only: false, ask: Arc::new(move || Box::pin(ask())), last: Arc::default() }
+        Self {
+            name: name.into(),
+            ready_only: false,
+            ask: Arc::new(move || Box::pin(ask())),
+            last: Arc::default(),
+        }
     }
 
     /// The same check for `/readyz` alone: its failure does not mean that a restart would help.
@@ -67,7 +72,9 @@ impl HealthCheck {
             return answer.clone();
         }
         let late = || Err(format!("no answer within {} s", PATIENCE.as_secs()));
-        let answer = tokio::time::timeout(PATIENCE, (self.ask)()).await.unwrap_or_else(|_| late());
+        let answer = tokio::time::timeout(PATIENCE, (self.ask)())
+            .await
+            .unwrap_or_else(|_| late());
         *last = Some((clock.elapsed(), answer.clone()));
         answer
     }
@@ -114,12 +121,20 @@ impl Health {
 
     /// Runs the probe's checks, or the one named. Reasons are not shown to whoever may ask: they
     /// are in the log, as upstream withholds them.
-    pub(crate) async fn probe(&self, probe: Probe, only: Option<&str>, exclude: &[&str], verbose: bool) -> Report {
+    pub(crate) async fn probe(
+        &self,
+        probe: Probe,
+        only: Option<&str>,
+        exclude: &[&str],
+        verbose: bool,
+    ) -> Report {
         let mut text = String::new();
         let mut healthy = true;
         let mut known = false;
         for check in &self.checks {
-            if (check.ready_only && probe == Probe::Livez) || only.is_some_and(|name| name != check.name) {
+            if (check.ready_only && probe == Probe::Livez)
+                || only.is_some_and(|name| name != check.name)
+            {
                 continue;
             }
             known = true;
@@ -141,7 +156,11 @@ impl Health {
         } else {
             "ok".clone_into(&mut text);
         }
-        Report { healthy, text, known }
+        Report {
+            healthy,
+            text,
+            known,
+        }
     }
 }
 
@@ -157,14 +176,32 @@ mod tests {
 
     #[tokio::test]
     async fn one_failure_shows_all_checks() {
-        let cni = HealthCheck::new("cni", || async { Err("secret reason".to_owned()) }).ready_only();
-        let health = Health::new(vec![HealthCheck::new("etcd", || async { Ok(()) }), cni], clock());
+        let cni =
+            HealthCheck::new("cni", || async { Err("secret reason".to_owned()) }).ready_only();
+        let health = Health::new(
+            vec![HealthCheck::new("etcd", || async { Ok(()) }), cni],
+            clock(),
+        );
         let report = health.probe(Probe::Readyz, None, &[], false).await;
         assert!(!report.healthy);
-        assert_eq!(report.text, "[+]ping ok\n[+]etcd ok\n[-]cni failed: reason withheld\nreadyz check failed\n");
+        assert_eq!(
+            report.text,
+            "[+]ping ok\n[+]etcd ok\n[-]cni failed: reason withheld\nreadyz check failed\n"
+        );
         assert!(health.probe(Probe::Livez, None, &[], false).await.healthy);
-        assert_eq!(health.probe(Probe::Readyz, None, &["cni"], false).await.text, "ok");
-        assert!(!health.probe(Probe::Readyz, Some("nothing"), &[], false).await.known);
+        assert_eq!(
+            health
+                .probe(Probe::Readyz, None, &["cni"], false)
+                .await
+                .text,
+            "ok"
+        );
+        assert!(
+            !health
+                .probe(Probe::Readyz, Some("nothing"), &[], false)
+                .await
+                .known
+        );
     }
 
     #[tokio::test]
@@ -173,7 +210,13 @@ mod tests {
         let seen = asked.clone();
         let check = HealthCheck::new("etcd", move || {
             let n = seen.fetch_add(1, Ordering::Relaxed);
-            async move { if n == 0 { Ok(()) } else { Err("gone".to_owned()) } }
+            async move {
+                if n == 0 {
+                    Ok(())
+                } else {
+                    Err("gone".to_owned())
+                }
+            }
         });
         let clock = clock();
         let health = Health::new(vec![check], clock.clone());
@@ -187,7 +230,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_check_that_hangs_has_failed() {
-        let health = Health::new(vec![HealthCheck::new("etcd", std::future::pending)], clock());
+        let health = Health::new(
+            vec![HealthCheck::new("etcd", std::future::pending)],
+            clock(),
+        );
         assert!(!health.probe(Probe::Livez, None, &[], false).await.healthy);
     }
 }

@@ -41,7 +41,11 @@ impl Default for Inflight {
 impl Inflight {
     /// A place among the running requests.
     pub(crate) async fn enter(&self, mutating: bool) -> Result<OwnedSemaphorePermit> {
-        let room = if mutating { &self.mutating } else { &self.reading };
+        let room = if mutating {
+            &self.mutating
+        } else {
+            &self.reading
+        };
         if let Ok(permit) = room.clone().try_acquire_owned() {
             return Ok(permit);
         }
@@ -68,7 +72,10 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
-        Self { count, position: count.fetch_add(1, Ordering::Relaxed) }
+        Self {
+            count,
+            position: count.fetch_add(1, Ordering::Relaxed),
+        }
     }
 }
 

@@ -11,7 +11,15 @@
 //!
 //! Tasks (child group `apiserver`): the RBAC index, the node graph, custom resource definitions, upgraded pipes and outbound
 //! connections to kubelets. Bounds: requests in flight, body size, waiting time; see `inflight`.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod admission;
 mod authn;

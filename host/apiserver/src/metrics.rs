@@ -40,7 +40,9 @@ struct VerbLabels {
 }
 
 /// Seconds; upstream's request SLO buckets, thinned.
-const BUCKETS: [f64; 12] = [0.001, 0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 5.0, 60.0];
+const BUCKETS: [f64; 12] = [
+    0.001, 0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 1.0, 2.0, 5.0, 60.0,
+];
 
 impl ApiMetrics {
     pub(crate) fn new(shown: Metrics, store: &Store) -> Self {
@@ -52,14 +54,26 @@ impl ApiMetrics {
             inflight: Gauge::default(),
         };
         this.shown.register(|registry| {
-            registry.register("apiserver_request", "Counter of apiserver requests", this.requests.clone());
+            registry.register(
+                "apiserver_request",
+                "Counter of apiserver requests",
+                this.requests.clone(),
+            );
             registry.register(
                 "apiserver_request_duration_seconds",
                 "Response latency distribution in seconds for each verb",
                 this.durations.clone(),
             );
-            registry.register("apiserver_longrunning_requests", "Open watches", this.watches.clone());
-            registry.register("apiserver_current_inflight_requests", "Requests being served", this.inflight.clone());
+            registry.register(
+                "apiserver_longrunning_requests",
+                "Open watches",
+                this.watches.clone(),
+            );
+            registry.register(
+                "apiserver_current_inflight_requests",
+                "Requests being served",
+                this.inflight.clone(),
+            );
             registry.register_collector(Box::new(StoreMetrics(store.clone())));
         });
         this
@@ -67,7 +81,13 @@ impl ApiMetrics {
 
     /// One finished request. Only names that exist are labels, so that clients cannot make series.
     pub(crate) fn record(&self, info: &RequestInfo, known: bool, code: u16, took: Duration) {
-        let text = |value: &str| if known { value.to_owned() } else { String::new() };
+        let text = |value: &str| {
+            if known {
+                value.to_owned()
+            } else {
+                String::new()
+            }
+        };
         let labels = RequestLabels {
             verb: shown_verb(info.verb),
             group: text(&info.group),
@@ -78,7 +98,11 @@ impl ApiMetrics {
         };
         self.requests.get_or_create(&labels).inc();
         if !info.is_long_running() {
-            self.durations.get_or_create(&VerbLabels { verb: shown_verb(info.verb) }).observe(took.as_secs_f64());
+            self.durations
+                .get_or_create(&VerbLabels {
+                    verb: shown_verb(info.verb),
+                })
+                .observe(took.as_secs_f64());
         }
     }
 

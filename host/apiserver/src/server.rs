@@ -59,7 +59,10 @@ impl ApiServer {
             config.audiences,
             config.static_tokens,
         ));
-        let checks = HealthCheck::datastore(registry.store()).into_iter().chain(config.health_checks).collect();
+        let checks = HealthCheck::datastore(registry.store())
+            .into_iter()
+            .chain(config.health_checks)
+            .collect();
         let core = Arc::new(Core {
             admission: admission::Chain::new(&registry, &authorizer),
             authenticator,
@@ -78,7 +81,9 @@ impl ApiServer {
     /// The service: for the listener (see `k3s_serve::boxed`) and for in-process clients.
     #[must_use]
     pub fn service(&self) -> ApiService {
-        ApiService { core: self.core.clone() }
+        ApiService {
+            core: self.core.clone(),
+        }
     }
 }
 

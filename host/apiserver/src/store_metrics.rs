@@ -21,23 +21,64 @@ impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let stats = self.0.stats();
         let counters = [
-            ("k3s_store_commits", "Batches of writes made durable", stats.commits),
+            (
+                "k3s_store_commits",
+                "Batches of writes made durable",
+                stats.commits,
+            ),
             ("k3s_store_writes", "Writes made durable", stats.writes),
-            ("k3s_store_conflicts", "Writes whose precondition did not hold", stats.conflicts),
-            ("k3s_store_failed_commits", "Batches that the datastore did not commit", stats.failed_commits),
-            ("k3s_store_resyncs", "Times the log was read again after a doubtful commit", stats.resyncs),
-            ("k3s_store_expired", "Keys removed at the end of their lease", stats.expired),
-            ("k3s_store_compactions", "Compactions that forgot something", stats.compactions),
-            ("k3s_store_backend_reads", "Reads of history that memory could not answer", stats.backend_reads),
+            (
+                "k3s_store_conflicts",
+                "Writes whose precondition did not hold",
+                stats.conflicts,
+            ),
+            (
+                "k3s_store_failed_commits",
+                "Batches that the datastore did not commit",
+                stats.failed_commits,
+            ),
+            (
+                "k3s_store_resyncs",
+                "Times the log was read again after a doubtful commit",
+                stats.resyncs,
+            ),
+            (
+                "k3s_store_expired",
+                "Keys removed at the end of their lease",
+                stats.expired,
+            ),
+            (
+                "k3s_store_compactions",
+                "Compactions that forgot something",
+                stats.compactions,
+            ),
+            (
+                "k3s_store_backend_reads",
+                "Reads of history that memory could not answer",
+                stats.backend_reads,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
         }
         let gauges = [
-            ("k3s_store_queued_writes", "Writes that wait for the sequencer", stats.queued),
+            (
+                "k3s_store_queued_writes",
+                "Writes that wait for the sequencer",
+                stats.queued,
+            ),
             ("k3s_store_keys", "Live keys", stats.keys),
-            ("k3s_store_ring_events", "Events kept in memory for watches", stats.ring_events),
+            (
+                "k3s_store_ring_events",
+                "Events kept in memory for watches",
+                stats.ring_events,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

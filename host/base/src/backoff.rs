@@ -28,7 +28,10 @@ impl BackoffPolicy {
     /// A sequence that starts at the first delay.
     #[must_use]
     pub fn start(self) -> Backoff {
-        Backoff { policy: self, tries: 0 }
+        Backoff {
+            policy: self,
+            tries: 0,
+        }
     }
 
     /// The delay before try number `tries` (0 = the first), without jitter.
@@ -67,11 +70,17 @@ mod tests {
 
     #[test]
     fn delays_grow_to_the_cap_and_start_over() {
-        let policy =
-            BackoffPolicy { base: Duration::from_secs(10), factor: 2.0, cap: Duration::from_secs(300), jitter: 0.0 };
+        let policy = BackoffPolicy {
+            base: Duration::from_secs(10),
+            factor: 2.0,
+            cap: Duration::from_secs(300),
+            jitter: 0.0,
+        };
         let mut backoff = policy.start();
         let random = Random::seeded(1);
-        let secs: Vec<u64> = (0..7).map(|_| backoff.next_delay(&random).as_secs()).collect();
+        let secs: Vec<u64> = (0..7)
+            .map(|_| backoff.next_delay(&random).as_secs())
+            .collect();
         assert_eq!(secs, [10, 20, 40, 80, 160, 300, 300]);
         backoff.reset();
         assert_eq!(backoff.next_delay(&random).as_secs(), 10);
@@ -79,8 +88,12 @@ mod tests {
 
     #[test]
     fn jitter_only_lengthens() {
-        let policy =
-            BackoffPolicy { base: Duration::from_secs(1), factor: 2.0, cap: Duration::from_secs(1), jitter: 0.5 };
+        let policy = BackoffPolicy {
+            base: Duration::from_secs(1),
+            factor: 2.0,
+            cap: Duration::from_secs(1),
+            jitter: 0.5,
+        };
         let random = Random::seeded(7);
         let mut backoff = policy.start();
         for _ in 0..100 {

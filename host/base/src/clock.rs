@@ -36,7 +36,10 @@ impl Clock {
     /// A clock that stands still at `start` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(Mutex::new(ManualState { wall: start, elapsed: Duration::ZERO }))))
+        Self(Source::Manual(Arc::new(Mutex::new(ManualState {
+            wall: start,
+            elapsed: Duration::ZERO,
+        }))))
     }
 
     /// Wall time, UTC.
@@ -106,6 +109,9 @@ mod tests {
 
     #[test]
     fn micro_time_has_six_digits() {
-        assert_eq!(rfc3339_micro("2026-01-02T03:04:05.5Z".parse().unwrap()), "2026-01-02T03:04:05.500000Z");
+        assert_eq!(
+            rfc3339_micro("2026-01-02T03:04:05.5Z".parse().unwrap()),
+            "2026-01-02T03:04:05.500000Z"
+        );
     }
 }

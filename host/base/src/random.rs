@@ -39,7 +39,11 @@ impl Random {
     /// A number in `[0, bound)`; 0 where `bound` is 0.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.0.lock().random_range(0..bound) }
+        if bound == 0 {
+            0
+        } else {
+            self.0.lock().random_range(0..bound)
+        }
     }
 
     /// Fills `out`.
@@ -85,6 +89,9 @@ mod tests {
 
     #[test]
     fn a_seed_repeats() {
-        assert_eq!(Random::seeded(9).bytes::<16>(), Random::seeded(9).bytes::<16>());
+        assert_eq!(
+            Random::seeded(9).bytes::<16>(),
+            Random::seeded(9).bytes::<16>()
+        );
     }
 }

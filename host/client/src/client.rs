@@ -15,7 +15,9 @@ use tower::Service;
 
 use crate::body::{Body, BoxError, empty, full};
 use crate::error::{Error, Result};
-use crate::transport::{CaSource, Https, Identity, Impersonating, InProcess, Transport, load_kubeconfig};
+use crate::transport::{
+    CaSource, Https, Identity, Impersonating, InProcess, Transport, load_kubeconfig,
+};
 
 /// How long a request other than a watch may take: the API server's own limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,7 +41,10 @@ impl Client {
     /// Over any transport.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, timeout: REQUEST_TIMEOUT }
+        Self {
+            transport,
+            timeout: REQUEST_TIMEOUT,
+        }
     }
 
     /// Calls `service` directly as `user`.
@@ -63,21 +68,33 @@ impl Client {
     }
 
     /// The same with a context of choice; also gives the context's namespace.
-    pub fn from_kubeconfig_context(path: &Path, context: Option<&str>) -> Result<(Self, Option<String>)> {
+    pub fn from_kubeconfig_context(
+        path: &Path,
+        context: Option<&str>,
+    ) -> Result<(Self, Option<String>)> {
         let loaded = load_kubeconfig(path, context)?;
-        Ok((Self::https(&loaded.server, loaded.ca, loaded.identity)?, loaded.namespace))
+        Ok((
+            Self::https(&loaded.server, loaded.ca, loaded.identity)?,
+            loaded.namespace,
+        ))
     }
 
     /// Acts as `user` through impersonation headers.
     #[must_use]
     pub fn impersonate(&self, user: UserInfo) -> Self {
-        Self { transport: Arc::new(Impersonating::new(self.transport.clone(), user)), timeout: self.timeout }
+        Self {
+            transport: Arc::new(Impersonating::new(self.transport.clone(), user)),
+            timeout: self.timeout,
+        }
     }
 
     /// The same client with another limit for requests that are not watches.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { transport: self.transport.clone(), timeout }
+        Self {
+            transport: self.transport.clone(),
+            timeout,
+        }
     }
 
     /// Sends any request; the answer comes back as it is, failure or not, with its body unread.
@@ -88,7 +105,9 @@ impl Client {
 
     /// Reads a path of the API that is not a resource, for instance `/apis` or `/version`.
     pub async fn get_path(&self, path: &str) -> Result<Value> {
-        let bytes = self.call(Method::GET, path.to_owned(), "application/json", None).await?;
+        let bytes = self
+            .call(Method::GET, path.to_owned(), "application/json", None)
+            .await?;
         serde_json::from_slice(&bytes).map_err(|e| Error::decode(path, e))
     }
 
@@ -105,7 +124,9 @@ impl Client {
             let response = self.transport.send(request).await?;
             collect(response, &path).await
         };
-        tokio::time::timeout(self.timeout, exchange).await.map_err(|_| Error::Timeout(self.timeout))?
+        tokio::time::timeout(self.timeout, exchange)
+            .await
+            .map_err(|_| Error::Timeout(self.timeout))?
     }
 
     /// Starts a watch: the time limit covers the head of the answer only.
@@ -124,12 +145,20 @@ impl Client {
     }
 }
 
-fn build(method: Method, path: &str, accept: &str, body: Option<(&str, &Value)>) -> Result<Request<Body>> {
-    let builder = Request::builder().method(method).uri(path).header(ACCEPT, accept);
+fn build(
+    method: Method,
+    path: &str,
+    accept: &str,
+    body: Option<(&str, &Value)>,
+) -> Result<Request<Body>> {
+    let builder = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(ACCEPT, accept);
     let built = match body {
         Some((content_type, value)) => {
-            let bytes =
-                serde_json::to_vec(value).map_err(|e| Error::Request(format!("cannot encode the request: {e}")))?;
+            let bytes = serde_json::to_vec(value)
+                .map_err(|e| Error::Request(format!("cannot encode the request: {e}")))?;
             builder.header(CONTENT_TYPE, content_type).body(full(bytes))
         }
         None => builder.body(empty()),
@@ -143,7 +172,11 @@ async fn collect(response: Response<Body>, path: &str) -> Result<Bytes> {
     if head.status.is_success() {
         return Ok(bytes);
     }
-    Err(Error::Status(Box::new(failure(head.status.as_u16(), &bytes, path))))
+    Err(Error::Status(Box::new(failure(
+        head.status.as_u16(),
+        &bytes,
+        path,
+    ))))
 }
 
 async fn read_all(mut body: Body) -> Result<Bytes> {
@@ -151,7 +184,9 @@ async fn read_all(mut body: Body) -> Result<Bytes> {
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Error::Transport)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(Error::Transport)?.into_data() else {
+            continue;
+        };
         if all.len() + data.len() > MAX_ANSWER_BYTES {
             return Err(Error::decode("an answer", "it is too large"));
         }
@@ -176,7 +211,10 @@ fn failure(code: u16, bytes: &[u8], path: &str) -> Status {
         return status;
     }
     let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(1024)).unwrap_or_default());
-    let mut status = Status::internal(&format!("the server answered {code} to {path}: {}", text.trim()));
+    let mut status = Status::internal(&format!(
+        "the server answered {code} to {path}: {}",
+        text.trim()
+    ));
     status.code = code;
     status
 }
@@ -199,7 +237,9 @@ impl ClientFactory {
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
     {
-        Self(Arc::new(move |user| Client::in_process(service.clone(), user)))
+        Self(Arc::new(move |user| {
+            Client::in_process(service.clone(), user)
+        }))
     }
 
     /// Clients that impersonate over `client`.
@@ -219,9 +259,13 @@ impl ClientFactory {
     pub fn for_controller(&self, service_account: &str) -> Client {
         self.for_user(UserInfo {
             name: format!("system:serviceaccount:kube-system:{service_account}"),
-            groups: ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"]
-                .map(str::to_owned)
-                .to_vec(),
+            groups: [
+                "system:serviceaccounts",
+                "system:serviceaccounts:kube-system",
+                "system:authenticated",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             ..UserInfo::default()
         })
     }

@@ -22,7 +22,9 @@ impl Served {
     /// Whether all of `verbs` are taken.
     #[must_use]
     pub fn takes(&self, verbs: &[&str]) -> bool {
-        verbs.iter().all(|verb| self.verbs.iter().any(|own| own == verb))
+        verbs
+            .iter()
+            .all(|verb| self.verbs.iter().any(|own| own == verb))
     }
 }
 
@@ -72,12 +74,27 @@ impl Client {
         paths.extend(versions.map(|version| format!("/apis/{}", version.group_version)));
         let (mut served, mut failed): (Vec<Served>, Vec<String>) = (Vec::new(), Vec::new());
         for path in paths {
-            match self.get_path(&path).await.and_then(|doc| decode::<ResourceList>(doc, &path)) {
+            match self
+                .get_path(&path)
+                .await
+                .and_then(|doc| decode::<ResourceList>(doc, &path))
+            {
                 Ok(list) => {
-                    let group = list.group_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-                    let same_group = served.iter().rev().take_while(|s| s.resource.group == group);
-                    let known: Vec<String> = same_group.map(|s| s.resource.plural.to_string()).collect();
-                    served.extend(resources(list).filter(|s| !known.iter().any(|plural| *plural == s.resource.plural)));
+                    let group = list
+                        .group_version
+                        .split_once('/')
+                        .map_or("", |(group, _)| group)
+                        .to_owned();
+                    let same_group = served
+                        .iter()
+                        .rev()
+                        .take_while(|s| s.resource.group == group);
+                    let known: Vec<String> =
+                        same_group.map(|s| s.resource.plural.to_string()).collect();
+                    served.extend(
+                        resources(list)
+                            .filter(|s| !known.iter().any(|plural| *plural == s.resource.plural)),
+                    );
                 }
                 Err(error @ (Error::Transport(_) | Error::Timeout(_))) => return Err(error),
                 Err(_) => failed.push(path),
@@ -96,14 +113,17 @@ fn resources(list: ResourceList) -> impl Iterator<Item = Served> {
         Some((group, version)) => (group.to_owned(), version.to_owned()),
         None => (String::new(), list.group_version),
     };
-    list.resources.into_iter().filter(|r| !r.name.contains('/')).map(move |r| Served {
-        resource: Resource {
-            group: Cow::Owned(group.clone()),
-            version: Cow::Owned(version.clone()),
-            plural: Cow::Owned(r.name),
-            kind: Cow::Owned(r.kind),
-            namespaced: r.namespaced,
-        },
-        verbs: r.verbs,
-    })
+    list.resources
+        .into_iter()
+        .filter(|r| !r.name.contains('/'))
+        .map(move |r| Served {
+            resource: Resource {
+                group: Cow::Owned(group.clone()),
+                version: Cow::Owned(version.clone()),
+                plural: Cow::Owned(r.name),
+                kind: Cow::Owned(r.kind),
+                namespaced: r.namespaced,
+            },
+            verbs: r.verbs,
+        })
 }

@@ -36,7 +36,10 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn decode(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self::Decode { what: what.into(), source: source.into() }
+        Self::Decode {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 
     /// The error and its causes in one line, for logs.
@@ -68,7 +71,8 @@ impl Error {
     }
 
     fn has_reason(&self, reason: &str) -> bool {
-        self.status().is_some_and(|status| status.reason.to_string() == reason)
+        self.status()
+            .is_some_and(|status| status.reason.to_string() == reason)
     }
 
     /// 404.
@@ -116,6 +120,9 @@ impl Error {
     /// A create was refused because the namespace is being deleted: nothing to retry.
     #[must_use]
     pub fn is_namespace_terminating(&self) -> bool {
-        self.is_forbidden() && self.status().is_some_and(|s| s.message.contains("because it is being terminated"))
+        self.is_forbidden()
+            && self
+                .status()
+                .is_some_and(|s| s.message.contains("because it is being terminated"))
     }
 }

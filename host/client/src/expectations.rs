@@ -34,7 +34,10 @@ impl Expectations {
     /// Nothing expected.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, by_key: Mutex::new(HashMap::new()) }
+        Self {
+            clock,
+            by_key: Mutex::new(HashMap::new()),
+        }
     }
 
     /// True when nothing is outstanding: the controller may act on the key.
@@ -42,13 +45,18 @@ impl Expectations {
     pub fn satisfied(&self, key: &str) -> bool {
         let now = self.clock.elapsed();
         self.by_key.lock().get(key).is_none_or(|expected| {
-            (expected.creations <= 0 && expected.deletions.is_empty()) || now.saturating_sub(expected.since) >= TIMEOUT
+            (expected.creations <= 0 && expected.deletions.is_empty())
+                || now.saturating_sub(expected.since) >= TIMEOUT
         })
     }
 
     /// Before creating `count` objects. Replaces what was expected before.
     pub fn expect_creations(&self, key: &Arc<str>, count: usize) {
-        self.set(key, i64::try_from(count).unwrap_or(i64::MAX), HashSet::new());
+        self.set(
+            key,
+            i64::try_from(count).unwrap_or(i64::MAX),
+            HashSet::new(),
+        );
     }
 
     /// Before deleting the objects with these UIDs. Replaces what was expected before.
@@ -57,13 +65,29 @@ impl Expectations {
     }
 
     /// Before doing both at once. Replaces what was expected before.
-    pub fn expect(&self, key: &Arc<str>, creations: usize, deletions: impl IntoIterator<Item = String>) {
-        self.set(key, i64::try_from(creations).unwrap_or(i64::MAX), deletions.into_iter().collect());
+    pub fn expect(
+        &self,
+        key: &Arc<str>,
+        creations: usize,
+        deletions: impl IntoIterator<Item = String>,
+    ) {
+        self.set(
+            key,
+            i64::try_from(creations).unwrap_or(i64::MAX),
+            deletions.into_iter().collect(),
+        );
     }
 
     fn set(&self, key: &Arc<str>, creations: i64, deletions: HashSet<String>) {
         let since = self.clock.elapsed();
-        self.by_key.lock().insert(key.clone(), Expected { creations, deletions, since });
+        self.by_key.lock().insert(
+            key.clone(),
+            Expected {
+                creations,
+                deletions,
+                since,
+            },
+        );
     }
 
     /// An object was created, or creating it failed.

@@ -72,7 +72,9 @@ struct WireOwner {
     block_owner_deletion: Option<bool>,
 }
 
-fn owners<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<OwnerReference>, D::Error> {
+fn owners<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<OwnerReference>, D::Error> {
     let wire = Option::<Vec<WireOwner>>::deserialize(deserializer)?.unwrap_or_default();
     let owner = |w: WireOwner| OwnerReference {
         api_version: w.api_version,
@@ -119,7 +121,11 @@ impl Obj {
         let what = || format!("an object of {resource}");
         let head: Head = serde_json::from_slice(raw).map_err(|e| Error::decode(what(), e))?;
         if !head.kind.is_empty() {
-            return Ok(Arc::new(Self::assemble(Bytes::copy_from_slice(raw), head, OnceLock::new())));
+            return Ok(Arc::new(Self::assemble(
+                Bytes::copy_from_slice(raw),
+                head,
+                OnceLock::new(),
+            )));
         }
         let mut value: Value = serde_json::from_slice(raw).map_err(|e| Error::decode(what(), e))?;
         if let Some(map) = value.as_object_mut() {
@@ -140,15 +146,28 @@ impl Obj {
     }
 
     fn assemble(raw: Bytes, head: Head, value: OnceLock<Value>) -> Self {
-        let Head { api_version, kind, metadata: meta } = head;
+        let Head {
+            api_version,
+            kind,
+            metadata: meta,
+        } = head;
         let key = key(&meta.namespace, &meta.name);
-        Self { raw, meta, api_version, kind, key, value, views: OnceLock::new() }
+        Self {
+            raw,
+            meta,
+            api_version,
+            kind,
+            key,
+            value,
+            views: OnceLock::new(),
+        }
     }
 
     /// The same object with nothing but `apiVersion`, `kind` and `metadata` (without managed
     /// fields): what a metadata-only informer keeps.
     pub fn metadata_only(&self) -> Result<Object> {
-        let mut parsed: Value = serde_json::from_slice(&self.raw).map_err(|e| Error::decode("an object", e))?;
+        let mut parsed: Value =
+            serde_json::from_slice(&self.raw).map_err(|e| Error::decode("an object", e))?;
         if let Some(map) = parsed.as_object_mut() {
             map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata"));
         }
@@ -169,7 +188,8 @@ impl Obj {
     #[must_use]
     pub fn value(&self) -> &Value {
         // The head was read from the same bytes, so they are known to be JSON.
-        self.value.get_or_init(|| serde_json::from_slice(&self.raw).unwrap_or(Value::Null))
+        self.value
+            .get_or_init(|| serde_json::from_slice(&self.raw).unwrap_or(Value::Null))
     }
 
     /// A read-only typed view, made at the first call for this type.
@@ -181,7 +201,12 @@ impl Obj {
                 None => {
                     let parsed: T = serde_json::from_slice(&self.raw)
                         .map_err(|e| Error::decode(format!("{} {}", self.kind, self.key), e))?;
-                    cell.get_or_init(|| Box::new(View { value: Box::new(parsed), next: OnceLock::new() }))
+                    cell.get_or_init(|| {
+                        Box::new(View {
+                            value: Box::new(parsed),
+                            next: OnceLock::new(),
+                        })
+                    })
                 }
             };
             if let Some(found) = view.value.downcast_ref::<T>() {
@@ -193,7 +218,8 @@ impl Obj {
 
     /// A typed copy that is not kept.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.raw).map_err(|e| Error::decode(format!("{} {}", self.kind, self.key), e))
+        serde_json::from_slice(&self.raw)
+            .map_err(|e| Error::decode(format!("{} {}", self.kind, self.key), e))
     }
 
     /// The metadata read at arrival.
@@ -259,7 +285,11 @@ impl Obj {
     /// An annotation.
     #[must_use]
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.value().get("metadata")?.get("annotations")?.get(name)?.as_str()
+        self.value()
+            .get("metadata")?
+            .get("annotations")?
+            .get(name)?
+            .as_str()
     }
 
     /// Whether deletion was asked for.
@@ -271,7 +301,10 @@ impl Obj {
     /// The owner with `controller: true`.
     #[must_use]
     pub fn controller(&self) -> Option<&OwnerReference> {
-        self.meta.owner_references.iter().find(|owner| owner.controller)
+        self.meta
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller)
     }
 
     /// Whether the finalizer is set.
@@ -284,7 +317,11 @@ impl Obj {
 /// `namespace/name`, or `name` where the namespace is empty.
 #[must_use]
 pub fn key(namespace: &str, name: &str) -> Arc<str> {
-    if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
+    if namespace.is_empty() {
+        name.into()
+    } else {
+        format!("{namespace}/{name}").into()
+    }
 }
 
 /// The two parts of a key; the namespace is empty for cluster-scoped objects.
@@ -347,7 +384,8 @@ mod tests {
 
     #[test]
     fn items_without_kind_get_it_from_the_resource() {
-        let object = Obj::from_item(br#"{"metadata":{"name":"p"}}"#, &crate::resources::PODS).unwrap();
+        let object =
+            Obj::from_item(br#"{"metadata":{"name":"p"}}"#, &crate::resources::PODS).unwrap();
         assert_eq!((object.api_version(), object.kind()), ("v1", "Pod"));
         assert_eq!(object.value()["kind"], "Pod");
     }

@@ -98,13 +98,19 @@ impl ListParams {
     /// Objects whose labels match.
     #[must_use]
     pub fn labels(selector: impl Into<String>) -> Self {
-        Self { label_selector: Some(selector.into()), ..Self::default() }
+        Self {
+            label_selector: Some(selector.into()),
+            ..Self::default()
+        }
     }
 
     /// Objects whose fields match.
     #[must_use]
     pub fn fields(selector: impl Into<String>) -> Self {
-        Self { field_selector: Some(selector.into()), ..Self::default() }
+        Self {
+            field_selector: Some(selector.into()),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn query(&self) -> Query {
@@ -126,9 +132,18 @@ impl WatchParams {
         query.text("fieldSelector", self.field_selector.as_deref());
         query.text("resourceVersion", self.resource_version.as_deref());
         query.text("allowWatchBookmarks", self.bookmarks.then_some("true"));
-        query.text("sendInitialEvents", self.send_initial_events.then_some("true"));
-        query.text("resourceVersionMatch", self.send_initial_events.then_some("NotOlderThan"));
-        query.text("timeoutSeconds", self.timeout_seconds.map(|n| n.to_string()).as_deref());
+        query.text(
+            "sendInitialEvents",
+            self.send_initial_events.then_some("true"),
+        );
+        query.text(
+            "resourceVersionMatch",
+            self.send_initial_events.then_some("NotOlderThan"),
+        );
+        query.text(
+            "timeoutSeconds",
+            self.timeout_seconds.map(|n| n.to_string()).as_deref(),
+        );
         query
     }
 }
@@ -137,13 +152,19 @@ impl DeleteParams {
     /// Dependents follow in the background.
     #[must_use]
     pub fn background() -> Self {
-        Self { propagation: Some(Propagation::Background), ..Self::default() }
+        Self {
+            propagation: Some(Propagation::Background),
+            ..Self::default()
+        }
     }
 
     /// At once, without grace.
     #[must_use]
     pub fn now() -> Self {
-        Self { grace_period_seconds: Some(0), ..Self::default() }
+        Self {
+            grace_period_seconds: Some(0),
+            ..Self::default()
+        }
     }
 
     /// Only if the object still has this UID.
@@ -231,8 +252,14 @@ mod tests {
 
     #[test]
     fn queries_are_escaped() {
-        let params = ListParams { limit: Some(5), ..ListParams::labels("a=b,c in (d)") };
-        assert_eq!(params.query().after("/x".into()), "/x?labelSelector=a%3Db%2Cc%20in%20%28d%29&limit=5");
+        let params = ListParams {
+            limit: Some(5),
+            ..ListParams::labels("a=b,c in (d)")
+        };
+        assert_eq!(
+            params.query().after("/x".into()),
+            "/x?labelSelector=a%3Db%2Cc%20in%20%28d%29&limit=5"
+        );
     }
 
     #[test]

@@ -16,8 +16,12 @@ use tokio::time::Instant;
 
 /// Delays of a failing key: 5 ms doubling (client-go's default limiter), capped at a minute so
 /// that recovery is seen soon.
-pub const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(5), factor: 2.0, cap: Duration::from_secs(60), jitter: 0.0 };
+pub const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(5),
+    factor: 2.0,
+    cap: Duration::from_secs(60),
+    jitter: 0.0,
+};
 
 /// A deduplicating, delaying, rate-limiting queue. Cheap to clone; clones are the same queue.
 pub struct WorkQueue<K>(Arc<Inner<K>>);
@@ -72,7 +76,11 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             sequence: 0,
             closed: false,
         };
-        Self(Arc::new(Inner { state: Mutex::new(state), wake: Notify::new(), retry }))
+        Self(Arc::new(Inner {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            retry,
+        }))
     }
 
     /// Puts a key in line, unless it is there. Nothing after [`WorkQueue::close`].

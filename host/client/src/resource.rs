@@ -40,12 +40,21 @@ impl Resource {
     /// `v1` or `apps/v1`.
     #[must_use]
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_string()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// The URL path of the collection, or of one object, or of its subresource.
     #[must_use]
-    pub fn path(&self, namespace: Option<&str>, name: Option<&str>, subresource: Option<&str>) -> String {
+    pub fn path(
+        &self,
+        namespace: Option<&str>,
+        name: Option<&str>,
+        subresource: Option<&str>,
+    ) -> String {
         let mut path = if self.group.is_empty() {
             format!("/api/{}", self.version)
         } else {
@@ -69,7 +78,11 @@ impl Resource {
 impl fmt::Display for Resource {
     /// `pods` or `deployments.apps`, as Kubernetes writes a GroupResource.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { write!(f, "{}", self.plural) } else { write!(f, "{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            write!(f, "{}", self.plural)
+        } else {
+            write!(f, "{}.{}", self.plural, self.group)
+        }
     }
 }
 
@@ -85,7 +98,9 @@ fn push_escaped_path(out: &mut String, text: &str) {
 fn escape(out: &mut String, text: &str, keep_slash: bool) {
     use fmt::Write;
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte) || (keep_slash && byte == b'/');
+        let plain = byte.is_ascii_alphanumeric()
+            || b"-_.~:".contains(&byte)
+            || (keep_slash && byte == b'/');
         if plain {
             out.push(char::from(byte));
         } else {
@@ -101,10 +116,19 @@ mod tests {
 
     #[test]
     fn paths_follow_group_scope_and_subresource() {
-        assert_eq!(resources::PODS.path(Some("a"), Some("b"), Some("log")), "/api/v1/namespaces/a/pods/b/log");
+        assert_eq!(
+            resources::PODS.path(Some("a"), Some("b"), Some("log")),
+            "/api/v1/namespaces/a/pods/b/log"
+        );
         assert_eq!(resources::PODS.path(None, None, None), "/api/v1/pods");
-        assert_eq!(resources::DEPLOYMENTS.path(Some("a"), None, None), "/apis/apps/v1/namespaces/a/deployments");
-        assert_eq!(resources::NODES.path(Some("ignored"), Some("n/1"), None), "/api/v1/nodes/n/1");
+        assert_eq!(
+            resources::DEPLOYMENTS.path(Some("a"), None, None),
+            "/apis/apps/v1/namespaces/a/deployments"
+        );
+        assert_eq!(
+            resources::NODES.path(Some("ignored"), Some("n/1"), None),
+            "/api/v1/nodes/n/1"
+        );
         assert_eq!(
             resources::CLUSTER_ROLES.path(None, Some("a b"), None),
             "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%20b"

@@ -14,15 +14,27 @@ use crate::watch::WatchStream;
 
 const JSON: &str = "application/json";
 /// Falls back to whole objects where the server does not know the projection.
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// Page size of [`Client::list_all`], as client-go's pager.
 const PAGE: u32 = 500;
 
 impl Client {
     /// GET of one object.
-    pub async fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Result<Object> {
-        self.object(Method::GET, resource.path(namespace, Some(name), None), None).await
+    pub async fn get(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Object> {
+        self.object(
+            Method::GET,
+            resource.path(namespace, Some(name), None),
+            None,
+        )
+        .await
     }
 
     /// GET of a subresource, for instance `scale`.
@@ -33,20 +45,42 @@ impl Client {
         name: &str,
         subresource: &str,
     ) -> Result<Object> {
-        self.object(Method::GET, resource.path(namespace, Some(name), Some(subresource)), None).await
+        self.object(
+            Method::GET,
+            resource.path(namespace, Some(name), Some(subresource)),
+            None,
+        )
+        .await
     }
 
     /// One page; see [`Client::list_all`] for the whole.
-    pub async fn list(&self, resource: &Resource, namespace: Option<&str>, params: &ListParams) -> Result<List> {
+    pub async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<List> {
         let path = params.query().after(resource.path(namespace, None, None));
-        let accept = if params.metadata_only { METADATA_LIST } else { JSON };
+        let accept = if params.metadata_only {
+            METADATA_LIST
+        } else {
+            JSON
+        };
         let bytes = self.call(Method::GET, path, accept, None).await?;
         decode_list(&bytes, resource)
     }
 
     /// All pages. A continue token that expired meanwhile starts over once without pages.
-    pub async fn list_all(&self, resource: &Resource, namespace: Option<&str>, params: &ListParams) -> Result<List> {
-        let mut params = ListParams { limit: Some(params.limit.unwrap_or(PAGE)), ..params.clone() };
+    pub async fn list_all(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<List> {
+        let mut params = ListParams {
+            limit: Some(params.limit.unwrap_or(PAGE)),
+            ..params.clone()
+        };
         let mut whole = List::default();
         loop {
             match self.list(resource, namespace, &params).await {
@@ -57,7 +91,11 @@ impl Client {
                     params.resource_version = None;
                 }
                 Err(error) if error.is_gone() && params.continue_token.is_some() => {
-                    let unpaged = ListParams { limit: None, continue_token: None, ..params };
+                    let unpaged = ListParams {
+                        limit: None,
+                        continue_token: None,
+                        ..params
+                    };
                     return self.list(resource, namespace, &unpaged).await;
                 }
                 Err(error) => return Err(error),
@@ -69,8 +107,18 @@ impl Client {
     }
 
     /// POST to the collection.
-    pub async fn create(&self, resource: &Resource, namespace: Option<&str>, object: &Value) -> Result<Object> {
-        self.object(Method::POST, resource.path(namespace, None, None), Some((JSON, object))).await
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<Object> {
+        self.object(
+            Method::POST,
+            resource.path(namespace, None, None),
+            Some((JSON, object)),
+        )
+        .await
     }
 
     /// POST to a subresource of an object: `binding`, `eviction`, `token`.
@@ -82,18 +130,39 @@ impl Client {
         subresource: &str,
         object: &Value,
     ) -> Result<Object> {
-        self.object(Method::POST, resource.path(namespace, Some(name), Some(subresource)), Some((JSON, object))).await
+        self.object(
+            Method::POST,
+            resource.path(namespace, Some(name), Some(subresource)),
+            Some((JSON, object)),
+        )
+        .await
     }
 
     /// PUT of a whole object; its resourceVersion is the precondition.
-    pub async fn update(&self, resource: &Resource, namespace: Option<&str>, object: &Value) -> Result<Object> {
+    pub async fn update(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<Object> {
         let name = object_name(object)?;
-        self.object(Method::PUT, resource.path(namespace, Some(name), None), Some((JSON, object))).await
+        self.object(
+            Method::PUT,
+            resource.path(namespace, Some(name), None),
+            Some((JSON, object)),
+        )
+        .await
     }
 
     /// PUT of the `status` subresource.
-    pub async fn update_status(&self, resource: &Resource, namespace: Option<&str>, object: &Value) -> Result<Object> {
-        self.update_subresource(resource, namespace, "status", object).await
+    pub async fn update_status(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<Object> {
+        self.update_subresource(resource, namespace, "status", object)
+            .await
     }
 
     /// PUT of any subresource that takes the whole object (`status`, `scale`, `finalize`).
@@ -105,7 +174,12 @@ impl Client {
         object: &Value,
     ) -> Result<Object> {
         let name = object_name(object)?;
-        self.object(Method::PUT, resource.path(namespace, Some(name), Some(subresource)), Some((JSON, object))).await
+        self.object(
+            Method::PUT,
+            resource.path(namespace, Some(name), Some(subresource)),
+            Some((JSON, object)),
+        )
+        .await
     }
 
     /// PATCH of an object.
@@ -116,7 +190,12 @@ impl Client {
         name: &str,
         patch: &Patch,
     ) -> Result<Object> {
-        self.object(Method::PATCH, resource.path(namespace, Some(name), None), Some(patch.parts())).await
+        self.object(
+            Method::PATCH,
+            resource.path(namespace, Some(name), None),
+            Some(patch.parts()),
+        )
+        .await
     }
 
     /// PATCH of the `status` subresource.
@@ -127,7 +206,8 @@ impl Client {
         name: &str,
         patch: &Patch,
     ) -> Result<Object> {
-        self.patch_subresource(resource, namespace, name, "status", patch).await
+        self.patch_subresource(resource, namespace, name, "status", patch)
+            .await
     }
 
     /// PATCH of any subresource.
@@ -139,7 +219,12 @@ impl Client {
         subresource: &str,
         patch: &Patch,
     ) -> Result<Object> {
-        self.object(Method::PATCH, resource.path(namespace, Some(name), Some(subresource)), Some(patch.parts())).await
+        self.object(
+            Method::PATCH,
+            resource.path(namespace, Some(name), Some(subresource)),
+            Some(patch.parts()),
+        )
+        .await
     }
 
     /// DELETE of an object. The answer is the object where it stays for a while (grace,
@@ -152,7 +237,12 @@ impl Client {
         params: &DeleteParams,
     ) -> Result<Object> {
         let body = params.to_value();
-        self.object(Method::DELETE, resource.path(namespace, Some(name), None), Some((JSON, &body))).await
+        self.object(
+            Method::DELETE,
+            resource.path(namespace, Some(name), None),
+            Some((JSON, &body)),
+        )
+        .await
     }
 
     /// DELETE of all objects that `select` picks.
@@ -164,7 +254,9 @@ impl Client {
         select: &ListParams,
     ) -> Result<()> {
         let path = select.query().after(resource.path(namespace, None, None));
-        self.call(Method::DELETE, path, JSON, Some((JSON, &params.to_value()))).await.map(drop)
+        self.call(Method::DELETE, path, JSON, Some((JSON, &params.to_value())))
+            .await
+            .map(drop)
     }
 
     /// Watches a collection. The stream ends with the server's time limit, or with an error; a 410
@@ -181,7 +273,12 @@ impl Client {
         Ok(WatchStream::new(response.into_body(), resource.clone()))
     }
 
-    async fn object(&self, method: Method, path: String, body: Option<(&str, &Value)>) -> Result<Object> {
+    async fn object(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Object> {
         let bytes = self.call(method, path, JSON, body).await?;
         Obj::from_bytes(bytes)
     }
@@ -213,11 +310,14 @@ struct ListMeta {
 }
 
 fn decode_list(bytes: &[u8], resource: &Resource) -> Result<List> {
-    let raw: RawList<'_> =
-        serde_json::from_slice(bytes).map_err(|e| Error::decode(format!("a list of {resource}"), e))?;
+    let raw: RawList<'_> = serde_json::from_slice(bytes)
+        .map_err(|e| Error::decode(format!("a list of {resource}"), e))?;
     let items = raw.items.unwrap_or_default();
     Ok(List {
-        items: items.into_iter().map(|item| Obj::from_item(item.get().as_bytes(), resource)).collect::<Result<_>>()?,
+        items: items
+            .into_iter()
+            .map(|item| Obj::from_item(item.get().as_bytes(), resource))
+            .collect::<Result<_>>()?,
         resource_version: raw.metadata.resource_version,
         continue_token: Some(raw.metadata.continue_token).filter(|token| !token.is_empty()),
     })

@@ -54,7 +54,13 @@ impl std::fmt::Debug for WatchStream {
 
 impl WatchStream {
     pub(crate) fn new(body: Body, resource: Resource) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, resource, ended: false }
+        Self {
+            body,
+            buffer: BytesMut::new(),
+            scanned: 0,
+            resource,
+            ended: false,
+        }
     }
 
     fn next_line(&mut self) -> Option<Bytes> {
@@ -141,12 +147,21 @@ fn decode(line: &[u8], resource: &Resource) -> Result<WatchEvent> {
         "MODIFIED" => Ok(WatchEvent::Modified(object()?)),
         "DELETED" => Ok(WatchEvent::Deleted(object()?)),
         "BOOKMARK" => {
-            let mark: BookmarkObject = serde_json::from_str(raw.object.get()).map_err(|e| Error::decode(what(), e))?;
-            let ended = mark.metadata.annotations.get("k8s.io/initial-events-end").is_some_and(|v| v == "true");
-            Ok(WatchEvent::Bookmark { resource_version: mark.metadata.resource_version, initial_events_end: ended })
+            let mark: BookmarkObject =
+                serde_json::from_str(raw.object.get()).map_err(|e| Error::decode(what(), e))?;
+            let ended = mark
+                .metadata
+                .annotations
+                .get("k8s.io/initial-events-end")
+                .is_some_and(|v| v == "true");
+            Ok(WatchEvent::Bookmark {
+                resource_version: mark.metadata.resource_version,
+                initial_events_end: ended,
+            })
         }
         "ERROR" => {
-            let status: Status = serde_json::from_str(raw.object.get()).map_err(|e| Error::decode(what(), e))?;
+            let status: Status =
+                serde_json::from_str(raw.object.get()).map_err(|e| Error::decode(what(), e))?;
             Err(Error::Status(Box::new(status)))
         }
         other => Err(Error::decode(what(), format!("unknown type {other:?}"))),
@@ -163,9 +178,14 @@ mod tests {
     use crate::body::BoxError;
 
     fn stream_of(parts: &[&'static str]) -> WatchStream {
-        let frames: Vec<Result<Frame<Bytes>, BoxError>> =
-            parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))).collect();
-        WatchStream::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))), crate::resources::PODS)
+        let frames: Vec<Result<Frame<Bytes>, BoxError>> = parts
+            .iter()
+            .map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes()))))
+            .collect();
+        WatchStream::new(
+            BodyExt::boxed(StreamBody::new(stream::iter(frames))),
+            crate::resources::PODS,
+        )
     }
 
     #[tokio::test]
@@ -175,11 +195,16 @@ mod tests {
             "me\":\"a\"}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n",
             "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n",
         ]);
-        assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(o))) if o.name() == "a" && o.kind() == "Pod"));
+        assert!(
+            matches!(events.next().await, Some(Ok(WatchEvent::Added(o))) if o.name() == "a" && o.kind() == "Pod")
+        );
         assert!(
             matches!(events.next().await, Some(Ok(WatchEvent::Bookmark { resource_version, initial_events_end: true })) if resource_version == "7")
         );
-        assert!(matches!(events.next().await, Some(Ok(WatchEvent::Deleted(_)))));
+        assert!(matches!(
+            events.next().await,
+            Some(Ok(WatchEvent::Deleted(_)))
+        ));
         assert!(events.next().await.is_none());
     }
 

@@ -56,7 +56,10 @@ impl Cache {
 
     /// Keeps an attachment.
     pub(crate) fn keep(&self, kept: &Kept) -> io::Result<()> {
-        let pair = |arg: &str| arg.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let pair = |arg: &str| {
+            arg.split_once('=')
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        };
         let document = Document {
             kind: KIND.to_owned(),
             container_id: kept.attachment.container.clone(),
@@ -86,8 +89,13 @@ impl Cache {
             if container.is_some_and(|container| !name.contains(container)) {
                 continue;
             }
-            match std::fs::read(entry.path()).map_err(|e| e.to_string()).and_then(|bytes| read(&bytes)) {
-                Ok(Some(kept)) if container.is_none_or(|c| c == kept.attachment.container) => found.push(kept),
+            match std::fs::read(entry.path())
+                .map_err(|e| e.to_string())
+                .and_then(|bytes| read(&bytes))
+            {
+                Ok(Some(kept)) if container.is_none_or(|c| c == kept.attachment.container) => {
+                    found.push(kept)
+                }
                 Ok(_) => {}
                 Err(reason) => {
                     tracing::warn!(file = %entry.path().display(), reason, "a kept network result is left out")
@@ -106,7 +114,10 @@ impl Cache {
     }
 
     fn path(&self, network: &str, attachment: &Attachment) -> PathBuf {
-        self.folder.join(format!("{network}-{}-{}", attachment.container, attachment.interface))
+        self.folder.join(format!(
+            "{network}-{}-{}",
+            attachment.container, attachment.interface
+        ))
     }
 }
 
@@ -116,10 +127,16 @@ fn read(bytes: &[u8]) -> Result<Option<Kept>, String> {
     if document.kind != KIND {
         return Ok(None);
     }
-    let config = STANDARD.decode(&document.config).map_err(|e| e.to_string())?;
+    let config = STANDARD
+        .decode(&document.config)
+        .map_err(|e| e.to_string())?;
     let list = Conflist::parse(serde_json::from_slice(&config).map_err(|e| e.to_string())?)?;
-    let args: Vec<String> =
-        document.cni_args.unwrap_or_default().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let args: Vec<String> = document
+        .cni_args
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     Ok(Some(Kept {
         list,
         attachment: Attachment {
@@ -158,7 +175,10 @@ mod tests {
         };
         cache.keep(&kept).unwrap();
         assert!(dir.path().join("results/net-abc-eth0").exists());
-        assert_eq!(cache.find(Some("abc")).unwrap(), std::slice::from_ref(&kept));
+        assert_eq!(
+            cache.find(Some("abc")).unwrap(),
+            std::slice::from_ref(&kept)
+        );
         assert!(cache.find(Some("ab")).unwrap().is_empty());
         std::fs::write(dir.path().join("results/net-broken-eth0"), "{").unwrap();
         assert_eq!(cache.find(None).unwrap().len(), 1);

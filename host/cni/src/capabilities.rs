@@ -19,7 +19,12 @@ pub(crate) fn args(pod: &SandboxNetwork) -> String {
 /// Values by capability (`CONVENTIONS.md` of the specification).
 pub(crate) fn of(pod: &SandboxNetwork) -> Result<Map<String, Value>, String> {
     let mut all = Map::new();
-    let ports: Vec<Value> = pod.port_mappings.iter().filter(|p| p.host_port != 0).map(port).collect();
+    let ports: Vec<Value> = pod
+        .port_mappings
+        .iter()
+        .filter(|p| p.host_port != 0)
+        .map(port)
+        .collect();
     if !ports.is_empty() {
         all.insert("portMappings".into(), ports.into());
     }
@@ -35,7 +40,10 @@ pub(crate) fn of(pod: &SandboxNetwork) -> Result<Map<String, Value>, String> {
         all.insert("bandwidth".into(), limits.into());
     }
     if !pod.annotations.is_empty() {
-        all.insert("io.kubernetes.cri.pod-annotations".into(), json!(pod.annotations));
+        all.insert(
+            "io.kubernetes.cri.pod-annotations".into(),
+            json!(pod.annotations),
+        );
     }
     Ok(all)
 }
@@ -55,15 +63,27 @@ mod tests {
     use super::*;
 
     fn pod(annotations: &[(&str, &str)]) -> SandboxNetwork {
-        let annotations = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        SandboxNetwork { annotations, ..SandboxNetwork::default() }
+        let annotations = annotations
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        SandboxNetwork {
+            annotations,
+            ..SandboxNetwork::default()
+        }
     }
 
     #[test]
     fn bandwidth_comes_from_annotations() {
         let all = of(&pod(&[("kubernetes.io/ingress-bandwidth", "10M")])).unwrap();
-        assert_eq!(all["bandwidth"], json!({"ingressRate": 10_000_000, "ingressBurst": 4_294_967_295_u64}));
-        for (text, part) in [("1", "between 1k and 1P"), ("fast", "annotation kubernetes.io/egress-bandwidth")] {
+        assert_eq!(
+            all["bandwidth"],
+            json!({"ingressRate": 10_000_000, "ingressBurst": 4_294_967_295_u64})
+        );
+        for (text, part) in [
+            ("1", "between 1k and 1P"),
+            ("fast", "annotation kubernetes.io/egress-bandwidth"),
+        ] {
             let error = of(&pod(&[("kubernetes.io/egress-bandwidth", text)])).unwrap_err();
             assert!(error.contains(part), "{error}");
         }

@@ -83,24 +83,34 @@ impl Conflist {
     }
 
     fn read(path: &Path) -> Result<Self, ConflistError> {
-        let read = |source| ConflistError::Read { path: path.to_owned(), source };
-        let invalid = |reason: String| ConflistError::Invalid { path: path.to_owned(), reason };
+        let read = |source| ConflistError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let invalid = |reason: String| ConflistError::Invalid {
+            path: path.to_owned(),
+            reason,
+        };
         if std::fs::metadata(path).map_err(read)?.len() > LIMIT_BYTES {
             return Err(invalid(format!("larger than {LIMIT_BYTES} bytes")));
         }
-        let document: Value =
-            serde_json::from_slice(&std::fs::read(path).map_err(read)?).map_err(|e| invalid(e.to_string()))?;
+        let document: Value = serde_json::from_slice(&std::fs::read(path).map_err(read)?)
+            .map_err(|e| invalid(e.to_string()))?;
         Self::parse(document).map_err(invalid)
     }
 
     /// A list, or the older form of a single plugin.
     pub(crate) fn parse(document: Value) -> Result<Self, String> {
         let source = document.clone();
-        let Value::Object(mut document) = document else { return Err("not an object".to_owned()) };
+        let Value::Object(mut document) = document else {
+            return Err("not an object".to_owned());
+        };
         let version = version(&document)?;
         let name = text(&document, "name").to_owned();
         if !is_name(&name) {
-            return Err(format!("name {name:?}: expected letters, digits, dots, dashes and underscores"));
+            return Err(format!(
+                "name {name:?}: expected letters, digits, dots, dashes and underscores"
+            ));
         }
         let flag = |field: &str| matches!(document.get(field), Some(Value::Bool(true)));
         let (disable_check, disable_gc) = (flag("disableCheck"), flag("disableGC"));
@@ -112,9 +122,22 @@ impl Conflist {
         if plugins.is_empty() {
             return Err("no plugins".to_owned());
         }
-        match plugins.iter().map(|p| text(p, "type")).find(|kind| !is_name(kind)) {
-            Some(kind) => Err(format!("plugin type {kind:?}: expected the name of a program, without a path")),
-            None => Ok(Self { name, version, plugins, disable_check, disable_gc, source }),
+        match plugins
+            .iter()
+            .map(|p| text(p, "type"))
+            .find(|kind| !is_name(kind))
+        {
+            Some(kind) => Err(format!(
+                "plugin type {kind:?}: expected the name of a program, without a path"
+            )),
+            None => Ok(Self {
+                name,
+                version,
+                plugins,
+                disable_check,
+                disable_gc,
+                source,
+            }),
         }
     }
 
@@ -151,9 +174,14 @@ impl Conflist {
         if let Some(previous) = previous {
             document.insert("prevResult".into(), previous.clone());
         }
-        let has = |name: &str| plugin.get("capabilities").and_then(|c| c.get(name)) == Some(&Value::Bool(true));
-        let given: Map<String, Value> =
-            capabilities.iter().filter(|(name, _)| has(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let has = |name: &str| {
+            plugin.get("capabilities").and_then(|c| c.get(name)) == Some(&Value::Bool(true))
+        };
+        let given: Map<String, Value> = capabilities
+            .iter()
+            .filter(|(name, _)| has(name))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect();
         document.remove("capabilities");
         if !given.is_empty() {
             document.insert("runtimeConfig".into(), given.into());
@@ -168,9 +196,15 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         entries => entries?,
     };
     let is_ours = |path: &PathBuf| {
-        path.extension().and_then(|e| e.to_str()).is_some_and(|e| ["conf", "conflist", "json"].contains(&e))
+        path.extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| ["conf", "conflist", "json"].contains(&e))
     };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_ours)
+        .collect();
     files.sort();
     Ok(files)
 }
@@ -178,15 +212,26 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// The version to speak: the newest common one of `cniVersions`, else `cniVersion`.
 fn version(document: &Map<String, Value>) -> Result<String, String> {
     let list = document.get("cniVersions").and_then(Value::as_array);
-    let known = list.into_iter().flatten().filter_map(Value::as_str).filter_map(|t| Some((Version::parse(t)?, t)));
-    if let Some((_, text)) = known.filter(|(version, _)| *version <= NEWEST).max_by_key(|(version, _)| *version) {
+    let known = list
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter_map(|t| Some((Version::parse(t)?, t)));
+    if let Some((_, text)) = known
+        .filter(|(version, _)| *version <= NEWEST)
+        .max_by_key(|(version, _)| *version)
+    {
         return Ok(text.to_owned());
     }
     match text(document, "cniVersion") {
         // The specification's meaning of absence is a version too old to chain plugins.
         "" => Err("no cniVersion".to_owned()),
-        text if Version::parse(text).is_some_and(|v| v >= Version(0, 3, 0) && v <= NEWEST) => Ok(text.to_owned()),
-        text => Err(format!("cniVersion {text:?}: expected one from 0.3.0 to 1.1.0")),
+        text if Version::parse(text).is_some_and(|v| v >= Version(0, 3, 0) && v <= NEWEST) => {
+            Ok(text.to_owned())
+        }
+        text => Err(format!(
+            "cniVersion {text:?}: expected one from 0.3.0 to 1.1.0"
+        )),
     }
 }
 
@@ -204,7 +249,9 @@ fn text<'a>(map: &'a Map<String, Value>, field: &str) -> &'a str {
 /// The specification's rule for names, which also keeps them out of other folders.
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 #[cfg(test)]
@@ -222,7 +269,8 @@ mod tests {
         let list = parse(json!({"cniVersion": "1.0.0", "name": "net", "plugins": [
             {"type": "bridge", "bridge": "br0"}, {"type": "portmap", "capabilities": {"portMappings": true}}]}))
         .unwrap();
-        let capabilities = json!({"portMappings": [{"hostPort": 80}], "bandwidth": {"ingressRate": 1}});
+        let capabilities =
+            json!({"portMappings": [{"hostPort": 80}], "bandwidth": {"ingressRate": 1}});
         let capabilities = capabilities.as_object().unwrap();
         let previous = json!({"ips": []});
         assert_eq!(
@@ -246,7 +294,8 @@ mod tests {
     #[test]
     fn the_newest_common_version_is_spoken() {
         let with = |versions: Value| {
-            let document = json!({"cniVersion": "0.4.0", "cniVersions": versions, "name": "n", "type": "ptp"});
+            let document =
+                json!({"cniVersion": "0.4.0", "cniVersions": versions, "name": "n", "type": "ptp"});
             parse(document).unwrap().version
         };
         assert_eq!(with(json!(["1.0.0", "1.1.0", "2.0.0"])), "1.1.0");
@@ -258,11 +307,23 @@ mod tests {
         for (document, part) in [
             (json!([]), "not an object"),
             (json!({"name": "n", "type": "t"}), "no cniVersion"),
-            (json!({"cniVersion": "0.2.0", "name": "n", "type": "t"}), "0.3.0 to 1.1.0"),
+            (
+                json!({"cniVersion": "0.2.0", "name": "n", "type": "t"}),
+                "0.3.0 to 1.1.0",
+            ),
             (json!({"cniVersion": "1.0.0", "name": "n"}), "plugin type"),
-            (json!({"cniVersion": "1.0.0", "name": "n", "plugins": []}), "no plugins"),
-            (json!({"cniVersion": "1.0.0", "name": "a/b", "type": "t"}), "name"),
-            (json!({"cniVersion": "1.0.0", "name": "n", "type": "../sh"}), "without a path"),
+            (
+                json!({"cniVersion": "1.0.0", "name": "n", "plugins": []}),
+                "no plugins",
+            ),
+            (
+                json!({"cniVersion": "1.0.0", "name": "a/b", "type": "t"}),
+                "name",
+            ),
+            (
+                json!({"cniVersion": "1.0.0", "name": "n", "type": "../sh"}),
+                "without a path",
+            ),
         ] {
             let error = parse(document).unwrap_err();
             assert!(error.contains(part), "{error}");
@@ -277,7 +338,8 @@ mod tests {
         let folders = [first.clone(), second.clone()];
         assert_eq!(Conflist::find(&folders), None);
         let write = |folder: &Path, file: &str, name: &str| {
-            let text = json!({"cniVersion": "1.0.0", "name": name, "plugins": [{"type": "ptp"}]}).to_string();
+            let text = json!({"cniVersion": "1.0.0", "name": name, "plugins": [{"type": "ptp"}]})
+                .to_string();
             std::fs::write(folder.join(file), text).unwrap();
         };
         write(&second, "20-late.conflist", "late");

@@ -65,7 +65,12 @@ pub(crate) enum ExecError {
     #[error("plugin {name:?} did not end within {PATIENCE:?} and was killed")]
     TimedOut { name: String },
     #[error("plugin {name:?} failed ({verb}): {message}")]
-    Failed { name: String, verb: &'static str, code: u32, message: String },
+    Failed {
+        name: String,
+        verb: &'static str,
+        code: u32,
+        message: String,
+    },
 }
 
 impl ExecError {
@@ -79,7 +84,11 @@ impl ExecError {
 }
 
 fn shown(folders: &[PathBuf]) -> String {
-    folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+    folders
+        .iter()
+        .map(|f| f.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Calls `name` from the first folder that has it. The answer is null when the plugin says nothing.
@@ -90,13 +99,27 @@ pub(crate) async fn call(
     attachment: Option<&Attachment>,
     input: &Value,
 ) -> Result<Value, ExecError> {
-    let program = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
-    let missing = || ExecError::Missing { name: name.to_owned(), folders: folders.to_vec() };
+    let program = folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    let missing = || ExecError::Missing {
+        name: name.to_owned(),
+        folders: folders.to_vec(),
+    };
     let program = program.ok_or_else(missing)?;
-    let run = |source| ExecError::Run { name: name.to_owned(), source };
+    let run = |source| ExecError::Run {
+        name: name.to_owned(),
+        source,
+    };
     let work = run_plugin(&program, folders, verb, attachment, input);
-    let timed_out = |_| ExecError::TimedOut { name: name.to_owned() };
-    let output = tokio::time::timeout(PATIENCE, work).await.map_err(timed_out)?.map_err(run)?;
+    let timed_out = |_| ExecError::TimedOut {
+        name: name.to_owned(),
+    };
+    let output = tokio::time::timeout(PATIENCE, work)
+        .await
+        .map_err(timed_out)?
+        .map_err(run)?;
     output.read(name, verb)
 }
 
@@ -114,17 +137,27 @@ async fn run_plugin(
     input: &Value,
 ) -> std::io::Result<Output> {
     let mut command = Command::new(program);
-    command
-        .env("CNI_COMMAND", verb.name())
-        .env("CNI_PATH", std::env::join_paths(folders).map_err(std::io::Error::other)?);
+    command.env("CNI_COMMAND", verb.name()).env(
+        "CNI_PATH",
+        std::env::join_paths(folders).map_err(std::io::Error::other)?,
+    );
     for name in ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"] {
         command.env_remove(name);
     }
     if let Some(attachment) = attachment {
-        command.env("CNI_CONTAINERID", &attachment.container).env("CNI_IFNAME", &attachment.interface);
-        command.env("CNI_NETNS", &attachment.netns).env("CNI_ARGS", &attachment.args);
+        command
+            .env("CNI_CONTAINERID", &attachment.container)
+            .env("CNI_IFNAME", &attachment.interface);
+        command
+            .env("CNI_NETNS", &attachment.netns)
+            .env("CNI_ARGS", &attachment.args);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/").kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .current_dir("/")
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let bytes = input.to_string().into_bytes();
@@ -136,12 +169,18 @@ async fn run_plugin(
     };
     let ((), stdout, stderr) = tokio::join!(write, read(stdout), read(stderr));
     let success = child.wait().await?.success();
-    Ok(Output { success, stdout: stdout?, stderr: stderr? })
+    Ok(Output {
+        success,
+        stdout: stdout?,
+        stderr: stderr?,
+    })
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let Some(stream) = stream else { return Ok(bytes) };
+    let Some(stream) = stream else {
+        return Ok(bytes);
+    };
     let mut limited = stream.take(OUTPUT_LIMIT);
     limited.read_to_end(&mut bytes).await?;
     // What comes beyond the limit is thrown away, so that the plugin can end.
@@ -160,8 +199,12 @@ struct Failure {
 
 impl Output {
     fn read(&self, name: &str, verb: Verb) -> Result<Value, ExecError> {
-        let failed =
-            |code: u32, message: String| ExecError::Failed { name: name.to_owned(), verb: verb.name(), code, message };
+        let failed = |code: u32, message: String| ExecError::Failed {
+            name: name.to_owned(),
+            verb: verb.name(),
+            code,
+            message,
+        };
         if !self.success {
             return Err(match serde_json::from_slice::<Failure>(&self.stdout) {
                 Ok(said) if !said.msg.is_empty() => failed(said.code, join(said)),
@@ -171,20 +214,36 @@ impl Output {
         if self.stdout.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.stdout).map_err(|e| failed(0, format!("its answer is no JSON document: {e}")))
+        serde_json::from_slice(&self.stdout)
+            .map_err(|e| failed(0, format!("its answer is no JSON document: {e}")))
     }
 
     /// What it said in plain words, the end of it.
     fn words(&self) -> String {
         const MOST: usize = 500;
-        let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };
-        let text = String::from_utf8_lossy(said.get(said.len().saturating_sub(MOST)..).unwrap_or_default());
-        if text.trim().is_empty() { "it says nothing".to_owned() } else { text.trim().to_owned() }
+        let said = if self.stderr.is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
+        let text = String::from_utf8_lossy(
+            said.get(said.len().saturating_sub(MOST)..)
+                .unwrap_or_default(),
+        );
+        if text.trim().is_empty() {
+            "it says nothing".to_owned()
+        } else {
+            text.trim().to_owned()
+        }
     }
 }
 
 fn join(said: Failure) -> String {
-    if said.details.is_empty() { said.msg } else { format!("{}; {}", said.msg, said.details) }
+    if said.details.is_empty() {
+        said.msg
+    } else {
+        format!("{}; {}", said.msg, said.details)
+    }
 }
 
 #[cfg(test)]
@@ -192,21 +251,39 @@ mod tests {
     use super::*;
 
     fn output(success: bool, stdout: &str, stderr: &str) -> Output {
-        Output { success, stdout: stdout.into(), stderr: stderr.into() }
+        Output {
+            success,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
     }
 
     #[test]
     fn failures_are_read_as_specified_or_as_they_are() {
         let read = |o: Output| o.read("bridge", Verb::Add);
-        let error =
-            read(output(false, r#"{"cniVersion": "1.0.0", "code": 11, "msg": "busy", "details": "later"}"#, ""))
-                .unwrap_err();
+        let error = read(output(
+            false,
+            r#"{"cniVersion": "1.0.0", "code": 11, "msg": "busy", "details": "later"}"#,
+            "",
+        ))
+        .unwrap_err();
         assert!(error.is_retryable());
-        assert_eq!(error.to_string(), "plugin \"bridge\" failed (ADD): busy; later");
+        assert_eq!(
+            error.to_string(),
+            "plugin \"bridge\" failed (ADD): busy; later"
+        );
         let error = read(output(false, "", "panic: no\n")).unwrap_err();
-        assert_eq!(error.to_string(), "plugin \"bridge\" failed (ADD): panic: no");
+        assert_eq!(
+            error.to_string(),
+            "plugin \"bridge\" failed (ADD): panic: no"
+        );
         assert!(!error.is_retryable());
-        assert!(read(output(true, "hello", "")).unwrap_err().to_string().contains("no JSON"));
+        assert!(
+            read(output(true, "hello", ""))
+                .unwrap_err()
+                .to_string()
+                .contains("no JSON")
+        );
         assert_eq!(read(output(true, "\n", "")).unwrap(), Value::Null);
     }
 }

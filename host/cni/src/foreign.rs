@@ -39,14 +39,24 @@ impl ForeignNetwork {
     pub fn start(options: ForeignOptions, tasks: &Tasks) -> Self {
         let current = Current::default();
         *current.write() = Conflist::find(&options.conf_dirs);
-        tasks.spawn_until_stopped("cni configuration", follow(options.conf_dirs, current.clone()));
-        Self { bin_dirs: options.bin_dirs, cache: Cache::new(options.cache_dir), current }
+        tasks.spawn_until_stopped(
+            "cni configuration",
+            follow(options.conf_dirs, current.clone()),
+        );
+        Self {
+            bin_dirs: options.bin_dirs,
+            cache: Cache::new(options.cache_dir),
+            current,
+        }
     }
 
     /// Upstream's words, which people look for.
     fn list(&self) -> Result<Conflist, NetworkError> {
         let message = "Network plugin returns error: cni plugin not initialized".to_owned();
-        self.current.read().clone().ok_or(NetworkError { message, retryable: true })
+        self.current.read().clone().ok_or(NetworkError {
+            message,
+            retryable: true,
+        })
     }
 
     async fn undo(&self, kept: &Kept) -> Result<(), NetworkError> {
@@ -58,9 +68,12 @@ impl ForeignNetwork {
         let previous = (!kept.result.is_null()).then_some(&kept.result);
         for plugin in kept.list.plugins.iter().rev() {
             let input = kept.list.document(plugin, &kept.capabilities, previous);
-            self.call(plugin, Verb::Del, Some(&attachment), &input).await?;
+            self.call(plugin, Verb::Del, Some(&attachment), &input)
+                .await?;
         }
-        self.cache.forget(&kept.list.name, &kept.attachment).map_err(io)
+        self.cache
+            .forget(&kept.list.name, &kept.attachment)
+            .map_err(io)
     }
 
     async fn call(
@@ -70,8 +83,13 @@ impl ForeignNetwork {
         attachment: Option<&Attachment>,
         input: &Value,
     ) -> Result<Value, NetworkError> {
-        let name = plugin.get("type").and_then(Value::as_str).unwrap_or_default();
-        call(&self.bin_dirs, name, verb, attachment, input).await.map_err(failed)
+        let name = plugin
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        call(&self.bin_dirs, name, verb, attachment, input)
+            .await
+            .map_err(failed)
     }
 
     /// Undoes what belongs to no sandbox, and looks whether what belongs to one is still there.
@@ -90,23 +108,35 @@ impl ForeignNetwork {
 
     async fn look(&self, kept: &Kept) -> Result<(), NetworkError> {
         for plugin in &kept.list.plugins {
-            let input = kept.list.document(plugin, &kept.capabilities, Some(&kept.result));
-            self.call(plugin, Verb::Check, Some(&kept.attachment), &input).await?;
+            let input = kept
+                .list
+                .document(plugin, &kept.capabilities, Some(&kept.result));
+            self.call(plugin, Verb::Check, Some(&kept.attachment), &input)
+                .await?;
         }
         Ok(())
     }
 }
 
 fn failed(error: ExecError) -> NetworkError {
-    NetworkError { retryable: error.is_retryable(), message: error.to_string() }
+    NetworkError {
+        retryable: error.is_retryable(),
+        message: error.to_string(),
+    }
 }
 
 fn invalid(message: String) -> NetworkError {
-    NetworkError { message, retryable: false }
+    NetworkError {
+        message,
+        retryable: false,
+    }
 }
 
 fn io(error: std::io::Error) -> NetworkError {
-    NetworkError { message: format!("the cache of network results: {error}"), retryable: true }
+    NetworkError {
+        message: format!("the cache of network results: {error}"),
+        retryable: true,
+    }
 }
 
 fn attachment(pod: &SandboxNetwork) -> Attachment {
@@ -123,13 +153,20 @@ impl PodNetwork for ForeignNetwork {
     async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
         let list = self.list()?;
         let capabilities = capabilities::of(pod).map_err(invalid)?;
-        let mut kept = Kept { list, attachment: attachment(pod), capabilities, result: Value::Null };
+        let mut kept = Kept {
+            list,
+            attachment: attachment(pod),
+            capabilities,
+            result: Value::Null,
+        };
         // Kept from the start: half of a chain must be undone as well.
         self.cache.keep(&kept).map_err(io)?;
         for plugin in &kept.list.plugins {
             let previous = (!kept.result.is_null()).then_some(&kept.result);
             let input = kept.list.document(plugin, &kept.capabilities, previous);
-            kept.result = self.call(plugin, Verb::Add, Some(&kept.attachment), &input).await?;
+            kept.result = self
+                .call(plugin, Verb::Add, Some(&kept.attachment), &input)
+                .await?;
         }
         self.cache.keep(&kept).map_err(io)?;
         addresses(&kept.result).map_err(invalid)
@@ -160,12 +197,17 @@ impl PodNetwork for ForeignNetwork {
         if !list.can_collect() {
             return Ok(());
         }
-        let attachments: Vec<Value> =
-            valid_ids.iter().map(|id| json!({"containerID": id, "ifname": INTERFACE})).collect();
+        let attachments: Vec<Value> = valid_ids
+            .iter()
+            .map(|id| json!({"containerID": id, "ifname": INTERFACE}))
+            .collect();
         for plugin in &list.plugins {
             let mut input = list.document(plugin, &Map::new(), None);
             if let Some(map) = input.as_object_mut() {
-                map.insert("cni.dev/valid-attachments".into(), attachments.clone().into());
+                map.insert(
+                    "cni.dev/valid-attachments".into(),
+                    attachments.clone().into(),
+                );
             }
             self.call(plugin, Verb::Gc, None, &input).await?;
         }

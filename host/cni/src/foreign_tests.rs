@@ -18,9 +18,16 @@ impl Lab {
         let at = |name: &str| dir.path().join(name);
         std::fs::create_dir_all(at("bin")).unwrap();
         let tasks = Tasks::root("lab");
-        let options =
-            ForeignOptions { conf_dirs: vec![at("net.d")], bin_dirs: vec![at("bin")], cache_dir: at("results") };
-        Self { network: ForeignNetwork::start(options, &tasks), tasks, dir }
+        let options = ForeignOptions {
+            conf_dirs: vec![at("net.d")],
+            bin_dirs: vec![at("bin")],
+            cache_dir: at("results"),
+        };
+        Self {
+            network: ForeignNetwork::start(options, &tasks),
+            tasks,
+            dir,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -67,10 +74,8 @@ fn write_program(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-const ADDRESS: &str =
-    r#"[ $CNI_COMMAND = ADD ] && echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.9.0.5/24"}]}'; exit 0"#;
-const PASS_ON: &str =
-    r#"[ $CNI_COMMAND = ADD ] && echo "$input" | sed 's/.*"prevResult":\({.*}\),"runtimeConfig.*/\1/'; exit 0"#;
+const ADDRESS: &str = r#"[ $CNI_COMMAND = ADD ] && echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.9.0.5/24"}]}'; exit 0"#;
+const PASS_ON: &str = r#"[ $CNI_COMMAND = ADD ] && echo "$input" | sed 's/.*"prevResult":\({.*}\),"runtimeConfig.*/\1/'; exit 0"#;
 
 fn pod() -> SandboxNetwork {
     let port = k3s_runtime::PortMapping {
@@ -92,7 +97,10 @@ fn pod() -> SandboxNetwork {
 async fn a_chain_is_made_and_undone_as_it_was() {
     let lab = Lab::new();
     let error = lab.network.check().await.unwrap_err();
-    assert_eq!(error.message, "Network plugin returns error: cni plugin not initialized");
+    assert_eq!(
+        error.message,
+        "Network plugin returns error: cni plugin not initialized"
+    );
     assert!(lab.network.add(&pod()).await.unwrap_err().retryable);
 
     lab.plugin("first", ADDRESS);
@@ -100,16 +108,28 @@ async fn a_chain_is_made_and_undone_as_it_was() {
     lab.configure("1.0.0");
     lab.initialized().await;
     lab.network.check().await.unwrap();
-    assert_eq!(lab.network.add(&pod()).await.unwrap().0, ["10.9.0.5".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(
+        lab.network.add(&pod()).await.unwrap().0,
+        ["10.9.0.5".parse::<std::net::IpAddr>().unwrap()]
+    );
     let calls = lab.calls();
-    assert!(calls[0].starts_with("first ADD abc eth0 ") && !calls[0].contains("prevResult"), "{calls:?}");
-    assert!(calls[1].contains("10.9.0.5") && calls[1].contains("\"hostPort\":8080"), "{calls:?}");
+    assert!(
+        calls[0].starts_with("first ADD abc eth0 ") && !calls[0].contains("prevResult"),
+        "{calls:?}"
+    );
+    assert!(
+        calls[1].contains("10.9.0.5") && calls[1].contains("\"hostPort\":8080"),
+        "{calls:?}"
+    );
 
     // Another configuration does not change how this one is undone.
     std::fs::remove_file(lab.path("net.d/10-net.conflist")).unwrap();
     lab.network.del(&pod()).await.unwrap();
     let undone: Vec<String> = lab.calls().split_off(2);
-    assert!(undone[0].starts_with("second DEL abc") && undone[0].contains("10.9.0.5"), "{undone:?}");
+    assert!(
+        undone[0].starts_with("second DEL abc") && undone[0].contains("10.9.0.5"),
+        "{undone:?}"
+    );
     assert!(undone[1].starts_with("first DEL abc"), "{undone:?}");
     lab.network.del(&pod()).await.unwrap();
     assert_eq!(lab.calls().len(), 4, "nothing is left to undo");
@@ -120,18 +140,27 @@ async fn a_chain_is_made_and_undone_as_it_was() {
 async fn a_failure_is_told_and_half_a_chain_is_undone() {
     let lab = Lab::new();
     lab.plugin("first", ADDRESS);
-    lab.plugin("second", r#"[ $CNI_COMMAND = DEL ] && exit 0; echo '{"code": 7, "msg": "bad port"}'; exit 1"#);
+    lab.plugin(
+        "second",
+        r#"[ $CNI_COMMAND = DEL ] && exit 0; echo '{"code": 7, "msg": "bad port"}'; exit 1"#,
+    );
     lab.configure("1.0.0");
     lab.initialized().await;
     let error = lab.network.add(&pod()).await.unwrap_err();
     assert_eq!(error.message, "plugin \"second\" failed (ADD): bad port");
     assert!(!error.retryable);
     lab.network.del(&pod()).await.unwrap();
-    assert_eq!(lab.calls().iter().filter(|c| c.contains(" DEL ")).count(), 2);
+    assert_eq!(
+        lab.calls().iter().filter(|c| c.contains(" DEL ")).count(),
+        2
+    );
 
     std::fs::remove_file(lab.path("bin/second")).unwrap();
     let error = lab.network.add(&pod()).await.unwrap_err();
-    assert!(error.message.starts_with("no plugin \"second\" in ") && error.retryable, "{error}");
+    assert!(
+        error.message.starts_with("no plugin \"second\" in ") && error.retryable,
+        "{error}"
+    );
     assert!(lab.tasks.stop(Duration::from_secs(5)).await);
 }
 
@@ -143,17 +172,37 @@ async fn garbage_is_collected_and_the_rest_is_checked() {
     lab.configure("1.1.0");
     lab.initialized().await;
     lab.network.add(&pod()).await.unwrap();
-    lab.network.add(&SandboxNetwork { id: "old".into(), ..pod() }).await.unwrap();
+    lab.network
+        .add(&SandboxNetwork {
+            id: "old".into(),
+            ..pod()
+        })
+        .await
+        .unwrap();
     lab.network.gc(&["abc".to_owned()]).await.unwrap();
     let calls = lab.calls();
     let count = |part: &str| calls.iter().filter(|c| c.contains(part)).count();
     assert_eq!(
-        (count(" DEL old "), count(" DEL abc "), count(" CHECK abc "), count(" GC ")),
+        (
+            count(" DEL old "),
+            count(" DEL abc "),
+            count(" CHECK abc "),
+            count(" GC ")
+        ),
         (2, 0, 2, 2),
         "{calls:?}"
     );
-    assert_eq!(count("\"cni.dev/valid-attachments\":[{\"containerID\":\"abc\",\"ifname\":\"eth0\"}]"), 2);
+    assert_eq!(
+        count("\"cni.dev/valid-attachments\":[{\"containerID\":\"abc\",\"ifname\":\"eth0\"}]"),
+        2
+    );
     lab.network.check().await.unwrap();
-    assert_eq!(lab.calls().iter().filter(|c| c.contains(" STATUS ")).count(), 2);
+    assert_eq!(
+        lab.calls()
+            .iter()
+            .filter(|c| c.contains(" STATUS "))
+            .count(),
+        2
+    );
     assert!(lab.tasks.stop(Duration::from_secs(5)).await);
 }

@@ -67,7 +67,10 @@ pub(crate) struct Answer {
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(path: &Path, network: Arc<dyn PodNetwork>, tasks: &Tasks) -> Result<(), ServeError> {
-    let listener = listen(path).map_err(|source| ServeError { path: path.to_owned(), source })?;
+    let listener = listen(path).map_err(|source| ServeError {
+        path: path.to_owned(),
+        source,
+    })?;
     let tasks = tasks.child("cni calls");
     tasks.spawn_until_stopped("listener", accept(listener, network, tasks.clone()));
     Ok(())
@@ -89,7 +92,9 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 async fn accept(listener: UnixListener, network: Arc<dyn PodNetwork>, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(CALLERS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
@@ -111,7 +116,9 @@ async fn answer(mut stream: UnixStream, network: &dyn PodNetwork) -> std::io::Re
     }
     let mut bytes = Vec::new();
     let mut limited = (&mut stream).take(REQUEST_LIMIT);
-    tokio::time::timeout(PATIENCE, limited.read_to_end(&mut bytes)).await.map_err(std::io::Error::other)??;
+    tokio::time::timeout(PATIENCE, limited.read_to_end(&mut bytes))
+        .await
+        .map_err(std::io::Error::other)??;
     let answer = match serde_json::from_slice::<Call>(&bytes) {
         Ok(call) => handle(&call, network).await,
         Err(error) => failure("1.0.0", FAILED, format!("the call cannot be read: {error}")),
@@ -121,11 +128,18 @@ async fn answer(mut stream: UnixStream, network: &dyn PodNetwork) -> std::io::Re
 }
 
 async fn handle(call: &Call, network: &dyn PodNetwork) -> Answer {
-    let version = call.config.get("cniVersion").and_then(Value::as_str).unwrap_or("1.0.0");
+    let version = call
+        .config
+        .get("cniVersion")
+        .and_then(Value::as_str)
+        .unwrap_or("1.0.0");
     let nothing = |()| Value::Null;
     let result = match call.command.as_str() {
         "ADD" => match sandbox(call) {
-            Ok(pod) => network.add(&pod).await.map(|ips| result::make(version, &call.interface, &call.netns, &ips)),
+            Ok(pod) => network
+                .add(&pod)
+                .await
+                .map(|ips| result::make(version, &call.interface, &call.netns, &ips)),
             Err(why) => return failure(version, INVALID, why),
         },
         "DEL" => match sandbox(call) {
@@ -138,10 +152,19 @@ async fn handle(call: &Call, network: &dyn PodNetwork) -> Answer {
             Err(error) => return failure(version, NOT_AVAILABLE, error.message),
         },
         "GC" => network.gc(&valid(&call.config)).await.map(nothing),
-        other => return failure(version, UNSUPPORTED, format!("unknown CNI_COMMAND {other:?}")),
+        other => {
+            return failure(
+                version,
+                UNSUPPORTED,
+                format!("unknown CNI_COMMAND {other:?}"),
+            );
+        }
     };
     match result {
-        Ok(output) => Answer { failed: false, output },
+        Ok(output) => Answer {
+            failed: false,
+            output,
+        },
         Err(NetworkError { message, retryable }) => {
             failure(version, if retryable { TRY_LATER } else { FAILED }, message)
         }
@@ -149,7 +172,10 @@ async fn handle(call: &Call, network: &dyn PodNetwork) -> Answer {
 }
 
 fn failure(version: &str, code: u32, message: String) -> Answer {
-    Answer { failed: true, output: json!({"cniVersion": version, "code": code, "msg": message}) }
+    Answer {
+        failed: true,
+        output: json!({"cniVersion": version, "code": code, "msg": message}),
+    }
 }
 
 /// In the specification's names, and in those of containerd, whose readers do not mind capitals.
@@ -172,15 +198,30 @@ fn sandbox(call: &Call) -> Result<SandboxNetwork, String> {
         return Err("CNI_CONTAINERID is missing".to_owned());
     }
     let arg = |name: &str| {
-        let value = call.args.split(';').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
+        let value = call
+            .args
+            .split(';')
+            .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
         value.map(|(_, value)| value.to_owned()).unwrap_or_default()
     };
     let runtime = call.config.get("runtimeConfig");
-    let of = |name: &str| runtime.and_then(|r| r.get(name)).filter(|v| !v.is_null()).cloned();
-    let bad = |name: &'static str| move |error: serde_json::Error| format!("runtimeConfig.{name}: {error}");
-    let ports: Vec<Port> =
-        of("portMappings").map(serde_json::from_value).transpose().map_err(bad("portMappings"))?.unwrap_or_default();
-    let annotations = of("io.kubernetes.cri.pod-annotations").map(serde_json::from_value).transpose();
+    let of = |name: &str| {
+        runtime
+            .and_then(|r| r.get(name))
+            .filter(|v| !v.is_null())
+            .cloned()
+    };
+    let bad = |name: &'static str| {
+        move |error: serde_json::Error| format!("runtimeConfig.{name}: {error}")
+    };
+    let ports: Vec<Port> = of("portMappings")
+        .map(serde_json::from_value)
+        .transpose()
+        .map_err(bad("portMappings"))?
+        .unwrap_or_default();
+    let annotations = of("io.kubernetes.cri.pod-annotations")
+        .map(serde_json::from_value)
+        .transpose();
     Ok(SandboxNetwork {
         id: call.container.clone(),
         netns_path: PathBuf::from(&call.netns),
@@ -188,7 +229,9 @@ fn sandbox(call: &Call) -> Result<SandboxNetwork, String> {
         name: arg("K8S_POD_NAME"),
         uid: arg("K8S_POD_UID"),
         port_mappings: ports.iter().map(mapping).collect::<Result<_, _>>()?,
-        annotations: annotations.map_err(bad("io.kubernetes.cri.pod-annotations"))?.unwrap_or_default(),
+        annotations: annotations
+            .map_err(bad("io.kubernetes.cri.pod-annotations"))?
+            .unwrap_or_default(),
     })
 }
 
@@ -197,18 +240,35 @@ fn mapping(port: &Port) -> Result<PortMapping, String> {
         "" | "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
         "sctp" => Protocol::Sctp,
-        other => return Err(format!("runtimeConfig.portMappings: unknown protocol {other:?}")),
+        other => {
+            return Err(format!(
+                "runtimeConfig.portMappings: unknown protocol {other:?}"
+            ));
+        }
     };
     let host_ip = match port.host_ip.as_str() {
         "" => None,
-        text => Some(text.parse().map_err(|_| format!("runtimeConfig.portMappings: hostIP {text:?}"))?),
+        text => Some(
+            text.parse()
+                .map_err(|_| format!("runtimeConfig.portMappings: hostIP {text:?}"))?,
+        ),
     };
-    Ok(PortMapping { protocol, container_port: port.container_port, host_port: port.host_port, host_ip })
+    Ok(PortMapping {
+        protocol,
+        container_port: port.container_port,
+        host_port: port.host_port,
+        host_ip,
+    })
 }
 
 fn valid(config: &Value) -> Vec<String> {
-    let list = config.get("cni.dev/valid-attachments").and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(|a| Some(a.get("containerID")?.as_str()?.to_owned())).collect()
+    let list = config
+        .get("cni.dev/valid-attachments")
+        .and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(|a| Some(a.get("containerID")?.as_str()?.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

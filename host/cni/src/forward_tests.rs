@@ -27,7 +27,14 @@ impl PodNetwork for Recorder {
     }
 
     async fn check(&self) -> Result<(), NetworkError> {
-        if self.down { Err(NetworkError { message: "not yet".into(), retryable: true }) } else { Ok(()) }
+        if self.down {
+            Err(NetworkError {
+                message: "not yet".into(),
+                retryable: true,
+            })
+        } else {
+            Ok(())
+        }
     }
 
     async fn gc(&self, valid: &[String]) -> Result<(), NetworkError> {
@@ -56,32 +63,64 @@ async fn an_add_becomes_the_networks() {
         "io.kubernetes.cri.pod-annotations": {"a": "b"}}});
     let answer = handle(&call("ADD", config), &network).await;
     assert!(!answer.failed, "{answer:?}");
-    assert_eq!(answer.output["ips"][0], json!({"address": "10.42.0.9/32", "interface": 0, "version": "4"}));
-    let pod = network.added.lock().unwrap().remove(0);
-    assert_eq!((pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_str()), ("n", "p", "u"));
-    assert_eq!((pod.port_mappings[0].host_port, pod.port_mappings[0].protocol), (8080, Protocol::Udp));
     assert_eq!(
-        (pod.port_mappings[1].host_port, pod.port_mappings[1].container_port),
+        answer.output["ips"][0],
+        json!({"address": "10.42.0.9/32", "interface": 0, "version": "4"})
+    );
+    let pod = network.added.lock().unwrap().remove(0);
+    assert_eq!(
+        (pod.namespace.as_str(), pod.name.as_str(), pod.uid.as_str()),
+        ("n", "p", "u")
+    );
+    assert_eq!(
+        (
+            pod.port_mappings[0].host_port,
+            pod.port_mappings[0].protocol
+        ),
+        (8080, Protocol::Udp)
+    );
+    assert_eq!(
+        (
+            pod.port_mappings[1].host_port,
+            pod.port_mappings[1].container_port
+        ),
         (8081, 81),
         "as containerd says it"
     );
     assert_eq!(pod.annotations["a"], "b");
-    let collected = handle(&call("GC", json!({"cni.dev/valid-attachments": [{"containerID": "abc"}]})), &network).await;
+    let collected = handle(
+        &call(
+            "GC",
+            json!({"cni.dev/valid-attachments": [{"containerID": "abc"}]}),
+        ),
+        &network,
+    )
+    .await;
     assert!(!collected.failed && collected.output.is_null());
     assert_eq!(*network.kept.lock().unwrap(), ["abc"]);
 }
 
 #[tokio::test]
 async fn failures_have_the_codes_of_the_specification() {
-    let down = Recorder { down: true, ..Recorder::default() };
+    let down = Recorder {
+        down: true,
+        ..Recorder::default()
+    };
     for (command, config, code) in [
         ("ADD", json!({}), TRY_LATER),
         ("STATUS", json!({}), NOT_AVAILABLE),
         ("DANCE", json!({}), UNSUPPORTED),
-        ("ADD", json!({"runtimeConfig": {"portMappings": [{"protocol": "carrier pigeon"}]}}), INVALID),
+        (
+            "ADD",
+            json!({"runtimeConfig": {"portMappings": [{"protocol": "carrier pigeon"}]}}),
+            INVALID,
+        ),
     ] {
         let answer = handle(&call(command, config), &down).await;
-        assert!(answer.failed && answer.output["code"] == code, "{command}: {answer:?}");
+        assert!(
+            answer.failed && answer.output["code"] == code,
+            "{command}: {answer:?}"
+        );
     }
 }
 
@@ -90,10 +129,15 @@ async fn a_call_over_the_socket_is_answered() {
     let dir = tempfile::tempdir().unwrap();
     let (path, tasks) = (dir.path().join("run/cni.sock"), Tasks::root("test"));
     serve(&path, Arc::new(Recorder::default()), &tasks).unwrap();
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let asked = path.clone();
     let answer =
-        tokio::task::spawn_blocking(move || crate::plugin::ask(&asked, &call("ADD", json!({})))).await.unwrap();
+        tokio::task::spawn_blocking(move || crate::plugin::ask(&asked, &call("ADD", json!({}))))
+            .await
+            .unwrap();
     assert_eq!(answer.unwrap().output["ips"][0]["address"], "10.42.0.9/32");
     assert!(tasks.stop(Duration::from_secs(5)).await);
 }

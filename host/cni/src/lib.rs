@@ -10,7 +10,15 @@
 //!
 //! Tasks owned: one that watches the folders of conflists, one that serves the socket and one per caller.
 //! Bounds: a plugin's output, its time, callers of the socket, and their messages.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod cache;
 mod capabilities;

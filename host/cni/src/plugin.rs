@@ -38,22 +38,43 @@ pub fn plugin_main() -> ExitCode {
         // Nobody is left to be told if this fails.
         let _ = writeln!(stdout, "{}", answer.output);
     }
-    if answer.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if answer.failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn run() -> Answer {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let command = variable("CNI_COMMAND");
     if command == "VERSION" {
-        return Answer { failed: false, output: json!({"cniVersion": "1.1.0", "supportedVersions": VERSIONS}) };
+        return Answer {
+            failed: false,
+            output: json!({"cniVersion": "1.1.0", "supportedVersions": VERSIONS}),
+        };
     }
     let mut input = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut input).map_err(|e| e.to_string());
-    let config = match read.and_then(|_| serde_json::from_slice::<Value>(&input).map_err(|e| e.to_string())) {
+    let read = std::io::stdin()
+        .lock()
+        .read_to_end(&mut input)
+        .map_err(|e| e.to_string());
+    let config = match read
+        .and_then(|_| serde_json::from_slice::<Value>(&input).map_err(|e| e.to_string()))
+    {
         Ok(config) => config,
-        Err(why) => return failure(UNDECODABLE, format!("the configuration on standard input: {why}")),
+        Err(why) => {
+            return failure(
+                UNDECODABLE,
+                format!("the configuration on standard input: {why}"),
+            );
+        }
     };
-    let socket = config.get("socket").and_then(Value::as_str).unwrap_or(SOCKET).to_owned();
+    let socket = config
+        .get("socket")
+        .and_then(Value::as_str)
+        .unwrap_or(SOCKET)
+        .to_owned();
     let call = Call {
         command,
         container: variable("CNI_CONTAINERID"),
@@ -62,12 +83,19 @@ fn run() -> Answer {
         args: variable("CNI_ARGS"),
         config,
     };
-    ask(Path::new(&socket), &call)
-        .unwrap_or_else(|why| failure(TRY_LATER, format!("the k3s server does not answer at {socket}: {why}")))
+    ask(Path::new(&socket), &call).unwrap_or_else(|why| {
+        failure(
+            TRY_LATER,
+            format!("the k3s server does not answer at {socket}: {why}"),
+        )
+    })
 }
 
 fn failure(code: u32, message: String) -> Answer {
-    Answer { failed: true, output: json!({"cniVersion": "1.0.0", "code": code, "msg": message}) }
+    Answer {
+        failed: true,
+        output: json!({"cniVersion": "1.0.0", "code": code, "msg": message}),
+    }
 }
 
 /// One call over the socket. Blocks.

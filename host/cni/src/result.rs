@@ -9,18 +9,39 @@ use serde_json::{Value, json};
 pub(crate) fn addresses(result: &Value) -> Result<PodIps, String> {
     let interfaces = result.get("interfaces").and_then(Value::as_array);
     let is_inside = |ip: &&Value| {
-        let index = ip.get("interface").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let index = ip
+            .get("interface")
+            .and_then(Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok());
         let interface = index.and_then(|index| interfaces?.get(index));
-        interface.is_none_or(|i| i.get("sandbox").and_then(Value::as_str).is_some_and(|s| !s.is_empty()))
+        interface.is_none_or(|i| {
+            i.get("sandbox")
+                .and_then(Value::as_str)
+                .is_some_and(|s| !s.is_empty())
+        })
     };
-    let all = result.get("ips").and_then(Value::as_array).into_iter().flatten();
-    let text = all.filter(is_inside).map(|ip| ip.get("address").and_then(Value::as_str).unwrap_or_default());
+    let all = result
+        .get("ips")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let text = all.filter(is_inside).map(|ip| {
+        ip.get("address")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    });
     let parse = |text: &str| {
         let address = text.split('/').next().unwrap_or_default();
-        address.parse::<IpAddr>().map_err(|_| format!("the plugins gave {text:?} as an address"))
+        address
+            .parse::<IpAddr>()
+            .map_err(|_| format!("the plugins gave {text:?} as an address"))
     };
     let addresses: Vec<IpAddr> = text.map(parse).collect::<Result<_, _>>()?;
-    if addresses.is_empty() { Err("the plugins gave the pod no address".to_owned()) } else { Ok(PodIps(addresses)) }
+    if addresses.is_empty() {
+        Err("the plugins gave the pod no address".to_owned())
+    } else {
+        Ok(PodIps(addresses))
+    }
 }
 
 /// A result of ours in the version that the caller speaks.
@@ -55,7 +76,11 @@ mod tests {
         let expected: Vec<IpAddr> = vec!["10.1.0.5".parse().unwrap(), "fd00::5".parse().unwrap()];
         assert_eq!(addresses(&result).unwrap().0, expected);
         assert!(addresses(&json!({"ips": []})).is_err());
-        assert!(addresses(&json!({"ips": [{"address": "x"}]})).unwrap_err().contains("\"x\""));
+        assert!(
+            addresses(&json!({"ips": [{"address": "x"}]}))
+                .unwrap_err()
+                .contains("\"x\"")
+        );
     }
 
     #[test]

@@ -27,7 +27,10 @@ async fn watch(folders: &[PathBuf], current: &Current) -> std::io::Result<()> {
     let inotify = Inotify::init()?;
     for folder in folders {
         std::fs::create_dir_all(folder)?;
-        let changes = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
+        let changes = WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE;
         inotify.watches().add(folder, changes)?;
     }
     let mut events = inotify.into_event_stream(vec![0; EVENT_BUFFER_BYTES])?;
@@ -46,8 +49,15 @@ fn load(folders: &[PathBuf], current: &Current) {
         return;
     }
     match &new {
-        Some(list) => tracing::info!(network = list.name, version = list.version, "network configuration"),
-        None => tracing::warn!(?folders, "no network configuration; pods wait until there is one"),
+        Some(list) => tracing::info!(
+            network = list.name,
+            version = list.version,
+            "network configuration"
+        ),
+        None => tracing::warn!(
+            ?folders,
+            "no network configuration; pods wait until there is one"
+        ),
     }
     *current = new;
 }

@@ -26,7 +26,10 @@ impl Parsed {
     /// The value of a single-value flag.
     #[must_use]
     pub fn one(&self, name: &str) -> Option<&str> {
-        self.values.get(name).and_then(|v| v.last()).map(String::as_str)
+        self.values
+            .get(name)
+            .and_then(|v| v.last())
+            .map(String::as_str)
     }
 
     /// The values of a list flag.
@@ -71,9 +74,19 @@ fn arg(flag: &Flag) -> Arg {
         arg = arg.hide(true);
     }
     match flag.shape {
-        Shape::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true").action(ArgAction::Set),
-        Shape::One => arg.num_args(1).allow_hyphen_values(true).action(ArgAction::Set),
-        Shape::Many | Shape::ManyByComma => arg.num_args(1).allow_hyphen_values(true).action(ArgAction::Append),
+        Shape::Switch => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .action(ArgAction::Set),
+        Shape::One => arg
+            .num_args(1)
+            .allow_hyphen_values(true)
+            .action(ArgAction::Set),
+        Shape::Many | Shape::ManyByComma => arg
+            .num_args(1)
+            .allow_hyphen_values(true)
+            .action(ArgAction::Append),
     }
 }
 
@@ -81,7 +94,10 @@ fn arg(flag: &Flag) -> Arg {
 ///
 /// # Errors
 /// On unknown flags, malformed files, and flags that are known but must not be ignored.
-pub fn parse_server(words: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Parsed, ConfigError> {
+pub fn parse_server(
+    words: &[String],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Parsed, ConfigError> {
     let cli = matches(words)?;
     let (path, explicit) = config_path(&cli, env);
     let (from_file, mut warnings) = file::load(&path, explicit)?;
@@ -95,10 +111,14 @@ pub fn parse_server(words: &[String], env: &dyn Fn(&str) -> Option<String>) -> R
     let all = matches(&args)?;
     let mut values = BTreeMap::new();
     for flag in flags::server() {
-        let Some(found) = values_of(flag, &all, env)? else { continue };
+        let Some(found) = values_of(flag, &all, env)? else {
+            continue;
+        };
         match flag.class {
             Class::Acts => {}
-            Class::Warns(reason) => warnings.push(format!("--{} changes nothing: {reason}", flag.name)),
+            Class::Warns(reason) => {
+                warnings.push(format!("--{} changes nothing: {reason}", flag.name))
+            }
             Class::Fatal(reason) if asks_for_it(flag, &found) => {
                 return Err(ConfigError::unsupported(flag.name, reason));
             }
@@ -106,7 +126,11 @@ pub fn parse_server(words: &[String], env: &dyn Fn(&str) -> Option<String>) -> R
         }
         values.insert(flag.name, found);
     }
-    Ok(Parsed { values, warnings, args })
+    Ok(Parsed {
+        values,
+        warnings,
+        args,
+    })
 }
 
 /// `--rootless=false` asks for nothing, nor does an empty value.
@@ -118,18 +142,29 @@ fn asks_for_it(flag: &Flag, values: &[String]) -> bool {
 fn matches(words: &[String]) -> Result<ArgMatches, ConfigError> {
     server_command()
         .try_get_matches_from(words)
-        .map_err(|e| ConfigError::Usage { text: e.render().to_string(), is_error: e.use_stderr() })
+        .map_err(|e| ConfigError::Usage {
+            text: e.render().to_string(),
+            is_error: e.use_stderr(),
+        })
 }
 
 fn config_path(cli: &ArgMatches, env: &dyn Fn(&str) -> Option<String>) -> (PathBuf, bool) {
-    match cli.get_one::<String>("config").cloned().or_else(|| env("K3S_CONFIG_FILE")) {
+    match cli
+        .get_one::<String>("config")
+        .cloned()
+        .or_else(|| env("K3S_CONFIG_FILE"))
+    {
         Some(path) => (path.into(), true),
         None => (DEFAULT_CONFIG.into(), false),
     }
 }
 
 fn word(flag: &Flag, value: &str) -> String {
-    if flag.name.len() == 1 { format!("-{}={value}", flag.name) } else { format!("--{}={value}", flag.name) }
+    if flag.name.len() == 1 {
+        format!("-{}={value}", flag.name)
+    } else {
+        format!("--{}={value}", flag.name)
+    }
 }
 
 fn values_of(
@@ -137,11 +172,24 @@ fn values_of(
     all: &ArgMatches,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Vec<String>>, ConfigError> {
-    let given = all.get_many::<String>(flag.name).map(|v| v.cloned().collect::<Vec<_>>());
-    let Some(raw) = given.or_else(|| flag.env.and_then(env).map(|v| vec![v])) else { return Ok(None) };
-    let split = |v: &String| v.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect::<Vec<_>>();
+    let given = all
+        .get_many::<String>(flag.name)
+        .map(|v| v.cloned().collect::<Vec<_>>());
+    let Some(raw) = given.or_else(|| flag.env.and_then(env).map(|v| vec![v])) else {
+        return Ok(None);
+    };
+    let split = |v: &String| {
+        v.split(',')
+            .map(|p| p.trim().to_owned())
+            .filter(|p| !p.is_empty())
+            .collect::<Vec<_>>()
+    };
     match flag.shape {
-        Shape::Switch => raw.iter().map(|v| switch_value(flag, v)).collect::<Result<Vec<_>, _>>().map(Some),
+        Shape::Switch => raw
+            .iter()
+            .map(|v| switch_value(flag, v))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Some),
         Shape::ManyByComma => Ok(Some(raw.iter().flat_map(split).collect())),
         Shape::One | Shape::Many => Ok(Some(raw)),
     }
@@ -152,7 +200,11 @@ fn switch_value(flag: &Flag, value: &str) -> Result<String, ConfigError> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".into()),
         "0" | "f" | "F" | "false" | "FALSE" | "False" | "" => Ok("false".into()),
-        other => Err(ConfigError::value(flag.name, other, "expected true or false")),
+        other => Err(ConfigError::value(
+            flag.name,
+            other,
+            "expected true or false",
+        )),
     }
 }
 
@@ -168,12 +220,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, "").unwrap();
-        let text =
-            if text.contains("--config") { text.into() } else { format!("--config {} {text}", config.display()) };
-        parse_server(&words(&text), &|name| env.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned()))
+        let text = if text.contains("--config") {
+            text.into()
+        } else {
+            format!("--config {} {text}", config.display())
+        };
+        parse_server(&words(&text), &|name| {
+            env.iter()
+                .find(|(k, _)| *k == name)
+                .map(|(_, v)| (*v).to_owned())
+        })
     }
 
-    fn parse_with_file(yaml: &str, text: &str, env: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
+    fn parse_with_file(
+        yaml: &str,
+        text: &str,
+        env: &[(&str, &str)],
+    ) -> Result<Parsed, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, yaml).unwrap();
@@ -207,16 +270,25 @@ mod tests {
     #[test]
     fn fatal_flags_name_themselves() {
         let error = parse("--etcd-s3", &[]).unwrap_err();
-        assert!(error.to_string().starts_with("--etcd-s3 is not supported"), "{error}");
+        assert!(
+            error.to_string().starts_with("--etcd-s3 is not supported"),
+            "{error}"
+        );
         let error = parse("", &[("K3S_URL", "https://other:6443")]).unwrap_err();
-        assert!(error.to_string().starts_with("--server is not supported"), "{error}");
+        assert!(
+            error.to_string().starts_with("--server is not supported"),
+            "{error}"
+        );
         parse("--rootless=false", &[]).unwrap();
     }
 
     #[test]
     fn known_flags_without_effect_warn_by_name() {
         let parsed = parse("--pause-image x", &[]).unwrap();
-        assert_eq!(parsed.warnings, ["--pause-image changes nothing: pods need no pause image here"]);
+        assert_eq!(
+            parsed.warnings,
+            ["--pause-image changes nothing: pods need no pause image here"]
+        );
     }
 
     #[test]
@@ -224,6 +296,10 @@ mod tests {
         assert!(parse("--debug", &[]).unwrap().switch("debug"));
         assert!(!parse("--debug=f", &[]).unwrap().switch("debug"));
         assert!(parse("--debug=maybe", &[]).is_err());
-        assert!(parse_with_file("debug: true\n", "", &[]).unwrap().switch("debug"));
+        assert!(
+            parse_with_file("debug: true\n", "", &[])
+                .unwrap()
+                .switch("debug")
+        );
     }
 }

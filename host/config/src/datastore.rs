@@ -134,10 +134,14 @@ impl Endpoint {
     /// # Errors
     /// On a malformed endpoint, a kind that is not supported, and files that do not fit together.
     pub fn parse(flag: &str, text: &str, files: &TlsFiles) -> Result<Self, ConfigError> {
-        let refused = |reason: String| ConfigError::Endpoint { flag: flag.to_owned(), reason };
+        let refused = |reason: String| ConfigError::Endpoint {
+            flag: flag.to_owned(),
+            reason,
+        };
         let endpoint = parse(text.trim(), files).map_err(refused)?;
         if matches!(endpoint, Self::Sqlite(_)) && !files.is_empty() {
-            let reason = "--datastore-cafile, -certfile and -keyfile are for a server, and SQLite is none";
+            let reason =
+                "--datastore-cafile, -certfile and -keyfile are for a server, and SQLite is none";
             return Err(refused(reason.to_owned()));
         }
         Ok(endpoint)
@@ -152,18 +156,21 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
         return Ok(Endpoint::Sqlite(Some(text.into())));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err("expected postgres://, mysql://, sqlite://PATH or the path of a SQLite file".to_owned());
+        return Err(
+            "expected postgres://, mysql://, sqlite://PATH or the path of a SQLite file".to_owned(),
+        );
     };
     match scheme {
         "sqlite" => sqlite(rest),
         "postgres" | "postgresql" => postgres::parse(rest, files).map(Endpoint::Server),
         "mysql" => mysql::parse(rest, files).map(Endpoint::Server),
-        "http" | "https" | "unix" | "unixs" => {
-            Err("this is an etcd endpoint, and etcd is not supported; use sqlite, postgres or mysql".to_owned())
-        }
-        "nats" | "litestream" | "memory" | "t4" => {
-            Err(format!("a datastore of kind {scheme} is not supported; use sqlite, postgres or mysql"))
-        }
+        "http" | "https" | "unix" | "unixs" => Err(
+            "this is an etcd endpoint, and etcd is not supported; use sqlite, postgres or mysql"
+                .to_owned(),
+        ),
+        "nats" | "litestream" | "memory" | "t4" => Err(format!(
+            "a datastore of kind {scheme} is not supported; use sqlite, postgres or mysql"
+        )),
         _ => Err("unknown kind of datastore; use sqlite, postgres or mysql".to_owned()),
     }
 }
@@ -171,13 +178,19 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
 fn sqlite(rest: &str) -> Result<Endpoint, String> {
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if !parameters.is_empty() {
-        return Err("parameters of a SQLite file are not supported; durability and locking are set already".to_owned());
+        return Err(
+            "parameters of a SQLite file are not supported; durability and locking are set already"
+                .to_owned(),
+        );
     }
     Ok(Endpoint::Sqlite((!path.is_empty()).then(|| path.into())))
 }
 
 /// The client's certificate and its key, both or none.
-fn client(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<(PathBuf, PathBuf)>, String> {
+fn client(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, String> {
     match (cert, key) {
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (None, None) => Ok(None),
@@ -200,42 +213,81 @@ mod tests {
     fn k3s_forms_are_understood() {
         let full = server("postgres://k3s:p%40ss@db.example:5433/cluster?sslmode=require");
         assert_eq!(full.to_string(), "postgres://k3s@db.example:5433/cluster");
-        assert_eq!((full.password, full.tls.mode), (Some(Secret::new("p@ss".to_owned())), TlsMode::Require));
+        assert_eq!(
+            (full.password, full.tls.mode),
+            (Some(Secret::new("p@ss".to_owned())), TlsMode::Require)
+        );
         let bare = server("postgres://");
-        assert_eq!(bare.to_string(), "postgres://postgres@localhost:5432/kubernetes");
+        assert_eq!(
+            bare.to_string(),
+            "postgres://postgres@localhost:5432/kubernetes"
+        );
         assert_eq!(bare.password, Some(Secret::new("postgres".to_owned())));
-        assert_eq!(server("postgresql://u@/db?host=/run/pg").to_string(), "postgres://u@unix(/run/pg)/db");
-        assert_eq!(server("postgres://u@%2Frun%2Fpg/db").to_string(), "postgres://u@unix(/run/pg)/db");
+        assert_eq!(
+            server("postgresql://u@/db?host=/run/pg").to_string(),
+            "postgres://u@unix(/run/pg)/db"
+        );
+        assert_eq!(
+            server("postgres://u@%2Frun%2Fpg/db").to_string(),
+            "postgres://u@unix(/run/pg)/db"
+        );
         let tcp = server("mysql://k3s:a@b/c@tcp(10.0.0.1:3307)/cluster");
         assert_eq!(tcp.to_string(), "mysql://k3s@10.0.0.1:3307/cluster");
         assert_eq!(tcp.password, Some(Secret::new("a@b/c".to_owned())));
-        assert_eq!(server("mysql://").to_string(), "mysql://root@unix(/var/run/mysqld/mysqld.sock)/kubernetes");
-        assert_eq!(server("mysql://u:p@tcp(db)/").to_string(), "mysql://u@db:3306/kubernetes");
-        assert_eq!(server("mysql://u:p@unix(/s.sock)/x?tls=skip-verify").tls.mode, TlsMode::Require);
+        assert_eq!(
+            server("mysql://").to_string(),
+            "mysql://root@unix(/var/run/mysqld/mysqld.sock)/kubernetes"
+        );
+        assert_eq!(
+            server("mysql://u:p@tcp(db)/").to_string(),
+            "mysql://u@db:3306/kubernetes"
+        );
+        assert_eq!(
+            server("mysql://u:p@unix(/s.sock)/x?tls=skip-verify")
+                .tls
+                .mode,
+            TlsMode::Require
+        );
     }
 
     #[test]
     fn sqlite_is_a_file() {
-        let parse = |text| Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()).unwrap();
+        let parse =
+            |text| Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()).unwrap();
         for usual in ["", "sqlite", "sqlite://"] {
             assert_eq!(parse(usual), Endpoint::Sqlite(None));
         }
-        assert_eq!(parse("sqlite:///x/y.db"), Endpoint::Sqlite(Some("/x/y.db".into())));
+        assert_eq!(
+            parse("sqlite:///x/y.db"),
+            Endpoint::Sqlite(Some("/x/y.db".into()))
+        );
         assert_eq!(parse("/x/y.db"), Endpoint::Sqlite(Some("/x/y.db".into())));
     }
 
     #[test]
     fn files_ask_for_full_verification_unless_told_otherwise() {
-        let files = TlsFiles { ca: Some("/ca".into()), ..TlsFiles::default() };
+        let files = TlsFiles {
+            ca: Some("/ca".into()),
+            ..TlsFiles::default()
+        };
         for (text, mode) in [
             ("postgres://u:p@h/d", TlsMode::VerifyFull),
             ("postgres://u:p@h/d?sslmode=verify-ca", TlsMode::VerifyCa),
             ("mysql://u:p@tcp(h)/d", TlsMode::VerifyFull),
         ] {
-            let Ok(Endpoint::Server(server)) = Endpoint::parse("x", text, &files) else { panic!("{text}") };
-            assert_eq!((server.tls.mode, server.tls.ca), (mode, Some("/ca".into())), "{text}");
+            let Ok(Endpoint::Server(server)) = Endpoint::parse("x", text, &files) else {
+                panic!("{text}")
+            };
+            assert_eq!(
+                (server.tls.mode, server.tls.ca),
+                (mode, Some("/ca".into())),
+                "{text}"
+            );
         }
-        let half = TlsFiles { cert: Some("/c".into()), ..TlsFiles::default() };
+        let half = TlsFiles {
+            cert: Some("/c".into()),
+            ..TlsFiles::default()
+        };
         assert!(Endpoint::parse("x", "postgres://u:p@h/d", &half).is_err());
         assert!(Endpoint::parse("x", "sqlite", &files).is_err());
     }
@@ -257,8 +309,13 @@ mod tests {
             ("mongodb://u:hunter2@h/d", "unknown"),
             ("sqlite:///x?_journal=hunter2", "parameters"),
         ] {
-            let error = Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()).unwrap_err().to_string();
-            assert!(error.contains(said) && error.starts_with("invalid --datastore-endpoint: "), "{text}: {error}");
+            let error = Endpoint::parse("datastore-endpoint", text, &TlsFiles::default())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(said) && error.starts_with("invalid --datastore-endpoint: "),
+                "{text}: {error}"
+            );
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

@@ -61,10 +61,17 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(crate) fn value(flag: &str, value: &str, reason: impl ToString) -> Self {
-        Self::Value { flag: flag.into(), value: value.into(), reason: reason.to_string() }
+        Self::Value {
+            flag: flag.into(),
+            value: value.into(),
+            reason: reason.to_string(),
+        }
     }
 
     pub(crate) fn unsupported(flag: &str, reason: impl ToString) -> Self {
-        Self::Unsupported { flag: flag.into(), reason: reason.to_string() }
+        Self::Unsupported {
+            flag: flag.into(),
+            reason: reason.to_string(),
+        }
     }
 }

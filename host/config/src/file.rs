@@ -34,30 +34,57 @@ fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let dir = PathBuf::from(dir);
     let entries = match std::fs::read_dir(&dir) {
         Ok(entries) => entries,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         Err(source) => return Err(ConfigError::Read { path: dir, source }),
     };
     let is_yaml = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|e| e.path()).filter(is_yaml).collect();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|e| e.path())
+        .filter(is_yaml)
+        .collect();
     files.sort();
     Ok(files)
 }
 
-fn merge(path: &Path, text: &str, values: &mut Values, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
-    let malformed = |reason: String| ConfigError::Malformed { path: path.to_owned(), reason };
-    if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---") {
+fn merge(
+    path: &Path,
+    text: &str,
+    values: &mut Values,
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let malformed = |reason: String| ConfigError::Malformed {
+        path: path.to_owned(),
+        reason,
+    };
+    if text
+        .lines()
+        .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---")
+    {
         return Ok(());
     }
     let root: Value = serde_saphyr::from_str(text).map_err(|e| malformed(e.to_string()))?;
-    let map = root.as_object().ok_or_else(|| malformed("expected a map from flag names to values".into()))?;
+    let map = root
+        .as_object()
+        .ok_or_else(|| malformed("expected a map from flag names to values".into()))?;
     for (key, value) in map {
-        let (name, appends) = key.strip_suffix('+').map_or((key.as_str(), false), |name| (name, true));
+        let (name, appends) = key
+            .strip_suffix('+')
+            .map_or((key.as_str(), false), |name| (name, true));
         let Some(flag) = flag_for(name) else {
-            warnings.push(format!("unknown key {name:?} in {} is skipped", path.display()));
+            warnings.push(format!(
+                "unknown key {name:?} in {} is skipped",
+                path.display()
+            ));
             continue;
         };
-        let new =
-            strings(value).ok_or_else(|| malformed(format!("key {key:?}: expected a scalar or a list of scalars")))?;
+        let new = strings(value).ok_or_else(|| {
+            malformed(format!(
+                "key {key:?}: expected a scalar or a list of scalars"
+            ))
+        })?;
         match values.iter_mut().find(|(f, _)| f.name == flag.name) {
             Some((_, old)) if appends => old.extend(new),
             Some((_, old)) => *old = new,
@@ -93,7 +120,10 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn values(main: &str, drop_ins: &[(&str, &str)]) -> Result<Vec<(String, Vec<String>)>, ConfigError> {
+    fn values(
+        main: &str,
+        drop_ins: &[(&str, &str)],
+    ) -> Result<Vec<(String, Vec<String>)>, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, main).unwrap();
@@ -115,7 +145,12 @@ mod tests {
             ],
         )
         .unwrap();
-        let find = |name: &str| got.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap();
+        let find = |name: &str| {
+            got.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+                .unwrap()
+        };
         assert_eq!(find("token"), ["two"]);
         assert_eq!(find("node-label"), ["a=1", "b=2", "c=3"]);
     }
@@ -134,7 +169,9 @@ mod tests {
             let error = values(bad, &[]).unwrap_err().to_string();
             assert!(error.contains("config.yaml"), "{error}");
         }
-        let missing = load(Path::new("/no/such/config.yaml"), true).unwrap_err().to_string();
+        let missing = load(Path::new("/no/such/config.yaml"), true)
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("/no/such/config.yaml"), "{missing}");
     }
 }

@@ -14,7 +14,8 @@ pub const GRANTS: &[&str] = &["wasi"];
 
 const FORM: &str = "expected KIND=REF[,digest=sha256:HEX][,config=FILE][,grant=NAME]";
 /// Plugins never come from a registry by tag: what runs with these capabilities must be pinned.
-const PINNED: &str = "a plugin from a registry must be named by digest: oci://HOST/REPOSITORY@sha256:HEX";
+const PINNED: &str =
+    "a plugin from a registry must be named by digest: oci://HOST/REPOSITORY@sha256:HEX";
 
 /// One battery that the operator chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +84,25 @@ impl PluginRef {
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let bad = |reason: &str| ConfigError::value("plugin", text, reason);
         let mut parts = text.split(',');
-        let (kind, reference) = parts.next().and_then(|first| first.split_once('=')).ok_or_else(|| bad(FORM))?;
-        let unknown = || bad(&format!("unknown kind of plugin; kinds: {}", KINDS.join(", ")));
+        let (kind, reference) = parts
+            .next()
+            .and_then(|first| first.split_once('='))
+            .ok_or_else(|| bad(FORM))?;
+        let unknown = || {
+            bad(&format!(
+                "unknown kind of plugin; kinds: {}",
+                KINDS.join(", ")
+            ))
+        };
         let kind = KINDS.iter().find(|k| **k == kind).ok_or_else(unknown)?;
         let source = PluginSource::parse(reference).map_err(bad)?;
-        let mut plugin = Self { kind, source, digest: None, config: None, grants: BTreeSet::new() };
+        let mut plugin = Self {
+            kind,
+            source,
+            digest: None,
+            config: None,
+            grants: BTreeSet::new(),
+        };
         for option in parts {
             plugin.option(option).map_err(|reason| bad(&reason))?;
         }
@@ -97,7 +112,8 @@ impl PluginRef {
     fn option(&mut self, option: &str) -> Result<(), String> {
         match option.split_once('=') {
             Some(("digest", value)) => {
-                let digest = parse_digest(value).ok_or("digest must be sha256: and 64 hex digits")?;
+                let digest =
+                    parse_digest(value).ok_or("digest must be sha256: and 64 hex digits")?;
                 if self.digest.replace(digest).is_some() {
                     return Err("digest is given twice".to_owned());
                 }
@@ -113,7 +129,11 @@ impl PluginRef {
                 let unknown = || format!("unknown grant {name:?}; grants: {}", GRANTS.join(", "));
                 self.grants.insert(grant.ok_or_else(unknown)?);
             }
-            _ => return Err(format!("unknown option {option:?}; options: digest, config, grant")),
+            _ => {
+                return Err(format!(
+                    "unknown option {option:?}; options: digest, config, grant"
+                ));
+            }
         }
         Ok(())
     }
@@ -124,7 +144,11 @@ impl PluginRef {
         for text in texts {
             let plugin = Self::parse(text)?;
             if all.iter().any(|other| other.kind == plugin.kind) {
-                return Err(ConfigError::value("plugin", text, format!("{} is given twice", plugin.kind)));
+                return Err(ConfigError::value(
+                    "plugin",
+                    text,
+                    format!("{} is given twice", plugin.kind),
+                ));
             }
             all.push(plugin);
         }
@@ -148,15 +172,29 @@ mod tests {
     #[test]
     fn references_parse() {
         let digest = "a".repeat(64);
-        let got = parse(&format!("cni=/x/calico.wasm,digest=sha256:{digest},config=/etc/c.json,grant=wasi"));
-        assert_eq!((got.kind, got.source.to_string().as_str()), ("cni", "/x/calico.wasm"));
+        let got = parse(&format!(
+            "cni=/x/calico.wasm,digest=sha256:{digest},config=/etc/c.json,grant=wasi"
+        ));
+        assert_eq!(
+            (got.kind, got.source.to_string().as_str()),
+            ("cni", "/x/calico.wasm")
+        );
         assert_eq!(got.digest, Some(digest.clone()));
         assert_eq!(got.config, Some("/etc/c.json".into()));
         assert_eq!(got.grants, BTreeSet::from(["wasi"]));
-        assert_eq!(parse("cni=calico.wasm").source, PluginSource::File("calico.wasm".into()));
-        assert_eq!(parse("datastore=sqlite").source, PluginSource::Bundled("sqlite".into()));
+        assert_eq!(
+            parse("cni=calico.wasm").source,
+            PluginSource::File("calico.wasm".into())
+        );
+        assert_eq!(
+            parse("datastore=sqlite").source,
+            PluginSource::Bundled("sqlite".into())
+        );
         let oci = parse(&format!("ingress=oci://127.0.0.1:5000/a/b@sha256:{digest}"));
-        assert_eq!(oci.source, PluginSource::Registry(format!("127.0.0.1:5000/a/b@sha256:{digest}")));
+        assert_eq!(
+            oci.source,
+            PluginSource::Registry(format!("127.0.0.1:5000/a/b@sha256:{digest}"))
+        );
     }
 
     #[test]
@@ -178,6 +216,11 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let twice = ["cni=flannel", "cni=/x.wasm"].map(str::to_owned);
-        assert!(PluginRef::parse_all(&twice).unwrap_err().to_string().contains("given twice"));
+        assert!(
+            PluginRef::parse_all(&twice)
+                .unwrap_err()
+                .to_string()
+                .contains("given twice")
+        );
     }
 }

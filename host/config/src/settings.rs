@@ -14,7 +14,14 @@ use crate::{ConfigError, Parsed, PluginRef};
 pub type Warnings = Vec<String>;
 
 /// Components that `--disable` knows (K3s' packaged components).
-const COMPONENTS: &[&str] = &["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"];
+const COMPONENTS: &[&str] = &[
+    "coredns",
+    "servicelb",
+    "traefik",
+    "local-storage",
+    "metrics-server",
+    "runtimes",
+];
 /// Arguments of the kubelet that act here.
 const KUBELET_ARGS: &[&str] = &[
     "max-pods",
@@ -134,12 +141,17 @@ impl ServerSettings {
             ));
         }
         let settings = Self {
-            data_dir: parsed.one("data-dir").unwrap_or("/var/lib/rancher/k3s").into(),
+            data_dir: parsed
+                .one("data-dir")
+                .unwrap_or("/var/lib/rancher/k3s")
+                .into(),
             log_filter: log_filter(parsed)?,
             log_file: parsed.one("log").map(Into::into),
             also_log_to_stderr: parsed.switch("alsologtostderr"),
             datastore: datastore(parsed)?,
-            bind_address: parsed.address("bind-address")?.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            bind_address: parsed
+                .address("bind-address")?
+                .unwrap_or(IpAddr::from([0, 0, 0, 0])),
             https_port: port(parsed, "https-listen-port")?.unwrap_or(6443),
             advertise_address: parsed.address("advertise-address")?,
             advertise_port: port(parsed, "advertise-port")?,
@@ -150,9 +162,15 @@ impl ServerSettings {
             cluster_dns: cluster_dns(parsed, service_cidr)?,
             cluster_domain: cluster_domain(parsed)?,
             flannel_backend: flannel_backend(parsed)?,
-            kubeconfig: parsed.one("write-kubeconfig").unwrap_or("/etc/rancher/k3s/k3s.yaml").into(),
+            kubeconfig: parsed
+                .one("write-kubeconfig")
+                .unwrap_or("/etc/rancher/k3s/k3s.yaml")
+                .into(),
             kubeconfig_mode: kubeconfig_mode(parsed)?,
-            kubeconfig_group: parsed.one("write-kubeconfig-group").filter(|g| !g.is_empty()).map(Into::into),
+            kubeconfig_group: parsed
+                .one("write-kubeconfig-group")
+                .filter(|g| !g.is_empty())
+                .map(Into::into),
             token: secret(parsed, "token", "token-file")?,
             agent_token: secret(parsed, "agent-token", "agent-token-file")?,
             plugins: PluginRef::parse_all(parsed.many("plugin"))?,
@@ -163,14 +181,23 @@ impl ServerSettings {
             disable_kube_proxy: parsed.switch("disable-kube-proxy"),
             disable_controllers: parsed.switch("disable-controller-manager"),
             disable_agent: parsed.switch("disable-agent"),
-            node_name: parsed.one("node-name").filter(|n| !n.is_empty()).map(str::to_lowercase),
+            node_name: parsed
+                .one("node-name")
+                .filter(|n| !n.is_empty())
+                .map(str::to_lowercase),
             with_node_id: parsed.switch("with-node-id"),
             node_labels: node_labels(parsed)?,
             node_taints: node_taints(parsed)?,
             node_ips: parsed.addresses("node-ip")?,
             node_external_ips: parsed.addresses("node-external-ip")?,
-            resolv_conf: parsed.one("resolv-conf").filter(|p| !p.is_empty()).map(Into::into),
-            registries: parsed.one("private-registry").unwrap_or("/etc/rancher/k3s/registries.yaml").into(),
+            resolv_conf: parsed
+                .one("resolv-conf")
+                .filter(|p| !p.is_empty())
+                .map(Into::into),
+            registries: parsed
+                .one("private-registry")
+                .unwrap_or("/etc/rancher/k3s/registries.yaml")
+                .into(),
             disable_default_registry_endpoint: parsed.switch("disable-default-registry-endpoint"),
             container_runtime_endpoint: runtime_endpoint(parsed)?,
             kubelet_args: kubelet_args(parsed, &mut warnings)?,
@@ -183,9 +210,16 @@ impl ServerSettings {
 
 fn datastore(parsed: &Parsed) -> Result<Endpoint, ConfigError> {
     let file = |name| parsed.one(name).filter(|p| !p.is_empty()).map(Into::into);
-    let files =
-        TlsFiles { ca: file("datastore-cafile"), cert: file("datastore-certfile"), key: file("datastore-keyfile") };
-    Endpoint::parse("datastore-endpoint", parsed.one("datastore-endpoint").unwrap_or_default(), &files)
+    let files = TlsFiles {
+        ca: file("datastore-cafile"),
+        cert: file("datastore-certfile"),
+        key: file("datastore-keyfile"),
+    };
+    Endpoint::parse(
+        "datastore-endpoint",
+        parsed.one("datastore-endpoint").unwrap_or_default(),
+        &files,
+    )
 }
 
 fn log_filter(parsed: &Parsed) -> Result<String, ConfigError> {
@@ -200,17 +234,29 @@ fn log_filter(parsed: &Parsed) -> Result<String, ConfigError> {
 
 fn port(parsed: &Parsed, name: &str) -> Result<Option<u16>, ConfigError> {
     let parse = |t: &str| {
-        t.parse().ok().filter(|p| *p > 0).ok_or_else(|| ConfigError::value(name, t, "expected a port from 1 to 65535"))
+        t.parse()
+            .ok()
+            .filter(|p| *p > 0)
+            .ok_or_else(|| ConfigError::value(name, t, "expected a port from 1 to 65535"))
     };
     parsed.one(name).map(parse).transpose()
 }
 
 fn node_ports(parsed: &Parsed) -> Result<RangeInclusive<u16>, ConfigError> {
-    let text = parsed.one("service-node-port-range").unwrap_or("30000-32767");
+    let text = parsed
+        .one("service-node-port-range")
+        .unwrap_or("30000-32767");
     let bad = || ConfigError::value("service-node-port-range", text, "expected FIRST-LAST");
     let (first, last) = text.split_once('-').ok_or_else(bad)?;
-    let (first, last): (u16, u16) = (first.parse().map_err(|_| bad())?, last.parse().map_err(|_| bad())?);
-    if first > 0 && first <= last { Ok(first..=last) } else { Err(bad()) }
+    let (first, last): (u16, u16) = (
+        first.parse().map_err(|_| bad())?,
+        last.parse().map_err(|_| bad())?,
+    );
+    if first > 0 && first <= last {
+        Ok(first..=last)
+    } else {
+        Err(bad())
+    }
 }
 
 fn cluster_dns(parsed: &Parsed, services: Ipv4Net) -> Result<IpAddr, ConfigError> {
@@ -218,66 +264,122 @@ fn cluster_dns(parsed: &Parsed, services: Ipv4Net) -> Result<IpAddr, ConfigError
     let dns = match (parsed.addresses("cluster-dns")?.first(), tenth) {
         (Some(given), _) => *given,
         (None, Some(tenth)) => tenth,
-        (None, None) => return Err(ConfigError::value("service-cidr", &services.to_string(), "is too small")),
+        (None, None) => {
+            return Err(ConfigError::value(
+                "service-cidr",
+                &services.to_string(),
+                "is too small",
+            ));
+        }
     };
     match dns {
         IpAddr::V4(v4) if services.contains(&v4) => Ok(dns),
-        _ => Err(ConfigError::value("cluster-dns", &dns.to_string(), format!("is outside --service-cidr {services}"))),
+        _ => Err(ConfigError::value(
+            "cluster-dns",
+            &dns.to_string(),
+            format!("is outside --service-cidr {services}"),
+        )),
     }
 }
 
 fn cluster_domain(parsed: &Parsed) -> Result<String, ConfigError> {
-    let domain = parsed.one("cluster-domain").unwrap_or("cluster.local").trim_end_matches('.');
+    let domain = parsed
+        .one("cluster-domain")
+        .unwrap_or("cluster.local")
+        .trim_end_matches('.');
     let label_is_valid = |l: &str| {
         !l.is_empty()
             && l.len() <= 63
             && !l.starts_with('-')
             && !l.ends_with('-')
-            && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && l.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if domain.split('.').all(label_is_valid) {
         Ok(domain.to_owned())
     } else {
-        Err(ConfigError::value("cluster-domain", domain, "expected a DNS name in lower case"))
+        Err(ConfigError::value(
+            "cluster-domain",
+            domain,
+            "expected a DNS name in lower case",
+        ))
     }
 }
 
 fn flannel_backend(parsed: &Parsed) -> Result<String, ConfigError> {
     match parsed.one("flannel-backend").unwrap_or("vxlan") {
-        "none" if parsed.many("plugin").iter().any(|plugin| plugin.starts_with("cni=")) => {
-            Err(ConfigError::value("flannel-backend", "none", "a network is given with --plugin cni as well"))
+        "none"
+            if parsed
+                .many("plugin")
+                .iter()
+                .any(|plugin| plugin.starts_with("cni=")) =>
+        {
+            Err(ConfigError::value(
+                "flannel-backend",
+                "none",
+                "a network is given with --plugin cni as well",
+            ))
         }
         backend @ ("vxlan" | "host-gw" | "none") => Ok(backend.into()),
         "wireguard-native" => Err(ConfigError::unsupported(
             "flannel-backend=wireguard-native",
             "pod traffic would not be encrypted; use vxlan or host-gw",
         )),
-        other => Err(ConfigError::value("flannel-backend", other, "expected vxlan, host-gw or none")),
+        other => Err(ConfigError::value(
+            "flannel-backend",
+            other,
+            "expected vxlan, host-gw or none",
+        )),
     }
 }
 
 fn runtime_endpoint(parsed: &Parsed) -> Result<Option<String>, ConfigError> {
-    let Some(endpoint) = parsed.one("container-runtime-endpoint").filter(|e| !e.is_empty()) else { return Ok(None) };
-    let path = endpoint.strip_prefix("unix://").or_else(|| endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
+    let Some(endpoint) = parsed
+        .one("container-runtime-endpoint")
+        .filter(|e| !e.is_empty())
+    else {
+        return Ok(None);
+    };
+    let path = endpoint
+        .strip_prefix("unix://")
+        .or_else(|| endpoint.strip_prefix("unix:"))
+        .unwrap_or(endpoint);
     if path.starts_with('/') {
         Ok(Some(endpoint.to_owned()))
     } else {
-        Err(ConfigError::value("container-runtime-endpoint", endpoint, "expected unix:///PATH"))
+        Err(ConfigError::value(
+            "container-runtime-endpoint",
+            endpoint,
+            "expected unix:///PATH",
+        ))
     }
 }
 
 fn kubeconfig_mode(parsed: &Parsed) -> Result<u32, ConfigError> {
     let text = parsed.one("write-kubeconfig-mode").unwrap_or("600");
-    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok().filter(|m| *m <= 0o777);
-    mode.ok_or_else(|| ConfigError::value("write-kubeconfig-mode", text, "expected an octal mode such as 644"))
+    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8)
+        .ok()
+        .filter(|m| *m <= 0o777);
+    mode.ok_or_else(|| {
+        ConfigError::value(
+            "write-kubeconfig-mode",
+            text,
+            "expected an octal mode such as 644",
+        )
+    })
 }
 
 fn secret(parsed: &Parsed, name: &str, file_name: &str) -> Result<Option<Secret>, ConfigError> {
     if let Some(value) = parsed.one(name).filter(|v| !v.is_empty()) {
         return Ok(Some(Secret::new(value.to_owned())));
     }
-    let Some(path) = parsed.one(file_name).filter(|v| !v.is_empty()) else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    let Some(path) = parsed.one(file_name).filter(|v| !v.is_empty()) else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.into(),
+        source,
+    })?;
     match text.trim() {
         "" => Err(ConfigError::value(file_name, path, "the file is empty")),
         token => Ok(Some(Secret::new(token.to_owned()))),
@@ -288,15 +390,25 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
     let names = parsed.many("disable");
     for name in names {
         if name.is_empty() || name.contains('/') {
-            let wanted = format!("expected one of {}, or the name of a manifest", COMPONENTS.join(", "));
+            let wanted = format!(
+                "expected one of {}, or the name of a manifest",
+                COMPONENTS.join(", ")
+            );
             return Err(ConfigError::value("disable", name, wanted));
         }
         if !COMPONENTS.contains(&name.as_str()) {
-            warnings.push(format!("--disable {name}: not a component; disables manifests of that name"));
+            warnings.push(format!(
+                "--disable {name}: not a component; disables manifests of that name"
+            ));
             continue;
         }
-        if !matches!(name.as_str(), "coredns" | "local-storage" | "servicelb" | "traefik") {
-            warnings.push(format!("--disable {name} changes nothing: that component does not exist yet"));
+        if !matches!(
+            name.as_str(),
+            "coredns" | "local-storage" | "servicelb" | "traefik"
+        ) {
+            warnings.push(format!(
+                "--disable {name} changes nothing: that component does not exist yet"
+            ));
         }
     }
     Ok(names.to_vec())
@@ -304,20 +416,32 @@ fn disabled(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<String>, Con
 
 /// Volumes are below it, so it must be a folder of its own.
 fn local_storage_path(parsed: &Parsed) -> Result<PathBuf, ConfigError> {
-    let Some(text) = parsed.one("default-local-storage-path").filter(|path| !path.is_empty()) else {
+    let Some(text) = parsed
+        .one("default-local-storage-path")
+        .filter(|path| !path.is_empty())
+    else {
         let data_dir = parsed.one("data-dir").unwrap_or("/var/lib/rancher/k3s");
         // Volumes carry the path to every node that may mount them.
         return std::path::absolute(data_dir)
             .map(|dir| dir.join("storage"))
-            .map_err(|source| ConfigError::Read { path: data_dir.into(), source });
+            .map_err(|source| ConfigError::Read {
+                path: data_dir.into(),
+                source,
+            });
     };
     let path = PathBuf::from(text);
-    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if plain && path.is_absolute() && path.parent().is_some() {
         Ok(path.components().collect())
     } else {
         let reason = "expected an absolute path without \"..\", and not / itself";
-        Err(ConfigError::value("default-local-storage-path", text, reason))
+        Err(ConfigError::value(
+            "default-local-storage-path",
+            text,
+            reason,
+        ))
     }
 }
 
@@ -342,7 +466,10 @@ fn node_taints(parsed: &Parsed) -> Result<Vec<String>, ConfigError> {
     parsed.many("node-taint").iter().map(check).collect()
 }
 
-fn kubelet_args(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<(String, String)>, ConfigError> {
+fn kubelet_args(
+    parsed: &Parsed,
+    warnings: &mut Warnings,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let mut args = Vec::new();
     for text in parsed.many("kubelet-arg") {
         let (name, value) = text.split_once('=').unwrap_or((text, "true"));
@@ -357,7 +484,10 @@ fn kubelet_args(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<(String,
         if KUBELET_ARGS.contains(&name) {
             args.push((name.to_owned(), value.to_owned()));
         } else {
-            warnings.push(format!("--kubelet-arg {name} changes nothing; those that act: {}", KUBELET_ARGS.join(", ")));
+            warnings.push(format!(
+                "--kubelet-arg {name} changes nothing; those that act: {}",
+                KUBELET_ARGS.join(", ")
+            ));
         }
     }
     Ok(args)
@@ -366,7 +496,10 @@ fn kubelet_args(parsed: &Parsed, warnings: &mut Warnings) -> Result<Vec<(String,
 fn snapshotter(parsed: &Parsed) -> Result<(), ConfigError> {
     match parsed.one("snapshotter") {
         None | Some("overlayfs") => Ok(()),
-        Some(other) => Err(ConfigError::unsupported("snapshotter", format!("{other}: only overlayfs exists"))),
+        Some(other) => Err(ConfigError::unsupported(
+            "snapshotter",
+            format!("{other}: only overlayfs exists"),
+        )),
     }
 }
 
@@ -406,9 +539,15 @@ mod tests {
             ("--node-label =x", "KEY=VALUE"),
             ("--node-taint a=b", "EFFECT"),
             ("--disable a/b", "coredns"),
-            ("--flannel-backend none --plugin cni=/x.wasm", "--plugin cni"),
+            (
+                "--flannel-backend none --plugin cni=/x.wasm",
+                "--plugin cni",
+            ),
             ("--flannel-backend calico", "vxlan, host-gw or none"),
-            ("--container-runtime-endpoint tcp://127.0.0.1:1", "unix:///PATH"),
+            (
+                "--container-runtime-endpoint tcp://127.0.0.1:1",
+                "unix:///PATH",
+            ),
             ("--snapshotter btrfs", "overlayfs"),
             ("--default-local-storage-path /", "absolute path"),
             ("--default-local-storage-path a/b", "absolute path"),
@@ -422,7 +561,8 @@ mod tests {
 
     #[test]
     fn kubelet_arguments_act_or_warn() {
-        let (s, warnings) = resolve("--kubelet-arg max-pods=200 --kubelet-arg eviction-soft=x").unwrap();
+        let (s, warnings) =
+            resolve("--kubelet-arg max-pods=200 --kubelet-arg eviction-soft=x").unwrap();
         assert_eq!(s.kubelet_args, [("max-pods".to_owned(), "200".to_owned())]);
         assert_eq!(warnings.len(), 1);
     }

@@ -1,6 +1,11 @@
 //! A flag of the class "acts" reaches a setting, and code outside of this crate reads that setting:
 //! nothing is parsed and then ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -39,9 +44,18 @@ const VALUES: &[(&str, &str)] = &[
 
 /// Flags that mean something beside another one only.
 const BESIDE: &[(&str, &str)] = &[
-    ("datastore-cafile", "--datastore-endpoint=postgres://k3s@db.test/k3s"),
-    ("datastore-certfile", "--datastore-endpoint=postgres://k3s@db.test/k3s"),
-    ("datastore-keyfile", "--datastore-endpoint=postgres://k3s@db.test/k3s"),
+    (
+        "datastore-cafile",
+        "--datastore-endpoint=postgres://k3s@db.test/k3s",
+    ),
+    (
+        "datastore-certfile",
+        "--datastore-endpoint=postgres://k3s@db.test/k3s",
+    ),
+    (
+        "datastore-keyfile",
+        "--datastore-endpoint=postgres://k3s@db.test/k3s",
+    ),
 ];
 
 /// Flags that come in pairs.
@@ -53,10 +67,15 @@ const WITH: &[(&str, &str)] = &[
 fn resolve(dir: &Path, words: &[String]) -> ServerSettings {
     let config = dir.join("config.yaml");
     std::fs::write(&config, "").unwrap();
-    let words: Vec<String> =
-        ["--config".to_owned(), config.display().to_string()].into_iter().chain(words.iter().cloned()).collect();
-    let parsed = parse_server(&words, &|_| None).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    ServerSettings::resolve(&parsed).unwrap_or_else(|error| panic!("{words:?}: add a value to VALUES? {error}")).0
+    let words: Vec<String> = ["--config".to_owned(), config.display().to_string()]
+        .into_iter()
+        .chain(words.iter().cloned())
+        .collect();
+    let parsed =
+        parse_server(&words, &|_| None).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    ServerSettings::resolve(&parsed)
+        .unwrap_or_else(|error| panic!("{words:?}: add a value to VALUES? {error}"))
+        .0
 }
 
 /// The settings by field, as their debug text shows them.
@@ -66,8 +85,10 @@ fn fields(settings: &ServerSettings) -> BTreeMap<String, String> {
     let mut current = String::new();
     for line in text.lines() {
         // Fields of the structure itself are indented by four.
-        if let Some((name, _)) =
-            line.strip_prefix("    ").filter(|l| !l.starts_with(' ')).and_then(|l| l.split_once(':'))
+        if let Some((name, _)) = line
+            .strip_prefix("    ")
+            .filter(|l| !l.starts_with(' '))
+            .and_then(|l| l.split_once(':'))
         {
             name.clone_into(&mut current);
         }
@@ -79,8 +100,15 @@ fn fields(settings: &ServerSettings) -> BTreeMap<String, String> {
 }
 
 fn words(dir: &Path, flag: &Flag) -> Vec<String> {
-    let name = if flag.name.len() == 1 { format!("-{}", flag.name) } else { format!("--{}", flag.name) };
-    let value = VALUES.iter().find(|(n, _)| *n == flag.name).map(|(_, value)| (*value).to_owned());
+    let name = if flag.name.len() == 1 {
+        format!("-{}", flag.name)
+    } else {
+        format!("--{}", flag.name)
+    };
+    let value = VALUES
+        .iter()
+        .find(|(n, _)| *n == flag.name)
+        .map(|(_, value)| (*value).to_owned());
     match (flag.shape, value) {
         (Shape::Switch, _) => vec![name],
         (_, Some(value)) => vec![name, value],
@@ -106,12 +134,19 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
 fn every_acting_flag_reaches_a_setting_that_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../k3s/src"), &mut files);
-    let code: String = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../k3s/src"),
+        &mut files,
+    );
+    let code: String = files
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     let is_read = |field: &str| {
         let access = format!("settings.{field}");
-        code.match_indices(&access)
-            .any(|(at, _)| !code[at + access.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        code.match_indices(&access).any(|(at, _)| {
+            !code[at + access.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        })
     };
     let mut unread = BTreeSet::new();
     for flag in server().filter(|flag| flag.class == Class::Acts) {
@@ -119,13 +154,35 @@ fn every_acting_flag_reaches_a_setting_that_is_read() {
             continue;
         }
         let of = |table: &[(&str, &str)]| -> Vec<String> {
-            table.iter().filter(|(name, _)| *name == flag.name).map(|(_, word)| (*word).to_owned()).collect()
+            table
+                .iter()
+                .filter(|(name, _)| *name == flag.name)
+                .map(|(_, word)| (*word).to_owned())
+                .collect()
         };
         let before = fields(&resolve(dir.path(), &of(BESIDE)));
-        let after = fields(&resolve(dir.path(), &[of(BESIDE), of(WITH), words(dir.path(), flag)].concat()));
-        let changed: Vec<_> = after.iter().filter(|(name, value)| before.get(*name) != Some(value)).collect();
-        assert!(!changed.is_empty(), "--{} changes no setting: is it parsed and ignored?", flag.name);
-        unread.extend(changed.into_iter().map(|(name, _)| name.clone()).filter(|name| !is_read(name)));
+        let after = fields(&resolve(
+            dir.path(),
+            &[of(BESIDE), of(WITH), words(dir.path(), flag)].concat(),
+        ));
+        let changed: Vec<_> = after
+            .iter()
+            .filter(|(name, value)| before.get(*name) != Some(value))
+            .collect();
+        assert!(
+            !changed.is_empty(),
+            "--{} changes no setting: is it parsed and ignored?",
+            flag.name
+        );
+        unread.extend(
+            changed
+                .into_iter()
+                .map(|(name, _)| name.clone())
+                .filter(|name| !is_read(name)),
+        );
     }
-    assert!(unread.is_empty(), "settings that nothing outside of this crate reads: {unread:?}");
+    assert!(
+        unread.is_empty(),
+        "settings that nothing outside of this crate reads: {unread:?}"
+    );
 }

@@ -44,7 +44,12 @@ impl Context {
         // Informers read as the controller manager itself, whose role may list and watch all.
         let reader = config.clients.for_user(manager());
         let informers = Informers::new(reader, config.clock.clone(), config.random.clone(), tasks);
-        Self { config: Arc::new(config), informers, statuses: Statuses::default(), tasks: tasks.clone() }
+        Self {
+            config: Arc::new(config),
+            informers,
+            statuses: Statuses::default(),
+            tasks: tasks.clone(),
+        }
     }
 
     /// A client of the controller manager itself, for what no single account may do.
@@ -59,7 +64,13 @@ impl Context {
 
     /// A recorder that writes as a controller; `component` is the name in the events.
     pub(crate) fn recorder(&self, client: &Client, component: &str) -> EventRecorder {
-        EventRecorder::new(client.clone(), component, "", self.config.clock.clone(), &self.tasks)
+        EventRecorder::new(
+            client.clone(),
+            component,
+            "",
+            self.config.clock.clone(),
+            &self.tasks,
+        )
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -55,7 +55,9 @@ impl Controllers {
         for start in STARTERS {
             start(&context);
         }
-        Self { statuses: context.statuses }
+        Self {
+            statuses: context.statuses,
+        }
     }
 
     /// How every controller does.

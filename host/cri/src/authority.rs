@@ -48,7 +48,11 @@ pub(crate) struct AuthorityFilter {
 
 impl Default for AuthorityFilter {
     fn default() -> Self {
-        Self { state: State::Pass(PREFACE_BYTES), frame: Vec::new(), ready: VecDeque::new() }
+        Self {
+            state: State::Pass(PREFACE_BYTES),
+            frame: Vec::new(),
+            ready: VecDeque::new(),
+        }
     }
 }
 
@@ -81,7 +85,11 @@ impl AuthorityFilter {
             State::Pass(left) => {
                 self.ready.extend(taken);
                 let left = left.saturating_sub(taken.len());
-                self.state = if left == 0 { State::Header } else { State::Pass(left) };
+                self.state = if left == 0 {
+                    State::Header
+                } else {
+                    State::Pass(left)
+                };
             }
             State::Header => {
                 self.frame.extend_from_slice(taken);
@@ -107,12 +115,19 @@ impl AuthorityFilter {
             return;
         }
         self.ready.extend(self.frame.drain(..));
-        self.state = if length == 0 { State::Header } else { State::Pass(length) };
+        self.state = if length == 0 {
+            State::Header
+        } else {
+            State::Pass(length)
+        };
     }
 }
 
 fn payload_length(frame: &[u8]) -> usize {
-    frame.iter().take(3).fold(0, |length, &octet| (length << 8) | usize::from(octet))
+    frame
+        .iter()
+        .take(3)
+        .fold(0, |length, &octet| (length << 8) | usize::from(octet))
 }
 
 /// The HEADERS frame with its `:authority` literals replaced; as it was when it cannot be read.
@@ -123,8 +138,13 @@ fn rewrite(frame: &[u8]) -> Vec<u8> {
 fn try_rewrite(frame: &[u8]) -> Option<Vec<u8>> {
     let (header, payload) = frame.split_at_checked(FRAME_HEADER_BYTES)?;
     let flags = *header.get(4)?;
-    let padding = if flags & FLAG_PADDED == 0 { 0 } else { usize::from(*payload.first()?) };
-    let prefix = usize::from(flags & FLAG_PADDED != 0) + if flags & FLAG_PRIORITY == 0 { 0 } else { 5 };
+    let padding = if flags & FLAG_PADDED == 0 {
+        0
+    } else {
+        usize::from(*payload.first()?)
+    };
+    let prefix =
+        usize::from(flags & FLAG_PADDED != 0) + if flags & FLAG_PRIORITY == 0 { 0 } else { 5 };
     let (before, rest) = payload.split_at_checked(prefix)?;
     let (block, after) = rest.split_at_checked(rest.len().checked_sub(padding)?)?;
     let block = rewrite_block(block)?;
@@ -146,7 +166,9 @@ fn rewrite_block(block: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(block.len());
     let mut at = 0;
     while let Some(&first) = block.get(at) {
-        let Some((value, end)) = field(block, at, first) else { break };
+        let Some((value, end)) = field(block, at, first) else {
+            break;
+        };
         match value {
             Some(value) => {
                 out.extend_from_slice(block.get(at..value)?);
@@ -248,8 +270,13 @@ mod tests {
             frame(0, 1, b"data"),
         ]
         .concat();
-        let want =
-            [vec![b'p'; PREFACE_BYTES], frame(4, 0, &[]), frame(1, 4, &block(b"l")), frame(0, 1, b"data")].concat();
+        let want = [
+            vec![b'p'; PREFACE_BYTES],
+            frame(4, 0, &[]),
+            frame(1, 4, &block(b"l")),
+            frame(0, 1, b"data"),
+        ]
+        .concat();
         for chunk in [1, 2, 9, 24, 1000] {
             assert_eq!(run(&input, chunk), want, "chunks of {chunk}");
         }
@@ -257,9 +284,18 @@ mod tests {
 
     #[test]
     fn padding_and_priority_stay() {
-        let payload = |authority: &[u8]| [&[2][..], &[0, 0, 0, 0, 9], &block(authority), &[0, 0]].concat();
-        let input = [vec![0; PREFACE_BYTES], frame(1, 4 | FLAG_PADDED | FLAG_PRIORITY, &payload(b"%2Frun"))].concat();
-        let want = [vec![0; PREFACE_BYTES], frame(1, 4 | FLAG_PADDED | FLAG_PRIORITY, &payload(b"l"))].concat();
+        let payload =
+            |authority: &[u8]| [&[2][..], &[0, 0, 0, 0, 9], &block(authority), &[0, 0]].concat();
+        let input = [
+            vec![0; PREFACE_BYTES],
+            frame(1, 4 | FLAG_PADDED | FLAG_PRIORITY, &payload(b"%2Frun")),
+        ]
+        .concat();
+        let want = [
+            vec![0; PREFACE_BYTES],
+            frame(1, 4 | FLAG_PADDED | FLAG_PRIORITY, &payload(b"l")),
+        ]
+        .concat();
         assert_eq!(run(&input, 64), want);
     }
 

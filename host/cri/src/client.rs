@@ -37,8 +37,15 @@ pub enum ConnectError {
 /// # Errors
 /// For any other scheme: CRI over TCP has no authentication.
 pub fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
-    let path = endpoint.strip_prefix("unix://").or_else(|| endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
-    if path.starts_with('/') { Ok(PathBuf::from(path)) } else { Err(ConnectError::Endpoint(endpoint.to_owned())) }
+    let path = endpoint
+        .strip_prefix("unix://")
+        .or_else(|| endpoint.strip_prefix("unix:"))
+        .unwrap_or(endpoint);
+    if path.starts_with('/') {
+        Ok(PathBuf::from(path))
+    } else {
+        Err(ConnectError::Endpoint(endpoint.to_owned()))
+    }
 }
 
 /// A channel to `endpoint` that connects now and again after a loss.
@@ -54,7 +61,10 @@ pub async fn connect_channel(endpoint: &str) -> Result<Channel, ConnectError> {
     Endpoint::from_static("http://localhost")
         .connect_with_connector(connector)
         .await
-        .map_err(|source| ConnectError::Transport { endpoint: endpoint.to_owned(), source })
+        .map_err(|source| ConnectError::Transport {
+            endpoint: endpoint.to_owned(),
+            source,
+        })
 }
 
 /// Clients of both services over one connection. Calls made after the runtime restarted reconnect.

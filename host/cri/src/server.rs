@@ -52,7 +52,9 @@ impl Stream for Incoming {
     type Item = io::Result<UnixConnection>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_accept(cx).map(|accepted| Some(accepted.map(|(stream, _)| UnixConnection::new(stream))))
+        self.0
+            .poll_accept(cx)
+            .map(|accepted| Some(accepted.map(|(stream, _)| UnixConnection::new(stream))))
     }
 }
 
@@ -67,7 +69,10 @@ impl UnixConnection {
     /// Wraps an accepted stream.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream, filter: AuthorityFilter::default() }
+        Self {
+            stream,
+            filter: AuthorityFilter::default(),
+        }
     }
 }
 
@@ -83,7 +88,11 @@ impl Connected for UnixConnection {
 const CHUNK_BYTES: usize = 16 << 10;
 
 impl AsyncRead for UnixConnection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
             if this.filter.drain(out) {
@@ -102,7 +111,11 @@ impl AsyncRead for UnixConnection {
 }
 
 impl AsyncWrite for UnixConnection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

@@ -87,7 +87,10 @@ pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<Object>, 
 /// The kinds that were applied last.
 pub(crate) fn gvks(addon: &Obj) -> Vec<String> {
     let text = object::annotation(addon.value(), GVKS).unwrap_or_default();
-    text.split(';').filter(|gvk| !gvk.is_empty()).map(str::to_owned).collect()
+    text.split(';')
+        .filter(|gvk| !gvk.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Writes what was learned of a file, where it differs.
@@ -99,13 +102,20 @@ pub(crate) async fn note(
     gvks: &str,
 ) -> Result<(), ApiError> {
     let spec = object::at(addon.value(), &["spec"]);
-    let same = |key: &str, want: &str| spec.is_some_and(|spec| object::at_str(spec, &[key]) == want);
-    if same("source", source) && same("checksum", checksum) && addon.annotation(GVKS).unwrap_or_default() == gvks {
+    let same =
+        |key: &str, want: &str| spec.is_some_and(|spec| object::at_str(spec, &[key]) == want);
+    if same("source", source)
+        && same("checksum", checksum)
+        && addon.annotation(GVKS).unwrap_or_default() == gvks
+    {
         return Ok(());
     }
     let patch = json!({
         "metadata": {"annotations": {GVKS: gvks}},
         "spec": {"source": source, "checksum": checksum},
     });
-    client.patch(&ADDONS, Some(NAMESPACE), addon.name(), &Patch::Merge(patch)).await.map(drop)
+    client
+        .patch(&ADDONS, Some(NAMESPACE), addon.name(), &Patch::Merge(patch))
+        .await
+        .map(drop)
 }

@@ -23,7 +23,12 @@ type Place = (String, String, String);
 ///
 /// # Errors
 /// On the first object that cannot be applied; what came before it stays, and nothing is deleted.
-pub(crate) async fn apply(client: &Client, addon: &str, objects: Vec<Value>, before: &[String]) -> Result<(), Error> {
+pub(crate) async fn apply(
+    client: &Client,
+    addon: &str,
+    objects: Vec<Value>,
+    before: &[String],
+) -> Result<(), Error> {
     let mut lookup = Lookup::new(client);
     let mut kinds: BTreeSet<String> = plan::gvks(&objects);
     let mut kept: BTreeSet<Place> = BTreeSet::new();
@@ -38,20 +43,48 @@ pub(crate) async fn apply(client: &Client, addon: &str, objects: Vec<Value>, bef
 ///
 /// # Errors
 /// When the API refuses.
-pub(crate) async fn remove(client: &Client, addon: &str, kinds: &BTreeSet<String>) -> Result<(), Error> {
-    prune(client, &mut Lookup::new(client), addon, kinds, &BTreeSet::new()).await
+pub(crate) async fn remove(
+    client: &Client,
+    addon: &str,
+    kinds: &BTreeSet<String>,
+) -> Result<(), Error> {
+    prune(
+        client,
+        &mut Lookup::new(client),
+        addon,
+        kinds,
+        &BTreeSet::new(),
+    )
+    .await
 }
 
-async fn one(client: &Client, lookup: &mut Lookup<'_>, addon: &str, mut wanted: Value) -> Result<Place, Error> {
-    let resource = lookup.find(object::api_version(&wanted), object::kind(&wanted)).await?;
+async fn one(
+    client: &Client,
+    lookup: &mut Lookup<'_>,
+    addon: &str,
+    mut wanted: Value,
+) -> Result<Place, Error> {
+    let resource = lookup
+        .find(object::api_version(&wanted), object::kind(&wanted))
+        .await?;
     if !resource.namespaced {
         object::remove(&mut wanted, &["metadata", "namespace"]);
     } else if object::namespace(&wanted).is_empty() {
-        object::set(&mut wanted, &["metadata", "namespace"], DEFAULT_NAMESPACE.into());
+        object::set(
+            &mut wanted,
+            &["metadata", "namespace"],
+            DEFAULT_NAMESPACE.into(),
+        );
     }
     let wanted = objectset::marked(wanted, addon);
-    let place = (resource.to_string(), object::namespace(&wanted).to_owned(), object::name(&wanted).to_owned());
-    put(client, &resource, &wanted).await.map_err(|error| of_object(&place, error))?;
+    let place = (
+        resource.to_string(),
+        object::namespace(&wanted).to_owned(),
+        object::name(&wanted).to_owned(),
+    );
+    put(client, &resource, &wanted)
+        .await
+        .map_err(|error| of_object(&place, error))?;
     if place.0 == "customresourcedefinitions.apiextensions.k8s.io" {
         wait_established(client, &place.2).await?;
         lookup.forget();
@@ -63,7 +96,10 @@ fn of_object((resource, namespace, name): &Place, error: Error) -> Error {
     match error {
         Error::Api(source) => {
             let slash = if namespace.is_empty() { "" } else { "/" };
-            Error::Object { object: format!("{resource} {namespace}{slash}{name}"), source }
+            Error::Object {
+                object: format!("{resource} {namespace}{slash}{name}"),
+                source,
+            }
         }
         other => other,
     }
@@ -77,17 +113,28 @@ async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(),
         let done = match client.get(resource, namespace, object::name(wanted)).await {
             Ok(live) => {
                 let wanted = objectset::keep_choices(live.value(), wanted.clone());
-                let Some(patch) = difference(resource, &live, &wanted)? else { return Ok(()) };
-                client.patch(resource, namespace, object::name(&wanted), &patch).await
+                let Some(patch) = difference(resource, &live, &wanted)? else {
+                    return Ok(());
+                };
+                client
+                    .patch(resource, namespace, object::name(&wanted), &patch)
+                    .await
             }
-            Err(error) if error.is_not_found() => match client.create(resource, namespace, wanted).await {
-                // Somebody was faster: with an address that is theirs now, that reads otherwise than a conflict.
-                Err(error) if client.get(resource, namespace, object::name(wanted)).await.is_ok() => {
-                    last = Some(error);
-                    continue;
+            Err(error) if error.is_not_found() => {
+                match client.create(resource, namespace, wanted).await {
+                    // Somebody was faster: with an address that is theirs now, that reads otherwise than a conflict.
+                    Err(error)
+                        if client
+                            .get(resource, namespace, object::name(wanted))
+                            .await
+                            .is_ok() =>
+                    {
+                        last = Some(error);
+                        continue;
+                    }
+                    done => done,
                 }
-                done => done,
-            },
+            }
             Err(error) => Err(error),
         };
         match done {
@@ -106,10 +153,13 @@ fn difference(resource: &Resource, live: &Obj, wanted: &Value) -> Result<Option<
     let built_in = k3s_api::by_kind(&resource.group, &resource.version, &resource.kind);
     let patch = match built_in {
         Some(kind) => {
-            let patch = patch::three_way_strategic(&original, wanted, live.value(), kind.object_type());
+            let patch =
+                patch::three_way_strategic(&original, wanted, live.value(), kind.object_type());
             Patch::Strategic(patch.map_err(cannot)?)
         }
-        None => Patch::Merge(patch::three_way_json(&original, wanted, live.value()).map_err(cannot)?),
+        None => {
+            Patch::Merge(patch::three_way_json(&original, wanted, live.value()).map_err(cannot)?)
+        }
     };
     let (Patch::Strategic(body) | Patch::Merge(body) | Patch::Json(body)) = &patch;
     Ok((!body.as_object().is_some_and(serde_json::Map::is_empty)).then_some(patch))
@@ -123,7 +173,10 @@ async fn prune(
     kept: &BTreeSet<Place>,
 ) -> Result<(), Error> {
     let of_set = ListParams::labels(format!("{}={}", objectset::HASH, objectset::hash(addon)));
-    let of_set = ListParams { metadata_only: true, ..of_set };
+    let of_set = ListParams {
+        metadata_only: true,
+        ..of_set
+    };
     for (api_version, kind) in kinds.iter().filter_map(|gvk| plan::parse_gvk(gvk)) {
         let resource = match lookup.find(api_version, kind).await {
             Ok(resource) => resource,
@@ -132,9 +185,15 @@ async fn prune(
             Err(error) => return Err(error),
         };
         for found in client.list_all(&resource, None, &of_set).await?.items {
-            let place = (resource.to_string(), found.namespace().to_owned(), found.name().to_owned());
+            let place = (
+                resource.to_string(),
+                found.namespace().to_owned(),
+                found.name().to_owned(),
+            );
             if !kept.contains(&place) {
-                delete(client, &resource, &found).await.map_err(|error| of_object(&place, error.into()))?;
+                delete(client, &resource, &found)
+                    .await
+                    .map_err(|error| of_object(&place, error.into()))?;
             }
         }
     }
@@ -147,7 +206,10 @@ async fn delete(client: &Client, resource: &Resource, found: &Obj) -> Result<(),
         return Ok(());
     }
     let params = DeleteParams::background().with_uid(found.uid());
-    match client.delete(resource, found.ns(), found.name(), &params).await {
+    match client
+        .delete(resource, found.ns(), found.name(), &params)
+        .await
+    {
         Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
         _ => {
             info!(%resource, object = %found.key(), "deleted what is no longer in its manifest");

@@ -16,8 +16,12 @@ use crate::watch::Watch;
 use crate::{Error, ManifestsConfig, addon, apply, packaged, parse, plan, scan};
 
 /// Between tries of a file that failed for another reason than its text. K3s tries every 15 s.
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(500), factor: 2.0, cap: Duration::from_secs(15), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(500),
+    factor: 2.0,
+    cap: Duration::from_secs(15),
+    jitter: 0.2,
+};
 
 pub(crate) struct Driver {
     config: ManifestsConfig,
@@ -28,8 +32,19 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(config: ManifestsConfig, tasks: &Tasks) -> Self {
-        let events = EventRecorder::new(config.client.clone(), "deploy", "", config.clock.clone(), tasks);
-        Self { config, events, seen: HashMap::new(), backoffs: HashMap::new() }
+        let events = EventRecorder::new(
+            config.client.clone(),
+            "deploy",
+            "",
+            config.clock.clone(),
+            tasks,
+        );
+        Self {
+            config,
+            events,
+            seen: HashMap::new(),
+            backoffs: HashMap::new(),
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -80,7 +95,10 @@ impl Driver {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 warn!(%error, dir = %self.config.dir.display(), "cannot read the manifests directory");
-                Found { dirs: vec![self.config.dir.clone()], ..Found::default() }
+                Found {
+                    dirs: vec![self.config.dir.clone()],
+                    ..Found::default()
+                }
             }
             Err(_stopping) => Found::default(),
         }
@@ -89,12 +107,17 @@ impl Driver {
     /// The time until the first failed file is tried again.
     fn next_retry(&self) -> Option<Duration> {
         let now = self.config.clock.elapsed();
-        self.seen.values().filter_map(|seen| seen.retry_at).min().map(|at| at.saturating_sub(now))
+        self.seen
+            .values()
+            .filter_map(|seen| seen.retry_at)
+            .min()
+            .map(|at| at.saturating_sub(now))
     }
 
     async fn look(&mut self, found: Found) {
         // A file that is gone deletes nothing; if it comes again, it is new.
-        self.seen.retain(|path, _| found.files.contains(path) || found.disabled.contains(path));
+        self.seen
+            .retain(|path, _| found.files.contains(path) || found.disabled.contains(path));
         self.backoffs.retain(|path, _| self.seen.contains_key(path));
         for path in &found.disabled {
             self.disable(path).await;
@@ -124,18 +147,30 @@ impl Driver {
             }
             Err(error) => {
                 warn!(error = %chain(&error), path = %path.display(), "manifest is not applied");
-                let backoff = self.backoffs.entry(path.to_owned()).or_insert_with(|| RETRY.start());
+                let backoff = self
+                    .backoffs
+                    .entry(path.to_owned())
+                    .or_insert_with(|| RETRY.start());
                 (!error.is_permanent()).then(|| now + backoff.next_delay(&self.config.random))
             }
         };
-        self.seen.insert(path.to_owned(), Seen { checksum, retry_at });
+        self.seen
+            .insert(path.to_owned(), Seen { checksum, retry_at });
     }
 
-    async fn apply(&self, name: &str, path: &Path, text: &str, checksum: &str) -> Result<(), Error> {
+    async fn apply(
+        &self,
+        name: &str,
+        path: &Path,
+        text: &str,
+        checksum: &str,
+    ) -> Result<(), Error> {
         let source = path.display().to_string();
         let client = &self.config.client;
         let addon = addon::ensure(client, name, &source).await?;
-        let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let is_json = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let objects = match parse::objects(text, is_json) {
             Ok(objects) => objects,
             Err(error) => {
@@ -145,14 +180,24 @@ impl Driver {
             }
         };
         let gvks: Vec<String> = plan::gvks(&objects).into_iter().collect();
-        self.tell(&addon, EventType::Normal, "ApplyingManifest", format!("Applying manifest at {source:?}"));
+        self.tell(
+            &addon,
+            EventType::Normal,
+            "ApplyingManifest",
+            format!("Applying manifest at {source:?}"),
+        );
         if let Err(error) = apply::apply(client, name, objects, &addon::gvks(&addon)).await {
             let message = format!("Applying manifest at {source:?} failed: {}", chain(&error));
             self.tell(&addon, EventType::Warning, "ApplyManifestFailed", message);
             return Err(error);
         }
         addon::note(client, &addon, &source, checksum, &gvks.join(";")).await?;
-        self.tell(&addon, EventType::Normal, "AppliedManifest", format!("Applied manifest at {source:?}"));
+        self.tell(
+            &addon,
+            EventType::Normal,
+            "AppliedManifest",
+            format!("Applied manifest at {source:?}"),
+        );
         info!(path = source, "applied manifest");
         Ok(())
     }
@@ -160,7 +205,11 @@ impl Driver {
     /// What a disabled file made is deleted, then its AddOn, then the file itself.
     async fn disable(&mut self, path: &Path) {
         let now = self.config.clock.elapsed();
-        if self.seen.get(path).is_some_and(|seen| seen.retry_at.is_none_or(|at| at > now)) {
+        if self
+            .seen
+            .get(path)
+            .is_some_and(|seen| seen.retry_at.is_none_or(|at| at > now))
+        {
             return;
         }
         let outcome = self.delete(path).await;
@@ -168,11 +217,20 @@ impl Driver {
             Ok(()) => None,
             Err(error) => {
                 warn!(error = %chain(&error), path = %path.display(), "disabled manifest is not deleted");
-                let backoff = self.backoffs.entry(path.to_owned()).or_insert_with(|| RETRY.start());
+                let backoff = self
+                    .backoffs
+                    .entry(path.to_owned())
+                    .or_insert_with(|| RETRY.start());
                 Some(now + backoff.next_delay(&self.config.random))
             }
         };
-        self.seen.insert(path.to_owned(), Seen { checksum: String::new(), retry_at });
+        self.seen.insert(
+            path.to_owned(),
+            Seen {
+                checksum: String::new(),
+                retry_at,
+            },
+        );
     }
 
     async fn delete(&self, path: &Path) -> Result<(), Error> {
@@ -181,14 +239,24 @@ impl Driver {
             && let Some(addon) = addon::find(client, &name).await?
         {
             let source = path.display();
-            self.tell(&addon, EventType::Normal, "DeletingManifest", format!("Deleting manifest at \"{source}\""));
+            self.tell(
+                &addon,
+                EventType::Normal,
+                "DeletingManifest",
+                format!("Deleting manifest at \"{source}\""),
+            );
             let mut kinds: BTreeSet<String> = addon::gvks(&addon).into_iter().collect();
             if let Ok(text) = read(path.to_owned()).await {
-                kinds.extend(plan::gvks(&parse::objects(&text, false).unwrap_or_default()));
+                kinds.extend(plan::gvks(
+                    &parse::objects(&text, false).unwrap_or_default(),
+                ));
             }
             apply::remove(client, &name, &kinds).await?;
             let params = k3s_client::DeleteParams::default();
-            match client.delete(&addon::ADDONS, Some(addon::NAMESPACE), &name, &params).await {
+            match client
+                .delete(&addon::ADDONS, Some(addon::NAMESPACE), &name, &params)
+                .await
+            {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }
@@ -206,13 +274,19 @@ impl Driver {
 async fn read(path: PathBuf) -> Result<String, Error> {
     let bytes = tokio::fs::metadata(&path).await?.len();
     if bytes > MAX_FILE_BYTES {
-        return Err(Error::TooLarge { bytes, limit: MAX_FILE_BYTES });
+        return Err(Error::TooLarge {
+            bytes,
+            limit: MAX_FILE_BYTES,
+        });
     }
     tokio::fs::read_to_string(&path).await.map_err(Error::from)
 }
 
 fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The error and its causes in one line.

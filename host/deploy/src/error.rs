@@ -20,7 +20,9 @@ pub enum Error {
     #[error("{0}")]
     Parse(String),
     /// Its name cannot be that of an AddOn.
-    #[error("the file name up to its first dot, {0:?}, is not a DNS label (lower case letters, digits and dashes)")]
+    #[error(
+        "the file name up to its first dot, {0:?}, is not a DNS label (lower case letters, digits and dashes)"
+    )]
     Name(String),
     /// Another file has the same name.
     #[error("{} has the same name up to its first dot, and a name belongs to one file", first.display())]
@@ -53,6 +55,9 @@ impl Error {
     /// Whether the text itself is at fault, so that nothing but another text will help.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Parse(_) | Self::TooLarge { .. } | Self::Name(_) | Self::Taken { .. })
+        matches!(
+            self,
+            Self::Parse(_) | Self::TooLarge { .. } | Self::Name(_) | Self::Taken { .. }
+        )
     }
 }

@@ -12,7 +12,15 @@
 //!
 //! Tasks owned: one that follows the folder. Bounds: [`scan::MAX_FILES`] files of
 //! [`scan::MAX_FILE_BYTES`], [`scan::MAX_DEPTH`] levels of folders.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod addon;
 mod apply;
@@ -73,7 +81,10 @@ impl Manifests {
 /// Starts following the folder. It is made where it is missing.
 pub fn start(config: ManifestsConfig, tasks: &Tasks) -> Manifests {
     let tasks = tasks.child("manifests");
-    let manifests = Manifests { dir: config.dir.clone(), disabled: config.disabled.clone() };
+    let manifests = Manifests {
+        dir: config.dir.clone(),
+        disabled: config.disabled.clone(),
+    };
     let driver = driver::Driver::new(config, &tasks);
     tasks.spawn_until_stopped("manifests", driver.run());
     manifests

@@ -22,7 +22,10 @@ pub(crate) struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     pub(crate) fn new(client: &'a Client) -> Self {
-        Self { client, known: HashMap::new() }
+        Self {
+            client,
+            known: HashMap::new(),
+        }
     }
 
     /// The resource of a kind.
@@ -35,16 +38,27 @@ impl<'a> Lookup<'a> {
             let root = if group.is_empty() { "/api" } else { "/apis" };
             let list = match self.client.get_path(&format!("{root}/{api_version}")).await {
                 Ok(list) => list,
-                Err(error) if error.is_not_found() || error.status().is_none() && is_answer(&error) => Value::Null,
+                Err(error)
+                    if error.is_not_found() || error.status().is_none() && is_answer(&error) =>
+                {
+                    Value::Null
+                }
                 Err(error) => return Err(error.into()),
             };
             self.known.insert(api_version.to_owned(), list);
         }
-        let resources = self.known.get(api_version).map(|list| object::at_list(list, &["resources"]));
-        let is_it = |r: &&Value| object::at_str(r, &["kind"]) == kind && !object::at_str(r, &["name"]).contains('/');
+        let resources = self
+            .known
+            .get(api_version)
+            .map(|list| object::at_list(list, &["resources"]));
+        let is_it = |r: &&Value| {
+            object::at_str(r, &["kind"]) == kind && !object::at_str(r, &["name"]).contains('/')
+        };
         let found = resources.unwrap_or_default().iter().find(is_it);
-        let found =
-            found.ok_or_else(|| Error::UnknownKind { kind: kind.to_owned(), api_version: api_version.to_owned() })?;
+        let found = found.ok_or_else(|| Error::UnknownKind {
+            kind: kind.to_owned(),
+            api_version: api_version.to_owned(),
+        })?;
         Ok(Resource {
             group: group.to_owned().into(),
             version: version.to_owned().into(),
@@ -73,7 +87,9 @@ pub(crate) async fn wait_established(client: &Client, name: &str) -> Result<(), 
         timeout_seconds: u32::try_from(ESTABLISH.as_secs()).ok(),
         ..WatchParams::default()
     };
-    let mut watch = client.watch(&CUSTOM_RESOURCE_DEFINITIONS, None, &params).await?;
+    let mut watch = client
+        .watch(&CUSTOM_RESOURCE_DEFINITIONS, None, &params)
+        .await?;
     while let Some(event) = watch.next().await {
         if let WatchEvent::Added(definition) | WatchEvent::Modified(definition) = event?
             && is_established(definition.value())
@@ -86,5 +102,7 @@ pub(crate) async fn wait_established(client: &Client, name: &str) -> Result<(), 
 
 fn is_established(definition: &Value) -> bool {
     let conditions = object::at_list(definition, &["status", "conditions"]);
-    conditions.iter().any(|c| object::at_str(c, &["type"]) == "Established" && object::at_str(c, &["status"]) == "True")
+    conditions.iter().any(|c| {
+        object::at_str(c, &["type"]) == "Established" && object::at_str(c, &["status"]) == "True"
+    })
 }

@@ -22,8 +22,10 @@ const OWNER_GVK: &str = "objectset.rio.cattle.io/owner-gvk";
 const OWNER_NAME: &str = "objectset.rio.cattle.io/owner-name";
 const OWNER_NAMESPACE: &str = "objectset.rio.cattle.io/owner-namespace";
 /// Choices that people make on objects that a file brings: which class is the default.
-const CHOICES: &[&str] =
-    &["storageclass.kubernetes.io/is-default-class", "ingressclass.kubernetes.io/is-default-class"];
+const CHOICES: &[&str] = &[
+    "storageclass.kubernetes.io/is-default-class",
+    "ingressclass.kubernetes.io/is-default-class",
+];
 /// The largest text that an annotation is unpacked to.
 const MAX_APPLIED_BYTES: u64 = 16 << 20;
 
@@ -34,30 +36,52 @@ pub(crate) fn hash(addon: &str) -> String {
     for part in ["", GVK, addon, NAMESPACE] {
         digest.update(part.as_bytes());
     }
-    digest.finalize().iter().fold(String::new(), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    digest
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut out, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 /// The object as it is to be written: with the set's marks, and itself packed in an annotation.
 pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
-    let marks = [(ID, ""), (OWNER_GVK, GVK), (OWNER_NAME, addon), (OWNER_NAMESPACE, NAMESPACE)];
+    let marks = [
+        (ID, ""),
+        (OWNER_GVK, GVK),
+        (OWNER_NAME, addon),
+        (OWNER_NAMESPACE, NAMESPACE),
+    ];
     for (name, value) in marks {
-        object::set(&mut wanted, &["metadata", "annotations", name], value.into());
+        object::set(
+            &mut wanted,
+            &["metadata", "annotations", name],
+            value.into(),
+        );
     }
     object::remove(&mut wanted, &["metadata", "annotations", APPLIED]);
     object::remove(&mut wanted, &["status"]);
-    object::set(&mut wanted, &["metadata", "labels", HASH], hash(addon).into());
+    object::set(
+        &mut wanted,
+        &["metadata", "labels", HASH],
+        hash(addon).into(),
+    );
     let packed = pack(&wanted);
-    object::set(&mut wanted, &["metadata", "annotations", APPLIED], packed.into());
+    object::set(
+        &mut wanted,
+        &["metadata", "annotations", APPLIED],
+        packed.into(),
+    );
     wanted
 }
 
 /// What was applied to a live object last; null when nothing is known of it.
 pub(crate) fn applied(live: &Value) -> Value {
-    object::annotation(live, APPLIED).and_then(unpack).unwrap_or_default()
+    object::annotation(live, APPLIED)
+        .and_then(unpack)
+        .unwrap_or_default()
 }
 
 /// What is wanted of a live object, with the choices that people made on it since its file said so. K3s
@@ -70,8 +94,15 @@ pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
             continue;
         }
         match object::annotation(live, name) {
-            Some(chosen) => object::set(&mut wanted, &["metadata", "annotations", name], chosen.into()),
-            None => drop(object::remove(&mut wanted, &["metadata", "annotations", name])),
+            Some(chosen) => object::set(
+                &mut wanted,
+                &["metadata", "annotations", name],
+                chosen.into(),
+            ),
+            None => drop(object::remove(
+                &mut wanted,
+                &["metadata", "annotations", name],
+            )),
         }
     }
     wanted
@@ -80,7 +111,9 @@ pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
 fn pack(value: &Value) -> String {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to memory cannot fail.
-    let packed = encoder.write_all(value.to_string().as_bytes()).and_then(|()| encoder.finish());
+    let packed = encoder
+        .write_all(value.to_string().as_bytes())
+        .and_then(|()| encoder.finish());
     STANDARD_NO_PAD.encode(packed.unwrap_or_default())
 }
 
@@ -88,9 +121,15 @@ fn unpack(text: &str) -> Option<Value> {
     if text.starts_with('{') {
         return serde_json::from_str(text).ok();
     }
-    let packed = STANDARD_NO_PAD.decode(text).or_else(|_| STANDARD.decode(text)).ok()?;
+    let packed = STANDARD_NO_PAD
+        .decode(text)
+        .or_else(|_| STANDARD.decode(text))
+        .ok()?;
     let mut json = String::new();
-    GzDecoder::new(packed.as_slice()).take(MAX_APPLIED_BYTES).read_to_string(&mut json).ok()?;
+    GzDecoder::new(packed.as_slice())
+        .take(MAX_APPLIED_BYTES)
+        .read_to_string(&mut json)
+        .ok()?;
     serde_json::from_str(&json).ok()
 }
 
@@ -113,7 +152,10 @@ mod tests {
         let applied = applied(&marked);
         assert_eq!(applied["data"]["k"], "v");
         assert_eq!(applied["metadata"]["labels"][HASH], hash("x"));
-        assert!(applied["metadata"]["annotations"].get(APPLIED).is_none() && applied.get("status").is_none());
+        assert!(
+            applied["metadata"]["annotations"].get(APPLIED).is_none()
+                && applied.get("status").is_none()
+        );
         assert_eq!(super::applied(&json!({})), Value::Null);
     }
 
@@ -125,13 +167,34 @@ mod tests {
         };
         let of = |object: &Value| object::annotation(object, CHOICES[0]).map(str::to_owned);
         let mut live = marked(class("true"), "x");
-        assert_eq!(of(&keep_choices(&live, marked(class("true"), "x"))).unwrap(), "true");
-        object::set(&mut live, &["metadata", "annotations", CHOICES[0]], "false".into());
+        assert_eq!(
+            of(&keep_choices(&live, marked(class("true"), "x"))).unwrap(),
+            "true"
+        );
+        object::set(
+            &mut live,
+            &["metadata", "annotations", CHOICES[0]],
+            "false".into(),
+        );
         let wanted = keep_choices(&live, marked(class("true"), "x"));
-        assert_eq!((of(&wanted).unwrap().as_str(), object::annotation(&wanted, "other")), ("false", Some("a")));
-        assert_eq!(of(&applied(&wanted)).unwrap(), "true", "what the file said is remembered");
+        assert_eq!(
+            (
+                of(&wanted).unwrap().as_str(),
+                object::annotation(&wanted, "other")
+            ),
+            ("false", Some("a"))
+        );
+        assert_eq!(
+            of(&applied(&wanted)).unwrap(),
+            "true",
+            "what the file said is remembered"
+        );
         object::remove(&mut live, &["metadata", "annotations", CHOICES[0]]);
         assert_eq!(of(&keep_choices(&live, marked(class("true"), "x"))), None);
-        assert_eq!(of(&keep_choices(&live, marked(class("no"), "x"))).unwrap(), "no", "the file changed");
+        assert_eq!(
+            of(&keep_choices(&live, marked(class("no"), "x"))).unwrap(),
+            "no",
+            "the file changed"
+        );
     }
 }

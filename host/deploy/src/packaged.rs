@@ -22,19 +22,24 @@ impl Packaged {
     /// A component by the name that `--disable` knows it by: `coredns`, `local-storage`, `traefik`.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), files: Vec::new() }
+        Self {
+            name: name.into(),
+            files: Vec::new(),
+        }
     }
 
     /// Adds a file of these objects: `traefik.yaml`, or `traefik/crds.yaml` for one of several.
     #[must_use]
     pub fn file(mut self, path: impl Into<String>, objects: &[Value]) -> Self {
-        let documents = objects.iter().filter_map(|object| match serde_saphyr::to_string(object) {
-            Ok(text) => Some(format!("---\n{text}")),
-            Err(error) => {
-                warn!(%error, component = self.name, "an object cannot be written as YAML");
-                None
-            }
-        });
+        let documents = objects
+            .iter()
+            .filter_map(|object| match serde_saphyr::to_string(object) {
+                Ok(text) => Some(format!("---\n{text}")),
+                Err(error) => {
+                    warn!(%error, component = self.name, "an object cannot be written as YAML");
+                    None
+                }
+            });
         let text = documents.collect();
         self.files.push((path.into(), text));
         self
@@ -44,7 +49,10 @@ impl Packaged {
 /// Writes the files that are neither disabled nor skipped and differ from what is there. What users
 /// changed in them is overwritten, as on K3s.
 pub(crate) fn write(dir: &Path, packaged: &[Packaged], disabled: &[String]) {
-    for component in packaged.iter().filter(|component| !disabled.contains(&component.name)) {
+    for component in packaged
+        .iter()
+        .filter(|component| !disabled.contains(&component.name))
+    {
         for (path, text) in &component.files {
             let to = dir.join(path);
             if scan::is_disabled(Path::new(path), disabled) || scan::is_skipped(dir, &to) {
@@ -55,7 +63,9 @@ pub(crate) fn write(dir: &Path, packaged: &[Packaged], disabled: &[String]) {
             }
             match put(&to, text) {
                 Ok(()) => info!(path = %to.display(), "wrote packaged manifest"),
-                Err(error) => warn!(%error, path = %to.display(), "cannot write a packaged manifest"),
+                Err(error) => {
+                    warn!(%error, path = %to.display(), "cannot write a packaged manifest")
+                }
             }
         }
     }
@@ -81,14 +91,19 @@ mod tests {
         let packaged = [
             Packaged::new("a").file("a.yaml", &[map("one"), map("two")]),
             Packaged::new("b").file("b.yaml", &[map("x")]),
-            Packaged::new("c").file("c/one.yaml", &[map("x")]).file("c/two.yaml", &[map("x")]),
+            Packaged::new("c")
+                .file("c/one.yaml", &[map("x")])
+                .file("c/two.yaml", &[map("x")]),
         ];
         std::fs::create_dir(dir.path().join("c")).unwrap();
         std::fs::write(dir.path().join("c/two.yaml.skip"), "").unwrap();
         std::fs::write(dir.path().join("a.yaml"), "changed by a user").unwrap();
         write(dir.path(), &packaged, &["b".to_owned()]);
         let text = std::fs::read_to_string(dir.path().join("a.yaml")).unwrap();
-        assert_eq!(crate::parse::objects(&text, false).unwrap(), [map("one"), map("two")]);
+        assert_eq!(
+            crate::parse::objects(&text, false).unwrap(),
+            [map("one"), map("two")]
+        );
         assert!(!dir.path().join("b.yaml").exists());
         assert!(dir.path().join("c/one.yaml").exists() && !dir.path().join("c/two.yaml").exists());
     }

@@ -15,23 +15,32 @@ const MAX_OBJECTS: usize = 10_000;
 pub(crate) fn objects(text: &str, is_json: bool) -> Result<Vec<Value>, Error> {
     let documents: Vec<Value> = if is_json || text.trim_start().starts_with('{') {
         let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        stream.collect::<Result<_, _>>().map_err(|error| Error::Parse(format!("error parsing JSON: {error}")))?
+        stream
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::Parse(format!("error parsing JSON: {error}")))?
     } else {
-        serde_saphyr::from_multiple::<Value>(text).map_err(|error| Error::Parse(yaml_error(&error.to_string())))?
+        serde_saphyr::from_multiple::<Value>(text)
+            .map_err(|error| Error::Parse(yaml_error(&error.to_string())))?
     };
     let mut objects = Vec::new();
     for document in documents {
         take_apart(document, &mut objects)?;
     }
     if objects.len() > MAX_OBJECTS {
-        return Err(Error::Parse(format!("{} objects are more than the {MAX_OBJECTS} a file may have", objects.len())));
+        return Err(Error::Parse(format!(
+            "{} objects are more than the {MAX_OBJECTS} a file may have",
+            objects.len()
+        )));
     }
     Ok(objects)
 }
 
 /// The library shows the place in a picture of several lines; the first says what it is.
 fn yaml_error(text: &str) -> String {
-    format!("error parsing YAML: {}", text.lines().next().unwrap_or_default())
+    format!(
+        "error parsing YAML: {}",
+        text.lines().next().unwrap_or_default()
+    )
 }
 
 fn take_apart(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
@@ -39,19 +48,30 @@ fn take_apart(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
         // What is between two separators may be nothing.
         return Ok(());
     }
-    let (kind, version) = (object::kind(&document).to_owned(), object::api_version(&document).to_owned());
+    let (kind, version) = (
+        object::kind(&document).to_owned(),
+        object::api_version(&document).to_owned(),
+    );
     for (field, text) in [("kind", &kind), ("apiVersion", &version)] {
         if text.is_empty() {
-            return Err(Error::Parse(format!("object {}: {field} not set", objects.len() + 1)));
+            return Err(Error::Parse(format!(
+                "object {}: {field} not set",
+                objects.len() + 1
+            )));
         }
     }
     if kind.ends_with("List")
         && let Some(Value::Array(items)) = document.get("items")
     {
-        return items.iter().try_for_each(|item| take_apart(item.clone(), objects));
+        return items
+            .iter()
+            .try_for_each(|item| take_apart(item.clone(), objects));
     }
     if object::name(&document).is_empty() {
-        return Err(Error::Parse(format!("object {} ({kind}): metadata.name not set", objects.len() + 1)));
+        return Err(Error::Parse(format!(
+            "object {} ({kind}): metadata.name not set",
+            objects.len() + 1
+        )));
     }
     objects.push(document);
     Ok(())
@@ -62,7 +82,11 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
-        objects(text, false).unwrap().iter().map(|o| object::name(o).to_owned()).collect()
+        objects(text, false)
+            .unwrap()
+            .iter()
+            .map(|o| object::name(o).to_owned())
+            .collect()
     }
 
     #[test]
@@ -79,14 +103,26 @@ mod tests {
     fn bad_texts_are_named() {
         let table = [
             ("a: [", "error parsing YAML: "),
-            ("apiVersion: v1\nmetadata: {name: a}\n", "object 1: kind not set"),
-            ("kind: ConfigMap\nmetadata: {name: a}\n", "object 1: apiVersion not set"),
-            ("apiVersion: v1\nkind: ConfigMap\n", "object 1 (ConfigMap): metadata.name not set"),
+            (
+                "apiVersion: v1\nmetadata: {name: a}\n",
+                "object 1: kind not set",
+            ),
+            (
+                "kind: ConfigMap\nmetadata: {name: a}\n",
+                "object 1: apiVersion not set",
+            ),
+            (
+                "apiVersion: v1\nkind: ConfigMap\n",
+                "object 1 (ConfigMap): metadata.name not set",
+            ),
             ("{\"a\": ", "error parsing JSON: "),
         ];
         for (text, want) in table {
             let error = objects(text, false).unwrap_err();
-            assert!(error.to_string().starts_with(want) && error.is_permanent(), "{text}: {error}");
+            assert!(
+                error.to_string().starts_with(want) && error.is_permanent(),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) fn names(files: &[PathBuf]) -> Vec<(&Path, Result<String, Error>)> {
         .iter()
         .map(|path| {
             let name = one(path).and_then(|name| match taken.get(&name) {
-                Some(first) => Err(Error::Taken { first: (*first).to_owned() }),
+                Some(first) => Err(Error::Taken {
+                    first: (*first).to_owned(),
+                }),
                 None => Ok(name),
             });
             if let Ok(name) = &name {
@@ -44,7 +46,10 @@ pub(crate) fn names(files: &[PathBuf]) -> Vec<(&Path, Result<String, Error>)> {
 
 /// `apps/v1, Kind=Deployment` of every object, as K3s notes it at the AddOn.
 pub(crate) fn gvks(objects: &[Value]) -> BTreeSet<String> {
-    objects.iter().map(|o| gvk(object::api_version(o), object::kind(o))).collect()
+    objects
+        .iter()
+        .map(|o| gvk(object::api_version(o), object::kind(o)))
+        .collect()
 }
 
 fn gvk(api_version: &str, kind: &str) -> String {
@@ -77,11 +82,18 @@ mod tests {
     #[test]
     fn a_file_is_worked_on_when_it_changed_or_failed() {
         let now = Duration::from_secs(10);
-        let seen = |retry_at| Seen { checksum: "a".to_owned(), retry_at };
+        let seen = |retry_at| Seen {
+            checksum: "a".to_owned(),
+            retry_at,
+        };
         assert!(needs_work(None, "a", now));
         assert!(needs_work(Some(&seen(None)), "b", now));
         assert!(!needs_work(Some(&seen(None)), "a", now));
-        assert!(!needs_work(Some(&seen(Some(Duration::from_secs(11)))), "a", now));
+        assert!(!needs_work(
+            Some(&seen(Some(Duration::from_secs(11)))),
+            "a",
+            now
+        ));
         assert!(needs_work(Some(&seen(Some(now))), "a", now));
     }
 
@@ -90,7 +102,9 @@ mod tests {
         let files = ["/m/a.yaml", "/m/a.yml", "/m/sub/B.yaml"].map(PathBuf::from);
         let names = names(&files);
         assert_eq!(names[0].1.as_ref().unwrap(), "a");
-        assert!(matches!(&names[1].1, Err(Error::Taken { first }) if first == Path::new("/m/a.yaml")));
+        assert!(
+            matches!(&names[1].1, Err(Error::Taken { first }) if first == Path::new("/m/a.yaml"))
+        );
         assert!(matches!(&names[2].1, Err(Error::Name(_))));
     }
 

@@ -29,9 +29,15 @@ pub(crate) fn scan(dir: &Path, disabled: &[String]) -> std::io::Result<Found> {
     walk(dir, dir, 0, &mut found)?;
     found.files.sort();
     found.files.truncate(MAX_FILES);
-    let is_off = |path: &PathBuf| path.strip_prefix(dir).is_ok_and(|path| is_disabled(path, disabled));
+    let is_off = |path: &PathBuf| {
+        path.strip_prefix(dir)
+            .is_ok_and(|path| is_disabled(path, disabled))
+    };
     let (off, on): (Vec<_>, Vec<_>) = found.files.into_iter().partition(is_off);
-    found.files = on.into_iter().filter(|path| !is_skipped(dir, path)).collect();
+    found.files = on
+        .into_iter()
+        .filter(|path| !is_skipped(dir, path))
+        .collect();
     found.disabled = off;
     Ok(found)
 }
@@ -72,7 +78,9 @@ fn is_manifest(path: &Path) -> bool {
 
 /// Whether a `.skip` file lies beside the file, or beside a folder it is in.
 pub(crate) fn is_skipped(dir: &Path, path: &Path) -> bool {
-    let above = path.ancestors().take_while(|above| *above != dir && above.starts_with(dir));
+    let above = path
+        .ancestors()
+        .take_while(|above| *above != dir && above.starts_with(dir));
     above.into_iter().any(|above| {
         let mut skip = above.as_os_str().to_owned();
         skip.push(".skip");
@@ -123,16 +131,28 @@ mod tests {
         let disabled = ["off".to_owned(), "metrics-server".to_owned()];
         let found = scan(root, &disabled).unwrap();
         let names = |paths: &[PathBuf]| -> Vec<String> {
-            paths.iter().map(|p| p.strip_prefix(root).unwrap().display().to_string()).collect()
+            paths
+                .iter()
+                .map(|p| p.strip_prefix(root).unwrap().display().to_string())
+                .collect()
         };
-        assert_eq!(names(&found.files), ["a.yml", "b.yaml", "c.json", "sub/deep/d.yaml"]);
-        assert_eq!(names(&found.disabled), ["metrics-server/x.yaml", "off.yaml"]);
+        assert_eq!(
+            names(&found.files),
+            ["a.yml", "b.yaml", "c.json", "sub/deep/d.yaml"]
+        );
+        assert_eq!(
+            names(&found.disabled),
+            ["metrics-server/x.yaml", "off.yaml"]
+        );
         assert_eq!(found.dirs.len(), 4);
     }
 
     #[test]
     fn addons_are_named_by_their_file() {
-        assert_eq!(addon_name(Path::new("/x/my-app.v2.yaml")).unwrap(), "my-app");
+        assert_eq!(
+            addon_name(Path::new("/x/my-app.v2.yaml")).unwrap(),
+            "my-app"
+        );
         assert!(addon_name(Path::new("/x/My_App.yaml")).is_err());
     }
 }

@@ -24,7 +24,11 @@ impl Watch {
     pub(crate) fn new() -> std::io::Result<Self> {
         let inotify = Inotify::init()?;
         let watches = inotify.watches();
-        Ok(Self { stream: inotify.into_event_stream([0; 4096])?, watches, watched: HashMap::new() })
+        Ok(Self {
+            stream: inotify.into_event_stream([0; 4096])?,
+            watches,
+            watched: HashMap::new(),
+        })
     }
 
     /// Watches these folders and no others. True when one is new: it may have changed before.
@@ -46,7 +50,9 @@ impl Watch {
                     let before = self.watched.insert(dir.clone(), descriptor.clone());
                     new |= before.as_ref() != Some(&descriptor);
                 }
-                Err(error) => warn!(%error, dir = %dir.display(), "folder of manifests is not watched"),
+                Err(error) => {
+                    warn!(%error, dir = %dir.display(), "folder of manifests is not watched")
+                }
             }
         }
         new
@@ -58,7 +64,9 @@ impl Watch {
             // The descriptor is gone, which nothing here closes.
             std::future::pending::<()>().await;
         }
-        let quiet = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, self.stream.next()).await {} };
+        let quiet = async {
+            while let Ok(Some(_)) = tokio::time::timeout(QUIET, self.stream.next()).await {}
+        };
         let _ = tokio::time::timeout(LONGEST, quiet).await;
     }
 }

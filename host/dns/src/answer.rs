@@ -48,7 +48,9 @@ pub(crate) struct Answer {
 impl Domain {
     pub(crate) fn new(domain: &str, service_ip: Ipv4Addr, serial: u32) -> Result<Self, String> {
         let text = domain.trim_end_matches('.').to_ascii_lowercase();
-        let under = |prefix: &str| Name::from_ascii(format!("{prefix}{text}.")).map_err(|e| format!("{domain:?}: {e}"));
+        let under = |prefix: &str| {
+            Name::from_ascii(format!("{prefix}{text}.")).map_err(|e| format!("{domain:?}: {e}"))
+        };
         Ok(Self {
             name: under("")?,
             name_server: under("ns.dns.")?,
@@ -61,7 +63,15 @@ impl Domain {
 
     fn soa(&self) -> Record {
         // Refresh, retry, expire and minimum are CoreDNS'.
-        let soa = SOA::new(self.name_server.clone(), self.hostmaster.clone(), self.serial, 7200, 1800, 86_400, TTL);
+        let soa = SOA::new(
+            self.name_server.clone(),
+            self.hostmaster.clone(),
+            self.serial,
+            7200,
+            1800,
+            86_400,
+            TTL,
+        );
         Record::from_rdata(self.name.clone(), TTL, RData::SOA(soa))
     }
 
@@ -71,10 +81,20 @@ impl Domain {
 }
 
 /// Answers from the zone; None if somebody else has to be asked.
-pub(crate) fn answer(zone: &Zone, domain: &Domain, name: &Name, kind: RecordType) -> Option<Answer> {
+pub(crate) fn answer(
+    zone: &Zone,
+    domain: &Domain,
+    name: &Name,
+    kind: RecordType,
+) -> Option<Answer> {
     let lower = name.to_ascii().to_ascii_lowercase();
     let lower = lower.trim_end_matches('.');
-    let context = Context { zone, domain, name, kind };
+    let context = Context {
+        zone,
+        domain,
+        name,
+        kind,
+    };
     if lower.ends_with(".arpa") {
         return context.reverse();
     }
@@ -103,30 +123,49 @@ impl Context<'_> {
             Subject::Branch | Subject::Version => self.no_data(),
             Subject::Namespace(namespace) if self.zone.has_namespace(namespace) => self.no_data(),
             Subject::Pod { namespace, address } => self.pod(namespace, address),
-            Subject::Service { namespace, name } => {
-                self.with(namespace, name, |entry| self.service(namespace, name, entry))
-            }
-            Subject::Endpoint { namespace, name, host } => {
-                self.with(namespace, name, |entry| self.endpoint(entry, host, namespace, name))
-            }
-            Subject::Port { namespace, name, port, protocol } => {
-                self.with(namespace, name, |entry| self.port(namespace, name, entry, port, protocol))
-            }
+            Subject::Service { namespace, name } => self.with(namespace, name, |entry| {
+                self.service(namespace, name, entry)
+            }),
+            Subject::Endpoint {
+                namespace,
+                name,
+                host,
+            } => self.with(namespace, name, |entry| {
+                self.endpoint(entry, host, namespace, name)
+            }),
+            Subject::Port {
+                namespace,
+                name,
+                port,
+                protocol,
+            } => self.with(namespace, name, |entry| {
+                self.port(namespace, name, entry, port, protocol)
+            }),
             Subject::Namespace(_) | Subject::Nothing => self.no_name(),
         }
     }
 
     fn with(&self, namespace: &str, name: &str, answer: impl FnOnce(&Entry) -> Answer) -> Answer {
-        self.zone.service(namespace, name).map_or_else(|| self.no_name(), answer)
+        self.zone
+            .service(namespace, name)
+            .map_or_else(|| self.no_name(), answer)
     }
 
     fn apex(&self) -> Answer {
         match self.kind {
-            RecordType::SOA => Answer { authorities: Vec::new(), answers: vec![self.domain.soa()], ..self.no_data() },
+            RecordType::SOA => Answer {
+                authorities: Vec::new(),
+                answers: vec![self.domain.soa()],
+                ..self.no_data()
+            },
             RecordType::NS => {
                 let mut answer = self.found(vec![RData::NS(NS(self.domain.name_server.clone()))]);
                 let address = RData::A(A(self.domain.service_ip));
-                answer.additionals.push(Record::from_rdata(self.domain.name_server.clone(), TTL, address));
+                answer.additionals.push(Record::from_rdata(
+                    self.domain.name_server.clone(),
+                    TTL,
+                    address,
+                ));
                 answer
             }
             _ => self.no_data(),
@@ -148,7 +187,14 @@ impl Context<'_> {
     }
 
     /// `_port._protocol` of a Service.
-    fn port(&self, namespace: &str, name: &str, entry: &Entry, port: &str, protocol: &str) -> Answer {
+    fn port(
+        &self,
+        namespace: &str,
+        name: &str,
+        entry: &Entry,
+        port: &str,
+        protocol: &str,
+    ) -> Answer {
         let wanted = |p: &Port| p.name.eq_ignore_ascii_case(port) && p.protocol == protocol;
         if self.kind == RecordType::SRV {
             return self.service_records(namespace, name, entry, wanted);
@@ -158,11 +204,19 @@ impl Context<'_> {
             ServiceKind::Headless => entry.endpoints.iter().any(|e| e.ports.iter().any(wanted)),
             ServiceKind::External(_) => false,
         };
-        if exists { self.addresses(&addresses(entry, wanted)) } else { self.no_name() }
+        if exists {
+            self.addresses(&addresses(entry, wanted))
+        } else {
+            self.no_name()
+        }
     }
 
     fn endpoint(&self, entry: &Entry, host: &str, namespace: &str, name: &str) -> Answer {
-        let named: Vec<&Endpoint> = entry.endpoints.iter().filter(|e| e.is_named(host)).collect();
+        let named: Vec<&Endpoint> = entry
+            .endpoints
+            .iter()
+            .filter(|e| e.is_named(host))
+            .collect();
         if named.is_empty() {
             return self.no_name();
         }
@@ -172,15 +226,26 @@ impl Context<'_> {
         self.addresses(&named.iter().map(|e| e.address).collect::<Vec<_>>())
     }
 
-    fn service_records(&self, namespace: &str, name: &str, entry: &Entry, wanted: impl Fn(&Port) -> bool) -> Answer {
+    fn service_records(
+        &self,
+        namespace: &str,
+        name: &str,
+        entry: &Entry,
+        wanted: impl Fn(&Port) -> bool,
+    ) -> Answer {
         if entry.kind == ServiceKind::Headless {
             let all: Vec<&Endpoint> = entry.endpoints.iter().collect();
             return self.endpoint_records(namespace, name, &all, wanted);
         }
         let target = self.domain.under(&format!("{name}.{namespace}.svc"));
         let ports = entry.ports.iter().filter(|p| wanted(p));
-        let records = ports.filter_map(|p| Some((p.number, target.clone()?))).collect();
-        let addresses = target.iter().flat_map(|t| entry.cluster_ips.iter().map(|ip| (t.clone(), *ip))).collect();
+        let records = ports
+            .filter_map(|p| Some((p.number, target.clone()?)))
+            .collect();
+        let addresses = target
+            .iter()
+            .flat_map(|t| entry.cluster_ips.iter().map(|ip| (t.clone(), *ip)))
+            .collect();
         self.srv(records, addresses)
     }
 
@@ -193,11 +258,20 @@ impl Context<'_> {
     ) -> Answer {
         let (mut records, mut addresses) = (Vec::new(), Vec::new());
         for endpoint in endpoints {
-            let Some(target) = self.domain.under(&format!("{}.{name}.{namespace}.svc", endpoint.label())) else {
+            let Some(target) = self
+                .domain
+                .under(&format!("{}.{name}.{namespace}.svc", endpoint.label()))
+            else {
                 continue;
             };
             let before = records.len();
-            records.extend(endpoint.ports.iter().filter(|p| wanted(p)).map(|p| (p.number, target.clone())));
+            records.extend(
+                endpoint
+                    .ports
+                    .iter()
+                    .filter(|p| wanted(p))
+                    .map(|p| (p.number, target.clone())),
+            );
             if records.len() > before {
                 addresses.push((target, endpoint.address));
             }
@@ -210,15 +284,21 @@ impl Context<'_> {
             return self.no_name();
         }
         let weight = u16::try_from(100 / records.len()).unwrap_or(0).max(1);
-        let records = records.into_iter().map(|(port, target)| RData::SRV(SRV::new(0, weight, port, target)));
+        let records = records
+            .into_iter()
+            .map(|(port, target)| RData::SRV(SRV::new(0, weight, port, target)));
         let mut answer = self.found(records.collect());
-        answer.additionals =
-            addresses.into_iter().map(|(name, address)| Record::from_rdata(name, TTL, address_data(address))).collect();
+        answer.additionals = addresses
+            .into_iter()
+            .map(|(name, address)| Record::from_rdata(name, TTL, address_data(address)))
+            .collect();
         answer
     }
 
     fn external(&self, target: &str) -> Answer {
-        let Ok(target) = Name::from_ascii(format!("{target}.")) else { return self.no_name() };
+        let Ok(target) = Name::from_ascii(format!("{target}.")) else {
+            return self.no_name();
+        };
         let mut answer = self.found(vec![RData::CNAME(CNAME(target.clone()))]);
         answer.follow = matches!(self.kind, RecordType::A | RecordType::AAAA).then_some(target);
         answer
@@ -226,7 +306,10 @@ impl Context<'_> {
 
     /// `pods insecure`: any address in an existing namespace.
     fn pod(&self, namespace: &str, label: &str) -> Answer {
-        let address = label.replace('-', ".").parse::<IpAddr>().or_else(|_| label.replace('-', ":").parse());
+        let address = label
+            .replace('-', ".")
+            .parse::<IpAddr>()
+            .or_else(|_| label.replace('-', ":").parse());
         match address {
             Ok(address) if self.zone.has_namespace(namespace) => self.addresses(&[address]),
             _ => self.no_name(),
@@ -235,13 +318,20 @@ impl Context<'_> {
 
     fn node(&self, addresses: &[IpAddr]) -> Answer {
         let mut answer = self.addresses(addresses);
-        answer.answers.iter_mut().for_each(|record| record.ttl = NODE_TTL);
+        answer
+            .answers
+            .iter_mut()
+            .for_each(|record| record.ttl = NODE_TTL);
         answer
     }
 
     /// The names of an address: a Service's, its endpoints', or a node's.
     fn reverse(&self) -> Option<Answer> {
-        let net = self.name.parse_arpa_name().ok().filter(|net| net.prefix_len() == net.max_prefix_len())?;
+        let net = self
+            .name
+            .parse_arpa_name()
+            .ok()
+            .filter(|net| net.prefix_len() == net.max_prefix_len())?;
         let address = net.addr();
         let mut names = Vec::new();
         for (namespace, name, entry) in self.zone.services_at(address) {
@@ -250,7 +340,9 @@ impl Context<'_> {
                 return Some(self.pointers(self.domain.under(&suffix).into_iter().collect(), TTL));
             }
             let endpoints = entry.endpoints.iter().filter(|e| e.address == address);
-            names.extend(endpoints.filter_map(|e| self.domain.under(&format!("{}.{suffix}", e.label()))));
+            names.extend(
+                endpoints.filter_map(|e| self.domain.under(&format!("{}.{suffix}", e.label()))),
+            );
         }
         if !names.is_empty() {
             names.dedup();
@@ -264,8 +356,16 @@ impl Context<'_> {
         if self.kind != RecordType::PTR {
             return self.no_data();
         }
-        let mut answer = self.found(names.into_iter().map(|name| RData::PTR(PTR(name))).collect());
-        answer.answers.iter_mut().for_each(|record| record.ttl = ttl);
+        let mut answer = self.found(
+            names
+                .into_iter()
+                .map(|name| RData::PTR(PTR(name)))
+                .collect(),
+        );
+        answer
+            .answers
+            .iter_mut()
+            .for_each(|record| record.ttl = ttl);
         answer
     }
 
@@ -276,7 +376,11 @@ impl Context<'_> {
             _ => false,
         });
         let records: Vec<RData> = wanted.map(|a| address_data(*a)).collect();
-        if records.is_empty() { self.no_data() } else { self.found(records) }
+        if records.is_empty() {
+            self.no_data()
+        } else {
+            self.found(records)
+        }
     }
 
     fn found(&self, data: Vec<RData>) -> Answer {
@@ -292,12 +396,18 @@ impl Context<'_> {
 
     /// The name exists, but not with such records.
     fn no_data(&self) -> Answer {
-        Answer { authorities: vec![self.domain.soa()], ..self.found(Vec::new()) }
+        Answer {
+            authorities: vec![self.domain.soa()],
+            ..self.found(Vec::new())
+        }
     }
 
     /// There is no such name.
     fn no_name(&self) -> Answer {
-        Answer { code: ResponseCode::NXDomain, ..self.no_data() }
+        Answer {
+            code: ResponseCode::NXDomain,
+            ..self.no_data()
+        }
     }
 }
 
@@ -305,7 +415,10 @@ impl Context<'_> {
 fn addresses(entry: &Entry, wanted: impl Fn(&Port) -> bool) -> Vec<IpAddr> {
     match entry.kind {
         ServiceKind::Headless => {
-            let with_port = entry.endpoints.iter().filter(|e| e.ports.is_empty() || e.ports.iter().any(&wanted));
+            let with_port = entry
+                .endpoints
+                .iter()
+                .filter(|e| e.ports.is_empty() || e.ports.iter().any(&wanted));
             let mut addresses: Vec<IpAddr> = with_port.map(|e| e.address).collect();
             addresses.dedup();
             addresses

@@ -85,13 +85,22 @@ impl Dns {
     ) -> Result<Self, DnsError> {
         let tasks = tasks.child("dns");
         let serial = u32::try_from(config.clock.now().as_second()).unwrap_or(u32::MAX);
-        let domain = Domain::new(&config.domain, config.service_ip, serial).map_err(DnsError::Domain)?;
+        let domain =
+            Domain::new(&config.domain, config.service_ip, serial).map_err(DnsError::Domain)?;
         let (udp, tcp) = bind(config.listen).await?;
-        let address = tcp.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
+        let address = tcp
+            .local_addr()
+            .map_err(|e| cannot_listen(config.listen, e))?;
         let zone = Arc::new(RwLock::new(Zone::default()));
         let own = vec![address.ip(), IpAddr::V4(config.service_ip)];
         let server = Arc::new(Server {
-            upstream: Upstream::new(config.resolv_conf, own, address.port(), config.clock, config.random.clone()),
+            upstream: Upstream::new(
+                config.resolv_conf,
+                own,
+                address.port(),
+                config.clock,
+                config.random.clone(),
+            ),
             access: Access::new(config.pod_networks, address.ip()),
             metrics: DnsMetrics::register(metrics),
             synced: AtomicBool::new(false),
@@ -101,7 +110,10 @@ impl Dns {
         });
         let udp = Arc::new(udp);
         for _ in 0..UDP_WORKERS {
-            tasks.spawn_until_stopped("dns udp", serve_udp(server.clone(), udp.clone(), tasks.clone()));
+            tasks.spawn_until_stopped(
+                "dns udp",
+                serve_udp(server.clone(), udp.clone(), tasks.clone()),
+            );
         }
         tasks.spawn_until_stopped("dns tcp", serve_tcp(server.clone(), tcp, tasks.clone()));
 
@@ -127,7 +139,9 @@ impl Dns {
             knows.spawn_until_stopped("dns publisher", publish);
             feed.run().await;
         });
-        tasks.spawn_until_stopped("dns loop probe", async move { server.upstream.probe_for_loop().await });
+        tasks.spawn_until_stopped("dns loop probe", async move {
+            server.upstream.probe_for_loop().await
+        });
         Ok(Self { address, ready })
     }
 
@@ -146,9 +160,13 @@ impl Dns {
 
 /// Both sockets on the same port.
 async fn bind(address: SocketAddr) -> Result<(UdpSocket, TcpListener), DnsError> {
-    let tcp = TcpListener::bind(address).await.map_err(|e| cannot_listen(address, e))?;
+    let tcp = TcpListener::bind(address)
+        .await
+        .map_err(|e| cannot_listen(address, e))?;
     let same = tcp.local_addr().map_err(|e| cannot_listen(address, e))?;
-    let udp = UdpSocket::bind(same).await.map_err(|e| cannot_listen(same, e))?;
+    let udp = UdpSocket::bind(same)
+        .await
+        .map_err(|e| cannot_listen(same, e))?;
     Ok((udp, tcp))
 }
 

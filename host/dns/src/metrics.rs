@@ -16,9 +16,21 @@ impl DnsMetrics {
         let own = Self::default();
         metrics.register(|r| {
             r.register("dns_questions", "Questions received", own.questions.clone());
-            r.register("dns_forwarded", "Questions that are not the cluster's", own.forwarded.clone());
-            r.register("dns_failed", "Questions that no name server answered", own.failed.clone());
-            r.register("dns_refused", "Questions from strangers", own.refused.clone());
+            r.register(
+                "dns_forwarded",
+                "Questions that are not the cluster's",
+                own.forwarded.clone(),
+            );
+            r.register(
+                "dns_failed",
+                "Questions that no name server answered",
+                own.failed.clone(),
+            );
+            r.register(
+                "dns_refused",
+                "Questions from strangers",
+                own.refused.clone(),
+            );
         });
         own
     }

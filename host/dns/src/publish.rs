@@ -50,8 +50,14 @@ impl Publisher {
     }
 
     async fn publish(&self) -> Result<(), Error> {
-        self.ensure(&resources::SERVICES, SERVICE, self.service()).await?;
-        self.ensure(&resources::ENDPOINT_SLICES, &self.slice_name(), self.slice()).await
+        self.ensure(&resources::SERVICES, SERVICE, self.service())
+            .await?;
+        self.ensure(
+            &resources::ENDPOINT_SLICES,
+            &self.slice_name(),
+            self.slice(),
+        )
+        .await
     }
 
     /// Creates the object, or puts right what differs.
@@ -59,14 +65,21 @@ impl Publisher {
         let existing = match self.client.get(resource, Some(NAMESPACE), name).await {
             Ok(existing) => existing,
             Err(error) if error.is_not_found() => {
-                return self.client.create(resource, Some(NAMESPACE), &wanted).await.map(drop);
+                return self
+                    .client
+                    .create(resource, Some(NAMESPACE), &wanted)
+                    .await
+                    .map(drop);
             }
             Err(error) => return Err(error),
         };
         if covers(existing.value(), &wanted) {
             return Ok(());
         }
-        self.client.patch(resource, Some(NAMESPACE), name, &Patch::Merge(wanted)).await.map(drop)
+        self.client
+            .patch(resource, Some(NAMESPACE), name, &Patch::Merge(wanted))
+            .await
+            .map(drop)
     }
 
     fn service(&self) -> Value {
@@ -142,16 +155,25 @@ pub fn service(service_ip: Ipv4Addr, port: u16) -> Value {
 /// When the API refuses.
 pub async fn withdraw(client: &Client) -> Result<(), Error> {
     let ours = ListParams::labels(format!("{MANAGED_BY}={US}"));
-    client.delete_collection(&resources::ENDPOINT_SLICES, Some(NAMESPACE), &DeleteParams::default(), &ours).await
+    client
+        .delete_collection(
+            &resources::ENDPOINT_SLICES,
+            Some(NAMESPACE),
+            &DeleteParams::default(),
+            &ours,
+        )
+        .await
 }
 
 /// Whether everything wanted is there; defaults that the server added do not count as a difference.
 fn covers(existing: &Value, wanted: &Value) -> bool {
     match (existing, wanted) {
-        (Value::Object(existing), Value::Object(wanted)) => wanted.iter().all(|(key, value)| match existing.get(key) {
-            Some(found) => covers(found, value),
-            None => value.is_null(),
-        }),
+        (Value::Object(existing), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| match existing.get(key) {
+                Some(found) => covers(found, value),
+                None => value.is_null(),
+            })
+        }
         (Value::Array(existing), Value::Array(wanted)) => {
             existing.len() == wanted.len() && existing.iter().zip(wanted).all(|(e, w)| covers(e, w))
         }
@@ -165,9 +187,16 @@ mod tests {
 
     #[test]
     fn added_defaults_are_no_difference() {
-        let existing = json!({"spec": {"ports": [{"port": 53, "protocol": "UDP"}], "type": "ClusterIP"}});
-        assert!(covers(&existing, &json!({"spec": {"ports": [{"port": 53}], "selector": null}})));
-        assert!(!covers(&existing, &json!({"spec": {"ports": [{"port": 54}]}})));
+        let existing =
+            json!({"spec": {"ports": [{"port": 53, "protocol": "UDP"}], "type": "ClusterIP"}});
+        assert!(covers(
+            &existing,
+            &json!({"spec": {"ports": [{"port": 53}], "selector": null}})
+        ));
+        assert!(!covers(
+            &existing,
+            &json!({"spec": {"ports": [{"port": 54}]}})
+        ));
         assert!(!covers(&existing, &json!({"spec": {"ports": []}})));
     }
 }

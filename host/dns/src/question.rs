@@ -16,11 +16,23 @@ pub(crate) enum Subject<'a> {
     /// `NAME.NAMESPACE.svc`.
     Service { namespace: &'a str, name: &'a str },
     /// `HOST.NAME.NAMESPACE.svc`.
-    Endpoint { namespace: &'a str, name: &'a str, host: &'a str },
+    Endpoint {
+        namespace: &'a str,
+        name: &'a str,
+        host: &'a str,
+    },
     /// `_PORT._PROTOCOL.NAME.NAMESPACE.svc`.
-    Port { namespace: &'a str, name: &'a str, port: &'a str, protocol: &'a str },
+    Port {
+        namespace: &'a str,
+        name: &'a str,
+        port: &'a str,
+        protocol: &'a str,
+    },
     /// `A-B-C-D.NAMESPACE.pod`.
-    Pod { namespace: &'a str, address: &'a str },
+    Pod {
+        namespace: &'a str,
+        address: &'a str,
+    },
     /// Nothing can have this name.
     Nothing,
 }
@@ -47,12 +59,22 @@ pub(crate) fn subject<'a>(name: &'a str, domain: &str) -> Option<Subject<'a>> {
         (["svc" | "pod", namespace, ..], 2) => Subject::Namespace(namespace),
         (["pod", namespace, address, ..], 3) => Subject::Pod { namespace, address },
         (["svc", namespace, name, ..], 3) => Subject::Service { namespace, name },
-        (["svc", namespace, name, host, ..], 4) => Subject::Endpoint { namespace, name, host },
-        (["svc", namespace, name, protocol, port, ..], 5) => match (port.strip_prefix('_'), protocol.strip_prefix('_'))
-        {
-            (Some(port), Some(protocol)) => Subject::Port { namespace, name, port, protocol },
-            _ => Subject::Nothing,
+        (["svc", namespace, name, host, ..], 4) => Subject::Endpoint {
+            namespace,
+            name,
+            host,
         },
+        (["svc", namespace, name, protocol, port, ..], 5) => {
+            match (port.strip_prefix('_'), protocol.strip_prefix('_')) {
+                (Some(port), Some(protocol)) => Subject::Port {
+                    namespace,
+                    name,
+                    port,
+                    protocol,
+                },
+                _ => Subject::Nothing,
+            }
+        }
         _ => Subject::Nothing,
     })
 }
@@ -69,16 +91,43 @@ mod tests {
         assert_eq!(of("example.org"), None);
         assert_eq!(of("notcluster.local"), None);
         assert_eq!(of("svc.cluster.local"), Some(Subject::Branch));
-        assert_eq!(of("shop.svc.cluster.local"), Some(Subject::Namespace("shop")));
-        assert_eq!(of("web.shop.svc.cluster.local"), Some(Subject::Service { namespace, name }));
-        assert_eq!(of("a.web.shop.svc.cluster.local"), Some(Subject::Endpoint { namespace, name, host: "a" }));
+        assert_eq!(
+            of("shop.svc.cluster.local"),
+            Some(Subject::Namespace("shop"))
+        );
+        assert_eq!(
+            of("web.shop.svc.cluster.local"),
+            Some(Subject::Service { namespace, name })
+        );
+        assert_eq!(
+            of("a.web.shop.svc.cluster.local"),
+            Some(Subject::Endpoint {
+                namespace,
+                name,
+                host: "a"
+            })
+        );
         assert_eq!(
             of("_http._tcp.web.shop.svc.cluster.local"),
-            Some(Subject::Port { namespace, name, port: "http", protocol: "tcp" })
+            Some(Subject::Port {
+                namespace,
+                name,
+                port: "http",
+                protocol: "tcp"
+            })
         );
-        assert_eq!(of("10-42-0-1.shop.pod.cluster.local"), Some(Subject::Pod { namespace, address: "10-42-0-1" }));
+        assert_eq!(
+            of("10-42-0-1.shop.pod.cluster.local"),
+            Some(Subject::Pod {
+                namespace,
+                address: "10-42-0-1"
+            })
+        );
         assert_eq!(of("a.b.web.shop.svc.cluster.local"), Some(Subject::Nothing));
-        assert_eq!(of("x.a.b.web.shop.svc.cluster.local"), Some(Subject::Nothing));
+        assert_eq!(
+            of("x.a.b.web.shop.svc.cluster.local"),
+            Some(Subject::Nothing)
+        );
         assert_eq!(of("other.cluster.local"), Some(Subject::Nothing));
     }
 }

@@ -1,5 +1,10 @@
 //! The server over real sockets, in a network namespace of its own where port 53 is free. Needs root.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -57,9 +62,18 @@ impl Lab {
             clock,
             random,
         };
-        let dns = Dns::start(config, client, &informers, &Metrics::new(), &tasks).await.unwrap();
-        tokio::time::timeout(PATIENCE, dns.ready()).await.expect("never ready");
-        Self { api, dns, tasks, _folder: folder }
+        let dns = Dns::start(config, client, &informers, &Metrics::new(), &tasks)
+            .await
+            .unwrap();
+        tokio::time::timeout(PATIENCE, dns.ready())
+            .await
+            .expect("never ready");
+        Self {
+            api,
+            dns,
+            tasks,
+            _folder: folder,
+        }
     }
 
     fn service(&self, name: &str, spec: serde_json::Value) {
@@ -68,7 +82,11 @@ impl Lab {
     }
 
     fn ask(&self, name: &str) -> Message {
-        udp(self.dns.address(), Ipv4Addr::LOCALHOST, &question(name, RecordType::A))
+        udp(
+            self.dns.address(),
+            Ipv4Addr::LOCALHOST,
+            &question(name, RecordType::A),
+        )
     }
 
     async fn until(&self, name: &str, good: impl Fn(&Message) -> bool) -> Message {
@@ -78,7 +96,10 @@ impl Lab {
             if good(&answer) {
                 return answer;
             }
-            assert!(std::time::Instant::now() < deadline, "{name}: still {answer:?}");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{name}: still {answer:?}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -102,7 +123,10 @@ fn udp(server: SocketAddr, from: Ipv4Addr, message: &Message) -> Message {
     let mut buffer = vec![0; 65_535];
     let length = socket.recv(&mut buffer).unwrap();
     let answer = Message::from_vec(&buffer[..length]).unwrap();
-    assert_eq!((answer.metadata.id, &answer.queries), (message.metadata.id, &message.queries));
+    assert_eq!(
+        (answer.metadata.id, &answer.queries),
+        (message.metadata.id, &message.queries)
+    );
     answer
 }
 
@@ -110,7 +134,9 @@ fn tcp(server: SocketAddr, message: &Message) -> Message {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let bytes = message.to_vec().unwrap();
-    stream.write_all(&u16::try_from(bytes.len()).unwrap().to_be_bytes()).unwrap();
+    stream
+        .write_all(&u16::try_from(bytes.len()).unwrap().to_be_bytes())
+        .unwrap();
     stream.write_all(&bytes).unwrap();
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
@@ -120,7 +146,13 @@ fn tcp(server: SocketAddr, message: &Message) -> Message {
 }
 
 fn addresses(message: &Message) -> Vec<Ipv4Addr> {
-    let address = |record: &Record| if let RData::A(A(address)) = record.data { Some(address) } else { None };
+    let address = |record: &Record| {
+        if let RData::A(A(address)) = record.data {
+            Some(address)
+        } else {
+            None
+        }
+    };
     message.answers.iter().filter_map(address).collect()
 }
 
@@ -132,11 +164,17 @@ fn upstream() -> Arc<AtomicUsize> {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            let mut answer = Message::from_vec(&buffer[..length]).unwrap().into_response();
+            let mut answer = Message::from_vec(&buffer[..length])
+                .unwrap()
+                .into_response();
             let name = answer.queries[0].name().clone();
             if name.to_ascii().to_lowercase().ends_with("example.org.") {
                 count.fetch_add(1, Ordering::SeqCst);
-                answer.add_answer(Record::from_rdata(name, 300, RData::A(A([192, 0, 2, 1].into()))));
+                answer.add_answer(Record::from_rdata(
+                    name,
+                    300,
+                    RData::A(A([192, 0, 2, 1].into())),
+                ));
             } else {
                 answer.metadata.response_code = ResponseCode::NXDomain;
             }
@@ -148,7 +186,11 @@ fn upstream() -> Arc<AtomicUsize> {
 
 fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     netns::run_in_new(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(test());
     })
     .unwrap();
@@ -162,17 +204,27 @@ fn services_are_answered_as_they_come_and_go() {
         let missing = lab.ask(name);
         assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
         assert!(
-            missing.metadata.authoritative && missing.metadata.recursion_available && missing.authorities.len() == 1
+            missing.metadata.authoritative
+                && missing.metadata.recursion_available
+                && missing.authorities.len() == 1
         );
-        lab.service("web", json!({"clusterIP": "10.43.0.80", "ports": [{"name": "http", "port": 80}]}));
+        lab.service(
+            "web",
+            json!({"clusterIP": "10.43.0.80", "ports": [{"name": "http", "port": 80}]}),
+        );
         let answer = lab.until(name, |a| !a.answers.is_empty()).await;
         assert_eq!(addresses(&answer), [Ipv4Addr::new(10, 43, 0, 80)]);
         assert_eq!(
-            addresses(&tcp(lab.dns.address(), &question("WEB.shop.svc.Cluster.Local.", RecordType::A))).len(),
+            addresses(&tcp(
+                lab.dns.address(),
+                &question("WEB.shop.svc.Cluster.Local.", RecordType::A)
+            ))
+            .len(),
             1
         );
         lab.api.remove(&resources::SERVICES, "shop", "web");
-        lab.until(name, |a| a.metadata.response_code == ResponseCode::NXDomain).await;
+        lab.until(name, |a| a.metadata.response_code == ResponseCode::NXDomain)
+            .await;
         lab.stop().await;
     });
 }
@@ -182,7 +234,9 @@ fn a_long_answer_is_cut_for_udp_and_whole_by_tcp() {
     in_namespace(|| async {
         let lab = Lab::start().await;
         lab.service("db", json!({"clusterIP": "None", "ports": [{"port": 80}]}));
-        let endpoints: Vec<_> = (0..100).map(|n| json!({"addresses": [format!("10.42.0.{n}")]})).collect();
+        let endpoints: Vec<_> = (0..100)
+            .map(|n| json!({"addresses": [format!("10.42.0.{n}")]}))
+            .collect();
         lab.api.seed(
             &resources::ENDPOINT_SLICES,
             json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -191,13 +245,18 @@ fn a_long_answer_is_cut_for_udp_and_whole_by_tcp() {
         );
         let name = "db.shop.svc.cluster.local.";
         lab.until(name, |a| a.metadata.truncation).await;
-        assert_eq!(addresses(&tcp(lab.dns.address(), &question(name, RecordType::A))).len(), 100);
+        assert_eq!(
+            addresses(&tcp(lab.dns.address(), &question(name, RecordType::A))).len(),
+            100
+        );
         let mut large = question(name, RecordType::A);
         let mut edns = Edns::new();
         edns.set_max_payload(4096);
         large.set_edns(edns);
-        let (first, second) =
-            (udp(lab.dns.address(), Ipv4Addr::LOCALHOST, &large), udp(lab.dns.address(), Ipv4Addr::LOCALHOST, &large));
+        let (first, second) = (
+            udp(lab.dns.address(), Ipv4Addr::LOCALHOST, &large),
+            udp(lab.dns.address(), Ipv4Addr::LOCALHOST, &large),
+        );
         assert_eq!(addresses(&first).len(), 100);
         assert!(first.edns.is_some());
         assert_ne!(addresses(&first), addresses(&second), "the order turns");
@@ -211,13 +270,24 @@ fn other_names_come_from_the_host_s_servers_and_are_remembered() {
         let asked = upstream();
         let lab = Lab::start().await;
         for _ in 0..3 {
-            assert_eq!(addresses(&lab.ask("www.example.org.")), [Ipv4Addr::new(192, 0, 2, 1)]);
+            assert_eq!(
+                addresses(&lab.ask("www.example.org.")),
+                [Ipv4Addr::new(192, 0, 2, 1)]
+            );
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        assert_eq!(lab.ask("nowhere.test.").metadata.response_code, ResponseCode::NXDomain);
+        assert_eq!(
+            lab.ask("nowhere.test.").metadata.response_code,
+            ResponseCode::NXDomain
+        );
 
-        lab.service("out", json!({"type": "ExternalName", "externalName": "api.example.org"}));
-        let answer = lab.until("out.shop.svc.cluster.local.", |a| a.answers.len() == 2).await;
+        lab.service(
+            "out",
+            json!({"type": "ExternalName", "externalName": "api.example.org"}),
+        );
+        let answer = lab
+            .until("out.shop.svc.cluster.local.", |a| a.answers.len() == 2)
+            .await;
         assert_eq!(answer.answers[0].record_type(), RecordType::CNAME);
         assert_eq!(addresses(&answer), [Ipv4Addr::new(192, 0, 2, 1)]);
         lab.stop().await;
@@ -228,9 +298,16 @@ fn other_names_come_from_the_host_s_servers_and_are_remembered() {
 fn without_a_server_the_answer_is_servfail_and_the_cluster_still_resolves() {
     in_namespace(|| async {
         let lab = Lab::start().await;
-        lab.service("web", json!({"clusterIP": "10.43.0.80", "ports": [{"port": 80}]}));
-        assert_eq!(lab.ask("www.example.org.").metadata.response_code, ResponseCode::ServFail);
-        lab.until("web.shop.svc.cluster.local.", |a| !a.answers.is_empty()).await;
+        lab.service(
+            "web",
+            json!({"clusterIP": "10.43.0.80", "ports": [{"port": 80}]}),
+        );
+        assert_eq!(
+            lab.ask("www.example.org.").metadata.response_code,
+            ResponseCode::ServFail
+        );
+        lab.until("web.shop.svc.cluster.local.", |a| !a.answers.is_empty())
+            .await;
         lab.stop().await;
     });
 }
@@ -241,26 +318,43 @@ fn strangers_are_refused_and_nonsense_is_harmless() {
         let lab = Lab::start().await;
         let net = Net::current().unwrap();
         let lo = net.require_link("lo").unwrap().index;
-        net.add_address(lo, "198.51.100.1/32".parse().unwrap()).unwrap();
-        net.add_address(lo, "10.42.0.9/32".parse().unwrap()).unwrap();
+        net.add_address(lo, "198.51.100.1/32".parse().unwrap())
+            .unwrap();
+        net.add_address(lo, "10.42.0.9/32".parse().unwrap())
+            .unwrap();
         let name = question("kubernetes.default.svc.cluster.local.", RecordType::A);
-        let from = |address: [u8; 4]| udp(lab.dns.address(), address.into(), &name).metadata.response_code;
+        let from = |address: [u8; 4]| {
+            udp(lab.dns.address(), address.into(), &name)
+                .metadata
+                .response_code
+        };
         assert_eq!(from([198, 51, 100, 1]), ResponseCode::Refused);
         assert_eq!(from([10, 42, 0, 9]), ResponseCode::NXDomain);
 
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
         let mut response = name.clone().into_response().to_vec().unwrap();
         for bytes in [&b""[..], b"x", &[0xff; 11], &response] {
             socket.send_to(bytes, lab.dns.address()).unwrap();
-            assert!(socket.recv(&mut [0; 512]).is_err(), "no answer to {bytes:?}");
+            assert!(
+                socket.recv(&mut [0; 512]).is_err(),
+                "no answer to {bytes:?}"
+            );
         }
         response[2] &= 0x7f;
         response.truncate(20);
         socket.send_to(&response, lab.dns.address()).unwrap();
         let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();
-        assert_eq!(Message::from_vec(&buffer[..length]).unwrap().metadata.response_code, ResponseCode::FormErr);
+        assert_eq!(
+            Message::from_vec(&buffer[..length])
+                .unwrap()
+                .metadata
+                .response_code,
+            ResponseCode::FormErr
+        );
         lab.stop().await;
     });
 }
@@ -269,18 +363,40 @@ fn strangers_are_refused_and_nonsense_is_harmless() {
 fn the_service_is_published_and_comes_back() {
     in_namespace(|| async {
         let lab = Lab::start().await;
-        let slice = lab.api.get(&resources::ENDPOINT_SLICES, "kube-system", "kube-dns-node-1").unwrap();
+        let slice = lab
+            .api
+            .get(
+                &resources::ENDPOINT_SLICES,
+                "kube-system",
+                "kube-dns-node-1",
+            )
+            .unwrap();
         assert_eq!(slice["ports"][0]["port"], lab.dns.address().port());
         assert_eq!(slice["endpoints"][0]["addresses"][0], "127.0.0.1");
-        let service = lab.api.get(&resources::SERVICES, "kube-system", "kube-dns").unwrap();
+        let service = lab
+            .api
+            .get(&resources::SERVICES, "kube-system", "kube-dns")
+            .unwrap();
         assert_eq!(service["spec"]["clusterIP"], "10.43.0.10");
         assert_eq!(
-            addresses(&lab.until("kube-dns.kube-system.svc.cluster.local.", |a| !a.answers.is_empty()).await),
+            addresses(
+                &lab.until("kube-dns.kube-system.svc.cluster.local.", |a| !a
+                    .answers
+                    .is_empty())
+                    .await
+            ),
             [SERVICE_IP]
         );
-        lab.api.remove(&resources::SERVICES, "kube-system", "kube-dns");
-        let back = |api: &FakeApi| api.get(&resources::SERVICES, "kube-system", "kube-dns").is_some();
-        assert!(lab.api.eventually(back).await, "the Service never came back");
+        lab.api
+            .remove(&resources::SERVICES, "kube-system", "kube-dns");
+        let back = |api: &FakeApi| {
+            api.get(&resources::SERVICES, "kube-system", "kube-dns")
+                .is_some()
+        };
+        assert!(
+            lab.api.eventually(back).await,
+            "the Service never came back"
+        );
         lab.stop().await;
     });
 }
@@ -310,7 +426,11 @@ fn a_forwarding_loop_is_broken() {
         let lab = Lab::start().await;
         tell.send(lab.dns.address()).unwrap();
         // Before the probe is back a question circles; afterwards it is refused at once.
-        let answer = lab.until("www.example.org.", |a| a.metadata.response_code == ResponseCode::ServFail).await;
+        let answer = lab
+            .until("www.example.org.", |a| {
+                a.metadata.response_code == ResponseCode::ServFail
+            })
+            .await;
         assert!(answer.answers.is_empty());
         lab.stop().await;
     });

@@ -35,6 +35,17 @@ impl EntryPoint {
     #[must_use]
     pub fn standard() -> Vec<Self> {
         let on = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        vec![Self { name: "web", tls: false, listen: on(80) }, Self { name: "websecure", tls: true, listen: on(443) }]
+        vec![
+            Self {
+                name: "web",
+                tls: false,
+                listen: on(80),
+            },
+            Self {
+                name: "websecure",
+                tls: true,
+                listen: on(443),
+            },
+        ]
     }
 }

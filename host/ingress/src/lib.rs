@@ -14,7 +14,15 @@
 //! Tasks owned: one per entry point, the reload loop, one feed per kind, one per Secret in use, endpoints,
 //! status, events; one per connection and tunnel, in groups that are drained at stop.
 //! Bounds: connections per entry point, bytes of a request's head, endpoints tried per request.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod compiler;
 mod config;
@@ -87,18 +95,33 @@ impl Ingress {
         tasks: &Tasks,
     ) -> Result<Self, IngressError> {
         let interests = compiler.interests().await?;
-        if let Some(secret) = interests.iter().find(|kind| kind.group.is_empty() && kind.plural == "secrets") {
+        if let Some(secret) = interests
+            .iter()
+            .find(|kind| kind.group.is_empty() && kind.plural == "secrets")
+        {
             return Err(IngressError::Forbidden(secret.kind.clone()));
         }
         let tasks = tasks.child("ingress");
         // Groups of their own: connections outlive the stop signal for a moment, and those to servers
         // outlive them.
-        let (connections, upstream) = (Tasks::root("ingress connections"), Tasks::root("ingress upstream"));
+        let (connections, upstream) = (
+            Tasks::root("ingress connections"),
+            Tasks::root("ingress upstream"),
+        );
         let (clock, random) = (config.clock.clone(), config.random.clone());
         let informers = Informers::new(client.clone(), clock.clone(), random.clone(), &tasks);
-        let events = EventRecorder::new(client.clone(), "ingress-controller", &config.node_name, clock.clone(), &tasks);
+        let events = EventRecorder::new(
+            client.clone(),
+            "ingress-controller",
+            &config.node_name,
+            clock.clone(),
+            &tasks,
+        );
         let default = certs::self_signed(&clock, &random).map_err(IngressError::Tls)?;
-        let certificates = Arc::new(ArcSwap::from_pointee(Certificates::new([].into_iter(), default.clone())));
+        let certificates = Arc::new(ArcSwap::from_pointee(Certificates::new(
+            [].into_iter(),
+            default.clone(),
+        )));
         let tls = options::default_config(certificates.clone()).map_err(IngressError::Tls)?;
         let proxy = Arc::new(Proxy {
             table: ArcSwap::default(),
@@ -108,7 +131,12 @@ impl Ingress {
             node_name: config.node_name.clone(),
         });
 
-        let teller = Teller::new(client, events.clone(), random.clone(), config.addresses.clone());
+        let teller = Teller::new(
+            client,
+            events.clone(),
+            random.clone(),
+            config.addresses.clone(),
+        );
         let feed = Feed::start(interests, &informers, &teller, &tasks);
         teller.attach(&feed);
         tasks.spawn_until_stopped("ingress status", teller.clone().run());
@@ -117,8 +145,13 @@ impl Ingress {
         follow_endpoints(&slices, &pools, &tasks);
         let secrets = Secrets::new(informers.clone(), &tasks);
         let (announce, ready) = watch::channel(false);
-        let builder =
-            Builder::new(pools, secrets.clone(), certificates.clone(), (clock, random.clone()), upstream.clone());
+        let builder = Builder::new(
+            pools,
+            secrets.clone(),
+            certificates.clone(),
+            (clock, random.clone()),
+            upstream.clone(),
+        );
         let reload = Reload {
             compiler,
             feed,
@@ -170,7 +203,12 @@ impl Ingress {
     /// Waits until an entry point listens, and says where.
     pub async fn address(&self, entry_point: &str) -> Option<SocketAddr> {
         let (_, bound) = self.bound.iter().find(|(name, _)| *name == entry_point)?;
-        bound.clone().wait_for(Option::is_some).await.ok().and_then(|address| *address)
+        bound
+            .clone()
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|address| *address)
     }
 }
 
@@ -179,7 +217,9 @@ fn follow_endpoints(slices: &k3s_client::Informer, pools: &Pools, tasks: &Tasks)
     tasks.spawn_until_stopped("ingress endpoints", async move {
         loop {
             let event = events.next().await;
-            service_of(event.object()).iter().for_each(|service| pools.refresh(service));
+            service_of(event.object())
+                .iter()
+                .for_each(|service| pools.refresh(service));
         }
     });
 }
@@ -187,7 +227,9 @@ fn follow_endpoints(slices: &k3s_client::Informer, pools: &Pools, tasks: &Tasks)
 /// What the cluster has with an ingress controller: the class `traefik`, and Traefik's kinds.
 #[must_use]
 pub fn objects() -> Vec<serde_json::Value> {
-    std::iter::once(class::object()).chain(crds::all()).collect()
+    std::iter::once(class::object())
+        .chain(crds::all())
+        .collect()
 }
 
 /// Takes back what the data plane wrote to Ingresses, in a cluster that is to have none any more. To be

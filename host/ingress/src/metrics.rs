@@ -83,22 +83,46 @@ impl IngressMetrics {
             routes: Gauge::default(),
         };
         metrics.register(|r| {
-            r.register("traefik_entrypoint_requests", "Requests per entry point", own.requests.clone());
+            r.register(
+                "traefik_entrypoint_requests",
+                "Requests per entry point",
+                own.requests.clone(),
+            );
             r.register(
                 "traefik_entrypoint_request_duration_seconds",
                 "Time to the end of the answer, per entry point",
                 own.durations.clone(),
             );
-            r.register("traefik_open_connections", "Open connections", own.open.clone());
-            r.register("traefik_service_requests", "Requests per service", own.service_requests.clone());
+            r.register(
+                "traefik_open_connections",
+                "Open connections",
+                own.open.clone(),
+            );
+            r.register(
+                "traefik_service_requests",
+                "Requests per service",
+                own.service_requests.clone(),
+            );
             r.register(
                 "traefik_service_request_duration_seconds",
                 "Time to the end of the answer, per service",
                 own.service_durations.clone(),
             );
-            r.register("traefik_retries", "Requests sent to another server", own.retries.clone());
-            r.register("traefik_config_reloads", "New route tables", own.reloads.clone());
-            r.register("traefik_config_reloads_failure", "Route tables not made", own.failed_reloads.clone());
+            r.register(
+                "traefik_retries",
+                "Requests sent to another server",
+                own.retries.clone(),
+            );
+            r.register(
+                "traefik_config_reloads",
+                "New route tables",
+                own.reloads.clone(),
+            );
+            r.register(
+                "traefik_config_reloads_failure",
+                "Route tables not made",
+                own.failed_reloads.clone(),
+            );
             r.register("traefik_routes", "Routes being served", own.routes.clone());
         });
         Self(Arc::new(own))
@@ -106,7 +130,13 @@ impl IngressMetrics {
 
     pub(crate) fn open(&self, entrypoint: &'static str, tls: bool) -> Open {
         let protocol = if tls { "TLS" } else { "TCP" };
-        self.0.open.get_or_create(&OpenLabels { entrypoint, protocol }).clone()
+        self.0
+            .open
+            .get_or_create(&OpenLabels {
+                entrypoint,
+                protocol,
+            })
+            .clone()
     }
 
     pub(crate) fn finished(&self, request: &Finished) {
@@ -114,15 +144,29 @@ impl IngressMetrics {
         let labels = EntryLabels {
             code: request.code,
             method,
-            protocol: if request.version == Version::HTTP_2 { "http2" } else { "http" },
+            protocol: if request.version == Version::HTTP_2 {
+                "http2"
+            } else {
+                "http"
+            },
             entrypoint: request.entry_point,
         };
         self.0.requests.get_or_create(&labels).inc();
-        self.0.durations.get_or_create(&labels).observe(request.took.as_secs_f64());
+        self.0
+            .durations
+            .get_or_create(&labels)
+            .observe(request.took.as_secs_f64());
         if !request.service.is_empty() {
-            let labels = ServiceLabels { code: request.code, method, service: request.service.to_string() };
+            let labels = ServiceLabels {
+                code: request.code,
+                method,
+                service: request.service.to_string(),
+            };
             self.0.service_requests.get_or_create(&labels).inc();
-            self.0.service_durations.get_or_create(&labels).observe(request.took.as_secs_f64());
+            self.0
+                .service_durations
+                .get_or_create(&labels)
+                .observe(request.took.as_secs_f64());
         }
     }
 

@@ -2,11 +2,11 @@
 //! `wit/ingress/ingress.wit`.
 
 pub use k3s_wit_bindings::ingress::exports::k3s::ingress::routing::{
-    Action, Backend, BasicAuth, BreakerCondition, BreakerMetric, BreakerTerm, Buffering, Change, CircuitBreaker,
-    ClientAuth, Comparison, Compress, Cookie, Cors, Diagnostic, ErrorPages, ForwardAuth, Headers, InFlight, Interest,
-    IpStrategy, Matcher, Middleware, Object, ObjectKey, Outcome, RateLimit, Redirect, RedirectScheme, Reference, Retry,
-    Rewrite, Route, SameSite, Scheme, Severity, Source, Target, TcpRoute, TcpTls, TlsOptions, TlsUse, TlsVersion,
-    Transport,
+    Action, Backend, BasicAuth, BreakerCondition, BreakerMetric, BreakerTerm, Buffering, Change,
+    CircuitBreaker, ClientAuth, Comparison, Compress, Cookie, Cors, Diagnostic, ErrorPages,
+    ForwardAuth, Headers, InFlight, Interest, IpStrategy, Matcher, Middleware, Object, ObjectKey,
+    Outcome, RateLimit, Redirect, RedirectScheme, Reference, Retry, Rewrite, Route, SameSite,
+    Scheme, Severity, Source, Target, TcpRoute, TcpTls, TlsOptions, TlsUse, TlsVersion, Transport,
 };
 
 /// An object's key as maps need it: group, kind, namespace, name.
@@ -24,15 +24,35 @@ pub struct ObjectId {
 
 impl From<&ObjectKey> for ObjectId {
     fn from(key: &ObjectKey) -> Self {
-        let ObjectKey { group, kind, namespace, name } = key.clone();
-        Self { group, kind, namespace, name }
+        let ObjectKey {
+            group,
+            kind,
+            namespace,
+            name,
+        } = key.clone();
+        Self {
+            group,
+            kind,
+            namespace,
+            name,
+        }
     }
 }
 
 impl From<&ObjectId> for ObjectKey {
     fn from(id: &ObjectId) -> Self {
-        let ObjectId { group, kind, namespace, name } = id.clone();
-        Self { group, kind, namespace, name }
+        let ObjectId {
+            group,
+            kind,
+            namespace,
+            name,
+        } = id.clone();
+        Self {
+            group,
+            kind,
+            namespace,
+            name,
+        }
     }
 }
 
@@ -45,7 +65,10 @@ pub(crate) struct Name {
 
 impl From<&Reference> for Name {
     fn from(reference: &Reference) -> Self {
-        Self { namespace: reference.namespace.clone(), name: reference.name.clone() }
+        Self {
+            namespace: reference.namespace.clone(),
+            name: reference.name.clone(),
+        }
     }
 }
 

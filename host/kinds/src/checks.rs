@@ -37,7 +37,13 @@ pub(crate) fn not_negative(errors: &mut ErrorList, object: &Value, name: &str, p
 }
 
 /// A text that must be there.
-pub(crate) fn required(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, detail: &str) -> bool {
+pub(crate) fn required(
+    errors: &mut ErrorList,
+    object: &Value,
+    name: &str,
+    path: &Path,
+    detail: &str,
+) -> bool {
     let present = tree::has(object, name);
     if !present {
         errors.push(field::required(&path.child(name), detail));
@@ -46,7 +52,13 @@ pub(crate) fn required(errors: &mut ErrorList, object: &Value, name: &str, path:
 }
 
 /// A text that must be one of a few; a missing one is the caller's to judge.
-pub(crate) fn one_of(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, supported: &[&str]) {
+pub(crate) fn one_of(
+    errors: &mut ErrorList,
+    object: &Value,
+    name: &str,
+    path: &Path,
+    supported: &[&str],
+) {
     let text = tree::text(object, name);
     if !text.is_empty() && !supported.contains(&text) {
         errors.push(field::not_supported(&path.child(name), text, supported));
@@ -54,7 +66,13 @@ pub(crate) fn one_of(errors: &mut ErrorList, object: &Value, name: &str, path: &
 }
 
 /// A text that must be there and one of a few.
-pub(crate) fn required_one_of(errors: &mut ErrorList, object: &Value, name: &str, path: &Path, supported: &[&str]) {
+pub(crate) fn required_one_of(
+    errors: &mut ErrorList,
+    object: &Value,
+    name: &str,
+    path: &Path,
+    supported: &[&str],
+) {
     if required(errors, object, name, path, "") {
         one_of(errors, object, name, path, supported);
     }
@@ -90,15 +108,18 @@ impl<'a> Unique<'a> {
 
 /// A `metav1.LabelSelector`.
 pub(crate) fn label_selector(selector: &Value, path: &Path) -> ErrorList {
-    let mut errors = crate::object_meta::validate_labels(selector, "matchLabels", &path.child("matchLabels"));
+    let mut errors =
+        crate::object_meta::validate_labels(selector, "matchLabels", &path.child("matchLabels"));
     for (index, expression) in tree::list(selector, "matchExpressions").iter().enumerate() {
         let at = path.child("matchExpressions").index(index);
         let values = tree::list(expression, "values");
         let operator = tree::text(expression, "operator");
         match operator {
             "In" | "NotIn" if values.is_empty() => {
-                errors
-                    .push(field::required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
+                errors.push(field::required(
+                    &at.child("values"),
+                    "must be specified when `operator` is 'In' or 'NotIn'",
+                ));
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
                 errors.push(field::forbidden(
@@ -107,13 +128,21 @@ pub(crate) fn label_selector(selector: &Value, path: &Path) -> ErrorList {
                 ));
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            _ => errors.push(field::invalid(&at.child("operator"), operator, "not a valid selector operator")),
+            _ => errors.push(field::invalid(
+                &at.child("operator"),
+                operator,
+                "not a valid selector operator",
+            )),
         }
         let key = tree::text(expression, "key");
         errors.check(&at.child("key"), key, names::is_qualified_name(key));
         for (number, value) in values.iter().enumerate() {
             let value = value.as_str().unwrap_or_default();
-            errors.check(&at.child("values").index(number), value, names::is_label_value(value));
+            errors.check(
+                &at.child("values").index(number),
+                value,
+                names::is_label_value(value),
+            );
         }
     }
     errors
@@ -129,7 +158,11 @@ pub(crate) fn int_or_percent(errors: &mut ErrorList, value: &Value, path: &Path)
     match value {
         Value::String(text) => {
             if names::is_percent(text).is_err() {
-                errors.push(field::invalid(path, value, "must be an integer or percentage (e.g '5%')"));
+                errors.push(field::invalid(
+                    path,
+                    value,
+                    "must be an integer or percentage (e.g '5%')",
+                ));
             }
         }
         _ => {
@@ -155,22 +188,40 @@ pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Pa
 /// Addresses that never belong to an endpoint.
 pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    let Ok(address) = ip.parse::<std::net::IpAddr>() else { return errors };
+    let Ok(address) = ip.parse::<std::net::IpAddr>() else {
+        return errors;
+    };
     let link_local = match address {
         std::net::IpAddr::V4(v4) => v4.is_link_local(),
         std::net::IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
     if address.is_unspecified() {
-        errors.push(field::invalid(path, ip, format!("may not be unspecified ({ip})")));
+        errors.push(field::invalid(
+            path,
+            ip,
+            format!("may not be unspecified ({ip})"),
+        ));
     }
     if address.is_loopback() {
-        errors.push(field::invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)"));
+        errors.push(field::invalid(
+            path,
+            ip,
+            "may not be in the loopback range (127.0.0.0/8, ::1/128)",
+        ));
     }
     if link_local {
-        errors.push(field::invalid(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"));
+        errors.push(field::invalid(
+            path,
+            ip,
+            "may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+        ));
     }
     if address.is_multicast() {
-        errors.push(field::invalid(path, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"));
+        errors.push(field::invalid(
+            path,
+            ip,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+        ));
     }
     errors
 }

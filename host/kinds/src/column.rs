@@ -32,29 +32,56 @@ impl Column {
     );
 
     /// Time of creation, which kinds without a table of their own show.
-    pub const CREATED_AT: Self = Self { name: "Created At", kind: "date", ..Self::AGE };
+    pub const CREATED_AT: Self = Self {
+        name: "Created At",
+        kind: "date",
+        ..Self::AGE
+    };
 
     /// Container names of a template (wide).
-    pub const CONTAINERS: Self = Self::text("Containers", "Names of each container in the template.").wide();
+    pub const CONTAINERS: Self =
+        Self::text("Containers", "Names of each container in the template.").wide();
     /// Container images of a template (wide).
-    pub const IMAGES: Self = Self::text("Images", "Images referenced by each container in the template.").wide();
+    pub const IMAGES: Self = Self::text(
+        "Images",
+        "Images referenced by each container in the template.",
+    )
+    .wide();
 
     /// A column of texts.
     #[must_use]
     pub const fn text(name: &'static str, description: &'static str) -> Self {
-        Self { name, kind: "string", format: "", description, priority: 0 }
+        Self {
+            name,
+            kind: "string",
+            format: "",
+            description,
+            priority: 0,
+        }
     }
 
     /// A column of integers.
     #[must_use]
     pub const fn integer(name: &'static str, description: &'static str) -> Self {
-        Self { name, kind: "integer", format: "", description, priority: 0 }
+        Self {
+            name,
+            kind: "integer",
+            format: "",
+            description,
+            priority: 0,
+        }
     }
 
     /// A column of booleans.
     #[must_use]
     pub const fn boolean(name: &'static str, description: &'static str) -> Self {
-        Self { name, kind: "boolean", format: "", description, priority: 0 }
+        Self {
+            name,
+            kind: "boolean",
+            format: "",
+            description,
+            priority: 0,
+        }
     }
 
     /// The column as `metav1.TableColumnDefinition`.
@@ -69,6 +96,9 @@ impl Column {
     /// The same column, shown by `-o wide` alone.
     #[must_use]
     pub const fn wide(self) -> Self {
-        Self { priority: 1, ..self }
+        Self {
+            priority: 1,
+            ..self
+        }
     }
 }

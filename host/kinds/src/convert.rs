@@ -19,7 +19,9 @@ pub fn storage_version(group: &str, kind: &str) -> Option<&'static str> {
 /// Rewrites `object` into the form of `api_version`. Kinds with one form are left alone.
 pub fn convert(object: &mut Value, api_version: &str) {
     match tree::text(object, "kind") {
-        "Event" if matches!(api_version, "v1" | "events.k8s.io/v1") => event::convert::convert(object, api_version),
+        "Event" if matches!(api_version, "v1" | "events.k8s.io/v1") => {
+            event::convert::convert(object, api_version)
+        }
         "HorizontalPodAutoscaler" => horizontalpodautoscaler::convert::convert(object, api_version),
         _ => {}
     }

@@ -17,7 +17,9 @@ pub(crate) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 
 /// Restores every field of `old` but `status` and metadata, and of metadata those named in `keeps`.
 pub(crate) fn keep_all_but_status(new: &mut Value, old: &Value, keeps: &[&str]) {
-    let (Some(fields), Some(stored)) = (new.as_object_mut(), old.as_object()) else { return };
+    let (Some(fields), Some(stored)) = (new.as_object_mut(), old.as_object()) else {
+        return;
+    };
     let open = |key: &str| matches!(key, "status" | "metadata" | "apiVersion" | "kind");
     fields.retain(|key, _| open(key));
     for (key, value) in stored.iter().filter(|(key, _)| !open(key)) {

@@ -13,7 +13,15 @@
 //! - Messages are those of upstream's `pkg/apis/*/validation`, since clients match on them.
 //! - Nothing here does I/O, reads a clock or keeps state; rules are `'static` values.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod admissionregistration;
 mod apiextensions;
@@ -63,4 +71,6 @@ pub use equality::semantic_eq;
 pub use lookup::rules;
 pub use object_meta::{validate_object_meta, validate_object_meta_update};
 pub use print::human_duration;
-pub use rules::{Generation, KindRules, NameRule, validate_create, validate_status_update, validate_update};
+pub use rules::{
+    Generation, KindRules, NameRule, validate_create, validate_status_update, validate_update,
+};

@@ -2,9 +2,9 @@
 
 use crate::rules::{KindRules, Plain};
 use crate::{
-    admissionregistration, apiextensions, apiregistration, apps, authentication, authorization, autoscaling, batch,
-    certificates, coordination, core, discovery, events, flowcontrol, k3s, networking, node, policy, rbac, resource,
-    scheduling, storage,
+    admissionregistration, apiextensions, apiregistration, apps, authentication, authorization,
+    autoscaling, batch, certificates, coordination, core, discovery, events, flowcontrol, k3s,
+    networking, node, policy, rbac, resource, scheduling, storage,
 };
 
 /// The rules of a kind. Kinds without a folder, custom resources among them, get the plain ones:

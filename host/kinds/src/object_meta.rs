@@ -23,7 +23,11 @@ pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) ->
     validate_names(&mut errors, meta, &path, rule);
     validate_namespace(&mut errors, meta, &path, namespaced);
     if tree::int(meta, "generation").is_some_and(|generation| generation < 0) {
-        errors.push(field::invalid(&path.child("generation"), meta.get("generation"), NOT_NEGATIVE));
+        errors.push(field::invalid(
+            &path.child("generation"),
+            meta.get("generation"),
+            NOT_NEGATIVE,
+        ));
     }
     errors.append(validate_labels(meta, "labels", &path.child("labels")));
     errors.append(validate_annotations(meta, &path.child("annotations")));
@@ -44,7 +48,11 @@ pub(crate) fn validate_embedded_meta(object: &Value, path: &Path) -> ErrorList {
     }
     let namespace = tree::text(meta, "namespace");
     if !namespace.is_empty() {
-        errors.check(&path.child("namespace"), namespace, names::is_dns1123_label(namespace));
+        errors.check(
+            &path.child("namespace"),
+            namespace,
+            names::is_dns1123_label(namespace),
+        );
     }
     errors.append(validate_labels(meta, "labels", &path.child("labels")));
     errors.append(validate_annotations(meta, &path.child("annotations")));
@@ -65,7 +73,10 @@ fn validate_names(errors: &mut ErrorList, meta: &Value, path: &Path, rule: NameR
     }
     let name = tree::text(meta, "name");
     if name.is_empty() {
-        errors.push(field::required(&path.child("name"), "name or generateName is required"));
+        errors.push(field::required(
+            &path.child("name"),
+            "name or generateName is required",
+        ));
     } else {
         errors.check(&path.child("name"), name, rule.check(name));
     }
@@ -109,7 +120,11 @@ pub(crate) fn validate_annotations(meta: &Value, path: &Path) -> ErrorList {
     let mut bytes = 0;
     for (key, value) in tree::map(meta, "annotations") {
         // Keys are matched without regard to case.
-        errors.check(path, key.as_str(), names::is_qualified_name(&key.to_lowercase()));
+        errors.check(
+            path,
+            key.as_str(),
+            names::is_qualified_name(&key.to_lowercase()),
+        );
         bytes += key.len() + value.as_str().unwrap_or_default().len();
     }
     if bytes > ANNOTATIONS_LIMIT_BYTES {
@@ -124,7 +139,11 @@ fn validate_owner_references(errors: &mut ErrorList, meta: &Value, path: &Path) 
         let at = path.index(index);
         let version = tree::text(owner, "apiVersion");
         if version.is_empty() || version.starts_with('/') {
-            errors.push(field::invalid(&at.child("apiVersion"), version, "version must not be empty"));
+            errors.push(field::invalid(
+                &at.child("apiVersion"),
+                version,
+                "version must not be empty",
+            ));
         }
         for part in ["kind", "name", "uid"] {
             if tree::text(owner, part).is_empty() {
@@ -132,10 +151,18 @@ fn validate_owner_references(errors: &mut ErrorList, meta: &Value, path: &Path) 
             }
         }
         if version == "v1" && tree::text(owner, "kind") == "Event" {
-            errors.push(field::invalid(&at, owner, "/v1, Kind=Event is disallowed from being an owner"));
+            errors.push(field::invalid(
+                &at,
+                owner,
+                "/v1, Kind=Event is disallowed from being an owner",
+            ));
         }
         if tree::flag(owner, "controller") {
-            let this = format!("{}/{}", tree::text(owner, "kind"), tree::text(owner, "name"));
+            let this = format!(
+                "{}/{}",
+                tree::text(owner, "kind"),
+                tree::text(owner, "name")
+            );
             match &controller {
                 Some(other) => errors.push(field::invalid(
                     path,
@@ -174,14 +201,25 @@ fn validate_managed_fields(errors: &mut ErrorList, meta: &Value, path: &Path) {
         let at = path.index(index);
         let operation = tree::text(entry, "operation");
         if !matches!(operation, "Apply" | "Update") {
-            errors.push(field::invalid(&at.child("operation"), operation, "must be `Apply` or `Update`"));
+            errors.push(field::invalid(
+                &at.child("operation"),
+                operation,
+                "must be `Apply` or `Update`",
+            ));
         }
         let kind = tree::text(entry, "fieldsType");
         if !kind.is_empty() && kind != "FieldsV1" {
-            errors.push(field::invalid(&at.child("fieldsType"), kind, "must be `FieldsV1`"));
+            errors.push(field::invalid(
+                &at.child("fieldsType"),
+                kind,
+                "must be `FieldsV1`",
+            ));
         }
         if tree::text(entry, "manager").len() > FIELD_MANAGER_LIMIT_BYTES {
-            errors.push(field::too_long(&at.child("manager"), FIELD_MANAGER_LIMIT_BYTES));
+            errors.push(field::too_long(
+                &at.child("manager"),
+                FIELD_MANAGER_LIMIT_BYTES,
+            ));
         }
     }
 }
@@ -192,17 +230,34 @@ pub fn validate_object_meta_update(new: &Value, old: &Value) -> ErrorList {
     let path = Path::new("metadata");
     let mut errors = ErrorList::new();
     validate_new_finalizers(&mut errors, new, old, &path.child("finalizers"));
-    if tree::text(new, "metadata.resourceVersion").is_empty() && !tree::text(old, "metadata.resourceVersion").is_empty()
+    if tree::text(new, "metadata.resourceVersion").is_empty()
+        && !tree::text(old, "metadata.resourceVersion").is_empty()
     {
-        errors.push(field::invalid(&path.child("resourceVersion"), "", "must be specified for an update"));
+        errors.push(field::invalid(
+            &path.child("resourceVersion"),
+            "",
+            "must be specified for an update",
+        ));
     }
-    let generations = [new, old].map(|object| tree::int(object, "metadata.generation").unwrap_or(0));
+    let generations =
+        [new, old].map(|object| tree::int(object, "metadata.generation").unwrap_or(0));
     if let [new, old] = generations
         && new < old
     {
-        errors.push(field::invalid(&path.child("generation"), new, "must not be decremented"));
+        errors.push(field::invalid(
+            &path.child("generation"),
+            new,
+            "must not be decremented",
+        ));
     }
-    for name in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for name in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
         let at = format!("metadata.{name}");
         let (new, old) = (tree::at(new, &at), tree::at(old, &at));
         if !semantic_eq(new, old) {
@@ -221,7 +276,11 @@ fn validate_new_finalizers(errors: &mut ErrorList, new: &Value, old: &Value, pat
     let mut added = tree::texts(new, "metadata.finalizers");
     added.retain(|finalizer| !before.contains(finalizer));
     if !added.is_empty() {
-        let list = added.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let list = added
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", ");
         errors.push(field::forbidden(
             path,
             format!(
@@ -241,7 +300,9 @@ impl NameRule {
             Self::PathSegment => names::is_path_segment(name),
             Self::IpAddress => match name.parse::<std::net::IpAddr>() {
                 Ok(address) if address.to_string() == name => Ok(()),
-                _ => Err(vec!["must be a valid IP address in canonical form".to_owned()]),
+                _ => Err(vec![
+                    "must be a valid IP address in canonical form".to_owned(),
+                ]),
             },
         }
     }

@@ -51,7 +51,11 @@ pub fn human_duration(seconds: i64) -> String {
 }
 
 fn two(major: i64, major_unit: &str, minor: i64, minor_unit: &str) -> String {
-    if minor == 0 { format!("{major}{major_unit}") } else { format!("{major}{major_unit}{minor}{minor_unit}") }
+    if minor == 0 {
+        format!("{major}{major_unit}")
+    } else {
+        format!("{major}{major_unit}{minor}{minor_unit}")
+    }
 }
 
 /// `a=1,b=2` of a label map, `<none>` when empty (`labels.FormatLabels`).
@@ -59,17 +63,26 @@ pub(crate) fn labels(labels: &Map<String, Value>) -> String {
     if labels.is_empty() {
         return NONE.to_owned();
     }
-    let pairs: Vec<String> =
-        labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     pairs.join(",")
 }
 
 /// A `metav1.LabelSelector` in its text form, `<none>` when it is missing or selects everything.
 pub(crate) fn selector(selector: Option<&Value>) -> String {
-    let Some(selector) = selector else { return NONE.to_owned() };
+    let Some(selector) = selector else {
+        return NONE.to_owned();
+    };
     let mut terms: Vec<(String, String)> = tree::map(selector, "matchLabels")
         .iter()
-        .map(|(key, value)| (key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())))
+        .map(|(key, value)| {
+            (
+                key.clone(),
+                format!("{key}={}", value.as_str().unwrap_or_default()),
+            )
+        })
         .collect();
     for expression in tree::list(selector, "matchExpressions") {
         let key = tree::text(expression, "key");
@@ -89,14 +102,24 @@ pub(crate) fn selector(selector: Option<&Value>) -> String {
     if terms.is_empty() {
         NONE.to_owned()
     } else {
-        terms.into_iter().map(|(_, term)| term).collect::<Vec<_>>().join(",")
+        terms
+            .into_iter()
+            .map(|(_, term)| term)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
 /// Names and images of a pod template's containers, comma separated (`layoutContainerCells`).
 pub(crate) fn containers(pod_spec: Option<&Value>) -> (Value, Value) {
     let containers = pod_spec.map_or(&[][..], |spec| tree::list(spec, "containers"));
-    let join = |key: &str| containers.iter().map(|container| tree::text(container, key)).collect::<Vec<_>>().join(",");
+    let join = |key: &str| {
+        containers
+            .iter()
+            .map(|container| tree::text(container, key))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     (join("name").into(), join("image").into())
 }
 
@@ -107,25 +130,40 @@ pub(crate) fn integer(object: &Value, path: &str) -> Value {
 
 /// The text of an `IntOrString`.
 pub(crate) fn int_or_string(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// `have/want` of two counts.
 pub(crate) fn ratio(object: &Value, have: &str, want: &str) -> String {
-    format!("{}/{}", tree::int(object, have).unwrap_or(0), tree::int(object, want).unwrap_or(0))
+    format!(
+        "{}/{}",
+        tree::int(object, have).unwrap_or(0),
+        tree::int(object, want).unwrap_or(0)
+    )
 }
 
 /// The text of a quantity; a missing one is zero, as in Go.
 pub(crate) fn quantity(object: &Value, path: &str) -> Value {
-    tree::at(object, path).map_or_else(|| "0".to_owned(), int_or_string).into()
+    tree::at(object, path)
+        .map_or_else(|| "0".to_owned(), int_or_string)
+        .into()
 }
 
 /// Short names of access modes in their fixed order: `RWO,ROX,RWX,RWOP`.
 pub(crate) fn access_modes(object: &Value, path: &str) -> Value {
-    const SHORT: [(&str, &str); 4] =
-        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    const SHORT: [(&str, &str); 4] = [
+        ("ReadWriteOnce", "RWO"),
+        ("ReadOnlyMany", "ROX"),
+        ("ReadWriteMany", "RWX"),
+        ("ReadWriteOncePod", "RWOP"),
+    ];
     let modes = tree::texts(object, path);
-    let short = SHORT.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short);
+    let short = SHORT
+        .iter()
+        .filter(|(mode, _)| modes.contains(mode))
+        .map(|(_, short)| *short);
     short.collect::<Vec<_>>().join(",").into()
 }
 
@@ -164,7 +202,12 @@ pub(crate) fn load_balancer(object: &Value) -> String {
 pub(crate) fn first_three(texts: impl Iterator<Item = String>) -> String {
     const SHOWN: usize = 3;
     let all: Vec<String> = texts.collect();
-    let shown = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(",");
+    let shown = all
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(",");
     match all.len() {
         0 => UNSET.to_owned(),
         count if count > SHOWN => format!("{shown} + {} more...", count - SHOWN),
@@ -174,12 +217,18 @@ pub(crate) fn first_three(texts: impl Iterator<Item = String>) -> String {
 
 /// The text at `path`, `<unset>` when the field is missing.
 pub(crate) fn or_unset(object: &Value, path: &str) -> Value {
-    tree::at(object, path).cloned().unwrap_or_else(|| UNSET.into())
+    tree::at(object, path)
+        .cloned()
+        .unwrap_or_else(|| UNSET.into())
 }
 
 /// A text that shows `<none>` when empty.
 pub(crate) fn or_none(text: &str) -> Value {
-    if text.is_empty() { NONE.into() } else { text.into() }
+    if text.is_empty() {
+        NONE.into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ pub(crate) fn canonical(object: &mut Value, path: &str) {
 
 /// Rewrites every quantity of the resource list at `path` canonically.
 pub(crate) fn canonical_list(object: &mut Value, path: &str) {
-    for value in tree::at_mut(object, path).and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut())
+    for value in tree::at_mut(object, path)
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|map| map.values_mut())
     {
         rewrite(value);
     }

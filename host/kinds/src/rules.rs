@@ -46,7 +46,9 @@ impl Generation {
             Self::Content(paths) => paths,
             Self::Body { status } => return body_changed(new, old, status),
         };
-        paths.iter().any(|path| !semantic_eq(tree::at(new, path), tree::at(old, path)))
+        paths
+            .iter()
+            .any(|path| !semantic_eq(tree::at(new, path), tree::at(old, path)))
     }
 }
 
@@ -56,8 +58,13 @@ fn body_changed(new: &Value, old: &Value, status: bool) -> bool {
         "status" => status,
         _ => true,
     };
-    let (new, old) = (new.as_object().unwrap_or(&EMPTY), old.as_object().unwrap_or(&EMPTY));
-    new.keys().chain(old.keys()).any(|key| counts(key) && new.get(key) != old.get(key))
+    let (new, old) = (
+        new.as_object().unwrap_or(&EMPTY),
+        old.as_object().unwrap_or(&EMPTY),
+    );
+    new.keys()
+        .chain(old.keys())
+        .any(|key| counts(key) && new.get(key) != old.get(key))
 }
 
 /// How an object of a kind may be named.
@@ -198,7 +205,12 @@ pub fn validate_create(rules: &dyn KindRules, object: &Value, namespaced: bool) 
 
 /// All errors of an update of the main resource.
 #[must_use]
-pub fn validate_update(rules: &dyn KindRules, new: &Value, old: &Value, namespaced: bool) -> ErrorList {
+pub fn validate_update(
+    rules: &dyn KindRules,
+    new: &Value,
+    old: &Value,
+    namespaced: bool,
+) -> ErrorList {
     let mut errors = object_meta::validate_object_meta(new, namespaced, NameRule::PathSegment);
     errors.extend(object_meta::validate_object_meta_update(new, old));
     errors.extend(rules.validate_update(new, old));
@@ -207,7 +219,12 @@ pub fn validate_update(rules: &dyn KindRules, new: &Value, old: &Value, namespac
 
 /// All errors of an update of the `status` subresource.
 #[must_use]
-pub fn validate_status_update(rules: &dyn KindRules, new: &Value, old: &Value, namespaced: bool) -> ErrorList {
+pub fn validate_status_update(
+    rules: &dyn KindRules,
+    new: &Value,
+    old: &Value,
+    namespaced: bool,
+) -> ErrorList {
     let mut errors = object_meta::validate_object_meta(new, namespaced, NameRule::PathSegment);
     errors.extend(object_meta::validate_object_meta_update(new, old));
     errors.extend(rules.validate_status_update(new, old));
@@ -234,4 +251,5 @@ pub(crate) struct Plain;
 impl KindRules for Plain {}
 
 /// An empty object, for reading a missing one.
-pub(crate) static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+pub(crate) static EMPTY: std::sync::LazyLock<Map<String, Value>> =
+    std::sync::LazyLock::new(Map::new);

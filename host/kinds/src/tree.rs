@@ -10,7 +10,9 @@ use crate::rules::EMPTY;
 
 /// The value at `path`, `None` when missing or null.
 pub(crate) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, key| value.get(key)).filter(|value| !value.is_null())
+    path.split('.')
+        .try_fold(value, |value, key| value.get(key))
+        .filter(|value| !value.is_null())
 }
 
 /// The text at `path`, empty when missing.
@@ -30,7 +32,9 @@ pub(crate) fn flag(value: &Value, path: &str) -> bool {
 
 /// The list at `path`, empty when missing.
 pub(crate) fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(value, path)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// The texts of the list at `path`.
@@ -61,12 +65,20 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 
 /// The value at `path` for changing, `None` when missing or null.
 pub(crate) fn at_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    path.split('.').try_fold(value, |value, key| value.get_mut(key)).filter(|value| !value.is_null())
+    path.split('.')
+        .try_fold(value, |value, key| value.get_mut(key))
+        .filter(|value| !value.is_null())
 }
 
 /// The members of the list at `path` for changing.
-pub(crate) fn each_mut<'a>(value: &'a mut Value, path: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
-    at_mut(value, path).and_then(Value::as_array_mut).into_iter().flatten()
+pub(crate) fn each_mut<'a>(
+    value: &'a mut Value,
+    path: &str,
+) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    at_mut(value, path)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 /// The object at `path`, made (with its parents) when missing. `None` when something that is no
@@ -102,7 +114,9 @@ pub(crate) fn set_missing(value: &mut Value, path: &str, to: impl Into<Value>) {
 /// Sets the field `path` when it holds Go's zero value: missing, null, `""`, or 0.
 pub(crate) fn set_zero(value: &mut Value, path: &str, to: impl Into<Value>) {
     if let Some((parent, key)) = parent_mut(value, path)
-        && parent.get(key).is_none_or(|old| old.is_null() || old == "" || old.as_i64() == Some(0))
+        && parent
+            .get(key)
+            .is_none_or(|old| old.is_null() || old == "" || old.as_i64() == Some(0))
     {
         parent.insert(key.to_owned(), to.into());
     }
@@ -112,7 +126,9 @@ pub(crate) fn set_zero(value: &mut Value, path: &str, to: impl Into<Value>) {
 pub(crate) fn remove(value: &mut Value, path: &str) {
     match path.rsplit_once('.') {
         Some((parent, key)) => {
-            at_mut(value, parent).and_then(Value::as_object_mut).and_then(|map| map.remove(key));
+            at_mut(value, parent)
+                .and_then(Value::as_object_mut)
+                .and_then(|map| map.remove(key));
         }
         None => {
             value.as_object_mut().and_then(|map| map.remove(path));
@@ -128,7 +144,10 @@ pub(crate) fn copy(new: &mut Value, old: &Value, path: &str) {
     }
 }
 
-fn parent_mut<'a, 'p>(value: &'a mut Value, path: &'p str) -> Option<(&'a mut Map<String, Value>, &'p str)> {
+fn parent_mut<'a, 'p>(
+    value: &'a mut Value,
+    path: &'p str,
+) -> Option<(&'a mut Map<String, Value>, &'p str)> {
     match path.rsplit_once('.') {
         Some((parent, key)) => Some((ensure(value, parent)?, key)),
         None => Some((value.as_object_mut()?, path)),
@@ -147,7 +166,10 @@ mod tests {
         assert_eq!(at(&value, "spec"), None);
         set_missing(&mut value, "spec.replicas", 1);
         set_missing(&mut value, "status.replicas", 5);
-        assert_eq!(value, json!({"spec": {"replicas": 1}, "status": {"replicas": 0}}));
+        assert_eq!(
+            value,
+            json!({"spec": {"replicas": 1}, "status": {"replicas": 0}})
+        );
     }
 
     #[test]

@@ -42,11 +42,28 @@ const KINDS: &[(&str, &[&str])] = &[
     ),
     ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
     ("apiregistration.k8s.io", &["APIService"]),
-    ("apps", &["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]),
-    ("authentication.k8s.io", &["SelfSubjectReview", "TokenRequest", "TokenReview"]),
+    (
+        "apps",
+        &[
+            "ControllerRevision",
+            "DaemonSet",
+            "Deployment",
+            "ReplicaSet",
+            "StatefulSet",
+        ],
+    ),
+    (
+        "authentication.k8s.io",
+        &["SelfSubjectReview", "TokenRequest", "TokenReview"],
+    ),
     (
         "authorization.k8s.io",
-        &["LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"],
+        &[
+            "LocalSubjectAccessReview",
+            "SelfSubjectAccessReview",
+            "SelfSubjectRulesReview",
+            "SubjectAccessReview",
+        ],
     ),
     ("autoscaling", &["HorizontalPodAutoscaler"]),
     ("batch", &["CronJob", "Job"]),
@@ -54,16 +71,46 @@ const KINDS: &[(&str, &[&str])] = &[
     ("coordination.k8s.io", &["Lease"]),
     ("discovery.k8s.io", &["EndpointSlice"]),
     ("events.k8s.io", &["Event"]),
-    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
-    ("networking.k8s.io", &["IPAddress", "Ingress", "IngressClass", "NetworkPolicy", "ServiceCIDR"]),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        &["FlowSchema", "PriorityLevelConfiguration"],
+    ),
+    (
+        "networking.k8s.io",
+        &[
+            "IPAddress",
+            "Ingress",
+            "IngressClass",
+            "NetworkPolicy",
+            "ServiceCIDR",
+        ],
+    ),
     ("node.k8s.io", &["RuntimeClass"]),
     ("policy", &["Eviction", "PodDisruptionBudget"]),
-    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
-    ("resource.k8s.io", &["DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"]),
+    (
+        "rbac.authorization.k8s.io",
+        &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"],
+    ),
+    (
+        "resource.k8s.io",
+        &[
+            "DeviceClass",
+            "ResourceClaim",
+            "ResourceClaimTemplate",
+            "ResourceSlice",
+        ],
+    ),
     ("scheduling.k8s.io", &["PriorityClass"]),
     (
         "storage.k8s.io",
-        &["CSIDriver", "CSINode", "CSIStorageCapacity", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"],
+        &[
+            "CSIDriver",
+            "CSINode",
+            "CSIStorageCapacity",
+            "StorageClass",
+            "VolumeAttachment",
+            "VolumeAttributesClass",
+        ],
     ),
 ];
 
@@ -73,31 +120,55 @@ fn defaults_rows_and_status_hold_for_all() {
     for (group, kinds) in KINDS {
         for kind in *kinds {
             let rules = rules(group, kind);
-            let template = json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-            let mut object =
-                json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"template": template}, "template": template});
+            let template =
+                json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+            let mut object = json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"template": template}, "template": template});
             rules.default(&mut object);
             rules.prepare_create(&mut object);
             let mut again = object.clone();
             rules.default(&mut again);
             assert_eq!(again, object, "{group}/{kind}: defaults are not idempotent");
-            assert_eq!(rules.cells(&object, now).len(), rules.columns().len(), "{group}/{kind}");
+            assert_eq!(
+                rules.cells(&object, now).len(),
+                rules.columns().len(),
+                "{group}/{kind}"
+            );
             // Neither must panic on an object that makes no sense.
-            for odd in [json!({}), json!({"metadata": null, "spec": null}), json!({"spec": [], "status": "x"})] {
+            for odd in [
+                json!({}),
+                json!({"metadata": null, "spec": null}),
+                json!({"spec": [], "status": "x"}),
+            ] {
                 let mut odd = odd;
                 rules.default(&mut odd);
-                let _ = (rules.validate(&odd).len(), rules.cells(&odd, now), rules.fields(&odd), rules.warnings(&odd));
-                let _ = (rules.validate_update(&odd, &odd).len(), rules.validate_status_update(&odd, &odd).len());
+                let _ = (
+                    rules.validate(&odd).len(),
+                    rules.cells(&odd, now),
+                    rules.fields(&odd),
+                    rules.warnings(&odd),
+                );
+                let _ = (
+                    rules.validate_update(&odd, &odd).len(),
+                    rules.validate_status_update(&odd, &odd).len(),
+                );
             }
             if rules.has_status() {
                 let mut new = object.clone();
                 new["status"] = json!({"forged": true});
                 rules.prepare_update(&mut new, &object);
-                assert_eq!(new.get("status"), object.get("status"), "{group}/{kind}: an update changed the status");
+                assert_eq!(
+                    new.get("status"),
+                    object.get("status"),
+                    "{group}/{kind}: an update changed the status"
+                );
                 let mut new = object.clone();
                 new["spec"] = json!({"forged": true});
                 rules.prepare_status_update(&mut new, &object);
-                assert_eq!(new.get("spec"), object.get("spec"), "{group}/{kind}: a status update changed the spec");
+                assert_eq!(
+                    new.get("spec"),
+                    object.get("spec"),
+                    "{group}/{kind}: a status update changed the spec"
+                );
             }
         }
     }

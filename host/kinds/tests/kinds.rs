@@ -18,17 +18,30 @@ fn meta() -> Value {
 
 #[test]
 fn defaults_of_workloads() {
-    let spec =
-        json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}});
-    let deployment = made("apps", "Deployment", json!({"metadata": meta(), "spec": spec}));
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}});
+    let deployment = made(
+        "apps",
+        "Deployment",
+        json!({"metadata": meta(), "spec": spec}),
+    );
     let spec = &deployment["spec"];
     assert_eq!(spec["replicas"], 1);
     assert_eq!(
         spec["strategy"],
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
     );
-    assert_eq!((&spec["revisionHistoryLimit"], &spec["progressDeadlineSeconds"]), (&json!(10), &json!(600)));
-    let job = made("batch", "Job", json!({"metadata": meta(), "spec": {"template": {"spec": {}}}}));
+    assert_eq!(
+        (
+            &spec["revisionHistoryLimit"],
+            &spec["progressDeadlineSeconds"]
+        ),
+        (&json!(10), &json!(600))
+    );
+    let job = made(
+        "batch",
+        "Job",
+        json!({"metadata": meta(), "spec": {"template": {"spec": {}}}}),
+    );
     for (name, value) in [
         ("completions", json!(1)),
         ("parallelism", json!(1)),
@@ -43,8 +56,15 @@ fn defaults_of_workloads() {
 
 #[test]
 fn defaults_of_configuration() {
-    let secret = made("", "Secret", json!({"metadata": meta(), "stringData": {"a": "b"}}));
-    assert_eq!(secret, json!({"metadata": meta(), "type": "Opaque", "data": {"a": "Yg=="}}));
+    let secret = made(
+        "",
+        "Secret",
+        json!({"metadata": meta(), "stringData": {"a": "b"}}),
+    );
+    assert_eq!(
+        secret,
+        json!({"metadata": meta(), "type": "Opaque", "data": {"a": "Yg=="}})
+    );
     let namespace = made("", "Namespace", json!({"metadata": {"name": "n"}}));
     assert_eq!(
         namespace,
@@ -57,7 +77,10 @@ fn defaults_of_configuration() {
         json!({"roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "u"}]}),
     );
     assert_eq!(binding["roleRef"]["apiGroup"], "rbac.authorization.k8s.io");
-    assert_eq!(binding["subjects"][0]["apiGroup"], "rbac.authorization.k8s.io");
+    assert_eq!(
+        binding["subjects"][0]["apiGroup"],
+        "rbac.authorization.k8s.io"
+    );
 }
 
 #[test]
@@ -69,7 +92,12 @@ fn mistakes_are_worded_as_upstream() {
             json!({"data": {"a/b": "c"}}),
             "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
         ),
-        ("", "Secret", json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}), "data[tls.key]: Required value"),
+        (
+            "",
+            "Secret",
+            json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}}),
+            "data[tls.key]: Required value",
+        ),
         (
             "batch",
             "CronJob",
@@ -122,7 +150,11 @@ fn mistakes_are_worded_as_upstream() {
     for (group, kind, mut object, message) in cases {
         object["metadata"] = meta();
         let object = made(group, kind, object);
-        assert_eq!(validate_create(rules(group, kind), &object, true).to_string(), message, "{kind}");
+        assert_eq!(
+            validate_create(rules(group, kind), &object, true).to_string(),
+            message,
+            "{kind}"
+        );
     }
 }
 
@@ -172,7 +204,11 @@ fn what_does_not_change() {
             object["metadata"]["resourceVersion"] = json!("1");
             rules.default(object);
         }
-        assert_eq!(validate_update(rules, &new, &old, true).to_string(), message, "{kind}");
+        assert_eq!(
+            validate_update(rules, &new, &old, true).to_string(),
+            message,
+            "{kind}"
+        );
     }
 }
 
@@ -181,7 +217,11 @@ fn rows_of_workloads_and_nodes() {
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
     let created = "2026-01-02T02:04:05Z";
     let cells = |group: &str, kind: &str, object: &Value, count: usize| -> Vec<Value> {
-        rules(group, kind).cells(object, now).into_iter().take(count).collect()
+        rules(group, kind)
+            .cells(object, now)
+            .into_iter()
+            .take(count)
+            .collect()
     };
     let deployment = json!({"metadata": {"name": "d", "creationTimestamp": created}, "spec": {"replicas": 3},
         "status": {"readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 2}});
@@ -192,10 +232,22 @@ fn rows_of_workloads_and_nodes() {
     let job = json!({"metadata": {"name": "j", "creationTimestamp": created}, "spec": {"completions": 1},
         "status": {"succeeded": 1, "startTime": created, "completionTime": "2026-01-02T02:04:10Z",
             "conditions": [{"type": "Complete", "status": "True"}]}});
-    assert_eq!(cells("batch", "Job", &job, 5), ["j", "Complete", "1/1", "5s", "60m"]);
+    assert_eq!(
+        cells("batch", "Job", &job, 5),
+        ["j", "Complete", "1/1", "5s", "60m"]
+    );
     let node = json!({"metadata": {"name": "n", "creationTimestamp": created,
             "labels": {"node-role.kubernetes.io/control-plane": "true"}},
         "spec": {"unschedulable": true},
         "status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"kubeletVersion": "v1.36.0+k3s1"}}});
-    assert_eq!(cells("", "Node", &node, 5), ["n", "Ready,SchedulingDisabled", "control-plane", "60m", "v1.36.0+k3s1"]);
+    assert_eq!(
+        cells("", "Node", &node, 5),
+        [
+            "n",
+            "Ready,SchedulingDisabled",
+            "control-plane",
+            "60m",
+            "v1.36.0+k3s1"
+        ]
+    );
 }

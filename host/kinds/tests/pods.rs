@@ -20,7 +20,9 @@ fn pod(spec: Value) -> Value {
 
 fn with_container(container: Value) -> Value {
     let mut base = json!({"name": "c", "image": "nginx:1"});
-    base.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
+    base.as_object_mut()
+        .unwrap()
+        .extend(container.as_object().unwrap().clone());
     json!({"containers": [base]})
 }
 
@@ -38,7 +40,10 @@ fn a_bare_pod_gets_its_defaults() {
         },
         "status": {"phase": "Pending", "qosClass": "BestEffort"},
     });
-    assert_eq!(pod(json!({"containers": [{"name": "c", "image": "nginx"}]})), expected);
+    assert_eq!(
+        pod(json!({"containers": [{"name": "c", "image": "nginx"}]})),
+        expected
+    );
 }
 
 #[test]
@@ -63,31 +68,52 @@ fn defaults_are_idempotent_and_reach_everything() {
     pod_rules().default(&mut second);
     assert_eq!(second, first);
     let container = &first["spec"]["containers"][0];
-    assert_eq!(container["ports"][0], json!({"containerPort": 80, "hostPort": 80, "protocol": "TCP"}));
+    assert_eq!(
+        container["ports"][0],
+        json!({"containerPort": 80, "hostPort": 80, "protocol": "TCP"})
+    );
     let amounts = json!({"cpu": "500m", "memory": "1Gi"});
-    assert_eq!(container["resources"], json!({"limits": amounts, "requests": amounts}));
+    assert_eq!(
+        container["resources"],
+        json!({"limits": amounts, "requests": amounts})
+    );
     assert_eq!(
         container["livenessProbe"],
         json!({"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}, "timeoutSeconds": 1, "periodSeconds": 10,
             "successThreshold": 1, "failureThreshold": 3})
     );
-    assert_eq!(container["lifecycle"]["preStop"]["httpGet"]["scheme"], "HTTP");
-    assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["apiVersion"], "v1");
-    assert_eq!(container["env"][1]["valueFrom"]["resourceFieldRef"]["divisor"], "0");
+    assert_eq!(
+        container["lifecycle"]["preStop"]["httpGet"]["scheme"],
+        "HTTP"
+    );
+    assert_eq!(
+        container["env"][0]["valueFrom"]["fieldRef"]["apiVersion"],
+        "v1"
+    );
+    assert_eq!(
+        container["env"][1]["valueFrom"]["resourceFieldRef"]["divisor"],
+        "0"
+    );
     assert_eq!(first["spec"]["serviceAccount"], "robot");
     assert_eq!(first["status"]["qosClass"], "Guaranteed");
     let volumes = &first["spec"]["volumes"];
     assert_eq!(volumes[0], json!({"name": "a", "emptyDir": {}}));
     assert_eq!(volumes[1]["configMap"]["defaultMode"], 420);
     assert_eq!(volumes[2]["hostPath"]["type"], "");
-    assert_eq!(volumes[3]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3600);
+    assert_eq!(
+        volumes[3]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"],
+        3600
+    );
 }
 
 #[test]
 fn mistakes_are_worded_as_upstream() {
     let cases: Vec<(Value, &str)> = vec![
         (json!({"containers": []}), "spec.containers: Required value"),
-        (json!({"containers": [{"name": "c"}]}), "spec.containers[0].image: Required value"),
+        (
+            json!({"containers": [{"name": "c"}]}),
+            "spec.containers[0].image: Required value",
+        ),
         (
             json!({"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]}),
             "spec.containers[1].name: Duplicate value: \"c\"",
@@ -101,7 +127,9 @@ fn mistakes_are_worded_as_upstream() {
             "spec.containers[0].volumeMounts[0].name: Not found: \"data\"",
         ),
         (
-            with_container(json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}})),
+            with_container(
+                json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}),
+            ),
             "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
         ),
         (
@@ -109,7 +137,9 @@ fn mistakes_are_worded_as_upstream() {
             "spec.containers[0].env[0].name: Invalid value: \"A=\": a valid environment variable name must consist only of printable ASCII characters other than '='",
         ),
         (
-            with_container(json!({"livenessProbe": {"periodSeconds": -1, "exec": {"command": ["x"]}}})),
+            with_container(
+                json!({"livenessProbe": {"periodSeconds": -1, "exec": {"command": ["x"]}}}),
+            ),
             "spec.containers[0].livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
         ),
         (
@@ -121,7 +151,9 @@ fn mistakes_are_worded_as_upstream() {
             "spec.containers[0].imagePullPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
         ),
         (
-            with_container(json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}})),
+            with_container(
+                json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}}),
+            ),
             "spec.containers[0].securityContext.allowPrivilegeEscalation: Invalid value: false: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         ),
         (
@@ -147,7 +179,10 @@ fn mistakes_are_worded_as_upstream() {
         ),
     ];
     for (spec, message) in cases {
-        assert_eq!(validate_create(pod_rules(), &pod(spec), true).to_string(), message);
+        assert_eq!(
+            validate_create(pod_rules(), &pod(spec), true).to_string(),
+            message
+        );
     }
 }
 
@@ -171,14 +206,17 @@ fn a_full_pod_is_valid() {
 /// The cells after the name up to the age, of a pod with these statuses.
 fn row(spec: Value, status: Value, deleted: bool) -> Vec<String> {
     let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-    let mut pod =
-        json!({"metadata": {"name": "p", "creationTimestamp": "2026-01-02T02:59:05Z"}, "spec": spec, "status": status});
+    let mut pod = json!({"metadata": {"name": "p", "creationTimestamp": "2026-01-02T02:59:05Z"}, "spec": spec, "status": status});
     if deleted {
         pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:00Z");
     }
     let cells = pod_rules().cells(&pod, now);
     assert_eq!(cells.len(), pod_rules().columns().len());
-    cells.iter().take(5).map(|cell| cell.as_str().unwrap().to_owned()).collect()
+    cells
+        .iter()
+        .take(5)
+        .map(|cell| cell.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -191,8 +229,18 @@ fn rows_say_how_a_pod_fares() {
     let done = json!({"name": "c", "restartCount": 0, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
     let init = json!({"name": "i", "restartCount": 0, "state": {"running": {}}});
     let cases = [
-        (&one, json!({"phase": "Pending"}), false, ["p", "0/1", "Pending", "0", "5m"]),
-        (&one, json!({"phase": "Running", "containerStatuses": [running]}), false, ["p", "1/1", "Running", "0", "5m"]),
+        (
+            &one,
+            json!({"phase": "Pending"}),
+            false,
+            ["p", "0/1", "Pending", "0", "5m"],
+        ),
+        (
+            &one,
+            json!({"phase": "Running", "containerStatuses": [running]}),
+            false,
+            ["p", "1/1", "Running", "0", "5m"],
+        ),
         (
             &one,
             json!({"phase": "Running", "containerStatuses": [running]}),
@@ -205,14 +253,24 @@ fn rows_say_how_a_pod_fares() {
             false,
             ["p", "0/1", "CrashLoopBackOff", "3 (2m ago)", "5m"],
         ),
-        (&one, json!({"phase": "Succeeded", "containerStatuses": [done]}), false, ["p", "0/1", "Completed", "0", "5m"]),
+        (
+            &one,
+            json!({"phase": "Succeeded", "containerStatuses": [done]}),
+            false,
+            ["p", "0/1", "Completed", "0", "5m"],
+        ),
         (
             &with_init,
             json!({"phase": "Pending", "initContainerStatuses": [init]}),
             false,
             ["p", "0/1", "Init:0/1", "0", "5m"],
         ),
-        (&one, json!({"phase": "Failed", "reason": "Evicted"}), false, ["p", "0/1", "Evicted", "0", "5m"]),
+        (
+            &one,
+            json!({"phase": "Failed", "reason": "Evicted"}),
+            false,
+            ["p", "0/1", "Evicted", "0", "5m"],
+        ),
     ];
     for (spec, status, deleted, expected) in cases {
         assert_eq!(row(spec.clone(), status, deleted), expected);

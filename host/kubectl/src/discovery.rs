@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::Failure;
 use crate::session::Session;
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 /// One served resource.
 #[derive(Clone, Debug)]
@@ -25,7 +26,11 @@ impl Served {
     /// `deployment.apps/web`.
     pub(crate) fn qualified(&self, name: &str) -> String {
         let group = &self.resource.group;
-        if group.is_empty() { format!("{}/{name}", self.singular) } else { format!("{}.{group}/{name}", self.singular) }
+        if group.is_empty() {
+            format!("{}/{name}", self.singular)
+        } else {
+            format!("{}.{group}/{name}", self.singular)
+        }
     }
 }
 
@@ -45,7 +50,9 @@ impl Discovery {
                     "the server does not serve aggregated discovery (Kubernetes 1.30 or newer is needed)",
                 ));
             }
-            list(&document, "items").iter().for_each(|group| found.add_group(group));
+            list(&document, "items")
+                .iter()
+                .for_each(|group| found.add_group(group));
         }
         Ok(found)
     }
@@ -54,7 +61,10 @@ impl Discovery {
         let name = text(group.get("metadata").unwrap_or(&Value::Null), "name");
         for (rank, version) in list(group, "versions").iter().enumerate() {
             for resource in list(version, "resources") {
-                let kind = resource.get("responseKind").map(|k| text(k, "kind")).unwrap_or_default();
+                let kind = resource
+                    .get("responseKind")
+                    .map(|k| text(k, "kind"))
+                    .unwrap_or_default();
                 self.all.push(Served {
                     resource: Resource {
                         group: name.clone().into(),
@@ -76,25 +86,38 @@ impl Discovery {
     /// The resource a word names: `pods`, `pod`, `po`, `deployments.apps`, `deployments.v1.apps`.
     pub(crate) fn resource(&self, word: &str) -> Result<&Served, Failure> {
         let lower = word.to_lowercase();
-        let named = |s: &&Served| lower == s.resource.plural || lower == s.singular || s.short_names.contains(&lower);
+        let named = |s: &&Served| {
+            lower == s.resource.plural || lower == s.singular || s.short_names.contains(&lower)
+        };
         let qualified = |s: &&Served| {
             let (group, version) = (&s.resource.group, &s.resource.version);
-            [&*s.resource.plural, &s.singular]
-                .iter()
-                .any(|n| lower == format!("{n}.{group}") || lower == format!("{n}.{version}.{group}"))
+            [&*s.resource.plural, &s.singular].iter().any(|n| {
+                lower == format!("{n}.{group}") || lower == format!("{n}.{version}.{group}")
+            })
         };
         self.all
             .iter()
             .find(named)
             .or_else(|| self.all.iter().find(qualified))
-            .ok_or_else(|| Failure::local(format!("the server doesn't have a resource type \"{word}\"")))
+            .ok_or_else(|| {
+                Failure::local(format!(
+                    "the server doesn't have a resource type \"{word}\""
+                ))
+            })
     }
 
     /// The resources a word names: one, or all of a category.
     pub(crate) fn resources(&self, word: &str) -> Result<Vec<&Served>, Failure> {
-        let in_category: Vec<_> =
-            self.all.iter().filter(|s| !s.secondary && s.categories.iter().any(|c| c == word)).collect();
-        if in_category.is_empty() { Ok(vec![self.resource(word)?]) } else { Ok(in_category) }
+        let in_category: Vec<_> = self
+            .all
+            .iter()
+            .filter(|s| !s.secondary && s.categories.iter().any(|c| c == word))
+            .collect();
+        if in_category.is_empty() {
+            Ok(vec![self.resource(word)?])
+        } else {
+            Ok(in_category)
+        }
     }
 
     /// The resource of a manifest's kind.
@@ -109,13 +132,25 @@ impl Discovery {
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 fn texts(value: &Value, key: &str) -> Vec<String> {
-    list(value, key).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    list(value, key)
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }

@@ -6,8 +6,11 @@ use crate::Failure;
 
 /// A duration; `0` needs no unit.
 pub(crate) fn parse(flag: &str, text: &str) -> Result<Duration, Failure> {
-    let bad =
-        || Failure::local(format!("invalid argument {text:?} for \"{flag}\" flag: time: invalid duration {text:?}"));
+    let bad = || {
+        Failure::local(format!(
+            "invalid argument {text:?} for \"{flag}\" flag: time: invalid duration {text:?}"
+        ))
+    };
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -17,9 +20,13 @@ pub(crate) fn parse(flag: &str, text: &str) -> Result<Duration, Failure> {
     let mut total = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(bad)?;
         let (number, after) = rest.split_at(digits);
-        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let scale = match unit {
             "h" => 3600.0,

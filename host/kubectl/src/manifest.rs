@@ -23,7 +23,11 @@ pub(crate) fn read(files: &Files) -> Result<Vec<Value>, Failure> {
             }
         }
     }
-    if objects.is_empty() { Err(Failure::local("no objects passed")) } else { Ok(objects) }
+    if objects.is_empty() {
+        Err(Failure::local("no objects passed"))
+    } else {
+        Ok(objects)
+    }
 }
 
 fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> {
@@ -34,7 +38,9 @@ fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> 
     }
     let path = Path::new(name);
     if !path.exists() {
-        return Err(Failure::local(format!("the path \"{name}\" does not exist")));
+        return Err(Failure::local(format!(
+            "the path \"{name}\" does not exist"
+        )));
     }
     let mut paths = Vec::new();
     if path.is_dir() {
@@ -47,11 +53,16 @@ fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> 
 }
 
 fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?.filter_map(Result::ok).map(|e| e.path()).collect();
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?
+        .filter_map(Result::ok)
+        .map(|e| e.path())
+        .collect();
     entries.sort();
     for path in entries {
-        let is_manifest =
-            path.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "yaml" | "yml" | "json"));
+        let is_manifest = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| matches!(e, "yaml" | "yml" | "json"));
         if path.is_dir() {
             if recursive {
                 walk(&path, true, found)?
@@ -65,11 +76,15 @@ fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Fai
 
 fn documents(source: &str, text: &str) -> Result<Vec<Value>, Failure> {
     let bad = |kind: &str, e: &dyn std::fmt::Display| {
-        Failure::local(format!("error parsing {source}: error converting {kind} to JSON: {e}"))
+        Failure::local(format!(
+            "error parsing {source}: error converting {kind} to JSON: {e}"
+        ))
     };
     if text.trim_start().starts_with('{') {
         let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        return stream.collect::<Result<_, _>>().map_err(|e| bad("JSON", &e));
+        return stream
+            .collect::<Result<_, _>>()
+            .map_err(|e| bad("JSON", &e));
     }
     serde_saphyr::from_multiple::<Value>(text).map_err(|e| bad("YAML", &e))
 }
@@ -79,8 +94,11 @@ fn take_apart(source: &str, document: Value, objects: &mut Vec<Value>) -> Result
     if document.is_null() {
         return Ok(());
     }
-    let missing =
-        |field: &str| Failure::local(format!("error validating \"{source}\": error validating data: {field} not set"));
+    let missing = |field: &str| {
+        Failure::local(format!(
+            "error validating \"{source}\": error validating data: {field} not set"
+        ))
+    };
     if object::kind(&document).is_empty() {
         return Err(missing("kind"));
     }
@@ -88,9 +106,9 @@ fn take_apart(source: &str, document: Value, objects: &mut Vec<Value>) -> Result
         return Err(missing("apiVersion"));
     }
     match document.get("items").and_then(Value::as_array) {
-        Some(items) if object::kind(&document).ends_with("List") => {
-            items.iter().try_for_each(|item| take_apart(source, item.clone(), objects))
-        }
+        Some(items) if object::kind(&document).ends_with("List") => items
+            .iter()
+            .try_for_each(|item| take_apart(source, item.clone(), objects)),
         _ => {
             objects.push(document);
             Ok(())
@@ -113,9 +131,18 @@ mod tests {
     #[test]
     fn several_documents_and_lists() {
         let yaml = "---\napiVersion: v1\nkind: A\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: B\n- apiVersion: v1\n  kind: C\n";
-        let kinds: Vec<String> = parse(yaml).unwrap().iter().map(|o| object::kind(o).to_owned()).collect();
+        let kinds: Vec<String> = parse(yaml)
+            .unwrap()
+            .iter()
+            .map(|o| object::kind(o).to_owned())
+            .collect();
         assert_eq!(kinds, ["A", "B", "C"]);
-        assert_eq!(parse(r#"{"apiVersion":"v1","kind":"A"}{"apiVersion":"v1","kind":"B"}"#).unwrap().len(), 2);
+        assert_eq!(
+            parse(r#"{"apiVersion":"v1","kind":"A"}{"apiVersion":"v1","kind":"B"}"#)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]

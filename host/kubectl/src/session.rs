@@ -29,9 +29,13 @@ impl Session {
     pub(crate) fn open(globals: &Globals) -> Result<Self, Failure> {
         let path = kubeconfig(globals);
         if !path.exists() {
-            return Err(Failure::local(format!("stat {}: no such file or directory", path.display())));
+            return Err(Failure::local(format!(
+                "stat {}: no such file or directory",
+                path.display()
+            )));
         }
-        let (client, from_context) = Client::from_kubeconfig_context(&path, globals.context.as_deref())?;
+        let (client, from_context) =
+            Client::from_kubeconfig_context(&path, globals.context.as_deref())?;
         let client = match &globals.as_user {
             Some(name) => client.impersonate(UserInfo {
                 name: name.clone(),
@@ -45,8 +49,16 @@ impl Session {
                 ));
             }
         };
-        let namespace = globals.namespace.clone().or(from_context).unwrap_or_else(|| "default".into());
-        Ok(Self { client, namespace, namespace_given: globals.namespace.is_some() })
+        let namespace = globals
+            .namespace
+            .clone()
+            .or(from_context)
+            .unwrap_or_else(|| "default".into());
+        Ok(Self {
+            client,
+            namespace,
+            namespace_given: globals.namespace.is_some(),
+        })
     }
 
     pub(crate) async fn discovery(&self) -> Result<Discovery, Failure> {
@@ -62,33 +74,65 @@ impl Session {
         body: Option<(&str, &Value)>,
     ) -> Result<Value, Failure> {
         let (content_type, body) = match body {
-            Some((kind, value)) => (kind, full(serde_json::to_vec(value).map_err(|e| Failure::local(e.to_string()))?)),
+            Some((kind, value)) => (
+                kind,
+                full(serde_json::to_vec(value).map_err(|e| Failure::local(e.to_string()))?),
+            ),
             None => ("application/json", empty()),
         };
-        let request =
-            Request::builder().method(method).uri(path).header(ACCEPT, accept).header(CONTENT_TYPE, content_type);
-        let request = request.body(body).map_err(|e| Failure::local(e.to_string()))?;
-        let bytes = self.open_stream(request, path).await?.into_body().collect().await;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(ACCEPT, accept)
+            .header(CONTENT_TYPE, content_type);
+        let request = request
+            .body(body)
+            .map_err(|e| Failure::local(e.to_string()))?;
+        let bytes = self
+            .open_stream(request, path)
+            .await?
+            .into_body()
+            .collect()
+            .await;
         let bytes = bytes.map_err(|e| Failure::local(e.to_string()))?.to_bytes();
         serde_json::from_slice(&bytes)
             .map_err(|e| Failure::local(format!("the server's answer to {path} is not JSON: {e}")))
     }
 
     /// Sends a request whose answer is read piece by piece; a failure is read whole.
-    pub(crate) async fn open_stream(&self, request: Request<Body>, path: &str) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn open_stream(
+        &self,
+        request: Request<Body>,
+        path: &str,
+    ) -> Result<Response<Body>, Failure> {
         let response = self.client.raw(request).await?;
-        for text in response.headers().get_all(WARNING).iter().filter_map(|v| v.to_str().ok()).filter_map(warning_text)
+        for text in response
+            .headers()
+            .get_all(WARNING)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .filter_map(warning_text)
         {
             eprintln!("Warning: {text}");
         }
-        if response.status().is_success() || response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        if response.status().is_success()
+            || response.status() == http::StatusCode::SWITCHING_PROTOCOLS
+        {
             return Ok(response);
         }
         let code = response.status().as_u16();
-        let bytes = response.into_body().collect().await.map_err(|e| Failure::local(e.to_string()))?.to_bytes();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| Failure::local(e.to_string()))?
+            .to_bytes();
         match serde_json::from_slice::<Status>(&bytes) {
             Ok(status) => Err(Error::Status(Box::new(status)).into()),
-            Err(_) => Err(Failure::local(format!("{path}: HTTP {code}: {}", String::from_utf8_lossy(&bytes).trim()))),
+            Err(_) => Err(Failure::local(format!(
+                "{path}: HTTP {code}: {}",
+                String::from_utf8_lossy(&bytes).trim()
+            ))),
         }
     }
 }
@@ -104,7 +148,9 @@ fn kubeconfig(globals: &Globals) -> PathBuf {
     let named = globals.kubeconfig.clone().or_else(|| {
         let all = std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty())?;
         // A list of files would have to be merged; the first that exists is used.
-        std::env::split_paths(&all).find(|p| p.exists()).or_else(|| Some(all.into()))
+        std::env::split_paths(&all)
+            .find(|p| p.exists())
+            .or_else(|| Some(all.into()))
     });
     named.unwrap_or_else(|| Path::new(DEFAULT_KUBECONFIG).into())
 }
@@ -115,7 +161,10 @@ mod tests {
 
     #[test]
     fn warnings_are_unquoted() {
-        assert_eq!(warning_text(r#"299 - "unknown field \"spec.foo\"""#).unwrap(), r#"unknown field "spec.foo""#);
+        assert_eq!(
+            warning_text(r#"299 - "unknown field \"spec.foo\"""#).unwrap(),
+            r#"unknown field "spec.foo""#
+        );
         assert_eq!(warning_text("299 - none"), None);
     }
 }

@@ -44,13 +44,26 @@ impl Cgroups {
     pub(crate) fn prepare(config: &KubeletConfig) -> io::Result<Self> {
         let mount = &config.cgroup_mount;
         let unified = mount.join("cgroup.controllers").exists();
-        let hierarchies = if unified { vec![mount.clone()] } else { v1_hierarchies(mount)? };
+        let hierarchies = if unified {
+            vec![mount.clone()]
+        } else {
+            v1_hierarchies(mount)?
+        };
         if hierarchies.is_empty() {
             let message = format!("no cgroup hierarchy is mounted at {}", mount.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        let this = Self { hierarchies, unified, root: config.cgroup_root.clone(), pids_limit: config.pod_pids_limit };
-        for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
+        let this = Self {
+            hierarchies,
+            unified,
+            root: config.cgroup_root.clone(),
+            pids_limit: config.pod_pids_limit,
+        };
+        for class in [
+            QosClass::Guaranteed,
+            QosClass::Burstable,
+            QosClass::BestEffort,
+        ] {
             this.make(&class_path(&this.root, class))?;
         }
         this.set_shares(&class_path(&this.root, QosClass::BestEffort), 0);
@@ -67,7 +80,11 @@ impl Cgroups {
             self.set_quota(&path, quota(cpu))?;
         }
         if let Some(memory) = memory {
-            let file = if self.unified { "memory.max" } else { "memory.limit_in_bytes" };
+            let file = if self.unified {
+                "memory.max"
+            } else {
+                "memory.limit_in_bytes"
+            };
             self.write(&path, "memory", file, &memory.to_string())?;
         }
         if let Some(limit) = self.pids_limit.filter(|l| *l > 0) {
@@ -78,7 +95,11 @@ impl Cgroups {
 
     /// Removes the pod's cgroup and what is left below it, in whichever class it is.
     pub(crate) fn remove_pod(&self, uid: &str) -> io::Result<()> {
-        for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
+        for class in [
+            QosClass::Guaranteed,
+            QosClass::Burstable,
+            QosClass::BestEffort,
+        ] {
             let path = class_path(&self.root, class) + "/pod" + uid;
             for hierarchy in &self.hierarchies {
                 remove_tree(&below(hierarchy, &path))?;
@@ -90,10 +111,19 @@ impl Cgroups {
     /// Uids of pods that have a cgroup: orphans among them are removed.
     pub(crate) fn pod_uids(&self) -> Vec<String> {
         let mut uids = Vec::new();
-        for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
+        for class in [
+            QosClass::Guaranteed,
+            QosClass::Burstable,
+            QosClass::BestEffort,
+        ] {
             for hierarchy in &self.hierarchies {
-                let Ok(entries) = fs::read_dir(below(hierarchy, &class_path(&self.root, class))) else { continue };
-                let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
+                let Ok(entries) = fs::read_dir(below(hierarchy, &class_path(&self.root, class)))
+                else {
+                    continue;
+                };
+                let names = entries
+                    .flatten()
+                    .filter_map(|e| e.file_name().into_string().ok());
                 uids.extend(names.filter_map(|n| n.strip_prefix("pod").map(str::to_owned)));
             }
         }
@@ -104,12 +134,19 @@ impl Cgroups {
 
     /// Processes and threads of a pod now; 0 where the kernel does not count them.
     pub(crate) fn pod_processes(&self, uid: &str) -> u64 {
-        let classes = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
+        let classes = [
+            QosClass::Guaranteed,
+            QosClass::Burstable,
+            QosClass::BestEffort,
+        ];
         let files = classes.into_iter().flat_map(|class| {
             let pod = format!("{}/pod{uid}/pids.current", class_path(&self.root, class));
-            self.hierarchies.iter().map(move |hierarchy| below(hierarchy, &pod))
+            self.hierarchies
+                .iter()
+                .map(move |hierarchy| below(hierarchy, &pod))
         });
-        let mut counts = files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+        let mut counts =
+            files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
         counts.next().unwrap_or(0)
     }
 
@@ -142,7 +179,11 @@ impl Cgroups {
     /// Shares are a matter of fairness: a kernel without the controller is no reason to fail.
     fn set_shares(&self, path: &str, milli_cpu: i64) {
         let value = shares(milli_cpu);
-        let (file, value) = if self.unified { ("cpu.weight", weight(value)) } else { ("cpu.shares", value) };
+        let (file, value) = if self.unified {
+            ("cpu.weight", weight(value))
+        } else {
+            ("cpu.shares", value)
+        };
         if let Err(error) = self.write(path, "cpu", file, &value.to_string()) {
             tracing::debug!(%error, path, "cpu shares not set");
         }
@@ -159,7 +200,10 @@ impl Cgroups {
     fn write(&self, path: &str, controller: &str, file: &str, value: &str) -> io::Result<()> {
         let serves = |h: &&PathBuf| self.unified || has_controller(h, controller);
         let Some(hierarchy) = self.hierarchies.iter().find(serves) else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no {controller} cgroup controller")));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("no {controller} cgroup controller"),
+            ));
         };
         fs::write(below(hierarchy, path).join(file), value)
     }
@@ -171,7 +215,10 @@ fn below(hierarchy: &Path, path: &str) -> PathBuf {
 
 /// `cpu,cpuacct` and `cpu` both hold the cpu controller.
 fn has_controller(hierarchy: &Path, controller: &str) -> bool {
-    let name = hierarchy.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let name = hierarchy
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     name.split(',').any(|part| part == controller)
 }
 
@@ -194,8 +241,12 @@ fn v1_hierarchies(mount: &Path) -> io::Result<Vec<PathBuf>> {
 /// Lets children use the controllers that this level has.
 fn delegate(dir: &Path) {
     let available = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
-    for controller in CONTROLLERS.iter().filter(|c| available.split_whitespace().any(|a| a == **c)) {
-        if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")) {
+    for controller in CONTROLLERS
+        .iter()
+        .filter(|c| available.split_whitespace().any(|a| a == **c))
+    {
+        if let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"))
+        {
             tracing::debug!(%error, dir = %dir.display(), controller, "controller not delegated");
         }
     }
@@ -203,9 +254,14 @@ fn delegate(dir: &Path) {
 
 /// A new v1 cpuset is empty, and no process can join it so.
 fn inherit_cpuset(dir: &Path) -> io::Result<()> {
-    let Some(parent) = dir.parent() else { return Ok(()) };
+    let Some(parent) = dir.parent() else {
+        return Ok(());
+    };
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if dir.join(file).exists() && parent.join(file).exists() && !dir.join("cgroup.controllers").exists() {
+        if dir.join(file).exists()
+            && parent.join(file).exists()
+            && !dir.join("cgroup.controllers").exists()
+        {
             fs::write(dir.join(file), fs::read(parent.join(file))?)?;
         }
     }
@@ -242,7 +298,13 @@ mod tests {
             "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]}}))
         .unwrap();
         assert_eq!(pod_path(&config, &pod), "/kubepods/burstable/podu1");
-        assert_eq!(class_path("/k3s-test", QosClass::Guaranteed), "/k3s-test/kubepods");
-        assert!(has_controller(Path::new("/sys/fs/cgroup/cpu,cpuacct"), "cpu"));
+        assert_eq!(
+            class_path("/k3s-test", QosClass::Guaranteed),
+            "/k3s-test/kubepods"
+        );
+        assert!(has_controller(
+            Path::new("/sys/fs/cgroup/cpu,cpuacct"),
+            "cpu"
+        ));
     }
 }

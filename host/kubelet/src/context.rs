@@ -71,18 +71,29 @@ impl Context {
     /// Services whose variables a pod of `namespace` may get: the namespace's own and `kubernetes`.
     pub(crate) fn services(&self, namespace: &str) -> Vec<Service> {
         let own = self.services.in_namespace(namespace).into_iter();
-        let master = self.services.get("default/kubernetes").filter(|_| namespace != "default");
-        own.chain(master).filter_map(|object| object.decode().ok()).collect()
+        let master = self
+            .services
+            .get("default/kubernetes")
+            .filter(|_| namespace != "default");
+        own.chain(master)
+            .filter_map(|object| object.decode().ok())
+            .collect()
     }
 
     /// A ConfigMap, as it is now.
-    pub(crate) async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, Lookup> {
-        self.fetch(&resources::CONFIG_MAPS, "configmap", namespace, name).await
+    pub(crate) async fn config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<ConfigMap, Lookup> {
+        self.fetch(&resources::CONFIG_MAPS, "configmap", namespace, name)
+            .await
     }
 
     /// A Secret, as it is now.
     pub(crate) async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, Lookup> {
-        self.fetch(&resources::SECRETS, "secret", namespace, name).await
+        self.fetch(&resources::SECRETS, "secret", namespace, name)
+            .await
     }
 
     async fn fetch<T: DeserializeOwned>(
@@ -93,13 +104,18 @@ impl Context {
         name: &str,
     ) -> Result<T, Lookup> {
         match self.client.get(resource, Some(namespace), name).await {
-            Ok(object) => object.decode().map_err(|e| Lookup { missing: false, message: e.to_string() }),
-            Err(error) if error.is_not_found() => {
-                Err(Lookup { missing: true, message: format!("{what} \"{name}\" not found") })
-            }
-            Err(error) => {
-                Err(Lookup { missing: false, message: format!("failed to fetch {what} {namespace}/{name}: {error}") })
-            }
+            Ok(object) => object.decode().map_err(|e| Lookup {
+                missing: false,
+                message: e.to_string(),
+            }),
+            Err(error) if error.is_not_found() => Err(Lookup {
+                missing: true,
+                message: format!("{what} \"{name}\" not found"),
+            }),
+            Err(error) => Err(Lookup {
+                missing: false,
+                message: format!("failed to fetch {what} {namespace}/{name}: {error}"),
+            }),
         }
     }
 }

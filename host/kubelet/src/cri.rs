@@ -34,8 +34,15 @@ impl CriError {
 impl From<Status> for CriError {
     fn from(status: Status) -> Self {
         // Go kubelets print the whole gRPC error; people search for this form.
-        let message = format!("rpc error: code = {:?} desc = {}", status.code(), status.message());
-        Self { code: status.code(), message }
+        let message = format!(
+            "rpc error: code = {:?} desc = {}",
+            status.code(),
+            status.message()
+        );
+        Self {
+            code: status.code(),
+            message,
+        }
     }
 }
 
@@ -57,49 +64,95 @@ fn timed<T>(message: T, limit: Duration) -> tonic::Request<T> {
 macro_rules! call {
     ($client:expr, $method:ident, $message:expr, $limit:expr) => {
         // Boxed: generated futures are large, and every worker would hold the largest of them.
-        match tokio::time::timeout($limit, Box::pin($client.clone().$method(timed($message, $limit)))).await {
-            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(CriError::from),
+        match tokio::time::timeout(
+            $limit,
+            Box::pin($client.clone().$method(timed($message, $limit))),
+        )
+        .await
+        {
+            Ok(answer) => answer
+                .map(tonic::Response::into_inner)
+                .map_err(CriError::from),
             Err(_) => Err(CriError {
                 code: Code::DeadlineExceeded,
-                message: "rpc error: code = DeadlineExceeded desc = context deadline exceeded".to_owned(),
+                message: "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
+                    .to_owned(),
             }),
         }
     };
 }
 
 impl Cri {
-    pub(crate) async fn connect(endpoint: &str) -> std::result::Result<Self, k3s_cri::ConnectError> {
+    pub(crate) async fn connect(
+        endpoint: &str,
+    ) -> std::result::Result<Self, k3s_cri::ConnectError> {
         let (runtime, images) = k3s_cri::connect(endpoint).await?;
         Ok(Self { runtime, images })
     }
 
     pub(crate) async fn version(&self) -> Result<v1::VersionResponse> {
-        call!(self.runtime, version, v1::VersionRequest { version: "0.1.0".to_owned() }, CALL)
+        call!(
+            self.runtime,
+            version,
+            v1::VersionRequest {
+                version: "0.1.0".to_owned()
+            },
+            CALL
+        )
     }
 
     pub(crate) async fn status(&self) -> Result<v1::StatusResponse> {
-        call!(self.runtime, status, v1::StatusRequest { verbose: false }, CALL)
+        call!(
+            self.runtime,
+            status,
+            v1::StatusRequest { verbose: false },
+            CALL
+        )
     }
 
     pub(crate) async fn set_pod_cidr(&self, pod_cidr: &str) -> Result<()> {
-        let network_config = Some(v1::NetworkConfig { pod_cidr: pod_cidr.to_owned() });
+        let network_config = Some(v1::NetworkConfig {
+            pod_cidr: pod_cidr.to_owned(),
+        });
         let runtime_config = Some(v1::RuntimeConfig { network_config });
-        call!(self.runtime, update_runtime_config, v1::UpdateRuntimeConfigRequest { runtime_config }, CALL).map(drop)
+        call!(
+            self.runtime,
+            update_runtime_config,
+            v1::UpdateRuntimeConfigRequest { runtime_config },
+            CALL
+        )
+        .map(drop)
     }
 
-    pub(crate) async fn run_sandbox(&self, config: v1::PodSandboxConfig, handler: &str) -> Result<String> {
-        let request = v1::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.to_owned() };
+    pub(crate) async fn run_sandbox(
+        &self,
+        config: v1::PodSandboxConfig,
+        handler: &str,
+    ) -> Result<String> {
+        let request = v1::RunPodSandboxRequest {
+            config: Some(config),
+            runtime_handler: handler.to_owned(),
+        };
         // Network set-up may be slow: twice the usual limit, as upstream.
         call!(self.runtime, run_pod_sandbox, request, CALL * 2).map(|r| r.pod_sandbox_id)
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Result<()> {
-        call!(self.runtime, stop_pod_sandbox, v1::StopPodSandboxRequest { pod_sandbox_id: id.to_owned() }, CALL)
-            .map(drop)
+        call!(
+            self.runtime,
+            stop_pod_sandbox,
+            v1::StopPodSandboxRequest {
+                pod_sandbox_id: id.to_owned()
+            },
+            CALL
+        )
+        .map(drop)
     }
 
     pub(crate) async fn remove_sandbox(&self, id: &str) -> Result<()> {
-        let request = v1::RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };
+        let request = v1::RemovePodSandboxRequest {
+            pod_sandbox_id: id.to_owned(),
+        };
         call!(self.runtime, remove_pod_sandbox, request, CALL).map(drop)
     }
 
@@ -118,14 +171,30 @@ impl Cri {
     }
 
     pub(crate) async fn start_container(&self, id: &str) -> Result<()> {
-        call!(self.runtime, start_container, v1::StartContainerRequest { container_id: id.to_owned() }, CALL).map(drop)
+        call!(
+            self.runtime,
+            start_container,
+            v1::StartContainerRequest {
+                container_id: id.to_owned()
+            },
+            CALL
+        )
+        .map(drop)
     }
 
     /// Stops a container; one that is gone already is no error.
     pub(crate) async fn stop_container(&self, id: &str, grace: Duration) -> Result<()> {
         let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        let request = v1::StopContainerRequest { container_id: id.to_owned(), timeout };
-        let done = call!(self.runtime, stop_container, request, grace.saturating_add(STOP_MARGIN));
+        let request = v1::StopContainerRequest {
+            container_id: id.to_owned(),
+            timeout,
+        };
+        let done = call!(
+            self.runtime,
+            stop_container,
+            request,
+            grace.saturating_add(STOP_MARGIN)
+        );
         match done {
             Err(error) if error.not_found() => Ok(()),
             other => other.map(drop),
@@ -133,8 +202,14 @@ impl Cri {
     }
 
     pub(crate) async fn remove_container(&self, id: &str) -> Result<()> {
-        let done =
-            call!(self.runtime, remove_container, v1::RemoveContainerRequest { container_id: id.to_owned() }, CALL);
+        let done = call!(
+            self.runtime,
+            remove_container,
+            v1::RemoveContainerRequest {
+                container_id: id.to_owned()
+            },
+            CALL
+        );
         match done {
             Err(error) if error.not_found() => Ok(()),
             other => other.map(drop),
@@ -142,7 +217,10 @@ impl Cri {
     }
 
     pub(crate) async fn container_status(&self, id: &str) -> Result<Option<v1::ContainerStatus>> {
-        let request = v1::ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+        let request = v1::ContainerStatusRequest {
+            container_id: id.to_owned(),
+            verbose: false,
+        };
         match call!(self.runtime, container_status, request, CALL) {
             Ok(answer) => Ok(answer.status),
             Err(error) if error.not_found() => Ok(None),
@@ -151,7 +229,10 @@ impl Cri {
     }
 
     pub(crate) async fn sandbox_status(&self, id: &str) -> Result<Option<v1::PodSandboxStatus>> {
-        let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: false };
+        let request = v1::PodSandboxStatusRequest {
+            pod_sandbox_id: id.to_owned(),
+            verbose: false,
+        };
         match call!(self.runtime, pod_sandbox_status, request, CALL) {
             Ok(answer) => Ok(answer.status),
             Err(error) if error.not_found() => Ok(None),
@@ -159,14 +240,38 @@ impl Cri {
         }
     }
 
-    pub(crate) async fn sandboxes(&self, labels: HashMap<String, String>) -> Result<Vec<v1::PodSandbox>> {
-        let filter = Some(v1::PodSandboxFilter { label_selector: labels, ..Default::default() });
-        call!(self.runtime, list_pod_sandbox, v1::ListPodSandboxRequest { filter }, CALL).map(|r| r.items)
+    pub(crate) async fn sandboxes(
+        &self,
+        labels: HashMap<String, String>,
+    ) -> Result<Vec<v1::PodSandbox>> {
+        let filter = Some(v1::PodSandboxFilter {
+            label_selector: labels,
+            ..Default::default()
+        });
+        call!(
+            self.runtime,
+            list_pod_sandbox,
+            v1::ListPodSandboxRequest { filter },
+            CALL
+        )
+        .map(|r| r.items)
     }
 
-    pub(crate) async fn containers(&self, labels: HashMap<String, String>) -> Result<Vec<v1::Container>> {
-        let filter = Some(v1::ContainerFilter { label_selector: labels, ..Default::default() });
-        call!(self.runtime, list_containers, v1::ListContainersRequest { filter }, CALL).map(|r| r.containers)
+    pub(crate) async fn containers(
+        &self,
+        labels: HashMap<String, String>,
+    ) -> Result<Vec<v1::Container>> {
+        let filter = Some(v1::ContainerFilter {
+            label_selector: labels,
+            ..Default::default()
+        });
+        call!(
+            self.runtime,
+            list_containers,
+            v1::ListContainersRequest { filter },
+            CALL
+        )
+        .map(|r| r.containers)
     }
 
     /// Everything the runtime has of the pod with that uid.
@@ -180,17 +285,32 @@ impl Cri {
         }
         for container in self.containers(by_uid()).await? {
             if let Some(status) = self.container_status(&container.id).await? {
-                observed.containers.push(container_record(status, container.pod_sandbox_id));
+                observed
+                    .containers
+                    .push(container_record(status, container.pod_sandbox_id));
             }
         }
         Ok(observed.sorted())
     }
 
-    pub(crate) async fn exec_sync(&self, id: &str, cmd: &[String], timeout: Duration) -> Result<v1::ExecSyncResponse> {
+    pub(crate) async fn exec_sync(
+        &self,
+        id: &str,
+        cmd: &[String],
+        timeout: Duration,
+    ) -> Result<v1::ExecSyncResponse> {
         let secs = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-        let request = v1::ExecSyncRequest { container_id: id.to_owned(), cmd: cmd.to_vec(), timeout: secs };
+        let request = v1::ExecSyncRequest {
+            container_id: id.to_owned(),
+            cmd: cmd.to_vec(),
+            timeout: secs,
+        };
         // The runtime ends it; the margin only guards against one that does not answer.
-        let limit = if secs == 0 { CALL } else { timeout.saturating_add(Duration::from_secs(5)) };
+        let limit = if secs == 0 {
+            CALL
+        } else {
+            timeout.saturating_add(Duration::from_secs(5))
+        };
         call!(self.runtime, exec_sync, request, limit)
     }
 
@@ -207,26 +327,50 @@ impl Cri {
     }
 
     pub(crate) async fn reopen_log(&self, id: &str) -> Result<()> {
-        let request = v1::ReopenContainerLogRequest { container_id: id.to_owned() };
+        let request = v1::ReopenContainerLogRequest {
+            container_id: id.to_owned(),
+        };
         call!(self.runtime, reopen_container_log, request, CALL).map(drop)
     }
 
     pub(crate) async fn container_stats(&self) -> Result<Vec<v1::ContainerStats>> {
-        call!(self.runtime, list_container_stats, v1::ListContainerStatsRequest { filter: None }, CALL).map(|r| r.stats)
+        call!(
+            self.runtime,
+            list_container_stats,
+            v1::ListContainerStatsRequest { filter: None },
+            CALL
+        )
+        .map(|r| r.stats)
     }
 
     /// Container events from now on.
     pub(crate) async fn events(&self) -> Result<tonic::Streaming<v1::ContainerEventResponse>> {
         let mut client = self.runtime.clone();
-        Ok(client.get_container_events(v1::GetEventsRequest {}).await?.into_inner())
+        Ok(client
+            .get_container_events(v1::GetEventsRequest {})
+            .await?
+            .into_inner())
     }
 
     pub(crate) async fn images(&self) -> Result<Vec<v1::Image>> {
-        call!(self.images, list_images, v1::ListImagesRequest { filter: None }, CALL).map(|r| r.images)
+        call!(
+            self.images,
+            list_images,
+            v1::ListImagesRequest { filter: None },
+            CALL
+        )
+        .map(|r| r.images)
     }
 
-    pub(crate) async fn image_status(&self, image: &str, handler: &str) -> Result<Option<v1::Image>> {
-        let request = v1::ImageStatusRequest { image: Some(image_spec(image, handler)), verbose: false };
+    pub(crate) async fn image_status(
+        &self,
+        image: &str,
+        handler: &str,
+    ) -> Result<Option<v1::Image>> {
+        let request = v1::ImageStatusRequest {
+            image: Some(image_spec(image, handler)),
+            verbose: false,
+        };
         call!(self.images, image_status, request, CALL).map(|r| r.image)
     }
 
@@ -246,7 +390,15 @@ impl Cri {
     }
 
     pub(crate) async fn remove_image(&self, id: &str) -> Result<()> {
-        call!(self.images, remove_image, v1::RemoveImageRequest { image: Some(image_spec(id, "")) }, CALL).map(drop)
+        call!(
+            self.images,
+            remove_image,
+            v1::RemoveImageRequest {
+                image: Some(image_spec(id, ""))
+            },
+            CALL
+        )
+        .map(drop)
     }
 
     pub(crate) async fn image_fs(&self) -> Result<v1::ImageFsInfoResponse> {
@@ -286,8 +438,13 @@ fn container_record(status: v1::ContainerStatus, sandbox_id: String) -> Containe
         _ => State::Unknown,
     };
     let metadata = status.metadata.unwrap_or_default();
-    let user_image =
-        status.image.map(|i| if i.user_specified_image.is_empty() { i.image } else { i.user_specified_image });
+    let user_image = status.image.map(|i| {
+        if i.user_specified_image.is_empty() {
+            i.image
+        } else {
+            i.user_specified_image
+        }
+    });
     ContainerRecord {
         sandbox_id,
         name: metadata.name,
@@ -300,8 +457,16 @@ fn container_record(status: v1::ContainerStatus, sandbox_id: String) -> Containe
         reason: status.reason,
         message: status.message,
         image: user_image.unwrap_or_default(),
-        image_id: if status.image_ref.is_empty() { status.image_id } else { status.image_ref },
-        hash: status.annotations.get(labels::CONTAINER_HASH).cloned().unwrap_or_default(),
+        image_id: if status.image_ref.is_empty() {
+            status.image_id
+        } else {
+            status.image_ref
+        },
+        hash: status
+            .annotations
+            .get(labels::CONTAINER_HASH)
+            .cloned()
+            .unwrap_or_default(),
         log_path: status.log_path,
         id: status.id,
     }

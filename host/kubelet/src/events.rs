@@ -15,7 +15,9 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(client: Client, node: &str, clock: Clock, tasks: &Tasks) -> Self {
-        Self { recorder: EventRecorder::new(client, "kubelet", node, clock, tasks) }
+        Self {
+            recorder: EventRecorder::new(client, "kubelet", node, clock, tasks),
+        }
     }
 
     /// About the pod as a whole.
@@ -24,14 +26,31 @@ impl Events {
     }
 
     /// About one container.
-    pub(crate) fn container(&self, pod: &Pod, slot: Slot, kind: EventType, reason: &str, message: impl Into<String>) {
-        let name = pod.spec.as_ref().and_then(|s| slot.of(s)).map(|c| c.name.clone()).unwrap_or_default();
+    pub(crate) fn container(
+        &self,
+        pod: &Pod,
+        slot: Slot,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
+        let name = pod
+            .spec
+            .as_ref()
+            .and_then(|s| slot.of(s))
+            .map(|c| c.name.clone())
+            .unwrap_or_default();
         let list = match slot {
             Slot::Init(_) => "initContainers",
             Slot::Main(_) => "containers",
             Slot::Ephemeral(_) => "ephemeralContainers",
         };
-        self.recorder.event(reference(pod).field(format!("spec.{list}{{{name}}}")), kind, reason, message);
+        self.recorder.event(
+            reference(pod).field(format!("spec.{list}{{{name}}}")),
+            kind,
+            reason,
+            message,
+        );
     }
 
     /// About the node itself.

@@ -10,7 +10,15 @@
 //! Tasks: node status, node lease, pod manager, runtime events, eviction, log rotation, image collection, the
 //! HTTPS server, and per pod a worker and its probers.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod cgroup;
 mod config;
@@ -68,17 +76,35 @@ impl Kubelet {
         let tasks = tasks.child("kubelet");
         prepare(&config)?;
         let tls = server::tls(&config)?;
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|source| KubeletError::Listen { address: config.listen, source })?;
-        let address =
-            listener.local_addr().map_err(|source| KubeletError::Listen { address: config.listen, source })?;
-        let ctx = context(config, client, supervisor, cri_endpoint, address.port(), tasks).await?;
+        let listener =
+            TcpListener::bind(config.listen)
+                .await
+                .map_err(|source| KubeletError::Listen {
+                    address: config.listen,
+                    source,
+                })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| KubeletError::Listen {
+                address: config.listen,
+                source,
+            })?;
+        let ctx = context(
+            config,
+            client,
+            supervisor,
+            cri_endpoint,
+            address.port(),
+            tasks,
+        )
+        .await?;
         node::start(&ctx);
         pod::manager::start(&ctx);
         eviction::start(&ctx);
-        ctx.tasks.spawn("log rotation", logs::rotate::run(ctx.clone()));
-        ctx.tasks.spawn("image collection", image::gc::run(ctx.clone()));
+        ctx.tasks
+            .spawn("log rotation", logs::rotate::run(ctx.clone()));
+        ctx.tasks
+            .spawn("image collection", image::gc::run(ctx.clone()));
         if let Some(healthz) = ctx.config.healthz {
             server::start_healthz(&ctx, healthz).await;
         }
@@ -102,21 +128,35 @@ async fn context(
     tasks: Tasks,
 ) -> Result<context::Ctx, KubeletError> {
     let cri = cri::Cri::connect(cri_endpoint).await?;
-    let version = cri.version().await.map_err(|e| KubeletError::RuntimeCall(e.message))?;
+    let version = cri
+        .version()
+        .await
+        .map_err(|e| KubeletError::RuntimeCall(e.message))?;
     let ips = if config.node_ips.is_empty() {
         vec![node::info::default_route_address().ok_or(KubeletError::NoAddress)?]
     } else {
         config.node_ips.clone()
     };
-    let cgroups = cgroup::Cgroups::prepare(&config).map_err(|e| KubeletError::Cgroup(e.to_string()))?;
-    let informers = Informers::new(client.clone(), config.clock.clone(), config.random.clone(), &tasks);
+    let cgroups =
+        cgroup::Cgroups::prepare(&config).map_err(|e| KubeletError::Cgroup(e.to_string()))?;
+    let informers = Informers::new(
+        client.clone(),
+        config.clock.clone(),
+        config.random.clone(),
+        &tasks,
+    );
     let own_pods = Scope::fields(format!("spec.nodeName={}", config.node_name));
     Ok(Arc::new(context::Context {
         services: informers.all(&resources::SERVICES),
         pod_objects: informers.of(&resources::PODS, own_pods),
         resync: tokio::sync::Notify::new(),
         informers,
-        events: events::Events::new(client.clone(), &config.node_name, config.clock.clone(), &tasks),
+        events: events::Events::new(
+            client.clone(),
+            &config.node_name,
+            config.clock.clone(),
+            &tasks,
+        ),
         node: node::NodeState::new(node::Machine::read(), ips),
         images: image::Images::new(config.parallel_pulls),
         tokens: volume::token::Tokens::default(),
@@ -139,11 +179,14 @@ fn prepare(config: &KubeletConfig) -> Result<(), KubeletError> {
         let path = path.to_owned();
         move |source| KubeletError::Directory { path, source }
     };
-    for (path, mode) in
-        [(config.root_dir.clone(), 0o750), (config.root_dir.join("pods"), 0o750), (config.pod_log_dir.clone(), 0o755)]
-    {
+    for (path, mode) in [
+        (config.root_dir.clone(), 0o750),
+        (config.root_dir.join("pods"), 0o750),
+        (config.pod_log_dir.clone(), 0o755),
+    ] {
         std::fs::create_dir_all(&path).map_err(failed(&path))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(failed(&path))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+            .map_err(failed(&path))?;
     }
     Ok(())
 }

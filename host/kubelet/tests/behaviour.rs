@@ -1,7 +1,13 @@
 //! The kubelet's behaviour between an API server and a runtime that both live in memory. Needs root:
 //! cgroups and tmpfs are real.
 
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod support;
 
@@ -11,7 +17,8 @@ use support::Bench;
 
 fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let list = object["status"]["conditions"].as_array();
-    list.and_then(|l| l.iter().find(|c| c["type"] == kind)).unwrap_or(&Value::Null)
+    list.and_then(|l| l.iter().find(|c| c["type"] == kind))
+        .unwrap_or(&Value::Null)
 }
 
 fn ready(pod: &Value) -> bool {
@@ -23,15 +30,31 @@ async fn a_node_registers_and_runs_a_pod_to_its_end() {
     let bench = Bench::start().await;
     bench
         .until("node Ready", || {
-            bench.api.get(&resources::NODES, "", "node1").is_some_and(|n| condition(&n, "Ready")["status"] == "True")
+            bench
+                .api
+                .get(&resources::NODES, "", "node1")
+                .is_some_and(|n| condition(&n, "Ready")["status"] == "True")
         })
         .await;
     let node = bench.api.get(&resources::NODES, "", "node1").unwrap();
     assert_eq!(node["spec"]["providerID"], "k3s://node1");
-    assert_eq!(node["metadata"]["labels"]["node.kubernetes.io/instance-type"], "k3s");
-    assert_eq!(node["metadata"]["annotations"]["k3s.io/internal-ip"], "192.0.2.10");
+    assert_eq!(
+        node["metadata"]["labels"]["node.kubernetes.io/instance-type"],
+        "k3s"
+    );
+    assert_eq!(
+        node["metadata"]["annotations"]["k3s.io/internal-ip"],
+        "192.0.2.10"
+    );
     assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "v1.36.0+k3s1");
-    bench.until("lease", || bench.api.get(&resources::LEASES, "kube-node-lease", "node1").is_some()).await;
+    bench
+        .until("lease", || {
+            bench
+                .api
+                .get(&resources::LEASES, "kube-node-lease", "node1")
+                .is_some()
+        })
+        .await;
 
     bench.pod(
         "web",
@@ -45,22 +68,48 @@ async fn a_node_registers_and_runs_a_pod_to_its_end() {
     assert_eq!(status["qosClass"], "BestEffort");
     assert_eq!(status["hostIP"], "192.0.2.10");
     assert_eq!(status["observedGeneration"], 1);
-    assert_eq!(condition(&pod, "PodReadyToStartContainers")["status"], "True");
-    let container = &status["containerStatuses"][0];
-    assert!(container["containerID"].as_str().unwrap().starts_with("fake://container"));
     assert_eq!(
-        (&container["ready"], &container["started"], &container["restartCount"]),
+        condition(&pod, "PodReadyToStartContainers")["status"],
+        "True"
+    );
+    let container = &status["containerStatuses"][0];
+    assert!(
+        container["containerID"]
+            .as_str()
+            .unwrap()
+            .starts_with("fake://container")
+    );
+    assert_eq!(
+        (
+            &container["ready"],
+            &container["started"],
+            &container["restartCount"]
+        ),
         (&json!(true), &json!(true), &json!(0))
     );
     let (_, config) = bench.cri.newest("c").unwrap();
-    let env = |name: &str| config.envs.iter().find(|e| e.key == name).map(|e| e.value.clone());
+    let env = |name: &str| {
+        config
+            .envs
+            .iter()
+            .find(|e| e.key == name)
+            .map(|e| e.value.clone())
+    };
     assert_eq!(env("B").as_deref(), Some("x1"));
     assert_eq!(env("IP").as_deref(), status["podIP"].as_str());
-    bench.until("events", || ["Pulled", "Created", "Started"].iter().all(|r| !bench.events(r).is_empty())).await;
+    bench
+        .until("events", || {
+            ["Pulled", "Created", "Started"]
+                .iter()
+                .all(|r| !bench.events(r).is_empty())
+        })
+        .await;
 
     let dir = bench.pod_dir("web");
     bench.delete("web");
-    bench.until("the pod gone from the API", || bench.get("web").is_none()).await;
+    bench
+        .until("the pod gone from the API", || bench.get("web").is_none())
+        .await;
     assert!(bench.cri.is_empty() && !dir.exists());
     assert!(bench.cri.calls().contains(&"stop c".to_owned()));
 }
@@ -68,18 +117,32 @@ async fn a_node_registers_and_runs_a_pod_to_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_pod_causes_no_writes() {
     let bench = Bench::start().await;
-    bench.pod("web", json!({"containers": [{"name": "c", "image": "app:1"}]}));
+    bench.pod(
+        "web",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
     bench.pod_until("web", "Ready", ready).await;
-    assert!(bench.api.settles(std::time::Duration::from_millis(500)).await);
+    assert!(
+        bench
+            .api
+            .settles(std::time::Duration::from_millis(500))
+            .await
+    );
     let writes = bench.api.writes();
-    let patches = writes.iter().filter(|w| w.contains("/pods/web/status")).count();
+    let patches = writes
+        .iter()
+        .filter(|w| w.contains("/pods/web/status"))
+        .count();
     assert!(patches <= 3, "{writes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crashing_container_backs_off_and_shows_its_last_end() {
     let bench = Bench::start().await;
-    bench.pod("bad", json!({"containers": [{"name": "c", "image": "app:1", "command": ["exit", "3"]}]}));
+    bench.pod(
+        "bad",
+        json!({"containers": [{"name": "c", "image": "app:1", "command": ["exit", "3"]}]}),
+    );
     let pod = bench
         .pod_until("bad", "CrashLoopBackOff", |p| {
             p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
@@ -89,10 +152,17 @@ async fn a_crashing_container_backs_off_and_shows_its_last_end() {
     assert_eq!(container["restartCount"], 1);
     assert_eq!(container["lastState"]["terminated"]["exitCode"], 3);
     let message = container["state"]["waiting"]["message"].as_str().unwrap();
-    assert!(message.starts_with("back-off 10s restarting failed container=c pod=bad_default("), "{message}");
+    assert!(
+        message.starts_with("back-off 10s restarting failed container=c pod=bad_default("),
+        "{message}"
+    );
     assert_eq!(pod["status"]["phase"], "Running");
-    bench.until("event", || !bench.events("BackOff").is_empty()).await;
-    let (code, log) = bench.http("/containerLogs/default/bad/c?previous=true", Some("good")).await;
+    bench
+        .until("event", || !bench.events("BackOff").is_empty())
+        .await;
+    let (code, log) = bench
+        .http("/containerLogs/default/bad/c?previous=true", Some("good"))
+        .await;
     assert_eq!((code, log.as_str()), (200, "hello\n"));
 }
 
@@ -101,10 +171,17 @@ async fn a_job_pod_succeeds_and_frees_what_it_held() {
     let bench = Bench::start().await;
     bench.pod("job", json!({"restartPolicy": "Never", "initContainers": [{"name": "first", "image": "app:1", "command": ["exit", "0"]}],
         "containers": [{"name": "c", "image": "app:1", "command": ["exit", "0"]}], "volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}));
-    let pod = bench.pod_until("job", "Succeeded", |p| p["status"]["phase"] == "Succeeded").await;
+    let pod = bench
+        .pod_until("job", "Succeeded", |p| p["status"]["phase"] == "Succeeded")
+        .await;
     assert_eq!(condition(&pod, "Ready")["reason"], "PodCompleted");
     assert_eq!(pod["status"]["initContainerStatuses"][0]["ready"], true);
-    let order: Vec<_> = bench.cri.calls().into_iter().filter(|c| c.starts_with("start")).collect();
+    let order: Vec<_> = bench
+        .cri
+        .calls()
+        .into_iter()
+        .filter(|c| c.starts_with("start"))
+        .collect();
     assert_eq!(order, ["start first", "start c"]);
     let volumes = bench.pod_dir("job").join("volumes");
     bench.until("volumes gone", || !volumes.exists()).await;
@@ -115,7 +192,9 @@ async fn a_failed_init_container_fails_a_pod_that_never_restarts() {
     let bench = Bench::start().await;
     bench.pod("job", json!({"restartPolicy": "Never", "initContainers": [{"name": "first", "image": "app:1", "command": ["exit", "2"]}],
         "containers": [{"name": "c", "image": "app:1"}]}));
-    bench.pod_until("job", "Failed", |p| p["status"]["phase"] == "Failed").await;
+    bench
+        .pod_until("job", "Failed", |p| p["status"]["phase"] == "Failed")
+        .await;
     assert!(!bench.cri.calls().contains(&"start c".to_owned()));
 }
 
@@ -134,11 +213,17 @@ async fn another_process_adopts_running_containers_and_removes_orphans() {
     bench.restart().await;
     // Between the two processes nothing happened; now one of the pods goes without a word.
     bench.api.remove(&resources::PODS, "default", "orphan");
-    bench.until("orphan removed", || bench.cri.newest("orphan").is_none()).await;
+    bench
+        .until("orphan removed", || bench.cri.newest("orphan").is_none())
+        .await;
     bench.pod_until("web", "Ready", ready).await;
     assert_eq!(bench.cri.newest("web").unwrap().0, before);
     let calls = bench.cri.calls();
-    assert_eq!(calls.iter().filter(|c| *c == "create web").count(), 1, "{calls:?}");
+    assert_eq!(
+        calls.iter().filter(|c| *c == "create web").count(),
+        1,
+        "{calls:?}"
+    );
     assert!(!calls.contains(&"stop web".to_owned()));
 }
 
@@ -154,20 +239,47 @@ async fn a_config_map_change_reaches_the_file_and_tokens_are_projected() {
             {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]}),
     );
     bench
-        .until("FailedMount", || bench.events("FailedMount").iter().any(|m| m.contains("configmap \"m\" not found")))
+        .until("FailedMount", || {
+            bench
+                .events("FailedMount")
+                .iter()
+                .any(|m| m.contains("configmap \"m\" not found"))
+        })
         .await;
     bench.api.seed(&resources::CONFIG_MAPS, map("one"));
     bench.pod_until("web", "Ready", ready).await;
     let volumes = bench.pod_dir("web").join("volumes");
     let file = volumes.join("kubernetes.io~configmap/v/key");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one");
-    assert_eq!(std::fs::read_to_string(volumes.join("kubernetes.io~projected/t/token")).unwrap(), "jwt");
+    assert_eq!(
+        std::fs::read_to_string(volumes.join("kubernetes.io~projected/t/token")).unwrap(),
+        "jwt"
+    );
     let (_, config) = bench.cri.newest("c").unwrap();
-    let sub_path = config.mounts.iter().find(|m| m.container_path == "/one").unwrap();
+    let sub_path = config
+        .mounts
+        .iter()
+        .find(|m| m.container_path == "/one")
+        .unwrap();
     assert_eq!(std::fs::read_to_string(&sub_path.host_path).unwrap(), "one");
-    assert!(config.mounts.iter().find(|m| m.container_path == "/v").unwrap().readonly);
-    bench.api.change(&resources::CONFIG_MAPS, "default", "m", |m| m["data"]["key"] = json!("two"));
-    bench.until("the new content", || std::fs::read_to_string(&file).is_ok_and(|t| t == "two")).await;
+    assert!(
+        config
+            .mounts
+            .iter()
+            .find(|m| m.container_path == "/v")
+            .unwrap()
+            .readonly
+    );
+    bench
+        .api
+        .change(&resources::CONFIG_MAPS, "default", "m", |m| {
+            m["data"]["key"] = json!("two")
+        });
+    bench
+        .until("the new content", || {
+            std::fs::read_to_string(&file).is_ok_and(|t| t == "two")
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,17 +288,31 @@ async fn probes_gate_readiness_and_restart_the_container() {
     bench.cri.set_exec_exit("c", 1);
     let probe = json!({"exec": {"command": ["check"]}, "periodSeconds": 1, "failureThreshold": 1});
     bench.pod("web", json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "app:1", "readinessProbe": probe}]}));
-    bench.until("Unhealthy", || bench.events("Unhealthy").iter().any(|m| m == "Readiness probe failed: said no")).await;
+    bench
+        .until("Unhealthy", || {
+            bench
+                .events("Unhealthy")
+                .iter()
+                .any(|m| m == "Readiness probe failed: said no")
+        })
+        .await;
     assert!(!ready(&bench.get("web").unwrap()));
     bench.cri.set_exec_exit("c", 0);
     bench.pod_until("web", "Ready", ready).await;
 
     bench.cri.set_exec_exit("live", 1);
     bench.pod("sick", json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "live", "image": "app:1", "livenessProbe": probe}]}));
-    bench.pod_until("sick", "a restart", |p| p["status"]["containerStatuses"][0]["restartCount"] == 1).await;
+    bench
+        .pod_until("sick", "a restart", |p| {
+            p["status"]["containerStatuses"][0]["restartCount"] == 1
+        })
+        .await;
     bench
         .until("Killing", || {
-            bench.events("Killing").iter().any(|m| m == "Container live failed liveness probe, will be restarted")
+            bench
+                .events("Killing")
+                .iter()
+                .any(|m| m == "Container live failed liveness probe, will be restarted")
         })
         .await;
 }
@@ -194,48 +320,90 @@ async fn probes_gate_readiness_and_restart_the_container() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_honoured_or_pulled_says_so() {
     let bench = Bench::start().await;
-    bench.pod("userns", json!({"hostUsers": false, "containers": [{"name": "c", "image": "app:1"}]}));
-    let pod = bench.pod_until("userns", "Failed", |p| p["status"]["phase"] == "Failed").await;
+    bench.pod(
+        "userns",
+        json!({"hostUsers": false, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    let pod = bench
+        .pod_until("userns", "Failed", |p| p["status"]["phase"] == "Failed")
+        .await;
     assert_eq!(pod["status"]["reason"], "UserNamespacesNotSupported");
     bench.delete("userns");
     bench.until("gone", || bench.get("userns").is_none()).await;
 
-    bench.pod("missing", json!({"containers": [{"name": "c", "image": "other:1"}]}));
-    let waits = |p: &Value, reason: &str| p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason;
-    bench.pod_until("missing", "ErrImagePull", |p| waits(p, "ErrImagePull")).await;
-    let (code, text) = bench.http("/containerLogs/default/missing/c", Some("good")).await;
+    bench.pod(
+        "missing",
+        json!({"containers": [{"name": "c", "image": "other:1"}]}),
+    );
+    let waits = |p: &Value, reason: &str| {
+        p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
+    };
+    bench
+        .pod_until("missing", "ErrImagePull", |p| waits(p, "ErrImagePull"))
+        .await;
+    let (code, text) = bench
+        .http("/containerLogs/default/missing/c", Some("good"))
+        .await;
     assert_eq!(
         (code, text.as_str()),
-        (400, "container \"c\" in pod \"missing\" is waiting to start: image can't be pulled")
+        (
+            400,
+            "container \"c\" in pod \"missing\" is waiting to start: image can't be pulled"
+        )
     );
     bench.pod(
         "root",
         json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "c", "image": "app:1"}]}),
     );
-    bench.pod_until("root", "CreateContainerConfigError", |p| waits(p, "CreateContainerConfigError")).await;
+    bench
+        .pod_until("root", "CreateContainerConfigError", |p| {
+            waits(p, "CreateContainerConfigError")
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_lets_in_only_who_may() {
     let bench = Bench::start().await;
-    bench.pod("web", json!({"containers": [{"name": "c", "image": "app:1"}]}));
+    bench.pod(
+        "web",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
     bench.pod_until("web", "Ready", ready).await;
     assert_eq!(bench.http("/pods", None).await.0, 401);
     assert_eq!(bench.http("/pods", Some("bad")).await.0, 401);
     let (code, text) = bench.http("/stats/summary", Some("good")).await;
     assert_eq!(
         (code, text.as_str()),
-        (403, "Forbidden (user=somebody, verb=get, resource=nodes, subresource(1)=[\"stats\"])")
+        (
+            403,
+            "Forbidden (user=somebody, verb=get, resource=nodes, subresource(1)=[\"stats\"])"
+        )
     );
     let (code, text) = bench.http("/pods", Some("good")).await;
     let list: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((code, &list["items"][0]["metadata"]["name"]), (200, &json!("web")));
     assert_eq!(
-        bench.http("/containerLogs/default/web/c?timestamps=true", Some("good")).await.1,
+        (code, &list["items"][0]["metadata"]["name"]),
+        (200, &json!("web"))
+    );
+    assert_eq!(
+        bench
+            .http("/containerLogs/default/web/c?timestamps=true", Some("good"))
+            .await
+            .1,
         "2026-01-01T00:00:00Z hello\n"
     );
-    assert_eq!(bench.http("/healthz", Some("good")).await, (200, "ok".to_owned()));
-    assert!(bench.http("/metrics", Some("good")).await.1.contains("kubelet_running_pods 1"));
+    assert_eq!(
+        bench.http("/healthz", Some("good")).await,
+        (200, "ok".to_owned())
+    );
+    assert!(
+        bench
+            .http("/metrics", Some("good"))
+            .await
+            .1
+            .contains("kubelet_running_pods 1")
+    );
     assert_eq!(bench.http("/nope", Some("good")).await.0, 404);
 }
 
@@ -243,11 +411,15 @@ async fn the_server_lets_in_only_who_may() {
 async fn a_static_pod_runs_and_has_a_mirror() {
     let bench = Bench::start().await;
     let file = bench.dir.join("manifests/a.yaml");
-    bench.until("directory", || bench.dir.join("manifests").exists()).await;
+    bench
+        .until("directory", || bench.dir.join("manifests").exists())
+        .await;
     std::fs::write(&file, "kind: Pod\nmetadata: {name: st}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers: [{name: s, image: 'app:1'}]\n").unwrap();
     let mirror = bench.pod_until("st-node1", "a ready mirror", ready).await;
     assert_eq!(mirror["metadata"]["ownerReferences"][0]["kind"], "Node");
     std::fs::remove_file(&file).unwrap();
-    bench.until("mirror gone", || bench.get("st-node1").is_none()).await;
+    bench
+        .until("mirror gone", || bench.get("st-node1").is_none())
+        .await;
     bench.until("container gone", || bench.cri.is_empty()).await;
 }

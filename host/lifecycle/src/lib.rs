@@ -48,7 +48,12 @@ impl Tasks {
         Self {
             name: format!("{}/{name}", self.name).into(),
             tracker: TaskTracker::new(),
-            ancestors: self.ancestors.iter().chain([&self.tracker]).cloned().collect(),
+            ancestors: self
+                .ancestors
+                .iter()
+                .chain([&self.tracker])
+                .cloned()
+                .collect(),
             stop: self.stop.child_token(),
             abort: self.abort.child_token(),
             failed: self.failed.clone(),
@@ -85,7 +90,11 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let abort = self.abort.clone();
-        let guard = PanicGuard { group: self.name.clone(), task: name, failed: self.failed.clone() };
+        let guard = PanicGuard {
+            group: self.name.clone(),
+            task: name,
+            failed: self.failed.clone(),
+        };
         let group = self.name.clone();
         let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
         self.tracker.spawn(
@@ -127,7 +136,10 @@ impl Tasks {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        if tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok() {
+        if tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
+        {
             return true;
         }
         warn!(group = %self.name, tasks = self.tracker.len(), ?deadline, "tasks did not stop in time");

@@ -33,7 +33,12 @@ pub enum Operation {
 /// The step that tracks ownership. The registry calls it on each write once an implementation exists.
 pub trait FieldOwnership: Send + Sync {
     /// Records that `manager` changed `live` into `new`, in `new`'s `metadata.managedFields`.
-    fn update(&self, live: Option<&Value>, new: &mut Value, manager: &Manager) -> Result<(), crate::Status>;
+    fn update(
+        &self,
+        live: Option<&Value>,
+        new: &mut Value,
+        manager: &Manager,
+    ) -> Result<(), crate::Status>;
     /// Merges `patch` into `live` for `manager`; conflicts come as [`crate::Status::apply_conflict`] unless `force`.
     fn apply(
         &self,

@@ -46,14 +46,20 @@ names!(
 
 /// Joins group and version as `apiVersion` has them: `v1`, `apps/v1`.
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// Splits an `apiVersion`. More than one slash is an error, worded as upstream's `ParseGroupVersion`.
 pub fn split_api_version(text: &str) -> Result<(&str, &str), String> {
     match text.split_once('/') {
         None => Ok(("", text)),
-        Some((_, version)) if version.contains('/') => Err(format!("unexpected GroupVersion string: {text}")),
+        Some((_, version)) if version.contains('/') => {
+            Err(format!("unexpected GroupVersion string: {text}"))
+        }
         Some((group, version)) => Ok((group, version)),
     }
 }
@@ -79,24 +85,36 @@ impl GroupVersionKind {
 
     /// The group and version.
     pub fn group_version(&self) -> GroupVersion {
-        GroupVersion { group: self.group.clone(), version: self.version.clone() }
+        GroupVersion {
+            group: self.group.clone(),
+            version: self.version.clone(),
+        }
     }
 
     /// The kind without its version.
     pub fn group_kind(&self) -> GroupKind {
-        GroupKind { group: self.group.clone(), kind: self.kind.clone() }
+        GroupKind {
+            group: self.group.clone(),
+            kind: self.kind.clone(),
+        }
     }
 }
 
 impl GroupVersionResource {
     /// The group and version.
     pub fn group_version(&self) -> GroupVersion {
-        GroupVersion { group: self.group.clone(), version: self.version.clone() }
+        GroupVersion {
+            group: self.group.clone(),
+            version: self.version.clone(),
+        }
     }
 
     /// The resource without its version.
     pub fn group_resource(&self) -> GroupResource {
-        GroupResource { group: self.group.clone(), resource: self.resource.clone() }
+        GroupResource {
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+        }
     }
 }
 
@@ -126,7 +144,11 @@ impl fmt::Display for GroupVersionKind {
 
 impl fmt::Display for GroupVersionResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}, Resource={}", self.group, self.version, self.resource)
+        write!(
+            f,
+            "{}/{}, Resource={}",
+            self.group, self.version, self.resource
+        )
     }
 }
 
@@ -138,7 +160,11 @@ impl GroupVersionKind {
 }
 
 fn dotted(f: &mut fmt::Formatter<'_>, name: &str, group: &str) -> fmt::Result {
-    if group.is_empty() { f.write_str(name) } else { write!(f, "{name}.{group}") }
+    if group.is_empty() {
+        f.write_str(name)
+    } else {
+        write!(f, "{name}.{group}")
+    }
 }
 
 #[cfg(test)]
@@ -147,17 +173,38 @@ mod tests {
 
     #[test]
     fn prints_as_upstream() {
-        assert_eq!(GroupResource::new("apps", "deployments").to_string(), "deployments.apps");
+        assert_eq!(
+            GroupResource::new("apps", "deployments").to_string(),
+            "deployments.apps"
+        );
         assert_eq!(GroupResource::new("", "pods").to_string(), "pods");
-        assert_eq!(GroupKind::new("apps", "Deployment").to_string(), "Deployment.apps");
-        assert_eq!(GroupVersionKind::new("", "v1", "Pod").to_string(), "/v1, Kind=Pod");
-        assert_eq!(GroupVersionResource::new("apps", "v1", "x").to_string(), "apps/v1, Resource=x");
+        assert_eq!(
+            GroupKind::new("apps", "Deployment").to_string(),
+            "Deployment.apps"
+        );
+        assert_eq!(
+            GroupVersionKind::new("", "v1", "Pod").to_string(),
+            "/v1, Kind=Pod"
+        );
+        assert_eq!(
+            GroupVersionResource::new("apps", "v1", "x").to_string(),
+            "apps/v1, Resource=x"
+        );
     }
 
     #[test]
     fn parses_api_versions() {
-        assert_eq!(GroupVersion::parse("v1").unwrap(), GroupVersion::new("", "v1"));
-        assert_eq!(GroupVersion::parse("apps/v1").unwrap().api_version(), "apps/v1");
-        assert_eq!(GroupVersion::parse("a/b/c").unwrap_err(), "unexpected GroupVersion string: a/b/c");
+        assert_eq!(
+            GroupVersion::parse("v1").unwrap(),
+            GroupVersion::new("", "v1")
+        );
+        assert_eq!(
+            GroupVersion::parse("apps/v1").unwrap().api_version(),
+            "apps/v1"
+        );
+        assert_eq!(
+            GroupVersion::parse("a/b/c").unwrap_err(),
+            "unexpected GroupVersion string: a/b/c"
+        );
     }
 }

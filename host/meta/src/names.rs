@@ -12,8 +12,7 @@ const QUALIFIED_NAME: &str = "must consist of alphanumeric characters, '-', '_' 
 const QUALIFIED_NAME_SHAPE: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-const ENV_NAME: &str =
-    "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 const C_IDENTIFIER: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 const HTTP_HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
@@ -24,7 +23,11 @@ pub const LABEL_MAX: usize = 63;
 pub const SUBDOMAIN_MAX: usize = 253;
 
 fn done(messages: Vec<String>) -> Checked {
-    if messages.is_empty() { Ok(()) } else { Err(messages) }
+    if messages.is_empty() {
+        Ok(())
+    } else {
+        Err(messages)
+    }
 }
 
 fn check(value: &str, max: usize, ok: bool, message: &str) -> Checked {
@@ -55,7 +58,9 @@ fn lower_or_digit(b: u8) -> bool {
 /// Bytes all allowed, first and last as demanded.
 fn shaped(value: &str, edge: fn(u8) -> bool, inner: fn(u8) -> bool) -> bool {
     let bytes = value.as_bytes();
-    bytes.first().is_some_and(|b| edge(*b)) && bytes.last().is_some_and(|b| edge(*b)) && bytes.iter().all(|b| inner(*b))
+    bytes.first().is_some_and(|b| edge(*b))
+        && bytes.last().is_some_and(|b| edge(*b))
+        && bytes.iter().all(|b| inner(*b))
 }
 
 fn label_shape(value: &str) -> bool {
@@ -67,24 +72,42 @@ fn subdomain_shape(value: &str) -> bool {
 }
 
 fn name_shape(value: &str) -> bool {
-    shaped(value, |b| b.is_ascii_alphanumeric(), |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    shaped(
+        value,
+        |b| b.is_ascii_alphanumeric(),
+        |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'),
+    )
 }
 
 /// A label of DNS (RFC 1123): names of namespaces, containers, pods' hostnames.
 pub fn is_dns1123_label(value: &str) -> Checked {
-    let message = if subdomain_shape(value) { "must not contain dots" } else { DNS1123_LABEL };
+    let message = if subdomain_shape(value) {
+        "must not contain dots"
+    } else {
+        DNS1123_LABEL
+    };
     check(value, LABEL_MAX, label_shape(value), message)
 }
 
 /// A subdomain of DNS (RFC 1123): names of most objects.
 pub fn is_dns1123_subdomain(value: &str) -> Checked {
-    check(value, SUBDOMAIN_MAX, subdomain_shape(value), DNS1123_SUBDOMAIN)
+    check(
+        value,
+        SUBDOMAIN_MAX,
+        subdomain_shape(value),
+        DNS1123_SUBDOMAIN,
+    )
 }
 
 /// A label of DNS (RFC 1035): names of services.
 pub fn is_dns1035_label(value: &str) -> Checked {
     let starts = value.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-    check(value, LABEL_MAX, starts && label_shape(value), DNS1035_LABEL)
+    check(
+        value,
+        LABEL_MAX,
+        starts && label_shape(value),
+        DNS1035_LABEL,
+    )
 }
 
 /// `*.example.com`
@@ -122,13 +145,23 @@ pub fn is_qualified_name(value: &str) -> Checked {
 
 /// The value of a label.
 pub fn is_label_value(value: &str) -> Checked {
-    check(value, LABEL_MAX, value.is_empty() || name_shape(value), LABEL_VALUE)
+    check(
+        value,
+        LABEL_MAX,
+        value.is_empty() || name_shape(value),
+        LABEL_VALUE,
+    )
 }
 
 /// A key of a ConfigMap or Secret.
 pub fn is_config_map_key(value: &str) -> Checked {
-    let ok = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let mut messages = check(value, SUBDOMAIN_MAX, ok, CONFIG_KEY).err().unwrap_or_default();
+    let ok = !value.is_empty()
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let mut messages = check(value, SUBDOMAIN_MAX, ok, CONFIG_KEY)
+        .err()
+        .unwrap_or_default();
     messages.extend(no_parent_dir(value));
     done(messages)
 }
@@ -147,7 +180,10 @@ pub fn is_env_var_name(value: &str) -> Checked {
     if value.is_empty() {
         messages.push("environment variable name must be non-empty".to_owned());
     }
-    if !value.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=') {
+    if !value
+        .bytes()
+        .all(|b| (b' '..=b'~').contains(&b) && b != b'=')
+    {
         messages.push(ENV_NAME.to_owned());
     }
     done(messages)
@@ -155,8 +191,14 @@ pub fn is_env_var_name(value: &str) -> Checked {
 
 /// `[A-Za-z_][A-Za-z0-9_]*`
 pub fn is_c_identifier(value: &str) -> Checked {
-    let first = value.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
-    let ok = first && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let first = value
+        .as_bytes()
+        .first()
+        .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+    let ok = first
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
     check(value, usize::MAX, ok, C_IDENTIFIER)
 }
 
@@ -171,10 +213,19 @@ pub fn is_port_name(value: &str) -> Checked {
     };
     rule(value.len() > 15, &max_length(15));
     let charset = !value.is_empty() && bytes.iter().all(|b| lower_or_digit(*b) || *b == b'-');
-    rule(!charset, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
-    rule(!bytes.iter().any(u8::is_ascii_lowercase), "must contain at least one letter (a-z)");
+    rule(
+        !charset,
+        "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+    );
+    rule(
+        !bytes.iter().any(u8::is_ascii_lowercase),
+        "must contain at least one letter (a-z)",
+    );
     rule(value.contains("--"), "must not contain consecutive hyphens");
-    rule(value.starts_with('-') || value.ends_with('-'), "must not begin or end with a hyphen");
+    rule(
+        value.starts_with('-') || value.ends_with('-'),
+        "must not begin or end with a hyphen",
+    );
     done(messages)
 }
 
@@ -185,18 +236,27 @@ pub fn is_port_number(value: i64) -> Checked {
 
 /// `low <= value <= high`
 pub fn in_range(value: i64, low: i64, high: i64) -> Checked {
-    if (low..=high).contains(&value) { Ok(()) } else { Err(vec![inclusive_range(low, high)]) }
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(vec![inclusive_range(low, high)])
+    }
 }
 
 /// `25%`
 pub fn is_percent(value: &str) -> Checked {
-    let ok = value.strip_suffix('%').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let ok = value
+        .strip_suffix('%')
+        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     check(value, usize::MAX, ok, PERCENT)
 }
 
 /// The name of an HTTP header.
 pub fn is_http_header_name(value: &str) -> Checked {
-    let ok = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let ok = !value.is_empty()
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
     check(value, usize::MAX, ok, HTTP_HEADER)
 }
 
@@ -204,7 +264,9 @@ pub fn is_http_header_name(value: &str) -> Checked {
 pub fn is_ip(value: &str) -> Checked {
     match value.parse::<std::net::IpAddr>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]),
+        Err(_) => Err(vec![
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned(),
+        ]),
     }
 }
 
@@ -213,7 +275,13 @@ pub fn is_path_segment(value: &str) -> Checked {
     if matches!(value, "." | "..") {
         return Err(vec![format!("may not be '{value}'")]);
     }
-    done(['/', '%'].into_iter().filter(|c| value.contains(*c)).map(|c| format!("may not contain '{c}'")).collect())
+    done(
+        ['/', '%']
+            .into_iter()
+            .filter(|c| value.contains(*c))
+            .map(|c| format!("may not contain '{c}'"))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -242,31 +310,64 @@ mod tests {
             assert_eq!(messages(is_dns1123_subdomain(value)), subdomain, "{value}");
             assert_eq!(messages(is_dns1035_label(value)), rfc1035, "{value}");
         }
-        assert_eq!(is_dns1123_label("a.b").unwrap_err(), ["must not contain dots"]);
-        assert_eq!(is_dns1123_label(&long).unwrap_err(), ["must be no more than 63 bytes"]);
+        assert_eq!(
+            is_dns1123_label("a.b").unwrap_err(),
+            ["must not contain dots"]
+        );
+        assert_eq!(
+            is_dns1123_label(&long).unwrap_err(),
+            ["must be no more than 63 bytes"]
+        );
     }
 
     #[test]
     fn qualified_names() {
-        for (value, count) in
-            [("a", 0), ("a.b/c", 0), ("A_b.c", 0), ("/a", 1), ("a/", 2), ("a/b/c", 1), ("A/b", 1), ("", 2), ("_a", 1)]
-        {
+        for (value, count) in [
+            ("a", 0),
+            ("a.b/c", 0),
+            ("A_b.c", 0),
+            ("/a", 1),
+            ("a/", 2),
+            ("a/b/c", 1),
+            ("A/b", 1),
+            ("", 2),
+            ("_a", 1),
+        ] {
             assert_eq!(messages(is_qualified_name(value)), count, "{value}");
         }
-        assert_eq!(is_qualified_name("/a").unwrap_err(), ["prefix part must be non-empty"]);
+        assert_eq!(
+            is_qualified_name("/a").unwrap_err(),
+            ["prefix part must be non-empty"]
+        );
     }
 
     #[test]
     fn others() {
-        type Case = (fn(&str) -> Checked, &'static [&'static str], &'static [&'static str]);
+        type Case = (
+            fn(&str) -> Checked,
+            &'static [&'static str],
+            &'static [&'static str],
+        );
         let cases: [Case; 9] = [
             (is_label_value, &["", "a", "A.b_c-d"], &["-", "a/b", "a "]),
-            (is_config_map_key, &["a", ".a", "A_b"], &["", "..", "..a", "a b"]),
+            (
+                is_config_map_key,
+                &["a", ".a", "A_b"],
+                &["", "..", "..a", "a b"],
+            ),
             (is_env_var_name, &["A", "a.b-c d"], &["", "a=b", "é"]),
             (is_c_identifier, &["_a", "A1"], &["", "1a", "a-b"]),
-            (is_port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "abcdefghijklmnop", "A"]),
+            (
+                is_port_name,
+                &["http", "a-1"],
+                &["", "1", "a--b", "-a", "abcdefghijklmnop", "A"],
+            ),
             (is_percent, &["1%", "100%"], &["%", "1", "a%"]),
-            (is_wildcard_dns1123_subdomain, &["*.a.b"], &["*", "*.*.a", "a.*"]),
+            (
+                is_wildcard_dns1123_subdomain,
+                &["*.a.b"],
+                &["*", "*.*.a", "a.*"],
+            ),
             (is_path_segment, &["a:b", "system:x"], &[".", "a/b", "a%b"]),
             (is_ip, &["1.2.3.4", "::1"], &["1.2.3", "01.2.3.4", ""]),
         ];
@@ -274,6 +375,9 @@ mod tests {
             assert!(good.iter().all(|v| rule(v).is_ok()), "{good:?}");
             assert!(bad.iter().all(|v| rule(v).is_err()), "{bad:?}");
         }
-        assert_eq!(is_port_number(0).unwrap_err(), ["must be between 1 and 65535, inclusive"]);
+        assert_eq!(
+            is_port_number(0).unwrap_err(),
+            ["must be between 1 and 65535, inclusive"]
+        );
     }
 }

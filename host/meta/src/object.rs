@@ -37,9 +37,12 @@ impl OwnerReference {
     /// The entry as it stands in an object. The two flags are written only when set.
     pub fn to_value(&self) -> Value {
         let mut map = Map::new();
-        for (key, value) in
-            [("apiVersion", &self.api_version), ("kind", &self.kind), ("name", &self.name), ("uid", &self.uid)]
-        {
+        for (key, value) in [
+            ("apiVersion", &self.api_version),
+            ("kind", &self.kind),
+            ("name", &self.name),
+            ("uid", &self.uid),
+        ] {
             map.insert(key.to_owned(), Value::from(value.as_str()));
         }
         if self.controller {
@@ -130,26 +133,38 @@ pub fn annotations(v: &Value) -> BTreeMap<String, String> {
 
 /// A map of strings; entries of other types are left out.
 pub fn string_map(v: Option<&Value>) -> BTreeMap<String, String> {
-    let Some(Value::Object(map)) = v else { return BTreeMap::new() };
-    map.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+    let Some(Value::Object(map)) = v else {
+        return BTreeMap::new();
+    };
+    map.iter()
+        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+        .collect()
 }
 
 /// `metadata.ownerReferences`
 pub fn owner_references(v: &Value) -> Vec<OwnerReference> {
     let list = meta(v, "ownerReferences").and_then(Value::as_array);
-    list.map(|l| l.iter().map(OwnerReference::from_value).collect()).unwrap_or_default()
+    list.map(|l| l.iter().map(OwnerReference::from_value).collect())
+        .unwrap_or_default()
 }
 
 /// The owner that manages the object, if any.
 pub fn controller_of(v: &Value) -> Option<OwnerReference> {
     let list = meta(v, "ownerReferences")?.as_array()?;
-    list.iter().find(|o| flag(o, "controller")).map(OwnerReference::from_value)
+    list.iter()
+        .find(|o| flag(o, "controller"))
+        .map(OwnerReference::from_value)
 }
 
 /// `metadata.finalizers`
 pub fn finalizers(v: &Value) -> Vec<String> {
     let list = meta(v, "finalizers").and_then(Value::as_array);
-    list.map(|l| l.iter().filter_map(|f| f.as_str().map(str::to_owned)).collect()).unwrap_or_default()
+    list.map(|l| {
+        l.iter()
+            .filter_map(|f| f.as_str().map(str::to_owned))
+            .collect()
+    })
+    .unwrap_or_default()
 }
 
 /// `metadata.deletionTimestamp`: set once deletion has begun.
@@ -184,7 +199,10 @@ pub fn at_bool(v: &Value, path: &[&str]) -> bool {
 
 /// The list at a path; empty when missing.
 pub fn at_list<'a>(v: &'a Value, path: &[&str]) -> &'a [Value] {
-    at(v, path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    at(v, path)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// Puts a value at a path, making maps on the way; what stood in the way and was not a map is replaced.
@@ -249,7 +267,9 @@ mod tests {
         assert_eq!(remove(&mut v, &["x", "d"]), None);
         assert_eq!(v, json!({"a": {"b": 2}, "c": {}}));
         assert_eq!(at_i64(&v, &["a", "b"]), Some(2));
-        map_mut(&mut v, &["m", "n"]).unwrap().insert("k".into(), json!(1));
+        map_mut(&mut v, &["m", "n"])
+            .unwrap()
+            .insert("k".into(), json!(1));
         assert_eq!(at_i64(&v, &["m", "n", "k"]), Some(1));
         assert!(map_mut(&mut v, &["a", "b", "c"]).is_none());
     }

@@ -32,7 +32,11 @@ fn push_escaped(out: &mut String, c: char) {
         out.push(c);
     } else {
         // Writing to a String cannot fail.
-        let _ = if (c as u32) < 0x80 { write!(out, "\\x{:02x}", c as u32) } else { write!(out, "\\u{:04x}", c as u32) };
+        let _ = if (c as u32) < 0x80 {
+            write!(out, "\\x{:02x}", c as u32)
+        } else {
+            write!(out, "\\u{:04x}", c as u32)
+        };
     }
 }
 

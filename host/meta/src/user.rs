@@ -17,8 +17,15 @@ pub struct UserInfo {
 
 impl UserInfo {
     /// A user with a name and groups.
-    pub fn new<N: Into<String>, G: Into<String>>(name: N, groups: impl IntoIterator<Item = G>) -> Self {
-        Self { name: name.into(), groups: groups.into_iter().map(Into::into).collect(), ..Self::default() }
+    pub fn new<N: Into<String>, G: Into<String>>(
+        name: N,
+        groups: impl IntoIterator<Item = G>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            groups: groups.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
     }
 
     /// Whether the user is in the group.

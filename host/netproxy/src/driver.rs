@@ -28,8 +28,12 @@ use crate::tables::{AFFINITY, Layout, NODEPORT_AFFINITY};
 const SPACING: Duration = Duration::from_millis(20);
 /// How often to look whether somebody flushed the whole packet filter.
 const VERIFY: Duration = Duration::from_secs(60);
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(100), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(100),
+    factor: 2.0,
+    cap: Duration::from_secs(30),
+    jitter: 0.2,
+};
 const BY_SERVICE: &str = "service";
 
 /// What a proxy needs.
@@ -129,12 +133,18 @@ impl Driver {
                 announce.send_replace(true);
             }
             tokio::time::sleep(SPACING).await;
-            self.wait(&mut services, &mut slices, Instant::now() + wait).await;
+            self.wait(&mut services, &mut slices, Instant::now() + wait)
+                .await;
         }
     }
 
     /// Waits for a change, or until it is time to retry or to verify.
-    async fn wait(&mut self, services: &mut Subscription, slices: &mut Subscription, until: Instant) {
+    async fn wait(
+        &mut self,
+        services: &mut Subscription,
+        slices: &mut Subscription,
+        until: Instant,
+    ) {
         tokio::select! {
             event = services.next() => self.service_changed(&event),
             event = slices.next() => self.slice_changed(&event),
@@ -158,9 +168,14 @@ impl Driver {
     }
 
     fn slice_changed(&mut self, event: &InformerEvent) {
-        self.dirty.extend(service_of_slice(event.object()).into_iter().map(ServiceKey::from));
+        self.dirty.extend(
+            service_of_slice(event.object())
+                .into_iter()
+                .map(ServiceKey::from),
+        );
         if let InformerEvent::Updated { old, .. } = event {
-            self.dirty.extend(service_of_slice(old).into_iter().map(ServiceKey::from));
+            self.dirty
+                .extend(service_of_slice(old).into_iter().map(ServiceKey::from));
         }
     }
 
@@ -170,7 +185,9 @@ impl Driver {
         if self.rewrite {
             return self.write_all().await;
         }
-        self.metrics.frontends.set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .frontends
+            .set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
         if batch.is_empty() {
             return VERIFY;
         }
@@ -192,12 +209,23 @@ impl Driver {
         let mut dirty = std::mem::take(&mut self.dirty);
         let mut change = self.state.change();
         while let Some(key) = dirty.pop_first() {
-            let mut service = self.services.get(&key).and_then(|object| read::service(&object));
+            let mut service = self
+                .services
+                .get(&key)
+                .and_then(|object| read::service(&object));
             if let Some(service) = &mut service {
                 service.also_on(&self.forwards.of(&key));
             }
-            let endpoints = service.as_ref().map(|_| endpoints(&self.slices, &self.node, &key)).unwrap_or_default();
-            self.health.set(&key, service.as_ref().and_then(|s| HealthCheck::of(s, &endpoints)));
+            let endpoints = service
+                .as_ref()
+                .map(|_| endpoints(&self.slices, &self.node, &key))
+                .unwrap_or_default();
+            self.health.set(
+                &key,
+                service
+                    .as_ref()
+                    .and_then(|s| HealthCheck::of(s, &endpoints)),
+            );
             let planned = service.map(|s| plan(&s, &endpoints));
             change.set(&key, planned.unwrap_or_default());
             dirty.extend(change.unblocked());
@@ -208,13 +236,21 @@ impl Driver {
     /// One transaction that replaces the table, whatever is in it: connections stay, since they live
     /// in the flow table, and so do the clients that affinity remembers.
     async fn write_all(&mut self) -> Duration {
-        self.metrics.frontends.set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .frontends
+            .set(i64::try_from(self.state.len()).unwrap_or(i64::MAX));
         let remembered = self.remembered().await;
-        let result = match self.commit(self.state.rewrite(&self.layout, remembered)).await {
+        let result = match self
+            .commit(self.state.rewrite(&self.layout, remembered))
+            .await
+        {
             Ok(()) => Ok(()),
             // What is remembered names endpoints only, so it cannot be at fault; but a table that
             // cannot be written with it may be without.
-            Err(_) => self.commit(self.state.rewrite(&self.layout, Vec::new())).await,
+            Err(_) => {
+                self.commit(self.state.rewrite(&self.layout, Vec::new()))
+                    .await
+            }
         };
         match result {
             Ok(()) => {
@@ -237,7 +273,8 @@ impl Driver {
         let read = move || {
             let sets = [AFFINITY, NODEPORT_AFFINITY].into_iter();
             // There may be no table yet.
-            sets.filter_map(|set| Some((set, nft.elements(&table, set).ok()?))).collect()
+            sets.filter_map(|set| Some((set, nft.elements(&table, set).ok()?)))
+                .collect()
         };
         tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
@@ -245,7 +282,8 @@ impl Driver {
     async fn commit(&self, batch: Batch) -> Result<(), NftError> {
         let nft = self.nft.clone();
         let result = tokio::task::spawn_blocking(move || nft.commit(&batch)).await;
-        let result = result.unwrap_or_else(|_| Err(NftError::Unsupported("the transaction was cut off".into())));
+        let result = result
+            .unwrap_or_else(|_| Err(NftError::Unsupported("the transaction was cut off".into())));
         if result.is_ok() {
             self.metrics.transactions.inc()
         } else {
@@ -256,7 +294,9 @@ impl Driver {
 
     async fn forget(&self, udp: UdpTargets) {
         let stale = Stale::new(udp);
-        let Some(conntrack) = self.conntrack.clone().filter(|_| !stale.is_empty()) else { return };
+        let Some(conntrack) = self.conntrack.clone().filter(|_| !stale.is_empty()) else {
+            return;
+        };
         let work = move || conntrack.forget(|flow| stale.is_stale(flow));
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(count)) => drop(self.metrics.flows_forgotten.inc_by(count as u64)),
@@ -270,7 +310,10 @@ impl Driver {
     async fn verify(&mut self) {
         self.health.retry();
         let (nft, table) = (self.nft.clone(), self.layout.table().clone());
-        let look = move || nft.tables().map(|tables| tables.iter().any(|(id, _)| *id == table));
+        let look = move || {
+            nft.tables()
+                .map(|tables| tables.iter().any(|(id, _)| *id == table))
+        };
         if let Ok(Ok(false)) = tokio::task::spawn_blocking(look).await
             && !self.rewrite
         {
@@ -287,14 +330,19 @@ fn endpoints(slices: &Informer, node: &str, service: &str) -> Endpoints {
     }
     let mut endpoints = BTreeMap::new();
     for (port, endpoint) in found {
-        endpoints.entry(port).or_insert_with(Vec::new).push(endpoint);
+        endpoints
+            .entry(port)
+            .or_insert_with(Vec::new)
+            .push(endpoint);
     }
     endpoints
 }
 
 fn service_of_slice(slice: &Obj) -> Vec<String> {
     let name = slice.label(read::SERVICE_NAME_LABEL);
-    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+    name.map(|name| format!("{}/{name}", slice.namespace()))
+        .into_iter()
+        .collect()
 }
 
 /// A packet from 127.0.0.1 may be sent to a pod, so that node ports answer there.

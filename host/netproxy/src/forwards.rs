@@ -38,7 +38,10 @@ impl Forwards {
         let before = if addresses.is_empty() {
             books.addresses.remove(&key).unwrap_or_default()
         } else {
-            books.addresses.insert(key.clone(), addresses.clone()).unwrap_or_default()
+            books
+                .addresses
+                .insert(key.clone(), addresses.clone())
+                .unwrap_or_default()
         };
         if before != addresses {
             books.changed.insert(key);
@@ -48,7 +51,13 @@ impl Forwards {
 
     /// The addresses of a Service.
     pub(crate) fn of(&self, service: &str) -> Vec<Ipv4Addr> {
-        self.0.books.lock().addresses.get(service).cloned().unwrap_or_default()
+        self.0
+            .books
+            .lock()
+            .addresses
+            .get(service)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Waits for a change.

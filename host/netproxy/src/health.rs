@@ -43,9 +43,17 @@ pub(crate) struct HealthCheck {
 impl HealthCheck {
     /// None for Services without such a port.
     pub(crate) fn of(service: &Service, endpoints: &Endpoints) -> Option<Self> {
-        let port = service.health_check_port.filter(|_| service.external_local)?;
-        let ready = endpoints.values().flatten().filter(|e| e.local && e.ready).map(|e| e.address);
-        let local = ready.collect::<std::collections::BTreeSet<Ipv4Addr>>().len();
+        let port = service
+            .health_check_port
+            .filter(|_| service.external_local)?;
+        let ready = endpoints
+            .values()
+            .flatten()
+            .filter(|e| e.local && e.ready)
+            .map(|e| e.address);
+        let local = ready
+            .collect::<std::collections::BTreeSet<Ipv4Addr>>()
+            .len();
         Some(Self { port, local })
     }
 }
@@ -74,7 +82,12 @@ impl Drop for Open {
 impl Health {
     pub(crate) fn new(tasks: &Tasks) -> Self {
         let tasks = tasks.child("health checks");
-        Self { tasks, proxy_healthy: Arc::default(), open: HashMap::new(), failed: HashMap::new() }
+        Self {
+            tasks,
+            proxy_healthy: Arc::default(),
+            open: HashMap::new(),
+            failed: HashMap::new(),
+        }
     }
 
     pub(crate) fn set_proxy_healthy(&self, healthy: bool) {
@@ -86,7 +99,9 @@ impl Health {
         self.failed.remove(service);
         let same_port = |open: &Open| wanted.is_some_and(|w| w.port == open.port);
         match (wanted, self.open.get(service)) {
-            (Some(wanted), Some(open)) if same_port(open) => open.local.store(wanted.local, Ordering::Relaxed),
+            (Some(wanted), Some(open)) if same_port(open) => {
+                open.local.store(wanted.local, Ordering::Relaxed)
+            }
             (wanted, _) => {
                 self.open.remove(service);
                 if let Some(wanted) = wanted {
@@ -121,12 +136,24 @@ impl Health {
                 () = stopped.cancelled() => {}
             }
         });
-        self.open.insert(service.clone(), Open { port: wanted.port, local, stop });
+        self.open.insert(
+            service.clone(),
+            Open {
+                port: wanted.port,
+                local,
+                stop,
+            },
+        );
     }
 
     fn page(&self, service: &ServiceKey, local: &Arc<AtomicUsize>) -> Arc<Page> {
-        let (service, local, proxy_healthy) = (service.clone(), local.clone(), self.proxy_healthy.clone());
-        Arc::new(Page { service, local, proxy_healthy })
+        let (service, local, proxy_healthy) =
+            (service.clone(), local.clone(), self.proxy_healthy.clone());
+        Arc::new(Page {
+            service,
+            local,
+            proxy_healthy,
+        })
     }
 }
 
@@ -139,7 +166,9 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
 async fn accept(listener: TcpListener, page: Arc<Page>, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(CALLERS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
@@ -154,8 +183,13 @@ async fn accept(listener: TcpListener, page: Arc<Page>, tasks: Tasks) {
 }
 
 async fn answer(stream: TcpStream, page: Arc<Page>) -> Result<(), hyper::Error> {
-    let respond = move |_: Request<Incoming>| std::future::ready(Ok::<_, std::convert::Infallible>(page.response()));
-    http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service_fn(respond)).await
+    let respond = move |_: Request<Incoming>| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(page.response()))
+    };
+    http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service_fn(respond))
+        .await
 }
 
 struct Page {
@@ -180,7 +214,10 @@ impl Page {
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        headers.insert(
+            "x-content-type-options",
+            HeaderValue::from_static("nosniff"),
+        );
         headers.insert("x-load-balancing-endpoint-weight", HeaderValue::from(local));
         response
     }
@@ -198,8 +235,17 @@ mod tests {
             proxy_healthy: Arc::new(healthy.into()),
         };
         assert_eq!(page(2, true).response().status(), StatusCode::OK);
-        assert_eq!(page(0, true).response().status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(page(2, false).response().status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(page(2, true).response().headers()["x-load-balancing-endpoint-weight"], "2");
+        assert_eq!(
+            page(0, true).response().status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(
+            page(2, false).response().status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(
+            page(2, true).response().headers()["x-load-balancing-endpoint-weight"],
+            "2"
+        );
     }
 }

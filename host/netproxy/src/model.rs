@@ -60,8 +60,11 @@ impl Service {
     /// Answers on these addresses of the node too, if it is a load balancer.
     pub(crate) fn also_on(&mut self, addresses: &[Ipv4Addr]) {
         if self.is_balancer {
-            let new = addresses.iter().filter(|a| !self.load_balancer_ips.contains(a));
-            self.load_balancer_ips.extend(new.copied().collect::<Vec<_>>());
+            let new = addresses
+                .iter()
+                .filter(|a| !self.load_balancer_ips.contains(a));
+            self.load_balancer_ips
+                .extend(new.copied().collect::<Vec<_>>());
         }
     }
 }

@@ -7,9 +7,10 @@ use k3s_sys::nft::{Data, Key, Verdict};
 
 use crate::model::{Endpoint, Service, ServicePort, Transport};
 use crate::tables::{
-    ALLOWED_SOURCES, CLUSTER_IPS, DEAD_NODEPORTS, DEAD_NODEPORTS_EXTERNAL, DEAD_SERVICES, DEAD_SERVICES_EXTERNAL,
-    ENDPOINTS, Hide, LOCAL_OFFSET, NODEPORT_ENDPOINTS, NODEPORT_STICKY, NODEPORTS, NODEPORTS_INTERNAL, Pick, REJECT,
-    RESTRICTED, SERVICES, SERVICES_INTERNAL, STICKY, Via,
+    ALLOWED_SOURCES, CLUSTER_IPS, DEAD_NODEPORTS, DEAD_NODEPORTS_EXTERNAL, DEAD_SERVICES,
+    DEAD_SERVICES_EXTERNAL, ENDPOINTS, Hide, LOCAL_OFFSET, NODEPORT_ENDPOINTS, NODEPORT_STICKY,
+    NODEPORTS, NODEPORTS_INTERNAL, Pick, REJECT, RESTRICTED, SERVICES, SERVICES_INTERNAL, STICKY,
+    Via,
 };
 
 /// Endpoints of a Service, by port name and transport.
@@ -29,7 +30,9 @@ pub(crate) enum Frontend {
 impl Frontend {
     fn key(self) -> Key {
         match self {
-            Self::Address(ip, transport, port) => Key::new().ipv4(ip).protocol(transport.number()).port(port),
+            Self::Address(ip, transport, port) => {
+                Key::new().ipv4(ip).protocol(transport.number()).port(port)
+            }
             Self::NodePort(transport, port) => Key::new().protocol(transport.number()).port(port),
             Self::ClusterIp(ip) => Key::new().ipv4(ip),
         }
@@ -78,20 +81,40 @@ enum Audience {
 
 /// All frontends of a Service.
 pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
-    let mut planned: Vec<Planned> = service.cluster_ips.iter().map(|ip| cluster_ip(*ip)).collect();
+    let mut planned: Vec<Planned> = service
+        .cluster_ips
+        .iter()
+        .map(|ip| cluster_ip(*ip))
+        .collect();
     for port in &service.ports {
-        let known = endpoints.get(&(port.name.clone(), port.transport)).map(Vec::as_slice).unwrap_or_default();
+        let known = endpoints
+            .get(&(port.name.clone(), port.transport))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let choice = Choice::of(service, known);
         let address = |ip: &Ipv4Addr| Frontend::Address(*ip, port.transport, port.port);
-        planned.extend(service.cluster_ips.iter().map(|ip| choice.plan(address(ip), Audience::Cluster)));
-        planned.extend(service.external_ips.iter().map(|ip| choice.plan(address(ip), Audience::World)));
+        planned.extend(
+            service
+                .cluster_ips
+                .iter()
+                .map(|ip| choice.plan(address(ip), Audience::Cluster)),
+        );
+        planned.extend(
+            service
+                .external_ips
+                .iter()
+                .map(|ip| choice.plan(address(ip), Audience::World)),
+        );
         for ip in &service.load_balancer_ips {
             let mut vip = choice.plan(address(ip), Audience::Balancer);
             vip.rows.extend(restrictions(service, *ip, port));
             planned.push(vip);
         }
         if let Some(node_port) = port.node_port {
-            planned.push(choice.plan(Frontend::NodePort(port.transport, node_port), Audience::World));
+            planned.push(choice.plan(
+                Frontend::NodePort(port.transport, node_port),
+                Audience::World,
+            ));
         }
     }
     planned
@@ -101,7 +124,9 @@ pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
 fn cluster_ip(ip: Ipv4Addr) -> Planned {
     let frontend = Frontend::ClusterIp(ip);
     let mut planned = Planned::empty(frontend);
-    planned.rows.push(row(CLUSTER_IPS, frontend.key(), Data::None));
+    planned
+        .rows
+        .push(row(CLUSTER_IPS, frontend.key(), Data::None));
     planned
 }
 
@@ -115,7 +140,10 @@ fn restrictions(service: &Service, ip: Ipv4Addr, port: &ServicePort) -> Vec<Row>
     // Overlapping ranges would be refused by the kernel.
     for range in ipnet::Ipv4Net::aggregate(&service.source_ranges) {
         let first = row(ALLOWED_SOURCES, key().ipv4(range.network()), Data::None);
-        rows.push(Row { key_end: Some(key().ipv4(range.broadcast()).into()), ..first });
+        rows.push(Row {
+            key_end: Some(key().ipv4(range.broadcast()).into()),
+            ..first
+        });
     }
     rows
 }
@@ -132,14 +160,20 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn of(service: &'a Service, known: &[Endpoint]) -> Self {
         let local: Vec<Endpoint> = known.iter().filter(|e| e.local).copied().collect();
-        Self { service, cluster: usable(known), local: usable(&local) }
+        Self {
+            service,
+            cluster: usable(known),
+            local: usable(&local),
+        }
     }
 
     fn plan(&self, frontend: Frontend, audience: Audience) -> Planned {
         match audience {
             Audience::Cluster if self.service.internal_local => self.local_only(frontend),
             Audience::Cluster => self.anywhere(frontend, Hide::Outsiders),
-            Audience::World | Audience::Balancer if self.service.external_local => self.local_for_outsiders(frontend),
+            Audience::World | Audience::Balancer if self.service.external_local => {
+                self.local_for_outsiders(frontend)
+            }
             Audience::World => self.anywhere(frontend, Hide::Everybody),
             // An endpoint on this node sees its client: the answer comes back through here anyway.
             Audience::Balancer => self.anywhere(frontend, Hide::FromRemote),
@@ -151,7 +185,11 @@ impl<'a> Choice<'a> {
         if self.cluster.is_empty() {
             planned.dead(Verdict::Goto(REJECT.into()), false);
         } else {
-            planned.forward(&self.cluster, self.pick(frontend, hide, &self.cluster, 0), false);
+            planned.forward(
+                &self.cluster,
+                self.pick(frontend, hide, &self.cluster, 0),
+                false,
+            );
         }
         planned
     }
@@ -161,7 +199,11 @@ impl<'a> Choice<'a> {
     fn local_only(&self, frontend: Frontend) -> Planned {
         let mut planned = Planned::empty(frontend);
         if !self.local.is_empty() {
-            planned.forward(&self.local, self.pick(frontend, Hide::Outsiders, &self.local, LOCAL_OFFSET), false);
+            planned.forward(
+                &self.local,
+                self.pick(frontend, Hide::Outsiders, &self.local, LOCAL_OFFSET),
+                false,
+            );
         } else {
             planned.dead(self.dead_verdict(), false);
         }
@@ -176,24 +218,38 @@ impl<'a> Choice<'a> {
             planned.dead(Verdict::Goto(REJECT.into()), false);
             return planned;
         }
-        planned.forward(&self.cluster, self.pick(frontend, Hide::Outsiders, &self.cluster, 0), true);
+        planned.forward(
+            &self.cluster,
+            self.pick(frontend, Hide::Outsiders, &self.cluster, 0),
+            true,
+        );
         if self.local.is_empty() {
             planned.dead(self.dead_verdict(), true);
         } else {
-            planned.forward(&self.local, self.pick(frontend, Hide::Nobody, &self.local, LOCAL_OFFSET), false);
+            planned.forward(
+                &self.local,
+                self.pick(frontend, Hide::Nobody, &self.local, LOCAL_OFFSET),
+                false,
+            );
         }
         planned
     }
 
     fn dead_verdict(&self) -> Verdict {
-        if self.cluster.is_empty() { Verdict::Goto(REJECT.into()) } else { Verdict::Drop }
+        if self.cluster.is_empty() {
+            Verdict::Goto(REJECT.into())
+        } else {
+            Verdict::Drop
+        }
     }
 
     fn pick(&self, frontend: Frontend, hide: Hide, endpoints: &[Endpoint], offset: u32) -> Pick {
         Pick {
             via: frontend.via(),
             hide,
-            count: u32::try_from(endpoints.len()).unwrap_or(LOCAL_OFFSET).min(LOCAL_OFFSET),
+            count: u32::try_from(endpoints.len())
+                .unwrap_or(LOCAL_OFFSET)
+                .min(LOCAL_OFFSET),
             offset,
             affinity_secs: self.service.affinity_secs,
         }
@@ -213,12 +269,22 @@ fn usable(endpoints: &[Endpoint]) -> Vec<Endpoint> {
         chosen
     };
     let ready = pick(|e| e.ready);
-    if ready.is_empty() { pick(|e| e.serving && e.terminating) } else { ready }
+    if ready.is_empty() {
+        pick(|e| e.serving && e.terminating)
+    } else {
+        ready
+    }
 }
 
 impl Planned {
     fn empty(frontend: Frontend) -> Self {
-        Self { frontend, rows: Vec::new(), picks: BTreeSet::new(), targets: BTreeSet::new(), local: BTreeSet::new() }
+        Self {
+            frontend,
+            rows: Vec::new(),
+            picks: BTreeSet::new(),
+            targets: BTreeSet::new(),
+            local: BTreeSet::new(),
+        }
     }
 
     fn forward(&mut self, endpoints: &[Endpoint], pick: Pick, internal: bool) {
@@ -229,12 +295,24 @@ impl Planned {
             (Via::NodePort, true) => (NODEPORTS_INTERNAL, NODEPORT_ENDPOINTS, NODEPORT_STICKY),
         };
         let key = || self.frontend.key();
-        let mut rows = vec![row(entry, key(), Data::Verdict(Verdict::Goto(pick.chain())))];
+        let mut rows = vec![row(
+            entry,
+            key(),
+            Data::Verdict(Verdict::Goto(pick.chain())),
+        )];
         for (number, endpoint) in (pick.offset..).zip(endpoints) {
             let target = Key::new().ipv4(endpoint.address).port(endpoint.port);
-            rows.push(row(numbered, key().number(number), Data::Value(target.into())));
+            rows.push(row(
+                numbered,
+                key().number(number),
+                Data::Value(target.into()),
+            ));
             if pick.affinity_secs.is_some() {
-                let member = row(sticky, key().ipv4(endpoint.address).port(endpoint.port), Data::None);
+                let member = row(
+                    sticky,
+                    key().ipv4(endpoint.address).port(endpoint.port),
+                    Data::None,
+                );
                 // All and local endpoints of one frontend share the set.
                 if !self.rows.contains(&member) {
                     rows.push(member);
@@ -243,7 +321,8 @@ impl Planned {
         }
         self.rows.extend(rows);
         self.targets.extend(endpoints.iter().map(Endpoint::target));
-        self.local.extend(endpoints.iter().filter(|e| e.local).map(|e| e.address));
+        self.local
+            .extend(endpoints.iter().filter(|e| e.local).map(|e| e.address));
         self.picks.insert(pick);
     }
 
@@ -254,12 +333,18 @@ impl Planned {
             (Via::NodePort, false) => DEAD_NODEPORTS,
             (Via::NodePort, true) => DEAD_NODEPORTS_EXTERNAL,
         };
-        self.rows.push(row(set, self.frontend.key(), Data::Verdict(verdict)));
+        self.rows
+            .push(row(set, self.frontend.key(), Data::Verdict(verdict)));
     }
 }
 
 fn row(set: &'static str, key: Key, data: Data) -> Row {
-    Row { set, key: key.into(), key_end: None, data }
+    Row {
+        set,
+        key: key.into(),
+        key_end: None,
+        data,
+    }
 }
 
 #[cfg(test)]

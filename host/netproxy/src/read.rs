@@ -122,16 +122,30 @@ pub(crate) fn service(object: &Obj) -> Option<Service> {
     if object.label(PROXY_NAME_LABEL).is_some() || object.label(HEADLESS_LABEL).is_some() {
         return None;
     }
-    let ServiceObject { spec, status } = object.decode().inspect_err(|e| not_read(object, e)).ok()?;
+    let ServiceObject { spec, status } =
+        object.decode().inspect_err(|e| not_read(object, e)).ok()?;
     let mut cluster_ips = addresses(&spec.cluster_ips);
-    cluster_ips.extend(spec.cluster_ip.parse::<Ipv4Addr>().ok().filter(|ip| !cluster_ips.contains(ip)));
+    cluster_ips.extend(
+        spec.cluster_ip
+            .parse::<Ipv4Addr>()
+            .ok()
+            .filter(|ip| !cluster_ips.contains(ip)),
+    );
     if spec.service_type == "ExternalName" || cluster_ips.is_empty() {
         return None;
     }
     let is_balancer = spec.service_type == "LoadBalancer";
-    let vips = status.load_balancer.ingress.iter().filter(|i| is_balancer && i.ip_mode != "Proxy");
-    let affinity = (spec.session_affinity == "ClientIP")
-        .then(|| spec.session_affinity_config.client_ip.timeout_seconds.unwrap_or(AFFINITY_SECS));
+    let vips = status
+        .load_balancer
+        .ingress
+        .iter()
+        .filter(|i| is_balancer && i.ip_mode != "Proxy");
+    let affinity = (spec.session_affinity == "ClientIP").then(|| {
+        spec.session_affinity_config
+            .client_ip
+            .timeout_seconds
+            .unwrap_or(AFFINITY_SECS)
+    });
     Some(Service {
         external_ips: addresses(&spec.external_ips),
         load_balancer_ips: vips.filter_map(|i| i.ip.parse().ok()).collect(),
@@ -157,10 +171,14 @@ pub(crate) fn endpoints(object: &Obj, node: &str, into: &mut Vec<((String, Trans
     }
     for port in &slice.ports {
         let transport = Transport::parse(port.protocol.as_deref().unwrap_or_default());
-        let (Some(number), Some(transport)) = (port.port, transport) else { continue };
+        let (Some(number), Some(transport)) = (port.port, transport) else {
+            continue;
+        };
         let name = port.name.as_deref().unwrap_or_default();
         for endpoint in &slice.endpoints {
-            let Some(address) = endpoint.addresses.first().and_then(|a| a.parse().ok()) else { continue };
+            let Some(address) = endpoint.addresses.first().and_then(|a| a.parse().ok()) else {
+                continue;
+            };
             let conditions = &endpoint.conditions;
             let ready = conditions.ready.unwrap_or(true);
             let endpoint = Endpoint {
@@ -191,11 +209,18 @@ fn addresses(texts: &[String]) -> Vec<Ipv4Addr> {
 
 /// A range that cannot be read must not open the Service to everybody: if none can, nobody is let in.
 fn source_ranges(object: &Obj, texts: &[String]) -> Vec<Ipv4Net> {
-    let ranges: Vec<Ipv4Net> = texts.iter().filter_map(|text| text.trim().parse().ok()).collect();
+    let ranges: Vec<Ipv4Net> = texts
+        .iter()
+        .filter_map(|text| text.trim().parse().ok())
+        .collect();
     if ranges.len() < texts.len() {
         tracing::warn!(service = %object.key(), ?texts, "source ranges that are not IPv4 networks let nobody in");
     }
-    if ranges.is_empty() && !texts.is_empty() { vec![Ipv4Net::from(Ipv4Addr::UNSPECIFIED)] } else { ranges }
+    if ranges.is_empty() && !texts.is_empty() {
+        vec![Ipv4Net::from(Ipv4Addr::UNSPECIFIED)]
+    } else {
+        ranges
+    }
 }
 
 fn not_read(object: &Obj, error: &k3s_client::Error) {
@@ -215,7 +240,10 @@ mod tests {
             service(&Obj::from_value(object).unwrap())
         };
         assert_eq!(make(json!({"clusterIP": "None"})), None);
-        assert_eq!(make(json!({"type": "ExternalName", "externalName": "a.b"})), None);
+        assert_eq!(
+            make(json!({"type": "ExternalName", "externalName": "a.b"})),
+            None
+        );
         assert_eq!(make(json!({"clusterIP": "fd00::1"})), None);
         let service = make(json!({
             "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"], "sessionAffinity": "ClientIP",

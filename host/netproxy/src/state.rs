@@ -69,7 +69,11 @@ impl State {
 
     /// The whole table anew, as one transaction. `remembered` are elements of dynamic sets that
     /// survive.
-    pub(crate) fn rewrite(&self, layout: &Layout, remembered: Vec<(&'static str, Vec<Element>)>) -> Batch {
+    pub(crate) fn rewrite(
+        &self,
+        layout: &Layout,
+        remembered: Vec<(&'static str, Vec<Element>)>,
+    ) -> Batch {
         let mut batch = Batch::default();
         layout.write(&mut batch);
         for pick in &self.picks {
@@ -80,7 +84,11 @@ impl State {
             delta.add(row);
         }
         for address in self.local.keys() {
-            delta.new.entry(HAIRPIN).or_default().push(hairpin(*address));
+            delta
+                .new
+                .entry(HAIRPIN)
+                .or_default()
+                .push(hairpin(*address));
         }
         delta.write(layout, &mut batch);
         for (set, elements) in remembered {
@@ -91,8 +99,12 @@ impl State {
 
     /// Every UDP frontend and where it may lead.
     pub(crate) fn udp_targets(&self) -> UdpTargets {
-        let udp = self.frontends.iter().filter(|(frontend, _)| is_udp(frontend));
-        udp.map(|(frontend, installed)| (*frontend, installed.planned.targets.clone())).collect()
+        let udp = self
+            .frontends
+            .iter()
+            .filter(|(frontend, _)| is_udp(frontend));
+        udp.map(|(frontend, installed)| (*frontend, installed.planned.targets.clone()))
+            .collect()
     }
 }
 
@@ -138,22 +150,42 @@ impl Change<'_> {
         let old = self.state.frontends.remove(&frontend).map(|i| i.planned);
         let old_rows: HashSet<&Row> = old.iter().flat_map(|p| &p.rows).collect();
         let new_rows: HashSet<&Row> = planned.rows.iter().collect();
-        old_rows.difference(&new_rows).for_each(|row| self.delta.remove(row));
-        planned.rows.iter().filter(|row| !old_rows.contains(row)).for_each(|row| self.delta.add(row));
+        old_rows
+            .difference(&new_rows)
+            .for_each(|row| self.delta.remove(row));
+        planned
+            .rows
+            .iter()
+            .filter(|row| !old_rows.contains(row))
+            .for_each(|row| self.delta.add(row));
         let old_targets = old.as_ref().map(|p| &p.targets);
         if is_udp(&frontend) && old_targets != Some(&planned.targets) {
             self.udp.insert(frontend, planned.targets.clone());
         }
-        for pick in planned.picks.iter().filter(|p| !self.state.picks.contains(p)) {
+        for pick in planned
+            .picks
+            .iter()
+            .filter(|p| !self.state.picks.contains(p))
+        {
             self.picks.insert(*pick);
         }
         planned.local.iter().for_each(|ip| self.count_local(*ip));
-        old.iter().flat_map(|p| &p.local).for_each(|ip| self.uncount_local(*ip));
-        self.state.frontends.insert(frontend, Installed { owner: owner.clone(), planned });
+        old.iter()
+            .flat_map(|p| &p.local)
+            .for_each(|ip| self.uncount_local(*ip));
+        self.state.frontends.insert(
+            frontend,
+            Installed {
+                owner: owner.clone(),
+                planned,
+            },
+        );
     }
 
     fn remove(&mut self, frontend: Frontend) {
-        let Some(Installed { planned, .. }) = self.state.frontends.remove(&frontend) else { return };
+        let Some(Installed { planned, .. }) = self.state.frontends.remove(&frontend) else {
+            return;
+        };
         planned.rows.iter().for_each(|row| self.delta.remove(row));
         planned.local.iter().for_each(|ip| self.uncount_local(*ip));
         if is_udp(&frontend) {
@@ -171,7 +203,9 @@ impl Change<'_> {
     }
 
     fn uncount_local(&mut self, address: Ipv4Addr) {
-        let Some(count) = self.state.local.get_mut(&address) else { return };
+        let Some(count) = self.state.local.get_mut(&address) else {
+            return;
+        };
         *count -= 1;
         if *count == 0 {
             self.state.local.remove(&address);
@@ -229,13 +263,25 @@ impl Delta {
 }
 
 fn is_udp(frontend: &Frontend) -> bool {
-    matches!(frontend, Frontend::Address(_, Transport::Udp, _) | Frontend::NodePort(Transport::Udp, _))
+    matches!(
+        frontend,
+        Frontend::Address(_, Transport::Udp, _) | Frontend::NodePort(Transport::Udp, _)
+    )
 }
 
 fn element(row: &Row) -> Element {
-    Element { key: row.key.clone(), key_end: row.key_end.clone(), data: row.data.clone(), expires: None, comment: None }
+    Element {
+        key: row.key.clone(),
+        key_end: row.key_end.clone(),
+        data: row.data.clone(),
+        expires: None,
+        comment: None,
+    }
 }
 
 fn hairpin(address: Ipv4Addr) -> Element {
-    Element { data: Data::None, ..Element::member(Key::new().ipv4(address).ipv4(address)) }
+    Element {
+        data: Data::None,
+        ..Element::member(Key::new().ipv4(address).ipv4(address))
+    }
 }

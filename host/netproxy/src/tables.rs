@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use k3s_sys::nft::{
-    ADDRESS_LOCAL, BaseChain, Batch, ChainKind, Family, Field, Hook, Load, NftError, Rejection, Rule, Set, SetData,
-    Statement, TableId, Update, Verdict, ct_state, ct_status,
+    ADDRESS_LOCAL, BaseChain, Batch, ChainKind, Family, Field, Hook, Load, NftError, Rejection,
+    Rule, Set, SetData, Statement, TableId, Update, Verdict, ct_state, ct_status,
 };
 
 /// Name of the table, in family `ip`.
@@ -131,7 +131,10 @@ impl Pick {
             Hide::FromRemote => "remote",
         };
         let set = if self.offset == 0 { "all" } else { "local" };
-        let sticky = self.affinity_secs.map(|secs| format!("-sticky{secs}")).unwrap_or_default();
+        let sticky = self
+            .affinity_secs
+            .map(|secs| format!("-sticky{secs}"))
+            .unwrap_or_default();
         format!("pick-{via}-{hide}-{set}{}{sticky}", self.count)
     }
 }
@@ -146,7 +149,10 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(pod_networks: Vec<Ipv4Net>) -> Result<Self, NftError> {
-        Ok(Self { table: TableId::new(Family::Ipv4, TABLE)?, pod_networks })
+        Ok(Self {
+            table: TableId::new(Family::Ipv4, TABLE)?,
+            pod_networks,
+        })
     }
 
     pub(crate) fn table(&self) -> &TableId {
@@ -179,18 +185,32 @@ impl Layout {
             (DEAD_NODEPORTS, &by_port),
             (DEAD_NODEPORTS_EXTERNAL, &by_port),
         ];
-        let mut sets: Vec<Set> = verdicts.iter().map(|(name, key)| Set::new(name, key, SetData::Verdict)).collect();
+        let mut sets: Vec<Set> = verdicts
+            .iter()
+            .map(|(name, key)| Set::new(name, key, SetData::Verdict))
+            .collect();
         sets.extend([
             Set::new(ENDPOINTS, &[Ipv4, Protocol, Port, Number], endpoint()),
             Set::new(NODEPORT_ENDPOINTS, &[Protocol, Port, Number], endpoint()),
             Set::new(CLUSTER_IPS, &[Ipv4], SetData::None),
             Set::new(HAIRPIN, &[Ipv4, Ipv4], SetData::None),
             Set::new(RESTRICTED, &by_address, SetData::None),
-            Set::new(ALLOWED_SOURCES, &[Ipv4, Protocol, Port, Ipv4], SetData::None).intervals(),
-            Set::new(AFFINITY, &[Ipv4, Ipv4, Protocol, Port], endpoint()).dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
+            Set::new(
+                ALLOWED_SOURCES,
+                &[Ipv4, Protocol, Port, Ipv4],
+                SetData::None,
+            )
+            .intervals(),
+            Set::new(AFFINITY, &[Ipv4, Ipv4, Protocol, Port], endpoint())
+                .dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
             Set::new(STICKY, &[Ipv4, Protocol, Port, Ipv4, Port], SetData::None),
-            Set::new(NODEPORT_AFFINITY, &[Ipv4, Protocol, Port], endpoint()).dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
-            Set::new(NODEPORT_STICKY, &[Protocol, Port, Ipv4, Port], SetData::None),
+            Set::new(NODEPORT_AFFINITY, &[Ipv4, Protocol, Port], endpoint())
+                .dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
+            Set::new(
+                NODEPORT_STICKY,
+                &[Protocol, Port, Ipv4, Port],
+                SetData::None,
+            ),
         ]);
         for set in sets {
             batch.add_set(&self.table, set);
@@ -199,7 +219,13 @@ impl Layout {
 
     fn chains(&self, batch: &mut Batch) {
         use ChainKind::{Filter, Nat};
-        let base = |kind, hook, priority| Some(BaseChain { kind, hook, priority });
+        let base = |kind, hook, priority| {
+            Some(BaseChain {
+                kind,
+                hook,
+                priority,
+            })
+        };
         let chains = [
             (REJECT, None),
             ("dispatch", None),
@@ -208,8 +234,14 @@ impl Layout {
             ("local-dead-ends", None),
             ("nat-prerouting", base(Nat, Hook::Prerouting, NAT_PRIORITY)),
             ("nat-output", base(Nat, Hook::Output, NAT_PRIORITY)),
-            ("nat-postrouting", base(Nat, Hook::Postrouting, SNAT_PRIORITY)),
-            ("early-prerouting", base(Filter, Hook::Prerouting, EARLY_PRIORITY)),
+            (
+                "nat-postrouting",
+                base(Nat, Hook::Postrouting, SNAT_PRIORITY),
+            ),
+            (
+                "early-prerouting",
+                base(Filter, Hook::Prerouting, EARLY_PRIORITY),
+            ),
             ("early-output", base(Filter, Hook::Output, EARLY_PRIORITY)),
             ("input", base(Filter, Hook::Input, FILTER_PRIORITY)),
             ("forward", base(Filter, Hook::Forward, FILTER_PRIORITY)),
@@ -218,19 +250,31 @@ impl Layout {
         for (name, base) in chains {
             batch.add_chain(&self.table, name, base);
         }
-        self.rule(batch, REJECT, vec![Statement::Reject(Rejection::PortUnreachable)]);
+        self.rule(
+            batch,
+            REJECT,
+            vec![Statement::Reject(Rejection::PortUnreachable)],
+        );
     }
 
     fn dispatch(&self, batch: &mut Batch) {
         self.rule(batch, "nat-prerouting", vec![jump("dispatch")]);
         self.rule(batch, "nat-output", vec![jump("dispatch")]);
         for inside in self.callers_inside() {
-            self.rule(batch, "dispatch", then(&inside, verdict_map(Via::Address, SERVICES_INTERNAL)));
+            self.rule(
+                batch,
+                "dispatch",
+                then(&inside, verdict_map(Via::Address, SERVICES_INTERNAL)),
+            );
         }
         self.rule(batch, "dispatch", vec![verdict_map(Via::Address, SERVICES)]);
         self.rule(batch, "dispatch", vec![to_this_node(), jump("local")]);
         for inside in self.callers_inside() {
-            self.rule(batch, "local", then(&inside, verdict_map(Via::NodePort, NODEPORTS_INTERNAL)));
+            self.rule(
+                batch,
+                "local",
+                then(&inside, verdict_map(Via::NodePort, NODEPORTS_INTERNAL)),
+            );
         }
         self.rule(batch, "local", vec![verdict_map(Via::NodePort, NODEPORTS)]);
     }
@@ -240,17 +284,48 @@ impl Layout {
         self.rule(batch, "early-prerouting", vec![new(), jump("dead-ends")]);
         self.rule(batch, "early-output", vec![new(), jump("dead-ends")]);
         let outside = self.caller_outside();
-        self.rule(batch, "dead-ends", vec![verdict_map(Via::Address, DEAD_SERVICES)]);
-        self.rule(batch, "dead-ends", then(&outside, verdict_map(Via::Address, DEAD_SERVICES_EXTERNAL)));
-        self.rule(batch, "dead-ends", vec![to_this_node(), jump("local-dead-ends")]);
-        self.rule(batch, "local-dead-ends", vec![verdict_map(Via::NodePort, DEAD_NODEPORTS)]);
-        self.rule(batch, "local-dead-ends", then(&outside, verdict_map(Via::NodePort, DEAD_NODEPORTS_EXTERNAL)));
+        self.rule(
+            batch,
+            "dead-ends",
+            vec![verdict_map(Via::Address, DEAD_SERVICES)],
+        );
+        self.rule(
+            batch,
+            "dead-ends",
+            then(&outside, verdict_map(Via::Address, DEAD_SERVICES_EXTERNAL)),
+        );
+        self.rule(
+            batch,
+            "dead-ends",
+            vec![to_this_node(), jump("local-dead-ends")],
+        );
+        self.rule(
+            batch,
+            "local-dead-ends",
+            vec![verdict_map(Via::NodePort, DEAD_NODEPORTS)],
+        );
+        self.rule(
+            batch,
+            "local-dead-ends",
+            then(
+                &outside,
+                verdict_map(Via::NodePort, DEAD_NODEPORTS_EXTERNAL),
+            ),
+        );
 
         let mut with_source = called_by(Via::Address);
         with_source.push(Load::SourceAddress);
         let refuse_strangers = vec![
-            Statement::InSet { key: called_by(Via::Address), set: RESTRICTED.into(), negate: false },
-            Statement::InSet { key: with_source, set: ALLOWED_SOURCES.into(), negate: true },
+            Statement::InSet {
+                key: called_by(Via::Address),
+                set: RESTRICTED.into(),
+                negate: false,
+            },
+            Statement::InSet {
+                key: with_source,
+                set: ALLOWED_SOURCES.into(),
+                negate: true,
+            },
             Statement::Verdict(Verdict::Drop),
         ];
         self.rule(batch, "early-prerouting", refuse_strangers);
@@ -259,11 +334,22 @@ impl Layout {
     fn guards(&self, batch: &mut Batch) {
         // A packet that tracking cannot place would leave untranslated and make the peer reset.
         let invalid = Statement::any_bit(Load::CtState, CT_STATE_INVALID, true);
-        self.rule(batch, "forward", vec![invalid, Statement::Verdict(Verdict::Drop)]);
+        self.rule(
+            batch,
+            "forward",
+            vec![invalid, Statement::Verdict(Verdict::Drop)],
+        );
         for chain in ["forward", "output"] {
-            let untranslated =
-                Statement::InSet { key: vec![Load::DestinationAddress], set: CLUSTER_IPS.into(), negate: false };
-            self.rule(batch, chain, vec![untranslated, Statement::Reject(Rejection::PortUnreachable)]);
+            let untranslated = Statement::InSet {
+                key: vec![Load::DestinationAddress],
+                set: CLUSTER_IPS.into(),
+                negate: false,
+            };
+            self.rule(
+                batch,
+                chain,
+                vec![untranslated, Statement::Reject(Rejection::PortUnreachable)],
+            );
         }
         // Node ports on 127.0.0.1 need route_localnet, which would otherwise let neighbours reach
         // services that listen on loopback only (CVE-2020-8558).
@@ -283,7 +369,10 @@ impl Layout {
         let marked = vec![
             Statement::any_bit(Load::Mark, MASQUERADE_MARK, true),
             // An encapsulated copy of the packet must not be caught again.
-            Statement::SetMark { keep: !MASQUERADE_MARK, flip: 0 },
+            Statement::SetMark {
+                keep: !MASQUERADE_MARK,
+                flip: 0,
+            },
             Statement::Masquerade,
         ];
         self.rule(batch, "nat-postrouting", marked);
@@ -291,15 +380,26 @@ impl Layout {
         let itself = vec![Load::DestinationAddress, Load::DestinationAddress];
         let remote = vec![
             Statement::any_bit(Load::Mark, MASQUERADE_REMOTE_MARK, true),
-            Statement::InSet { key: itself, set: HAIRPIN.into(), negate: true },
-            Statement::SetMark { keep: !MASQUERADE_REMOTE_MARK, flip: 0 },
+            Statement::InSet {
+                key: itself,
+                set: HAIRPIN.into(),
+                negate: true,
+            },
+            Statement::SetMark {
+                keep: !MASQUERADE_REMOTE_MARK,
+                flip: 0,
+            },
             Statement::Masquerade,
         ];
         self.rule(batch, "nat-postrouting", remote);
         let key = vec![Load::SourceAddress, Load::DestinationAddress];
         let hairpin = vec![
             Statement::any_bit(Load::CtStatus, ct_status::DNAT, true),
-            Statement::InSet { key, set: HAIRPIN.into(), negate: false },
+            Statement::InSet {
+                key,
+                set: HAIRPIN.into(),
+                negate: false,
+            },
             Statement::Masquerade,
         ];
         self.rule(batch, "nat-postrouting", hairpin);
@@ -309,25 +409,46 @@ impl Layout {
     pub(crate) fn write_pick(&self, batch: &mut Batch, pick: &Pick) {
         let chain = pick.chain();
         batch.add_chain(&self.table, &chain, None);
-        let mark = |bit: u32| Statement::SetMark { keep: !bit, flip: bit };
+        let mark = |bit: u32| Statement::SetMark {
+            keep: !bit,
+            flip: bit,
+        };
         match pick.hide {
             Hide::Nobody => {}
             Hide::Everybody => self.rule(batch, &chain, vec![mark(MASQUERADE_MARK)]),
             Hide::FromRemote => self.rule(batch, &chain, vec![mark(MASQUERADE_REMOTE_MARK)]),
-            Hide::Outsiders => self.rule(batch, &chain, then(&self.outside_pods(), mark(MASQUERADE_MARK))),
+            Hide::Outsiders => self.rule(
+                batch,
+                &chain,
+                then(&self.outside_pods(), mark(MASQUERADE_MARK)),
+            ),
         }
         let (endpoints, affinity, sticky) = match pick.via {
             Via::Address => (ENDPOINTS, AFFINITY, STICKY),
             Via::NodePort => (NODEPORT_ENDPOINTS, NODEPORT_AFFINITY, NODEPORT_STICKY),
         };
         let mut numbered = called_by(pick.via);
-        numbered.push(Load::Random { modulus: pick.count, offset: pick.offset });
-        let any = Load::Lookup { key: numbered, map: endpoints.into(), width: ENDPOINT_WIDTH };
+        numbered.push(Load::Random {
+            modulus: pick.count,
+            offset: pick.offset,
+        });
+        let any = Load::Lookup {
+            key: numbered,
+            map: endpoints.into(),
+            width: ENDPOINT_WIDTH,
+        };
         if let Some(secs) = pick.affinity_secs {
             let timeout = Duration::from_secs(secs.into());
             self.sticky_rules(batch, &chain, pick.via, (affinity, sticky), &any, timeout);
         }
-        self.rule(batch, &chain, vec![Statement::Dnat { to: any, port: true }]);
+        self.rule(
+            batch,
+            &chain,
+            vec![Statement::Dnat {
+                to: any,
+                port: true,
+            }],
+        );
     }
 
     /// First the endpoint that the client had, if it still is one; else any, which is remembered.
@@ -342,7 +463,11 @@ impl Layout {
     ) {
         let mut client = vec![Load::SourceAddress];
         client.extend(called_by(via));
-        let remembered = Load::Lookup { key: client.clone(), map: affinity.into(), width: ENDPOINT_WIDTH };
+        let remembered = Load::Lookup {
+            key: client.clone(),
+            map: affinity.into(),
+            width: ENDPOINT_WIDTH,
+        };
         let mut valid = called_by(via);
         valid.push(remembered.clone());
         let update = |update, data: &Load| Statement::Update {
@@ -352,33 +477,60 @@ impl Layout {
             data: Some(data.clone()),
             timeout: Some(timeout),
         };
-        let dnat = || Statement::Dnat { to: remembered.clone(), port: true };
+        let dnat = || Statement::Dnat {
+            to: remembered.clone(),
+            port: true,
+        };
         let known = vec![
-            Statement::InSet { key: valid, set: sticky.into(), negate: false },
+            Statement::InSet {
+                key: valid,
+                set: sticky.into(),
+                negate: false,
+            },
             update(Update::Refresh, &remembered),
             dnat(),
         ];
         self.rule(batch, chain, known);
         let nothing = Load::Constant(vec![0; ENDPOINT_WIDTH]);
-        self.rule(batch, chain, vec![update(Update::Delete, &nothing), update(Update::Add, any), dnat()]);
+        self.rule(
+            batch,
+            chain,
+            vec![
+                update(Update::Delete, &nothing),
+                update(Update::Add, any),
+                dnat(),
+            ],
+        );
     }
 
     /// The caller is a pod, or this node: one rule for each.
     fn callers_inside(&self) -> Vec<Vec<Statement>> {
-        let pods = self.pod_networks.iter().map(|network| vec![source_in(network, true)]);
-        let node = vec![Statement::equals(Load::SourceType, ADDRESS_LOCAL.to_ne_bytes())];
+        let pods = self
+            .pod_networks
+            .iter()
+            .map(|network| vec![source_in(network, true)]);
+        let node = vec![Statement::equals(
+            Load::SourceType,
+            ADDRESS_LOCAL.to_ne_bytes(),
+        )];
         pods.chain([node]).collect()
     }
 
     /// The caller is neither a pod nor this node.
     fn caller_outside(&self) -> Vec<Statement> {
         let mut outside = self.outside_pods();
-        outside.push(Statement::differs(Load::SourceType, ADDRESS_LOCAL.to_ne_bytes()));
+        outside.push(Statement::differs(
+            Load::SourceType,
+            ADDRESS_LOCAL.to_ne_bytes(),
+        ));
         outside
     }
 
     fn outside_pods(&self) -> Vec<Statement> {
-        self.pod_networks.iter().map(|network| source_in(network, false)).collect()
+        self.pod_networks
+            .iter()
+            .map(|network| source_in(network, false))
+            .collect()
     }
 
     fn rule(&self, batch: &mut Batch, chain: &str, rule: Rule) {
@@ -387,7 +539,12 @@ impl Layout {
 }
 
 fn source_in(network: &Ipv4Net, inside: bool) -> Statement {
-    Statement::in_network(Load::SourceAddress, network.network(), network.prefix_len(), inside)
+    Statement::in_network(
+        Load::SourceAddress,
+        network.network(),
+        network.prefix_len(),
+        inside,
+    )
 }
 
 fn then(conditions: &[Statement], action: Statement) -> Rule {
@@ -404,11 +561,18 @@ fn to_this_node() -> Statement {
 
 fn called_by(via: Via) -> Vec<Load> {
     match via {
-        Via::Address => vec![Load::DestinationAddress, Load::Protocol, Load::DestinationPort],
+        Via::Address => vec![
+            Load::DestinationAddress,
+            Load::Protocol,
+            Load::DestinationPort,
+        ],
         Via::NodePort => vec![Load::Protocol, Load::DestinationPort],
     }
 }
 
 fn verdict_map(via: Via, map: &str) -> Statement {
-    Statement::VerdictMap { key: called_by(via), map: map.into() }
+    Statement::VerdictMap {
+        key: called_by(via),
+        map: map.into(),
+    }
 }

@@ -1,6 +1,11 @@
 //! Real packets through the rules: pods, the node itself and a machine outside call Services. Needs
 //! root; every test has network namespaces of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod lab;
 
@@ -19,7 +24,9 @@ const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Enough calls that an endpoint left out by chance is one in a million.
 const CALLS: usize = 48;
 
-fn answerers(mut call: impl FnMut() -> std::io::Result<(Ipv4Addr, Ipv4Addr)>) -> BTreeSet<Ipv4Addr> {
+fn answerers(
+    mut call: impl FnMut() -> std::io::Result<(Ipv4Addr, Ipv4Addr)>,
+) -> BTreeSet<Ipv4Addr> {
     (0..CALLS).map(|_| call().unwrap().0).collect()
 }
 
@@ -33,11 +40,24 @@ fn a_cluster_ip_reaches_every_endpoint_from_pods_and_from_the_node() {
         let all: BTreeSet<_> = lab.pods.iter().map(|p| p.address).collect();
 
         assert_eq!(answerers(|| call((VIP, 80))), all);
-        assert_eq!(answerers(|| lab.pods[0].call((VIP, 80))), all, "its own endpoint among them: hairpin");
-        let seen: BTreeSet<_> = (0..CALLS).map(|_| lab.pods[0].call((VIP, 80)).unwrap()).collect();
+        assert_eq!(
+            answerers(|| lab.pods[0].call((VIP, 80))),
+            all,
+            "its own endpoint among them: hairpin"
+        );
+        let seen: BTreeSet<_> = (0..CALLS)
+            .map(|_| lab.pods[0].call((VIP, 80)).unwrap())
+            .collect();
         for (server, client) in seen {
-            let expected = if server == lab.pods[0].address { [10, 42, 0, 1].into() } else { lab.pods[0].address };
-            assert_eq!(client, expected, "{server} sees a pod as itself, unless it called itself");
+            let expected = if server == lab.pods[0].address {
+                [10, 42, 0, 1].into()
+            } else {
+                lab.pods[0].address
+            };
+            assert_eq!(
+                client, expected,
+                "{server} sees a pod as itself, unless it called itself"
+            );
         }
 
         // Out of rotation, and back.
@@ -62,7 +82,10 @@ fn an_endpoint_may_be_the_node_itself() {
         let socket = UdpSocket::bind(node).unwrap();
         std::thread::spawn(move || {
             while let Ok((mut stream, peer)) = listener.accept() {
-                let _ = std::io::Write::write_all(&mut stream, format!("{} {}", node.0, peer.ip()).as_bytes());
+                let _ = std::io::Write::write_all(
+                    &mut stream,
+                    format!("{} {}", node.0, peer.ip()).as_bytes(),
+                );
             }
         });
         std::thread::spawn(move || {
@@ -71,16 +94,30 @@ fn an_endpoint_may_be_the_node_itself() {
             }
         });
         lab.service(VIP, json!({}));
-        lab.slice(vec![json!({"addresses": [node.0.to_string()], "nodeName": lab::NODE})]);
+        lab.slice(vec![
+            json!({"addresses": [node.0.to_string()], "nodeName": lab::NODE}),
+        ]);
         lab.start_proxy().await;
         let pod = &lab.pods[0];
-        assert_eq!(pod.call((VIP, 80)).unwrap(), (node.0, pod.address), "a pod is seen as itself");
+        assert_eq!(
+            pod.call((VIP, 80)).unwrap(),
+            (node.0, pod.address),
+            "a pod is seen as itself"
+        );
         assert_eq!(call((VIP, 80)).unwrap().0, node.0);
         assert_eq!(call((LOCALHOST, 30080)).unwrap().0, node.0);
-        assert_eq!(lab.outside.call((OUTSIDE_OF_NODE, 30080)).unwrap().0, node.0);
+        assert_eq!(
+            lab.outside.call((OUTSIDE_OF_NODE, 30080)).unwrap().0,
+            node.0
+        );
         let from_pod = pod.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
         assert_eq!(ask(&from_pod, (VIP, 80)).unwrap(), (node.0, pod.address));
-        assert_eq!(ask(&UdpSocket::bind("0.0.0.0:0").unwrap(), (VIP, 80)).unwrap().0, node.0);
+        assert_eq!(
+            ask(&UdpSocket::bind("0.0.0.0:0").unwrap(), (VIP, 80))
+                .unwrap()
+                .0,
+            node.0
+        );
         lab.stop().await;
     });
 }
@@ -91,10 +128,18 @@ fn a_service_without_endpoints_refuses_at_once() {
         let lab = Lab::new(1);
         lab.service(VIP, json!({}));
         lab.start_proxy().await;
-        for result in [call((VIP, 80)), lab.pods[0].call((VIP, 80)), call((VIP, 81)), lab.pods[0].call((VIP, 81))] {
+        for result in [
+            call((VIP, 80)),
+            lab.pods[0].call((VIP, 80)),
+            call((VIP, 81)),
+            lab.pods[0].call((VIP, 81)),
+        ] {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         }
-        for result in [call((LOCALHOST, 30080)), lab.outside.call((OUTSIDE_OF_NODE, 30080))] {
+        for result in [
+            call((LOCALHOST, 30080)),
+            lab.outside.call((OUTSIDE_OF_NODE, 30080)),
+        ] {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         }
         lab.endpoints(&[0]);
@@ -111,12 +156,22 @@ fn a_node_port_answers_outside_on_the_node_and_on_localhost() {
         lab.endpoints(&[0, 1]);
         lab.start_proxy().await;
         let all: BTreeSet<_> = lab.pods.iter().map(|p| p.address).collect();
-        assert_eq!(answerers(|| lab.outside.call((OUTSIDE_OF_NODE, 30080))), all);
+        assert_eq!(
+            answerers(|| lab.outside.call((OUTSIDE_OF_NODE, 30080))),
+            all
+        );
         assert_eq!(answerers(|| call((OUTSIDE_OF_NODE, 30080))), all);
         assert_eq!(answerers(|| call((LOCALHOST, 30080))), all);
-        assert_eq!(answerers(|| lab.pods[0].call((OUTSIDE_OF_NODE, 30080))), all);
+        assert_eq!(
+            answerers(|| lab.pods[0].call((OUTSIDE_OF_NODE, 30080))),
+            all
+        );
         let (_, seen) = lab.outside.call((OUTSIDE_OF_NODE, 30080)).unwrap();
-        assert_eq!(seen, Ipv4Addr::new(10, 42, 0, 1), "the answer must come back through the node");
+        assert_eq!(
+            seen,
+            Ipv4Addr::new(10, 42, 0, 1),
+            "the answer must come back through the node"
+        );
 
         let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
         ask(&udp, (LOCALHOST, 30080)).unwrap();
@@ -135,7 +190,8 @@ fn loopback_services_of_the_node_stay_out_of_reach() {
             k3s_sys::net::sysctl::set("net.ipv4.conf.all.route_localnet", "1").unwrap();
             let net = k3s_sys::net::Net::current().unwrap();
             let lo = net.require_link("lo").unwrap().index;
-            net.delete_address(lo, "127.0.0.1/8".parse().unwrap()).unwrap();
+            net.delete_address(lo, "127.0.0.1/8".parse().unwrap())
+                .unwrap();
         });
         assert!(lab.outside.call((LOCALHOST, 7000)).is_err());
         drop(secret);
@@ -147,8 +203,12 @@ fn loopback_services_of_the_node_stay_out_of_reach() {
 fn external_policy_local_shows_the_caller_and_uses_this_node_only() {
     on_a_node(|| async {
         let lab = Lab::new(2);
-        lab.service(VIP, json!({"type": "NodePort", "externalTrafficPolicy": "Local"}));
-        let remote = json!({"addresses": [lab.pods[1].address.to_string()], "nodeName": "elsewhere"});
+        lab.service(
+            VIP,
+            json!({"type": "NodePort", "externalTrafficPolicy": "Local"}),
+        );
+        let remote =
+            json!({"addresses": [lab.pods[1].address.to_string()], "nodeName": "elsewhere"});
         let here = json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": lab::NODE});
         lab.slice(vec![here, remote.clone()]);
         lab.start_proxy().await;
@@ -156,11 +216,17 @@ fn external_policy_local_shows_the_caller_and_uses_this_node_only() {
             let answer = lab.outside.call((OUTSIDE_OF_NODE, 30080)).unwrap();
             assert_eq!(answer, (lab.pods[0].address, lab.outside.address));
         }
-        assert_eq!(answerers(|| call((LOCALHOST, 30080))).len(), 2, "the node itself reaches all");
+        assert_eq!(
+            answerers(|| call((LOCALHOST, 30080))).len(),
+            2,
+            "the node itself reaches all"
+        );
 
         lab.slice(vec![remote]);
         eventually("dropped for outsiders", || {
-            lab.outside.call((OUTSIDE_OF_NODE, 30080)).is_err_and(|e| e.kind() == ErrorKind::TimedOut)
+            lab.outside
+                .call((OUTSIDE_OF_NODE, 30080))
+                .is_err_and(|e| e.kind() == ErrorKind::TimedOut)
         })
         .await;
         assert!(call((LOCALHOST, 30080)).is_ok());
@@ -173,15 +239,22 @@ fn external_addresses_and_source_ranges() {
     on_a_node(|| async {
         let lab = Lab::new(1);
         let vip = Ipv4Addr::new(203, 0, 113, 7);
-        let status = json!({"loadBalancer": {"ingress": [{"ip": vip.to_string(), "ipMode": "VIP"}]}});
-        lab.service(VIP, json!({"type": "LoadBalancer", "status": status, "externalIPs": ["203.0.113.8"]}));
+        let status =
+            json!({"loadBalancer": {"ingress": [{"ip": vip.to_string(), "ipMode": "VIP"}]}});
+        lab.service(
+            VIP,
+            json!({"type": "LoadBalancer", "status": status, "externalIPs": ["203.0.113.8"]}),
+        );
         lab.endpoints(&[0]);
         lab.start_proxy().await;
         assert!(lab.outside.call((vip, 80)).is_ok());
         assert!(lab.outside.call(([203, 0, 113, 8].into(), 80)).is_ok());
 
         lab.service(VIP, json!({"type": "LoadBalancer", "status": status, "loadBalancerSourceRanges": ["10.0.0.0/8"]}));
-        eventually("strangers are kept out", || lab.outside.call((vip, 80)).is_err()).await;
+        eventually("strangers are kept out", || {
+            lab.outside.call((vip, 80)).is_err()
+        })
+        .await;
         assert!(lab.pods[0].call((vip, 80)).is_ok(), "within the range");
         lab.stop().await;
     });
@@ -195,29 +268,48 @@ fn a_load_balancer_answers_on_node_addresses_and_shows_the_caller() {
         lab.service(VIP, json!({"type": "LoadBalancer", "ports": [{"name": "tcp", "port": 80}, {"name": "udp", "port": 80, "protocol": "UDP"}]}));
         lab.endpoints(&[0, 1]);
         lab.start_proxy().await;
-        assert!(lab.outside.call((node, 80)).is_err(), "not assigned to this node");
+        assert!(
+            lab.outside.call((node, 80)).is_err(),
+            "not assigned to this node"
+        );
 
         lab.forwards.set("default/web", vec![node]);
         eventually("the node answers", || lab.outside.call((node, 80)).is_ok()).await;
         assert_eq!(answerers(|| lab.outside.call((node, 80))).len(), 2);
-        assert_eq!(lab.outside.call((node, 80)).unwrap().1, lab.outside.address, "pods on this node see who calls");
+        assert_eq!(
+            lab.outside.call((node, 80)).unwrap().1,
+            lab.outside.address,
+            "pods on this node see who calls"
+        );
         assert!(call((node, 80)).is_ok(), "the node itself");
         assert!(lab.pods[2].call((node, 80)).is_ok(), "a pod of this node");
-        let seen: BTreeSet<_> = (0..CALLS).map(|_| lab.pods[0].call((node, 80)).unwrap().0).collect();
-        assert!(seen.contains(&lab.pods[0].address), "a pod that calls itself by the node's address");
+        let seen: BTreeSet<_> = (0..CALLS)
+            .map(|_| lab.pods[0].call((node, 80)).unwrap().0)
+            .collect();
+        assert!(
+            seen.contains(&lab.pods[0].address),
+            "a pod that calls itself by the node's address"
+        );
         let udp = lab.outside.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
         assert_eq!(ask(&udp, (node, 80)).unwrap().1, lab.outside.address);
 
         // An endpoint on another node must answer through this one. It is a pod here, so that the
         // packets arrive.
-        lab.slice(vec![json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"})]);
+        lab.slice(vec![
+            json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"}),
+        ]);
         eventually("the caller is hidden from other nodes", || {
-            lab.outside.call((node, 80)).is_ok_and(|(_, seen)| seen == Ipv4Addr::new(10, 42, 0, 1))
+            lab.outside
+                .call((node, 80))
+                .is_ok_and(|(_, seen)| seen == Ipv4Addr::new(10, 42, 0, 1))
         })
         .await;
 
         lab.forwards.set("default/web", Vec::new());
-        eventually("it does not answer any more", || lab.outside.call((node, 80)).is_err()).await;
+        eventually("it does not answer any more", || {
+            lab.outside.call((node, 80)).is_err()
+        })
+        .await;
         lab.stop().await;
     });
 }
@@ -226,21 +318,34 @@ fn a_load_balancer_answers_on_node_addresses_and_shows_the_caller() {
 fn the_health_check_port_says_whether_this_node_has_endpoints() {
     on_a_node(|| async {
         let lab = Lab::new(1);
-        let spec =
-            |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
+        let spec = |port: u16| json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": port});
         let page = |port: u16| lab.outside.run(|| http(port));
         lab.service(VIP, spec(31_000));
         lab.endpoints(&[0]);
         lab.start_proxy().await;
-        eventually("healthy", || page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 200"))).await;
+        eventually("healthy", || {
+            page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 200"))
+        })
+        .await;
         let healthy = page(31_000).unwrap();
         let body = r#"{"service":{"namespace":"default","name":"web"},"localEndpoints":1,"serviceProxyHealthy":true}"#;
-        assert!(healthy.ends_with(body) && healthy.contains("x-load-balancing-endpoint-weight: 1"), "{healthy}");
+        assert!(
+            healthy.ends_with(body) && healthy.contains("x-load-balancing-endpoint-weight: 1"),
+            "{healthy}"
+        );
 
-        lab.slice(vec![json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"})]);
-        eventually("no local endpoint", || page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 503"))).await;
+        lab.slice(vec![
+            json!({"addresses": [lab.pods[0].address.to_string()], "nodeName": "elsewhere"}),
+        ]);
+        eventually("no local endpoint", || {
+            page(31_000).is_some_and(|page| page.starts_with("HTTP/1.1 503"))
+        })
+        .await;
         lab.service(VIP, spec(31_001));
-        eventually("the port moved", || page(31_001).is_some() && page(31_000).is_none()).await;
+        eventually("the port moved", || {
+            page(31_001).is_some() && page(31_000).is_none()
+        })
+        .await;
         lab.api.remove(&resources::SERVICES, "default", "web");
         eventually("the port is closed", || page(31_001).is_none()).await;
         lab.stop().await;
@@ -251,9 +356,14 @@ fn the_health_check_port_says_whether_this_node_has_endpoints() {
 fn http(port: u16) -> Option<String> {
     use std::io::{Read, Write};
     let to = std::net::SocketAddr::from((OUTSIDE_OF_NODE, port));
-    let mut stream = std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(500)).ok()?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).ok()?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n").ok()?;
+    let mut stream =
+        std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(500)).ok()?;
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_secs(2)))
+        .ok()?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: node\r\n\r\n")
+        .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     Some(text)
@@ -280,7 +390,10 @@ fn a_client_stays_with_its_endpoint_until_that_is_gone() {
 
         let others: Vec<usize> = (0..3).filter(|n| lab.pods[*n].address != first).collect();
         lab.endpoints(&others);
-        eventually("another endpoint answers", || call((VIP, 80)).unwrap().0 != first).await;
+        eventually("another endpoint answers", || {
+            call((VIP, 80)).unwrap().0 != first
+        })
+        .await;
         assert_eq!(answerers(|| call((VIP, 80))).len(), 1);
         lab.stop().await;
     });
@@ -295,8 +408,10 @@ fn a_udp_client_is_not_left_with_a_dead_endpoint() {
         let client = UdpSocket::bind("0.0.0.0:0").unwrap();
         ask(&client, (VIP, 80)).unwrap_err();
         lab.endpoints(&[0]);
-        eventually("the first endpoint answers", || ask(&client, (VIP, 80)).is_ok_and(|a| a.0 == lab.pods[0].address))
-            .await;
+        eventually("the first endpoint answers", || {
+            ask(&client, (VIP, 80)).is_ok_and(|a| a.0 == lab.pods[0].address)
+        })
+        .await;
         lab.endpoints(&[1]);
         eventually("the second endpoint answers the same socket", || {
             ask(&client, (VIP, 80)).is_ok_and(|a| a.0 == lab.pods[1].address)
@@ -334,11 +449,22 @@ fn connections_survive_a_restart_and_a_flushed_table_comes_back() {
         assert!(k3s_netproxy::cleanup(&Nftables::open().unwrap()).unwrap());
         assert!(!k3s_netproxy::cleanup(&Nftables::open().unwrap()).unwrap());
         assert!(
-            std::net::TcpStream::connect_timeout(&(VIP, 80).into(), std::time::Duration::from_millis(300)).is_err()
+            std::net::TcpStream::connect_timeout(
+                &(VIP, 80).into(),
+                std::time::Duration::from_millis(300)
+            )
+            .is_err()
         );
-        lab.service(VIP, json!({"ports": [{"port": 80}, {"name": "other", "port": 81}]}));
+        lab.service(
+            VIP,
+            json!({"ports": [{"port": 80}, {"name": "other", "port": 81}]}),
+        );
         eventually("the table is back", || {
-            std::net::TcpStream::connect_timeout(&(VIP, 80).into(), std::time::Duration::from_millis(300)).is_ok()
+            std::net::TcpStream::connect_timeout(
+                &(VIP, 80).into(),
+                std::time::Duration::from_millis(300),
+            )
+            .is_ok()
         })
         .await;
         lab.stop().await;
@@ -353,7 +479,10 @@ fn a_conflict_is_won_by_the_next_in_line() {
         lab.endpoints(&[0]);
         lab.start_proxy().await;
         let external = Ipv4Addr::new(203, 0, 113, 9);
-        eventually("the first service has it", || lab.outside.call((external, 80)).is_ok()).await;
+        eventually("the first service has it", || {
+            lab.outside.call((external, 80)).is_ok()
+        })
+        .await;
         let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "late", "namespace": "default"},
             "spec": {"clusterIP": "10.43.0.81", "externalIPs": ["203.0.113.9"], "ports": [{"port": 80}]}});
         lab.api.seed(&resources::SERVICES, other);
@@ -362,10 +491,15 @@ fn a_conflict_is_won_by_the_next_in_line() {
             call((vip, 80)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
         })
         .await;
-        assert!(lab.outside.call((external, 80)).is_ok(), "still the first one's");
+        assert!(
+            lab.outside.call((external, 80)).is_ok(),
+            "still the first one's"
+        );
         lab.api.remove(&resources::SERVICES, "default", "web");
         eventually("now the second one's, which has no endpoints", || {
-            lab.outside.call((external, 80)).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
+            lab.outside
+                .call((external, 80))
+                .is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
         })
         .await;
         lab.stop().await;

@@ -53,7 +53,9 @@ struct Sinks {
 impl Write for Sinks {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(file) = &self.file {
-            file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line)?;
+            file.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write_all(line)?;
         }
         if self.stderr {
             io::stderr().write_all(line)?;

@@ -26,7 +26,10 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.
-        let _ = encode(&mut text, &self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = encode(
+            &mut text,
+            &self.0.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         text
     }
 }

@@ -27,7 +27,10 @@ impl Timeline {
     /// Starts counting now.
     #[must_use]
     pub fn start(clock: Clock) -> Self {
-        Self { clock, milestones: Arc::default() }
+        Self {
+            clock,
+            milestones: Arc::default(),
+        }
     }
 
     /// Notes and logs that `name` is ready.
@@ -35,12 +38,21 @@ impl Timeline {
         let at = self.clock.elapsed();
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         info!(target: "k3s::timeline", component = name, at_ms, "ready");
-        self.milestones.lock().unwrap_or_else(PoisonError::into_inner).push(Milestone { name: name.to_owned(), at });
+        self.milestones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Milestone {
+                name: name.to_owned(),
+                at,
+            });
     }
 
     /// What was noted, in order.
     #[must_use]
     pub fn milestones(&self) -> Vec<Milestone> {
-        self.milestones.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.milestones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -39,6 +39,9 @@ pub enum PkiError {
 
 impl PkiError {
     pub(crate) fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
-        Self::Malformed { path: path.into(), reason: reason.to_string() }
+        Self::Malformed {
+            path: path.into(),
+            reason: reason.to_string(),
+        }
     }
 }

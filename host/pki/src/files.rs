@@ -11,7 +11,10 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, PkiError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(PkiError::Io { path: path.to_owned(), source }),
+        Err(source) => Err(PkiError::Io {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -24,13 +27,19 @@ pub(crate) fn write_public(path: &Path, bytes: &[u8]) -> Result<(), PkiError> {
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
-    write_atomic(path, bytes, mode).map_err(|source| PkiError::Io { path: path.to_owned(), source })
+    write_atomic(path, bytes, mode).map_err(|source| PkiError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Makes a directory and its parents, and gives the last one `mode`.
 pub(crate) fn ensure_dir(path: &Path, mode: u32) -> Result<(), PkiError> {
     use std::os::unix::fs::PermissionsExt;
-    let io = |source| PkiError::Io { path: path.to_owned(), source };
+    let io = |source| PkiError::Io {
+        path: path.to_owned(),
+        source,
+    };
     std::fs::create_dir_all(path).map_err(io)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(io)
 }

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use k3s_base::{Random, Secret};
 
 use crate::files::{ensure_dir, read_optional, write_private};
-use crate::{CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken, ServiceAccountKeys};
+use crate::{
+    CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken,
+    ServiceAccountKeys,
+};
 
 /// What the identities depend on.
 #[derive(Debug)]
@@ -67,7 +70,11 @@ impl ServerIdentity {
     ///
     /// # Errors
     /// When a file is malformed, a given token is another cluster's, or writing fails.
-    pub fn ensure(options: &ServerIdentityOptions<'_>, random: &Random, now: Timestamp) -> Result<Self, PkiError> {
+    pub fn ensure(
+        options: &ServerIdentityOptions<'_>,
+        random: &Random,
+        now: Timestamp,
+    ) -> Result<Self, PkiError> {
         let server = options.data_dir.join("server");
         let (tls, cred) = (server.join("tls"), server.join("cred"));
         for dir in [&server, &tls, &cred] {
@@ -80,7 +87,11 @@ impl ServerIdentity {
             KeyedCert::ensure(&tls, name, &client_ca, &LeafSpec::client(cn, org), now)
         };
         let admin = client("client-admin", "system:admin", Some("system:masters"))?;
-        let apiserver_client = client("client-kube-apiserver", "system:apiserver", Some("system:masters"))?;
+        let apiserver_client = client(
+            "client-kube-apiserver",
+            "system:apiserver",
+            Some("system:masters"),
+        )?;
         for (name, cn, org) in OTHER_CLIENTS {
             client(name, cn, *org)?;
         }
@@ -91,7 +102,13 @@ impl ServerIdentity {
             &LeafSpec::client("system:auth-proxy", None),
             now,
         )?;
-        let serving = KeyedCert::ensure(&tls, "serving-kube-apiserver", &server_ca, &apiserver_spec(options), now)?;
+        let serving = KeyedCert::ensure(
+            &tls,
+            "serving-kube-apiserver",
+            &server_ca,
+            &apiserver_spec(options),
+            now,
+        )?;
         let (kubelet_serving, kubelet_client) = node_certs(options, &server_ca, &client_ca, now)?;
         let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
         let service_accounts = Arc::new(ServiceAccountKeys::ensure(&tls, &issuer)?);
@@ -118,32 +135,57 @@ impl ServerIdentity {
     /// # Errors
     /// When it cannot be written.
     pub fn write_admin_kubeconfig(&self, path: &Path, server_url: &str) -> Result<(), PkiError> {
-        let config = Kubeconfig { server: server_url, ca_pem: self.server_ca.cert_pem(), client: &self.admin };
+        let config = Kubeconfig {
+            server: server_url,
+            ca_pem: self.server_ca.cert_pem(),
+            client: &self.admin,
+        };
         write_private(path, config.render().as_bytes())
     }
 }
 
 /// Client certificates that K3s also leaves in `tls/`: (file, common name, organisation).
 const OTHER_CLIENTS: &[(&str, &str, Option<&str>)] = &[
-    ("client-supervisor", "system:k3s-supervisor", Some("system:masters")),
+    (
+        "client-supervisor",
+        "system:k3s-supervisor",
+        Some("system:masters"),
+    ),
     ("client-controller", "system:kube-controller-manager", None),
     ("client-scheduler", "system:kube-scheduler", None),
     ("client-kube-proxy", "system:kube-proxy", None),
     ("client-k3s-controller", "system:k3s-controller", None),
-    ("client-k3s-cloud-controller", "k3s-cloud-controller-manager", None),
+    (
+        "client-k3s-cloud-controller",
+        "k3s-cloud-controller-manager",
+        None,
+    ),
 ];
 
 fn apiserver_spec(options: &ServerIdentityOptions<'_>) -> LeafSpec {
-    let mut dns_names: Vec<String> =
-        ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"].map(str::to_owned).to_vec();
+    let mut dns_names: Vec<String> = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "localhost",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     dns_names.push(format!("kubernetes.default.svc.{}", options.cluster_domain));
     dns_names.push(options.node_name.to_owned());
     dns_names.extend(options.extra_dns_names.iter().cloned());
-    let mut addresses: Vec<IpAddr> = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+    let mut addresses: Vec<IpAddr> =
+        vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
     addresses.extend(&options.addresses);
     addresses.sort_unstable();
     addresses.dedup();
-    LeafSpec { common_name: "kube-apiserver".into(), organization: None, dns_names, addresses, serves: true }
+    LeafSpec {
+        common_name: "kube-apiserver".into(),
+        organization: None,
+        dns_names,
+        addresses,
+        serves: true,
+    }
 }
 
 fn node_certs(
@@ -166,7 +208,10 @@ fn node_certs(
         addresses,
         serves: true,
     };
-    let client = LeafSpec::client(&format!("system:node:{}", options.node_name), Some("system:nodes"));
+    let client = LeafSpec::client(
+        &format!("system:node:{}", options.node_name),
+        Some("system:nodes"),
+    );
     Ok((
         KeyedCert::ensure(&agent, "serving-kubelet", server_ca, &serving, now)?,
         KeyedCert::ensure(&agent, "client-kubelet", client_ca, &client, now)?,
@@ -180,8 +225,13 @@ fn tokens(
     random: &Random,
 ) -> Result<(ServerToken, PasswordFile), PkiError> {
     let path = server.join("token");
-    let on_disk = read_optional(&path)?.map(|text| ServerToken::parse(&text, ca_pem)).transpose()?;
-    let given = options.token.map(|t| ServerToken::parse(t.reveal(), ca_pem)).transpose()?;
+    let on_disk = read_optional(&path)?
+        .map(|text| ServerToken::parse(&text, ca_pem))
+        .transpose()?;
+    let given = options
+        .token
+        .map(|t| ServerToken::parse(t.reveal(), ca_pem))
+        .transpose()?;
     let token = match (given, on_disk) {
         (Some(given), Some(found)) if given.password() != found.password() => {
             return Err(PkiError::Token(format!(
@@ -192,8 +242,14 @@ fn tokens(
         (Some(token), _) | (None, Some(token)) => token,
         (None, None) => ServerToken::generate(random),
     };
-    let agent = options.agent_token.map(|t| ServerToken::parse(t.reveal(), ca_pem)).transpose()?;
-    write_private(&path, format!("{}\n", token.full(ca_pem, "server").reveal()).as_bytes())?;
+    let agent = options
+        .agent_token
+        .map(|t| ServerToken::parse(t.reveal(), ca_pem))
+        .transpose()?;
+    write_private(
+        &path,
+        format!("{}\n", token.full(ca_pem, "server").reveal()).as_bytes(),
+    )?;
     link(&server.join("node-token"), "token")?;
     match &agent {
         Some(agent) => {
@@ -205,7 +261,11 @@ fn tokens(
     }
     let passwd = server.join("cred/passwd");
     let mut passwords = PasswordFile::load(&passwd)?;
-    passwords.set("node", "k3s:agent", agent.as_ref().unwrap_or(&token).password());
+    passwords.set(
+        "node",
+        "k3s:agent",
+        agent.as_ref().unwrap_or(&token).password(),
+    );
     passwords.set("server", "k3s:server", token.password());
     passwords.store(&passwd)?;
     Ok((token, passwords))
@@ -216,7 +276,10 @@ fn link(path: &Path, target: &str) -> Result<(), PkiError> {
         return Ok(());
     }
     let _ = std::fs::remove_file(path);
-    symlink(target, path).map_err(|source| PkiError::Io { path: path.to_owned(), source })
+    symlink(target, path).map_err(|source| PkiError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -247,8 +310,19 @@ mod tests {
         let second = ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
         assert_eq!(first.serving.cert_pem, second.serving.cert_pem);
         assert_eq!(first.token.password(), second.token.password());
-        let mode = |p: &str| std::fs::metadata(dir.path().join(p)).unwrap().permissions().mode() & 0o777;
-        for path in ["server/token", "server/cred/passwd", "server/tls/server-ca.key", "server/cred/admin.kubeconfig"] {
+        let mode = |p: &str| {
+            std::fs::metadata(dir.path().join(p))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        for path in [
+            "server/token",
+            "server/cred/passwd",
+            "server/tls/server-ca.key",
+            "server/cred/admin.kubeconfig",
+        ] {
             assert_eq!(mode(path), 0o600, "{path}");
         }
         assert_eq!(mode("server/tls"), 0o700);
@@ -262,7 +336,10 @@ mod tests {
         let (random, now) = (Random::from_os(), Timestamp::now());
         ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
         let other = Secret::new("other".to_owned());
-        let with_token = ServerIdentityOptions { token: Some(&other), ..options(dir.path()) };
+        let with_token = ServerIdentityOptions {
+            token: Some(&other),
+            ..options(dir.path())
+        };
         let error = ServerIdentity::ensure(&with_token, &random, now).unwrap_err();
         assert!(error.to_string().contains("rotate"), "{error}");
     }

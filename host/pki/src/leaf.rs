@@ -6,7 +6,8 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use k3s_base::Secret;
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -37,20 +38,36 @@ impl LeafSpec {
     /// A client certificate.
     #[must_use]
     pub fn client(common_name: &str, organization: Option<&str>) -> Self {
-        Self { common_name: common_name.into(), organization: organization.map(Into::into), ..Self::default() }
+        Self {
+            common_name: common_name.into(),
+            organization: organization.map(Into::into),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn params(&self, now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
         let mut params = CertificateParams::new(self.dns_names.clone())?;
-        params.subject_alt_names.extend(self.addresses.iter().copied().map(SanType::IpAddress));
+        params
+            .subject_alt_names
+            .extend(self.addresses.iter().copied().map(SanType::IpAddress));
         params.distinguished_name.remove(DnType::CommonName);
         if let Some(organization) = &self.organization {
-            params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, organization.as_str());
         }
-        params.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages =
-            vec![if self.serves { ExtendedKeyUsagePurpose::ServerAuth } else { ExtendedKeyUsagePurpose::ClientAuth }];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, self.common_name.as_str());
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        params.extended_key_usages = vec![if self.serves {
+            ExtendedKeyUsagePurpose::ServerAuth
+        } else {
+            ExtendedKeyUsagePurpose::ClientAuth
+        }];
         params.use_authority_key_identifier_extension = true;
         params.not_before = day_offset(now, 0);
         params.not_after = day_offset(now, LEAF_DAYS);
@@ -60,21 +77,43 @@ impl LeafSpec {
     fn is_said_by(&self, cert: &X509Certificate<'_>) -> bool {
         let subject = cert.subject();
         let first = |mut found: Vec<&str>| found.pop().map(str::to_owned);
-        let cn = first(subject.iter_common_name().filter_map(|a| a.as_str().ok()).collect());
-        let org = first(subject.iter_organization().filter_map(|a| a.as_str().ok()).collect());
-        cn.as_deref() == Some(self.common_name.as_str()) && org == self.organization && self.names_are_in(cert)
+        let cn = first(
+            subject
+                .iter_common_name()
+                .filter_map(|a| a.as_str().ok())
+                .collect(),
+        );
+        let org = first(
+            subject
+                .iter_organization()
+                .filter_map(|a| a.as_str().ok())
+                .collect(),
+        );
+        cn.as_deref() == Some(self.common_name.as_str())
+            && org == self.organization
+            && self.names_are_in(cert)
     }
 
     fn names_are_in(&self, cert: &X509Certificate<'_>) -> bool {
-        let Ok(extension) = cert.subject_alternative_name() else { return false };
-        let names = extension.map(|e| e.value.general_names.as_slice()).unwrap_or_default();
-        let has_dns = |name: &String| names.iter().any(|n| matches!(n, GeneralName::DNSName(d) if *d == name.as_str()));
+        let Ok(extension) = cert.subject_alternative_name() else {
+            return false;
+        };
+        let names = extension
+            .map(|e| e.value.general_names.as_slice())
+            .unwrap_or_default();
+        let has_dns = |name: &String| {
+            names
+                .iter()
+                .any(|n| matches!(n, GeneralName::DNSName(d) if *d == name.as_str()))
+        };
         let has_ip = |ip: &IpAddr| {
             let octets = match ip {
                 IpAddr::V4(ip) => ip.octets().to_vec(),
                 IpAddr::V6(ip) => ip.octets().to_vec(),
             };
-            names.iter().any(|n| matches!(n, GeneralName::IPAddress(bytes) if *bytes == octets.as_slice()))
+            names
+                .iter()
+                .any(|n| matches!(n, GeneralName::IPAddress(bytes) if *bytes == octets.as_slice()))
         };
         self.dns_names.iter().all(has_dns) && self.addresses.iter().all(has_ip)
     }
@@ -102,37 +141,61 @@ impl KeyedCert {
         spec: &LeafSpec,
         now: Timestamp,
     ) -> Result<Self, PkiError> {
-        let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
+        let (cert_path, key_path) = (
+            dir.join(format!("{name}.crt")),
+            dir.join(format!("{name}.key")),
+        );
         let key_on_disk = read_optional(&key_path)?;
         if let (Some(cert_pem), Some(key_pem)) = (read_optional(&cert_path)?, &key_on_disk)
             && is_current(&cert_pem, key_pem, ca, spec, now)
         {
-            return Ok(Self { cert_pem, key_pem: Secret::new(key_pem.clone()) });
+            return Ok(Self {
+                cert_pem,
+                key_pem: Secret::new(key_pem.clone()),
+            });
         }
         let key = match key_on_disk {
             Some(pem) => KeyPair::from_pem(&pem).map_err(|e| PkiError::malformed(&key_path, e))?,
             None => Self::new_key(&spec.common_name)?,
         };
-        let issued = Self { cert_pem: ca.issue(spec, &key, now)?, key_pem: Secret::new(key.serialize_pem()) };
+        let issued = Self {
+            cert_pem: ca.issue(spec, &key, now)?,
+            key_pem: Secret::new(key.serialize_pem()),
+        };
         write_private(&key_path, issued.key_pem.reveal().as_bytes())?;
         write_public(&cert_path, issued.cert_pem.as_bytes())?;
         Ok(issued)
     }
 
     fn new_key(name: &str) -> Result<KeyPair, PkiError> {
-        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-            .map_err(|source| PkiError::Issue { name: name.to_owned(), source })
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|source| PkiError::Issue {
+            name: name.to_owned(),
+            source,
+        })
     }
 }
 
-fn is_current(cert_pem: &str, key_pem: &str, ca: &CertAuthority, spec: &LeafSpec, now: Timestamp) -> bool {
-    let (Ok(chain), Ok(roots), Ok(key)) =
-        (certs_from_pem(cert_pem), certs_from_pem(ca.cert_pem()), KeyPair::from_pem(key_pem))
-    else {
+fn is_current(
+    cert_pem: &str,
+    key_pem: &str,
+    ca: &CertAuthority,
+    spec: &LeafSpec,
+    now: Timestamp,
+) -> bool {
+    let (Ok(chain), Ok(roots), Ok(key)) = (
+        certs_from_pem(cert_pem),
+        certs_from_pem(ca.cert_pem()),
+        KeyPair::from_pem(key_pem),
+    ) else {
         return false;
     };
-    let (Some(leaf), Some(root)) = (chain.first(), roots.first()) else { return false };
-    let (Ok((_, leaf)), Ok((_, root))) = (X509Certificate::from_der(leaf), X509Certificate::from_der(root)) else {
+    let (Some(leaf), Some(root)) = (chain.first(), roots.first()) else {
+        return false;
+    };
+    let (Ok((_, leaf)), Ok((_, root))) = (
+        X509Certificate::from_der(leaf),
+        X509Certificate::from_der(root),
+    ) else {
         return false;
     };
     let renew_at = now.as_second().saturating_add(RENEW_BEFORE_DAYS * 86_400);
@@ -145,8 +208,11 @@ fn is_current(cert_pem: &str, key_pem: &str, ca: &CertAuthority, spec: &LeafSpec
 /// `now` plus whole days, in the certificate library's time type; a minute early at the start, so
 /// that a client whose clock is a little behind accepts it.
 pub(crate) fn day_offset(now: Timestamp, days: i64) -> time::OffsetDateTime {
-    let shifted = now.checked_add(SignedDuration::from_secs(days * 86_400 - 60)).unwrap_or(now);
-    time::OffsetDateTime::from_unix_timestamp(shifted.as_second()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    let shifted = now
+        .checked_add(SignedDuration::from_secs(days * 86_400 - 60))
+        .unwrap_or(now);
+    time::OffsetDateTime::from_unix_timestamp(shifted.as_second())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -165,10 +231,14 @@ mod tests {
         let (dir, ca, now) = setup();
         let spec = LeafSpec::client("system:admin", Some("system:masters"));
         let first = KeyedCert::ensure(dir.path(), "client-admin", &ca, &spec, now).unwrap();
-        let later = now.checked_add(SignedDuration::from_hours(24 * 200)).unwrap();
+        let later = now
+            .checked_add(SignedDuration::from_hours(24 * 200))
+            .unwrap();
         let kept = KeyedCert::ensure(dir.path(), "client-admin", &ca, &spec, later).unwrap();
         assert_eq!(first.cert_pem, kept.cert_pem);
-        let near_end = now.checked_add(SignedDuration::from_hours(24 * 250)).unwrap();
+        let near_end = now
+            .checked_add(SignedDuration::from_hours(24 * 250))
+            .unwrap();
         let renewed = KeyedCert::ensure(dir.path(), "client-admin", &ca, &spec, near_end).unwrap();
         assert_ne!(first.cert_pem, renewed.cert_pem);
         assert_eq!(first.key_pem, renewed.key_pem);
@@ -177,7 +247,11 @@ mod tests {
     #[test]
     fn a_leaf_is_reissued_when_its_names_change() {
         let (dir, ca, now) = setup();
-        let mut spec = LeafSpec { common_name: "kube-apiserver".into(), serves: true, ..LeafSpec::default() };
+        let mut spec = LeafSpec {
+            common_name: "kube-apiserver".into(),
+            serves: true,
+            ..LeafSpec::default()
+        };
         spec.dns_names.push("kubernetes".into());
         let first = KeyedCert::ensure(dir.path(), "serving", &ca, &spec, now).unwrap();
         spec.addresses.push("10.43.0.1".parse().unwrap());
@@ -192,7 +266,10 @@ mod tests {
         let (dir, _, now) = setup();
         std::fs::remove_file(dir.path().join("client-ca.key")).unwrap();
         let error = CertAuthority::ensure(dir.path(), "client-ca", now).unwrap_err();
-        assert!(error.to_string().contains("client-ca.key: missing"), "{error}");
+        assert!(
+            error.to_string().contains("client-ca.key: missing"),
+            "{error}"
+        );
         assert!(!dir.path().join("client-ca.key").exists());
     }
 }

@@ -32,7 +32,10 @@ impl PasswordFile {
         let entries = text
             .lines()
             .filter(|line| !line.trim().is_empty())
-            .map(|line| parse_line(line).ok_or_else(|| PkiError::malformed(path, "expected password,user,uid,groups")))
+            .map(|line| {
+                parse_line(line)
+                    .ok_or_else(|| PkiError::malformed(path, "expected password,user,uid,groups"))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { entries })
     }
@@ -40,20 +43,28 @@ impl PasswordFile {
     /// Sets a user's password and group, replacing what it had.
     pub fn set(&mut self, user: &str, group: &str, password: &Secret) {
         self.entries.retain(|e| e.user != user);
-        self.entries.push(Entry { password: password.clone(), user: user.into(), groups: vec![group.into()] });
+        self.entries.push(Entry {
+            password: password.clone(),
+            user: user.into(),
+            groups: vec![group.into()],
+        });
     }
 
     /// A user's password.
     #[must_use]
     pub fn password(&self, user: &str) -> Option<&Secret> {
-        self.entries.iter().find(|e| e.user == user).map(|e| &e.password)
+        self.entries
+            .iter()
+            .find(|e| e.user == user)
+            .map(|e| &e.password)
     }
 
     /// The groups of `user` where `password` is right. Compares in constant time.
     #[must_use]
     pub fn authenticate(&self, user: &str, password: &str) -> Option<&[String]> {
         let entry = self.entries.iter().find(|e| e.user == user)?;
-        ring_eq(entry.password.reveal().as_bytes(), password.as_bytes()).then_some(entry.groups.as_slice())
+        ring_eq(entry.password.reveal().as_bytes(), password.as_bytes())
+            .then_some(entry.groups.as_slice())
     }
 
     /// Writes the file, 0600.
@@ -63,7 +74,14 @@ impl PasswordFile {
     pub fn store(&self, path: &Path) -> Result<(), PkiError> {
         let mut text = String::new();
         for e in &self.entries {
-            let _ = writeln!(text, "{},{},{},{}", e.password.reveal(), e.user, e.user, e.groups.join(","));
+            let _ = writeln!(
+                text,
+                "{},{},{},{}",
+                e.password.reveal(),
+                e.user,
+                e.user,
+                e.groups.join(",")
+            );
         }
         write_private(path, text.as_bytes())
     }
@@ -71,9 +89,22 @@ impl PasswordFile {
 
 fn parse_line(line: &str) -> Option<Entry> {
     let mut columns = line.trim().splitn(4, ',');
-    let (password, user, _uid, groups) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
-    let groups = groups.trim_matches('"').split(',').map(str::to_owned).collect();
-    Some(Entry { password: Secret::new(password.into()), user: user.into(), groups })
+    let (password, user, _uid, groups) = (
+        columns.next()?,
+        columns.next()?,
+        columns.next()?,
+        columns.next()?,
+    );
+    let groups = groups
+        .trim_matches('"')
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    Some(Entry {
+        password: Secret::new(password.into()),
+        user: user.into(),
+        groups,
+    })
 }
 
 /// Equal without telling how many leading bytes are; only the lengths leak.
@@ -95,7 +126,10 @@ mod tests {
         file.set("node", "k3s:agent", &Secret::new("three".into()));
         file.store(&path).unwrap();
         let again = PasswordFile::load(&path).unwrap();
-        assert_eq!(again.authenticate("node", "three"), Some(["k3s:agent".to_owned()].as_slice()));
+        assert_eq!(
+            again.authenticate("node", "three"),
+            Some(["k3s:agent".to_owned()].as_slice())
+        );
         assert_eq!(again.authenticate("node", "two"), None);
         assert_eq!(again.authenticate("nobody", "one"), None);
         assert_eq!(again.password("server").unwrap().reveal(), "one");

@@ -45,7 +45,9 @@ struct VerifyingKey {
 
 impl std::fmt::Debug for ServiceAccountKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServiceAccountKeys").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("ServiceAccountKeys")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,8 +61,12 @@ impl ServiceAccountKeys {
         let all = match read_optional(&all_path)? {
             Some(pem) => pem,
             None => {
-                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-                    .map_err(|source| PkiError::Issue { name: "service account issuer".into(), source })?;
+                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|source| {
+                    PkiError::Issue {
+                        name: "service account issuer".into(),
+                        source,
+                    }
+                })?;
                 let pem = key.serialize_pem();
                 write_private(&all_path, pem.as_bytes())?;
                 pem
@@ -70,17 +76,27 @@ impl ServiceAccountKeys {
         let current = match read_optional(&current_path)? {
             Some(pem) => pem,
             None => {
-                let first = keys.first().ok_or_else(|| PkiError::malformed(&all_path, "no private key in the file"))?;
+                let first = keys
+                    .first()
+                    .ok_or_else(|| PkiError::malformed(&all_path, "no private key in the file"))?;
                 write_private(&current_path, first.as_bytes())?;
                 first.clone()
             }
         };
-        let load = |pem: &String| VerifyingKey::load(pem).map_err(|e| PkiError::malformed(&all_path, e));
+        let load =
+            |pem: &String| VerifyingKey::load(pem).map_err(|e| PkiError::malformed(&all_path, e));
         let verifying = keys.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let signing_id = VerifyingKey::load(&current).map_err(|e| PkiError::malformed(&current_path, e))?.id;
-        let signing =
-            EncodingKey::from_ec_pem(current.as_bytes()).map_err(|e| PkiError::malformed(&current_path, e))?;
-        Ok(Self { issuer: issuer.to_owned(), signing, signing_id, verifying })
+        let signing_id = VerifyingKey::load(&current)
+            .map_err(|e| PkiError::malformed(&current_path, e))?
+            .id;
+        let signing = EncodingKey::from_ec_pem(current.as_bytes())
+            .map_err(|e| PkiError::malformed(&current_path, e))?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            signing,
+            signing_id,
+            verifying,
+        })
     }
 
     /// The `iss` of every token: `https://kubernetes.default.svc.<domain>`.
@@ -98,9 +114,14 @@ impl ServiceAccountKeys {
         if let Some(map) = claims.as_object_mut() {
             map.insert("iss".into(), self.issuer.clone().into());
         }
-        let header =
-            Header { alg: Algorithm::ES256, kid: Some(self.signing_id.clone()), typ: None, ..Header::default() };
-        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|e| TokenError::Invalid(e.to_string()))
+        let header = Header {
+            alg: Algorithm::ES256,
+            kid: Some(self.signing_id.clone()),
+            typ: None,
+            ..Header::default()
+        };
+        jsonwebtoken::encode(&header, &claims, &self.signing)
+            .map_err(|e| TokenError::Invalid(e.to_string()))
     }
 
     /// Checks signature, issuer, `exp` and `nbf` against `now_s` (seconds since 1970) and gives the
@@ -152,7 +173,12 @@ impl VerifyingKey {
         };
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let key = DecodingKey::from_ec_components(&x, &y).map_err(|e| e.to_string())?;
-        Ok(Self { id: URL_SAFE_NO_PAD.encode(Sha256::digest(point)), key, x, y })
+        Ok(Self {
+            id: URL_SAFE_NO_PAD.encode(Sha256::digest(point)),
+            key,
+            x,
+            y,
+        })
     }
 }
 
@@ -174,10 +200,21 @@ mod tests {
     fn tokens_verify_until_they_expire() {
         let dir = tempfile::tempdir().unwrap();
         let keys = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
-        let token = keys.sign(&json!({"sub": "system:serviceaccount:a:b", "exp": 100, "nbf": 10})).unwrap();
-        assert_eq!(keys.verify(&token, 50).unwrap()["sub"], "system:serviceaccount:a:b");
-        assert!(matches!(keys.verify(&token, 100), Err(TokenError::Invalid(_))));
-        assert!(matches!(keys.verify(&token, 9), Err(TokenError::Invalid(_))));
+        let token = keys
+            .sign(&json!({"sub": "system:serviceaccount:a:b", "exp": 100, "nbf": 10}))
+            .unwrap();
+        assert_eq!(
+            keys.verify(&token, 50).unwrap()["sub"],
+            "system:serviceaccount:a:b"
+        );
+        assert!(matches!(
+            keys.verify(&token, 100),
+            Err(TokenError::Invalid(_))
+        ));
+        assert!(matches!(
+            keys.verify(&token, 9),
+            Err(TokenError::Invalid(_))
+        ));
         let again = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
         assert!(again.verify(&token, 50).is_ok());
     }
@@ -185,7 +222,10 @@ mod tests {
     #[test]
     fn an_older_key_in_the_file_still_verifies() {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let token = ServiceAccountKeys::ensure(old.path(), ISSUER).unwrap().sign(&json!({"sub": "x"})).unwrap();
+        let token = ServiceAccountKeys::ensure(old.path(), ISSUER)
+            .unwrap()
+            .sign(&json!({"sub": "x"}))
+            .unwrap();
         let fresh = ServiceAccountKeys::ensure(new.path(), ISSUER).unwrap();
         assert!(matches!(fresh.verify(&token, 0), Err(TokenError::Unknown)));
         let joined = std::fs::read_to_string(new.path().join("service.key")).unwrap()
@@ -204,6 +244,9 @@ mod tests {
         let mut parts: Vec<&str> = token.split('.').collect();
         let forged = URL_SAFE_NO_PAD.encode(format!(r#"{{"iss":"{ISSUER}","sub":"admin"}}"#));
         parts[1] = &forged;
-        assert!(matches!(keys.verify(&parts.join("."), 0), Err(TokenError::Unknown)));
+        assert!(matches!(
+            keys.verify(&parts.join("."), 0),
+            Err(TokenError::Unknown)
+        ));
     }
 }

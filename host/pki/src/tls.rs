@@ -14,9 +14,14 @@ use crate::{KeyedCert, PkiError};
 /// # Errors
 /// When the text is not PEM or holds no certificate.
 pub fn certs_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
-    let certs: Vec<_> =
-        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|e| tls(&e))?;
-    if certs.is_empty() { Err(PkiError::Tls("no certificate in the PEM text".into())) } else { Ok(certs) }
+    let certs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|e| tls(&e))?;
+    if certs.is_empty() {
+        Err(PkiError::Tls("no certificate in the PEM text".into()))
+    } else {
+        Ok(certs)
+    }
 }
 
 /// A server that asks clients for a certificate of one of `client_ca_pem`'s authorities and lets
@@ -24,12 +29,18 @@ pub fn certs_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiErro
 ///
 /// # Errors
 /// When a certificate or key is malformed.
-pub fn server_config(serving: &KeyedCert, client_ca_pem: &str) -> Result<Arc<ServerConfig>, PkiError> {
+pub fn server_config(
+    serving: &KeyedCert,
+    client_ca_pem: &str,
+) -> Result<Arc<ServerConfig>, PkiError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(client_ca_pem)?), provider.clone())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|e| tls(&e))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots(client_ca_pem)?),
+        provider.clone(),
+    )
+    .allow_unauthenticated()
+    .build()
+    .map_err(|e| tls(&e))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| tls(&e))?

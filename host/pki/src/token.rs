@@ -17,7 +17,9 @@ impl ServerToken {
     /// 16 random bytes as hex, as K3s makes it.
     #[must_use]
     pub fn generate(random: &Random) -> Self {
-        Self { password: Secret::new(hex::encode(random.bytes::<16>())) }
+        Self {
+            password: Secret::new(hex::encode(random.bytes::<16>())),
+        }
     }
 
     /// Takes a short token (`<password>`) or a full one, whose CA hash must be that of `ca_pem`.
@@ -26,23 +28,34 @@ impl ServerToken {
     /// When the form is wrong or the hash is another cluster's.
     pub fn parse(text: &str, ca_pem: &str) -> Result<Self, PkiError> {
         let text = text.trim();
-        let Some(rest) = text.strip_prefix(PREFIX) else { return Self::short(text) };
-        let malformed = || PkiError::Token("invalid token format: expected K10<CA hash>::<user>:<password>".into());
+        let Some(rest) = text.strip_prefix(PREFIX) else {
+            return Self::short(text);
+        };
+        let malformed = || {
+            PkiError::Token("invalid token format: expected K10<CA hash>::<user>:<password>".into())
+        };
         let (hash, credentials) = rest.split_once("::").ok_or_else(malformed)?;
         let (_user, password) = credentials.split_once(':').ok_or_else(malformed)?;
         if hash != ca_hash(ca_pem) {
-            return Err(PkiError::Token("token CA hash does not match the server CA certificate".into()));
+            return Err(PkiError::Token(
+                "token CA hash does not match the server CA certificate".into(),
+            ));
         }
         Self::short(password)
     }
 
     fn short(password: &str) -> Result<Self, PkiError> {
-        if password.is_empty() || password.contains(char::is_whitespace) || password.contains([',', ':']) {
+        if password.is_empty()
+            || password.contains(char::is_whitespace)
+            || password.contains([',', ':'])
+        {
             return Err(PkiError::Token(
                 "invalid token: it must not be empty or contain spaces, commas or colons".into(),
             ));
         }
-        Ok(Self { password: Secret::new(password.to_owned()) })
+        Ok(Self {
+            password: Secret::new(password.to_owned()),
+        })
     }
 
     /// The bare password.
@@ -54,7 +67,11 @@ impl ServerToken {
     /// `K10<hash>::<user>:<password>`.
     #[must_use]
     pub fn full(&self, ca_pem: &str, user: &str) -> Secret {
-        Secret::new(format!("{PREFIX}{}::{user}:{}", ca_hash(ca_pem), self.password.reveal()))
+        Secret::new(format!(
+            "{PREFIX}{}::{user}:{}",
+            ca_hash(ca_pem),
+            self.password.reveal()
+        ))
     }
 }
 

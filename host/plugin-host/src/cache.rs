@@ -26,8 +26,15 @@ pub(crate) struct Cache {
 impl Cache {
     /// Makes the directory if need be and refuses one that others could write.
     pub(crate) fn open(dir: &Path, engine: &Engine) -> Result<Self, LoadError> {
-        let unfit = |reason: String| LoadError::Cache { path: dir.display().to_string(), reason };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| unfit(e.to_string()))?;
+        let unfit = |reason: String| LoadError::Cache {
+            path: dir.display().to_string(),
+            reason,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|e| unfit(e.to_string()))?;
         let meta = fs::symlink_metadata(dir).map_err(|e| unfit(e.to_string()))?;
         if !meta.is_dir() {
             return Err(unfit("not a directory".to_owned()));
@@ -41,7 +48,10 @@ impl Cache {
         }
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { dir: dir.to_owned(), compatibility: hasher.finish() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            compatibility: hasher.finish(),
+        })
     }
 
     /// The component, if it was compiled before by a compatible engine and is undamaged.
@@ -61,17 +71,27 @@ impl Cache {
     /// Keeps compiled code. A failure costs only the time to compile again.
     pub(crate) fn put(&self, digest: &Digest, component: &Component) {
         let file = self.file(digest);
-        let kept = component.serialize().map_err(io::Error::other).and_then(|code| {
-            write_once(&checksum_of(&file), Digest::of(&code).to_string().as_bytes())?;
-            write_once(&file, &code)
-        });
+        let kept = component
+            .serialize()
+            .map_err(io::Error::other)
+            .and_then(|code| {
+                write_once(
+                    &checksum_of(&file),
+                    Digest::of(&code).to_string().as_bytes(),
+                )?;
+                write_once(&file, &code)
+            });
         if let Err(error) = kept {
             warn!(file = %file.display(), %error, "compiled code could not be kept");
         }
     }
 
     fn file(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(format!("{}-{:016x}.cwasm", digest.hex(), self.compatibility))
+        self.dir.join(format!(
+            "{}-{:016x}.cwasm",
+            digest.hex(),
+            self.compatibility
+        ))
     }
 }
 
@@ -82,7 +102,12 @@ fn checksum_of(file: &Path) -> PathBuf {
 /// Writes beside the target and renames, so that readers see all or nothing.
 fn write_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)

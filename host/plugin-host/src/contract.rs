@@ -32,7 +32,11 @@ impl<'a> InterfaceId<'a> {
     pub fn parse(name: &'a str) -> Option<Self> {
         let (path, version) = name.split_once('@').unwrap_or((name, ""));
         let (package, interface) = path.split_once('/')?;
-        package.contains(':').then_some(Self { package, interface, version })
+        package.contains(':').then_some(Self {
+            package,
+            interface,
+            version,
+        })
     }
 
     /// True when an implementation of `other` serves this one: same interface, same track.
@@ -40,7 +44,8 @@ impl<'a> InterfaceId<'a> {
     pub fn is_served_by(&self, other: &Self) -> bool {
         self.package == other.package
             && self.interface == other.interface
-            && (self.version == other.version || track(self.version).is_some_and(|t| Some(t) == track(other.version)))
+            && (self.version == other.version
+                || track(self.version).is_some_and(|t| Some(t) == track(other.version)))
     }
 }
 
@@ -76,7 +81,11 @@ impl Contract {
                     name: name.to_owned(),
                     kind: self.kind,
                     wanted: (*wanted).to_owned(),
-                    found: if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") },
+                    found: if exports.is_empty() {
+                        "nothing".to_owned()
+                    } else {
+                        exports.join(", ")
+                    },
                 });
             }
         }
@@ -85,10 +94,22 @@ impl Contract {
             match self.need(import) {
                 Need::Offered => {}
                 Need::Grant(_) if grants.cover(import) => {}
-                Need::Grant(grant) => return Err(LoadError::MissingGrant { name, kind, wanted, grant }),
+                Need::Grant(grant) => {
+                    return Err(LoadError::MissingGrant {
+                        name,
+                        kind,
+                        wanted,
+                        grant,
+                    });
+                }
                 Need::Unknown => {
                     let offered = describe_offer(import, &self.offered());
-                    return Err(LoadError::UnknownImport { name, kind, wanted, offered });
+                    return Err(LoadError::UnknownImport {
+                        name,
+                        kind,
+                        wanted,
+                        offered,
+                    });
                 }
             }
         }
@@ -99,7 +120,12 @@ impl Contract {
     ///
     /// # Errors
     /// When it is of another kind, or needs what is not there or not granted.
-    pub fn accepts(&self, name: &str, inspected: &Inspection, grants: Grants) -> Result<(), LoadError> {
+    pub fn accepts(
+        &self,
+        name: &str,
+        inspected: &Inspection,
+        grants: Grants,
+    ) -> Result<(), LoadError> {
         self.check(name, &inspected.imports, &inspected.exports, grants)
     }
 
@@ -117,11 +143,17 @@ impl Contract {
     #[must_use]
     pub fn is_meant_by(&self, exports: &[String]) -> bool {
         let package = format!("k3s:{}", self.kind);
-        exports.iter().any(|found| InterfaceId::parse(found).is_some_and(|id| id.package == package))
+        exports
+            .iter()
+            .any(|found| InterfaceId::parse(found).is_some_and(|id| id.package == package))
     }
 
     fn offered(&self) -> Vec<&'static str> {
-        crate::Host::OFFERED.iter().chain(self.imports).copied().collect()
+        crate::Host::OFFERED
+            .iter()
+            .chain(self.imports)
+            .copied()
+            .collect()
     }
 }
 
@@ -146,10 +178,15 @@ fn serves(offer: &str, wanted: &str) -> bool {
 /// What is offered of the package wanted, or, failing that, at all.
 fn describe_offer(wanted: &str, offered: &[&str]) -> String {
     let package = InterfaceId::parse(wanted).map(|id| id.package);
-    let same: Vec<_> =
-        offered.iter().filter(|o| InterfaceId::parse(o).map(|id| id.package) == package).copied().collect();
+    let same: Vec<_> = offered
+        .iter()
+        .filter(|o| InterfaceId::parse(o).map(|id| id.package) == package)
+        .copied()
+        .collect();
     match (package, same.is_empty()) {
-        (Some(package), true) => format!("nothing of {package}; offered are {}", offered.join(", ")),
+        (Some(package), true) => {
+            format!("nothing of {package}; offered are {}", offered.join(", "))
+        }
         (Some(package), false) => format!("offered of {package}: {}", same.join(", ")),
         (None, _) => format!("offered are {}", offered.join(", ")),
     }
@@ -159,12 +196,17 @@ fn describe_offer(wanted: &str, offered: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    const CONTRACT: Contract =
-        Contract { kind: "test", exports: &["a:b/main@0.1.0"], imports: &["a:sql/sql@0.1.3", "a:net/net@1.2.0"] };
+    const CONTRACT: Contract = Contract {
+        kind: "test",
+        exports: &["a:b/main@0.1.0"],
+        imports: &["a:sql/sql@0.1.3", "a:net/net@1.2.0"],
+    };
 
     fn check(imports: &[&str], exports: &[&str]) -> Result<(), String> {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        CONTRACT.check("p", &own(imports), &own(exports), Grants::default()).map_err(|e| e.to_string())
+        CONTRACT
+            .check("p", &own(imports), &own(exports), Grants::default())
+            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -178,19 +220,30 @@ mod tests {
             ("a:net/net@1.0.0-rc1", false),
             ("a:sql/other@0.1.0", false),
         ] {
-            assert_eq!(check(&[wanted], &["a:b/main@0.1.7"]).is_ok(), fits, "{wanted}");
+            assert_eq!(
+                check(&[wanted], &["a:b/main@0.1.7"]).is_ok(),
+                fits,
+                "{wanted}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_names_package_wanted_and_offered() {
         let error = check(&["a:sql/sql@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
-        assert!(error.contains("a:sql/sql@0.2.0") && error.contains("offered of a:sql: a:sql/sql@0.1.3"), "{error}");
+        assert!(
+            error.contains("a:sql/sql@0.2.0")
+                && error.contains("offered of a:sql: a:sql/sql@0.1.3"),
+            "{error}"
+        );
         let error = check(&["wasi:cli/environment@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
         assert!(error.contains("needs the grant \"wasi\""), "{error}");
         let error = check(&["c:d/e@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
         assert!(error.contains("nothing of c:d"), "{error}");
         let error = check(&[], &["x:y/z@0.1.0"]).unwrap_err();
-        assert!(error.contains("not a test plugin") && error.contains("x:y/z@0.1.0"), "{error}");
+        assert!(
+            error.contains("not a test plugin") && error.contains("x:y/z@0.1.0"),
+            "{error}"
+        );
     }
 }

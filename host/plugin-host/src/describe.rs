@@ -34,7 +34,10 @@ pub(crate) fn describe(
     };
     let _running = ticker.running();
     let found = call(name, component, grants).map_err(refused)?;
-    Ok(Description { name: tidy(&found.name), version: tidy(&found.version) })
+    Ok(Description {
+        name: tidy(&found.name),
+        version: tidy(&found.version),
+    })
 }
 
 fn call(
@@ -49,7 +52,10 @@ fn call(
     }
     linker.define_unknown_imports_as_traps(component)?;
     let limits = Limits::default();
-    let mut store = Store::new(engine, PluginState::new(name, (), limits, Clock::system(), Random::from_os()));
+    let mut store = Store::new(
+        engine,
+        PluginState::new(name, (), limits, Clock::system(), Random::from_os()),
+    );
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.hostcall_bytes);
     store.epoch_deadline_callback(|context| {
@@ -65,6 +71,10 @@ fn call(
 
 /// One line of printable text.
 fn tidy(text: &str) -> String {
-    let cut = text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
-    cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let cut = text
+        .get(..text.floor_char_boundary(TEXT_BYTES))
+        .unwrap_or_default();
+    cut.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

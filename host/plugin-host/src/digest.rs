@@ -39,9 +39,12 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.strip_prefix("sha256:").ok_or("a digest starts with sha256:")?;
+        let digits = text
+            .strip_prefix("sha256:")
+            .ok_or("a digest starts with sha256:")?;
         let mut out = [0; 32];
-        hex::decode_to_slice(digits, &mut out).map_err(|_| "a digest has 64 hexadecimal digits".to_owned())?;
+        hex::decode_to_slice(digits, &mut out)
+            .map_err(|_| "a digest has 64 hexadecimal digits".to_owned())?;
         Ok(Self(out))
     }
 }
@@ -53,7 +56,10 @@ mod tests {
     #[test]
     fn it_reads_what_it_shows() {
         let digest = Digest::of(b"abc");
-        assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest.to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!("ba78".parse::<Digest>().is_err());
         assert!("sha256:ba78".parse::<Digest>().is_err());

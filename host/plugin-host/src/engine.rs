@@ -12,7 +12,8 @@ use crate::describe::describe;
 use crate::record::Records;
 use crate::ticker::Ticker;
 use crate::{
-    Contract, Description, Digest, Grants, LoadError, PluginMetrics, PluginState, Status, format, hostfns, precompiled,
+    Contract, Description, Digest, Grants, LoadError, PluginMetrics, PluginState, Status, format,
+    hostfns, precompiled,
 };
 
 /// Settings of a [`Host`].
@@ -94,8 +95,11 @@ impl Source<'_> {
 
 impl Host {
     /// Interfaces that every plugin may import.
-    pub const OFFERED: &'static [&'static str] =
-        &["k3s:host/log@0.1.0", "k3s:host/clock@0.1.0", "k3s:host/random@0.1.0"];
+    pub const OFFERED: &'static [&'static str] = &[
+        "k3s:host/log@0.1.0",
+        "k3s:host/clock@0.1.0",
+        "k3s:host/random@0.1.0",
+    ];
 
     /// Sets up the engine and opens the cache.
     ///
@@ -103,22 +107,41 @@ impl Host {
     /// When the cache directory is open to others, or the engine cannot run here.
     pub fn new(options: HostOptions) -> Result<Self, LoadError> {
         let engine = Engine::new(&config()).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
-        let cache = options.cache_dir.map(|dir| Cache::open(&dir, &engine)).transpose()?;
+        let cache = options
+            .cache_dir
+            .map(|dir| Cache::open(&dir, &engine))
+            .transpose()?;
         let ticker = Ticker::start(&engine).map_err(|e| LoadError::Engine(e.to_string()))?;
-        let inner = Inner { engine, cache, ticker, metrics: options.metrics, records: Records::default() };
-        Ok(Self { inner: Arc::new(inner), grants: Grants::default(), candidate: false })
+        let inner = Inner {
+            engine,
+            cache,
+            ticker,
+            metrics: options.metrics,
+            records: Records::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            grants: Grants::default(),
+            candidate: false,
+        })
     }
 
     /// The same host, with grants for what is loaded through it.
     #[must_use]
     pub fn granting(&self, grants: Grants) -> Self {
-        Self { grants, ..self.clone() }
+        Self {
+            grants,
+            ..self.clone()
+        }
     }
 
     /// The same host, for plugins that are to be tried out before they serve (see [`crate::Plugin::adopt`]).
     #[must_use]
     pub fn candidate(&self) -> Self {
-        Self { candidate: true, ..self.clone() }
+        Self {
+            candidate: true,
+            ..self.clone()
+        }
     }
 
     /// Every plugin of this process, in the order in which they were made.
@@ -141,7 +164,12 @@ impl Host {
         let digest = admit(&source)?;
         let bytes = format::to_component(source.name, source.bytes)?;
         let (imports, exports) = format::interfaces(source.name, &bytes)?;
-        Ok(Inspection { digest, size_bytes: bytes.len(), imports, exports })
+        Ok(Inspection {
+            digest,
+            size_bytes: bytes.len(),
+            imports,
+            exports,
+        })
     }
 
     /// Checks `source` against `contract` and compiles it, or takes what was compiled before.
@@ -178,8 +206,11 @@ impl Host {
         }
         let (imports, exports) = format::interfaces(source.name, &bytes)?;
         contract.check(source.name, &imports, &exports, self.grants)?;
-        let component = Component::from_binary(&self.inner.engine, &bytes)
-            .map_err(|e| LoadError::Invalid { name: source.name.to_owned(), reason: format!("{e:#}") })?;
+        let component =
+            Component::from_binary(&self.inner.engine, &bytes).map_err(|e| LoadError::Invalid {
+                name: source.name.to_owned(),
+                reason: format!("{e:#}"),
+            })?;
         if let Some(cache) = &self.inner.cache {
             cache.put(digest, &component);
         }
@@ -190,7 +221,9 @@ impl Host {
         let engine = &self.inner.engine;
         let built_in = source.compiled.and_then(|code| {
             precompiled::from_executable(engine, code)
-                .inspect_err(|error| debug!(plugin = source.name, %error, "the built-in code does not fit"))
+                .inspect_err(
+                    |error| debug!(plugin = source.name, %error, "the built-in code does not fit"),
+                )
                 .ok()
         });
         built_in.or_else(|| self.inner.cache.as_ref()?.get(engine, digest))
@@ -233,19 +266,35 @@ impl Host {
 fn admit(source: &Source<'_>) -> Result<Digest, LoadError> {
     let (name, bytes) = (source.name.to_owned(), source.bytes.len());
     if bytes > Source::LIMIT_BYTES {
-        return Err(LoadError::TooLarge { name, bytes, limit_bytes: Source::LIMIT_BYTES });
+        return Err(LoadError::TooLarge {
+            name,
+            bytes,
+            limit_bytes: Source::LIMIT_BYTES,
+        });
     }
     let found = Digest::of(source.bytes);
     match source.digest {
-        Some(wanted) if wanted != found => Err(LoadError::Digest { name, wanted, found }),
+        Some(wanted) if wanted != found => Err(LoadError::Digest {
+            name,
+            wanted,
+            found,
+        }),
         _ => Ok(found),
     }
 }
 
 fn interfaces_of(component: &Component) -> (Vec<String>, Vec<String>) {
     let (ty, engine) = (component.component_type(), component.engine());
-    let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    (imports, ty.exports(engine).map(|(name, _)| name.to_owned()).collect())
+    let imports = ty
+        .imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    (
+        imports,
+        ty.exports(engine)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
+    )
 }
 
 /// One configuration for run time and build time: compiled code is only good for the same one.
@@ -271,7 +320,11 @@ fn config() -> Config {
 /// When the component is invalid.
 pub fn compile_for_baseline(component: &[u8]) -> Result<Vec<u8>, String> {
     let mut config = config();
-    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).map_err(|e| format!("{e:#}"))?;
+    config
+        .target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .map_err(|e| format!("{e:#}"))?;
     let engine = Engine::new(&config).map_err(|e| format!("{e:#}"))?;
-    engine.precompile_component(component).map_err(|e| format!("{e:#}"))
+    engine
+        .precompile_component(component)
+        .map_err(|e| format!("{e:#}"))
 }

@@ -31,7 +31,9 @@ pub enum LoadError {
         found: Digest,
     },
     /// Native code from outside.
-    #[error("plugin {name}: this is precompiled native code, which is never accepted; give the .wasm component")]
+    #[error(
+        "plugin {name}: this is precompiled native code, which is never accepted; give the .wasm component"
+    )]
     Precompiled {
         /// The plugin.
         name: String,
@@ -72,7 +74,9 @@ pub enum LoadError {
         found: String,
     },
     /// It needs something that the host does not have.
-    #[error("plugin {name}: it imports {wanted}, which this host does not offer to {kind} plugins ({offered})")]
+    #[error(
+        "plugin {name}: it imports {wanted}, which this host does not offer to {kind} plugins ({offered})"
+    )]
     UnknownImport {
         /// The plugin.
         name: String,
@@ -84,7 +88,9 @@ pub enum LoadError {
         offered: String,
     },
     /// It needs something that the operator has not granted.
-    #[error("plugin {name}: it imports {wanted}, which needs the grant {grant:?} (--plugin {kind}=…,grant={grant})")]
+    #[error(
+        "plugin {name}: it imports {wanted}, which needs the grant {grant:?} (--plugin {kind}=…,grant={grant})"
+    )]
     MissingGrant {
         /// The plugin.
         name: String,
@@ -139,7 +145,9 @@ pub enum CallError {
         retry_after: Duration,
     },
     /// It failed too often on this input. The function was not called.
-    #[error("plugin {plugin} is not given {input} for {retry_after:?}, as it failed on it repeatedly: {cause}")]
+    #[error(
+        "plugin {plugin} is not given {input} for {retry_after:?}, as it failed on it repeatedly: {cause}"
+    )]
     InputQuarantined {
         /// The plugin.
         plugin: String,
@@ -151,7 +159,9 @@ pub enum CallError {
         retry_after: Duration,
     },
     /// It failed too often. The function was not called.
-    #[error("plugin {plugin} is in quarantine for {retry_after:?} after repeated failures: {cause}")]
+    #[error(
+        "plugin {plugin} is in quarantine for {retry_after:?} after repeated failures: {cause}"
+    )]
     Quarantined {
         /// The plugin.
         plugin: String,

@@ -10,7 +10,10 @@ const CORE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// The bytes as a component; a core module that carries component metadata is encoded into one.
-pub(crate) fn to_component<'a>(name: &str, bytes: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
+pub(crate) fn to_component<'a>(
+    name: &str,
+    bytes: &'a [u8],
+) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
     let name = || name.to_owned();
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(LoadError::Precompiled { name: name() });
@@ -24,7 +27,12 @@ pub(crate) fn to_component<'a>(name: &str, bytes: &'a [u8]) -> Result<std::borro
     if !bytes.windows(METADATA.len()).any(|w| w == METADATA) {
         return Err(LoadError::CoreModule { name: name() });
     }
-    componentize(bytes).map(Into::into).map_err(|reason| LoadError::Invalid { name: name(), reason })
+    componentize(bytes)
+        .map(Into::into)
+        .map_err(|reason| LoadError::Invalid {
+            name: name(),
+            reason,
+        })
 }
 
 /// The custom section in which wit-bindgen leaves the component type.
@@ -43,14 +51,34 @@ pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Names of imported and exported interfaces, read without compiling.
-pub(crate) fn interfaces(name: &str, component: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadError> {
-    let invalid = |reason: String| LoadError::Invalid { name: name.to_owned(), reason };
-    let decoded = wit_component::decode(component).map_err(|error| invalid(format!("{error:#}")))?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err(invalid("it is an interface description, not a component".to_owned()));
+pub(crate) fn interfaces(
+    name: &str,
+    component: &[u8],
+) -> Result<(Vec<String>, Vec<String>), LoadError> {
+    let invalid = |reason: String| LoadError::Invalid {
+        name: name.to_owned(),
+        reason,
     };
-    let world = resolve.worlds.get(world).ok_or_else(|| invalid("it has no world".to_owned()))?;
-    let imports = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
-    let exports = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+    let decoded =
+        wit_component::decode(component).map_err(|error| invalid(format!("{error:#}")))?;
+    let DecodedWasm::Component(resolve, world) = decoded else {
+        return Err(invalid(
+            "it is an interface description, not a component".to_owned(),
+        ));
+    };
+    let world = resolve
+        .worlds
+        .get(world)
+        .ok_or_else(|| invalid("it has no world".to_owned()))?;
+    let imports = world
+        .imports
+        .keys()
+        .map(|key| resolve.name_world_key(key))
+        .collect();
+    let exports = world
+        .exports
+        .keys()
+        .map(|key| resolve.name_world_key(key))
+        .collect();
     Ok((imports, exports))
 }

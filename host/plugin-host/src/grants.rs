@@ -25,7 +25,10 @@ impl Grants {
 
 /// Only the 0.2 track: later ones have other types under the same names.
 fn is_wasi(import: &str) -> bool {
-    import.starts_with("wasi:") && import.split_once('@').is_some_and(|(_, version)| version.starts_with("0.2."))
+    import.starts_with("wasi:")
+        && import
+            .split_once('@')
+            .is_some_and(|(_, version)| version.starts_with("0.2."))
 }
 
 #[cfg(test)]

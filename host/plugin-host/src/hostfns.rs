@@ -14,7 +14,9 @@ const LINE_BYTES: usize = 8 << 10;
 /// More random bytes are not given at a time.
 const RANDOM_BYTES: u32 = 64 << 10;
 
-pub(crate) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<PluginState<T>>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<PluginState<T>>,
+) -> wasmtime::Result<()> {
     log::add_to_linker::<_, HasSelf<PluginState<T>>>(linker, |state| state)?;
     clock::add_to_linker::<_, HasSelf<PluginState<T>>>(linker, |state| state)?;
     random::add_to_linker::<_, HasSelf<PluginState<T>>>(linker, |state| state)
@@ -23,9 +25,15 @@ pub(crate) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<PluginState<T
 impl<T: 'static> log::Host for PluginState<T> {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let plugin = self.name.as_str();
-        let Verdict::Write { dropped_before } = self.log_rate.line(self.clock.elapsed()) else { return Ok(()) };
+        let Verdict::Write { dropped_before } = self.log_rate.line(self.clock.elapsed()) else {
+            return Ok(());
+        };
         if dropped_before > 0 {
-            warn!(plugin, lines = dropped_before, "log lines were dropped, as there were too many");
+            warn!(
+                plugin,
+                lines = dropped_before,
+                "log lines were dropped, as there were too many"
+            );
         }
         let message = cut(&message);
         match level {
@@ -51,7 +59,9 @@ impl<T: 'static> log::Host for PluginState<T> {
 
 /// At most [`LINE_BYTES`], at a character's end.
 fn cut(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(LINE_BYTES)).unwrap_or_default()
+    message
+        .get(..message.floor_char_boundary(LINE_BYTES))
+        .unwrap_or_default()
 }
 
 impl<T: 'static> clock::Host for PluginState<T> {

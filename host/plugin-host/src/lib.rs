@@ -22,7 +22,15 @@
 //! Bounds: [`Limits`] for an instance, [`Policy`] for restarts, [`Source::LIMIT_BYTES`] for a file.
 //!
 //! Tasks: none. One thread, `plugin-epoch`, which sleeps while no guest runs.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod cache;
 mod cause;

@@ -63,13 +63,23 @@ pub(crate) struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _current: usize, wanted: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        wanted: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let allowed = check("memory", "bytes", wanted, self.limits.memory_bytes)?;
         self.memory_bytes = self.memory_bytes.max(wanted);
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, _current: usize, wanted: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        wanted: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         check("a table", "elements", wanted, self.limits.table_elements)
     }
 
@@ -86,6 +96,21 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-fn check(what: &'static str, unit: &'static str, wanted: usize, limit: usize) -> wasmtime::Result<bool> {
-    if wanted <= limit { Ok(true) } else { Err(Exceeded { what, unit, wanted, limit }.into()) }
+fn check(
+    what: &'static str,
+    unit: &'static str,
+    wanted: usize,
+    limit: usize,
+) -> wasmtime::Result<bool> {
+    if wanted <= limit {
+        Ok(true)
+    } else {
+        Err(Exceeded {
+            what,
+            unit,
+            wanted,
+            limit,
+        }
+        .into())
+    }
 }

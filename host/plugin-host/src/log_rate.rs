@@ -24,7 +24,12 @@ pub(crate) enum Verdict {
 
 impl LogRate {
     pub(crate) fn new(per_sec: u32) -> Self {
-        Self { per_sec, window: Duration::ZERO, lines: 0, dropped: 0 }
+        Self {
+            per_sec,
+            window: Duration::ZERO,
+            lines: 0,
+            dropped: 0,
+        }
     }
 
     pub(crate) fn line(&mut self, now: Duration) -> Verdict {
@@ -37,7 +42,9 @@ impl LogRate {
             return Verdict::Drop;
         }
         self.lines += 1;
-        Verdict::Write { dropped_before: std::mem::take(&mut self.dropped) }
+        Verdict::Write {
+            dropped_before: std::mem::take(&mut self.dropped),
+        }
     }
 }
 

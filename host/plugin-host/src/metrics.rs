@@ -40,16 +40,36 @@ impl PluginMetrics {
     pub fn registered(metrics: &Metrics) -> Self {
         let families = Self::default();
         metrics.register(|r| {
-            r.register("k3s_plugin_calls", "Calls into a plugin", families.calls.clone());
+            r.register(
+                "k3s_plugin_calls",
+                "Calls into a plugin",
+                families.calls.clone(),
+            );
             r.register(
                 "k3s_plugin_calls_refused",
                 "Calls not made, as the plugin was restarting or in quarantine",
                 families.refused.clone(),
             );
-            r.register("k3s_plugin_traps", "Calls in which a plugin failed", families.traps.clone());
-            r.register("k3s_plugin_guest_seconds", "Time in the plugin's own code", families.guest_seconds.clone());
-            r.register("k3s_plugin_host_seconds", "Time in host functions", families.host_seconds.clone());
-            r.register("k3s_plugin_errors", "Calls that a plugin answered with an error", families.errors.clone());
+            r.register(
+                "k3s_plugin_traps",
+                "Calls in which a plugin failed",
+                families.traps.clone(),
+            );
+            r.register(
+                "k3s_plugin_guest_seconds",
+                "Time in the plugin's own code",
+                families.guest_seconds.clone(),
+            );
+            r.register(
+                "k3s_plugin_host_seconds",
+                "Time in host functions",
+                families.host_seconds.clone(),
+            );
+            r.register(
+                "k3s_plugin_errors",
+                "Calls that a plugin answered with an error",
+                families.errors.clone(),
+            );
             r.register(
                 "k3s_plugin_memory_bytes",
                 "Memory of a plugin's instance when its last call was over",
@@ -60,8 +80,10 @@ impl PluginMetrics {
     }
 
     pub(crate) fn of(&self, plugin: &str, function: &str) -> FunctionMetrics {
-        let labels: Labels =
-            vec![("plugin".to_owned(), plugin.to_owned()), ("function".to_owned(), function.to_owned())];
+        let labels: Labels = vec![
+            ("plugin".to_owned(), plugin.to_owned()),
+            ("function".to_owned(), function.to_owned()),
+        ];
         FunctionMetrics {
             calls: self.calls.get_or_create(&labels).clone(),
             refused: self.refused.get_or_create(&labels).clone(),
@@ -74,7 +96,9 @@ impl PluginMetrics {
 
     /// The memory of a plugin. Instances of one component share the figure; the last one tells.
     pub(crate) fn memory_of(&self, plugin: &str) -> Gauge {
-        self.memory.get_or_create(&vec![("plugin".to_owned(), plugin.to_owned())]).clone()
+        self.memory
+            .get_or_create(&vec![("plugin".to_owned(), plugin.to_owned())])
+            .clone()
     }
 }
 

@@ -21,8 +21,11 @@ use crate::{CallError, Health, Host, Limits, LoadError, Loaded, PluginState, Pol
 type MakeState<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 /// Instantiates and configures; an error (also a refused configuration) counts as a failed start.
-type Bind<T, B> =
-    Box<dyn Fn(&mut Store<PluginState<T>>, &InstancePre<PluginState<T>>) -> wasmtime::Result<B> + Send + Sync>;
+type Bind<T, B> = Box<
+    dyn Fn(&mut Store<PluginState<T>>, &InstancePre<PluginState<T>>) -> wasmtime::Result<B>
+        + Send
+        + Sync,
+>;
 
 /// How to run a component: `T` is the adapter's data per instance, `B` its bindings.
 pub struct PluginSpec<T: 'static, B> {
@@ -73,7 +76,10 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         linker: &Linker<PluginState<T>>,
         spec: PluginSpec<T, B>,
     ) -> Result<Self, LoadError> {
-        let invalid = |e: wasmtime::Error| LoadError::Invalid { name: loaded.name.clone(), reason: format!("{e:#}") };
+        let invalid = |e: wasmtime::Error| LoadError::Invalid {
+            name: loaded.name.clone(),
+            reason: format!("{e:#}"),
+        };
         let mut linker = linker.clone();
         if loaded.grants.wasi {
             wasi::add_empty(&mut linker, &loaded.component).map_err(invalid)?;
@@ -91,8 +97,18 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         });
         host.records().enter(&record);
         let memory = host.metrics().memory_of(&loaded.name);
-        let slot = Mutex::new(Slot { live: None, metrics: HashMap::new(), memory });
-        Ok(Self { host: host.clone(), record, pre, spec, slot })
+        let slot = Mutex::new(Slot {
+            live: None,
+            metrics: HashMap::new(),
+            memory,
+        });
+        Ok(Self {
+            host: host.clone(),
+            record,
+            pre,
+            spec,
+            slot,
+        })
     }
 
     /// Calls `function` (its name is for messages and metrics). Blocks: for the calls before it, and
@@ -136,8 +152,10 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     ) -> Result<R, CallError> {
         let mut slot = self.slot.lock();
         let slot = &mut *slot;
-        let metrics =
-            slot.metrics.entry(function).or_insert_with(|| self.host.metrics().of(&self.record.name, function));
+        let metrics = slot
+            .metrics
+            .entry(function)
+            .or_insert_with(|| self.host.metrics().of(&self.record.name, function));
         self.admit(input).inspect_err(|_| metrics.refused())?;
         let _running = self.host.ticker().running();
         let mut live = match slot.live.take().map_or_else(|| self.start(), Ok) {
@@ -145,7 +163,10 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             Err(error) => {
                 let cause = cause::of(&error);
                 self.note_failure("start", &cause, "");
-                return Err(CallError::NotStarted { plugin: self.record.name.clone(), cause });
+                return Err(CallError::NotStarted {
+                    plugin: self.record.name.clone(),
+                    cause,
+                });
             }
         };
         live.store.data_mut().begin_call();
@@ -156,8 +177,11 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             Ok(answer) => {
                 self.note_success(input);
                 let memory_bytes = live.store.data().limiter.memory_bytes;
-                self.record.memory_bytes.store(memory_bytes, Ordering::Relaxed);
-                slot.memory.set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
+                self.record
+                    .memory_bytes
+                    .store(memory_bytes, Ordering::Relaxed);
+                slot.memory
+                    .set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
                 if memory_bytes.saturating_sub(live.fresh_bytes) <= self.spec.limits.recycle_bytes {
                     slot.live = Some(live);
                 }
@@ -168,7 +192,11 @@ impl<T: Send + 'static, B> Plugin<T, B> {
                 drop(live);
                 let cause = cause::of(&error);
                 self.note_failure(function, &cause, input);
-                Err(CallError::Trapped { plugin: self.record.name.clone(), function, cause })
+                Err(CallError::Trapped {
+                    plugin: self.record.name.clone(),
+                    function,
+                    cause,
+                })
             }
         }
     }
@@ -198,16 +226,30 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         let supervision = self.record.supervision.lock();
         match supervision.health(now) {
             Health::Ready => {}
-            Health::Restarting(until) => return Err(CallError::Restarting { plugin, retry_after: wait(until) }),
+            Health::Restarting(until) => {
+                return Err(CallError::Restarting {
+                    plugin,
+                    retry_after: wait(until),
+                });
+            }
             Health::Quarantined(until) => {
                 let cause = supervision.last_error.clone();
-                return Err(CallError::Quarantined { plugin, cause, retry_after: wait(until) });
+                return Err(CallError::Quarantined {
+                    plugin,
+                    cause,
+                    retry_after: wait(until),
+                });
             }
         }
         match supervision.shuns(now, input) {
             Some((until, cause)) => {
                 let input = input.to_owned();
-                Err(CallError::InputQuarantined { plugin, input, cause, retry_after: wait(until) })
+                Err(CallError::InputQuarantined {
+                    plugin,
+                    input,
+                    cause,
+                    retry_after: wait(until),
+                })
             }
             None => Ok(()),
         }
@@ -222,7 +264,11 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     fn note_failure(&self, function: &str, cause: &str, input: &str) {
         let failures = {
             let mut supervision = self.record.supervision.lock();
-            supervision.failed_on(self.spec.clock.elapsed(), &format!("{function}: {cause}"), input);
+            supervision.failed_on(
+                self.spec.clock.elapsed(),
+                &format!("{function}: {cause}"),
+                input,
+            );
             supervision.total
         };
         warn!(plugin = %self.record.name, function, input, cause, failures, "a plugin failed");
@@ -232,7 +278,13 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     fn start(&self) -> wasmtime::Result<Live<T, B>> {
         let spec = &self.spec;
         let data = (spec.state)();
-        let state = PluginState::new(&self.record.name, data, spec.limits, spec.clock.clone(), spec.random.clone());
+        let state = PluginState::new(
+            &self.record.name,
+            data,
+            spec.limits,
+            spec.clock.clone(),
+            spec.random.clone(),
+        );
         let mut store = Store::new(self.host.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(spec.limits.hostcall_bytes);
@@ -245,7 +297,11 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         store.set_epoch_deadline(1);
         let bindings = (spec.bind)(&mut store, &self.pre)?;
         let fresh_bytes = store.data().limiter.memory_bytes;
-        Ok(Live { store, bindings, fresh_bytes })
+        Ok(Live {
+            store,
+            bindings,
+            fresh_bytes,
+        })
     }
 }
 

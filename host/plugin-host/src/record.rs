@@ -84,7 +84,12 @@ impl Records {
 
     /// In the order in which they were made.
     pub(crate) fn all(&self) -> Vec<Status> {
-        let live: Vec<Arc<Record>> = self.entries.lock().iter().filter_map(Weak::upgrade).collect();
+        let live: Vec<Arc<Record>> = self
+            .entries
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         live.iter().map(|record| record.status()).collect()
     }
 

@@ -39,8 +39,14 @@ impl<T> PluginState<T> {
         Self {
             data,
             table,
-            limiter: Limiter { limits, memory_bytes: 0 },
-            meter: Meter { limit: limits.call, ..Meter::default() },
+            limiter: Limiter {
+                limits,
+                memory_bytes: 0,
+            },
+            meter: Meter {
+                limit: limits.call,
+                ..Meter::default()
+            },
             log_rate: LogRate::new(limits.log_lines_per_sec),
             name: name.to_owned(),
             clock,
@@ -77,6 +83,10 @@ impl<T> PluginState<T> {
 
     /// Called at each tick while the guest runs.
     pub(crate) fn check_deadline(&self) -> wasmtime::Result<()> {
-        if self.spent().0 > self.meter.limit { Err(DeadlineExceeded(self.meter.limit).into()) } else { Ok(()) }
+        if self.spent().0 > self.meter.limit {
+            Err(DeadlineExceeded(self.meter.limit).into())
+        } else {
+            Ok(())
+        }
     }
 }

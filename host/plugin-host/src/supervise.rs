@@ -77,7 +77,14 @@ struct Suspect {
 impl Supervision {
     pub(crate) fn new(policy: Policy) -> Self {
         let suspects = VecDeque::new();
-        Self { policy, failures: 0, last_failure: Duration::ZERO, last_error: String::new(), total: 0, suspects }
+        Self {
+            policy,
+            failures: 0,
+            last_failure: Duration::ZERO,
+            last_error: String::new(),
+            total: 0,
+            suspects,
+        }
     }
 
     /// The plugin failed on `input` (empty where there is none to blame).
@@ -98,14 +105,22 @@ impl Supervision {
                     self.suspects.pop_front();
                 }
                 let (input, cause) = (input.to_owned(), cause.to_owned());
-                self.suspects.push_back(Suspect { input, failures: 1, last_failure: now, cause });
+                self.suspects.push_back(Suspect {
+                    input,
+                    failures: 1,
+                    last_failure: now,
+                    cause,
+                });
             }
         }
     }
 
     /// Whether an input is in quarantine: until when, and why.
     pub(crate) fn shuns(&self, now: Duration, input: &str) -> Option<(Duration, String)> {
-        let suspect = self.suspects.iter().find(|s| s.input == input && s.failures >= self.policy.input_failures)?;
+        let suspect = self
+            .suspects
+            .iter()
+            .find(|s| s.input == input && s.failures >= self.policy.input_failures)?;
         let until = suspect.last_failure + self.policy.quarantine;
         (now < until).then(|| (until, suspect.cause.clone()))
     }
@@ -118,7 +133,9 @@ impl Supervision {
     }
 
     pub(crate) fn failed(&mut self, now: Duration, cause: &str) {
-        if now.saturating_sub(self.last_failure) > self.policy.healthy_after + self.policy.quarantine {
+        if now.saturating_sub(self.last_failure)
+            > self.policy.healthy_after + self.policy.quarantine
+        {
             self.failures = 0;
         }
         self.failures += 1;
@@ -135,13 +152,23 @@ impl Supervision {
     }
 
     pub(crate) fn health(&self, now: Duration) -> Health {
-        let Some(earlier) = self.failures.checked_sub(1) else { return Health::Ready };
+        let Some(earlier) = self.failures.checked_sub(1) else {
+            return Health::Ready;
+        };
         if self.failures > self.policy.restarts {
             let until = self.last_failure + self.policy.quarantine;
-            return if now < until { Health::Quarantined(until) } else { Health::Ready };
+            return if now < until {
+                Health::Quarantined(until)
+            } else {
+                Health::Ready
+            };
         }
         let until = self.last_failure + self.policy.backoff.delay(earlier);
-        if now < until { Health::Restarting(until) } else { Health::Ready }
+        if now < until {
+            Health::Restarting(until)
+        } else {
+            Health::Ready
+        }
     }
 }
 
@@ -167,7 +194,11 @@ mod tests {
         now += SEC * 60;
         assert_eq!(record.health(now), Health::Ready);
         record.failed(now, "trap");
-        assert_eq!(record.health(now), Health::Quarantined(now + SEC * 60), "no further restarts after quarantine");
+        assert_eq!(
+            record.health(now),
+            Health::Quarantined(now + SEC * 60),
+            "no further restarts after quarantine"
+        );
         assert_eq!(record.total, 5);
     }
 
@@ -178,7 +209,10 @@ mod tests {
         assert_eq!(record.last_error, "trap (with pod a)");
         assert_eq!(record.shuns(SEC, "pod a"), None);
         record.failed_on(SEC * 2, "trap again", "pod a");
-        assert_eq!(record.shuns(SEC * 3, "pod a"), Some((SEC * 62, "trap again".to_owned())));
+        assert_eq!(
+            record.shuns(SEC * 3, "pod a"),
+            Some((SEC * 62, "trap again".to_owned()))
+        );
         assert_eq!(record.shuns(SEC * 3, "pod b"), None);
         assert_eq!(record.shuns(SEC * 62, "pod a"), None, "one more try");
         record.cleared("pod a");
@@ -203,6 +237,9 @@ mod tests {
         }
         record.succeeded(SEC * 64);
         record.failed(SEC * 65, "trap");
-        assert_eq!(record.health(SEC * 65), Health::Restarting(SEC * 65 + Duration::from_millis(200)));
+        assert_eq!(
+            record.health(SEC * 65),
+            Health::Restarting(SEC * 65 + Duration::from_millis(200))
+        );
     }
 }

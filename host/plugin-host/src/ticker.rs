@@ -34,8 +34,13 @@ impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (weak, state) = (engine.weak(), shared.clone());
-        let handle = std::thread::Builder::new().name("plugin-epoch".to_owned()).spawn(move || run(&weak, &state))?;
-        Ok(Self { shared, thread: handle.thread().clone() })
+        let handle = std::thread::Builder::new()
+            .name("plugin-epoch".to_owned())
+            .spawn(move || run(&weak, &state))?;
+        Ok(Self {
+            shared,
+            thread: handle.thread().clone(),
+        })
     }
 
     /// Keeps the epoch moving as long as the result lives.
@@ -64,10 +69,16 @@ fn run(engine: &EngineWeak, shared: &Shared) {
     let mut idle = 0;
     loop {
         std::thread::sleep(TICK);
-        let Some(engine) = engine.upgrade() else { return };
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
         engine.increment_epoch();
         drop(engine);
-        idle = if shared.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        idle = if shared.running.load(Ordering::SeqCst) == 0 {
+            idle + 1
+        } else {
+            0
+        };
         if idle >= IDLE_TICKS {
             shared.asleep.store(true, Ordering::SeqCst);
             // A call that came between the look and the store would not wake us: look again.

@@ -27,7 +27,9 @@ pub(crate) fn add_empty<T: Send + 'static>(
 ) -> wasmtime::Result<()> {
     let (engine, ty) = (component.engine(), component.component_type());
     for (name, import) in ty.imports(engine) {
-        let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            continue;
+        };
         if !name.starts_with("wasi:") {
             continue;
         }
@@ -37,7 +39,9 @@ pub(crate) fn add_empty<T: Send + 'static>(
                 ComponentItem::Resource(_) => {
                     instance.resource(item, ResourceType::host::<Empty>(), |_, _| Ok(()))?;
                 }
-                ComponentItem::ComponentFunc(function) => add_function(&mut instance, name, item, &function)?,
+                ComponentItem::ComponentFunc(function) => {
+                    add_function(&mut instance, name, item, &function)?
+                }
                 _ => {}
             }
         }
@@ -52,11 +56,19 @@ fn add_function<T: Send + 'static>(
     function: &ComponentFunc,
 ) -> wasmtime::Result<()> {
     // `wasi:io/streams@0.2.3` → `io/streams`
-    let short = interface.trim_start_matches("wasi:").split('@').next().unwrap_or_default();
+    let short = interface
+        .trim_start_matches("wasi:")
+        .split('@')
+        .next()
+        .unwrap_or_default();
     let (full, returns) = (format!("{short}#{item}"), function.results().next());
     instance.func_new(item, move |mut store, _, arguments, results| {
         let Some(result) = results.first_mut() else {
-            return if full.ends_with("exit") { Err(Error::msg("it called exit")) } else { Ok(()) };
+            return if full.ends_with("exit") {
+                Err(Error::msg("it called exit"))
+            } else {
+                Ok(())
+            };
         };
         *result = answer(&mut store, &full, arguments, returns.as_ref())?;
         Ok(())
@@ -83,28 +95,39 @@ fn answer<T: Send + 'static>(
         "clocks/wall-clock#now" => {
             let now = wall(store);
             let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-            datetime(seconds, u32::try_from(now.subsec_nanosecond()).unwrap_or_default())
+            datetime(
+                seconds,
+                u32::try_from(now.subsec_nanosecond()).unwrap_or_default(),
+            )
         }
         "clocks/wall-clock#resolution" => datetime(0, 1),
         "random/random#get-random-bytes" | "random/insecure#get-insecure-random-bytes" => {
             random_bytes(store, number(0))
         }
-        "random/random#get-random-u64" | "random/insecure#get-insecure-random-u64" => random_u64(store),
-        "random/insecure-seed#insecure-seed" => Val::Tuple(vec![random_u64(store), random_u64(store)]),
+        "random/random#get-random-u64" | "random/insecure#get-insecure-random-u64" => {
+            random_u64(store)
+        }
+        "random/insecure-seed#insecure-seed" => {
+            Val::Tuple(vec![random_u64(store), random_u64(store)])
+        }
         "cli/stdout#get-stdout" | "cli/stderr#get-stderr" => handle(store, OUT)?,
         "cli/stdin#get-stdin" => handle(store, OTHER)?,
-        "io/streams#[method]output-stream.check-write" => Val::Result(Ok(Some(Box::new(Val::U64(WRITE_BYTES))))),
-        "io/streams#[method]output-stream.write" | "io/streams#[method]output-stream.blocking-write-and-flush" => {
+        "io/streams#[method]output-stream.check-write" => {
+            Val::Result(Ok(Some(Box::new(Val::U64(WRITE_BYTES)))))
+        }
+        "io/streams#[method]output-stream.write"
+        | "io/streams#[method]output-stream.blocking-write-and-flush" => {
             print(store, arguments.get(1));
             Val::Result(Ok(None))
         }
-        "io/streams#[method]output-stream.flush" | "io/streams#[method]output-stream.blocking-flush" => {
-            Val::Result(Ok(None))
-        }
-        "io/streams#[method]input-stream.read" | "io/streams#[method]input-stream.blocking-read" => {
+        "io/streams#[method]output-stream.flush"
+        | "io/streams#[method]output-stream.blocking-flush" => Val::Result(Ok(None)),
+        "io/streams#[method]input-stream.read"
+        | "io/streams#[method]input-stream.blocking-read" => {
             Val::Result(Err(Some(Box::new(Val::Variant("closed".to_owned(), None)))))
         }
-        _ => nothing(returns).ok_or_else(|| Error::msg(format!("{function} is not there: this WASI is empty")))?,
+        _ => nothing(returns)
+            .ok_or_else(|| Error::msg(format!("{function} is not there: this WASI is empty")))?,
     })
 }
 
@@ -118,10 +141,16 @@ fn nothing(returns: Option<&Type>) -> Option<Val> {
 }
 
 fn datetime(seconds: u64, nanoseconds: u32) -> Val {
-    Val::Record(vec![("seconds".to_owned(), Val::U64(seconds)), ("nanoseconds".to_owned(), Val::U32(nanoseconds))])
+    Val::Record(vec![
+        ("seconds".to_owned(), Val::U64(seconds)),
+        ("nanoseconds".to_owned(), Val::U32(nanoseconds)),
+    ])
 }
 
-fn handle<T: 'static>(store: &mut StoreContextMut<'_, PluginState<T>>, which: u32) -> wasmtime::Result<Val> {
+fn handle<T: 'static>(
+    store: &mut StoreContextMut<'_, PluginState<T>>,
+    which: u32,
+) -> wasmtime::Result<Val> {
     let resource = Resource::<Empty>::new_own(which);
     Ok(Val::Resource(resource.try_into_resource_any(store)?))
 }
@@ -139,8 +168,13 @@ fn random_u64<T>(store: &StoreContextMut<'_, PluginState<T>>) -> Val {
 
 /// A line of standard output or error, into the log at its rate.
 fn print<T>(store: &mut StoreContextMut<'_, PluginState<T>>, bytes: Option<&Val>) {
-    let Some(Val::List(bytes)) = bytes else { return };
-    let bytes: Vec<u8> = bytes.iter().filter_map(|b| if let Val::U8(b) = b { Some(*b) } else { None }).collect();
+    let Some(Val::List(bytes)) = bytes else {
+        return;
+    };
+    let bytes: Vec<u8> = bytes
+        .iter()
+        .filter_map(|b| if let Val::U8(b) = b { Some(*b) } else { None })
+        .collect();
     let text = String::from_utf8_lossy(&bytes);
     let state = store.data_mut();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {

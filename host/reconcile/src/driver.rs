@@ -77,7 +77,11 @@ impl Controller {
     /// Watches a collection; `keys` says which keys a change concerns. It runs in the source's own
     /// task, for each change in order, and must not block.
     #[must_use]
-    pub fn watch(mut self, informer: &Informer, keys: impl Fn(&InformerEvent) -> Vec<Key> + Send + 'static) -> Self {
+    pub fn watch(
+        mut self,
+        informer: &Informer,
+        keys: impl Fn(&InformerEvent) -> Vec<Key> + Send + 'static,
+    ) -> Self {
         self.sources.push((informer.clone(), Box::new(keys)));
         self
     }
@@ -110,11 +114,21 @@ impl Controller {
 
     /// Starts the tasks. Workers begin once every informer is in.
     pub fn run<R: Reconciler>(self, reconciler: R, statuses: &Statuses, tasks: &Tasks) {
-        let Self { name, queue, workers, sources, required, first } = self;
+        let Self {
+            name,
+            queue,
+            workers,
+            sources,
+            required,
+            first,
+        } = self;
         let tasks = tasks.child(name);
         let live = Arc::new(Live::new(queue.clone()));
         statuses.register(name, live.clone());
-        let mut awaited: Vec<Informer> = sources.iter().map(|(informer, _)| informer.clone()).collect();
+        let mut awaited: Vec<Informer> = sources
+            .iter()
+            .map(|(informer, _)| informer.clone())
+            .collect();
         awaited.extend(required);
         for (informer, mapper) in sources {
             tasks.spawn_until_stopped("source", follow(informer, mapper, queue.clone()));
@@ -124,7 +138,12 @@ impl Controller {
         tasks.spawn_until_stopped("sync", sync(awaited, live.clone(), ready.clone()));
         let reconciler = Arc::new(reconciler);
         for _ in 0..workers {
-            let worker = Worker { name, queue: queue.clone(), live: live.clone(), reconciler: reconciler.clone() };
+            let worker = Worker {
+                name,
+                queue: queue.clone(),
+                live: live.clone(),
+                reconciler: reconciler.clone(),
+            };
             let ready = ready.clone();
             tasks.spawn_until_stopped("worker", async move {
                 ready.cancelled().await;
@@ -165,7 +184,9 @@ impl<R: Reconciler> Worker<R> {
         while let Some(key) = self.queue.get().await {
             // A reconciler keeps no lock across a call, so a panic leaves nothing half done that
             // the next look would not see.
-            let result = AssertUnwindSafe(self.reconciler.reconcile(&key)).catch_unwind().await;
+            let result = AssertUnwindSafe(self.reconciler.reconcile(&key))
+                .catch_unwind()
+                .await;
             self.finish(&key, result.unwrap_or_else(|_| Err(self.panicked())));
             self.queue.done(&key);
         }

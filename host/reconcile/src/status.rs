@@ -82,6 +82,9 @@ impl Statuses {
     /// Whether every controller has its informers in.
     #[must_use]
     pub fn all_synced(&self) -> bool {
-        self.0.lock().values().all(|live| live.synced.load(Ordering::Relaxed))
+        self.0
+            .lock()
+            .values()
+            .all(|live| live.synced.load(Ordering::Relaxed))
     }
 }

@@ -1,6 +1,14 @@
 //! The driver against the in-memory API server.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +35,14 @@ impl Reconciler for Mark {
             _ => {}
         }
         let (namespace, name) = k3s_client::split_key(key);
-        self.client.patch(&CONFIG_MAPS, Some(namespace), name, &Patch::Merge(json!({"data": {"seen": "yes"}}))).await?;
+        self.client
+            .patch(
+                &CONFIG_MAPS,
+                Some(namespace),
+                name,
+                &Patch::Merge(json!({"data": {"seen": "yes"}})),
+            )
+            .await?;
         Ok(Outcome::Done)
     }
 }
@@ -42,11 +57,27 @@ async fn panics_and_failures_are_retried_and_counted() {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}),
     );
     let statuses = Statuses::default();
-    let mark = Mark { client: api.client("t"), tries: Arc::default() };
-    Controller::new("mark").watch_own(&informers.all(&CONFIG_MAPS)).run(mark, &statuses, &tasks);
-    assert!(api.eventually(|api| api.get(&CONFIG_MAPS, "n", "c").is_some_and(|c| c["data"]["seen"] == "yes")).await);
+    let mark = Mark {
+        client: api.client("t"),
+        tries: Arc::default(),
+    };
+    Controller::new("mark")
+        .watch_own(&informers.all(&CONFIG_MAPS))
+        .run(mark, &statuses, &tasks);
+    assert!(
+        api.eventually(|api| api
+            .get(&CONFIG_MAPS, "n", "c")
+            .is_some_and(|c| c["data"]["seen"] == "yes"))
+            .await
+    );
     let status = &statuses.snapshot()[0];
-    assert!(status.synced && status.failed == 2 && status.panicked == 1, "{status:?}");
+    assert!(
+        status.synced && status.failed == 2 && status.panicked == 1,
+        "{status:?}"
+    );
     assert!(tasks.stop(Duration::from_secs(5)).await);
-    assert!(!tasks.failed().is_cancelled(), "a contained panic fails no task");
+    assert!(
+        !tasks.failed().is_cancelled(),
+        "a contained panic fails no task"
+    );
 }

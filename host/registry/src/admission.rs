@@ -57,10 +57,20 @@ pub struct Attributes<'a> {
 #[async_trait]
 pub trait Admission: Send + Sync {
     /// May change `new`.
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, old: Option<&Value>) -> Result<()>;
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<()>;
 
     /// May only refuse. A delete has no `new`.
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<()>;
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()>;
 }
 
 /// Admits everything: for the server's own bootstrap.
@@ -73,7 +83,12 @@ impl Admission for NoAdmission {
         Ok(())
     }
 
-    async fn validate(&self, _: &Attributes<'_>, _: Option<&Value>, _: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        _: &Attributes<'_>,
+        _: Option<&Value>,
+        _: Option<&Value>,
+    ) -> Result<()> {
         Ok(())
     }
 }

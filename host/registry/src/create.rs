@@ -7,7 +7,10 @@ use k3s_meta::{Status, object};
 use k3s_store::{Precondition, Write, WriteError};
 use serde_json::Value;
 
-use crate::{Attributes, Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta};
+use crate::{
+    Attributes, Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode,
+    meta,
+};
 
 /// Tries with a fresh `generateName` suffix: as upstream, one and seven more.
 const NAME_TRIES: usize = 8;
@@ -32,13 +35,23 @@ impl Registry {
         resource.rules.default(&mut object);
         let name = object::name(&object).to_owned();
         let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
-        call.admission.mutate(&attributes, &mut object, None).await?;
+        call.admission
+            .mutate(&attributes, &mut object, None)
+            .await?;
         resource.rules.default(&mut object);
         self.fill(&mut object);
-        let generate = object::name(&object).is_empty() && !object::generate_name(&object).is_empty();
+        let generate =
+            object::name(&object).is_empty() && !object::generate_name(&object).is_empty();
         for last in (1..=NAME_TRIES).map(|n| n == NAME_TRIES || !generate) {
-            let attempt = if last { std::mem::take(&mut object) } else { object.clone() };
-            match self.create_named(resource, namespace, attempt, generate, call).await {
+            let attempt = if last {
+                std::mem::take(&mut object)
+            } else {
+                object.clone()
+            };
+            match self
+                .create_named(resource, namespace, attempt, generate, call)
+                .await
+            {
                 Err(error) if !last && error.is_conflict() => {}
                 done => return done,
             }
@@ -75,11 +88,14 @@ impl Registry {
             call.warnings.add(warning);
         }
         let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
-        call.admission.validate(&attributes, Some(&object), None).await?;
+        call.admission
+            .validate(&attributes, Some(&object), None)
+            .await?;
         if call.dry_run {
             return self.create_dry(resource, namespace, &name, object);
         }
-        self.store_new(resource, namespace, &name, object, reservation, generate).await
+        self.store_new(resource, namespace, &name, object, reservation, generate)
+            .await
     }
 
     async fn store_new(
@@ -92,25 +108,39 @@ impl Registry {
         generated: bool,
     ) -> Result<Object> {
         resource.stored_form(&mut object);
-        let mut write = Write::put(resource.key(namespace, name), Precondition::Absent, encode(&mut object)?);
+        let mut write = Write::put(
+            resource.key(namespace, name),
+            Precondition::Absent,
+            encode(&mut object)?,
+        );
         if let Some(ttl) = Self::ttl(resource) {
             write = write.with_ttl(ttl);
         }
         match self.store.write(write).await {
             Ok(committed) => {
                 reservation.commit();
-                let entry = committed.entry.ok_or_else(|| Error::internal("a put made no entry"))?;
+                let entry = committed
+                    .entry
+                    .ok_or_else(|| Error::internal("a put made no entry"))?;
                 Ok(Object::stored(resource, entry))
             }
             Err(WriteError::Conflict { .. }) if generated => {
                 Err(Status::generate_name_conflict(&resource.gr(), name, 1).into())
             }
-            Err(WriteError::Conflict { .. }) => Err(Status::already_exists(&resource.gr(), name).into()),
+            Err(WriteError::Conflict { .. }) => {
+                Err(Status::already_exists(&resource.gr(), name).into())
+            }
             Err(error) => Err(Error::from_write(&error, &resource.gr(), name, "create")),
         }
     }
 
-    fn create_dry(&self, resource: &Arc<Resource>, namespace: &str, name: &str, object: Value) -> Result<Object> {
+    fn create_dry(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        object: Value,
+    ) -> Result<Object> {
         if self.store.get(&resource.key(namespace, name)).is_some() {
             return Err(Status::already_exists(&resource.gr(), name).into());
         }
@@ -119,8 +149,13 @@ impl Registry {
 
     /// The fields that the server gives every new object.
     fn fill(&self, object: &mut Value) {
-        for gone in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"]
-        {
+        for gone in [
+            "resourceVersion",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "managedFields",
+        ] {
             meta::remove(object, gone);
         }
         meta::remove(object, "generation");
@@ -143,13 +178,31 @@ impl<'a> Call<'a> {
         namespace: &'a str,
         name: &'a str,
     ) -> Attributes<'a> {
-        let Self { user, dry_run, warnings, .. } = *self;
-        Attributes { operation, resource, subresource, namespace, name, user, dry_run, warnings }
+        let Self {
+            user,
+            dry_run,
+            warnings,
+            ..
+        } = *self;
+        Attributes {
+            operation,
+            resource,
+            subresource,
+            namespace,
+            name,
+            user,
+            dry_run,
+            warnings,
+        }
     }
 }
 
 /// The namespace in the object, where it has one, must be the one in the request.
-pub(crate) fn check_namespace(resource: &Resource, namespace: &str, object: &mut Value) -> Result<()> {
+pub(crate) fn check_namespace(
+    resource: &Resource,
+    namespace: &str,
+    object: &mut Value,
+) -> Result<()> {
     let named = object::namespace(object);
     if !resource.kind.namespaced {
         if named.is_empty() {

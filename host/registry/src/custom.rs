@@ -62,10 +62,19 @@ impl Custom {
 ///
 /// # Errors
 /// When the process has kept too many different definitions.
-pub fn resource(definition: &Value, names: &Value, version: &Value, revision: u64) -> Result<Arc<Resource>, TooMany> {
+pub fn resource(
+    definition: &Value,
+    names: &Value,
+    version: &Value,
+    revision: u64,
+) -> Result<Arc<Resource>, TooMany> {
     let group = object::at_str(definition, &["spec", "group"]);
     let texts = |key: &str| -> Vec<String> {
-        object::at_list(names, &[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        object::at_list(names, &[key])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let name = |key: &str| object::at_str(names, &[key]).to_owned();
     let version_name = object::at_str(version, &["name"]);
@@ -106,8 +115,13 @@ pub fn resource(definition: &Value, names: &Value, version: &Value, revision: u6
 
 fn storage_version(definition: &Value, group: &str) -> String {
     let versions = object::at_list(definition, &["spec", "versions"]);
-    let storage = versions.iter().find(|version| object::at_bool(version, &["storage"]));
-    api_version(group, storage.map_or("", |version| object::at_str(version, &["name"])))
+    let storage = versions
+        .iter()
+        .find(|version| object::at_bool(version, &["storage"]));
+    api_version(
+        group,
+        storage.map_or("", |version| object::at_str(version, &["name"])),
+    )
 }
 
 fn deprecation(version: &Value, api_version: &str, kind: &str) -> Option<String> {
@@ -134,16 +148,25 @@ impl CustomSet {
     #[must_use]
     pub fn new(mut resources: Vec<Arc<Resource>>) -> Self {
         resources.sort_by_key(|resource| name(resource));
-        let custom = resources.iter().filter_map(|resource| resource.custom.as_ref());
+        let custom = resources
+            .iter()
+            .filter_map(|resource| resource.custom.as_ref());
         let openapi: Vec<CustomKind> = custom.map(|custom| custom.openapi.clone()).collect();
         let digest = openapi::digest(openapi.iter());
-        Self { resources, openapi, digest }
+        Self {
+            resources,
+            openapi,
+            digest,
+        }
     }
 
     /// The resource served under this name.
     #[must_use]
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        let at = self.resources.binary_search_by_key(&(group, version, plural), |resource| name(resource)).ok()?;
+        let at = self
+            .resources
+            .binary_search_by_key(&(group, version, plural), |resource| name(resource))
+            .ok()?;
         self.resources.get(at)
     }
 
@@ -162,12 +185,18 @@ impl CustomSet {
     /// Changes whenever something in the set does; that of the built-in documents when it is empty.
     #[must_use]
     pub fn digest(&self) -> &str {
-        if self.digest.is_empty() { openapi::DIGEST } else { &self.digest }
+        if self.digest.is_empty() {
+            openapi::DIGEST
+        } else {
+            &self.digest
+        }
     }
 
     /// Their rows in discovery.
     pub fn rows(&self) -> impl Iterator<Item = Row<'static>> {
-        self.resources.iter().map(|resource| Row::from(resource.kind))
+        self.resources
+            .iter()
+            .map(|resource| Row::from(resource.kind))
     }
 
     /// Ends the watches of resources that `next` does not have.
@@ -182,5 +211,9 @@ impl CustomSet {
 }
 
 fn name(resource: &Resource) -> (&'static str, &'static str, &'static str) {
-    (resource.kind.group, resource.kind.version, resource.kind.plural)
+    (
+        resource.kind.group,
+        resource.kind.version,
+        resource.kind.plural,
+    )
 }

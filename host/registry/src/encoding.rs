@@ -14,7 +14,9 @@ pub fn encode(object: &mut Value) -> Result<Bytes> {
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
     }
-    serde_json::to_vec(object).map(Bytes::from).map_err(Error::internal)
+    serde_json::to_vec(object)
+        .map(Bytes::from)
+        .map_err(Error::internal)
 }
 
 /// Stored bytes and the revision to show in them, cut at the place where it goes.
@@ -32,15 +34,26 @@ impl RawObject {
     /// Cuts `value` at `at`, the place that [`metadata_offset`] found.
     pub(crate) fn new(value: &Bytes, at: usize, revision: u64) -> Self {
         let at = at.min(value.len());
-        let comma = if value.get(at) == Some(&b'}') { "" } else { "," };
+        let comma = if value.get(at) == Some(&b'}') {
+            ""
+        } else {
+            ","
+        };
         let version = Bytes::from(format!("\"resourceVersion\":\"{revision}\"{comma}"));
-        Self { head: value.slice(..at), version, tail: value.slice(at..) }
+        Self {
+            head: value.slice(..at),
+            version,
+            tail: value.slice(at..),
+        }
     }
 
     /// Bytes in all.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.head.len().saturating_add(self.version.len()).saturating_add(self.tail.len())
+        self.head
+            .len()
+            .saturating_add(self.version.len())
+            .saturating_add(self.tail.len())
     }
 
     /// True when there is nothing, which no object is.
@@ -161,7 +174,14 @@ mod tests {
 
     #[test]
     fn what_is_no_object_has_no_place() {
-        for bad in ["", "[]", "{}", "{\"kind\":\"x\"}", "k8s\0\n", "{\"metadata\":3}"] {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            "{\"kind\":\"x\"}",
+            "k8s\0\n",
+            "{\"metadata\":3}",
+        ] {
             assert_eq!(metadata_offset(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(metadata_offset(b"{\"metadata\":{}}"), Some(13));

@@ -46,13 +46,25 @@ impl Error {
     }
 
     /// A write that failed for another reason than its precondition.
-    pub(crate) fn from_write(error: &WriteError, gr: &GroupResource, name: &str, operation: &str) -> Self {
+    pub(crate) fn from_write(
+        error: &WriteError,
+        gr: &GroupResource,
+        name: &str,
+        operation: &str,
+    ) -> Self {
         match error {
             WriteError::Conflict { .. } => Status::modified(gr, name).into(),
-            WriteError::TooLarge { what, bytes, limit_bytes } => {
-                Status::too_large(&format!("{what} of {bytes} bytes is above the limit of {limit_bytes}")).into()
+            WriteError::TooLarge {
+                what,
+                bytes,
+                limit_bytes,
+            } => Status::too_large(&format!(
+                "{what} of {bytes} bytes is above the limit of {limit_bytes}"
+            ))
+            .into(),
+            WriteError::Unavailable(why) => {
+                datastore(why, &format!("the {operation} operation against {gr}")).into()
             }
-            WriteError::Unavailable(why) => datastore(why, &format!("the {operation} operation against {gr}")).into(),
             WriteError::Closed => Status::service_unavailable("the server is shutting down").into(),
         }
     }
@@ -74,7 +86,13 @@ fn datastore(why: &BackendError, what: &str) -> Status {
         other => not_done(&other.to_string()),
     };
     let retry_after_seconds = i32::try_from(RETRY_SECONDS).unwrap_or(1);
-    Status { details: Some(Details { retry_after_seconds, ..Details::default() }), ..status }
+    Status {
+        details: Some(Details {
+            retry_after_seconds,
+            ..Details::default()
+        }),
+        ..status
+    }
 }
 
 impl From<Status> for Error {
@@ -86,9 +104,13 @@ impl From<Status> for Error {
 impl From<ListError> for Error {
     fn from(error: ListError) -> Self {
         match error {
-            ListError::Compacted { requested, compacted } => {
-                Status::expired(format!("too old resource version: {requested} ({compacted})")).into()
-            }
+            ListError::Compacted {
+                requested,
+                compacted,
+            } => Status::expired(format!(
+                "too old resource version: {requested} ({compacted})"
+            ))
+            .into(),
             ListError::Future { requested, current } => {
                 Status::too_large_resource_version(requested.0, current.0, RETRY_SECONDS).into()
             }
@@ -100,9 +122,13 @@ impl From<ListError> for Error {
 impl From<WatchError> for Error {
     fn from(error: WatchError) -> Self {
         match error {
-            WatchError::Compacted { requested, compacted } => {
-                Status::expired(format!("too old resource version: {requested} ({compacted})")).into()
-            }
+            WatchError::Compacted {
+                requested,
+                compacted,
+            } => Status::expired(format!(
+                "too old resource version: {requested} ({compacted})"
+            ))
+            .into(),
             WatchError::Closed => Status::service_unavailable("the server is shutting down").into(),
             WatchError::Backend(cause) => datastore(&cause, "the watch").into(),
         }

@@ -10,7 +10,15 @@
 //! Invariants: objects are stored as canonical JSON without `metadata.resourceVersion`, which is
 //! spliced in when they are served; nothing here knows HTTP; an object that cannot be decoded is an
 //! error and never silently left out.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod admission;
 mod call;

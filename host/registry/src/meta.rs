@@ -37,7 +37,9 @@ pub(crate) fn set_revision(value: &mut Value, revision: u64) {
 
 /// A fresh random (version 4) UID.
 pub(crate) fn new_uid(random: &Random) -> String {
-    uuid::Builder::from_random_bytes(random.bytes()).into_uuid().to_string()
+    uuid::Builder::from_random_bytes(random.bytes())
+        .into_uuid()
+        .to_string()
 }
 
 pub(crate) fn grace_period(value: &Value) -> Option<i64> {

@@ -27,19 +27,28 @@ impl Object {
     #[must_use]
     pub fn stored(resource: &Arc<Resource>, entry: Arc<Entry>) -> Self {
         let revision = entry.mod_revision.0;
-        Self { resource: resource.clone(), source: Source::Entry(entry, revision) }
+        Self {
+            resource: resource.clone(),
+            source: Source::Entry(entry, revision),
+        }
     }
 
     /// A stored object shown with another revision, such as that of its deletion.
     #[must_use]
     pub fn at_revision(resource: &Arc<Resource>, entry: Arc<Entry>, revision: u64) -> Self {
-        Self { resource: resource.clone(), source: Source::Entry(entry, revision) }
+        Self {
+            resource: resource.clone(),
+            source: Source::Entry(entry, revision),
+        }
     }
 
     /// An object that is not stored in this form.
     #[must_use]
     pub fn tree(resource: &Arc<Resource>, value: Value) -> Self {
-        Self { resource: resource.clone(), source: Source::Tree(Arc::new(value)) }
+        Self {
+            resource: resource.clone(),
+            source: Source::Tree(Arc::new(value)),
+        }
     }
 
     /// The resource it belongs to.
@@ -69,8 +78,12 @@ impl Object {
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<()> {
         match (self.raw()?, &self.source) {
             (Some(raw), _) => raw.write_to(out),
-            (None, Source::Tree(value)) => serde_json::to_writer(out, &**value).map_err(Error::internal)?,
-            (None, Source::Entry(..)) => serde_json::to_writer(out, &self.to_value()?).map_err(Error::internal)?,
+            (None, Source::Tree(value)) => {
+                serde_json::to_writer(out, &**value).map_err(Error::internal)?
+            }
+            (None, Source::Entry(..)) => {
+                serde_json::to_writer(out, &self.to_value()?).map_err(Error::internal)?
+            }
         }
         Ok(())
     }

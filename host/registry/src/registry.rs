@@ -45,12 +45,19 @@ impl Registry {
     /// [`Prepared::finish`].
     #[must_use]
     pub fn prepare(config: RegistryConfig) -> Prepared {
-        let services = Arc::new(ServiceHooks::new(config.services.clone(), config.random.clone()));
+        let services = Arc::new(ServiceHooks::new(
+            config.services.clone(),
+            config.random.clone(),
+        ));
         let hooks = services.clone();
         let resources = Resources::new(k3s_api::kinds(), move |group, plural| {
             (group.is_empty() && plural == "services").then(|| hooks.clone() as Arc<dyn Hooks>)
         });
-        Prepared { resources: Arc::new(resources), services, config }
+        Prepared {
+            resources: Arc::new(resources),
+            services,
+            config,
+        }
     }
 
     /// All resources.
@@ -64,9 +71,11 @@ impl Registry {
     /// # Errors
     /// When the tables lack it, which is a mistake in this program.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Result<&Arc<Resource>> {
-        self.resources
-            .get(group, version, plural)
-            .ok_or_else(|| Error::internal(format_args!("resource {plural}.{version}.{group} is not registered")))
+        self.resources.get(group, version, plural).ok_or_else(|| {
+            Error::internal(format_args!(
+                "resource {plural}.{version}.{group} is not registered"
+            ))
+        })
     }
 
     /// The store below.
@@ -92,11 +101,19 @@ impl Registry {
     /// # Errors
     /// When it does not exist.
     pub fn get(&self, resource: &Arc<Resource>, namespace: &str, name: &str) -> Result<Object> {
-        self.entry(resource, namespace, name).map(|entry| Object::stored(resource, entry))
+        self.entry(resource, namespace, name)
+            .map(|entry| Object::stored(resource, entry))
     }
 
-    pub(crate) fn entry(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Arc<Entry>> {
-        self.store.get(&resource.key(namespace, name)).ok_or_else(|| Status::not_found(&resource.gr(), name).into())
+    pub(crate) fn entry(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Entry>> {
+        self.store
+            .get(&resource.key(namespace, name))
+            .ok_or_else(|| Status::not_found(&resource.gr(), name).into())
     }
 
     /// How long an object of this resource is kept without being written again.
@@ -118,8 +135,17 @@ impl Prepared {
     /// # Errors
     /// When stored services cannot be decoded, since their addresses would be given out twice.
     pub fn finish(self, store: Store) -> Result<Registry> {
-        let Self { resources, services, config } = self;
-        let registry = Registry { store, resources, clock: config.clock, random: config.random };
+        let Self {
+            resources,
+            services,
+            config,
+        } = self;
+        let registry = Registry {
+            store,
+            resources,
+            clock: config.clock,
+            random: config.random,
+        };
         services.load(&registry)?;
         Ok(registry)
     }

@@ -139,8 +139,12 @@ impl Resource {
     /// # Errors
     /// When the bytes cannot be decoded.
     pub fn decode(&self, entry: &Entry) -> Result<Value> {
-        let mut value: Value = serde_json::from_slice(&entry.value)
-            .map_err(|e| Error::internal(format_args!("unable to decode the stored object at {}: {e}", entry.key)))?;
+        let mut value: Value = serde_json::from_slice(&entry.value).map_err(|e| {
+            Error::internal(format_args!(
+                "unable to decode the stored object at {}: {e}",
+                entry.key
+            ))
+        })?;
         if let Some(convert) = self.convert {
             convert.to_served(&mut value);
         }
@@ -158,7 +162,8 @@ impl Resource {
     pub(crate) fn serves_as_stored(&self, entry: &Entry) -> bool {
         self.convert.is_none()
             && self.custom.as_ref().is_none_or(|custom| {
-                custom.storage_version == self.api_version && entry.mod_revision.0 > custom.fresh_from
+                custom.storage_version == self.api_version
+                    && entry.mod_revision.0 > custom.fresh_from
             })
     }
 
@@ -195,9 +200,14 @@ impl Resources {
         for kind in kinds {
             let resource = Arc::new(Resource::new(kind, hooks(kind.group, kind.plural)));
             if resource.convert.is_none() {
-                table.by_prefix.entry(resource.prefix.clone()).or_insert_with(|| resource.clone());
+                table
+                    .by_prefix
+                    .entry(resource.prefix.clone())
+                    .or_insert_with(|| resource.clone());
             }
-            table.by_name.insert((kind.group, kind.version, kind.plural), resource);
+            table
+                .by_name
+                .insert((kind.group, kind.version, kind.plural), resource);
         }
         table
     }

@@ -11,7 +11,9 @@ use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
 
 use crate::create::check_namespace;
-use crate::{Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta};
+use crate::{
+    Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta,
+};
 
 /// Tries when others keep changing the same object. A client that loses so often is told to come
 /// again.
@@ -76,11 +78,21 @@ impl Registry {
     ///
     /// # Errors
     /// When the object is missing, the new one is refused or invalid, or names an old version.
-    pub async fn update<F>(&self, update: &Update<'_>, call: &Call<'_>, mut make: F) -> Result<Updated>
+    pub async fn update<F>(
+        &self,
+        update: &Update<'_>,
+        call: &Call<'_>,
+        mut make: F,
+    ) -> Result<Updated>
     where
         F: FnMut(Option<&Value>) -> Result<Value> + Send,
     {
-        let Update { resource, namespace, name, .. } = *update;
+        let Update {
+            resource,
+            namespace,
+            name,
+            ..
+        } = *update;
         let key: Arc<str> = resource.key(namespace, name).into();
         for _ in 0..TRIES {
             let Some(entry) = self.store.get(&key) else {
@@ -92,10 +104,16 @@ impl Registry {
                     return Err(Status::not_found(&resource.gr(), name).into());
                 }
                 let object = self.create(resource, namespace, object, call).await?;
-                return Ok(Updated { object, created: true });
+                return Ok(Updated {
+                    object,
+                    created: true,
+                });
             };
             if let Some(object) = self.update_once(update, &entry, call, &mut make).await? {
-                return Ok(Updated { object, created: false });
+                return Ok(Updated {
+                    object,
+                    created: false,
+                });
             }
         }
         Err(Status::modified(&resource.gr(), name).into())
@@ -112,7 +130,12 @@ impl Registry {
     where
         F: FnMut(Option<&Value>) -> Result<Value> + Send,
     {
-        let Update { resource, namespace, name, .. } = *update;
+        let Update {
+            resource,
+            namespace,
+            name,
+            ..
+        } = *update;
         let mut old = resource.decode(entry)?;
         meta::set_revision(&mut old, entry.mod_revision.0);
         let mut new = make(Some(&old))?;
@@ -120,8 +143,16 @@ impl Registry {
         check_namespace(resource, namespace, &mut new)?;
         keep_system_fields(&mut new, &old);
         resource.rules.default(&mut new);
-        let attributes = call.attributes(Operation::Update, resource, update.scope.subresource(), namespace, name);
-        call.admission.mutate(&attributes, &mut new, Some(&old)).await?;
+        let attributes = call.attributes(
+            Operation::Update,
+            resource,
+            update.scope.subresource(),
+            namespace,
+            name,
+        );
+        call.admission
+            .mutate(&attributes, &mut new, Some(&old))
+            .await?;
         resource.rules.default(&mut new);
         let reservation = match (&resource.hooks, update.scope) {
             (Some(hooks), Scope::Main) => hooks.update(&mut new, &old, call.dry_run)?,
@@ -137,8 +168,11 @@ impl Registry {
                 call.warnings.add(warning);
             }
         }
-        call.admission.validate(&attributes, Some(&new), Some(&old)).await?;
-        self.store_changed(update, entry, new, &old, reservation, call.dry_run).await
+        call.admission
+            .validate(&attributes, Some(&new), Some(&old))
+            .await?;
+        self.store_changed(update, entry, new, &old, reservation, call.dry_run)
+            .await
     }
 
     async fn store_changed(
@@ -164,18 +198,29 @@ impl Registry {
             // Nothing changed: no write, no event, the same version.
             return Ok(Some(Object::stored(resource, entry.clone())));
         }
-        let mut write = Write::put(entry.key.clone(), Precondition::Revision(entry.mod_revision), value);
+        let mut write = Write::put(
+            entry.key.clone(),
+            Precondition::Revision(entry.mod_revision),
+            value,
+        );
         if let Some(ttl) = Self::ttl(resource) {
             write = write.with_ttl(ttl);
         }
         match self.store.write(write).await {
             Ok(committed) => {
                 reservation.commit();
-                let entry = committed.entry.ok_or_else(|| Error::internal("a put made no entry"))?;
+                let entry = committed
+                    .entry
+                    .ok_or_else(|| Error::internal("a put made no entry"))?;
                 Ok(Some(Object::stored(resource, entry)))
             }
             Err(WriteError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(Error::from_write(&error, &resource.gr(), update.name, "update")),
+            Err(error) => Err(Error::from_write(
+                &error,
+                &resource.gr(),
+                update.name,
+                "update",
+            )),
         }
     }
 
@@ -187,7 +232,10 @@ impl Registry {
         mut new: Value,
         old: &Value,
     ) -> Result<Option<Object>> {
-        let write = Write::delete(entry.key.clone(), Precondition::Revision(entry.mod_revision));
+        let write = Write::delete(
+            entry.key.clone(),
+            Precondition::Revision(entry.mod_revision),
+        );
         match self.store.write(write).await {
             Ok(committed) => {
                 self.removed(update.resource, old);
@@ -195,7 +243,12 @@ impl Registry {
                 Ok(Some(Object::tree(update.resource, new)))
             }
             Err(WriteError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(Error::from_write(&error, &update.resource.gr(), update.name, "update")),
+            Err(error) => Err(Error::from_write(
+                &error,
+                &update.resource.gr(),
+                update.name,
+                "update",
+            )),
         }
     }
 
@@ -212,7 +265,8 @@ impl Registry {
 fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> Result<()> {
     let (want, have) = (object::uid(new), object::uid(old));
     if !want.is_empty() && want != have {
-        let message = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
+        let message =
+            format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
         return Err(Status::conflict(&resource.gr(), name, &message).into());
     }
     let version = object::at_str(new, &["metadata", "resourceVersion"]);
@@ -221,7 +275,11 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
             return Ok(());
         }
         let path = Path::new("metadata").child("resourceVersion");
-        let error = field::invalid(&path, field::BadValue::Raw("0".to_owned()), "must be specified for an update");
+        let error = field::invalid(
+            &path,
+            field::BadValue::Raw("0".to_owned()),
+            "must be specified for an update",
+        );
         return Err(Status::invalid(&resource.gk(), name, &error.into()).into());
     }
     if version != object::at_str(old, &["metadata", "resourceVersion"]) {
@@ -232,8 +290,17 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
 
 /// What the server owns stays, whether the client repeats it or leaves it out.
 fn keep_system_fields(new: &mut Value, old: &Value) {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        if new.get("metadata").and_then(|meta| meta.get(field)).is_none_or(Value::is_null) {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        if new
+            .get("metadata")
+            .and_then(|meta| meta.get(field))
+            .is_none_or(Value::is_null)
+        {
             meta::keep(new, old, field);
         }
     }
@@ -260,14 +327,17 @@ fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value) {
 fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> ErrorList {
     match scope {
         Scope::Main => validate_update(&*resource.rules, new, old, resource.kind.namespaced),
-        Scope::Status => validate_status_update(&*resource.rules, new, old, resource.kind.namespaced),
+        Scope::Status => {
+            validate_status_update(&*resource.rules, new, old, resource.kind.namespaced)
+        }
         Scope::Part { validate, .. } => validate(resource, new, old),
     }
 }
 
 /// Whether the object was being deleted and the change removed the last finalizer.
 fn goes_with_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
-    let namespace_holds = resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
+    let namespace_holds =
+        resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
     !namespace_holds
         && object::finalizers(new).is_empty()
         && object::deletion_timestamp(old).is_some()

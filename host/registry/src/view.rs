@@ -35,7 +35,12 @@ impl View {
             return Arc::new(());
         }
         let rules = resources.of_key(key).map(|resource| resource.rules.clone());
-        Arc::new(Self { offset: metadata_offset(value), source: value.clone(), rules, parsed: OnceLock::new() })
+        Arc::new(Self {
+            offset: metadata_offset(value),
+            source: value.clone(),
+            rules,
+            parsed: OnceLock::new(),
+        })
     }
 
     /// The view of an entry.
@@ -61,7 +66,12 @@ impl View {
     ///
     /// # Errors
     /// For an entry that cannot be decoded.
-    pub fn matches(&self, entry: &Entry, selectors: &Selectors, resource: &Resource) -> Result<bool> {
+    pub fn matches(
+        &self,
+        entry: &Entry,
+        selectors: &Selectors,
+        resource: &Resource,
+    ) -> Result<bool> {
         if selectors.is_empty() {
             return Ok(true);
         }
@@ -74,7 +84,11 @@ impl View {
         }
         // Which fields can be selected by may have changed since the entry was written.
         let own = resource.rules.fields(&resource.decode(entry)?);
-        let find = |field: &str| own.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_str());
+        let find = |field: &str| {
+            own.iter()
+                .find(|(name, _)| *name == field)
+                .map(|(_, value)| value.as_str())
+        };
         Ok(selectors.fields_match(|field| parsed.field(field).or_else(|| find(field))))
     }
 }
@@ -86,7 +100,10 @@ impl Parsed {
         Some(Self {
             name: k3s_meta::object::name(&object).into(),
             namespace: k3s_meta::object::namespace(&object).into(),
-            labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            labels: labels
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
             fields: rules
                 .map(|rules| rules.fields(&object))
                 .into_iter()
@@ -97,18 +114,28 @@ impl Parsed {
     }
 
     fn label(&self, key: &str) -> Option<&str> {
-        self.labels.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+        self.labels
+            .iter()
+            .find(|(name, _)| &**name == key)
+            .map(|(_, value)| &**value)
     }
 
     fn field(&self, field: &str) -> Option<&str> {
         match field {
             "metadata.name" => Some(&self.name),
             "metadata.namespace" => Some(&self.namespace),
-            other => self.fields.iter().find(|(name, _)| *name == other).map(|(_, value)| &**value),
+            other => self
+                .fields
+                .iter()
+                .find(|(name, _)| *name == other)
+                .map(|(_, value)| &**value),
         }
     }
 }
 
 fn undecodable(entry: &Entry) -> Error {
-    Error::internal(format_args!("unable to decode the stored object at {}", entry.key))
+    Error::internal(format_args!(
+        "unable to decode the stored object at {}",
+        entry.key
+    ))
 }

@@ -52,7 +52,14 @@ fn end_group(path: &str) -> io::Result<()> {
 fn records<T: serde::de::DeserializeOwned>(dir: &Path, file: &str) -> Vec<T> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries
-        .filter_map(|entry| record::load(&if file.is_empty() { entry.path() } else { entry.path().join(file) }).ok())
+        .filter_map(|entry| {
+            record::load(&if file.is_empty() {
+                entry.path()
+            } else {
+                entry.path().join(file)
+            })
+            .ok()
+        })
         .collect()
 }
 
@@ -62,7 +69,10 @@ fn kill_shims(state: &Path) -> io::Result<()> {
     /// The kernel ends a killed process in milliseconds; the limit is for one stuck in it.
     const ATTEMPTS: u32 = 200;
     let recorded = identities(state);
-    let shims: Vec<i32> = shim_processes().into_iter().filter(|&pid| recorded.contains(&identity(pid))).collect();
+    let shims: Vec<i32> = shim_processes()
+        .into_iter()
+        .filter(|&pid| recorded.contains(&identity(pid)))
+        .collect();
     for &shim in &shims {
         for child in children(shim) {
             process::kill(child, nix::libc::SIGKILL)?;
@@ -70,7 +80,10 @@ fn kill_shims(state: &Path) -> io::Result<()> {
         process::kill(shim, nix::libc::SIGKILL)?;
     }
     for _ in 0..ATTEMPTS {
-        if shims.iter().all(|&shim| process::start_time(shim).is_none()) {
+        if shims
+            .iter()
+            .all(|&shim| process::start_time(shim).is_none())
+        {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -79,8 +92,12 @@ fn kill_shims(state: &Path) -> io::Result<()> {
 }
 
 fn identities(state: &Path) -> HashSet<String> {
-    let dirs = std::fs::read_dir(state.join("sandboxes")).into_iter().flatten().flatten();
-    dirs.filter_map(|entry| std::fs::read_to_string(entry.path().join(IDENTITY)).ok()).collect()
+    let dirs = std::fs::read_dir(state.join("sandboxes"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    dirs.filter_map(|entry| std::fs::read_to_string(entry.path().join(IDENTITY)).ok())
+        .collect()
 }
 
 fn shim_processes() -> Vec<i32> {
@@ -89,11 +106,16 @@ fn shim_processes() -> Vec<i32> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-    pids.filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == ARGV0))
-        .collect()
+    pids.filter(|pid| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == ARGV0)
+    })
+    .collect()
 }
 
 fn children(pid: i32) -> Vec<i32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_ascii_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
 }

@@ -46,7 +46,10 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn not_found(kind: &'static str, id: &str) -> Self {
-        Self::NotFound { kind, id: id.to_owned() }
+        Self::NotFound {
+            kind,
+            id: id.to_owned(),
+        }
     }
 }
 
@@ -57,7 +60,10 @@ pub(crate) trait Context<T> {
 
 impl<T> Context<T> for io::Result<T> {
     fn context(self, context: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| Error::Io { context: context(), source })
+        self.map_err(|source| Error::Io {
+            context: context(),
+            source,
+        })
     }
 }
 

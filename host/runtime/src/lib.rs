@@ -20,7 +20,15 @@
 //! mounts with private propagation still receive mounts made later on the host below their source;
 //! image volumes live in the container's writable layer.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod cleanup;
 mod config;
@@ -37,6 +45,8 @@ mod streaming;
 pub use cleanup::kill_everything;
 pub use config::RuntimeConfig;
 pub use image::artifact::{ArtifactError, ArtifactSource, fetch_artifact};
-pub use network::{Bandwidth, NetworkError, NoNetwork, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
+pub use network::{
+    Bandwidth, NetworkError, NoNetwork, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork,
+};
 pub use runtime::{Runtime, StartError};
 pub use shim::{is_shim_invocation, shim_main};

@@ -46,12 +46,24 @@ impl SandboxNetwork {
     pub fn bandwidth(&self) -> Result<Bandwidth, String> {
         let rate = |direction: &str| {
             let name = format!("kubernetes.io/{direction}-bandwidth");
-            let Some(text) = self.annotations.get(&name) else { return Ok(None) };
-            let rate = Quantity::parse(text).map_err(|e| format!("annotation {name}: {e}"))?.value();
-            let fits = BANDWIDTHS.contains(&rate).then_some(rate).and_then(|rate| u64::try_from(rate).ok());
-            fits.map(Some).ok_or_else(|| format!("annotation {name}: {text} is not between 1k and 1P bits per second"))
+            let Some(text) = self.annotations.get(&name) else {
+                return Ok(None);
+            };
+            let rate = Quantity::parse(text)
+                .map_err(|e| format!("annotation {name}: {e}"))?
+                .value();
+            let fits = BANDWIDTHS
+                .contains(&rate)
+                .then_some(rate)
+                .and_then(|rate| u64::try_from(rate).ok());
+            fits.map(Some).ok_or_else(|| {
+                format!("annotation {name}: {text} is not between 1k and 1P bits per second")
+            })
         };
-        Ok(Bandwidth { ingress: rate("ingress")?, egress: rate("egress")? })
+        Ok(Bandwidth {
+            ingress: rate("ingress")?,
+            egress: rate("egress")?,
+        })
     }
 }
 
@@ -137,12 +149,34 @@ mod tests {
     #[test]
     fn bandwidth_comes_from_annotations() {
         let pod = |text: &str| SandboxNetwork {
-            annotations: BTreeMap::from([("kubernetes.io/egress-bandwidth".to_owned(), text.to_owned())]),
+            annotations: BTreeMap::from([(
+                "kubernetes.io/egress-bandwidth".to_owned(),
+                text.to_owned(),
+            )]),
             ..SandboxNetwork::default()
         };
-        assert_eq!(pod("10M").bandwidth().unwrap(), Bandwidth { ingress: None, egress: Some(10_000_000) });
-        assert!(pod("1").bandwidth().unwrap_err().contains("between 1k and 1P"));
-        assert!(pod("fast").bandwidth().unwrap_err().starts_with("annotation kubernetes.io/egress-bandwidth"));
-        assert_eq!(SandboxNetwork::default().bandwidth().unwrap(), Bandwidth::default());
+        assert_eq!(
+            pod("10M").bandwidth().unwrap(),
+            Bandwidth {
+                ingress: None,
+                egress: Some(10_000_000)
+            }
+        );
+        assert!(
+            pod("1")
+                .bandwidth()
+                .unwrap_err()
+                .contains("between 1k and 1P")
+        );
+        assert!(
+            pod("fast")
+                .bandwidth()
+                .unwrap_err()
+                .starts_with("annotation kubernetes.io/egress-bandwidth")
+        );
+        assert_eq!(
+            SandboxNetwork::default().bandwidth().unwrap(),
+            Bandwidth::default()
+        );
     }
 }

@@ -57,17 +57,33 @@ impl Runtime {
     /// uses them.
     pub async fn start(config: RuntimeConfig) -> Result<Self, StartError> {
         let lock = prepare(&config)?;
-        let registries = Registries::load(&config.registries).map_err(io_error("read registries.yaml"))?;
+        let registries =
+            Registries::load(&config.registries).map_err(io_error("read registries.yaml"))?;
         let registries = registries.with_default_endpoint(config.default_registry_endpoint);
         let images = ImageStore::open(&config.root).map_err(io_error("open the image store"))?;
-        let puller = Arc::new(Puller::new(images.clone(), registries, config.random.clone()));
-        let manager =
-            Manager::new(config.clone(), images.clone()).map_err(|error| StartError::Adopt(error.to_string()))?;
-        manager.adopt().await.map_err(|error| StartError::Adopt(error.to_string()))?;
+        let puller = Arc::new(Puller::new(
+            images.clone(),
+            registries,
+            config.random.clone(),
+        ));
+        let manager = Manager::new(config.clone(), images.clone())
+            .map_err(|error| StartError::Adopt(error.to_string()))?;
+        manager
+            .adopt()
+            .await
+            .map_err(|error| StartError::Adopt(error.to_string()))?;
 
-        let listener = TcpListener::bind(config.streaming).await.map_err(io_error("bind the streaming port"))?;
-        let streaming = listener.local_addr().map_err(io_error("bind the streaming port"))?;
-        let sessions = Arc::new(Sessions::new(streaming, config.clock.clone(), config.random.clone()));
+        let listener = TcpListener::bind(config.streaming)
+            .await
+            .map_err(io_error("bind the streaming port"))?;
+        let streaming = listener
+            .local_addr()
+            .map_err(io_error("bind the streaming port"))?;
+        let sessions = Arc::new(Sessions::new(
+            streaming,
+            config.clock.clone(),
+            config.random.clone(),
+        ));
         let tasks = &config.tasks;
         streaming::serve(listener, &manager, &sessions, tasks);
         let folder = ImageFolder {
@@ -77,8 +93,20 @@ impl Runtime {
             puller: puller.clone(),
         };
         tasks.spawn("image-folder", folder.run(tasks.clone()));
-        serve(&config, Service { manager: manager.clone(), puller, sessions })?;
-        Ok(Self { socket: config.socket.clone(), streaming, manager, _lock: lock })
+        serve(
+            &config,
+            Service {
+                manager: manager.clone(),
+                puller,
+                sessions,
+            },
+        )?;
+        Ok(Self {
+            socket: config.socket.clone(),
+            streaming,
+            manager,
+            _lock: lock,
+        })
     }
 
     /// The CRI endpoint, `unix:///...`.
@@ -96,7 +124,10 @@ impl Runtime {
     /// Sandboxes and containers that there are now, running or not: for logs and metrics.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.manager.sandboxes().len(), self.manager.containers().len())
+        (
+            self.manager.sandboxes().len(),
+            self.manager.containers().len(),
+        )
     }
 }
 
@@ -111,12 +142,16 @@ fn prepare(config: &RuntimeConfig) -> Result<FileLock, StartError> {
     }
     FileLock::acquire(&config.root.join("lock")).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => StartError::InUse(config.root.clone()),
-        _ => StartError::Io { what: "lock the runtime's folder".into(), source: error },
+        _ => StartError::Io {
+            what: "lock the runtime's folder".into(),
+            source: error,
+        },
     })
 }
 
 fn serve(config: &RuntimeConfig, service: Service) -> Result<(), StartError> {
-    let listener = k3s_cri::bind(&config.socket).map_err(io_error(&format!("bind {}", config.socket.display())))?;
+    let listener = k3s_cri::bind(&config.socket)
+        .map_err(io_error(&format!("bind {}", config.socket.display())))?;
     let runtime = RuntimeServiceServer::new(service.clone())
         .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
         .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
@@ -124,10 +159,15 @@ fn serve(config: &RuntimeConfig, service: Service) -> Result<(), StartError> {
         .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
         .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
     let stopping = config.tasks.stopping();
-    let server = tonic::transport::Server::builder().add_service(runtime).add_service(image);
+    let server = tonic::transport::Server::builder()
+        .add_service(runtime)
+        .add_service(image);
     config.tasks.spawn("cri", async move {
         let stopped = async move { stopping.cancelled().await };
-        if let Err(error) = server.serve_with_incoming_shutdown(Incoming::new(listener), stopped).await {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(Incoming::new(listener), stopped)
+            .await
+        {
             tracing::error!(%error, "the CRI server failed");
         }
     });

@@ -34,7 +34,11 @@ impl Cache {
 
     /// Takes in a node's present state.
     pub(crate) fn set_node(&mut self, node: NodeInfo) -> Change {
-        if let Some(known) = self.index.get(&node.name).and_then(|at| self.nodes.get_mut(*at)) {
+        if let Some(known) = self
+            .index
+            .get(&node.name)
+            .and_then(|at| self.nodes.get_mut(*at))
+        {
             let same = known.labels == node.labels
                 && known.taints == node.taints
                 && known.unschedulable == node.unschedulable
@@ -43,7 +47,11 @@ impl Cache {
             known.taints = node.taints;
             known.unschedulable = node.unschedulable;
             known.allocatable = node.allocatable;
-            return if same { Change::Nothing } else { Change::Anything };
+            return if same {
+                Change::Nothing
+            } else {
+                Change::Anything
+            };
         }
         let mut node = node;
         for pod in self.stray.remove(&node.name).unwrap_or_default() {
@@ -56,7 +64,9 @@ impl Cache {
 
     /// Forgets a node; its pods stay known, for the case that it comes back.
     pub(crate) fn remove_node(&mut self, name: &str) {
-        let Some(at) = self.index.remove(name) else { return };
+        let Some(at) = self.index.remove(name) else {
+            return;
+        };
         let node = self.nodes.swap_remove(at);
         if let Some(moved) = self.nodes.get(at) {
             self.index.insert(moved.name.clone(), at);
@@ -70,16 +80,29 @@ impl Cache {
     pub(crate) fn set_pod(&mut self, pod: &Arc<PodInfo>) -> Change {
         if !pod.occupies() {
             // An unassigned pod that is assumed somewhere is our own decision under way.
-            let assumed = pod.node_name.is_empty() && self.placed.get(&pod.uid).is_some_and(|(_, assumed)| *assumed);
-            return if assumed { Change::Nothing } else { self.remove_pod(&pod.uid) };
+            let assumed = pod.node_name.is_empty()
+                && self
+                    .placed
+                    .get(&pod.uid)
+                    .is_some_and(|(_, assumed)| *assumed);
+            return if assumed {
+                Change::Nothing
+            } else {
+                self.remove_pod(&pod.uid)
+            };
         }
         let known = self.placed.get(&pod.uid).map(|(node, _)| node.clone());
         if let Some(node) = &known {
             self.take_off(node, &pod.uid);
         }
         self.put_on(&pod.node_name, pod.clone());
-        self.placed.insert(pod.uid.clone(), (pod.node_name.clone(), false));
-        if known.is_none() { Change::PodCame } else { Change::Nothing }
+        self.placed
+            .insert(pod.uid.clone(), (pod.node_name.clone(), false));
+        if known.is_none() {
+            Change::PodCame
+        } else {
+            Change::Nothing
+        }
     }
 
     /// Forgets a pod.
@@ -131,16 +154,33 @@ mod tests {
     use crate::model::Resources;
 
     fn pod(uid: &str, node: &str, cpu: i64) -> Arc<PodInfo> {
-        let requests = Resources { milli_cpu: cpu, ..Resources::default() };
-        Arc::new(PodInfo { uid: uid.into(), node_name: node.into(), requests, ..PodInfo::default() })
+        let requests = Resources {
+            milli_cpu: cpu,
+            ..Resources::default()
+        };
+        Arc::new(PodInfo {
+            uid: uid.into(),
+            node_name: node.into(),
+            requests,
+            ..PodInfo::default()
+        })
     }
 
     fn node(name: &str) -> NodeInfo {
-        NodeInfo { name: name.into(), ..NodeInfo::default() }
+        NodeInfo {
+            name: name.into(),
+            ..NodeInfo::default()
+        }
     }
 
     fn cpu(cache: &Cache, name: &str) -> i64 {
-        cache.nodes().iter().find(|n| n.name == name).unwrap().requested.milli_cpu
+        cache
+            .nodes()
+            .iter()
+            .find(|n| n.name == name)
+            .unwrap()
+            .requested
+            .milli_cpu
     }
 
     #[test]
@@ -176,6 +216,12 @@ mod tests {
         let mut cache = Cache::default();
         assert_eq!(cache.set_node(node("a")), Change::Anything);
         assert_eq!(cache.set_node(node("a")), Change::Nothing);
-        assert_eq!(cache.set_node(NodeInfo { unschedulable: true, ..node("a") }), Change::Anything);
+        assert_eq!(
+            cache.set_node(NodeInfo {
+                unschedulable: true,
+                ..node("a")
+            }),
+            Change::Anything
+        );
     }
 }

@@ -58,9 +58,20 @@ impl Scheduler {
     /// Starts the scheduler's task; it works as soon as its informers have synced.
     pub fn start(config: SchedulerConfig, tasks: &Tasks) -> Self {
         let tasks = tasks.child("scheduler");
-        let events = EventRecorder::new(config.client.clone(), NAME, "", config.clock.clone(), &tasks);
+        let events = EventRecorder::new(
+            config.client.clone(),
+            NAME,
+            "",
+            config.clock.clone(),
+            &tasks,
+        );
         let volumes = Volumes::new(&config.informers);
-        let effects = Effects { client: config.client, events, clock: config.clock.clone(), volumes };
+        let effects = Effects {
+            client: config.client,
+            events,
+            clock: config.clock.clone(),
+            volumes,
+        };
         // Every binding in flight holds a permit and sends once, so the channel never fills.
         let (results, finished) = mpsc::channel(BINDINGS_IN_FLIGHT);
         let driver = Driver {
@@ -75,18 +86,32 @@ impl Scheduler {
             results,
         };
         let informers = config.informers;
-        tasks.spawn_until_stopped("cycle", async move { driver.run(&informers, finished).await });
+        tasks.spawn_until_stopped(
+            "cycle",
+            async move { driver.run(&informers, finished).await },
+        );
         Self
     }
 }
 
 impl Driver {
-    async fn run(mut self, informers: &Informers, mut finished: mpsc::Receiver<(Arc<PodInfo>, Bound)>) {
-        let (pods, nodes) = (informers.all(&resources::PODS), informers.all(&resources::NODES));
+    async fn run(
+        mut self,
+        informers: &Informers,
+        mut finished: mpsc::Receiver<(Arc<PodInfo>, Bound)>,
+    ) {
+        let (pods, nodes) = (
+            informers.all(&resources::PODS),
+            informers.all(&resources::NODES),
+        );
         pods.has_synced().await;
         nodes.has_synced().await;
         self.effects.volumes.have_synced().await;
-        info!(pods = pods.len(), nodes = nodes.len(), "scheduler has synced");
+        info!(
+            pods = pods.len(),
+            nodes = nodes.len(),
+            "scheduler has synced"
+        );
         let (mut pods, mut nodes) = (pods.subscribe(), nodes.subscribe());
         let mut storage = self.effects.volumes.changes();
         loop {
@@ -99,7 +124,10 @@ impl Driver {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let pause = self.queue.next_due().map(|due| due.saturating_sub(self.clock.elapsed()));
+            let pause = self
+                .queue
+                .next_due()
+                .map(|due| due.saturating_sub(self.clock.elapsed()));
             tokio::select! {
                 event = pods.next() => self.on_pod(&event),
                 event = nodes.next() => self.on_node(&event),
@@ -134,7 +162,8 @@ impl Driver {
 
     /// A claim, volume or class changed: worth another try for pods with claims.
     fn on_storage(&mut self) {
-        self.queue.wake(self.clock.elapsed(), |pod| !pod.volume_claims.is_empty());
+        self.queue
+            .wake(self.clock.elapsed(), |pod| !pod.volume_claims.is_empty());
     }
 
     fn on_node(&mut self, event: &InformerEvent) {
@@ -161,9 +190,14 @@ impl Driver {
             let change = self.cache.remove_pod(object.uid());
             return self.wake(change);
         }
-        let Some(pod) = read(object, PodInfo::read).map(Arc::new) else { return };
+        let Some(pod) = read(object, PodInfo::read).map(Arc::new) else {
+            return;
+        };
         let change = self.cache.set_pod(&pod);
-        let to_place = pod.node_name.is_empty() && pod.scheduler_name == NAME && !pod.finished && !pod.deleting;
+        let to_place = pod.node_name.is_empty()
+            && pod.scheduler_name == NAME
+            && !pod.finished
+            && !pod.deleting;
         if to_place {
             self.queue.set(pod)
         } else {
@@ -225,30 +259,41 @@ impl Driver {
             return pod;
         }
         let volumes = VolumeNeeds::read(&pod, &self.effects.volumes);
-        Arc::new(PodInfo { volumes, ..PodInfo::clone(&pod) })
+        Arc::new(PodInfo {
+            volumes,
+            ..PodInfo::clone(&pod)
+        })
     }
 
     fn choices(&self, pod: &PodInfo, node: &str) -> Vec<Choice> {
         let node = self.cache.nodes().iter().find(|n| n.name == node);
-        node.and_then(|node| pod.volumes.choose(node).ok()).unwrap_or_default()
+        node.and_then(|node| pod.volumes.choose(node).ok())
+            .unwrap_or_default()
     }
 
     /// Volumes may take minutes to come, so a pod waits for them without a permit.
     fn bind_with_volumes(&self, pod: Arc<PodInfo>, node: String, choices: Vec<Choice>) {
-        let (effects, results, permits) = (self.effects.clone(), self.results.clone(), self.permits.clone());
-        self.tasks.spawn_until_stopped("bind with volumes", async move {
-            let mut bound = Bound::TryAgain;
-            if effects.bind_volumes(&pod, &node, &choices).await
-                && let Ok(_permit) = permits.acquire().await
-            {
-                bound = effects.bind(&pod, &node).await;
-            }
-            let _ = results.send((pod, bound)).await;
-        });
+        let (effects, results, permits) = (
+            self.effects.clone(),
+            self.results.clone(),
+            self.permits.clone(),
+        );
+        self.tasks
+            .spawn_until_stopped("bind with volumes", async move {
+                let mut bound = Bound::TryAgain;
+                if effects.bind_volumes(&pod, &node, &choices).await
+                    && let Ok(_permit) = permits.acquire().await
+                {
+                    bound = effects.bind(&pod, &node).await;
+                }
+                let _ = results.send((pod, bound)).await;
+            });
     }
 
     async fn bind(&self, pod: Arc<PodInfo>, node: String) {
-        let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+        let Ok(permit) = self.permits.clone().acquire_owned().await else {
+            return;
+        };
         let (effects, results) = (self.effects.clone(), self.results.clone());
         self.tasks.spawn_until_stopped("bind", async move {
             let bound = effects.bind(&pod, &node).await;
@@ -260,7 +305,9 @@ impl Driver {
 
 /// Reads an object; one that does not decode is logged and left alone.
 fn read<T>(object: &Obj, how: fn(&Obj) -> Result<T, k3s_client::Error>) -> Option<T> {
-    how(object).map_err(|e| error!(key = %object.key(), error = %e, "cannot read an object")).ok()
+    how(object)
+        .map_err(|e| error!(key = %object.key(), error = %e, "cannot read an object"))
+        .ok()
 }
 
 async fn sleep(pause: Option<Duration>) {

@@ -37,16 +37,27 @@ impl Effects {
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         });
         let namespace = Some(pod.namespace.as_str());
-        match self.client.create_subresource(&resources::PODS, namespace, &pod.name, "binding", &binding).await {
+        match self
+            .client
+            .create_subresource(&resources::PODS, namespace, &pod.name, "binding", &binding)
+            .await
+        {
             Ok(_) => {
-                let text = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
+                let text = format!(
+                    "Successfully assigned {}/{} to {node}",
+                    pod.namespace, pod.name
+                );
                 self.events.normal(reference(pod), "Scheduled", text);
                 Bound::Yes
             }
             Err(e) if e.is_not_found() || e.is_conflict() => Bound::Moot,
             Err(e) => {
                 warn!(pod = %pod.key, node, error = %e, "cannot bind");
-                self.events.warning(reference(pod), "FailedScheduling", format!("binding rejected: {e}"));
+                self.events.warning(
+                    reference(pod),
+                    "FailedScheduling",
+                    format!("binding rejected: {e}"),
+                );
                 Bound::TryAgain
             }
         }
@@ -57,7 +68,8 @@ impl Effects {
         match self.volumes.bind(&self.client, node, choices).await {
             Ok(()) => true,
             Err(message) => {
-                self.events.warning(reference(pod), "FailedScheduling", message);
+                self.events
+                    .warning(reference(pod), "FailedScheduling", message);
                 false
             }
         }
@@ -79,14 +91,18 @@ impl Effects {
             "metadata": {"uid": pod.uid},
             "status": {"conditions": [condition]},
         }));
-        if let Err(e) = self.client.patch_status(&resources::PODS, Some(&pod.namespace), &pod.name, &patch).await
+        if let Err(e) = self
+            .client
+            .patch_status(&resources::PODS, Some(&pod.namespace), &pod.name, &patch)
+            .await
             && !e.is_not_found()
             && !e.is_conflict()
         {
             warn!(pod = %pod.key, error = %e, "cannot write the PodScheduled condition");
         }
         if reason == "Unschedulable" {
-            self.events.warning(reference(pod), "FailedScheduling", message);
+            self.events
+                .warning(reference(pod), "FailedScheduling", message);
         }
     }
 }

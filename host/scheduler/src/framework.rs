@@ -74,15 +74,25 @@ impl std::fmt::Debug for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let filters: Vec<_> = self.filters.iter().map(|p| p.name()).collect();
         let scores: Vec<_> = self.scores.iter().map(|p| p.name()).collect();
-        f.debug_struct("Profile").field("filters", &filters).field("scores", &scores).finish()
+        f.debug_struct("Profile")
+            .field("filters", &filters)
+            .field("scores", &scores)
+            .finish()
     }
 }
 
 /// Spreads raw scores over 0..=[`MAX_SCORE`], the greatest (or, reversed, the least) being best.
 pub fn spread_over_range(scores: &mut [i64], reverse: bool) {
-    let (Some(low), Some(high)) = (scores.iter().copied().min(), scores.iter().copied().max()) else { return };
+    let (Some(low), Some(high)) = (scores.iter().copied().min(), scores.iter().copied().max())
+    else {
+        return;
+    };
     for score in scores {
-        let share = if high == low { 0 } else { MAX_SCORE * (*score - low) / (high - low) };
+        let share = if high == low {
+            0
+        } else {
+            MAX_SCORE * (*score - low) / (high - low)
+        };
         *score = if reverse { MAX_SCORE - share } else { share };
     }
 }

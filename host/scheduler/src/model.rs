@@ -124,7 +124,9 @@ impl PodInfo {
     /// # Errors
     /// When the object is not a pod that decodes.
     pub fn read(object: &Obj) -> Result<Self, k3s_client::Error> {
-        object.decode::<WirePod>().map(|wire| wire.into_info(object.key().clone()))
+        object
+            .decode::<WirePod>()
+            .map(|wire| wire.into_info(object.key().clone()))
     }
 
     /// Whether the pod takes resources on its node.
@@ -184,6 +186,12 @@ impl NodeInfo {
 /// A quantity in whole units, or thousandths where `milli`; unreadable ones count as nothing, which
 /// cannot happen to objects that passed validation.
 pub(crate) fn amount(text: &str, milli: bool) -> i64 {
-    let Ok(quantity) = Quantity::parse(text) else { return 0 };
-    if milli { i64::try_from(quantity.milli()).unwrap_or(i64::MAX) } else { quantity.value() }
+    let Ok(quantity) = Quantity::parse(text) else {
+        return 0;
+    };
+    if milli {
+        i64::try_from(quantity.milli()).unwrap_or(i64::MAX)
+    } else {
+        quantity.value()
+    }
 }

@@ -11,8 +11,12 @@ use k3s_base::BackoffPolicy;
 use crate::model::PodInfo;
 
 /// Upstream's `podInitialBackoffSeconds` and `podMaxBackoffSeconds`.
-const BACKOFF: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_secs(1), factor: 2.0, cap: Duration::from_secs(10), jitter: 0.0 };
+const BACKOFF: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_secs(1),
+    factor: 2.0,
+    cap: Duration::from_secs(10),
+    jitter: 0.0,
+};
 /// A pod that nothing has helped is tried again after this (upstream's default).
 const TRY_ANYWAY_AFTER: Duration = Duration::from_secs(300);
 
@@ -54,12 +58,23 @@ impl Queue {
         }
         self.remove(&key);
         let place = Place::Active(self.activate(&key, pod.priority));
-        self.entries.insert(key, Entry { pod, attempts: 0, place });
+        self.entries.insert(
+            key,
+            Entry {
+                pod,
+                attempts: 0,
+                place,
+            },
+        );
     }
 
     /// A pod that needs no place any more.
     pub(crate) fn remove(&mut self, key: &str) {
-        if let Some(Entry { place: Place::Active(rank), .. }) = self.entries.remove(key) {
+        if let Some(Entry {
+            place: Place::Active(rank),
+            ..
+        }) = self.entries.remove(key)
+        {
             self.active.remove(&rank);
         }
     }
@@ -77,7 +92,8 @@ impl Queue {
     /// The pod did not fit anywhere.
     pub(crate) fn park(&mut self, key: &str, now: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.place = Place::Waiting(now, now + BACKOFF.delay(entry.attempts.saturating_sub(1)));
+            entry.place =
+                Place::Waiting(now, now + BACKOFF.delay(entry.attempts.saturating_sub(1)));
         }
     }
 
@@ -117,8 +133,12 @@ impl Queue {
             Place::Waiting(since, _) => since + TRY_ANYWAY_AFTER <= now,
             Place::Active(_) | Place::InCycle => false,
         };
-        let ripe: Vec<(Arc<str>, i64)> =
-            self.entries.iter().filter(|(_, e)| is_ripe(e)).map(|(k, e)| (k.clone(), e.pod.priority)).collect();
+        let ripe: Vec<(Arc<str>, i64)> = self
+            .entries
+            .iter()
+            .filter(|(_, e)| is_ripe(e))
+            .map(|(k, e)| (k.clone(), e.pod.priority))
+            .collect();
         for (key, priority) in ripe {
             let rank = self.activate(&key, priority);
             if let Some(entry) = self.entries.get_mut(&key) {
@@ -140,7 +160,12 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, priority: i64) -> Arc<PodInfo> {
-        Arc::new(PodInfo { key: name.into(), uid: name.into(), priority, ..PodInfo::default() })
+        Arc::new(PodInfo {
+            key: name.into(),
+            uid: name.into(),
+            priority,
+            ..PodInfo::default()
+        })
     }
 
     const fn at(s: u64) -> Duration {
@@ -153,7 +178,9 @@ mod tests {
         for (name, priority) in [("a", 0), ("b", 10), ("c", 0), ("d", 10)] {
             queue.set(pod(name, priority));
         }
-        let order: Vec<String> = std::iter::from_fn(|| queue.pop(at(0))).map(|p| p.key.to_string()).collect();
+        let order: Vec<String> = std::iter::from_fn(|| queue.pop(at(0)))
+            .map(|p| p.key.to_string())
+            .collect();
         assert_eq!(order, ["b", "d", "a", "c"]);
     }
 
@@ -168,7 +195,10 @@ mod tests {
         assert!(queue.pop(at(100)).is_some());
         queue.park("a", at(100));
         queue.wake(at(101), |_| true);
-        assert!(queue.pop(at(101)).is_none(), "second try backs off two seconds");
+        assert!(
+            queue.pop(at(101)).is_none(),
+            "second try backs off two seconds"
+        );
         assert_eq!(queue.next_due(), Some(at(102)));
         assert!(queue.pop(at(102)).is_some());
     }
@@ -189,7 +219,11 @@ mod tests {
         queue.set(pod("a", 0));
         queue.pop(at(0));
         queue.park("a", at(0));
-        queue.set(Arc::new(PodInfo { key: "a".into(), uid: "other".into(), ..PodInfo::default() }));
+        queue.set(Arc::new(PodInfo {
+            key: "a".into(),
+            uid: "other".into(),
+            ..PodInfo::default()
+        }));
         assert_eq!(queue.pop(at(0)).unwrap().uid, "other");
     }
 }

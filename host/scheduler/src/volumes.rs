@@ -38,9 +38,16 @@ impl Volumes {
 
     /// Writes the choices and waits until every claim is bound. The text of an error is for an
     /// Event; the pod is tried again.
-    pub(crate) async fn bind(&self, client: &Client, node: &str, choices: &[Choice]) -> Result<(), String> {
+    pub(crate) async fn bind(
+        &self,
+        client: &Client,
+        node: &str,
+        choices: &[Choice],
+    ) -> Result<(), String> {
         for choice in choices {
-            write(client, node, choice).await.map_err(|e| format!("binding volumes: {e}"))?;
+            write(client, node, choice)
+                .await
+                .map_err(|e| format!("binding volumes: {e}"))?;
         }
         match tokio::time::timeout(PATIENCE, self.until_bound(node, choices)).await {
             Ok(outcome) => outcome,
@@ -78,7 +85,10 @@ impl Volumes {
         // seen our own write yet still shows the version the choice was made on.
         let seen = claim.resource_version() != asked.resource_version();
         if matches!(choice, Choice::Provision { .. }) && seen && selected != Some(node) {
-            return Err(failed(format!("selectedNode annotation reset for PVC \"{}\"", asked.name())));
+            return Err(failed(format!(
+                "selectedNode annotation reset for PVC \"{}\"",
+                asked.name()
+            )));
         }
         Ok(false)
     }
@@ -89,7 +99,11 @@ pub(crate) struct Changes([Subscription; 3]);
 
 impl Volumes {
     pub(crate) fn changes(&self) -> Changes {
-        Changes([self.claims.subscribe(), self.volumes.subscribe(), self.classes.subscribe()])
+        Changes([
+            self.claims.subscribe(),
+            self.volumes.subscribe(),
+            self.classes.subscribe(),
+        ])
     }
 }
 
@@ -127,7 +141,15 @@ async fn write(client: &Client, node: &str, choice: &Choice) -> k3s_client::Resu
                 "resourceVersion": claim.resource_version(),
                 "annotations": {names::SELECTED_NODE: node},
             }}));
-            client.patch(&resources::PERSISTENT_VOLUME_CLAIMS, claim.ns(), claim.name(), &patch).await.map(drop)
+            client
+                .patch(
+                    &resources::PERSISTENT_VOLUME_CLAIMS,
+                    claim.ns(),
+                    claim.name(),
+                    &patch,
+                )
+                .await
+                .map(drop)
         }
         Choice::Static { claim, volume } => {
             let reserved = k3s_volume::is_bound_to(volume.value(), claim.value());
@@ -147,7 +169,10 @@ async fn write(client: &Client, node: &str, choice: &Choice) -> k3s_client::Resu
                 );
             }
             let patch = Patch::Merge(patch);
-            client.patch(&resources::PERSISTENT_VOLUMES, None, volume.name(), &patch).await.map(drop)
+            client
+                .patch(&resources::PERSISTENT_VOLUMES, None, volume.name(), &patch)
+                .await
+                .map(drop)
         }
     }
 }

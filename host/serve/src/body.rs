@@ -24,7 +24,9 @@ pub fn empty() -> Body {
 
 /// A body of known bytes; carries its length.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
 }
 
 /// A body that another component's body type can be turned into.
@@ -92,8 +94,13 @@ where
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|e| ServeError::Body(e.into()))?.into_data() else { continue };
-        let have = first.as_ref().map_or(0, Bytes::len).saturating_add(rest.len());
+        let Ok(data) = frame.map_err(|e| ServeError::Body(e.into()))?.into_data() else {
+            continue;
+        };
+        let have = first
+            .as_ref()
+            .map_or(0, Bytes::len)
+            .saturating_add(rest.len());
         if have.saturating_add(data.len()) > limit {
             return Err(ServeError::TooLarge { limit });
         }
@@ -125,12 +132,18 @@ impl HttpBody for StreamBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let stream = match self.0.get_mut() {
             Ok(stream) => stream,
             Err(poisoned) => poisoned.into_inner(),
         };
-        stream.as_mut().poll_next(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+        stream
+            .as_mut()
+            .poll_next(cx)
+            .map(|item| item.map(|chunk| chunk.map(Frame::data)))
     }
 }
 
@@ -140,8 +153,13 @@ impl HttpBody for ChannelBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.0.poll_recv(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|item| item.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -155,7 +173,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_above_the_limit_is_refused() {
-        assert!(matches!(read(full("12345"), 4).await, Err(ServeError::TooLarge { limit: 4 })));
+        assert!(matches!(
+            read(full("12345"), 4).await,
+            Err(ServeError::TooLarge { limit: 4 })
+        ));
         assert_eq!(read(full("1234"), 4).await.unwrap(), "1234");
     }
 

@@ -16,8 +16,14 @@ use crate::{Body, BoxIo, ServeError};
 ///
 /// # Errors
 /// [`ServeError::Io`] where the handshake fails, for instance on a certificate that is not trusted.
-pub async fn tls(io: BoxIo, server: ServerName<'static>, config: Arc<ClientConfig>) -> Result<BoxIo, ServeError> {
-    Ok(Box::new(TlsConnector::from(config).connect(server, io).await?))
+pub async fn tls(
+    io: BoxIo,
+    server: ServerName<'static>,
+    config: Arc<ClientConfig>,
+) -> Result<BoxIo, ServeError> {
+    Ok(Box::new(
+        TlsConnector::from(config).connect(server, io).await?,
+    ))
 }
 
 /// Sends one HTTP/1.1 request over `io` and returns the response, whose body streams. The
@@ -25,7 +31,11 @@ pub async fn tls(io: BoxIo, server: ServerName<'static>, config: Arc<ClientConfi
 ///
 /// # Errors
 /// [`ServeError::Http`] where the peer does not answer in HTTP.
-pub async fn send(io: BoxIo, request: Request<Body>, tasks: &Tasks) -> Result<Response<Incoming>, ServeError> {
+pub async fn send(
+    io: BoxIo,
+    request: Request<Body>,
+    tasks: &Tasks,
+) -> Result<Response<Incoming>, ServeError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
     tasks.spawn_until_stopped("outbound connection", async move {
         if let Err(error) = connection.with_upgrades().await {

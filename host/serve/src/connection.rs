@@ -20,15 +20,19 @@ use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
 use crate::options::{
-    CONNECTION_WINDOW_BYTES, HEADER_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, SEND_BUFFER_BYTES,
-    STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, HEADER_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
+    SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES,
 };
-use crate::{Body, BoxError, ConnectionSlot, Io, PeerCertificates, RemoteAddr, ServeError, ServeOptions, body};
+use crate::{
+    Body, BoxError, ConnectionSlot, Io, PeerCertificates, RemoteAddr, ServeError, ServeOptions,
+    body,
+};
 
 /// The first byte of every TLS record that opens a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// What Go's server tells a peer that forgot the `s` in `https`.
-const PLAIN_ON_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+const PLAIN_ON_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
@@ -45,16 +49,27 @@ struct Facts {
     slot: ConnectionSlot,
 }
 
-pub(crate) async fn serve_connection<S>(connection: Connection, service: S) -> Result<(), ServeError>
+pub(crate) async fn serve_connection<S>(
+    connection: Connection,
+    service: S,
+) -> Result<(), ServeError>
 where
     S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    let Connection { stream, remote, options, tasks } = connection;
+    let Connection {
+        stream,
+        remote,
+        options,
+        tasks,
+    } = connection;
     stream.set_nodelay(true)?;
-    let mut facts =
-        Facts { remote: RemoteAddr(remote), peer: PeerCertificates::default(), slot: ConnectionSlot::default() };
+    let mut facts = Facts {
+        remote: RemoteAddr(remote),
+        peer: PeerCertificates::default(),
+        slot: ConnectionSlot::default(),
+    };
     let Some(tls) = options.tls.clone() else {
         return serve_http1(stream, service, facts, &options, &tasks).await;
     };
@@ -66,7 +81,14 @@ where
         () = stopping.cancelled() => return Ok(()),
     };
     let (_, session) = stream.get_ref();
-    facts.peer = PeerCertificates(session.peer_certificates().unwrap_or_default().iter().cloned().collect());
+    facts.peer = PeerCertificates(
+        session
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .cloned()
+            .collect(),
+    );
     if session.alpn_protocol() == Some(b"h2") {
         serve_http2(stream, service, facts, &options, &tasks).await
     } else {
@@ -74,7 +96,10 @@ where
     }
 }
 
-async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> Result<TlsStream<TcpStream>, ServeError> {
+async fn handshake(
+    mut stream: TcpStream,
+    tls: Arc<ServerConfig>,
+) -> Result<TlsStream<TcpStream>, ServeError> {
     let mut first = [0; 1];
     stream.peek(&mut first).await?;
     if first.first().is_some_and(u8::is_ascii_alphabetic) && first.first() != Some(&TLS_HANDSHAKE) {
@@ -99,9 +124,16 @@ where
     S::Future: Send + 'static,
 {
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).half_close(false);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .half_close(false);
     let handler = service_fn(move |request| respond(service.clone(), facts.clone(), request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), handler).with_upgrades());
+    let mut connection = pin!(
+        builder
+            .serve_connection(TokioIo::new(io), handler)
+            .with_upgrades()
+    );
     let stopping = tasks.stopping();
     tokio::select! {
         done = connection.as_mut() => return Ok(done?),
@@ -152,7 +184,11 @@ where
     }
 }
 
-async fn respond<S>(service: S, facts: Facts, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible>
+async fn respond<S>(
+    service: S,
+    facts: Facts,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<Body>>,
     S::Error: Into<BoxError>,

@@ -33,12 +33,18 @@ impl ConnectionSlot {
     /// The value kept here, made by `make` the first time. `None` when a value of another type is
     /// kept already.
     pub fn get_or_init<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
-        self.0.get_or_init(|| Arc::new(make())).clone().downcast().ok()
+        self.0
+            .get_or_init(|| Arc::new(make()))
+            .clone()
+            .downcast()
+            .ok()
     }
 }
 
 impl fmt::Debug for ConnectionSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionSlot").field("filled", &self.0.get().is_some()).finish()
+        f.debug_struct("ConnectionSlot")
+            .field("filled", &self.0.get().is_some())
+            .finish()
     }
 }

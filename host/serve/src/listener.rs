@@ -32,7 +32,15 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    serve_with(listener, ServeOptions { tls: Some(tls), ..ServeOptions::default() }, service, tasks);
+    serve_with(
+        listener,
+        ServeOptions {
+            tls: Some(tls),
+            ..ServeOptions::default()
+        },
+        service,
+        tasks,
+    );
 }
 
 /// As [`serve`], with all settings in the caller's hands; without TLS it speaks HTTP/1.1.
@@ -65,7 +73,12 @@ where
             tasks.sleep(ACCEPT_RETRY).await;
             continue;
         };
-        let connection = Connection { stream, remote, options: options.clone(), tasks: tasks.clone() };
+        let connection = Connection {
+            stream,
+            remote,
+            options: options.clone(),
+            tasks: tasks.clone(),
+        };
         let service = service.clone();
         tasks.spawn("connection", async move {
             let _room = permit;
@@ -79,7 +92,11 @@ where
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(
+    tokio::net::TcpStream,
+    std::net::SocketAddr,
+    tokio::sync::OwnedSemaphorePermit,
+)> {
     let permit = room.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, remote)) => Some((stream, remote, permit)),

@@ -50,7 +50,11 @@ async fn copy(
     loop {
         let count = from.read(&mut buffer).await?;
         let data = buffer.get(..count).unwrap_or_default();
-        let passed_on = if count == 0 { to.shutdown().await } else { flush(to, data).await };
+        let passed_on = if count == 0 {
+            to.shutdown().await
+        } else {
+            flush(to, data).await
+        };
         if let Err(error) = &passed_on {
             tracing::debug!(%error, "a side of a pipe takes no more");
         }
@@ -145,7 +149,10 @@ mod tests {
         command.write_all(b"exit code 0").await.unwrap();
         drop(command);
         let mut got = Vec::new();
-        tokio::time::timeout(Duration::from_secs(5), user.read_to_end(&mut got)).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), user.read_to_end(&mut got))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(got, b"exit code 0");
         drop(user);
         assert!(tasks.stop(Duration::from_secs(5)).await);

@@ -57,8 +57,11 @@ pub async fn proxy<B>(
 }
 
 fn ask_for_spdy(headers: &mut HeaderMap) {
-    let websocket: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with("sec-websocket-")).cloned().collect();
+    let websocket: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("sec-websocket-"))
+        .cloned()
+        .collect();
     for name in websocket {
         headers.remove(name);
     }
@@ -83,8 +86,14 @@ async fn copy(socket: Socket, io: impl Io, tasks: &Tasks) {
     let outward = async {
         let mut buffer = vec![0; BUFFER_BYTES];
         while let Ok(count) = read.read(&mut buffer).await {
-            let Some(data) = buffer.get(..count).filter(|data| !data.is_empty()) else { return };
-            if sink.send(Message::Binary(MessageBytes::copy_from_slice(data))).await.is_err() {
+            let Some(data) = buffer.get(..count).filter(|data| !data.is_empty()) else {
+                return;
+            };
+            if sink
+                .send(Message::Binary(MessageBytes::copy_from_slice(data)))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -107,12 +116,18 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("v4.channel.k8s.io"));
+        headers.insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static("v4.channel.k8s.io"),
+        );
         assert!(!is_request(&headers));
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
         assert!(is_request(&headers));
         ask_for_spdy(&mut headers);
         assert!(!headers.contains_key(SEC_WEBSOCKET_PROTOCOL));
-        assert_eq!((&headers[UPGRADE], &headers[STREAM_PROTOCOL]), (&UPGRADE_TO, &ON_TOP));
+        assert_eq!(
+            (&headers[UPGRADE], &headers[STREAM_PROTOCOL]),
+            (&UPGRADE_TO, &ON_TOP)
+        );
     }
 }

@@ -5,7 +5,8 @@
 //! digit and whose rest is base64.
 
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -66,7 +67,9 @@ pub fn accept<B>(
     if !lists(headers, SEC_WEBSOCKET_VERSION, "13") {
         return Err(ServeError::NotAnUpgrade("WebSocket version is not 13"));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(ServeError::NotAnUpgrade("no WebSocket key"))?;
+    let key = headers
+        .get(SEC_WEBSOCKET_KEY)
+        .ok_or(ServeError::NotAnUpgrade("no WebSocket key"))?;
     let accept = derive_accept_key(key.as_bytes());
     let protocol = negotiate(headers, supported)?;
     let mut response = Response::builder()
@@ -76,9 +79,17 @@ pub fn accept<B>(
         .header(SEC_WEBSOCKET_ACCEPT, accept)
         .body(body::empty())?;
     if let Some(protocol) = protocol {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
-    Ok((response, Pending { upgrade: hyper::upgrade::on(request), protocol }))
+    Ok((
+        response,
+        Pending {
+            upgrade: hyper::upgrade::on(request),
+            protocol,
+        },
+    ))
 }
 
 impl Pending {
@@ -90,11 +101,19 @@ impl Pending {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
-        Ok(WebSocketStream::from_raw_socket(TokioIo::new(self.upgrade.await?), Role::Server, Some(config)).await)
+        Ok(WebSocketStream::from_raw_socket(
+            TokioIo::new(self.upgrade.await?),
+            Role::Server,
+            Some(config),
+        )
+        .await)
     }
 }
 
-fn negotiate(headers: &HeaderMap, supported: &[&'static str]) -> Result<Option<&'static str>, ServeError> {
+fn negotiate(
+    headers: &HeaderMap,
+    supported: &[&'static str],
+) -> Result<Option<&'static str>, ServeError> {
     let offered: Vec<String> = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
         .iter()
@@ -105,7 +124,10 @@ fn negotiate(headers: &HeaderMap, supported: &[&'static str]) -> Result<Option<&
     if offered.is_empty() {
         return Ok(None);
     }
-    match offered.iter().find_map(|want| supported.iter().find(|have| *have == want)) {
+    match offered
+        .iter()
+        .find_map(|want| supported.iter().find(|have| *have == want))
+    {
         Some(protocol) => Ok(Some(protocol)),
         None => Err(ServeError::Subprotocol { offered }),
     }
@@ -128,21 +150,33 @@ mod tests {
 
     #[test]
     fn the_clients_first_known_subprotocol_wins() {
-        let (response, pending) =
-            accept(&mut handshake("v9.x, v4.channel.k8s.io, v5.channel.k8s.io"), &[V5, V4]).unwrap();
+        let (response, pending) = accept(
+            &mut handshake("v9.x, v4.channel.k8s.io, v5.channel.k8s.io"),
+            &[V5, V4],
+        )
+        .unwrap();
         assert_eq!(pending.protocol, Some(V4));
         assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], V4);
         // The sample of RFC 6455, section 1.3.
-        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            response.headers()[SEC_WEBSOCKET_ACCEPT],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 
     #[test]
     fn nothing_in_common_is_an_error() {
-        assert!(matches!(accept(&mut handshake("x"), &[V5]), Err(ServeError::Subprotocol { .. })));
+        assert!(matches!(
+            accept(&mut handshake("x"), &[V5]),
+            Err(ServeError::Subprotocol { .. })
+        ));
     }
 
     #[test]
     fn a_plain_request_is_no_handshake() {
-        assert!(matches!(accept(&mut Request::new(()), &[V5]), Err(ServeError::NotAnUpgrade(_))));
+        assert!(matches!(
+            accept(&mut Request::new(()), &[V5]),
+            Err(ServeError::NotAnUpgrade(_))
+        ));
     }
 }

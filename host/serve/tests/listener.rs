@@ -1,5 +1,10 @@
 //! The listener as its peers see it: both protocols, client certificates, draining, upgrades.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,7 +17,10 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use k3s_lifecycle::Tasks;
-use k3s_serve::{Body, BoxIo, PeerCertificates, RemoteAddr, ServeOptions, body, connect, serve, serve_with, upgrade};
+use k3s_serve::{
+    Body, BoxIo, PeerCertificates, RemoteAddr, ServeOptions, body, connect, serve, serve_with,
+    upgrade,
+};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -50,11 +58,18 @@ fn pki() -> Pki {
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![cert.cert.der().clone()], key)
         .unwrap();
-    Pki { server: Arc::new(server), client }
+    Pki {
+        server: Arc::new(server),
+        client,
+    }
 }
 
 async fn describe(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let certificates = request.extensions().get::<PeerCertificates>().unwrap().len();
+    let certificates = request
+        .extensions()
+        .get::<PeerCertificates>()
+        .unwrap()
+        .len();
     let remote = request.extensions().get::<RemoteAddr>().unwrap().0.ip();
     let text = format!("{:?} {certificates} {remote}", request.version());
     Ok(Response::new(body::full(text)))
@@ -70,11 +85,21 @@ async fn dial(addr: SocketAddr, config: &ClientConfig, alpn: &[&[u8]]) -> BoxIo 
     let mut config = config.clone();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     let tcp = TcpStream::connect(addr).await.unwrap();
-    connect::tls(Box::new(tcp), ServerName::try_from("localhost").unwrap(), Arc::new(config)).await.unwrap()
+    connect::tls(
+        Box::new(tcp),
+        ServerName::try_from("localhost").unwrap(),
+        Arc::new(config),
+    )
+    .await
+    .unwrap()
 }
 
 fn get(path: &str) -> Request<Body> {
-    Request::builder().uri(path).header("host", "localhost").body(body::empty()).unwrap()
+    Request::builder()
+        .uri(path)
+        .header("host", "localhost")
+        .body(body::empty())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -85,16 +110,27 @@ async fn http1_and_http2_see_the_same_facts() {
 
     let io = dial(addr, &pki.client, &[b"http/1.1"]).await;
     let answer = connect::send(io, get("/"), &tasks).await.unwrap();
-    assert_eq!(body::read(answer.into_body(), 100).await.unwrap(), "HTTP/1.1 1 127.0.0.1");
+    assert_eq!(
+        body::read(answer.into_body(), 100).await.unwrap(),
+        "HTTP/1.1 1 127.0.0.1"
+    );
 
     let io = dial(addr, &pki.client, &[b"h2"]).await;
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
+            .await
+            .unwrap();
     let driver = tokio::spawn(connection);
-    let request = Request::builder().uri("https://localhost/").body(body::empty()).unwrap();
+    let request = Request::builder()
+        .uri("https://localhost/")
+        .body(body::empty())
+        .unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.version(), Version::HTTP_2);
-    assert_eq!(body::read(answer.into_body(), 100).await.unwrap(), "HTTP/2.0 1 127.0.0.1");
+    assert_eq!(
+        body::read(answer.into_body(), 100).await.unwrap(),
+        "HTTP/2.0 1 127.0.0.1"
+    );
     drop(sender);
     assert!(tasks.stop(DEADLINE).await);
     let _closed = driver.await;
@@ -106,7 +142,9 @@ async fn plain_http_on_the_tls_port_is_told_so() {
     let (listener, addr) = bind().await;
     serve(listener, pki.server, service_fn(describe), &tasks);
     let mut tcp = TcpStream::connect(addr).await.unwrap();
-    tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let mut text = String::new();
     // The server closes with bytes unread, which may arrive as a reset after the answer.
     let mut buffer = [0; 256];
@@ -116,7 +154,10 @@ async fn plain_http_on_the_tls_port_is_told_so() {
         }
         text.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
     }
-    assert!(text.contains("Client sent an HTTP request to an HTTPS server."), "{text}");
+    assert!(
+        text.contains("Client sent an HTTP request to an HTTPS server."),
+        "{text}"
+    );
     assert!(tasks.stop(DEADLINE).await);
 }
 
@@ -124,16 +165,23 @@ async fn plain_http_on_the_tls_port_is_told_so() {
 async fn a_stop_ends_although_a_stream_never_does() {
     let tasks = Tasks::root("test");
     let (listener, addr) = bind().await;
-    let options = ServeOptions { drain_timeout: Duration::from_millis(200), ..ServeOptions::default() };
+    let options = ServeOptions {
+        drain_timeout: Duration::from_millis(200),
+        ..ServeOptions::default()
+    };
     let endless = service_fn(|_: Request<Incoming>| async {
         let first = futures_util::stream::once(async { Ok(Bytes::from_static(b"first\n")) });
         let never = futures_util::stream::pending();
-        Ok::<_, Infallible>(Response::new(body::stream(futures_util::StreamExt::chain(first, never))))
+        Ok::<_, Infallible>(Response::new(body::stream(futures_util::StreamExt::chain(
+            first, never,
+        ))))
     });
     serve_with(listener, options, endless, &tasks);
     let client_tasks = Tasks::root("client");
     let tcp = TcpStream::connect(addr).await.unwrap();
-    let mut answer = connect::send(Box::new(tcp), get("/"), &client_tasks).await.unwrap();
+    let mut answer = connect::send(Box::new(tcp), get("/"), &client_tasks)
+        .await
+        .unwrap();
     let frame = answer.body_mut().frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "first\n");
     assert!(tasks.stop(DEADLINE).await);
@@ -155,7 +203,10 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<Body>, Infallib
         let _done = tokio::io::copy(&mut read, &mut write).await;
         let _closed = write.shutdown().await;
     });
-    let response = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "echo");
+    let response = Response::builder()
+        .status(101)
+        .header("connection", "upgrade")
+        .header("upgrade", "echo");
     Ok(response.body(body::empty()).unwrap())
 }
 
@@ -180,8 +231,12 @@ async fn an_upgrade_is_piped_to_the_server_behind() {
 
     let tcp = TcpStream::connect(front_addr).await.unwrap();
     let mut request = get("/");
-    request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
-    request.headers_mut().insert("upgrade", "echo".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("connection", "Upgrade".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("upgrade", "echo".parse().unwrap());
     let mut answer = connect::send(Box::new(tcp), request, &tasks).await.unwrap();
     assert_eq!(answer.status(), 101);
     let mut io = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
@@ -191,8 +246,13 @@ async fn an_upgrade_is_piped_to_the_server_behind() {
     assert_eq!(&got, b"hello");
 
     let tcp = TcpStream::connect(front_addr).await.unwrap();
-    let refused = connect::send(Box::new(tcp), get("/"), &tasks).await.unwrap();
+    let refused = connect::send(Box::new(tcp), get("/"), &tasks)
+        .await
+        .unwrap();
     assert_eq!(refused.status(), 400);
-    assert_eq!(body::read(refused.into_body(), 100).await.unwrap(), "no upgrade");
+    assert_eq!(
+        body::read(refused.into_body(), 100).await.unwrap(),
+        "no upgrade"
+    );
     assert!(tasks.stop(DEADLINE).await);
 }

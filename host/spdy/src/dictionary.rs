@@ -102,7 +102,9 @@ pub(crate) fn dictionary() -> Vec<u8> {
         let length = u32::try_from(word.len()).unwrap_or_default();
         length.to_be_bytes().into_iter().chain(word.bytes())
     });
-    words.chain(TEXT.iter().flat_map(|text| text.bytes())).collect()
+    words
+        .chain(TEXT.iter().flat_map(|text| text.bytes()))
+        .collect()
 }
 
 #[cfg(test)]

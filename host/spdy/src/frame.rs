@@ -95,7 +95,11 @@ pub(crate) struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(crate) fn new(io: R) -> Self {
-        Self { io, headers: Decompressor::new(), open: None }
+        Self {
+            io,
+            headers: Decompressor::new(),
+            open: None,
+        }
     }
 
     /// What it reads from.
@@ -119,7 +123,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let fin = flags & FLAG_FIN != 0;
         if first & CONTROL_BIT == 0 {
             let [a, b, c, d, ..] = header;
-            return self.piece(u32::from_be_bytes([a, b, c, d]), length, fin).await.map(Some);
+            return self
+                .piece(u32::from_be_bytes([a, b, c, d]), length, fin)
+                .await
+                .map(Some);
         }
         if (first & !CONTROL_BIT, second) != (0, VERSION) {
             return Err(FrameError::Version);
@@ -140,23 +147,39 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         if left > 0 {
             self.open = Some((id, left, fin));
         }
-        Ok(Incoming::Data { id, data: data.freeze(), fin: fin && left == 0 })
+        Ok(Incoming::Data {
+            id,
+            data: data.freeze(),
+            fin: fin && left == 0,
+        })
     }
 
     fn control(&mut self, kind: u8, fin: bool, payload: &[u8]) -> Result<Incoming, FrameError> {
-        let number = || payload.first_chunk().map(|octets| u32::from_be_bytes(*octets)).ok_or(FrameError::Short);
+        let number = || {
+            payload
+                .first_chunk()
+                .map(|octets| u32::from_be_bytes(*octets))
+                .ok_or(FrameError::Short)
+        };
         Ok(match kind {
             SYN_STREAM => {
                 // Stream, associated stream, priority and slot stand before the headers.
                 let block = payload.get(10..).ok_or(FrameError::Short)?;
-                Incoming::Open { id: number()? & ID_MASK, headers: self.headers.block(block)?, fin }
+                Incoming::Open {
+                    id: number()? & ID_MASK,
+                    headers: self.headers.block(block)?,
+                    fin,
+                }
             }
             SYN_REPLY | HEADERS => {
                 // Read, because all blocks share one compression.
-                self.headers.block(payload.get(4..).ok_or(FrameError::Short)?)?;
+                self.headers
+                    .block(payload.get(4..).ok_or(FrameError::Short)?)?;
                 Incoming::Nothing
             }
-            RST_STREAM => Incoming::Reset { id: number()? & ID_MASK },
+            RST_STREAM => Incoming::Reset {
+                id: number()? & ID_MASK,
+            },
             PING => Incoming::Ping(number()?),
             GOAWAY => Incoming::GoAway,
             _ => Incoming::Nothing,
@@ -177,7 +200,9 @@ impl FrameEncoder {
                 let block = self.headers.block(&Headers::default());
                 control(out, SYN_REPLY, &[&id.to_be_bytes(), &block]);
             }
-            Outgoing::Reset { id, status } => control(out, RST_STREAM, &[&id.to_be_bytes(), &status.to_be_bytes()]),
+            Outgoing::Reset { id, status } => {
+                control(out, RST_STREAM, &[&id.to_be_bytes(), &status.to_be_bytes()])
+            }
             Outgoing::Ping(id) => control(out, PING, &[&id.to_be_bytes()]),
             Outgoing::Data { id, data, fin } => {
                 out.extend_from_slice(&(id & ID_MASK).to_be_bytes());
@@ -217,12 +242,29 @@ mod tests {
     async fn frames_come_back_as_they_were() {
         let (mut encoder, mut out) = (FrameEncoder::default(), BytesMut::new());
         encoder.encode(Outgoing::Reply { id: 1 }, &mut out);
-        encoder.encode(Outgoing::Data { id: 1, data: Bytes::from_static(b"hi"), fin: true }, &mut out);
-        encoder.encode(Outgoing::Reset { id: 3, status: CANCEL }, &mut out);
+        encoder.encode(
+            Outgoing::Data {
+                id: 1,
+                data: Bytes::from_static(b"hi"),
+                fin: true,
+            },
+            &mut out,
+        );
+        encoder.encode(
+            Outgoing::Reset {
+                id: 3,
+                status: CANCEL,
+            },
+            &mut out,
+        );
         encoder.encode(Outgoing::Ping(7), &mut out);
         let expected = [
             Incoming::Nothing,
-            Incoming::Data { id: 1, data: Bytes::from_static(b"hi"), fin: true },
+            Incoming::Data {
+                id: 1,
+                data: Bytes::from_static(b"hi"),
+                fin: true,
+            },
             Incoming::Reset { id: 3 },
             Incoming::Ping(7),
         ];
@@ -233,7 +275,14 @@ mod tests {
     async fn long_data_comes_in_pieces_and_ends_with_the_last() {
         let (mut encoder, mut out) = (FrameEncoder::default(), BytesMut::new());
         let data = Bytes::from(vec![7; DATA_PIECE_BYTES + 1]);
-        encoder.encode(Outgoing::Data { id: 5, data, fin: true }, &mut out);
+        encoder.encode(
+            Outgoing::Data {
+                id: 5,
+                data,
+                fin: true,
+            },
+            &mut out,
+        );
         let pieces = frames(&out).await.unwrap();
         let sizes: Vec<_> = pieces
             .iter()
@@ -247,10 +296,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_peer_sends_ends_the_connection() {
-        assert!(matches!(frames(&[0x80, 2, 0, 1, 0, 0, 0, 0]).await, Err(FrameError::Version)));
-        assert!(matches!(frames(&[0x80, 3, 0, 1, 0, 0xff, 0, 0]).await, Err(FrameError::TooLong(_))));
-        assert!(matches!(frames(&[0x80, 3, 0, 1, 0, 0, 0, 1, 0]).await, Err(FrameError::Short)));
-        assert!(matches!(frames(&[0x80, 3, 0, 1, 0, 0, 0, 9]).await, Err(FrameError::Io(_))));
+        assert!(matches!(
+            frames(&[0x80, 2, 0, 1, 0, 0, 0, 0]).await,
+            Err(FrameError::Version)
+        ));
+        assert!(matches!(
+            frames(&[0x80, 3, 0, 1, 0, 0xff, 0, 0]).await,
+            Err(FrameError::TooLong(_))
+        ));
+        assert!(matches!(
+            frames(&[0x80, 3, 0, 1, 0, 0, 0, 1, 0]).await,
+            Err(FrameError::Short)
+        ));
+        assert!(matches!(
+            frames(&[0x80, 3, 0, 1, 0, 0, 0, 9]).await,
+            Err(FrameError::Io(_))
+        ));
         assert_eq!(frames(&[0x80, 3, 0]).await.unwrap(), []);
     }
 }

@@ -15,7 +15,10 @@ impl Headers {
     /// The value of a header; names compare without case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -42,7 +45,12 @@ impl Decompressor {
         let mut ring = dictionary();
         let at = ring.len();
         ring.resize(WINDOW_BYTES, 0);
-        Self { inflate: Box::default(), ring, at, started: false }
+        Self {
+            inflate: Box::default(),
+            ring,
+            at,
+            started: false,
+        }
     }
 
     /// The headers of the next block. Blocks have to be given in the order they came.
@@ -58,8 +66,13 @@ impl Decompressor {
         }
         let mut block = Vec::new();
         loop {
-            let (status, read, written) =
-                decompress(&mut self.inflate, rest, &mut self.ring, self.at, TINFL_FLAG_HAS_MORE_INPUT);
+            let (status, read, written) = decompress(
+                &mut self.inflate,
+                rest,
+                &mut self.ring,
+                self.at,
+                TINFL_FLAG_HAS_MORE_INPUT,
+            );
             let end = self.at.saturating_add(written);
             block.extend_from_slice(self.ring.get(self.at..end).unwrap_or_default());
             self.at = end % WINDOW_BYTES;
@@ -75,10 +88,14 @@ impl Decompressor {
 }
 
 fn skip_zlib_header(compressed: &[u8]) -> Result<&[u8], FrameError> {
-    let (header, rest) = compressed.split_at_checked(ZLIB_HEADER_BYTES).ok_or(FrameError::Compression)?;
+    let (header, rest) = compressed
+        .split_at_checked(ZLIB_HEADER_BYTES)
+        .ok_or(FrameError::Compression)?;
     // The level in the two upper bits of FLG is the peer's own affair.
     match header {
-        [0x78, flags, id @ ..] if flags & DICTIONARY_BIT != 0 && ZLIB_HEADER.ends_with(id) => Ok(rest),
+        [0x78, flags, id @ ..] if flags & DICTIONARY_BIT != 0 && ZLIB_HEADER.ends_with(id) => {
+            Ok(rest)
+        }
         _ => Err(FrameError::Compression),
     }
 }
@@ -122,7 +139,11 @@ impl Compressor {
                 plain.extend_from_slice(text.as_bytes());
             }
         }
-        let mut out = if std::mem::replace(&mut self.started, true) { Vec::new() } else { ZLIB_HEADER.to_vec() };
+        let mut out = if std::mem::replace(&mut self.started, true) {
+            Vec::new()
+        } else {
+            ZLIB_HEADER.to_vec()
+        };
         for chunk in plain.chunks(usize::from(u16::MAX)) {
             stored(&mut out, chunk);
         }
@@ -133,7 +154,10 @@ impl Compressor {
 }
 
 fn number(value: usize) -> Vec<u8> {
-    u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes().to_vec()
+    u32::try_from(value)
+        .unwrap_or(u32::MAX)
+        .to_be_bytes()
+        .to_vec()
 }
 
 /// A deflate block that is not the last and not compressed.
@@ -150,18 +174,31 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
-        Headers(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+        Headers(
+            pairs
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
     fn blocks_of_one_direction_share_their_window() {
         let (mut out, mut back) = (Compressor::default(), Decompressor::new());
-        for block in [headers(&[("streamtype", "error"), ("port", "80")]), headers(&[]), headers(&[("a", "")])] {
+        for block in [
+            headers(&[("streamtype", "error"), ("port", "80")]),
+            headers(&[]),
+            headers(&[("a", "")]),
+        ] {
             assert_eq!(back.block(&out.block(&block)).unwrap(), block);
         }
         let long = headers(&[("x", &"y".repeat(40_000))]);
         assert_eq!(back.block(&out.block(&long)).unwrap(), long);
-        assert_eq!(back.block(&out.block(&headers(&[("after", "wrap")]))).unwrap(), headers(&[("after", "wrap")]));
+        assert_eq!(
+            back.block(&out.block(&headers(&[("after", "wrap")])))
+                .unwrap(),
+            headers(&[("after", "wrap")])
+        );
     }
 
     /// Made by zlib at level 9 with a sync flush each: matches reach into the dictionary and
@@ -175,7 +212,11 @@ mod tests {
         let mut back = Decompressor::new();
         assert_eq!(
             back.block(&first).unwrap(),
-            headers(&[("port", "8080"), ("requestid", "0"), ("streamtype", "error")])
+            headers(&[
+                ("port", "8080"),
+                ("requestid", "0"),
+                ("streamtype", "error")
+            ])
         );
         assert_eq!(
             back.block(&second).unwrap(),
@@ -184,15 +225,27 @@ mod tests {
     }
 
     fn hex(text: &str) -> Vec<u8> {
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
     }
 
     #[test]
     fn what_is_no_header_block_is_an_error() {
-        assert!(matches!(Decompressor::new().block(b"GET / HTTP/1.1"), Err(FrameError::Compression)));
-        assert!(matches!(Decompressor::new().block(&[]), Err(FrameError::Compression)));
+        assert!(matches!(
+            Decompressor::new().block(b"GET / HTTP/1.1"),
+            Err(FrameError::Compression)
+        ));
+        assert!(matches!(
+            Decompressor::new().block(&[]),
+            Err(FrameError::Compression)
+        ));
         let mut cut = ZLIB_HEADER.to_vec();
         stored(&mut cut, &[0, 0, 0, 9, 0, 0, 0, 1]);
-        assert!(matches!(Decompressor::new().block(&cut), Err(FrameError::Headers)));
+        assert!(matches!(
+            Decompressor::new().block(&cut),
+            Err(FrameError::Headers)
+        ));
     }
 }

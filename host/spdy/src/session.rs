@@ -39,13 +39,22 @@ impl Acceptor {
 /// Speaks SPDY over `io` as the server. The returned future drives the connection: it has to be
 /// polled, and ends when the client left, the peer broke the protocol, or the acceptor and all
 /// streams are dropped (what they wrote is sent before).
-pub fn connect<I>(io: I) -> (Acceptor, impl Future<Output = Result<(), FrameError>> + Send)
+pub fn connect<I>(
+    io: I,
+) -> (
+    Acceptor,
+    impl Future<Output = Result<(), FrameError>> + Send,
+)
 where
     I: AsyncRead + AsyncWrite + Send,
 {
     let (out, queue) = mpsc::channel(OUT_FRAMES);
     let (accepted, streams) = mpsc::channel(WAITING_STREAMS);
-    let reading = Reading { accepted, out: out.downgrade(), streams: HashMap::new() };
+    let reading = Reading {
+        accepted,
+        out: out.downgrade(),
+        streams: HashMap::new(),
+    };
     let driver = async move {
         let (read, write) = tokio::io::split(io);
         let reader = FrameReader::new(tokio::io::BufReader::with_capacity(WRITE_BYTES, read));
@@ -58,7 +67,10 @@ where
 }
 
 /// Writes what is queued until nobody can queue any more.
-async fn write_all<W: AsyncWrite + Unpin>(mut io: W, mut queue: mpsc::Receiver<Outgoing>) -> Result<(), FrameError> {
+async fn write_all<W: AsyncWrite + Unpin>(
+    mut io: W,
+    mut queue: mpsc::Receiver<Outgoing>,
+) -> Result<(), FrameError> {
     let mut encoder = FrameEncoder::default();
     let mut buffer = BytesMut::new();
     while let Some(frame) = queue.recv().await {
@@ -84,7 +96,10 @@ struct Reading {
 }
 
 impl Reading {
-    async fn run<R: AsyncRead + Unpin>(mut self, mut reader: FrameReader<R>) -> Result<(), FrameError> {
+    async fn run<R: AsyncRead + Unpin>(
+        mut self,
+        mut reader: FrameReader<R>,
+    ) -> Result<(), FrameError> {
         while let Some(frame) = reader.next().await? {
             match frame {
                 Incoming::Open { id, headers, fin } => self.open(id, headers, fin).await,
@@ -108,18 +123,33 @@ impl Reading {
     async fn open(&mut self, id: u32, headers: Headers, fin: bool) {
         self.streams.retain(|_, data| !data.is_closed());
         if self.streams.len() >= MAX_STREAMS || self.streams.contains_key(&id) {
-            return self.send(Outgoing::Reset { id, status: REFUSED }).await;
+            return self
+                .send(Outgoing::Reset {
+                    id,
+                    status: REFUSED,
+                })
+                .await;
         }
-        let Some(out) = self.out.upgrade() else { return };
+        let Some(out) = self.out.upgrade() else {
+            return;
+        };
         let (sender, data) = mpsc::channel(IN_PIECES);
         self.send(Outgoing::Reply { id }).await;
-        if self.accepted.send(Stream::new(id, headers, data, out)).await.is_ok() && !fin {
+        if self
+            .accepted
+            .send(Stream::new(id, headers, data, out))
+            .await
+            .is_ok()
+            && !fin
+        {
             self.streams.insert(id, sender);
         }
     }
 
     async fn data(&mut self, id: u32, data: Bytes, fin: bool) {
-        let Some(stream) = self.streams.get(&id) else { return };
+        let Some(stream) = self.streams.get(&id) else {
+            return;
+        };
         // Data for a stream that nobody reads any more is dropped.
         let gone = !data.is_empty() && stream.send(data).await.is_err();
         if fin || gone {
@@ -137,7 +167,12 @@ mod tests {
 
     /// A client's `SYN_STREAM`.
     fn open(compressor: &mut Compressor, id: u32, headers: &[(&str, &str)]) -> Vec<u8> {
-        let headers = Headers(headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
+        let headers = Headers(
+            headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+        );
         let block = compressor.block(&headers);
         let length = u32::try_from(block.len() + 10).unwrap().to_be_bytes();
         let mut out = vec![0x80, 3, 0, 1, 0, length[1], length[2], length[3]];
@@ -149,7 +184,11 @@ mod tests {
 
     fn data(id: u32, bytes: &[u8], fin: bool) -> Vec<u8> {
         let mut out = BytesMut::new();
-        let frame = Outgoing::Data { id, data: Bytes::copy_from_slice(bytes), fin };
+        let frame = Outgoing::Data {
+            id,
+            data: Bytes::copy_from_slice(bytes),
+            fin,
+        };
         FrameEncoder::default().encode(frame, &mut out);
         out.to_vec()
     }
@@ -166,9 +205,19 @@ mod tests {
         let client_side = async {
             let (read, mut write) = tokio::io::split(client);
             let (mut reader, mut headers) = (FrameReader::new(read), Compressor::default());
-            write.write_all(&open(&mut headers, 1, &[("streamType", "data"), ("port", "80")])).await.unwrap();
+            write
+                .write_all(&open(
+                    &mut headers,
+                    1,
+                    &[("streamType", "data"), ("port", "80")],
+                ))
+                .await
+                .unwrap();
             write.write_all(&data(1, b"ping", true)).await.unwrap();
-            write.write_all(&[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 9]).await.unwrap();
+            write
+                .write_all(&[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 9])
+                .await
+                .unwrap();
             let mut seen = Vec::new();
             while seen.len() < 4 {
                 seen.push(next(&mut reader).await);
@@ -176,8 +225,22 @@ mod tests {
             // The reply comes first; the ping may overtake the answer.
             assert_eq!(seen.remove(0), Incoming::Nothing);
             seen.sort_by_key(|frame| matches!(frame, Incoming::Ping(_)));
-            assert_eq!(seen[0], Incoming::Data { id: 1, data: Bytes::from_static(b"pong"), fin: false });
-            assert_eq!(seen[1], Incoming::Data { id: 1, data: Bytes::new(), fin: true });
+            assert_eq!(
+                seen[0],
+                Incoming::Data {
+                    id: 1,
+                    data: Bytes::from_static(b"pong"),
+                    fin: false
+                }
+            );
+            assert_eq!(
+                seen[1],
+                Incoming::Data {
+                    id: 1,
+                    data: Bytes::new(),
+                    fin: true
+                }
+            );
             assert_eq!(seen[2], Incoming::Ping(9));
             // Everything of the server's side is dropped by now, so the connection ends.
             let mut rest = Vec::new();
@@ -208,7 +271,10 @@ mod tests {
         let client_side = async {
             let (read, mut write) = tokio::io::split(client);
             let mut reader = FrameReader::new(read);
-            write.write_all(&open(&mut Compressor::default(), 1, &[])).await.unwrap();
+            write
+                .write_all(&open(&mut Compressor::default(), 1, &[]))
+                .await
+                .unwrap();
             assert_eq!(next(&mut reader).await, Incoming::Nothing);
             assert_eq!(next(&mut reader).await, Incoming::Reset { id: 1 });
         };

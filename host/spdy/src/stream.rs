@@ -27,8 +27,21 @@ pub struct StreamWriter {
 }
 
 impl Stream {
-    pub(crate) fn new(id: u32, headers: Headers, data: mpsc::Receiver<Bytes>, out: mpsc::Sender<Outgoing>) -> Self {
-        Self { headers, data, writer: StreamWriter { id, out, finished: false } }
+    pub(crate) fn new(
+        id: u32,
+        headers: Headers,
+        data: mpsc::Receiver<Bytes>,
+        out: mpsc::Sender<Outgoing>,
+    ) -> Self {
+        Self {
+            headers,
+            data,
+            writer: StreamWriter {
+                id,
+                out,
+                finished: false,
+            },
+        }
     }
 
     /// What the client opened it with.
@@ -59,7 +72,16 @@ impl StreamWriter {
     pub async fn write(&mut self, mut data: Bytes) -> bool {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(FRAME_BYTES));
-            if self.out.send(Outgoing::Data { id: self.id, data: piece, fin: false }).await.is_err() {
+            if self
+                .out
+                .send(Outgoing::Data {
+                    id: self.id,
+                    data: piece,
+                    fin: false,
+                })
+                .await
+                .is_err()
+            {
                 return false;
             }
         }
@@ -75,7 +97,14 @@ impl StreamWriter {
     pub async fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
             // A connection that is gone needs no end.
-            let _gone = self.out.send(Outgoing::Data { id: self.id, data: Bytes::new(), fin: true }).await;
+            let _gone = self
+                .out
+                .send(Outgoing::Data {
+                    id: self.id,
+                    data: Bytes::new(),
+                    fin: true,
+                })
+                .await;
         }
     }
 }
@@ -84,7 +113,10 @@ impl Drop for StreamWriter {
     fn drop(&mut self) {
         if !self.finished {
             // With the queue full the client learns it from the end of the connection.
-            let _full = self.out.try_send(Outgoing::Reset { id: self.id, status: CANCEL });
+            let _full = self.out.try_send(Outgoing::Reset {
+                id: self.id,
+                status: CANCEL,
+            });
         }
     }
 }

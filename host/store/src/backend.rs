@@ -34,7 +34,11 @@ pub trait Backend: Send + Sync + 'static {
     /// newest; where that cannot be told any more (or the log is shorter than `head`), nothing is written
     /// and [`BackendError::Stale`] is returned, as a backend that is not shared always may. One outcome
     /// per write, in order.
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError>;
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError>;
 
     /// Changes after `request.after` and up to `request.through`, oldest first, of keys that start
     /// with `request.prefix`. [`BackendError::Compacted`] when `after` is below compaction.

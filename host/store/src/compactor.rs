@@ -34,7 +34,11 @@ pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, stopping: Cance
 }
 
 /// Compacts up to `target` as far as `retain` allows; returns the compacted revision.
-pub(crate) async fn compact(shared: &Shared, target: Revision, retain: u64) -> Result<Revision, BackendError> {
+pub(crate) async fn compact(
+    shared: &Shared,
+    target: Revision,
+    retain: u64,
+) -> Result<Revision, BackendError> {
     let (newest, start) = {
         let state = shared.state.read();
         (state.revision, state.compacted)
@@ -42,7 +46,10 @@ pub(crate) async fn compact(shared: &Shared, target: Revision, retain: u64) -> R
     let target = target.min(newest.minus(retain));
     let mut compacted = start;
     while compacted < target {
-        compacted = shared.backend.compact(target.min(compacted.plus(STEP))).await?;
+        compacted = shared
+            .backend
+            .compact(target.min(compacted.plus(STEP)))
+            .await?;
         shared.state.write().compacted = compacted;
     }
     if compacted > start {

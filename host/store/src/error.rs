@@ -82,7 +82,9 @@ pub enum ListError {
 #[derive(Clone, Debug, Error)]
 pub enum WatchError {
     /// Events after the cursor are gone: list and watch anew.
-    #[error("events after revision {requested} have been compacted; the oldest available is {compacted}")]
+    #[error(
+        "events after revision {requested} have been compacted; the oldest available is {compacted}"
+    )]
     Compacted {
         /// The cursor.
         requested: Revision,

@@ -23,7 +23,10 @@ pub(crate) struct Follower {
 impl Follower {
     /// Looks only at a backend that others may write to.
     pub(crate) fn new(shared: bool) -> Self {
-        Self { interval: IDLE, next: shared.then(|| Instant::now() + IDLE) }
+        Self {
+            interval: IDLE,
+            next: shared.then(|| Instant::now() + IDLE),
+        }
     }
 
     /// Waits until it is time to look. Cancel safe.
@@ -36,7 +39,11 @@ impl Follower {
 
     /// After a look: `found` says whether there was something.
     pub(crate) fn looked(&mut self, found: bool) {
-        self.interval = if found { BUSY } else { (self.interval * 2).min(IDLE) };
+        self.interval = if found {
+            BUSY
+        } else {
+            (self.interval * 2).min(IDLE)
+        };
         self.next = self.next.map(|_| Instant::now() + self.interval);
     }
 }

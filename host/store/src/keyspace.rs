@@ -32,7 +32,10 @@ impl Keyspace {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
         let (chunk, offset) = self.first_not(|k| k < key);
-        self.chunks.get(chunk)?.get(offset).filter(|entry| &*entry.key == key)
+        self.chunks
+            .get(chunk)?
+            .get(offset)
+            .filter(|entry| &*entry.key == key)
     }
 
     /// Puts `entry` in its place and returns the one it replaced.
@@ -65,7 +68,10 @@ impl Keyspace {
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Arc<Entry>> {
         let (chunk, offset) = self.first_not(|k| k < key);
-        self.chunks.get(chunk)?.get(offset).filter(|entry| &*entry.key == key)?;
+        self.chunks
+            .get(chunk)?
+            .get(offset)
+            .filter(|entry| &*entry.key == key)?;
         let chunks = Arc::make_mut(&mut self.chunks);
         let entries = Arc::make_mut(chunks.get_mut(chunk)?);
         let removed = entries.remove(offset);
@@ -83,15 +89,23 @@ impl Keyspace {
         start_after: Option<&str>,
     ) -> impl Iterator<Item = &'a Arc<Entry>> + use<'a> {
         let (chunk, offset) = self.start(prefix, start_after);
-        let first = self.chunks.get(chunk).and_then(|c| c.get(offset..)).unwrap_or_default();
+        let first = self
+            .chunks
+            .get(chunk)
+            .and_then(|c| c.get(offset..))
+            .unwrap_or_default();
         let rest = self.chunks.get(chunk + 1..).unwrap_or_default();
-        first.iter().chain(rest.iter().flat_map(|c| c.iter())).take_while(move |e| e.key.starts_with(prefix))
+        first
+            .iter()
+            .chain(rest.iter().flat_map(|c| c.iter()))
+            .take_while(move |e| e.key.starts_with(prefix))
     }
 
     /// How many entries [`Keyspace::range`] would return.
     pub(crate) fn count(&self, prefix: &str, start_after: Option<&str>) -> usize {
         let end = self.first_not(|k| k < prefix || k.starts_with(prefix));
-        self.rank(end).saturating_sub(self.rank(self.start(prefix, start_after)))
+        self.rank(end)
+            .saturating_sub(self.rank(self.start(prefix, start_after)))
     }
 
     fn start(&self, prefix: &str, start_after: Option<&str>) -> Position {
@@ -103,20 +117,39 @@ impl Keyspace {
 
     /// The first place whose key fails `holds`, which must hold for a leading part of all keys.
     fn first_not(&self, holds: impl Fn(&str) -> bool) -> Position {
-        let after = self.chunks.partition_point(|c| c.first().is_some_and(|e| holds(&e.key)));
-        let Some(chunk) = after.checked_sub(1) else { return (0, 0) };
-        let entries = self.chunks.get(chunk).map(|c| c.as_slice()).unwrap_or_default();
+        let after = self
+            .chunks
+            .partition_point(|c| c.first().is_some_and(|e| holds(&e.key)));
+        let Some(chunk) = after.checked_sub(1) else {
+            return (0, 0);
+        };
+        let entries = self
+            .chunks
+            .get(chunk)
+            .map(|c| c.as_slice())
+            .unwrap_or_default();
         let offset = entries.partition_point(|e| holds(&e.key));
-        if offset == entries.len() { (after, 0) } else { (chunk, offset) }
+        if offset == entries.len() {
+            (after, 0)
+        } else {
+            (chunk, offset)
+        }
     }
 
     /// The chunk in which `key` is or belongs.
     fn chunk_for(&self, key: &str) -> usize {
-        self.chunks.partition_point(|c| c.first().is_some_and(|e| &*e.key <= key)).saturating_sub(1)
+        self.chunks
+            .partition_point(|c| c.first().is_some_and(|e| &*e.key <= key))
+            .saturating_sub(1)
     }
 
     fn rank(&self, (chunk, offset): Position) -> usize {
-        self.chunks.iter().take(chunk).map(|c| c.len()).sum::<usize>() + offset
+        self.chunks
+            .iter()
+            .take(chunk)
+            .map(|c| c.len())
+            .sum::<usize>()
+            + offset
     }
 }
 
@@ -155,7 +188,10 @@ mod tests {
             if random.below(3) == 0 {
                 assert_eq!(space.remove(&key).is_some(), model.remove(&key).is_some());
             } else {
-                assert_eq!(space.insert(entry(&key, i)).map(|e| e.mod_revision.0), model.insert(key, i));
+                assert_eq!(
+                    space.insert(entry(&key, i)).map(|e| e.mod_revision.0),
+                    model.insert(key, i)
+                );
             }
             if i == 10_000 {
                 frozen = Some((space.clone(), model.clone()));
@@ -164,11 +200,19 @@ mod tests {
         for (space, model) in frozen.into_iter().chain([(space, model)]) {
             assert_eq!(space.len(), model.len());
             for prefix in ["", "/1/", "/1/2", "/9", "/"] {
-                let wanted: Vec<_> = model.keys().filter(|k| k.starts_with(prefix)).cloned().collect();
+                let wanted: Vec<_> = model
+                    .keys()
+                    .filter(|k| k.starts_with(prefix))
+                    .cloned()
+                    .collect();
                 assert_eq!(keys(space.range(prefix, None)), wanted);
                 assert_eq!(space.count(prefix, None), wanted.len());
                 let after = wanted.get(wanted.len() / 2).map(String::as_str);
-                let rest: Vec<_> = wanted.iter().filter(|k| after.is_none_or(|a| k.as_str() > a)).cloned().collect();
+                let rest: Vec<_> = wanted
+                    .iter()
+                    .filter(|k| after.is_none_or(|a| k.as_str() > a))
+                    .cloned()
+                    .collect();
                 assert_eq!(keys(space.range(prefix, after)), rest);
                 assert_eq!(space.count(prefix, after), rest.len());
             }

@@ -44,7 +44,11 @@ impl Leases {
 
     /// Starts (or starts over) an entry's lease.
     pub(crate) fn grant(&mut self, entry: &Entry, now: Duration) {
-        self.schedule(&entry.key, now + Duration::from_secs(u64::from(entry.lease_secs)), entry.mod_revision);
+        self.schedule(
+            &entry.key,
+            now + Duration::from_secs(u64::from(entry.lease_secs)),
+            entry.mod_revision,
+        );
     }
 
     fn schedule(&mut self, key: &Arc<str>, due: Duration, revision: Revision) {
@@ -66,7 +70,13 @@ impl Leases {
 
     /// Keys that are due, with the revision whose lease ran out; they stay scheduled for another try.
     fn due(&mut self, now: Duration) -> Vec<(Arc<str>, Revision)> {
-        let due: Vec<_> = self.by_time.iter().take_while(|(at, _)| *at <= now).take(ROUND).cloned().collect();
+        let due: Vec<_> = self
+            .by_time
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(ROUND)
+            .cloned()
+            .collect();
         let mut keys = Vec::with_capacity(due.len());
         for (_, key) in due {
             if let Some((_, revision)) = self.by_key.get(&key).copied() {
@@ -102,7 +112,10 @@ async fn sleep_for(wait: Option<Duration>) {
 async fn expire(store: &Store, shared: &Shared) {
     let due = shared.leases.lock().due(shared.clock.elapsed());
     for (key, revision) in due {
-        match store.write(Write::delete(key.clone(), Precondition::Revision(revision))).await {
+        match store
+            .write(Write::delete(key.clone(), Precondition::Revision(revision)))
+            .await
+        {
             Ok(_) => shared.counters.expired.add(1),
             // Written again in the meantime: the new row's lease counts, if it has one.
             Err(WriteError::Conflict { current }) => {
@@ -130,7 +143,12 @@ mod tests {
             lease_secs,
             attachment: Arc::new(()),
         });
-        Arc::new(Event::new(Revision(revision), EventKind::Put { created: true }, entry, None))
+        Arc::new(Event::new(
+            Revision(revision),
+            EventKind::Put { created: true },
+            entry,
+            None,
+        ))
     }
 
     #[test]

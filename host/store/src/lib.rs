@@ -26,7 +26,15 @@
 //! Bounds: [`StoreOptions`] lists every queue, batch, ring and value limit and what happens there.
 //!
 //! [`Tasks`]: k3s_lifecycle::Tasks
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod backend;
 mod compactor;
@@ -55,7 +63,9 @@ pub use backend::{Backend, BackendError};
 pub use error::{ListError, OpenError, WatchError, WriteError};
 pub use list::{ListOptions, ListPage};
 pub use memory::MemoryBackend;
-pub use model::{Attachment, Committed, Entry, Event, EventKind, Op, Precondition, Revision, Write};
+pub use model::{
+    Attachment, Committed, Entry, Event, EventKind, Op, Precondition, Revision, Write,
+};
 pub use options::{Extract, StoreOptions};
 pub use snapshot::Snapshot;
 pub use stats::Stats;

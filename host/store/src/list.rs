@@ -35,18 +35,38 @@ pub struct ListPage {
 }
 
 /// Answers one list.
-pub(crate) async fn list(shared: &Shared, prefix: &str, options: &ListOptions) -> Result<ListPage, ListError> {
+pub(crate) async fn list(
+    shared: &Shared,
+    prefix: &str,
+    options: &ListOptions,
+) -> Result<ListPage, ListError> {
     let (snapshot, newer) = {
         let state = shared.state.read();
         let at = options.at.unwrap_or(state.revision);
         if at > state.revision {
-            return Err(ListError::Future { requested: at, current: state.revision });
+            return Err(ListError::Future {
+                requested: at,
+                current: state.revision,
+            });
         }
         if at < state.compacted {
-            return Err(ListError::Compacted { requested: at, compacted: state.compacted });
+            return Err(ListError::Compacted {
+                requested: at,
+                compacted: state.compacted,
+            });
         }
-        let newer = if at == state.revision { Some(Vec::new()) } else { state.log.since(prefix, at) };
-        (Snapshot { keys: state.keys.clone(), revision: at }, newer)
+        let newer = if at == state.revision {
+            Some(Vec::new())
+        } else {
+            state.log.since(prefix, at)
+        };
+        (
+            Snapshot {
+                keys: state.keys.clone(),
+                revision: at,
+            },
+            newer,
+        )
     };
     match newer {
         Some(newer) if newer.is_empty() => Ok(page(&snapshot, prefix, options)),
@@ -57,18 +77,29 @@ pub(crate) async fn list(shared: &Shared, prefix: &str, options: &ListOptions) -
 
 fn page(snapshot: &Snapshot, prefix: &str, options: &ListOptions) -> ListPage {
     let start_after = options.start_after.as_deref();
-    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+    let limit = if options.limit == 0 {
+        usize::MAX
+    } else {
+        options.limit
+    };
     let total = snapshot.count(prefix, start_after);
     let mut entries = Vec::with_capacity(total.min(limit));
     entries.extend(snapshot.range(prefix, start_after).take(limit).cloned());
     let remaining = total.saturating_sub(entries.len());
-    ListPage { entries, revision: snapshot.revision, more: remaining > 0, remaining: remaining as u64 }
+    ListPage {
+        entries,
+        revision: snapshot.revision,
+        more: remaining > 0,
+        remaining: remaining as u64,
+    }
 }
 
 /// Takes `newer` events (newest first) back. What is left per key is the oldest one's `previous`.
 fn undo(mut snapshot: Snapshot, newer: &[Arc<Event>]) -> Snapshot {
-    let before: BTreeMap<&Arc<str>, Option<&Arc<Entry>>> =
-        newer.iter().map(|event| (event.key(), previous_of(event))).collect();
+    let before: BTreeMap<&Arc<str>, Option<&Arc<Entry>>> = newer
+        .iter()
+        .map(|event| (event.key(), previous_of(event)))
+        .collect();
     for (key, previous) in before {
         match previous {
             Some(entry) => drop(snapshot.keys.insert(entry.clone())),
@@ -92,12 +123,21 @@ async fn from_backend(
     at: Revision,
 ) -> Result<ListPage, ListError> {
     shared.counters.backend_reads.add(1);
-    let mut snapshot = Snapshot { keys: Default::default(), revision: at };
+    let mut snapshot = Snapshot {
+        keys: Default::default(),
+        revision: at,
+    };
     let mut start_after: Option<Arc<str>> = options.start_after.as_deref().map(Into::into);
     loop {
-        let batch = shared.backend.range(request(shared, prefix, start_after, at)).await;
+        let batch = shared
+            .backend
+            .range(request(shared, prefix, start_after, at))
+            .await;
         let batch = batch.map_err(|error| match error {
-            BackendError::Compacted(compacted) => ListError::Compacted { requested: at, compacted },
+            BackendError::Compacted(compacted) => ListError::Compacted {
+                requested: at,
+                compacted,
+            },
             other => ListError::Backend(other),
         })?;
         start_after = batch.records.last().map(|r| r.key.clone());
@@ -111,8 +151,19 @@ async fn from_backend(
 }
 
 /// The next batch of a range read.
-pub(crate) fn request(shared: &Shared, prefix: &str, start_after: Option<Arc<str>>, at: Revision) -> RangeRequest {
-    RangeRequest { prefix: prefix.into(), start_after, at, limit: 10_000, limit_bytes: shared.options.read_batch_bytes }
+pub(crate) fn request(
+    shared: &Shared,
+    prefix: &str,
+    start_after: Option<Arc<str>>,
+    at: Revision,
+) -> RangeRequest {
+    RangeRequest {
+        prefix: prefix.into(),
+        start_after,
+        at,
+        limit: 10_000,
+        limit_bytes: shared.options.read_batch_bytes,
+    }
 }
 
 /// The entry that a record read back is.

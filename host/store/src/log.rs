@@ -50,7 +50,13 @@ pub(crate) enum Read {
 impl Log {
     /// An empty log whose history up to `base` is elsewhere.
     pub(crate) fn new(base: Revision, limit_events: usize, limit_bytes: usize) -> Self {
-        Self { all: Track::new(base), buckets: HashMap::new(), bytes: 0, limit_events, limit_bytes }
+        Self {
+            all: Track::new(base),
+            buckets: HashMap::new(),
+            bytes: 0,
+            limit_events,
+            limit_bytes,
+        }
     }
 
     /// Adds an event and makes room. `touched` collects whom to wake once the lock is released.
@@ -76,7 +82,13 @@ impl Log {
     }
 
     /// At most `max` events of `prefix` after `cursor`; `newest` is the store's revision.
-    pub(crate) fn read(&self, prefix: &str, cursor: Revision, max: usize, newest: Revision) -> Read {
+    pub(crate) fn read(
+        &self,
+        prefix: &str,
+        cursor: Revision,
+        max: usize,
+        newest: Revision,
+    ) -> Read {
         let Some(track) = self.track(prefix) else {
             return match cursor {
                 c if c >= newest => Read::CaughtUp,
@@ -87,20 +99,34 @@ impl Log {
         if cursor >= newest {
             return Read::CaughtUp;
         }
-        if cursor < track.evicted { Read::Behind } else { track.read(prefix, cursor, max, newest) }
+        if cursor < track.evicted {
+            Read::Behind
+        } else {
+            track.read(prefix, cursor, max, newest)
+        }
     }
 
     /// True when every event after `cursor` below `prefix` was handed out or does not exist.
     pub(crate) fn is_drained(&self, prefix: &str, cursor: Revision) -> bool {
         let oldest = self.all.evicted;
-        self.track(prefix)
-            .map_or(cursor >= oldest, |t| cursor >= t.evicted && t.after(cursor).all(|e| !e.key().starts_with(prefix)))
+        self.track(prefix).map_or(cursor >= oldest, |t| {
+            cursor >= t.evicted && t.after(cursor).all(|e| !e.key().starts_with(prefix))
+        })
     }
 
     /// All events of `prefix` after `at`, newest first; none when some of them are gone.
     pub(crate) fn since(&self, prefix: &str, at: Revision) -> Option<Vec<Arc<Event>>> {
-        let Some(track) = self.track(prefix) else { return (at >= self.all.evicted).then(Vec::new) };
-        (at >= track.evicted).then(|| track.after(at).rev().filter(|e| e.key().starts_with(prefix)).cloned().collect())
+        let Some(track) = self.track(prefix) else {
+            return (at >= self.all.evicted).then(Vec::new);
+        };
+        (at >= track.evicted).then(|| {
+            track
+                .after(at)
+                .rev()
+                .filter(|e| e.key().starts_with(prefix))
+                .cloned()
+                .collect()
+        })
     }
 
     /// Forgets every event: history up to `base` is elsewhere.
@@ -114,7 +140,11 @@ impl Log {
 
     /// Everybody, for the end.
     pub(crate) fn everybody(&self) -> Vec<Wake> {
-        self.buckets.values().chain([&self.all]).map(|t| t.wake.clone()).collect()
+        self.buckets
+            .values()
+            .chain([&self.all])
+            .map(|t| t.wake.clone())
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,14 +161,20 @@ impl Log {
     fn bucket(&mut self, bucket: &str) -> &mut Track {
         // A bucket seen for the first time (or again) has lost nothing newer than the whole log has.
         let evicted = self.all.evicted;
-        self.buckets.entry(bucket.into()).or_insert_with(|| Track::new(evicted))
+        self.buckets
+            .entry(bucket.into())
+            .or_insert_with(|| Track::new(evicted))
     }
 
     fn evict(&mut self) {
         let Some(event) = self.all.pop() else { return };
         self.bytes = self.bytes.saturating_sub(cost(&event));
-        let Some(bucket) = bucket_of(event.key()) else { return };
-        let Some(track) = self.buckets.get_mut(bucket) else { return };
+        let Some(bucket) = bucket_of(event.key()) else {
+            return;
+        };
+        let Some(track) = self.buckets.get_mut(bucket) else {
+            return;
+        };
         track.pop();
         if track.events.is_empty() && track.wake.receiver_count() == 0 {
             self.buckets.remove(bucket);
@@ -148,7 +184,11 @@ impl Log {
 
 impl Track {
     fn new(evicted: Revision) -> Self {
-        Self { events: VecDeque::new(), evicted, wake: Arc::new(watch::Sender::new(())) }
+        Self {
+            events: VecDeque::new(),
+            evicted,
+            wake: Arc::new(watch::Sender::new(())),
+        }
     }
 
     fn push(&mut self, event: &Arc<Event>, touched: &mut Vec<Wake>) {
@@ -164,8 +204,12 @@ impl Track {
         Some(event)
     }
 
-    fn after(&self, cursor: Revision) -> impl DoubleEndedIterator<Item = &Arc<Event>> + ExactSizeIterator {
-        self.events.range(self.events.partition_point(|e| e.revision <= cursor)..)
+    fn after(
+        &self,
+        cursor: Revision,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Event>> + ExactSizeIterator {
+        self.events
+            .range(self.events.partition_point(|e| e.revision <= cursor)..)
     }
 
     fn read(&self, prefix: &str, cursor: Revision, max: usize, newest: Revision) -> Read {
@@ -193,7 +237,11 @@ fn cost(event: &Event) -> usize {
 /// `/registry/pods/` of `/registry/pods/default/a`; none when there are fewer than three slashes.
 fn bucket_of(key: &str) -> Option<&str> {
     let (third, _) = key.bytes().enumerate().filter(|(_, b)| *b == b'/').nth(2)?;
-    if key.starts_with('/') { key.get(..=third) } else { None }
+    if key.starts_with('/') {
+        key.get(..=third)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +260,12 @@ mod tests {
             lease_secs: 0,
             attachment: Arc::new(()),
         });
-        Arc::new(Event::new(Revision(revision), EventKind::Put { created: true }, entry, None))
+        Arc::new(Event::new(
+            Revision(revision),
+            EventKind::Put { created: true },
+            entry,
+            None,
+        ))
     }
 
     fn revisions(read: Read) -> Option<Vec<u64>> {
@@ -225,7 +278,10 @@ mod tests {
 
     #[test]
     fn a_bucket_is_two_segments() {
-        assert_eq!(bucket_of("/registry/pods/default/a"), Some("/registry/pods/"));
+        assert_eq!(
+            bucket_of("/registry/pods/default/a"),
+            Some("/registry/pods/")
+        );
         assert_eq!(bucket_of("/registry/pods/"), Some("/registry/pods/"));
         assert_eq!(bucket_of("/registry/health"), None);
         assert_eq!(bucket_of(""), None);
@@ -239,16 +295,35 @@ mod tests {
             log.push(&event("/r/busy/x", i), &mut touched);
         }
         let newest = Revision(19);
-        assert_eq!(revisions(log.read("/r/busy/", Revision(16), 10, newest)), Some(vec![17, 18, 19]));
-        assert_eq!(revisions(log.read("/r/busy/", Revision(15), 10, newest)), None);
+        assert_eq!(
+            revisions(log.read("/r/busy/", Revision(16), 10, newest)),
+            Some(vec![17, 18, 19])
+        );
+        assert_eq!(
+            revisions(log.read("/r/busy/", Revision(15), 10, newest)),
+            None
+        );
         let _quiet = log.subscribe("/r/quiet/");
-        assert_eq!(revisions(log.read("/r/quiet/", Revision(15), 10, newest)), None, "unseen: as old as the log");
-        assert_eq!(revisions(log.read("/r/quiet/", Revision(16), 10, newest)), Some(vec![]));
+        assert_eq!(
+            revisions(log.read("/r/quiet/", Revision(15), 10, newest)),
+            None,
+            "unseen: as old as the log"
+        );
+        assert_eq!(
+            revisions(log.read("/r/quiet/", Revision(16), 10, newest)),
+            Some(vec![])
+        );
         for i in 20..40 {
             log.push(&event("/r/busy/x", i), &mut touched);
         }
-        assert_eq!(revisions(log.read("/r/quiet/", Revision(16), 10, Revision(39))), Some(vec![]));
-        assert_eq!(revisions(log.read("/r/", Revision(36), 2, Revision(39))), Some(vec![37, 38]));
+        assert_eq!(
+            revisions(log.read("/r/quiet/", Revision(16), 10, Revision(39))),
+            Some(vec![])
+        );
+        assert_eq!(
+            revisions(log.read("/r/", Revision(36), 2, Revision(39))),
+            Some(vec![37, 38])
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use crate::backend::{AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record};
+use crate::backend::{
+    AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record,
+};
 use crate::{Backend, BackendError, EventKind, Revision};
 
 /// Keeps everything in memory. Clones share it, so a "restart" is opening a clone.
@@ -23,7 +25,11 @@ impl Default for Table {
     /// Revision 1 is taken, as in kine, whose first row is the compaction marker: clients must never
     /// see resourceVersion 0.
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), revision: Revision(1), compacted: Revision::ZERO }
+        Self {
+            rows: BTreeMap::new(),
+            revision: Revision(1),
+            compacted: Revision::ZERO,
+        }
     }
 }
 
@@ -40,7 +46,10 @@ impl Table {
     fn append(&mut self, head: Revision, row: &Append) -> Outcome {
         let created = row.kind == EventKind::Put { created: true };
         let replaced = |c: &Change| c.key == row.key && c.prev_revision == row.prev_revision;
-        let changed = self.rows.range(head.plus(1)..).any(|(_, c)| c.key == row.key);
+        let changed = self
+            .rows
+            .range(head.plus(1)..)
+            .any(|(_, c)| c.key == row.key);
         if changed || !created && self.rows.values().any(replaced) {
             return Outcome::Conflict;
         }
@@ -49,7 +58,11 @@ impl Table {
             revision: self.revision,
             key: row.key.clone(),
             kind: row.kind,
-            create_revision: if created { self.revision } else { row.create_revision },
+            create_revision: if created {
+                self.revision
+            } else {
+                row.create_revision
+            },
             prev_revision: row.prev_revision,
             lease_secs: row.lease_secs,
             value: row.value.clone(),
@@ -60,18 +73,30 @@ impl Table {
     }
 
     fn check(&self, revision: Revision) -> Result<(), BackendError> {
-        if revision < self.compacted { Err(BackendError::Compacted(self.compacted)) } else { Ok(()) }
+        if revision < self.compacted {
+            Err(BackendError::Compacted(self.compacted))
+        } else {
+            Ok(())
+        }
     }
 
     /// The newest row of each key, as of `at`.
     fn latest(&self, at: Revision) -> BTreeMap<&Arc<str>, &Change> {
-        self.rows.range(..=at).map(|(_, row)| (&row.key, row)).collect()
+        self.rows
+            .range(..=at)
+            .map(|(_, row)| (&row.key, row))
+            .collect()
     }
 
     fn compact(&mut self, to: Revision) {
-        let keep: Vec<Revision> =
-            self.latest(to).into_values().filter(|row| row.kind != EventKind::Delete).map(|row| row.revision).collect();
-        self.rows.retain(|revision, _| *revision > to || keep.contains(revision));
+        let keep: Vec<Revision> = self
+            .latest(to)
+            .into_values()
+            .filter(|row| row.kind != EventKind::Delete)
+            .map(|row| row.revision)
+            .collect();
+        self.rows
+            .retain(|revision, _| *revision > to || keep.contains(revision));
         self.compacted = to;
     }
 }
@@ -80,10 +105,17 @@ impl Table {
 impl Backend for MemoryBackend {
     async fn open(&self) -> Result<Opened, BackendError> {
         let table = self.0.lock();
-        Ok(Opened { revision: table.revision, compacted: table.compacted })
+        Ok(Opened {
+            revision: table.revision,
+            compacted: table.compacted,
+        })
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         let mut table = self.0.lock();
         if table.revision < head || table.compacted > head {
             return Err(BackendError::Stale(table.revision));
@@ -94,15 +126,26 @@ impl Backend for MemoryBackend {
     async fn after(&self, request: AfterRequest) -> Result<AfterBatch, BackendError> {
         let table = self.0.lock();
         table.check(request.after)?;
-        let mut batch = AfterBatch { changes: Vec::new(), through: request.through };
+        let mut batch = AfterBatch {
+            changes: Vec::new(),
+            through: request.through,
+        };
         let mut bytes = 0;
-        for (revision, row) in table.rows.range(request.after.plus(1)..=request.through.max(request.after.plus(1))) {
+        for (revision, row) in table
+            .rows
+            .range(request.after.plus(1)..=request.through.max(request.after.plus(1)))
+        {
             if *revision > request.through || !row.key.starts_with(&*request.prefix) {
                 continue;
             }
             bytes += row.value.len() + row.old_value.len();
-            if batch.changes.len() >= request.limit || (bytes > request.limit_bytes && !batch.changes.is_empty()) {
-                batch.through = batch.changes.last().map_or(request.after, |c: &Change| c.revision);
+            if batch.changes.len() >= request.limit
+                || (bytes > request.limit_bytes && !batch.changes.is_empty())
+            {
+                batch.through = batch
+                    .changes
+                    .last()
+                    .map_or(request.after, |c: &Change| c.revision);
                 break;
             }
             batch.changes.push(row.clone());
@@ -116,12 +159,15 @@ impl Backend for MemoryBackend {
         let mut batch = RangeBatch::default();
         let mut bytes = 0;
         for (key, row) in table.latest(request.at) {
-            let wanted = key.starts_with(&*request.prefix) && request.start_after.as_ref().is_none_or(|a| key > a);
+            let wanted = key.starts_with(&*request.prefix)
+                && request.start_after.as_ref().is_none_or(|a| key > a);
             if !wanted || row.kind == EventKind::Delete {
                 continue;
             }
             bytes += row.value.len();
-            if batch.records.len() >= request.limit || (bytes > request.limit_bytes && !batch.records.is_empty()) {
+            if batch.records.len() >= request.limit
+                || (bytes > request.limit_bytes && !batch.records.is_empty())
+            {
                 batch.more = true;
                 break;
             }
@@ -151,7 +197,11 @@ impl Backend for MemoryBackend {
 
     async fn size_bytes(&self) -> Result<u64, BackendError> {
         let table = self.0.lock();
-        Ok(table.rows.values().map(|r| (r.key.len() + r.value.len() + r.old_value.len()) as u64).sum())
+        Ok(table
+            .rows
+            .values()
+            .map(|r| (r.key.len() + r.value.len() + r.old_value.len()) as u64)
+            .sum())
     }
 
     async fn health(&self) -> Result<(), BackendError> {

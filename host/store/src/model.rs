@@ -113,13 +113,28 @@ pub struct Write {
 
 impl Write {
     /// Sets `key` to `value`, without lease.
-    pub fn put(key: impl Into<Arc<str>>, precondition: Precondition, value: impl Into<Bytes>) -> Self {
-        Self { key: key.into(), precondition, op: Op::Put { value: value.into(), ttl: None } }
+    pub fn put(
+        key: impl Into<Arc<str>>,
+        precondition: Precondition,
+        value: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            precondition,
+            op: Op::Put {
+                value: value.into(),
+                ttl: None,
+            },
+        }
     }
 
     /// Removes `key`.
     pub fn delete(key: impl Into<Arc<str>>, precondition: Precondition) -> Self {
-        Self { key: key.into(), precondition, op: Op::Delete }
+        Self {
+            key: key.into(),
+            precondition,
+            op: Op::Delete,
+        }
     }
 
     /// The same put, living for `ttl`; a delete stays what it is.
@@ -169,8 +184,19 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn new(revision: Revision, kind: EventKind, entry: Arc<Entry>, previous: Option<Arc<Entry>>) -> Self {
-        Self { revision, kind, entry, previous, memo: OnceLock::new() }
+    pub(crate) fn new(
+        revision: Revision,
+        kind: EventKind,
+        entry: Arc<Entry>,
+        previous: Option<Arc<Entry>>,
+    ) -> Self {
+        Self {
+            revision,
+            kind,
+            entry,
+            previous,
+            memo: OnceLock::new(),
+        }
     }
 
     /// The key that changed.

@@ -11,10 +11,14 @@ use crate::{Attachment, Entry, Event, EventKind, Op, Precondition, Revision, Wri
 
 /// Holds `write` against `current` and says which row to append.
 pub(crate) fn decide(write: &Write, current: Option<&Arc<Entry>>) -> Result<Append, WriteError> {
-    let conflict = || WriteError::Conflict { current: current.cloned() };
+    let conflict = || WriteError::Conflict {
+        current: current.cloned(),
+    };
     let holds = match (write.precondition, current) {
         (Precondition::Absent, current) => current.is_none(),
-        (Precondition::Revision(wanted), current) => current.is_some_and(|e| e.mod_revision == wanted),
+        (Precondition::Revision(wanted), current) => {
+            current.is_some_and(|e| e.mod_revision == wanted)
+        }
         (Precondition::Exists, current) => current.is_some(),
         (Precondition::Any, _) => true,
     };
@@ -22,7 +26,12 @@ pub(crate) fn decide(write: &Write, current: Option<&Arc<Entry>>) -> Result<Appe
         return Err(conflict());
     }
     match &write.op {
-        Op::Put { value, ttl } => Ok(put(&write.key, value.clone(), ttl.map_or(0, lease_secs), current)),
+        Op::Put { value, ttl } => Ok(put(
+            &write.key,
+            value.clone(),
+            ttl.map_or(0, lease_secs),
+            current,
+        )),
         Op::Delete => current.map(delete).ok_or_else(conflict),
     }
 }
@@ -30,7 +39,9 @@ pub(crate) fn decide(write: &Write, current: Option<&Arc<Entry>>) -> Result<Appe
 fn put(key: &Arc<str>, value: Bytes, lease_secs: u32, current: Option<&Arc<Entry>>) -> Append {
     Append {
         key: key.clone(),
-        kind: EventKind::Put { created: current.is_none() },
+        kind: EventKind::Put {
+            created: current.is_none(),
+        },
         create_revision: current.map_or(Revision::ZERO, |e| e.create_revision),
         prev_revision: current.map_or(Revision::ZERO, |e| e.mod_revision),
         lease_secs,
@@ -70,7 +81,11 @@ pub(crate) fn committed(
         _ => Arc::new(Entry {
             key: row.key.clone(),
             value: row.value.clone(),
-            create_revision: if created { revision } else { row.create_revision },
+            create_revision: if created {
+                revision
+            } else {
+                row.create_revision
+            },
             mod_revision: revision,
             lease_secs: row.lease_secs,
             attachment,
@@ -80,7 +95,10 @@ pub(crate) fn committed(
 }
 
 /// The event that a row read back from the backend is, when memory does not know what was before.
-pub(crate) fn replayed(change: &Change, extract: impl Fn(&str, &Bytes) -> Attachment) -> Arc<Event> {
+pub(crate) fn replayed(
+    change: &Change,
+    extract: impl Fn(&str, &Bytes) -> Attachment,
+) -> Arc<Event> {
     let created = change.kind == EventKind::Put { created: true };
     let entry = |value: &Bytes, mod_revision| {
         Arc::new(Entry {
@@ -143,7 +161,10 @@ mod tests {
     #[test]
     fn a_delete_carries_the_last_value_and_needs_one() {
         let row = decide(&Write::delete("/a", Precondition::Any), Some(&existing(5))).unwrap();
-        assert_eq!((row.value.as_ref(), row.prev_revision), (&b"old"[..], Revision(5)));
+        assert_eq!(
+            (row.value.as_ref(), row.prev_revision),
+            (&b"old"[..], Revision(5))
+        );
         assert!(decide(&Write::delete("/a", Precondition::Any), None).is_err());
     }
 

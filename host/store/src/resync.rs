@@ -13,8 +13,12 @@ use crate::shared::Shared;
 use crate::{BackendError, Event, EventKind, Revision, list, plan};
 
 /// Between tries; while it lasts every write fails at once, so it stays short.
-pub(crate) const BACKOFF: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(20), factor: 2.0, cap: Duration::from_secs(2), jitter: 0.0 };
+pub(crate) const BACKOFF: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(20),
+    factor: 2.0,
+    cap: Duration::from_secs(2),
+    jitter: 0.0,
+};
 
 /// Rows per read.
 const ROWS: usize = 1000;
@@ -33,10 +37,15 @@ pub(crate) async fn reload(shared: &Shared) -> Result<(), BackendError> {
     let mut keys = Keyspace::default();
     let mut start_after = None;
     loop {
-        let batch = shared.backend.range(list::request(shared, "", start_after, opened.revision)).await?;
+        let batch = shared
+            .backend
+            .range(list::request(shared, "", start_after, opened.revision))
+            .await?;
         start_after = batch.records.last().map(|r| r.key.clone());
         if batch.more && start_after.is_none() {
-            return Err(BackendError::Corrupt("reading the keys in order makes no progress".to_owned()));
+            return Err(BackendError::Corrupt(
+                "reading the keys in order makes no progress".to_owned(),
+            ));
         }
         for record in batch.records {
             keys.insert(list::entry_of(shared, record));
@@ -49,13 +58,18 @@ pub(crate) async fn reload(shared: &Shared) -> Result<(), BackendError> {
 }
 
 /// Applies what the backend holds up to `through`, which it is known to have.
-pub(crate) async fn read_to(shared: &Shared, through: Revision) -> Result<Vec<Arc<Event>>, BackendError> {
+pub(crate) async fn read_to(
+    shared: &Shared,
+    through: Revision,
+) -> Result<Vec<Arc<Event>>, BackendError> {
     let mut all = Vec::new();
     let mut after = shared.revision();
     while after < through {
         let batch = page(shared, after, through).await?;
         if batch.through <= after {
-            return Err(BackendError::Corrupt(format!("no row follows revision {after}, yet the newest is {through}")));
+            return Err(BackendError::Corrupt(format!(
+                "no row follows revision {after}, yet the newest is {through}"
+            )));
         }
         after = batch.through;
         shared.apply(&batch.events, after);
@@ -69,7 +83,9 @@ pub(crate) async fn look(shared: &Shared) -> Result<bool, BackendError> {
     let after = shared.revision();
     // The end is not known: what is read ends with the newest row that was seen.
     let batch = page(shared, after, after.plus(ROWS as u64)).await?;
-    let Some(newest) = batch.events.last().map(|e| e.revision) else { return Ok(false) };
+    let Some(newest) = batch.events.last().map(|e| e.revision) else {
+        return Ok(false);
+    };
     shared.apply(&batch.events, newest);
     Ok(true)
 }
@@ -87,11 +103,24 @@ struct Page {
 
 async fn page(shared: &Shared, after: Revision, through: Revision) -> Result<Page, BackendError> {
     let limit_bytes = shared.options.read_batch_bytes;
-    let request = AfterRequest { after, through, prefix: "".into(), limit: ROWS, limit_bytes };
+    let request = AfterRequest {
+        after,
+        through,
+        prefix: "".into(),
+        limit: ROWS,
+        limit_bytes,
+    };
     let batch = shared.backend.after(request).await?;
     let extract = |key: &str, value: &_| shared.options.extract.of(key, value);
-    let events = batch.changes.iter().map(|c| plan::replayed(c, extract)).collect();
-    Ok(Page { events, through: batch.through })
+    let events = batch
+        .changes
+        .iter()
+        .map(|c| plan::replayed(c, extract))
+        .collect();
+    Ok(Page {
+        events,
+        through: batch.through,
+    })
 }
 
 /// True when `event`, found after `head`, is what `row` asked for.
@@ -100,5 +129,9 @@ pub(crate) fn is_same(row: &Append, event: &Event, head: Revision) -> bool {
         && event.kind == row.kind
         && *event.key() == row.key
         && (row.kind == EventKind::Delete || event.entry.value == row.value)
-        && event.previous.as_ref().map_or(Revision::ZERO, |p| p.mod_revision) == row.prev_revision
+        && event
+            .previous
+            .as_ref()
+            .map_or(Revision::ZERO, |p| p.mod_revision)
+            == row.prev_revision
 }

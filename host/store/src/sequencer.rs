@@ -11,7 +11,10 @@ use tracing::{debug, warn};
 use crate::backend::{Append, Outcome};
 use crate::follow::Follower;
 use crate::shared::Shared;
-use crate::{Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan, resync};
+use crate::{
+    Attachment, BackendError, Committed, Entry, EventKind, Revision, Write, WriteError, plan,
+    resync,
+};
 
 /// How often a write is decided anew because another server wrote the same key in between, for writes that
 /// do not name the revision they replace. Other keys have no part in that. A writer that meets this
@@ -67,7 +70,12 @@ pub(crate) struct Sequencer {
 impl Sequencer {
     pub(crate) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> Self {
         let follower = Follower::new(shared.backend.is_shared());
-        Self { shared, queue, pending: VecDeque::new(), follower }
+        Self {
+            shared,
+            queue,
+            pending: VecDeque::new(),
+            follower,
+        }
     }
 
     /// Runs until told to stop; the batch under way is finished, the rest is told that the store is
@@ -90,10 +98,16 @@ impl Sequencer {
         if stopping.is_cancelled() {
             return false;
         }
-        let room = self.shared.options.batch_writes.saturating_sub(self.pending.len());
+        let room = self
+            .shared
+            .options
+            .batch_writes
+            .saturating_sub(self.pending.len());
         if !self.pending.is_empty() {
             for _ in 0..room {
-                let Ok(request) = self.queue.try_recv() else { break };
+                let Ok(request) = self.queue.try_recv() else {
+                    break;
+                };
                 self.pending.push_back(request);
             }
             return true;
@@ -166,14 +180,18 @@ impl Sequencer {
         let rows: Arc<[Append]> = batch.rows.into();
         let result = self.shared.backend.append(head, rows.clone()).await;
         match result.and_then(|outcomes| in_sequence(head, rows.len(), &outcomes)) {
-            Ok(placed) => self.settle(head, &rows, batch.waiters, &placed, stopping).await,
+            Ok(placed) => {
+                self.settle(head, &rows, batch.waiters, &placed, stopping)
+                    .await
+            }
             Err(BackendError::Stale(newest)) => {
                 let caught = self.catch_up(Some(newest.plus(1)), stopping).await;
                 self.decide_again(batch.waiters, &caught);
             }
             Err(error) => {
                 self.shared.counters.failed_commits.add(1);
-                self.recover(head, &rows, batch.waiters, error, stopping).await;
+                self.recover(head, &rows, batch.waiters, error, stopping)
+                    .await;
             }
         }
     }
@@ -190,7 +208,11 @@ impl Sequencer {
     ) {
         let first = placed.iter().flatten().next().copied();
         let follows = first == Some(head.plus(1));
-        let mut caught = if follows { Caught::Before } else { self.catch_up(first, stopping).await };
+        let mut caught = if follows {
+            Caught::Before
+        } else {
+            self.catch_up(first, stopping).await
+        };
         let (mut done, mut again) = (Vec::with_capacity(rows.len()), Vec::new());
         for ((row, waiter), revision) in rows.iter().zip(waiters).zip(placed) {
             match revision {
@@ -199,8 +221,13 @@ impl Sequencer {
             }
         }
         match caught {
-            Caught::Stopped => refuse(done.into_iter().map(|(_, waiter, _)| waiter), &WriteError::Closed),
-            Caught::Before | Caught::Beyond => self.acknowledge(done, matches!(caught, Caught::Before)),
+            Caught::Stopped => refuse(
+                done.into_iter().map(|(_, waiter, _)| waiter),
+                &WriteError::Closed,
+            ),
+            Caught::Before | Caught::Beyond => {
+                self.acknowledge(done, matches!(caught, Caught::Before))
+            }
         }
         if follows && !again.is_empty() {
             // Nothing was in between, so what stands against them is still to be found.
@@ -217,10 +244,19 @@ impl Sequencer {
             let Waiter { request, previous } = waiter;
             let event = plan::committed(row, revision, previous.clone(), request.attachment);
             let entry = (row.kind != EventKind::Delete).then(|| event.entry.clone());
-            replies.push((request.reply, Committed { revision, entry, previous }));
+            replies.push((
+                request.reply,
+                Committed {
+                    revision,
+                    entry,
+                    previous,
+                },
+            ));
             events.push(event);
         }
-        let Some(newest) = events.last().map(|event| event.revision) else { return };
+        let Some(newest) = events.last().map(|event| event.revision) else {
+            return;
+        };
         if apply {
             self.shared.apply(&events, newest);
         }
@@ -238,9 +274,15 @@ impl Sequencer {
             Some(end) => resync::read_to(&self.shared, end.minus(1)).await.map(drop),
             None => resync::look_on(&self.shared).await,
         };
-        let Err(error) = read else { return Caught::Before };
+        let Err(error) = read else {
+            return Caught::Before;
+        };
         debug!(%error, "cannot read what others wrote");
-        if self.resync(stopping).await.is_some() { Caught::Beyond } else { Caught::Stopped }
+        if self.resync(stopping).await.is_some() {
+            Caught::Beyond
+        } else {
+            Caught::Stopped
+        }
     }
 
     /// Puts writes back, so that each is held against the new state by itself.
@@ -285,7 +327,9 @@ impl Sequencer {
         };
         let is_shared = self.shared.backend.is_shared();
         for (row, waiter) in rows.iter().zip(waiters) {
-            let done = found.as_ref().and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));
+            let done = found
+                .as_ref()
+                .and_then(|f| f.iter().find(|e| resync::is_same(row, e, head)));
             let result = match (done, &found) {
                 // Two servers that delete the same thing write the same row: this one may be the other's.
                 (Some(_), _) if is_shared && row.kind == EventKind::Delete => {
@@ -356,13 +400,29 @@ fn refuse(waiters: impl Iterator<Item = Waiter>, error: &WriteError) {
 
 /// The revision of each row that was committed. They follow each other, after `head`; a backend that
 /// reports anything else is wrong, and what it holds must be read before going on.
-fn in_sequence(head: Revision, rows: usize, outcomes: &[Outcome]) -> Result<Vec<Option<Revision>>, BackendError> {
-    let revision = |outcome: &Outcome| if let Outcome::Committed(revision) = outcome { Some(*revision) } else { None };
+fn in_sequence(
+    head: Revision,
+    rows: usize,
+    outcomes: &[Outcome],
+) -> Result<Vec<Option<Revision>>, BackendError> {
+    let revision = |outcome: &Outcome| {
+        if let Outcome::Committed(revision) = outcome {
+            Some(*revision)
+        } else {
+            None
+        }
+    };
     let placed: Vec<_> = outcomes.iter().map(revision).collect();
     let first = placed.iter().flatten().next().copied().unwrap_or_default();
-    let follow = placed.iter().flatten().zip(0..).all(|(revision, n)| *revision > head && *revision == first.plus(n));
+    let follow = placed
+        .iter()
+        .flatten()
+        .zip(0..)
+        .all(|(revision, n)| *revision > head && *revision == first.plus(n));
     if placed.len() == rows && follow {
         return Ok(placed);
     }
-    Err(BackendError::OutcomeUnknown("the rows did not get revisions that follow the log".to_owned()))
+    Err(BackendError::OutcomeUnknown(
+        "the rows did not get revisions that follow the log".to_owned(),
+    ))
 }

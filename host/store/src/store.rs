@@ -15,8 +15,9 @@ use crate::sequencer::{Request, Sequencer};
 use crate::shared::{Shared, State};
 use crate::stats::Counters;
 use crate::{
-    Backend, BackendError, Committed, Entry, ListError, ListOptions, ListPage, Op, OpenError, Revision, Snapshot,
-    Stats, StoreOptions, WatchError, Watcher, Write, WriteError, compactor, list,
+    Backend, BackendError, Committed, Entry, ListError, ListOptions, ListPage, Op, OpenError,
+    Revision, Snapshot, Stats, StoreOptions, WatchError, Watcher, Write, WriteError, compactor,
+    list,
 };
 
 /// The store. Cheap to clone; clones are the same store.
@@ -41,17 +42,29 @@ impl Store {
         let shared = Arc::new(empty(backend, options, clock, opened));
         load(&shared, opened).await?;
         let (queue, requests) = mpsc::channel(shared.options.queue_writes.max(1));
-        let store = Self { shared: shared.clone(), queue };
+        let store = Self {
+            shared: shared.clone(),
+            queue,
+        };
         store.start(requests, &tasks.child("store"));
         Ok(store)
     }
 
     fn start(&self, requests: mpsc::Receiver<Request>, tasks: &Tasks) {
         let shared = &self.shared;
-        tasks.spawn("sequencer", Sequencer::new(shared.clone(), requests).run(tasks.stopping()));
-        tasks.spawn("leases", lease::run(self.clone(), shared.clone(), tasks.stopping()));
+        tasks.spawn(
+            "sequencer",
+            Sequencer::new(shared.clone(), requests).run(tasks.stopping()),
+        );
+        tasks.spawn(
+            "leases",
+            lease::run(self.clone(), shared.clone(), tasks.stopping()),
+        );
         if let Some(interval) = shared.options.compact_interval {
-            tasks.spawn("compactor", compactor::run(shared.clone(), interval, tasks.stopping()));
+            tasks.spawn(
+                "compactor",
+                compactor::run(shared.clone(), interval, tasks.stopping()),
+            );
         }
     }
 
@@ -76,12 +89,33 @@ impl Store {
             Op::Delete => Arc::new(()),
         };
         let (reply, result) = oneshot::channel();
-        self.queue.send(Request { write, attachment, reply, tries: 0 }).await.map_err(|_| WriteError::Closed)?;
+        self.queue
+            .send(Request {
+                write,
+                attachment,
+                reply,
+                tries: 0,
+            })
+            .await
+            .map_err(|_| WriteError::Closed)?;
         result.await.unwrap_or(Err(WriteError::Closed))
     }
 
-    fn check_size(&self, what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), WriteError> {
-        if bytes > limit_bytes { Err(WriteError::TooLarge { what, bytes, limit_bytes }) } else { Ok(()) }
+    fn check_size(
+        &self,
+        what: &'static str,
+        bytes: usize,
+        limit_bytes: usize,
+    ) -> Result<(), WriteError> {
+        if bytes > limit_bytes {
+            Err(WriteError::TooLarge {
+                what,
+                bytes,
+                limit_bytes,
+            })
+        } else {
+            Ok(())
+        }
     }
 
     /// Entries whose key starts with `prefix`, in key order, as of one revision.
@@ -96,7 +130,10 @@ impl Store {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let state = self.shared.state.read();
-        Snapshot { keys: state.keys.clone(), revision: state.revision }
+        Snapshot {
+            keys: state.keys.clone(),
+            revision: state.revision,
+        }
     }
 
     /// Events after `from` of keys that start with `prefix`. A `from` beyond the newest revision
@@ -110,7 +147,10 @@ impl Store {
             return Err(WatchError::Closed);
         }
         if from < state.compacted {
-            return Err(WatchError::Compacted { requested: from, compacted: state.compacted });
+            return Err(WatchError::Compacted {
+                requested: from,
+                compacted: state.compacted,
+            });
         }
         let wake = state.log.subscribe(prefix);
         Ok(Watcher::new(self.shared.clone(), prefix.into(), from, wake))
@@ -182,9 +222,18 @@ impl Store {
 
 fn empty(backend: Arc<dyn Backend>, options: StoreOptions, clock: Clock, opened: Opened) -> Shared {
     let log = Log::new(opened.revision, options.ring_events, options.ring_bytes);
-    let Opened { revision, compacted } = opened;
+    let Opened {
+        revision,
+        compacted,
+    } = opened;
     Shared {
-        state: RwLock::new(State { keys: Keyspace::default(), log, revision, compacted, closed: false }),
+        state: RwLock::new(State {
+            keys: Keyspace::default(),
+            log,
+            revision,
+            compacted,
+            closed: false,
+        }),
         leases: Mutex::new(Leases::default()),
         lease_bell: Notify::new(),
         backend,
@@ -199,10 +248,20 @@ async fn load(shared: &Shared, opened: Opened) -> Result<(), OpenError> {
     let now = shared.clock.elapsed();
     let mut start_after: Option<Arc<str>> = None;
     loop {
-        let batch = shared.backend.range(list::request(shared, "", start_after.clone(), opened.revision)).await?;
+        let batch = shared
+            .backend
+            .range(list::request(
+                shared,
+                "",
+                start_after.clone(),
+                opened.revision,
+            ))
+            .await?;
         let last = batch.records.last().map(|r| r.key.clone());
         if batch.more && (last.is_none() || last <= start_after) {
-            return Err(OpenError::Inconsistent("reading the keys in order makes no progress".to_owned()));
+            return Err(OpenError::Inconsistent(
+                "reading the keys in order makes no progress".to_owned(),
+            ));
         }
         for record in batch.records {
             let entry = list::entry_of(shared, record);

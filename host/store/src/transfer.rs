@@ -71,24 +71,42 @@ pub async fn copy(from: &dyn Backend, to: &dyn Backend) -> Result<Copied, CopyEr
         return Err(CopyError::Nothing);
     }
     records.sort_unstable_by_key(|record| record.mod_revision);
-    let end = write(to, target.revision, &records).await.map_err(CopyError::Target)?;
+    let end = write(to, target.revision, &records)
+        .await
+        .map_err(CopyError::Target)?;
     let now = from.open().await.map_err(CopyError::Source)?.revision;
     if now != source {
         return Err(CopyError::Changed(source, now));
     }
-    compare(records.as_mut_slice(), &read(to, end).await.map_err(CopyError::Target)?)?;
+    compare(
+        records.as_mut_slice(),
+        &read(to, end).await.map_err(CopyError::Target)?,
+    )?;
     let bytes = records.iter().map(|r| r.value.len() as u64).sum();
-    Ok(Copied { keys: records.len() as u64, bytes, from: source, to: end })
+    Ok(Copied {
+        keys: records.len() as u64,
+        bytes,
+        from: source,
+        to: end,
+    })
 }
 
 async fn read(backend: &dyn Backend, at: Revision) -> Result<Vec<Record>, BackendError> {
     let mut all: Vec<Record> = Vec::new();
     loop {
         let start_after = all.last().map(|r| r.key.clone());
-        let request = RangeRequest { prefix: "".into(), start_after, at, limit: ROWS, limit_bytes: BYTES };
+        let request = RangeRequest {
+            prefix: "".into(),
+            start_after,
+            at,
+            limit: ROWS,
+            limit_bytes: BYTES,
+        };
         let batch = backend.range(request).await?;
         if batch.more && batch.records.is_empty() {
-            return Err(BackendError::Corrupt("reading the keys in order makes no progress".to_owned()));
+            return Err(BackendError::Corrupt(
+                "reading the keys in order makes no progress".to_owned(),
+            ));
         }
         all.extend(batch.records);
         if !batch.more {
@@ -97,7 +115,11 @@ async fn read(backend: &dyn Backend, at: Revision) -> Result<Vec<Record>, Backen
     }
 }
 
-async fn write(backend: &dyn Backend, mut head: Revision, records: &[Record]) -> Result<Revision, BackendError> {
+async fn write(
+    backend: &dyn Backend,
+    mut head: Revision,
+    records: &[Record],
+) -> Result<Revision, BackendError> {
     let mut rest = records;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -130,10 +152,21 @@ fn creation(record: &Record) -> Append {
 /// Sorts `wanted` by key, the order in which `found` is.
 fn compare(wanted: &mut [Record], found: &[Record]) -> Result<(), CopyError> {
     wanted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let same = |a: &Record, b: &Record| (&a.key, &a.value, a.lease_secs) == (&b.key, &b.value, b.lease_secs);
-    let differs = wanted.iter().zip(found).find(|(a, b)| !same(a, b)).map(|(a, _)| a.key.clone());
-    let missing = wanted.get(found.len()).or_else(|| found.get(wanted.len())).map(|r| r.key.clone());
-    differs.or(missing).map_or(Ok(()), |key| Err(CopyError::Differs(key)))
+    let same = |a: &Record, b: &Record| {
+        (&a.key, &a.value, a.lease_secs) == (&b.key, &b.value, b.lease_secs)
+    };
+    let differs = wanted
+        .iter()
+        .zip(found)
+        .find(|(a, b)| !same(a, b))
+        .map(|(a, _)| a.key.clone());
+    let missing = wanted
+        .get(found.len())
+        .or_else(|| found.get(wanted.len()))
+        .map(|r| r.key.clone());
+    differs
+        .or(missing)
+        .map_or(Ok(()), |key| Err(CopyError::Differs(key)))
 }
 
 #[cfg(test)]
@@ -162,7 +195,10 @@ mod tests {
             prev_revision: Revision(4),
             ..put("/gone", "3", 0)
         };
-        backend.append(Revision(4), vec![delete].into()).await.unwrap();
+        backend
+            .append(Revision(4), vec![delete].into())
+            .await
+            .unwrap();
         backend
     }
 
@@ -170,16 +206,28 @@ mod tests {
     async fn keys_go_over_in_the_order_of_their_revisions() {
         let (from, to) = (filled().await, MemoryBackend::new());
         let copied = copy(&from, &to).await.unwrap();
-        assert_eq!((copied.keys, copied.bytes, copied.from, copied.to), (2, 2, Revision(5), Revision(3)));
+        assert_eq!(
+            (copied.keys, copied.bytes, copied.from, copied.to),
+            (2, 2, Revision(5), Revision(3))
+        );
         let all = read(&to, Revision(3)).await.unwrap();
-        let shown: Vec<_> = all.iter().map(|r| (&*r.key, &*r.value, r.mod_revision.0, r.lease_secs)).collect();
+        let shown: Vec<_> = all
+            .iter()
+            .map(|r| (&*r.key, &*r.value, r.mod_revision.0, r.lease_secs))
+            .collect();
         assert_eq!(shown, [("/a", &b"2"[..], 3, 7), ("/b", &b"1"[..], 2, 0)]);
     }
 
     #[tokio::test]
     async fn a_target_in_use_and_an_empty_source_are_refused() {
         let (full, empty) = (filled().await, MemoryBackend::new());
-        assert!(matches!(copy(&full, &filled().await).await, Err(CopyError::NotEmpty(Revision(5)))));
-        assert!(matches!(copy(&empty, &MemoryBackend::new()).await, Err(CopyError::Nothing)));
+        assert!(matches!(
+            copy(&full, &filled().await).await,
+            Err(CopyError::NotEmpty(Revision(5)))
+        ));
+        assert!(matches!(
+            copy(&empty, &MemoryBackend::new()).await,
+            Err(CopyError::Nothing)
+        ));
     }
 }

@@ -26,8 +26,19 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(shared: Arc<Shared>, prefix: Arc<str>, from: Revision, wake: watch::Receiver<()>) -> Self {
-        Self { shared, prefix, cursor: from, wake, buffer: VecDeque::new() }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        prefix: Arc<str>,
+        from: Revision,
+        wake: watch::Receiver<()>,
+    ) -> Self {
+        Self {
+            shared,
+            prefix,
+            cursor: from,
+            wake,
+            buffer: VecDeque::new(),
+        }
     }
 
     /// The next event. Cancel safe.
@@ -42,7 +53,11 @@ impl Watcher {
 
     /// The next events, at least one, at most [`crate::StoreOptions::watch_batch`]. Cancel safe.
     pub async fn next_batch(&mut self) -> Result<Vec<Arc<Event>>, WatchError> {
-        if self.buffer.is_empty() { self.read().await } else { Ok(self.buffer.drain(..).collect()) }
+        if self.buffer.is_empty() {
+            self.read().await
+        } else {
+            Ok(self.buffer.drain(..).collect())
+        }
     }
 
     /// The revision up to which every event of the prefix was returned: what a bookmark may carry.
@@ -54,7 +69,11 @@ impl Watcher {
         }
         let state = self.shared.state.read();
         let drained = state.log.is_drained(&self.prefix, self.cursor);
-        if drained { self.cursor.max(state.revision) } else { self.cursor }
+        if drained {
+            self.cursor.max(state.revision)
+        } else {
+            self.cursor
+        }
     }
 
     /// The prefix watched.
@@ -70,7 +89,12 @@ impl Watcher {
             let (read, closed) = {
                 let state = self.shared.state.read();
                 let max = self.shared.options.watch_batch;
-                (state.log.read(&self.prefix, self.cursor, max, state.revision), state.closed)
+                (
+                    state
+                        .log
+                        .read(&self.prefix, self.cursor, max, state.revision),
+                    state.closed,
+                )
             };
             let events = match read {
                 Read::Events(events, cursor) => {
@@ -100,15 +124,29 @@ impl Watcher {
             limit: HISTORY_ROWS,
             limit_bytes: self.shared.options.read_batch_bytes,
         };
-        let batch = self.shared.backend.after(request).await.map_err(|error| match error {
-            BackendError::Compacted(compacted) => WatchError::Compacted { requested: self.cursor, compacted },
-            other => WatchError::Backend(other),
-        })?;
+        let batch = self
+            .shared
+            .backend
+            .after(request)
+            .await
+            .map_err(|error| match error {
+                BackendError::Compacted(compacted) => WatchError::Compacted {
+                    requested: self.cursor,
+                    compacted,
+                },
+                other => WatchError::Backend(other),
+            })?;
         if batch.through <= self.cursor {
-            return Err(WatchError::Backend(BackendError::Corrupt("history stands still".to_owned())));
+            return Err(WatchError::Backend(BackendError::Corrupt(
+                "history stands still".to_owned(),
+            )));
         }
         self.cursor = batch.through;
         let extract = |key: &str, value: &_| self.shared.options.extract.of(key, value);
-        Ok(batch.changes.iter().map(|c| plan::replayed(c, extract)).collect())
+        Ok(batch
+            .changes
+            .iter()
+            .map(|c| plan::replayed(c, extract))
+            .collect())
     }
 }

@@ -86,10 +86,12 @@ impl ConfinedRoot {
     /// As [`ConfinedRoot::make`], and `EXDEV` when something is mounted inside; a part may be gone.
     pub fn remove(&self, relative: &Path) -> io::Result<bool> {
         let names = names(relative)?;
-        let Some((name, parents)) = names.split_last() else { return Ok(false) };
-        let walked = parents
-            .iter()
-            .try_fold(self.open()?, |here, name| descend(here.as_fd(), *name, OFlags::PATH, ResolveFlags::empty()));
+        let Some((name, parents)) = names.split_last() else {
+            return Ok(false);
+        };
+        let walked = parents.iter().try_fold(self.open()?, |here, name| {
+            descend(here.as_fd(), *name, OFlags::PATH, ResolveFlags::empty())
+        });
         let parent = match walked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             walked => walked?,
@@ -117,7 +119,9 @@ impl ConfinedRoot {
 /// Whether an operation was refused because the way leads out of the root: over a link, `..` or a mount.
 #[must_use]
 pub fn leads_out(error: &io::Error) -> bool {
-    [Errno::XDEV, Errno::LOOP].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    [Errno::XDEV, Errno::LOOP]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// The components of a path that names something below the root.
@@ -130,7 +134,11 @@ fn names(relative: &Path) -> io::Result<Vec<&std::ffi::OsStr>> {
             _ => Err(outside()),
         })
         .collect::<io::Result<_>>()?;
-    if names.is_empty() { Err(outside()) } else { Ok(names) }
+    if names.is_empty() {
+        Err(outside())
+    } else {
+        Ok(names)
+    }
 }
 
 fn descend(
@@ -141,7 +149,8 @@ fn descend(
 ) -> io::Result<OwnedFd> {
     // Not NOFOLLOW: a link is to be refused as a link, not as something that is no directory.
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
+    let how =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
     Ok(rustix::fs::openat2(dir, name, flags, Mode::empty(), how)?)
 }
 
@@ -149,9 +158,16 @@ fn descend(
 fn settle(dir: &OwnedFd, mode: u32, owner: Option<Owner>) -> io::Result<()> {
     let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
     if let Some(Owner { user, group }) = owner {
-        rustix::fs::chown(link.as_str(), Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+        rustix::fs::chown(
+            link.as_str(),
+            Some(Uid::from_raw(user)),
+            Some(Gid::from_raw(group)),
+        )?;
     }
-    Ok(rustix::fs::chmod(link.as_str(), Mode::from_raw_mode(mode & 0o7777))?)
+    Ok(rustix::fs::chmod(
+        link.as_str(),
+        Mode::from_raw_mode(mode & 0o7777),
+    )?)
 }
 
 fn remove_entry(parent: BorrowedFd<'_>, name: &std::ffi::OsStr) -> io::Result<bool> {
@@ -210,7 +226,13 @@ fn move_up(dir: &OwnedFd, name: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -> 
     loop {
         *moved += 1;
         let new = CString::new(format!(".removing-{moved}"))?;
-        match rustix::fs::renameat_with(dir, name, top, new.as_c_str(), rustix::fs::RenameFlags::NOREPLACE) {
+        match rustix::fs::renameat_with(
+            dir,
+            name,
+            top,
+            new.as_c_str(),
+            rustix::fs::RenameFlags::NOREPLACE,
+        ) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),

@@ -18,7 +18,11 @@ fn lab() -> Lab {
     fs::create_dir(&root).unwrap();
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("precious"), "x").unwrap();
-    Lab { _scratch: scratch, root: ConfinedRoot::new(root), outside }
+    Lab {
+        _scratch: scratch,
+        root: ConfinedRoot::new(root),
+        outside,
+    }
 }
 
 impl Lab {
@@ -27,7 +31,10 @@ impl Lab {
     }
 
     fn nothing_was_touched(&self) {
-        assert_eq!(fs::read_to_string(self.outside.join("precious")).unwrap(), "x");
+        assert_eq!(
+            fs::read_to_string(self.outside.join("precious")).unwrap(),
+            "x"
+        );
         assert_eq!(fs::read_dir(&self.outside).unwrap().count(), 1);
     }
 }
@@ -36,12 +43,27 @@ impl Lab {
 fn directories_are_made_once_with_their_mode() {
     let lab = lab();
     assert!(lab.root.make(Path::new("a/b"), 0o777, None).unwrap());
-    assert_eq!(fs::metadata(lab.at("a/b")).unwrap().permissions().mode() & 0o7777, 0o777);
-    assert_eq!(fs::metadata(lab.at("a")).unwrap().permissions().mode() & 0o7777, 0o755);
+    assert_eq!(
+        fs::metadata(lab.at("a/b")).unwrap().permissions().mode() & 0o7777,
+        0o777
+    );
+    assert_eq!(
+        fs::metadata(lab.at("a")).unwrap().permissions().mode() & 0o7777,
+        0o755
+    );
     fs::set_permissions(lab.at("a/b"), fs::Permissions::from_mode(0o700)).unwrap();
     assert!(!lab.root.make(Path::new("a/b"), 0o777, None).unwrap());
-    assert_eq!(fs::metadata(lab.at("a/b")).unwrap().permissions().mode() & 0o7777, 0o700);
-    assert!(lab.root.usage(Path::new("a/b/not/there")).unwrap().capacity_bytes > 0);
+    assert_eq!(
+        fs::metadata(lab.at("a/b")).unwrap().permissions().mode() & 0o7777,
+        0o700
+    );
+    assert!(
+        lab.root
+            .usage(Path::new("a/b/not/there"))
+            .unwrap()
+            .capacity_bytes
+            > 0
+    );
 }
 
 #[test]
@@ -49,11 +71,29 @@ fn no_path_leads_out() {
     let lab = lab();
     symlink(&lab.outside, lab.at("link")).unwrap();
     symlink("../outside", lab.at("up")).unwrap();
-    for path in ["link/new", "up/new", "../outside/new", "/tmp/new", "", ".", "link/../../outside"] {
-        assert!(lab.root.make(Path::new(path), 0o777, None).is_err(), "{path}");
+    for path in [
+        "link/new",
+        "up/new",
+        "../outside/new",
+        "/tmp/new",
+        "",
+        ".",
+        "link/../../outside",
+    ] {
+        assert!(
+            lab.root.make(Path::new(path), 0o777, None).is_err(),
+            "{path}"
+        );
         assert!(lab.root.usage(Path::new(path)).is_err(), "{path}");
     }
-    for path in ["link/precious", "up/precious", "../outside", "/etc/hostname", "", "."] {
+    for path in [
+        "link/precious",
+        "up/precious",
+        "../outside",
+        "/etc/hostname",
+        "",
+        ".",
+    ] {
         assert!(lab.root.remove(Path::new(path)).is_err(), "{path}");
     }
     lab.nothing_was_touched();
@@ -105,7 +145,13 @@ fn a_tree_that_changes_under_the_removal_leads_nowhere() {
 fn no_tree_is_too_deep() {
     let lab = lab();
     lab.root.make(Path::new("volume"), 0o755, None).unwrap();
-    let mut here = descend(lab.root.open().unwrap().as_fd(), "volume", OFlags::PATH, ResolveFlags::empty()).unwrap();
+    let mut here = descend(
+        lab.root.open().unwrap().as_fd(),
+        "volume",
+        OFlags::PATH,
+        ResolveFlags::empty(),
+    )
+    .unwrap();
     for _ in 0..3000 {
         rustix::fs::mkdirat(&here, "d", Mode::from_raw_mode(0o755)).unwrap();
         here = descend(here.as_fd(), "d", OFlags::PATH, ResolveFlags::empty()).unwrap();
@@ -122,7 +168,10 @@ fn what_is_mounted_inside_stays() {
     rustix::mount::mount_bind(lab.outside.as_path(), lab.at("volume/mount").as_path()).unwrap();
     let refused = lab.root.remove(Path::new("volume"));
     crate::volume::unmount(&lab.at("volume/mount")).unwrap();
-    assert_eq!(refused.unwrap_err().raw_os_error(), Some(Errno::XDEV.raw_os_error()));
+    assert_eq!(
+        refused.unwrap_err().raw_os_error(),
+        Some(Errno::XDEV.raw_os_error())
+    );
     lab.nothing_was_touched();
     assert!(lab.root.remove(Path::new("volume")).unwrap());
 }

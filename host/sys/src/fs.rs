@@ -32,8 +32,12 @@ pub fn write_replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
-    let parent = path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no parent"))?;
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no name"))?;
+    let parent = path
+        .parent()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no parent"))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no name"))?;
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
@@ -43,11 +47,26 @@ fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()
         let _ = std::fs::remove_file(&temporary);
         return Err(error);
     }
-    if durable { File::open(parent)?.sync_all() } else { Ok(()) }
+    if durable {
+        File::open(parent)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode & 0o600).open(temporary)?;
+fn write_and_rename(
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    durable: bool,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode & 0o600)
+        .open(temporary)?;
     file.write_all(bytes)?;
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     if durable {
@@ -66,8 +85,16 @@ impl FileLock {
     /// # Errors
     /// Also when the file cannot be opened.
     pub fn acquire(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Self).map_err(|(_, errno)| errno.into())
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map(Self)
+            .map_err(|(_, errno)| errno.into())
     }
 
     /// The locked file.
@@ -83,10 +110,19 @@ impl FileLock {
 /// # Errors
 /// Whatever `openat2` says.
 pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root = rustix::fs::open(
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd =
-        rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)?;
+    let fd = rustix::fs::openat2(
+        &root,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )?;
     Ok(File::from(fd))
 }
 
@@ -97,7 +133,12 @@ pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
 pub fn read_in_root(root: &Path, path: &Path, limit_bytes: u64) -> io::Result<Option<String>> {
     let file = match open_in_root(root, path) {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -106,7 +147,10 @@ pub fn read_in_root(root: &Path, path: &Path, limit_bytes: u64) -> io::Result<Op
     if !metadata.is_file() || metadata.len() > limit_bytes {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{} is no regular file of at most {limit_bytes} bytes", path.display()),
+            format!(
+                "{} is no regular file of at most {limit_bytes} bytes",
+                path.display()
+            ),
         ));
     }
     let mut text = String::new();
@@ -125,13 +169,20 @@ impl SocketDir {
     /// # Errors
     /// When it does not exist.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        Ok(Self(rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+        Ok(Self(rustix::fs::open(
+            dir,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?))
     }
 
     /// A path to bind or connect to, valid while `self` lives.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_fd().as_raw_fd()))
+        PathBuf::from(format!(
+            "/proc/self/fd/{}/{name}",
+            self.0.as_fd().as_raw_fd()
+        ))
     }
 }
 
@@ -166,13 +217,18 @@ pub fn disk_usage(top: &Path) -> io::Result<(u64, u64)> {
             Err(error) if path == top => return Err(error),
             Err(_) => continue,
         };
-        if metadata.nlink() > 1 && !metadata.is_dir() && !seen.insert((metadata.dev(), metadata.ino())) {
+        if metadata.nlink() > 1
+            && !metadata.is_dir()
+            && !seen.insert((metadata.dev(), metadata.ino()))
+        {
             continue;
         }
         bytes += metadata.blocks() * 512;
         inodes += 1;
         if metadata.is_dir() {
-            let Ok(entries) = std::fs::read_dir(&path) else { continue };
+            let Ok(entries) = std::fs::read_dir(&path) else {
+                continue;
+            };
             pending.extend(entries.flatten().map(|entry| entry.path()));
         }
     }
@@ -188,7 +244,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         write_atomic(&path, b"one", 0o600).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let below_a_file = path.join("nested");
         assert!(write_atomic(&below_a_file, b"two", 0o600).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
@@ -205,8 +264,16 @@ mod tests {
         std::os::unix::fs::symlink("/../../../../etc/passwd", dir.join("etc/evil")).unwrap();
         std::os::unix::fs::symlink("/etc/real", dir.join("etc/link")).unwrap();
         std::fs::write(dir.join("etc/real"), "inside").unwrap();
-        assert_eq!(read_in_root(dir, Path::new("etc/evil"), 1 << 20).unwrap(), None);
-        assert_eq!(read_in_root(dir, Path::new("/etc/link"), 1 << 20).unwrap().as_deref(), Some("inside"));
+        assert_eq!(
+            read_in_root(dir, Path::new("etc/evil"), 1 << 20).unwrap(),
+            None
+        );
+        assert_eq!(
+            read_in_root(dir, Path::new("/etc/link"), 1 << 20)
+                .unwrap()
+                .as_deref(),
+            Some("inside")
+        );
         assert!(read_in_root(dir, Path::new("etc/real"), 3).is_err());
     }
 
@@ -226,7 +293,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let held = FileLock::acquire(&dir.join("lock")).unwrap();
-        assert_eq!(FileLock::acquire(&dir.join("lock")).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            FileLock::acquire(&dir.join("lock")).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
         drop(held);
         FileLock::acquire(&dir.join("lock")).unwrap();
     }

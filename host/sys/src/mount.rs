@@ -32,16 +32,38 @@ pub struct MountPoint {
 /// # Errors
 /// Also when the option string exceeds one page: give short (relative) lower paths then.
 pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> io::Result<()> {
-    let escape = |path: &Path| path.to_string_lossy().replace('\\', "\\\\").replace(',', "\\,").replace(':', "\\:");
-    let lower = lowers.iter().map(|path| escape(path)).collect::<Vec<_>>().join(":");
-    let options = format!("lowerdir={lower},upperdir={},workdir={}", escape(upper), escape(work));
+    let escape = |path: &Path| {
+        path.to_string_lossy()
+            .replace('\\', "\\\\")
+            .replace(',', "\\,")
+            .replace(':', "\\:")
+    };
+    let lower = lowers
+        .iter()
+        .map(|path| escape(path))
+        .collect::<Vec<_>>()
+        .join(":");
+    let options = format!(
+        "lowerdir={lower},upperdir={},workdir={}",
+        escape(upper),
+        escape(work)
+    );
     if options.len() > OPTIONS_LIMIT_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("overlay of {} layers needs more than one page of options", lowers.len()),
+            format!(
+                "overlay of {} layers needs more than one page of options",
+                lowers.len()
+            ),
         ));
     }
-    nix::mount::mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
+    nix::mount::mount(
+        Some("overlay"),
+        target,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )?;
     Ok(())
 }
 
@@ -50,7 +72,11 @@ pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> 
 /// # Errors
 /// Whatever `mount` says.
 pub fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
-    let flags = if recursive { MsFlags::MS_BIND | MsFlags::MS_REC } else { MsFlags::MS_BIND };
+    let flags = if recursive {
+        MsFlags::MS_BIND | MsFlags::MS_REC
+    } else {
+        MsFlags::MS_BIND
+    };
     nix::mount::mount(Some(source), target, None::<&str>, flags, None::<&str>)?;
     Ok(())
 }
@@ -59,7 +85,13 @@ pub fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// Whatever `mount` says.
-pub fn mount(source: &str, target: &Path, kind: &str, flags: MsFlags, options: &str) -> io::Result<()> {
+pub fn mount(
+    source: &str,
+    target: &Path,
+    kind: &str,
+    flags: MsFlags,
+    options: &str,
+) -> io::Result<()> {
     nix::mount::mount(Some(source), target, Some(kind), flags, Some(options))?;
     Ok(())
 }
@@ -81,8 +113,11 @@ pub fn detach(target: &Path) -> io::Result<()> {
 /// # Errors
 /// The last failure; the others were still tried.
 pub fn detach_below(prefix: &Path) -> io::Result<()> {
-    let mut targets: Vec<_> =
-        table()?.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(prefix)).collect();
+    let mut targets: Vec<_> = table()?
+        .into_iter()
+        .map(|mount| mount.target)
+        .filter(|target| target.starts_with(prefix))
+        .collect();
     targets.sort_unstable_by_key(|target| std::cmp::Reverse(target.as_os_str().len()));
     let mut last = Ok(());
     for target in &targets {
@@ -96,7 +131,10 @@ pub fn detach_below(prefix: &Path) -> io::Result<()> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn table() -> io::Result<Vec<MountPoint>> {
-    Ok(std::fs::read_to_string("/proc/self/mountinfo")?.lines().filter_map(parse_line).collect())
+    Ok(std::fs::read_to_string("/proc/self/mountinfo")?
+        .lines()
+        .filter_map(parse_line)
+        .collect())
 }
 
 /// True when something is mounted exactly at `path`.
@@ -112,7 +150,9 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn mount_of(path: &Path) -> io::Result<Option<MountPoint>> {
-    let below = table()?.into_iter().filter(|mount| path.starts_with(&mount.target));
+    let below = table()?
+        .into_iter()
+        .filter(|mount| path.starts_with(&mount.target));
     Ok(below.max_by_key(|mount| mount.target.as_os_str().len()))
 }
 
@@ -140,7 +180,10 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
         out.push_str(before);
-        match after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+        match after
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+        {
             Some(octet) => {
                 out.push(char::from(octet));
                 rest = after.get(3..).unwrap_or_default();
@@ -165,15 +208,29 @@ mod tests {
         let mount = parse_line(line).unwrap();
         assert_eq!(mount.root, PathBuf::from("/mnt1"));
         assert_eq!(mount.target, PathBuf::from("/mnt 2"));
-        assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("ext3", "/dev/root"));
+        assert_eq!(
+            (mount.kind.as_str(), mount.source.as_str()),
+            ("ext3", "/dev/root")
+        );
         assert!(mount.shared && mount.slave);
-        assert!(table().unwrap().iter().any(|mount| mount.target == Path::new("/proc")));
+        assert!(
+            table()
+                .unwrap()
+                .iter()
+                .any(|mount| mount.target == Path::new("/proc"))
+        );
     }
 
     #[test]
     fn too_many_layers_are_refused_before_the_kernel_cuts_them() {
         let lowers = vec![PathBuf::from("x".repeat(100)); 50];
-        let error = overlay(&lowers, Path::new("u"), Path::new("w"), Path::new("/nowhere")).unwrap_err();
+        let error = overlay(
+            &lowers,
+            Path::new("u"),
+            Path::new("w"),
+            Path::new("/nowhere"),
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -51,7 +51,11 @@ impl Kind {
 /// # Errors
 /// Without `CAP_SYS_ADMIN`.
 pub fn leave(kinds: &[Kind]) -> io::Result<()> {
-    unshare(kinds.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag()))?;
+    unshare(
+        kinds
+            .iter()
+            .fold(CloneFlags::empty(), |flags, kind| flags | kind.flag()),
+    )?;
     Ok(())
 }
 
@@ -97,11 +101,18 @@ pub fn release(target: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the namespace cannot be entered or the thread panicked.
-pub fn inside<T: Send + 'static>(path: &Path, kind: Kind, call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub fn inside<T: Send + 'static>(
+    path: &Path,
+    kind: Kind,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let file = File::open(path)?;
-    let thread =
-        std::thread::Builder::new().name("namespace".into()).spawn(move || enter(&file, kind).map(|()| call()))?;
-    thread.join().map_err(|_| io::Error::other("the call inside the namespace panicked"))?
+    let thread = std::thread::Builder::new()
+        .name("namespace".into())
+        .spawn(move || enter(&file, kind).map(|()| call()))?;
+    thread
+        .join()
+        .map_err(|_| io::Error::other("the call inside the namespace panicked"))?
 }
 
 /// Brings the loopback interface of the calling thread's network namespace up.
@@ -109,7 +120,11 @@ pub fn inside<T: Send + 'static>(path: &Path, kind: Kind, call: impl FnOnce() ->
 /// # Errors
 /// When the kernel refuses.
 pub fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
     // SAFETY: an all-zero ifreq is a valid value of this plain C structure.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
@@ -119,5 +134,9 @@ pub fn loopback_up() -> io::Result<()> {
         libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
     // SAFETY: the descriptor is open and `request` is a complete ifreq that outlives the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -24,7 +24,9 @@ pub enum Fork {
 pub fn fork() -> io::Result<Fork> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
-        return Err(io::Error::other(format!("refusing to fork a process of {threads} threads")));
+        return Err(io::Error::other(format!(
+            "refusing to fork a process of {threads} threads"
+        )));
     }
     // SAFETY: the process has one thread, so no lock is held by a thread that the child lacks.
     match unsafe { nix::unistd::fork() }? {
@@ -39,7 +41,9 @@ pub fn fork() -> io::Result<Fork> {
 /// # Errors
 /// When the mask cannot be set.
 pub fn reset_signals() -> io::Result<()> {
-    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+    for signal in
+        Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP))
+    {
         // SAFETY: the default action installs no handler, so there is nothing that must be
         // async-signal-safe.
         unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) }?;
@@ -102,7 +106,10 @@ pub fn set_oom_score_adj(score: i32) -> io::Result<()> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn oom_score_adj() -> io::Result<i32> {
-    std::fs::read_to_string("/proc/self/oom_score_adj")?.trim().parse().map_err(io::Error::other)
+    std::fs::read_to_string("/proc/self/oom_score_adj")?
+        .trim()
+        .parse()
+        .map_err(io::Error::other)
 }
 
 /// The end of a process.
@@ -122,9 +129,14 @@ pub fn reap() -> io::Result<Option<Exit>> {
     loop {
         return match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+                let code = status
+                    .exit_status()
+                    .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
                 match code {
-                    Some(code) => Ok(Some(Exit { pid: pid.as_raw_nonzero().get(), code })),
+                    Some(code) => Ok(Some(Exit {
+                        pid: pid.as_raw_nonzero().get(),
+                        code,
+                    })),
                     None => continue,
                 }
             }
@@ -164,16 +176,26 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
+    if error.raw_os_error() == Some(libc::ESRCH) {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 /// When the process started, in clock ticks since boot: with the number, its identity (numbers are
 /// used again). None when there is no such process.
 #[must_use]
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    let stat =
+        std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The second field is in parentheses and may hold anything, also blanks and parentheses.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_ascii_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

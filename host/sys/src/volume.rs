@@ -37,7 +37,13 @@ pub fn mount_tmpfs(target: &Path, size_bytes: Option<u64>, mode: u32) -> io::Res
     }
     let data = CString::new(data)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(rustix::mount::mount("tmpfs", target, "tmpfs", flags, data.as_c_str())?)
+    Ok(rustix::mount::mount(
+        "tmpfs",
+        target,
+        "tmpfs",
+        flags,
+        data.as_c_str(),
+    )?)
 }
 
 /// Detaches whatever is mounted on `target`; nothing mounted there is no error.
@@ -68,16 +74,33 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 
 /// Makes `path` a mount whose propagation is shared, as bidirectional mounts need.
 pub fn make_shared(path: &Path) -> io::Result<()> {
-    Ok(rustix::mount::mount_change(path, MountPropagationFlags::SHARED | MountPropagationFlags::REC)?)
+    Ok(rustix::mount::mount_change(
+        path,
+        MountPropagationFlags::SHARED | MountPropagationFlags::REC,
+    )?)
 }
 
 /// Opens `relative` below `root` without ever leaving it: `..` or a symlink that escapes gives
 /// `EXDEV` (as [`io::ErrorKind::CrossesDevices`]). The descriptor is `O_PATH`.
 pub fn open_beneath(root: &Path, relative: &Path) -> io::Result<OwnedFd> {
-    let dir = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+    let dir = rustix::fs::open(
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let relative = if relative.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        relative
+    };
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(&dir, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how)?)
+    Ok(rustix::fs::openat2(
+        &dir,
+        relative,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        how,
+    )?)
 }
 
 /// Like [`open_beneath`], making missing directories (mode `mode`) on the way.
@@ -89,16 +112,23 @@ pub fn create_beneath(root: &Path, relative: &Path, mode: u32) -> io::Result<Own
                 let parent = open_beneath(root, &walked)?;
                 match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
                     // mkdir is subject to the umask; the mode asked for is what is meant.
-                    Ok(()) => {
-                        rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), rustix::fs::AtFlags::empty())?
-                    }
+                    Ok(()) => rustix::fs::chmodat(
+                        &parent,
+                        name,
+                        Mode::from_raw_mode(mode),
+                        rustix::fs::AtFlags::empty(),
+                    )?,
                     Err(rustix::io::Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
                 walked.push(name);
             }
             Component::CurDir => {}
-            _ => return Err(io::Error::from_raw_os_error(rustix::io::Errno::XDEV.raw_os_error())),
+            _ => {
+                return Err(io::Error::from_raw_os_error(
+                    rustix::io::Errno::XDEV.raw_os_error(),
+                ));
+            }
         }
     }
     open_beneath(root, &walked)
@@ -132,7 +162,12 @@ pub fn usage(path: &Path) -> io::Result<FsUsage> {
 /// Gives a tree to `group` as Kubernetes' `fsGroup` does (`pkg/volume/volume_linux.go`): owner kept,
 /// group set, group may read (and write, unless `read_only`), directories keep their group.
 /// With `only_root_mismatch` a tree whose root already fits is left alone.
-pub fn own_by_group(root: &Path, group: u32, read_only: bool, only_root_mismatch: bool) -> io::Result<()> {
+pub fn own_by_group(
+    root: &Path,
+    group: u32,
+    read_only: bool,
+    only_root_mismatch: bool,
+) -> io::Result<()> {
     let bits = if read_only { 0o440 } else { 0o660 };
     if only_root_mismatch {
         let meta = std::fs::symlink_metadata(root)?;
@@ -162,14 +197,23 @@ pub fn own_by_group(root: &Path, group: u32, read_only: bool, only_root_mismatch
 
 /// Sets permission bits regardless of the umask, without following a symlink at the last step.
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    let fd = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let fd = rustix::fs::openat(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     std::fs::set_permissions(link, std::fs::Permissions::from_mode(mode & 0o7777))
 }
 
 /// mountinfo writes blanks and backslashes as three octal digits.
 fn unescape(field: &str) -> String {
-    field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+    field
+        .replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
 }
 
 #[cfg(test)]
@@ -177,7 +221,8 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("k3s-sys-volume-{}-{name}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("k3s-sys-volume-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         dir
@@ -204,7 +249,10 @@ mod tests {
         let root = scratch("create");
         let fd = create_beneath(&root, Path::new("a/b"), 0o777).unwrap();
         assert!(is_directory(&fd).unwrap());
-        assert_eq!(std::fs::metadata(root.join("a/b")).unwrap().mode() & 0o777, 0o777);
+        assert_eq!(
+            std::fs::metadata(root.join("a/b")).unwrap().mode() & 0o777,
+            0o777
+        );
         std::fs::remove_dir_all(&root).unwrap();
     }
 

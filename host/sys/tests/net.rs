@@ -1,6 +1,11 @@
 //! Links, addresses, routes and neighbours against the kernel, each test in namespaces of its own.
 //! Needs root.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,8 +13,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use k3s_sys::net::{
-    Address, Change, LinkChange, LinkKind, Mac, Neighbour, NeighbourTable, Net, NetError, NewLink, Observer, Route,
-    RouteScope, Vxlan, netns, sysctl,
+    Address, Change, LinkChange, LinkKind, Mac, Neighbour, NeighbourTable, Net, NetError, NewLink,
+    Observer, Route, RouteScope, Vxlan, netns, sysctl,
 };
 
 /// A named namespace that goes away with the test.
@@ -30,14 +35,28 @@ impl Drop for Namespace {
 }
 
 fn link(name: &str, kind: LinkKind<'_>) -> Result<(), NetError> {
-    Net::current()?.create_link(&NewLink { name, kind, mtu: Some(1450), mac: None, controller: None, up: true })
+    Net::current()?.create_link(&NewLink {
+        name,
+        kind,
+        mtu: Some(1450),
+        mac: None,
+        controller: None,
+        up: true,
+    })
 }
 
 #[test]
 fn a_link_can_be_limited() {
     netns::run_in_new(|| {
         let net = Net::current().unwrap();
-        link("veth1", LinkKind::Veth { peer: "veth2", namespace: None }).unwrap();
+        link(
+            "veth1",
+            LinkKind::Veth {
+                peer: "veth2",
+                namespace: None,
+            },
+        )
+        .unwrap();
         let index = net.require_link("veth1").unwrap().index;
         assert_eq!(net.rate_limit(index).unwrap(), None);
         assert!(!net.unlimit_rate(index).unwrap());
@@ -62,28 +81,64 @@ fn a_veth_pair_carries_packets_into_a_namespace() {
         let host = Net::current().unwrap();
         link("cni0", LinkKind::Bridge).unwrap();
         let bridge = host.require_link("cni0").unwrap();
-        assert_eq!((bridge.kind.as_deref(), bridge.mtu, bridge.up), (Some("bridge"), 1450, true));
-        host.add_address(bridge.index, "10.9.0.1/24".parse().unwrap()).unwrap();
-        host.add_address(bridge.index, "10.9.0.1/24".parse().unwrap()).unwrap();
+        assert_eq!(
+            (bridge.kind.as_deref(), bridge.mtu, bridge.up),
+            (Some("bridge"), 1450, true)
+        );
+        host.add_address(bridge.index, "10.9.0.1/24".parse().unwrap())
+            .unwrap();
+        host.add_address(bridge.index, "10.9.0.1/24".parse().unwrap())
+            .unwrap();
 
         let file = File::open(&pod.0).unwrap();
-        let kind = LinkKind::Veth { peer: "eth0", namespace: Some(file.as_fd()) };
-        let new = NewLink { name: "veth1", kind, mtu: Some(1400), mac: None, controller: Some(bridge.index), up: true };
+        let kind = LinkKind::Veth {
+            peer: "eth0",
+            namespace: Some(file.as_fd()),
+        };
+        let new = NewLink {
+            name: "veth1",
+            kind,
+            mtu: Some(1400),
+            mac: None,
+            controller: Some(bridge.index),
+            up: true,
+        };
         host.create_link(&new).unwrap();
         assert!(host.create_link(&new).unwrap_err().is_exists());
         let veth = host.require_link("veth1").unwrap();
-        let change = LinkChange { alias: Some("pod/1".into()), hairpin: Some(true), ..Default::default() };
+        let change = LinkChange {
+            alias: Some("pod/1".into()),
+            hairpin: Some(true),
+            ..Default::default()
+        };
         host.change_link(veth.index, &change).unwrap();
         let veth = host.require_link("veth1").unwrap();
-        assert_eq!((veth.alias.as_deref(), veth.controller), (Some("pod/1"), Some(bridge.index)));
+        assert_eq!(
+            (veth.alias.as_deref(), veth.controller),
+            (Some("pod/1"), Some(bridge.index))
+        );
         assert!(host.links().unwrap().contains(&veth));
-        assert_eq!(host.link("eth0").unwrap(), None, "the peer is not seen here");
+        assert_eq!(
+            host.link("eth0").unwrap(),
+            None,
+            "the peer is not seen here"
+        );
 
         let inside = Net::of_namespace(&pod.0).unwrap();
         inside.loopback_up().unwrap();
         let eth0 = inside.require_link("eth0").unwrap();
-        inside.change_link(eth0.index, &LinkChange { up: Some(true), ..Default::default() }).unwrap();
-        inside.add_address(eth0.index, "10.9.0.2/24".parse().unwrap()).unwrap();
+        inside
+            .change_link(
+                eth0.index,
+                &LinkChange {
+                    up: Some(true),
+                    ..Default::default()
+                },
+            )
+            .unwrap();
+        inside
+            .add_address(eth0.index, "10.9.0.2/24".parse().unwrap())
+            .unwrap();
         let default = Route {
             destination: "0.0.0.0/0".parse().unwrap(),
             gateway: Some([10, 9, 0, 1].into()),
@@ -96,15 +151,31 @@ fn a_veth_pair_carries_packets_into_a_namespace() {
         };
         inside.replace_route(&default).unwrap();
         inside.replace_route(&default).unwrap();
-        assert_eq!(inside.routes().unwrap().iter().filter(|r| **r == default).count(), 1);
+        assert_eq!(
+            inside
+                .routes()
+                .unwrap()
+                .iter()
+                .filter(|r| **r == default)
+                .count(),
+            1
+        );
 
         let listener = netns::run_in(&pod.0, || TcpListener::bind((address, 80)).unwrap()).unwrap();
         TcpStream::connect((address, 80)).unwrap();
         listener.accept().unwrap();
 
-        let facts = netns::run_in(&pod.0, || Net::current()?.default_route()).unwrap().unwrap();
-        assert_eq!((facts.interface.as_str(), facts.mtu, facts.address), ("eth0", 1400, address));
-        assert!(matches!(host.default_route(), Err(NetError::NoDefaultRoute)));
+        let facts = netns::run_in(&pod.0, || Net::current()?.default_route())
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (facts.interface.as_str(), facts.mtu, facts.address),
+            ("eth0", 1400, address)
+        );
+        assert!(matches!(
+            host.default_route(),
+            Err(NetError::NoDefaultRoute)
+        ));
 
         assert!(inside.delete_route(&default).unwrap());
         assert!(!inside.delete_route(&default).unwrap());
@@ -121,13 +192,24 @@ fn a_vxlan_device_has_routes_neighbours_and_forwarding_entries() {
         let net = Net::current().unwrap();
         link("cni0", LinkKind::Bridge).unwrap();
         let underlay = net.require_link("cni0").unwrap().index;
-        net.add_address(underlay, "192.168.7.1/24".parse().unwrap()).unwrap();
-        let vxlan = Vxlan { id: 1, port: 8472, local: Some([192, 168, 7, 1].into()), underlay: Some(underlay) };
+        net.add_address(underlay, "192.168.7.1/24".parse().unwrap())
+            .unwrap();
+        let vxlan = Vxlan {
+            id: 1,
+            port: 8472,
+            local: Some([192, 168, 7, 1].into()),
+            underlay: Some(underlay),
+        };
         link("flannel.1", LinkKind::Vxlan(vxlan)).unwrap();
         let device = net.require_link("flannel.1").unwrap();
         assert_eq!(device.vxlan, Some(vxlan));
-        net.add_address(device.index, "10.42.0.0/32".parse().unwrap()).unwrap();
-        let address = Address { index: device.index, net: "10.42.0.0/32".parse().unwrap(), host_scope: false };
+        net.add_address(device.index, "10.42.0.0/32".parse().unwrap())
+            .unwrap();
+        let address = Address {
+            index: device.index,
+            net: "10.42.0.0/32".parse().unwrap(),
+            host_scope: false,
+        };
         assert!(net.addresses().unwrap().contains(&address));
 
         let route = Route {
@@ -144,10 +226,16 @@ fn a_vxlan_device_has_routes_neighbours_and_forwarding_entries() {
         assert!(net.routes().unwrap().contains(&route));
 
         let mac: Mac = "02:42:0a:2a:01:00".parse().unwrap();
-        for (table, address) in
-            [(NeighbourTable::Arp, Ipv4Addr::new(10, 42, 1, 0)), (NeighbourTable::Forwarding, [192, 168, 7, 2].into())]
-        {
-            let entry = Neighbour { table, index: device.index, address: address.into(), mac };
+        for (table, address) in [
+            (NeighbourTable::Arp, Ipv4Addr::new(10, 42, 1, 0)),
+            (NeighbourTable::Forwarding, [192, 168, 7, 2].into()),
+        ] {
+            let entry = Neighbour {
+                table,
+                index: device.index,
+                address: address.into(),
+                mac,
+            };
             net.replace_neighbour(&entry).unwrap();
             net.replace_neighbour(&entry).unwrap();
             assert_eq!(net.neighbours(table, device.index).unwrap(), [entry]);
@@ -175,10 +263,19 @@ fn settings_belong_to_the_namespace() {
     netns::run_in_new(|| {
         assert!(sysctl::set("net.ipv4.ip_forward", "1").unwrap());
         assert!(!sysctl::set("net.ipv4.ip_forward", "1").unwrap());
-        assert_eq!(sysctl::get("net.ipv4.ip_forward").unwrap().as_deref(), Some("1"));
+        assert_eq!(
+            sysctl::get("net.ipv4.ip_forward").unwrap().as_deref(),
+            Some("1")
+        );
         assert!(sysctl::set("net.ipv4.conf.lo.route_localnet", "1").unwrap());
-        assert_eq!(sysctl::get("net.ipv4.conf.nosuch0.rp_filter").unwrap(), None);
-        assert!(matches!(sysctl::set("net.ipv4.tcp_mem", "1"), Err(NetError::SysctlDenied(_))));
+        assert_eq!(
+            sysctl::get("net.ipv4.conf.nosuch0.rp_filter").unwrap(),
+            None
+        );
+        assert!(matches!(
+            sysctl::set("net.ipv4.tcp_mem", "1"),
+            Err(NetError::SysctlDenied(_))
+        ));
     })
     .unwrap();
 }
@@ -186,7 +283,10 @@ fn settings_belong_to_the_namespace() {
 #[test]
 fn changes_are_observed() {
     netns::run_in_new(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut observer = Observer::open().unwrap();
             link("br7", LinkKind::Bridge).unwrap();
@@ -200,5 +300,7 @@ fn changes_are_observed() {
 
 async fn wait_for(observer: &mut Observer, wanted: &Change) {
     let seen = async { while !observer.changed().await.unwrap().contains(wanted) {} };
-    tokio::time::timeout(std::time::Duration::from_secs(10), seen).await.unwrap_or_else(|_| panic!("{wanted:?}"));
+    tokio::time::timeout(std::time::Duration::from_secs(10), seen)
+        .await
+        .unwrap_or_else(|_| panic!("{wanted:?}"));
 }

@@ -8,7 +8,8 @@ use crate::names;
 /// The class of a claim or volume; empty for none.
 #[must_use]
 pub fn class_of(object: &Value) -> &str {
-    annotation(object, names::CLASS_BETA).unwrap_or_else(|| at_str(object, &["spec", "storageClassName"]))
+    annotation(object, names::CLASS_BETA)
+        .unwrap_or_else(|| at_str(object, &["spec", "storageClassName"]))
 }
 
 /// Whether a claim says anything about its class; the empty name says "none".
@@ -21,11 +22,14 @@ pub fn has_class(claim: &Value) -> bool {
 /// The class that claims without one get: of several defaults the newest, then the first by name.
 pub fn default_class<'a>(classes: impl IntoIterator<Item = &'a Value>) -> Option<&'a Value> {
     let marked = |class: &Value, key| annotation(class, key) == Some("true");
-    let is_default = |class: &&Value| marked(class, names::DEFAULT_CLASS) || marked(class, names::DEFAULT_CLASS_BETA);
-    classes
-        .into_iter()
-        .filter(is_default)
-        .min_by(|a, b| creation_timestamp(b).cmp(&creation_timestamp(a)).then_with(|| name(a).cmp(name(b))))
+    let is_default = |class: &&Value| {
+        marked(class, names::DEFAULT_CLASS) || marked(class, names::DEFAULT_CLASS_BETA)
+    };
+    classes.into_iter().filter(is_default).min_by(|a, b| {
+        creation_timestamp(b)
+            .cmp(&creation_timestamp(a))
+            .then_with(|| name(a).cmp(name(b)))
+    })
 }
 
 /// Whether claims of the class wait until a pod that uses them has a node.

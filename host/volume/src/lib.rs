@@ -3,7 +3,15 @@
 //!
 //! Upstream: `component-helpers/storage/volume`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod class;
 mod matching;
@@ -24,7 +32,8 @@ pub fn volume_name(claim: &Value) -> &str {
 /// Whether the binder has finished with a claim: both sides name one another.
 #[must_use]
 pub fn is_fully_bound(claim: &Value) -> bool {
-    !volume_name(claim).is_empty() && k3s_meta::object::annotation(claim, names::BIND_COMPLETED).is_some()
+    !volume_name(claim).is_empty()
+        && k3s_meta::object::annotation(claim, names::BIND_COMPLETED).is_some()
 }
 
 /// A claim's name and what a pod's volume has to do with it.
@@ -46,11 +55,17 @@ pub fn claims_of_pod(pod: &Value) -> Vec<PodClaim> {
         .filter_map(|volume| {
             let claimed = at_str(volume, &["persistentVolumeClaim", "claimName"]);
             if !claimed.is_empty() {
-                return Some(PodClaim { name: claimed.to_owned(), ephemeral: false });
+                return Some(PodClaim {
+                    name: claimed.to_owned(),
+                    ephemeral: false,
+                });
             }
             at(volume, &["ephemeral"]).filter(|source| !source.is_null())?;
             let name = ephemeral_claim_name(pod_name, at_str(volume, &["name"]));
-            Some(PodClaim { name, ephemeral: true })
+            Some(PodClaim {
+                name,
+                ephemeral: true,
+            })
         })
         .collect()
 }

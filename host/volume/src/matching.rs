@@ -22,7 +22,9 @@ fn capacity(volume: &Value) -> Option<Quantity> {
 /// Whether a volume is reserved for or bound to this claim.
 #[must_use]
 pub fn is_bound_to(volume: &Value, claim: &Value) -> bool {
-    let Some(reference) = at(volume, &["spec", "claimRef"]).filter(|r| !r.is_null()) else { return false };
+    let Some(reference) = at(volume, &["spec", "claimRef"]).filter(|r| !r.is_null()) else {
+        return false;
+    };
     let reserved_for = at_str(reference, &["uid"]);
     at_str(reference, &["name"]) == name(claim)
         && at_str(reference, &["namespace"]) == namespace(claim)
@@ -42,7 +44,9 @@ fn mode(object: &Value) -> &str {
 
 fn offers_modes(volume: &Value, claim: &Value) -> bool {
     let offered = at_list(volume, &["spec", "accessModes"]);
-    at_list(claim, &["spec", "accessModes"]).iter().all(|wanted| offered.contains(wanted))
+    at_list(claim, &["spec", "accessModes"])
+        .iter()
+        .all(|wanted| offered.contains(wanted))
 }
 
 fn is_large_enough(volume: &Value, claim: &Value) -> bool {
@@ -113,7 +117,9 @@ pub fn best_match<'a>(
         }
         let free = !decided_elsewhere
             && at_str(volume, &["status", "phase"]) == "Available"
-            && selector.as_ref().is_none_or(|s| s.matches_labels(&labels(volume)))
+            && selector
+                .as_ref()
+                .is_none_or(|s| s.matches_labels(&labels(volume)))
             && class_of(volume) == class_of(claim)
             && node_fits(volume);
         if free && best.is_none_or(|best| preference(volume, best) == Ordering::Less) {
@@ -158,15 +164,28 @@ mod tests {
     #[test]
     fn the_smallest_that_fits_is_chosen() {
         let none = json!({});
-        let all = [volume("big", "50Gi", &none), volume("fit", "10Gi", &none), volume("small", "1Gi", &none)];
+        let all = [
+            volume("big", "50Gi", &none),
+            volume("fit", "10Gi", &none),
+            volume("small", "1Gi", &none),
+        ];
         assert_eq!(chosen(&claim(&none), &all), "fit");
         for (change, expected) in [
             (json!({"spec": {"storageClassName": ""}}), ""),
             (json!({"spec": {"accessModes": ["ReadWriteMany"]}}), ""),
             (json!({"spec": {"volumeMode": "Block"}}), ""),
-            (json!({"spec": {"selector": {"matchLabels": {"disk": "big"}}}}), "big"),
-            (json!({"spec": {"resources": {"requests": {"storage": "20Gi"}}}}), "big"),
-            (json!({"spec": {"resources": {"requests": {"storage": "51Gi"}}}}), ""),
+            (
+                json!({"spec": {"selector": {"matchLabels": {"disk": "big"}}}}),
+                "big",
+            ),
+            (
+                json!({"spec": {"resources": {"requests": {"storage": "20Gi"}}}}),
+                "big",
+            ),
+            (
+                json!({"spec": {"resources": {"requests": {"storage": "51Gi"}}}}),
+                "",
+            ),
         ] {
             assert_eq!(chosen(&claim(&change), &all), expected, "{change}");
         }
@@ -174,15 +193,17 @@ mod tests {
 
     #[test]
     fn reserved_volumes_go_to_their_claim_only() {
-        let for_claim =
-            |name: &str, uid: &str| json!({"spec": {"claimRef": {"name": name, "namespace": "n", "uid": uid}}});
+        let for_claim = |name: &str, uid: &str| json!({"spec": {"claimRef": {"name": name, "namespace": "n", "uid": uid}}});
         let free = volume("free", "5Gi", &json!({}));
         let mine = volume("mine", "50Gi", &for_claim("c", ""));
         let other = volume("other", "5Gi", &for_claim("c", "2"));
         let none = json!({});
         assert_eq!(chosen(&claim(&none), &[free.clone(), mine.clone()]), "mine");
         assert_eq!(chosen(&claim(&none), &[other]), "");
-        assert!(best_match(&claim(&none), [&free], None, true).is_none(), "left to the scheduler");
+        assert!(
+            best_match(&claim(&none), [&free], None, true).is_none(),
+            "left to the scheduler"
+        );
         assert!(best_match(&claim(&none), [&mine], None, true).is_some());
         assert!(best_match(&claim(&none), [&mine], Some(&|_| false), true).is_none());
     }
@@ -190,8 +211,14 @@ mod tests {
     #[test]
     fn a_requested_volume_says_what_does_not_fit() {
         let small = volume("v", "1Gi", &json!({}));
-        assert_eq!(fits_requested(&small, &claim(&json!({}))), Err("requested PV is too small"));
+        assert_eq!(
+            fits_requested(&small, &claim(&json!({}))),
+            Err("requested PV is too small")
+        );
         let other = volume("v", "9Gi", &json!({"spec": {"storageClassName": "t"}}));
-        assert_eq!(fits_requested(&other, &claim(&json!({}))), Err("storageClassName does not match"));
+        assert_eq!(
+            fits_requested(&other, &claim(&json!({}))),
+            Err("storageClassName does not match")
+        );
     }
 }

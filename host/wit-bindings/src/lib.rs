@@ -6,7 +6,14 @@
 //! [`datastore`], and a line below.
 //!
 //! All host functions are `trappable`: a bad handle is the guest's fault and traps it.
-#![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "expanded code")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "expanded code"
+)]
 
 /// `k3s:common@0.1.0`: what every plugin exports.
 pub mod common {

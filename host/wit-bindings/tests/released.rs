@@ -3,7 +3,12 @@
 //! What a released package has must be there unchanged: interfaces, functions with their signatures,
 //! types, and what a world imports and exports. More may be there, but no new exports, since components
 //! that exist could not have them. A package with another track (`0.2`, `1`) is another contract.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +24,10 @@ fn wit() -> PathBuf {
 
 /// Every package below a folder, dependencies found by trying until nothing is left.
 fn read(dir: &Path) -> Resolve {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     folders.retain(|path| path.is_dir() && !path.ends_with("released"));
     folders.sort();
     let mut resolve = Resolve::default();
@@ -51,7 +59,12 @@ fn track(resolve: &Resolve, package: wit_parser::PackageId) -> String {
         (0, minor) => format!("0.{minor}"),
         (major, _) => major.to_string(),
     });
-    format!("{}:{}@{}", name.namespace, name.name, version.unwrap_or_default())
+    format!(
+        "{}:{}@{}",
+        name.namespace,
+        name.name,
+        version.unwrap_or_default()
+    )
 }
 
 fn facts(resolve: &Resolve) -> Facts {
@@ -63,10 +76,19 @@ fn facts(resolve: &Resolve) -> Facts {
             let place = format!("{package_name}/{name}");
             facts.insert(place.clone(), "interface".to_owned());
             for (name, function) in &interface.functions {
-                let parameters: Vec<String> =
-                    function.params.iter().map(|p| format!("{}: {}", p.name, spell(resolve, &p.ty))).collect();
-                let result = function.result.as_ref().map_or(String::new(), |ty| format!(" -> {}", spell(resolve, ty)));
-                facts.insert(format!("{place}.{name}"), format!("func({}){result}", parameters.join(", ")));
+                let parameters: Vec<String> = function
+                    .params
+                    .iter()
+                    .map(|p| format!("{}: {}", p.name, spell(resolve, &p.ty)))
+                    .collect();
+                let result = function
+                    .result
+                    .as_ref()
+                    .map_or(String::new(), |ty| format!(" -> {}", spell(resolve, ty)));
+                facts.insert(
+                    format!("{place}.{name}"),
+                    format!("func({}){result}", parameters.join(", ")),
+                );
             }
             for (name, ty) in &interface.types {
                 facts.insert(format!("{place}.{name}"), define(resolve, *ty));
@@ -75,9 +97,15 @@ fn facts(resolve: &Resolve) -> Facts {
         for (name, world) in &package.worlds {
             let world = &resolve.worlds[*world];
             for (direction, items) in [("import", &world.imports), ("export", &world.exports)] {
-                for (key, _) in items.iter().filter(|(_, item)| matches!(item, WorldItem::Interface { .. })) {
+                for (key, _) in items
+                    .iter()
+                    .filter(|(_, item)| matches!(item, WorldItem::Interface { .. }))
+                {
                     let what = resolve.name_world_key(key);
-                    facts.insert(format!("world {package_name}/{name} {direction} {what}"), direction.to_owned());
+                    facts.insert(
+                        format!("world {package_name}/{name} {direction} {what}"),
+                        direction.to_owned(),
+                    );
                 }
             }
         }
@@ -87,7 +115,9 @@ fn facts(resolve: &Resolve) -> Facts {
 
 /// A type by name where it has one.
 fn spell(resolve: &Resolve, ty: &Type) -> String {
-    let Type::Id(id) = ty else { return format!("{ty:?}").to_lowercase() };
+    let Type::Id(id) = ty else {
+        return format!("{ty:?}").to_lowercase();
+    };
     match &resolve.types[*id].name {
         Some(name) => name.clone(),
         None => define(resolve, *id),
@@ -102,20 +132,44 @@ fn define(resolve: &Resolve, id: TypeId) -> String {
         TypeDefKind::Record(r) => {
             format!(
                 "record {{{}}}",
-                join(r.fields.iter().map(|f| format!("{}: {}", f.name, spell(resolve, &f.ty))).collect())
+                join(
+                    r.fields
+                        .iter()
+                        .map(|f| format!("{}: {}", f.name, spell(resolve, &f.ty)))
+                        .collect()
+                )
             )
         }
         TypeDefKind::Variant(v) => {
-            format!("variant {{{}}}", join(v.cases.iter().map(|c| format!("{}({})", c.name, maybe(&c.ty))).collect()))
+            format!(
+                "variant {{{}}}",
+                join(
+                    v.cases
+                        .iter()
+                        .map(|c| format!("{}({})", c.name, maybe(&c.ty)))
+                        .collect()
+                )
+            )
         }
-        TypeDefKind::Enum(e) => format!("enum {{{}}}", join(e.cases.iter().map(|c| c.name.clone()).collect())),
-        TypeDefKind::Flags(f) => format!("flags {{{}}}", join(f.flags.iter().map(|f| f.name.clone()).collect())),
-        TypeDefKind::Tuple(t) => format!("tuple<{}>", join(t.types.iter().map(|ty| spell(resolve, ty)).collect())),
+        TypeDefKind::Enum(e) => format!(
+            "enum {{{}}}",
+            join(e.cases.iter().map(|c| c.name.clone()).collect())
+        ),
+        TypeDefKind::Flags(f) => format!(
+            "flags {{{}}}",
+            join(f.flags.iter().map(|f| f.name.clone()).collect())
+        ),
+        TypeDefKind::Tuple(t) => format!(
+            "tuple<{}>",
+            join(t.types.iter().map(|ty| spell(resolve, ty)).collect())
+        ),
         TypeDefKind::Option(ty) => format!("option<{}>", spell(resolve, ty)),
         TypeDefKind::Result(r) => format!("result<{}, {}>", maybe(&r.ok), maybe(&r.err)),
         TypeDefKind::List(ty) => format!("list<{}>", spell(resolve, ty)),
         TypeDefKind::Handle(wit_parser::Handle::Own(id)) => spell(resolve, &Type::Id(*id)),
-        TypeDefKind::Handle(wit_parser::Handle::Borrow(id)) => format!("borrow<{}>", spell(resolve, &Type::Id(*id))),
+        TypeDefKind::Handle(wit_parser::Handle::Borrow(id)) => {
+            format!("borrow<{}>", spell(resolve, &Type::Id(*id)))
+        }
         TypeDefKind::Resource => "resource".to_owned(),
         TypeDefKind::Type(ty) => spell(resolve, ty),
         other => other.as_str().to_owned(),
@@ -124,16 +178,28 @@ fn define(resolve: &Resolve, id: TypeId) -> String {
 
 /// What breaks components that were built for `before`.
 fn breaks(before: &Facts, now: &Facts) -> Vec<String> {
-    let lost = before.iter().filter_map(|(place, was)| match now.get(place) {
-        None => Some(format!("{place} is gone")),
-        Some(is) if is != was => Some(format!("{place} was {was}, is {is}")),
-        Some(_) => None,
-    });
-    let world = |place: &str| place.split(" export ").next().unwrap_or_default().to_owned();
+    let lost = before
+        .iter()
+        .filter_map(|(place, was)| match now.get(place) {
+            None => Some(format!("{place} is gone")),
+            Some(is) if is != was => Some(format!("{place} was {was}, is {is}")),
+            Some(_) => None,
+        });
+    let world = |place: &str| {
+        place
+            .split(" export ")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let known = |place: &str| before.keys().any(|other| other.starts_with(&world(place)));
-    let demanded =
-        now.keys().filter(|place| place.contains(" export ") && known(place) && !before.contains_key(*place));
-    lost.chain(demanded.map(|place| format!("{place} is new, and components that exist do not have it"))).collect()
+    let demanded = now
+        .keys()
+        .filter(|place| place.contains(" export ") && known(place) && !before.contains_key(*place));
+    lost.chain(
+        demanded.map(|place| format!("{place} is new, and components that exist do not have it")),
+    )
+    .collect()
 }
 
 #[test]
@@ -141,10 +207,23 @@ fn every_package_keeps_what_was_released() {
     let (before, now) = (facts(&read(&wit().join("released"))), facts(&read(&wit())));
     assert!(!before.is_empty());
     let broken = breaks(&before, &now);
-    assert!(broken.is_empty(), "released contracts only grow; make a new track instead:\n{}", broken.join("\n"));
-    let package = |place: &String| place.trim_start_matches("world ").split('/').next().unwrap_or_default().to_owned();
-    let (before, now): (BTreeSet<_>, BTreeSet<_>) =
-        (before.keys().map(package).collect(), now.keys().map(package).collect());
+    assert!(
+        broken.is_empty(),
+        "released contracts only grow; make a new track instead:\n{}",
+        broken.join("\n")
+    );
+    let package = |place: &String| {
+        place
+            .trim_start_matches("world ")
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (before, now): (BTreeSet<_>, BTreeSet<_>) = (
+        before.keys().map(package).collect(),
+        now.keys().map(package).collect(),
+    );
     assert_eq!(before, now, "every package has its released form");
 }
 
@@ -152,7 +231,9 @@ fn every_package_keeps_what_was_released() {
 fn the_comparison_sees_what_breaks_and_lets_things_grow() {
     let parse = |text: &str| {
         let mut resolve = Resolve::default();
-        resolve.push_str("a.wit", &format!("package a:b@0.1.0;\n{text}")).expect("it parses");
+        resolve
+            .push_str("a.wit", &format!("package a:b@0.1.0;\n{text}"))
+            .expect("it parses");
         facts(&resolve)
     };
     let base = "interface i { record r { x: u32 } f: func(r: r) -> result<_, string>; } world w { export i; }";

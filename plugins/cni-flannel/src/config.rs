@@ -71,12 +71,23 @@ fn default_port() -> u16 {
 
 /// Reads the settings; nothing means defaults.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
-    let text = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    let text = if bytes.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        bytes
+    };
     let config: Config = serde_json::from_slice(text).map_err(|e| e.to_string())?;
     if let Some(mtu) = config.mtu.filter(|mtu| !MTUS.contains(mtu)) {
-        return Err(format!("mtu {mtu}: expected {} to {}", MTUS.start(), MTUS.end()));
+        return Err(format!(
+            "mtu {mtu}: expected {} to {}",
+            MTUS.start(),
+            MTUS.end()
+        ));
     }
-    Ok(Config { network: config.network.trunc(), ..config })
+    Ok(Config {
+        network: config.network.trunc(),
+        ..config
+    })
 }
 
 #[cfg(test)]
@@ -86,14 +97,31 @@ mod tests {
     #[test]
     fn defaults_are_k3s_and_unknown_settings_are_refused() {
         let config = parse(b"").unwrap();
-        assert_eq!((config.network.to_string().as_str(), config.vni, config.port), ("10.42.0.0/16", 1, 8472));
         assert_eq!(
-            parse(br#"{"backend":"host-gw","network":"10.1.2.3/16"}"#).unwrap().network.to_string(),
+            (config.network.to_string().as_str(), config.vni, config.port),
+            ("10.42.0.0/16", 1, 8472)
+        );
+        assert_eq!(
+            parse(br#"{"backend":"host-gw","network":"10.1.2.3/16"}"#)
+                .unwrap()
+                .network
+                .to_string(),
             "10.1.0.0/16"
         );
         assert!(parse(br#"{"backend":"udp"}"#).is_err());
-        assert_eq!(parse(br#"{"mtu":1400,"gateway":"last"}"#).unwrap().mtu, Some(1400));
-        assert!(parse(br#"{"mtu":100}"#).unwrap_err().contains("576 to 65535"));
-        assert!(parse(br#"{"netwerk":"10.0.0.0/8"}"#).unwrap_err().contains("netwerk"));
+        assert_eq!(
+            parse(br#"{"mtu":1400,"gateway":"last"}"#).unwrap().mtu,
+            Some(1400)
+        );
+        assert!(
+            parse(br#"{"mtu":100}"#)
+                .unwrap_err()
+                .contains("576 to 65535")
+        );
+        assert!(
+            parse(br#"{"netwerk":"10.0.0.0/8"}"#)
+                .unwrap_err()
+                .contains("netwerk")
+        );
     }
 }

@@ -25,32 +25,51 @@ pub(crate) struct Flannel {
 
 impl Flannel {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, local: None }
+        Self {
+            config,
+            local: None,
+        }
     }
 
     pub(crate) fn status(&self) -> Result<(), Error> {
         self.local().map(drop)
     }
 
-    pub(crate) fn sync(&mut self, host: &dyn Host, this: &str, nodes: &[Node]) -> Result<Outcome, Error> {
+    pub(crate) fn sync(
+        &mut self,
+        host: &dyn Host,
+        this: &str,
+        nodes: &[Node],
+    ) -> Result<Outcome, Error> {
         let this = nodes
             .iter()
             .find(|n| n.name == this)
             .ok_or_else(|| Error::NotReady(format!("node {this} is not registered yet")))?;
         let uplink = host.uplink().map_err(net_error)?;
         let local = node::local(&self.config, this, &uplink).map_err(Error::NotReady)?;
-        host.apply(NODE_OWNER, &node::plan(&self.config, &local, this, nodes, &uplink)).map_err(net_error)?;
+        host.apply(
+            NODE_OWNER,
+            &node::plan(&self.config, &local, this, nodes, &uplink),
+        )
+        .map_err(net_error)?;
         self.local = Some(local);
         Ok(node::outcome(&self.config, &local, this, &uplink))
     }
 
     pub(crate) fn add(&self, host: &dyn Host, sandbox: &Sandbox) -> Result<Attachment, Error> {
         let local = self.local()?;
-        let range = Range { subnet: local.cidr.to_string(), gateway: local.gateway.to_string() };
-        let address = host.allocate(NETWORK, &range, &sandbox.id).map_err(ipam_error)?;
+        let range = Range {
+            subnet: local.cidr.to_string(),
+            gateway: local.gateway.to_string(),
+        };
+        let address = host
+            .allocate(NETWORK, &range, &sandbox.id)
+            .map_err(ipam_error)?;
         let plan = pod::plan(local, sandbox, parse(&address)?).map_err(Error::Invalid)?;
         host.apply(&sandbox.id, &plan).map_err(net_error)?;
-        Ok(Attachment { addresses: vec![address] })
+        Ok(Attachment {
+            addresses: vec![address],
+        })
     }
 
     /// The address goes last: nobody may get it while the pod is still connected.
@@ -63,14 +82,23 @@ impl Flannel {
         let local = self.local()?;
         let leases = host.leases(NETWORK).map_err(ipam_error)?;
         let lease = leases.iter().find(|l| l.owner == sandbox.id);
-        let lease = lease.ok_or_else(|| Error::Other(format!("sandbox {} has no address", sandbox.id)))?;
+        let lease =
+            lease.ok_or_else(|| Error::Other(format!("sandbox {} has no address", sandbox.id)))?;
         let plan = pod::plan(local, sandbox, parse(&lease.address)?).map_err(Error::Invalid)?;
         let differences = host.differences(&sandbox.id, &plan).map_err(net_error)?;
-        if differences.is_empty() { Ok(()) } else { Err(Error::Other(differences.join("; "))) }
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Other(differences.join("; ")))
+        }
     }
 
     pub(crate) fn gc(host: &dyn Host, valid: &[String]) -> Result<(), Error> {
-        let keep: BTreeSet<&str> = valid.iter().map(String::as_str).chain([NODE_OWNER]).collect();
+        let keep: BTreeSet<&str> = valid
+            .iter()
+            .map(String::as_str)
+            .chain([NODE_OWNER])
+            .collect();
         for owner in host.owners().map_err(net_error)? {
             if !keep.contains(owner.as_str()) {
                 host.remove(&owner).map_err(net_error)?;
@@ -85,12 +113,16 @@ impl Flannel {
     }
 
     fn local(&self) -> Result<&Local, Error> {
-        self.local.as_ref().ok_or_else(|| Error::NotReady("this node has no pod CIDR yet".to_owned()))
+        self.local
+            .as_ref()
+            .ok_or_else(|| Error::NotReady("this node has no pod CIDR yet".to_owned()))
     }
 }
 
 fn parse(address: &str) -> Result<Ipv4Addr, Error> {
-    address.parse().map_err(|_| Error::Other(format!("the host gave {address:?} as an address")))
+    address
+        .parse()
+        .map_err(|_| Error::Other(format!("the host gave {address:?} as an address")))
 }
 
 fn net_error(error: NetError) -> Error {
@@ -103,7 +135,9 @@ fn net_error(error: NetError) -> Error {
 
 fn ipam_error(error: IpamError) -> Error {
     match error {
-        IpamError::Exhausted => Error::Exhausted("every address of this node's pod CIDR is taken".to_owned()),
+        IpamError::Exhausted => {
+            Error::Exhausted("every address of this node's pod CIDR is taken".to_owned())
+        }
         IpamError::Unavailable(why) => Error::Retry(why),
         IpamError::Invalid(why) | IpamError::Other(why) => Error::Other(why),
     }

@@ -25,25 +25,43 @@ impl FakeHost {
     }
 
     fn net(&self) -> Result<(), NetError> {
-        if self.step() { Err(NetError::Failed("on purpose".into())) } else { Ok(()) }
+        if self.step() {
+            Err(NetError::Failed("on purpose".into()))
+        } else {
+            Ok(())
+        }
     }
 
     fn ipam(&self) -> Result<(), IpamError> {
-        if self.step() { Err(IpamError::Unavailable("on purpose".into())) } else { Ok(()) }
+        if self.step() {
+            Err(IpamError::Unavailable("on purpose".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl Host for FakeHost {
     fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, NetError> {
         self.net()?;
-        self.plans.borrow_mut().insert(owner.to_owned(), plan.clone());
+        self.plans
+            .borrow_mut()
+            .insert(owner.to_owned(), plan.clone());
         Ok(1)
     }
 
     fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, NetError> {
         self.net()?;
-        let same = self.plans.borrow().get(owner).is_some_and(|p| format!("{p:?}") == format!("{plan:?}"));
-        Ok(if same { Vec::new() } else { vec!["different".into()] })
+        let same = self
+            .plans
+            .borrow()
+            .get(owner)
+            .is_some_and(|p| format!("{p:?}") == format!("{plan:?}"));
+        Ok(if same {
+            Vec::new()
+        } else {
+            vec!["different".into()]
+        })
     }
 
     fn remove(&self, owner: &str) -> Result<(), NetError> {
@@ -59,12 +77,19 @@ impl Host for FakeHost {
 
     fn uplink(&self) -> Result<Uplink, NetError> {
         self.net()?;
-        Ok(Uplink { link: "eth0".into(), address: "192.168.1.1".into(), mtu: 1500 })
+        Ok(Uplink {
+            link: "eth0".into(),
+            address: "192.168.1.1".into(),
+            mtu: 1500,
+        })
     }
 
     fn allocate(&self, _: &str, range: &Range, owner: &str) -> Result<String, IpamError> {
         self.ipam()?;
-        assert_eq!((range.subnet.as_str(), range.gateway.as_str()), ("10.42.0.0/24", "10.42.0.1"));
+        assert_eq!(
+            (range.subnet.as_str(), range.gateway.as_str()),
+            ("10.42.0.0/24", "10.42.0.1")
+        );
         let mut leases = self.leases.borrow_mut();
         let next = format!("10.42.0.{}", leases.len() + 2);
         Ok(leases.entry(owner.to_owned()).or_insert(next).clone())
@@ -79,7 +104,13 @@ impl Host for FakeHost {
     fn leases(&self, _: &str) -> Result<Vec<Lease>, IpamError> {
         self.ipam()?;
         let leases = self.leases.borrow();
-        Ok(leases.iter().map(|(owner, address)| Lease { address: address.clone(), owner: owner.clone() }).collect())
+        Ok(leases
+            .iter()
+            .map(|(owner, address)| Lease {
+                address: address.clone(),
+                owner: owner.clone(),
+            })
+            .collect())
     }
 }
 
@@ -88,12 +119,20 @@ fn node(name: &str, cidr: Option<&str>, annotations: &[(&str, &str)]) -> Node {
         name: name.into(),
         internal_ips: vec![format!("192.168.1.{}", name.len())],
         pod_cidrs: cidr.into_iter().map(str::to_owned).collect(),
-        annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        annotations: annotations
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
     }
 }
 
 fn sandbox(id: &str) -> Sandbox {
-    let port = PortMapping { protocol: Protocol::Udp, container_port: 53, host_port: 5353, host_ip: None };
+    let port = PortMapping {
+        protocol: Protocol::Udp,
+        container_port: 53,
+        host_port: 5353,
+        host_ip: None,
+    };
     Sandbox {
         id: id.into(),
         pod_namespace: "default".into(),
@@ -106,7 +145,9 @@ fn sandbox(id: &str) -> Sandbox {
 
 fn synced(host: &FakeHost) -> Flannel {
     let mut flannel = Flannel::new(config::parse(b"").unwrap());
-    flannel.sync(host, "a", &[node("a", Some("10.42.0.0/24"), &[])]).unwrap();
+    flannel
+        .sync(host, "a", &[node("a", Some("10.42.0.0/24"), &[])])
+        .unwrap();
     flannel
 }
 
@@ -114,9 +155,18 @@ fn synced(host: &FakeHost) -> Flannel {
 fn nothing_is_added_before_the_node_has_a_cidr() {
     let host = FakeHost::default();
     let mut flannel = Flannel::new(config::parse(b"").unwrap());
-    assert!(matches!(flannel.add(&host, &sandbox("s1")), Err(Error::NotReady(_))));
-    assert!(matches!(flannel.sync(&host, "a", &[]), Err(Error::NotReady(_))));
-    assert!(matches!(flannel.sync(&host, "a", &[node("a", None, &[])]), Err(Error::NotReady(_))));
+    assert!(matches!(
+        flannel.add(&host, &sandbox("s1")),
+        Err(Error::NotReady(_))
+    ));
+    assert!(matches!(
+        flannel.sync(&host, "a", &[]),
+        Err(Error::NotReady(_))
+    ));
+    assert!(matches!(
+        flannel.sync(&host, "a", &[node("a", None, &[])]),
+        Err(Error::NotReady(_))
+    ));
     assert!(flannel.status().is_err());
     assert!(host.plans.borrow().is_empty());
 }
@@ -125,14 +175,26 @@ fn nothing_is_added_before_the_node_has_a_cidr() {
 fn pods_come_and_go_without_a_trace() {
     let host = FakeHost::default();
     let flannel = synced(&host);
-    assert_eq!(flannel.add(&host, &sandbox("s1")).unwrap().addresses, ["10.42.0.2"]);
-    assert_eq!(flannel.add(&host, &sandbox("s1")).unwrap().addresses, ["10.42.0.2"], "idempotent");
+    assert_eq!(
+        flannel.add(&host, &sandbox("s1")).unwrap().addresses,
+        ["10.42.0.2"]
+    );
+    assert_eq!(
+        flannel.add(&host, &sandbox("s1")).unwrap().addresses,
+        ["10.42.0.2"],
+        "idempotent"
+    );
     flannel.check(&host, &sandbox("s1")).unwrap();
     assert!(flannel.check(&host, &sandbox("s2")).is_err());
     {
         let plans = host.plans.borrow();
-        let LinkKind::Pod(inside) = &plans["s1"].links[0].kind else { panic!("no pair") };
-        assert_eq!((inside.addresses[0].as_str(), inside.mac.as_deref()), ("10.42.0.2/24", Some("0a:58:0a:2a:00:02")));
+        let LinkKind::Pod(inside) = &plans["s1"].links[0].kind else {
+            panic!("no pair")
+        };
+        assert_eq!(
+            (inside.addresses[0].as_str(), inside.mac.as_deref()),
+            ("10.42.0.2/24", Some("0a:58:0a:2a:00:02"))
+        );
         assert_eq!(plans["s1"].elements.len(), 2);
     }
     Flannel::del(&host, "s1").unwrap();
@@ -144,7 +206,10 @@ fn pods_come_and_go_without_a_trace() {
 #[test]
 fn every_failure_can_be_repeated_or_undone() {
     for fail_at in 1.. {
-        let host = FakeHost { fail_at: Some(fail_at), ..FakeHost::default() };
+        let host = FakeHost {
+            fail_at: Some(fail_at),
+            ..FakeHost::default()
+        };
         let mut flannel = Flannel::new(config::parse(b"").unwrap());
         let nodes = [node("a", Some("10.42.0.0/24"), &[])];
         let first = flannel
@@ -158,7 +223,11 @@ fn every_failure_can_be_repeated_or_undone() {
         assert!(matches!(first, Err(Error::Retry(_))), "{first:?}");
         flannel.sync(&host, "a", &nodes).unwrap();
         Flannel::del(&host, "s1").unwrap();
-        assert_eq!((host.plans.borrow().len(), host.leases.borrow().len()), (1, 0), "call {fail_at}");
+        assert_eq!(
+            (host.plans.borrow().len(), host.leases.borrow().len()),
+            (1, 0),
+            "call {fail_at}"
+        );
     }
 }
 
@@ -170,7 +239,10 @@ fn what_belongs_to_no_sandbox_is_freed() {
         flannel.add(&host, &sandbox(id)).unwrap();
     }
     Flannel::gc(&host, &["s2".into()]).unwrap();
-    assert_eq!(host.plans.borrow().keys().collect::<Vec<_>>(), ["node", "s2"]);
+    assert_eq!(
+        host.plans.borrow().keys().collect::<Vec<_>>(),
+        ["node", "s2"]
+    );
     assert_eq!(host.leases.borrow().keys().collect::<Vec<_>>(), ["s2"]);
 }
 
@@ -180,7 +252,10 @@ fn other_nodes_are_reached_by_vxlan_once_they_say_how() {
     let mut flannel = Flannel::new(config::parse(b"").unwrap());
     let annotations = [
         ("flannel.alpha.coreos.com/backend-type", "vxlan"),
-        ("flannel.alpha.coreos.com/backend-data", r#"{"VNI":1,"VtepMAC":"aa:bb:cc:dd:ee:ff"}"#),
+        (
+            "flannel.alpha.coreos.com/backend-data",
+            r#"{"VNI":1,"VtepMAC":"aa:bb:cc:dd:ee:ff"}"#,
+        ),
         ("flannel.alpha.coreos.com/public-ip", "192.168.1.9"),
     ];
     let nodes = [
@@ -196,9 +271,20 @@ fn other_nodes_are_reached_by_vxlan_once_they_say_how() {
     assert_eq!((plan.links[0].mtu, plan.links[1].mtu), (1450, 1450));
     assert_eq!(plan.routes.len(), 1);
     assert_eq!(plan.routes[0].route.gateway.as_deref(), Some("10.42.1.0"));
-    let forwarding = plan.neighbours.iter().find(|n| n.table == NeighbourTable::Forwarding).unwrap();
-    assert_eq!((forwarding.address.as_str(), forwarding.mac.as_str()), ("192.168.1.9", "aa:bb:cc:dd:ee:ff"));
-    let data = outcome.annotations.iter().find(|(k, _)| k.ends_with("backend-data")).unwrap();
+    let forwarding = plan
+        .neighbours
+        .iter()
+        .find(|n| n.table == NeighbourTable::Forwarding)
+        .unwrap();
+    assert_eq!(
+        (forwarding.address.as_str(), forwarding.mac.as_str()),
+        ("192.168.1.9", "aa:bb:cc:dd:ee:ff")
+    );
+    let data = outcome
+        .annotations
+        .iter()
+        .find(|(k, _)| k.ends_with("backend-data"))
+        .unwrap();
     assert_eq!(data.1, r#"{"VNI":1,"VtepMAC":"02:42:0a:2a:00:00"}"#);
     assert_eq!(
         outcome.subnet_env,
@@ -210,10 +296,16 @@ fn other_nodes_are_reached_by_vxlan_once_they_say_how() {
 fn host_gw_needs_routes_only() {
     let host = FakeHost::default();
     let mut flannel = Flannel::new(config::parse(br#"{"backend":"host-gw"}"#).unwrap());
-    let nodes = [node("a", Some("10.42.0.0/24"), &[]), node("bb", Some("10.42.1.0/24"), &[])];
+    let nodes = [
+        node("a", Some("10.42.0.0/24"), &[]),
+        node("bb", Some("10.42.1.0/24"), &[]),
+    ];
     flannel.sync(&host, "a", &nodes).unwrap();
     let plans = host.plans.borrow();
     assert_eq!(plans["node"].links.len(), 1);
     assert_eq!(plans["node"].links[0].mtu, 1500);
-    assert_eq!(plans["node"].routes[0].route.gateway.as_deref(), Some("192.168.1.2"));
+    assert_eq!(
+        plans["node"].routes[0].route.gateway.as_deref(),
+        Some("192.168.1.2")
+    );
 }

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::exports::k3s::cni::network::{Attachment, Error, Guest as Network, Node, Outcome, Sandbox};
+use crate::bindings::exports::k3s::cni::network::{
+    Attachment, Error, Guest as Network, Node, Outcome, Sandbox,
+};
 use crate::bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest as Plugin};
 use crate::bindings::k3s::host::log::{self, Level};
 use crate::bindings::k3s::ipam::ipam::{self, Error as IpamError, Lease, Range};
@@ -33,7 +35,10 @@ fn with<T>(work: impl FnOnce(&mut Flannel) -> Result<T, Error>) -> Result<T, Err
 
 impl Plugin for Component {
     fn describe() -> Description {
-        Description { name: "flannel".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Description {
+            name: "flannel".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn configure(bytes: Vec<u8>) -> Result<(), ConfigError> {

@@ -8,8 +8,19 @@
 //!
 //! Names, VXLAN id, port and annotations are flannel's, so that nodes of both kinds make one network.
 //! Not offered yet: WireGuard, IPv6. Bandwidth limits are the host's.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that use it all exist on wasm only")
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod config;
 mod flannel;
@@ -21,7 +32,14 @@ mod overlay;
 mod pod;
 mod rules;
 
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/common", "../../wit/host", "../../wit/net", "../../wit/ipam", "../../wit/cni"],

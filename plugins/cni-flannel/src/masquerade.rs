@@ -20,6 +20,11 @@ pub(crate) fn table(network: Ipv4Net) -> Table {
     Table {
         name: "masq".to_owned(),
         sets: Vec::new(),
-        chains: vec![nat_chain("postrouting", Hook::Postrouting, PRIORITY, vec![leaving])],
+        chains: vec![nat_chain(
+            "postrouting",
+            Hook::Postrouting,
+            PRIORITY,
+            vec![leaving],
+        )],
     }
 }

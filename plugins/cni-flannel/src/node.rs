@@ -26,11 +26,17 @@ pub(crate) struct Local {
 
 /// The IPv4 pod CIDR of a node.
 pub(crate) fn pod_cidr(node: &Node) -> Option<Ipv4Net> {
-    node.pod_cidrs.iter().find_map(|cidr| cidr.parse::<Ipv4Net>().ok()).map(|net| net.trunc())
+    node.pod_cidrs
+        .iter()
+        .find_map(|cidr| cidr.parse::<Ipv4Net>().ok())
+        .map(|net| net.trunc())
 }
 
 pub(crate) fn annotation<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
-    node.annotations.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    node.annotations
+        .iter()
+        .find(|(k, _)| k == key)
+        .map(|(_, value)| value.as_str())
 }
 
 /// The facts, once the node has a pod CIDR.
@@ -46,12 +52,25 @@ pub(crate) fn local(config: &Config, this: &Node, uplink: &Uplink) -> Result<Loc
         Backend::Vxlan => VXLAN_OVERHEAD,
         Backend::HostGw => 0,
     };
-    Ok(Local { cidr, gateway, mtu: config.mtu.unwrap_or(uplink.mtu.saturating_sub(overhead)) })
+    Ok(Local {
+        cidr,
+        gateway,
+        mtu: config.mtu.unwrap_or(uplink.mtu.saturating_sub(overhead)),
+    })
 }
 
 /// Everything that the node wants of the host.
-pub(crate) fn plan(config: &Config, local: &Local, this: &Node, nodes: &[Node], uplink: &Uplink) -> Plan {
-    let sysctl = |key: &str| Sysctl { key: key.to_owned(), value: "1".to_owned() };
+pub(crate) fn plan(
+    config: &Config,
+    local: &Local,
+    this: &Node,
+    nodes: &[Node],
+    uplink: &Uplink,
+) -> Plan {
+    let sysctl = |key: &str| Sysctl {
+        key: key.to_owned(),
+        value: "1".to_owned(),
+    };
     let mut plan = Plan {
         links: vec![bridge(local)],
         routes: Vec::new(),
@@ -90,8 +109,14 @@ fn bridge(local: &Local) -> Link {
 /// What to tell the cluster and other software on the node.
 pub(crate) fn outcome(config: &Config, local: &Local, this: &Node, uplink: &Uplink) -> Outcome {
     let annotations = [
-        (BACKEND_TYPE, overlay::backend_type(config.backend).to_owned()),
-        (BACKEND_DATA, overlay::backend_data(config, this, local.cidr)),
+        (
+            BACKEND_TYPE,
+            overlay::backend_type(config.backend).to_owned(),
+        ),
+        (
+            BACKEND_DATA,
+            overlay::backend_data(config, this, local.cidr),
+        ),
         (PUBLIC_IP, uplink.address.clone()),
         (KUBE_SUBNET_MANAGER, "true".to_owned()),
     ];
@@ -103,5 +128,10 @@ pub(crate) fn outcome(config: &Config, local: &Local, this: &Node, uplink: &Upli
         local.mtu,
         config.ip_masq,
     );
-    Outcome { annotations: annotations.map(|(key, value)| (key.to_owned(), value)).to_vec(), subnet_env }
+    Outcome {
+        annotations: annotations
+            .map(|(key, value)| (key.to_owned(), value))
+            .to_vec(),
+        subnet_env,
+    }
 }

@@ -43,7 +43,10 @@ pub(crate) fn backend_type(backend: Backend) -> &'static str {
 pub(crate) fn backend_data(config: &Config, this: &Node, cidr: Ipv4Net) -> String {
     match config.backend {
         Backend::Vxlan => {
-            let data = VxlanData { vni: config.vni, vtep_mac: vtep_mac(this, cidr) };
+            let data = VxlanData {
+                vni: config.vni,
+                vtep_mac: vtep_mac(this, cidr),
+            };
             serde_json::to_string(&data).unwrap_or_default()
         }
         Backend::HostGw => "null".to_owned(),
@@ -53,7 +56,8 @@ pub(crate) fn backend_data(config: &Config, this: &Node, cidr: Ipv4Net) -> Strin
 /// The device's hardware address: the one that the others know already, or one made from the pod CIDR,
 /// which no other node has.
 fn vtep_mac(this: &Node, cidr: Ipv4Net) -> String {
-    let known = annotation(this, BACKEND_DATA).and_then(|text| serde_json::from_str::<VxlanData>(text).ok());
+    let known = annotation(this, BACKEND_DATA)
+        .and_then(|text| serde_json::from_str::<VxlanData>(text).ok());
     known.map_or_else(|| mac(0x02, 0x42, cidr.network()), |data| data.vtep_mac)
 }
 
@@ -64,14 +68,28 @@ pub(crate) fn mac(first: u8, second: u8, address: Ipv4Addr) -> String {
 }
 
 /// Adds links, routes and neighbours to this node's plan.
-pub(crate) fn extend(plan: &mut Plan, config: &Config, this: &Node, cidr: Ipv4Net, uplink: &Uplink, others: &[&Node]) {
+pub(crate) fn extend(
+    plan: &mut Plan,
+    config: &Config,
+    this: &Node,
+    cidr: Ipv4Net,
+    uplink: &Uplink,
+    others: &[&Node],
+) {
     match config.backend {
         Backend::Vxlan => vxlan(plan, config, this, cidr, uplink, others),
         Backend::HostGw => host_gw(plan, uplink, others),
     }
 }
 
-fn vxlan(plan: &mut Plan, config: &Config, this: &Node, cidr: Ipv4Net, uplink: &Uplink, others: &[&Node]) {
+fn vxlan(
+    plan: &mut Plan,
+    config: &Config,
+    this: &Node,
+    cidr: Ipv4Net,
+    uplink: &Uplink,
+    others: &[&Node],
+) {
     let device = format!("flannel.{}", config.vni);
     plan.links.push(Link {
         name: device.clone(),
@@ -88,15 +106,30 @@ fn vxlan(plan: &mut Plan, config: &Config, this: &Node, cidr: Ipv4Net, uplink: &
         addresses: vec![format!("{}/32", cidr.network())],
     });
     for node in others {
-        let Some(peer) = vxlan_peer(config, node) else { continue };
+        let Some(peer) = vxlan_peer(config, node) else {
+            continue;
+        };
         let gateway = peer.cidr.network().to_string();
         plan.routes.push(NodeRoute {
             link: device.clone(),
-            route: Route { destination: peer.cidr.to_string(), gateway: Some(gateway.clone()), on_link: true },
+            route: Route {
+                destination: peer.cidr.to_string(),
+                gateway: Some(gateway.clone()),
+                on_link: true,
+            },
         });
-        let neighbour = |table, address| Neighbour { link: device.clone(), table, address, mac: peer.vtep_mac.clone() };
-        plan.neighbours.push(neighbour(NeighbourTable::Arp, gateway));
-        plan.neighbours.push(neighbour(NeighbourTable::Forwarding, peer.public_ip.clone()));
+        let neighbour = |table, address| Neighbour {
+            link: device.clone(),
+            table,
+            address,
+            mac: peer.vtep_mac.clone(),
+        };
+        plan.neighbours
+            .push(neighbour(NeighbourTable::Arp, gateway));
+        plan.neighbours.push(neighbour(
+            NeighbourTable::Forwarding,
+            peer.public_ip.clone(),
+        ));
     }
 }
 
@@ -111,19 +144,31 @@ fn vxlan_peer(config: &Config, node: &Node) -> Option<VxlanPeer> {
     let data: VxlanData = serde_json::from_str(annotation(node, BACKEND_DATA)?).ok()?;
     let same = annotation(node, BACKEND_TYPE) == Some("vxlan") && data.vni == config.vni;
     same.then_some(())?;
-    Some(VxlanPeer { cidr: pod_cidr(node)?, public_ip: public_ip(node)?, vtep_mac: data.vtep_mac })
+    Some(VxlanPeer {
+        cidr: pod_cidr(node)?,
+        public_ip: public_ip(node)?,
+        vtep_mac: data.vtep_mac,
+    })
 }
 
 fn host_gw(plan: &mut Plan, uplink: &Uplink, others: &[&Node]) {
     for node in others {
-        let (Some(cidr), Some(gateway)) = (pod_cidr(node), public_ip(node)) else { continue };
+        let (Some(cidr), Some(gateway)) = (pod_cidr(node), public_ip(node)) else {
+            continue;
+        };
         plan.routes.push(NodeRoute {
             link: uplink.link.clone(),
-            route: Route { destination: cidr.to_string(), gateway: Some(gateway), on_link: false },
+            route: Route {
+                destination: cidr.to_string(),
+                gateway: Some(gateway),
+                on_link: false,
+            },
         });
     }
 }
 
 fn public_ip(node: &Node) -> Option<String> {
-    annotation(node, PUBLIC_IP).map(str::to_owned).or_else(|| node.internal_ips.first().cloned())
+    annotation(node, PUBLIC_IP)
+        .map(str::to_owned)
+        .or_else(|| node.internal_ips.first().cloned())
 }

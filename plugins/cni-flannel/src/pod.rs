@@ -43,6 +43,8 @@ pub(crate) fn plan(local: &Local, sandbox: &Sandbox, address: Ipv4Addr) -> Resul
 
 /// The end on the node: `veth` and 32 bits of a hash (FNV-1a) of the sandbox's id.
 fn link_name(id: &str) -> String {
-    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     format!("veth{hash:08x}")
 }

@@ -14,13 +14,30 @@ const STATUS_DNAT: u32 = 1 << 5;
 const ADDRESS_LOCAL: u32 = 2;
 
 /// A chain that translates addresses, on a hook.
-pub(crate) fn nat_chain(name: &str, hook: Hook, priority: i32, rules: Vec<Vec<Statement>>) -> Chain {
-    Chain { name: name.to_owned(), base: Some(Base { kind: ChainKind::Nat, hook, priority }), rules }
+pub(crate) fn nat_chain(
+    name: &str,
+    hook: Hook,
+    priority: i32,
+    rules: Vec<Vec<Statement>>,
+) -> Chain {
+    Chain {
+        name: name.to_owned(),
+        base: Some(Base {
+            kind: ChainKind::Nat,
+            hook,
+            priority,
+        }),
+        rules,
+    }
 }
 
 /// A chain that others jump to.
 pub(crate) fn chain(name: &str, rules: Vec<Vec<Statement>>) -> Chain {
-    Chain { name: name.to_owned(), base: None, rules }
+    Chain {
+        name: name.to_owned(),
+        base: None,
+        rules,
+    }
 }
 
 /// The address is in the network, or is not.
@@ -36,13 +53,23 @@ pub(crate) fn in_network(load: Load, network: Ipv4Net, inside: bool) -> Statemen
 /// The flow's destination was translated.
 pub(crate) fn translated() -> Statement {
     let mask = STATUS_DNAT.to_ne_bytes().to_vec();
-    Statement::Compare(Comparison { load: Load::CtStatus, mask, negate: true, value: vec![0; 4] })
+    Statement::Compare(Comparison {
+        load: Load::CtStatus,
+        mask,
+        negate: true,
+        value: vec![0; 4],
+    })
 }
 
 /// The packet is for this machine.
 pub(crate) fn to_this_node() -> Statement {
     let value = ADDRESS_LOCAL.to_ne_bytes().to_vec();
-    Statement::Compare(Comparison { load: Load::DestinationType, mask: Vec::new(), negate: false, value })
+    Statement::Compare(Comparison {
+        load: Load::DestinationType,
+        mask: Vec::new(),
+        negate: false,
+        value,
+    })
 }
 
 pub(crate) fn jump(chain: &str) -> Statement {
@@ -50,11 +77,18 @@ pub(crate) fn jump(chain: &str) -> Statement {
 }
 
 pub(crate) fn in_set(key: &[Load], set: &str) -> Statement {
-    Statement::InSet(Membership { key: key.to_vec(), set: set.to_owned(), negate: false })
+    Statement::InSet(Membership {
+        key: key.to_vec(),
+        set: set.to_owned(),
+        negate: false,
+    })
 }
 
 pub(crate) fn dnat(key: &[Load], set: &str) -> Statement {
-    Statement::Dnat(Lookup { key: key.to_vec(), set: set.to_owned() })
+    Statement::Dnat(Lookup {
+        key: key.to_vec(),
+        set: set.to_owned(),
+    })
 }
 
 /// A key or value, part by part.

@@ -41,7 +41,13 @@ pub fn append(
     let outcomes = vec![Outcome::Conflict; rows.len()];
     let places = (0..rows.len()).collect();
     let rows = rows.into_iter().map(|row| columns(dialect, row)).collect();
-    let mut batch = Batch { dialect, head, rows, places, outcomes };
+    let mut batch = Batch {
+        dialect,
+        head,
+        rows,
+        places,
+        outcomes,
+    };
     match batch.all(db) {
         Err(Failure::Constraint(_)) => batch.one_by_one(db)?,
         result => result?,
@@ -105,7 +111,12 @@ impl Batch<'_> {
             return Err(Failure::Stale(log.revision));
         }
         let newest = self.look_up(&*tx, log.revision > self.head)?;
-        let of = |row: &Row| name(row).and_then(|name| newest.get(&name)).copied().unwrap_or(0);
+        let of = |row: &Row| {
+            name(row)
+                .and_then(|name| newest.get(&name))
+                .copied()
+                .unwrap_or(0)
+        };
         let unchanged: Vec<bool> = self.rows.iter().map(|row| of(row) <= self.head).collect();
         retain(&mut self.rows, &unchanged);
         retain(&mut self.places, &unchanged);
@@ -137,8 +148,14 @@ impl Batch<'_> {
         }
     }
 
-    fn commit(&mut self, tx: Box<dyn Tx + '_>, committed: Vec<(usize, u64)>) -> Result<(), Failure> {
-        let Some((_, newest)) = committed.last() else { return Ok(()) };
+    fn commit(
+        &mut self,
+        tx: Box<dyn Tx + '_>,
+        committed: Vec<(usize, u64)>,
+    ) -> Result<(), Failure> {
+        let Some((_, newest)) = committed.last() else {
+            return Ok(());
+        };
         if let Some(advance) = self.dialect.advance {
             tx.query(advance, &[integer(*newest)], FEW)?;
         }
@@ -156,7 +173,11 @@ impl Batch<'_> {
     }
 }
 
-fn newest_together(tx: &dyn Tx, parameters: Parameters, mut names: Vec<Value>) -> Result<Newest, Failure> {
+fn newest_together(
+    tx: &dyn Tx,
+    parameters: Parameters,
+    mut names: Vec<Value>,
+) -> Result<Newest, Failure> {
     let mut newest = Newest::new();
     while let Some(first) = names.first().cloned() {
         let rest = names.split_off(names.len().min(512));
@@ -171,7 +192,17 @@ fn newest_together(tx: &dyn Tx, parameters: Parameters, mut names: Vec<Value>) -
 
 /// Rows of a name and a revision.
 fn revisions(tx: &dyn Tx, text: &str, names: &[Value]) -> Result<Newest, Failure> {
-    let rows = tx.query(text, names, Limits { rows: 512, bytes: 1 << 20 })?.rows.into_iter();
+    let rows = tx
+        .query(
+            text,
+            names,
+            Limits {
+                rows: 512,
+                bytes: 1 << 20,
+            },
+        )?
+        .rows
+        .into_iter();
     let pair = |row| {
         let mut row = Columns::of(row);
         Ok((row.text()?, row.number()?))
@@ -201,7 +232,9 @@ fn together(tx: &dyn Tx, parameters: Parameters, rows: &[Row]) -> Result<(), Fai
 
 /// Whether somebody else replaced the row that this one wants to replace.
 fn has_successor(tx: &dyn Tx, dialect: &Dialect, row: &Row) -> Result<bool, Failure> {
-    let (Some(name), Some(previous @ Value::Integer(_))) = (row.get(1), row.get(PREVIOUS)) else { return Ok(false) };
+    let (Some(name), Some(previous @ Value::Integer(_))) = (row.get(1), row.get(PREVIOUS)) else {
+        return Ok(false);
+    };
     Ok(one(tx.query(dialect.successors, &[name.clone(), previous.clone()], FEW)?)?.number()? > 0)
 }
 
@@ -215,7 +248,11 @@ fn columns(dialect: &Dialect, row: AppendRow) -> Row {
         flag(created),
         flag(row.kind == ChangeKind::Delete),
         integer(row.create_revision),
-        if created { Value::Null } else { integer(row.prev_revision) },
+        if created {
+            Value::Null
+        } else {
+            integer(row.prev_revision)
+        },
         // The column has 32 bits with a sign: what lives longer than 68 years lives 68 years.
         Value::Integer(i64::from(i32::try_from(row.lease).unwrap_or(i32::MAX))),
         Value::Blob(row.value),

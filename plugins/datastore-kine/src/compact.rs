@@ -18,7 +18,10 @@ pub fn compact(db: &dyn Connection, dialect: &Dialect, to: u64) -> Result<u64, F
         return Ok(now.compacted);
     }
     let (from, through) = (integer(now.compacted), integer(to));
-    tx.run(dialect.compact, &[from.clone(), through.clone(), from, through])?;
+    tx.run(
+        dialect.compact,
+        &[from.clone(), through.clone(), from, through],
+    )?;
     tx.run(dialect.set_compacted, &[integer(to)])?;
     tx.commit()?;
     Ok(to)

@@ -8,8 +8,17 @@ use std::fmt::Write as _;
 use crate::sql::Value;
 
 /// Columns of the table, in the order in which rows are inserted.
-pub const COLUMNS: &[&str] =
-    &["id", "name", "created", "deleted", "create_revision", "prev_revision", "lease", "value", "old_value"];
+pub const COLUMNS: &[&str] = &[
+    "id",
+    "name",
+    "created",
+    "deleted",
+    "create_revision",
+    "prev_revision",
+    "lease",
+    "value",
+    "old_value",
+];
 
 /// Rows per statement where they are inserted together, largest first. Few sizes, so that there are
 /// few statements to prepare; 256 rows have 2304 parameters, and databases take 65535.
@@ -95,7 +104,11 @@ pub enum Parameters {
 impl Dialect {
     /// A name as the table has it.
     pub(crate) fn text(&self, text: &str) -> Value {
-        if self.names_are_bytes { Value::Blob(text.as_bytes().to_vec()) } else { Value::Text(text.to_owned()) }
+        if self.names_are_bytes {
+            Value::Blob(text.as_bytes().to_vec())
+        } else {
+            Value::Text(text.to_owned())
+        }
     }
 }
 
@@ -145,6 +158,9 @@ mod tests {
                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9), ($10, $11, $12, $13, $14, $15, $16, $17, $18)"
             )
         );
-        assert_eq!(Parameters::Question.newest(2), "SELECT name, MAX(id) FROM kine WHERE name IN (?, ?) GROUP BY name");
+        assert_eq!(
+            Parameters::Question.newest(2),
+            "SELECT name, MAX(id) FROM kine WHERE name IN (?, ?) GROUP BY name"
+        );
     }
 }

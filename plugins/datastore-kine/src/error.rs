@@ -46,15 +46,24 @@ impl Failure {
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Self {
         match error {
-            SqlError::Busy(message) | SqlError::Unavailable(message) => Self::Sql(message, Retry::Yes),
+            SqlError::Busy(message) | SqlError::Unavailable(message) => {
+                Self::Sql(message, Retry::Yes)
+            }
             SqlError::Denied(message) | SqlError::Other(message) => Self::Sql(message, Retry::No),
             SqlError::Corrupt(failure) => Self::Corrupt(failure.message),
             SqlError::Storage(failure) => Self::Sql(failure.message, Retry::Yes),
             SqlError::Constraint(failure) => Self::Constraint(failure.message),
-            SqlError::Failed(failure) => {
-                Self::Sql(failure.message, if failure.retryable { Retry::Yes } else { Retry::No })
+            SqlError::Failed(failure) => Self::Sql(
+                failure.message,
+                if failure.retryable {
+                    Retry::Yes
+                } else {
+                    Retry::No
+                },
+            ),
+            SqlError::TooLarge(bytes) => {
+                Self::Sql(format!("{bytes} bytes are too many"), Retry::No)
             }
-            SqlError::TooLarge(bytes) => Self::Sql(format!("{bytes} bytes are too many"), Retry::No),
         }
     }
 }

@@ -32,7 +32,10 @@ pub struct Datastore<S>(PhantomData<S>);
 
 impl<S: Speaks> Plugin for Datastore<S> {
     fn describe() -> Description {
-        Description { name: S::DIALECT.name.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Description {
+            name: S::DIALECT.name.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
@@ -40,7 +43,10 @@ impl<S: Speaks> Plugin for Datastore<S> {
         std::panic::set_hook(Box::new(|panic| log::log(Level::Error, &panic.to_string())));
         match config.trim_ascii() {
             b"" | b"{}" => Ok(()),
-            _ => Err(ConfigError::Invalid(format!("the {} datastore has no settings of its own", S::DIALECT.name))),
+            _ => Err(ConfigError::Invalid(format!(
+                "the {} datastore has no settings of its own",
+                S::DIALECT.name
+            ))),
         }
     }
 }
@@ -55,11 +61,30 @@ impl<S: Speaks> Backend for Datastore<S> {
     }
 
     fn after(after: u64, through: u64, prefix: String, limits: Limits) -> Result<Changes, Error> {
-        Ok(read::after(&Host::new()?, S::DIALECT, after, through, &prefix, limits)?)
+        Ok(read::after(
+            &Host::new()?,
+            S::DIALECT,
+            after,
+            through,
+            &prefix,
+            limits,
+        )?)
     }
 
-    fn range(at: u64, prefix: String, start_after: Option<String>, limits: Limits) -> Result<Entries, Error> {
-        Ok(read::range(&Host::new()?, S::DIALECT, at, &prefix, start_after.as_deref(), limits)?)
+    fn range(
+        at: u64,
+        prefix: String,
+        start_after: Option<String>,
+        limits: Limits,
+    ) -> Result<Entries, Error> {
+        Ok(read::range(
+            &Host::new()?,
+            S::DIALECT,
+            at,
+            &prefix,
+            start_after.as_deref(),
+            limits,
+        )?)
     }
 
     fn compact(to: u64) -> Result<u64, Error> {
@@ -99,7 +124,10 @@ impl Host {
                 return Ok(Self(opened.clone()));
             }
             let database = Database::open(DATABASE)?;
-            let opened = Rc::new(Opened { database, statements: RefCell::default() });
+            let opened = Rc::new(Opened {
+                database,
+                statements: RefCell::default(),
+            });
             Ok(Self(cell.get_or_init(|| opened).clone()))
         })
     }
@@ -109,14 +137,20 @@ impl Host {
             return Ok(statement.clone());
         }
         let statement = Rc::new(self.0.database.prepare(text)?);
-        self.0.statements.borrow_mut().insert(text.to_owned(), statement.clone());
+        self.0
+            .statements
+            .borrow_mut()
+            .insert(text.to_owned(), statement.clone());
         Ok(statement)
     }
 }
 
 impl Connection for Host {
     fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
-        Ok(Box::new(HostTx { host: self, transaction: self.0.database.begin(write)? }))
+        Ok(Box::new(HostTx {
+            host: self,
+            transaction: self.0.database.begin(write)?,
+        }))
     }
 
     fn query(&self, text: &str, args: &[Value], limits: host::Limits) -> SqlResult<host::Rows> {
@@ -135,11 +169,13 @@ impl Tx for HostTx<'_> {
     }
 
     fn run_batch(&self, text: &str, rows: &[host::Row]) -> SqlResult<Vec<host::Outcome>> {
-        self.transaction.run_batch(&*self.host.statement(text)?, rows)
+        self.transaction
+            .run_batch(&*self.host.statement(text)?, rows)
     }
 
     fn query(&self, text: &str, args: &[Value], limits: host::Limits) -> SqlResult<host::Rows> {
-        self.transaction.query(&*self.host.statement(text)?, args, limits)
+        self.transaction
+            .query(&*self.host.statement(text)?, args, limits)
     }
 
     fn commit(self: Box<Self>) -> SqlResult<()> {

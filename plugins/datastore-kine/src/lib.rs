@@ -25,7 +25,14 @@ mod values;
 pub use dialect::{Dialect, Insert, Parameters};
 
 /// Expanded from the contracts in `wit/`.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/common", "../../wit/host", "../../wit/sql", "../../wit/datastore"],

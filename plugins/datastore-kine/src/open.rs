@@ -38,15 +38,25 @@ pub fn open(db: &dyn Connection, dialect: &Dialect) -> Result<Position, Failure>
 /// What the database says.
 pub fn position(tx: &dyn Tx, dialect: &Dialect) -> Result<Position, Failure> {
     let mut row = one(tx.query(dialect.position, &[], FEW)?)?;
-    Ok(Position { revision: row.number()?, compacted: row.number()? })
+    Ok(Position {
+        revision: row.number()?,
+        compacted: row.number()?,
+    })
 }
 
 fn look(dialect: &Dialect, query: &dyn Fn(&str) -> SqlResult<Rows>) -> Result<Found, Failure> {
-    let mut found = Found { tables: Vec::new(), indexes: Vec::new() };
+    let mut found = Found {
+        tables: Vec::new(),
+        indexes: Vec::new(),
+    };
     for row in query(dialect.objects)?.rows {
         let mut row = Columns::of(row);
         let (kind, name) = (row.text()?, row.text()?);
-        if kind == "table" { found.tables.push(name) } else { found.indexes.push(name) }
+        if kind == "table" {
+            found.tables.push(name)
+        } else {
+            found.indexes.push(name)
+        }
     }
     Ok(found)
 }
@@ -55,19 +65,32 @@ fn look(dialect: &Dialect, query: &dyn Fn(&str) -> SqlResult<Rows>) -> Result<Fo
 fn check(db: &dyn Connection, dialect: &Dialect, found: &Found) -> Result<(), Failure> {
     if !found.tables.iter().any(|t| t == "kine") {
         let tables = found.tables.join(", ");
-        return Err(Failure::Refused(format!("this is not a K3s database: it has no table kine (it has {tables})")));
+        return Err(Failure::Refused(format!(
+            "this is not a K3s database: it has no table kine (it has {tables})"
+        )));
     }
-    let names = db.query(dialect.columns, &[], FEW)?.rows.into_iter().map(|r| Columns::of(r).text());
+    let names = db
+        .query(dialect.columns, &[], FEW)?
+        .rows
+        .into_iter()
+        .map(|r| Columns::of(r).text());
     let names = names.collect::<Result<Vec<_>, _>>()?;
     if let Some(missing) = COLUMNS.iter().find(|c| !names.iter().any(|n| n == *c)) {
-        return Err(Failure::Refused(format!("this is not a K3s database: its table kine has no column {missing}")));
+        return Err(Failure::Refused(format!(
+            "this is not a K3s database: its table kine has no column {missing}"
+        )));
     }
     if let Some(unfit) = dialect.unfit
         && let Some(row) = db.query(unfit, &[], FEW)?.rows.into_iter().next()
     {
         return Err(Failure::Refused(Columns::of(row).text()?));
     }
-    match db.query(dialect.protobuf, &[], FEW)?.rows.into_iter().next() {
+    match db
+        .query(dialect.protobuf, &[], FEW)?
+        .rows
+        .into_iter()
+        .next()
+    {
         Some(row) => Err(protobuf(&Columns::of(row).text()?)),
         None => Ok(()),
     }

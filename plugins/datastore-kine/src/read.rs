@@ -1,6 +1,8 @@
 //! Reading: history after a revision, keys as of a revision, size, health.
 
-use crate::bindings::exports::k3s::datastore::backend::{Change, ChangeKind, Changes, Entries, Entry, Limits};
+use crate::bindings::exports::k3s::datastore::backend::{
+    Change, ChangeKind, Changes, Entries, Entry, Limits,
+};
 use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::open::{is_protobuf, position, protobuf};
@@ -25,9 +27,16 @@ pub fn after(
     let [from, to] = names;
     let args = [integer(after), integer(through), from, to, one_more(limits)];
     let rows = tx.query(dialect.after, &args, limits)?;
-    let changes = rows.rows.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
+    let changes = rows
+        .rows
+        .into_iter()
+        .map(change)
+        .collect::<Result<Vec<_>, _>>()?;
     let last = changes.last().map_or(after, |c| c.revision);
-    Ok(Changes { changes, through: if rows.complete { through } else { last } })
+    Ok(Changes {
+        changes,
+        through: if rows.complete { through } else { last },
+    })
 }
 
 /// Keys that start with `prefix` and follow `start_after`, as of revision `at`, in byte order.
@@ -47,7 +56,13 @@ pub fn range(
     let mut start_after = start_after.unwrap_or_default().to_owned();
     loop {
         let (first, end) = (dialect.text(prefix), dialect.text(&end_of(prefix)));
-        let args = [dialect.text(&start_after), first, end, integer(at), one_more(limits)];
+        let args = [
+            dialect.text(&start_after),
+            first,
+            end,
+            integer(at),
+            one_more(limits),
+        ];
         let rows = tx.query(dialect.range, &args, limits)?;
         let mut entries = Vec::with_capacity(rows.rows.len());
         for row in rows.rows {
@@ -57,7 +72,10 @@ pub fn range(
         }
         // A page may hold nothing but tombstones; the host could not go on from such a one.
         if !entries.is_empty() || rows.complete {
-            return Ok(Entries { entries, more: !rows.complete });
+            return Ok(Entries {
+                entries,
+                more: !rows.complete,
+            });
         }
     }
 }
@@ -80,14 +98,25 @@ pub fn health(db: &dyn Connection, dialect: &Dialect) -> Result<(), Failure> {
 }
 
 /// A transaction in which `revision` has not been compacted, and will not be while it is open.
-fn readable<'a>(db: &'a dyn Connection, dialect: &Dialect, revision: u64) -> Result<Box<dyn Tx + 'a>, Failure> {
+fn readable<'a>(
+    db: &'a dyn Connection,
+    dialect: &Dialect,
+    revision: u64,
+) -> Result<Box<dyn Tx + 'a>, Failure> {
     let tx = db.begin(false)?;
     let compacted = position(&*tx, dialect)?.compacted;
-    if revision < compacted { Err(Failure::Compacted(compacted)) } else { Ok(tx) }
+    if revision < compacted {
+        Err(Failure::Compacted(compacted))
+    } else {
+        Ok(tx)
+    }
 }
 
 fn bounds(dialect: &Dialect, limits: Limits) -> sql::Limits {
-    sql::Limits { rows: limits.rows.clamp(1, dialect.page_rows), bytes: limits.bytes }
+    sql::Limits {
+        rows: limits.rows.clamp(1, dialect.page_rows),
+        bytes: limits.bytes,
+    }
 }
 
 /// One row more than is wanted, which shows whether there are more.
@@ -106,7 +135,11 @@ fn end_of(prefix: &str) -> String {
             let end: String = chars.into_iter().collect();
             // Where the column has kine's type INTEGER, SQLite takes text that looks like a number for one,
             // and numbers come before every text.
-            return if end.parse::<f64>().is_ok() { format!("{prefix}{}", char::MAX) } else { end };
+            return if end.parse::<f64>().is_ok() {
+                format!("{prefix}{}", char::MAX)
+            } else {
+                end
+            };
         }
     }
     char::MAX.to_string()
@@ -155,7 +188,11 @@ fn entry(row: Row) -> Result<(String, Option<Entry>), Failure> {
     let entry = Entry {
         key: key.clone(),
         value,
-        create_revision: if created { mod_revision } else { create_revision },
+        create_revision: if created {
+            mod_revision
+        } else {
+            create_revision
+        },
         mod_revision,
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
     };

@@ -1,6 +1,8 @@
 //! What the logic needs of a database: the `sql` import's shape, as traits that a test can implement.
 
-pub use crate::bindings::k3s::sql::sql::{Error as SqlError, Failure, Limits, Outcome, Row, Rows, Value};
+pub use crate::bindings::k3s::sql::sql::{
+    Error as SqlError, Failure, Limits, Outcome, Row, Rows, Value,
+};
 
 /// A call's result.
 pub type SqlResult<T> = Result<T, SqlError>;
@@ -49,4 +51,7 @@ pub trait Tx {
 }
 
 /// For queries that return one row or a handful of short ones.
-pub const FEW: Limits = Limits { rows: 100, bytes: 1 << 16 };
+pub const FEW: Limits = Limits {
+    rows: 100,
+    bytes: 1 << 16,
+};

@@ -12,16 +12,17 @@ impl Columns {
     }
 
     fn next(&mut self) -> Result<Value, Failure> {
-        self.0.next().ok_or_else(|| Failure::Corrupt("a row has too few columns".to_owned()))
+        self.0
+            .next()
+            .ok_or_else(|| Failure::Corrupt("a row has too few columns".to_owned()))
     }
 
     /// A number that is not negative; NULL is 0, as in rows that older kine versions wrote.
     pub(crate) fn number(&mut self) -> Result<u64, Failure> {
         match self.next()? {
             Value::Null => Ok(0),
-            Value::Integer(n) => {
-                u64::try_from(n).map_err(|_| Failure::Corrupt(format!("a revision or flag is negative: {n}")))
-            }
+            Value::Integer(n) => u64::try_from(n)
+                .map_err(|_| Failure::Corrupt(format!("a revision or flag is negative: {n}"))),
             other => Err(wrong("a number", &other)),
         }
     }
@@ -30,9 +31,8 @@ impl Columns {
     pub(crate) fn text(&mut self) -> Result<String, Failure> {
         match self.next()? {
             Value::Text(text) => Ok(text),
-            Value::Blob(bytes) => {
-                String::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key in table kine is not UTF-8".to_owned()))
-            }
+            Value::Blob(bytes) => String::from_utf8(bytes)
+                .map_err(|_| Failure::Corrupt("a key in table kine is not UTF-8".to_owned())),
             other => Err(wrong("text", &other)),
         }
     }
@@ -56,12 +56,18 @@ fn wrong(wanted: &str, found: &Value) -> Failure {
         Value::Text(_) => "text",
         Value::Blob(_) => "a blob",
     };
-    Failure::Corrupt(format!("a column of table kine holds {found} instead of {wanted}"))
+    Failure::Corrupt(format!(
+        "a column of table kine holds {found} instead of {wanted}"
+    ))
 }
 
 /// The columns of the only row.
 pub(crate) fn one(rows: Rows) -> Result<Columns, Failure> {
-    rows.rows.into_iter().next().map(Columns::of).ok_or_else(|| Failure::Corrupt("a query gave no row".to_owned()))
+    rows.rows
+        .into_iter()
+        .next()
+        .map(Columns::of)
+        .ok_or_else(|| Failure::Corrupt("a query gave no row".to_owned()))
 }
 
 /// A revision as databases keep it.

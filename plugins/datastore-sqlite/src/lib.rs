@@ -1,6 +1,14 @@
 //! The bundled datastore: kine's table in SQLite. What it does is `k3s-datastore-kine`; here are
 //! SQLite's words for it, and the tests of both against SQLite itself.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod dialect;
 #[cfg(test)]

@@ -4,15 +4,34 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Sqlite, params_from_iter};
 
 use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind};
-use k3s_datastore_kine::sql::{Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
+use k3s_datastore_kine::sql::{
+    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
+};
 
 /// A database in memory.
 pub(crate) struct TestDb(Sqlite);
 
 /// A row to append.
-pub(crate) fn row(key: &str, kind: ChangeKind, create_revision: u64, prev_revision: u64) -> AppendRow {
-    let old_value = if kind == ChangeKind::Create { Vec::new() } else { b"{}".to_vec() };
-    AppendRow { key: key.into(), kind, create_revision, prev_revision, lease: 0, value: b"{}".to_vec(), old_value }
+pub(crate) fn row(
+    key: &str,
+    kind: ChangeKind,
+    create_revision: u64,
+    prev_revision: u64,
+) -> AppendRow {
+    let old_value = if kind == ChangeKind::Create {
+        Vec::new()
+    } else {
+        b"{}".to_vec()
+    };
+    AppendRow {
+        key: key.into(),
+        kind,
+        create_revision,
+        prev_revision,
+        lease: 0,
+        value: b"{}".to_vec(),
+        old_value,
+    }
 }
 
 impl TestDb {
@@ -36,7 +55,11 @@ impl TestDb {
             });
             Ok(texts.collect::<Vec<_>>().join(" "))
         };
-        statement.query_map([], show).unwrap().map(Result::unwrap).collect()
+        statement
+            .query_map([], show)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     }
 
     /// Everything there is, schema and rows.
@@ -50,21 +73,35 @@ impl TestDb {
 
     fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
         let mut statement = self.0.prepare_cached(text).map_err(error)?;
-        let affected = statement.execute(params_from_iter(args.iter().map(value))).map_err(error)?;
-        Ok(Outcome { affected: affected as u64, last_id: None })
+        let affected = statement
+            .execute(params_from_iter(args.iter().map(value)))
+            .map_err(error)?;
+        Ok(Outcome {
+            affected: affected as u64,
+            last_id: None,
+        })
     }
 
     fn select(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
         let mut statement = self.0.prepare_cached(text).map_err(error)?;
         let columns = statement.column_count();
-        let mut found = statement.query(params_from_iter(args.iter().map(value))).map_err(error)?;
-        let mut rows = Rows { rows: Vec::new(), complete: true };
+        let mut found = statement
+            .query(params_from_iter(args.iter().map(value)))
+            .map_err(error)?;
+        let mut rows = Rows {
+            rows: Vec::new(),
+            complete: true,
+        };
         while let Some(row) = found.next().map_err(error)? {
             if rows.rows.len() >= limits.rows as usize {
                 rows.complete = false;
                 break;
             }
-            rows.rows.push((0..columns).map(|i| owned(row.get_ref(i).unwrap())).collect());
+            rows.rows.push(
+                (0..columns)
+                    .map(|i| owned(row.get_ref(i).unwrap()))
+                    .collect(),
+            );
         }
         Ok(rows)
     }
@@ -94,14 +131,28 @@ fn owned(value: ValueRef<'_>) -> Value {
 fn error(error: rusqlite::Error) -> SqlError {
     let message = error.to_string();
     let conflict = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation);
-    let failure = Failure { sqlstate: String::new(), native_code: 0, message, retryable: false };
-    if conflict { SqlError::Constraint(failure) } else { SqlError::Failed(failure) }
+    let failure = Failure {
+        sqlstate: String::new(),
+        native_code: 0,
+        message,
+        retryable: false,
+    };
+    if conflict {
+        SqlError::Constraint(failure)
+    } else {
+        SqlError::Failed(failure)
+    }
 }
 
 impl Connection for TestDb {
     fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
-        self.0.execute_batch(if write { "BEGIN IMMEDIATE" } else { "BEGIN" }).map_err(error)?;
-        Ok(Box::new(TestTx { db: self, open: true }))
+        self.0
+            .execute_batch(if write { "BEGIN IMMEDIATE" } else { "BEGIN" })
+            .map_err(error)?;
+        Ok(Box::new(TestTx {
+            db: self,
+            open: true,
+        }))
     }
 
     fn query(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {

@@ -44,7 +44,9 @@ pub(crate) struct ServiceSettings {
 
 /// Ours among the annotations, without the prefix.
 fn own(annotations: &Annotations) -> impl Iterator<Item = (&str, &str)> {
-    annotations.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value.trim())))
+    annotations
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value.trim())))
 }
 
 /// Reads an Ingress's annotations.
@@ -56,17 +58,23 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
             "router.middlewares" => router.middlewares = list(value),
             "router.priority" => router.priority = Some(number(name, value)?).filter(|p| *p != 0),
             "router.tls" => router.tls = switch(name, value)?,
-            "router.tls.options" => (router.tls, router.tls_options) = (true, Some(value.to_owned())),
+            "router.tls.options" => {
+                (router.tls, router.tls_options) = (true, Some(value.to_owned()))
+            }
             "router.pathmatcher" => router.path_matcher = path_matcher(value)?,
             "router.rulesyntax" if value.is_empty() || value.eq_ignore_ascii_case("v3") => {}
-            "router.rulesyntax" => return Err(format!("{PREFIX}{name}: only rule syntax v3 is supported")),
+            "router.rulesyntax" => {
+                return Err(format!("{PREFIX}{name}: only rule syntax v3 is supported"));
+            }
             // These ask for certificates and for what is shown of requests, not for who may pass.
             _ if name.starts_with("router.tls.") => {
                 router.tls = true;
                 router.ignored.push(name.to_owned());
             }
             _ if name.starts_with("router.observability.") => router.ignored.push(name.to_owned()),
-            _ if name.starts_with("router.") => return Err(format!("{PREFIX}{name}: unknown annotation")),
+            _ if name.starts_with("router.") => {
+                return Err(format!("{PREFIX}{name}: unknown annotation"));
+            }
             // On an Ingress these are without meaning to Traefik too.
             _ => router.ignored.push(name.to_owned()),
         }
@@ -76,7 +84,12 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
 
 /// Reads a Service's annotations.
 pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, String> {
-    let mut settings = ServiceSettings { scheme: None, pass_host_header: true, sticky: None, transport: None };
+    let mut settings = ServiceSettings {
+        scheme: None,
+        pass_host_header: true,
+        sticky: None,
+        transport: None,
+    };
     let mut cookie = Cookie {
         name: String::new(),
         secure: false,
@@ -90,20 +103,25 @@ pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, Stri
         match name {
             "service.serversscheme" => settings.scheme = Some(scheme(value)?),
             "service.passhostheader" => settings.pass_host_header = switch(name, value)?,
-            "service.sticky.cookie" => settings.sticky = switch(name, value)?.then(|| cookie.clone()),
+            "service.sticky.cookie" => {
+                settings.sticky = switch(name, value)?.then(|| cookie.clone())
+            }
             "service.sticky.cookie.name" => cookie.name = value.to_owned(),
             "service.sticky.cookie.secure" => cookie.secure = switch(name, value)?,
             "service.sticky.cookie.httponly" => cookie.http_only = switch(name, value)?,
             "service.sticky.cookie.samesite" => cookie.same_site = same_site(value)?,
             "service.sticky.cookie.maxage" => {
-                cookie.max_age_s = Some(i32::try_from(number(name, value)?).map_err(|_| bad(name, value))?);
+                cookie.max_age_s =
+                    Some(i32::try_from(number(name, value)?).map_err(|_| bad(name, value))?);
             }
             "service.sticky.cookie.path" => cookie.path = Some(value.to_owned()),
             "service.serverstransport" => settings.transport = Some(value.to_owned()),
             "service.sticky.cookie.domain" => cookie.domain = Some(value.to_owned()),
             // Requests always go to endpoints; both would only take a longer way.
             "service.nativelb" | "service.nodeportlb" => {}
-            _ if name.starts_with("service.") => return Err(format!("{PREFIX}{name}: unknown annotation")),
+            _ if name.starts_with("service.") => {
+                return Err(format!("{PREFIX}{name}: unknown annotation"));
+            }
             _ => {}
         }
     }
@@ -114,7 +132,12 @@ pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, Stri
 }
 
 fn list(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn bad(name: &str, value: &str) -> String {
@@ -164,7 +187,10 @@ mod tests {
     use super::*;
 
     fn of(pairs: &[(&str, &str)]) -> Annotations {
-        pairs.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -176,7 +202,15 @@ mod tests {
             ("router.tls", "true"),
         ]))
         .unwrap();
-        assert_eq!((got.entry_points.len(), got.middlewares.len(), got.priority, got.tls), (2, 1, Some(42), true));
+        assert_eq!(
+            (
+                got.entry_points.len(),
+                got.middlewares.len(),
+                got.priority,
+                got.tls
+            ),
+            (2, 1, Some(42), true)
+        );
         for (name, value, part) in [
             ("router.priority", "high", "\"high\""),
             ("router.tls", "perhaps", "\"perhaps\""),
@@ -184,9 +218,17 @@ mod tests {
             ("router.rulesyntax", "v2", "only rule syntax v3"),
             ("router.pathmatcher", "Glob", "\"Glob\""),
         ] {
-            assert!(router(&of(&[(name, value)])).unwrap_err().contains(part), "{name}");
+            assert!(
+                router(&of(&[(name, value)])).unwrap_err().contains(part),
+                "{name}"
+            );
         }
-        assert_eq!(router(&of(&[("router.tls.certresolver", "le")])).unwrap().ignored, ["router.tls.certresolver"]);
+        assert_eq!(
+            router(&of(&[("router.tls.certresolver", "le")]))
+                .unwrap()
+                .ignored,
+            ["router.tls.certresolver"]
+        );
     }
 
     #[test]
@@ -199,9 +241,26 @@ mod tests {
         ]))
         .unwrap();
         let cookie = got.sticky.unwrap();
-        assert_eq!((cookie.name.as_str(), cookie.http_only, cookie.same_site), ("who", true, Some(SameSite::Lax)));
-        assert_eq!(service(&of(&[("service.sticky.cookie.name", "who")])).unwrap().sticky, None);
-        assert_eq!(service(&of(&[("service.serversscheme", "h2c")])).unwrap().scheme, Some(Scheme::H2c));
-        assert!(service(&of(&[("service.serversscheme", "ftp")])).unwrap_err().contains("ftp"));
+        assert_eq!(
+            (cookie.name.as_str(), cookie.http_only, cookie.same_site),
+            ("who", true, Some(SameSite::Lax))
+        );
+        assert_eq!(
+            service(&of(&[("service.sticky.cookie.name", "who")]))
+                .unwrap()
+                .sticky,
+            None
+        );
+        assert_eq!(
+            service(&of(&[("service.serversscheme", "h2c")]))
+                .unwrap()
+                .scheme,
+            Some(Scheme::H2c)
+        );
+        assert!(
+            service(&of(&[("service.serversscheme", "ftp")]))
+                .unwrap_err()
+                .contains("ftp")
+        );
     }
 }

@@ -17,7 +17,12 @@ pub(crate) fn is_ours(view: &View<'_>, ingress: &Ingress) -> bool {
         let class = view.get::<IngressClass>(&Key::new(Kind::IngressClass, "", name));
         return matches!(class, Some(Ok(class)) if class.spec.controller == CONTROLLER);
     }
-    match ingress.metadata.annotations.get(CLASS_ANNOTATION).map(String::as_str) {
+    match ingress
+        .metadata
+        .annotations
+        .get(CLASS_ANNOTATION)
+        .map(String::as_str)
+    {
         None | Some("") => has_default(view),
         Some(class) => class == CLASS,
     }
@@ -27,7 +32,13 @@ pub(crate) fn is_ours(view: &View<'_>, ingress: &Ingress) -> bool {
 fn has_default(view: &View<'_>) -> bool {
     let is_default = |class: &IngressClass| {
         class.spec.controller == CONTROLLER
-            && class.metadata.annotations.get(DEFAULT_ANNOTATION).is_some_and(|value| value == "true")
+            && class
+                .metadata
+                .annotations
+                .get(DEFAULT_ANNOTATION)
+                .is_some_and(|value| value == "true")
     };
-    view.list::<IngressClass>(Kind::IngressClass).iter().any(|(_, class)| is_default(class))
+    view.list::<IngressClass>(Kind::IngressClass)
+        .iter()
+        .any(|(_, class)| is_default(class))
 }

@@ -30,7 +30,15 @@ mod tests {
     #[test]
     fn unknown_settings_are_refused() {
         assert_eq!(Config::read(b" "), Ok(Config::default()));
-        assert!(Config::read(br#"{"allowCrossNamespace": true}"#).unwrap().allow_cross_namespace);
-        assert!(Config::read(br#"{"dashboard": true}"#).unwrap_err().contains("dashboard"));
+        assert!(
+            Config::read(br#"{"allowCrossNamespace": true}"#)
+                .unwrap()
+                .allow_cross_namespace
+        );
+        assert!(
+            Config::read(br#"{"dashboard": true}"#)
+                .unwrap_err()
+                .contains("dashboard")
+        );
     }
 }

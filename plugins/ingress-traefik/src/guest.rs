@@ -25,7 +25,10 @@ mod export {
 
 impl Plugin for Component {
     fn describe() -> Description {
-        Description { name: "traefik".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Description {
+            name: "traefik".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
@@ -43,7 +46,11 @@ impl Routing for Component {
     }
 
     fn upsert(objects: Vec<Object>) -> Result<(), Error> {
-        STATE.with(|state| objects.into_iter().for_each(|object| state.borrow_mut().upsert(object)));
+        STATE.with(|state| {
+            objects
+                .into_iter()
+                .for_each(|object| state.borrow_mut().upsert(object))
+        });
         Ok(())
     }
 
@@ -53,6 +60,10 @@ impl Routing for Component {
     }
 
     fn compile(max: u32) -> Result<Vec<Change>, Error> {
-        Ok(STATE.with(|state| state.borrow_mut().compile(usize::try_from(max).unwrap_or(usize::MAX))))
+        Ok(STATE.with(|state| {
+            state
+                .borrow_mut()
+                .compile(usize::try_from(max).unwrap_or(usize::MAX))
+        }))
     }
 }

@@ -61,18 +61,27 @@ impl Kind {
 
     /// Routes follow from it, rather than from others that name it.
     pub(crate) fn is_routed(self) -> bool {
-        matches!(self, Self::Ingress | Self::IngressRoute | Self::IngressRouteTcp)
+        matches!(
+            self,
+            Self::Ingress | Self::IngressRoute | Self::IngressRouteTcp
+        )
     }
 }
 
 impl Key {
     pub(crate) fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// None for kinds that were not asked for.
     pub(crate) fn read(key: &ObjectKey) -> Option<Self> {
-        let kind = Kind::ALL.iter().find(|k| k.group() == key.group && k.name() == key.kind)?;
+        let kind = Kind::ALL
+            .iter()
+            .find(|k| k.group() == key.group && k.name() == key.kind)?;
         Some(Self::new(*kind, &key.namespace, &key.name))
     }
 

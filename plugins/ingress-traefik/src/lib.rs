@@ -6,8 +6,19 @@
 //!
 //! What an object asks for and this cannot do is a diagnostic on that object. Where leaving it out would
 //! let in requests that the author meant to keep out, the object gets no routes.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that use it all exist on wasm only")
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod annotations;
 mod class;
@@ -24,7 +35,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/common", "../../wit/host", "../../wit/ingress"],

@@ -31,11 +31,17 @@ impl Outcome {
 
     /// Several of one reason.
     pub(crate) fn warn_all(&mut self, reason: &str, warnings: Warnings) {
-        warnings.into_iter().for_each(|warning| self.warn(reason, warning));
+        warnings
+            .into_iter()
+            .for_each(|warning| self.warn(reason, warning));
     }
 
     fn say(&mut self, severity: Severity, reason: &str, message: String) {
-        let diagnostic = Diagnostic { severity, reason: reason.to_owned(), message };
+        let diagnostic = Diagnostic {
+            severity,
+            reason: reason.to_owned(),
+            message,
+        };
         // The same Service may be missing under many paths.
         if !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
@@ -44,7 +50,10 @@ impl Outcome {
 
     /// Adds a certificate once.
     pub(crate) fn certificate(&mut self, namespace: &str, secret: &str) {
-        let reference = Reference { namespace: namespace.to_owned(), name: secret.to_owned() };
+        let reference = Reference {
+            namespace: namespace.to_owned(),
+            name: secret.to_owned(),
+        };
         if !self.certificates.contains(&reference) {
             self.certificates.push(reference);
         }

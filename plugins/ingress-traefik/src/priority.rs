@@ -23,7 +23,11 @@ pub(crate) fn explicit(priority: i64) -> i64 {
 
 /// Of an Ingress's path without one.
 pub(crate) fn of_ingress(host: &str, path: &str, exact: bool) -> i64 {
-    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / UNIT).min(1 << 20);
+    let length = |text: &str| {
+        i64::try_from(text.len())
+            .unwrap_or(i64::MAX / UNIT)
+            .min(1 << 20)
+    };
     let tie = if exact { EXACT } else { 0 };
     if host.is_empty() {
         // Paths are compared among themselves; 2,000 characters are room enough below a wildcard.

@@ -8,22 +8,41 @@ use crate::wit::{Backend, Reference, Scheme};
 
 /// A backend of weight 1, with what the Service's annotations ask for. The error is for the author of
 /// the object that named the Service.
-pub(crate) fn backend(view: &View<'_>, namespace: &str, name: &str, port: &PortReference) -> Result<Backend, String> {
+pub(crate) fn backend(
+    view: &View<'_>,
+    namespace: &str,
+    name: &str,
+    port: &PortReference,
+) -> Result<Backend, String> {
     let service: Service = match view.get(&Key::new(Kind::Service, namespace, name)) {
         Some(Ok(service)) => service,
-        Some(Err(error)) => return Err(format!("service {namespace}/{name} cannot be read: {error}")),
+        Some(Err(error)) => {
+            return Err(format!(
+                "service {namespace}/{name} cannot be read: {error}"
+            ));
+        }
         None => return Err(format!("service {namespace}/{name} does not exist")),
     };
     let external = service.spec.r#type == "ExternalName";
     if external && !view.config.allow_external_name_services {
-        return Err(format!("service {namespace}/{name} is of type ExternalName, which is not allowed here"));
+        return Err(format!(
+            "service {namespace}/{name} is of type ExternalName, which is not allowed here"
+        ));
     }
     let found = find_port(&service, port);
     let found = match (found, external) {
         (Some(found), _) => found,
         // Such a Service need not name its ports.
-        (None, true) if port.number > 0 => ServicePort { port: port.number, ..ServicePort::default() },
-        (None, _) => return Err(format!("service {namespace}/{name} has no port {}", describe(port))),
+        (None, true) if port.number > 0 => ServicePort {
+            port: port.number,
+            ..ServicePort::default()
+        },
+        (None, _) => {
+            return Err(format!(
+                "service {namespace}/{name} has no port {}",
+                describe(port)
+            ));
+        }
     };
     let settings = annotations::service(&service.metadata.annotations)
         .map_err(|error| format!("service {namespace}/{name}: {error}"))?;
@@ -32,7 +51,10 @@ pub(crate) fn backend(view: &View<'_>, namespace: &str, name: &str, port: &PortR
         None => None,
     };
     Ok(Backend {
-        service: Reference { namespace: namespace.to_owned(), name: name.to_owned() },
+        service: Reference {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
         external: external.then(|| (service.spec.external_name.clone(), found.port)),
         scheme: settings.scheme.unwrap_or_else(|| scheme(&found)),
         port_number: found.port,
@@ -46,15 +68,24 @@ pub(crate) fn backend(view: &View<'_>, namespace: &str, name: &str, port: &PortR
 
 fn find_port(service: &Service, wanted: &PortReference) -> Option<ServicePort> {
     let fits = |port: &&ServicePort| {
-        let same = if wanted.name.is_empty() { port.port == wanted.number } else { port.name == wanted.name };
+        let same = if wanted.name.is_empty() {
+            port.port == wanted.number
+        } else {
+            port.name == wanted.name
+        };
         same && matches!(port.protocol.as_str(), "" | "TCP")
     };
-    service.spec.ports.iter().find(fits).map(|port| ServicePort {
-        name: port.name.clone(),
-        port: port.port,
-        protocol: String::new(),
-        app_protocol: port.app_protocol.clone(),
-    })
+    service
+        .spec
+        .ports
+        .iter()
+        .find(fits)
+        .map(|port| ServicePort {
+            name: port.name.clone(),
+            port: port.port,
+            protocol: String::new(),
+            app_protocol: port.app_protocol.clone(),
+        })
 }
 
 /// As Traefik guesses: by `appProtocol`, then by number and name.
@@ -69,5 +100,9 @@ fn scheme(port: &ServicePort) -> Scheme {
 }
 
 fn describe(port: &PortReference) -> String {
-    if port.name.is_empty() { port.number.to_string() } else { port.name.clone() }
+    if port.name.is_empty() {
+        port.number.to_string()
+    } else {
+        port.name.clone()
+    }
 }

@@ -41,7 +41,9 @@ impl State {
     }
 
     pub(crate) fn upsert(&mut self, object: Object) {
-        let Some(key) = Key::read(&object.key) else { return };
+        let Some(key) = Key::read(&object.key) else {
+            return;
+        };
         self.touch(&key);
         self.objects.insert(key, object.json);
     }
@@ -59,7 +61,8 @@ impl State {
             self.dirty.insert(key.clone());
         }
         for looked_up in [key.clone(), any(key.kind)] {
-            self.dirty.extend(self.users.get(&looked_up).into_iter().flatten().cloned());
+            self.dirty
+                .extend(self.users.get(&looked_up).into_iter().flatten().cloned());
         }
     }
 
@@ -75,8 +78,16 @@ impl State {
     }
 
     fn decide(&mut self, key: Key) -> Option<Change> {
-        let view = View { config: &self.config, objects: &self.objects, used: RefCell::default() };
-        let outcome = if self.objects.contains_key(&key) { outcome(&view, &key) } else { None };
+        let view = View {
+            config: &self.config,
+            objects: &self.objects,
+            used: RefCell::default(),
+        };
+        let outcome = if self.objects.contains_key(&key) {
+            outcome(&view, &key)
+        } else {
+            None
+        };
         let used = view.used.into_inner();
         // An object that is not ours is looked at again when what decided that changes.
         for gone in self.decided.remove(&key).iter().flatten() {
@@ -85,7 +96,10 @@ impl State {
             }
         }
         used.iter().for_each(|other| {
-            self.users.entry(other.clone()).or_default().insert(key.clone());
+            self.users
+                .entry(other.clone())
+                .or_default()
+                .insert(key.clone());
         });
         let change = match outcome {
             Some(outcome) => Change::Put(outcome),
@@ -117,7 +131,9 @@ impl View<'_> {
     /// An object; none where it does not exist.
     pub(crate) fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<Result<T, String>> {
         self.used.borrow_mut().insert(key.clone());
-        self.objects.get(key).map(|json| serde_json::from_slice(json).map_err(|error| error.to_string()))
+        self.objects
+            .get(key)
+            .map(|json| serde_json::from_slice(json).map_err(|error| error.to_string()))
     }
 
     /// Whether an object is there.
@@ -129,13 +145,19 @@ impl View<'_> {
     /// All objects of a kind.
     pub(crate) fn keys(&self, kind: Kind) -> Vec<Key> {
         self.used.borrow_mut().insert(any(kind));
-        self.objects.keys().filter(|key| key.kind == kind).cloned().collect()
+        self.objects
+            .keys()
+            .filter(|key| key.kind == kind)
+            .cloned()
+            .collect()
     }
 
     /// All readable objects of a kind.
     pub(crate) fn list<T: DeserializeOwned>(&self, kind: Kind) -> Vec<(Key, T)> {
         self.used.borrow_mut().insert(any(kind));
         let of_kind = self.objects.iter().filter(|(key, _)| key.kind == kind);
-        of_kind.filter_map(|(key, json)| Some((key.clone(), serde_json::from_slice(json).ok()?))).collect()
+        of_kind
+            .filter_map(|(key, json)| Some((key.clone(), serde_json::from_slice(json).ok()?)))
+            .collect()
     }
 }

@@ -11,9 +11,11 @@ pub(crate) struct Lab(pub(crate) State);
 impl Lab {
     pub(crate) fn new() -> Self {
         let mut lab = Self(State::new(Config::default()));
-        lab.put(json!({"kind": "IngressClass", "metadata": {"name": "traefik",
+        lab.put(
+            json!({"kind": "IngressClass", "metadata": {"name": "traefik",
             "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
-            "spec": {"controller": "traefik.io/ingress-controller"}}));
+            "spec": {"controller": "traefik.io/ingress-controller"}}),
+        );
         lab.put(json!({"kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
             "spec": {"ports": [{"name": "http", "port": 80}, {"name": "grpc", "port": 9000, "appProtocol": "kubernetes.io/h2c"}]}}));
         lab.changes();
@@ -22,11 +24,16 @@ impl Lab {
 
     pub(crate) fn put(&mut self, object: Value) {
         let key = key(&object);
-        self.0.upsert(Object { key, json: serde_json::to_vec(&object).unwrap() });
+        self.0.upsert(Object {
+            key,
+            json: serde_json::to_vec(&object).unwrap(),
+        });
     }
 
     pub(crate) fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
-        self.0.remove(&key(&json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}})));
+        self.0.remove(&key(
+            &json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}}),
+        ));
     }
 
     pub(crate) fn changes(&mut self) -> Vec<Change> {
@@ -52,7 +59,12 @@ fn key(object: &Value) -> ObjectKey {
         _ => "traefik.io",
     };
     let meta = &object["metadata"];
-    ObjectKey { group: group.to_owned(), kind, namespace: text(&meta["namespace"]), name: text(&meta["name"]) }
+    ObjectKey {
+        group: group.to_owned(),
+        kind,
+        namespace: text(&meta["namespace"]),
+        name: text(&meta["name"]),
+    }
 }
 
 pub(crate) fn ingress(spec: Value) -> Value {
@@ -65,30 +77,58 @@ fn to_web(host: &str, path: &str, path_type: &str) -> Value {
 }
 
 fn reasons(outcome: &Outcome) -> Vec<&str> {
-    outcome.diagnostics.iter().map(|d| d.reason.as_str()).collect()
+    outcome
+        .diagnostics
+        .iter()
+        .map(|d| d.reason.as_str())
+        .collect()
 }
 
 #[test]
 fn paths_become_rules_by_their_type() {
     for (host, path, path_type, rule) in [
-        ("a.b", "/x", "Exact", vec![Matcher::Host("a.b".into()), Matcher::Path("/x".into()), Matcher::All(2)]),
+        (
+            "a.b",
+            "/x",
+            "Exact",
+            vec![
+                Matcher::Host("a.b".into()),
+                Matcher::Path("/x".into()),
+                Matcher::All(2),
+            ],
+        ),
         (
             "a.b",
             "/x/",
             "Prefix",
-            vec![Matcher::Host("a.b".into()), Matcher::PathSegments("/x".into()), Matcher::All(2)],
+            vec![
+                Matcher::Host("a.b".into()),
+                Matcher::PathSegments("/x".into()),
+                Matcher::All(2),
+            ],
         ),
         ("*.b.c", "/", "Prefix", vec![Matcher::Host("*.b.c".into())]),
-        ("", "/x", "ImplementationSpecific", vec![Matcher::PathPrefix("/x".into())]),
+        (
+            "",
+            "/x",
+            "ImplementationSpecific",
+            vec![Matcher::PathPrefix("/x".into())],
+        ),
         ("", "/", "Prefix", vec![]),
     ] {
         let mut lab = Lab::new();
         lab.put(ingress(json!({"rules": [to_web(host, path, path_type)]})));
         let outcome = lab.outcome();
         assert_eq!(outcome.routes[0].rule, rule, "{host}{path}");
-        assert!(outcome.publish_address && outcome.diagnostics.is_empty(), "{outcome:?}");
+        assert!(
+            outcome.publish_address && outcome.diagnostics.is_empty(),
+            "{outcome:?}"
+        );
         let backend = &outcome.routes[0].target.backends[0];
-        assert_eq!((backend.port.as_str(), backend.port_number, backend.scheme), ("http", 80, Scheme::Http));
+        assert_eq!(
+            (backend.port.as_str(), backend.port_number, backend.scheme),
+            ("http", 80, Scheme::Http)
+        );
     }
 }
 
@@ -123,7 +163,10 @@ fn classes_decide_whose_an_ingress_is() {
     lab.remove("IngressClass", "", "traefik");
     assert!(matches!(lab.changes()[..], [Change::Gone(_)]));
     lab.put(json!({"kind": "IngressClass", "metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}));
-    assert!(matches!(lab.changes()[..], [Change::Gone(_)]), "it is not the default any more");
+    assert!(
+        matches!(lab.changes()[..], [Change::Gone(_)]),
+        "it is not the default any more"
+    );
     lab.put(with_class("traefik"));
     lab.outcome();
 }
@@ -137,35 +180,63 @@ fn a_missing_service_disables_its_path_only_and_comes_back() {
         json!({"rules": [to_web("a", "/x", "Prefix"), missing], "tls": [{"hosts": ["a"], "secretName": "cert"}]}),
     ));
     let outcome = lab.outcome();
-    assert_eq!((outcome.routes.len(), reasons(&outcome)), (1, vec!["BackendNotFound"]));
-    assert!(outcome.diagnostics[0].message.contains("shop/later does not exist"));
+    assert_eq!(
+        (outcome.routes.len(), reasons(&outcome)),
+        (1, vec!["BackendNotFound"])
+    );
+    assert!(
+        outcome.diagnostics[0]
+            .message
+            .contains("shop/later does not exist")
+    );
     assert_eq!(outcome.certificates[0].name, "cert");
     lab.put(json!({"kind": "Service", "metadata": {"name": "later", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}));
     assert_eq!(lab.outcome().routes.len(), 2);
     // The port may be named; a Service's port must exist.
-    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "grpc"}}}})));
+    lab.put(ingress(
+        json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "grpc"}}}}),
+    ));
     let outcome = lab.outcome();
     assert_eq!(outcome.routes[0].target.backends[0].scheme, Scheme::H2c);
-    assert_eq!((outcome.routes[0].rule.len(), outcome.routes[0].priority), (0, crate::priority::DEFAULT_BACKEND));
-    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "admin"}}}})));
-    assert!(lab.outcome().diagnostics[0].message.contains("has no port admin"));
+    assert_eq!(
+        (outcome.routes[0].rule.len(), outcome.routes[0].priority),
+        (0, crate::priority::DEFAULT_BACKEND)
+    );
+    lab.put(ingress(
+        json!({"defaultBackend": {"service": {"name": "web", "port": {"name": "admin"}}}}),
+    ));
+    assert!(
+        lab.outcome().diagnostics[0]
+            .message
+            .contains("has no port admin")
+    );
 }
 
 #[test]
 fn what_would_weaken_security_disables_the_object() {
     let mut lab = Lab::new();
-    for (name, value) in
-        [("router.middlewares", "shop-auth@kubernetescrd"), ("router.midlewares", "x"), ("router.tls", "1")]
-    {
+    for (name, value) in [
+        ("router.middlewares", "shop-auth@kubernetescrd"),
+        ("router.midlewares", "x"),
+        ("router.tls", "1"),
+    ] {
         let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
-        object["metadata"]["annotations"] = json!({format!("traefik.ingress.kubernetes.io/{name}"): value});
+        object["metadata"]["annotations"] =
+            json!({format!("traefik.ingress.kubernetes.io/{name}"): value});
         lab.put(object);
         let outcome = lab.outcome();
-        assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("not served"), "{outcome:?}");
+        assert!(
+            outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("not served"),
+            "{outcome:?}"
+        );
     }
-    lab.put(json!({"kind": "Service", "metadata": {"name": "out", "namespace": "shop"},
-        "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]}}));
-    lab.put(ingress(json!({"defaultBackend": {"service": {"name": "out", "port": {"number": 80}}}})));
+    lab.put(
+        json!({"kind": "Service", "metadata": {"name": "out", "namespace": "shop"},
+        "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]}}),
+    );
+    lab.put(ingress(
+        json!({"defaultBackend": {"service": {"name": "out", "port": {"number": 80}}}}),
+    ));
     assert!(lab.outcome().diagnostics[0].message.contains("not allowed"));
 }
 
@@ -174,7 +245,10 @@ fn a_broken_object_disables_only_itself() {
     let mut lab = Lab::new();
     lab.put(ingress(json!({"rules": "none"})));
     let outcome = lab.outcome();
-    assert_eq!((outcome.routes.len(), reasons(&outcome)), (0, vec!["InvalidIngress"]));
+    assert_eq!(
+        (outcome.routes.len(), reasons(&outcome)),
+        (0, vec!["InvalidIngress"])
+    );
     let mut other = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
     other["metadata"]["name"] = "other".into();
     lab.put(other);
@@ -189,8 +263,12 @@ fn custom(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 fn ingress_route(rule: &str, extra: Value) -> Value {
-    let mut route = json!({"match": rule, "kind": "Rule", "services": [{"name": "web", "port": 80}]});
-    route.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    let mut route =
+        json!({"match": rule, "kind": "Rule", "services": [{"name": "web", "port": 80}]});
+    route
+        .as_object_mut()
+        .unwrap()
+        .extend(extra.as_object().unwrap().clone());
     custom(
         "IngressRoute",
         "route",
@@ -201,30 +279,69 @@ fn ingress_route(rule: &str, extra: Value) -> Value {
 #[test]
 fn an_ingress_route_with_its_middlewares() {
     let mut lab = Lab::new();
-    lab.put(ingress_route("Host(`a`) && Method(`GET`)", json!({"middlewares": [{"name": "all"}]})));
+    lab.put(ingress_route(
+        "Host(`a`) && Method(`GET`)",
+        json!({"middlewares": [{"name": "all"}]}),
+    ));
     let outcome = lab.outcome();
     assert_eq!(
-        (outcome.routes.len(), outcome.diagnostics[0].message.contains("Middleware shop/all does not exist")),
+        (
+            outcome.routes.len(),
+            outcome.diagnostics[0]
+                .message
+                .contains("Middleware shop/all does not exist")
+        ),
         (0, true)
     );
-    lab.put(custom("Middleware", "all", json!({"chain": {"middlewares": [{"name": "strip"}, {"name": "auth"}]}})));
-    lab.put(custom("Middleware", "strip", json!({"stripPrefix": {"prefixes": ["/api"]}})));
-    lab.put(custom("Middleware", "auth", json!({"basicAuth": {"secret": "users"}})));
+    lab.put(custom(
+        "Middleware",
+        "all",
+        json!({"chain": {"middlewares": [{"name": "strip"}, {"name": "auth"}]}}),
+    ));
+    lab.put(custom(
+        "Middleware",
+        "strip",
+        json!({"stripPrefix": {"prefixes": ["/api"]}}),
+    ));
+    lab.put(custom(
+        "Middleware",
+        "auth",
+        json!({"basicAuth": {"secret": "users"}}),
+    ));
     let outcome = lab.outcome();
-    let names: Vec<_> = outcome.routes[0].middlewares.iter().map(|m| m.name.as_str()).collect();
+    let names: Vec<_> = outcome.routes[0]
+        .middlewares
+        .iter()
+        .map(|m| m.name.as_str())
+        .collect();
     assert_eq!(names, ["shop/strip", "shop/auth"]);
-    assert_eq!((outcome.routes[0].priority, outcome.certificates[0].name.as_str()), (26_000, "cert"));
+    assert_eq!(
+        (
+            outcome.routes[0].priority,
+            outcome.certificates[0].name.as_str()
+        ),
+        (26_000, "cert")
+    );
     assert_eq!(outcome.routes[0].tls, crate::wit::TlsUse::Required);
     // What a middleware asks for and nobody knows disables the routes that rely on it.
     for (spec, part) in [
-        (json!({"basicAuth": {"secret": "users", "digest": true}}), "digest"),
+        (
+            json!({"basicAuth": {"secret": "users", "digest": true}}),
+            "digest",
+        ),
         (json!({"plugin": {"waf": {}}}), "plugin"),
-        (json!({"circuitBreaker": {"expression": "Magic() > 1"}}), "Magic"),
+        (
+            json!({"circuitBreaker": {"expression": "Magic() > 1"}}),
+            "Magic",
+        ),
         (json!({}), "cannot be used"),
     ] {
         lab.put(custom("Middleware", "auth", spec));
         let outcome = lab.outcome();
-        assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains(part), "{outcome:?}");
+        assert!(
+            outcome.routes.is_empty() && outcome.diagnostics[0].message.contains(part),
+            "{outcome:?}"
+        );
     }
     // An Ingress names the same objects by annotation.
     let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
@@ -249,17 +366,32 @@ fn weights_of_nested_services_multiply() {
     let services = json!({"services": [{"name": "web", "port": "http", "weight": 1}, {"name": "half", "kind": "TraefikService", "weight": 2}]});
     lab.put(ingress_route("Host(`a`)", services));
     let outcome = lab.outcome();
-    let weights: Vec<_> = outcome.routes[0].target.backends.iter().map(|b| b.weight).collect();
+    let weights: Vec<_> = outcome.routes[0]
+        .target
+        .backends
+        .iter()
+        .map(|b| b.weight)
+        .collect();
     assert_eq!(weights, [10_000, 5000, 15_000], "{:?}", outcome.diagnostics);
     // A service in another namespace is not ours to give.
-    lab.put(ingress_route("Host(`a`)", json!({"services": [{"name": "web", "namespace": "other", "port": 80}]})));
-    assert!(lab.outcome().diagnostics[0].message.contains("another namespace"));
+    lab.put(ingress_route(
+        "Host(`a`)",
+        json!({"services": [{"name": "web", "namespace": "other", "port": 80}]}),
+    ));
+    assert!(
+        lab.outcome().diagnostics[0]
+            .message
+            .contains("another namespace")
+    );
     lab.put(custom(
         "TraefikService",
         "half",
         json!({"weighted": {"services": [{"name": "half", "kind": "TraefikService"}]}}),
     ));
-    lab.put(ingress_route("Host(`a`)", json!({"services": [{"name": "half", "kind": "TraefikService"}]})));
+    lab.put(ingress_route(
+        "Host(`a`)",
+        json!({"services": [{"name": "half", "kind": "TraefikService"}]}),
+    ));
     assert!(lab.outcome().diagnostics[0].message.contains("too deeply"));
 }
 
@@ -283,7 +415,10 @@ fn tls_options_and_connections() {
     route["spec"]["tls"]["options"]["name"] = "missing".into();
     lab.put(route);
     let outcome = lab.outcome();
-    assert!(outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("does not exist"), "{outcome:?}");
+    assert!(
+        outcome.routes.is_empty() && outcome.diagnostics[0].message.contains("does not exist"),
+        "{outcome:?}"
+    );
     lab.put(custom(
         "IngressRouteTCP",
         "db",
@@ -300,5 +435,11 @@ fn tls_options_and_connections() {
     lab.put(custom("TLSOption", "default", json!({"sniStrict": true})));
     lab.changes();
     lab.put(ingress(json!({"rules": [to_web("a", "/", "Prefix")]})));
-    assert!(lab.outcome().routes[0].tls_options.as_ref().unwrap().sni_strict);
+    assert!(
+        lab.outcome().routes[0]
+            .tls_options
+            .as_ref()
+            .unwrap()
+            .sni_strict
+    );
 }

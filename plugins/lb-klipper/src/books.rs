@@ -21,7 +21,10 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, ..Self::default() }
+        Self {
+            config,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn upsert_service(&mut self, json: &[u8]) -> Result<(), String> {
@@ -52,7 +55,9 @@ impl Books {
 
     pub(crate) fn set_ready_nodes(&mut self, service: String, nodes: Vec<String>) {
         self.stale = true;
-        self.cluster.ready.insert(service, nodes.into_iter().collect());
+        self.cluster
+            .ready
+            .insert(service, nodes.into_iter().collect());
     }
 
     /// Up to `limit` assignments that the host has not been told.
@@ -99,7 +104,11 @@ mod tests {
         "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]}}"#;
 
     fn keys(books: &mut Books, limit: usize) -> Vec<String> {
-        books.assign(limit).into_iter().map(|(key, _)| key).collect()
+        books
+            .assign(limit)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect()
     }
 
     #[test]
@@ -125,7 +134,11 @@ mod tests {
     fn what_cannot_be_read_changes_nothing() {
         let mut books = Books::default();
         books.upsert_service(&service("a", 80)).unwrap();
-        assert!(books.upsert_service(br#"{"spec": {"ports": "x"}}"#).is_err());
+        assert!(
+            books
+                .upsert_service(br#"{"spec": {"ports": "x"}}"#)
+                .is_err()
+        );
         assert_eq!(keys(&mut books, 9), ["n/a"]);
     }
 }

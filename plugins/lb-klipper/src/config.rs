@@ -41,7 +41,11 @@ mod tests {
         assert_eq!(parse(b"").unwrap(), Config::default());
         let config = parse(br#"{"reserved": [{"port": 6443, "by": "the API server"}]}"#).unwrap();
         assert_eq!(config.reserved[0].protocol, Protocol::Tcp);
-        assert!(parse(br#"{"reservd": []}"#).unwrap_err().contains("unknown field"));
+        assert!(
+            parse(br#"{"reservd": []}"#)
+                .unwrap_err()
+                .contains("unknown field")
+        );
         assert!(parse(br#"{"reserved": [{"port": 65536, "by": "x"}]}"#).is_err());
     }
 }

@@ -25,7 +25,10 @@ thread_local! {
 }
 
 /// Takes what can be read; the first that cannot is reported.
-fn each(objects: &[Vec<u8>], take: fn(&mut Books, &[u8]) -> Result<(), String>) -> Result<(), Error> {
+fn each(
+    objects: &[Vec<u8>],
+    take: fn(&mut Books, &[u8]) -> Result<(), String>,
+) -> Result<(), Error> {
     BOOKS.with_borrow_mut(|books| {
         let mut result = Ok(());
         for object in objects {
@@ -39,13 +42,18 @@ fn each(objects: &[Vec<u8>], take: fn(&mut Books, &[u8]) -> Result<(), String>) 
 
 impl Plugin for Component {
     fn describe() -> Description {
-        Description { name: "klipper".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Description {
+            name: "klipper".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn configure(bytes: Vec<u8>) -> Result<(), ConfigError> {
         // A panic's message would be lost with the instance.
         std::panic::set_hook(Box::new(|panic| log::log(Level::Error, &panic.to_string())));
-        BOOKS.set(Books::new(config::parse(&bytes).map_err(ConfigError::Invalid)?));
+        BOOKS.set(Books::new(
+            config::parse(&bytes).map_err(ConfigError::Invalid)?,
+        ));
         Ok(())
     }
 }
@@ -53,7 +61,10 @@ impl Plugin for Component {
 impl Balancer for Component {
     fn wanted() -> Mask {
         let owned = |fields: &[&str]| fields.iter().map(|f| (*f).to_owned()).collect();
-        Mask { services: owned(SERVICE_FIELDS), nodes: owned(NODE_FIELDS) }
+        Mask {
+            services: owned(SERVICE_FIELDS),
+            nodes: owned(NODE_FIELDS),
+        }
     }
 
     fn upsert_services(objects: Vec<Vec<u8>>) -> Result<(), Error> {
@@ -81,18 +92,27 @@ impl Balancer for Component {
     }
 
     fn assign(limit: u32) -> Vec<Assignment> {
-        let due = BOOKS.with_borrow_mut(|books| books.assign(usize::try_from(limit).unwrap_or(usize::MAX)));
-        due.into_iter().map(|(service, assignment)| export(service, assignment)).collect()
+        let due = BOOKS
+            .with_borrow_mut(|books| books.assign(usize::try_from(limit).unwrap_or(usize::MAX)));
+        due.into_iter()
+            .map(|(service, assignment)| export(service, assignment))
+            .collect()
     }
 }
 
 fn export(service: String, from: plan::Assignment) -> Assignment {
-    let ingress = from.ingress.iter().map(|ip| Ingress { ip: ip.to_string(), mode: IpMode::Vip });
+    let ingress = from.ingress.iter().map(|ip| Ingress {
+        ip: ip.to_string(),
+        mode: IpMode::Vip,
+    });
     let forward = |(node, addresses): (String, Vec<std::net::IpAddr>)| Forward {
         node,
         addresses: addresses.iter().map(ToString::to_string).collect(),
     };
-    let problem = |(reason, message): (&str, String)| Problem { reason: reason.to_owned(), message };
+    let problem = |(reason, message): (&str, String)| Problem {
+        reason: reason.to_owned(),
+        message,
+    };
     Assignment {
         service,
         claimed: from.claimed,

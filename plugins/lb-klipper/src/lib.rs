@@ -7,8 +7,19 @@
 //!
 //! Other than in K3s no pod listens: the nodes' service proxies forward, so that clients keep their
 //! addresses, and a port that is taken is a message instead of a pod that never starts.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that use it all exist on wasm only")
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod books;
 mod config;
@@ -16,7 +27,14 @@ mod model;
 mod plan;
 mod pool;
 
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer"],

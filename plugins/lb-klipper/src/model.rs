@@ -184,8 +184,13 @@ struct Condition {
 impl Service {
     /// Reads a Service.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let object: ServiceObject = serde_json::from_slice(json).map_err(|e| format!("a Service: {e}"))?;
-        let ServiceObject { metadata, spec, status } = object;
+        let object: ServiceObject =
+            serde_json::from_slice(json).map_err(|e| format!("a Service: {e}"))?;
+        let ServiceObject {
+            metadata,
+            spec,
+            status,
+        } = object;
         let ours = spec.service_type == "LoadBalancer" && spec.load_balancer_class.is_none();
         let family = |name: &String| match name.as_str() {
             "IPv4" => Some(Family::V4),
@@ -201,7 +206,11 @@ impl Service {
             ports: spec.ports.iter().map(|p| (p.protocol, p.port)).collect(),
             families: spec.ip_families.iter().filter_map(family).collect(),
             local: spec.external_traffic_policy == "Local",
-            has_ingress: status.load_balancer.ingress.iter().any(|i| !i.ip.is_empty()),
+            has_ingress: status
+                .load_balancer
+                .ingress
+                .iter()
+                .any(|i| !i.ip.is_empty()),
         })
     }
 }
@@ -209,12 +218,16 @@ impl Service {
 impl Node {
     /// Reads a Node.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let NodeObject { metadata, status } = serde_json::from_slice(json).map_err(|e| format!("a Node: {e}"))?;
+        let NodeObject { metadata, status } =
+            serde_json::from_slice(json).map_err(|e| format!("a Node: {e}"))?;
         let addresses = |kind: &str| {
             let of_kind = status.addresses.iter().filter(|a| a.kind == kind);
             of_kind.filter_map(|a| a.address.parse().ok()).collect()
         };
-        let ready = status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True");
+        let ready = status
+            .conditions
+            .iter()
+            .any(|c| c.kind == "Ready" && c.status == "True");
         Ok(Self {
             internal: addresses("InternalIP"),
             external: addresses("ExternalIP"),
@@ -238,7 +251,9 @@ mod tests {
     fn only_load_balancers_without_a_class_are_ours() {
         assert!(claimed(r#"{"type": "LoadBalancer"}"#));
         assert!(!claimed(r#"{"type": "NodePort"}"#));
-        assert!(!claimed(r#"{"type": "LoadBalancer", "loadBalancerClass": "example.com/other"}"#));
+        assert!(!claimed(
+            r#"{"type": "LoadBalancer", "loadBalancerClass": "example.com/other"}"#
+        ));
         assert!(Service::parse(b"{").unwrap_err().starts_with("a Service: "));
     }
 
@@ -253,6 +268,9 @@ mod tests {
         };
         assert!(node("True").ready);
         assert!(!node("Unknown").ready);
-        assert_eq!(node("True").internal, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(
+            node("True").internal,
+            ["192.0.2.1".parse::<IpAddr>().unwrap()]
+        );
     }
 }

@@ -37,14 +37,26 @@ pub(crate) struct Cluster {
 type Holders<'a> = BTreeMap<(&'a str, Port), &'a str>;
 
 /// Every Service's assignment, by key.
-pub(crate) fn assign<'a>(cluster: &'a Cluster, reserved: &'a [Reserved]) -> BTreeMap<&'a str, Assignment> {
+pub(crate) fn assign<'a>(
+    cluster: &'a Cluster,
+    reserved: &'a [Reserved],
+) -> BTreeMap<&'a str, Assignment> {
     let pool = Pool::of(cluster.nodes.values());
-    let mut claimed: Vec<&Service> = cluster.services.values().filter(|s| s.claimed && !s.deleting).collect();
+    let mut claimed: Vec<&Service> = cluster
+        .services
+        .values()
+        .filter(|s| s.claimed && !s.deleting)
+        .collect();
     // Who is served already stays so, then the older goes first: nothing moves without need.
-    claimed.sort_by(|a, b| (!a.has_ingress, &a.created, &a.key).cmp(&(!b.has_ingress, &b.created, &b.key)));
+    claimed.sort_by(|a, b| {
+        (!a.has_ingress, &a.created, &a.key).cmp(&(!b.has_ingress, &b.created, &b.key))
+    });
     let mut holders = Holders::new();
-    let mut assignments: BTreeMap<&str, Assignment> =
-        cluster.services.iter().map(|(key, s)| (key.as_str(), nothing(s))).collect();
+    let mut assignments: BTreeMap<&str, Assignment> = cluster
+        .services
+        .iter()
+        .map(|(key, s)| (key.as_str(), nothing(s)))
+        .collect();
     for service in claimed {
         let nodes = pool.of_service(service, cluster.ready.get(&service.key));
         assignments.insert(&service.key, one(service, &nodes, reserved, &mut holders));
@@ -53,7 +65,10 @@ pub(crate) fn assign<'a>(cluster: &'a Cluster, reserved: &'a [Reserved]) -> BTre
 }
 
 fn nothing(service: &Service) -> Assignment {
-    Assignment { claimed: service.claimed, ..Assignment::default() }
+    Assignment {
+        claimed: service.claimed,
+        ..Assignment::default()
+    }
 }
 
 /// One Service: every node that has all of its ports free.
@@ -63,7 +78,10 @@ fn one<'a>(
     reserved: &'a [Reserved],
     holders: &mut Holders<'a>,
 ) -> Assignment {
-    let mut assignment = Assignment { claimed: true, ..Assignment::default() };
+    let mut assignment = Assignment {
+        claimed: true,
+        ..Assignment::default()
+    };
     let mut conflicts: BTreeMap<(Port, &str), Vec<&str>> = BTreeMap::new();
     let mut answering: Vec<&Node> = Vec::new();
     for node in nodes {
@@ -73,7 +91,12 @@ fn one<'a>(
             .filter_map(|port| Some((*port, taken(&node.name, *port, reserved, holders)?)))
             .collect();
         if taken.is_empty() {
-            holders.extend(service.ports.iter().map(|port| ((node.name.as_str(), *port), service.key.as_str())));
+            holders.extend(
+                service
+                    .ports
+                    .iter()
+                    .map(|port| ((node.name.as_str(), *port), service.key.as_str())),
+            );
             answering.push(node);
         }
         for conflict in taken {
@@ -81,24 +104,46 @@ fn one<'a>(
         }
     }
     for ((port, holder), nodes) in conflicts {
-        assignment.problems.push((PORT_CONFLICT, conflict(port, holder, &nodes)));
+        assignment
+            .problems
+            .push((PORT_CONFLICT, conflict(port, holder, &nodes)));
     }
     if nodes.is_empty() && !service.local {
-        assignment.problems.push((NO_NODES, "no node is ready to answer for this Service".to_owned()));
+        assignment.problems.push((
+            NO_NODES,
+            "no node is ready to answer for this Service".to_owned(),
+        ));
     }
     assignment.ingress = ingress(service, &answering);
-    assignment.forwards = answering.iter().filter_map(|node| forward(service, node)).collect();
+    assignment.forwards = answering
+        .iter()
+        .filter_map(|node| forward(service, node))
+        .collect();
     assignment
 }
 
-fn taken<'a>(node: &'a str, port: Port, reserved: &'a [Reserved], holders: &Holders<'a>) -> Option<&'a str> {
+fn taken<'a>(
+    node: &'a str,
+    port: Port,
+    reserved: &'a [Reserved],
+    holders: &Holders<'a>,
+) -> Option<&'a str> {
     let other = holders.get(&(node, port)).copied();
-    other.or_else(|| reserved.iter().find(|r| (r.protocol, r.port) == port).map(|r| r.by.as_str()))
+    other.or_else(|| {
+        reserved
+            .iter()
+            .find(|r| (r.protocol, r.port) == port)
+            .map(|r| r.by.as_str())
+    })
 }
 
 fn conflict((protocol, port): Port, holder: &str, nodes: &[&str]) -> String {
     // Keys of Services have a slash, what reserved ports are kept for does not.
-    let holder = if holder.contains('/') { format!("Service {holder}") } else { holder.to_owned() };
+    let holder = if holder.contains('/') {
+        format!("Service {holder}")
+    } else {
+        holder.to_owned()
+    };
     let (protocol, nodes) = (protocol.name(), shown(nodes));
     format!("port {port}/{protocol} is used by {holder} on {nodes}")
 }
@@ -106,7 +151,12 @@ fn conflict((protocol, port): Port, holder: &str, nodes: &[&str]) -> String {
 /// A few names, and how many more.
 fn shown(nodes: &[&str]) -> String {
     const MOST: usize = 3;
-    let first = nodes.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let first = nodes
+        .iter()
+        .take(MOST)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
     match nodes.len().saturating_sub(MOST) {
         0 => format!("node {first}"),
         more => format!("nodes {first} and {more} more"),
@@ -117,11 +167,26 @@ fn shown(nodes: &[&str]) -> String {
 /// Service's order of families.
 fn ingress(service: &Service, nodes: &[&Node]) -> Vec<IpAddr> {
     let collect = |of: fn(&Node) -> &Vec<IpAddr>| -> BTreeSet<IpAddr> {
-        nodes.iter().flat_map(|n| of(n)).copied().filter(|a| wanted(service, *a)).collect()
+        nodes
+            .iter()
+            .flat_map(|n| of(n))
+            .copied()
+            .filter(|a| wanted(service, *a))
+            .collect()
     };
     let external = collect(|n| &n.external);
-    let all = if external.is_empty() { collect(|n| &n.internal) } else { external };
-    let rank = |a: &IpAddr| service.families.iter().position(|f| f.has(*a)).unwrap_or(usize::MAX);
+    let all = if external.is_empty() {
+        collect(|n| &n.internal)
+    } else {
+        external
+    };
+    let rank = |a: &IpAddr| {
+        service
+            .families
+            .iter()
+            .position(|f| f.has(*a))
+            .unwrap_or(usize::MAX)
+    };
     let mut all: Vec<IpAddr> = all.into_iter().collect();
     all.sort_by_key(|a| (rank(a), *a));
     all
@@ -130,8 +195,13 @@ fn ingress(service: &Service, nodes: &[&Node]) -> Vec<IpAddr> {
 /// A node answers on all of its addresses: what came for an external one may arrive at an internal
 /// one, when a router outside translates.
 fn forward(service: &Service, node: &Node) -> Option<(String, Vec<IpAddr>)> {
-    let all: BTreeSet<IpAddr> =
-        node.internal.iter().chain(&node.external).copied().filter(|a| wanted(service, *a)).collect();
+    let all: BTreeSet<IpAddr> = node
+        .internal
+        .iter()
+        .chain(&node.external)
+        .copied()
+        .filter(|a| wanted(service, *a))
+        .collect();
     (!all.is_empty()).then(|| (node.name.clone(), all.into_iter().collect()))
 }
 
@@ -170,7 +240,10 @@ pub(crate) mod testing {
 
     pub(crate) fn cluster(services: &[Service], nodes: &[Node]) -> Cluster {
         Cluster {
-            services: services.iter().map(|s| (s.key.clone(), s.clone())).collect(),
+            services: services
+                .iter()
+                .map(|s| (s.key.clone(), s.clone()))
+                .collect(),
             nodes: nodes.iter().map(|n| (n.name.clone(), n.clone())).collect(),
             ready: BTreeMap::new(),
         }

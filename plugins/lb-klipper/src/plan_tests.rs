@@ -13,34 +13,74 @@ fn every_node_answers_and_external_addresses_are_preferred() {
     let mut outside = node("n2", 2);
     outside.external = vec![[203, 0, 113, 2].into(), "2001:db8::2".parse().unwrap()];
     let known = cluster(&[service("web", &[80])], &[node("n1", 1), node("n3", 3)]);
-    assert_eq!(addresses(&assign(&known, &[])["default/web"]), ["192.0.2.1", "192.0.2.3"]);
+    assert_eq!(
+        addresses(&assign(&known, &[])["default/web"]),
+        ["192.0.2.1", "192.0.2.3"]
+    );
 
     let known = cluster(&[service("web", &[80])], &[node("n1", 1), outside.clone()]);
     let web = &assign(&known, &[])["default/web"];
-    assert_eq!(addresses(web), ["203.0.113.2"], "external ones only, once there is one");
-    assert_eq!(web.forwards[0], ("n1".into(), vec![[192, 0, 2, 1].into()]), "the others answer all the same");
-    assert_eq!(web.forwards[1].1.len(), 2, "on internal and external addresses");
+    assert_eq!(
+        addresses(web),
+        ["203.0.113.2"],
+        "external ones only, once there is one"
+    );
+    assert_eq!(
+        web.forwards[0],
+        ("n1".into(), vec![[192, 0, 2, 1].into()]),
+        "the others answer all the same"
+    );
+    assert_eq!(
+        web.forwards[1].1.len(),
+        2,
+        "on internal and external addresses"
+    );
 
-    let dual = Service { families: vec![Family::V6, Family::V4], ..service("web", &[80]) };
+    let dual = Service {
+        families: vec![Family::V6, Family::V4],
+        ..service("web", &[80])
+    };
     let known = cluster(&[dual], &[outside]);
-    assert_eq!(addresses(&assign(&known, &[])["default/web"]), ["2001:db8::2", "203.0.113.2"]);
+    assert_eq!(
+        addresses(&assign(&known, &[])["default/web"]),
+        ["2001:db8::2", "203.0.113.2"]
+    );
 }
 
 #[test]
 fn a_port_belongs_to_the_service_that_had_it_first() {
-    let young = Service { created: "2026-02-01T00:00:00Z".into(), ..service("a-young", &[80, 81]) };
+    let young = Service {
+        created: "2026-02-01T00:00:00Z".into(),
+        ..service("a-young", &[80, 81])
+    };
     let old = service("old", &[80]);
-    let udp = Service { ports: vec![(Protocol::Udp, 80)], ..service("udp", &[]) };
+    let udp = Service {
+        ports: vec![(Protocol::Udp, 80)],
+        ..service("udp", &[])
+    };
     let known = cluster(&[young.clone(), old.clone(), udp], &[node("n1", 1)]);
     let all = assign(&known, &[]);
     assert_eq!(addresses(&all["default/old"]), ["192.0.2.1"]);
-    assert_eq!(addresses(&all["default/udp"]), ["192.0.2.1"], "another protocol is another port");
+    assert_eq!(
+        addresses(&all["default/udp"]),
+        ["192.0.2.1"],
+        "another protocol is another port"
+    );
     let loser = &all["default/a-young"];
     assert!(loser.claimed && loser.ingress.is_empty() && loser.forwards.is_empty());
-    assert_eq!(loser.problems, [(PORT_CONFLICT, "port 80/TCP is used by Service default/old on node n1".to_owned())]);
+    assert_eq!(
+        loser.problems,
+        [(
+            PORT_CONFLICT,
+            "port 80/TCP is used by Service default/old on node n1".to_owned()
+        )]
+    );
 
     // Whoever is served stays, however old the other is.
-    let served = Service { has_ingress: true, ..young };
+    let served = Service {
+        has_ingress: true,
+        ..young
+    };
     let known = cluster(&[served, old], &[node("n1", 1)]);
     let all = assign(&known, &[]);
     assert!(all["default/old"].ingress.is_empty());
@@ -49,8 +89,15 @@ fn a_port_belongs_to_the_service_that_had_it_first() {
 
 #[test]
 fn reserved_ports_are_not_given() {
-    let reserved = [Reserved { protocol: Protocol::Tcp, port: 443, by: "the ingress controller".into() }];
-    let known = cluster(&[service("web", &[443])], &[node("n1", 1), node("n2", 2), node("n3", 3), node("n4", 4)]);
+    let reserved = [Reserved {
+        protocol: Protocol::Tcp,
+        port: 443,
+        by: "the ingress controller".into(),
+    }];
+    let known = cluster(
+        &[service("web", &[443])],
+        &[node("n1", 1), node("n2", 2), node("n3", 3), node("n4", 4)],
+    );
     let web = &assign(&known, &reserved)["default/web"];
     assert!(web.ingress.is_empty());
     let expected = "port 443/TCP is used by the ingress controller on nodes n1, n2, n3 and 1 more";
@@ -59,25 +106,50 @@ fn reserved_ports_are_not_given() {
 
 #[test]
 fn without_nodes_the_service_is_told() {
-    let local = Service { local: true, ..service("local", &[81]) };
-    let known = cluster(&[service("web", &[80]), local], &[Node { ready: false, ..node("n1", 1) }]);
+    let local = Service {
+        local: true,
+        ..service("local", &[81])
+    };
+    let known = cluster(
+        &[service("web", &[80]), local],
+        &[Node {
+            ready: false,
+            ..node("n1", 1)
+        }],
+    );
     let all = assign(&known, &[]);
     assert_eq!(all["default/web"].problems[0].0, NO_NODES);
-    assert!(all["default/local"].problems.is_empty(), "it has no endpoint yet, which says itself");
+    assert!(
+        all["default/local"].problems.is_empty(),
+        "it has no endpoint yet, which says itself"
+    );
 }
 
 #[test]
 fn a_service_that_is_deleted_gives_its_ports_back() {
-    let going = Service { deleting: true, has_ingress: true, ..service("going", &[80]) };
+    let going = Service {
+        deleting: true,
+        has_ingress: true,
+        ..service("going", &[80])
+    };
     let known = cluster(&[going, service("web", &[80])], &[node("n1", 1)]);
     let all = assign(&known, &[]);
-    assert_eq!(all["default/going"], Assignment { claimed: true, ..Assignment::default() });
+    assert_eq!(
+        all["default/going"],
+        Assignment {
+            claimed: true,
+            ..Assignment::default()
+        }
+    );
     assert_eq!(addresses(&all["default/web"]), ["192.0.2.1"]);
 }
 
 #[test]
 fn services_of_others_are_left_alone() {
-    let other = Service { claimed: false, ..service("other", &[80]) };
+    let other = Service {
+        claimed: false,
+        ..service("other", &[80])
+    };
     let known = cluster(&[other, service("web", &[80])], &[node("n1", 1)]);
     let all = assign(&known, &[]);
     assert_eq!(all["default/other"], Assignment::default());

@@ -5,7 +5,14 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 /// The contract as generated; [`crate::export_cni`] needs it.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/net", "../../wit/ipam", "../../wit/cni"],
@@ -77,7 +84,9 @@ impl From<net::Error> for Error {
 impl From<ipam::Error> for Error {
     fn from(error: ipam::Error) -> Self {
         match error {
-            ipam::Error::Exhausted => Self::Exhausted("every address of this node's pod CIDR is taken".to_owned()),
+            ipam::Error::Exhausted => {
+                Self::Exhausted("every address of this node's pod CIDR is taken".to_owned())
+            }
             ipam::Error::Unavailable(why) => Self::Retry(why),
             ipam::Error::Invalid(why) | ipam::Error::Other(why) => Self::Other(why),
         }
@@ -97,11 +106,21 @@ pub fn link_name(sandbox_id: &str) -> String {
 /// # Errors
 /// When the host cannot; calling it again goes on.
 pub fn collect_garbage(network: &str, valid_ids: &[String]) -> Result<(), Error> {
-    let keep: BTreeSet<&str> = valid_ids.iter().map(String::as_str).chain([NODE_OWNER]).collect();
-    for owner in net::owners()?.iter().filter(|owner| !keep.contains(owner.as_str())) {
+    let keep: BTreeSet<&str> = valid_ids
+        .iter()
+        .map(String::as_str)
+        .chain([NODE_OWNER])
+        .collect();
+    for owner in net::owners()?
+        .iter()
+        .filter(|owner| !keep.contains(owner.as_str()))
+    {
         net::remove(owner)?;
     }
-    for lease in ipam::leases(network)?.iter().filter(|lease| !keep.contains(lease.owner.as_str())) {
+    for lease in ipam::leases(network)?
+        .iter()
+        .filter(|lease| !keep.contains(lease.owner.as_str()))
+    {
         ipam::release(network, &lease.owner)?;
     }
     Ok(())
@@ -140,12 +159,15 @@ macro_rules! export_cni {
                     with(|plugin| plugin.gc(&valid_ids))
                 }
 
-                fn sync(this_node: String, nodes: Vec<contract::Node>) -> Result<contract::Outcome, Error> {
+                fn sync(
+                    this_node: String,
+                    nodes: Vec<contract::Node>,
+                ) -> Result<contract::Outcome, Error> {
                     with(|plugin| plugin.sync(&this_node, &nodes))
-                }
+        }
             }
 
-    $crate::cni::bindings::export_raw!(Exported with_types_in $crate::cni::bindings);
+            $crate::cni::bindings::export_raw!(Exported with_types_in $crate::cni::bindings);
         };
     };
 }

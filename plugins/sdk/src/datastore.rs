@@ -7,7 +7,14 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 
 /// The contract as generated; [`crate::export_datastore`] needs it.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/sql", "../../wit/datastore"],
@@ -26,7 +33,10 @@ pub use sql::{Flavour, Row, Rows, Value};
 const DATABASE: &str = "datastore";
 
 /// For queries that return one row or a handful of short ones.
-pub const FEW: sql::Limits = sql::Limits { rows: 100, bytes: 1 << 16 };
+pub const FEW: sql::Limits = sql::Limits {
+    rows: 100,
+    bytes: 1 << 16,
+};
 
 /// A datastore. One instance writes, several read, and other servers may use the same database: nothing
 /// may be kept that cannot be had from the database again.
@@ -46,9 +56,21 @@ pub trait Datastore: Sized + 'static {
     /// Writes rows after revision `head` as one transaction; one outcome per row.
     fn append(&mut self, head: u64, rows: Vec<AppendRow>) -> Result<Vec<Outcome>, Error>;
     /// Rows of (after, through] whose key starts with `prefix`, oldest first.
-    fn after(&mut self, after: u64, through: u64, prefix: &str, limits: Limits) -> Result<Changes, Error>;
+    fn after(
+        &mut self,
+        after: u64,
+        through: u64,
+        prefix: &str,
+        limits: Limits,
+    ) -> Result<Changes, Error>;
     /// Live keys as of revision `at` that start with `prefix` and follow `start_after`.
-    fn range(&mut self, at: u64, prefix: &str, start_after: Option<&str>, limits: Limits) -> Result<Entries, Error>;
+    fn range(
+        &mut self,
+        at: u64,
+        prefix: &str,
+        start_after: Option<&str>,
+        limits: Limits,
+    ) -> Result<Entries, Error>;
     /// Forgets what was overwritten or deleted up to `to`; gives the compacted revision.
     fn compact(&mut self, to: u64) -> Result<u64, Error>;
     /// Gives space back after a compaction.
@@ -74,7 +96,10 @@ impl Connection {
             return Ok(opened);
         }
         let database = sql::Database::open(DATABASE)?;
-        Ok(self.0.get_or_init(|| Opened { database, statements: RefCell::default() }))
+        Ok(self.0.get_or_init(|| Opened {
+            database,
+            statements: RefCell::default(),
+        }))
     }
 
     fn statement(&self, text: &'static str) -> Result<Rc<sql::Statement>, sql::Error> {
@@ -83,7 +108,10 @@ impl Connection {
             return Ok(statement.clone());
         }
         let statement = Rc::new(opened.database.prepare(text)?);
-        opened.statements.borrow_mut().insert(text, statement.clone());
+        opened
+            .statements
+            .borrow_mut()
+            .insert(text, statement.clone());
         Ok(statement)
     }
 
@@ -99,7 +127,12 @@ impl Connection {
     ///
     /// # Errors
     /// What the database says.
-    pub fn query(&self, text: &'static str, args: &[Value], limits: sql::Limits) -> Result<Rows, sql::Error> {
+    pub fn query(
+        &self,
+        text: &'static str,
+        args: &[Value],
+        limits: sql::Limits,
+    ) -> Result<Rows, sql::Error> {
         let statement = self.statement(text)?;
         self.opened()?.database.query(&statement, args, limits)
     }
@@ -110,7 +143,10 @@ impl Connection {
     /// # Errors
     /// `busy` when the lock is not had in time.
     pub fn begin(&self, write: bool) -> Result<Transaction<'_>, sql::Error> {
-        Ok(Transaction { connection: self, inner: self.opened()?.database.begin(write)? })
+        Ok(Transaction {
+            connection: self,
+            inner: self.opened()?.database.begin(write)?,
+        })
     }
 }
 
@@ -133,8 +169,14 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// What the database says.
-    pub fn query(&self, text: &'static str, args: &[Value], limits: sql::Limits) -> Result<Rows, sql::Error> {
-        self.inner.query(&*self.connection.statement(text)?, args, limits)
+    pub fn query(
+        &self,
+        text: &'static str,
+        args: &[Value],
+        limits: sql::Limits,
+    ) -> Result<Rows, sql::Error> {
+        self.inner
+            .query(&*self.connection.statement(text)?, args, limits)
     }
 
     /// Makes it durable. Of an append, an error other than `unavailable` leaves open what happened.
@@ -158,7 +200,9 @@ impl From<sql::Error> for Error {
             sql::Error::Storage(failure) => Self::Unavailable(failure.message),
             sql::Error::Failed(failure) if failure.retryable => Self::Unavailable(failure.message),
             sql::Error::Corrupt(failure) => Self::Corrupt(failure.message),
-            sql::Error::Constraint(failure) | sql::Error::Failed(failure) => Self::Other(failure.message),
+            sql::Error::Constraint(failure) | sql::Error::Failed(failure) => {
+                Self::Other(failure.message)
+            }
             sql::Error::Denied(why) | sql::Error::Other(why) => Self::Other(why),
             sql::Error::TooLarge(bytes) => Self::Other(format!("{bytes} bytes are too many")),
         }
@@ -181,11 +225,14 @@ impl Columns {
     /// When there is none.
     pub fn only(rows: Rows) -> Result<Self, Error> {
         let row = rows.rows.into_iter().next();
-        row.map(Self::of).ok_or_else(|| Error::Corrupt("a query gave no row".to_owned()))
+        row.map(Self::of)
+            .ok_or_else(|| Error::Corrupt("a query gave no row".to_owned()))
     }
 
     fn next(&mut self, wanted: &str) -> Result<Value, Error> {
-        self.0.next().ok_or_else(|| Error::Corrupt(format!("a row ends before its column with {wanted}")))
+        self.0
+            .next()
+            .ok_or_else(|| Error::Corrupt(format!("a row ends before its column with {wanted}")))
     }
 
     /// A revision, a count; NULL is 0.
@@ -195,7 +242,9 @@ impl Columns {
     pub fn number(&mut self) -> Result<u64, Error> {
         match self.next("a number")? {
             Value::Null => Ok(0),
-            Value::Integer(n) => u64::try_from(n).map_err(|_| Error::Corrupt(format!("{n} is negative"))),
+            Value::Integer(n) => {
+                u64::try_from(n).map_err(|_| Error::Corrupt(format!("{n} is negative")))
+            }
             other => Err(wrong("a number", &other)),
         }
     }
@@ -254,7 +303,11 @@ pub fn end_of(prefix: &str) -> String {
             let end: String = chars.into_iter().collect();
             // In a column of kine's type INTEGER, SQLite takes text that looks like a number for one, and
             // numbers come before every text.
-            return if end.parse::<f64>().is_ok() { format!("{prefix}{}", char::MAX) } else { end };
+            return if end.parse::<f64>().is_ok() {
+                format!("{prefix}{}", char::MAX)
+            } else {
+                end
+            };
         }
     }
     char::MAX.to_string()
@@ -338,8 +391,20 @@ mod tests {
 
     #[test]
     fn columns_of_another_type_are_damage() {
-        let mut row = Columns::of(vec![Value::Integer(7), Value::Null, Value::Text("k".into()), Value::Integer(-1)]);
-        assert_eq!((row.number().unwrap(), row.number().unwrap(), row.text().unwrap()), (7, 0, "k".to_owned()));
+        let mut row = Columns::of(vec![
+            Value::Integer(7),
+            Value::Null,
+            Value::Text("k".into()),
+            Value::Integer(-1),
+        ]);
+        assert_eq!(
+            (
+                row.number().unwrap(),
+                row.number().unwrap(),
+                row.text().unwrap()
+            ),
+            (7, 0, "k".to_owned())
+        );
         assert!(matches!(row.number(), Err(Error::Corrupt(why)) if why.contains("-1")));
         assert!(matches!(row.text(), Err(Error::Corrupt(why)) if why.contains("ends before")));
     }

@@ -7,7 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 /// The contract as generated; [`crate::export_ingress`] needs it.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/ingress"],
@@ -19,8 +26,8 @@ pub mod bindings {
 /// Everything that a route can be made of.
 pub use bindings::exports::k3s::ingress::routing as contract;
 pub use contract::{
-    Backend, Change, Diagnostic, Error, Interest, Matcher, Object, ObjectKey, Outcome, Reference, Route, Scheme,
-    Severity, Target, TlsUse,
+    Backend, Change, Diagnostic, Error, Interest, Matcher, Object, ObjectKey, Outcome, Reference,
+    Route, Scheme, Severity, Target, TlsUse,
 };
 
 /// A kind of objects that the plugin sees.
@@ -58,18 +65,32 @@ pub struct Key {
 impl Key {
     fn new(kind: &Kind, namespace: &str, name: Option<&str>) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.map(str::to_owned));
-        Self { kind: (kind.group, kind.kind), namespace, name }
+        Self {
+            kind: (kind.group, kind.kind),
+            namespace,
+            name,
+        }
     }
 
     fn to_contract(&self) -> ObjectKey {
         let ((group, kind), name) = (self.kind, self.name.clone().unwrap_or_default());
-        ObjectKey { group: group.to_owned(), kind: kind.to_owned(), namespace: self.namespace.clone(), name }
+        ObjectKey {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: self.namespace.clone(),
+            name,
+        }
     }
 }
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name.as_deref().unwrap_or_default())
+        write!(
+            f,
+            "{}/{}",
+            self.namespace,
+            self.name.as_deref().unwrap_or_default()
+        )
     }
 }
 
@@ -110,12 +131,20 @@ impl Cluster<'_> {
     /// # Errors
     /// When it is of another form, or gone.
     pub fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<T, String> {
-        let json = self.objects.get(key).ok_or_else(|| format!("{key} does not exist"))?;
+        let json = self
+            .objects
+            .get(key)
+            .ok_or_else(|| format!("{key} does not exist"))?;
         serde_json::from_slice(json).map_err(|error| error.to_string())
     }
 
     /// An object by name; none where it does not exist.
-    pub fn get<T: DeserializeOwned>(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Result<T, String>> {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Result<T, String>> {
         let key = Key::new(kind, namespace, Some(name));
         let found = self.objects.contains_key(&key).then(|| self.read(&key));
         self.used.borrow_mut().insert(key);
@@ -125,7 +154,10 @@ impl Cluster<'_> {
     /// All objects of a kind that can be read.
     pub fn list<T: DeserializeOwned>(&self, kind: &Kind) -> Vec<T> {
         self.used.borrow_mut().insert(Key::new(kind, "", None));
-        let of_kind = self.objects.keys().filter(|key| key.kind == (kind.group, kind.kind));
+        let of_kind = self
+            .objects
+            .keys()
+            .filter(|key| key.kind == (kind.group, kind.kind));
         of_kind.filter_map(|key| self.read(key).ok()).collect()
     }
 }
@@ -145,7 +177,13 @@ impl<P: IngressController> Books<P> {
     /// Of a fresh instance.
     pub fn new(plugin: P) -> Self {
         let (objects, dirty) = (Objects::new(), BTreeSet::new());
-        Self { plugin, objects, dirty, used: BTreeMap::new(), users: BTreeMap::new() }
+        Self {
+            plugin,
+            objects,
+            dirty,
+            used: BTreeMap::new(),
+            users: BTreeMap::new(),
+        }
     }
 
     /// Takes objects; of kinds that were not asked for, none.
@@ -173,7 +211,8 @@ impl<P: IngressController> Books<P> {
             self.dirty.insert(key.clone());
         }
         for looked_up in [key, &Key::new(kind, "", None)] {
-            self.dirty.extend(self.users.get(looked_up).into_iter().flatten().cloned());
+            self.dirty
+                .extend(self.users.get(looked_up).into_iter().flatten().cloned());
         }
     }
 
@@ -197,7 +236,10 @@ impl<P: IngressController> Books<P> {
         if !self.objects.contains_key(&key) {
             return Change::Gone(key.to_contract());
         }
-        let cluster = Cluster { objects: &self.objects, used: RefCell::default() };
+        let cluster = Cluster {
+            objects: &self.objects,
+            used: RefCell::default(),
+        };
         let outcome = self.plugin.decide(&cluster, &key).unwrap_or_else(|why| {
             let mut outcome = Outcome::of(&key);
             outcome.error("InvalidObject", why);
@@ -205,7 +247,10 @@ impl<P: IngressController> Books<P> {
         });
         let used = cluster.used.into_inner();
         for other in &used {
-            self.users.entry(other.clone()).or_default().insert(key.clone());
+            self.users
+                .entry(other.clone())
+                .or_default()
+                .insert(key.clone());
         }
         let change = outcome.map_or_else(|| Change::Gone(key.to_contract()), Change::Put);
         self.used.insert(key, used);
@@ -214,7 +259,9 @@ impl<P: IngressController> Books<P> {
 }
 
 fn known<P: IngressController>(key: &ObjectKey) -> Option<(&'static Kind, Key)> {
-    let kind = P::KINDS.iter().find(|kind| kind.group == key.group && kind.kind == key.kind)?;
+    let kind = P::KINDS
+        .iter()
+        .find(|kind| kind.group == key.group && kind.kind == key.kind)?;
     Some((kind, Key::new(kind, &key.namespace, Some(&key.name))))
 }
 
@@ -228,7 +275,11 @@ pub fn interests(kinds: &[Kind]) -> Vec<Interest> {
         kind: kind.kind.to_owned(),
         namespaced: kind.namespaced,
         optional: kind.optional,
-        fields: kind.fields.iter().map(|field| (*field).to_owned()).collect(),
+        fields: kind
+            .fields
+            .iter()
+            .map(|field| (*field).to_owned())
+            .collect(),
     };
     kinds.iter().map(interest).collect()
 }
@@ -250,8 +301,16 @@ impl Outcome {
     /// Something is not served; said once.
     pub fn error(&mut self, reason: &str, message: impl Into<String>) {
         let message = message.into();
-        if !self.diagnostics.iter().any(|d| d.reason == reason && d.message == message) {
-            self.diagnostics.push(Diagnostic { severity: Severity::Error, reason: reason.to_owned(), message });
+        if !self
+            .diagnostics
+            .iter()
+            .any(|d| d.reason == reason && d.message == message)
+        {
+            self.diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                reason: reason.to_owned(),
+                message,
+            });
         }
     }
 }
@@ -266,7 +325,10 @@ impl Route {
             rule,
             priority,
             middlewares: Vec::new(),
-            target: Target { backends: vec![backend], sticky: None },
+            target: Target {
+                backends: vec![backend],
+                sticky: None,
+            },
             tls: TlsUse::Either,
             tls_options: None,
         }

@@ -37,7 +37,14 @@ pub use serde_json;
 use serde::de::DeserializeOwned;
 
 /// The host's own interfaces, which every kind shares.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod host {
     wit_bindgen::generate!({
         path: ["../../wit/host"],
@@ -60,7 +67,9 @@ pub fn config<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, String> 
 
 /// Sends the message of a panic to the log before the instance is gone. The kinds' macros call it.
 pub fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, format_args!("{panic}"))));
+    std::panic::set_hook(Box::new(|panic| {
+        log::write(log::Level::Error, format_args!("{panic}"))
+    }));
 }
 
 #[cfg(test)]
@@ -76,7 +85,10 @@ mod tests {
     #[test]
     fn nothing_is_the_default_and_mistakes_are_named() {
         assert_eq!(config::<Settings>(b" "), Ok(Settings::default()));
-        assert_eq!(config::<Settings>(br#"{"size":7}"#), Ok(Settings { size: 7 }));
+        assert_eq!(
+            config::<Settings>(br#"{"size":7}"#),
+            Ok(Settings { size: 7 })
+        );
         assert!(config::<Settings>(br#"{"sise":7}"#).is_err_and(|e| e.contains("sise")));
     }
 }

@@ -7,7 +7,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// The contract as generated; [`crate::export_load_balancer`] needs it.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer"],
@@ -85,8 +92,18 @@ struct Metadata {
 impl<P: LoadBalancer> Books<P> {
     /// Of a fresh instance.
     pub fn new(plugin: P) -> Self {
-        let cluster = Cluster { services: BTreeMap::new(), nodes: BTreeMap::new(), ready: BTreeMap::new() };
-        Self { plugin, cluster, changed: false, due: Vec::new(), said: BTreeMap::new() }
+        let cluster = Cluster {
+            services: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            ready: BTreeMap::new(),
+        };
+        Self {
+            plugin,
+            cluster,
+            changed: false,
+            due: Vec::new(),
+            said: BTreeMap::new(),
+        }
     }
 
     /// Takes Services.
@@ -138,7 +155,9 @@ impl<P: LoadBalancer> Books<P> {
     /// Replaces what is known of endpoints.
     pub fn set_ready_nodes(&mut self, services: Vec<ReadyNodes>) {
         self.changed = true;
-        let ready = services.into_iter().map(|ready| (ready.service, ready.nodes.into_iter().collect()));
+        let ready = services
+            .into_iter()
+            .map(|ready| (ready.service, ready.nodes.into_iter().collect()));
         self.cluster.ready.extend(ready);
     }
 
@@ -146,23 +165,39 @@ impl<P: LoadBalancer> Books<P> {
     pub fn assign(&mut self, limit: u32) -> Vec<Assignment> {
         if std::mem::take(&mut self.changed) {
             let (known, said) = (&self.cluster.services, &self.said);
-            let is_new = |a: &Assignment| known.contains_key(&a.service) && said.get(&a.service) != Some(a);
-            self.due = self.plugin.assign(&self.cluster).into_iter().filter(is_new).collect();
+            let is_new =
+                |a: &Assignment| known.contains_key(&a.service) && said.get(&a.service) != Some(a);
+            self.due = self
+                .plugin
+                .assign(&self.cluster)
+                .into_iter()
+                .filter(is_new)
+                .collect();
         }
-        let count = self.due.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+        let count = self
+            .due
+            .len()
+            .min(usize::try_from(limit).unwrap_or(usize::MAX));
         let now: Vec<Assignment> = self.due.drain(..count).collect();
-        self.said.extend(now.iter().map(|assignment| (assignment.service.clone(), assignment.clone())));
+        self.said.extend(
+            now.iter()
+                .map(|assignment| (assignment.service.clone(), assignment.clone())),
+        );
         now
     }
 }
 
 fn read<T: DeserializeOwned>(json: &[u8]) -> Result<(Metadata, T), String> {
     let named: Named = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let object = serde_json::from_slice(json).map_err(|error| format!("{}: {error}", named.metadata.name))?;
+    let object = serde_json::from_slice(json)
+        .map_err(|error| format!("{}: {error}", named.metadata.name))?;
     Ok((named.metadata, object))
 }
 
-fn each(objects: &[Vec<u8>], mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Error> {
+fn each(
+    objects: &[Vec<u8>],
+    mut take: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(), Error> {
     let mut result = Ok(());
     for object in objects {
         if let Err(why) = take(object) {
@@ -176,7 +211,10 @@ fn each(objects: &[Vec<u8>], mut take: impl FnMut(&[u8]) -> Result<(), String>) 
 #[must_use]
 pub fn mask(services: &[&str], nodes: &[&str]) -> Mask {
     let owned = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
-    Mask { services: owned(services), nodes: owned(nodes) }
+    Mask {
+        services: owned(services),
+        nodes: owned(nodes),
+    }
 }
 
 /// Makes a type that implements [`LoadBalancer`] the component's.
@@ -247,7 +285,10 @@ mod tests {
         }
 
         fn assign(&self, cluster: &Cluster<Self::Service, Self::Node>) -> Vec<Assignment> {
-            let forward = |node: &String| Forward { node: node.clone(), addresses: Vec::new() };
+            let forward = |node: &String| Forward {
+                node: node.clone(),
+                addresses: Vec::new(),
+            };
             let one = |service: &String| Assignment {
                 service: service.clone(),
                 claimed: true,
@@ -266,14 +307,26 @@ mod tests {
     #[test]
     fn only_differences_are_answered_and_in_portions() {
         let mut books = Books::new(Everything);
-        books.upsert_services(&[object("n", "a"), object("n", "b"), object("n", "c")]).unwrap();
-        assert_eq!((books.assign(2).len(), books.assign(2).len(), books.assign(2).len()), (2, 1, 0));
+        books
+            .upsert_services(&[object("n", "a"), object("n", "b"), object("n", "c")])
+            .unwrap();
+        assert_eq!(
+            (
+                books.assign(2).len(),
+                books.assign(2).len(),
+                books.assign(2).len()
+            ),
+            (2, 1, 0)
+        );
         books.upsert_services(&[object("n", "a")]).unwrap();
         assert!(books.assign(10).is_empty(), "nothing differs");
         books.upsert_nodes(&[object("", "one")]).unwrap();
         assert_eq!(books.assign(10).len(), 3);
         books.remove_services(&["n/a".to_owned()]);
-        assert!(books.assign(10).is_empty(), "a Service that is gone is not named");
+        assert!(
+            books.assign(10).is_empty(),
+            "a Service that is gone is not named"
+        );
         books.upsert_services(&[object("n", "a")]).unwrap();
         assert_eq!(books.assign(10).len(), 1);
     }

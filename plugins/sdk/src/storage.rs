@@ -3,7 +3,14 @@
 use serde::de::DeserializeOwned;
 
 /// The contract as generated; [`crate::export_storage`] needs it.
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 pub mod bindings {
     contract!({
         path: ["../../wit/common", "../../wit/host", "../../wit/volumes", "../../wit/storage"],
@@ -52,7 +59,9 @@ pub trait Provisioner: Sized + 'static {
 impl From<directories::Error> for Error {
     fn from(error: directories::Error) -> Self {
         match error {
-            directories::Error::Denied(why) | directories::Error::Invalid(why) => Self::Invalid(why),
+            directories::Error::Denied(why) | directories::Error::Invalid(why) => {
+                Self::Invalid(why)
+            }
             directories::Error::Unavailable(why) => Self::Retry(why),
             directories::Error::Other(why) => Self::Other(why),
         }

@@ -54,7 +54,11 @@ impl Paths {
     pub(crate) fn of_node(&self, node: &str) -> &[String] {
         match self {
             Self::Shared(path) => std::slice::from_ref(path),
-            Self::Nodes(nodes) => nodes.get(node).or_else(|| nodes.get(OTHERS)).map(Vec::as_slice).unwrap_or_default(),
+            Self::Nodes(nodes) => nodes
+                .get(node)
+                .or_else(|| nodes.get(OTHERS))
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
         }
     }
 
@@ -78,15 +82,23 @@ impl Config {
     /// The paths for a class.
     pub(crate) fn of_class(&self, class: &str) -> Result<&Paths, String> {
         let none = || format!("no paths are configured for storage class {class:?}");
-        self.classes.get(class).or(self.common.as_ref()).ok_or_else(none)
+        self.classes
+            .get(class)
+            .or(self.common.as_ref())
+            .ok_or_else(none)
     }
 
     /// Whether a directory is one of those that volumes are made in, or above none of them.
     pub(crate) fn holds(&self, path: &str) -> bool {
         let below = |root: &String| {
-            path.strip_prefix(root.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
+            path.strip_prefix(root.trim_end_matches('/'))
+                .is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
         };
-        self.common.iter().chain(self.classes.values()).flat_map(Paths::all).any(below)
+        self.common
+            .iter()
+            .chain(self.classes.values())
+            .flat_map(Paths::all)
+            .any(below)
     }
 }
 
@@ -94,13 +106,20 @@ impl Config {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     if bytes.trim_ascii().is_empty() {
         let nodes = BTreeMap::from([(OTHERS.to_owned(), vec![DEFAULT_PATH.to_owned()])]);
-        return Ok(Config { common: Some(Paths::Nodes(nodes)), classes: BTreeMap::new() });
+        return Ok(Config {
+            common: Some(Paths::Nodes(nodes)),
+            classes: BTreeMap::new(),
+        });
     }
     let file: File = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let common = Layout { node_path_map: file.node_path_map, shared_file_system_path: file.shared_file_system_path };
+    let common = Layout {
+        node_path_map: file.node_path_map,
+        shared_file_system_path: file.shared_file_system_path,
+    };
     let mut classes = BTreeMap::new();
     for (name, layout) in file.storage_class_configs {
-        let paths = paths(layout)?.ok_or_else(|| format!("storageClassConfigs.{name} names no paths"))?;
+        let paths =
+            paths(layout)?.ok_or_else(|| format!("storageClassConfigs.{name} names no paths"))?;
         classes.insert(name, paths);
     }
     let common = paths(common)?;
@@ -147,7 +166,11 @@ fn usable(path: String) -> Result<String, String> {
     if trimmed.is_empty() {
         return Err("cannot use root ('/') as path".to_owned());
     }
-    if trimmed.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+    if trimmed
+        .split('/')
+        .skip(1)
+        .any(|part| matches!(part, "" | "." | ".."))
+    {
         return Err(format!("path {path:?} must be plain, without \"..\""));
     }
     Ok(trimmed.to_owned())
@@ -168,15 +191,23 @@ mod tests {
         assert_eq!(paths.of_node("other"), ["/opt/a"]);
         assert_eq!(paths.of_node("big"), ["/opt/a", "/data1"]);
         assert!(paths.of_node("none").is_empty());
-        assert!(config.holds("/data1/pvc-1") && !config.holds("/data1") && !config.holds("/data12/x"));
+        assert!(
+            config.holds("/data1/pvc-1") && !config.holds("/data1") && !config.holds("/data12/x")
+        );
     }
 
     #[test]
     fn classes_may_differ_and_file_systems_be_shared() {
         let config = parse(br#"{"sharedFileSystemPath":"/nfs","storageClassConfigs":{"fast":{"nodePathMap":[{"node":"a","paths":["/ssd"]}]}}}"#).unwrap();
-        assert_eq!(config.of_class("any").unwrap(), &Paths::Shared("/nfs".into()));
+        assert_eq!(
+            config.of_class("any").unwrap(),
+            &Paths::Shared("/nfs".into())
+        );
         assert_eq!(config.of_class("fast").unwrap().of_node("a"), ["/ssd"]);
-        assert_eq!(parse(b"").unwrap().of_class("x").unwrap().of_node("n"), [DEFAULT_PATH]);
+        assert_eq!(
+            parse(b"").unwrap().of_class("x").unwrap().of_node("n"),
+            [DEFAULT_PATH]
+        );
     }
 
     #[test]
@@ -184,11 +215,26 @@ mod tests {
         for (text, part) in [
             ("{}", "is needed"),
             (r#"{"nodePathMap":[{"node":"a","paths":["/"]}]}"#, "root"),
-            (r#"{"nodePathMap":[{"node":"a","paths":["x"]}]}"#, "start with /"),
-            (r#"{"nodePathMap":[{"node":"a","paths":["/a/../b"]}]}"#, "plain"),
-            (r#"{"nodePathMap":[{"node":"a","paths":["/a","/a/"]}]}"#, "duplicate path"),
-            (r#"{"nodePathMap":[{"node":"a","paths":["/a"]},{"node":"a","paths":[]}]}"#, "duplicate node"),
-            (r#"{"nodePathMap":[{"node":"a","paths":["/a"]}],"sharedFileSystemPath":"/b"}"#, "not both"),
+            (
+                r#"{"nodePathMap":[{"node":"a","paths":["x"]}]}"#,
+                "start with /",
+            ),
+            (
+                r#"{"nodePathMap":[{"node":"a","paths":["/a/../b"]}]}"#,
+                "plain",
+            ),
+            (
+                r#"{"nodePathMap":[{"node":"a","paths":["/a","/a/"]}]}"#,
+                "duplicate path",
+            ),
+            (
+                r#"{"nodePathMap":[{"node":"a","paths":["/a"]},{"node":"a","paths":[]}]}"#,
+                "duplicate node",
+            ),
+            (
+                r#"{"nodePathMap":[{"node":"a","paths":["/a"]}],"sharedFileSystemPath":"/b"}"#,
+                "not both",
+            ),
             (r#"{"nodePathmap":[]}"#, "nodePathmap"),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();

@@ -35,7 +35,10 @@ fn with<T>(work: impl FnOnce(&LocalPath) -> Result<T, Error>) -> Result<T, Error
 
 impl Plugin for Component {
     fn describe() -> Description {
-        Description { name: "local-path".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Description {
+            name: "local-path".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     fn configure(bytes: Vec<u8>) -> Result<(), ConfigError> {
@@ -82,7 +85,9 @@ impl Host for Imports {
     }
 
     fn pick(&self, limit: usize) -> usize {
-        let number = random::bytes(4).iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
+        let number = random::bytes(4)
+            .iter()
+            .fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
         number % limit.max(1)
     }
 }

@@ -7,8 +7,19 @@
 //! imports.
 //!
 //! As with K3s' there is no quota: a volume may take what its file system has.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the exports that use it all exist on wasm only"))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "the exports that use it all exist on wasm only")
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod config;
 mod host;
@@ -16,7 +27,14 @@ mod local_path;
 mod pattern;
 mod place;
 
-#[allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications
+)]
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/common", "../../wit/host", "../../wit/volumes", "../../wit/storage"],

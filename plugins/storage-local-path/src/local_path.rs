@@ -1,6 +1,8 @@
 //! The contract's functions, on any [`Host`].
 
-use crate::bindings::exports::k3s::storage::provisioner::{Class, Error, Existing, Node, Request, Volume};
+use crate::bindings::exports::k3s::storage::provisioner::{
+    Class, Error, Existing, Node, Request, Volume,
+};
 use crate::bindings::k3s::volumes::directories::Error as DirectoryError;
 use crate::config::Config;
 use crate::host::Host;
@@ -21,9 +23,14 @@ impl LocalPath {
     }
 
     pub(crate) fn provision(&self, host: &dyn Host, request: &Request) -> Result<Volume, Error> {
-        let place = place::place(&self.config, request, |limit| host.pick(limit)).map_err(Error::Invalid)?;
-        host.make(&place.path, place.mode, place.owner).map_err(directory_error)?;
-        let node = request.node.iter().map(|node| (SELECTED_NODE.to_owned(), node.name.clone()));
+        let place = place::place(&self.config, request, |limit| host.pick(limit))
+            .map_err(Error::Invalid)?;
+        host.make(&place.path, place.mode, place.owner)
+            .map_err(directory_error)?;
+        let node = request
+            .node
+            .iter()
+            .map(|node| (SELECTED_NODE.to_owned(), node.name.clone()));
         Ok(Volume {
             kind: place.kind,
             path: place.path,
@@ -37,7 +44,10 @@ impl LocalPath {
     /// puts volumes; the host holds it against the granted roots besides.
     pub(crate) fn delete(&self, host: &dyn Host, volume: &Existing) -> Result<(), Error> {
         if !self.config.holds(&volume.path) {
-            let why = format!("{} is not below any configured path; nothing was deleted", volume.path);
+            let why = format!(
+                "{} is not below any configured path; nothing was deleted",
+                volume.path
+            );
             return Err(Error::Invalid(why));
         }
         host.remove(&volume.path).map_err(directory_error)
@@ -48,8 +58,17 @@ impl LocalPath {
         Ok(capacity_bytes.max(volume.capacity_bytes))
     }
 
-    pub(crate) fn capacity(&self, host: &dyn Host, class: &Class, node: &Node) -> Result<u64, Error> {
-        let paths = self.config.of_class(&class.name).map_err(Error::Invalid)?.of_node(&node.name);
+    pub(crate) fn capacity(
+        &self,
+        host: &dyn Host,
+        class: &Class,
+        node: &Node,
+    ) -> Result<u64, Error> {
+        let paths = self
+            .config
+            .of_class(&class.name)
+            .map_err(Error::Invalid)?
+            .of_node(&node.name);
         let mut most = 0;
         for path in paths {
             most = most.max(host.space(path).map_err(directory_error)?.available_bytes);

@@ -13,7 +13,9 @@ struct Notes(RefCell<Vec<String>>);
 impl Host for Notes {
     fn make(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<bool, DirectoryError> {
         let owner = owner.map_or(String::new(), |o| format!(" {}:{}", o.user, o.group));
-        self.0.borrow_mut().push(format!("make {path} {mode:o}{owner}"));
+        self.0
+            .borrow_mut()
+            .push(format!("make {path} {mode:o}{owner}"));
         Ok(true)
     }
 
@@ -23,7 +25,10 @@ impl Host for Notes {
     }
 
     fn space(&self, _: &str) -> Result<Space, DirectoryError> {
-        Ok(Space { capacity_bytes: 10, available_bytes: 7 })
+        Ok(Space {
+            capacity_bytes: 10,
+            available_bytes: 7,
+        })
     }
 
     fn pick(&self, limit: usize) -> usize {
@@ -31,11 +36,14 @@ impl Host for Notes {
     }
 }
 
-const CONFIG: &[u8] = br#"{"nodePathMap":[{"node":"DEFAULT_PATH_FOR_NON_LISTED_NODES","paths":["/s"]},
+const CONFIG: &[u8] =
+    br#"{"nodePathMap":[{"node":"DEFAULT_PATH_FOR_NON_LISTED_NODES","paths":["/s"]},
     {"node":"two","paths":["/a","/b"]},{"node":"none","paths":[]}]}"#;
 
 fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
-    all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    all.iter()
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+        .collect()
 }
 
 fn request(node: Option<&str>, parameters: &[(&str, &str)]) -> Request {
@@ -57,8 +65,10 @@ fn request(node: Option<&str>, parameters: &[(&str, &str)]) -> Request {
             annotations: pairs(&[("defaultVolumeType", "local")]),
             parameters: pairs(parameters),
         },
-        node: node
-            .map(|name| Node { name: name.into(), labels: pairs(&[("kubernetes.io/hostname", name), ("zone", "z")]) }),
+        node: node.map(|name| Node {
+            name: name.into(),
+            labels: pairs(&[("kubernetes.io/hostname", name), ("zone", "z")]),
+        }),
     }
 }
 
@@ -66,27 +76,54 @@ fn provision(request: &Request) -> Result<(Volume, String), String> {
     let host = Notes::default();
     let made = LocalPath::new(config::parse(CONFIG).unwrap()).provision(&host, request);
     let notes = host.0.borrow().join(", ");
-    made.map(|volume| (volume, notes)).map_err(|error| format!("{error:?}"))
+    made.map(|volume| (volume, notes))
+        .map_err(|error| format!("{error:?}"))
 }
 
 #[test]
 fn a_volume_is_a_directory_named_after_volume_and_claim() {
     let (volume, notes) = provision(&request(Some("one"), &[])).unwrap();
     assert_eq!(notes, "make /s/pvc-1_n_data 777");
-    assert_eq!((volume.path.as_str(), volume.kind, volume.capacity_bytes), ("/s/pvc-1_n_data", Kind::Local, 42));
-    let Some(Affinity { key, values }) = volume.affinity else { panic!("no affinity") };
-    assert_eq!((key.as_str(), values), ("kubernetes.io/hostname", vec!["one".to_owned()]));
-    assert_eq!(volume.annotations, pairs(&[("local.path.provisioner/selected-node", "one")]));
+    assert_eq!(
+        (volume.path.as_str(), volume.kind, volume.capacity_bytes),
+        ("/s/pvc-1_n_data", Kind::Local, 42)
+    );
+    let Some(Affinity { key, values }) = volume.affinity else {
+        panic!("no affinity")
+    };
+    assert_eq!(
+        (key.as_str(), values),
+        ("kubernetes.io/hostname", vec!["one".to_owned()])
+    );
+    assert_eq!(
+        volume.annotations,
+        pairs(&[("local.path.provisioner/selected-node", "one")])
+    );
 }
 
 #[test]
 fn classes_and_nodes_decide_where() {
-    let path = |node, parameters: &[(&str, &str)]| provision(&request(Some(node), parameters)).unwrap().1;
+    let path =
+        |node, parameters: &[(&str, &str)]| provision(&request(Some(node), parameters)).unwrap().1;
     assert_eq!(path("two", &[]), "make /b/pvc-1_n_data 777");
-    assert_eq!(path("two", &[("nodePath", "/a/")]), "make /a/pvc-1_n_data 777");
-    assert_eq!(path("one", &[("pathPattern", "{{ .PVC.Namespace }}/{{ .PVC.Name }}")]), "make /s/n/data 777");
-    assert_eq!(path("one", &[("perm", "700"), ("user", "5")]), "make /s/pvc-1_n_data 700 5:0");
-    let zone = provision(&request(Some("one"), &[("nodeAffinityKey", "zone")])).unwrap().0;
+    assert_eq!(
+        path("two", &[("nodePath", "/a/")]),
+        "make /a/pvc-1_n_data 777"
+    );
+    assert_eq!(
+        path(
+            "one",
+            &[("pathPattern", "{{ .PVC.Namespace }}/{{ .PVC.Name }}")]
+        ),
+        "make /s/n/data 777"
+    );
+    assert_eq!(
+        path("one", &[("perm", "700"), ("user", "5")]),
+        "make /s/pvc-1_n_data 700 5:0"
+    );
+    let zone = provision(&request(Some("one"), &[("nodeAffinityKey", "zone")]))
+        .unwrap()
+        .0;
     assert_eq!(zone.affinity.unwrap().values, ["z"]);
 }
 
@@ -100,9 +137,18 @@ fn what_cannot_be_says_why() {
     odd.claim.annotations = pairs(&[("volumeType", "tape")]);
     for (request, part) in [
         (request(None, &[]), "no node was specified"),
-        (request(Some("none"), &[]), "no local path available on node none"),
-        (request(Some("one"), &[("nodePath", "/z")]), "config doesn't contain path /z"),
-        (request(Some("one"), &[("pathPattern", "../{{ .PVC.Name }}")]), "must not contain"),
+        (
+            request(Some("none"), &[]),
+            "no local path available on node none",
+        ),
+        (
+            request(Some("one"), &[("nodePath", "/z")]),
+            "config doesn't contain path /z",
+        ),
+        (
+            request(Some("one"), &[("pathPattern", "../{{ .PVC.Name }}")]),
+            "must not contain",
+        ),
         (request(Some("one"), &[("perm", "abc")]), "octal"),
         (many, "only supports ReadWriteOnce"),
         (selecting, "Selector is not supported"),
@@ -117,11 +163,23 @@ fn what_cannot_be_says_why() {
 fn only_what_lies_below_a_configured_path_is_deleted() {
     let host = Notes::default();
     let provisioner = LocalPath::new(config::parse(CONFIG).unwrap());
-    let existing =
-        |path: &str| Existing { volume_name: "v".into(), path: path.into(), capacity_bytes: 5, annotations: vec![] };
-    provisioner.delete(&host, &existing("/s/pvc-1_n_data")).unwrap();
+    let existing = |path: &str| Existing {
+        volume_name: "v".into(),
+        path: path.into(),
+        capacity_bytes: 5,
+        annotations: vec![],
+    };
+    provisioner
+        .delete(&host, &existing("/s/pvc-1_n_data"))
+        .unwrap();
     for outside in ["/etc", "/s", "/s/", "/sx/y"] {
-        assert!(matches!(provisioner.delete(&host, &existing(outside)), Err(Error::Invalid(_))), "{outside}");
+        assert!(
+            matches!(
+                provisioner.delete(&host, &existing(outside)),
+                Err(Error::Invalid(_))
+            ),
+            "{outside}"
+        );
     }
     assert_eq!(host.0.borrow().as_slice(), ["remove /s/pvc-1_n_data"]);
     assert_eq!(provisioner.expand(&existing("/s/x"), 9).unwrap(), 9);

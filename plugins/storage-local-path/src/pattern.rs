@@ -9,8 +9,9 @@ pub(crate) fn fill(pattern: &str, claim: &Claim) -> Result<String, String> {
     let mut path = String::new();
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (expression, after) =
-            after.split_once("}}").ok_or_else(|| format!("pathPattern {pattern:?}: a {{{{ is not closed"))?;
+        let (expression, after) = after
+            .split_once("}}")
+            .ok_or_else(|| format!("pathPattern {pattern:?}: a {{{{ is not closed"))?;
         path.push_str(before);
         path.push_str(
             &value(expression.trim_matches('-').trim(), claim)
@@ -29,8 +30,15 @@ fn value(expression: &str, claim: &Claim) -> Result<String, String> {
         )
     };
     if let Some(arguments) = expression.strip_prefix("index ") {
-        let (map, key) = arguments.trim().split_once(char::is_whitespace).ok_or_else(unknown)?;
-        let key = key.trim().strip_prefix('"').and_then(|k| k.strip_suffix('"')).ok_or_else(unknown)?;
+        let (map, key) = arguments
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(unknown)?;
+        let key = key
+            .trim()
+            .strip_prefix('"')
+            .and_then(|k| k.strip_suffix('"'))
+            .ok_or_else(unknown)?;
         return entry(map, key, claim).ok_or_else(unknown)?;
     }
     match expression {
@@ -50,7 +58,10 @@ fn entry(map: &str, key: &str, claim: &Claim) -> Option<Result<String, String>> 
         ".PVC.Annotations" => (&claim.annotations, "annotation"),
         _ => return None,
     };
-    let found = map.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    let found = map
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.clone());
     Some(found.ok_or_else(|| format!("the claim has no {what} {key:?}")))
 }
 
@@ -79,7 +90,10 @@ mod tests {
             name: "data".into(),
             uid: "1".into(),
             labels: vec![("app".into(), "web".into())],
-            annotations: vec![("example.com/path".into(), "a/b".into()), ("up".into(), "../../etc".into())],
+            annotations: vec![
+                ("example.com/path".into(), "a/b".into()),
+                ("up".into(), "../../etc".into()),
+            ],
             access_modes: vec![],
             capacity_bytes: 1,
             block: false,

@@ -20,14 +20,21 @@ pub(crate) struct Place {
 }
 
 /// Decides. `pick` chooses among several paths of a node. An error is one sentence for an Event.
-pub(crate) fn place(config: &Config, request: &Request, pick: impl Fn(usize) -> usize) -> Result<Place, String> {
+pub(crate) fn place(
+    config: &Config,
+    request: &Request,
+    pick: impl Fn(usize) -> usize,
+) -> Result<Place, String> {
     let paths = config.of_class(&request.class.name)?;
     let shared = matches!(paths, Paths::Shared(_));
     check(request, shared)?;
     let base = base(paths, request, pick)?;
     let folder = match parameter(&request.class, "pathPattern") {
         Some(text) => pattern::fill(text, &request.claim)?,
-        None => format!("{}_{}_{}", request.volume_name, request.claim.namespace, request.claim.name),
+        None => format!(
+            "{}_{}_{}",
+            request.volume_name, request.claim.namespace, request.claim.name
+        ),
     };
     let affinity = match &request.node {
         Some(node) if !shared => Some(affinity(&request.class, node)?),
@@ -52,16 +59,26 @@ fn check(request: &Request, shared: bool) -> Result<(), String> {
     }
     let once = |mode: &String| matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
     if !shared && !claim.access_modes.iter().all(once) {
-        return Err("NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes".to_owned());
+        return Err(
+            "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes"
+                .to_owned(),
+        );
     }
     Ok(())
 }
 
-fn base<'a>(paths: &'a Paths, request: &Request, pick: impl Fn(usize) -> usize) -> Result<&'a str, String> {
+fn base<'a>(
+    paths: &'a Paths,
+    request: &Request,
+    pick: impl Fn(usize) -> usize,
+) -> Result<&'a str, String> {
     if let Paths::Shared(path) = paths {
         return Ok(path);
     }
-    let node = request.node.as_ref().ok_or("configuration error, no node was specified")?;
+    let node = request
+        .node
+        .as_ref()
+        .ok_or("configuration error, no node was specified")?;
     let paths = paths.of_node(&node.name);
     let wanted = parameter(&request.class, "nodePath").map(|path| path.trim_end_matches('/'));
     if let Some(wanted) = wanted {
@@ -70,8 +87,14 @@ fn base<'a>(paths: &'a Paths, request: &Request, pick: impl Fn(usize) -> usize) 
             .map(String::as_str)
             .ok_or_else(|| format!("config doesn't contain path {wanted} on node {}", node.name));
     }
-    let chosen = if paths.is_empty() { None } else { paths.get(pick(paths.len())) };
-    chosen.map(String::as_str).ok_or_else(|| format!("no local path available on node {}", node.name))
+    let chosen = if paths.is_empty() {
+        None
+    } else {
+        paths.get(pick(paths.len()))
+    };
+    chosen
+        .map(String::as_str)
+        .ok_or_else(|| format!("no local path available on node {}", node.name))
 }
 
 /// `hostPath` unless the class or the claim says `local`; K3s' class does.
@@ -88,23 +111,37 @@ fn kind(request: &Request) -> Result<Kind, String> {
 
 fn affinity(class: &Class, node: &Node) -> Result<Affinity, String> {
     let key = parameter(class, "nodeAffinityKey").unwrap_or(HOSTNAME);
-    let value = find(&node.labels, key).ok_or_else(|| format!("node {} has no label {key}", node.name))?;
-    Ok(Affinity { key: key.to_owned(), values: vec![value.to_owned()] })
+    let value =
+        find(&node.labels, key).ok_or_else(|| format!("node {} has no label {key}", node.name))?;
+    Ok(Affinity {
+        key: key.to_owned(),
+        values: vec![value.to_owned()],
+    })
 }
 
 fn mode(class: &Class) -> Result<u32, String> {
-    let Some(text) = parameter(class, "perm") else { return Ok(DEFAULT_MODE) };
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    let Some(text) = parameter(class, "perm") else {
+        return Ok(DEFAULT_MODE);
+    };
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| format!("parameter perm {text:?} is no octal mode"))
 }
 
 fn owner(class: &Class) -> Result<Option<Owner>, String> {
     let number = |name: &str| {
-        let parse = |text: &str| text.parse::<u32>().map_err(|_| format!("parameter {name} {text:?} is no number"));
+        let parse = |text: &str| {
+            text.parse::<u32>()
+                .map_err(|_| format!("parameter {name} {text:?} is no number"))
+        };
         parameter(class, name).map(parse).transpose()
     };
     let (user, group) = (number("user")?, number("group")?);
-    Ok((user.is_some() || group.is_some()).then(|| Owner { user: user.unwrap_or(0), group: group.unwrap_or(0) }))
+    Ok((user.is_some() || group.is_some()).then(|| Owner {
+        user: user.unwrap_or(0),
+        group: group.unwrap_or(0),
+    }))
 }
 
 fn parameter<'a>(class: &'a Class, name: &str) -> Option<&'a str> {
@@ -112,5 +149,7 @@ fn parameter<'a>(class: &'a Class, name: &str) -> Option<&'a str> {
 }
 
 fn find<'a>(map: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    map.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    map.iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.as_str())
 }

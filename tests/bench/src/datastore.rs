@@ -51,31 +51,57 @@ struct Size {
 impl Size {
     fn asked() -> Self {
         if std::env::var_os("K3S_BENCH_SHORT").is_some() {
-            return Self { run: Duration::from_millis(200), timed: 10, quiet: Duration::from_secs(3) };
+            return Self {
+                run: Duration::from_millis(200),
+                timed: 10,
+                quiet: Duration::from_secs(3),
+            };
         }
-        Self { run: Duration::from_secs(2), timed: 100, quiet: Duration::from_secs(5) }
+        Self {
+            run: Duration::from_secs(2),
+            timed: 100,
+            quiet: Duration::from_secs(5),
+        }
     }
 }
 
 pub(crate) fn run() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(all(Size::asked()))
 }
 
 async fn all(size: Size) -> Result<()> {
     let memory = Side::open(Arc::new(MemoryBackend::new())).await?;
-    row(&format!("memory (no datastore): creates of 1 KiB per second, {WRITERS} writers"), memory.creates(size).await?);
+    row(
+        &format!("memory (no datastore): creates of 1 KiB per second, {WRITERS} writers"),
+        memory.creates(size).await?,
+    );
     let dir = tempfile::tempdir_in("/var/tmp")?;
     let (host, metrics) = plugin_host()?;
     let options = SqliteOptions::new(dir.path().join("component/state.db"));
-    let component = Arc::new(open_sqlite(&host, bundled::datastore_sqlite().source(), &options)?);
+    let component = Arc::new(open_sqlite(
+        &host,
+        bundled::datastore_sqlite().source(),
+        &options,
+    )?);
     compare("SQLite", component, native_sqlite(dir.path())?, size).await?;
     share("SQLite", &metrics);
-    for (name, kind) in [("PostgreSQL", DatabaseKind::Postgres), ("MariaDB", DatabaseKind::MariaDb)] {
+    for (name, kind) in [
+        ("PostgreSQL", DatabaseKind::Postgres),
+        ("MariaDB", DatabaseKind::MariaDb),
+    ] {
         let database = Database::start(kind)?;
         let (host, metrics) = plugin_host()?;
         let endpoint = database.endpoint("component");
-        compare(name, on_server(&host, &endpoint).await?, native_server(&database, kind).await?, size).await?;
+        compare(
+            name,
+            on_server(&host, &endpoint).await?,
+            native_server(&database, kind).await?,
+            size,
+        )
+        .await?;
         share(name, &metrics);
         let (host, metrics) = plugin_host()?;
         two_servers(name, &host, &metrics, &database.endpoint("shared"), size).await?;
@@ -85,13 +111,20 @@ async fn all(size: Size) -> Result<()> {
 
 fn plugin_host() -> Result<(Host, Metrics)> {
     let metrics = Metrics::new();
-    let options = HostOptions { metrics: PluginMetrics::registered(&metrics), ..HostOptions::default() };
+    let options = HostOptions {
+        metrics: PluginMetrics::registered(&metrics),
+        ..HostOptions::default()
+    };
     Ok((Host::new(options)?, metrics))
 }
 
 fn native_sqlite(dir: &Path) -> Result<Arc<dyn Backend>> {
     let connection = Sqlite::create(&dir.join("native.db"))?;
-    Ok(Arc::new(Native::new(&k3s_datastore_sqlite::dialect::SQLITE, connection, false)))
+    Ok(Arc::new(Native::new(
+        &k3s_datastore_sqlite::dialect::SQLITE,
+        connection,
+        false,
+    )))
 }
 
 async fn native_server(database: &Database, kind: DatabaseKind) -> Result<Arc<dyn Backend>> {
@@ -100,25 +133,36 @@ async fn native_server(database: &Database, kind: DatabaseKind) -> Result<Arc<dy
         DatabaseKind::Postgres => {
             database.ask("CREATE DATABASE native OWNER k3s")?;
             let connection = Postgres::connect(port, "native").await?;
-            Arc::new(Native::new(&k3s_datastore_postgres::dialect::POSTGRES, connection, true))
+            Arc::new(Native::new(
+                &k3s_datastore_postgres::dialect::POSTGRES,
+                connection,
+                true,
+            ))
         }
         DatabaseKind::MariaDb => {
             database.ask("CREATE DATABASE native")?;
             let connection = MariaDb::connect(port, "native").await?;
-            Arc::new(Native::new(&k3s_datastore_mysql::dialect::MYSQL, connection, true))
+            Arc::new(Native::new(
+                &k3s_datastore_mysql::dialect::MYSQL,
+                connection,
+                true,
+            ))
         }
     })
 }
 
 async fn on_server(host: &Host, endpoint: &str) -> Result<Arc<dyn Backend>> {
-    let Endpoint::Server(server) = Endpoint::parse("endpoint", endpoint, &TlsFiles::default())? else {
+    let Endpoint::Server(server) = Endpoint::parse("endpoint", endpoint, &TlsFiles::default())?
+    else {
         return Err(anyhow!("not a server"));
     };
     let bundled = match server.kind {
         Kind::Postgres => bundled::datastore_postgres(),
         Kind::Mysql => bundled::datastore_mysql(),
     };
-    Ok(Arc::new(open_server(host, bundled.source(), &ServerOptions::new(server)).await?))
+    Ok(Arc::new(
+        open_server(host, bundled.source(), &ServerOptions::new(server)).await?,
+    ))
 }
 
 /// A store on one of the backends compared.
@@ -133,7 +177,11 @@ impl Side {
     async fn open(backend: Arc<dyn Backend>) -> Result<Self> {
         let tasks = Tasks::root("bench");
         let store = Store::open(backend, StoreOptions::default(), Clock::system(), &tasks).await?;
-        Ok(Self { store, tasks, next: std::sync::atomic::AtomicU64::new(0) })
+        Ok(Self {
+            store,
+            tasks,
+            next: std::sync::atomic::AtomicU64::new(0),
+        })
     }
 
     fn round(&self) -> u64 {
@@ -150,7 +198,9 @@ impl Side {
                 let mut done = 0_u64;
                 while start.elapsed() < size.run {
                     let key = format!("/registry/bench/{round}/{writer}/{done}");
-                    store.write(Write::put(key, Precondition::Absent, vec![b'x'; 1024])).await?;
+                    store
+                        .write(Write::put(key, Precondition::Absent, vec![b'x'; 1024]))
+                        .await?;
                     done += 1;
                 }
                 Ok::<_, k3s_store::WriteError>(done)
@@ -160,11 +210,19 @@ impl Side {
         while let Some(done) = writers.join_next().await {
             sum += done??;
         }
-        Ok(sum * 1000 / u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1))
+        Ok(sum * 1000
+            / u64::try_from(start.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1))
     }
 
     /// One write after the other, from the call to the acknowledgement and to the event at `watched`.
-    async fn latencies(&self, watched: &Store, size: Size, pause: Duration) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    async fn latencies(
+        &self,
+        watched: &Store,
+        size: Size,
+        pause: Duration,
+    ) -> Result<(Vec<Duration>, Vec<Duration>)> {
         let round = self.round();
         let prefix = format!("/registry/timed/{round}/");
         let mut watcher = watched.watch(&prefix, watched.revision())?;
@@ -172,11 +230,15 @@ impl Side {
         for n in 0..size.timed {
             tokio::time::sleep(pause).await;
             let start = Instant::now();
-            let write = Write::put(format!("{prefix}{n}"), Precondition::Absent, vec![b'x'; 1024]);
-            let (written, seen) =
-                tokio::join!(async { self.store.write(write).await.map(|_| start.elapsed()) }, async {
-                    watcher.next().await.map(|_| start.elapsed())
-                });
+            let write = Write::put(
+                format!("{prefix}{n}"),
+                Precondition::Absent,
+                vec![b'x'; 1024],
+            );
+            let (written, seen) = tokio::join!(
+                async { self.store.write(write).await.map(|_| start.elapsed()) },
+                async { watcher.next().await.map(|_| start.elapsed()) }
+            );
             commit.push(written?);
             watch.push(seen.context("an event")?);
         }
@@ -203,14 +265,20 @@ impl Done {
     async fn round(&mut self, side: &Side, size: Size) -> Result<()> {
         self.creates.push(side.creates(size).await? as f64);
         let (mut commit, watch) = side.latencies(&side.store, size, Duration::ZERO).await?;
-        self.commits.push(percentile(&mut commit, 0.5).as_secs_f64());
+        self.commits
+            .push(percentile(&mut commit, 0.5).as_secs_f64());
         self.commit.extend(commit);
         self.watch.extend(watch);
         Ok(())
     }
 }
 
-async fn compare(name: &str, component: Arc<dyn Backend>, native: Arc<dyn Backend>, size: Size) -> Result<()> {
+async fn compare(
+    name: &str,
+    component: Arc<dyn Backend>,
+    native: Arc<dyn Backend>,
+    size: Size,
+) -> Result<()> {
     let sides = (Side::open(component).await?, Side::open(native).await?);
     let mut done = (Done::default(), Done::default());
     // What is done once (statements, files that grow) is done before.
@@ -228,34 +296,69 @@ async fn compare(name: &str, component: Arc<dyn Backend>, native: Arc<dyn Backen
     let rate = |done: &Done| format!("{:.0}", median(done.creates.clone()));
     let ratio = ratio(&done.0.creates, &done.1.creates);
     let said = format!("{} / {} / {ratio:.3}", rate(&done.0), rate(&done.1));
-    row(&format!("{name}: creates of 1 KiB per second, {WRITERS} writers: component / native / ratio"), said);
+    row(
+        &format!(
+            "{name}: creates of 1 KiB per second, {WRITERS} writers: component / native / ratio"
+        ),
+        said,
+    );
     let ratio = self::ratio(&done.0.commits, &done.1.commits);
     let commits = |done: &mut Done| both(&mut done.commit);
-    let said = format!("{} / {} / {ratio:.3}", commits(&mut done.0), commits(&mut done.1));
-    row(&format!("{name}: one write to its acknowledgement, p50 (p99): component / native / ratio"), said);
-    row(&format!("{name}: one write to its event at a watcher, p50 (p99): component"), both(&mut done.0.watch));
+    let said = format!(
+        "{} / {} / {ratio:.3}",
+        commits(&mut done.0),
+        commits(&mut done.1)
+    );
+    row(
+        &format!("{name}: one write to its acknowledgement, p50 (p99): component / native / ratio"),
+        said,
+    );
+    row(
+        &format!("{name}: one write to its event at a watcher, p50 (p99): component"),
+        both(&mut done.0.watch),
+    );
     sides.0.stop().await;
     sides.1.stop().await;
     Ok(())
 }
 
 /// Two servers on one database: how soon one sees what the other wrote, and what looking costs.
-async fn two_servers(name: &str, host: &Host, metrics: &Metrics, endpoint: &str, size: Size) -> Result<()> {
+async fn two_servers(
+    name: &str,
+    host: &Host,
+    metrics: &Metrics,
+    endpoint: &str,
+    size: Size,
+) -> Result<()> {
     let ours = Side::open(on_server(host, endpoint).await?).await?;
     let theirs = Side::open(on_server(host, endpoint).await?).await?;
-    let few = Size { timed: ROUNDS, ..size };
-    let (_, mut busy) = ours.latencies(&theirs.store, size, Duration::from_millis(7)).await?;
-    row(&format!("{name}: one of many writes to its event at another server, p50 (p99)"), both(&mut busy));
+    let few = Size {
+        timed: ROUNDS,
+        ..size
+    };
+    let (_, mut busy) = ours
+        .latencies(&theirs.store, size, Duration::from_millis(7))
+        .await?;
+    row(
+        &format!("{name}: one of many writes to its event at another server, p50 (p99)"),
+        both(&mut busy),
+    );
     let (_, mut quiet) = ours.latencies(&theirs.store, few, size.quiet).await?;
     row(
-        &format!("{name}: a write after {:?} without one to its event at another server, p50 (p99)", size.quiet),
+        &format!(
+            "{name}: a write after {:?} without one to its event at another server, p50 (p99)",
+            size.quiet
+        ),
         both(&mut quiet),
     );
     tokio::time::sleep(size.quiet).await;
     let (start, before) = (Instant::now(), looks(metrics));
     tokio::time::sleep(size.quiet * 2).await;
     let rate = (looks(metrics) - before) / start.elapsed().as_secs_f64() / 2.0;
-    row(&format!("{name}: queries per second of a server while nobody writes"), format!("{rate:.1}"));
+    row(
+        &format!("{name}: queries per second of a server while nobody writes"),
+        format!("{rate:.1}"),
+    );
     ours.stop().await;
     theirs.stop().await;
     Ok(())
@@ -264,25 +367,41 @@ async fn two_servers(name: &str, host: &Host, metrics: &Metrics, endpoint: &str,
 /// Calls of both servers' components so far.
 fn looks(metrics: &Metrics) -> f64 {
     let text = metrics.render();
-    let calls = text.lines().filter(|l| l.starts_with("k3s_plugin_calls_total"));
-    calls.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    let calls = text
+        .lines()
+        .filter(|l| l.starts_with("k3s_plugin_calls_total"));
+    calls
+        .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 /// Of the time in `append`, that in the guest.
 fn share(name: &str, metrics: &Metrics) {
     let metrics = metrics.render();
     let of = |name: &str| {
-        let line = metrics.lines().find(|l| l.starts_with(name) && l.contains("function=\"append\""))?;
+        let line = metrics
+            .lines()
+            .find(|l| l.starts_with(name) && l.contains("function=\"append\""))?;
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
-    if let (Some(guest), Some(host)) = (of("k3s_plugin_guest_seconds"), of("k3s_plugin_host_seconds")) {
+    if let (Some(guest), Some(host)) = (
+        of("k3s_plugin_guest_seconds"),
+        of("k3s_plugin_host_seconds"),
+    ) {
         let share = guest / (guest + host) * 100.0;
-        row(&format!("{name}: share of the component's own code in a commit"), format!("{share:.1} %"));
+        row(
+            &format!("{name}: share of the component's own code in a commit"),
+            format!("{share:.1} %"),
+        );
     }
 }
 
 fn both(values: &mut [Duration]) -> String {
-    format!("{} ({})", ms(percentile(values, 0.5)), ms(percentile(values, 0.99)))
+    format!(
+        "{} ({})",
+        ms(percentile(values, 0.5)),
+        ms(percentile(values, 0.99))
+    )
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -292,5 +411,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// The middle of the rounds' ratios, which what slows a whole round does not move.
 fn ratio(component: &[f64], native: &[f64]) -> f64 {
-    median(component.iter().zip(native).map(|(component, native)| component / native).collect())
+    median(
+        component
+            .iter()
+            .zip(native)
+            .map(|(component, native)| component / native)
+            .collect(),
+    )
 }

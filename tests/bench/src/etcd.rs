@@ -28,9 +28,15 @@ impl Etcd {
     pub(crate) fn start(corner: &Corner) -> Result<Self> {
         let mut command = corner.command("/usr/bin/etcd");
         command.args(["--data-dir", "/var/lib/bench-etcd", "--log-level", "error"]);
-        let child = Self(command.spawn().context("start etcd (Debian's package etcd-server)")?);
+        let child = Self(
+            command
+                .spawn()
+                .context("start etcd (Debian's package etcd-server)")?,
+        );
         until("etcd answers", Duration::from_secs(20), || {
-            corner.sh("wget -q -O - http://127.0.0.1:2379/health")?.ok()?;
+            corner
+                .sh("wget -q -O - http://127.0.0.1:2379/health")?
+                .ok()?;
             Ok(())
         })?;
         Ok(child)
@@ -52,7 +58,8 @@ pub(crate) async fn puts(clients: usize) -> Result<u64> {
     for n in 0..clients {
         let value = value.clone();
         tasks.push(tokio::spawn(async move {
-            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(ADDRESS).await?)).await?;
+            let (mut sender, connection) =
+                handshake(TokioIo::new(TcpStream::connect(ADDRESS).await?)).await?;
             let driver = tokio::spawn(connection);
             let mut done = 0_u64;
             while Instant::now() < end {
@@ -73,9 +80,15 @@ pub(crate) async fn puts(clients: usize) -> Result<u64> {
 async fn put(sender: &mut SendRequest<Full<Bytes>>, key: &str, value: &str) -> Result<()> {
     let body = format!(r#"{{"key":"{}","value":"{value}"}}"#, STANDARD.encode(key));
     sender.ready().await?;
-    let request = Request::post("/v3/kv/put").header("host", ADDRESS).body(Full::from(body))?;
+    let request = Request::post("/v3/kv/put")
+        .header("host", ADDRESS)
+        .body(Full::from(body))?;
     let answer = sender.send_request(request).await?;
-    ensure!(answer.status().is_success(), "etcd answered {}", answer.status());
+    ensure!(
+        answer.status().is_success(),
+        "etcd answered {}",
+        answer.status()
+    );
     answer.into_body().collect().await?;
     Ok(())
 }

@@ -34,11 +34,20 @@ const INGRESSES: usize = 100;
 /// Starts a cluster with two pods, and both proxies before them.
 pub(crate) fn run() -> Result<()> {
     let images = vec![http_server(WEB_1, "one")?];
-    let prepare = vec![format!("mkdir -p /etc/rancher/k3s && echo '{{}}' > {CONFIG}")];
+    let prepare = vec![format!(
+        "mkdir -p /etc/rancher/k3s && echo '{{}}' > {CONFIG}"
+    )];
     let flags = vec![format!("--plugin=ingress=traefik,config={CONFIG}")];
-    let cluster = Cluster::start_with(ClusterOptions { flags, images, prepare, ..ClusterOptions::default() })?;
+    let cluster = Cluster::start_with(ClusterOptions {
+        flags,
+        images,
+        prepare,
+        ..ClusterOptions::default()
+    })?;
     cluster.apply(&web("web", 2, WEB_1))?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     cluster.apply(&paths("bench", 0, 1))?;
     wait_for(&cluster, OURS, "/p0")?;
     let nginx = start_nginx(&cluster)?;
@@ -69,13 +78,18 @@ pub(crate) fn run() -> Result<()> {
     fixed_rate(&cluster)?;
     drop(nginx);
     swap(&cluster)?;
-    let all: Vec<String> = (0..INGRESSES).map(|at| paths(&format!("many-{at}"), at * 100, 100)).collect();
+    let all: Vec<String> = (0..INGRESSES)
+        .map(|at| paths(&format!("many-{at}"), at * 100, 100))
+        .collect();
     cluster.apply(&all.join("---\n"))?;
     wait_for(&cluster, OURS, &format!("/p{}", INGRESSES * 100 - 1))?;
     let started = Instant::now();
     cluster.apply(&paths("bench", 1_000_000, 1))?;
     wait_for(&cluster, OURS, "/p1000000")?;
-    row("kubectl apply → served, with 10,000 other routes", ms(started.elapsed()));
+    row(
+        "kubectl apply → served, with 10,000 other routes",
+        ms(started.elapsed()),
+    );
     Ok(())
 }
 
@@ -88,7 +102,10 @@ fn fixed_rate(cluster: &Cluster) -> Result<()> {
         }
     }
     let [ours, theirs] = figures.map(|mut tails| ms(Duration::from_micros(median(&mut tails))));
-    row(&format!("ingress p99 at {RATE} requests/s (nginx in the same run)"), format!("{ours} ({theirs})"));
+    row(
+        &format!("ingress p99 at {RATE} requests/s (nginx in the same run)"),
+        format!("{ours} ({theirs})"),
+    );
     Ok(())
 }
 
@@ -98,18 +115,30 @@ fn swap(cluster: &Cluster) -> Result<()> {
     let output = std::thread::scope(|scope| {
         let load = scope.spawn(|| inside(cluster, &["steady", RATE, OURS]));
         std::thread::sleep(RUN / 2);
-        let line = format!("echo '{{\"allowCrossNamespace\": true}}' > {CONFIG} && pkill -HUP -o -f 'k3s server'");
+        let line = format!(
+            "echo '{{\"allowCrossNamespace\": true}}' > {CONFIG} && pkill -HUP -o -f 'k3s server'"
+        );
         let changed = cluster.corner().sh(&line).and_then(|output| output.ok());
-        let output = load.join().map_err(|_| anyhow::anyhow!("the load ended early"))?;
+        let output = load
+            .join()
+            .map_err(|_| anyhow::anyhow!("the load ended early"))?;
         changed?;
         output
     })?;
     let swapped = steady_tail(&output)?.1;
     let told = cluster.kubectl(&["get", "events", "-n", "default"])?.ok()?;
-    ensure!(told.contains("was replaced by"), "the component was not replaced:\n{told}");
-    let (quiet, swapped) = (ms(Duration::from_micros(quiet)), ms(Duration::from_micros(swapped)));
+    ensure!(
+        told.contains("was replaced by"),
+        "the component was not replaced:\n{told}"
+    );
+    let (quiet, swapped) = (
+        ms(Duration::from_micros(quiet)),
+        ms(Duration::from_micros(swapped)),
+    );
     row(
-        &format!("slowest request at {RATE}/s while the ingress component is replaced (without), none failed"),
+        &format!(
+            "slowest request at {RATE}/s while the ingress component is replaced (without), none failed"
+        ),
         format!("{swapped} ({quiet})"),
     );
     Ok(())
@@ -137,7 +166,13 @@ fn paths(name: &str, from: usize, count: usize) -> String {
 
 fn wait_for(cluster: &Cluster, at: &str, path: &str) -> Result<()> {
     cluster.wait_for(&format!("{at}{path} answers"), SOON, || {
-        cluster.corner().sh(&format!("curl -sS -f -m 5 -H 'Host: bench.example.com' http://{at}{path}"))?.ok().map(drop)
+        cluster
+            .corner()
+            .sh(&format!(
+                "curl -sS -f -m 5 -H 'Host: bench.example.com' http://{at}{path}"
+            ))?
+            .ok()
+            .map(drop)
     })
 }
 
@@ -155,8 +190,11 @@ impl Drop for Nginx {
 fn start_nginx(cluster: &Cluster) -> Result<Nginx> {
     let pods = cluster.get(&["pods", "-l", "app=web"])?;
     let items = pods["items"].as_array().context("pods")?;
-    let servers: String =
-        items.iter().filter_map(|pod| pod["status"]["podIP"].as_str()).map(|ip| format!("server {ip}:80; ")).collect();
+    let servers: String = items
+        .iter()
+        .filter_map(|pod| pod["status"]["podIP"].as_str())
+        .map(|ip| format!("server {ip}:80; "))
+        .collect();
     let config = format!(
         "daemon off; worker_processes auto; pid /tmp/k3s/nginx.pid; error_log stderr;\nevents {{ worker_connections 1024; }}\n\
          http {{ access_log off; client_body_temp_path /tmp/k3s/b; proxy_temp_path /tmp/k3s/p; fastcgi_temp_path /tmp/k3s/f; \
@@ -167,12 +205,29 @@ fn start_nginx(cluster: &Cluster) -> Result<Nginx> {
     );
     let file = cluster.corner().dir().join("proxy.conf");
     std::fs::write(&file, config)?;
-    Ok(Nginx(cluster.corner().command("/usr/sbin/nginx").arg("-c").arg(file).spawn().context("start nginx")?))
+    Ok(Nginx(
+        cluster
+            .corner()
+            .command("/usr/sbin/nginx")
+            .arg("-c")
+            .arg(file)
+            .spawn()
+            .context("start nginx")?,
+    ))
 }
 
 fn inside(cluster: &Cluster, words: &[&str]) -> Result<String> {
-    let output = cluster.corner().command(std::env::current_exe()?).arg("inside").args(words).output()?;
-    ensure!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = cluster
+        .corner()
+        .command(std::env::current_exe()?)
+        .arg("inside")
+        .args(words)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
@@ -185,7 +240,8 @@ pub(crate) async fn steady(rate: usize, at: String) -> Result<String> {
     for first in 0..CONNECTIONS {
         let at = at.clone();
         tasks.push(tokio::spawn(async move {
-            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(&at).await?)).await?;
+            let (mut sender, connection) =
+                handshake(TokioIo::new(TcpStream::connect(&at).await?)).await?;
             let driver = tokio::spawn(connection);
             let mut times = Vec::new();
             #[allow(clippy::cast_precision_loss, reason = "small counts")]
@@ -209,9 +265,15 @@ pub(crate) async fn steady(rate: usize, at: String) -> Result<String> {
 
 async fn ask(sender: &mut SendRequest<Full<Bytes>>, at: &str) -> Result<()> {
     sender.ready().await?;
-    let request = Request::get("/p0").header("host", "bench.example.com").body(Full::default())?;
+    let request = Request::get("/p0")
+        .header("host", "bench.example.com")
+        .body(Full::default())?;
     let answer = sender.send_request(request).await?;
-    ensure!(answer.status().is_success(), "{at} answered {}", answer.status());
+    ensure!(
+        answer.status().is_success(),
+        "{at} answered {}",
+        answer.status()
+    );
     answer.into_body().collect().await?;
     Ok(())
 }
@@ -223,7 +285,8 @@ pub(crate) async fn http(clients: usize, at: String) -> Result<String> {
     for _ in 0..clients {
         let at = at.clone();
         tasks.push(tokio::spawn(async move {
-            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(&at).await?)).await?;
+            let (mut sender, connection) =
+                handshake(TokioIo::new(TcpStream::connect(&at).await?)).await?;
             let driver = tokio::spawn(connection);
             let mut times = Vec::new();
             while Instant::now() < end {

@@ -22,11 +22,19 @@ const ROUNDS: usize = 3;
 
 /// Starts a server without a node and runs each load inside its corner.
 pub(crate) fn run() -> Result<()> {
-    let options =
-        ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() };
+    let options = ClusterOptions {
+        flags: vec!["--disable-agent".into()],
+        without_node: true,
+        ..ClusterOptions::default()
+    };
     let cluster = Cluster::start_with(options)?;
     let inside = |words: &[&str]| -> Result<String> {
-        let output = cluster.corner().command(std::env::current_exe()?).arg("inside").args(words).output()?;
+        let output = cluster
+            .corner()
+            .command(std::env::current_exe()?)
+            .arg("inside")
+            .args(words)
+            .output()?;
         if !output.status.success() {
             bail!("{words:?}: {}", String::from_utf8_lossy(&output.stderr))
         }
@@ -47,19 +55,31 @@ pub(crate) fn run() -> Result<()> {
         );
     }
     drop(etcd);
-    row("GET/s, 32 clients on one connection", inside(&["gets", "32"])?);
+    row(
+        "GET/s, 32 clients on one connection",
+        inside(&["gets", "32"])?,
+    );
     inside(&["fill", "10000"])?;
     let before: u64 = pss_kib(&cluster, "k3s server")?.iter().sum();
     row("LIST of 10,000 pods", inside(&["list"])?);
     let after: u64 = pss_kib(&cluster, "k3s server")?.iter().sum();
-    row("extra memory after it", format!("{} KiB", after.saturating_sub(before)));
-    row("watch fan-out, 1,000 watchers over TLS (events/s delivered)", inside(&["fanout", "1000"])?);
+    row(
+        "extra memory after it",
+        format!("{} KiB", after.saturating_sub(before)),
+    );
+    row(
+        "watch fan-out, 1,000 watchers over TLS (events/s delivered)",
+        inside(&["fanout", "1000"])?,
+    );
     Ok(())
 }
 
 /// One load; prints its figure.
 pub(crate) fn inside(words: &[String]) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let number = |at: usize| words.get(at).map_or(Ok(0), |w| w.parse::<usize>());
     let count = number(1)?;
     let figure = runtime.block_on(async {
@@ -73,10 +93,18 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("pods") => crate::pods::start(count).await,
             Some("fanout") => fanout(count).await,
             Some("services") => crate::load_balancer::fill(count).await,
-            Some("first-balancer") => crate::load_balancer::first_packet("LoadBalancer", count).await,
-            Some("first-cluster-ip") => crate::load_balancer::first_packet("ClusterIP", count).await,
-            Some("http") => crate::ingress::http(count, words.get(2).cloned().unwrap_or_default()).await,
-            Some("steady") => crate::ingress::steady(count, words.get(2).cloned().unwrap_or_default()).await,
+            Some("first-balancer") => {
+                crate::load_balancer::first_packet("LoadBalancer", count).await
+            }
+            Some("first-cluster-ip") => {
+                crate::load_balancer::first_packet("ClusterIP", count).await
+            }
+            Some("http") => {
+                crate::ingress::http(count, words.get(2).cloned().unwrap_or_default()).await
+            }
+            Some("steady") => {
+                crate::ingress::steady(count, words.get(2).cloned().unwrap_or_default()).await
+            }
             other => bail!("unknown load {other:?}"),
         }
     })?;
@@ -97,14 +125,24 @@ async fn creates(clients: usize, round: usize) -> Result<String> {
     let end = Instant::now() + RUN;
     let mut tasks = Vec::new();
     // Several connections, so that one connection's framing is not what is measured.
-    let connections: Vec<Client> = (0..clients.min(8)).map(|_| client()).collect::<Result<_>>()?;
+    let connections: Vec<Client> = (0..clients.min(8))
+        .map(|_| client())
+        .collect::<Result<_>>()?;
     for n in 0..clients {
-        let (client, done) = (connections.get(n % connections.len()).context("a connection")?.clone(), done.clone());
+        let (client, done) = (
+            connections
+                .get(n % connections.len())
+                .context("a connection")?
+                .clone(),
+            done.clone(),
+        );
         tasks.push(tokio::spawn(async move {
             let mut i = 0_u64;
             while Instant::now() < end {
                 let name = format!("bench-{clients}-{round}-{n}-{i}");
-                client.create(&resources::CONFIG_MAPS, Some("default"), &config_map(&name)).await?;
+                client
+                    .create(&resources::CONFIG_MAPS, Some("default"), &config_map(&name))
+                    .await?;
                 done.fetch_add(1, Ordering::Relaxed);
                 i += 1;
             }
@@ -128,7 +166,13 @@ async fn gets(clients: usize) -> Result<String> {
         tasks.push(tokio::spawn(async move {
             while Instant::now() < end {
                 let request = Request::get(&path).body(empty())?;
-                client.raw(request).await?.into_body().collect().await.map_err(|e| anyhow::anyhow!(e))?;
+                client
+                    .raw(request)
+                    .await?
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(|e| anyhow::anyhow!(e))?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
@@ -171,10 +215,20 @@ async fn list() -> Result<String> {
     for _ in 0..5 {
         let start = Instant::now();
         let answer = client.raw(Request::get(&path).body(empty())?).await?;
-        bytes = answer.into_body().collect().await.map_err(|e| anyhow::anyhow!(e))?.to_bytes().len();
+        bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| anyhow::anyhow!(e))?
+            .to_bytes()
+            .len();
         times.push(start.elapsed());
     }
-    Ok(format!("{} for {} MiB", crate::stats::ms(crate::stats::percentile(&mut times, 0.5)), bytes >> 20))
+    Ok(format!(
+        "{} for {} MiB",
+        crate::stats::ms(crate::stats::percentile(&mut times, 0.5)),
+        bytes >> 20
+    ))
 }
 
 async fn fanout(watchers: usize) -> Result<String> {
@@ -183,13 +237,25 @@ async fn fanout(watchers: usize) -> Result<String> {
     let version = connections
         .first()
         .context("a client")?
-        .list(&resources::CONFIG_MAPS, Some("kube-public"), &ListParams::default())
+        .list(
+            &resources::CONFIG_MAPS,
+            Some("kube-public"),
+            &ListParams::default(),
+        )
         .await?
         .resource_version;
     for n in 0..watchers {
-        let client = connections.get(n % connections.len()).context("a connection")?.clone();
-        let params = WatchParams { resource_version: Some(version.clone()), ..WatchParams::default() };
-        let mut events = client.watch(&resources::CONFIG_MAPS, Some("kube-public"), &params).await?;
+        let client = connections
+            .get(n % connections.len())
+            .context("a connection")?
+            .clone();
+        let params = WatchParams {
+            resource_version: Some(version.clone()),
+            ..WatchParams::default()
+        };
+        let mut events = client
+            .watch(&resources::CONFIG_MAPS, Some("kube-public"), &params)
+            .await?;
         let seen = seen.clone();
         tokio::spawn(async move {
             while let Some(Ok(_)) = events.next().await {
@@ -200,16 +266,28 @@ async fn fanout(watchers: usize) -> Result<String> {
     let client = client()?;
     let (start, writes) = (Instant::now(), 100_u64);
     for n in 0..writes {
-        client.create(&resources::CONFIG_MAPS, Some("kube-public"), &config_map(&format!("fan-{n}"))).await?;
+        client
+            .create(
+                &resources::CONFIG_MAPS,
+                Some("kube-public"),
+                &config_map(&format!("fan-{n}")),
+            )
+            .await?;
     }
     let expected = writes * u64::try_from(watchers)?;
     while seen.load(Ordering::Relaxed) < expected {
         if start.elapsed() > Duration::from_secs(60) {
-            bail!("only {} of {expected} events arrived", seen.load(Ordering::Relaxed))
+            bail!(
+                "only {} of {expected} events arrived",
+                seen.load(Ordering::Relaxed)
+            )
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let seconds = start.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "shown in thousands")]
-    Ok(format!("{:.0} k/s, none lost", expected as f64 / seconds / 1000.0))
+    Ok(format!(
+        "{:.0} k/s, none lost",
+        expected as f64 / seconds / 1000.0
+    ))
 }

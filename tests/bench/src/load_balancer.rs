@@ -27,10 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn run() -> Result<()> {
     let cluster = cluster()?;
     cluster.apply(&web("web", 1, WEB_1))?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     let rounds = ROUNDS.to_string();
-    row("LoadBalancer created → first connection through it, p50", inside(&cluster, &["first-balancer", &rounds])?);
-    row("ClusterIP created → first connection through it, p50", inside(&cluster, &["first-cluster-ip", &rounds])?);
+    row(
+        "LoadBalancer created → first connection through it, p50",
+        inside(&cluster, &["first-balancer", &rounds])?,
+    );
+    row(
+        "ClusterIP created → first connection through it, p50",
+        inside(&cluster, &["first-cluster-ip", &rounds])?,
+    );
     let start = Instant::now();
     inside(&cluster, &["services", &OTHERS.to_string()])?;
     cluster.wait_for("every service is in the packet filter", PATIENCE, || {
@@ -39,14 +47,28 @@ pub(crate) fn run() -> Result<()> {
         ensure!(count >= OTHERS, "{count}");
         Ok(())
     })?;
-    row(&format!("{OTHERS} Services created and in the packet filter"), ms(start.elapsed()));
-    row("the same with them there: ClusterIP, p50", inside(&cluster, &["first-cluster-ip", &rounds])?);
-    row("LoadBalancer, p50", inside(&cluster, &["first-balancer", &rounds])?);
+    row(
+        &format!("{OTHERS} Services created and in the packet filter"),
+        ms(start.elapsed()),
+    );
+    row(
+        "the same with them there: ClusterIP, p50",
+        inside(&cluster, &["first-cluster-ip", &rounds])?,
+    );
+    row(
+        "LoadBalancer, p50",
+        inside(&cluster, &["first-balancer", &rounds])?,
+    );
     Ok(())
 }
 
 fn inside(cluster: &Cluster, words: &[&str]) -> Result<String> {
-    let output = cluster.corner().command(std::env::current_exe()?).arg("inside").args(words).output()?;
+    let output = cluster
+        .corner()
+        .command(std::env::current_exe()?)
+        .arg("inside")
+        .args(words)
+        .output()?;
     if !output.status.success() {
         bail!("{words:?}: {}", String::from_utf8_lossy(&output.stderr))
     }
@@ -65,10 +87,19 @@ pub(crate) async fn first_packet(kind: &str, rounds: usize) -> Result<String> {
     for round in 0..rounds {
         let (name, port) = (format!("first-{round}"), PORT + u16::try_from(round)?);
         let start = Instant::now();
-        let created = client.create(&resources::SERVICES, Some("default"), &service(&name, kind, port)).await?;
+        let created = client
+            .create(
+                &resources::SERVICES,
+                Some("default"),
+                &service(&name, kind, port),
+            )
+            .await?;
         let address = match kind {
             "LoadBalancer" => IpAddr::from(NODE),
-            _ => created.value()["spec"]["clusterIP"].as_str().context("a cluster address")?.parse()?,
+            _ => created.value()["spec"]["clusterIP"]
+                .as_str()
+                .context("a cluster address")?
+                .parse()?,
         };
         connect(SocketAddr::new(address, port)).await?;
         times.push(start.elapsed());
@@ -80,7 +111,11 @@ pub(crate) async fn first_packet(kind: &str, rounds: usize) -> Result<String> {
 async fn connect(address: SocketAddr) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let attempt = tokio::time::timeout(Duration::from_millis(2), tokio::net::TcpStream::connect(address)).await;
+        let attempt = tokio::time::timeout(
+            Duration::from_millis(2),
+            tokio::net::TcpStream::connect(address),
+        )
+        .await;
         match attempt {
             Ok(Ok(_)) => return Ok(()),
             _ if Instant::now() > end => bail!("{address} never answered"),
@@ -92,9 +127,20 @@ async fn connect(address: SocketAddr) -> Result<()> {
 }
 
 async fn remove(client: &Client, name: &str) -> Result<()> {
-    client.delete(&resources::SERVICES, Some("default"), name, &DeleteParams::default()).await?;
+    client
+        .delete(
+            &resources::SERVICES,
+            Some("default"),
+            name,
+            &DeleteParams::default(),
+        )
+        .await?;
     let end = Instant::now() + PATIENCE;
-    while client.get(&resources::SERVICES, Some("default"), name).await.is_ok() {
+    while client
+        .get(&resources::SERVICES, Some("default"), name)
+        .await
+        .is_ok()
+    {
         ensure!(Instant::now() < end, "{name} was never gone");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -115,7 +161,9 @@ pub(crate) async fn fill(count: usize) -> Result<String> {
                     return anyhow::Ok(());
                 }
                 let object = service(&format!("other-{n}"), "ClusterIP", 80);
-                client.create(&resources::SERVICES, Some("default"), &object).await?;
+                client
+                    .create(&resources::SERVICES, Some("default"), &object)
+                    .await?;
             }
         }));
     }

@@ -2,8 +2,15 @@
 //!
 //! `cargo xtask bench` builds everything optimised and runs this. The load comes from a second process
 //! on the same two cores, over TLS and HTTP/2, so the figures are those of server and client together.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks on its terminal")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks on its terminal"
+)]
 
 mod datastore;
 mod etcd;
@@ -40,7 +47,10 @@ fn main() -> Result<()> {
         None => WHICH.iter().try_for_each(|(_, run)| run()),
         Some((which, _)) => match WHICH.iter().find(|(name, _)| name == which) {
             Some((_, run)) => run(),
-            None => bail!("unknown benchmark {which:?}; none for all, or {}", WHICH.map(|(name, _)| name).join(", ")),
+            None => bail!(
+                "unknown benchmark {which:?}; none for all, or {}",
+                WHICH.map(|(name, _)| name).join(", ")
+            ),
         },
     }
 }

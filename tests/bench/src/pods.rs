@@ -17,14 +17,25 @@ const PODS: usize = 30;
 pub(crate) fn run() -> Result<()> {
     let cluster = cluster()?;
     let pods = PODS.to_string();
-    let output = cluster.corner().command(std::env::current_exe()?).args(["inside", "pods", &pods]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = cluster
+        .corner()
+        .command(std::env::current_exe()?)
+        .args(["inside", "pods", &pods])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout)?;
     let mut started = text
         .split_whitespace()
         .map(|word| Ok(Duration::from_micros(word.parse()?)))
         .collect::<Result<Vec<Duration>>>()?;
-    row("pod created → Ready seen by a watcher, image present, p50", ms(percentile(&mut started, 0.5)));
+    row(
+        "pod created → Ready seen by a watcher, image present, p50",
+        ms(percentile(&mut started, 0.5)),
+    );
     row("the same, p99", ms(percentile(&mut started, 0.99)));
     let shims = pss_kib(&cluster, "^k3s-shim")?;
     ensure!(shims.len() >= PODS, "only {} shims", shims.len());
@@ -34,7 +45,9 @@ pub(crate) fn run() -> Result<()> {
         format!("{} KiB", total / u64::try_from(shims.len())?),
     );
     let start = Instant::now();
-    cluster.kubectl(&["delete", "pods", "--all", "--timeout=120s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "pods", "--all", "--timeout=120s"])?
+        .ok()?;
     row(&format!("{PODS} pods deleted"), ms(start.elapsed()));
     Ok(())
 }
@@ -44,7 +57,12 @@ pub(crate) async fn start(pods: usize) -> Result<String> {
     let client = client()?;
     let mut times = Vec::new();
     for n in 0..pods {
-        times.push(one(&client, &format!("p{n}")).await?.as_micros().to_string());
+        times.push(
+            one(&client, &format!("p{n}"))
+                .await?
+                .as_micros()
+                .to_string(),
+        );
     }
     Ok(times.join(" "))
 }
@@ -54,13 +72,17 @@ async fn one(client: &Client, name: &str) -> Result<Duration> {
         "terminationGracePeriodSeconds": 1,
         "containers": [{"name": "c", "image": SHELL, "command": ["sleep", "1000000"]}]}});
     let start = Instant::now();
-    let made = client.create(&resources::PODS, Some("default"), &pod).await?;
+    let made = client
+        .create(&resources::PODS, Some("default"), &pod)
+        .await?;
     let params = WatchParams {
         resource_version: Some(made.resource_version().to_owned()),
         field_selector: Some(format!("metadata.name={name}")),
         ..WatchParams::default()
     };
-    let mut events = client.watch(&resources::PODS, Some("default"), &params).await?;
+    let mut events = client
+        .watch(&resources::PODS, Some("default"), &params)
+        .await?;
     let ready = async {
         loop {
             if let WatchEvent::Modified(pod) = events.next().await.context("the watch ended")??

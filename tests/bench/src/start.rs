@@ -32,10 +32,22 @@ pub(crate) fn run() -> Result<()> {
         ready_again.push(a);
         node_again.push(b);
     }
-    row("exec → `/readyz`, empty disk (median)", ms(percentile(&mut ready, 0.5)));
-    row("exec → node Ready, empty disk (median)", ms(percentile(&mut node, 0.5)));
-    row("exec → `/readyz`, second start (median)", ms(percentile(&mut ready_again, 0.5)));
-    row("exec → node Ready, second start (median)", ms(percentile(&mut node_again, 0.5)));
+    row(
+        "exec → `/readyz`, empty disk (median)",
+        ms(percentile(&mut ready, 0.5)),
+    );
+    row(
+        "exec → node Ready, empty disk (median)",
+        ms(percentile(&mut node, 0.5)),
+    );
+    row(
+        "exec → `/readyz`, second start (median)",
+        ms(percentile(&mut ready_again, 0.5)),
+    );
+    row(
+        "exec → node Ready, second start (median)",
+        ms(percentile(&mut node_again, 0.5)),
+    );
     Ok(())
 }
 
@@ -43,8 +55,16 @@ pub(crate) fn run() -> Result<()> {
 fn once(cluster: &mut Cluster) -> Result<(Duration, Duration)> {
     let start = SystemTime::now();
     cluster.start_server()?;
-    let output = cluster.corner().command(std::env::current_exe()?).args(["inside", "ready", "0"]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = cluster
+        .corner()
+        .command(std::env::current_exe()?)
+        .args(["inside", "ready", "0"])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout)?;
     let mut moments = text.split_whitespace().map(|word| {
         let at = UNIX_EPOCH + Duration::from_nanos(word.parse()?);
@@ -57,14 +77,18 @@ fn once(cluster: &mut Cluster) -> Result<(Duration, Duration)> {
 /// Inside: prints both moments in nanoseconds since 1970.
 pub(crate) async fn ready() -> Result<String> {
     let healthy = async || {
-        let answer = client()?.raw(Request::get("/readyz").body(empty())?).await?;
+        let answer = client()?
+            .raw(Request::get("/readyz").body(empty())?)
+            .await?;
         ensure!(answer.status().is_success(), "{}", answer.status());
         anyhow::Ok(())
     };
     let readyz = moment(healthy).await?;
     let client = client()?;
     let node_ready = async || {
-        let nodes = client.list(&resources::NODES, None, &ListParams::default()).await?;
+        let nodes = client
+            .list(&resources::NODES, None, &ListParams::default())
+            .await?;
         let node = nodes.items.first().context("no node")?;
         ensure!(condition(node.value(), "Ready"), "not Ready");
         anyhow::Ok(())

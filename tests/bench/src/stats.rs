@@ -35,14 +35,30 @@ pub(crate) fn pss_kib(cluster: &Cluster, pattern: &str) -> Result<Vec<u64>> {
         "for p in $(pgrep -f '{pattern}'); do [ -r /proc/$p/smaps_rollup ] && grep ^Pss: /proc/$p/smaps_rollup; done"
     );
     let text = cluster.corner().sh(&line)?.stdout;
-    text.lines().map(|l| l.split_whitespace().nth(1).context("Pss line")?.parse::<u64>().context("Pss value")).collect()
+    text.lines()
+        .map(|l| {
+            l.split_whitespace()
+                .nth(1)
+                .context("Pss line")?
+                .parse::<u64>()
+                .context("Pss value")
+        })
+        .collect()
 }
 
 /// CPU time a process has used, in clock ticks of 10 ms.
 pub(crate) fn cpu_ticks(cluster: &Cluster, pattern: &str) -> Result<u64> {
-    let text = cluster.corner().sh(&format!("cat /proc/$(pgrep -of '{pattern}')/stat"))?.ok()?;
+    let text = cluster
+        .corner()
+        .sh(&format!("cat /proc/$(pgrep -of '{pattern}')/stat"))?
+        .ok()?;
     let after_name = text.rsplit_once(')').context("stat line")?.1;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let field = |at: usize| fields.get(at).and_then(|f| f.parse::<u64>().ok()).unwrap_or_default();
+    let field = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|f| f.parse::<u64>().ok())
+            .unwrap_or_default()
+    };
     Ok(field(11) + field(12))
 }

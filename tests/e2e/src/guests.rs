@@ -37,15 +37,24 @@ echo "$d"
 /// # Errors
 /// When the test does not run in one.
 pub fn root() -> Result<PathBuf> {
-    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-    Path::new(&here).ancestors().nth(2).map(Path::to_path_buf).context("no checkout")
+    let here = std::env::var("CARGO_MANIFEST_DIR")
+        .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&here)
+        .ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .context("no checkout")
 }
 
 /// Where guests are built: shared with the other tests that need some.
 fn target_dir() -> Result<PathBuf> {
     // The test's executable lies in TARGET/PROFILE/deps.
     let test = std::env::current_exe()?;
-    Ok(test.ancestors().nth(3).context("the test runs in a build folder")?.join("guests"))
+    Ok(test
+        .ancestors()
+        .nth(3)
+        .context("the test runs in a build folder")?
+        .join("guests"))
 }
 
 /// Builds a folder of `tests/guests` and gives the component.
@@ -60,7 +69,13 @@ pub fn build(folder: &str) -> Result<PathBuf> {
     }
     let out = target_dir()?.join(format!("{folder}-{}.wasm", std::process::id()));
     let dir = root()?.join("tests/guests").join(folder);
-    k3s(&["plugin", "build", &dir.display().to_string(), "-o", &out.display().to_string()])?;
+    k3s(&[
+        "plugin",
+        "build",
+        &dir.display().to_string(),
+        "-o",
+        &out.display().to_string(),
+    ])?;
     built.insert(folder.to_owned(), out.clone());
     Ok(out)
 }
@@ -73,16 +88,25 @@ pub fn build_javascript() -> Result<PathBuf> {
     let out = target_dir()?.join(format!("javascript-{}.wasm", std::process::id()));
     let dir = root()?.join("tests/guests/javascript");
     let mut command = Command::new(node());
-    command.arg(dir.join("build.mjs")).arg(root()?.join("wit")).arg(&out);
+    command
+        .arg(dir.join("build.mjs"))
+        .arg(root()?.join("wit"))
+        .arg(&out);
     finish(&mut command)?;
     Ok(out)
 }
 
 /// The node that `cargo xtask setup` installed in place of one that is too old, else the machine's.
 fn node() -> PathBuf {
-    let installed = ["x64", "arm64"]
-        .map(|machine| PathBuf::from(format!("/usr/local/lib/k3s-test/node_modules/node-linux-{machine}/bin/node")));
-    installed.into_iter().find(|node| node.exists()).unwrap_or_else(|| "node".into())
+    let installed = ["x64", "arm64"].map(|machine| {
+        PathBuf::from(format!(
+            "/usr/local/lib/k3s-test/node_modules/node-linux-{machine}/bin/node"
+        ))
+    });
+    installed
+        .into_iter()
+        .find(|node| node.exists())
+        .unwrap_or_else(|| "node".into())
 }
 
 /// Runs `k3s` outside of any cluster.
@@ -102,21 +126,38 @@ pub fn follow(dir: &Path, lines: &str) -> Result<String> {
     let bin = dir.join("bin");
     std::fs::create_dir_all(&bin)?;
     std::os::unix::fs::symlink(k3s_binary()?, bin.join("k3s"))?;
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!(
+        "{}:{}",
+        bin.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let mut command = Command::new("sh");
-    finish(command.args(["-ec", lines]).current_dir(dir).env("PATH", path))
+    finish(
+        command
+            .args(["-ec", lines])
+            .current_dir(dir)
+            .env("PATH", path),
+    )
 }
 
 fn finish(command: &mut Command) -> Result<String> {
     // The outer cargo's flags, wrappers and profile are for the outer build.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PROFILE") || name.starts_with("RUSTC"))
+    for (name, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("CARGO_PROFILE") || name.starts_with("RUSTC"))
     {
         command.env_remove(name);
     }
-    let output = command.env("CARGO_TARGET_DIR", target_dir()?).env_remove("RUSTFLAGS").output()?;
+    let output = command
+        .env("CARGO_TARGET_DIR", target_dir()?)
+        .env_remove("RUSTFLAGS")
+        .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?}: {}\n{text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(text)
 }
@@ -126,9 +167,20 @@ fn finish(command: &mut Command) -> Result<String> {
 /// # Errors
 /// When it does anything else.
 pub fn refused(corner: &Corner, plugin: &str, said: &str) -> Result<()> {
-    let output = corner.sh(&format!("{} server --plugin '{plugin}'", k3s_binary()?.display()))?;
+    let output = corner.sh(&format!(
+        "{} server --plugin '{plugin}'",
+        k3s_binary()?.display()
+    ))?;
     ensure!(output.code == Some(1), "{plugin}: {output:?}");
-    let lines = output.stderr.lines().filter(|line| line.starts_with("k3s: ")).count();
-    ensure!(lines == 1 && output.stderr.contains(said), "{plugin}: {}", output.stderr);
+    let lines = output
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("k3s: "))
+        .count();
+    ensure!(
+        lines == 1 && output.stderr.contains(said),
+        "{plugin}: {}",
+        output.stderr
+    );
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Behaviour through the real binary: what the tests in `tests/` share.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 pub mod guests;
 pub mod swap;
@@ -25,8 +28,15 @@ pub const WEB_2: &str = "docker.io/library/web:2";
 /// # Errors
 /// When it does not become ready.
 pub fn cluster() -> Result<Cluster> {
-    let images = vec![busybox(SHELL)?, http_server(WEB_1, "one")?, http_server(WEB_2, "two")?];
-    Cluster::start_with(ClusterOptions { images, ..ClusterOptions::default() })
+    let images = vec![
+        busybox(SHELL)?,
+        http_server(WEB_1, "one")?,
+        http_server(WEB_2, "two")?,
+    ];
+    Cluster::start_with(ClusterOptions {
+        images,
+        ..ClusterOptions::default()
+    })
 }
 
 /// A Deployment of the HTTP server with a Service in front.
@@ -57,15 +67,24 @@ pub fn shell(name: &str) -> String {
 pub fn wait_for_pod(cluster: &Cluster, name: &str) -> Result<Value> {
     cluster.wait_for(&format!("pod {name} is Ready"), SOON, || {
         let pod = cluster.get(&["pod", name])?;
-        if condition(&pod, "Ready") { Ok(pod) } else { bail!("{}", pod["status"]) }
+        if condition(&pod, "Ready") {
+            Ok(pod)
+        } else {
+            bail!("{}", pod["status"])
+        }
     })
 }
 
 /// Whether an object's condition is True.
 #[must_use]
 pub fn condition(object: &Value, kind: &str) -> bool {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.filter(|c| c["type"] == kind).any(|c| c["status"] == "True")
+    let conditions = object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    conditions
+        .filter(|c| c["type"] == kind)
+        .any(|c| c["status"] == "True")
 }
 
 /// Runs a shell line in a pod.
@@ -73,18 +92,34 @@ pub fn condition(object: &Value, kind: &str) -> bool {
 /// # Errors
 /// When the line fails.
 pub fn exec(cluster: &Cluster, pod: &str, line: &str) -> Result<String> {
-    cluster.kubectl(&["exec", pod, "--", "sh", "-c", line])?.ok()
+    cluster
+        .kubectl(&["exec", pod, "--", "sh", "-c", line])?
+        .ok()
 }
 
 /// Calls a URL from a pod until every one of `expected` servers has answered.
 ///
 /// # Errors
 /// When some never answer.
-pub fn answered_by(cluster: &Cluster, pod: &str, url: &str, expected: usize) -> Result<Vec<String>> {
-    let line = format!("for i in $(seq 40); do /usr/bin/wget -q -T 2 -O - {url} || exit 1; done | sort -u");
-    cluster.wait_for(&format!("{url} is answered by {expected} servers"), SOON, || {
-        let answers: Vec<String> = exec(cluster, pod, &line)?.lines().map(str::to_owned).collect();
-        ensure!(answers.len() == expected, "answered by {answers:?}");
-        Ok(answers)
-    })
+pub fn answered_by(
+    cluster: &Cluster,
+    pod: &str,
+    url: &str,
+    expected: usize,
+) -> Result<Vec<String>> {
+    let line = format!(
+        "for i in $(seq 40); do /usr/bin/wget -q -T 2 -O - {url} || exit 1; done | sort -u"
+    );
+    cluster.wait_for(
+        &format!("{url} is answered by {expected} servers"),
+        SOON,
+        || {
+            let answers: Vec<String> = exec(cluster, pod, &line)?
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            ensure!(answers.len() == expected, "answered by {answers:?}");
+            Ok(answers)
+        },
+    )
 }

@@ -16,9 +16,19 @@ use crate::SOON;
 /// # Errors
 /// When the file cannot be written or the signal not be sent.
 pub fn choose(cluster: &Cluster, plugins: &[&str]) -> Result<()> {
-    let lines: String = plugins.iter().map(|plugin| format!("\n  - '{plugin}'")).collect();
+    let lines: String = plugins
+        .iter()
+        .map(|plugin| format!("\n  - '{plugin}'"))
+        .collect();
     let file = cluster.corner().dir().join("config.yaml");
-    fs::write(&file, if lines.is_empty() { "plugin: []\n".to_owned() } else { format!("plugin:{lines}\n") })?;
+    fs::write(
+        &file,
+        if lines.is_empty() {
+            "plugin: []\n".to_owned()
+        } else {
+            format!("plugin:{lines}\n")
+        },
+    )?;
     let line = format!(
         "mkdir -p /etc/rancher/k3s && cp {} /etc/rancher/k3s/config.yaml && pkill -HUP -o -f 'k3s server'",
         file.display()
@@ -41,12 +51,23 @@ pub fn settings(cluster: &Cluster, name: &str, json: &Value) -> Result<PathBuf> 
 /// # Errors
 /// When it does not come.
 pub fn told(cluster: &Cluster, kind: &str, reason: &str, part: &str) -> Result<()> {
-    cluster.wait_for(&format!("an Event {reason} about {kind} says {part:?}"), SOON * 2, || {
-        let about = format!("involvedObject.kind=Plugin,involvedObject.name={kind}");
-        let events = cluster.kubectl(&["get", "events", "-n", "default", "--field-selector", &about])?.ok()?;
-        ensure!(events.lines().any(|line| line.contains(reason) && line.contains(part)), "{events}");
-        Ok(())
-    })
+    cluster.wait_for(
+        &format!("an Event {reason} about {kind} says {part:?}"),
+        SOON * 2,
+        || {
+            let about = format!("involvedObject.kind=Plugin,involvedObject.name={kind}");
+            let events = cluster
+                .kubectl(&["get", "events", "-n", "default", "--field-selector", &about])?
+                .ok()?;
+            ensure!(
+                events
+                    .lines()
+                    .any(|line| line.contains(reason) && line.contains(part)),
+                "{events}"
+            );
+            Ok(())
+        },
+    )
 }
 
 /// Waits until a component of this name serves as a kind.
@@ -74,14 +95,32 @@ impl Load {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(cluster: &Cluster, program: &str, within: &[&str], target: [&str; 3], rate: u32) -> Result<Self> {
+    pub fn start(
+        cluster: &Cluster,
+        program: &str,
+        within: &[&str],
+        target: [&str; 3],
+        rate: u32,
+    ) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let stop = cluster.corner().dir().join(format!("load-{}.stop", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let words: Vec<&str> = within.iter().copied().chain([program]).chain(target).collect();
+        let stop = cluster.corner().dir().join(format!(
+            "load-{}.stop",
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
+        let words: Vec<&str> = within
+            .iter()
+            .copied()
+            .chain([program])
+            .chain(target)
+            .collect();
         let (first, rest) = words.split_first().context("no program")?;
         let mut command: Command = cluster.corner().command(first);
         command.args(rest).arg(rate.to_string()).arg(&stop);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start the load")?;
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start the load")?;
         Ok(Self { child, stop })
     }
 
@@ -99,12 +138,24 @@ impl Load {
     pub fn end(mut self) -> Result<u32> {
         fs::write(&self.stop, "")?;
         let (mut said, mut failures) = (String::new(), String::new());
-        std::io::Read::read_to_string(&mut self.child.stdout.take().context("no output")?, &mut said)?;
-        std::io::Read::read_to_string(&mut self.child.stderr.take().context("no output")?, &mut failures)?;
-        ensure!(self.child.wait()?.success(), "the load ended early: {failures}");
+        std::io::Read::read_to_string(
+            &mut self.child.stdout.take().context("no output")?,
+            &mut said,
+        )?;
+        std::io::Read::read_to_string(
+            &mut self.child.stderr.take().context("no output")?,
+            &mut failures,
+        )?;
+        ensure!(
+            self.child.wait()?.success(),
+            "the load ended early: {failures}"
+        );
         let (sent, failed) = said.trim().split_once(' ').context("two figures")?;
         let (sent, failed): (u32, u32) = (sent.parse()?, failed.parse()?);
-        ensure!(failed == 0, "{failed} of {sent} requests failed:\n{failures}");
+        ensure!(
+            failed == 0,
+            "{failed} of {sent} requests failed:\n{failures}"
+        );
         Ok(sent)
     }
 }

@@ -46,15 +46,35 @@ fn a_foreign_pod_network_is_taken_when_it_is_installed() -> Result<()> {
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&shell("client"))?;
     cluster.apply(&host_port())?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     let client = wait_for_pod(&cluster, "client")?;
-    ensure!(client["status"]["podIP"].as_str().is_some_and(|ip| ip.starts_with("10.42.99.")), "{}", client["status"]);
-    answered_by(&cluster, "client", "http://web.default.svc.cluster.local", 2)?;
+    ensure!(
+        client["status"]["podIP"]
+            .as_str()
+            .is_some_and(|ip| ip.starts_with("10.42.99.")),
+        "{}",
+        client["status"]
+    );
+    answered_by(
+        &cluster,
+        "client",
+        "http://web.default.svc.cluster.local",
+        2,
+    )?;
     wait_for_pod(&cluster, "port")?;
-    let fetch = || cluster.corner().sh("wget -q -T 2 -t 1 -O - http://192.0.2.10:8088")?.ok();
+    let fetch = || {
+        cluster
+            .corner()
+            .sh("wget -q -T 2 -t 1 -O - http://192.0.2.10:8088")?
+            .ok()
+    };
     cluster.wait_for("the host port answers", SOON, fetch)?;
 
-    cluster.kubectl(&["delete", "deployment,pod", "--all", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "deployment,pod", "--all", "--timeout=60s"])?
+        .ok()?;
     cluster.wait_for("leases, results and links are gone", SOON, || {
         let line = "ls /var/lib/cni/leases/debian | grep -c '^10.42' ; ls /var/lib/cni/results | wc -l; ip -o link | grep -c veth";
         let left = cluster.corner().sh(line)?.stdout;
@@ -74,8 +94,13 @@ fn containerd(images: &[k3s_harness::Image]) -> Vec<String> {
          setsid containerd --config /run/containerd.toml > /run/containerd.log 2>&1 < /dev/null &\n\
          for i in $(seq 100); do ctr version > /dev/null 2>&1 && exit 0; sleep 0.1; done; cat /run/containerd.log; exit 1"
     );
-    let import = images.iter().map(|image| format!("ctr -n k8s.io images import {}", image.path().display()));
-    [OWN_PLUGINS.to_owned(), start].into_iter().chain(import).collect()
+    let import = images
+        .iter()
+        .map(|image| format!("ctr -n k8s.io images import {}", image.path().display()));
+    [OWN_PLUGINS.to_owned(), start]
+        .into_iter()
+        .chain(import)
+        .collect()
 }
 
 /// A pod that calls a URL all the time and prints the answers. (containerd 1.6 has exec over SPDY only.)
@@ -88,9 +113,16 @@ fn caller(url: &str) -> String {
 
 #[test]
 fn pods_of_a_foreign_runtime_are_on_our_network() -> Result<()> {
-    let images = [pause("docker.io/library/pause:1")?, busybox(SHELL)?, http_server(WEB_1, "one")?];
+    let images = [
+        pause("docker.io/library/pause:1")?,
+        busybox(SHELL)?,
+        http_server(WEB_1, "one")?,
+    ];
     let options = ClusterOptions {
-        flags: vec!["--container-runtime-endpoint".into(), "unix:///run/containerd/containerd.sock".into()],
+        flags: vec![
+            "--container-runtime-endpoint".into(),
+            "unix:///run/containerd/containerd.sock".into(),
+        ],
         prepare: containerd(&images),
         ..ClusterOptions::default()
     };
@@ -100,24 +132,45 @@ fn pods_of_a_foreign_runtime_are_on_our_network() -> Result<()> {
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&caller("http://web.default.svc.cluster.local"))?;
     cluster.apply(&host_port())?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     let caller = wait_for_pod(&cluster, "caller")?;
-    ensure!(caller["status"]["podIP"].as_str().is_some_and(|ip| ip.starts_with("10.42.0.")), "{}", caller["status"]);
+    ensure!(
+        caller["status"]["podIP"]
+            .as_str()
+            .is_some_and(|ip| ip.starts_with("10.42.0.")),
+        "{}",
+        caller["status"]
+    );
     cluster.wait_for("a pod reaches the others by their service", SOON, || {
         let logs = cluster.kubectl(&["logs", "caller"])?.ok()?;
-        let servers: std::collections::BTreeSet<&str> = logs.lines().filter(|l| l.starts_with("one web-")).collect();
+        let servers: std::collections::BTreeSet<&str> =
+            logs.lines().filter(|l| l.starts_with("one web-")).collect();
         ensure!(servers.len() == 2, "{logs}");
         Ok(())
     })?;
     wait_for_pod(&cluster, "port")?;
-    let fetch = || cluster.corner().sh("wget -q -T 2 -t 1 -O - http://192.0.2.10:8088")?.ok();
+    let fetch = || {
+        cluster
+            .corner()
+            .sh("wget -q -T 2 -t 1 -O - http://192.0.2.10:8088")?
+            .ok()
+    };
     cluster.wait_for("the host port answers", SOON, fetch)?;
-    let logs = cluster.kubectl(&["logs", "deployment/web", "--tail=5"])?.ok()?;
+    let logs = cluster
+        .kubectl(&["logs", "deployment/web", "--tail=5"])?
+        .ok()?;
     ensure!(logs.contains("GET / HTTP/1.1"), "{logs}");
 
-    cluster.kubectl(&["delete", "deployment,pod", "--all", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "deployment,pod", "--all", "--timeout=60s"])?
+        .ok()?;
     cluster.wait_for("addresses are given back", SOON, || {
-        let left = cluster.corner().sh("ls /var/lib/cni/networks/cbr0 | grep -c '^10.42'")?.stdout;
+        let left = cluster
+            .corner()
+            .sh("ls /var/lib/cni/networks/cbr0 | grep -c '^10.42'")?
+            .stdout;
         ensure!(left.trim() == "0", "{left}");
         Ok(())
     })

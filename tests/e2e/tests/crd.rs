@@ -1,5 +1,8 @@
 //! Custom resources through the real binary, as a user with stock kubectl meets them.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 use std::time::Duration;
 
@@ -66,7 +69,12 @@ fn cluster() -> Result<Cluster> {
 fn establish(cluster: &Cluster) -> Result<()> {
     cluster.apply(DEFINITION)?;
     cluster
-        .kubectl(&["wait", "--for=condition=Established", "crd/crontabs.stable.example.com", "--timeout=10s"])?
+        .kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/crontabs.stable.example.com",
+            "--timeout=10s",
+        ])?
         .ok()?;
     Ok(())
 }
@@ -75,21 +83,44 @@ fn establish(cluster: &Cluster) -> Result<()> {
 fn a_definition_makes_a_kind_of_the_api() -> Result<()> {
     let mut cluster = cluster()?;
     establish(&cluster)?;
-    let resources = cluster.kubectl(&["api-resources", "--api-group=stable.example.com"])?.ok()?;
-    ensure!(resources.contains("ct") && resources.contains("CronTab"), "{resources}");
-    let explained = cluster.kubectl(&["explain", "crontab.spec.cronSpec"])?.ok()?;
-    ensure!(explained.contains("When it runs.") && explained.contains("CronTab"), "{explained}");
+    let resources = cluster
+        .kubectl(&["api-resources", "--api-group=stable.example.com"])?
+        .ok()?;
+    ensure!(
+        resources.contains("ct") && resources.contains("CronTab"),
+        "{resources}"
+    );
+    let explained = cluster
+        .kubectl(&["explain", "crontab.spec.cronSpec"])?
+        .ok()?;
+    ensure!(
+        explained.contains("When it runs.") && explained.contains("CronTab"),
+        "{explained}"
+    );
     let created = cluster.apply(TAB)?;
-    ensure!(created.contains("crontab.stable.example.com/nightly created"), "{created}");
+    ensure!(
+        created.contains("crontab.stable.example.com/nightly created"),
+        "{created}"
+    );
     let unchanged = cluster.apply(TAB)?;
     ensure!(unchanged.contains("unchanged"), "{unchanged}");
     let table = cluster.kubectl(&["get", "ct"])?.ok()?;
-    let head: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+    let head: Vec<&str> = table
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     ensure!(head == ["NAME", "SPEC", "REPLICAS", "AGE"], "{table}");
     ensure!(table.contains("0 0 * * *"), "{table}");
     let wide = cluster.kubectl(&["get", "ct", "-o", "wide"])?.ok()?;
     ensure!(wide.contains("IMAGE") && wide.contains("cron:1"), "{wide}");
-    ensure!(cluster.kubectl(&["get", "all"])?.ok()?.contains("crontab.stable.example.com/nightly"));
+    ensure!(
+        cluster
+            .kubectl(&["get", "all"])?
+            .ok()?
+            .contains("crontab.stable.example.com/nightly")
+    );
 
     verbs(&cluster)?;
 
@@ -99,10 +130,20 @@ fn a_definition_makes_a_kind_of_the_api() -> Result<()> {
     cluster.wait_until_ready()?;
     ensure!(cluster.get(&["crontab", "nightly"])?["spec"]["replicas"] == 3);
 
-    cluster.kubectl(&["delete", "crd", "crontabs.stable.example.com", "--timeout=30s"])?.ok()?;
+    cluster
+        .kubectl(&[
+            "delete",
+            "crd",
+            "crontabs.stable.example.com",
+            "--timeout=30s",
+        ])?
+        .ok()?;
     let gone = cluster.kubectl(&["get", "crontabs"])?.failed()?;
     // By kubectl's cache or without it.
-    let known = ["the server doesn't have a resource type \"crontabs\"", "could not find the requested resource"];
+    let known = [
+        "the server doesn't have a resource type \"crontabs\"",
+        "could not find the requested resource",
+    ];
     ensure!(known.iter().any(|text| gone.contains(text)), "{gone}");
     establish(&cluster)?;
     let none = cluster.kubectl(&["get", "crontabs"])?;
@@ -111,25 +152,64 @@ fn a_definition_makes_a_kind_of_the_api() -> Result<()> {
 }
 
 fn verbs(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["patch", "ct", "nightly", "--type=merge", "-p", r#"{"spec":{"image":"cron:2"}}"#])?.ok()?;
+    cluster
+        .kubectl(&[
+            "patch",
+            "ct",
+            "nightly",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"image":"cron:2"}}"#,
+        ])?
+        .ok()?;
     let patch = r#"[{"op": "replace", "path": "/spec/image", "value": "cron:3"}]"#;
-    cluster.kubectl(&["patch", "ct", "nightly", "--type=json", "-p", patch])?.ok()?;
-    cluster.kubectl(&["label", "ct", "nightly", "team=a"])?.ok()?;
-    cluster.kubectl(&["scale", "crontab/nightly", "--replicas=3"])?.ok()?;
+    cluster
+        .kubectl(&["patch", "ct", "nightly", "--type=json", "-p", patch])?
+        .ok()?;
+    cluster
+        .kubectl(&["label", "ct", "nightly", "team=a"])?
+        .ok()?;
+    cluster
+        .kubectl(&["scale", "crontab/nightly", "--replicas=3"])?
+        .ok()?;
     let status = r#"{"status":{"replicas":3}}"#;
-    cluster.kubectl(&["patch", "ct", "nightly", "--subresource=status", "--type=merge", "-p", status])?.ok()?;
+    cluster
+        .kubectl(&[
+            "patch",
+            "ct",
+            "nightly",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            status,
+        ])?
+        .ok()?;
     let object = cluster.get(&["ct", "nightly"])?;
     ensure!(
-        object["spec"]["replicas"] == 3 && object["spec"]["image"] == "cron:3" && object["status"]["replicas"] == 3,
+        object["spec"]["replicas"] == 3
+            && object["spec"]["image"] == "cron:3"
+            && object["status"]["replicas"] == 3,
         "{object}"
     );
     let edited = TAB.replace("image: cron:1", "image: cron:1, colour: red");
-    let unknown = cluster.kubectl_with(&["apply", "-f", "-"], Some(&edited))?.failed()?;
-    ensure!(unknown.contains("unknown field \"spec.colour\""), "{unknown}");
+    let unknown = cluster
+        .kubectl_with(&["apply", "-f", "-"], Some(&edited))?
+        .failed()?;
+    ensure!(
+        unknown.contains("unknown field \"spec.colour\""),
+        "{unknown}"
+    );
     let lax = cluster.kubectl_with(&["apply", "--validate=false", "-f", "-"], Some(&edited))?;
-    ensure!(lax.code == Some(0) && cluster.get(&["ct", "nightly"])?["spec"]["colour"].is_null(), "{lax:?}");
-    let invalid = TAB.replace("image: cron:1", "replicas: 11").replace("nightly", "other");
-    let refused = cluster.kubectl_with(&["apply", "-f", "-"], Some(&invalid))?.failed()?;
+    ensure!(
+        lax.code == Some(0) && cluster.get(&["ct", "nightly"])?["spec"]["colour"].is_null(),
+        "{lax:?}"
+    );
+    let invalid = TAB
+        .replace("image: cron:1", "replicas: 11")
+        .replace("nightly", "other");
+    let refused = cluster
+        .kubectl_with(&["apply", "-f", "-"], Some(&invalid))?
+        .failed()?;
     let want = "The CronTab \"other\" is invalid: spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10";
     ensure!(refused.contains(want), "{refused}");
     Ok(())
@@ -140,9 +220,14 @@ fn owners_namespaces_and_roles_know_custom_resources() -> Result<()> {
     let cluster = cluster()?;
     establish(&cluster)?;
     cluster.kubectl(&["create", "namespace", "team"])?.ok()?;
-    cluster.kubectl_with(&["apply", "-n", "team", "-f", "-"], Some(TAB))?.ok()?;
+    cluster
+        .kubectl_with(&["apply", "-n", "team", "-f", "-"], Some(TAB))?
+        .ok()?;
     cluster.apply(TAB)?;
-    let uid = cluster.get(&["ct", "nightly"])?["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let uid = cluster.get(&["ct", "nightly"])?["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let owned = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: owned\n  ownerReferences:\n  - {{apiVersion: stable.example.com/v1, kind: CronTab, name: nightly, uid: {uid}}}\n"
     );
@@ -150,15 +235,32 @@ fn owners_namespaces_and_roles_know_custom_resources() -> Result<()> {
     cluster.kubectl(&["delete", "ct", "nightly"])?.ok()?;
     cluster.wait_for("what the table owned is collected", SOON, || {
         let maps = cluster.kubectl(&["get", "configmap", "owned"])?;
-        if maps.code == Some(0) { bail!("still there") } else { Ok(()) }
+        if maps.code == Some(0) {
+            bail!("still there")
+        } else {
+            Ok(())
+        }
     })?;
-    cluster.kubectl(&["delete", "namespace", "team", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "namespace", "team", "--timeout=60s"])?
+        .ok()?;
     let left = cluster.get(&["ct", "-A"])?;
-    ensure!(left["items"].as_array().is_some_and(Vec::is_empty), "{left}");
+    ensure!(
+        left["items"].as_array().is_some_and(Vec::is_empty),
+        "{left}"
+    );
 
     let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: tabs\n  labels: {rbac.authorization.k8s.io/aggregate-to-view: 'true'}\nrules:\n- {apiGroups: [stable.example.com], resources: [crontabs], verbs: [get, list]}\n";
     let can = || cluster.kubectl(&["auth", "can-i", "list", "crontabs", "--as=ann"]);
-    cluster.kubectl(&["create", "rolebinding", "ann", "--clusterrole=view", "--user=ann"])?.ok()?;
+    cluster
+        .kubectl(&[
+            "create",
+            "rolebinding",
+            "ann",
+            "--clusterrole=view",
+            "--user=ann",
+        ])?
+        .ok()?;
     ensure!(can()?.stdout.trim() == "no");
     cluster.apply(role)?;
     cluster.wait_for("the role is part of view", SOON, || {
@@ -177,12 +279,23 @@ fn a_definition_that_goes_is_asked_for_by_nobody() -> Result<()> {
     cluster.kill_server()?;
     cluster.start_server()?;
     cluster.wait_until_ready()?;
-    cluster.kubectl(&["delete", "crd", "crontabs.stable.example.com", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&[
+            "delete",
+            "crd",
+            "crontabs.stable.example.com",
+            "--timeout=60s",
+        ])?
+        .ok()?;
     let failed = || -> Result<u32> {
         let text = cluster.kubectl(&["get", "--raw", "/metrics"])?.ok()?;
-        let lists = text.lines().filter(|l| l.starts_with("apiserver_request_total") && l.contains("code=\"404\""));
+        let lists = text
+            .lines()
+            .filter(|l| l.starts_with("apiserver_request_total") && l.contains("code=\"404\""));
         let lists = lists.filter(|l| l.contains("verb=\"LIST\"") || l.contains("verb=\"WATCH\""));
-        Ok(lists.filter_map(|l| l.rsplit(' ').next()?.parse::<u32>().ok()).sum())
+        Ok(lists
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<u32>().ok())
+            .sum())
     };
     // Some may have asked before they heard. Who goes on asking does so again within the next seconds.
     std::thread::sleep(Duration::from_secs(2));

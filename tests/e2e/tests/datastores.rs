@@ -1,7 +1,13 @@
 //! Clusters whose objects are on a database server: the same workload as on SQLite, through restarts of
 //! the server, an outage of the database under load, and moves from one database to another.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
-#![allow(clippy::print_stdout, reason = "how many clients were refused is of interest")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "how many clients were refused is of interest"
+)]
 
 mod outage;
 
@@ -10,12 +16,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k3s_e2e::{SHELL, WEB_1, answered_by, shell, wait_for_pod, web};
-use k3s_harness::{Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server};
+use k3s_harness::{
+    Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server,
+};
 use serde_json::Value;
 
 fn cluster(kind: DatabaseKind) -> Result<Cluster> {
     let images = vec![busybox(SHELL)?, http_server(WEB_1, "one")?];
-    Cluster::start_with(ClusterOptions { images, database: Some(kind), ..ClusterOptions::default() })
+    Cluster::start_with(ClusterOptions {
+        images,
+        database: Some(kind),
+        ..ClusterOptions::default()
+    })
 }
 
 fn config_map(name: &str) -> String {
@@ -29,8 +41,14 @@ fn a_cluster_lives_on(kind: DatabaseKind, away: Duration) -> Result<()> {
     cluster.apply(&shell("client"))?;
     wait_for_pod(&cluster, "client")?;
     answered_by(&cluster, "client", "http://web", 2)?;
-    let rows = cluster.database()?.ask_in("cluster", "SELECT COUNT(*) FROM kine WHERE name LIKE '/registry/pods/%'")?;
-    ensure!(rows.trim().parse::<u32>()? >= 3, "the pods are rows of the database, not {rows}");
+    let rows = cluster.database()?.ask_in(
+        "cluster",
+        "SELECT COUNT(*) FROM kine WHERE name LIKE '/registry/pods/%'",
+    )?;
+    ensure!(
+        rows.trim().parse::<u32>()? >= 3,
+        "the pods are rows of the database, not {rows}"
+    );
 
     cluster.stop_server(Duration::from_secs(10))?;
     cluster.start_server()?;
@@ -59,7 +77,10 @@ fn on_mariadb() -> Result<()> {
 #[test]
 fn a_cluster_moves_around() -> Result<()> {
     let images = vec![busybox(SHELL)?];
-    let mut cluster = Cluster::start_with(ClusterOptions { images, ..ClusterOptions::default() })?;
+    let mut cluster = Cluster::start_with(ClusterOptions {
+        images,
+        ..ClusterOptions::default()
+    })?;
     let postgres = Database::start_in(DatabaseKind::Postgres, cluster.corner())?;
     let mariadb = Database::start_in(DatabaseKind::MariaDb, cluster.corner())?;
     cluster.apply(&shell("sleeper"))?;
@@ -67,24 +88,45 @@ fn a_cluster_moves_around() -> Result<()> {
     for name in ["z-first", "m-second", "a-third"] {
         cluster.apply(&config_map(name))?;
     }
-    cluster.kubectl(&["create", "secret", "generic", "s", "--from-literal=k=\u{e9}\u{1f600}"])?.ok()?;
+    cluster
+        .kubectl(&[
+            "create",
+            "secret",
+            "generic",
+            "s",
+            "--from-literal=k=\u{e9}\u{1f600}",
+        ])?
+        .ok()?;
 
     let mut from = "sqlite".to_owned();
-    for to in [postgres.endpoint("cluster"), mariadb.endpoint("cluster"), "/var/lib/rancher/copy.db".to_owned()] {
+    for to in [
+        postgres.endpoint("cluster"),
+        mariadb.endpoint("cluster"),
+        "/var/lib/rancher/copy.db".to_owned(),
+    ] {
         let before = objects(&cluster)?;
         let words = ["datastore", "migrate", "--from", &from, "--to", &to];
         refused(&cluster, &words, "another server runs")?;
         cluster.stop_server(Duration::from_secs(10))?;
         let said = cluster.k3s(&words)?.ok()?;
-        ensure!(said.contains("copied") && said.contains("keys") && !said.contains(PASSWORD), "{said}");
+        ensure!(
+            said.contains("copied") && said.contains("keys") && !said.contains(PASSWORD),
+            "{said}"
+        );
         refused(&cluster, &words, "not empty")?;
 
         cluster.restart_with(&[&format!("--datastore-endpoint={to}")])?;
         cluster.wait_for_node()?;
         moved(&before, &objects(&cluster)?).with_context(|| format!("from {from} to {to}"))?;
         let now = wait_for_pod(&cluster, "sleeper")?;
-        ensure!(now["metadata"]["uid"] == pod["metadata"]["uid"], "it is another pod");
-        ensure!(now["status"]["containerStatuses"][0]["restartCount"] == 0, "it was started again");
+        ensure!(
+            now["metadata"]["uid"] == pod["metadata"]["uid"],
+            "it is another pod"
+        );
+        ensure!(
+            now["status"]["containerStatuses"][0]["restartCount"] == 0,
+            "it was started again"
+        );
         from = to;
     }
     Ok(())
@@ -93,33 +135,54 @@ fn a_cluster_moves_around() -> Result<()> {
 /// One clear sentence, and no success.
 fn refused(cluster: &Cluster, words: &[&str], said: &str) -> Result<()> {
     let refusal = cluster.k3s(words)?.failed()?;
-    ensure!(refusal.contains(said) && refusal.trim().lines().count() == 1, "{refusal}");
-    ensure!(!refusal.contains(PASSWORD), "the password is shown: {refusal}");
+    ensure!(
+        refusal.contains(said) && refusal.trim().lines().count() == 1,
+        "{refusal}"
+    );
+    ensure!(
+        !refusal.contains(PASSWORD),
+        "the password is shown: {refusal}"
+    );
     Ok(())
 }
 
 /// What stands still while nobody changes it: kind, namespace and name, and the object.
 fn objects(cluster: &Cluster) -> Result<BTreeMap<String, Value>> {
-    let kinds =
-        "configmaps,secrets,services,serviceaccounts,clusterroles,clusterrolebindings,namespaces,storageclasses";
+    let kinds = "configmaps,secrets,services,serviceaccounts,clusterroles,clusterrolebindings,namespaces,storageclasses";
     let found = cluster.get(&[kinds, "--all-namespaces"])?;
     let items = found["items"].as_array().context("items")?.iter();
-    let name = |o: &Value| format!("{} {} {}", o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]);
+    let name = |o: &Value| {
+        format!(
+            "{} {} {}",
+            o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]
+        )
+    };
     Ok(items.map(|object| (name(object), object.clone())).collect())
 }
 
 /// Every object is there as it was; revisions are new numbers in the old order.
 fn moved(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Result<()> {
-    let revision = |o: &Value| o["metadata"]["resourceVersion"].as_str().unwrap_or_default().parse::<u64>();
+    let revision = |o: &Value| {
+        o["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default()
+            .parse::<u64>()
+    };
     let mut places = Vec::new();
     for (name, old) in before {
-        let mut new = after.get(name).with_context(|| format!("{name} is missing"))?.clone();
+        let mut new = after
+            .get(name)
+            .with_context(|| format!("{name} is missing"))?
+            .clone();
         places.push((revision(old)?, revision(&new)?));
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
         ensure!(&new == old, "{name} was\n{old}\nand is\n{new}");
     }
     places.sort_unstable();
-    ensure!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "not in the same order: {places:?}");
+    ensure!(
+        places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1),
+        "not in the same order: {places:?}"
+    );
     Ok(())
 }
 
@@ -135,18 +198,38 @@ fn endpoints_that_cannot_work() -> Result<()> {
     cluster.stop_server(Duration::from_secs(10))?;
     for (endpoint, said) in [
         ("postgres://k3s:hunter2@h:port/db".to_owned(), "not a URL"),
-        ("https://k3s:hunter2@etcd:2379".to_owned(), "etcd is not supported"),
+        (
+            "https://k3s:hunter2@etcd:2379".to_owned(),
+            "etcd is not supported",
+        ),
         ("mysql://k3s:hunter2@host/db".to_owned(), "tcp(HOST:PORT)"),
-        (right.replace(PASSWORD, "hunter2"), "password authentication failed"),
-        (format!("{right}?sslmode=verify-full"), "does not support TLS"),
-        ("postgres://k3s:hunter2@127.0.0.1:1/db".to_owned(), "Connection refused"),
+        (
+            right.replace(PASSWORD, "hunter2"),
+            "password authentication failed",
+        ),
+        (
+            format!("{right}?sslmode=verify-full"),
+            "does not support TLS",
+        ),
+        (
+            "postgres://k3s:hunter2@127.0.0.1:1/db".to_owned(),
+            "Connection refused",
+        ),
     ] {
-        let output = cluster.k3s(&["server", "--disable-agent", "--datastore-endpoint", &endpoint])?;
+        let output = cluster.k3s(&[
+            "server",
+            "--disable-agent",
+            "--datastore-endpoint",
+            &endpoint,
+        ])?;
         ensure!(output.code == Some(1), "{endpoint}: {output:?}");
         let last = output.stderr.lines().last().unwrap_or_default();
         ensure!(last.contains(said), "{endpoint}: {last}");
         let all = format!("{}{}", output.stdout, output.stderr);
-        ensure!(!all.contains("hunter2") && !all.contains(PASSWORD), "a password is shown: {all}");
+        ensure!(
+            !all.contains("hunter2") && !all.contains(PASSWORD),
+            "a password is shown: {all}"
+        );
     }
     Ok(())
 }

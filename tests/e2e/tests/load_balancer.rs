@@ -26,7 +26,12 @@ fn neighbour(cluster: &Cluster) -> Result<()> {
 }
 
 fn fetch(cluster: &Cluster, port: u16) -> Result<String> {
-    cluster.corner().sh(&format!("ip netns exec beside wget -q -T 2 -t 1 -O - http://{NODE}:{port}"))?.ok()
+    cluster
+        .corner()
+        .sh(&format!(
+            "ip netns exec beside wget -q -T 2 -t 1 -O - http://{NODE}:{port}"
+        ))?
+        .ok()
 }
 
 fn addresses(cluster: &Cluster, name: &str) -> Result<String> {
@@ -45,35 +50,76 @@ fn a_load_balancer_answers_on_the_node_and_shows_its_client() -> Result<()> {
         ensure!(shown == NODE, "{shown}");
         Ok(())
     })?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     cluster.wait_for("the node answers", SOON, || fetch(&cluster, 8080))?;
-    let logs = cluster.kubectl(&["logs", "-l", "app=web", "--tail=50"])?.ok()?;
-    ensure!(logs.lines().any(|l| l.starts_with("192.0.2.1 ") && l.contains("Wget")), "client unseen: {logs}");
+    let logs = cluster
+        .kubectl(&["logs", "-l", "app=web", "--tail=50"])?
+        .ok()?;
+    ensure!(
+        logs.lines()
+            .any(|l| l.starts_with("192.0.2.1 ") && l.contains("Wget")),
+        "client unseen: {logs}"
+    );
     let shown = cluster.get(&["service", "lb"])?;
-    ensure!(shown["status"]["loadBalancer"]["ingress"][0]["ipMode"] == "VIP", "{shown}");
-    ensure!(shown["metadata"]["finalizers"][0] == "service.kubernetes.io/load-balancer-cleanup", "{shown}");
+    ensure!(
+        shown["status"]["loadBalancer"]["ingress"][0]["ipMode"] == "VIP",
+        "{shown}"
+    );
+    ensure!(
+        shown["metadata"]["finalizers"][0] == "service.kubernetes.io/load-balancer-cleanup",
+        "{shown}"
+    );
     let table = cluster.kubectl(&["get", "service", "lb"])?.ok()?;
-    ensure!(table.contains("LoadBalancer") && table.contains(NODE), "{table}");
-    let events = cluster.kubectl(&["get", "events", "--field-selector", "involvedObject.name=lb"])?.ok()?;
+    ensure!(
+        table.contains("LoadBalancer") && table.contains(NODE),
+        "{table}"
+    );
+    let events = cluster
+        .kubectl(&[
+            "get",
+            "events",
+            "--field-selector",
+            "involvedObject.name=lb",
+        ])?
+        .ok()?;
     ensure!(events.contains("UpdatedIngressIP"), "{events}");
 
     // Only some may call.
     cluster
-        .kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["198.51.100.0/24"]}}"#])?
+        .kubectl(&[
+            "patch",
+            "service",
+            "lb",
+            "-p",
+            r#"{"spec":{"loadBalancerSourceRanges":["198.51.100.0/24"]}}"#,
+        ])?
         .ok()?;
     cluster.wait_for("strangers are kept out", SOON, || {
         ensure!(fetch(&cluster, 8080).is_err(), "still answered");
         Ok(())
     })?;
     cluster
-        .kubectl(&["patch", "service", "lb", "-p", r#"{"spec":{"loadBalancerSourceRanges":["192.0.2.0/24"]}}"#])?
+        .kubectl(&[
+            "patch",
+            "service",
+            "lb",
+            "-p",
+            r#"{"spec":{"loadBalancerSourceRanges":["192.0.2.0/24"]}}"#,
+        ])?
         .ok()?;
     cluster.wait_for("neighbours are let in", SOON, || fetch(&cluster, 8080))?;
 
-    cluster.kubectl(&["delete", "service", "lb", "--timeout=30s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "service", "lb", "--timeout=30s"])?
+        .ok()?;
     cluster.wait_for("nothing answers any more", SOON, || {
         ensure!(fetch(&cluster, 8080).is_err(), "still answered");
-        let rules = cluster.corner().sh("nft list table ip k3s-services")?.ok()?;
+        let rules = cluster
+            .corner()
+            .sh("nft list table ip k3s-services")?
+            .ok()?;
         ensure!(!rules.contains(&format!("{NODE} . tcp . 8080")), "{rules}");
         Ok(())
     })
@@ -91,18 +137,44 @@ fn conflicts_classes_and_local_traffic() -> Result<()> {
     })?;
     cluster.apply(&balancer("second", "web", 8080, ""))?;
     cluster.apply(&balancer("api", "web", 6443, ""))?;
-    cluster.apply(&balancer("foreign", "web", 8081, "  loadBalancerClass: example.com/other\n"))?;
+    cluster.apply(&balancer(
+        "foreign",
+        "web",
+        8081,
+        "  loadBalancerClass: example.com/other\n",
+    ))?;
     cluster.wait_for("the second is told", SOON, || {
         let told = cluster.kubectl(&["describe", "service", "second"])?.ok()?;
-        ensure!(told.contains("PortConflict") && told.contains("is used by Service default/first"), "{told}");
-        let told =
-            cluster.kubectl(&["get", "service", "api", "-o", "jsonpath={.status.conditions[0].message}"])?.ok()?;
-        ensure!(told.contains("port 6443/TCP is used by the API server"), "{told}");
+        ensure!(
+            told.contains("PortConflict") && told.contains("is used by Service default/first"),
+            "{told}"
+        );
+        let told = cluster
+            .kubectl(&[
+                "get",
+                "service",
+                "api",
+                "-o",
+                "jsonpath={.status.conditions[0].message}",
+            ])?
+            .ok()?;
+        ensure!(
+            told.contains("port 6443/TCP is used by the API server"),
+            "{told}"
+        );
         Ok(())
     })?;
-    ensure!(cluster.kubectl(&["get", "nodes"])?.ok()?.contains("Ready"), "the API server keeps its port");
-    ensure!(addresses(&cluster, "foreign")?.is_empty(), "another's class");
-    cluster.kubectl(&["delete", "service", "first", "--timeout=30s"])?.ok()?;
+    ensure!(
+        cluster.kubectl(&["get", "nodes"])?.ok()?.contains("Ready"),
+        "the API server keeps its port"
+    );
+    ensure!(
+        addresses(&cluster, "foreign")?.is_empty(),
+        "another's class"
+    );
+    cluster
+        .kubectl(&["delete", "service", "first", "--timeout=30s"])?
+        .ok()?;
     cluster.wait_for("the second gets the port", SOON, || {
         ensure!(addresses(&cluster, "second")? == NODE);
         fetch(&cluster, 8080)
@@ -122,13 +194,19 @@ fn conflicts_classes_and_local_traffic() -> Result<()> {
     let local = cluster.get(&["service", "local"])?;
     ensure!(local["spec"]["ports"][0]["nodePort"].is_null(), "{local}");
     let health = local["spec"]["healthCheckNodePort"].to_string();
-    let check = || cluster.corner().sh(&format!("ip netns exec beside curl -s -m 2 http://{NODE}:{health}/healthz"));
+    let check = || {
+        cluster.corner().sh(&format!(
+            "ip netns exec beside curl -s -m 2 http://{NODE}:{health}/healthz"
+        ))
+    };
     cluster.wait_for("one local endpoint", SOON, || {
         let page = check()?.ok()?;
         ensure!(page.contains("\"localEndpoints\":1"), "{page}");
         Ok(())
     })?;
-    cluster.kubectl(&["scale", "deployment/web", "--replicas=0"])?.ok()?;
+    cluster
+        .kubectl(&["scale", "deployment/web", "--replicas=0"])?
+        .ok()?;
     cluster.wait_for("no local endpoint", SOON, || {
         let page = check()?.ok()?;
         ensure!(page.contains("\"localEndpoints\":0"), "{page}");
@@ -150,11 +228,19 @@ fn without_servicelb_nothing_of_it_remains() -> Result<()> {
     cluster.wait_for("status and finalizer are gone", SOON, || {
         let shown = cluster.get(&["service", "lb"])?;
         ensure!(shown["metadata"]["finalizers"].is_null(), "{shown}");
-        ensure!(shown["status"]["loadBalancer"]["ingress"].is_null(), "{shown}");
-        let rules = cluster.corner().sh("nft list table ip k3s-services")?.ok()?;
+        ensure!(
+            shown["status"]["loadBalancer"]["ingress"].is_null(),
+            "{shown}"
+        );
+        let rules = cluster
+            .corner()
+            .sh("nft list table ip k3s-services")?
+            .ok()?;
         ensure!(!rules.contains(&format!("{NODE} . tcp . 8080")), "{rules}");
         Ok(())
     })?;
-    cluster.kubectl(&["delete", "service", "lb", "--timeout=30s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "service", "lb", "--timeout=30s"])?
+        .ok()?;
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The manifests directory through the real binary.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 use std::fs;
 
@@ -11,7 +14,11 @@ const NONE: &str = "NotFound";
 
 fn options() -> ClusterOptions {
     // No pod runs here, so no node is needed.
-    ClusterOptions { flags: vec!["--disable-agent".into()], without_node: true, ..ClusterOptions::default() }
+    ClusterOptions {
+        flags: vec!["--disable-agent".into()],
+        without_node: true,
+        ..ClusterOptions::default()
+    }
 }
 
 /// The folder as the server sees it; the corner has its own.
@@ -20,13 +27,18 @@ const FOLDER: &str = "/var/lib/rancher/k3s/server/manifests";
 fn put(cluster: &Cluster, file: &str, text: &str) -> Result<()> {
     let upload = cluster.corner().dir().join("upload");
     fs::write(&upload, text).with_context(|| upload.display().to_string())?;
-    let line = format!("mkdir -p $(dirname {FOLDER}/{file}) && cp {} {FOLDER}/{file}", upload.display());
+    let line = format!(
+        "mkdir -p $(dirname {FOLDER}/{file}) && cp {} {FOLDER}/{file}",
+        upload.display()
+    );
     cluster.corner().sh(&line)?.ok()?;
     Ok(())
 }
 
 fn map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{k: '{value}'}}\n---\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{k: '{value}'}}\n---\n"
+    )
 }
 
 fn value_is(cluster: &Cluster, name: &str, want: &str) -> Result<()> {
@@ -50,9 +62,13 @@ fn is_gone(cluster: &Cluster, what: &[&str]) -> Result<()> {
 /// Waits for an event of this reason about an AddOn; gives its message.
 fn event(cluster: &Cluster, addon: &str, reason: &str) -> Result<String> {
     cluster.wait_for(&format!("event {reason} of {addon}"), SOON, || {
-        let select = format!("involvedObject.kind=Addon,involvedObject.name={addon},reason={reason}");
+        let select =
+            format!("involvedObject.kind=Addon,involvedObject.name={addon},reason={reason}");
         let events = cluster.get(&["events", "-n", "kube-system", "--field-selector", &select])?;
-        events["items"][0]["message"].as_str().map(str::to_owned).context("no such event")
+        events["items"][0]["message"]
+            .as_str()
+            .map(str::to_owned)
+            .context("no such event")
     })
 }
 
@@ -64,15 +80,40 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
     value_is(&cluster, "two", "1")?;
     let map_one = cluster.get(&["configmap", "one"])?;
     let annotations = &map_one["metadata"]["annotations"];
-    ensure!(annotations["objectset.rio.cattle.io/owner-name"] == "app", "{map_one}");
-    ensure!(annotations["objectset.rio.cattle.io/owner-gvk"] == "k3s.cattle.io/v1, Kind=Addon", "{map_one}");
+    ensure!(
+        annotations["objectset.rio.cattle.io/owner-name"] == "app",
+        "{map_one}"
+    );
+    ensure!(
+        annotations["objectset.rio.cattle.io/owner-gvk"] == "k3s.cattle.io/v1, Kind=Addon",
+        "{map_one}"
+    );
     ensure!(event(&cluster, "app", "AppliedManifest")?.starts_with("Applied manifest at "));
     let addon = cluster.get(&["addon", "-n", "kube-system", "app"])?;
-    ensure!(addon["spec"]["checksum"].as_str().is_some_and(|sum| sum.len() == 64), "{addon}");
-    ensure!(addon["spec"]["source"].as_str().is_some_and(|path| path.ends_with("/app.yaml")), "{addon}");
+    ensure!(
+        addon["spec"]["checksum"]
+            .as_str()
+            .is_some_and(|sum| sum.len() == 64),
+        "{addon}"
+    );
+    ensure!(
+        addon["spec"]["source"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("/app.yaml")),
+        "{addon}"
+    );
 
     // What somebody else added stays; what left the file goes.
-    cluster.kubectl(&["patch", "configmap", "one", "--type=merge", "-p", r#"{"data":{"own":"x"}}"#])?.ok()?;
+    cluster
+        .kubectl(&[
+            "patch",
+            "configmap",
+            "one",
+            "--type=merge",
+            "-p",
+            r#"{"data":{"own":"x"}}"#,
+        ])?
+        .ok()?;
     put(&cluster, "app.yaml", &map("one", "2"))?;
     value_is(&cluster, "one", "2")?;
     is_gone(&cluster, &["configmap", "two"])?;
@@ -87,7 +128,10 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
     value_is(&cluster, "deep", "1")?;
 
     // A file that goes takes nothing with it.
-    cluster.corner().sh(&format!("rm {FOLDER}/app.yaml"))?.ok()?;
+    cluster
+        .corner()
+        .sh(&format!("rm {FOLDER}/app.yaml"))?
+        .ok()?;
     put(&cluster, "marker.yaml", &map("marker", "1"))?;
     value_is(&cluster, "marker", "1")?;
     ensure!(cluster.get(&["configmap", "one"])?["data"]["k"] == "2");
@@ -104,13 +148,23 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
 fn bad_files_disable_only_themselves() -> Result<()> {
     let cluster = Cluster::start_with(options())?;
     put(&cluster, "broken.yaml", "a: [\n")?;
-    put(&cluster, "nokind.yaml", "apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: a}\n")?;
+    put(
+        &cluster,
+        "nokind.yaml",
+        "apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: a}\n",
+    )?;
     put(&cluster, "good.yaml", &map("good", "1"))?;
     value_is(&cluster, "good", "1")?;
     let broken = event(&cluster, "broken", "ParseManifestFailed")?;
-    ensure!(broken.contains("broken.yaml") && broken.contains("error parsing YAML"), "{broken}");
+    ensure!(
+        broken.contains("broken.yaml") && broken.contains("error parsing YAML"),
+        "{broken}"
+    );
     let unknown = event(&cluster, "nokind", "ApplyManifestFailed")?;
-    ensure!(unknown.contains("no matches for kind \"Nothing\" in version \"example.com/v1\""), "{unknown}");
+    ensure!(
+        unknown.contains("no matches for kind \"Nothing\" in version \"example.com/v1\""),
+        "{unknown}"
+    );
     // The same file put right works.
     put(&cluster, "broken.yaml", &map("mended", "1"))?;
     value_is(&cluster, "mended", "1")?;
@@ -124,7 +178,9 @@ fn bad_files_disable_only_themselves() -> Result<()> {
     // A definition and its object in one file.
     let both = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a, namespace: default}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {plural: things, kind: Thing}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    schema: {openAPIV3Schema: {type: object}}\n";
     put(&cluster, "things.yaml", both)?;
-    cluster.wait_for("the thing is there", SOON, || cluster.kubectl(&["get", "thing", "a"])?.ok())?;
+    cluster.wait_for("the thing is there", SOON, || {
+        cluster.kubectl(&["get", "thing", "a"])?.ok()
+    })?;
     Ok(())
 }
 
@@ -139,8 +195,12 @@ fn a_disabled_name_takes_back_what_its_file_made() -> Result<()> {
     cluster.wait_until_ready()?;
     is_gone(&cluster, &["configmap", "extra"])?;
     is_gone(&cluster, &["addon", "-n", "kube-system", "extra"])?;
-    cluster
-        .wait_for("the file is gone", SOON, || cluster.corner().sh(&format!("test ! -e {FOLDER}/extra.yaml"))?.ok())?;
+    cluster.wait_for("the file is gone", SOON, || {
+        cluster
+            .corner()
+            .sh(&format!("test ! -e {FOLDER}/extra.yaml"))?
+            .ok()
+    })?;
     Ok(())
 }
 
@@ -151,9 +211,20 @@ fn what_the_server_brings_is_addons_too() -> Result<()> {
     cluster.wait_for("the AddOns are listed", SOON, || {
         let shown = addons(&cluster)?;
         for name in ["coredns", "local-storage", "traefik"] {
-            let row = shown.lines().find(|line| line.contains(name)).context(shown.clone())?;
-            ensure!(row.starts_with("kube-system") && row.contains(&format!("{FOLDER}/{name}.yaml")), "{shown}");
-            ensure!(row.split_whitespace().last().is_some_and(|sum| sum.len() == 64), "{shown}");
+            let row = shown
+                .lines()
+                .find(|line| line.contains(name))
+                .context(shown.clone())?;
+            ensure!(
+                row.starts_with("kube-system") && row.contains(&format!("{FOLDER}/{name}.yaml")),
+                "{shown}"
+            );
+            ensure!(
+                row.split_whitespace()
+                    .last()
+                    .is_some_and(|sum| sum.len() == 64),
+                "{shown}"
+            );
         }
         Ok(())
     })?;
@@ -164,16 +235,28 @@ fn what_the_server_brings_is_addons_too() -> Result<()> {
     for file in ["coredns", "traefik"] {
         cluster
             .corner()
-            .sh(&format!("echo '{}' > {FOLDER}/{file}.yaml", map("mine", file).replace('\'', "\"")))?
+            .sh(&format!(
+                "echo '{}' > {FOLDER}/{file}.yaml",
+                map("mine", file).replace('\'', "\"")
+            ))?
             .ok()?;
     }
-    cluster.corner().sh(&format!("touch {FOLDER}/traefik.yaml.skip"))?.ok()?;
+    cluster
+        .corner()
+        .sh(&format!("touch {FOLDER}/traefik.yaml.skip"))?
+        .ok()?;
     cluster.start_server()?;
     cluster.wait_until_ready()?;
     cluster.wait_for("the file is as it was", SOON, || {
-        cluster.corner().sh(&format!("grep -q kube-dns {FOLDER}/coredns.yaml"))?.ok()
+        cluster
+            .corner()
+            .sh(&format!("grep -q kube-dns {FOLDER}/coredns.yaml"))?
+            .ok()
     })?;
-    cluster.corner().sh(&format!("grep -q mine {FOLDER}/traefik.yaml"))?.ok()?;
+    cluster
+        .corner()
+        .sh(&format!("grep -q mine {FOLDER}/traefik.yaml"))?
+        .ok()?;
     cluster.get(&["ingressclass", "traefik"])?;
 
     cluster.stop_server(std::time::Duration::from_secs(10))?;
@@ -188,8 +271,22 @@ fn without_coredns_its_service_and_endpoints_are_gone() -> Result<()> {
     let mut cluster = Cluster::start()?;
     let left = |cluster: &Cluster| {
         let names = "jsonpath={.items[*].metadata.name}";
-        let shown = cluster.kubectl(&["get", "services,endpointslices", "-n", "kube-system", "-o", names])?.ok()?;
-        anyhow::Ok(shown.split_whitespace().filter(|name| name.starts_with("kube-dns")).count())
+        let shown = cluster
+            .kubectl(&[
+                "get",
+                "services,endpointslices",
+                "-n",
+                "kube-system",
+                "-o",
+                names,
+            ])?
+            .ok()?;
+        anyhow::Ok(
+            shown
+                .split_whitespace()
+                .filter(|name| name.starts_with("kube-dns"))
+                .count(),
+        )
     };
     cluster.wait_for("Service and endpoints are there", SOON, || {
         ensure!(left(&cluster)? == 2);

@@ -1,5 +1,8 @@
 //! What a namespace holds its pods to: quotas, limit ranges, pod security.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 use anyhow::{Result, ensure};
 use k3s_e2e::{SHELL, SOON};
@@ -16,8 +19,19 @@ fn used(cluster: &Cluster, resource: &str, expected: &str) -> Result<()> {
 #[test]
 fn quotas_limits_and_pod_security_are_enforced() -> Result<()> {
     let flags = vec!["--disable-agent".to_owned()];
-    let cluster = Cluster::start_with(ClusterOptions { flags, without_node: true, ..ClusterOptions::default() })?;
-    cluster.kubectl(&["create", "quota", "q", "--hard=pods=2,requests.cpu=1,count/configmaps=3"])?.ok()?;
+    let cluster = Cluster::start_with(ClusterOptions {
+        flags,
+        without_node: true,
+        ..ClusterOptions::default()
+    })?;
+    cluster
+        .kubectl(&[
+            "create",
+            "quota",
+            "q",
+            "--hard=pods=2,requests.cpu=1,count/configmaps=3",
+        ])?
+        .ok()?;
     // The CA's ConfigMap is there already.
     used(&cluster, "count/configmaps", "1")?;
     used(&cluster, "pods", "0")?;
@@ -33,22 +47,55 @@ fn quotas_limits_and_pod_security_are_enforced() -> Result<()> {
     let expected = "exceeded quota: q, requested: requests.cpu=300m, used: requests.cpu=800m, limited: requests.cpu=1";
     ensure!(told.contains(expected), "{told}");
     let told = refused(&pod("c", "100m").replace("cpu: 100m", "memory: 1Mi"))?.stderr;
-    ensure!(told.contains("failed quota: q: must specify requests.cpu for: c"), "{told}");
-    cluster.kubectl(&["delete", "pod", "a", "--now", "--timeout=60s"])?.ok()?;
+    ensure!(
+        told.contains("failed quota: q: must specify requests.cpu for: c"),
+        "{told}"
+    );
+    cluster
+        .kubectl(&["delete", "pod", "a", "--now", "--timeout=60s"])?
+        .ok()?;
     used(&cluster, "requests.cpu", "0")?;
     cluster.apply(&pod("b", "300m"))?;
     let shown = cluster.kubectl(&["describe", "quota", "q"])?.ok()?;
     ensure!(shown.contains("300m"), "{shown}");
 
     cluster.apply("apiVersion: v1\nkind: LimitRange\nmetadata: {name: l}\nspec: {limits: [{type: Container, max: {memory: 1Gi}}]}\n")?;
-    let told = refused(&pod("d", "1m").replace("requests:", "limits: {memory: 2Gi}, requests:"))?.stderr;
-    ensure!(told.contains("maximum memory usage per Container is 1Gi, but limit is 2Gi"), "{told}");
+    let told =
+        refused(&pod("d", "1m").replace("requests:", "limits: {memory: 2Gi}, requests:"))?.stderr;
+    ensure!(
+        told.contains("maximum memory usage per Container is 1Gi, but limit is 2Gi"),
+        "{told}"
+    );
 
     cluster.kubectl(&["create", "namespace", "safe"])?.ok()?;
-    cluster.kubectl(&["label", "namespace", "safe", "pod-security.kubernetes.io/enforce=restricted"])?.ok()?;
-    let told = cluster.kubectl_with(&["create", "-n", "safe", "-f", "-"], Some(&pod("e", "1m")))?.stderr;
-    ensure!(told.contains("violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false"), "{told}");
-    let deployed = cluster.kubectl(&["create", "-n", "safe", "deployment", "w", &format!("--image={SHELL}")])?;
-    ensure!(deployed.code == Some(0) && deployed.stderr.contains("would violate PodSecurity"), "{deployed:?}");
+    cluster
+        .kubectl(&[
+            "label",
+            "namespace",
+            "safe",
+            "pod-security.kubernetes.io/enforce=restricted",
+        ])?
+        .ok()?;
+    let told = cluster
+        .kubectl_with(&["create", "-n", "safe", "-f", "-"], Some(&pod("e", "1m")))?
+        .stderr;
+    ensure!(
+        told.contains(
+            "violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false"
+        ),
+        "{told}"
+    );
+    let deployed = cluster.kubectl(&[
+        "create",
+        "-n",
+        "safe",
+        "deployment",
+        "w",
+        &format!("--image={SHELL}"),
+    ])?;
+    ensure!(
+        deployed.code == Some(0) && deployed.stderr.contains("would violate PodSecurity"),
+        "{deployed:?}"
+    );
     Ok(())
 }

@@ -37,7 +37,10 @@ fn pods_run_images_from_a_registry() -> Result<()> {
             corner.dir().display()
         ),
     )?;
-    let _registry = corner.background(&format!("exec docker-registry serve {}", config.display()), "registry.log")?;
+    let _registry = corner.background(
+        &format!("exec docker-registry serve {}", config.display()),
+        "registry.log",
+    )?;
     k3s_harness::until("the registry answers", Duration::from_secs(20), || {
         corner.sh("curl -sf http://127.0.0.1:5000/v2/")?.ok()
     })?;
@@ -45,7 +48,11 @@ fn pods_run_images_from_a_registry() -> Result<()> {
     let push = corner.dir().join("push.sh");
     std::fs::write(&push, PUSH)?;
     corner
-        .sh(&format!("ARCHIVE={} REPO=mirrored/team/web TAG=9 sh {}", image.path().display(), push.display()))?
+        .sh(&format!(
+            "ARCHIVE={} REPO=mirrored/team/web TAG=9 sh {}",
+            image.path().display(),
+            push.display()
+        ))?
         .ok()?;
 
     cluster.stop_server(Duration::from_secs(10))?;
@@ -53,7 +60,10 @@ fn pods_run_images_from_a_registry() -> Result<()> {
     std::fs::write(cluster.corner().dir().join("registries.yaml"), registries)?;
     cluster
         .corner()
-        .sh(&format!("cp {}/registries.yaml /etc/rancher/k3s/registries.yaml", cluster.corner().dir().display()))?
+        .sh(&format!(
+            "cp {}/registries.yaml /etc/rancher/k3s/registries.yaml",
+            cluster.corner().dir().display()
+        ))?
         .ok()?;
     cluster.start_server()?;
     cluster.wait_until_ready()?;
@@ -61,16 +71,30 @@ fn pods_run_images_from_a_registry() -> Result<()> {
 
     cluster.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {terminationGracePeriodSeconds: 1, containers: [{name: web, image: 'registry.test/team/web:9'}]}\n")?;
     wait_for_pod(&cluster, "web")?;
-    let events = cluster.kubectl(&["get", "events", "--field-selector", "involvedObject.name=web"])?.ok()?;
+    let events = cluster
+        .kubectl(&[
+            "get",
+            "events",
+            "--field-selector",
+            "involvedObject.name=web",
+        ])?
+        .ok()?;
     ensure!(events.contains("Successfully pulled image"), "{events}");
 
     cluster.apply(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: missing}}\nspec: {{containers: [{{name: c, image: 'registry.test/team/none:1'}}]}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: never}}\nspec: {{containers: [{{name: c, image: '{SHELL}x', imagePullPolicy: Never}}]}}\n"))?;
-    for (pod, reasons) in [("missing", &["ErrImagePull", "ImagePullBackOff"][..]), ("never", &["ErrImageNeverPull"])] {
-        cluster.wait_for(&format!("pod {pod} says why it waits"), Duration::from_secs(60), || {
-            let shown = cluster.kubectl(&["get", "pod", pod])?.ok()?;
-            ensure!(reasons.iter().any(|r| shown.contains(r)), "{shown}");
-            Ok(())
-        })?;
+    for (pod, reasons) in [
+        ("missing", &["ErrImagePull", "ImagePullBackOff"][..]),
+        ("never", &["ErrImageNeverPull"]),
+    ] {
+        cluster.wait_for(
+            &format!("pod {pod} says why it waits"),
+            Duration::from_secs(60),
+            || {
+                let shown = cluster.kubectl(&["get", "pod", pod])?.ok()?;
+                ensure!(reasons.iter().any(|r| shown.contains(r)), "{shown}");
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

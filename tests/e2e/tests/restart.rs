@@ -12,32 +12,48 @@ fn pods_survive_a_killed_server_and_are_adopted() -> Result<()> {
     let mut cluster = cluster()?;
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&shell("client"))?;
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
     wait_for_pod(&cluster, "client")?;
     answered_by(&cluster, "client", "http://web", 2)?;
     let containers = |pods: &Value| -> Vec<String> {
         let all = pods["items"].as_array().into_iter().flatten();
-        let mut ids: Vec<String> =
-            all.map(|p| p["status"]["containerStatuses"][0]["containerID"].to_string()).collect();
+        let mut ids: Vec<String> = all
+            .map(|p| p["status"]["containerStatuses"][0]["containerID"].to_string())
+            .collect();
         ids.sort();
         ids
     };
     let before = containers(&cluster.get(&["pods"])?);
-    cluster.kubectl(&["create", "configmap", "acknowledged", "--from-literal=a=b"])?.ok()?;
-    let service = cluster.get(&["service", "web"])?["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+    cluster
+        .kubectl(&["create", "configmap", "acknowledged", "--from-literal=a=b"])?
+        .ok()?;
+    let service = cluster.get(&["service", "web"])?["spec"]["clusterIP"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
 
     cluster.kill_server()?;
-    let answer = cluster.corner().sh(&format!("wget -q -T 2 -O - http://{service}"))?.ok()?;
+    let answer = cluster
+        .corner()
+        .sh(&format!("wget -q -T 2 -O - http://{service}"))?
+        .ok()?;
     ensure!(answer.starts_with("one "), "{answer}");
 
     cluster.start_server()?;
     cluster.wait_until_ready()?;
     cluster.wait_for_node()?;
-    cluster.kubectl(&["get", "configmap", "acknowledged"])?.ok()?;
+    cluster
+        .kubectl(&["get", "configmap", "acknowledged"])?
+        .ok()?;
     wait_for_pod(&cluster, "client")?;
     answered_by(&cluster, "client", "http://web", 2)?;
     let pods = cluster.get(&["pods"])?;
-    ensure!(containers(&pods) == before, "other containers than before: {pods}");
+    ensure!(
+        containers(&pods) == before,
+        "other containers than before: {pods}"
+    );
     let restarts = pods["items"]
         .as_array()
         .into_iter()
@@ -54,7 +70,13 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
     cluster.apply(&shell("sh"))?;
     wait_for_pod(&cluster, "sh")?;
     let open = |args: &[&str]| {
-        cluster.kubectl_command().args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        cluster
+            .kubectl_command()
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
     };
     let mut streams = vec![
         open(&["get", "pods", "-A", "-w"])?,
@@ -62,10 +84,17 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
         open(&["logs", "-f", "sh"])?,
     ];
     // The exec is open once its process runs in the pod.
-    cluster.wait_for("the exec runs", SOON, || exec(&cluster, "sh", "ps | grep '[s]leep 1000'"))?;
+    cluster.wait_for("the exec runs", SOON, || {
+        exec(&cluster, "sh", "ps | grep '[s]leep 1000'")
+    })?;
     let start = Instant::now();
     let code = cluster.stop_server(Duration::from_secs(10))?;
-    ensure!(code == Some(0), "exit code {code:?} after {:?}:\n{}", start.elapsed(), cluster.log_tail());
+    ensure!(
+        code == Some(0),
+        "exit code {code:?} after {:?}:\n{}",
+        start.elapsed(),
+        cluster.log_tail()
+    );
     for stream in &mut streams {
         stream.kill()?;
         stream.wait()?;
@@ -83,21 +112,33 @@ fn a_node_full_of_pods_comes_and_goes() -> Result<()> {
          - {{name: c, image: '{SHELL}', command: [sh, -c, 'trap exit TERM; while :; do sleep 5 & wait; done']}}\n"
     ))?;
     cluster.wait_for("110 pods are Ready", Duration::from_secs(300), || {
-        let ready = cluster.get(&["deployment", "many"])?["status"]["readyReplicas"].as_u64().unwrap_or_default();
+        let ready = cluster.get(&["deployment", "many"])?["status"]["readyReplicas"]
+            .as_u64()
+            .unwrap_or_default();
         ensure!(ready == pods, "{ready}");
         Ok(())
     })?;
-    cluster.kubectl(&["delete", "deployment", "many", "--timeout=120s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "deployment", "many", "--timeout=120s"])?
+        .ok()?;
     // One process of that name is the zygote that shims are forked from; it stays.
     let line = "ps -eo args | grep '[k]3s-shim' | tail -n +2 | wc -l; ip -o link | grep -c veth; grep -c overlay /proc/mounts; ls /var/run/netns 2>/dev/null | wc -l";
-    cluster.wait_for("nothing is left of 110 pods", Duration::from_secs(180), || {
-        let left = cluster.corner().sh(line)?.stdout;
-        let cgroups =
-            cluster.corner().cgroups_below().into_iter().filter(|p| p.to_string_lossy().contains("/pod")).count();
-        ensure!(
-            left.split_whitespace().all(|n| n == "0") && cgroups == 0,
-            "shims, veths, overlays, netns: {left}cgroups: {cgroups}"
-        );
-        Ok(())
-    })
+    cluster.wait_for(
+        "nothing is left of 110 pods",
+        Duration::from_secs(180),
+        || {
+            let left = cluster.corner().sh(line)?.stdout;
+            let cgroups = cluster
+                .corner()
+                .cgroups_below()
+                .into_iter()
+                .filter(|p| p.to_string_lossy().contains("/pod"))
+                .count();
+            ensure!(
+                left.split_whitespace().all(|n| n == "0") && cgroups == 0,
+                "shims, veths, overlays, netns: {left}cgroups: {cgroups}"
+            );
+            Ok(())
+        },
+    )
 }

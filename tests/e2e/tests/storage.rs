@@ -1,6 +1,9 @@
 //! Claims, volumes and StatefulSets through the real binary with stock kubectl.
 
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 use std::time::Duration;
 
@@ -39,7 +42,10 @@ fn claim(name: &str, class: &str) -> String {
 }
 
 fn rolled_out(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["rollout", "status", "statefulset/db", "--timeout=60s"])?.ok().map(drop)
+    cluster
+        .kubectl(&["rollout", "status", "statefulset/db", "--timeout=60s"])?
+        .ok()
+        .map(drop)
 }
 
 fn gone(cluster: &Cluster, what: &[&str]) -> Result<()> {
@@ -53,7 +59,10 @@ fn gone(cluster: &Cluster, what: &[&str]) -> Result<()> {
 /// The directory behind a claim.
 fn directory(cluster: &Cluster, claim: &str) -> Result<String> {
     let claim = cluster.get(&["pvc", claim])?;
-    let name = claim.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
+    let name = claim
+        .pointer("/spec/volumeName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let volume = cluster.get(&["pv", name])?;
     match volume.pointer("/spec/local/path").and_then(Value::as_str) {
         Some(path) => Ok(path.to_owned()),
@@ -76,19 +85,35 @@ fn the_data_of_a_stateful_set_survives_its_pods_and_the_server() -> Result<()> {
     })?;
     cluster.apply(&stateful_set(2))?;
     rolled_out(&cluster)?;
-    let who = |cluster: &Cluster, pod: &str| exec(cluster, pod, "cat /data/who").map(|text| text.trim().to_owned());
+    let who = |cluster: &Cluster, pod: &str| {
+        exec(cluster, pod, "cat /data/who").map(|text| text.trim().to_owned())
+    };
     ensure!(who(&cluster, "db-0")? == "db-0" && who(&cluster, "db-1")? == "db-1");
     let path = directory(&cluster, "data-db-0")?;
-    ensure!(path.starts_with("/var/lib/rancher/k3s/storage/pvc-") && path.ends_with("_default_data-db-0"), "{path}");
+    ensure!(
+        path.starts_with("/var/lib/rancher/k3s/storage/pvc-")
+            && path.ends_with("_default_data-db-0"),
+        "{path}"
+    );
     cluster.wait_for("pods have names of their own", SOON, || {
-        exec(&cluster, "db-1", "nslookup db-0.db.default.svc.cluster.local | grep 10.42.")
+        exec(
+            &cluster,
+            "db-1",
+            "nslookup db-0.db.default.svc.cluster.local | grep 10.42.",
+        )
     })?;
 
     exec(&cluster, "db-0", "echo more >> /data/who")?;
-    cluster.kubectl(&["delete", "pod", "db-0", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "pod", "db-0", "--timeout=60s"])?
+        .ok()?;
     rolled_out(&cluster)?;
     wait_for_pod(&cluster, "db-0")?;
-    ensure!(who(&cluster, "db-0")? == "db-0\nmore", "{}", who(&cluster, "db-0")?);
+    ensure!(
+        who(&cluster, "db-0")? == "db-0\nmore",
+        "{}",
+        who(&cluster, "db-0")?
+    );
 
     cluster.kill_server()?;
     cluster.start_server()?;
@@ -97,22 +122,38 @@ fn the_data_of_a_stateful_set_survives_its_pods_and_the_server() -> Result<()> {
     wait_for_pod(&cluster, "db-0")?;
     ensure!(who(&cluster, "db-0")? == "db-0\nmore" && who(&cluster, "db-1")? == "db-1");
 
-    cluster.kubectl(&["scale", "statefulset/db", "--replicas=1"])?.ok()?;
+    cluster
+        .kubectl(&["scale", "statefulset/db", "--replicas=1"])?
+        .ok()?;
     gone(&cluster, &["pod", "db-1"])?;
-    ensure!(cluster.get(&["pvc", "data-db-1"])?["status"]["phase"] == "Bound", "the claim stays");
-    cluster.kubectl(&["scale", "statefulset/db", "--replicas=2"])?.ok()?;
+    ensure!(
+        cluster.get(&["pvc", "data-db-1"])?["status"]["phase"] == "Bound",
+        "the claim stays"
+    );
+    cluster
+        .kubectl(&["scale", "statefulset/db", "--replicas=2"])?
+        .ok()?;
     rolled_out(&cluster)?;
     ensure!(who(&cluster, "db-1")? == "db-1");
 
     // A claim in use is not deleted until its pod is.
-    cluster.kubectl(&["delete", "pvc", "data-db-0", "--wait=false"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "pvc", "data-db-0", "--wait=false"])?
+        .ok()?;
     let shown = cluster.kubectl(&["get", "pvc", "data-db-0"])?.ok()?;
     ensure!(shown.contains("Terminating"), "{shown}");
     ensure!(who(&cluster, "db-0")? == "db-0\nmore");
-    cluster.kubectl(&["delete", "statefulset", "db", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "statefulset", "db", "--timeout=60s"])?
+        .ok()?;
     gone(&cluster, &["pvc", "data-db-0"])?;
-    cluster.wait_for("its directory goes with it", SOON, || cluster.corner().sh(&format!("test ! -e {path}"))?.ok())?;
-    ensure!(cluster.get(&["pvc", "data-db-1"])?["status"]["phase"] == "Bound", "the other claim stays");
+    cluster.wait_for("its directory goes with it", SOON, || {
+        cluster.corner().sh(&format!("test ! -e {path}"))?.ok()
+    })?;
+    ensure!(
+        cluster.get(&["pvc", "data-db-1"])?["status"]["phase"] == "Bound",
+        "the other claim stays"
+    );
     Ok(())
 }
 
@@ -127,16 +168,24 @@ fn a_stateful_set_is_updated_and_undone() -> Result<()> {
         )
     };
     let color = |cluster: &Cluster| -> Result<String> {
-        Ok(format!("{}{}", exec(cluster, "db-0", "echo $COLOR")?, exec(cluster, "db-1", "echo $COLOR")?))
+        Ok(format!(
+            "{}{}",
+            exec(cluster, "db-0", "echo $COLOR")?,
+            exec(cluster, "db-1", "echo $COLOR")?
+        ))
     };
     cluster.apply(&set("green"))?;
     rolled_out(&cluster)?;
     cluster.apply(&set("blue"))?;
     rolled_out(&cluster)?;
     ensure!(color(&cluster)? == "blue\nblue\n");
-    let history = cluster.kubectl(&["rollout", "history", "statefulset/db"])?.ok()?;
+    let history = cluster
+        .kubectl(&["rollout", "history", "statefulset/db"])?
+        .ok()?;
     ensure!(history.contains('1') && history.contains('2'), "{history}");
-    cluster.kubectl(&["rollout", "undo", "statefulset/db"])?.ok()?;
+    cluster
+        .kubectl(&["rollout", "undo", "statefulset/db"])?
+        .ok()?;
     rolled_out(&cluster)?;
     ensure!(color(&cluster)? == "green\ngreen\n");
     Ok(())
@@ -148,26 +197,47 @@ fn volumes_made_by_hand_are_bound_and_kept() -> Result<()> {
     cluster.apply(&user("early", "by-hand", "{name: v, mountPath: /data}"))?;
     cluster.wait_for("a pod without its claim says so", SOON, || {
         let pod = cluster.kubectl(&["describe", "pod", "early"])?.ok()?;
-        ensure!(pod.contains("persistentvolumeclaim \"by-hand\" not found"), "{pod}");
+        ensure!(
+            pod.contains("persistentvolumeclaim \"by-hand\" not found"),
+            "{pod}"
+        );
         Ok(())
     })?;
     cluster.apply(&claim("by-hand", "storageClassName: '', "))?;
     cluster.wait_for("and then that it is not bound", SOON, || {
         let pod = cluster.kubectl(&["describe", "pod", "early"])?.ok()?;
-        ensure!(pod.contains("pod has unbound immediate PersistentVolumeClaims"), "{pod}");
+        ensure!(
+            pod.contains("pod has unbound immediate PersistentVolumeClaims"),
+            "{pod}"
+        );
         Ok(())
     })?;
     cluster.apply(
         "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: by-hand}\nspec: {capacity: {storage: 10Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /srv/by-hand, type: DirectoryOrCreate}}\n",
     )?;
     wait_for_pod(&cluster, "early")?;
-    exec(&cluster, "early", "mkdir /data/sub && echo kept > /data/sub/file")?;
-    cluster.apply(&user("reader", "by-hand", "{name: v, mountPath: /data, subPath: sub, readOnly: true}"))?;
+    exec(
+        &cluster,
+        "early",
+        "mkdir /data/sub && echo kept > /data/sub/file",
+    )?;
+    cluster.apply(&user(
+        "reader",
+        "by-hand",
+        "{name: v, mountPath: /data, subPath: sub, readOnly: true}",
+    ))?;
     wait_for_pod(&cluster, "reader")?;
     ensure!(exec(&cluster, "reader", "cat /data/file")? == "kept\n");
-    ensure!(exec(&cluster, "reader", "touch /data/new").is_err(), "it is read only");
-    cluster.kubectl(&["delete", "pod", "early", "reader", "--timeout=60s"])?.ok()?;
-    cluster.kubectl(&["delete", "pvc", "by-hand", "--timeout=60s"])?.ok()?;
+    ensure!(
+        exec(&cluster, "reader", "touch /data/new").is_err(),
+        "it is read only"
+    );
+    cluster
+        .kubectl(&["delete", "pod", "early", "reader", "--timeout=60s"])?
+        .ok()?;
+    cluster
+        .kubectl(&["delete", "pvc", "by-hand", "--timeout=60s"])?
+        .ok()?;
     cluster.wait_for("the volume is released", SOON, || {
         let volume = cluster.get(&["pv", "by-hand"])?;
         ensure!(volume["status"]["phase"] == "Released", "{volume}");
@@ -185,7 +255,10 @@ fn a_pod_cannot_make_teardown_leave_the_storage_folder() -> Result<()> {
         ..ClusterOptions::default()
     };
     let cluster = Cluster::start_with(options)?;
-    cluster.corner().sh("mkdir -p /srv/precious && echo x > /srv/precious/file")?.ok()?;
+    cluster
+        .corner()
+        .sh("mkdir -p /srv/precious && echo x > /srv/precious/file")?
+        .ok()?;
     cluster.apply(&claim("evil", ""))?;
     cluster.apply(&user("evil", "evil", "{name: v, mountPath: /data}"))?;
     wait_for_pod(&cluster, "evil")?;
@@ -196,10 +269,15 @@ fn a_pod_cannot_make_teardown_leave_the_storage_folder() -> Result<()> {
         "evil",
         "cd /data && ln -s /srv/precious a && ln -s ../../precious b && mkdir -p c/d && ln -s / c/d/e && ln -s /srv/precious/file f",
     )?;
-    cluster.kubectl(&["delete", "pod/evil", "pvc/evil", "--timeout=60s"])?.ok()?;
+    cluster
+        .kubectl(&["delete", "pod/evil", "pvc/evil", "--timeout=60s"])?
+        .ok()?;
     cluster.wait_for("the volume and its directory are gone", SOON, || {
         let volumes = cluster.get(&["pv"])?;
-        ensure!(volumes["items"].as_array().is_some_and(Vec::is_empty), "{volumes}");
+        ensure!(
+            volumes["items"].as_array().is_some_and(Vec::is_empty),
+            "{volumes}"
+        );
         cluster.corner().sh(&format!("test ! -e {path}"))?.ok()
     })?;
     ensure!(cluster.corner().sh("cat /srv/precious/file")?.ok()? == "x\n");
@@ -209,10 +287,19 @@ fn a_pod_cannot_make_teardown_leave_the_storage_folder() -> Result<()> {
     cluster.apply(&user("worse", "worse", "{name: v, mountPath: /data}"))?;
     wait_for_pod(&cluster, "worse")?;
     let path = directory(&cluster, "worse")?;
-    cluster.kubectl(&["delete", "pod/worse", "--timeout=60s"])?.ok()?;
-    cluster.corner().sh(&format!("rmdir {path} && ln -s /srv/precious {path}"))?.ok()?;
-    cluster.kubectl(&["delete", "pvc/worse", "--timeout=60s"])?.ok()?;
-    cluster.wait_for("the link is gone", SOON, || cluster.corner().sh(&format!("test ! -L {path}"))?.ok())?;
+    cluster
+        .kubectl(&["delete", "pod/worse", "--timeout=60s"])?
+        .ok()?;
+    cluster
+        .corner()
+        .sh(&format!("rmdir {path} && ln -s /srv/precious {path}"))?
+        .ok()?;
+    cluster
+        .kubectl(&["delete", "pvc/worse", "--timeout=60s"])?
+        .ok()?;
+    cluster.wait_for("the link is gone", SOON, || {
+        cluster.corner().sh(&format!("test ! -L {path}"))?.ok()
+    })?;
     ensure!(cluster.corner().sh("cat /srv/precious/file")?.ok()? == "x\n");
     Ok(())
 }
@@ -220,28 +307,57 @@ fn a_pod_cannot_make_teardown_leave_the_storage_folder() -> Result<()> {
 #[test]
 fn without_local_storage_there_is_no_class() -> Result<()> {
     let mut cluster = Cluster::start_with(ClusterOptions::default())?;
-    cluster.wait_for("the storage class is there", SOON, || cluster.get(&["storageclass", "local-path"]))?;
+    cluster.wait_for("the storage class is there", SOON, || {
+        cluster.get(&["storageclass", "local-path"])
+    })?;
     // Another default than ours stays one.
     let not_default = "storageclass.kubernetes.io/is-default-class=false";
-    cluster.kubectl(&["annotate", "--overwrite", "storageclass", "local-path", not_default])?.ok()?;
+    cluster
+        .kubectl(&[
+            "annotate",
+            "--overwrite",
+            "storageclass",
+            "local-path",
+            not_default,
+        ])?
+        .ok()?;
     cluster.stop_server(Duration::from_secs(20))?;
-    cluster.corner().sh("rm -f /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?.ok()?;
+    cluster
+        .corner()
+        .sh("rm -f /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?
+        .ok()?;
     cluster.restart_with(&[])?;
     cluster.wait_for("the manifest was applied again", SOON, || {
-        cluster.corner().sh("test -e /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?.ok()?;
-        let about = "involvedObject.kind=Addon,involvedObject.name=local-storage,reason=AppliedManifest";
+        cluster
+            .corner()
+            .sh("test -e /var/lib/rancher/k3s/server/manifests/local-storage.yaml")?
+            .ok()?;
+        let about =
+            "involvedObject.kind=Addon,involvedObject.name=local-storage,reason=AppliedManifest";
         let events = cluster.get(&["events", "-n", "kube-system", "--field-selector", about])?;
-        let count: u64 = events["items"].as_array().into_iter().flatten().filter_map(|e| e["count"].as_u64()).sum();
+        let count: u64 = events["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|e| e["count"].as_u64())
+            .sum();
         ensure!(count >= 2, "{events}");
         Ok(())
     })?;
     let class = cluster.get(&["storageclass", "local-path"])?;
-    ensure!(class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "false", "{class}");
+    ensure!(
+        class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "false",
+        "{class}"
+    );
 
     cluster.stop_server(Duration::from_secs(20))?;
     cluster.restart_with(&["--disable", "local-storage"])?;
     cluster.wait_for("class, settings and role are gone", SOON, || {
-        for kind in ["storageclass", "configmap -n kube-system local-path-config", "clusterroles"] {
+        for kind in [
+            "storageclass",
+            "configmap -n kube-system local-path-config",
+            "clusterroles",
+        ] {
             let words: Vec<&str> = std::iter::once("get").chain(kind.split(' ')).collect();
             let shown = cluster.kubectl(&words)?;
             ensure!(!shown.stdout.contains("local-path"), "{shown:?}");
@@ -252,7 +368,9 @@ fn without_local_storage_there_is_no_class() -> Result<()> {
     cluster.wait_for("the claim says why it waits", SOON, || {
         let claim = cluster.kubectl(&["describe", "pvc", "waits"])?.ok()?;
         ensure!(
-            claim.contains("no persistent volumes available for this claim and no storage class is set"),
+            claim.contains(
+                "no persistent volumes available for this claim and no storage class is set"
+            ),
             "{claim}"
         );
         Ok(())

@@ -1,6 +1,9 @@
 //! Batteries are replaced under load, and ones that misbehave are contained: nobody who uses them notices.
 
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 use anyhow::{Context, Result, bail, ensure};
 use k3s_e2e::guests::build;
@@ -17,7 +20,12 @@ const LOAD: &str = env!("CARGO_BIN_EXE_steady-load");
 const HOST: &str = "shop.example.com";
 
 fn page(cluster: &Cluster, path: &str) -> Result<String> {
-    cluster.corner().sh(&format!("curl -sS -f -m 10 -H 'Host: {HOST}' http://{NODE}{path}"))?.ok()
+    cluster
+        .corner()
+        .sh(&format!(
+            "curl -sS -f -m 10 -H 'Host: {HOST}' http://{NODE}{path}"
+        ))?
+        .ok()
 }
 
 fn answers(cluster: &Cluster, path: &str, begin: &str) -> Result<()> {
@@ -42,11 +50,19 @@ fn ingress(name: &str, paths: &[(&str, &str, u16)]) -> String {
 
 fn rolled_out(cluster: &Cluster, name: &str) -> Result<()> {
     let name = format!("deployment/{name}");
-    cluster.kubectl(&["rollout", "status", &name, "--timeout=60s"])?.ok().map(drop)
+    cluster
+        .kubectl(&["rollout", "status", &name, "--timeout=60s"])?
+        .ok()
+        .map(drop)
 }
 
 /// Does `work` again and again while 5,000 requests are made; not one may fail.
-fn under_load(cluster: &Cluster, within: &[&str], at: &str, work: impl Fn() -> Result<()>) -> Result<()> {
+fn under_load(
+    cluster: &Cluster,
+    within: &[&str],
+    at: &str,
+    work: impl Fn() -> Result<()>,
+) -> Result<()> {
     let load = Load::start(cluster, LOAD, within, [at, HOST, "/"], RATE)?;
     while load.sent() < 5 * RATE {
         work()?;
@@ -64,7 +80,10 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
     let dir = cluster.corner().dir().join("outside");
     std::fs::create_dir(&dir)?;
     std::fs::write(dir.join("ext"), "outside\n")?;
-    let line = format!("exec busybox httpd -f -p 127.0.0.1:9000 -h {}", dir.display());
+    let line = format!(
+        "exec busybox httpd -f -p 127.0.0.1:9000 -h {}",
+        dir.display()
+    );
     let _outside = cluster.corner().background(&line, "outside.log")?;
     cluster.apply(
         "apiVersion: v1\nkind: Service\nmetadata: {name: outside}\nspec: {type: ExternalName, externalName: localhost, ports: [{port: 9000}]}\n",
@@ -81,16 +100,30 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
     is_closed()?;
     // Objects that nobody followed so far cannot be had without a restart.
     let nosy = settings(&cluster, "nosy", &json!({"mode": "nosy"}))?;
-    choose(&cluster, &[&format!("ingress={},config={}", foreign.display(), nosy.display())])?;
+    choose(
+        &cluster,
+        &[&format!(
+            "ingress={},config={}",
+            foreign.display(),
+            nosy.display()
+        )],
+    )?;
     told(&cluster, "ingress", "NotReplaced", "it asks for configmaps")?;
-    let open = settings(&cluster, "open", &json!({"allowExternalNameServices": true}))?;
+    let open = settings(
+        &cluster,
+        "open",
+        &json!({"allowExternalNameServices": true}),
+    )?;
     let canary = settings(&cluster, "canary", &json!({"service": "default/canary"}))?;
     let (open, canary) = (open.display(), canary.display());
     under_load(&cluster, &[], &format!("{NODE}:80"), || {
         choose(&cluster, &[&format!("ingress=traefik,config={open}")])?;
         answers(&cluster, "/ext", "outside")?;
         // The same from a file, of another design: it has every request answered by the canary.
-        choose(&cluster, &[&format!("ingress={},config={canary}", foreign.display())])?;
+        choose(
+            &cluster,
+            &[&format!("ingress={},config={canary}", foreign.display())],
+        )?;
         answers(&cluster, "/ext", "two canary-")?;
         answers(&cluster, "/", "two canary-")?;
         serves(&cluster, "ingress", "hostile")?;
@@ -111,7 +144,9 @@ fn balancer(name: &str, port: u16) -> String {
 fn has_address(cluster: &Cluster, service: &str, wanted: &str) -> Result<()> {
     cluster.wait_for(&format!("{service} shows {wanted:?}"), SOON, || {
         let path = "jsonpath={.status.loadBalancer.ingress[*].ip}";
-        let shown = cluster.kubectl(&["get", "service", service, "-o", path])?.ok()?;
+        let shown = cluster
+            .kubectl(&["get", "service", service, "-o", path])?
+            .ok()?;
         ensure!(shown == wanted, "{shown:?}");
         Ok(())
     })
@@ -128,7 +163,12 @@ fn balanced() -> Result<(Cluster, [&'static str; 4])> {
     rolled_out(&cluster, "web")?;
     has_address(&cluster, "lb", NODE)?;
     cluster.wait_for("the node answers", SOON, || {
-        cluster.corner().sh(&format!("ip netns exec beside curl -sS -f -m 5 http://{NODE}:8080"))?.ok()
+        cluster
+            .corner()
+            .sh(&format!(
+                "ip netns exec beside curl -sS -f -m 5 http://{NODE}:8080"
+            ))?
+            .ok()
     })?;
     Ok((cluster, ["ip", "netns", "exec", "beside"]))
 }
@@ -142,10 +182,19 @@ fn load_balancers_are_replaced_without_a_failed_request() -> Result<()> {
     let reserved = json!({"reserved": [{"port": 8083, "by": "the operator"}]});
     let reserved = settings(&cluster, "reserved", &reserved)?;
     under_load(&cluster, &beside, &format!("{NODE}:8080"), || {
-        choose(&cluster, &[&format!("load-balancer=klipper,config={}", reserved.display())])?;
+        choose(
+            &cluster,
+            &[&format!(
+                "load-balancer=klipper,config={}",
+                reserved.display()
+            )],
+        )?;
         has_address(&cluster, "other", "")?;
         let said = cluster.kubectl(&["describe", "service", "other"])?.ok()?;
-        ensure!(said.contains("port 8083/TCP is used by the operator"), "{said}");
+        ensure!(
+            said.contains("port 8083/TCP is used by the operator"),
+            "{said}"
+        );
         choose(&cluster, &[&format!("load-balancer={}", foreign.display())])?;
         has_address(&cluster, "other", NODE)?;
         serves(&cluster, "load-balancer", "hostile")?;
@@ -156,8 +205,13 @@ fn load_balancers_are_replaced_without_a_failed_request() -> Result<()> {
     // The ports of the ingress controller are its own while there is one.
     cluster.apply(&balancer("web-port", 80))?;
     cluster.wait_for("port 80 is refused", SOON, || {
-        let said = cluster.kubectl(&["describe", "service", "web-port"])?.ok()?;
-        ensure!(said.contains("port 80/TCP is used by the ingress controller"), "{said}");
+        let said = cluster
+            .kubectl(&["describe", "service", "web-port"])?
+            .ok()?;
+        ensure!(
+            said.contains("port 80/TCP is used by the ingress controller"),
+            "{said}"
+        );
         Ok(())
     })
 }
@@ -179,8 +233,14 @@ fn directory(cluster: &Cluster, name: &str) -> Result<String> {
         ensure!(condition(&pod, "Ready"), "{}", pod["status"]);
         let claim = cluster.get(&["pvc", name])?;
         ensure!(claim["status"]["phase"] == "Bound", "{claim}");
-        let volume = cluster.get(&["pv", claim["spec"]["volumeName"].as_str().context("no volume")?])?;
-        Ok(volume["spec"]["local"]["path"].as_str().context("no path")?.to_owned())
+        let volume = cluster.get(&[
+            "pv",
+            claim["spec"]["volumeName"].as_str().context("no volume")?,
+        ])?;
+        Ok(volume["spec"]["local"]["path"]
+            .as_str()
+            .context("no path")?
+            .to_owned())
     })
 }
 
@@ -191,16 +251,23 @@ fn storage_provisioners_are_replaced_between_claims() -> Result<()> {
     cluster.apply(&user("before"))?;
     let before = directory(&cluster, "before")?;
     ensure!(!before.starts_with(FAST), "{before}");
-    let paths = json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [FAST]}]});
+    let paths =
+        json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [FAST]}]});
     let fast = settings(&cluster, "fast", &paths)?;
     // Claims come all the time while the component changes, twice.
     let during: Vec<String> = (0..6).map(|at| format!("during-{at}")).collect();
     for (at, name) in during.iter().enumerate() {
         cluster.apply(&user(name))?;
         match at {
-            1 => choose(&cluster, &[&format!("storage=local-path,config={}", fast.display())])?,
+            1 => choose(
+                &cluster,
+                &[&format!("storage=local-path,config={}", fast.display())],
+            )?,
             3 => choose(&cluster, &["storage=local-path"])?,
-            4 => choose(&cluster, &[&format!("storage=local-path,config={}", fast.display())])?,
+            4 => choose(
+                &cluster,
+                &[&format!("storage=local-path,config={}", fast.display())],
+            )?,
             _ => {}
         }
     }
@@ -209,22 +276,41 @@ fn storage_provisioners_are_replaced_between_claims() -> Result<()> {
     }
     cluster.wait_for("the settings are in the cluster", SOON, || {
         let map = cluster.get(&["configmap", "-n", "kube-system", "local-path-config"])?;
-        ensure!(map["data"]["config.json"].as_str().is_some_and(|text| text.contains(FAST)), "{map}");
+        ensure!(
+            map["data"]["config.json"]
+                .as_str()
+                .is_some_and(|text| text.contains(FAST)),
+            "{map}"
+        );
         Ok(())
     })?;
     cluster.apply(&user("after"))?;
     let after = directory(&cluster, "after")?;
     ensure!(after.starts_with(&format!("{FAST}/pvc-")), "{after}");
     // What the one before made is still there, and is taken away by one that knows of its place.
-    let who = cluster.kubectl(&["exec", "before", "--", "cat", "/data/who"])?.ok()?;
+    let who = cluster
+        .kubectl(&["exec", "before", "--", "cat", "/data/who"])?
+        .ok()?;
     ensure!(who == "before\n", "{who}");
     choose(&cluster, &[])?;
-    cluster.kubectl(&["delete", "pod/before", "pvc/before", "--timeout=60s"])?.ok()?;
-    cluster.wait_for("its directory is gone", SOON, || cluster.corner().sh(&format!("test ! -e {before}"))?.ok())?;
+    cluster
+        .kubectl(&["delete", "pod/before", "pvc/before", "--timeout=60s"])?
+        .ok()?;
+    cluster.wait_for("its directory is gone", SOON, || {
+        cluster.corner().sh(&format!("test ! -e {before}"))?.ok()
+    })?;
     // One that is told nonsense never takes over.
     let odd = settings(&cluster, "odd", &json!({"nodePathMap": "everywhere"}))?;
-    choose(&cluster, &[&format!("storage=local-path,config={}", odd.display())])?;
-    told(&cluster, "storage", "NotReplaced", "refuses its configuration")?;
+    choose(
+        &cluster,
+        &[&format!("storage=local-path,config={}", odd.display())],
+    )?;
+    told(
+        &cluster,
+        "storage",
+        "NotReplaced",
+        "refuses its configuration",
+    )?;
     cluster.apply(&user("last"))?;
     directory(&cluster, "last").map(drop)
 }
@@ -233,7 +319,10 @@ fn storage_provisioners_are_replaced_between_claims() -> Result<()> {
 fn says(cluster: &Cluster, kind: &str, parts: &[&str]) -> Result<()> {
     cluster.wait_for(&format!("{kind} is said to be {parts:?}"), SOON * 3, || {
         let shown = cluster.kubectl(&["get", "plugins", "-o", "wide"])?.ok()?;
-        let row = shown.lines().find(|line| line.starts_with(kind)).context("no such plugin")?;
+        let row = shown
+            .lines()
+            .find(|line| line.starts_with(kind))
+            .context("no such plugin")?;
         ensure!(parts.iter().all(|part| row.contains(part)), "{row}");
         Ok(())
     })
@@ -249,7 +338,13 @@ fn misbehaving_ingress_components_cost_no_request() -> Result<()> {
     rolled_out(&cluster, "web")?;
     rolled_out(&cluster, "canary")?;
     answers(&cluster, "/", "one web-")?;
-    let load = Load::start(&cluster, LOAD, &[], [&format!("{NODE}:80"), HOST, "/"], RATE / 10)?;
+    let load = Load::start(
+        &cluster,
+        LOAD,
+        &[],
+        [&format!("{NODE}:80"), HOST, "/"],
+        RATE / 10,
+    )?;
     for (mode, said) in [
         ("loop", &["did not come back within"][..]),
         ("hog", &["above its limit of"]),
@@ -258,8 +353,19 @@ fn misbehaving_ingress_components_cost_no_request() -> Result<()> {
         ("lie", &["Ready"]),
         ("huge", &["fuel"]),
     ] {
-        let config = settings(&cluster, mode, &json!({"mode": mode, "service": "default/web"}))?;
-        choose(&cluster, &[&format!("ingress={},config={}", hostile.display(), config.display())])?;
+        let config = settings(
+            &cluster,
+            mode,
+            &json!({"mode": mode, "service": "default/web"}),
+        )?;
+        choose(
+            &cluster,
+            &[&format!(
+                "ingress={},config={}",
+                hostile.display(),
+                config.display()
+            )],
+        )?;
         told(&cluster, "ingress", "Replaced", "by ")?;
         serves(&cluster, "ingress", "hostile")?;
         cluster.apply(&ingress("victim", &[("/victim", "canary", 80)]))?;
@@ -281,7 +387,13 @@ fn misbehaving_ingress_components_cost_no_request() -> Result<()> {
 fn misbehaving_load_balancers_cost_no_request() -> Result<()> {
     let hostile = build("hostile-lb")?;
     let (cluster, beside) = balanced()?;
-    let load = Load::start(&cluster, LOAD, &beside, [&format!("{NODE}:8080"), HOST, "/"], RATE / 10)?;
+    let load = Load::start(
+        &cluster,
+        LOAD,
+        &beside,
+        [&format!("{NODE}:8080"), HOST, "/"],
+        RATE / 10,
+    )?;
     for (mode, said) in [
         ("loop", &["did not come back within"][..]),
         ("trap", &["Quarantined", "unreachable"]),
@@ -289,22 +401,38 @@ fn misbehaving_load_balancers_cost_no_request() -> Result<()> {
         ("huge", &["above its limit of"]),
     ] {
         let config = settings(&cluster, mode, &json!({"mode": mode}))?;
-        choose(&cluster, &[&format!("load-balancer={},config={}", hostile.display(), config.display())])?;
+        choose(
+            &cluster,
+            &[&format!(
+                "load-balancer={},config={}",
+                hostile.display(),
+                config.display()
+            )],
+        )?;
         serves(&cluster, "load-balancer", "hostile")?;
         cluster.apply(&balancer("victim", 8090))?;
         says(&cluster, "load-balancer", said).with_context(|| mode.to_owned())?;
         // An address that is not a node's is not taken; the rest of the answer is.
         ensure!(
-            cluster.corner().sh("nft list table ip k3s-services")?.ok()?.contains(NODE),
+            cluster
+                .corner()
+                .sh("nft list table ip k3s-services")?
+                .ok()?
+                .contains(NODE),
             "the Service that was there is gone"
         );
         // The bundled one serves the victim, and takes it back.
         choose(&cluster, &[])?;
         serves(&cluster, "load-balancer", "klipper")?;
         has_address(&cluster, "victim", NODE)?;
-        cluster.kubectl(&["delete", "service", "victim", "--timeout=60s"])?.ok()?;
+        cluster
+            .kubectl(&["delete", "service", "victim", "--timeout=60s"])?
+            .ok()?;
         cluster.wait_for("nothing of the victim is left", SOON, || {
-            let rules = cluster.corner().sh("nft list table ip k3s-services")?.ok()?;
+            let rules = cluster
+                .corner()
+                .sh("nft list table ip k3s-services")?
+                .ok()?;
             ensure!(!rules.contains("tcp . 8090"), "{rules}");
             Ok(())
         })?;

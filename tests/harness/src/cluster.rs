@@ -68,10 +68,23 @@ impl Cluster {
         for line in &options.prepare {
             corner.sh(line)?.ok()?;
         }
-        let database = options.database.map(|kind| Database::start_in(kind, &corner)).transpose()?;
+        let database = options
+            .database
+            .map(|kind| Database::start_in(kind, &corner))
+            .transpose()?;
         let mut flags = options.flags;
-        flags.extend(database.as_ref().map(|d| format!("--datastore-endpoint={}", d.endpoint("cluster"))));
-        let mut cluster = Self { server: None, flags, kubectl: kubectl_binary()?, database, corner };
+        flags.extend(
+            database
+                .as_ref()
+                .map(|d| format!("--datastore-endpoint={}", d.endpoint("cluster"))),
+        );
+        let mut cluster = Self {
+            server: None,
+            flags,
+            kubectl: kubectl_binary()?,
+            database,
+            corner,
+        };
         for image in &options.images {
             cluster.add_image(image)?;
         }
@@ -88,7 +101,10 @@ impl Cluster {
     /// # Errors
     /// When it cannot be started.
     pub fn start_server(&mut self) -> Result<()> {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path())?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())?;
         let mut command = self.corner.command(k3s_binary()?);
         command.arg("server").args(ROOM).args(&self.flags);
         self.server = Some(Background::start(&mut command, log)?);
@@ -120,7 +136,11 @@ impl Cluster {
                 return Ok(false);
             }
             let output = self.kubectl(&["get", "--raw", "/readyz"])?;
-            if output.stdout == "ok" { Ok(true) } else { bail!("{}{}", output.stdout, output.stderr) }
+            if output.stdout == "ok" {
+                Ok(true)
+            } else {
+                bail!("{}{}", output.stdout, output.stderr)
+            }
         });
         match waited {
             Ok(true) => Ok(()),
@@ -136,8 +156,13 @@ impl Cluster {
     pub fn wait_for_node(&self) -> Result<()> {
         self.wait_for("node is Ready", Duration::from_secs(60), || {
             let nodes = self.get(&["nodes"])?;
-            let ready = nodes["items"][0]["status"]["conditions"].as_array().into_iter().flatten();
-            let is_ready = ready.filter(|c| c["type"] == "Ready").any(|c| c["status"] == "True");
+            let ready = nodes["items"][0]["status"]["conditions"]
+                .as_array()
+                .into_iter()
+                .flatten();
+            let is_ready = ready
+                .filter(|c| c["type"] == "Ready")
+                .any(|c| c["status"] == "True");
             if is_ready { Ok(()) } else { bail!("{nodes}") }
         })
     }
@@ -146,7 +171,12 @@ impl Cluster {
     ///
     /// # Errors
     /// When the deadline passes.
-    pub fn wait_for<T>(&self, what: &str, deadline: Duration, check: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn wait_for<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        check: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         until(what, deadline, check).with_context(|| self.log_tail())
     }
 
@@ -156,7 +186,10 @@ impl Cluster {
     /// When there is no server.
     pub fn kill_server(&mut self) -> Result<()> {
         self.signal("KILL")?;
-        self.server.as_mut().context("no server")?.wait(Duration::from_secs(10))?;
+        self.server
+            .as_mut()
+            .context("no server")?
+            .wait(Duration::from_secs(10))?;
         Ok(())
     }
 
@@ -166,7 +199,11 @@ impl Cluster {
     /// When it does not end within `deadline`.
     pub fn stop_server(&mut self, deadline: Duration) -> Result<Option<i32>> {
         self.signal("TERM")?;
-        self.server.as_mut().context("no server")?.wait(deadline).with_context(|| self.log_tail())
+        self.server
+            .as_mut()
+            .context("no server")?
+            .wait(deadline)
+            .with_context(|| self.log_tail())
     }
 
     /// Waits for the server to end by itself and gives its code and log: for refused starts.
@@ -174,7 +211,11 @@ impl Cluster {
     /// # Errors
     /// When it still runs after 20 seconds.
     pub fn wait_for_end(&mut self) -> Result<(Option<i32>, String)> {
-        let code = self.server.as_mut().context("no server")?.wait(Duration::from_secs(20))?;
+        let code = self
+            .server
+            .as_mut()
+            .context("no server")?
+            .wait(Duration::from_secs(20))?;
         Ok((code, self.log_tail()))
     }
 
@@ -182,8 +223,16 @@ impl Cluster {
         let server = self.server.as_ref().context("no server")?;
         // The direct child is nsenter, which forked the server into the process namespace.
         let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id()))?;
-        let target = child.split_whitespace().next().map_or_else(|| server.id().to_string(), str::to_owned);
-        run(Command::new("kill").args([&format!("-{signal}"), &target]), None, Duration::from_secs(5))?.ok()?;
+        let target = child
+            .split_whitespace()
+            .next()
+            .map_or_else(|| server.id().to_string(), str::to_owned);
+        run(
+            Command::new("kill").args([&format!("-{signal}"), &target]),
+            None,
+            Duration::from_secs(5),
+        )?
+        .ok()?;
         Ok(())
     }
 
@@ -208,7 +257,9 @@ impl Cluster {
     #[must_use]
     pub fn kubectl_command(&self) -> Command {
         let mut command = self.corner.command(&self.kubectl);
-        command.env("KUBECONFIG", KUBECONFIG).env("HOME", self.corner.dir());
+        command
+            .env("KUBECONFIG", KUBECONFIG)
+            .env("HOME", self.corner.dir());
         command
     }
 
@@ -217,7 +268,11 @@ impl Cluster {
     /// # Errors
     /// When it does not end within two minutes.
     pub fn k3s(&self, args: &[&str]) -> Result<Output> {
-        run(self.corner.command(k3s_binary()?).args(args), None, Duration::from_secs(120))
+        run(
+            self.corner.command(k3s_binary()?).args(args),
+            None,
+            Duration::from_secs(120),
+        )
     }
 
     /// `kubectl get ARGS -o json`.
@@ -225,7 +280,12 @@ impl Cluster {
     /// # Errors
     /// When kubectl fails.
     pub fn get(&self, args: &[&str]) -> Result<Value> {
-        let args: Vec<&str> = ["get"].iter().chain(args).chain(&["-o", "json"]).copied().collect();
+        let args: Vec<&str> = ["get"]
+            .iter()
+            .chain(args)
+            .chain(&["-o", "json"])
+            .copied()
+            .collect();
         Ok(serde_json::from_str(&self.kubectl(&args)?.ok()?)?)
     }
 
@@ -253,7 +313,8 @@ impl Cluster {
 
     /// Adds flags for the next start of the server.
     pub fn add_flags(&mut self, flags: &[&str]) {
-        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// The database server that objects are kept on.
@@ -261,7 +322,9 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn database(&mut self) -> Result<&mut Database> {
-        self.database.as_mut().context("a cluster without a database server")
+        self.database
+            .as_mut()
+            .context("a cluster without a database server")
     }
 
     /// The corner, to run other programs in.
@@ -279,6 +342,9 @@ impl Cluster {
     pub fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
+        lines
+            .get(lines.len().saturating_sub(60)..)
+            .unwrap_or_default()
+            .join("\n")
     }
 }

@@ -73,11 +73,23 @@ impl Corner {
     /// # Errors
     /// When not root, or the kernel refuses a namespace.
     pub fn new() -> Result<Self> {
-        let name = format!("k3s-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = tempfile::Builder::new().prefix(&name).tempdir_in("/var/tmp")?;
+        let name = format!(
+            "k3s-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let dir = tempfile::Builder::new()
+            .prefix(&name)
+            .tempdir_in("/var/tmp")?;
         let hierarchies = Hierarchies::find()?;
         let cgroups = hierarchies.make_groups(&name)?;
-        let mut corner = Self { name, holder: None, target: 0, cgroups, dir };
+        let mut corner = Self {
+            name,
+            holder: None,
+            target: 0,
+            cgroups,
+            dir,
+        };
         corner.start_holder(&hierarchies)?;
         Ok(corner)
     }
@@ -90,12 +102,17 @@ impl Corner {
         for group in &self.cgroups {
             join += &format!("echo $$ > {}/cgroup.procs\n", group.display());
         }
-        join +=
-            "exec unshare --cgroup --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh \"$SETUP\"\n";
+        join += "exec unshare --cgroup --mount --net --uts --ipc --pid --fork --kill-child --mount-proc sh \"$SETUP\"\n";
         let log = fs::File::create(self.dir.path().join("holder.log"))?;
         let mut command = Command::new("sh");
-        command.args(["-c", &join]).env("SETUP", &setup).env("READY", &ready).env("NAME", &self.name);
-        command.env("PRIVATE", PRIVATE.join(" ")).env("CONTROLLERS", hierarchies.controllers.join(" "));
+        command
+            .args(["-c", &join])
+            .env("SETUP", &setup)
+            .env("READY", &ready)
+            .env("NAME", &self.name);
+        command
+            .env("PRIVATE", PRIVATE.join(" "))
+            .env("CONTROLLERS", hierarchies.controllers.join(" "));
         command.env("UNIFIED", if hierarchies.hybrid { "1" } else { "" });
         command.env("PURE_V2", if hierarchies.pure_v2 { "1" } else { "" });
         let holder = self.holder.insert(Background::start(&mut command, log)?);
@@ -109,7 +126,11 @@ impl Corner {
         })?;
         // `unshare --fork` stays outside; its only child is process 1 inside.
         let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children"))?;
-        self.target = children.split_whitespace().next().context("the holder has no child")?.parse()?;
+        self.target = children
+            .split_whitespace()
+            .next()
+            .context("the holder has no child")?
+            .parse()?;
         Ok(())
     }
 
@@ -140,7 +161,11 @@ impl Corner {
             "--cgroup",
             "--",
         ]);
-        command.arg(program).env_remove("KUBECONFIG").env_remove("RUST_LOG").current_dir("/");
+        command
+            .arg(program)
+            .env_remove("KUBECONFIG")
+            .env_remove("RUST_LOG")
+            .current_dir("/");
         command
     }
 
@@ -149,7 +174,11 @@ impl Corner {
     /// # Errors
     /// When it does not end within a minute.
     pub fn sh(&self, line: &str) -> Result<Output> {
-        run(self.command("sh").args(["-c", line]), None, Duration::from_secs(60))
+        run(
+            self.command("sh").args(["-c", line]),
+            None,
+            Duration::from_secs(60),
+        )
     }
 
     /// Starts a shell line inside that runs until dropped.
@@ -166,7 +195,11 @@ impl Corner {
     #[must_use]
     pub fn cgroups_below(&self) -> Vec<PathBuf> {
         let below = |group: &PathBuf| {
-            walk(group).into_iter().skip(1).map(|p| p.strip_prefix(group).unwrap_or(&p).to_owned()).collect::<Vec<_>>()
+            walk(group)
+                .into_iter()
+                .skip(1)
+                .map(|p| p.strip_prefix(group).unwrap_or(&p).to_owned())
+                .collect::<Vec<_>>()
         };
         let mut all: Vec<_> = self.cgroups.iter().flat_map(below).collect();
         all.sort();
@@ -178,11 +211,18 @@ impl Corner {
 impl Drop for Corner {
     fn drop(&mut self) {
         if self.target != 0 {
-            let _ = Command::new("kill").args(["-9", &self.target.to_string()]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args(["-9", &self.target.to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
         self.holder = None;
         for group in &self.cgroups {
-            let _ = until("the corner's cgroups are empty", Duration::from_secs(10), || remove_tree(group));
+            let _ = until(
+                "the corner's cgroups are empty",
+                Duration::from_secs(10),
+                || remove_tree(group),
+            );
         }
         if std::env::var_os("K3S_TEST_KEEP").is_some() || std::thread::panicking() {
             let kept = std::mem::replace(
@@ -194,7 +234,10 @@ impl Drop for Corner {
     }
 }
 
-#[allow(clippy::print_stderr, reason = "a failed test must say where its logs are")]
+#[allow(
+    clippy::print_stderr,
+    reason = "a failed test must say where its logs are"
+)]
 fn eprintln_kept(dir: &Path) {
     eprintln!("logs of the failed cluster are kept in {}", dir.display());
 }
@@ -202,7 +245,11 @@ fn eprintln_kept(dir: &Path) {
 /// `dir` and every folder below, parents first.
 fn walk(dir: &Path) -> Vec<PathBuf> {
     let mut all = vec![dir.to_owned()];
-    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|e| e.path());
+    let entries = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|e| e.path());
     for path in entries.filter(|p| p.is_dir()) {
         all.extend(walk(&path));
     }
@@ -231,8 +278,19 @@ struct Hierarchies {
     pure_v2: bool,
 }
 
-const V1: &[&str] =
-    &["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "cpu,cpuacct", "net_cls", "hugetlb"];
+const V1: &[&str] = &[
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "cpu,cpuacct",
+    "net_cls",
+    "hugetlb",
+];
 
 impl Hierarchies {
     fn find() -> Result<Self> {
@@ -240,16 +298,21 @@ impl Hierarchies {
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let pure_v2 = root.join("cgroup.controllers").exists();
         let has = |c: &&&str| {
-            mounts
-                .lines()
-                .any(|l| l.split(' ').nth(1) == Some(&format!("/sys/fs/cgroup/{c}")) && l.contains(" cgroup "))
+            mounts.lines().any(|l| {
+                l.split(' ').nth(1) == Some(&format!("/sys/fs/cgroup/{c}"))
+                    && l.contains(" cgroup ")
+            })
         };
         let controllers: Vec<String> = V1.iter().filter(has).map(|c| (*c).to_owned()).collect();
         let hybrid = mounts.contains(" /sys/fs/cgroup/unified cgroup2 ");
         if controllers.is_empty() && !pure_v2 {
             bail!("no cgroups are mounted below /sys/fs/cgroup")
         }
-        Ok(Self { controllers, hybrid, pure_v2 })
+        Ok(Self {
+            controllers,
+            hybrid,
+            pure_v2,
+        })
     }
 
     fn make_groups(&self, name: &str) -> Result<Vec<PathBuf>> {
@@ -264,8 +327,12 @@ impl Hierarchies {
         let mut groups = Vec::new();
         for base in bases {
             let group = base.join(name);
-            fs::create_dir(&group).with_context(|| format!("cgroup {} (are you root?)", group.display()))?;
-            for file in ["cpuset.cpus", "cpuset.mems"].iter().filter(|_| base.ends_with("cpuset")) {
+            fs::create_dir(&group)
+                .with_context(|| format!("cgroup {} (are you root?)", group.display()))?;
+            for file in ["cpuset.cpus", "cpuset.mems"]
+                .iter()
+                .filter(|_| base.ends_with("cpuset"))
+            {
                 fs::write(group.join(file), fs::read(base.join(file))?)?;
             }
             groups.push(group);

@@ -66,11 +66,24 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::start`].
-    pub fn start_with(kind: DatabaseKind, corner: Option<&Corner>, settings: &[String]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("k3s-database").tempdir_in("/var/tmp")?;
+    pub fn start_with(
+        kind: DatabaseKind,
+        corner: Option<&Corner>,
+        settings: &[String],
+    ) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("k3s-database")
+            .tempdir_in("/var/tmp")?;
         chown(dir.path(), Some(USER), Some(USER)).context("chown (are you root?)")?;
         let prefix = corner.map(prefix_of).unwrap_or_default();
-        let mut database = Self { kind, dir, port: free_port()?, prefix, server: None, settings: settings.to_vec() };
+        let mut database = Self {
+            kind,
+            dir,
+            port: free_port()?,
+            prefix,
+            server: None,
+            settings: settings.to_vec(),
+        };
         database.create()?;
         database.resume()?;
         Ok(database)
@@ -80,8 +93,14 @@ impl Database {
     #[must_use]
     pub fn endpoint(&self, database: &str) -> String {
         match self.kind {
-            DatabaseKind::Postgres => format!("postgres://k3s:{PASSWORD}@127.0.0.1:{}/{database}", self.port),
-            DatabaseKind::MariaDb => format!("mysql://k3s:{PASSWORD}@tcp(127.0.0.1:{})/{database}", self.port),
+            DatabaseKind::Postgres => format!(
+                "postgres://k3s:{PASSWORD}@127.0.0.1:{}/{database}",
+                self.port
+            ),
+            DatabaseKind::MariaDb => format!(
+                "mysql://k3s:{PASSWORD}@tcp(127.0.0.1:{})/{database}",
+                self.port
+            ),
         }
     }
 
@@ -104,7 +123,10 @@ impl Database {
     pub fn kill(&mut self) -> Result<()> {
         let pid = self.file("pid");
         let line = match self.kind {
-            DatabaseKind::Postgres => format!("kill -9 $(head -1 {})", self.file("data/postmaster.pid").display()),
+            DatabaseKind::Postgres => format!(
+                "kill -9 $(head -1 {})",
+                self.file("data/postmaster.pid").display()
+            ),
             DatabaseKind::MariaDb => format!("kill -9 $(cat {})", pid.display()),
         };
         self.sh(&line)?.ok()?;
@@ -160,7 +182,9 @@ impl Database {
         let mut command = match self.kind {
             DatabaseKind::Postgres => {
                 let mut command = self.command(&postgres_tool("psql")?);
-                command.args(["-X", "-A", "-t", "-U", "postgres", "-d", database, "-h"]).arg(self.dir.path());
+                command
+                    .args(["-X", "-A", "-t", "-U", "postgres", "-d", database, "-h"])
+                    .arg(self.dir.path());
                 command.args(["-p", &self.port.to_string(), "-c", sql]);
                 command
             }
@@ -180,13 +204,26 @@ impl Database {
         let mut command = match self.kind {
             DatabaseKind::Postgres => {
                 let mut command = self.command(&postgres_tool("initdb")?);
-                command.arg("-D").arg(self.file("data")).args(["-U", "postgres", "--auth-local=trust"]);
-                command.args(["--auth-host=scram-sha-256", "--no-sync", "--no-locale", "--encoding=UTF8"]);
+                command.arg("-D").arg(self.file("data")).args([
+                    "-U",
+                    "postgres",
+                    "--auth-local=trust",
+                ]);
+                command.args([
+                    "--auth-host=scram-sha-256",
+                    "--no-sync",
+                    "--no-locale",
+                    "--encoding=UTF8",
+                ]);
                 command
             }
             DatabaseKind::MariaDb => {
                 let mut command = self.command(Path::new("/usr/bin/mariadb-install-db"));
-                command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+                command.args([
+                    "--no-defaults",
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                ]);
                 command.arg(format!("--datadir={}", self.file("data").display()));
                 command
             }
@@ -210,22 +247,48 @@ impl Database {
     }
 
     fn launch(&mut self) -> Result<()> {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.file("log"))?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("log"))?;
         let port = self.port.to_string();
         let mut command = match self.kind {
             DatabaseKind::Postgres => {
                 let mut command = self.command(&postgres_tool("postgres")?);
-                command.arg("-D").arg(self.file("data")).args(["-p", &port, "-k"]).arg(self.dir.path());
-                command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60"]);
+                command
+                    .arg("-D")
+                    .arg(self.file("data"))
+                    .args(["-p", &port, "-k"])
+                    .arg(self.dir.path());
+                command.args([
+                    "-c",
+                    "listen_addresses=127.0.0.1",
+                    "-c",
+                    "max_connections=60",
+                ]);
                 command.args(self.settings.iter().flat_map(|s| ["-c", s]));
                 command
             }
             DatabaseKind::MariaDb => {
                 let mut command = self.command(Path::new("/usr/sbin/mariadbd"));
-                let file = |option: &str, name: &str| format!("--{option}={}", self.file(name).display());
-                command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--port", &port]);
-                command.args([file("datadir", "data"), file("socket", "sock"), file("pid-file", "pid")]);
-                command.args([file("init-file", "init.sql"), "--innodb-flush-log-at-trx-commit=1".to_owned()]);
+                let file =
+                    |option: &str, name: &str| format!("--{option}={}", self.file(name).display());
+                command.args([
+                    "--no-defaults",
+                    "--bind-address=127.0.0.1",
+                    "--skip-name-resolve",
+                    "--port",
+                    &port,
+                ]);
+                command.args([
+                    file("datadir", "data"),
+                    file("socket", "sock"),
+                    file("pid-file", "pid"),
+                ]);
+                command.args([
+                    file("init-file", "init.sql"),
+                    "--innodb-flush-log-at-trx-commit=1".to_owned(),
+                ]);
                 command.args(self.settings.iter().map(|s| format!("--{s}")));
                 command
             }
@@ -248,12 +311,17 @@ impl Database {
     fn command(&self, program: &Path) -> Command {
         let id = USER.to_string();
         let mut words: Vec<OsString> = self.prefix.clone();
-        words.extend(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"].map(OsString::from));
+        words.extend(
+            ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"].map(OsString::from),
+        );
         words.push(program.into());
         let mut words = words.into_iter();
         let mut command = Command::new(words.next().unwrap_or_default());
         // Servers that start at the same time clean up each other's files in a common folder.
-        command.args(words).current_dir("/").env("TMPDIR", self.dir.path());
+        command
+            .args(words)
+            .current_dir("/")
+            .env("TMPDIR", self.dir.path());
         command
     }
 
@@ -296,7 +364,13 @@ fn free_port() -> Result<u16> {
 
 /// A program of the newest PostgreSQL that is installed.
 fn postgres_tool(name: &str) -> Result<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL; run `cargo xtask test`")?;
-    let found = versions.filter_map(Result::ok).map(|e| e.path().join("bin").join(name)).filter(|p| p.exists());
-    found.max().with_context(|| format!("PostgreSQL without {name}"))
+    let versions =
+        fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL; run `cargo xtask test`")?;
+    let found = versions
+        .filter_map(Result::ok)
+        .map(|e| e.path().join("bin").join(name))
+        .filter(|p| p.exists());
+    found
+        .max()
+        .with_context(|| format!("PostgreSQL without {name}"))
 }

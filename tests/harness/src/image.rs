@@ -29,7 +29,11 @@ impl Image {
     /// The archive's file name.
     #[must_use]
     pub fn file_name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 }
 
@@ -40,7 +44,10 @@ impl Image {
 pub fn busybox(reference: &str) -> Result<Image> {
     let mut files = Files::new()?;
     files.busybox()?;
-    files.archive(reference, &json!({"Cmd": ["sh"], "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]}))
+    files.archive(
+        reference,
+        &json!({"Cmd": ["sh"], "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]}),
+    )
 }
 
 /// An image that does nothing, for the sandboxes of runtimes that need one.
@@ -50,7 +57,10 @@ pub fn busybox(reference: &str) -> Result<Image> {
 pub fn pause(reference: &str) -> Result<Image> {
     let mut files = Files::new()?;
     files.busybox()?;
-    files.archive(reference, &json!({"Entrypoint": ["/bin/sleep", "2147483647"]}))
+    files.archive(
+        reference,
+        &json!({"Entrypoint": ["/bin/sleep", "2147483647"]}),
+    )
 }
 
 /// nginx from the distribution, answering `GET /` with the pod's host name and `version`.
@@ -58,7 +68,11 @@ pub fn pause(reference: &str) -> Result<Image> {
 /// # Errors
 /// When `nginx-light` or `nginx` is not installed.
 pub fn http_server(reference: &str, version: &str) -> Result<Image> {
-    let nginx = ["/usr/sbin/nginx"].iter().map(Path::new).find(|p| p.exists()).context("nginx is not installed")?;
+    let nginx = ["/usr/sbin/nginx"]
+        .iter()
+        .map(Path::new)
+        .find(|p| p.exists())
+        .context("nginx is not installed")?;
     let mut files = Files::new()?;
     files.busybox()?;
     files.program(nginx)?;
@@ -105,7 +119,10 @@ impl Files {
         }
         let files = Self { root, _dir: dir };
         files.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/home/nobody:/bin/sh\n")?;
-        files.text("etc/group", "root:x:0:\nwww-data:x:33:\nextra:x:2000:nobody\nnogroup:x:65534:\n")?;
+        files.text(
+            "etc/group",
+            "root:x:0:\nwww-data:x:33:\nextra:x:2000:nobody\nnogroup:x:65534:\n",
+        )?;
         Ok(files)
     }
 
@@ -117,12 +134,21 @@ impl Files {
 
     fn busybox(&mut self) -> Result<()> {
         let busybox = Path::new("/bin/busybox");
-        fs::copy(busybox, self.root.join("bin/busybox")).context("busybox-static is not installed")?;
-        let applets = run(Command::new(busybox).arg("--list"), None, Duration::from_secs(10))?.ok()?;
+        fs::copy(busybox, self.root.join("bin/busybox"))
+            .context("busybox-static is not installed")?;
+        let applets = run(
+            Command::new(busybox).arg("--list"),
+            None,
+            Duration::from_secs(10),
+        )?
+        .ok()?;
         // The static busybox cannot look up names (the GNU C library loads its resolver at run time), so
         // wget is the real one; its shell must be given the path, or it takes its own applet.
         self.program(Path::new("/usr/bin/wget"))?;
-        for applet in applets.lines().filter(|a| !["busybox", "wget", ""].contains(a)) {
+        for applet in applets
+            .lines()
+            .filter(|a| !["busybox", "wget", ""].contains(a))
+        {
             std::os::unix::fs::symlink("/bin/busybox", self.root.join("bin").join(applet))?;
         }
         Ok(())
@@ -138,7 +164,11 @@ impl Files {
     /// A program with the shared libraries it is linked to.
     fn program(&self, path: &Path) -> Result<()> {
         let linked = run(Command::new("ldd").arg(path), None, Duration::from_secs(10))?.ok()?;
-        let absolute = |l: &str| l.split_whitespace().find(|w| w.starts_with('/')).map(PathBuf::from);
+        let absolute = |l: &str| {
+            l.split_whitespace()
+                .find(|w| w.starts_with('/'))
+                .map(PathBuf::from)
+        };
         let mut all: BTreeSet<PathBuf> = linked.lines().filter_map(absolute).collect();
         all.insert(path.to_owned());
         all.iter().try_for_each(|file| self.copy(file))
@@ -159,12 +189,17 @@ impl Files {
             "rootfs": {"type": "layers", "diff_ids": [diff_id]}
         }))?;
         let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
-        let manifest =
-            serde_json::to_vec(&json!([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]))?;
+        let manifest = serde_json::to_vec(
+            &json!([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]),
+        )?;
         let dir = archive_dir()?;
         let path = dir.join(format!("{}.tar", reference.replace(['/', ':'], "_")));
         let mut out = tar::Builder::new(tempfile::NamedTempFile::new_in(&dir)?);
-        for (name, bytes) in [(config_name.as_str(), &config), ("layer.tar", &layer), ("manifest.json", &manifest)] {
+        for (name, bytes) in [
+            (config_name.as_str(), &config),
+            ("layer.tar", &layer),
+            ("manifest.json", &manifest),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(u64::try_from(bytes.len())?);
             header.set_mode(0o644);

@@ -4,7 +4,10 @@
 //!
 //! A test that needs a cluster says `let cluster = Cluster::start()?;` and talks to it through
 //! [`Cluster::kubectl`]. Conditions are polled with a deadline through [`until`], never slept for.
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON value gives null, it does not panic")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index into a JSON value gives null, it does not panic"
+)]
 
 mod cluster;
 mod corner;

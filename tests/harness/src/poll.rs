@@ -16,7 +16,9 @@ pub fn until<T>(what: &str, deadline: Duration, mut check: impl FnMut() -> Resul
     loop {
         match check() {
             Ok(value) => return Ok(value),
-            Err(reason) if Instant::now() >= end => bail!("{what}: not after {deadline:?}: {reason:#}"),
+            Err(reason) if Instant::now() >= end => {
+                bail!("{what}: not after {deadline:?}: {reason:#}")
+            }
             Err(_) => std::thread::sleep(INTERVAL),
         }
     }

@@ -35,15 +35,27 @@ impl Output {
     /// # Errors
     /// When it ended with 0.
     pub fn failed(self) -> Result<String> {
-        if self.code == Some(0) { bail!("it succeeded: {}", self.stdout) } else { Ok(self.stderr) }
+        if self.code == Some(0) {
+            bail!("it succeeded: {}", self.stdout)
+        } else {
+            Ok(self.stderr)
+        }
     }
 }
 
 /// Runs `command` to its end, with `input` on standard input; kills it at the deadline.
-pub(crate) fn run(command: &mut Command, input: Option<&str>, deadline: Duration) -> Result<Output> {
+pub(crate) fn run(
+    command: &mut Command,
+    input: Option<&str>,
+    deadline: Duration,
+) -> Result<Output> {
     let described = format!("{command:?}");
     command
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| described.clone())?;
@@ -55,9 +67,17 @@ pub(crate) fn run(command: &mut Command, input: Option<&str>, deadline: Duration
     let (stdout, stderr) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let status = wait(&mut child, deadline)?;
     let text = |handle: std::thread::JoinHandle<String>| handle.join().unwrap_or_default();
-    let output = Output { stdout: text(stdout), stderr: text(stderr), code: status.and_then(|s| s.code()) };
+    let output = Output {
+        stdout: text(stdout),
+        stderr: text(stderr),
+        code: status.and_then(|s| s.code()),
+    };
     if status.is_none() {
-        bail!("{described}: no end after {deadline:?}; it printed: {}{}", output.stdout, output.stderr);
+        bail!(
+            "{described}: no end after {deadline:?}; it printed: {}{}",
+            output.stdout,
+            output.stderr
+        );
     }
     Ok(output)
 }
@@ -96,8 +116,13 @@ pub struct Background {
 impl Background {
     pub(crate) fn start(command: &mut Command, output: std::fs::File) -> Result<Self> {
         let described = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        Ok(Self { child: command.spawn().with_context(|| described)? })
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        Ok(Self {
+            child: command.spawn().with_context(|| described)?,
+        })
     }
 
     /// Its process id, as the host sees it.
@@ -116,7 +141,9 @@ impl Background {
     /// # Errors
     /// When it still runs at the deadline.
     pub fn wait(&mut self, deadline: Duration) -> Result<Option<i32>> {
-        wait(&mut self.child, deadline)?.map(|s| s.code()).context("still running")
+        wait(&mut self.child, deadline)?
+            .map(|s| s.code())
+            .context("still running")
     }
 
     /// Sends SIGKILL and waits.

@@ -14,13 +14,19 @@ pub fn k3s_binary() -> Result<PathBuf> {
         Some(path) => path.into(),
         None => {
             let test = std::env::current_exe().context("path of the running test")?;
-            test.ancestors().nth(2).context("the test runs in a build folder")?.join("k3s")
+            test.ancestors()
+                .nth(2)
+                .context("the test runs in a build folder")?
+                .join("k3s")
         }
     };
     if path.exists() {
         Ok(path)
     } else {
-        bail!("{} is not built; run `cargo xtask test` or `cargo build -p k3s`", path.display())
+        bail!(
+            "{} is not built; run `cargo xtask test` or `cargo build -p k3s`",
+            path.display()
+        )
     }
 }
 
@@ -39,7 +45,11 @@ pub fn kubectl_binaries() -> Result<Vec<PathBuf>> {
     } else {
         named.split(':').map(PathBuf::from).collect()
     };
-    if found.is_empty() { bail!("no stock kubectl; run `cargo xtask test`, which installs one") } else { Ok(found) }
+    if found.is_empty() {
+        bail!("no stock kubectl; run `cargo xtask test`, which installs one")
+    } else {
+        Ok(found)
+    }
 }
 
 /// The stock `kubectl` nearest to our version.
@@ -47,5 +57,8 @@ pub fn kubectl_binaries() -> Result<Vec<PathBuf>> {
 /// # Errors
 /// When there is none.
 pub fn kubectl_binary() -> Result<PathBuf> {
-    kubectl_binaries()?.into_iter().next().context("no stock kubectl")
+    kubectl_binaries()?
+        .into_iter()
+        .next()
+        .context("no stock kubectl")
 }

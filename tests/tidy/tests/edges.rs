@@ -1,6 +1,10 @@
 //! Which crate may name which: the layers of `host/ARCHITECTURE.md`, held against the manifests.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -46,27 +50,79 @@ const LAYERS: &[(&str, u8)] = &[
 const SAME_LAYER: &[(&str, &str, &str)] = &[
     ("meta", "base", "time stamps"),
     ("sys", "base", "clock and randomness"),
-    ("kinds", "api", "behaviour of kinds stands on the tables of kinds"),
+    (
+        "kinds",
+        "api",
+        "behaviour of kinds stands on the tables of kinds",
+    ),
     ("runtime", "cri", "the runtime implements CRI"),
-    ("runtime", "serve", "exec and attach streams are served over WebSocket"),
+    (
+        "runtime",
+        "serve",
+        "exec and attach streams are served over WebSocket",
+    ),
 ];
 
 /// A layer is not enough for these: (crate, what it must never name, why).
 const NEVER: &[(&str, &str, &str)] = &[
-    ("controllers", "k3s-store", "controllers speak to the API only"),
-    ("scheduler", "k3s-store", "the scheduler speaks to the API only"),
+    (
+        "controllers",
+        "k3s-store",
+        "controllers speak to the API only",
+    ),
+    (
+        "scheduler",
+        "k3s-store",
+        "the scheduler speaks to the API only",
+    ),
     ("kubelet", "k3s-store", "the kubelet speaks to the API only"),
-    ("controllers", "k3s-registry", "controllers speak to the API only"),
-    ("scheduler", "k3s-registry", "the scheduler speaks to the API only"),
-    ("kubelet", "k3s-registry", "the kubelet speaks to the API only"),
+    (
+        "controllers",
+        "k3s-registry",
+        "controllers speak to the API only",
+    ),
+    (
+        "scheduler",
+        "k3s-registry",
+        "the scheduler speaks to the API only",
+    ),
+    (
+        "kubelet",
+        "k3s-registry",
+        "the kubelet speaks to the API only",
+    ),
     ("kubelet", "k3s-runtime", "the kubelet speaks CRI only"),
     ("netproxy", "k3s-store", "the proxy speaks to the API only"),
-    ("ingress", "k3s-store", "the ingress data plane speaks to the API only"),
-    ("ingress", "k3s-plugin-host", "the ingress data plane knows its compiler by a port"),
-    ("store", "k3s-api", "the store sees keys and bytes, never a schema"),
-    ("store", "k3s-meta", "the store sees keys and bytes, never a schema"),
-    ("plugin-host", "k3s-meta", "the plugin host knows no Kubernetes"),
-    ("plugin-host", "k3s-api", "the plugin host knows no Kubernetes"),
+    (
+        "ingress",
+        "k3s-store",
+        "the ingress data plane speaks to the API only",
+    ),
+    (
+        "ingress",
+        "k3s-plugin-host",
+        "the ingress data plane knows its compiler by a port",
+    ),
+    (
+        "store",
+        "k3s-api",
+        "the store sees keys and bytes, never a schema",
+    ),
+    (
+        "store",
+        "k3s-meta",
+        "the store sees keys and bytes, never a schema",
+    ),
+    (
+        "plugin-host",
+        "k3s-meta",
+        "the plugin host knows no Kubernetes",
+    ),
+    (
+        "plugin-host",
+        "k3s-api",
+        "the plugin host knows no Kubernetes",
+    ),
     ("registry", "hyper", "the registry knows no HTTP"),
     ("registry", "http", "the registry knows no HTTP"),
 ];
@@ -75,7 +131,10 @@ const NEVER: &[(&str, &str, &str)] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("wasmtime", &["wit-bindings", "plugin-host", "adapters"]),
     ("clap", &["config", "kubectl", "k3s", "xtask"]),
-    ("anyhow", &["k3s", "xtask", "harness", "tidy", "bench", "e2e"]),
+    (
+        "anyhow",
+        &["k3s", "xtask", "harness", "tidy", "bench", "e2e"],
+    ),
     ("rusqlite", &["adapters", "bench"]),
     ("sqlx", &["adapters", "bench"]),
 ];
@@ -83,11 +142,18 @@ const ONLY: &[(&str, &[&str])] = &[
 /// Folder → names of its ordinary dependencies.
 fn manifests() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(k3s_tidy::root())
         .output()
         .expect("cargo metadata runs");
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let folder = |p: &serde_json::Value| {
         let manifest = p["manifest_path"].as_str().unwrap_or_default();
         manifest.rsplit('/').nth(1).unwrap_or_default().to_owned()
@@ -95,10 +161,16 @@ fn manifests() -> BTreeMap<String, Vec<String>> {
     let dependencies = |p: &serde_json::Value| {
         let all = p["dependencies"].as_array().cloned().unwrap_or_default();
         let ordinary = all.iter().filter(|d| d["kind"].is_null());
-        ordinary.filter_map(|d| d["name"].as_str()).map(str::to_owned).collect::<Vec<_>>()
+        ordinary
+            .filter_map(|d| d["name"].as_str())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-    packages.iter().map(|p| (folder(p), dependencies(p))).collect()
+    packages
+        .iter()
+        .map(|p| (folder(p), dependencies(p)))
+        .collect()
 }
 
 #[test]
@@ -108,8 +180,12 @@ fn crates_name_only_lower_layers() {
     for (folder, dependencies) in manifests() {
         let Some(own) = layer(&folder) else { continue };
         for dependency in dependencies.iter().filter_map(|d| d.strip_prefix("k3s-")) {
-            let Some(other) = layer(dependency) else { continue };
-            let excused = SAME_LAYER.iter().any(|(a, b, _)| *a == folder && *b == dependency);
+            let Some(other) = layer(dependency) else {
+                continue;
+            };
+            let excused = SAME_LAYER
+                .iter()
+                .any(|(a, b, _)| *a == folder && *b == dependency);
             if other >= own && !excused {
                 broken.push(format!("{folder} (L{own}) names {dependency} (L{other})"));
             }
@@ -121,8 +197,13 @@ fn crates_name_only_lower_layers() {
 #[test]
 fn every_host_crate_has_a_layer() {
     let host = std::fs::read_dir(k3s_tidy::root().join("host")).expect("host/ is there");
-    let folders = host.filter_map(Result::ok).filter(|e| e.path().is_dir()).map(|e| e.file_name());
-    let missing: Vec<_> = folders.filter(|f| !LAYERS.iter().any(|(l, _)| f.to_str() == Some(l))).collect();
+    let folders = host
+        .filter_map(Result::ok)
+        .filter(|e| e.path().is_dir())
+        .map(|e| e.file_name());
+    let missing: Vec<_> = folders
+        .filter(|f| !LAYERS.iter().any(|(l, _)| f.to_str() == Some(l)))
+        .collect();
     assert!(missing.is_empty(), "no layer for {missing:?}");
 }
 
@@ -131,7 +212,10 @@ fn named_bans_hold() {
     let manifests = manifests();
     let mut broken = Vec::new();
     for (folder, banned, why) in NEVER {
-        if manifests.get(*folder).is_some_and(|d| d.iter().any(|n| n == banned)) {
+        if manifests
+            .get(*folder)
+            .is_some_and(|d| d.iter().any(|n| n == banned))
+        {
             broken.push(format!("{folder} names {banned}: {why}"));
         }
     }

@@ -1,6 +1,10 @@
 //! What every source file must have, and must not.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use k3s_tidy::{files, root};
 
@@ -9,14 +13,20 @@ const LONGEST_FILE: usize = 700;
 
 fn sources() -> Vec<std::path::PathBuf> {
     let by_hand = |p: &std::path::PathBuf| !p.components().any(|c| c.as_os_str() == "gen");
-    ["host", "plugins", "tests"].iter().flat_map(|d| files(&root().join(d), &["rs"])).filter(by_hand).collect()
+    ["host", "plugins", "tests"]
+        .iter()
+        .flat_map(|d| files(&root().join(d), &["rs"]))
+        .filter(by_hand)
+        .collect()
 }
 
 #[test]
 fn every_file_says_why_it_exists() {
     let has_header = |p: &std::path::PathBuf| {
         let text = std::fs::read_to_string(p).unwrap_or_default();
-        text.lines().find(|l| !l.trim().is_empty() && !l.starts_with("#!")).is_some_and(|l| l.starts_with("//!"))
+        text.lines()
+            .find(|l| !l.trim().is_empty() && !l.starts_with("#!"))
+            .is_some_and(|l| l.starts_with("//!"))
     };
     let missing: Vec<_> = sources().into_iter().filter(|p| !has_header(p)).collect();
     assert!(missing.is_empty(), "no module header in {missing:#?}");
@@ -24,19 +34,49 @@ fn every_file_says_why_it_exists() {
 
 #[test]
 fn no_file_is_too_long_to_read_in_one_sitting() {
-    let lines = |p: &std::path::PathBuf| std::fs::read_to_string(p).unwrap_or_default().lines().count();
-    let long: Vec<_> = sources().into_iter().map(|p| (lines(&p), p)).filter(|(n, _)| *n > LONGEST_FILE).collect();
-    assert!(long.is_empty(), "longer than {LONGEST_FILE} lines: {long:#?}");
+    let lines = |p: &std::path::PathBuf| {
+        std::fs::read_to_string(p)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    let long: Vec<_> = sources()
+        .into_iter()
+        .map(|p| (lines(&p), p))
+        .filter(|(n, _)| *n > LONGEST_FILE)
+        .collect();
+    assert!(
+        long.is_empty(),
+        "longer than {LONGEST_FILE} lines: {long:#?}"
+    );
 }
 
 /// Files that may excuse unused code, each with its reason.
 const EXCUSED: &[(&str, &str)] = &[
-    ("plugins/cni-flannel/src/lib.rs", "the exports that use the rest exist on wasm only"),
-    ("plugins/ingress-traefik/src/lib.rs", "the exports that use the rest exist on wasm only"),
-    ("plugins/lb-klipper/src/lib.rs", "the exports that use the rest exist on wasm only"),
-    ("plugins/storage-local-path/src/lib.rs", "the exports that use the rest exist on wasm only"),
-    ("host/adapters/tests/common/mod.rs", "shared by test targets that each use a part"),
-    ("host/controllers/tests/support/mod.rs", "shared by test targets that each use a part"),
+    (
+        "plugins/cni-flannel/src/lib.rs",
+        "the exports that use the rest exist on wasm only",
+    ),
+    (
+        "plugins/ingress-traefik/src/lib.rs",
+        "the exports that use the rest exist on wasm only",
+    ),
+    (
+        "plugins/lb-klipper/src/lib.rs",
+        "the exports that use the rest exist on wasm only",
+    ),
+    (
+        "plugins/storage-local-path/src/lib.rs",
+        "the exports that use the rest exist on wasm only",
+    ),
+    (
+        "host/adapters/tests/common/mod.rs",
+        "shared by test targets that each use a part",
+    ),
+    (
+        "host/controllers/tests/support/mod.rs",
+        "shared by test targets that each use a part",
+    ),
 ];
 
 #[test]
@@ -54,49 +94,103 @@ fn no_test_is_ignored_and_no_code_is_excused_as_dead() {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        found.extend(banned.iter().filter(|b| text.contains(*b)).map(|b| format!("{b} in {}", path.display())));
+        found.extend(
+            banned
+                .iter()
+                .filter(|b| text.contains(*b))
+                .map(|b| format!("{b} in {}", path.display())),
+        );
     }
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn the_code_map_names_paths_that_exist() {
-    let text = std::fs::read_to_string(root().join("host/ARCHITECTURE.md")).expect("host/ARCHITECTURE.md is there");
+    let text = std::fs::read_to_string(root().join("host/ARCHITECTURE.md"))
+        .expect("host/ARCHITECTURE.md is there");
     let quoted = text.split('`').skip(1).step_by(2);
     let is_path = |w: &&str| {
-        ["host/", "plugins/", "tests/", "wit/"].iter().any(|p| w.starts_with(p)) && !w.contains([' ', '*', '<', '{'])
+        ["host/", "plugins/", "tests/", "wit/"]
+            .iter()
+            .any(|p| w.starts_with(p))
+            && !w.contains([' ', '*', '<', '{'])
     };
-    let missing: Vec<_> = quoted.filter(is_path).filter(|w| !root().join(w).exists()).collect();
+    let missing: Vec<_> = quoted
+        .filter(is_path)
+        .filter(|w| !root().join(w).exists())
+        .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// Files and folders that may start a thread or task of their own, each with its reason.
 const SPAWNERS: &[(&str, &str)] = &[
-    ("host/lifecycle/src/lib.rs", "it is what everybody else spawns through"),
-    ("host/sys/src/namespace.rs", "a namespace belongs to a thread, which ends with the call"),
-    ("host/sys/src/net/netns.rs", "a namespace belongs to a thread, which ends with the call"),
-    ("host/plugin-host/src/ticker.rs", "a plain thread per engine, which ends with the engine"),
-    ("host/xtask/src/run.rs", "a developer's tool, not the product"),
-    ("host/store/src/contract/", "the contract suite runs in tests only"),
+    (
+        "host/lifecycle/src/lib.rs",
+        "it is what everybody else spawns through",
+    ),
+    (
+        "host/sys/src/namespace.rs",
+        "a namespace belongs to a thread, which ends with the call",
+    ),
+    (
+        "host/sys/src/net/netns.rs",
+        "a namespace belongs to a thread, which ends with the call",
+    ),
+    (
+        "host/plugin-host/src/ticker.rs",
+        "a plain thread per engine, which ends with the engine",
+    ),
+    (
+        "host/xtask/src/run.rs",
+        "a developer's tool, not the product",
+    ),
+    (
+        "host/store/src/contract/",
+        "the contract suite runs in tests only",
+    ),
 ];
 
 #[test]
 fn tasks_are_spawned_through_the_lifecycle_crate() {
-    let banned = ["tokio::spawn(", "task::spawn(", "thread::spawn(", "thread::Builder", "JoinSet", "spawn_local("];
+    let banned = [
+        "tokio::spawn(",
+        "task::spawn(",
+        "thread::spawn(",
+        "thread::Builder",
+        "JoinSet",
+        "spawn_local(",
+    ];
     let mut found = Vec::new();
     let product = |p: &std::path::PathBuf| {
         let text = p.to_string_lossy();
         text.contains("/src/") && !text.ends_with("_tests.rs") && !text.ends_with("/tests.rs")
     };
-    for path in files(&root().join("host"), &["rs"]).into_iter().filter(product) {
-        if SPAWNERS.iter().any(|(place, _)| path.to_string_lossy().contains(place)) {
+    for path in files(&root().join("host"), &["rs"])
+        .into_iter()
+        .filter(product)
+    {
+        if SPAWNERS
+            .iter()
+            .any(|(place, _)| path.to_string_lossy().contains(place))
+        {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         // Tests stand at the end of a file and may spawn as they like.
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-        let lines = code.lines().enumerate().filter(|(_, line)| banned.iter().any(|b| line.contains(b)));
-        found.extend(lines.map(|(at, line)| format!("{}:{}: {}", path.display(), at + 1, line.trim())));
+        let code = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default();
+        let lines = code
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| banned.iter().any(|b| line.contains(b)));
+        found.extend(
+            lines.map(|(at, line)| format!("{}:{}: {}", path.display(), at + 1, line.trim())),
+        );
     }
-    assert!(found.is_empty(), "spawn through k3s_lifecycle::Tasks instead: {found:#?}");
+    assert!(
+        found.is_empty(),
+        "spawn through k3s_lifecycle::Tasks instead: {found:#?}"
+    );
 }

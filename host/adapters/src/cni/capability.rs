@@ -36,23 +36,37 @@ pub(super) fn add_to_linker(linker: &mut Linker<PluginState<Grant>>) -> wasmtime
 
 impl Capability<'_> {
     /// The kernel's time is not the guest's.
-    fn net<T>(&mut self, work: impl FnOnce(&dyn NodeNetwork) -> Result<T, PlanError>) -> Result<T, net::Error> {
+    fn net<T>(
+        &mut self,
+        work: impl FnOnce(&dyn NodeNetwork) -> Result<T, PlanError>,
+    ) -> Result<T, net::Error> {
         let host = self.0.data.net.clone();
         self.0.outside(|_| work(&*host)).map_err(net_error)
     }
 
-    fn ipam<T>(&mut self, work: impl FnOnce(&Ipam) -> Result<T, IpamError>) -> Result<T, ipam::Error> {
+    fn ipam<T>(
+        &mut self,
+        work: impl FnOnce(&Ipam) -> Result<T, IpamError>,
+    ) -> Result<T, ipam::Error> {
         let ipam = self.0.data.ipam.clone();
         self.0.outside(|_| work(&ipam)).map_err(ipam_error)
     }
 }
 
 impl net::Host for Capability<'_> {
-    fn apply(&mut self, owner: String, plan: net::Plan) -> wasmtime::Result<Result<u32, net::Error>> {
+    fn apply(
+        &mut self,
+        owner: String,
+        plan: net::Plan,
+    ) -> wasmtime::Result<Result<u32, net::Error>> {
         Ok(self.net(|host| host.apply(&owner, &plan)))
     }
 
-    fn differences(&mut self, owner: String, plan: net::Plan) -> wasmtime::Result<Result<Vec<String>, net::Error>> {
+    fn differences(
+        &mut self,
+        owner: String,
+        plan: net::Plan,
+    ) -> wasmtime::Result<Result<Vec<String>, net::Error>> {
         Ok(self.net(|host| host.differences(&owner, &plan)))
     }
 
@@ -67,7 +81,11 @@ impl net::Host for Capability<'_> {
     fn find_uplink(&mut self) -> wasmtime::Result<Result<net::Uplink, net::Error>> {
         let uplink = |host: &dyn NodeNetwork| {
             let found = host.uplink()?;
-            Ok(net::Uplink { link: found.interface, address: found.address.to_string(), mtu: found.mtu })
+            Ok(net::Uplink {
+                link: found.interface,
+                address: found.address.to_string(),
+                mtu: found.mtu,
+            })
         };
         Ok(self.net(uplink))
     }
@@ -82,25 +100,43 @@ impl ipam::Host for Capability<'_> {
     ) -> wasmtime::Result<Result<String, ipam::Error>> {
         let allocate = |ipam: &Ipam| {
             let (subnet, gateway) = read_range(&range)?;
-            ipam.allocate(&network, subnet, gateway, &owner).map(|address| address.to_string())
+            ipam.allocate(&network, subnet, gateway, &owner)
+                .map(|address| address.to_string())
         };
         Ok(self.ipam(allocate))
     }
 
-    fn release(&mut self, network: String, owner: String) -> wasmtime::Result<Result<(), ipam::Error>> {
+    fn release(
+        &mut self,
+        network: String,
+        owner: String,
+    ) -> wasmtime::Result<Result<(), ipam::Error>> {
         Ok(self.ipam(|ipam| ipam.release(&network, &owner)))
     }
 
-    fn leases(&mut self, network: String) -> wasmtime::Result<Result<Vec<ipam::Lease>, ipam::Error>> {
-        let lease = |(address, owner): (Ipv4Addr, String)| ipam::Lease { address: address.to_string(), owner };
+    fn leases(
+        &mut self,
+        network: String,
+    ) -> wasmtime::Result<Result<Vec<ipam::Lease>, ipam::Error>> {
+        let lease = |(address, owner): (Ipv4Addr, String)| ipam::Lease {
+            address: address.to_string(),
+            owner,
+        };
         Ok(self.ipam(|ipam| Ok(ipam.leases(&network)?.into_iter().map(lease).collect())))
     }
 }
 
 fn read_range(range: &ipam::Range) -> Result<(Ipv4Net, Ipv4Addr), IpamError> {
-    let bad = || IpamError::Invalid(format!("{} with gateway {} is no IPv4 range", range.subnet, range.gateway));
+    let bad = || {
+        IpamError::Invalid(format!(
+            "{} with gateway {} is no IPv4 range",
+            range.subnet, range.gateway
+        ))
+    };
     let subnet: Ipv4Net = range.subnet.parse().map_err(|_| bad())?;
-    let IpAddr::V4(gateway) = range.gateway.parse().map_err(|_| bad())? else { return Err(bad()) };
+    let IpAddr::V4(gateway) = range.gateway.parse().map_err(|_| bad())? else {
+        return Err(bad());
+    };
     Ok((subnet.trunc(), gateway))
 }
 
@@ -118,6 +154,8 @@ fn ipam_error(error: IpamError) -> ipam::Error {
     match error {
         IpamError::Exhausted(_) => ipam::Error::Exhausted,
         IpamError::Invalid(why) => ipam::Error::Invalid(why),
-        IpamError::Disk { path, source } => ipam::Error::Unavailable(format!("{}: {source}", path.display())),
+        IpamError::Disk { path, source } => {
+            ipam::Error::Unavailable(format!("{}: {source}", path.display()))
+        }
     }
 }

@@ -34,17 +34,35 @@ impl Rig {
         let cluster: Vec<Ipv4Net> = CLUSTER.parse().into_iter().collect();
         let node = Arc::new(FakeNode::new(Grants::for_networks(cluster)));
         let ipam = Ipam::new(leases.path());
-        let parts = Parts::new(node.clone(), ipam, Tried::policy(), Clock::system(), Random::from_os());
+        let parts = Parts::new(
+            node.clone(),
+            ipam,
+            Tried::policy(),
+            Clock::system(),
+            Random::from_os(),
+        );
         let network = open_on(tried.host, tried.source, config, parts)?;
-        Ok(Self { network, node, _leases: leases })
+        Ok(Self {
+            network,
+            node,
+            _leases: leases,
+        })
     }
 
     async fn synced(&self) -> Verdict {
-        self.network.sync(THIS, nodes(true)).await.map(drop).map_err(|e| format!("sync: {e}"))
+        self.network
+            .sync(THIS, nodes(true))
+            .await
+            .map(drop)
+            .map_err(|e| format!("sync: {e}"))
     }
 
     async fn add(&self, id: &str) -> Result<Ipv4Addr, String> {
-        let ips = self.network.add(&sandbox(id)).await.map_err(|e| format!("add {id}: {e}"))?;
+        let ips = self
+            .network
+            .add(&sandbox(id))
+            .await
+            .map_err(|e| format!("add {id}: {e}"))?;
         match ips.0.first() {
             Some(IpAddr::V4(address)) => Ok(*address),
             other => Err(format!("add {id}: no IPv4 address first: {other:?}")),
@@ -52,11 +70,17 @@ impl Rig {
     }
 
     async fn del(&self, id: &str) -> Verdict {
-        self.network.del(&sandbox(id)).await.map_err(|e| format!("del {id}: {e}"))
+        self.network
+            .del(&sandbox(id))
+            .await
+            .map_err(|e| format!("del {id}: {e}"))
     }
 
     async fn is_connected(&self, id: &str) -> Verdict {
-        self.network.check_sandbox(&sandbox(id)).await.map_err(|e| format!("check {id}: {e}"))
+        self.network
+            .check_sandbox(&sandbox(id))
+            .await
+            .map_err(|e| format!("check {id}: {e}"))
     }
 
     fn owns(&self, id: &str) -> bool {
@@ -76,9 +100,18 @@ fn sandbox(id: &str) -> SandboxNetwork {
 }
 
 fn nodes(with_cidr: bool) -> Vec<Node> {
-    let pod_cidrs = if with_cidr { vec![POD_CIDR.to_owned()] } else { Vec::new() };
+    let pod_cidrs = if with_cidr {
+        vec![POD_CIDR.to_owned()]
+    } else {
+        Vec::new()
+    };
     let internal_ips = vec!["192.0.2.10".to_owned()];
-    vec![Node { name: THIS.to_owned(), internal_ips, pod_cidrs, annotations: Vec::new() }]
+    vec![Node {
+        name: THIS.to_owned(),
+        internal_ips,
+        pod_cidrs,
+        annotations: Vec::new(),
+    }]
 }
 
 pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
@@ -89,21 +122,54 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let unknown = Rig::new(tried, tried.config_with_unknown(given()))?;
     let mut cases = Vec::new();
     let mut case = |name, outcome| cases.push(Case { name, outcome });
-    case("unknown settings are refused", refuses_unknown(&unknown).await);
-    case("without a pod CIDR it says: not ready", waits_for_a_cidr(&rig()?).await);
-    case("sync twice changes nothing the second time", syncs_idempotently(&rig()?).await);
-    case("pods get different addresses of the node's range", gives_addresses(&rig()?).await);
-    case("add twice gives the same address and changes nothing", adds_idempotently(&rig()?).await);
-    case("check sees a connected pod and misses another", checks(&rig()?).await);
-    case("del frees link and address, also twice, also of nobody", deletes(&rig()?).await);
-    case("an address rests before somebody else gets it", lets_addresses_rest(&rig()?).await);
-    case("gc keeps the valid ones and frees the others", collects(&rig()?).await);
-    case("a fresh instance goes on where the last one failed", survives_a_restart(&rig()?).await);
+    case(
+        "unknown settings are refused",
+        refuses_unknown(&unknown).await,
+    );
+    case(
+        "without a pod CIDR it says: not ready",
+        waits_for_a_cidr(&rig()?).await,
+    );
+    case(
+        "sync twice changes nothing the second time",
+        syncs_idempotently(&rig()?).await,
+    );
+    case(
+        "pods get different addresses of the node's range",
+        gives_addresses(&rig()?).await,
+    );
+    case(
+        "add twice gives the same address and changes nothing",
+        adds_idempotently(&rig()?).await,
+    );
+    case(
+        "check sees a connected pod and misses another",
+        checks(&rig()?).await,
+    );
+    case(
+        "del frees link and address, also twice, also of nobody",
+        deletes(&rig()?).await,
+    );
+    case(
+        "an address rests before somebody else gets it",
+        lets_addresses_rest(&rig()?).await,
+    );
+    case(
+        "gc keeps the valid ones and frees the others",
+        collects(&rig()?).await,
+    );
+    case(
+        "a fresh instance goes on where the last one failed",
+        survives_a_restart(&rig()?).await,
+    );
     Ok(cases)
 }
 
 async fn refuses_unknown(rig: &Rig) -> Verdict {
-    ensure(rig.network.check().await.is_err(), "it started with a setting that nobody knows")
+    ensure(
+        rig.network.check().await.is_err(),
+        "it started with a setting that nobody knows",
+    )
 }
 
 async fn waits_for_a_cidr(rig: &Rig) -> Verdict {
@@ -111,17 +177,29 @@ async fn waits_for_a_cidr(rig: &Rig) -> Verdict {
         Err(SyncError::NotReady(_)) => {}
         other => return Err(format!("sync said {other:?}")),
     }
-    ensure(rig.network.check().await.is_err_and(|e| e.retryable), "status must be not-ready before a sync")?;
+    ensure(
+        rig.network.check().await.is_err_and(|e| e.retryable),
+        "status must be not-ready before a sync",
+    )?;
     let early = rig.network.add(&sandbox("early")).await;
-    ensure(early.is_err_and(|e| e.retryable), "add must say not-ready before a sync")
+    ensure(
+        early.is_err_and(|e| e.retryable),
+        "add must say not-ready before a sync",
+    )
 }
 
 async fn syncs_idempotently(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let changes = rig.node.changes();
     rig.synced().await?;
-    ensure(rig.node.changes() == changes, "the second sync changed the node")?;
-    rig.network.check().await.map_err(|e| format!("status after a sync: {e}"))
+    ensure(
+        rig.node.changes() == changes,
+        "the second sync changed the node",
+    )?;
+    rig.network
+        .check()
+        .await
+        .map_err(|e| format!("status after a sync: {e}"))
 }
 
 async fn gives_addresses(rig: &Rig) -> Verdict {
@@ -129,8 +207,14 @@ async fn gives_addresses(rig: &Rig) -> Verdict {
     let range: Ipv4Net = POD_CIDR.parse().map_err(|_| "no range")?;
     let (a, b) = (rig.add("a").await?, rig.add("b").await?);
     ensure(a != b, "two pods have one address")?;
-    ensure(range.contains(&a) && range.contains(&b), &format!("{a} or {b} is outside {range}"))?;
-    ensure(rig.owns("a") && rig.owns("b"), "a pod's link belongs to nobody")
+    ensure(
+        range.contains(&a) && range.contains(&b),
+        &format!("{a} or {b} is outside {range}"),
+    )?;
+    ensure(
+        rig.owns("a") && rig.owns("b"),
+        "a pod's link belongs to nobody",
+    )
 }
 
 async fn adds_idempotently(rig: &Rig) -> Verdict {
@@ -139,16 +223,25 @@ async fn adds_idempotently(rig: &Rig) -> Verdict {
     let changes = rig.node.changes();
     let second = rig.add("a").await?;
     ensure(first == second, &format!("{first}, then {second}"))?;
-    ensure(rig.node.changes() == changes, "the second add changed the node")
+    ensure(
+        rig.node.changes() == changes,
+        "the second add changed the node",
+    )
 }
 
 async fn checks(rig: &Rig) -> Verdict {
     rig.synced().await?;
     rig.add("a").await?;
     rig.is_connected("a").await?;
-    ensure(rig.is_connected("stranger").await.is_err(), "a pod that was never added is said to be connected")?;
+    ensure(
+        rig.is_connected("stranger").await.is_err(),
+        "a pod that was never added is said to be connected",
+    )?;
     rig.node.remove("a").map_err(|e| e.to_string())?;
-    ensure(rig.is_connected("a").await.is_err(), "a pod whose link was lost is said to be connected")
+    ensure(
+        rig.is_connected("a").await.is_err(),
+        "a pod whose link was lost is said to be connected",
+    )
 }
 
 async fn deletes(rig: &Rig) -> Verdict {
@@ -175,12 +268,21 @@ async fn collects(rig: &Rig) -> Verdict {
     rig.synced().await?;
     rig.add("a").await?;
     rig.add("b").await?;
-    rig.network.gc(&["b".to_owned()]).await.map_err(|e| format!("gc: {e}"))?;
+    rig.network
+        .gc(&["b".to_owned()])
+        .await
+        .map_err(|e| format!("gc: {e}"))?;
     ensure(!rig.owns("a") && rig.owns("b"), "it freed the wrong one")?;
     rig.is_connected("b").await?;
-    let node = rig.node.owners().is_ok_and(|owners| owners.contains(NODE_OWNER));
+    let node = rig
+        .node
+        .owners()
+        .is_ok_and(|owners| owners.contains(NODE_OWNER));
     rig.synced().await?;
-    let after = rig.node.owners().is_ok_and(|owners| owners.contains(NODE_OWNER));
+    let after = rig
+        .node
+        .owners()
+        .is_ok_and(|owners| owners.contains(NODE_OWNER));
     ensure(node == after, "it took away what the node has")
 }
 
@@ -193,5 +295,8 @@ async fn survives_a_restart(rig: &Rig) -> Verdict {
     rig.add("b").await?;
     rig.network.recycle();
     rig.del("a").await?;
-    ensure(!rig.owns("a") && rig.owns("b"), "a fresh instance deletes the wrong one")
+    ensure(
+        !rig.owns("a") && rig.owns("b"),
+        "a fresh instance deletes the wrong one",
+    )
 }

@@ -33,7 +33,10 @@ pub(super) struct FakeNode {
 
 impl FakeNode {
     pub(super) fn new(grants: Grants) -> Self {
-        Self { grants, world: Mutex::default() }
+        Self {
+            grants,
+            world: Mutex::default(),
+        }
     }
 
     /// Plans that changed something so far.
@@ -43,18 +46,32 @@ impl FakeNode {
 
     fn check(&self, world: &World, owner: &str, plan: &Plan) -> Result<(), PlanError> {
         validate(owner, plan, &self.grants)?;
-        let links = || world.plans.iter().filter(|(other, _)| *other != owner).flat_map(|(_, p)| &p.links);
+        let links = || {
+            world
+                .plans
+                .iter()
+                .filter(|(other, _)| *other != owner)
+                .flat_map(|(_, p)| &p.links)
+        };
         for link in &plan.links {
             if links().any(|other| other.name == link.name) {
-                return Err(PlanError::Conflict(format!("link {} belongs to somebody else", link.name)));
+                return Err(PlanError::Conflict(format!(
+                    "link {} belongs to somebody else",
+                    link.name
+                )));
             }
             if matches!(link.kind, LinkKind::Pod(_)) && !world.pods.contains(owner) {
-                return Err(PlanError::Invalid(format!("no call is about a sandbox {owner}")));
+                return Err(PlanError::Invalid(format!(
+                    "no call is about a sandbox {owner}"
+                )));
             }
         }
         let exists = |name: &str| links().chain(&plan.links).any(|link| link.name == name);
         match plan.routes.iter().find(|route| !exists(&route.link)) {
-            Some(route) => Err(PlanError::Invalid(format!("a route by a link that is not there: {}", route.link))),
+            Some(route) => Err(PlanError::Invalid(format!(
+                "a route by a link that is not there: {}",
+                route.link
+            ))),
             None => Ok(()),
         }
     }
@@ -89,7 +106,11 @@ impl NodeNetwork for FakeNode {
     fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError> {
         let mut world = self.world.lock();
         self.check(&world, owner, plan)?;
-        if world.plans.get(owner).map_or_else(|| says_nothing(plan), |old| same(old, plan)) {
+        if world
+            .plans
+            .get(owner)
+            .map_or_else(|| says_nothing(plan), |old| same(old, plan))
+        {
             return Ok(0);
         }
         world.changes += 1;
@@ -104,8 +125,15 @@ impl NodeNetwork for FakeNode {
     fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
         let world = self.world.lock();
         validate(owner, plan, &self.grants)?;
-        let equal = world.plans.get(owner).map_or_else(|| says_nothing(plan), |old| same(old, plan));
-        Ok(if equal { Vec::new() } else { vec![format!("the plan of {owner} is another")] })
+        let equal = world
+            .plans
+            .get(owner)
+            .map_or_else(|| says_nothing(plan), |old| same(old, plan));
+        Ok(if equal {
+            Vec::new()
+        } else {
+            vec![format!("the plan of {owner} is another")]
+        })
     }
 
     fn remove(&self, owner: &str) -> Result<(), PlanError> {
@@ -119,6 +147,12 @@ impl NodeNetwork for FakeNode {
     }
 
     fn uplink(&self) -> Result<DefaultRoute, PlanError> {
-        Ok(DefaultRoute { interface: "eth0".to_owned(), index: 2, mtu: 1500, address: UPLINK, gateway: None })
+        Ok(DefaultRoute {
+            interface: "eth0".to_owned(),
+            index: 2,
+            mtu: 1500,
+            address: UPLINK,
+            gateway: None,
+        })
     }
 }

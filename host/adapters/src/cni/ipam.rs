@@ -48,7 +48,10 @@ impl Ipam {
     /// Keeps leases below `root`, which is made when the first one is given.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), turn: Mutex::new(()) }
+        Self {
+            root: root.into(),
+            turn: Mutex::new(()),
+        }
     }
 
     /// The owner's address in the subnet, or the next free one.
@@ -72,9 +75,11 @@ impl Ipam {
             tracing::info!(%address, owner = %lease, "lease outside the range is given up");
             remove(&folder, *address)?;
         }
-        let last = fs::read_to_string(folder.join(LAST_RESERVED)).ok().and_then(|text| text.trim().parse().ok());
-        let address =
-            next_free(subnet, gateway, last, |a| leases.contains_key(&a)).ok_or(IpamError::Exhausted(subnet))?;
+        let last = fs::read_to_string(folder.join(LAST_RESERVED))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let address = next_free(subnet, gateway, last, |a| leases.contains_key(&a))
+            .ok_or(IpamError::Exhausted(subnet))?;
         take(&folder, address, owner)?;
         Ok(address)
     }
@@ -83,7 +88,10 @@ impl Ipam {
     pub fn release(&self, network: &str, owner: &str) -> Result<(), IpamError> {
         let folder = self.folder(network)?;
         let _turn = self.turn.lock();
-        for (address, _) in read(&folder)?.into_iter().filter(|(_, lease)| lease == owner) {
+        for (address, _) in read(&folder)?
+            .into_iter()
+            .filter(|(_, lease)| lease == owner)
+        {
             remove(&folder, address)?;
         }
         Ok(())
@@ -107,8 +115,16 @@ fn check_name(name: &str) -> Result<(), IpamError> {
     let good = !name.is_empty()
         && name.len() <= 100
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if good { Ok(()) } else { Err(IpamError::Invalid(format!("{name:?} is no name of a network or owner"))) }
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if good {
+        Ok(())
+    } else {
+        Err(IpamError::Invalid(format!(
+            "{name:?} is no name of a network or owner"
+        )))
+    }
 }
 
 fn read(folder: &Path) -> Result<BTreeMap<Ipv4Addr, String>, IpamError> {
@@ -121,9 +137,18 @@ fn read(folder: &Path) -> Result<BTreeMap<Ipv4Addr, String>, IpamError> {
     for entry in entries {
         let entry = entry.map_err(|e| disk(folder, e))?;
         // Other files (the lock of `host-local`, the last address) are not addresses.
-        let Some(address) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(address) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
         let text = fs::read_to_string(entry.path()).map_err(|e| disk(&entry.path(), e))?;
-        leases.insert(address, text.lines().next().unwrap_or_default().trim().to_owned());
+        leases.insert(
+            address,
+            text.lines().next().unwrap_or_default().trim().to_owned(),
+        );
     }
     Ok(leases)
 }
@@ -135,9 +160,14 @@ fn next_free(
     last: Option<Ipv4Addr>,
     taken: impl Fn(Ipv4Addr) -> bool,
 ) -> Option<Ipv4Addr> {
-    let (first, end) = (u32::from(subnet.network()) + 1, u32::from(subnet.broadcast()));
+    let (first, end) = (
+        u32::from(subnet.network()) + 1,
+        u32::from(subnet.broadcast()),
+    );
     let size = end.checked_sub(first).filter(|size| *size > 0)?;
-    let start = last.filter(|a| subnet.contains(a)).map_or(0, |a| u32::from(a).saturating_sub(first) + 1);
+    let start = last
+        .filter(|a| subnet.contains(a))
+        .map_or(0, |a| u32::from(a).saturating_sub(first) + 1);
     let candidates = (0..size).map(|n| Ipv4Addr::from(first + (start + n) % size));
     candidates.into_iter().find(|a| *a != gateway && !taken(*a))
 }
@@ -161,7 +191,10 @@ fn remove(folder: &Path, address: Ipv4Addr) -> Result<(), IpamError> {
 }
 
 fn disk(path: &Path, source: io::Error) -> IpamError {
-    IpamError::Disk { path: path.to_owned(), source }
+    IpamError::Disk {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -177,14 +210,25 @@ mod tests {
     #[test]
     fn leases_survive_and_addresses_rest() {
         let folder = tempfile::tempdir().unwrap();
-        let give = |owner| Ipam::new(folder.path()).allocate("cbr0", subnet("10.42.0.0/24"), GATEWAY, owner).unwrap();
+        let give = |owner| {
+            Ipam::new(folder.path())
+                .allocate("cbr0", subnet("10.42.0.0/24"), GATEWAY, owner)
+                .unwrap()
+        };
         assert_eq!(give("a"), Ipv4Addr::new(10, 42, 0, 2));
         assert_eq!(give("b"), Ipv4Addr::new(10, 42, 0, 3));
         assert_eq!(give("a"), Ipv4Addr::new(10, 42, 0, 2), "idempotent");
         Ipam::new(folder.path()).release("cbr0", "b").unwrap();
         Ipam::new(folder.path()).release("cbr0", "b").unwrap();
-        assert_eq!(give("c"), Ipv4Addr::new(10, 42, 0, 4), "the one just freed rests");
-        assert_eq!(fs::read_to_string(folder.path().join("cbr0/10.42.0.4")).unwrap(), "c\r\neth0");
+        assert_eq!(
+            give("c"),
+            Ipv4Addr::new(10, 42, 0, 4),
+            "the one just freed rests"
+        );
+        assert_eq!(
+            fs::read_to_string(folder.path().join("cbr0/10.42.0.4")).unwrap(),
+            "c\r\neth0"
+        );
         assert_eq!(Ipam::new(folder.path()).leases("cbr0").unwrap().len(), 2);
     }
 
@@ -205,17 +249,34 @@ mod tests {
     fn a_new_range_replaces_the_owner_s_address() {
         let folder = tempfile::tempdir().unwrap();
         let ipam = Ipam::new(folder.path());
-        ipam.allocate("cbr0", subnet("10.42.0.0/24"), GATEWAY, "a").unwrap();
-        let moved = ipam.allocate("cbr0", subnet("10.42.7.0/24"), Ipv4Addr::new(10, 42, 7, 1), "a").unwrap();
-        assert_eq!(ipam.leases("cbr0").unwrap().into_keys().collect::<Vec<_>>(), [moved]);
+        ipam.allocate("cbr0", subnet("10.42.0.0/24"), GATEWAY, "a")
+            .unwrap();
+        let moved = ipam
+            .allocate(
+                "cbr0",
+                subnet("10.42.7.0/24"),
+                Ipv4Addr::new(10, 42, 7, 1),
+                "a",
+            )
+            .unwrap();
+        assert_eq!(
+            ipam.leases("cbr0").unwrap().into_keys().collect::<Vec<_>>(),
+            [moved]
+        );
     }
 
     #[test]
     fn names_cannot_leave_the_folder() {
         let ipam = Ipam::new("/nonexistent");
         for bad in ["", "..", "a/b", ".hidden", "a\nb"] {
-            assert!(matches!(ipam.leases(bad), Err(IpamError::Invalid(_))), "{bad:?}");
-            assert!(matches!(ipam.allocate("n", subnet("10.0.0.0/24"), GATEWAY, bad), Err(IpamError::Invalid(_))));
+            assert!(
+                matches!(ipam.leases(bad), Err(IpamError::Invalid(_))),
+                "{bad:?}"
+            );
+            assert!(matches!(
+                ipam.allocate("n", subnet("10.0.0.0/24"), GATEWAY, bad),
+                Err(IpamError::Invalid(_))
+            ));
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
-use k3s_runtime::{Bandwidth, NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork};
+use k3s_runtime::{
+    Bandwidth, NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork,
+};
 use k3s_wit_bindings::cni::Cni;
 use k3s_wit_bindings::cni::exports::k3s::cni::network as wit;
 use parking_lot::Mutex;
@@ -94,7 +96,10 @@ impl CniNetwork {
         let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
         let result = self.call("check", blame(pod), move |b, store| {
             net.begin_pod(&request.id, namespace);
-            let _reach = Reach { net, id: request.id.clone() };
+            let _reach = Reach {
+                net,
+                id: request.id.clone(),
+            };
             b.k3s_cni_network().call_check(store, &request)
         });
         result.await?.map_err(describe)
@@ -107,14 +112,24 @@ impl CniNetwork {
     ///
     /// # Errors
     /// When it does not take over.
-    pub async fn swap(&self, host: &Host, source: Source<'_>, config: Vec<u8>) -> Result<(), SwapError> {
-        let load = || self.parts.instance(&host.candidate(), source, config, false);
+    pub async fn swap(
+        &self,
+        host: &Host,
+        source: Source<'_>,
+        config: Vec<u8>,
+    ) -> Result<(), SwapError> {
+        let load = || {
+            self.parts
+                .instance(&host.candidate(), source, config, false)
+        };
         let (plugin, live) = tokio::task::block_in_place(load)?;
         let plugin = Arc::new(plugin);
         // Starting it calls `configure`; what it answers before a `sync` does not matter.
-        let _ = run(&plugin, "status", |b, store| b.k3s_cni_network().call_status(store))
-            .await
-            .map_err(SwapError::Start)?;
+        let _ = run(&plugin, "status", |b, store| {
+            b.k3s_cni_network().call_status(store)
+        })
+        .await
+        .map_err(SwapError::Start)?;
         self.set_up(&plugin).await?;
         let _turn = self.turn.acquire().await;
         live.store(true, Ordering::Relaxed);
@@ -131,7 +146,9 @@ impl CniNetwork {
 
     /// The last `sync` again, if there was one.
     async fn set_up(&self, plugin: &Arc<Instance>) -> Result<(), SwapError> {
-        let Some(last) = self.last_sync.lock().clone() else { return Ok(()) };
+        let Some(last) = self.last_sync.lock().clone() else {
+            return Ok(());
+        };
         match sync(plugin, last).await {
             Ok(Ok(_) | Err(wit::Error::NotReady(_))) => Ok(()),
             Ok(Err(error)) => Err(SwapError::Sync(describe(error).message)),
@@ -140,12 +157,20 @@ impl CniNetwork {
     }
 
     /// Tells the plugin of the cluster's nodes; later instances are told the same.
-    pub async fn sync(&self, this_node: &str, nodes: Vec<wit::Node>) -> Result<wit::Outcome, SyncError> {
-        let arguments = LastSync { this_node: this_node.to_owned(), nodes };
+    pub async fn sync(
+        &self,
+        this_node: &str,
+        nodes: Vec<wit::Node>,
+    ) -> Result<wit::Outcome, SyncError> {
+        let arguments = LastSync {
+            this_node: this_node.to_owned(),
+            nodes,
+        };
         let call = arguments.clone();
         let result = self
             .call("sync", String::new(), move |b, store| {
-                b.k3s_cni_network().call_sync(store, &call.this_node, &call.nodes)
+                b.k3s_cni_network()
+                    .call_sync(store, &call.this_node, &call.nodes)
             })
             .await
             .map_err(|error| SyncError::Failed(error.message))?;
@@ -165,10 +190,18 @@ impl CniNetwork {
             return Ok(());
         }
         let (net, id, namespace) = (self.net.clone(), pod.id.clone(), pod.netns_path.clone());
-        let work = move || net.limit(&id, &namespace, limits).map_err(|e| e.to_string());
+        let work = move || {
+            net.limit(&id, &namespace, limits)
+                .map_err(|e| e.to_string())
+        };
         let result = tokio::task::spawn_blocking(work).await;
-        let failed = |message| NetworkError { message, retryable: false };
-        result.map_err(|e| failed(format!("the call was cut off: {e}")))?.map_err(failed)
+        let failed = |message| NetworkError {
+            message,
+            retryable: false,
+        };
+        result
+            .map_err(|e| failed(format!("the call was cut off: {e}")))?
+            .map_err(failed)
     }
 
     async fn call<T: Send + 'static>(
@@ -177,14 +210,20 @@ impl CniNetwork {
         input: String,
         call: impl FnOnce(&Cni, &mut Store<PluginState<Grant>>) -> Answer<T> + Send + 'static,
     ) -> Result<Result<T, wit::Error>, NetworkError> {
-        let later = |message: String| NetworkError { message, retryable: true };
+        let later = |message: String| NetworkError {
+            message,
+            retryable: true,
+        };
         let full = || later("too many pods are waiting for the network; try later".to_owned());
         let _waiting = self.waiting.try_acquire().map_err(|_| full())?;
         let _turn = self.turn.acquire().await.map_err(|_| full())?;
         // With the turn, so that a call never meets a component that has been replaced.
         let plugin = self.plugin.load_full();
-        let result = tokio::task::spawn_blocking(move || plugin.try_call(function, &input, call)).await;
-        result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e| unavailable(&e))
+        let result =
+            tokio::task::spawn_blocking(move || plugin.try_call(function, &input, call)).await;
+        result
+            .map_err(|e| later(format!("the call was cut off: {e}")))?
+            .map_err(|e| unavailable(&e))
     }
 }
 
@@ -201,21 +240,35 @@ async fn run<T: Send + 'static>(
         plugin: plugin.status().name,
         cause: format!("the call was cut off: {error}"),
     };
-    tokio::task::spawn_blocking(move || on_thread.try_call(function, "", call)).await.map_err(lost)?
+    tokio::task::spawn_blocking(move || on_thread.try_call(function, "", call))
+        .await
+        .map_err(lost)?
 }
 
-async fn sync(plugin: &Arc<Instance>, last: LastSync) -> Result<Result<wit::Outcome, wit::Error>, CallError> {
-    run(plugin, "sync", move |b, store| b.k3s_cni_network().call_sync(store, &last.this_node, &last.nodes)).await
+async fn sync(
+    plugin: &Arc<Instance>,
+    last: LastSync,
+) -> Result<Result<wit::Outcome, wit::Error>, CallError> {
+    run(plugin, "sync", move |b, store| {
+        b.k3s_cni_network()
+            .call_sync(store, &last.this_node, &last.nodes)
+    })
+    .await
 }
 
 /// A plugin that is down comes back by itself.
 fn unavailable(error: &CallError) -> NetworkError {
-    NetworkError { message: format!("{error}; try later"), retryable: true }
+    NetworkError {
+        message: format!("{error}; try later"),
+        retryable: true,
+    }
 }
 
 fn describe(error: wit::Error) -> NetworkError {
     let (message, retryable) = match error {
-        wit::Error::NotReady(why) | wit::Error::Retry(why) | wit::Error::Exhausted(why) => (why, true),
+        wit::Error::NotReady(why) | wit::Error::Retry(why) | wit::Error::Exhausted(why) => {
+            (why, true)
+        }
         wit::Error::Invalid(why) | wit::Error::Other(why) => (why, false),
     };
     NetworkError { message, retryable }
@@ -237,8 +290,17 @@ fn sandbox(from: &SandboxNetwork) -> wit::Sandbox {
         pod_namespace: from.namespace.clone(),
         pod_name: from.name.clone(),
         pod_uid: from.uid.clone(),
-        ports: from.port_mappings.iter().filter(|p| p.host_port != 0).map(port).collect(),
-        annotations: from.annotations.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        ports: from
+            .port_mappings
+            .iter()
+            .filter(|p| p.host_port != 0)
+            .map(port)
+            .collect(),
+        annotations: from
+            .annotations
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
     }
 }
 
@@ -262,34 +324,58 @@ impl Drop for Reach {
 #[async_trait]
 impl PodNetwork for CniNetwork {
     async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
-        let limits = pod.bandwidth().map_err(|message| NetworkError { message, retryable: false })?;
+        let limits = pod.bandwidth().map_err(|message| NetworkError {
+            message,
+            retryable: false,
+        })?;
         let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
         let result = self.call("add", blame(pod), move |b, store| {
             net.begin_pod(&request.id, namespace);
-            let _reach = Reach { net, id: request.id.clone() };
+            let _reach = Reach {
+                net,
+                id: request.id.clone(),
+            };
             b.k3s_cni_network().call_add(store, &request)
         });
         let attachment = result.await?.map_err(describe)?;
         self.limit(pod, limits).await?;
-        let bad =
-            |text: &str| NetworkError { message: format!("the plugin gave {text:?} as an address"), retryable: false };
+        let bad = |text: &str| NetworkError {
+            message: format!("the plugin gave {text:?} as an address"),
+            retryable: false,
+        };
         let parse = |text: &String| text.parse().map_err(|_| bad(text));
-        Ok(PodIps(attachment.addresses.iter().map(parse).collect::<Result<_, _>>()?))
+        Ok(PodIps(
+            attachment
+                .addresses
+                .iter()
+                .map(parse)
+                .collect::<Result<_, _>>()?,
+        ))
     }
 
     async fn del(&self, pod: &SandboxNetwork) -> Result<(), NetworkError> {
         let id = pod.id.clone();
-        self.call("del", blame(pod), move |b, store| b.k3s_cni_network().call_del(store, &id)).await?.map_err(describe)
+        self.call("del", blame(pod), move |b, store| {
+            b.k3s_cni_network().call_del(store, &id)
+        })
+        .await?
+        .map_err(describe)
     }
 
     async fn check(&self) -> Result<(), NetworkError> {
-        self.call("status", String::new(), |b, store| b.k3s_cni_network().call_status(store)).await?.map_err(describe)
+        self.call("status", String::new(), |b, store| {
+            b.k3s_cni_network().call_status(store)
+        })
+        .await?
+        .map_err(describe)
     }
 
     async fn gc(&self, valid_ids: &[String]) -> Result<(), NetworkError> {
         let valid = valid_ids.to_vec();
-        self.call("gc", String::new(), move |b, store| b.k3s_cni_network().call_gc(store, &valid))
-            .await?
-            .map_err(describe)
+        self.call("gc", String::new(), move |b, store| {
+            b.k3s_cni_network().call_gc(store, &valid)
+        })
+        .await?
+        .map_err(describe)
     }
 }

@@ -15,8 +15,12 @@ use serde_json::json;
 
 use super::network::{CniNetwork, SyncError};
 
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(200),
+    factor: 2.0,
+    cap: Duration::from_secs(30),
+    jitter: 0.2,
+};
 /// After a change of the node's own network, others follow in a moment.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -45,15 +49,23 @@ pub fn follow_nodes(follow: FollowNodes, tasks: &Tasks) {
 async fn run(follow: FollowNodes) {
     let informer = follow.informers.all(&resources::NODES);
     let mut events = informer.subscribe();
-    let mut observer =
-        Observer::open().inspect_err(|error| tracing::warn!(%error, "changes of the node's network go unnoticed")).ok();
+    let mut observer = Observer::open()
+        .inspect_err(|error| tracing::warn!(%error, "changes of the node's network go unnoticed"))
+        .ok();
     informer.has_synced().await;
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let mut backoff = RETRY.start();
     loop {
         while events.try_next().is_some() {}
-        let nodes: Vec<Node> = informer.list().iter().filter_map(|object| read(object)).collect();
-        let facts = nodes.iter().map(|n| (n.name.clone(), format!("{n:?}"))).collect();
+        let nodes: Vec<Node> = informer
+            .list()
+            .iter()
+            .filter_map(|object| read(object))
+            .collect();
+        let facts = nodes
+            .iter()
+            .map(|n| (n.name.clone(), format!("{n:?}")))
+            .collect();
         let delay = match follow.sync(nodes).await {
             Ok(()) => {
                 backoff.reset();
@@ -92,7 +104,9 @@ impl FollowNodes {
 
     fn write_subnet_env(&self, outcome: &Outcome) -> Result<(), SyncError> {
         let path = self.run_dir.join("subnet.env");
-        if outcome.subnet_env.is_empty() || std::fs::read_to_string(&path).is_ok_and(|t| t == outcome.subnet_env) {
+        if outcome.subnet_env.is_empty()
+            || std::fs::read_to_string(&path).is_ok_and(|t| t == outcome.subnet_env)
+        {
             return Ok(());
         }
         let write = || {
@@ -103,14 +117,23 @@ impl FollowNodes {
     }
 
     async fn annotate(&self, node: &Node, outcome: &Outcome) -> Result<(), SyncError> {
-        let missing = outcome.annotations.iter().filter(|wanted| !node.annotations.contains(wanted));
-        let missing: BTreeMap<&str, &str> = missing.map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let missing = outcome
+            .annotations
+            .iter()
+            .filter(|wanted| !node.annotations.contains(wanted));
+        let missing: BTreeMap<&str, &str> =
+            missing.map(|(k, v)| (k.as_str(), v.as_str())).collect();
         if missing.is_empty() {
             return Ok(());
         }
         let patch = Patch::Merge(json!({"metadata": {"annotations": missing}}));
-        let result = self.client.patch(&resources::NODES, None, &node.name, &patch).await;
-        result.map(drop).map_err(|e| SyncError::Failed(format!("annotate node {}: {e}", node.name)))
+        let result = self
+            .client
+            .patch(&resources::NODES, None, &node.name, &patch)
+            .await;
+        result
+            .map(drop)
+            .map_err(|e| SyncError::Failed(format!("annotate node {}: {e}", node.name)))
     }
 }
 
@@ -120,7 +143,11 @@ async fn node_changed(events: &mut Subscription, known: &mut BTreeMap<String, St
     loop {
         let event = events.next().await;
         let name = event.object().name();
-        let now = if event.is_deleted() { None } else { read(event.object()).map(|n| format!("{n:?}")) };
+        let now = if event.is_deleted() {
+            None
+        } else {
+            read(event.object()).map(|n| format!("{n:?}"))
+        };
         if known.get(name) != now.as_ref() {
             return;
         }
@@ -129,9 +156,13 @@ async fn node_changed(events: &mut Subscription, known: &mut BTreeMap<String, St
 
 /// Waits until somebody changed addresses or routes, or took one of our devices away.
 async fn network_changed(observer: Option<&mut Observer>) {
-    let Some(observer) = observer else { return std::future::pending().await };
+    let Some(observer) = observer else {
+        return std::future::pending().await;
+    };
     loop {
-        let Ok(changes) = observer.changed().await else { return std::future::pending().await };
+        let Ok(changes) = observer.changed().await else {
+            return std::future::pending().await;
+        };
         let matters = |change: &Change| match change {
             Change::Link(_) => false,
             // Pods come and go; the runtime says so itself.
@@ -199,8 +230,16 @@ fn read(object: &Obj) -> Option<Node> {
     if pod_cidrs.is_empty() && !node.spec.pod_cidr.is_empty() {
         pod_cidrs.push(node.spec.pod_cidr);
     }
-    let internal = node.status.addresses.into_iter().filter(|a| a.address_type == "InternalIP");
-    let flannel = node.metadata.annotations.into_iter().filter(|(key, _)| key.starts_with("flannel."));
+    let internal = node
+        .status
+        .addresses
+        .into_iter()
+        .filter(|a| a.address_type == "InternalIP");
+    let flannel = node
+        .metadata
+        .annotations
+        .into_iter()
+        .filter(|(key, _)| key.starts_with("flannel."));
     Some(Node {
         name: object.name().to_owned(),
         internal_ips: internal.map(|a| a.address).collect(),

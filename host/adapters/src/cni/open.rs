@@ -49,21 +49,57 @@ pub(super) struct Parts {
 ///
 /// # Errors
 /// When the component is refused.
-pub fn open_cni(host: &Host, source: Source<'_>, options: CniOptions) -> Result<CniNetwork, LoadError> {
-    let CniOptions { config, leases, net, policy, clock, random } = options;
-    open_on(host, source, config, Parts::new(Arc::new(net), Ipam::new(leases), policy, clock, random))
+pub fn open_cni(
+    host: &Host,
+    source: Source<'_>,
+    options: CniOptions,
+) -> Result<CniNetwork, LoadError> {
+    let CniOptions {
+        config,
+        leases,
+        net,
+        policy,
+        clock,
+        random,
+    } = options;
+    open_on(
+        host,
+        source,
+        config,
+        Parts::new(Arc::new(net), Ipam::new(leases), policy, clock, random),
+    )
 }
 
 /// The same on any network.
-pub(super) fn open_on(host: &Host, source: Source<'_>, config: Vec<u8>, parts: Parts) -> Result<CniNetwork, LoadError> {
+pub(super) fn open_on(
+    host: &Host,
+    source: Source<'_>,
+    config: Vec<u8>,
+    parts: Parts,
+) -> Result<CniNetwork, LoadError> {
     let (plugin, _) = parts.instance(host, source, config, true)?;
     Ok(CniNetwork::new(plugin, parts))
 }
 
 impl Parts {
-    pub(super) fn new(net: Arc<dyn NodeNetwork>, ipam: Ipam, policy: Policy, clock: Clock, random: Random) -> Self {
-        let grant = Grant { net, ipam: Arc::new(ipam) };
-        Self { grant, last_sync: Arc::default(), policy, clock, random }
+    pub(super) fn new(
+        net: Arc<dyn NodeNetwork>,
+        ipam: Ipam,
+        policy: Policy,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        let grant = Grant {
+            net,
+            ipam: Arc::new(ipam),
+        };
+        Self {
+            grant,
+            last_sync: Arc::default(),
+            policy,
+            clock,
+            random,
+        }
     }
 
     /// A component with this node's capabilities. Until it is live nothing that it plans is done, and a
@@ -79,8 +115,14 @@ impl Parts {
         let mut linker = host.linker::<Grant>()?;
         capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         let switch = Arc::new(AtomicBool::new(live));
-        let net = Arc::new(Rehearsal { real: self.grant.net.clone(), live: switch.clone() });
-        let grant = Grant { net, ipam: self.grant.ipam.clone() };
+        let net = Arc::new(Rehearsal {
+            real: self.grant.net.clone(),
+            live: switch.clone(),
+        });
+        let grant = Grant {
+            net,
+            ipam: self.grant.ipam.clone(),
+        };
         let (last_sync, live) = (self.last_sync.clone(), switch.clone());
         let spec = PluginSpec {
             limits: limits(),
@@ -92,7 +134,10 @@ impl Parts {
                 let instance = pre.instantiate(&mut *store)?;
                 let bindings = Cni::new(&mut *store, &instance)?;
                 configure(&bindings, store, &config)?;
-                let last = last_sync.lock().clone().filter(|_| live.load(Ordering::Relaxed));
+                let last = last_sync
+                    .lock()
+                    .clone()
+                    .filter(|_| live.load(Ordering::Relaxed));
                 if let Some(last) = last {
                     replay(&bindings, store, &last)?;
                 }
@@ -103,24 +148,40 @@ impl Parts {
     }
 }
 
-fn configure(bindings: &Cni, store: &mut Store<PluginState<Grant>>, config: &[u8]) -> wasmtime::Result<()> {
+fn configure(
+    bindings: &Cni,
+    store: &mut Store<PluginState<Grant>>,
+    config: &[u8],
+) -> wasmtime::Result<()> {
     match bindings.k3s_common_plugin().call_configure(store, config)? {
         Ok(()) => Ok(()),
-        Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-            Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")))
-        }
+        Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => Err(wasmtime::Error::msg(
+            format!("it refuses its configuration: {why}"),
+        )),
     }
 }
 
-fn replay(bindings: &Cni, store: &mut Store<PluginState<Grant>>, last: &LastSync) -> wasmtime::Result<()> {
-    let result = bindings.k3s_cni_network().call_sync(store, &last.this_node, &last.nodes)?;
+fn replay(
+    bindings: &Cni,
+    store: &mut Store<PluginState<Grant>>,
+    last: &LastSync,
+) -> wasmtime::Result<()> {
+    let result = bindings
+        .k3s_cni_network()
+        .call_sync(store, &last.this_node, &last.nodes)?;
     if let Err(error) = result {
-        tracing::warn!(?error, "a fresh pod network instance could not repeat the last sync");
+        tracing::warn!(
+            ?error,
+            "a fresh pod network instance could not repeat the last sync"
+        );
     }
     Ok(())
 }
 
 /// A plan of a large cluster is a few MiB of routes; the guest's own work is microseconds per node.
 fn limits() -> Limits {
-    Limits { call: Duration::from_secs(5), ..Limits::default() }
+    Limits {
+        call: Duration::from_secs(5),
+        ..Limits::default()
+    }
 }

@@ -27,7 +27,11 @@ impl Rehearsal {
 
 impl NodeNetwork for Rehearsal {
     fn limit(&self, id: &str, namespace: &Path, limits: Bandwidth) -> Result<(), PlanError> {
-        if self.is_live() { self.real.limit(id, namespace, limits) } else { Ok(()) }
+        if self.is_live() {
+            self.real.limit(id, namespace, limits)
+        } else {
+            Ok(())
+        }
     }
 
     fn begin_pod(&self, id: &str, namespace: PathBuf) {
@@ -51,7 +55,11 @@ impl NodeNetwork for Rehearsal {
     }
 
     fn remove(&self, owner: &str) -> Result<(), PlanError> {
-        if self.is_live() { self.real.remove(owner) } else { Ok(()) }
+        if self.is_live() {
+            self.real.remove(owner)
+        } else {
+            Ok(())
+        }
     }
 
     fn owners(&self) -> Result<BTreeSet<String>, PlanError> {

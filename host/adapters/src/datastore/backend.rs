@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_plugin_host::{Plugin, PluginState, Status};
-use k3s_store::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
+use k3s_store::backend::{
+    AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest,
+};
 use k3s_store::{Backend, BackendError, Revision};
 use k3s_wit_bindings::datastore::Datastore;
 use k3s_wit_bindings::datastore::exports::k3s::datastore::backend as wit;
@@ -53,9 +55,22 @@ struct Lease {
 impl Pool {
     async fn lease(self: &Arc<Self>) -> Result<Lease, BackendError> {
         let closed = || BackendError::Unavailable("the datastore is closed".to_owned());
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
         let instance = self.free.lock().pop();
-        if instance.is_none() { Err(closed()) } else { Ok(Lease { pool: self.clone(), instance, _permit: permit }) }
+        if instance.is_none() {
+            Err(closed())
+        } else {
+            Ok(Lease {
+                pool: self.clone(),
+                instance,
+                _permit: permit,
+            })
+        }
     }
 }
 
@@ -69,7 +84,11 @@ impl WasmBackend {
     pub(super) fn new(place: Place, writer: Instance, readers: Vec<Instance>) -> Self {
         let permits = Arc::new(Semaphore::new(readers.len()));
         let free = Mutex::new(readers.into_iter().map(Arc::new).collect());
-        Self { place, writer: Arc::new(writer), readers: Arc::new(Pool { permits, free }) }
+        Self {
+            place,
+            writer: Arc::new(writer),
+            readers: Arc::new(Pool { permits, free }),
+        }
     }
 
     /// How the writing instance is.
@@ -105,8 +124,12 @@ impl WasmBackend {
     }
 }
 
-fn answer<T>(result: Result<Result<T, wit::Error>, k3s_plugin_host::CallError>) -> Result<T, BackendError> {
-    result.map_err(|error| convert::failed_call(&error))?.map_err(convert::error)
+fn answer<T>(
+    result: Result<Result<T, wit::Error>, k3s_plugin_host::CallError>,
+) -> Result<T, BackendError> {
+    result
+        .map_err(|error| convert::failed_call(&error))?
+        .map_err(convert::error)
 }
 
 /// Runs on a thread that may block. It is awaited by its only caller; if that goes away the call is
@@ -125,16 +148,27 @@ impl Backend for WasmBackend {
     }
 
     async fn open(&self) -> Result<Opened, BackendError> {
-        let position = self.write("open", |b, store| b.k3s_datastore_backend().call_open(store)).await?;
+        let position = self
+            .write("open", |b, store| {
+                b.k3s_datastore_backend().call_open(store)
+            })
+            .await?;
         if let Place::File(path) = &self.place {
             let path = path.clone();
             // Only now is it known that the database is ours to change.
-            blocking(move || sqlite::use_wal(&path).map_err(|e| BackendError::Unavailable(e.to_string()))).await?;
+            blocking(move || {
+                sqlite::use_wal(&path).map_err(|e| BackendError::Unavailable(e.to_string()))
+            })
+            .await?;
         }
         Ok(convert::opened(position))
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         let outcomes = self.write("append", move |b, store| {
             let rows: Vec<_> = writes.iter().map(convert::row).collect();
             b.k3s_datastore_backend().call_append(store, head.0, &rows)
@@ -146,7 +180,8 @@ impl Backend for WasmBackend {
         let changes = self.read("after", move |b, store| {
             let limits = convert::limits(request.limit, request.limit_bytes);
             let (after, through) = (request.after.0, request.through.0);
-            b.k3s_datastore_backend().call_after(store, after, through, &request.prefix, limits)
+            b.k3s_datastore_backend()
+                .call_after(store, after, through, &request.prefix, limits)
         });
         Ok(convert::changes(changes.await?))
     }
@@ -155,24 +190,43 @@ impl Backend for WasmBackend {
         let entries = self.read("range", move |b, store| {
             let limits = convert::limits(request.limit, request.limit_bytes);
             let start_after = request.start_after.as_deref();
-            b.k3s_datastore_backend().call_range(store, request.at.0, &request.prefix, start_after, limits)
+            b.k3s_datastore_backend().call_range(
+                store,
+                request.at.0,
+                &request.prefix,
+                start_after,
+                limits,
+            )
         });
         Ok(convert::entries(entries.await?))
     }
 
     async fn compact(&self, to: Revision) -> Result<Revision, BackendError> {
-        self.write("compact", move |b, store| b.k3s_datastore_backend().call_compact(store, to.0)).await.map(Revision)
+        self.write("compact", move |b, store| {
+            b.k3s_datastore_backend().call_compact(store, to.0)
+        })
+        .await
+        .map(Revision)
     }
 
     async fn maintain(&self) -> Result<(), BackendError> {
-        self.write("maintain", |b, store| b.k3s_datastore_backend().call_maintain(store)).await
+        self.write("maintain", |b, store| {
+            b.k3s_datastore_backend().call_maintain(store)
+        })
+        .await
     }
 
     async fn size_bytes(&self) -> Result<u64, BackendError> {
-        self.read("size", |b, store| b.k3s_datastore_backend().call_size(store)).await
+        self.read("size", |b, store| {
+            b.k3s_datastore_backend().call_size(store)
+        })
+        .await
     }
 
     async fn health(&self) -> Result<(), BackendError> {
-        self.read("health", |b, store| b.k3s_datastore_backend().call_health(store)).await
+        self.read("health", |b, store| {
+            b.k3s_datastore_backend().call_health(store)
+        })
+        .await
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use k3s_plugin_host::PluginState;
 use k3s_wit_bindings::sql::k3s::sql::sql::{
-    self, Error, Flavour, HostDatabase, HostStatement, HostTransaction, Limits, Outcome, Row, Rows, Value,
+    self, Error, Flavour, HostDatabase, HostStatement, HostTransaction, Limits, Outcome, Row, Rows,
+    Value,
 };
 use k3s_wit_bindings::sql::{Database, Statement, Transaction};
 use parking_lot::Mutex;
@@ -26,7 +27,11 @@ pub(super) struct Grant {
 
 impl Grant {
     pub(super) fn new(name: &'static str, connect: Arc<dyn Connect>) -> Self {
-        Self { name, connect, connection: None }
+        Self {
+            name,
+            connect,
+            connection: None,
+        }
     }
 }
 
@@ -47,7 +52,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<PluginState<Grant>>) -> wasmtime
 /// A handle's connection; as the types behind handles are this module's, a mismatch cannot happen
 /// unless the bindings are wrong, and then the guest traps.
 fn connection(boxed: &(dyn std::any::Any + Send)) -> wasmtime::Result<Shared> {
-    boxed.downcast_ref::<Shared>().cloned().ok_or_else(|| wasmtime::Error::msg("not a connection"))
+    boxed
+        .downcast_ref::<Shared>()
+        .cloned()
+        .ok_or_else(|| wasmtime::Error::msg("not a connection"))
 }
 
 /// An open transaction; dropped with the whole instance, wherever that is, it is given up.
@@ -64,7 +72,10 @@ impl Drop for Open {
 impl Sql<'_> {
     fn text(&self, statement: &Resource<Statement>) -> wasmtime::Result<Arc<str>> {
         let boxed = &self.0.table.get(statement)?.0;
-        boxed.downcast_ref::<Arc<str>>().cloned().ok_or_else(|| wasmtime::Error::msg("not a statement"))
+        boxed
+            .downcast_ref::<Arc<str>>()
+            .cloned()
+            .ok_or_else(|| wasmtime::Error::msg("not a statement"))
     }
 
     fn database(&self, database: &Resource<Database>) -> wasmtime::Result<Shared> {
@@ -87,7 +98,12 @@ impl Sql<'_> {
             return Ok(connection.clone());
         }
         let connection = self.0.outside(|state| state.data.connect.connect())?;
-        Ok(self.0.data.connection.insert(Arc::new(Mutex::new(connection))).clone())
+        Ok(self
+            .0
+            .data
+            .connection
+            .insert(Arc::new(Mutex::new(connection)))
+            .clone())
     }
 }
 
@@ -108,14 +124,28 @@ impl HostDatabase for Sql<'_> {
         Ok(self.0.data.connect.flavour())
     }
 
-    fn prepare(&mut self, _: Resource<Database>, text: String) -> wasmtime::Result<Result<Resource<Statement>, Error>> {
-        Ok(Ok(self.0.table.push(Statement(Box::new(Arc::<str>::from(text))))?))
+    fn prepare(
+        &mut self,
+        _: Resource<Database>,
+        text: String,
+    ) -> wasmtime::Result<Result<Resource<Statement>, Error>> {
+        Ok(Ok(self
+            .0
+            .table
+            .push(Statement(Box::new(Arc::<str>::from(text))))?))
     }
 
-    fn begin(&mut self, db: Resource<Database>, write: bool) -> wasmtime::Result<Result<Resource<Transaction>, Error>> {
+    fn begin(
+        &mut self,
+        db: Resource<Database>,
+        write: bool,
+    ) -> wasmtime::Result<Result<Resource<Transaction>, Error>> {
         let connection = self.database(&db)?;
         match self.with(&connection, |c| c.begin(write)) {
-            Ok(()) => Ok(Ok(self.0.table.push(Transaction(Box::new(Open(Some(connection)))))?)),
+            Ok(()) => Ok(Ok(self
+                .0
+                .table
+                .push(Transaction(Box::new(Open(Some(connection)))))?)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -127,7 +157,9 @@ impl HostDatabase for Sql<'_> {
         args: Vec<Value>,
     ) -> wasmtime::Result<Result<Outcome, Error>> {
         let (connection, text) = (self.database(&database)?, self.text(&statement)?);
-        Ok(self.with(&connection, |c| c.check_idle().and_then(|()| c.run(&text, &args))))
+        Ok(self.with(&connection, |c| {
+            c.check_idle().and_then(|()| c.run(&text, &args))
+        }))
     }
 
     fn query(
@@ -138,7 +170,9 @@ impl HostDatabase for Sql<'_> {
         limits: Limits,
     ) -> wasmtime::Result<Result<Rows, Error>> {
         let (connection, text) = (self.database(&database)?, self.text(&statement)?);
-        Ok(self.with(&connection, |c| c.check_idle().and_then(|()| c.query(&text, &args, limits))))
+        Ok(self.with(&connection, |c| {
+            c.check_idle().and_then(|()| c.query(&text, &args, limits))
+        }))
     }
 
     fn drop(&mut self, database: Resource<Database>) -> wasmtime::Result<()> {
@@ -190,16 +224,25 @@ impl HostTransaction for Sql<'_> {
         Ok(self.with(&connection, |c| c.query(&text, &args, limits)))
     }
 
-    fn commit(&mut self, transaction: Resource<Transaction>) -> wasmtime::Result<Result<(), Error>> {
+    fn commit(
+        &mut self,
+        transaction: Resource<Transaction>,
+    ) -> wasmtime::Result<Result<(), Error>> {
         let mut transaction = self.0.table.delete(transaction)?;
-        let open = transaction.0.downcast_mut::<Open>().and_then(|open| open.0.take());
+        let open = transaction
+            .0
+            .downcast_mut::<Open>()
+            .and_then(|open| open.0.take());
         let connection = open.ok_or_else(|| wasmtime::Error::msg("not an open transaction"))?;
         Ok(self.with(&connection, |c| c.commit()))
     }
 
     fn drop(&mut self, transaction: Resource<Transaction>) -> wasmtime::Result<()> {
         let mut transaction = self.0.table.delete(transaction)?;
-        let open = transaction.0.downcast_mut::<Open>().and_then(|open| open.0.take());
+        let open = transaction
+            .0
+            .downcast_mut::<Open>()
+            .and_then(|open| open.0.take());
         if let Some(connection) = open {
             self.with(&connection, |c| c.rollback());
         }

@@ -31,14 +31,25 @@ impl Foreign {
     }
 
     fn open(&self, number: usize) -> Result<Arc<dyn Backend>, OpenError> {
-        let source = Source { name: &self.name, bytes: &self.bytes, digest: None, compiled: None };
-        let options = SqliteOptions { config: self.config.clone(), ..SqliteOptions::new(self.path(number)) };
+        let source = Source {
+            name: &self.name,
+            bytes: &self.bytes,
+            digest: None,
+            compiled: None,
+        };
+        let options = SqliteOptions {
+            config: self.config.clone(),
+            ..SqliteOptions::new(self.path(number))
+        };
         Ok(Arc::new(open_sqlite(&self.host, source, &options)?))
     }
 }
 
 #[async_trait]
-#[allow(clippy::panic, reason = "the suite's cases fail by panicking, which is caught below")]
+#[allow(
+    clippy::panic,
+    reason = "the suite's cases fail by panicking, which is caught below"
+)]
 impl Fixture for Foreign {
     async fn create(&self) -> Arc<dyn Backend> {
         let number = self.made.fetch_add(1, Ordering::SeqCst);
@@ -47,7 +58,8 @@ impl Fixture for Foreign {
 
     async fn reopen(&self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         drop(backend);
-        self.open(self.made.load(Ordering::SeqCst) - 1).unwrap_or_else(|error| panic!("{error}"))
+        self.open(self.made.load(Ordering::SeqCst) - 1)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -56,21 +68,36 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let foreign = |config| {
         let (name, bytes) = (tried.source.name.to_owned(), tried.source.bytes.to_vec());
         let dir = tempfile::tempdir()?;
-        Ok::<_, CheckError>(Foreign { host: tried.host.clone(), name, bytes, config, dir, made: AtomicUsize::new(0) })
+        Ok::<_, CheckError>(Foreign {
+            host: tried.host.clone(),
+            name,
+            bytes,
+            config,
+            dir,
+            made: AtomicUsize::new(0),
+        })
     };
     let unknown = foreign(tried.config_with_unknown(json!({})))?;
     let known = foreign(tried.config(json!({})))?;
     let outcome = AssertUnwindSafe(contract::all(&known)).catch_unwind().await;
     let said = |panic: Box<dyn std::any::Any + Send>| {
         let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned())).unwrap_or_default();
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()))
+            .unwrap_or_default();
         // A comparison that fails takes several lines to say so.
         text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
     };
     let name = "log, writes, lists, watches, restarts, leases, faults and the model";
     Ok(vec![
-        Case { name: "unknown settings are refused", outcome: starts_not(&unknown).await },
-        Case { name, outcome: outcome.map_err(said) },
+        Case {
+            name: "unknown settings are refused",
+            outcome: starts_not(&unknown).await,
+        },
+        Case {
+            name,
+            outcome: outcome.map_err(said),
+        },
     ])
 }
 

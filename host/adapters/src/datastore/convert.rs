@@ -7,7 +7,10 @@ use k3s_wit_bindings::datastore::exports::k3s::datastore::backend as wit;
 
 pub(super) fn limits(rows: usize, bytes: usize) -> wit::Limits {
     let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    wit::Limits { rows: most(rows), bytes: most(bytes) }
+    wit::Limits {
+        rows: most(rows),
+        bytes: most(bytes),
+    }
 }
 
 pub(super) fn row(append: &Append) -> wit::AppendRow {
@@ -27,7 +30,10 @@ pub(super) fn row(append: &Append) -> wit::AppendRow {
 }
 
 pub(super) fn opened(position: wit::Position) -> Opened {
-    Opened { revision: Revision(position.revision), compacted: Revision(position.compacted) }
+    Opened {
+        revision: Revision(position.revision),
+        compacted: Revision(position.compacted),
+    }
 }
 
 pub(super) fn outcome(outcome: wit::Outcome) -> Outcome {
@@ -38,7 +44,10 @@ pub(super) fn outcome(outcome: wit::Outcome) -> Outcome {
 }
 
 pub(super) fn changes(changes: wit::Changes) -> AfterBatch {
-    AfterBatch { changes: changes.changes.into_iter().map(change).collect(), through: Revision(changes.through) }
+    AfterBatch {
+        changes: changes.changes.into_iter().map(change).collect(),
+        through: Revision(changes.through),
+    }
 }
 
 fn change(change: wit::Change) -> Change {
@@ -66,13 +75,18 @@ pub(super) fn entries(entries: wit::Entries) -> RangeBatch {
         mod_revision: Revision(entry.mod_revision),
         lease_secs: entry.lease,
     };
-    RangeBatch { records: entries.entries.into_iter().map(record).collect(), more: entries.more }
+    RangeBatch {
+        records: entries.entries.into_iter().map(record).collect(),
+        more: entries.more,
+    }
 }
 
 /// The plugin's own answer.
 pub(super) fn error(error: wit::Error) -> BackendError {
     match error {
-        wit::Error::Unavailable(message) | wit::Error::Other(message) => BackendError::Unavailable(message),
+        wit::Error::Unavailable(message) | wit::Error::Other(message) => {
+            BackendError::Unavailable(message)
+        }
         wit::Error::OutcomeUnknown(message) => BackendError::OutcomeUnknown(message),
         wit::Error::Stale(revision) => BackendError::Stale(Revision(revision)),
         wit::Error::Compacted(revision) => BackendError::Compacted(Revision(revision)),

@@ -125,13 +125,32 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the component is refused, or the file cannot be made or opened.
-pub fn open_sqlite(host: &Host, source: Source<'_>, options: &SqliteOptions) -> Result<WasmBackend, OpenError> {
+pub fn open_sqlite(
+    host: &Host,
+    source: Source<'_>,
+    options: &SqliteOptions,
+) -> Result<WasmBackend, OpenError> {
     let loaded = host.load(source, &CONTRACT)?;
     prepare_file(&options.path)?;
-    let connect = |writable| Arc::new(sqlite::Spec { path: options.path.clone(), writable }) as Arc<dyn Connect>;
-    let common =
-        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
-    backend(host, &loaded, Place::File(options.path.clone()), &common, &connect)
+    let connect = |writable| {
+        Arc::new(sqlite::Spec {
+            path: options.path.clone(),
+            writable,
+        }) as Arc<dyn Connect>
+    };
+    let common = Common {
+        config: &options.config,
+        policy: options.policy,
+        clock: &options.clock,
+        random: &options.random,
+    };
+    backend(
+        host,
+        &loaded,
+        Place::File(options.path.clone()),
+        &common,
+        &connect,
+    )
 }
 
 /// Connects to the server, creates the database if there is none, loads `source` (see
@@ -141,10 +160,18 @@ pub fn open_sqlite(host: &Host, source: Source<'_>, options: &SqliteOptions) -> 
 /// # Errors
 /// When the server cannot be reached within ten seconds or does not let us in, or the component is
 /// refused.
-pub async fn open_server(host: &Host, source: Source<'_>, options: &ServerOptions) -> Result<WasmBackend, OpenError> {
+pub async fn open_server(
+    host: &Host,
+    source: Source<'_>,
+    options: &ServerOptions,
+) -> Result<WasmBackend, OpenError> {
     match options.server.kind {
-        DatabaseKind::Postgres => with_driver(host, source, options, PostgresDriver::new(&options.server)).await,
-        DatabaseKind::Mysql => with_driver(host, source, options, MySqlDriver::new(&options.server)).await,
+        DatabaseKind::Postgres => {
+            with_driver(host, source, options, PostgresDriver::new(&options.server)).await
+        }
+        DatabaseKind::Mysql => {
+            with_driver(host, source, options, MySqlDriver::new(&options.server)).await
+        }
     }
 }
 
@@ -154,16 +181,28 @@ async fn with_driver<D: Driver>(
     options: &ServerOptions,
     driver: D,
 ) -> Result<WasmBackend, OpenError> {
-    let refused =
-        |fault: server::Fault| OpenError::Server { server: options.server.to_string(), reason: fault.reason() };
-    server::prepare(&driver, START_PATIENCE).await.map_err(refused)?;
+    let refused = |fault: server::Fault| OpenError::Server {
+        server: options.server.to_string(),
+        reason: fault.reason(),
+    };
+    server::prepare(&driver, START_PATIENCE)
+        .await
+        .map_err(refused)?;
     let loaded = host.load(source, &CONTRACT)?;
     let (driver, handle) = (Arc::new(driver), Handle::current());
     let connect = |writable| {
-        Arc::new(server::Spec { driver: driver.clone(), handle: handle.clone(), writable }) as Arc<dyn Connect>
+        Arc::new(server::Spec {
+            driver: driver.clone(),
+            handle: handle.clone(),
+            writable,
+        }) as Arc<dyn Connect>
     };
-    let common =
-        Common { config: &options.config, policy: options.policy, clock: &options.clock, random: &options.random };
+    let common = Common {
+        config: &options.config,
+        policy: options.policy,
+        clock: &options.clock,
+        random: &options.random,
+    };
     backend(host, &loaded, Place::Server, &common, &connect)
 }
 
@@ -183,21 +222,39 @@ fn backend(
     connect: &dyn Fn(bool) -> Arc<dyn Connect>,
 ) -> Result<WasmBackend, OpenError> {
     let writer = instance(host, loaded, common, connect(true))?;
-    let readers = (0..READERS).map(|_| instance(host, loaded, common, connect(false))).collect::<Result<_, _>>()?;
+    let readers = (0..READERS)
+        .map(|_| instance(host, loaded, common, connect(false)))
+        .collect::<Result<_, _>>()?;
     Ok(WasmBackend::new(place, writer, readers))
 }
 
 /// Makes an absent database, readable by this user alone.
 fn prepare_file(path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::File { path: path.to_owned(), source };
+    let failed = |source| OpenError::File {
+        path: path.to_owned(),
+        source,
+    };
     if let Some(dir) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
     }
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     if file.and_then(|f| f.metadata()).map_err(failed)?.len() > 0 {
         return Ok(());
     }
-    sqlite::initialise(path).map_err(|source| OpenError::New { path: path.to_owned(), source })
+    sqlite::initialise(path).map_err(|source| OpenError::New {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn instance(
@@ -218,11 +275,14 @@ fn instance(
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Datastore::new(&mut *store, &instance)?;
-            match bindings.k3s_common_plugin().call_configure(&mut *store, &config)? {
+            match bindings
+                .k3s_common_plugin()
+                .call_configure(&mut *store, &config)?
+            {
                 Ok(()) => Ok(bindings),
-                Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-                    Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")))
-                }
+                Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => Err(
+                    wasmtime::Error::msg(format!("it refuses its configuration: {why}")),
+                ),
             }
         }),
     };
@@ -231,5 +291,9 @@ fn instance(
 
 /// A datastore handles batches of some MiB; its own work per call is milliseconds.
 fn limits() -> Limits {
-    Limits { memory_bytes: 256 << 20, call: Duration::from_secs(5), ..Limits::default() }
+    Limits {
+        memory_bytes: 256 << 20,
+        call: Duration::from_secs(5),
+        ..Limits::default()
+    }
 }

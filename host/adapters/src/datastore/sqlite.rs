@@ -63,26 +63,47 @@ struct Connection {
 impl Connection {
     /// Opens the file, which exists. Changes nothing in it.
     fn open(spec: &Spec) -> Result<Self, Error> {
-        let mode = if spec.writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-        let mut sqlite = Sqlite::open_with_flags(&spec.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error)?;
+        let mode = if spec.writable {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        };
+        let mut sqlite =
+            Sqlite::open_with_flags(&spec.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                .map_err(error)?;
         sqlite.busy_timeout(BUSY).map_err(error)?;
         sqlite.set_prepared_statement_cache_capacity(STATEMENTS);
         // Closing must not write to a database that was refused.
-        sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(error)?;
-        sqlite.pragma_update(None, "synchronous", "FULL").map_err(error)?;
-        sqlite.pragma_update(None, "wal_autocheckpoint", WAL_PAGES).map_err(error)?;
+        sqlite
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(error)?;
+        sqlite
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(error)?;
+        sqlite
+            .pragma_update(None, "wal_autocheckpoint", WAL_PAGES)
+            .map_err(error)?;
         sqlite.authorizer(Some(authorize)).map_err(error)?;
-        Ok(Self { sqlite, writable: spec.writable, in_transaction: false })
+        Ok(Self {
+            sqlite,
+            writable: spec.writable,
+            in_transaction: false,
+        })
     }
 
     fn prepare(&self, text: &str, args: &[Value]) -> Result<CachedStatement<'_>, Error> {
         let mut statement = self.sqlite.prepare_cached(text).map_err(error)?;
         if statement.parameter_count() != args.len() {
             let wanted = statement.parameter_count();
-            return Err(Error::Other(format!("{} arguments for {wanted} parameters", args.len())));
+            return Err(Error::Other(format!(
+                "{} arguments for {wanted} parameters",
+                args.len()
+            )));
         }
         for (index, value) in args.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, Bind(value)).map_err(error)?;
+            statement
+                .raw_bind_parameter(index + 1, Bind(value))
+                .map_err(error)?;
         }
         Ok(statement)
     }
@@ -94,7 +115,13 @@ impl Link for Connection {
             return Err(Error::Denied("this instance may only read".to_owned()));
         }
         self.check_idle()?;
-        self.sqlite.execute_batch(if write { "BEGIN IMMEDIATE" } else { "BEGIN DEFERRED" }).map_err(error)?;
+        self.sqlite
+            .execute_batch(if write {
+                "BEGIN IMMEDIATE"
+            } else {
+                "BEGIN DEFERRED"
+            })
+            .map_err(error)?;
         self.in_transaction = true;
         Ok(())
     }
@@ -123,24 +150,36 @@ impl Link for Connection {
     }
 
     fn check_idle(&self) -> Result<(), Error> {
-        if self.in_transaction { Err(Error::Busy("a transaction is open".to_owned())) } else { Ok(()) }
+        if self.in_transaction {
+            Err(Error::Busy("a transaction is open".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn run(&mut self, text: &str, args: &[Value]) -> Result<Outcome, Error> {
         let mut statement = self.prepare(text, args)?;
         let affected = statement.raw_execute().map_err(error)? as u64;
         drop(statement);
-        Ok(Outcome { affected, last_id: Some(self.sqlite.last_insert_rowid()) })
+        Ok(Outcome {
+            affected,
+            last_id: Some(self.sqlite.last_insert_rowid()),
+        })
     }
 
     fn query(&mut self, text: &str, args: &[Value], limits: Limits) -> Result<Rows, Error> {
         let mut statement = self.prepare(text, args)?;
         let columns = statement.column_count();
         let mut found = statement.raw_query();
-        let mut result = Rows { rows: Vec::new(), complete: true };
+        let mut result = Rows {
+            rows: Vec::new(),
+            complete: true,
+        };
         let mut bytes = 0;
         while let Some(row) = found.next().map_err(error)? {
-            let size: usize = (0..columns).map(|i| row.get_ref(i).map_or(0, size_of_value)).sum();
+            let size: usize = (0..columns)
+                .map(|i| row.get_ref(i).map_or(0, size_of_value))
+                .sum();
             if size > ROW_BYTES {
                 return Err(Error::TooLarge(size as u64));
             }
@@ -185,7 +224,9 @@ fn use_wal_of(sqlite: &Sqlite) -> rusqlite::Result<()> {
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,
-        AuthAction::Pragma { pragma_name, .. } if !PRAGMAS.contains(&pragma_name) => Authorization::Deny,
+        AuthAction::Pragma { pragma_name, .. } if !PRAGMAS.contains(&pragma_name) => {
+            Authorization::Deny
+        }
         _ => Authorization::Allow,
     }
 }
@@ -217,7 +258,8 @@ fn owned(value: ValueRef<'_>) -> Result<Value, Error> {
         ValueRef::Integer(n) => Value::Integer(n),
         ValueRef::Real(r) => Value::Real(r),
         ValueRef::Text(text) => {
-            let text = std::str::from_utf8(text).map_err(|_| Error::Other("text is not UTF-8".to_owned()))?;
+            let text = std::str::from_utf8(text)
+                .map_err(|_| Error::Other("text is not UTF-8".to_owned()))?;
             Value::Text(text.to_owned())
         }
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
@@ -227,7 +269,9 @@ fn owned(value: ValueRef<'_>) -> Result<Value, Error> {
 /// SQLite's errors by what can be done about them.
 fn error(error: rusqlite::Error) -> Error {
     let message = error.to_string();
-    let Some(code) = error.sqlite_error().copied() else { return Error::Other(message) };
+    let Some(code) = error.sqlite_error().copied() else {
+        return Error::Other(message);
+    };
     let failure = |sqlstate: &str, retryable| Failure {
         sqlstate: sqlstate.to_owned(),
         native_code: code.extended_code,
@@ -237,13 +281,15 @@ fn error(error: rusqlite::Error) -> Error {
     match code.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::Busy(message),
         ErrorCode::ConstraintViolation => Error::Constraint(failure("23000", false)),
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(failure("XX001", false)),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+            Error::Corrupt(failure("XX001", false))
+        }
         ErrorCode::DiskFull => Error::Storage(failure("53100", true)),
         ErrorCode::SystemIoFailure => Error::Storage(failure("58030", true)),
         ErrorCode::CannotOpen => Error::Unavailable(message),
-        ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied => {
-            Error::Denied(message)
-        }
+        ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::AuthorizationForStatementDenied => Error::Denied(message),
         ErrorCode::TooBig => Error::TooLarge(ROW_BYTES as u64),
         ErrorCode::OutOfMemory => Error::Failed(failure("53200", true)),
         _ => Error::Failed(failure("42000", false)),

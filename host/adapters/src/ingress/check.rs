@@ -30,23 +30,43 @@ struct Rig {
 impl Rig {
     fn new(tried: Tried<'_>, config: Vec<u8>) -> Result<Self, String> {
         let (clock, random) = (Clock::system(), Random::from_os());
-        let options = IngressOptions { config, policy: Tried::policy(), clock, random };
+        let options = IngressOptions {
+            config,
+            policy: Tried::policy(),
+            clock,
+            random,
+        };
         let objects = Objects::default();
-        let live = load(tried.host, tried.source, options, objects.clone()).map_err(|error| error.to_string())?;
-        let asked = live.plugin.call("interests", |b, store| b.k3s_ingress_routing().call_interests(store));
+        let live = load(tried.host, tried.source, options, objects.clone())
+            .map_err(|error| error.to_string())?;
+        let asked = live.plugin.call("interests", |b, store| {
+            b.k3s_ingress_routing().call_interests(store)
+        });
         let interests = asked.map_err(|error| error.to_string())?;
-        Ok(Self { live, objects, interests, given: BTreeSet::new(), decided: BTreeMap::new() })
+        Ok(Self {
+            live,
+            objects,
+            interests,
+            given: BTreeSet::new(),
+            decided: BTreeMap::new(),
+        })
     }
 
     /// Gives objects through the masks that the plugin asked for, and has it decide.
     fn give(&mut self, objects: &[Value]) -> Result<usize, String> {
-        let seen: Vec<Object> = objects.iter().filter_map(|object| self.masked(object)).collect();
+        let seen: Vec<Object> = objects
+            .iter()
+            .filter_map(|object| self.masked(object))
+            .collect();
         for object in &seen {
             let id = ObjectId::from(&object.key);
             self.given.insert(id.clone());
             self.objects.lock().insert(id, object.json.clone());
         }
-        let given = self.live.plugin.call("upsert", |bindings, store| upsert(bindings, store, seen));
+        let given = self
+            .live
+            .plugin
+            .call("upsert", |bindings, store| upsert(bindings, store, seen));
         given.map_err(|error| error.to_string())?;
         self.compile(MANY)
     }
@@ -54,30 +74,49 @@ impl Rig {
     fn take(&mut self, object: &Value) -> Result<usize, String> {
         let key = key_of(object);
         self.objects.lock().remove(&ObjectId::from(&key));
-        let taken = self.live.plugin.call("remove", |b, store| b.k3s_ingress_routing().call_remove(store, &[key]));
-        taken.map_err(|error| error.to_string())?.map_err(|error| format!("remove: {error:?}"))?;
+        let taken = self.live.plugin.call("remove", |b, store| {
+            b.k3s_ingress_routing().call_remove(store, &[key])
+        });
+        taken
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("remove: {error:?}"))?;
         self.compile(MANY)
     }
 
     /// What the plugin sees of an object; nothing of kinds that it did not ask for.
     fn masked(&self, object: &Value) -> Option<Object> {
         let key = key_of(object);
-        let interest = self.interests.iter().find(|i| i.group == key.group && i.kind == key.kind)?;
-        Some(Object { json: masked(object, &interest.fields), key })
+        let interest = self
+            .interests
+            .iter()
+            .find(|i| i.group == key.group && i.kind == key.kind)?;
+        Some(Object {
+            json: masked(object, &interest.fields),
+            key,
+        })
     }
 
     /// All that is to be decided, at most `max` at a time; the number of changes.
     fn compile(&mut self, max: u32) -> Result<usize, String> {
         let mut count = 0;
         for _ in 0..ROUNDS {
-            let call = self.live.plugin.call("compile", |b, store| b.k3s_ingress_routing().call_compile(store, max));
-            let changes = call.map_err(|error| error.to_string())?.map_err(|error| format!("compile: {error:?}"))?;
+            let call = self.live.plugin.call("compile", |b, store| {
+                b.k3s_ingress_routing().call_compile(store, max)
+            });
+            let changes = call
+                .map_err(|error| error.to_string())?
+                .map_err(|error| format!("compile: {error:?}"))?;
             if changes.is_empty() {
                 return Ok(count);
             }
-            ensure(changes.len() <= max as usize, &format!("{max} changes were asked for, {} came", changes.len()))?;
+            ensure(
+                changes.len() <= max as usize,
+                &format!("{max} changes were asked for, {} came", changes.len()),
+            )?;
             count += changes.len();
-            changes.into_iter().try_for_each(|change| self.note(change))?;
+            changes
+                .into_iter()
+                .try_for_each(|change| self.note(change))?;
         }
         Err("it has no end of changes".to_owned())
     }
@@ -86,7 +125,13 @@ impl Rig {
         let (Change::Put(Outcome { key, .. }) | Change::Gone(key)) = &change;
         let id = ObjectId::from(key);
         let known = self.given.contains(&id);
-        ensure(known, &format!("it decided on {} {}/{}, which it was not given", id.kind, id.namespace, id.name))?;
+        ensure(
+            known,
+            &format!(
+                "it decided on {} {}/{}, which it was not given",
+                id.kind, id.namespace, id.name
+            ),
+        )?;
         match change {
             Change::Put(outcome) => self.decided.insert(id, outcome),
             Change::Gone(_) => self.decided.remove(&id),
@@ -96,17 +141,34 @@ impl Rig {
 
     /// `service:port` of the backend that a request is led to; nothing where no route fits.
     fn leads(&self, host: &str, path: &str) -> Result<Option<String>, String> {
-        let routes = self.decided.values().flat_map(|outcome| outcome.routes.clone());
+        let routes = self
+            .decided
+            .values()
+            .flat_map(|outcome| outcome.routes.clone());
         let rehearsal = Rehearsal::new(routes)?;
-        let backend = rehearsal.route(host, path).and_then(|route| route.target.backends.first());
-        Ok(backend.map(|b| format!("{}/{}:{}", b.service.namespace, b.service.name, b.port_number)))
+        let backend = rehearsal
+            .route(host, path)
+            .and_then(|route| route.target.backends.first());
+        Ok(backend.map(|b| {
+            format!(
+                "{}/{}:{}",
+                b.service.namespace, b.service.name, b.port_number
+            )
+        }))
     }
 
     fn must_lead(&self, host: &str, path: &str, to: Option<&str>) -> Verdict {
         let led = self.leads(host, path)?;
         let wanted = to.map(|name| format!("shop/{name}:80"));
         let shown = |to: &Option<String>| to.clone().unwrap_or_else(|| "nobody".to_owned());
-        ensure(led == wanted, &format!("{host}{path} is led to {}, not to {}", shown(&led), shown(&wanted)))
+        ensure(
+            led == wanted,
+            &format!(
+                "{host}{path} is led to {}, not to {}",
+                shown(&led),
+                shown(&wanted)
+            ),
+        )
     }
 
     fn of(&self, name: &str) -> Option<&Outcome> {
@@ -116,8 +178,13 @@ impl Rig {
 
     /// Whether the author of an Ingress is told that something is not served.
     fn is_told(&self, name: &str) -> bool {
-        let diagnostics = self.of(name).map(|outcome| outcome.diagnostics.as_slice()).unwrap_or_default();
-        diagnostics.iter().any(|d| d.severity == Severity::Error && !d.reason.is_empty() && !d.message.is_empty())
+        let diagnostics = self
+            .of(name)
+            .map(|outcome| outcome.diagnostics.as_slice())
+            .unwrap_or_default();
+        diagnostics
+            .iter()
+            .any(|d| d.severity == Severity::Error && !d.reason.is_empty() && !d.message.is_empty())
     }
 
     fn routes(&self, name: &str) -> usize {
@@ -126,10 +193,24 @@ impl Rig {
 }
 
 fn key_of(object: &Value) -> ObjectKey {
-    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |path: &str| {
+        object
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let version = text("/apiVersion");
-    let group = version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
-    ObjectKey { group, kind: text("/kind"), namespace: text("/metadata/namespace"), name: text("/metadata/name") }
+    let group = version
+        .rsplit_once('/')
+        .map_or("", |(group, _)| group)
+        .to_owned();
+    ObjectKey {
+        group,
+        kind: text("/kind"),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+    }
 }
 
 /// The class that the server makes.
@@ -155,23 +236,50 @@ fn path(path: &str, kind: &str, service: &str) -> Value {
 
 /// An Ingress of the server's class for one host.
 fn of_host(name: &str, host: &str, paths: &[Value]) -> Value {
-    ingress(name, json!({"ingressClassName": "traefik", "rules": [{"host": host, "http": {"paths": paths}}]}))
+    ingress(
+        name,
+        json!({"ingressClassName": "traefik", "rules": [{"host": host, "http": {"paths": paths}}]}),
+    )
 }
 
 type Test = fn(Rig) -> Verdict;
 
 const TESTS: &[(&str, Test)] = &[
     ("it asks for Ingresses, and for no Secrets", asks),
-    ("a rule leads to its Service, by host and path", leads_by_host_and_path),
-    ("prefixes go by segments, longer paths and exact ones come first", prefers_by_path),
-    ("an exact host comes before a wildcard, which is one label", prefers_by_host),
-    ("a port by name and the default backend are found", finds_names_and_defaults),
-    ("an Ingress of another class is left alone", leaves_other_classes),
-    ("a backend that is missing is told, and served when it comes", follows_services),
-    ("a broken Ingress has no routes and a diagnostic, and costs no other", contains_the_broken),
+    (
+        "a rule leads to its Service, by host and path",
+        leads_by_host_and_path,
+    ),
+    (
+        "prefixes go by segments, longer paths and exact ones come first",
+        prefers_by_path,
+    ),
+    (
+        "an exact host comes before a wildcard, which is one label",
+        prefers_by_host,
+    ),
+    (
+        "a port by name and the default backend are found",
+        finds_names_and_defaults,
+    ),
+    (
+        "an Ingress of another class is left alone",
+        leaves_other_classes,
+    ),
+    (
+        "a backend that is missing is told, and served when it comes",
+        follows_services,
+    ),
+    (
+        "a broken Ingress has no routes and a diagnostic, and costs no other",
+        contains_the_broken,
+    ),
     ("what is removed is not served", forgets),
     ("certificates are named by Secret", names_certificates),
-    ("changes come once, in portions of the asked size", answers_once),
+    (
+        "changes come once, in portions of the asked size",
+        answers_once,
+    ),
     ("a fresh instance decides the same", survives_a_restart),
 ];
 
@@ -179,7 +287,10 @@ pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     // Refused before anything is tried.
     tried.host.load(tried.source, &CONTRACT)?;
     let unknown = refuses_unknown(Rig::new(tried, tried.config_with_unknown(json!({}))).map(drop));
-    let mut cases = vec![Case { name: "unknown settings are refused", outcome: unknown }];
+    let mut cases = vec![Case {
+        name: "unknown settings are refused",
+        outcome: unknown,
+    }];
     for (name, test) in TESTS {
         let outcome = Rig::new(tried, tried.config(json!({}))).and_then(test);
         cases.push(Case { name, outcome });
@@ -188,15 +299,27 @@ pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
 }
 
 fn asks(rig: Rig) -> Verdict {
-    let is = |interest: &&Interest, group: &str, plural: &str| interest.group == group && interest.plural == plural;
+    let is = |interest: &&Interest, group: &str, plural: &str| {
+        interest.group == group && interest.plural == plural
+    };
     let secrets = rig.interests.iter().any(|i| is(&i, "", "secrets"));
     ensure(!secrets, "it asks for Secrets, which no plugin may have")?;
-    let ingresses = rig.interests.iter().any(|i| is(&i, "networking.k8s.io", "ingresses") && i.kind == "Ingress");
-    ensure(ingresses, "it does not ask for Ingresses (networking.k8s.io/v1)")
+    let ingresses = rig
+        .interests
+        .iter()
+        .any(|i| is(&i, "networking.k8s.io", "ingresses") && i.kind == "Ingress");
+    ensure(
+        ingresses,
+        "it does not ask for Ingresses (networking.k8s.io/v1)",
+    )
 }
 
 fn leads_by_host_and_path(mut rig: Rig) -> Verdict {
-    rig.give(&[class(), service("web"), of_host("web", "a.b", &[path("/x", "Prefix", "web")])])?;
+    rig.give(&[
+        class(),
+        service("web"),
+        of_host("web", "a.b", &[path("/x", "Prefix", "web")]),
+    ])?;
     rig.must_lead("a.b", "/x", Some("web"))?;
     rig.must_lead("a.b", "/x/y", Some("web"))?;
     rig.must_lead("a.b", "/other", None)?;
@@ -230,39 +353,73 @@ fn prefers_by_host(mut rig: Rig) -> Verdict {
 }
 
 fn finds_names_and_defaults(mut rig: Rig) -> Verdict {
-    let named =
-        json!({"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"name": "http"}}}});
-    let default =
-        json!({"ingressClassName": "traefik", "defaultBackend": {"service": {"name": "rest", "port": {"number": 80}}}});
-    rig.give(&[class(), service("web"), service("rest"), of_host("web", "a.b", &[named]), ingress("rest", default)])?;
+    let named = json!({"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"name": "http"}}}});
+    let default = json!({"ingressClassName": "traefik", "defaultBackend": {"service": {"name": "rest", "port": {"number": 80}}}});
+    rig.give(&[
+        class(),
+        service("web"),
+        service("rest"),
+        of_host("web", "a.b", &[named]),
+        ingress("rest", default),
+    ])?;
     rig.must_lead("a.b", "/", Some("web"))?;
     rig.must_lead("somewhere.else", "/", Some("rest"))
 }
 
 fn leaves_other_classes(mut rig: Rig) -> Verdict {
     let rules = json!([{"host": "a.b", "http": {"paths": [path("/", "Prefix", "web")]}}]);
-    let foreign = ingress("foreign", json!({"ingressClassName": "nginx", "rules": rules}));
+    let foreign = ingress(
+        "foreign",
+        json!({"ingressClassName": "nginx", "rules": rules}),
+    );
     let mut nginx = class();
     k3s_meta::object::set(&mut nginx, &["metadata"], json!({"name": "nginx"}));
-    k3s_meta::object::set(&mut nginx, &["spec", "controller"], "k8s.io/ingress-nginx".into());
+    k3s_meta::object::set(
+        &mut nginx,
+        &["spec", "controller"],
+        "k8s.io/ingress-nginx".into(),
+    );
     rig.give(&[class(), nginx, service("web"), foreign])?;
-    ensure(rig.routes("foreign") == 0, "it serves an Ingress whose class names another controller")
+    ensure(
+        rig.routes("foreign") == 0,
+        "it serves an Ingress whose class names another controller",
+    )
 }
 
 fn follows_services(mut rig: Rig) -> Verdict {
-    rig.give(&[class(), of_host("web", "a.b", &[path("/", "Prefix", "web")])])?;
-    ensure(rig.is_told("web"), "the Service does not exist, and the author of the Ingress is not told")?;
+    rig.give(&[
+        class(),
+        of_host("web", "a.b", &[path("/", "Prefix", "web")]),
+    ])?;
+    ensure(
+        rig.is_told("web"),
+        "the Service does not exist, and the author of the Ingress is not told",
+    )?;
     rig.must_lead("a.b", "/", None)?;
     rig.give(&[service("web")])?;
     rig.must_lead("a.b", "/", Some("web"))?;
-    ensure(!rig.is_told("web"), "the Service is there, and the author is still told that something is wrong")
+    ensure(
+        !rig.is_told("web"),
+        "the Service is there, and the author is still told that something is wrong",
+    )
 }
 
 fn contains_the_broken(mut rig: Rig) -> Verdict {
     let broken = ingress("broken", json!({"ingressClassName": "traefik", "rules": 7}));
-    rig.give(&[class(), service("web"), broken, of_host("web", "a.b", &[path("/", "Prefix", "web")])])?;
-    ensure(rig.routes("broken") == 0, "it makes routes of an Ingress that cannot be read")?;
-    ensure(rig.is_told("broken"), "an Ingress cannot be read, and its author is not told")?;
+    rig.give(&[
+        class(),
+        service("web"),
+        broken,
+        of_host("web", "a.b", &[path("/", "Prefix", "web")]),
+    ])?;
+    ensure(
+        rig.routes("broken") == 0,
+        "it makes routes of an Ingress that cannot be read",
+    )?;
+    ensure(
+        rig.is_told("broken"),
+        "an Ingress cannot be read, and its author is not told",
+    )?;
     rig.must_lead("a.b", "/", Some("web"))
 }
 
@@ -280,23 +437,40 @@ fn names_certificates(mut rig: Rig) -> Verdict {
     rig.give(&[
         class(),
         service("web"),
-        ingress("web", json!({"ingressClassName": "traefik", "tls": tls, "rules": rules})),
+        ingress(
+            "web",
+            json!({"ingressClassName": "traefik", "tls": tls, "rules": rules}),
+        ),
     ])?;
-    let certificates = rig.of("web").map(|outcome| outcome.certificates.as_slice()).unwrap_or_default();
-    let named = certificates.iter().any(|secret| secret.namespace == "shop" && secret.name == "cert");
-    ensure(named, "spec.tls names Secret shop/cert, and the outcome does not")
+    let certificates = rig
+        .of("web")
+        .map(|outcome| outcome.certificates.as_slice())
+        .unwrap_or_default();
+    let named = certificates
+        .iter()
+        .any(|secret| secret.namespace == "shop" && secret.name == "cert");
+    ensure(
+        named,
+        "spec.tls names Secret shop/cert, and the outcome does not",
+    )
 }
 
 fn answers_once(mut rig: Rig) -> Verdict {
     let web = |name: &str| of_host(name, &format!("{name}.b"), &[path("/", "Prefix", "web")]);
     rig.give(&[class(), service("web"), web("a"), web("b"), web("c")])?;
     let again = rig.compile(MANY)?;
-    ensure(again == 0, &format!("nothing has changed, and {again} changes came"))?;
+    ensure(
+        again == 0,
+        &format!("nothing has changed, and {again} changes came"),
+    )?;
     // Decided anew, one by one.
     rig.live.plugin.recycle();
     rig.decided.clear();
     rig.compile(1)?;
-    ensure(["a", "b", "c"].iter().all(|name| rig.routes(name) == 1), "asked for one change at a time, it left some out")
+    ensure(
+        ["a", "b", "c"].iter().all(|name| rig.routes(name) == 1),
+        "asked for one change at a time, it left some out",
+    )
 }
 
 fn survives_a_restart(mut rig: Rig) -> Verdict {
@@ -311,5 +485,8 @@ fn survives_a_restart(mut rig: Rig) -> Verdict {
     rig.live.plugin.recycle();
     rig.decided.clear();
     rig.compile(MANY)?;
-    ensure(before == rig.decided, "with the same objects a fresh instance decides otherwise")
+    ensure(
+        before == rig.decided,
+        "with the same objects a fresh instance decides otherwise",
+    )
 }

@@ -41,7 +41,9 @@ pub enum SwapError {
     #[error(transparent)]
     Call(#[from] CallError),
     /// It decides on objects that its predecessor did not ask for.
-    #[error("it asks for {0}, which the one that runs does not: it can take over at a restart of the server")]
+    #[error(
+        "it asks for {0}, which the one that runs does not: it can take over at a restart of the server"
+    )]
     NotFollowed(String),
     /// The server stops.
     #[error("the replacement was cut off")]
@@ -51,7 +53,13 @@ pub enum SwapError {
 impl WasmCompiler {
     pub(super) fn new(live: Live, objects: Objects) -> Self {
         let (turn, replaced) = (Mutex::default(), Notify::new());
-        Self { live: ArcSwap::from_pointee(live), objects, followed: OnceLock::new(), turn, replaced }
+        Self {
+            live: ArcSwap::from_pointee(live),
+            objects,
+            followed: OnceLock::new(),
+            turn,
+            replaced,
+        }
     }
 
     /// How the instance is.
@@ -65,13 +73,20 @@ impl WasmCompiler {
     ///
     /// # Errors
     /// Why not; the old one goes on.
-    pub async fn swap(&self, host: &Host, source: Source<'_>, options: IngressOptions) -> Result<(), SwapError> {
+    pub async fn swap(
+        &self,
+        host: &Host,
+        source: Source<'_>,
+        options: IngressOptions,
+    ) -> Result<(), SwapError> {
         // Compiling a component takes a while; the old one is called meanwhile.
-        let new = tokio::task::block_in_place(|| load(host, source, options, self.objects.clone()))?;
+        let new =
+            tokio::task::block_in_place(|| load(host, source, options, self.objects.clone()))?;
         let new = Arc::new(new);
         let mut pending = self.turn.lock().await;
         let (objects, warmed) = (self.objects.clone(), new.clone());
-        let decided = tokio::task::spawn_blocking(move || decide(&warmed, &objects, Batch::default()));
+        let decided =
+            tokio::task::spawn_blocking(move || decide(&warmed, &objects, Batch::default()));
         let mut compiled = decided.await.map_err(|_| SwapError::Stopped)??;
         if let (Some(asked), Some(followed)) = (new.interests.get(), self.followed.get())
             && let Some(missing) = not_followed(asked, followed)
@@ -92,12 +107,21 @@ fn not_followed(asked: &[Interest], followed: &[Interest]) -> Option<String> {
     for interest in asked {
         let same = |known: &&Interest| {
             (&known.group, &known.version, &known.plural, &known.kind)
-                == (&interest.group, &interest.version, &interest.plural, &interest.kind)
+                == (
+                    &interest.group,
+                    &interest.version,
+                    &interest.plural,
+                    &interest.kind,
+                )
         };
-        let Some(known) = followed.iter().find(same) else { return Some(interest.plural.clone()) };
+        let Some(known) = followed.iter().find(same) else {
+            return Some(interest.plural.clone());
+        };
         let is_passed = |field: &str| {
             known.fields.iter().any(|part| {
-                field.strip_prefix(part.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                field
+                    .strip_prefix(part.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             })
         };
         if let Some(field) = interest.fields.iter().find(|field| !is_passed(field)) {
@@ -112,11 +136,18 @@ fn decide(live: &Live, objects: &Objects, batch: Batch) -> Result<Compiled, Call
     let mut changes = live.plugin.call("compile", |bindings, store| {
         // Known from the instance's start on, which was before this.
         let asked = live.interests.get().map(Vec::as_slice).unwrap_or_default();
-        let upserts = batch.upserts.into_iter().filter(|o| is_wanted(asked, &o.key.group, &o.key.kind));
+        let upserts = batch
+            .upserts
+            .into_iter()
+            .filter(|o| is_wanted(asked, &o.key.group, &o.key.kind));
         upsert(bindings, store, upserts.collect())?;
         if !batch.removals.is_empty() {
-            let taken = bindings.k3s_ingress_routing().call_remove(&mut *store, &batch.removals)?;
-            taken.map_err(|error| wasmtime::Error::msg(format!("it does not give objects back: {error:?}")))?;
+            let taken = bindings
+                .k3s_ingress_routing()
+                .call_remove(&mut *store, &batch.removals)?;
+            taken.map_err(|error| {
+                wasmtime::Error::msg(format!("it does not give objects back: {error:?}"))
+            })?;
         }
         all_changes(bindings, store)
     })?;
@@ -128,17 +159,26 @@ fn decide(live: &Live, objects: &Objects, batch: Batch) -> Result<Compiled, Call
         Change::Gone(_) => true,
     });
     if changes.len() < before {
-        tracing::warn!(count = before - changes.len(), "the ingress plugin decided on objects that do not exist");
+        tracing::warn!(
+            count = before - changes.len(),
+            "the ingress plugin decided on objects that do not exist"
+        );
     }
     Ok(Compiled { complete, changes })
 }
 
-fn all_changes(bindings: &Ingress, store: &mut Store<PluginState<()>>) -> wasmtime::Result<Vec<Change>> {
+fn all_changes(
+    bindings: &Ingress,
+    store: &mut Store<PluginState<()>>,
+) -> wasmtime::Result<Vec<Change>> {
     let mut all = Vec::new();
     // The guest's deadline ends this if it never says that it is done.
     loop {
-        let some = bindings.k3s_ingress_routing().call_compile(&mut *store, CHANGES)?;
-        let some = some.map_err(|error| wasmtime::Error::msg(format!("it does not decide: {error:?}")))?;
+        let some = bindings
+            .k3s_ingress_routing()
+            .call_compile(&mut *store, CHANGES)?;
+        let some =
+            some.map_err(|error| wasmtime::Error::msg(format!("it does not decide: {error:?}")))?;
         if some.is_empty() {
             return Ok(all);
         }
@@ -153,11 +193,17 @@ fn later(error: CallError) -> CompilerError {
         | CallError::Quarantined { retry_after, .. } => *retry_after,
         CallError::Trapped { .. } | CallError::NotStarted { .. } => RETRY,
     };
-    CompilerError { message: error.to_string(), retry_after: retry_after.max(Duration::from_millis(1)) }
+    CompilerError {
+        message: error.to_string(),
+        retry_after: retry_after.max(Duration::from_millis(1)),
+    }
 }
 
 fn cut_off() -> CompilerError {
-    CompilerError { message: "the call was cut off".to_owned(), retry_after: RETRY }
+    CompilerError {
+        message: "the call was cut off".to_owned(),
+        retry_after: RETRY,
+    }
 }
 
 #[async_trait]
@@ -165,8 +211,15 @@ impl Compiler for WasmCompiler {
     async fn interests(&self) -> Result<Vec<Interest>, CompilerError> {
         let _turn = self.turn.lock().await;
         let live = self.live.load_full();
-        let call = move || live.plugin.call("interests", |b, store| b.k3s_ingress_routing().call_interests(store));
-        let asked = tokio::task::spawn_blocking(call).await.map_err(|_| cut_off())?.map_err(later)?;
+        let call = move || {
+            live.plugin.call("interests", |b, store| {
+                b.k3s_ingress_routing().call_interests(store)
+            })
+        };
+        let asked = tokio::task::spawn_blocking(call)
+            .await
+            .map_err(|_| cut_off())?
+            .map_err(later)?;
         Ok(self.followed.get_or_init(|| asked).clone())
     }
 

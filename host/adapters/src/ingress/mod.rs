@@ -17,5 +17,8 @@ pub use open::{IngressOptions, open_ingress};
 use k3s_plugin_host::Contract;
 
 /// What an ingress component must export and may import: it needs nothing but the host's log.
-pub const CONTRACT: Contract =
-    Contract { kind: "ingress", exports: &["k3s:common/plugin@0.1.0", "k3s:ingress/routing@0.1.0"], imports: &[] };
+pub const CONTRACT: Contract = Contract {
+    kind: "ingress",
+    exports: &["k3s:common/plugin@0.1.0", "k3s:ingress/routing@0.1.0"],
+    imports: &[],
+};

@@ -49,7 +49,11 @@ const REPLAY_BYTES: usize = 4 << 20;
 ///
 /// # Errors
 /// When the component is refused.
-pub fn open_ingress(host: &Host, source: Source<'_>, options: IngressOptions) -> Result<WasmCompiler, LoadError> {
+pub fn open_ingress(
+    host: &Host,
+    source: Source<'_>,
+    options: IngressOptions,
+) -> Result<WasmCompiler, LoadError> {
     let objects = Objects::default();
     let live = load(host, source, options, objects.clone())?;
     Ok(WasmCompiler::new(live, objects))
@@ -75,31 +79,51 @@ pub(super) fn load(
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Ingress::new(&mut *store, &instance)?;
-            match bindings.k3s_common_plugin().call_configure(&mut *store, &config)? {
+            match bindings
+                .k3s_common_plugin()
+                .call_configure(&mut *store, &config)?
+            {
                 Ok(()) => {}
                 Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-                    return Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")));
+                    return Err(wasmtime::Error::msg(format!(
+                        "it refuses its configuration: {why}"
+                    )));
                 }
             }
             let wanted = bindings.k3s_ingress_routing().call_interests(&mut *store)?;
             let wanted = asked.get_or_init(|| wanted);
             let known = objects.lock().clone();
-            let all = known.iter().filter(|(id, _)| is_wanted(wanted, &id.group, &id.kind));
-            upsert(&bindings, store, all.map(|(id, json)| object(id, json)).collect())?;
+            let all = known
+                .iter()
+                .filter(|(id, _)| is_wanted(wanted, &id.group, &id.kind));
+            upsert(
+                &bindings,
+                store,
+                all.map(|(id, json)| object(id, json)).collect(),
+            )?;
             flag.store(true, Ordering::SeqCst);
             Ok(bindings)
         }),
     };
-    Ok(Live { plugin: Plugin::new(host, &loaded, &linker, spec)?, interests, fresh })
+    Ok(Live {
+        plugin: Plugin::new(host, &loaded, &linker, spec)?,
+        interests,
+        fresh,
+    })
 }
 
 /// Whether a component asks for objects of a kind.
 pub(super) fn is_wanted(interests: &[Interest], group: &str, kind: &str) -> bool {
-    interests.iter().any(|interest| interest.group == group && interest.kind == kind)
+    interests
+        .iter()
+        .any(|interest| interest.group == group && interest.kind == kind)
 }
 
 fn object(id: &ObjectId, json: &[u8]) -> Object {
-    Object { key: ObjectKey::from(id), json: json.to_vec() }
+    Object {
+        key: ObjectKey::from(id),
+        json: json.to_vec(),
+    }
 }
 
 /// Gives objects in portions.
@@ -121,7 +145,11 @@ pub(super) fn upsert(
     give(bindings, store, &portion)
 }
 
-fn give(bindings: &Ingress, store: &mut Store<PluginState<()>>, objects: &[Object]) -> wasmtime::Result<()> {
+fn give(
+    bindings: &Ingress,
+    store: &mut Store<PluginState<()>>,
+    objects: &[Object],
+) -> wasmtime::Result<()> {
     if objects.is_empty() {
         return Ok(());
     }

@@ -56,7 +56,13 @@ impl LoadBalancer {
     pub(super) fn new(slot: Slot, inputs: Arc<Mutex<Inputs>>) -> Self {
         let current = Mutex::new(slot.plugin.clone());
         let slot = Arc::new(tokio::sync::Mutex::new(slot));
-        Self { slot, current, inputs, swapped: Mutex::default(), wake: Notify::new() }
+        Self {
+            slot,
+            current,
+            inputs,
+            swapped: Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     /// How the instance is.
@@ -78,7 +84,10 @@ impl LoadBalancer {
             ask(&slot.plugin, &calls, &inputs)
         };
         let result = tokio::task::spawn_blocking(work).await;
-        match result.map_err(|_| BalancerError::CutOff).and_then(|answer| Ok(answer?)) {
+        match result
+            .map_err(|_| BalancerError::CutOff)
+            .and_then(|answer| Ok(answer?))
+        {
             Ok(newer) => {
                 answers.extend(newer);
                 Ok(answers)
@@ -123,19 +132,32 @@ impl LoadBalancer {
 }
 
 /// Blocks.
-fn ask(plugin: &Instance, calls: &Calls, inputs: &Mutex<Inputs>) -> Result<Vec<Assignment>, CallError> {
+fn ask(
+    plugin: &Instance,
+    calls: &Calls,
+    inputs: &Mutex<Inputs>,
+) -> Result<Vec<Assignment>, CallError> {
     let answers = answers(plugin, calls, ANSWER)?;
     let inputs = inputs.lock();
-    Ok(answers.into_iter().filter_map(|answer| checked(answer, &inputs)).collect())
+    Ok(answers
+        .into_iter()
+        .filter_map(|answer| checked(answer, &inputs))
+        .collect())
 }
 
 /// What the component says, at most `limit` assignments at a time. Blocks.
-pub(super) fn answers(plugin: &Instance, calls: &Calls, limit: u32) -> Result<Vec<wit::Assignment>, CallError> {
+pub(super) fn answers(
+    plugin: &Instance,
+    calls: &Calls,
+    limit: u32,
+) -> Result<Vec<wit::Assignment>, CallError> {
     plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;
         let mut all = Vec::new();
         for _ in 0..ANSWERS {
-            let answer = bindings.k3s_load_balancer_balancer().call_assign(&mut *store, limit)?;
+            let answer = bindings
+                .k3s_load_balancer_balancer()
+                .call_assign(&mut *store, limit)?;
             let more = answer.len() >= limit as usize;
             all.extend(answer);
             if !more {

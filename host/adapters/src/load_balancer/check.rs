@@ -36,10 +36,20 @@ fn given() -> Value {
 impl Rig {
     fn new(tried: Tried<'_>, config: Vec<u8>) -> Result<Self, String> {
         let (clock, random) = (Clock::system(), Random::from_os());
-        let options = LoadBalancerOptions { config, policy: Tried::policy(), clock, random };
+        let options = LoadBalancerOptions {
+            config,
+            policy: Tried::policy(),
+            clock,
+            random,
+        };
         let inputs: Arc<Mutex<Inputs>> = Arc::default();
-        let slot = slot(tried.host, tried.source, options, inputs.clone()).map_err(|error| error.to_string())?;
-        Ok(Self { slot, inputs, said: BTreeMap::new() })
+        let slot = slot(tried.host, tried.source, options, inputs.clone())
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            slot,
+            inputs,
+            said: BTreeMap::new(),
+        })
     }
 
     /// Tells what changed; gives the keys of the Services that were answered about.
@@ -49,7 +59,8 @@ impl Rig {
     }
 
     fn ask(&mut self, calls: &Calls, limit: u32) -> Result<Vec<String>, String> {
-        let answers = answers(&self.slot.plugin, calls, limit).map_err(|error| error.to_string())?;
+        let answers =
+            answers(&self.slot.plugin, calls, limit).map_err(|error| error.to_string())?;
         let mut keys = Vec::new();
         for answer in answers {
             is_sound(&answer, &self.inputs.lock())?;
@@ -57,7 +68,10 @@ impl Rig {
             self.said.insert(answer.service.clone(), answer);
         }
         let different: BTreeSet<&String> = keys.iter().collect();
-        ensure(different.len() == keys.len(), &format!("one question, two answers about one Service: {keys:?}"))?;
+        ensure(
+            different.len() == keys.len(),
+            &format!("one question, two answers about one Service: {keys:?}"),
+        )?;
         Ok(keys)
     }
 
@@ -65,26 +79,51 @@ impl Rig {
     fn answering(&self, name: &str) -> Result<Vec<&str>, String> {
         let said = self.said.get(&format!("default/{name}"));
         let said = said.ok_or_else(|| format!("nothing was said of Service default/{name}"))?;
-        Ok(said.forwards.iter().filter(|f| !f.addresses.is_empty()).map(|f| f.node.as_str()).collect())
+        Ok(said
+            .forwards
+            .iter()
+            .filter(|f| !f.addresses.is_empty())
+            .map(|f| f.node.as_str())
+            .collect())
     }
 }
 
 /// What the host would leave out with a warning is wrong here.
 fn is_sound(answer: &Assignment, inputs: &Inputs) -> Verdict {
     let service = &answer.service;
-    ensure(inputs.services.contains_key(service.as_str()), &format!("it assigned {service:?}, which is not there"))?;
+    ensure(
+        inputs.services.contains_key(service.as_str()),
+        &format!("it assigned {service:?}, which is not there"),
+    )?;
     for forward in &answer.forwards {
         let node = inputs.nodes.get(forward.node.as_str());
-        let node = node.ok_or_else(|| format!("{service} is given to node {:?}, which is not there", forward.node))?;
+        let node = node.ok_or_else(|| {
+            format!(
+                "{service} is given to node {:?}, which is not there",
+                forward.node
+            )
+        })?;
         let own = addresses(node);
-        let strange = forward.addresses.iter().find(|text| !text.parse().is_ok_and(|ip: IpAddr| own.contains(&ip)));
+        let strange = forward
+            .addresses
+            .iter()
+            .find(|text| !text.parse().is_ok_and(|ip: IpAddr| own.contains(&ip)));
         if let Some(text) = strange {
-            return Err(format!("node {} should answer on {text:?}, which is none of its addresses", forward.node));
+            return Err(format!(
+                "node {} should answer on {text:?}, which is none of its addresses",
+                forward.node
+            ));
         }
     }
-    let no_address = answer.ingress.iter().find(|ingress| ingress.ip.parse::<IpAddr>().is_err());
+    let no_address = answer
+        .ingress
+        .iter()
+        .find(|ingress| ingress.ip.parse::<IpAddr>().is_err());
     match no_address {
-        Some(ingress) => Err(format!("{service} should show {:?}, which is no IP address", ingress.ip)),
+        Some(ingress) => Err(format!(
+            "{service} should show {:?}, which is no IP address",
+            ingress.ip
+        )),
         None => Ok(()),
     }
 }
@@ -117,32 +156,67 @@ fn service(name: &str, port: u16, more: &Value) -> Result<Entry, String> {
 }
 
 fn nodes() -> Result<Changes, String> {
-    Ok(Changes { nodes: NODES.into_iter().map(node).collect::<Result<_, _>>()?, ..Changes::default() })
+    Ok(Changes {
+        nodes: NODES.into_iter().map(node).collect::<Result<_, _>>()?,
+        ..Changes::default()
+    })
 }
 
 fn services(all: &[(&str, u16)]) -> Result<Changes, String> {
-    let all = all.iter().map(|(name, port)| service(name, *port, &json!({})));
-    Ok(Changes { services: all.collect::<Result<_, _>>()?, ..Changes::default() })
+    let all = all
+        .iter()
+        .map(|(name, port)| service(name, *port, &json!({})));
+    Ok(Changes {
+        services: all.collect::<Result<_, _>>()?,
+        ..Changes::default()
+    })
 }
 
 fn one(entry: Entry) -> Changes {
-    Changes { services: vec![entry], ..Changes::default() }
+    Changes {
+        services: vec![entry],
+        ..Changes::default()
+    }
 }
 
 type Test = fn(Tried<'_>, Rig) -> Verdict;
 
 const TESTS: &[(&str, Test)] = &[
-    ("nodes answer for a Service, on addresses of their own", answers_on_own_addresses),
+    (
+        "nodes answer for a Service, on addresses of their own",
+        answers_on_own_addresses,
+    ),
     ("what was said is not said again", says_nothing_twice),
-    ("answers come in portions of the asked size", keeps_the_limit),
-    ("the order in which objects come does not matter", is_independent_of_order),
+    (
+        "answers come in portions of the asked size",
+        keeps_the_limit,
+    ),
+    (
+        "the order in which objects come does not matter",
+        is_independent_of_order,
+    ),
     ("a port of a node has one Service", shares_no_port),
     ("a reserved port is given to nobody", spares_reserved_ports),
-    ("a Service of another class is none of its business", leaves_other_classes),
-    ("a Service that is being deleted is claimed and gets nothing", lets_go),
-    ("a Service that is gone is not named, a node that is gone answers no more", forgets),
-    ("with the policy Local only nodes with an endpoint answer", keeps_local),
-    ("an object that cannot be read is named and costs no other", names_the_unreadable),
+    (
+        "a Service of another class is none of its business",
+        leaves_other_classes,
+    ),
+    (
+        "a Service that is being deleted is claimed and gets nothing",
+        lets_go,
+    ),
+    (
+        "a Service that is gone is not named, a node that is gone answers no more",
+        forgets,
+    ),
+    (
+        "with the policy Local only nodes with an endpoint answer",
+        keeps_local,
+    ),
+    (
+        "an object that cannot be read is named and costs no other",
+        names_the_unreadable,
+    ),
     ("a fresh instance says the same", survives_a_restart),
 ];
 
@@ -150,7 +224,10 @@ pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     // Refused before anything is tried.
     tried.host.load(tried.source, &CONTRACT)?;
     let unknown = refuses_unknown(Rig::new(tried, tried.config_with_unknown(given())).map(drop));
-    let mut cases = vec![Case { name: "unknown settings are refused", outcome: unknown }];
+    let mut cases = vec![Case {
+        name: "unknown settings are refused",
+        outcome: unknown,
+    }];
     for (name, test) in TESTS {
         let outcome = Rig::new(tried, tried.config(given())).and_then(|rig| test(tried, rig));
         cases.push(Case { name, outcome });
@@ -161,17 +238,32 @@ pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
 fn answers_on_own_addresses(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("web", 80)])?)?;
-    ensure(rig.said.get("default/web").is_some_and(|said| said.claimed), "a Service without a class is not claimed")?;
-    ensure(!rig.answering("web")?.is_empty(), "two nodes are ready, and none answers")?;
-    let shown = rig.said.get("default/web").is_some_and(|said| !said.ingress.is_empty());
-    ensure(shown, "nodes answer, but the Service's status is to show no address")
+    ensure(
+        rig.said.get("default/web").is_some_and(|said| said.claimed),
+        "a Service without a class is not claimed",
+    )?;
+    ensure(
+        !rig.answering("web")?.is_empty(),
+        "two nodes are ready, and none answers",
+    )?;
+    let shown = rig
+        .said
+        .get("default/web")
+        .is_some_and(|said| !said.ingress.is_empty());
+    ensure(
+        shown,
+        "nodes answer, but the Service's status is to show no address",
+    )
 }
 
 fn says_nothing_twice(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("web", 80), ("other", 81)])?)?;
     let again = rig.ask(&Calls::default(), MANY)?;
-    ensure(again.is_empty(), &format!("nothing has changed, and it speaks of {again:?} again"))
+    ensure(
+        again.is_empty(),
+        &format!("nothing has changed, and it speaks of {again:?} again"),
+    )
 }
 
 fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
@@ -181,12 +273,20 @@ fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
     let plugin = rig.slot.plugin.clone();
     let first = plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;
-        bindings.k3s_load_balancer_balancer().call_assign(&mut *store, 1)
+        bindings
+            .k3s_load_balancer_balancer()
+            .call_assign(&mut *store, 1)
     });
     let first = first.map_err(|error| error.to_string())?;
-    ensure(first.len() == 1, &format!("one answer was asked for, {} came", first.len()))?;
+    ensure(
+        first.len() == 1,
+        &format!("one answer was asked for, {} came", first.len()),
+    )?;
     let rest = rig.ask(&Calls::default(), 1)?;
-    ensure(rest.len() == 2, &format!("two Services were left, {} were answered about", rest.len()))
+    ensure(
+        rest.len() == 2,
+        &format!("two Services were left, {} were answered about", rest.len()),
+    )
 }
 
 fn is_independent_of_order(tried: Tried<'_>, mut rig: Rig) -> Verdict {
@@ -195,19 +295,27 @@ fn is_independent_of_order(tried: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&all)?)?;
     // A rival for the first one's port, younger than it.
-    let rival = service("rival", 80, &json!({"metadata": {"creationTimestamp": "2026-02-01T00:00:00Z"}}))?;
+    let rival = service(
+        "rival",
+        80,
+        &json!({"metadata": {"creationTimestamp": "2026-02-01T00:00:00Z"}}),
+    )?;
     rig.tell(one(rival.clone()))?;
     other.tell(one(rival))?;
     for service in all.iter().rev() {
         other.tell(services(&[*service])?)?;
     }
     other.tell(nodes()?)?;
-    let differs = rig
-        .said
-        .iter()
-        .find(|(key, said)| other.said.get(*key).is_none_or(|others| format!("{others:?}") != format!("{said:?}")));
+    let differs = rig.said.iter().find(|(key, said)| {
+        other
+            .said
+            .get(*key)
+            .is_none_or(|others| format!("{others:?}") != format!("{said:?}"))
+    });
     match differs {
-        Some((key, _)) => Err(format!("{key} is assigned otherwise when the same objects come in another order")),
+        Some((key, _)) => Err(format!(
+            "{key} is assigned otherwise when the same objects come in another order"
+        )),
         None => Ok(()),
     }
 }
@@ -217,8 +325,13 @@ fn shares_no_port(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(services(&[("a", 80), ("b", 80)])?)?;
     let (a, b) = (rig.answering("a")?, rig.answering("b")?);
     match a.iter().find(|node| b.contains(node)) {
-        Some(node) => Err(format!("default/a and default/b both have port 80 of node {node}")),
-        None => ensure(!a.is_empty() || !b.is_empty(), "of two Services with one port neither has it"),
+        Some(node) => Err(format!(
+            "default/a and default/b both have port 80 of node {node}"
+        )),
+        None => ensure(
+            !a.is_empty() || !b.is_empty(),
+            "of two Services with one port neither has it",
+        ),
     }
 }
 
@@ -226,14 +339,27 @@ fn spares_reserved_ports(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("bold", RESERVED)])?)?;
     let taken = rig.answering("bold")?;
-    ensure(taken.is_empty(), &format!("port {RESERVED} is reserved, and a Service has it on {taken:?}"))
+    ensure(
+        taken.is_empty(),
+        &format!("port {RESERVED} is reserved, and a Service has it on {taken:?}"),
+    )
 }
 
 fn leaves_other_classes(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
-    rig.tell(one(service("foreign", 80, &json!({"spec": {"loadBalancerClass": "example.com/other"}}))?))?;
-    let claimed = rig.said.get("default/foreign").is_some_and(|said| said.claimed);
-    ensure(!claimed, "it claims a Service whose loadBalancerClass names another load balancer")
+    rig.tell(one(service(
+        "foreign",
+        80,
+        &json!({"spec": {"loadBalancerClass": "example.com/other"}}),
+    )?))?;
+    let claimed = rig
+        .said
+        .get("default/foreign")
+        .is_some_and(|said| said.claimed);
+    ensure(
+        !claimed,
+        "it claims a Service whose loadBalancerClass names another load balancer",
+    )
 }
 
 fn lets_go(_: Tried<'_>, mut rig: Rig) -> Verdict {
@@ -242,9 +368,15 @@ fn lets_go(_: Tried<'_>, mut rig: Rig) -> Verdict {
     let deleted = json!({"metadata": {"deletionTimestamp": "2026-03-01T00:00:00Z"}});
     rig.tell(one(service("web", 80, &deleted)?))?;
     let left = rig.answering("web")?;
-    ensure(left.is_empty(), &format!("it is being deleted, and {left:?} still answer"))?;
+    ensure(
+        left.is_empty(),
+        &format!("it is being deleted, and {left:?} still answer"),
+    )?;
     let claimed = rig.said.get("default/web").is_some_and(|said| said.claimed);
-    ensure(claimed, "it is not claimed any more, so nobody takes the finalizer away")
+    ensure(
+        claimed,
+        "it is not claimed any more, so nobody takes the finalizer away",
+    )
 }
 
 fn forgets(_: Tried<'_>, mut rig: Rig) -> Verdict {
@@ -252,32 +384,63 @@ fn forgets(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(services(&[("web", 80), ("gone", 81)])?)?;
     rig.tell(one(("default/gone".into(), None)))?;
     // That Services which are gone are not named, and nodes neither, is looked at with every answer.
-    rig.tell(Changes { nodes: vec![("n2".into(), None)], ..Changes::default() })?;
+    rig.tell(Changes {
+        nodes: vec![("n2".into(), None)],
+        ..Changes::default()
+    })?;
     let answering = rig.answering("web")?;
-    ensure(answering == ["n1"], &format!("node n2 is gone, and {answering:?} answer"))
+    ensure(
+        answering == ["n1"],
+        &format!("node n2 is gone, and {answering:?} answer"),
+    )
 }
 
 fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
-    rig.tell(one(service("local", 80, &json!({"spec": {"externalTrafficPolicy": "Local"}}))?))?;
+    rig.tell(one(service(
+        "local",
+        80,
+        &json!({"spec": {"externalTrafficPolicy": "Local"}}),
+    )?))?;
     let early = rig.answering("local")?;
-    ensure(early.is_empty(), &format!("there is no endpoint, and {early:?} answer"))?;
-    let ready = vec![(Arc::from("default/local"), BTreeSet::from(["n2".to_owned()]))];
-    rig.tell(Changes { ready, ..Changes::default() })?;
+    ensure(
+        early.is_empty(),
+        &format!("there is no endpoint, and {early:?} answer"),
+    )?;
+    let ready = vec![(
+        Arc::from("default/local"),
+        BTreeSet::from(["n2".to_owned()]),
+    )];
+    rig.tell(Changes {
+        ready,
+        ..Changes::default()
+    })?;
     let answering = rig.answering("local")?;
-    ensure(answering == ["n2"], &format!("the endpoint is on n2, and {answering:?} answer"))
+    ensure(
+        answering == ["n2"],
+        &format!("the endpoint is on n2, and {answering:?} answer"),
+    )
 }
 
 fn names_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("fine", 81)])?)?;
     let told = rig.slot.plugin.call("upsert-services", |bindings, store| {
-        bindings.k3s_load_balancer_balancer().call_upsert_services(&mut *store, &[b"{".to_vec()])
+        bindings
+            .k3s_load_balancer_balancer()
+            .call_upsert_services(&mut *store, &[b"{".to_vec()])
     });
-    let told = told.map_err(|error| format!("it failed over an object that is no JSON: {error}"))?;
-    ensure(told.is_err(), "it took an object that is no JSON, and did not say so")?;
+    let told =
+        told.map_err(|error| format!("it failed over an object that is no JSON: {error}"))?;
+    ensure(
+        told.is_err(),
+        "it took an object that is no JSON, and did not say so",
+    )?;
     rig.tell(services(&[("next", 82)])?)?;
-    ensure(!rig.answering("next")?.is_empty(), "after it, other Services are not served")
+    ensure(
+        !rig.answering("next")?.is_empty(),
+        "after it, other Services are not served",
+    )
 }
 
 fn survives_a_restart(_: Tried<'_>, mut rig: Rig) -> Verdict {
@@ -287,6 +450,12 @@ fn survives_a_restart(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.slot.plugin.recycle();
     rig.said.clear();
     let again = rig.ask(&Calls::default(), MANY)?;
-    ensure(again.len() == 3, &format!("three Services are there, and a fresh instance speaks of {again:?}"))?;
-    ensure(before == format!("{:?}", rig.said), "a fresh instance with the same objects assigns otherwise")
+    ensure(
+        again.len() == 3,
+        &format!("three Services are there, and a fresh instance speaks of {again:?}"),
+    )?;
+    ensure(
+        before == format!("{:?}", rig.said),
+        "a fresh instance with the same objects assigns otherwise",
+    )
 }

@@ -53,7 +53,10 @@ pub(super) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step>
     let has_class = text(service, "/spec/loadBalancerClass").is_some();
     let shown = ingress(service);
     let ours = shown.iter().all(|entry| {
-        let ip = entry.get("ip").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
+        let ip = entry
+            .get("ip")
+            .and_then(Value::as_str)
+            .and_then(|ip| ip.parse().ok());
         ip.is_some_and(|ip| nodes.contains(&ip))
     });
     if text(service, "/spec/type") != Some("LoadBalancer") || has_class || !ours {
@@ -80,10 +83,19 @@ fn status(service: &Value, assignment: &Assignment, now: &str) -> Option<Step> {
     put(
         &mut status,
         "loadBalancer",
-        (!same).then(|| json!({"ingress": if wanted.is_empty() { Value::Null } else { wanted.into() }})),
+        (!same).then(
+            || json!({"ingress": if wanted.is_empty() { Value::Null } else { wanted.into() }}),
+        ),
     );
-    put(&mut status, "conditions", conditions(service, &assignment.problems, now));
-    status.as_object().is_some_and(|map| !map.is_empty()).then_some(Step::Status(status))
+    put(
+        &mut status,
+        "conditions",
+        conditions(service, &assignment.problems, now),
+    );
+    status
+        .as_object()
+        .is_some_and(|map| !map.is_empty())
+        .then_some(Step::Status(status))
 }
 
 fn shown(ingress: &Ingress) -> Value {
@@ -91,15 +103,28 @@ fn shown(ingress: &Ingress) -> Value {
 }
 
 fn ingress(service: &Value) -> &[Value] {
-    service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    service
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// The whole list of conditions, if ours has to change. Others' stay.
 fn conditions(service: &Value, problems: &[Problem], now: &str) -> Option<Value> {
-    let list = service.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let (ours, others): (Vec<Value>, Vec<Value>) = list.into_iter().partition(|c| field(c, "type") == PORTS_ERROR);
-    let conflicts: Vec<&str> =
-        problems.iter().filter(|p| p.reason == PORT_CONFLICT).map(|p| p.message.as_str()).collect();
+    let list = service
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let (ours, others): (Vec<Value>, Vec<Value>) = list
+        .into_iter()
+        .partition(|c| field(c, "type") == PORTS_ERROR);
+    let conflicts: Vec<&str> = problems
+        .iter()
+        .filter(|p| p.reason == PORT_CONFLICT)
+        .map(|p| p.message.as_str())
+        .collect();
     let message = conflicts.join("; ");
     let old = ours.first();
     if message.is_empty() {
@@ -108,7 +133,9 @@ fn conditions(service: &Value, problems: &[Problem], now: &str) -> Option<Value>
     if old.is_some_and(|c| field(c, "status") == "True" && field(c, "message") == message) {
         return None;
     }
-    let since = old.filter(|c| field(c, "status") == "True").map_or(now, |c| field(c, "lastTransitionTime"));
+    let since = old
+        .filter(|c| field(c, "status") == "True")
+        .map_or(now, |c| field(c, "lastTransitionTime"));
     let ours = json!({"type": PORTS_ERROR, "status": "True", "reason": PORT_CONFLICT, "message": message,
         "lastTransitionTime": since});
     Some(others.into_iter().chain([ours]).collect())
@@ -124,11 +151,19 @@ fn with_finalizer(service: &Value) -> Option<Step> {
     if has_finalizer(service) {
         return None;
     }
-    Some(Step::Finalizers(finalizers(service).chain([FINALIZER]).map(str::to_owned).collect()))
+    Some(Step::Finalizers(
+        finalizers(service)
+            .chain([FINALIZER])
+            .map(str::to_owned)
+            .collect(),
+    ))
 }
 
 fn without_finalizer(service: &Value) -> Option<Step> {
-    let others = finalizers(service).filter(|f| *f != FINALIZER).map(str::to_owned).collect();
+    let others = finalizers(service)
+        .filter(|f| *f != FINALIZER)
+        .map(str::to_owned)
+        .collect();
     has_finalizer(service).then_some(Step::Finalizers(others))
 }
 
@@ -137,16 +172,24 @@ fn has_finalizer(service: &Value) -> bool {
 }
 
 fn finalizers(service: &Value) -> impl Iterator<Item = &str> {
-    let list = service.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let list = service
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str)
 }
 
 fn text<'a>(service: &'a Value, path: &str) -> Option<&'a str> {
-    service.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty())
+    service
+        .pointer(path)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
 }
 
 fn field<'a>(condition: &'a Value, name: &str) -> &'a str {
-    condition.get(name).and_then(Value::as_str).unwrap_or_default()
+    condition
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

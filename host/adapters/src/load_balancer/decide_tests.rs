@@ -14,7 +14,9 @@ fn service(kind: &str, more: Value) -> Value {
 fn json_patch(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
-            from.into_iter().for_each(|(name, value)| json_patch(into.entry(name).or_insert(Value::Null), value));
+            from.into_iter().for_each(|(name, value)| {
+                json_patch(into.entry(name).or_insert(Value::Null), value)
+            });
         }
         (into, from) => *into = from,
     }
@@ -24,9 +26,21 @@ fn assignment(ips: &[&str], problems: &[&str]) -> Assignment {
     Assignment {
         service: "n/s".into(),
         claimed: true,
-        ingress: ips.iter().map(|ip| Ingress { ip: ip.parse().unwrap(), proxy: false }).collect(),
+        ingress: ips
+            .iter()
+            .map(|ip| Ingress {
+                ip: ip.parse().unwrap(),
+                proxy: false,
+            })
+            .collect(),
         forwards: Vec::new(),
-        problems: problems.iter().map(|m| Problem { reason: PORT_CONFLICT.into(), message: (*m).into() }).collect(),
+        problems: problems
+            .iter()
+            .map(|m| Problem {
+                reason: PORT_CONFLICT.into(),
+                message: (*m).into(),
+            })
+            .collect(),
     }
 }
 
@@ -49,7 +63,10 @@ fn shown() -> Value {
 #[test]
 fn the_finalizer_comes_first_and_goes_last() {
     let ours = assignment(&["192.0.2.1"], &[]);
-    let fresh = service("LoadBalancer", json!({"metadata": {"finalizers": ["other"]}}));
+    let fresh = service(
+        "LoadBalancer",
+        json!({"metadata": {"finalizers": ["other"]}}),
+    );
     let both = vec!["other".to_owned(), FINALIZER.to_owned()];
     assert_eq!(next(&fresh, Some(&ours), NOW), Some(Step::Finalizers(both)));
 
@@ -57,31 +74,66 @@ fn the_finalizer_comes_first_and_goes_last() {
     let status = Step::Status(json!({"loadBalancer": {"ingress": [shown()]}}));
     assert_eq!(next(&held, Some(&ours), NOW), Some(status));
 
-    let mut done = service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
+    let mut done = service(
+        "LoadBalancer",
+        with_status(json!({"loadBalancer": {"ingress": [shown()]}})),
+    );
     assert_eq!(next(&done, Some(&ours), NOW), None);
 
     done["metadata"]["deletionTimestamp"] = NOW.into();
-    let forward = Forward { node: "n1".into(), addresses: Vec::new() };
-    let answering = Assignment { forwards: vec![forward], ..assignment(&[], &[]) };
-    assert_eq!(next(&done, Some(&answering), NOW), None, "nodes still answer");
-    assert_eq!(next(&done, Some(&assignment(&[], &[])), NOW), Some(Step::Finalizers(vec!["other".into()])));
+    let forward = Forward {
+        node: "n1".into(),
+        addresses: Vec::new(),
+    };
+    let answering = Assignment {
+        forwards: vec![forward],
+        ..assignment(&[], &[])
+    };
+    assert_eq!(
+        next(&done, Some(&answering), NOW),
+        None,
+        "nodes still answer"
+    );
+    assert_eq!(
+        next(&done, Some(&assignment(&[], &[])), NOW),
+        Some(Step::Finalizers(vec!["other".into()]))
+    );
     done["metadata"]["finalizers"] = json!(["other"]);
     assert_eq!(next(&done, Some(&assignment(&[], &[])), NOW), None);
 }
 
 #[test]
 fn a_change_of_type_takes_everything_back() {
-    let mut was = service("ClusterIP", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
-    assert_eq!(next(&was, Some(&assignment(&[], &[])), NOW), None, "nodes still answer");
-    assert_eq!(next(&was, None, NOW), Some(Step::Status(json!({"loadBalancer": {"ingress": null}}))));
+    let mut was = service(
+        "ClusterIP",
+        with_status(json!({"loadBalancer": {"ingress": [shown()]}})),
+    );
+    assert_eq!(
+        next(&was, Some(&assignment(&[], &[])), NOW),
+        None,
+        "nodes still answer"
+    );
+    assert_eq!(
+        next(&was, None, NOW),
+        Some(Step::Status(json!({"loadBalancer": {"ingress": null}})))
+    );
     was["status"] = json!({"loadBalancer": {}});
-    assert_eq!(next(&was, None, NOW), Some(Step::Finalizers(vec!["other".into()])));
+    assert_eq!(
+        next(&was, None, NOW),
+        Some(Step::Finalizers(vec!["other".into()]))
+    );
 }
 
 #[test]
 fn services_of_others_are_not_touched() {
-    let foreign = Assignment { claimed: false, ..assignment(&[], &[]) };
-    let object = service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [shown()]}})));
+    let foreign = Assignment {
+        claimed: false,
+        ..assignment(&[], &[])
+    };
+    let object = service(
+        "LoadBalancer",
+        with_status(json!({"loadBalancer": {"ingress": [shown()]}})),
+    );
     assert_eq!(next(&object, Some(&foreign), NOW), None);
     assert_eq!(next(&object, None, NOW), None);
     assert_eq!(next(&service("ClusterIP", json!({})), None, NOW), None);
@@ -90,18 +142,39 @@ fn services_of_others_are_not_touched() {
 #[test]
 fn a_port_conflict_is_a_condition_among_others() {
     let foreign = json!({"type": "Other", "status": "True"});
-    let fresh = service("LoadBalancer", with_status(json!({"conditions": [foreign.clone()]})));
-    let Some(Step::Status(status)) = next(&fresh, Some(&assignment(&[], &["taken"])), NOW) else { panic!("no write") };
-    assert_eq!(status["conditions"][0], foreign);
-    let ours = &status["conditions"][1];
-    assert_eq!((field(ours, "type"), field(ours, "status"), field(ours, "message")), (PORTS_ERROR, "True", "taken"));
-
-    let conflict = service("LoadBalancer", with_status(status.clone()));
-    assert_eq!(next(&conflict, Some(&assignment(&[], &["taken"])), "later"), None, "nothing new");
-    let Some(Step::Status(other)) = next(&conflict, Some(&assignment(&[], &["worse"])), "later") else {
+    let fresh = service(
+        "LoadBalancer",
+        with_status(json!({"conditions": [foreign.clone()]})),
+    );
+    let Some(Step::Status(status)) = next(&fresh, Some(&assignment(&[], &["taken"])), NOW) else {
         panic!("no write")
     };
-    assert_eq!(field(&other["conditions"][1], "lastTransitionTime"), NOW, "it was true all the time");
+    assert_eq!(status["conditions"][0], foreign);
+    let ours = &status["conditions"][1];
+    assert_eq!(
+        (
+            field(ours, "type"),
+            field(ours, "status"),
+            field(ours, "message")
+        ),
+        (PORTS_ERROR, "True", "taken")
+    );
+
+    let conflict = service("LoadBalancer", with_status(status.clone()));
+    assert_eq!(
+        next(&conflict, Some(&assignment(&[], &["taken"])), "later"),
+        None,
+        "nothing new"
+    );
+    let Some(Step::Status(other)) = next(&conflict, Some(&assignment(&[], &["worse"])), "later")
+    else {
+        panic!("no write")
+    };
+    assert_eq!(
+        field(&other["conditions"][1], "lastTransitionTime"),
+        NOW,
+        "it was true all the time"
+    );
     let free = next(&conflict, Some(&assignment(&["192.0.2.1"], &[])), NOW);
     let expected = json!({"loadBalancer": {"ingress": [shown()]}, "conditions": [foreign]});
     assert_eq!(free, Some(Step::Status(expected)));
@@ -110,12 +183,26 @@ fn a_port_conflict_is_a_condition_among_others() {
 #[test]
 fn only_what_shows_nodes_is_released() {
     let nodes = BTreeSet::from(["192.0.2.1".parse().unwrap()]);
-    let with = |ip: &str| service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [{"ip": ip}]}})));
-    assert_eq!(release(&with("192.0.2.1"), &nodes), Some(Step::Status(json!({"loadBalancer": {"ingress": null}}))));
+    let with = |ip: &str| {
+        service(
+            "LoadBalancer",
+            with_status(json!({"loadBalancer": {"ingress": [{"ip": ip}]}})),
+        )
+    };
+    assert_eq!(
+        release(&with("192.0.2.1"), &nodes),
+        Some(Step::Status(json!({"loadBalancer": {"ingress": null}})))
+    );
     assert_eq!(release(&with("203.0.113.9"), &nodes), None);
-    let hostname = service("LoadBalancer", with_status(json!({"loadBalancer": {"ingress": [{"hostname": "a.b"}]}})));
+    let hostname = service(
+        "LoadBalancer",
+        with_status(json!({"loadBalancer": {"ingress": [{"hostname": "a.b"}]}})),
+    );
     assert_eq!(release(&hostname, &nodes), None);
     let empty = service("LoadBalancer", held());
-    assert_eq!(release(&empty, &nodes), Some(Step::Finalizers(vec!["other".into()])));
+    assert_eq!(
+        release(&empty, &nodes),
+        Some(Step::Finalizers(vec!["other".into()]))
+    );
     assert_eq!(release(&service("LoadBalancer", json!({})), &nodes), None);
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::{Backoff, BackoffPolicy, Clock, Random};
-use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Informers, Obj, Subscription, WorkQueue, resources};
+use k3s_client::{
+    Client, EventRecorder, Informer, InformerEvent, Informers, Obj, Subscription, WorkQueue,
+    resources,
+};
 use k3s_lifecycle::Tasks;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
 use serde::Deserialize;
@@ -22,8 +25,12 @@ use super::write::write;
 const COMPONENT: &str = "service-lb-controller";
 /// Questions are at least this far apart: one change alone is asked at once, a burst in a few.
 const SPACING: Duration = Duration::from_millis(10);
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(200),
+    factor: 2.0,
+    cap: Duration::from_secs(30),
+    jitter: 0.2,
+};
 /// Writes to one Service for one look; two are the most that are needed.
 const STEPS: usize = 4;
 const BY_SERVICE: &str = "service";
@@ -54,7 +61,13 @@ pub struct ServeLoadBalancers {
 
 /// Starts to serve LoadBalancer Services.
 pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
-    let recorder = EventRecorder::new(config.client.clone(), COMPONENT, "", config.clock.clone(), tasks);
+    let recorder = EventRecorder::new(
+        config.client.clone(),
+        COMPONENT,
+        "",
+        config.clock.clone(),
+        tasks,
+    );
     let services = config.informers.all(&resources::SERVICES);
     let slices = config.informers.all(&resources::ENDPOINT_SLICES);
     slices.add_index(BY_SERVICE, service_of_slice);
@@ -128,7 +141,10 @@ impl Planner {
             let delay = self.ask(&mut backoff).await;
             if delay.is_none() && std::mem::take(&mut first) {
                 self.table.complete();
-                self.services.list().iter().for_each(|service| self.queue.add(service.key().clone()));
+                self.services
+                    .list()
+                    .iter()
+                    .for_each(|service| self.queue.add(service.key().clone()));
             }
             tokio::time::sleep(SPACING).await;
             self.wait(&mut feeds, delay).await;
@@ -170,7 +186,9 @@ impl Planner {
         match self.balancer.update(changes).await {
             Ok(assignments) => {
                 backoff.reset();
-                assignments.into_iter().for_each(|assignment| self.take(assignment));
+                assignments
+                    .into_iter()
+                    .for_each(|assignment| self.take(assignment));
                 None
             }
             Err(error) => {
@@ -182,25 +200,45 @@ impl Planner {
     }
 
     fn collect(&mut self) -> Changes {
-        let Changed { services, nodes, endpoints } = std::mem::take(&mut self.changed);
+        let Changed {
+            services,
+            nodes,
+            endpoints,
+        } = std::mem::take(&mut self.changed);
         let balancer = |key: &Key| self.services.get(key).filter(|s| is_balancer(s));
-        let ready = services.union(&endpoints).filter(|key| balancer(key).is_some());
+        let ready = services
+            .union(&endpoints)
+            .filter(|key| balancer(key).is_some());
         Changes {
-            ready: ready.map(|key| (key.clone(), self.ready_nodes(key))).collect(),
-            services: services.iter().map(|key| (key.clone(), balancer(key))).collect(),
-            nodes: nodes.into_iter().map(|name| (name.clone(), self.nodes.get(&name))).collect(),
+            ready: ready
+                .map(|key| (key.clone(), self.ready_nodes(key)))
+                .collect(),
+            services: services
+                .iter()
+                .map(|key| (key.clone(), balancer(key)))
+                .collect(),
+            nodes: nodes
+                .into_iter()
+                .map(|name| (name.clone(), self.nodes.get(&name)))
+                .collect(),
         }
     }
 
     fn ready_nodes(&self, service: &str) -> BTreeSet<String> {
         let slices = self.slices.by_index(BY_SERVICE, service);
-        slices.iter().flat_map(|slice| nodes_of_slice(slice)).collect()
+        slices
+            .iter()
+            .flat_map(|slice| nodes_of_slice(slice))
+            .collect()
     }
 
     /// A Service that is gone, or no load balancer any more.
     fn forget(&self, service: &Key) {
         if let Some(before) = self.table.last(service) {
-            before.forwards.iter().for_each(|forward| self.forwards.set(&forward.node, service, &[]));
+            before
+                .forwards
+                .iter()
+                .for_each(|forward| self.forwards.set(&forward.node, service, &[]));
             self.table.remove(service);
             self.queue.add(service.clone());
         }
@@ -222,15 +260,28 @@ impl Planner {
         }
         let before = self.table.last(&service);
         let forwards = &assignment.forwards;
-        let had: BTreeSet<&str> = before.iter().flat_map(|b| &b.forwards).map(|f| f.node.as_str()).collect();
-        for node in had.into_iter().filter(|node| !forwards.iter().any(|f| f.node == *node)) {
+        let had: BTreeSet<&str> = before
+            .iter()
+            .flat_map(|b| &b.forwards)
+            .map(|f| f.node.as_str())
+            .collect();
+        for node in had
+            .into_iter()
+            .filter(|node| !forwards.iter().any(|f| f.node == *node))
+        {
             self.forwards.set(node, &service, &[]);
         }
-        forwards.iter().for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
-        let known = before.as_ref().map(|b| b.problems.as_slice()).unwrap_or_default();
+        forwards
+            .iter()
+            .for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
+        let known = before
+            .as_ref()
+            .map(|b| b.problems.as_slice())
+            .unwrap_or_default();
         if let Some(object) = object {
             for problem in assignment.problems.iter().filter(|p| !known.contains(p)) {
-                self.recorder.warning(&*object, &problem.reason, &*problem.message);
+                self.recorder
+                    .warning(&*object, &problem.reason, &*problem.message);
             }
         }
         self.table.set(assignment);
@@ -248,9 +299,11 @@ impl Changed {
     }
 
     fn slice(&mut self, event: &InformerEvent) {
-        self.endpoints.extend(service_of_slice(event.object()).into_iter().map(Key::from));
+        self.endpoints
+            .extend(service_of_slice(event.object()).into_iter().map(Key::from));
         if let InformerEvent::Updated { old, .. } = event {
-            self.endpoints.extend(service_of_slice(old).into_iter().map(Key::from));
+            self.endpoints
+                .extend(service_of_slice(old).into_iter().map(Key::from));
         }
     }
 }
@@ -265,13 +318,16 @@ struct Writer {
 
 impl Reconciler for Writer {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let (Some(mut service), Some(assignment)) = (self.services.get(key), self.table.get(key)) else {
+        let (Some(mut service), Some(assignment)) = (self.services.get(key), self.table.get(key))
+        else {
             return Ok(Outcome::Done);
         };
         let now = self.clock.now().to_string();
         let before = shown(&service);
         for _ in 0..STEPS {
-            let Some(step) = next(service.value(), assignment.as_deref(), &now) else { break };
+            let Some(step) = next(service.value(), assignment.as_deref(), &now) else {
+                break;
+            };
             service = write(&self.client, &service, step).await?;
         }
         let after = shown(&service);
@@ -286,17 +342,28 @@ impl Reconciler for Writer {
 
 /// The addresses in a Service's status.
 fn shown(service: &Obj) -> Vec<String> {
-    let list = service.value().pointer("/status/loadBalancer/ingress").and_then(|list| list.as_array());
-    list.into_iter().flatten().filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned())).collect()
+    let list = service
+        .value()
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(|list| list.as_array());
+    list.into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned()))
+        .collect()
 }
 
 fn is_balancer(service: &Obj) -> bool {
-    service.value().pointer("/spec/type").is_some_and(|kind| kind == "LoadBalancer")
+    service
+        .value()
+        .pointer("/spec/type")
+        .is_some_and(|kind| kind == "LoadBalancer")
 }
 
 fn service_of_slice(slice: &Obj) -> Vec<String> {
     let name = slice.label(SERVICE_NAME_LABEL);
-    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+    name.map(|name| format!("{}/{name}", slice.namespace()))
+        .into_iter()
+        .collect()
 }
 
 #[derive(Deserialize, Default)]
@@ -325,7 +392,10 @@ fn nodes_of_slice(slice: &Obj) -> Vec<String> {
         tracing::warn!(object = %slice.key(), %error, "left out, since it cannot be read");
     }
     let endpoints = read.unwrap_or_default().endpoints.into_iter();
-    endpoints.filter(|e| e.conditions.ready.unwrap_or(true)).filter_map(|e| e.node_name).collect()
+    endpoints
+        .filter(|e| e.conditions.ready.unwrap_or(true))
+        .filter_map(|e| e.node_name)
+        .collect()
 }
 
 async fn after(delay: Option<Duration>) {

@@ -76,7 +76,9 @@ impl Inputs {
         for (key, object) in changes.services {
             match object {
                 Some(object) => {
-                    calls.services.extend(view.look(Kind::Service, &key, &object));
+                    calls
+                        .services
+                        .extend(view.look(Kind::Service, &key, &object));
                     self.services.insert(key, object);
                 }
                 None if self.services.remove(&key).is_some() => {
@@ -113,21 +115,40 @@ impl Inputs {
     pub(super) fn all(&self, masks: &wit::Mask) -> Calls {
         let mut view = View::new(masks);
         Calls {
-            services: self.services.iter().filter_map(|(key, o)| view.look(Kind::Service, key, o)).collect(),
-            nodes: self.nodes.iter().filter_map(|(name, o)| view.look(Kind::Node, name, o)).collect(),
-            ready: self.ready.iter().map(|(key, nodes)| ready(key, nodes)).collect(),
+            services: self
+                .services
+                .iter()
+                .filter_map(|(key, o)| view.look(Kind::Service, key, o))
+                .collect(),
+            nodes: self
+                .nodes
+                .iter()
+                .filter_map(|(name, o)| view.look(Kind::Node, name, o))
+                .collect(),
+            ready: self
+                .ready
+                .iter()
+                .map(|(key, nodes)| ready(key, nodes))
+                .collect(),
             ..Calls::default()
         }
     }
 }
 
 fn ready(key: &str, nodes: &BTreeSet<String>) -> wit::ReadyNodes {
-    wit::ReadyNodes { service: key.to_owned(), nodes: nodes.iter().cloned().collect() }
+    wit::ReadyNodes {
+        service: key.to_owned(),
+        nodes: nodes.iter().cloned().collect(),
+    }
 }
 
 impl View {
     pub(super) fn new(masks: &wit::Mask) -> Self {
-        Self { services: Mask::new(&masks.services), nodes: Mask::new(&masks.nodes), seen: HashMap::new() }
+        Self {
+            services: Mask::new(&masks.services),
+            nodes: Mask::new(&masks.nodes),
+            seen: HashMap::new(),
+        }
     }
 
     /// The object through the mask, if it looks different from before.
@@ -156,7 +177,11 @@ impl View {
 
 impl Calls {
     /// Tells the plugin. What it cannot read is its own loss, with a warning.
-    pub(super) fn tell(&self, plugin: &Bindings, store: &mut Store<PluginState<()>>) -> wasmtime::Result<()> {
+    pub(super) fn tell(
+        &self,
+        plugin: &Bindings,
+        store: &mut Store<PluginState<()>>,
+    ) -> wasmtime::Result<()> {
         let balancer = plugin.k3s_load_balancer_balancer();
         for batch in batches(&self.nodes) {
             understood(balancer.call_upsert_nodes(&mut *store, batch)?);
@@ -202,8 +227,14 @@ fn batches(documents: &[Vec<u8>]) -> Vec<&[Vec<u8>]> {
 
 /// The addresses that are a node's own.
 pub(super) fn addresses(node: &Obj) -> BTreeSet<IpAddr> {
-    let all = node.value().pointer("/status/addresses").and_then(|list| list.as_array());
-    let text = all.into_iter().flatten().filter_map(|a| a.get("address")?.as_str());
+    let all = node
+        .value()
+        .pointer("/status/addresses")
+        .and_then(|list| list.as_array());
+    let text = all
+        .into_iter()
+        .flatten()
+        .filter_map(|a| a.get("address")?.as_str());
     text.filter_map(|text| text.parse().ok()).collect()
 }
 
@@ -214,7 +245,10 @@ mod tests {
     use super::*;
 
     fn view() -> View {
-        View::new(&wit::Mask { services: vec!["spec.type".into()], nodes: Vec::new() })
+        View::new(&wit::Mask {
+            services: vec!["spec.type".into()],
+            nodes: Vec::new(),
+        })
     }
 
     fn service(kind: &str, version: &str) -> Object {
@@ -224,25 +258,61 @@ mod tests {
     }
 
     fn upsert(object: Object) -> Changes {
-        Changes { services: vec![("n/s".into(), Some(object))], ..Changes::default() }
+        Changes {
+            services: vec![("n/s".into(), Some(object))],
+            ..Changes::default()
+        }
     }
 
     #[test]
     fn only_visible_differences_are_told() {
         let (mut inputs, mut view) = (Inputs::default(), view());
-        assert_eq!(inputs.change(upsert(service("LoadBalancer", "1")), &mut view).services.len(), 1);
-        assert_eq!(inputs.change(upsert(service("LoadBalancer", "2")), &mut view).services.len(), 0);
-        assert_eq!(inputs.change(upsert(service("NodePort", "3")), &mut view).services.len(), 1);
-        let gone = || Changes { services: vec![("n/s".into(), None)], ..Changes::default() };
+        assert_eq!(
+            inputs
+                .change(upsert(service("LoadBalancer", "1")), &mut view)
+                .services
+                .len(),
+            1
+        );
+        assert_eq!(
+            inputs
+                .change(upsert(service("LoadBalancer", "2")), &mut view)
+                .services
+                .len(),
+            0
+        );
+        assert_eq!(
+            inputs
+                .change(upsert(service("NodePort", "3")), &mut view)
+                .services
+                .len(),
+            1
+        );
+        let gone = || Changes {
+            services: vec![("n/s".into(), None)],
+            ..Changes::default()
+        };
         assert_eq!(inputs.change(gone(), &mut view).gone_services, ["n/s"]);
         assert!(inputs.change(gone(), &mut view).gone_services.is_empty());
-        assert_eq!(inputs.change(upsert(service("NodePort", "4")), &mut view).services.len(), 1);
+        assert_eq!(
+            inputs
+                .change(upsert(service("NodePort", "4")), &mut view)
+                .services
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn calls_are_bounded_by_bytes() {
         let documents = vec![vec![0_u8; CALL_LIMIT / 2]; 5];
-        assert_eq!(batches(&documents).iter().map(|b| b.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        assert_eq!(
+            batches(&documents)
+                .iter()
+                .map(|b| b.len())
+                .collect::<Vec<_>>(),
+            [2, 2, 1]
+        );
         assert_eq!(batches(&[vec![0; CALL_LIMIT + 1]]).len(), 1);
     }
 }

@@ -15,7 +15,11 @@ impl Mask {
     /// Paths, with name and namespace besides.
     pub(super) fn new(paths: &[String]) -> Self {
         let mut mask = Self::default();
-        for path in paths.iter().map(String::as_str).chain(["metadata.name", "metadata.namespace"]) {
+        for path in paths
+            .iter()
+            .map(String::as_str)
+            .chain(["metadata.name", "metadata.namespace"])
+        {
             mask.add(path.split('.'));
         }
         mask
@@ -30,7 +34,10 @@ impl Mask {
 
     /// What the mask shows of an object, as JSON.
     pub(super) fn apply(&self, object: &Value) -> Vec<u8> {
-        self.pick(object).unwrap_or_default().to_string().into_bytes()
+        self.pick(object)
+            .unwrap_or_default()
+            .to_string()
+            .into_bytes()
     }
 
     fn pick(&self, value: &Value) -> Option<Value> {
@@ -44,7 +51,11 @@ impl Mask {
                 let picked: Map<String, Value> = picked.collect();
                 (!picked.is_empty()).then(|| picked.into())
             }
-            Value::Array(list) => Some(list.iter().filter_map(|element| self.pick(element)).collect()),
+            Value::Array(list) => Some(
+                list.iter()
+                    .filter_map(|element| self.pick(element))
+                    .collect(),
+            ),
             _ => None,
         }
     }
@@ -65,12 +76,18 @@ mod tests {
     fn only_what_was_asked_for_is_seen() {
         let object = json!({"metadata": {"name": "n", "uid": "u", "labels": {"a": "b"}},
             "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "now"}], "nodeInfo": {}}});
-        let shown = masked(&["metadata.labels", "status.conditions.type", "status.absent"], &object);
+        let shown = masked(
+            &["metadata.labels", "status.conditions.type", "status.absent"],
+            &object,
+        );
         assert_eq!(
             shown,
             json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "status": {"conditions": [{"type": "Ready"}]}})
         );
-        assert_eq!(masked(&["metadata.uid.below"], &object), json!({"metadata": {"name": "n"}}));
+        assert_eq!(
+            masked(&["metadata.uid.below"], &object),
+            json!({"metadata": {"name": "n"}})
+        );
         assert_eq!(masked(&["status"], &object)["status"], object["status"]);
     }
 }

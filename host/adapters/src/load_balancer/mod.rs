@@ -38,6 +38,9 @@ use k3s_plugin_host::Contract;
 /// What a load balancer component must export and may import.
 pub const CONTRACT: Contract = Contract {
     kind: "load-balancer",
-    exports: &["k3s:common/plugin@0.1.0", "k3s:load-balancer/balancer@0.1.0"],
+    exports: &[
+        "k3s:common/plugin@0.1.0",
+        "k3s:load-balancer/balancer@0.1.0",
+    ],
     imports: &[],
 };

@@ -57,35 +57,65 @@ const MESSAGE_LIMIT: usize = 1024;
 /// Checks what the plugin said. What is wrong is left out, with a warning.
 pub(super) fn checked(from: wit::Assignment, inputs: &Inputs) -> Option<Assignment> {
     let Some((service, _)) = inputs.services.get_key_value(from.service.as_str()) else {
-        tracing::warn!(service = from.service, "the load balancer assigned a Service that it was not given");
+        tracing::warn!(
+            service = from.service,
+            "the load balancer assigned a Service that it was not given"
+        );
         return None;
     };
     let ingress = from.ingress.iter().filter_map(|ingress| {
         let ip = parse(service, &ingress.ip)?;
-        Some(Ingress { ip, proxy: ingress.mode == wit::IpMode::Proxy })
+        Some(Ingress {
+            ip,
+            proxy: ingress.mode == wit::IpMode::Proxy,
+        })
     });
-    let problem =
-        |p: wit::Problem| Problem { reason: cut(p.reason, REASON_LIMIT), message: cut(p.message, MESSAGE_LIMIT) };
+    let problem = |p: wit::Problem| Problem {
+        reason: cut(p.reason, REASON_LIMIT),
+        message: cut(p.message, MESSAGE_LIMIT),
+    };
     Some(Assignment {
         service: service.clone(),
         claimed: from.claimed,
-        ingress: if from.claimed { ingress.collect() } else { Vec::new() },
-        forwards: if from.claimed { forwards(service, &from.forwards, inputs) } else { Vec::new() },
+        ingress: if from.claimed {
+            ingress.collect()
+        } else {
+            Vec::new()
+        },
+        forwards: if from.claimed {
+            forwards(service, &from.forwards, inputs)
+        } else {
+            Vec::new()
+        },
         problems: from.problems.into_iter().map(problem).collect(),
     })
 }
 
 fn forwards(service: &str, from: &[wit::Forward], inputs: &Inputs) -> Vec<Forward> {
     let checked = from.iter().filter_map(|forward| {
-        let own = inputs.nodes.get(forward.node.as_str()).map(|node| super::inputs::addresses(node))?;
-        let addresses = forward.addresses.iter().filter_map(|text| own_address(service, forward, text, &own));
-        Some(Forward { node: forward.node.clone(), addresses: addresses.collect() })
+        let own = inputs
+            .nodes
+            .get(forward.node.as_str())
+            .map(|node| super::inputs::addresses(node))?;
+        let addresses = forward
+            .addresses
+            .iter()
+            .filter_map(|text| own_address(service, forward, text, &own));
+        Some(Forward {
+            node: forward.node.clone(),
+            addresses: addresses.collect(),
+        })
     });
     checked.filter(|f| !f.addresses.is_empty()).collect()
 }
 
 /// A plugin must not take a Service's, a pod's or another node's traffic.
-fn own_address(service: &str, forward: &wit::Forward, text: &str, own: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+fn own_address(
+    service: &str,
+    forward: &wit::Forward,
+    text: &str,
+    own: &BTreeSet<IpAddr>,
+) -> Option<IpAddr> {
     let address = parse(service, text).filter(|a| own.contains(a));
     if address.is_none() {
         tracing::warn!(
@@ -101,7 +131,11 @@ fn own_address(service: &str, forward: &wit::Forward, text: &str, own: &BTreeSet
 fn parse(service: &str, text: &str) -> Option<IpAddr> {
     let address = text.parse().ok();
     if address.is_none() {
-        tracing::warn!(service, address = text, "the load balancer gave something that is no address");
+        tracing::warn!(
+            service,
+            address = text,
+            "the load balancer gave something that is no address"
+        );
     }
     address
 }

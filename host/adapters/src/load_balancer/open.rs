@@ -37,7 +37,10 @@ pub fn open_load_balancer(
     options: LoadBalancerOptions,
 ) -> Result<LoadBalancer, LoadError> {
     let inputs: Arc<Mutex<Inputs>> = Arc::default();
-    Ok(LoadBalancer::new(slot(host, source, options, inputs.clone())?, inputs))
+    Ok(LoadBalancer::new(
+        slot(host, source, options, inputs.clone())?,
+        inputs,
+    ))
 }
 
 /// A component that will be given `inputs` whenever it starts.
@@ -59,13 +62,20 @@ pub(super) fn slot(
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Bindings::new(&mut *store, &instance)?;
-            match bindings.k3s_common_plugin().call_configure(&mut *store, &config)? {
+            match bindings
+                .k3s_common_plugin()
+                .call_configure(&mut *store, &config)?
+            {
                 Ok(()) => {}
                 Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-                    return Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")));
+                    return Err(wasmtime::Error::msg(format!(
+                        "it refuses its configuration: {why}"
+                    )));
                 }
             }
-            let masks = bindings.k3s_load_balancer_balancer().call_wanted(&mut *store)?;
+            let masks = bindings
+                .k3s_load_balancer_balancer()
+                .call_wanted(&mut *store)?;
             let all = inputs.lock().all(&masks);
             all.tell(&bindings, &mut *store)?;
             Ok(bindings)
@@ -73,14 +83,23 @@ pub(super) fn slot(
     };
     let plugin: Instance = Plugin::new(host, &loaded, &linker, spec)?;
     let masks = plugin
-        .call("wanted", |b, store| b.k3s_load_balancer_balancer().call_wanted(store))
+        .call("wanted", |b, store| {
+            b.k3s_load_balancer_balancer().call_wanted(store)
+        })
         .map_err(|e| LoadError::Engine(e.to_string()))?;
-    Ok(Slot { plugin: Arc::new(plugin), view: View::new(&masks) })
+    Ok(Slot {
+        plugin: Arc::new(plugin),
+        view: View::new(&masks),
+    })
 }
 
 /// Ten thousand Services are some 20 MiB in the guest; a call plans them all, and the first one of an
 /// instance reads them all.
 fn limits() -> Limits {
     let standard = Limits::default();
-    Limits { call: Duration::from_secs(10), recycle_bytes: standard.memory_bytes, ..standard }
+    Limits {
+        call: Duration::from_secs(10),
+        recycle_bytes: standard.memory_bytes,
+        ..standard
+    }
 }

@@ -23,7 +23,10 @@ struct Rows {
 impl Table {
     /// Takes an assignment in. From here on writers act on it, so nodes are told before.
     pub(super) fn set(&self, assignment: Assignment) {
-        self.rows.write().by_service.insert(assignment.service.clone(), Arc::new(assignment));
+        self.rows
+            .write()
+            .by_service
+            .insert(assignment.service.clone(), Arc::new(assignment));
     }
 
     /// Forgets a Service; as with [`Table::set`], nodes are told before.

@@ -6,17 +6,25 @@ use serde_json::json;
 use super::decide::Step;
 
 /// Performs one write. The Service must not have changed since it was looked at.
-pub(super) async fn write(client: &Client, service: &Object, step: Step) -> k3s_client::Result<Object> {
+pub(super) async fn write(
+    client: &Client,
+    service: &Object,
+    step: Step,
+) -> k3s_client::Result<Object> {
     let version = service.resource_version();
     let (namespace, name) = (service.ns(), service.name());
     match step {
         Step::Finalizers(list) => {
             let patch = json!({"metadata": {"resourceVersion": version, "finalizers": list}});
-            client.patch(&resources::SERVICES, namespace, name, &Patch::Merge(patch)).await
+            client
+                .patch(&resources::SERVICES, namespace, name, &Patch::Merge(patch))
+                .await
         }
         Step::Status(status) => {
             let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
-            client.patch_status(&resources::SERVICES, namespace, name, &Patch::Merge(patch)).await
+            client
+                .patch_status(&resources::SERVICES, namespace, name, &Patch::Merge(patch))
+                .await
         }
     }
 }

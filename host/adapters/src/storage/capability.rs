@@ -31,7 +31,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<PluginState<Grant>>) -> wasmtime
 
 impl Capability<'_> {
     /// The disk's time is not the guest's.
-    fn on_disk<T>(&mut self, work: impl FnOnce(&Directories) -> Result<T, DirectoryError>) -> Result<T, wit::Error> {
+    fn on_disk<T>(
+        &mut self,
+        work: impl FnOnce(&Directories) -> Result<T, DirectoryError>,
+    ) -> Result<T, wit::Error> {
         let directories = self.0.data.directories.clone();
         self.0.outside(|_| work(&directories)).map_err(error)
     }
@@ -44,7 +47,10 @@ impl wit::Host for Capability<'_> {
         mode: u32,
         owner: Option<wit::Owner>,
     ) -> wasmtime::Result<Result<bool, wit::Error>> {
-        let owner = owner.map(|owner| confined::Owner { user: owner.user, group: owner.group });
+        let owner = owner.map(|owner| confined::Owner {
+            user: owner.user,
+            group: owner.group,
+        });
         Ok(self.on_disk(|directories| directories.make(&path, mode, owner)))
     }
 
@@ -55,7 +61,10 @@ impl wit::Host for Capability<'_> {
     fn usage(&mut self, path: String) -> wasmtime::Result<Result<wit::Space, wit::Error>> {
         let space = |directories: &Directories| {
             let usage = directories.usage(&path)?;
-            Ok(wit::Space { capacity_bytes: usage.capacity_bytes, available_bytes: usage.available_bytes })
+            Ok(wit::Space {
+                capacity_bytes: usage.capacity_bytes,
+                available_bytes: usage.available_bytes,
+            })
         };
         Ok(self.on_disk(space))
     }

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use k3s_base::{Clock, Random};
-use k3s_wit_bindings::storage::exports::k3s::storage::provisioner::{Claim, Class, Existing, Node, Request, Volume};
+use k3s_wit_bindings::storage::exports::k3s::storage::provisioner::{
+    Claim, Class, Existing, Node, Request, Volume,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -51,8 +53,17 @@ impl Rig {
         std::fs::create_dir(&outside)?;
         let precious = outside.join("precious");
         std::fs::write(&precious, "x")?;
-        let config = if unknown { tried.config_with_unknown(given(&root)) } else { tried.config(given(&root)) };
-        Ok(Self { provisioner: open(tried, &root, config)?, root, precious, _disk: disk })
+        let config = if unknown {
+            tried.config_with_unknown(given(&root))
+        } else {
+            tried.config(given(&root))
+        };
+        Ok(Self {
+            provisioner: open(tried, &root, config)?,
+            root,
+            precious,
+            _disk: disk,
+        })
     }
 
     /// Provisions, and looks at what it says it made.
@@ -62,21 +73,43 @@ impl Rig {
         let path = Path::new(&volume.path);
         let plain = path.is_absolute() && path.components().all(|part| part.as_os_str() != "..");
         let inside = plain && path.starts_with(&self.root) && path != self.root;
-        ensure(inside, &format!("volume {name} is at {:?}, which is not below the granted folder", volume.path))?;
-        ensure(path.is_dir(), &format!("volume {name} is said to be at {:?}, where no directory is", volume.path))?;
+        ensure(
+            inside,
+            &format!(
+                "volume {name} is at {:?}, which is not below the granted folder",
+                volume.path
+            ),
+        )?;
+        ensure(
+            path.is_dir(),
+            &format!(
+                "volume {name} is said to be at {:?}, where no directory is",
+                volume.path
+            ),
+        )?;
         let (asked, made) = (request(name).claim.capacity_bytes, volume.capacity_bytes);
-        ensure(made >= asked, &format!("{asked} bytes were asked for, volume {name} has {made}"))?;
+        ensure(
+            made >= asked,
+            &format!("{asked} bytes were asked for, volume {name} has {made}"),
+        )?;
         Ok(volume)
     }
 }
 
 fn node() -> Node {
-    Node { name: NODE.to_owned(), labels: vec![(HOSTNAME.to_owned(), NODE.to_owned())] }
+    Node {
+        name: NODE.to_owned(),
+        labels: vec![(HOSTNAME.to_owned(), NODE.to_owned())],
+    }
 }
 
 fn class() -> Class {
     let annotations = vec![("defaultVolumeType".to_owned(), "local".to_owned())];
-    Class { name: "check".to_owned(), annotations, parameters: Vec::new() }
+    Class {
+        name: "check".to_owned(),
+        annotations,
+        parameters: Vec::new(),
+    }
 }
 
 fn request(name: &str) -> Request {
@@ -115,52 +148,109 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let unknown = Rig::new(tried, true)?;
     let mut cases = Vec::new();
     let mut case = |name, outcome| cases.push(Case { name, outcome });
-    case("unknown settings are refused", refuses_unknown(unknown.provisioner.provision(request("a")).await));
-    case("a volume is a directory below the granted folder, for its node", makes(&rig()?).await);
-    case("the same question again gets the same volume, with its data", repeats(&rig()?).await);
-    case("two claims get two volumes, neither inside the other", separates(&rig()?).await);
-    case("delete removes a volume with its data, also twice, and no other", deletes(&rig()?).await);
-    case("what is no volume is not deleted, nor said to be", spares(&rig()?).await);
-    case("a raw device is refused, as a directory cannot be one", refuses_block(&rig()?).await);
-    case("a volume grows to what was asked for, or not at all", grows(&rig()?).await);
+    case(
+        "unknown settings are refused",
+        refuses_unknown(unknown.provisioner.provision(request("a")).await),
+    );
+    case(
+        "a volume is a directory below the granted folder, for its node",
+        makes(&rig()?).await,
+    );
+    case(
+        "the same question again gets the same volume, with its data",
+        repeats(&rig()?).await,
+    );
+    case(
+        "two claims get two volumes, neither inside the other",
+        separates(&rig()?).await,
+    );
+    case(
+        "delete removes a volume with its data, also twice, and no other",
+        deletes(&rig()?).await,
+    );
+    case(
+        "what is no volume is not deleted, nor said to be",
+        spares(&rig()?).await,
+    );
+    case(
+        "a raw device is refused, as a directory cannot be one",
+        refuses_block(&rig()?).await,
+    );
+    case(
+        "a volume grows to what was asked for, or not at all",
+        grows(&rig()?).await,
+    );
     case("room is told", tells_room(&rig()?).await);
-    case("a fresh instance goes on where the last one failed", survives_a_restart(tried, &rig()?).await);
+    case(
+        "a fresh instance goes on where the last one failed",
+        survives_a_restart(tried, &rig()?).await,
+    );
     Ok(cases)
 }
 
 async fn makes(rig: &Rig) -> Verdict {
     let volume = rig.provision("a").await?;
-    let Some(affinity) = volume.affinity else { return Ok(()) };
-    let label = node().labels.into_iter().find(|(key, _)| *key == affinity.key).map(|(_, value)| value);
+    let Some(affinity) = volume.affinity else {
+        return Ok(());
+    };
+    let label = node()
+        .labels
+        .into_iter()
+        .find(|(key, _)| *key == affinity.key)
+        .map(|(_, value)| value);
     let fits = label.is_some_and(|value| affinity.values.contains(&value));
     ensure(
         fits,
-        &format!("the volume may be used where {} is one of {:?}, not on its node", affinity.key, affinity.values),
+        &format!(
+            "the volume may be used where {} is one of {:?}, not on its node",
+            affinity.key, affinity.values
+        ),
     )
 }
 
 async fn repeats(rig: &Rig) -> Verdict {
     let first = rig.provision("a").await?;
     let data = Path::new(&first.path).join("data");
-    std::fs::write(&data, "kept").map_err(|error| format!("nobody can write into the volume: {error}"))?;
+    std::fs::write(&data, "kept")
+        .map_err(|error| format!("nobody can write into the volume: {error}"))?;
     let second = rig.provision("a").await?;
-    ensure(first.path == second.path, &format!("first it was at {:?}, then at {:?}", first.path, second.path))?;
-    ensure(data.exists(), "what was in the volume is gone after the second call")
+    ensure(
+        first.path == second.path,
+        &format!(
+            "first it was at {:?}, then at {:?}",
+            first.path, second.path
+        ),
+    )?;
+    ensure(
+        data.exists(),
+        "what was in the volume is gone after the second call",
+    )
 }
 
 async fn separates(rig: &Rig) -> Verdict {
     let (a, b) = (rig.provision("a").await?, rig.provision("b").await?);
-    let apart = !Path::new(&a.path).starts_with(&b.path) && !Path::new(&b.path).starts_with(&a.path);
-    ensure(apart, &format!("two claims share a directory: {:?} and {:?}", a.path, b.path))
+    let apart =
+        !Path::new(&a.path).starts_with(&b.path) && !Path::new(&b.path).starts_with(&a.path);
+    ensure(
+        apart,
+        &format!(
+            "two claims share a directory: {:?} and {:?}",
+            a.path, b.path
+        ),
+    )
 }
 
 async fn deletes(rig: &Rig) -> Verdict {
     let (a, b) = (rig.provision("a").await?, rig.provision("b").await?);
-    std::fs::create_dir_all(Path::new(&a.path).join("deep/down")).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(Path::new(&a.path).join("deep/down"))
+        .map_err(|error| error.to_string())?;
     for turn in ["delete", "delete of what is gone"] {
         let done = rig.provisioner.delete(existing("a", &a)).await;
         done.map_err(|error| format!("{turn}: {error}"))?;
-        ensure(!Path::new(&a.path).exists(), &format!("{turn}: {:?} is still there", a.path))?;
+        ensure(
+            !Path::new(&a.path).exists(),
+            &format!("{turn}: {:?} is still there", a.path),
+        )?;
     }
     ensure(Path::new(&b.path).is_dir(), "another volume went with it")
 }
@@ -168,12 +258,30 @@ async fn deletes(rig: &Rig) -> Verdict {
 /// Whoever may write PersistentVolumes may point one anywhere.
 async fn spares(rig: &Rig) -> Verdict {
     let volume = rig.provision("a").await?;
-    let outside = rig.precious.parent().unwrap_or(&rig.root).display().to_string();
-    for path in [outside, rig.root.join("../outside").display().to_string(), rig.root.display().to_string()] {
-        let odd = Volume { path: path.clone(), ..volume.clone() };
+    let outside = rig
+        .precious
+        .parent()
+        .unwrap_or(&rig.root)
+        .display()
+        .to_string();
+    for path in [
+        outside,
+        rig.root.join("../outside").display().to_string(),
+        rig.root.display().to_string(),
+    ] {
+        let odd = Volume {
+            path: path.clone(),
+            ..volume.clone()
+        };
         let done = rig.provisioner.delete(existing("odd", &odd)).await;
-        ensure(done.is_err(), &format!("it says that it deleted {path:?}, which is no volume"))?;
-        ensure(rig.precious.exists() && Path::new(&volume.path).is_dir(), &format!("delete of {path:?} deleted"))?;
+        ensure(
+            done.is_err(),
+            &format!("it says that it deleted {path:?}, which is no volume"),
+        )?;
+        ensure(
+            rig.precious.exists() && Path::new(&volume.path).is_dir(),
+            &format!("delete of {path:?} deleted"),
+        )?;
     }
     Ok(())
 }
@@ -183,17 +291,27 @@ async fn refuses_block(rig: &Rig) -> Verdict {
     wanted.claim.block = true;
     match rig.provisioner.provision(wanted).await {
         Err(ProvisionError::Refused(_)) => Ok(()),
-        Err(error) => {
-            Err(format!("a repetition cannot help, so the error must be `invalid` or `unsupported`: {error}"))
-        }
-        Ok(volume) => Err(format!("it made {:?} for a claim of a raw device", volume.path)),
+        Err(error) => Err(format!(
+            "a repetition cannot help, so the error must be `invalid` or `unsupported`: {error}"
+        )),
+        Ok(volume) => Err(format!(
+            "it made {:?} for a claim of a raw device",
+            volume.path
+        )),
     }
 }
 
 async fn grows(rig: &Rig) -> Verdict {
     let volume = rig.provision("a").await?;
-    match rig.provisioner.expand(existing("a", &volume), 128 * MIB).await {
-        Ok(size) => ensure(size >= 128 * MIB, &format!("{} bytes were asked for, it says {size}", 128 * MIB)),
+    match rig
+        .provisioner
+        .expand(existing("a", &volume), 128 * MIB)
+        .await
+    {
+        Ok(size) => ensure(
+            size >= 128 * MIB,
+            &format!("{} bytes were asked for, it says {size}", 128 * MIB),
+        ),
         // Volumes cannot grow here.
         Err(ProvisionError::Refused(_)) => Ok(()),
         Err(error) => Err(format!("expand: {error}")),
@@ -209,9 +327,25 @@ async fn tells_room(rig: &Rig) -> Verdict {
 
 async fn survives_a_restart(tried: Tried<'_>, rig: &Rig) -> Verdict {
     let before = rig.provision("a").await?;
-    let fresh = open(tried, &rig.root, tried.config(given(&rig.root))).map_err(|error| error.to_string())?;
-    let after = fresh.provision(request("a")).await.map_err(|error| format!("provision again: {error}"))?;
-    ensure(before.path == after.path, &format!("the volume moved from {:?} to {:?}", before.path, after.path))?;
-    fresh.delete(existing("a", &after)).await.map_err(|error| format!("delete: {error}"))?;
-    ensure(!Path::new(&before.path).exists(), "what the last instance made is still there")
+    let fresh = open(tried, &rig.root, tried.config(given(&rig.root)))
+        .map_err(|error| error.to_string())?;
+    let after = fresh
+        .provision(request("a"))
+        .await
+        .map_err(|error| format!("provision again: {error}"))?;
+    ensure(
+        before.path == after.path,
+        &format!(
+            "the volume moved from {:?} to {:?}",
+            before.path, after.path
+        ),
+    )?;
+    fresh
+        .delete(existing("a", &after))
+        .await
+        .map_err(|error| format!("delete: {error}"))?;
+    ensure(
+        !Path::new(&before.path).exists(),
+        "what the last instance made is still there",
+    )
 }

@@ -41,16 +41,26 @@ impl Directories {
     /// Grants these roots and nothing else; they are made when first used.
     #[must_use]
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { roots: roots.into_iter().map(ConfinedRoot::new).collect() }
+        Self {
+            roots: roots.into_iter().map(ConfinedRoot::new).collect(),
+        }
     }
 
-    pub(super) fn make(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<bool, DirectoryError> {
+    pub(super) fn make(
+        &self,
+        path: &str,
+        mode: u32,
+        owner: Option<Owner>,
+    ) -> Result<bool, DirectoryError> {
         if mode & !0o7777 != 0 {
-            return Err(DirectoryError::Invalid(format!("{mode:o} is no mode of a directory")));
+            return Err(DirectoryError::Invalid(format!(
+                "{mode:o} is no mode of a directory"
+            )));
         }
         let (root, relative) = self.locate(path)?;
         prepare(root.path()).map_err(|e| disk(root.path(), e))?;
-        root.make(&relative, mode, owner).map_err(|e| failed(path, e))
+        root.make(&relative, mode, owner)
+            .map_err(|e| failed(path, e))
     }
 
     pub(super) fn remove(&self, path: &str) -> Result<(), DirectoryError> {
@@ -83,8 +93,16 @@ impl Directories {
         });
         let deepest = inside.max_by_key(|(root, _)| root.path().components().count());
         deepest.ok_or_else(|| {
-            let roots: Vec<String> = self.roots.iter().map(|root| root.path().display().to_string()).collect();
-            DirectoryError::Denied(format!("{} is not below a granted folder ({})", path.display(), roots.join(", ")))
+            let roots: Vec<String> = self
+                .roots
+                .iter()
+                .map(|root| root.path().display().to_string())
+                .collect();
+            DirectoryError::Denied(format!(
+                "{} is not below a granted folder ({})",
+                path.display(),
+                roots.join(", ")
+            ))
         })
     }
 }
@@ -93,12 +111,18 @@ impl Directories {
 fn normal(path: &str) -> Result<PathBuf, DirectoryError> {
     let invalid = |why: &str| Err(DirectoryError::Invalid(format!("{path:?} {why}")));
     if path.len() > MAX_PATH_BYTES {
-        return Err(DirectoryError::Invalid(format!("a path of {} bytes is too long", path.len())));
+        return Err(DirectoryError::Invalid(format!(
+            "a path of {} bytes is too long",
+            path.len()
+        )));
     }
     if path.contains('\0') || !path.starts_with('/') {
         return invalid("is not an absolute path");
     }
-    if Path::new(path).components().any(|part| !matches!(part, Component::RootDir | Component::Normal(_))) {
+    if Path::new(path)
+        .components()
+        .any(|part| !matches!(part, Component::RootDir | Component::Normal(_)))
+    {
         return invalid("must not contain \"..\"");
     }
     Ok(Path::new(path).components().collect())
@@ -115,7 +139,10 @@ fn prepare(root: &Path) -> io::Result<()> {
 }
 
 fn disk(path: &Path, source: io::Error) -> DirectoryError {
-    DirectoryError::Disk { path: path.to_owned(), source }
+    DirectoryError::Disk {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn failed(path: &str, error: io::Error) -> DirectoryError {
@@ -123,7 +150,9 @@ fn failed(path: &str, error: io::Error) -> DirectoryError {
         return DirectoryError::Denied(format!("{path} leads out of the granted folder: {error}"));
     }
     match error.kind() {
-        io::ErrorKind::NotADirectory => DirectoryError::Invalid(format!("{path} is not a directory")),
+        io::ErrorKind::NotADirectory => {
+            DirectoryError::Invalid(format!("{path} is not a directory"))
+        }
         _ => disk(Path::new(path), error),
     }
 }
@@ -135,7 +164,10 @@ mod tests {
     #[test]
     fn only_what_lies_below_a_root_is_reached() {
         let scratch = tempfile::tempdir().unwrap();
-        let (root, outside) = (scratch.path().join("storage"), scratch.path().join("storage2"));
+        let (root, outside) = (
+            scratch.path().join("storage"),
+            scratch.path().join("storage2"),
+        );
         std::fs::create_dir(&outside).unwrap();
         let directories = Directories::new([root.clone()]);
         let at = |text: &str| format!("{}/{text}", scratch.path().display());
@@ -154,8 +186,14 @@ mod tests {
         }
         assert!(directories.make(&at("storage/a/b"), 0o777, None).unwrap());
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        assert!(matches!(directories.make(&at("storage/link/x"), 0o777, None), Err(DirectoryError::Denied(_))));
-        assert!(matches!(directories.remove(&at("storage/link/x")), Err(DirectoryError::Denied(_))));
+        assert!(matches!(
+            directories.make(&at("storage/link/x"), 0o777, None),
+            Err(DirectoryError::Denied(_))
+        ));
+        assert!(matches!(
+            directories.remove(&at("storage/link/x")),
+            Err(DirectoryError::Denied(_))
+        ));
         assert!(directories.usage(&at("storage")).unwrap().capacity_bytes > 0);
         directories.remove(&at("storage/a/b")).unwrap();
         assert!(!root.join("a/b").exists() && outside.exists());
@@ -164,6 +202,11 @@ mod tests {
     #[test]
     fn without_a_grant_there_is_nothing() {
         let none = Directories::new([]);
-        assert!(none.make("/tmp/x", 0o777, None).unwrap_err().to_string().contains("not below a granted folder"));
+        assert!(
+            none.make("/tmp/x", 0o777, None)
+                .unwrap_err()
+                .to_string()
+                .contains("not below a granted folder")
+        );
     }
 }

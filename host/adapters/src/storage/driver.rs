@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use k3s_base::Clock;
 use k3s_client::{
-    Client, DeleteParams, EventRecorder, Informer, InformerEvent, Informers, Object, Patch, Scope, resources,
+    Client, DeleteParams, EventRecorder, Informer, InformerEvent, Informers, Object, Patch, Scope,
+    resources,
 };
 use k3s_lifecycle::Tasks;
 use k3s_meta::object::at_str;
@@ -59,14 +60,24 @@ struct Settings {
 /// Starts to drive. A key with a namespace is a claim's, one without a volume's.
 pub fn drive(drive: Drive, tasks: &Tasks) {
     let tasks = tasks.child("storage");
-    let Drive { provisioner, client, informers, node_name, clock } = drive;
+    let Drive {
+        provisioner,
+        client,
+        informers,
+        node_name,
+        clock,
+    } = drive;
     let component = format!("{PROVISIONER}_{node_name}");
     let recorder = EventRecorder::new(client.clone(), &component, "", clock, &tasks);
     let maps = informers.of(
         &resources::CONFIG_MAPS,
         Scope::fields(format!("metadata.name={CONFIG_NAME}")).in_namespace(CONFIG_NAMESPACE),
     );
-    let settings = Settings { provisioner: provisioner.clone(), recorder: recorder.clone(), maps: maps.clone() };
+    let settings = Settings {
+        provisioner: provisioner.clone(),
+        recorder: recorder.clone(),
+        maps: maps.clone(),
+    };
     let driver = Driver {
         provisioner,
         client,
@@ -77,10 +88,16 @@ pub fn drive(drive: Drive, tasks: &Tasks) {
         classes: informers.all(&resources::STORAGE_CLASSES),
         nodes: informers.all(&resources::NODES),
     };
-    let (claims, volumes, classes) = (driver.claims.clone(), driver.volumes.clone(), driver.classes.clone());
+    let (claims, volumes, classes) = (
+        driver.claims.clone(),
+        driver.volumes.clone(),
+        driver.classes.clone(),
+    );
     let (of_classes, nodes) = (claims.clone(), driver.nodes.clone());
     let statuses = Statuses::default();
-    Controller::new("storage-settings").watch_own(&maps).run(settings, &statuses, &tasks);
+    Controller::new("storage-settings")
+        .watch_own(&maps)
+        .run(settings, &statuses, &tasks);
     Controller::new("storage-provisioner")
         .watch(&claims, present)
         .watch(&volumes, present)
@@ -90,24 +107,36 @@ pub fn drive(drive: Drive, tasks: &Tasks) {
 }
 
 fn present(event: &InformerEvent) -> Vec<Key> {
-    if event.is_deleted() { Vec::new() } else { vec![event.object().key().clone()] }
+    if event.is_deleted() {
+        Vec::new()
+    } else {
+        vec![event.object().key().clone()]
+    }
 }
 
 fn class_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
     let class = event.object().name();
     let of_class = |claim: &Object| class_of(claim.value()) == class;
-    claims.list().into_iter().filter(of_class).map(|claim| claim.key().clone()).collect()
+    claims
+        .list()
+        .into_iter()
+        .filter(of_class)
+        .map(|claim| claim.key().clone())
+        .collect()
 }
 
 impl Reconciler for Settings {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(map) = self.maps.get(key) else { return Ok(Outcome::Done) };
+        let Some(map) = self.maps.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let text = at_str(map.value(), &["data", CONFIG_KEY]);
         match self.provisioner.configure(text.as_bytes().to_vec()).await {
             Ok(()) => Ok(Outcome::Done),
             Err(ProvisionError::Later(why)) => Err(Error::other(why)),
             Err(error) => {
-                let message = format!("{CONFIG_KEY} is refused, the settings before stay in force: {error}");
+                let message =
+                    format!("{CONFIG_KEY} is refused, the settings before stay in force: {error}");
                 tracing::warn!(%error, "storage settings refused");
                 self.recorder.warning(&*map, "ConfigRefused", message);
                 Ok(Outcome::Done)
@@ -124,7 +153,9 @@ impl Reconciler for Driver {
                 None => Ok(Outcome::Done),
             };
         }
-        let Some(claim) = self.claims.get(key) else { return Ok(Outcome::Done) };
+        let Some(claim) = self.claims.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let class = self.classes.get(class_of(claim.value()));
         if plan::is_wanted(&claim, &self.node_name) {
             // Without its class nothing is known of the wish; the class's arrival brings us back.
@@ -147,14 +178,29 @@ impl Driver {
             // The binder's turn.
             return Ok(Outcome::Done);
         }
-        let what = format!("External provisioner is provisioning volume for claim \"{}\"", claim.key());
+        let what = format!(
+            "External provisioner is provisioning volume for claim \"{}\"",
+            claim.key()
+        );
         self.recorder.normal(&**claim, "Provisioning", what);
         let node = self.nodes.get(&self.node_name);
-        let made = match self.provisioner.provision(plan::request(claim, class, node.as_deref())).await {
+        let made = match self
+            .provisioner
+            .provision(plan::request(claim, class, node.as_deref()))
+            .await
+        {
             Ok(made) => made,
             Err(error) => return self.not_made(claim, class, error).await,
         };
-        match self.client.create(&resources::PERSISTENT_VOLUMES, None, &plan::volume(claim, class, &made)).await {
+        match self
+            .client
+            .create(
+                &resources::PERSISTENT_VOLUMES,
+                None,
+                &plan::volume(claim, class, &made),
+            )
+            .await
+        {
             Ok(_) => {
                 self.recorder.normal(
                     &**claim,
@@ -166,15 +212,25 @@ impl Driver {
             Err(error) if error.is_already_exists() => Ok(Outcome::Done),
             Err(error) => {
                 let message = format!("Error saving volume {name}: {error}");
-                self.recorder.warning(&**claim, "ProvisioningFailed", message);
+                self.recorder
+                    .warning(&**claim, "ProvisioningFailed", message);
                 Err(error.into())
             }
         }
     }
 
-    async fn not_made(&self, claim: &Object, class: &Object, error: ProvisionError) -> Result<Outcome, Error> {
-        let message = format!("failed to provision volume with StorageClass \"{}\": {error}", class.name());
-        self.recorder.warning(&**claim, "ProvisioningFailed", message);
+    async fn not_made(
+        &self,
+        claim: &Object,
+        class: &Object,
+        error: ProvisionError,
+    ) -> Result<Outcome, Error> {
+        let message = format!(
+            "failed to provision volume with StorageClass \"{}\": {error}",
+            class.name()
+        );
+        self.recorder
+            .warning(&**claim, "ProvisioningFailed", message);
         match error {
             ProvisionError::Refused(_) => Ok(Outcome::After(REFUSED_AGAIN)),
             ProvisionError::Later(why) => Err(Error::other(why)),
@@ -185,7 +241,9 @@ impl Driver {
                     "annotations": {names::SELECTED_NODE: null},
                 }}));
                 let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
-                self.client.patch(claims, claim.ns(), claim.name(), &patch).await?;
+                self.client
+                    .patch(claims, claim.ns(), claim.name(), &patch)
+                    .await?;
                 Ok(Outcome::Done)
             }
         }
@@ -193,11 +251,17 @@ impl Driver {
 
     /// Deletes a released volume: the data first, then the object.
     async fn reclaim(&self, volume: &Object) -> Result<Outcome, Error> {
-        let Some(existing) = plan::existing(volume, &self.node_name).filter(|_| plan::is_to_delete(volume)) else {
+        let Some(existing) =
+            plan::existing(volume, &self.node_name).filter(|_| plan::is_to_delete(volume))
+        else {
             return Ok(Outcome::Done);
         };
         // A cache that lags must not cost anybody's data.
-        let fresh = match self.client.get(&resources::PERSISTENT_VOLUMES, None, volume.name()).await {
+        let fresh = match self
+            .client
+            .get(&resources::PERSISTENT_VOLUMES, None, volume.name())
+            .await
+        {
             Ok(fresh) => fresh,
             Err(error) if error.is_not_found() => return Ok(Outcome::Done),
             Err(error) => return Err(error.into()),
@@ -206,14 +270,19 @@ impl Driver {
             return Ok(Outcome::Done);
         }
         if let Err(error) = self.provisioner.delete(existing).await {
-            self.recorder.warning(&**volume, "VolumeFailedDelete", error.to_string());
+            self.recorder
+                .warning(&**volume, "VolumeFailedDelete", error.to_string());
             return match error {
                 ProvisionError::Later(why) => Err(Error::other(why)),
                 _ => Ok(Outcome::After(REFUSED_AGAIN)),
             };
         }
         let params = DeleteParams::default().with_uid(volume.uid());
-        match self.client.delete(&resources::PERSISTENT_VOLUMES, None, volume.name(), &params).await {
+        match self
+            .client
+            .delete(&resources::PERSISTENT_VOLUMES, None, volume.name(), &params)
+            .await
+        {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(Outcome::Done),
         }
@@ -221,13 +290,16 @@ impl Driver {
 
     async fn enlarge(&self, claim: &Object, bytes: u64) -> Result<Outcome, Error> {
         let volume = self.volumes.get(k3s_volume::volume_name(claim.value()));
-        let Some((volume, existing)) = volume.and_then(|v| plan::existing(&v, &self.node_name).map(|e| (v, e))) else {
+        let Some((volume, existing)) =
+            volume.and_then(|v| plan::existing(&v, &self.node_name).map(|e| (v, e)))
+        else {
             return Ok(Outcome::Done);
         };
         let size = match self.provisioner.expand(existing, bytes).await {
             Ok(size) => plan::quantity(size),
             Err(error) => {
-                self.recorder.warning(&**claim, "VolumeResizeFailed", error.to_string());
+                self.recorder
+                    .warning(&**claim, "VolumeResizeFailed", error.to_string());
                 return match error {
                     ProvisionError::Later(why) => Err(Error::other(why)),
                     _ => Ok(Outcome::After(REFUSED_AGAIN)),
@@ -235,11 +307,26 @@ impl Driver {
             }
         };
         let capacity = Patch::Merge(json!({"spec": {"capacity": {"storage": size}}}));
-        self.client.patch(&resources::PERSISTENT_VOLUMES, None, volume.name(), &capacity).await?;
-        let status = Patch::Merge(json!({"metadata": {"uid": claim.uid()}, "status": {"capacity": {"storage": size}}}));
+        self.client
+            .patch(
+                &resources::PERSISTENT_VOLUMES,
+                None,
+                volume.name(),
+                &capacity,
+            )
+            .await?;
+        let status = Patch::Merge(
+            json!({"metadata": {"uid": claim.uid()}, "status": {"capacity": {"storage": size}}}),
+        );
         let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
-        self.client.patch_status(claims, claim.ns(), claim.name(), &status).await?;
-        self.recorder.normal(&**claim, "VolumeResizeSuccessful", "Resize volume succeeded");
+        self.client
+            .patch_status(claims, claim.ns(), claim.name(), &status)
+            .await?;
+        self.recorder.normal(
+            &**claim,
+            "VolumeResizeSuccessful",
+            "Resize volume succeeded",
+        );
         Ok(Outcome::Done)
     }
 }

@@ -46,10 +46,16 @@ pub(super) struct Ground {
 ///
 /// # Errors
 /// When the component is refused.
-pub fn open_storage(host: &Host, source: Source<'_>, options: StorageOptions) -> Result<StorageProvisioner, LoadError> {
+pub fn open_storage(
+    host: &Host,
+    source: Source<'_>,
+    options: StorageOptions,
+) -> Result<StorageProvisioner, LoadError> {
     let config = Arc::new(Mutex::new(options.config));
     let ground = Ground {
-        grant: Grant { directories: Arc::new(Directories::new(options.roots)) },
+        grant: Grant {
+            directories: Arc::new(Directories::new(options.roots)),
+        },
         policy: options.policy,
         clock: options.clock,
         random: options.random,
@@ -58,7 +64,12 @@ pub fn open_storage(host: &Host, source: Source<'_>, options: StorageOptions) ->
     Ok(StorageProvisioner::new(instance, config, ground))
 }
 
-pub(super) fn load(host: &Host, source: Source<'_>, ground: &Ground, config: Config) -> Result<Instance, LoadError> {
+pub(super) fn load(
+    host: &Host,
+    source: Source<'_>,
+    ground: &Ground,
+    config: Config,
+) -> Result<Instance, LoadError> {
     let loaded = host.load(source, &CONTRACT)?;
     let mut linker = host.linker::<Grant>()?;
     capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
@@ -73,11 +84,14 @@ pub(super) fn load(host: &Host, source: Source<'_>, ground: &Ground, config: Con
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Storage::new(&mut *store, &instance)?;
             let config = config.lock().clone();
-            match bindings.k3s_common_plugin().call_configure(&mut *store, &config)? {
+            match bindings
+                .k3s_common_plugin()
+                .call_configure(&mut *store, &config)?
+            {
                 Ok(()) => Ok(bindings),
-                Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-                    Err(wasmtime::Error::msg(format!("it refuses its configuration: {why}")))
-                }
+                Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => Err(
+                    wasmtime::Error::msg(format!("it refuses its configuration: {why}")),
+                ),
             }
         }),
     };
@@ -86,5 +100,8 @@ pub(super) fn load(host: &Host, source: Source<'_>, ground: &Ground, config: Con
 
 /// The disk's time does not count; what is left is choosing a path.
 fn limits() -> Limits {
-    Limits { call: Duration::from_secs(5), ..Limits::default() }
+    Limits {
+        call: Duration::from_secs(5),
+        ..Limits::default()
+    }
 }

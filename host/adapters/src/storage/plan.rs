@@ -53,11 +53,14 @@ pub(super) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> wit::Requ
         class: wit::Class {
             name: class.name().to_owned(),
             annotations: pairs(annotations(class.value())),
-            parameters: pairs(k3s_meta::object::string_map(class.value().get("parameters"))),
+            parameters: pairs(k3s_meta::object::string_map(
+                class.value().get("parameters"),
+            )),
         },
-        node: node
-            .filter(|_| selected)
-            .map(|node| wit::Node { name: node.name().to_owned(), labels: pairs(labels(node.value())) }),
+        node: node.filter(|_| selected).map(|node| wit::Node {
+            name: node.name().to_owned(),
+            labels: pairs(labels(node.value())),
+        }),
     }
 }
 
@@ -90,14 +93,19 @@ pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
     });
     let source = match made.kind {
         wit::Kind::Local => ("local", json!({"path": made.path})),
-        wit::Kind::HostPath => ("hostPath", json!({"path": made.path, "type": "DirectoryOrCreate"})),
+        wit::Kind::HostPath => (
+            "hostPath",
+            json!({"path": made.path, "type": "DirectoryOrCreate"}),
+        ),
     };
     if let Some(map) = spec.as_object_mut() {
         map.insert(source.0.to_owned(), source.1);
         if let Some(affinity) = &made.affinity {
-            let term =
-                json!({"matchExpressions": [{"key": affinity.key, "operator": "In", "values": affinity.values}]});
-            map.insert("nodeAffinity".into(), json!({"required": {"nodeSelectorTerms": [term]}}));
+            let term = json!({"matchExpressions": [{"key": affinity.key, "operator": "In", "values": affinity.values}]});
+            map.insert(
+                "nodeAffinity".into(),
+                json!({"required": {"nodeSelectorTerms": [term]}}),
+            );
         }
         if let Some(options) = class.value().get("mountOptions").filter(|o| !o.is_null()) {
             map.insert("mountOptions".into(), options.clone());
@@ -123,9 +131,12 @@ pub(super) fn existing(volume: &Obj, node: &str) -> Option<wit::Existing> {
     if annotation(value, MADE_ON).is_some_and(|made_on| made_on != node) {
         return None;
     }
-    let path =
-        ["local", "hostPath"].iter().map(|kind| at_str(value, &["spec", kind, "path"])).find(|p| !p.is_empty())?;
-    let capacity = at(value, &["spec", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+    let path = ["local", "hostPath"]
+        .iter()
+        .map(|kind| at_str(value, &["spec", kind, "path"]))
+        .find(|p| !p.is_empty())?;
+    let capacity =
+        at(value, &["spec", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
     Some(wit::Existing {
         volume_name: volume.name().to_owned(),
         path: path.to_owned(),
@@ -144,7 +155,8 @@ pub(super) fn is_to_delete(volume: &Obj) -> bool {
 /// The size that a bound claim asks for beyond what it has.
 pub(super) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
     let value = claim.value();
-    let has = at(value, &["status", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+    let has =
+        at(value, &["status", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
     let wanted = k3s_volume::request(value)?;
     let grows = at_str(value, &["status", "phase"]) == "Bound"
         && !claim.is_deleting()
@@ -176,7 +188,10 @@ mod tests {
     fn only_claims_of_this_node_and_provisioner_are_wanted() {
         assert!(is_wanted(&claim(&json!({})), "a"));
         assert!(!is_wanted(&claim(&json!({})), "b"));
-        assert!(!is_wanted(&claim(&json!({"spec": {"volumeName": "v"}})), "a"));
+        assert!(!is_wanted(
+            &claim(&json!({"spec": {"volumeName": "v"}})),
+            "a"
+        ));
         let other = json!({"metadata": {"annotations": {"volume.kubernetes.io/storage-provisioner": "x/y"}}});
         assert!(!is_wanted(&claim(&other), "a"));
     }
@@ -184,15 +199,22 @@ mod tests {
     #[test]
     fn a_volume_is_what_the_plugin_answered() {
         let class = object(json!({"metadata": {"name": "local-path"}, "reclaimPolicy": "Retain"}));
-        let node = object(json!({"metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
+        let node =
+            object(json!({"metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
         let claim = claim(&json!({}));
         let asked = request(&claim, &class, Some(&node));
-        assert_eq!((asked.volume_name.as_str(), asked.claim.capacity_bytes), ("pvc-u", 2 << 30));
+        assert_eq!(
+            (asked.volume_name.as_str(), asked.claim.capacity_bytes),
+            ("pvc-u", 2 << 30)
+        );
         assert_eq!(asked.node.unwrap().name, "a");
         let made = wit::Volume {
             kind: wit::Kind::Local,
             path: "/s/x".into(),
-            affinity: Some(wit::Affinity { key: "kubernetes.io/hostname".into(), values: vec!["a".into()] }),
+            affinity: Some(wit::Affinity {
+                key: "kubernetes.io/hostname".into(),
+                values: vec!["a".into()],
+            }),
             capacity_bytes: 2 << 30,
             annotations: vec![(MADE_ON.into(), "a".into())],
         };
@@ -200,7 +222,10 @@ mod tests {
         assert_eq!(volume["spec"]["local"]["path"], "/s/x");
         assert_eq!(volume["spec"]["capacity"]["storage"], "2Gi");
         assert_eq!(volume["spec"]["persistentVolumeReclaimPolicy"], "Retain");
-        assert_eq!(volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"], PROVISIONER);
+        assert_eq!(
+            volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"],
+            PROVISIONER
+        );
         let stored = object(volume);
         assert_eq!(existing(&stored, "a").unwrap().path, "/s/x");
         assert!(existing(&stored, "b").is_none(), "another node's");
@@ -210,7 +235,9 @@ mod tests {
     #[test]
     fn bound_claims_grow_where_the_class_allows() {
         let bound = claim(&json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}));
-        let class = |allows: bool| object(json!({"metadata": {"name": "s"}, "allowVolumeExpansion": allows}));
+        let class = |allows: bool| {
+            object(json!({"metadata": {"name": "s"}, "allowVolumeExpansion": allows}))
+        };
         assert_eq!(growth(&bound, Some(&class(true))), Some(2 << 30));
         assert_eq!(growth(&bound, Some(&class(false))), None);
         assert_eq!(growth(&claim(&json!({})), Some(&class(true))), None);

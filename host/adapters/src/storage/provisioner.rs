@@ -49,8 +49,15 @@ pub struct StorageProvisioner {
 
 impl StorageProvisioner {
     pub(super) fn new(plugin: Instance, config: Config, ground: Ground) -> Self {
-        let running = RwLock::new(Running { plugin: Arc::new(plugin), config });
-        Self { running, ground, turn: Semaphore::new(1) }
+        let running = RwLock::new(Running {
+            plugin: Arc::new(plugin),
+            config,
+        });
+        Self {
+            running,
+            ground,
+            turn: Semaphore::new(1),
+        }
     }
 
     /// How the instance is.
@@ -73,9 +80,17 @@ impl StorageProvisioner {
         let config = Arc::new(Mutex::new(config));
         let fresh = load(host, source, &self.ground, config.clone())?;
         fresh
-            .call("describe", |b, store| b.k3s_common_plugin().call_describe(store))
-            .map_err(|error| LoadError::Invalid { name, reason: error.to_string() })?;
-        *self.running.write() = Running { plugin: Arc::new(fresh), config };
+            .call("describe", |b, store| {
+                b.k3s_common_plugin().call_describe(store)
+            })
+            .map_err(|error| LoadError::Invalid {
+                name,
+                reason: error.to_string(),
+            })?;
+        *self.running.write() = Running {
+            plugin: Arc::new(fresh),
+            config,
+        };
         Ok(())
     }
 
@@ -109,38 +124,61 @@ impl StorageProvisioner {
         }
     }
 
-    pub(super) async fn provision(&self, request: wit::Request) -> Result<wit::Volume, ProvisionError> {
-        self.call("provision", move |b, store| b.k3s_storage_provisioner().call_provision(store, &request))
-            .await?
-            .map_err(refused)
+    pub(super) async fn provision(
+        &self,
+        request: wit::Request,
+    ) -> Result<wit::Volume, ProvisionError> {
+        self.call("provision", move |b, store| {
+            b.k3s_storage_provisioner().call_provision(store, &request)
+        })
+        .await?
+        .map_err(refused)
     }
 
     pub(super) async fn delete(&self, volume: wit::Existing) -> Result<(), ProvisionError> {
-        self.call("delete", move |b, store| b.k3s_storage_provisioner().call_delete(store, &volume))
-            .await?
-            .map_err(refused)
+        self.call("delete", move |b, store| {
+            b.k3s_storage_provisioner().call_delete(store, &volume)
+        })
+        .await?
+        .map_err(refused)
     }
 
-    pub(super) async fn expand(&self, volume: wit::Existing, bytes: u64) -> Result<u64, ProvisionError> {
-        self.call("expand", move |b, store| b.k3s_storage_provisioner().call_expand(store, &volume, bytes))
-            .await?
-            .map_err(refused)
+    pub(super) async fn expand(
+        &self,
+        volume: wit::Existing,
+        bytes: u64,
+    ) -> Result<u64, ProvisionError> {
+        self.call("expand", move |b, store| {
+            b.k3s_storage_provisioner()
+                .call_expand(store, &volume, bytes)
+        })
+        .await?
+        .map_err(refused)
     }
 
     /// Room for new volumes of a class on a node, in bytes.
     ///
     /// # Errors
     /// When the plugin cannot say.
-    pub async fn capacity(&self, class: wit::Class, node: wit::Node) -> Result<u64, ProvisionError> {
-        self.call("capacity", move |b, store| b.k3s_storage_provisioner().call_capacity(store, &class, &node))
-            .await?
-            .map_err(refused)
+    pub async fn capacity(
+        &self,
+        class: wit::Class,
+        node: wit::Node,
+    ) -> Result<u64, ProvisionError> {
+        self.call("capacity", move |b, store| {
+            b.k3s_storage_provisioner()
+                .call_capacity(store, &class, &node)
+        })
+        .await?
+        .map_err(refused)
     }
 
     async fn call<T: Send + 'static>(
         &self,
         function: &'static str,
-        call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
+        call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T>
+        + Send
+        + 'static,
     ) -> Result<T, ProvisionError> {
         let _turn = self.turn().await?;
         run(self.running().plugin, function, call).await
@@ -159,13 +197,17 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, ProvisionError> {
     let later = |message: String| ProvisionError::Later(message);
     let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
-    result.map_err(|e| later(format!("the call was cut off: {e}")))?.map_err(|e: CallError| later(e.to_string()))
+    result
+        .map_err(|e| later(format!("the call was cut off: {e}")))?
+        .map_err(|e: CallError| later(e.to_string()))
 }
 
 fn refused(error: wit::Error) -> ProvisionError {
     match error {
         wit::Error::Invalid(why) | wit::Error::Unsupported(why) => ProvisionError::Refused(why),
         wit::Error::WrongNode(why) => ProvisionError::WrongNode(why),
-        wit::Error::Retry(why) | wit::Error::Exhausted(why) | wit::Error::Other(why) => ProvisionError::Later(why),
+        wit::Error::Retry(why) | wit::Error::Exhausted(why) | wit::Error::Other(why) => {
+            ProvisionError::Later(why)
+        }
     }
 }

@@ -6,9 +6,11 @@ use k3s_meta::object::set;
 use serde_json::{Value, json};
 
 /// Media type of the current version.
-pub const AGGREGATED_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+pub const AGGREGATED_V2: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// Media type of the version before, which older clients ask for.
-pub const AGGREGATED_V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+pub const AGGREGATED_V2BETA1: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// The versions of the document; they differ in name only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,23 +39,39 @@ impl AggregatedVersion {
 }
 
 /// `/api`
-pub fn aggregated_core<'a>(rows: impl Iterator<Item = Row<'a>>, version: AggregatedVersion) -> Value {
+pub fn aggregated_core<'a>(
+    rows: impl Iterator<Item = Row<'a>>,
+    version: AggregatedVersion,
+) -> Value {
     document(rows.filter(|r| r.group.is_empty()), version)
 }
 
 /// `/apis`
-pub fn aggregated_groups<'a>(rows: impl Iterator<Item = Row<'a>>, version: AggregatedVersion) -> Value {
+pub fn aggregated_groups<'a>(
+    rows: impl Iterator<Item = Row<'a>>,
+    version: AggregatedVersion,
+) -> Value {
     document(rows.filter(|r| !r.group.is_empty()), version)
 }
 
 fn document<'a>(rows: impl Iterator<Item = Row<'a>>, version: AggregatedVersion) -> Value {
-    let items: Vec<Value> = arrange(rows).iter().map(|(name, versions)| group(name, versions)).collect();
+    let items: Vec<Value> = arrange(rows)
+        .iter()
+        .map(|(name, versions)| group(name, versions))
+        .collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": version.api_version(), "metadata": {}, "items": items})
 }
 
 fn group(name: &str, versions: &[(&str, Vec<Row<'_>>)]) -> Value {
-    let metadata = if name.is_empty() { json!({}) } else { json!({ "name": name }) };
-    let versions: Vec<Value> = versions.iter().map(|(version, rows)| group_version(version, rows)).collect();
+    let metadata = if name.is_empty() {
+        json!({})
+    } else {
+        json!({ "name": name })
+    };
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|(version, rows)| group_version(version, rows))
+        .collect();
     json!({"metadata": metadata, "versions": versions})
 }
 
@@ -70,13 +88,20 @@ fn resource(row: &Row<'_>) -> Value {
         "singularResource": row.singular,
         "verbs": row.verbs,
     });
-    for (key, names) in [("shortNames", row.short_names), ("categories", row.categories)] {
+    for (key, names) in [
+        ("shortNames", row.short_names),
+        ("categories", row.categories),
+    ] {
         if !names.is_empty() {
             set(&mut entry, &[key], names.into());
         }
     }
     if !row.subresources.is_empty() {
-        set(&mut entry, &["subresources"], row.subresources.iter().map(subresource).collect());
+        set(
+            &mut entry,
+            &["subresources"],
+            row.subresources.iter().map(subresource).collect(),
+        );
     }
     entry
 }

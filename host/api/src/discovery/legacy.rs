@@ -18,7 +18,10 @@ pub fn core_versions(server_address: &str) -> Value {
 /// `/apis`
 pub fn groups<'a>(rows: impl Iterator<Item = Row<'a>>) -> Value {
     let named = arrange(rows.filter(|r| !r.group.is_empty()));
-    let groups: Vec<Value> = named.iter().map(|(name, versions)| group_body(name, versions)).collect();
+    let groups: Vec<Value> = named
+        .iter()
+        .map(|(name, versions)| group_body(name, versions))
+        .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -33,21 +36,27 @@ pub fn group<'a>(rows: impl Iterator<Item = Row<'a>>, name: &str) -> Option<Valu
 }
 
 fn group_body(name: &str, versions: &[(&str, Vec<Row<'_>>)]) -> Value {
-    let entry = |version: &str| json!({"groupVersion": api_version(name, version), "version": version});
+    let entry =
+        |version: &str| json!({"groupVersion": api_version(name, version), "version": version});
     let versions: Vec<Value> = versions.iter().map(|(version, _)| entry(version)).collect();
     json!({"name": name, "preferredVersion": versions.first(), "versions": versions})
 }
 
 /// `/api/v1` and `/apis/<group>/<version>`; None when nothing is served there.
-pub fn resources<'a>(rows: impl Iterator<Item = Row<'a>>, group: &str, version: &str) -> Option<Value> {
-    let mut rows: Vec<Row<'_>> = rows.filter(|r| r.group == group && r.version == version).collect();
+pub fn resources<'a>(
+    rows: impl Iterator<Item = Row<'a>>,
+    group: &str,
+    version: &str,
+) -> Option<Value> {
+    let mut rows: Vec<Row<'_>> = rows
+        .filter(|r| r.group == group && r.version == version)
+        .collect();
     rows.sort_by_key(|r| r.plural);
     if rows.is_empty() {
         return None;
     }
     let resources: Vec<Value> = rows.iter().flat_map(entries).collect();
-    let mut body =
-        json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources});
+    let mut body = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources});
     // Upstream's core document never had an apiVersion.
     if !group.is_empty() {
         set(&mut body, &["apiVersion"], "v1".into());
@@ -64,7 +73,10 @@ fn entries(row: &Row<'_>) -> Vec<Value> {
         "kind": row.kind,
         "verbs": row.verbs,
     });
-    for (key, names) in [("shortNames", row.short_names), ("categories", row.categories)] {
+    for (key, names) in [
+        ("shortNames", row.short_names),
+        ("categories", row.categories),
+    ] {
         if !names.is_empty() {
             set(&mut own, &[key], names.into());
         }
@@ -77,7 +89,10 @@ fn entries(row: &Row<'_>) -> Vec<Value> {
 fn sub_entry(row: &Row<'_>, sub: &SubRow<'_>) -> Value {
     let (group, version, kind) = sub.kind;
     let mut entry = Map::new();
-    entry.insert("name".to_owned(), format!("{}/{}", row.plural, sub.name).into());
+    entry.insert(
+        "name".to_owned(),
+        format!("{}/{}", row.plural, sub.name).into(),
+    );
     entry.insert("singularName".to_owned(), "".into());
     entry.insert("namespaced".to_owned(), row.namespaced.into());
     if (group, version) != (row.group, row.version) {

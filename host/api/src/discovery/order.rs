@@ -40,10 +40,22 @@ pub(super) type Groups<'a> = Vec<(&'a str, Vec<(&'a str, Vec<Row<'a>>)>)>;
 pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>) -> Groups<'a> {
     let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<Row<'a>>>> = BTreeMap::new();
     for row in rows {
-        groups.entry(row.group).or_default().entry(row.version).or_default().push(row);
+        groups
+            .entry(row.group)
+            .or_default()
+            .entry(row.version)
+            .or_default()
+            .push(row);
     }
-    let mut out: Groups<'a> = groups.into_iter().map(|(group, versions)| (group, arrange_versions(versions))).collect();
-    out.sort_by(|(a, _), (b, _)| group_priority(b).cmp(&group_priority(a)).then_with(|| a.cmp(b)));
+    let mut out: Groups<'a> = groups
+        .into_iter()
+        .map(|(group, versions)| (group, arrange_versions(versions)))
+        .collect();
+    out.sort_by(|(a, _), (b, _)| {
+        group_priority(b)
+            .cmp(&group_priority(a))
+            .then_with(|| a.cmp(b))
+    });
     out
 }
 

@@ -62,6 +62,10 @@ impl From<&'static Kind> for Row<'static> {
 
 impl From<&'static Subresource> for SubRow<'static> {
     fn from(s: &'static Subresource) -> Self {
-        Self { name: s.name, kind: (s.group, s.version, s.kind), verbs: s.verbs }
+        Self {
+            name: s.name,
+            kind: (s.group, s.version, s.kind),
+            verbs: s.verbs,
+        }
     }
 }

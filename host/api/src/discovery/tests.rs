@@ -4,7 +4,11 @@ use super::*;
 use serde_json::{Value, json};
 
 fn names<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
-    list.as_array().unwrap().iter().map(|v| v[key].as_str().unwrap()).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v[key].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -47,7 +51,10 @@ fn a_group() {
 #[test]
 fn resources_of_apps() {
     let list = resources(built_in(), "apps", "v1").unwrap();
-    assert_eq!((list["kind"].as_str(), list["groupVersion"].as_str()), (Some("APIResourceList"), Some("apps/v1")));
+    assert_eq!(
+        (list["kind"].as_str(), list["groupVersion"].as_str()),
+        (Some("APIResourceList"), Some("apps/v1"))
+    );
     let want = [
         "controllerrevisions",
         "daemonsets",
@@ -63,7 +70,16 @@ fn resources_of_apps() {
         "statefulsets/status",
     ];
     assert_eq!(names(&list["resources"], "name"), want);
-    let all = json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]);
+    let all = json!([
+        "create",
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch"
+    ]);
     let want = json!({"name": "deployments", "singularName": "deployment", "namespaced": true, "kind": "Deployment",
         "verbs": all, "shortNames": ["deploy"], "categories": ["all"]});
     assert_eq!(list["resources"][3], want);
@@ -78,16 +94,35 @@ fn aggregated() {
     let core = aggregated_core(built_in(), AggregatedVersion::V2);
     assert_eq!(core["apiVersion"], "apidiscovery.k8s.io/v2");
     let v1 = &core["items"][0]["versions"][0];
-    assert_eq!((v1["version"].as_str(), v1["freshness"].as_str()), (Some("v1"), Some("Current")));
-    let pods = v1["resources"].as_array().unwrap().iter().find(|r| r["resource"] == "pods").unwrap();
+    assert_eq!(
+        (v1["version"].as_str(), v1["freshness"].as_str()),
+        (Some("v1"), Some("Current"))
+    );
+    let pods = v1["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["resource"] == "pods")
+        .unwrap();
     assert_eq!(pods["scope"], "Namespaced");
-    let exec = pods["subresources"].as_array().unwrap().iter().find(|s| s["subresource"] == "exec").unwrap();
+    let exec = pods["subresources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["subresource"] == "exec")
+        .unwrap();
     let kind = json!({"group": "", "version": "v1", "kind": "PodExecOptions"});
-    assert_eq!(*exec, json!({"subresource": "exec", "responseKind": kind, "verbs": ["create", "get"]}));
+    assert_eq!(
+        *exec,
+        json!({"subresource": "exec", "responseKind": kind, "verbs": ["create", "get"]})
+    );
     let named = aggregated_groups(built_in(), AggregatedVersion::V2Beta1);
     assert_eq!(named["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     let legacy = groups(built_in());
-    assert_eq!(named["items"].as_array().unwrap().len(), legacy["groups"].as_array().unwrap().len());
+    assert_eq!(
+        named["items"].as_array().unwrap().len(),
+        legacy["groups"].as_array().unwrap().len()
+    );
 }
 
 #[test]
@@ -104,16 +139,45 @@ fn kinds_of_run_time_join() {
         categories: &[],
         subresources: Vec::new(),
     };
-    let stable = Row { version: "v1", ..widget.clone() };
+    let stable = Row {
+        version: "v1",
+        ..widget.clone()
+    };
     let list = groups(built_in().chain([widget, stable]));
-    let joined = list["groups"].as_array().unwrap().iter().find(|group| group["name"] == "example.com").unwrap();
+    let joined = list["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|group| group["name"] == "example.com")
+        .unwrap();
     assert_eq!(joined["preferredVersion"]["version"], "v1");
 }
 
 #[test]
 fn versions_order() {
-    let mut versions = ["v1alpha1", "v10", "foo", "v2", "v1beta2", "v11alpha2", "v3beta1", "bar"];
+    let mut versions = [
+        "v1alpha1",
+        "v10",
+        "foo",
+        "v2",
+        "v1beta2",
+        "v11alpha2",
+        "v3beta1",
+        "bar",
+    ];
     versions.sort_by(|a, b| by_version_priority(a, b));
-    assert_eq!(versions, ["v10", "v2", "v3beta1", "v1beta2", "v11alpha2", "v1alpha1", "bar", "foo"]);
+    assert_eq!(
+        versions,
+        [
+            "v10",
+            "v2",
+            "v3beta1",
+            "v1beta2",
+            "v11alpha2",
+            "v1alpha1",
+            "bar",
+            "foo"
+        ]
+    );
     assert_eq!(preferred_version(["v1", "v2"].into_iter()), Some("v2"));
 }

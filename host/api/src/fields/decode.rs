@@ -26,10 +26,16 @@ struct Walk {
 /// Decodes `value` in place as the type. Gives the unknown fields, or the first thing that does not fit.
 pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, String> {
     let root = root.get();
-    let mut walk = Walk { path: Vec::new(), unknown: Vec::new() };
+    let mut walk = Walk {
+        path: Vec::new(),
+        unknown: Vec::new(),
+    };
     let Value::Object(map) = value else {
         let kind = json_kind(value);
-        return Err(format!("json: cannot unmarshal {kind} into Go value of type {}", root.go_qualified()));
+        return Err(format!(
+            "json: cannot unmarshal {kind} into Go value of type {}",
+            root.go_qualified()
+        ));
     };
     walk.fields(root, map)?;
     Ok(walk.unknown)
@@ -60,7 +66,12 @@ impl Walk {
         Ok(())
     }
 
-    fn value(&mut self, owner: &'static Type, wanted: ValueType, value: &mut Value) -> Result<(), String> {
+    fn value(
+        &mut self,
+        owner: &'static Type,
+        wanted: ValueType,
+        value: &mut Value,
+    ) -> Result<(), String> {
         match (wanted, value) {
             (ValueType::String, Value::String(_)) | (ValueType::Bool, Value::Bool(_)) => Ok(()),
             (ValueType::Double, Value::Number(_)) => Ok(()),
@@ -74,8 +85,15 @@ impl Walk {
         }
     }
 
-    fn named(&mut self, owner: &'static Type, wanted: ValueType, value: &mut Value) -> Result<(), String> {
-        let Some(t) = wanted.named() else { return Ok(()) };
+    fn named(
+        &mut self,
+        owner: &'static Type,
+        wanted: ValueType,
+        value: &mut Value,
+    ) -> Result<(), String> {
+        let Some(t) = wanted.named() else {
+            return Ok(());
+        };
         match (t.shape, value) {
             (Shape::Struct, Value::Object(map)) => self.fields(t, map),
             (Shape::Struct, value) => Err(self.mismatch(owner, wanted, value)),
@@ -87,8 +105,15 @@ impl Walk {
         }
     }
 
-    fn list(&mut self, owner: &'static Type, wanted: ValueType, list: &mut [Value]) -> Result<(), String> {
-        let Some(item_type) = wanted.element() else { return Ok(()) };
+    fn list(
+        &mut self,
+        owner: &'static Type,
+        wanted: ValueType,
+        list: &mut [Value],
+    ) -> Result<(), String> {
+        let Some(item_type) = wanted.element() else {
+            return Ok(());
+        };
         for (i, item) in list.iter_mut().enumerate() {
             if item.is_null() {
                 *item = zero(item_type);
@@ -100,10 +125,20 @@ impl Walk {
         Ok(())
     }
 
-    fn map(&mut self, owner: &'static Type, wanted: ValueType, map: &mut Map<String, Value>) -> Result<(), String> {
-        let Some(value_type) = wanted.element() else { return Ok(()) };
+    fn map(
+        &mut self,
+        owner: &'static Type,
+        wanted: ValueType,
+        map: &mut Map<String, Value>,
+    ) -> Result<(), String> {
+        let Some(value_type) = wanted.element() else {
+            return Ok(());
+        };
         // Only values with fields of their own can have unknown ones below, and so need their key in the path.
-        let deep = matches!(value_type, ValueType::Named(_) | ValueType::List(_) | ValueType::Map(_));
+        let deep = matches!(
+            value_type,
+            ValueType::Named(_) | ValueType::List(_) | ValueType::Map(_)
+        );
         for (key, value) in map.iter_mut() {
             if value.is_null() {
                 *value = zero(value_type);
@@ -135,19 +170,31 @@ impl Walk {
             };
         }
         let dot = if path.is_empty() { "" } else { "." };
-        self.unknown.push(format!("unknown field \"{path}{dot}{key}\""));
+        self.unknown
+            .push(format!("unknown field \"{path}{dot}{key}\""));
     }
 
     /// Go names the innermost struct and the fields that lead there, without indices and map keys.
     fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> String {
-        let names: Vec<&str> =
-            self.path.iter().filter_map(|s| if let Step::Field(name) = s { Some(*name) } else { None }).collect();
+        let names: Vec<&str> = self
+            .path
+            .iter()
+            .filter_map(|s| {
+                if let Step::Field(name) = s {
+                    Some(*name)
+                } else {
+                    None
+                }
+            })
+            .collect();
         let kind = match (wanted, value) {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
             (_, value) => json_kind(value).to_owned(),
         };
         let (owner, names, wanted) = (owner.go_name(), names.join("."), wanted.go_text());
-        format!("json: cannot unmarshal {kind} into Go struct field {owner}.{names} of type {wanted}")
+        format!(
+            "json: cannot unmarshal {kind} into Go struct field {owner}.{names} of type {wanted}"
+        )
     }
 }
 
@@ -156,7 +203,9 @@ fn leaves_no_trace(field: &Field, value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty() && !field.required(),
-        Value::Object(map) => map.is_empty() && !field.required() && matches!(field.value_type(), ValueType::Map(_)),
+        Value::Object(map) => {
+            map.is_empty() && !field.required() && matches!(field.value_type(), ValueType::Map(_))
+        }
         Value::String(s) => s.is_empty() && field.omits_zero(),
         Value::Bool(b) => !b && field.omits_zero(),
         Value::Number(n) => n.as_i64() == Some(0) && field.omits_zero(),

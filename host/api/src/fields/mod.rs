@@ -30,7 +30,11 @@ pub struct DecodeError {
 
 impl DecodeError {
     fn new(kind: &str, version: &str, cause: String) -> Self {
-        Self { kind: kind.to_owned(), version: version.to_owned(), cause }
+        Self {
+            kind: kind.to_owned(),
+            version: version.to_owned(),
+            cause,
+        }
     }
 
     /// The answer of the API: 400.
@@ -41,8 +45,15 @@ impl DecodeError {
 
 impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, version, cause } = self;
-        write!(f, "{kind} in version \"{version}\" cannot be handled as a {kind}: {cause}")
+        let Self {
+            kind,
+            version,
+            cause,
+        } = self;
+        write!(
+            f,
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {cause}"
+        )
     }
 }
 
@@ -55,7 +66,12 @@ pub fn decode(kind: &Kind, value: &mut Value) -> Result<Vec<String>, DecodeError
 }
 
 /// [`decode`] for bodies that are not of a resource's own kind: scales, evictions, token requests, options.
-pub fn decode_type(schema: TypeId, kind: &str, version: &str, value: &mut Value) -> Result<Vec<String>, DecodeError> {
+pub fn decode_type(
+    schema: TypeId,
+    kind: &str,
+    version: &str,
+    value: &mut Value,
+) -> Result<Vec<String>, DecodeError> {
     decode::walk(schema, value).map_err(|cause| DecodeError::new(kind, version, cause))
 }
 

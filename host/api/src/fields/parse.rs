@@ -20,7 +20,10 @@ pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(raw);
     let value = Tree(&mut state).deserialize(&mut json)?;
     json.end()?;
-    Ok(Parsed { value, duplicates: state.duplicates })
+    Ok(Parsed {
+        value,
+        duplicates: state.duplicates,
+    })
 }
 
 /// Only the duplicate fields of a body; none when it cannot be parsed.
@@ -38,7 +41,8 @@ impl State {
     fn note_duplicate(&mut self, key: &str) {
         if self.duplicates.len() < MAX_COMPLAINTS {
             let dot = if self.path.is_empty() { "" } else { "." };
-            self.duplicates.push(format!("duplicate field \"{}{dot}{key}\"", self.path));
+            self.duplicates
+                .push(format!("duplicate field \"{}{dot}{key}\"", self.path));
         }
     }
 }
@@ -74,7 +78,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
-        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(v)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Value, E> {

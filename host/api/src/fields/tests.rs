@@ -10,21 +10,28 @@ fn run(group: &str, version: &str, kind: &str, mut body: Value) -> (Value, Vec<S
 }
 
 fn refused(group: &str, kind: &str, body: Value) -> String {
-    check(by_kind(group, "v1", kind).unwrap(), &body).unwrap_err().to_string()
+    check(by_kind(group, "v1", kind).unwrap(), &body)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
 fn unknown_fields_are_named_and_removed() {
     let body = json!({"metadata": {"name": "a", "foo": 1}, "spec": {"containers": [{"name": "c", "bar": {"x": 1}}], "baz": null}});
     let (body, unknown) = run("", "v1", "Pod", body);
-    let want = ["metadata.foo", "spec.baz", "spec.containers[0].bar"].map(|f| format!("unknown field \"{f}\""));
+    let want = ["metadata.foo", "spec.baz", "spec.containers[0].bar"]
+        .map(|f| format!("unknown field \"{f}\""));
     assert_eq!(unknown, want);
-    assert_eq!(body, json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "resources": {}}]}}));
+    assert_eq!(
+        body,
+        json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "resources": {}}]}})
+    );
 }
 
 #[test]
 fn complaints_are_bounded() {
-    let body: serde_json::Map<String, Value> = (0..500).map(|i| (format!("x{i}"), json!(1))).collect();
+    let body: serde_json::Map<String, Value> =
+        (0..500).map(|i| (format!("x{i}"), json!(1))).collect();
     let (body, unknown) = run("", "v1", "ConfigMap", Value::Object(body));
     assert_eq!((unknown.len(), body), (MAX_COMPLAINTS, json!({})));
 }
@@ -70,7 +77,10 @@ fn wrong_types() {
             deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}})),
             "json: cannot unmarshal bool into Go value of type int32",
         ),
-        (json!("x"), "json: cannot unmarshal string into Go value of type v1.Deployment"),
+        (
+            json!("x"),
+            "json: cannot unmarshal string into Go value of type v1.Deployment",
+        ),
     ];
     for (body, want) in table {
         assert_eq!(refused("apps", "Deployment", body), format!("{head}{want}"));
@@ -79,16 +89,23 @@ fn wrong_types() {
 
 #[test]
 fn wrong_values() {
-    let limits = |q: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": q}}}]}});
+    let limits =
+        |q: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": q}}}]}});
     let format = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
     assert!(refused("", "Pod", limits(json!("1 core"))).ends_with(format));
-    assert!(refused("", "Pod", limits(json!("1kk"))).ends_with("unable to parse quantity's suffix"));
+    assert!(
+        refused("", "Pod", limits(json!("1kk"))).ends_with("unable to parse quantity's suffix")
+    );
     for (data, at) in [("a", 1), ("YQ=", 3), ("Y!==", 1), ("YQ==YQ==", 4)] {
         let want = format!("illegal base64 data at input byte {at}");
         let message = refused("", "Secret", json!({"data": {"k": data}}));
         assert!(message.ends_with(&want), "{message}");
     }
-    let message = refused("", "Pod", json!({"metadata": {"deletionTimestamp": "yesterday"}}));
+    let message = refused(
+        "",
+        "Pod",
+        json!({"metadata": {"deletionTimestamp": "yesterday"}}),
+    );
     let want = "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"";
     assert!(message.ends_with(want), "{message}");
 }
@@ -132,16 +149,36 @@ fn normal_forms() {
             json!({"spec": {"renewTime": "2026-11-20T18:00:00.500000Z"}}),
             json!({"spec": {"renewTime": "2026-11-20T18:00:00.500000Z"}}),
         ),
-        ("apps", "Deployment", json!({"spec": {"replicas": 0, "paused": false}}), json!({"spec": {"replicas": 0}})),
-        ("", "ConfigMap", json!({"data": {"a": null, "b": ""}}), json!({"data": {"a": "", "b": ""}})),
-        ("", "Secret", json!({"data": {"a": "YW\nI="}}), json!({"data": {"a": "YWI="}})),
+        (
+            "apps",
+            "Deployment",
+            json!({"spec": {"replicas": 0, "paused": false}}),
+            json!({"spec": {"replicas": 0}}),
+        ),
+        (
+            "",
+            "ConfigMap",
+            json!({"data": {"a": null, "b": ""}}),
+            json!({"data": {"a": "", "b": ""}}),
+        ),
+        (
+            "",
+            "Secret",
+            json!({"data": {"a": "YW\nI="}}),
+            json!({"data": {"a": "YWI="}}),
+        ),
         (
             "apps",
             "DaemonSet",
             json!({"status": {}}),
             json!({"status": {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}}),
         ),
-        ("rbac.authorization.k8s.io", "Role", json!({"rules": []}), json!({"rules": []})),
+        (
+            "rbac.authorization.k8s.io",
+            "Role",
+            json!({"rules": []}),
+            json!({"rules": []}),
+        ),
     ];
     for (group, kind, body, want) in table {
         let (body, unknown) = run(group, "v1", kind, body);
@@ -155,19 +192,24 @@ fn duplicates_are_found_in_the_bytes() {
     let raw =
         br#"{"a": 1, "spec": {"x": 1, "x": 2, "containers": [{"name": "a"}, {"name": "b", "name": "c"}]}, "a": {}}"#;
     let parsed = parse(raw).unwrap();
-    let want = ["spec.x", "spec.containers[1].name", "a"].map(|f| format!("duplicate field \"{f}\""));
+    let want =
+        ["spec.x", "spec.containers[1].name", "a"].map(|f| format!("duplicate field \"{f}\""));
     assert_eq!(parsed.duplicates, want);
     assert_eq!(parsed.value["spec"]["containers"][1]["name"], "c");
     assert!(parse(b"{\"a\": 1} x").is_err());
-    let value: Value =
-        serde_json::from_slice(br#"{"i": -3, "u": 18446744073709551615, "f": 1.5, "n": null, "b": [true, "x"]}"#)
-            .unwrap();
+    let value: Value = serde_json::from_slice(
+        br#"{"i": -3, "u": 18446744073709551615, "f": 1.5, "n": null, "b": [true, "x"]}"#,
+    )
+    .unwrap();
     assert_eq!(parse(value.to_string().as_bytes()).unwrap().value, value);
 }
 
 #[test]
 fn strict_messages() {
-    let complaints = ["unknown field \"spec.foo\"".to_owned(), "duplicate field \"a\"".to_owned()];
+    let complaints = [
+        "unknown field \"spec.foo\"".to_owned(),
+        "duplicate field \"a\"".to_owned(),
+    ];
     let want = "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field \"spec.foo\", duplicate field \"a\"";
     assert_eq!(strict_message("Pod", "v1", &complaints), want);
 }
@@ -176,7 +218,12 @@ fn strict_messages() {
 fn every_kind_takes_a_minimal_object_and_a_second_pass_changes_nothing() {
     for kind in kinds() {
         let mut body = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": "a", "creationTimestamp": null}});
-        assert_eq!(decode(kind, &mut body).unwrap(), Vec::<String>::new(), "{}", kind.kind);
+        assert_eq!(
+            decode(kind, &mut body).unwrap(),
+            Vec::<String>::new(),
+            "{}",
+            kind.kind
+        );
         assert_eq!(body["metadata"], json!({"name": "a"}), "{}", kind.kind);
         let again = body.clone();
         decode(kind, &mut body).unwrap();

@@ -21,7 +21,14 @@ const OBJECT_META: &str = "Standard object's metadata. More info: https://git.k8
 const LIST_META: &str = "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
 /// Parts of a schema that OpenAPI v2 does not have.
-const NOT_IN_V2: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations"];
+const NOT_IN_V2: [&str; 6] = [
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "nullable",
+    "x-kubernetes-validations",
+];
 
 /// A kind that is defined at run time.
 #[derive(Clone, Debug)]
@@ -42,7 +49,11 @@ impl CustomKind {
         let mut hash = Sha256::new();
         hash.update(format!("{kind:?}\n{schema}"));
         let digest = hex(&hash.finalize()).into();
-        Self { kind, schema, digest }
+        Self {
+            kind,
+            schema,
+            digest,
+        }
     }
 
     fn name(&self) -> String {
@@ -62,11 +73,13 @@ fn definition_name(kind: &Kind, name: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{b:02X}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{b:02X}");
+            out
+        })
 }
 
 /// The digest of documents that show these kinds besides the built-in ones.
@@ -87,7 +100,9 @@ pub fn digest<'a>(custom: impl Iterator<Item = &'a CustomKind>) -> String {
 
 /// Types of the tables that definitions of such kinds refer to.
 pub(super) fn roots() -> impl Iterator<Item = TypeId> {
-    ["ObjectMeta", "ListMeta"].into_iter().filter_map(|name| schema::by_name(&format!("{META}{name}")))
+    ["ObjectMeta", "ListMeta"]
+        .into_iter()
+        .filter_map(|name| schema::by_name(&format!("{META}{name}")))
 }
 
 /// Adds a kind's definitions.
@@ -98,7 +113,12 @@ pub(super) fn add_definitions(custom: &CustomKind, dialect: Dialect, out: &mut M
 
 /// Adds a kind's paths.
 pub(super) fn add_paths(custom: &CustomKind, dialect: Dialect, out: &mut Map<String, Value>) {
-    add_custom_paths(custom.kind, (&custom.name(), &custom.list_name()), dialect, out);
+    add_custom_paths(
+        custom.kind,
+        (&custom.name(), &custom.list_name()),
+        dialect,
+        out,
+    );
 }
 
 fn object(custom: &CustomKind, dialect: Dialect) -> Value {
@@ -113,7 +133,10 @@ fn object(custom: &CustomKind, dialect: Dialect) -> Value {
         let properties = map.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
             properties.extend(type_properties());
-            properties.insert("metadata".to_owned(), described("ObjectMeta", OBJECT_META, dialect));
+            properties.insert(
+                "metadata".to_owned(),
+                described("ObjectMeta", OBJECT_META, dialect),
+            );
         }
     }
     marked(schema, custom.kind, custom.kind.kind)
@@ -122,7 +145,10 @@ fn object(custom: &CustomKind, dialect: Dialect) -> Value {
 fn list(custom: &CustomKind, dialect: Dialect) -> Value {
     let kind = custom.kind;
     let mut properties = type_properties();
-    properties.insert("metadata".to_owned(), described("ListMeta", LIST_META, dialect));
+    properties.insert(
+        "metadata".to_owned(),
+        described("ListMeta", LIST_META, dialect),
+    );
     let items = json!({
         "type": "array",
         "items": reference_to(&custom.name(), dialect),
@@ -136,7 +162,12 @@ fn list(custom: &CustomKind, dialect: Dialect) -> Value {
 
 fn type_properties() -> Map<String, Value> {
     let text = |description: &str| json!({"type": "string", "description": description});
-    [("apiVersion".to_owned(), text(API_VERSION)), ("kind".to_owned(), text(KIND))].into_iter().collect()
+    [
+        ("apiVersion".to_owned(), text(API_VERSION)),
+        ("kind".to_owned(), text(KIND)),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn described(name: &str, text: &str, dialect: Dialect) -> Value {
@@ -160,7 +191,9 @@ fn marked(mut schema: Value, kind: &Kind, name: &str) -> Value {
 
 /// Leaves out what OpenAPI v2 cannot say, all the way down.
 fn for_v2(schema: &mut Value) {
-    let Some(map) = schema.as_object_mut() else { return };
+    let Some(map) = schema.as_object_mut() else {
+        return;
+    };
     let on = |map: &Map<String, Value>, key: &str| map.get(key) == Some(&Value::Bool(true));
     if on(map, "nullable") {
         // A value or null: nothing can be said of it.
@@ -178,7 +211,12 @@ fn for_v2(schema: &mut Value) {
             for_v2(inner);
         }
     }
-    for property in map.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+    for property in map
+        .get_mut("properties")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
         for_v2(property);
     }
 }

@@ -17,7 +17,12 @@ pub(super) fn definitions(
     let mut out = Map::new();
     while let Some(id) = open.pop() {
         if seen.insert(id) {
-            open.extend(id.get().fields().iter().filter_map(|f| referred(f.value_type())));
+            open.extend(
+                id.get()
+                    .fields()
+                    .iter()
+                    .filter_map(|f| referred(f.value_type())),
+            );
             out.insert(id.get().name().to_owned(), definition(id, dialect, prose));
         }
     }
@@ -34,9 +39,15 @@ fn definition(id: TypeId, dialect: Dialect, prose: &Prose) -> Value {
     describe(&mut out, prose.of_type(id.index(), t));
     if t.shape == Shape::Struct {
         let fields = prose.fields(id.index(), t);
-        let properties: Map<String, Value> =
-            fields.map(|(f, text)| (f.name().to_owned(), property(f, text, dialect))).collect();
-        let required: Vec<&str> = t.fields().iter().filter(|f| f.required()).map(Field::name).collect();
+        let properties: Map<String, Value> = fields
+            .map(|(f, text)| (f.name().to_owned(), property(f, text, dialect)))
+            .collect();
+        let required: Vec<&str> = t
+            .fields()
+            .iter()
+            .filter(|f| f.required())
+            .map(Field::name)
+            .collect();
         if !properties.is_empty() {
             out.insert("properties".to_owned(), properties.into());
         }
@@ -55,7 +66,11 @@ fn describe(out: &mut Map<String, Value>, text: &str) {
 }
 
 fn object(v: Value) -> Map<String, Value> {
-    if let Value::Object(map) = v { map } else { Map::new() }
+    if let Value::Object(map) = v {
+        map
+    } else {
+        Map::new()
+    }
 }
 
 /// Type and format. v3 can say that a value has one of two types.
@@ -63,7 +78,9 @@ fn shape(t: &Type, dialect: Dialect) -> Map<String, Value> {
     object(match (t.shape, dialect) {
         (Shape::Struct | Shape::Any, _) => json!({"type": "object"}),
         (Shape::Quantity, Dialect::V2) => json!({"type": "string"}),
-        (Shape::Quantity, Dialect::V3) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        (Shape::Quantity, Dialect::V3) => {
+            json!({"oneOf": [{"type": "string"}, {"type": "number"}]})
+        }
         (Shape::IntOrString, Dialect::V2) => json!({"type": "string", "format": "int-or-string"}),
         (Shape::IntOrString, Dialect::V3) => {
             json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"})
@@ -75,9 +92,10 @@ fn shape(t: &Type, dialect: Dialect) -> Map<String, Value> {
 fn add_extensions(out: &mut Map<String, Value>, id: TypeId, t: &Type) {
     let gvks: Vec<Value> = match t.go_name() {
         // These belong to every group.
-        kind @ ("DeleteOptions" | "WatchEvent") => {
-            super::group_versions().into_iter().map(|(g, v)| gvk(g, v, kind)).collect()
-        }
+        kind @ ("DeleteOptions" | "WatchEvent") => super::group_versions()
+            .into_iter()
+            .map(|(g, v)| gvk(g, v, kind))
+            .collect(),
         _ => id.gvks().map(|(g, v, k)| gvk(g, v, k)).collect(),
     };
     if !gvks.is_empty() {
@@ -86,14 +104,19 @@ fn add_extensions(out: &mut Map<String, Value>, id: TypeId, t: &Type) {
     if t.atomic {
         out.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
     }
-    let unions: Vec<Value> = schema::unions(id).map(|(discriminator, members)| union(discriminator, members)).collect();
+    let unions: Vec<Value> = schema::unions(id)
+        .map(|(discriminator, members)| union(discriminator, members))
+        .collect();
     if !unions.is_empty() {
         out.insert("x-kubernetes-unions".to_owned(), unions.into());
     }
 }
 
 fn union(discriminator: &str, members: &[(&str, &str)]) -> Value {
-    let members: Map<String, Value> = members.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
+    let members: Map<String, Value> = members
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).into()))
+        .collect();
     let mut out = object(json!({"fields-to-discriminateBy": members}));
     if !discriminator.is_empty() {
         out.insert("discriminator".to_owned(), discriminator.into());
@@ -134,7 +157,10 @@ fn property(field: &Field, text: &str, dialect: Dialect) -> Value {
         ListType::Set => add("list-type", "set".into()),
         ListType::Map => {
             add("list-type", "map".into());
-            add("list-map-keys", field.list_keys().collect::<Vec<_>>().into());
+            add(
+                "list-map-keys",
+                field.list_keys().collect::<Vec<_>>().into(),
+            );
         }
     }
     match field.map_type() {
@@ -146,8 +172,16 @@ fn property(field: &Field, text: &str, dialect: Dialect) -> Value {
         add("patch-merge-key", key.into());
     }
     let strategy = field.strategy();
-    let words = [(strategy.merge, "merge"), (strategy.replace, "replace"), (strategy.retain_keys, "retainKeys")];
-    let words: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
+    let words = [
+        (strategy.merge, "merge"),
+        (strategy.replace, "replace"),
+        (strategy.retain_keys, "retainKeys"),
+    ];
+    let words: Vec<&str> = words
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, word)| *word)
+        .collect();
     if !words.is_empty() {
         add("patch-strategy", words.join(",").into());
     }
@@ -162,12 +196,18 @@ fn value_schema(value: ValueType, dialect: Dialect) -> Value {
         ValueType::Int32 => json!({"type": "integer", "format": "int32"}),
         ValueType::Int64 => json!({"type": "integer", "format": "int64"}),
         ValueType::Double => json!({"type": "number", "format": "double"}),
-        ValueType::Named(_) => value.type_id().map_or(Value::Null, |id| reference(id, dialect)),
+        ValueType::Named(_) => value
+            .type_id()
+            .map_or(Value::Null, |id| reference(id, dialect)),
         ValueType::List(_) => json!({"type": "array", "items": element(value, dialect)}),
-        ValueType::Map(_) => json!({"type": "object", "additionalProperties": element(value, dialect)}),
+        ValueType::Map(_) => {
+            json!({"type": "object", "additionalProperties": element(value, dialect)})
+        }
     }
 }
 
 fn element(value: ValueType, dialect: Dialect) -> Value {
-    value.element().map_or(Value::Null, |e| value_schema(e, dialect))
+    value
+        .element()
+        .map_or(Value::Null, |e| value_schema(e, dialect))
 }

@@ -41,8 +41,16 @@ fn add_custom(
 pub(super) fn v3(kinds: &[&'static Kind], custom: &[&CustomKind]) -> Value {
     let prose = Prose::unpack();
     let own = custom.first().into_iter().flat_map(|_| custom::roots());
-    let scales = custom.iter().flat_map(|c| c.kind.subresources).filter_map(|sub| sub.schema);
-    let roots = kinds.iter().flat_map(|k| types_of(k)).chain(shared_types()).chain(own).chain(scales);
+    let scales = custom
+        .iter()
+        .flat_map(|c| c.kind.subresources)
+        .filter_map(|sub| sub.schema);
+    let roots = kinds
+        .iter()
+        .flat_map(|k| types_of(k))
+        .chain(shared_types())
+        .chain(own)
+        .chain(scales);
     let mut schemas = definitions(roots, Dialect::V3, &prose);
     let mut paths = paths(kinds.iter().copied(), Dialect::V3);
     add_custom(custom, Dialect::V3, &mut schemas, &mut paths);

@@ -29,9 +29,11 @@ pub const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3@v1.0
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 /// The `Content-Type` of v3 documents as protobuf. Answers have a dot where requests have an `@`, which
 /// parsers of media types refuse.
-pub const V3_PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+pub const V3_PROTOBUF_CONTENT_TYPE: &str =
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
 /// The `Content-Type` of the v2 document as protobuf.
-pub const V2_PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+pub const V2_PROTOBUF_CONTENT_TYPE: &str =
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// Media type of both as JSON.
 pub const JSON: &str = "application/json";
 
@@ -61,7 +63,10 @@ pub fn v3_index(custom: &[CustomKind]) -> Value {
     let mut paths = Map::new();
     for (group, version) in all_group_versions(custom) {
         let path = v3_path(group, version);
-        let url = format!("/openapi/v3/{path}?hash={}", v3_digest(group, version, custom));
+        let url = format!(
+            "/openapi/v3/{path}?hash={}",
+            v3_digest(group, version, custom)
+        );
         paths.insert(path, json!({ "serverRelativeURL": url }));
     }
     json!({ "paths": paths })
@@ -73,17 +78,27 @@ pub fn v3_digest(group: &str, version: &str, custom: &[CustomKind]) -> String {
 }
 
 fn of<'a>(group: &str, version: &str, custom: &'a [CustomKind]) -> Vec<&'a CustomKind> {
-    custom.iter().filter(|c| c.kind.group == group && c.kind.version == version).collect()
+    custom
+        .iter()
+        .filter(|c| c.kind.group == group && c.kind.version == version)
+        .collect()
 }
 
 /// `api/v1`, `apis/apps/v1`: what follows `/openapi/v3/`.
 pub fn v3_path(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+    if group.is_empty() {
+        format!("api/{version}")
+    } else {
+        format!("apis/{group}/{version}")
+    }
 }
 
 /// The document of a group and version; None when nothing is served there.
 pub fn v3(group: &str, version: &str, custom: &[CustomKind], encoding: Encoding) -> Option<Bytes> {
-    let built_in: Vec<&'static Kind> = kinds().iter().filter(|k| k.group == group && k.version == version).collect();
+    let built_in: Vec<&'static Kind> = kinds()
+        .iter()
+        .filter(|k| k.group == group && k.version == version)
+        .collect();
     let custom = of(group, version, custom);
     if built_in.is_empty() && custom.is_empty() {
         return None;
@@ -97,7 +112,9 @@ pub fn v3(group: &str, version: &str, custom: &[CustomKind], encoding: Encoding)
 
 /// Group and version of the document behind `/openapi/v3/<path>`.
 pub fn v3_of_path<'a>(path: &str, custom: &'a [CustomKind]) -> Option<(&'a str, &'a str)> {
-    all_group_versions(custom).into_iter().find(|(group, version)| v3_path(group, version) == path)
+    all_group_versions(custom)
+        .into_iter()
+        .find(|(group, version)| v3_path(group, version) == path)
 }
 
 /// `/openapi/v2`

@@ -9,9 +9,16 @@ use k3s_meta::object::set;
 use serde_json::{Map, Value, json};
 
 /// Media types of objects.
-const OBJECTS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const OBJECTS: [&str; 3] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 /// Media types of watches.
-const STREAMS: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+const STREAMS: [&str; 2] = [
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
 /// Media types of patches.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -71,22 +78,35 @@ impl Operation {
         put("description", self.description.as_str().into());
         put("operationId", self.id(kind).into());
         put("x-kubernetes-action", self.action.into());
-        put("x-kubernetes-group-version-kind", gvk(group, version, about));
+        put(
+            "x-kubernetes-group-version-kind",
+            gvk(group, version, about),
+        );
         let mut parameters = self.query.parameters(dialect);
         match dialect {
             Dialect::V2 => {
-                parameters.extend(self.body.as_ref().map(|body| body_parameter(body, self.body_is_required())));
+                parameters.extend(
+                    self.body
+                        .as_ref()
+                        .map(|body| body_parameter(body, self.body_is_required())),
+                );
                 put("consumes", self.consumes().into());
                 put("produces", self.produces().into());
                 put("schemes", json!(["https"]));
-                put("responses", self.responses(|id| json!({"schema": id.reference(dialect)})));
+                put(
+                    "responses",
+                    self.responses(|id| json!({"schema": id.reference(dialect)})),
+                );
             }
             Dialect::V3 => {
                 if let Some(body) = &self.body {
                     put("requestBody", self.request_body(body));
                 }
                 let produces = self.produces();
-                put("responses", self.responses(|id| json!({"content": content(&produces, id)})));
+                put(
+                    "responses",
+                    self.responses(|id| json!({"content": content(&produces, id)})),
+                );
             }
         }
         put("parameters", parameters.into());
@@ -101,7 +121,10 @@ impl Operation {
         if !self.is_patch() {
             return vec!["*/*"];
         }
-        PATCHES.into_iter().chain(self.strategic.then_some(STRATEGIC)).collect()
+        PATCHES
+            .into_iter()
+            .chain(self.strategic.then_some(STRATEGIC))
+            .collect()
     }
 
     fn body_is_required(&self) -> bool {
@@ -110,14 +133,29 @@ impl Operation {
 
     /// `listAppsV1NamespacedDeployment`
     fn id(&self, kind: &Kind) -> String {
-        let group = if kind.group.is_empty() { "core" } else { kind.group.trim_end_matches(".k8s.io") };
-        let scope = if kind.namespaced && !self.id_suffix.ends_with("ForAllNamespaces") { "Namespaced" } else { "" };
+        let group = if kind.group.is_empty() {
+            "core"
+        } else {
+            kind.group.trim_end_matches(".k8s.io")
+        };
+        let scope = if kind.namespaced && !self.id_suffix.ends_with("ForAllNamespaces") {
+            "Namespaced"
+        } else {
+            ""
+        };
         let (group, version) = (camel(group), camel(kind.version));
-        format!("{}{group}{version}{scope}{}{}", self.id_verb, kind.kind, self.id_suffix)
+        format!(
+            "{}{group}{version}{scope}{}{}",
+            self.id_verb, kind.kind, self.id_suffix
+        )
     }
 
     fn produces(&self) -> Vec<&'static str> {
-        let streams = if self.action == "list" { STREAMS.as_slice() } else { &[] };
+        let streams = if self.action == "list" {
+            STREAMS.as_slice()
+        } else {
+            &[]
+        };
         match self.answer {
             Some(_) => OBJECTS.iter().chain(streams).copied().collect(),
             None => vec!["*/*"],
@@ -152,7 +190,11 @@ impl Operation {
 
 fn content(types: &[&str], id: &TypeRef) -> Value {
     let schema = json!({"schema": id.reference(Dialect::V3)});
-    types.iter().map(|t| ((*t).to_owned(), schema.clone())).collect::<Map<_, _>>().into()
+    types
+        .iter()
+        .map(|t| ((*t).to_owned(), schema.clone()))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn body_parameter(id: &TypeRef, required: bool) -> Value {
@@ -164,7 +206,11 @@ fn body_parameter(id: &TypeRef, required: bool) -> Value {
 }
 
 fn tag(group: &str, version: &str) -> String {
-    let group = if group.is_empty() { "core" } else { group.trim_end_matches(".k8s.io") };
+    let group = if group.is_empty() {
+        "core"
+    } else {
+        group.trim_end_matches(".k8s.io")
+    };
     format!("{}_{version}", lower_first(&camel(group)))
 }
 
@@ -173,12 +219,16 @@ fn camel(text: &str) -> String {
     text.split('.')
         .map(|word| {
             let mut chars = word.chars();
-            chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+            chars
+                .next()
+                .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
         })
         .collect()
 }
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
 }

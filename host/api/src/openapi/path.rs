@@ -11,7 +11,10 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Adds everything that can be asked of a kind.
 pub(super) fn add_paths(kind: &'static Kind, dialect: Dialect, out: &mut Map<String, Value>) {
-    let types = Types { object: TypeRef::Table(kind.schema), list: list_type(kind).map(TypeRef::Table) };
+    let types = Types {
+        object: TypeRef::Table(kind.schema),
+        list: list_type(kind).map(TypeRef::Table),
+    };
     add_paths_with(kind, &types, dialect, out);
 }
 
@@ -22,11 +25,19 @@ pub(super) fn add_custom_paths(
     dialect: Dialect,
     out: &mut Map<String, Value>,
 ) {
-    let types = Types { object: TypeRef::Named(object.to_owned()), list: Some(TypeRef::Named(list.to_owned())) };
+    let types = Types {
+        object: TypeRef::Named(object.to_owned()),
+        list: Some(TypeRef::Named(list.to_owned())),
+    };
     add_paths_with(kind, &types, dialect, out);
 }
 
-fn add_paths_with(kind: &'static Kind, types: &Types, dialect: Dialect, out: &mut Map<String, Value>) {
+fn add_paths_with(
+    kind: &'static Kind,
+    types: &Types,
+    dialect: Dialect,
+    out: &mut Map<String, Value>,
+) {
     let root = format!("/{}", super::v3_path(kind.group, kind.version));
     let collection = match kind.namespaced {
         true => format!("{root}/namespaces/{{namespace}}/{}", kind.plural),
@@ -37,22 +48,48 @@ fn add_paths_with(kind: &'static Kind, types: &Types, dialect: Dialect, out: &mu
     put(out, kind, &collection, of.on_collection(), dialect);
     put(out, kind, &item, of.on_item(), dialect);
     if kind.namespaced && kind.has_verb("list") {
-        put(out, kind, &format!("{root}/{}", kind.plural), vec![of.list("ForAllNamespaces")], dialect);
+        put(
+            out,
+            kind,
+            &format!("{root}/{}", kind.plural),
+            vec![of.list("ForAllNamespaces")],
+            dialect,
+        );
     }
     for sub in kind.subresources {
-        put(out, kind, &format!("{item}/{}", sub.name), of.on_subresource(sub, ""), dialect);
+        put(
+            out,
+            kind,
+            &format!("{item}/{}", sub.name),
+            of.on_subresource(sub, ""),
+            dialect,
+        );
         if sub.connect && sub.name == "proxy" {
-            put(out, kind, &format!("{item}/{}/{{path}}", sub.name), of.on_subresource(sub, "WithPath"), dialect);
+            put(
+                out,
+                kind,
+                &format!("{item}/{}/{{path}}", sub.name),
+                of.on_subresource(sub, "WithPath"),
+                dialect,
+            );
         }
     }
 }
 
-fn put(out: &mut Map<String, Value>, kind: &Kind, path: &str, operations: Vec<Operation>, dialect: Dialect) {
+fn put(
+    out: &mut Map<String, Value>,
+    kind: &Kind,
+    path: &str,
+    operations: Vec<Operation>,
+    dialect: Dialect,
+) {
     if operations.is_empty() {
         return;
     }
-    let mut item: Map<String, Value> =
-        operations.iter().map(|o| (o.method.to_owned(), o.document(kind, dialect))).collect();
+    let mut item: Map<String, Value> = operations
+        .iter()
+        .map(|o| (o.method.to_owned(), o.document(kind, dialect)))
+        .collect();
     let parameters = parameter::of_path(kind.kind, path, dialect);
     if !parameters.is_empty() {
         item.insert("parameters".to_owned(), parameters.into());
@@ -62,7 +99,9 @@ fn put(out: &mut Map<String, Value>, kind: &Kind, path: &str, operations: Vec<Op
 
 /// Types that every kind's operations use.
 pub(super) fn shared_types() -> impl Iterator<Item = TypeId> {
-    ["DeleteOptions", "Patch", "Status", "WatchEvent"].into_iter().filter_map(meta)
+    ["DeleteOptions", "Patch", "Status", "WatchEvent"]
+        .into_iter()
+        .filter_map(meta)
 }
 
 /// Types that a kind's operations use.
@@ -94,10 +133,19 @@ impl Verbs<'_> {
     fn operation(&self, verb: &str, suffix: &str) -> Option<Operation> {
         let kind = self.kind;
         let schema = Some(self.types.object.clone());
-        let [status, patch, options] = ["Status", "Patch", "DeleteOptions"].map(|name| meta(name).map(TypeRef::Table));
+        let [status, patch, options] =
+            ["Status", "Patch", "DeleteOptions"].map(|name| meta(name).map(TypeRef::Table));
         let name = kind.kind;
         let (method, action, id_verb, description, query, body, answer) = match verb {
-            "get" => ("get", "get", "read", format!("read the specified {name}"), Query::Read, None, schema),
+            "get" => (
+                "get",
+                "get",
+                "read",
+                format!("read the specified {name}"),
+                Query::Read,
+                None,
+                schema,
+            ),
             "list" => (
                 "get",
                 "list",
@@ -107,10 +155,24 @@ impl Verbs<'_> {
                 None,
                 self.types.list.clone(),
             ),
-            "create" => ("post", "post", "create", format!("create a {name}"), Query::Write, schema.clone(), schema),
-            "update" => {
-                ("put", "put", "replace", format!("replace the specified {name}"), Query::Write, schema.clone(), schema)
-            }
+            "create" => (
+                "post",
+                "post",
+                "create",
+                format!("create a {name}"),
+                Query::Write,
+                schema.clone(),
+                schema,
+            ),
+            "update" => (
+                "put",
+                "put",
+                "replace",
+                format!("replace the specified {name}"),
+                Query::Write,
+                schema.clone(),
+                schema,
+            ),
             "patch" => (
                 "patch",
                 "patch",
@@ -120,7 +182,15 @@ impl Verbs<'_> {
                 patch,
                 schema,
             ),
-            "delete" => ("delete", "delete", "delete", format!("delete a {name}"), Query::Delete, options, status),
+            "delete" => (
+                "delete",
+                "delete",
+                "delete",
+                format!("delete a {name}"),
+                Query::Delete,
+                options,
+                status,
+            ),
             "deletecollection" => (
                 "delete",
                 "deletecollection",
@@ -154,11 +224,16 @@ impl Verbs<'_> {
 
     fn list(&self, suffix: &str) -> Operation {
         // The verb is one of the known ones.
-        self.operation("list", suffix).unwrap_or_else(|| self.connect_like())
+        self.operation("list", suffix)
+            .unwrap_or_else(|| self.connect_like())
     }
 
     fn some(&self, verbs: &[&str]) -> Vec<Operation> {
-        verbs.iter().filter(|v| self.kind.has_verb(v)).filter_map(|v| self.operation(v, "")).collect()
+        verbs
+            .iter()
+            .filter(|v| self.kind.has_verb(v))
+            .filter_map(|v| self.operation(v, ""))
+            .collect()
     }
 
     fn on_collection(&self) -> Vec<Operation> {
@@ -173,9 +248,14 @@ impl Verbs<'_> {
         let name = format!("{}{suffix}", capital(sub.name));
         let verbs = sub.verbs.iter();
         if sub.connect {
-            return verbs.filter_map(|verb| self.connect(sub, verb, &name)).collect();
+            return verbs
+                .filter_map(|verb| self.connect(sub, verb, &name))
+                .collect();
         }
-        verbs.filter_map(|verb| self.operation(verb, &name)).map(|o| self.of_subresource(o, sub)).collect()
+        verbs
+            .filter_map(|verb| self.operation(verb, &name))
+            .map(|o| self.of_subresource(o, sub))
+            .collect()
     }
 
     /// Requests that are passed through; any method, nothing known of bodies.
@@ -195,9 +275,22 @@ impl Verbs<'_> {
             _ => Query::Proxy,
         };
         let base = self.connect_like();
-        let description = format!("connect {} requests to {} of {}", method.to_uppercase(), sub.name, self.kind.kind);
+        let description = format!(
+            "connect {} requests to {} of {}",
+            method.to_uppercase(),
+            sub.name,
+            self.kind.kind
+        );
         let about = (sub.group, sub.version, sub.kind);
-        Some(Operation { method, id_verb, description, id_suffix: name.to_owned(), query, about, ..base })
+        Some(Operation {
+            method,
+            id_verb,
+            description,
+            id_suffix: name.to_owned(),
+            query,
+            about,
+            ..base
+        })
     }
 
     /// Bodies and answers of a subresource are of its own kind.
@@ -208,10 +301,27 @@ impl Verbs<'_> {
             other => other.map(TypeRef::Table),
         };
         let answer = if sub.name == "log" { None } else { own.clone() };
-        let body = operation.body.and_then(|body| if operation.method == "patch" { Some(body) } else { own });
-        let query = if sub.name == "log" { Query::Log } else { operation.query };
+        let body = operation.body.and_then(|body| {
+            if operation.method == "patch" {
+                Some(body)
+            } else {
+                own
+            }
+        });
+        let query = if sub.name == "log" {
+            Query::Log
+        } else {
+            operation.query
+        };
         let description = format!("{} ({})", operation.description, sub.name);
-        Operation { body, answer, query, description, about: (sub.group, sub.version, sub.kind), ..operation }
+        Operation {
+            body,
+            answer,
+            query,
+            description,
+            about: (sub.group, sub.version, sub.kind),
+            ..operation
+        }
     }
 
     fn connect_like(&self) -> Operation {
@@ -232,5 +342,7 @@ impl Verbs<'_> {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }

@@ -15,16 +15,29 @@ impl Prose {
     /// Unpacks the descriptions. What is embedded was packed by this crate's build, so it unpacks.
     pub(super) fn unpack() -> Self {
         let mut text = String::new();
-        if flate2::read::ZlibDecoder::new(PACKED).read_to_string(&mut text).is_err() {
+        if flate2::read::ZlibDecoder::new(PACKED)
+            .read_to_string(&mut text)
+            .is_err()
+        {
             text.clear();
         }
-        let ends = text.match_indices('\0').map(|(i, _)| i).chain([text.len()]).collect();
+        let ends = text
+            .match_indices('\0')
+            .map(|(i, _)| i)
+            .chain([text.len()])
+            .collect();
         Self { text, ends }
     }
 
     fn part(&self, at: usize) -> &str {
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| end + 1);
-        self.ends.get(at).and_then(|end| self.text.get(start..*end)).unwrap_or("")
+        let start = at
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .map_or(0, |end| end + 1);
+        self.ends
+            .get(at)
+            .and_then(|end| self.text.get(start..*end))
+            .unwrap_or("")
     }
 
     /// The description of the type at `index` of the tables. Before it come those of all types and
@@ -34,8 +47,15 @@ impl Prose {
     }
 
     /// Fields with their descriptions.
-    pub(super) fn fields<'a>(&'a self, index: usize, t: &Type) -> impl Iterator<Item = (&'static Field, &'a str)> {
+    pub(super) fn fields<'a>(
+        &'a self,
+        index: usize,
+        t: &Type,
+    ) -> impl Iterator<Item = (&'static Field, &'a str)> {
         let first = index + t.first_field() + 1;
-        t.fields().iter().enumerate().map(move |(i, field)| (field, self.part(first + i)))
+        t.fields()
+            .iter()
+            .enumerate()
+            .map(move |(i, field)| (field, self.part(first + i)))
     }
 }

@@ -27,7 +27,10 @@ fn every_reference_leads_somewhere() {
         references(&document, &mut all);
         assert!(!all.is_empty());
         for reference in all {
-            assert!(document.pointer(&reference[1..]).is_some(), "{group}/{version}: {reference}");
+            assert!(
+                document.pointer(&reference[1..]).is_some(),
+                "{group}/{version}: {reference}"
+            );
         }
     }
     let document: Value = serde_json::from_slice(&v2(&[], Encoding::Json)).unwrap();
@@ -54,13 +57,22 @@ fn index_leads_to_every_group_version() {
 fn patches_tell_what_kubectl_asks() {
     for kind in kinds().iter().filter(|k| k.has_verb("patch")) {
         let document = document(kind.group, kind.version);
-        let found = document["paths"].as_object().unwrap().values().filter_map(|p| p.get("patch")).find(|patch| {
-            patch["x-kubernetes-group-version-kind"]
-                == json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
-        });
+        let found = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(|p| p.get("patch"))
+            .find(|patch| {
+                patch["x-kubernetes-group-version-kind"]
+                    == json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+            });
         let parameters = found.unwrap()["parameters"].as_array().unwrap();
         for name in ["dryRun", "fieldValidation"] {
-            assert!(parameters.iter().any(|p| p["name"] == name), "{} {name}", kind.kind);
+            assert!(
+                parameters.iter().any(|p| p["name"] == name),
+                "{} {name}",
+                kind.kind
+            );
         }
     }
 }
@@ -92,14 +104,25 @@ fn schemas_carry_prose_and_merge_keys() {
     let document = document("apps", "v1");
     let schemas = &document["components"]["schemas"];
     let deployment = &schemas["io.k8s.api.apps.v1.Deployment"];
-    assert!(deployment["description"].as_str().unwrap().starts_with("Deployment enables declarative updates"));
+    assert!(
+        deployment["description"]
+            .as_str()
+            .unwrap()
+            .starts_with("Deployment enables declarative updates")
+    );
     let gvk = json!([{"group": "apps", "version": "v1", "kind": "Deployment"}]);
     assert_eq!(deployment["x-kubernetes-group-version-kind"], gvk);
     let spec = &deployment["properties"]["spec"];
-    assert_eq!(spec["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
+    assert_eq!(
+        spec["allOf"][0]["$ref"],
+        "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"
+    );
     let ports = &schemas["io.k8s.api.core.v1.Container"]["properties"]["ports"];
     assert_eq!(ports["x-kubernetes-patch-merge-key"], "containerPort");
-    assert_eq!(ports["x-kubernetes-list-map-keys"], json!(["containerPort", "protocol"]));
+    assert_eq!(
+        ports["x-kubernetes-list-map-keys"],
+        json!(["containerPort", "protocol"])
+    );
     let strategy = &schemas["io.k8s.api.apps.v1.DeploymentSpec"]["properties"]["strategy"];
     assert_eq!(strategy["x-kubernetes-patch-strategy"], "retainKeys");
 }
@@ -109,7 +132,8 @@ fn nearly_everything_is_described() {
     let prose = prose::Prose::unpack();
     let mut missing = Vec::new();
     // JSON Schema is described elsewhere, and upstream does not repeat it.
-    let elsewhere = |name: &str| name.ends_with(".JSONSchemaProps") || name.ends_with(".ExternalDocumentation");
+    let elsewhere =
+        |name: &str| name.ends_with(".JSONSchemaProps") || name.ends_with(".ExternalDocumentation");
     for (id, t) in crate::schema::types().filter(|(_, t)| !elsewhere(t.name())) {
         missing.extend(
             prose
@@ -118,7 +142,11 @@ fn nearly_everything_is_described() {
                 .map(|(f, _)| format!("{}.{}", t.name(), f.name())),
         );
     }
-    assert!(missing.len() < 20, "{} fields without description: {missing:?}", missing.len());
+    assert!(
+        missing.len() < 20,
+        "{} fields without description: {missing:?}",
+        missing.len()
+    );
 }
 
 /// Reads a message's fields: number and bytes (varints as their value).
@@ -154,12 +182,22 @@ fn fields(mut raw: &[u8]) -> Vec<(u64, Vec<u8>)> {
 }
 
 fn one(raw: &[u8], number: u64) -> Vec<u8> {
-    fields(raw).into_iter().find(|(n, _)| *n == number).unwrap().1
+    fields(raw)
+        .into_iter()
+        .find(|(n, _)| *n == number)
+        .unwrap()
+        .1
 }
 
 fn by_name(raw: &[u8], number: u64, name: &str) -> Vec<u8> {
-    let entries = fields(raw).into_iter().filter(|(n, _)| *n == number).map(|(_, bytes)| bytes);
-    let found = entries.into_iter().find(|entry| one(entry, 1) == name.as_bytes()).unwrap();
+    let entries = fields(raw)
+        .into_iter()
+        .filter(|(n, _)| *n == number)
+        .map(|(_, bytes)| bytes);
+    let found = entries
+        .into_iter()
+        .find(|entry| one(entry, 1) == name.as_bytes())
+        .unwrap();
     one(&found, 2)
 }
 
@@ -167,25 +205,43 @@ fn by_name(raw: &[u8], number: u64, name: &str) -> Vec<u8> {
 fn protobuf_v3_holds_the_same_paths_and_schemas() {
     let raw = v3("apps", "v1", &[], Encoding::Protobuf).unwrap();
     assert_eq!(one(&raw, 1), b"3.0.0");
-    let item = by_name(&one(&raw, 4), 1, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+    let item = by_name(
+        &one(&raw, 4),
+        1,
+        "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+    );
     let patch = one(&item, 10);
     let gvk = by_name(&patch, 13, "x-kubernetes-group-version-kind");
     let gvk: Value = serde_json::from_slice(&one(&gvk, 2)).unwrap();
     assert_eq!(gvk["kind"], "Deployment");
-    let parameters: Vec<Vec<u8>> =
-        fields(&patch).into_iter().filter(|(n, _)| *n == 6).map(|(_, p)| one(&one(&p, 1), 1)).collect();
+    let parameters: Vec<Vec<u8>> = fields(&patch)
+        .into_iter()
+        .filter(|(n, _)| *n == 6)
+        .map(|(_, p)| one(&one(&p, 1), 1))
+        .collect();
     assert!(parameters.contains(&b"fieldValidation".to_vec()));
-    let schema = by_name(&one(&one(&raw, 5), 1), 1, "io.k8s.api.apps.v1.DeploymentSpec");
+    let schema = by_name(
+        &one(&one(&raw, 5), 1),
+        1,
+        "io.k8s.api.apps.v1.DeploymentSpec",
+    );
     let template = by_name(&one(&one(&schema, 1), 31), 1, "template");
     let reference = one(&one(&one(&template, 1), 26), 2);
-    assert_eq!(one(&reference, 1), b"#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec");
+    assert_eq!(
+        one(&reference, 1),
+        b"#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec"
+    );
 }
 
 #[test]
 fn protobuf_v2_holds_the_same_paths_and_schemas() {
     let raw = v2(&[], Encoding::Protobuf);
     assert_eq!(one(&raw, 1), b"2.0");
-    let item = by_name(&one(&raw, 8), 2, "/api/v1/namespaces/{namespace}/pods/{name}");
+    let item = by_name(
+        &one(&raw, 8),
+        2,
+        "/api/v1/namespaces/{namespace}/pods/{name}",
+    );
     assert_eq!(one(&one(&item, 8), 5), b"patchCoreV1NamespacedPod");
     let schema = by_name(&one(&raw, 9), 1, "io.k8s.api.core.v1.Pod");
     let spec = by_name(&one(&schema, 25), 1, "spec");
@@ -208,8 +264,7 @@ fn kinds_defined_at_run_time_are_shown() {
         ..crate::define::Definition::default()
     };
     let kind = crate::define::define(&definition).unwrap();
-    let schema =
-        json!({"type": "object", "properties": {"spec": {"type": "object", "description": "What is wished."}}});
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "description": "What is wished."}}});
     let custom = [CustomKind::new(kind, &schema)];
     let bytes = v3("stable.example.com", "v1", &custom, Encoding::Json).unwrap();
     let document: Value = serde_json::from_slice(&bytes).unwrap();
@@ -219,17 +274,29 @@ fn kinds_defined_at_run_time_are_shown() {
         assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
     }
     let shown = &document["components"]["schemas"]["com.example.stable.v1.CronTab"];
-    assert_eq!(shown["properties"]["spec"]["description"], "What is wished.");
-    assert_eq!(shown["x-kubernetes-group-version-kind"][0]["kind"], "CronTab");
+    assert_eq!(
+        shown["properties"]["spec"]["description"],
+        "What is wished."
+    );
+    assert_eq!(
+        shown["x-kubernetes-group-version-kind"][0]["kind"],
+        "CronTab"
+    );
     let path = &document["paths"]["/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}/scale"];
-    assert_eq!(path["get"]["x-kubernetes-group-version-kind"]["kind"], "Scale");
+    assert_eq!(
+        path["get"]["x-kubernetes-group-version-kind"]["kind"],
+        "Scale"
+    );
     // kubectl looks here whether it may send strategic merge patches.
-    let item = &document["paths"]["/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}"];
+    let item =
+        &document["paths"]["/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}"];
     let patches = item["patch"]["requestBody"]["content"].as_object().unwrap();
     assert!(patches.contains_key("application/merge-patch+json"));
     assert!(!patches.contains_key("application/strategic-merge-patch+json"));
     let index = v3_index(&custom);
-    let url = index["paths"]["apis/stable.example.com/v1"]["serverRelativeURL"].as_str().unwrap();
+    let url = index["paths"]["apis/stable.example.com/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap();
     assert!(!url.ends_with(DIGEST));
     assert!(v3("stable.example.com", "v1", &custom, Encoding::Protobuf).is_some());
     let document: Value = serde_json::from_slice(&v2(&custom, Encoding::Json)).unwrap();

@@ -49,7 +49,15 @@ pub(crate) const fn field(
     embedded_tag: u8,
     tag: u16,
 ) -> Field {
-    Field { name, value_type, flags, keys, merge_key, embedded_tag, tag }
+    Field {
+        name,
+        value_type,
+        flags,
+        keys,
+        merge_key,
+        embedded_tag,
+        tag,
+    }
 }
 
 impl Field {
@@ -89,13 +97,22 @@ impl Field {
 
     /// Keys that identify items of a [`ListType::Map`].
     pub fn list_keys(&self) -> impl Iterator<Item = &'static str> {
-        fields::KEY_SETS.get(usize::from(self.keys)).copied().unwrap_or_default().iter().map(|id| name(*id))
+        fields::KEY_SETS
+            .get(usize::from(self.keys))
+            .copied()
+            .unwrap_or_default()
+            .iter()
+            .map(|id| name(*id))
     }
 
     /// How a strategic merge patch treats the field.
     pub fn strategy(&self) -> Strategy {
         let bit = |at: u16| self.flags >> at & 1 != 0;
-        Strategy { merge: bit(5), replace: bit(6), retain_keys: bit(7) }
+        Strategy {
+            merge: bit(5),
+            replace: bit(6),
+            retain_keys: bit(7),
+        }
     }
 
     /// Whether Go's encoder leaves the field out when it is zero, empty or false. Known for the fields

@@ -46,14 +46,28 @@ pub struct Type {
 /// A discriminated union: type, discriminator field, members with their discriminator values.
 pub(crate) type UnionRow = (u16, &'static str, &'static [(&'static str, &'static str)]);
 
-pub(crate) const fn type_row(name: u16, first_field: u16, field_count: u16, shape: Shape, atomic: bool) -> Type {
-    Type { name, first_field, field_count, shape, atomic }
+pub(crate) const fn type_row(
+    name: u16,
+    first_field: u16,
+    field_count: u16,
+    shape: Shape,
+    atomic: bool,
+) -> Type {
+    Type {
+        name,
+        first_field,
+        field_count,
+        shape,
+        atomic,
+    }
 }
 
 fn name(id: u16) -> &'static str {
     let at = usize::from(id);
     let range = names::AT.get(at).zip(names::AT.get(at + 1));
-    range.and_then(|(from, to)| names::TEXT.get(*from as usize..*to as usize)).unwrap_or("")
+    range
+        .and_then(|(from, to)| names::TEXT.get(*from as usize..*to as usize))
+        .unwrap_or("")
 }
 
 /// The type at an index of the tables. Indices come from the tables only, so there always is one.
@@ -70,19 +84,28 @@ pub fn types() -> impl Iterator<Item = (TypeId, &'static Type)> {
 
 /// The type of a definition name.
 pub fn by_name(definition: &str) -> Option<TypeId> {
-    let at = types::TYPES.binary_search_by(|t| t.name().cmp(definition)).ok()?;
+    let at = types::TYPES
+        .binary_search_by(|t| t.name().cmp(definition))
+        .ok()?;
     u16::try_from(at).ok().map(TypeId)
 }
 
 /// The type of a kind, also of lists and of the bodies of subresources.
 pub fn by_gvk(group: &str, version: &str, kind: &str) -> Option<TypeId> {
-    let found = types::GVKS.iter().find(|(_, g, v, k)| name(*k) == kind && name(*v) == version && name(*g) == group);
+    let found = types::GVKS
+        .iter()
+        .find(|(_, g, v, k)| name(*k) == kind && name(*v) == version && name(*g) == group);
     found.map(|(id, ..)| TypeId(*id))
 }
 
 /// The discriminated unions of a type: discriminator, and members with their discriminator values.
-pub fn unions(id: TypeId) -> impl Iterator<Item = (&'static str, &'static [(&'static str, &'static str)])> {
-    types::UNIONS.iter().filter(move |(t, ..)| *t == id.0).map(|(_, discriminator, members)| (*discriminator, *members))
+pub fn unions(
+    id: TypeId,
+) -> impl Iterator<Item = (&'static str, &'static [(&'static str, &'static str)])> {
+    types::UNIONS
+        .iter()
+        .filter(move |(t, ..)| *t == id.0)
+        .map(|(_, discriminator, members)| (*discriminator, *members))
 }
 
 impl TypeId {
@@ -97,7 +120,10 @@ impl TypeId {
 
     /// Group, version and kind of the objects of this type, when it is a kind of its own.
     pub fn gvks(self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-        types::GVKS.iter().filter(move |(id, ..)| *id == self.0).map(|(_, g, v, k)| (name(*g), name(*v), name(*k)))
+        types::GVKS
+            .iter()
+            .filter(move |(id, ..)| *id == self.0)
+            .map(|(_, g, v, k)| (name(*g), name(*v), name(*k)))
     }
 }
 
@@ -109,7 +135,9 @@ impl Type {
 
     /// The Go name: `DeploymentSpec`.
     pub fn go_name(&self) -> &'static str {
-        self.name().rsplit_once('.').map_or(self.name(), |(_, last)| last)
+        self.name()
+            .rsplit_once('.')
+            .map_or(self.name(), |(_, last)| last)
     }
 
     /// The Go name with its package: `v1.DeploymentSpec`.
@@ -126,7 +154,9 @@ impl Type {
     /// Fields sorted by name.
     pub fn fields(&self) -> &'static [Field] {
         let from = usize::from(self.first_field);
-        fields::FIELDS.get(from..from + usize::from(self.field_count)).unwrap_or_default()
+        fields::FIELDS
+            .get(from..from + usize::from(self.field_count))
+            .unwrap_or_default()
     }
 
     /// The field of a JSON name.
@@ -150,7 +180,11 @@ mod tests {
         assert!(types().map(|(_, t)| t.name()).is_sorted());
         for (id, t) in types() {
             assert_eq!(by_name(t.name()), Some(id));
-            assert!(t.fields().iter().map(Field::name).is_sorted(), "{}", t.name());
+            assert!(
+                t.fields().iter().map(Field::name).is_sorted(),
+                "{}",
+                t.name()
+            );
             for field in t.fields() {
                 assert!(!field.name().is_empty());
                 assert_eq!(
@@ -170,14 +204,22 @@ mod tests {
     #[test]
     fn known_fields() {
         let deployment = of(("apps", "v1", "Deployment"));
-        let spec = deployment.field("spec").unwrap().value_type().named().unwrap();
+        let spec = deployment
+            .field("spec")
+            .unwrap()
+            .value_type()
+            .named()
+            .unwrap();
         assert_eq!(spec.go_qualified(), "v1.DeploymentSpec");
         assert!(spec.field("strategy").unwrap().strategy().retain_keys);
         assert!(spec.field("template").unwrap().required());
         let container = by_name("io.k8s.api.core.v1.Container").unwrap().get();
         let ports = container.field("ports").unwrap();
         assert_eq!(ports.merge_key(), Some("containerPort"));
-        assert_eq!(ports.list_keys().collect::<Vec<_>>(), ["containerPort", "protocol"]);
+        assert_eq!(
+            ports.list_keys().collect::<Vec<_>>(),
+            ["containerPort", "protocol"]
+        );
         assert_eq!(ports.value_type().go_text(), "[]v1.ContainerPort");
         assert_eq!((ports.tag(), ports.embedded_tag()), (6, 0));
         let volume = by_name("io.k8s.api.core.v1.Volume").unwrap().get();
@@ -189,10 +231,14 @@ mod tests {
     #[test]
     fn patch_schema_leads_down() {
         let pod: &dyn PatchSchema = of(("", "v1", "Pod"));
-        let Child::Object(spec) = pod.field("spec").unwrap().child else { panic!("spec is an object") };
+        let Child::Object(spec) = pod.field("spec").unwrap().child else {
+            panic!("spec is an object")
+        };
         let containers = spec.field("containers").unwrap();
         assert_eq!(containers.merge_key, Some("name"));
-        let Child::List(container) = containers.child else { panic!("containers are a list") };
+        let Child::List(container) = containers.child else {
+            panic!("containers are a list")
+        };
         assert!(container.field("env").unwrap().strategy.merge);
         assert!(!container.field("args").unwrap().strategy.merge);
     }

@@ -7,8 +7,14 @@ fn child(value: ValueType) -> Child<'static> {
     let as_struct = |v: ValueType| v.named().filter(|t| t.shape == Shape::Struct);
     match value {
         ValueType::Named(_) => as_struct(value).map_or(Child::Opaque, |t| Child::Object(t)),
-        ValueType::List(_) => value.element().and_then(as_struct).map_or(Child::Opaque, |t| Child::List(t)),
-        ValueType::Map(_) => value.element().and_then(as_struct).map_or(Child::Opaque, |t| Child::Map(t)),
+        ValueType::List(_) => value
+            .element()
+            .and_then(as_struct)
+            .map_or(Child::Opaque, |t| Child::List(t)),
+        ValueType::Map(_) => value
+            .element()
+            .and_then(as_struct)
+            .map_or(Child::Opaque, |t| Child::Map(t)),
         _ => Child::Opaque,
     }
 }
@@ -17,6 +23,10 @@ impl PatchSchema for Type {
     fn field(&self, name: &str) -> Option<PatchField<'_>> {
         let field = Type::field(self, name)?;
         let child = child(field.value_type());
-        Some(PatchField { strategy: field.strategy(), merge_key: field.merge_key(), child })
+        Some(PatchField {
+            strategy: field.strategy(),
+            merge_key: field.merge_key(),
+            child,
+        })
     }
 }

@@ -27,7 +27,10 @@ pub enum ValueType {
 }
 
 pub(super) fn at(id: u16) -> ValueType {
-    fields::VALUE_TYPES.get(usize::from(id)).copied().unwrap_or(ValueType::String)
+    fields::VALUE_TYPES
+        .get(usize::from(id))
+        .copied()
+        .unwrap_or(ValueType::String)
 }
 
 impl ValueType {

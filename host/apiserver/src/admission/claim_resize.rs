@@ -26,9 +26,18 @@ impl PersistentVolumeClaimResize {
 
 #[async_trait]
 impl Step for PersistentVolumeClaimResize {
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<()> {
-        let (Some(new), Some(old)) = (new, old) else { return Ok(()) };
-        if attributes.operation != Operation::Update || !is(attributes, "", "persistentvolumeclaims") {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        let (Some(new), Some(old)) = (new, old) else {
+            return Ok(());
+        };
+        if attributes.operation != Operation::Update
+            || !is(attributes, "", "persistentvolumeclaims")
+        {
             return Ok(());
         }
         let grows = match (k3s_volume::request(new), k3s_volume::request(old)) {
@@ -38,7 +47,9 @@ impl Step for PersistentVolumeClaimResize {
         if !grows {
             return Ok(());
         }
-        let refuse = |text: &str| Err(Status::forbidden(&attributes.resource.gr(), object::name(new), text).into());
+        let refuse = |text: &str| {
+            Err(Status::forbidden(&attributes.resource.gr(), object::name(new), text).into())
+        };
         if object::at_str(old, &["status", "phase"]) != "Bound" {
             return refuse("Only bound persistent volume claims can be expanded");
         }

@@ -18,17 +18,29 @@ impl DefaultStorageClass {
 
 #[async_trait]
 impl Step for DefaultStorageClass {
-    async fn mutate(&self, attributes: &Attributes<'_>, claim: &mut Value, _: Option<&Value>) -> Result<()> {
-        let concerns = attributes.operation == Operation::Create && is(attributes, "", "persistentvolumeclaims");
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        claim: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
+        let concerns = attributes.operation == Operation::Create
+            && is(attributes, "", "persistentvolumeclaims");
         if !concerns || k3s_volume::has_class(claim) {
             return Ok(());
         }
         let classes = self.0.resource("storage.k8s.io", "v1", "storageclasses")?;
         let entries = self.0.list(classes, &ListRequest::all("")).await?.entries;
-        let all: Vec<Value> =
-            entries.into_iter().map(|entry| Object::stored(classes, entry).to_value()).collect::<Result<_>>()?;
+        let all: Vec<Value> = entries
+            .into_iter()
+            .map(|entry| Object::stored(classes, entry).to_value())
+            .collect::<Result<_>>()?;
         if let Some(class) = k3s_volume::default_class(&all) {
-            object::set(claim, &["spec", "storageClassName"], object::name(class).into());
+            object::set(
+                claim,
+                &["spec", "storageClassName"],
+                object::name(class).into(),
+            );
         }
         Ok(())
     }

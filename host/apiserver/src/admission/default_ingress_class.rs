@@ -23,15 +23,19 @@ impl DefaultIngressClass {
     async fn default_class(&self) -> Result<Option<Value>> {
         let classes = self.0.resource(GROUP, "v1", "ingressclasses")?;
         let entries = self.0.list(classes, &ListRequest::all("")).await?.entries;
-        let all: Vec<Value> =
-            entries.into_iter().map(|entry| Object::stored(classes, entry).to_value()).collect::<Result<_>>()?;
+        let all: Vec<Value> = entries
+            .into_iter()
+            .map(|entry| Object::stored(classes, entry).to_value())
+            .collect::<Result<_>>()?;
         Ok(newest_default(all))
     }
 }
 
 /// Of those made in the same second, the one whose name comes first.
 fn newest_default(classes: Vec<Value>) -> Option<Value> {
-    let defaults = classes.into_iter().filter(|class| object::annotation(class, DEFAULT) == Some("true"));
+    let defaults = classes
+        .into_iter()
+        .filter(|class| object::annotation(class, DEFAULT) == Some("true"));
     defaults.min_by(|a, b| {
         let newer = object::creation_timestamp(b).cmp(&object::creation_timestamp(a));
         newer.then_with(|| object::name(a).cmp(object::name(b)))
@@ -45,13 +49,23 @@ fn says_its_class(ingress: &Value) -> bool {
 
 #[async_trait]
 impl Step for DefaultIngressClass {
-    async fn mutate(&self, attributes: &Attributes<'_>, ingress: &mut Value, _: Option<&Value>) -> Result<()> {
-        let concerns = attributes.operation == Operation::Create && is(attributes, GROUP, "ingresses");
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        ingress: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
+        let concerns =
+            attributes.operation == Operation::Create && is(attributes, GROUP, "ingresses");
         if !concerns || says_its_class(ingress) {
             return Ok(());
         }
         if let Some(class) = self.default_class().await? {
-            object::set(ingress, &["spec", "ingressClassName"], object::name(&class).into());
+            object::set(
+                ingress,
+                &["spec", "ingressClassName"],
+                object::name(&class).into(),
+            );
         }
         Ok(())
     }

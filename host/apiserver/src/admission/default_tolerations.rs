@@ -9,20 +9,31 @@ use serde_json::{Value, json};
 use super::{Step, is};
 
 const SECONDS: i64 = 300;
-const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+const TAINTS: [&str; 2] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+];
 
 pub(super) struct DefaultTolerationSeconds;
 
 #[async_trait]
 impl Step for DefaultTolerationSeconds {
-    async fn mutate(&self, attributes: &Attributes<'_>, pod: &mut Value, _: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        pod: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
         if attributes.operation != Operation::Create || !is(attributes, "", "pods") {
             return Ok(());
         }
         let mut tolerations = object::at_list(pod, &["spec", "tolerations"]).to_vec();
         let before = tolerations.len();
         for taint in TAINTS {
-            if !tolerations.iter().any(|toleration| tolerates(toleration, taint)) {
+            if !tolerations
+                .iter()
+                .any(|toleration| tolerates(toleration, taint))
+            {
                 tolerations.push(json!({
                     "key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS,
                 }));

@@ -24,7 +24,12 @@ impl LimitRanger {
     async fn items(&self, namespace: &str) -> Result<Vec<Value>> {
         let ranges = self.0.resource("", "v1", "limitranges")?;
         let mut items = Vec::new();
-        for entry in self.0.list(ranges, &ListRequest::all(namespace)).await?.entries {
+        for entry in self
+            .0
+            .list(ranges, &ListRequest::all(namespace))
+            .await?
+            .entries
+        {
             let range = Object::stored(ranges, entry).to_value()?;
             items.extend(object::at_list(&range, &["spec", "limits"]).to_vec());
         }
@@ -35,7 +40,10 @@ impl LimitRanger {
 /// Default limits and requests of containers.
 fn defaults(items: &[Value]) -> (Map<String, Value>, Map<String, Value>) {
     let (mut limits, mut requests) = (Map::new(), Map::new());
-    for item in items.iter().filter(|item| object::at_str(item, &["type"]) == "Container") {
+    for item in items
+        .iter()
+        .filter(|item| object::at_str(item, &["type"]) == "Container")
+    {
         add(&mut limits, item.get("default"));
         add(&mut requests, item.get("defaultRequest"));
     }
@@ -67,11 +75,20 @@ fn fill(container: &mut Value, field: &str, defaults: &Map<String, Value>) -> Ve
 
 fn fill_pod(pod: &mut Value, limits: &Map<String, Value>, requests: &Map<String, Value>) {
     let mut told = Vec::new();
-    for (list, what) in [("containers", "container"), ("initContainers", "init container")] {
-        let containers = pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+    for (list, what) in [
+        ("containers", "container"),
+        ("initContainers", "init container"),
+    ] {
+        let containers = pod
+            .get_mut("spec")
+            .and_then(|spec| spec.get_mut(list))
+            .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             let name = object::at_str(container, &["name"]).to_owned();
-            for (field, word, defaults) in [("requests", "request", requests), ("limits", "limit", limits)] {
+            for (field, word, defaults) in [
+                ("requests", "request", requests),
+                ("limits", "limit", limits),
+            ] {
                 let set = fill(container, field, defaults);
                 if !set.is_empty() {
                     told.push(format!("{} {word} for {what} {name}", set.join(", ")));
@@ -82,7 +99,10 @@ fn fill_pod(pod: &mut Value, limits: &Map<String, Value>, requests: &Map<String,
     if !told.is_empty()
         && let Some(annotations) = object::map_mut(pod, &["metadata", "annotations"])
     {
-        annotations.insert(ANNOTATION.to_owned(), format!("LimitRanger plugin set: {}", told.join("; ")).into());
+        annotations.insert(
+            ANNOTATION.to_owned(),
+            format!("LimitRanger plugin set: {}", told.join("; ")).into(),
+        );
     }
 }
 
@@ -100,13 +120,19 @@ impl Limit<'_> {
         for (name, least) in amounts(self.item, "min") {
             match (requests.get(&name), limits.get(&name)) {
                 (None, _) => {
-                    broken.push(format!("minimum {name} usage per {kind} is {least}.  No request is specified"));
+                    broken.push(format!(
+                        "minimum {name} usage per {kind} is {least}.  No request is specified"
+                    ));
                 }
                 (Some(request), _) if *request < least => {
-                    broken.push(format!("minimum {name} usage per {kind} is {least}, but request is {request}"));
+                    broken.push(format!(
+                        "minimum {name} usage per {kind} is {least}, but request is {request}"
+                    ));
                 }
                 (_, Some(limit)) if *limit < least => {
-                    broken.push(format!("minimum {name} usage per {kind} is {least}, but limit is {limit}"));
+                    broken.push(format!(
+                        "minimum {name} usage per {kind} is {least}, but limit is {limit}"
+                    ));
                 }
                 _ => {}
             }
@@ -116,15 +142,23 @@ impl Limit<'_> {
                 // A claim has no limit: its request is what it gets.
                 (request, _) if kind == "PersistentVolumeClaim" => {
                     if let Some(request) = request.filter(|request| **request > most) {
-                        broken.push(format!("maximum {name} usage per {kind} is {most}, but request is {request}"));
+                        broken.push(format!(
+                            "maximum {name} usage per {kind} is {most}, but request is {request}"
+                        ));
                     }
                 }
-                (_, None) => broken.push(format!("maximum {name} usage per {kind} is {most}.  No limit is specified")),
+                (_, None) => broken.push(format!(
+                    "maximum {name} usage per {kind} is {most}.  No limit is specified"
+                )),
                 (_, Some(limit)) if *limit > most => {
-                    broken.push(format!("maximum {name} usage per {kind} is {most}, but limit is {limit}"));
+                    broken.push(format!(
+                        "maximum {name} usage per {kind} is {most}, but limit is {limit}"
+                    ));
                 }
                 (Some(request), _) if *request > most => {
-                    broken.push(format!("maximum {name} usage per {kind} is {most}, but request is {request}"));
+                    broken.push(format!(
+                        "maximum {name} usage per {kind} is {most}, but request is {request}"
+                    ));
                 }
                 _ => {}
             }
@@ -135,10 +169,13 @@ impl Limit<'_> {
     fn check_ratio(&self, requests: &Amounts, limits: &Amounts, broken: &mut Vec<String>) {
         let kind = self.kind;
         for (name, most) in amounts(self.item, "maxLimitRequestRatio") {
-            let given = |list: &Amounts| list.get(&name).copied().filter(|amount| !amount.is_zero());
+            let given =
+                |list: &Amounts| list.get(&name).copied().filter(|amount| !amount.is_zero());
             let start = format!("{name} max limit to request ratio per {kind} is {most}, but");
             match (given(requests), given(limits)) {
-                (None, _) => broken.push(format!("{start} no request is specified or request is 0")),
+                (None, _) => {
+                    broken.push(format!("{start} no request is specified or request is 0"))
+                }
                 (_, None) => broken.push(format!("{start} no limit is specified or limit is 0")),
                 (Some(request), Some(limit)) => {
                     let ratio = limit.as_f64() / request.as_f64();
@@ -157,15 +194,26 @@ fn check_pod(items: &[Value], spec: &Value) -> Vec<String> {
     for item in items {
         match object::at_str(item, &["type"]) {
             "Container" => {
-                let limit = Limit { kind: "Container", item };
-                for container in ["containers", "initContainers"].iter().flat_map(|list| object::at_list(spec, &[list]))
+                let limit = Limit {
+                    kind: "Container",
+                    item,
+                };
+                for container in ["containers", "initContainers"]
+                    .iter()
+                    .flat_map(|list| object::at_list(spec, &[list]))
                 {
-                    let (requests, limits) =
-                        (amounts(container, "resources.requests"), amounts(container, "resources.limits"));
+                    let (requests, limits) = (
+                        amounts(container, "resources.requests"),
+                        amounts(container, "resources.limits"),
+                    );
                     limit.check(&requests, &limits, &mut broken);
                 }
             }
-            "Pod" => Limit { kind: "Pod", item }.check(&pod_requests(spec), &pod_limits(spec), &mut broken),
+            "Pod" => Limit { kind: "Pod", item }.check(
+                &pod_requests(spec),
+                &pod_limits(spec),
+                &mut broken,
+            ),
             _ => {}
         }
     }
@@ -175,8 +223,15 @@ fn check_pod(items: &[Value], spec: &Value) -> Vec<String> {
 fn check_claim(items: &[Value], claim: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     let requests = amounts(claim, "spec.resources.requests");
-    for item in items.iter().filter(|item| object::at_str(item, &["type"]) == "PersistentVolumeClaim") {
-        Limit { kind: "PersistentVolumeClaim", item }.check(&requests, &Amounts::new(), &mut broken);
+    for item in items
+        .iter()
+        .filter(|item| object::at_str(item, &["type"]) == "PersistentVolumeClaim")
+    {
+        Limit {
+            kind: "PersistentVolumeClaim",
+            item,
+        }
+        .check(&requests, &Amounts::new(), &mut broken);
     }
     broken
 }
@@ -194,7 +249,12 @@ fn aggregate(mut broken: Vec<String>) -> Option<String> {
 
 #[async_trait]
 impl Step for LimitRanger {
-    async fn mutate(&self, attributes: &Attributes<'_>, pod: &mut Value, _: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        pod: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
         if attributes.operation != Operation::Create || !is(attributes, "", "pods") {
             return Ok(());
         }
@@ -205,12 +265,19 @@ impl Step for LimitRanger {
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, _: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        _: Option<&Value>,
+    ) -> Result<()> {
         let creates = attributes.operation == Operation::Create;
         let is_pod = creates && is(attributes, "", "pods");
-        let is_claim =
-            (creates || attributes.operation == Operation::Update) && is(attributes, "", "persistentvolumeclaims");
-        let Some(new) = new.filter(|_| is_pod || is_claim) else { return Ok(()) };
+        let is_claim = (creates || attributes.operation == Operation::Update)
+            && is(attributes, "", "persistentvolumeclaims");
+        let Some(new) = new.filter(|_| is_pod || is_claim) else {
+            return Ok(());
+        };
         let items = self.items(attributes.namespace).await?;
         let broken = match object::at(new, &["spec"]) {
             Some(spec) if is_pod => check_pod(&items, spec),
@@ -218,7 +285,9 @@ impl Step for LimitRanger {
         };
         match aggregate(broken) {
             None => Ok(()),
-            Some(text) => Err(Status::forbidden(&attributes.resource.gr(), object::name(new), &text).into()),
+            Some(text) => {
+                Err(Status::forbidden(&attributes.resource.gr(), object::name(new), &text).into())
+            }
         }
     }
 }
@@ -265,20 +334,33 @@ mod tests {
                 "cpu max limit to request ratio per Container is 2, but provided ratio is 3.000000",
             ),
         ] {
-            assert_eq!(aggregate(check_pod(&items(item), &spec(requests, limits))).as_deref(), Some(want));
+            assert_eq!(
+                aggregate(check_pod(&items(item), &spec(requests, limits))).as_deref(),
+                Some(want)
+            );
         }
         let fine = json!({"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "100m"}});
-        assert_eq!(aggregate(check_pod(&items(fine), &spec(json!({"cpu": "500m"}), json!({"cpu": "1"})))), None);
+        assert_eq!(
+            aggregate(check_pod(
+                &items(fine),
+                &spec(json!({"cpu": "500m"}), json!({"cpu": "1"}))
+            )),
+            None
+        );
         let claim = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
         let range = items(json!({"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}}));
         let want = "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi";
-        assert_eq!(aggregate(check_claim(&range, &claim)).as_deref(), Some(want));
+        assert_eq!(
+            aggregate(check_claim(&range, &claim)).as_deref(),
+            Some(want)
+        );
     }
 
     #[test]
     fn defaults_are_filled_and_told() {
-        let items =
-            [json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "500m", "memory": "1Mi"}})];
+        let items = [
+            json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "500m", "memory": "1Mi"}}),
+        ];
         let (limits, requests) = defaults(&items);
         let mut pod = json!({"metadata": {}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"memory": "2Mi"}}}]}});
         fill_pod(&mut pod, &limits, &requests);

@@ -28,12 +28,22 @@ use crate::authz::Authorizer;
 #[async_trait]
 trait Step: Send + Sync {
     /// May change the new object.
-    async fn mutate(&self, _: &Attributes<'_>, _new: &mut Value, _old: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        _: &Attributes<'_>,
+        _new: &mut Value,
+        _old: Option<&Value>,
+    ) -> Result<()> {
         Ok(())
     }
 
     /// May only refuse.
-    async fn validate(&self, _: &Attributes<'_>, _new: Option<&Value>, _old: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        _: &Attributes<'_>,
+        _new: Option<&Value>,
+        _old: Option<&Value>,
+    ) -> Result<()> {
         Ok(())
     }
 }
@@ -63,14 +73,24 @@ impl Chain {
 
 #[async_trait]
 impl Admission for Chain {
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, old: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
         for step in &self.0 {
             step.mutate(attributes, new, old).await?;
         }
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
         for step in &self.0 {
             step.validate(attributes, new, old).await?;
         }
@@ -84,7 +104,13 @@ fn is(attributes: &Attributes<'_>, group: &str, plural: &str) -> bool {
 }
 
 /// An object, or `None` when it does not exist.
-fn find(registry: &Registry, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+fn find(
+    registry: &Registry,
+    group: &str,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Value>> {
     let resource = registry.resource(group, "v1", plural)?;
     match registry.get(resource, namespace, name) {
         Ok(object) => object.to_value().map(Some),

@@ -23,11 +23,14 @@ impl NamespaceLifecycle {
         let Some(found) = find(&self.0, "", "namespaces", "", namespace)? else {
             return Err(Status::not_found(&GroupResource::new("", "namespaces"), namespace).into());
         };
-        if object::at_str(&found, &["status", "phase"]) != "Terminating" && object::deletion_timestamp(&found).is_none()
+        if object::at_str(&found, &["status", "phase"]) != "Terminating"
+            && object::deletion_timestamp(&found).is_none()
         {
             return Ok(());
         }
-        let text = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let text = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
         let mut status = Status::forbidden(&attributes.resource.gr(), name, &text);
         if let Some(details) = &mut status.details {
             details.causes.push(Cause {
@@ -42,8 +45,14 @@ impl NamespaceLifecycle {
 
 #[async_trait]
 impl Step for NamespaceLifecycle {
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, _: Option<&Value>) -> Result<()> {
-        let creates = attributes.operation == Operation::Create && attributes.subresource.is_empty();
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
+        let creates =
+            attributes.operation == Operation::Create && attributes.subresource.is_empty();
         if creates && attributes.resource.kind.namespaced {
             let name = object::name(new).to_owned();
             self.check_create(attributes, &name)?;
@@ -51,7 +60,12 @@ impl Step for NamespaceLifecycle {
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes<'_>, _: Option<&Value>, _: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        _: Option<&Value>,
+        _: Option<&Value>,
+    ) -> Result<()> {
         let deletes = attributes.operation == Operation::Delete && is(attributes, "", "namespaces");
         if deletes && IMMORTAL.contains(&attributes.name) {
             let text = "this namespace may not be deleted";

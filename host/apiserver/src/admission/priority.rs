@@ -23,7 +23,9 @@ impl Priority {
         let mut found: Option<Value> = None;
         for entry in list.entries {
             let class = Object::stored(classes, entry).to_value()?;
-            let lower = found.as_ref().is_none_or(|other| value_of(&class) < value_of(other));
+            let lower = found
+                .as_ref()
+                .is_none_or(|other| value_of(&class) < value_of(other));
             if object::at_bool(&class, &["globalDefault"]) && lower {
                 found = Some(class);
             }
@@ -32,17 +34,25 @@ impl Priority {
     }
 
     async fn pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
-        let refuse = |text: String| Status::forbidden(&attributes.resource.gr(), object::name(pod), &text);
+        let refuse =
+            |text: String| Status::forbidden(&attributes.resource.gr(), object::name(pod), &text);
         let named = object::at_str(pod, &["spec", "priorityClassName"]).to_owned();
-        let class = if named.is_empty() {
-            self.default_class().await?
-        } else {
-            let class = find(&self.0, GROUP, "priorityclasses", "", &named)?;
-            Some(class.ok_or_else(|| refuse(format!("no PriorityClass with name {named} was found")))?)
-        };
+        let class =
+            if named.is_empty() {
+                self.default_class().await?
+            } else {
+                let class = find(&self.0, GROUP, "priorityclasses", "", &named)?;
+                Some(class.ok_or_else(|| {
+                    refuse(format!("no PriorityClass with name {named} was found"))
+                })?)
+            };
         let priority = class.as_ref().map_or(0, value_of);
-        let policy = class.as_ref().map(|class| object::at_str(class, &["preemptionPolicy"]).to_owned());
-        let policy = policy.filter(|text| !text.is_empty()).unwrap_or_else(|| "PreemptLowerPriority".to_owned());
+        let policy = class
+            .as_ref()
+            .map(|class| object::at_str(class, &["preemptionPolicy"]).to_owned());
+        let policy = policy
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| "PreemptLowerPriority".to_owned());
         if object::at_i64(pod, &["spec", "priority"]).is_some_and(|given| given != priority) {
             let given = object::at_i64(pod, &["spec", "priority"]).unwrap_or(0);
             return Err(refuse(format!(
@@ -60,7 +70,11 @@ impl Priority {
         if named.is_empty()
             && let Some(class) = &class
         {
-            object::set(pod, &["spec", "priorityClassName"], object::name(class).into());
+            object::set(
+                pod,
+                &["spec", "priorityClassName"],
+                object::name(class).into(),
+            );
         }
         object::set(pod, &["spec", "priority"], priority.into());
         object::set(pod, &["spec", "preemptionPolicy"], policy.into());
@@ -74,7 +88,12 @@ fn value_of(class: &Value) -> i64 {
 
 #[async_trait]
 impl Step for Priority {
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, old: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
         if !is(attributes, "", "pods") {
             return Ok(());
         }
@@ -95,8 +114,15 @@ impl Step for Priority {
         }
     }
 
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, _: Option<&Value>) -> Result<()> {
-        let Some(class) = new.filter(|_| is(attributes, GROUP, "priorityclasses")) else { return Ok(()) };
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        _: Option<&Value>,
+    ) -> Result<()> {
+        let Some(class) = new.filter(|_| is(attributes, GROUP, "priorityclasses")) else {
+            return Ok(());
+        };
         if !object::at_bool(class, &["globalDefault"]) {
             return Ok(());
         }

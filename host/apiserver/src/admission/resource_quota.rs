@@ -12,7 +12,8 @@ use k3s_kinds::quota::{covers, missing, shown, usage};
 use k3s_meta::quantity::Quantity;
 use k3s_meta::{Status, object};
 use k3s_registry::{
-    Attributes, Call, Error, ListRequest, NoAdmission, Object, Operation, Registry, Resource, Result, Scope, Update,
+    Attributes, Call, Error, ListRequest, NoAdmission, Object, Operation, Registry, Resource,
+    Result, Scope, Update,
 };
 use serde_json::Value;
 
@@ -31,7 +32,12 @@ struct Charge<'a> {
 
 impl Charge<'_> {
     fn refused(&self, text: &str) -> Error {
-        Status::forbidden(&self.attributes.resource.gr(), object::name(self.object), text).into()
+        Status::forbidden(
+            &self.attributes.resource.gr(),
+            object::name(self.object),
+            text,
+        )
+        .into()
     }
 
     /// What this quota has to be charged: nothing where it does not count the object.
@@ -52,7 +58,11 @@ impl Charge<'_> {
         let known = amounts(quota, "status.used");
         let mut due = Amounts::new();
         let mut unknown = Vec::new();
-        for (resource, amount) in self.usage.iter().filter(|(resource, _)| hard.contains_key(*resource)) {
+        for (resource, amount) in self
+            .usage
+            .iter()
+            .filter(|(resource, _)| hard.contains_key(*resource))
+        {
             if !known.contains_key(resource) {
                 unknown.push(resource.as_str());
             }
@@ -63,24 +73,40 @@ impl Charge<'_> {
             }
         }
         if !unknown.is_empty() && !due.is_empty() {
-            return Err(self.refused(&format!("status unknown for quota: {name}, resources: {}", unknown.join(","))));
+            return Err(self.refused(&format!(
+                "status unknown for quota: {name}, resources: {}",
+                unknown.join(",")
+            )));
         }
         self.check(name, &hard, &known, &due)?;
         Ok(due)
     }
 
     fn check(&self, name: &str, hard: &Amounts, used: &Amounts, due: &Amounts) -> Result<()> {
-        let of = |list: &Amounts, resource: &str| list.get(resource).copied().unwrap_or(Quantity::ZERO);
-        let over: Vec<&String> =
-            due.iter().filter(|(r, more)| of(used, r) + **more > of(hard, r)).map(|(r, _)| r).collect();
+        let of =
+            |list: &Amounts, resource: &str| list.get(resource).copied().unwrap_or(Quantity::ZERO);
+        let over: Vec<&String> = due
+            .iter()
+            .filter(|(r, more)| of(used, r) + **more > of(hard, r))
+            .map(|(r, _)| r)
+            .collect();
         if over.is_empty() {
             return Ok(());
         }
         let only = |list: &Amounts| -> String {
-            shown(&over.iter().map(|resource| ((*resource).clone(), of(list, resource))).collect())
+            shown(
+                &over
+                    .iter()
+                    .map(|resource| ((*resource).clone(), of(list, resource)))
+                    .collect(),
+            )
         };
-        let text =
-            format!("exceeded quota: {name}, requested: {}, used: {}, limited: {}", only(due), only(used), only(hard));
+        let text = format!(
+            "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
+            only(due),
+            only(used),
+            only(hard)
+        );
         Err(self.refused(&text))
     }
 }
@@ -92,20 +118,47 @@ impl ResourceQuota {
 
     async fn quotas(&self, quotas: &Arc<Resource>, namespace: &str) -> Result<Vec<Value>> {
         let list = self.0.list(quotas, &ListRequest::all(namespace)).await?;
-        list.entries.into_iter().map(|entry| Object::stored(quotas, entry).to_value()).collect()
+        list.entries
+            .into_iter()
+            .map(|entry| Object::stored(quotas, entry).to_value())
+            .collect()
     }
 
-    async fn charge(&self, quotas: &Arc<Resource>, quota: &Value, charge: &Charge<'_>) -> Result<()> {
-        let Attributes { namespace, user, warnings, .. } = *charge.attributes;
-        let call = Call { user, dry_run: false, admission: &NoAdmission, warnings };
+    async fn charge(
+        &self,
+        quotas: &Arc<Resource>,
+        quota: &Value,
+        charge: &Charge<'_>,
+    ) -> Result<()> {
+        let Attributes {
+            namespace,
+            user,
+            warnings,
+            ..
+        } = *charge.attributes;
+        let call = Call {
+            user,
+            dry_run: false,
+            admission: &NoAdmission,
+            warnings,
+        };
         let name = object::name(quota);
-        let update = Update { resource: quotas, namespace, name, scope: Scope::Status, create_missing: false };
+        let update = Update {
+            resource: quotas,
+            namespace,
+            name,
+            scope: Scope::Status,
+            create_missing: false,
+        };
         let charged = self.0.update(&update, &call, |current| {
             let mut quota = current.cloned().unwrap_or_default();
             let mut used = amounts(&quota, "status.used");
             add(&mut used, &charge.due(&quota)?);
             if let Some(map) = object::map_mut(&mut quota, &["status", "used"]) {
-                map.extend(used.into_iter().map(|(name, amount)| (name, amount.to_string().into())));
+                map.extend(
+                    used.into_iter()
+                        .map(|(name, amount)| (name, amount.to_string().into())),
+                );
             }
             Ok(quota)
         });
@@ -119,13 +172,20 @@ impl ResourceQuota {
 
 #[async_trait]
 impl Step for ResourceQuota {
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<()> {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
         let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
         // Events are many, short-lived, and never counted.
         let whole = attributes.subresource.is_empty()
             && !attributes.namespace.is_empty()
             && attributes.resource.kind.plural != "events";
-        let Some(object) = new.filter(|_| writes && whole) else { return Ok(()) };
+        let Some(object) = new.filter(|_| writes && whole) else {
+            return Ok(());
+        };
         let quotas = self.0.resource("", "v1", "resourcequotas")?.clone();
         let all = self.quotas(&quotas, attributes.namespace).await?;
         if all.is_empty() {
@@ -136,7 +196,9 @@ impl Step for ResourceQuota {
             attributes,
             object,
             usage: usage(kind.group, kind.plural, object),
-            before: old.map(|old| usage(kind.group, kind.plural, old)).unwrap_or_default(),
+            before: old
+                .map(|old| usage(kind.group, kind.plural, old))
+                .unwrap_or_default(),
         };
         // All are asked before any is charged.
         let mut due = Vec::new();

@@ -37,7 +37,9 @@ impl ServiceAccount {
     }
 
     async fn pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
-        let refuse = |pod: &Value, text: &str| Status::forbidden(&attributes.resource.gr(), object::name(pod), text);
+        let refuse = |pod: &Value, text: &str| {
+            Status::forbidden(&attributes.resource.gr(), object::name(pod), text)
+        };
         if object::annotation(pod, MIRROR).is_some() {
             return check_mirror(pod).map_err(|text| refuse(pod, text).into());
         }
@@ -72,7 +74,10 @@ fn check_mirror(pod: &Value) -> std::result::Result<(), &'static str> {
         return Err("a mirror pod may not reference service accounts");
     }
     let volumes = object::at_list(pod, &["spec", "volumes"]);
-    if volumes.iter().any(|volume| volume.get("secret").is_some_and(|source| !source.is_null())) {
+    if volumes
+        .iter()
+        .any(|volume| volume.get("secret").is_some_and(|source| !source.is_null()))
+    {
         return Err("a mirror pod may not reference secrets");
     }
     Ok(())
@@ -89,10 +94,16 @@ fn mounts_token(pod: &Value, account: &Value) -> bool {
 fn mount(pod: &mut Value, volume: &str) {
     let mut used = false;
     for list in ["initContainers", "containers"] {
-        let containers = pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+        let containers = pod
+            .get_mut("spec")
+            .and_then(|spec| spec.get_mut(list))
+            .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             let mut mounts = object::at_list(container, &["volumeMounts"]).to_vec();
-            if mounts.iter().any(|mount| object::at_str(mount, &["mountPath"]) == MOUNT_PATH) {
+            if mounts
+                .iter()
+                .any(|mount| object::at_str(mount, &["mountPath"]) == MOUNT_PATH)
+            {
                 continue;
             }
             mounts.push(json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}));
@@ -125,7 +136,12 @@ fn api_access(name: &str) -> Value {
 
 #[async_trait]
 impl Step for ServiceAccount {
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, _: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
         if attributes.operation == Operation::Create && is(attributes, "", "pods") {
             self.pod(attributes, new).await?;
         }

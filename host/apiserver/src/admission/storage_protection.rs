@@ -13,7 +13,12 @@ pub(super) struct StorageObjectInUseProtection;
 
 #[async_trait]
 impl Step for StorageObjectInUseProtection {
-    async fn mutate(&self, attributes: &Attributes<'_>, new: &mut Value, _: Option<&Value>) -> Result<()> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        _: Option<&Value>,
+    ) -> Result<()> {
         if attributes.operation != Operation::Create {
             return Ok(());
         }

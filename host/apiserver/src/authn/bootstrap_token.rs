@@ -16,7 +16,11 @@ const GROUP: &str = "system:bootstrappers";
 pub(super) fn user(registry: &Registry, token: &str) -> Option<UserInfo> {
     let (id, secret) = split(token)?;
     let secrets = registry.resource("", "v1", "secrets").ok()?;
-    let stored = registry.get(secrets, "kube-system", &format!("bootstrap-token-{id}")).ok()?.to_value().ok()?;
+    let stored = registry
+        .get(secrets, "kube-system", &format!("bootstrap-token-{id}"))
+        .ok()?
+        .to_value()
+        .ok()?;
     if object::at_str(&stored, &["type"]) != TYPE || object::deletion_timestamp(&stored).is_some() {
         return None;
     }
@@ -27,24 +31,36 @@ pub(super) fn user(registry: &Registry, token: &str) -> Option<UserInfo> {
         return None;
     }
     let more = field("auth-extra-groups").unwrap_or_default();
-    let more = more.split(',').map(str::trim).filter(|group| group.starts_with("system:bootstrappers:"));
-    let groups: Vec<String> = std::iter::once(GROUP).chain(more).map(str::to_owned).collect();
+    let more = more
+        .split(',')
+        .map(str::trim)
+        .filter(|group| group.starts_with("system:bootstrappers:"));
+    let groups: Vec<String> = std::iter::once(GROUP)
+        .chain(more)
+        .map(str::to_owned)
+        .collect();
     Some(UserInfo::new(format!("system:bootstrap:{id}"), groups))
 }
 
 fn split(token: &str) -> Option<(&str, &str)> {
     let (id, secret) = token.split_once('.')?;
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
     (id.len() == 6 && secret.len() == 16 && plain(id) && plain(secret)).then_some((id, secret))
 }
 
 fn data(secret: &Value, name: &str) -> Option<String> {
     let encoded = object::at_str(secret, &["data", name]);
-    String::from_utf8(STANDARD.decode(encoded).ok()?).ok().filter(|text| !text.is_empty())
+    String::from_utf8(STANDARD.decode(encoded).ok()?)
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 /// A time that cannot be read counts as past, as upstream has it.
 fn has_expired(expiration: Option<String>, now: Timestamp) -> bool {
-    expiration
-        .is_some_and(|text| text.parse::<Timestamp>().is_ok_and(|at| at <= now) || text.parse::<Timestamp>().is_err())
+    expiration.is_some_and(|text| {
+        text.parse::<Timestamp>().is_ok_and(|at| at <= now) || text.parse::<Timestamp>().is_err()
+    })
 }

@@ -10,7 +10,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub(super) fn user(extensions: &Extensions) -> Option<UserInfo> {
     let peer = extensions.get::<PeerCertificates>()?;
     let leaf = peer.first()?;
-    let cached = extensions.get::<ConnectionSlot>().and_then(|slot| slot.get_or_init(|| read(leaf)));
+    let cached = extensions
+        .get::<ConnectionSlot>()
+        .and_then(|slot| slot.get_or_init(|| read(leaf)));
     match cached {
         Some(user) => Option::clone(&user),
         None => read(leaf),
@@ -24,7 +26,10 @@ fn read(der: &[u8]) -> Option<UserInfo> {
     if name.is_empty() {
         return None;
     }
-    let groups = subject.iter_organization().filter_map(|value| value.as_str().ok()).map(str::to_owned);
+    let groups = subject
+        .iter_organization()
+        .filter_map(|value| value.as_str().ok())
+        .map(str::to_owned);
     let mut user = UserInfo::new(name, groups);
     user.extra.insert(
         "authentication.kubernetes.io/credential-id".to_owned(),

@@ -14,13 +14,25 @@ const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 
 /// The user to go on as. The headers are taken off, so that nothing behind sees them.
-pub(crate) fn apply(authorizer: &Authorizer, user: UserInfo, headers: &mut HeaderMap) -> Result<UserInfo> {
-    if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+pub(crate) fn apply(
+    authorizer: &Authorizer,
+    user: UserInfo,
+    headers: &mut HeaderMap,
+) -> Result<UserInfo> {
+    if !headers
+        .keys()
+        .any(|name| name.as_str().starts_with("impersonate-"))
+    {
         return Ok(user);
     }
     let wanted = read(headers)?;
     check(authorizer, &user, &wanted)?;
-    for name in headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect::<Vec<_>>() {
+    for name in headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("impersonate-"))
+        .cloned()
+        .collect::<Vec<_>>()
+    {
         headers.remove(name);
     }
     Ok(complete(wanted))
@@ -28,13 +40,20 @@ pub(crate) fn apply(authorizer: &Authorizer, user: UserInfo, headers: &mut Heade
 
 fn read(headers: &HeaderMap) -> Result<UserInfo> {
     let texts = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .map(str::to_owned)
+            .collect()
     };
     let mut wanted = UserInfo::new(texts(USER).pop().unwrap_or_default(), texts(GROUP));
     wanted.uid = texts(UID).pop().unwrap_or_default();
     for name in headers.keys() {
         if let Some(key) = name.as_str().strip_prefix(EXTRA) {
-            wanted.extra.insert(decode(key, false).to_lowercase(), texts(name.as_str()));
+            wanted
+                .extra
+                .insert(decode(key, false).to_lowercase(), texts(name.as_str()));
         }
     }
     if wanted.name.is_empty() {
@@ -93,12 +112,17 @@ fn complete(mut wanted: UserInfo) -> UserInfo {
     if wanted.groups.is_empty()
         && let Some((namespace, _)) = service_account(&wanted.name)
     {
-        wanted.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        wanted.groups = vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ];
     }
     authenticated(wanted)
 }
 
 /// Namespace and name in `system:serviceaccount:NAMESPACE:NAME`.
 pub(crate) fn service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix("system:serviceaccount:")?.split_once(':').filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
+    user.strip_prefix("system:serviceaccount:")?
+        .split_once(':')
+        .filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
 }

@@ -53,7 +53,12 @@ impl Authenticator {
         audiences: Vec<String>,
         fixed: Vec<StaticToken>,
     ) -> Self {
-        Self { registry, keys, audiences, fixed }
+        Self {
+            registry,
+            keys,
+            audiences,
+            fixed,
+        }
     }
 
     /// The keys of the service account issuer.
@@ -70,7 +75,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// 401 without a credential that is known.
-    pub(crate) async fn authenticate<B>(&self, request: &Request<B>, info: &RequestInfo) -> Result<UserInfo> {
+    pub(crate) async fn authenticate<B>(
+        &self,
+        request: &Request<B>,
+        info: &RequestInfo,
+    ) -> Result<UserInfo> {
         if let Some(AssertedUser(user)) = request.extensions().get() {
             return Ok(authenticated(user.clone()));
         }
@@ -82,15 +91,23 @@ impl Authenticator {
                 Some(found) => Ok(found.user),
                 None => Err(Status::unauthorized("Unauthorized").into()),
             },
-            None if request.headers().contains_key(AUTHORIZATION) => Err(Status::unauthorized("Unauthorized").into()),
-            None if is_open(&info.path) && !info.is_resource => Ok(UserInfo::new(ANONYMOUS, [UNAUTHENTICATED])),
+            None if request.headers().contains_key(AUTHORIZATION) => {
+                Err(Status::unauthorized("Unauthorized").into())
+            }
+            None if is_open(&info.path) && !info.is_resource => {
+                Ok(UserInfo::new(ANONYMOUS, [UNAUTHENTICATED]))
+            }
             None => Err(Status::unauthorized("Unauthorized").into()),
         }
     }
 
     /// Who a bearer token belongs to, if it is valid for one of `audiences`.
     pub(crate) async fn token(&self, token: &str, audiences: &[String]) -> Option<TokenUser> {
-        if let Some(fixed) = self.fixed.iter().find(|fixed| secret_eq::equal(fixed.token.reveal(), token)) {
+        if let Some(fixed) = self
+            .fixed
+            .iter()
+            .find(|fixed| secret_eq::equal(fixed.token.reveal(), token))
+        {
             return self.for_api(fixed.user.clone(), audiences);
         }
         if let Some(user) = bootstrap_token::user(&self.registry, token) {
@@ -101,8 +118,15 @@ impl Authenticator {
 
     /// Tokens that carry no audience are for this API.
     fn for_api(&self, user: UserInfo, audiences: &[String]) -> Option<TokenUser> {
-        let audiences: Vec<String> = audiences.iter().filter(|a| self.audiences.contains(a)).cloned().collect();
-        (!audiences.is_empty()).then(|| TokenUser { user: authenticated(user), audiences })
+        let audiences: Vec<String> = audiences
+            .iter()
+            .filter(|a| self.audiences.contains(a))
+            .cloned()
+            .collect();
+        (!audiences.is_empty()).then(|| TokenUser {
+            user: authenticated(user),
+            audiences,
+        })
     }
 }
 
@@ -115,7 +139,10 @@ pub(crate) fn authenticated(mut user: UserInfo) -> UserInfo {
 }
 
 fn is_open(path: &str) -> bool {
-    let below = |open: &str| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = |open: &str| {
+        path.strip_prefix(open)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     OPEN_EXACT.contains(&path.trim_end_matches('/')) || OPEN_PATHS.iter().any(|open| below(open))
 }
 
@@ -124,7 +151,8 @@ fn bearer(headers: &http::HeaderMap) -> Option<Secret> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| Secret::new(token.to_owned()))
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+        .then(|| Secret::new(token.to_owned()))
 }
 
 #[cfg(test)]

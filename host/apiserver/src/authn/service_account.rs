@@ -20,9 +20,11 @@ pub(super) fn user(
     if token.matches('.').count() != 2 {
         return None;
     }
-    let claims = keys.verify(token, registry.clock().now().as_second()).map_err(|error| {
-        tracing::debug!(%error, "bearer token refused");
-    });
+    let claims = keys
+        .verify(token, registry.clock().now().as_second())
+        .map_err(|error| {
+            tracing::debug!(%error, "bearer token refused");
+        });
     let claims = claims.ok()?;
     let granted = granted(&claims, audiences);
     if granted.is_empty() {
@@ -38,7 +40,10 @@ pub(super) fn user(
     lives(registry, "serviceaccounts", namespace, name, uid)?;
     let mut user = UserInfo::new(
         format!("system:serviceaccount:{namespace}:{name}"),
-        ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
+        [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ],
     );
     user.uid = uid.to_owned();
     bound(registry, &claims, namespace, &mut user)?;
@@ -46,7 +51,10 @@ pub(super) fn user(
     if !id.is_empty() {
         extra(&mut user, "credential-id", format!("JTI={id}"));
     }
-    Some(TokenUser { user: authenticated(user), audiences: granted })
+    Some(TokenUser {
+        user: authenticated(user),
+        audiences: granted,
+    })
 }
 
 /// The audiences asked for that the token has.
@@ -56,7 +64,11 @@ fn granted(claims: &Value, audiences: &[String]) -> Vec<String> {
         Some(Value::String(one)) => one == audience,
         _ => false,
     };
-    audiences.iter().filter(|audience| has(audience)).cloned().collect()
+    audiences
+        .iter()
+        .filter(|audience| has(audience))
+        .cloned()
+        .collect()
 }
 
 /// The object the token is bound to, if any, must still be there.
@@ -89,15 +101,34 @@ fn bound(registry: &Registry, claims: &Value, namespace: &str, user: &mut UserIn
 }
 
 /// The object, unless it is another one of the same name or its deletion is over a minute old.
-fn lives(registry: &Registry, plural: &str, namespace: &str, name: &str, uid: &str) -> Option<Value> {
+fn lives(
+    registry: &Registry,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Option<Value> {
     let resource = registry.resource("", "v1", plural).ok()?;
-    let found = registry.get(resource, namespace, name).ok()?.to_value().ok()?;
+    let found = registry
+        .get(resource, namespace, name)
+        .ok()?
+        .to_value()
+        .ok()?;
     let same = uid.is_empty() || object::uid(&found) == uid;
-    let deleted = object::deletion_timestamp(&found).and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let gone = deleted.is_some_and(|at| registry.clock().now().as_second().saturating_sub(at.as_second()) > 60);
+    let deleted =
+        object::deletion_timestamp(&found).and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let gone = deleted.is_some_and(|at| {
+        registry
+            .clock()
+            .now()
+            .as_second()
+            .saturating_sub(at.as_second())
+            > 60
+    });
     (same && !gone).then_some(found)
 }
 
 fn extra(user: &mut UserInfo, key: &str, value: String) {
-    user.extra.insert(format!("authentication.kubernetes.io/{key}"), vec![value]);
+    user.extra
+        .insert(format!("authentication.kubernetes.io/{key}"), vec![value]);
 }

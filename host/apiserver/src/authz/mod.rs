@@ -35,7 +35,10 @@ pub(crate) struct Authorizer {
 impl Authorizer {
     /// Reads the stored policy and follows it from then on.
     pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<Self> {
-        Ok(Self { rbac: Rbac::start(registry, tasks)?, node: NodeAuthorizer::start(registry, tasks)? })
+        Ok(Self {
+            rbac: Rbac::start(registry, tasks)?,
+            node: NodeAuthorizer::start(registry, tasks)?,
+        })
     }
 
     /// Decides on one request.

@@ -11,22 +11,42 @@ const NAMESPACE: &str = "default";
 
 pub(super) async fn ensure(maker: &Maker<'_>, settings: &Settings) -> Result<()> {
     if maker.find("", "services", NAMESPACE, NAME)?.is_none() {
-        maker.create("", "services", NAMESPACE, service(settings)).await?;
+        maker
+            .create("", "services", NAMESPACE, service(settings))
+            .await?;
     }
     put(maker, "", "endpoints", "subsets", endpoints(settings)).await?;
-    put(maker, "discovery.k8s.io", "endpointslices", "endpoints", slice(settings)).await?;
-    if maker.find("networking.k8s.io", "servicecidrs", "", NAME)?.is_none() {
+    put(
+        maker,
+        "discovery.k8s.io",
+        "endpointslices",
+        "endpoints",
+        slice(settings),
+    )
+    .await?;
+    if maker
+        .find("networking.k8s.io", "servicecidrs", "", NAME)?
+        .is_none()
+    {
         let object = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
             "metadata": {"name": NAME}, "spec": {"cidrs": settings.service_cidrs},
         });
-        maker.create("networking.k8s.io", "servicecidrs", "", object).await?;
+        maker
+            .create("networking.k8s.io", "servicecidrs", "", object)
+            .await?;
     }
     Ok(())
 }
 
 /// Creates the object, or brings one field of it (and the ports) up to date.
-async fn put(maker: &Maker<'_>, group: &str, plural: &str, field: &str, wanted: Value) -> Result<()> {
+async fn put(
+    maker: &Maker<'_>,
+    group: &str,
+    plural: &str,
+    field: &str,
+    wanted: Value,
+) -> Result<()> {
     let Some(found) = maker.find(group, plural, NAMESPACE, NAME)? else {
         return maker.create(group, plural, NAMESPACE, wanted).await;
     };
@@ -41,12 +61,18 @@ async fn put(maker: &Maker<'_>, group: &str, plural: &str, field: &str, wanted: 
             }
         }
     };
-    maker.change((group, plural), (NAMESPACE, NAME), change).await
+    maker
+        .change((group, plural), (NAMESPACE, NAME), change)
+        .await
 }
 
 fn service(settings: &Settings) -> Value {
     let address = settings.service_address.to_string();
-    let family = if settings.service_address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let family = if settings.service_address.is_ipv4() {
+        "IPv4"
+    } else {
+        "IPv6"
+    };
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": NAME, "labels": {"component": "apiserver", "provider": "kubernetes"}},
@@ -70,7 +96,11 @@ fn endpoints(settings: &Settings) -> Value {
 }
 
 fn slice(settings: &Settings) -> Value {
-    let family = if settings.advertise_address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let family = if settings.advertise_address.is_ipv4() {
+        "IPv4"
+    } else {
+        "IPv6"
+    };
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},

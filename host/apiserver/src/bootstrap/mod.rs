@@ -10,7 +10,9 @@ mod rbac;
 use std::net::IpAddr;
 
 use k3s_meta::{Reason, UserInfo};
-use k3s_registry::{Call, DeleteOptions, NoAdmission, Object, Registry, Result, Scope, Update, Warnings};
+use k3s_registry::{
+    Call, DeleteOptions, NoAdmission, Object, Registry, Result, Scope, Update, Warnings,
+};
 use serde_json::Value;
 
 /// What the default objects depend on.
@@ -41,17 +43,36 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn new(registry: &'a Registry) -> Self {
-        Self { registry, user: UserInfo::new("system:apiserver", ["system:masters"]), warnings: Warnings::default() }
+        Self {
+            registry,
+            user: UserInfo::new("system:apiserver", ["system:masters"]),
+            warnings: Warnings::default(),
+        }
     }
 
     fn call(&self) -> Call<'_> {
-        Call { user: &self.user, dry_run: false, admission: &NoAdmission, warnings: &self.warnings }
+        Call {
+            user: &self.user,
+            dry_run: false,
+            admission: &NoAdmission,
+            warnings: &self.warnings,
+        }
     }
 
     /// The object, or `None` when it does not exist.
-    fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+    fn find(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>> {
         let resource = self.registry.resource(group, "v1", plural)?;
-        match self.registry.get(resource, namespace, name).and_then(|object: Object| object.to_value()) {
+        match self
+            .registry
+            .get(resource, namespace, name)
+            .and_then(|object: Object| object.to_value())
+        {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -59,9 +80,19 @@ impl<'a> Maker<'a> {
     }
 
     /// Creates the object unless one of its name exists.
-    async fn create(&self, group: &str, plural: &str, namespace: &str, object: Value) -> Result<()> {
+    async fn create(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        object: Value,
+    ) -> Result<()> {
         let resource = self.registry.resource(group, "v1", plural)?;
-        match self.registry.create(resource, namespace, object, &self.call()).await {
+        match self
+            .registry
+            .create(resource, namespace, object, &self.call())
+            .await
+        {
             Err(error) if error.status().reason != Reason::AlreadyExists => Err(error),
             _ => Ok(()),
         }
@@ -70,7 +101,17 @@ impl<'a> Maker<'a> {
     /// Deletes the object if it exists.
     async fn delete(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Result<()> {
         let resource = self.registry.resource(group, "v1", plural)?;
-        match self.registry.delete(resource, namespace, name, &DeleteOptions::default(), &self.call()).await {
+        match self
+            .registry
+            .delete(
+                resource,
+                namespace,
+                name,
+                &DeleteOptions::default(),
+                &self.call(),
+            )
+            .await
+        {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
@@ -84,12 +125,21 @@ impl<'a> Maker<'a> {
         change: impl Fn(&mut Value) + Send + Sync,
     ) -> Result<()> {
         let resource = self.registry.resource(group, "v1", plural)?;
-        let update = Update { resource, namespace, name, scope: Scope::Main, create_missing: false };
+        let update = Update {
+            resource,
+            namespace,
+            name,
+            scope: Scope::Main,
+            create_missing: false,
+        };
         let make = |current: Option<&Value>| {
             let mut object = current.cloned().unwrap_or_default();
             change(&mut object);
             Ok(object)
         };
-        self.registry.update(&update, &self.call(), make).await.map(drop)
+        self.registry
+            .update(&update, &self.call(), make)
+            .await
+            .map(drop)
     }
 }

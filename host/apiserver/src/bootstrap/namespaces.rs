@@ -10,7 +10,8 @@ const NAMES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "defa
 pub(super) async fn ensure(maker: &Maker<'_>) -> Result<()> {
     for name in NAMES {
         if maker.find("", "namespaces", "", name)?.is_none() {
-            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            let object =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             maker.create("", "namespaces", "", object).await?;
         }
     }

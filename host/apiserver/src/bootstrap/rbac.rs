@@ -30,14 +30,27 @@ pub(super) async fn ensure(maker: &Maker<'_>, without: &[String]) -> Result<()> 
             true => withdraw(maker, "clusterrolebindings", &object).await?,
         }
     }
-    for NamespacedRole { namespace, role, subjects } in policy::namespaced_roles() {
+    for NamespacedRole {
+        namespace,
+        role,
+        subjects,
+    } in policy::namespaced_roles()
+    {
         let mut object = metadata("Role", role.name, &role);
         object::set(&mut object, &["rules"], rules(&role));
         reconcile(maker, "roles", namespace, object, "rules").await?;
         if !subjects.is_empty() {
             let mut binding = metadata("RoleBinding", role.name, &role);
-            object::set(&mut binding, &["roleRef"], json!({"apiGroup": GROUP, "kind": "Role", "name": role.name}));
-            object::set(&mut binding, &["subjects"], subjects.iter().map(subject).collect());
+            object::set(
+                &mut binding,
+                &["roleRef"],
+                json!({"apiGroup": GROUP, "kind": "Role", "name": role.name}),
+            );
+            object::set(
+                &mut binding,
+                &["subjects"],
+                subjects.iter().map(subject).collect(),
+            );
             reconcile(maker, "rolebindings", namespace, binding, "subjects").await?;
         }
     }
@@ -67,8 +80,13 @@ fn cluster_role(role: &Role) -> Value {
         let rule = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
         object::set(&mut object, &["aggregationRule"], rule);
         // The sum is a controller's to keep; it has to be right before the first one runs.
-        let parts = policy::cluster_roles().into_iter().filter(|part| part.reaches(role.name));
-        let sum: Vec<Value> = parts.flat_map(|part| part.rules()).map(|rule| rule.to_value()).collect();
+        let parts = policy::cluster_roles()
+            .into_iter()
+            .filter(|part| part.reaches(role.name));
+        let sum: Vec<Value> = parts
+            .flat_map(|part| part.rules())
+            .map(|rule| rule.to_value())
+            .collect();
         object::set(&mut object, &["rules"], sum.into());
     } else {
         object::set(&mut object, &["rules"], rules(role));
@@ -79,8 +97,16 @@ fn cluster_role(role: &Role) -> Value {
 fn cluster_role_binding(binding: &Binding) -> Value {
     let plain = Role::plain(binding.name);
     let mut object = metadata("ClusterRoleBinding", binding.name, &plain);
-    object::set(&mut object, &["roleRef"], json!({"apiGroup": GROUP, "kind": "ClusterRole", "name": binding.role}));
-    object::set(&mut object, &["subjects"], binding.subjects.iter().map(subject).collect());
+    object::set(
+        &mut object,
+        &["roleRef"],
+        json!({"apiGroup": GROUP, "kind": "ClusterRole", "name": binding.role}),
+    );
+    object::set(
+        &mut object,
+        &["subjects"],
+        binding.subjects.iter().map(subject).collect(),
+    );
     object
 }
 
@@ -88,7 +114,9 @@ fn subject(subject: &Subject) -> Value {
     match subject {
         Subject::User(name) => json!({"kind": "User", "apiGroup": GROUP, "name": name}),
         Subject::Group(name) => json!({"kind": "Group", "apiGroup": GROUP, "name": name}),
-        Subject::Account(namespace, name) => json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}),
+        Subject::Account(namespace, name) => {
+            json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
+        }
     }
 }
 
@@ -97,7 +125,8 @@ async fn withdraw(maker: &Maker<'_>, plural: &str, object: &Value) -> Result<()>
     let name = object::name(object);
     let made = maker.find(GROUP, plural, "", name)?;
     let ours = |found: &Value| {
-        object::annotation(found, AUTOUPDATE).is_some() && object::labels(found) == object::labels(object)
+        object::annotation(found, AUTOUPDATE).is_some()
+            && object::labels(found) == object::labels(object)
     };
     match made.is_some_and(|found| ours(&found)) {
         true => maker.delete(GROUP, plural, "", name).await,
@@ -106,12 +135,20 @@ async fn withdraw(maker: &Maker<'_>, plural: &str, object: &Value) -> Result<()>
 }
 
 /// Creates the object, or adds the items of `list` that the stored one lacks.
-async fn reconcile(maker: &Maker<'_>, plural: &str, namespace: &str, wanted: Value, list: &str) -> Result<()> {
+async fn reconcile(
+    maker: &Maker<'_>,
+    plural: &str,
+    namespace: &str,
+    wanted: Value,
+    list: &str,
+) -> Result<()> {
     let name = object::name(&wanted).to_owned();
     let Some(found) = maker.find(GROUP, plural, namespace, &name)? else {
         return maker.create(GROUP, plural, namespace, wanted).await;
     };
-    if object::annotation(&found, AUTOUPDATE) != Some("true") || wanted.get("aggregationRule").is_some() {
+    if object::annotation(&found, AUTOUPDATE) != Some("true")
+        || wanted.get("aggregationRule").is_some()
+    {
         return Ok(());
     }
     let missing = missing(&found, &wanted, list);
@@ -123,7 +160,9 @@ async fn reconcile(maker: &Maker<'_>, plural: &str, namespace: &str, wanted: Val
         items.extend(missing.iter().cloned());
         object::set(object, &[list], items.into());
     };
-    maker.change((GROUP, plural), (namespace, &name), change).await
+    maker
+        .change((GROUP, plural), (namespace, &name), change)
+        .await
 }
 
 fn missing(found: &Value, wanted: &Value, list: &str) -> Vec<Value> {
@@ -131,9 +170,19 @@ fn missing(found: &Value, wanted: &Value, list: &str) -> Vec<Value> {
     let wanted = object::at_list(wanted, &[list]).iter();
     if list == "rules" {
         let have: Vec<Rule> = have.iter().map(Rule::read).collect();
-        let covered = |rule: &Rule| rule.simple().iter().all(|one| have.iter().any(|other| other.covers(one)));
-        wanted.filter(|rule| !covered(&Rule::read(rule))).cloned().collect()
+        let covered = |rule: &Rule| {
+            rule.simple()
+                .iter()
+                .all(|one| have.iter().any(|other| other.covers(one)))
+        };
+        wanted
+            .filter(|rule| !covered(&Rule::read(rule)))
+            .cloned()
+            .collect()
     } else {
-        wanted.filter(|subject| !have.contains(subject)).cloned().collect()
+        wanted
+            .filter(|subject| !have.contains(subject))
+            .cloned()
+            .collect()
     }
 }

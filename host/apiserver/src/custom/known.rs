@@ -32,22 +32,44 @@ struct One {
 impl Known {
     /// Takes note of names that a definition holds already.
     pub(super) fn claim(&mut self, definition: &Value) {
-        let names = object::at(definition, &["status", "acceptedNames"]).cloned().unwrap_or_default();
+        let names = object::at(definition, &["status", "acceptedNames"])
+            .cloned()
+            .unwrap_or_default();
         let group = object::at_str(definition, &["spec", "group"]).to_owned();
-        self.definitions.insert(object::name(definition).to_owned(), One { group, names, ..One::default() });
+        self.definitions.insert(
+            object::name(definition).to_owned(),
+            One {
+                group,
+                names,
+                ..One::default()
+            },
+        );
     }
 
     /// Names that others in the definition's group hold, built-in kinds among them.
     pub(super) fn taken(&self, definition: &Value) -> Taken {
-        let (name, group) = (object::name(definition), object::at_str(definition, &["spec", "group"]));
+        let (name, group) = (
+            object::name(definition),
+            object::at_str(definition, &["spec", "group"]),
+        );
         let mut taken = Taken::default();
         for kind in k3s_api::kinds().iter().filter(|kind| kind.group == group) {
-            taken.resources.extend([kind.plural, kind.singular].map(str::to_owned));
-            taken.kinds.extend([kind.kind, kind.list_kind].map(str::to_owned));
+            taken
+                .resources
+                .extend([kind.plural, kind.singular].map(str::to_owned));
+            taken
+                .kinds
+                .extend([kind.kind, kind.list_kind].map(str::to_owned));
         }
-        for (_, one) in self.definitions.iter().filter(|(other, one)| *other != name && one.group == group) {
+        for (_, one) in self
+            .definitions
+            .iter()
+            .filter(|(other, one)| *other != name && one.group == group)
+        {
             let text = |key: &str| object::at_str(&one.names, &[key]).to_owned();
-            let short = object::at_list(&one.names, &["shortNames"]).iter().filter_map(Value::as_str);
+            let short = object::at_list(&one.names, &["shortNames"])
+                .iter()
+                .filter_map(Value::as_str);
             taken.resources.extend(short.map(str::to_owned));
             taken.resources.extend([text("plural"), text("singular")]);
             taken.kinds.extend([text("kind"), text("listKind")]);
@@ -59,28 +81,48 @@ impl Known {
 
     /// Whether the schemas of this very generation were looked at before.
     pub(super) fn has_checked(&self, definition: &Value) -> bool {
-        self.definitions.get(object::name(definition)).is_some_and(|one| one.checked.0 == seen(definition))
+        self.definitions
+            .get(object::name(definition))
+            .is_some_and(|one| one.checked.0 == seen(definition))
     }
 
     /// Takes note of what its schemas are refused for.
     pub(super) fn check(&mut self, definition: &Value, errors: ErrorList) {
-        let one = self.definitions.entry(object::name(definition).to_owned()).or_default();
+        let one = self
+            .definitions
+            .entry(object::name(definition).to_owned())
+            .or_default();
         one.checked = (seen(definition), errors);
     }
 
     /// What the schemas of a definition are refused for, as far as they were looked at.
     pub(super) fn schema_errors(&self, definition: &Value) -> &[FieldError] {
-        self.definitions.get(object::name(definition)).map_or(&[], |one| &one.checked.1.0)
+        self.definitions
+            .get(object::name(definition))
+            .map_or(&[], |one| &one.checked.1.0)
     }
 
     /// Takes over a definition and the status it should have. True when what is served has changed.
-    pub(super) fn put(&mut self, definition: &Value, status: &Value, revision: u64) -> Result<bool, TooMany> {
-        let names = object::at(status, &["acceptedNames"]).cloned().unwrap_or_default();
+    pub(super) fn put(
+        &mut self,
+        definition: &Value,
+        status: &Value,
+        revision: u64,
+    ) -> Result<bool, TooMany> {
+        let names = object::at(status, &["acceptedNames"])
+            .cloned()
+            .unwrap_or_default();
         let serve = is_true(status, "Established");
-        let one = self.definitions.entry(object::name(definition).to_owned()).or_default();
+        let one = self
+            .definitions
+            .entry(object::name(definition).to_owned())
+            .or_default();
         object::at_str(definition, &["spec", "group"]).clone_into(&mut one.group);
         if object::deletion_timestamp(definition).is_some() {
-            one.resources.iter().filter_map(|resource| resource.custom.as_ref()).for_each(|custom| custom.terminate());
+            one.resources
+                .iter()
+                .filter_map(|resource| resource.custom.as_ref())
+                .for_each(|custom| custom.terminate());
             if !one.resources.is_empty() && one.seen.0 == object::uid(definition) {
                 // Watches go on until the last object is gone.
                 return Ok(false);
@@ -96,7 +138,8 @@ impl Known {
         if serve {
             let versions = object::at_list(definition, &["spec", "versions"]).iter();
             let served = versions.filter(|version| object::at_bool(version, &["served"]));
-            let made = served.map(|version| custom::resource(definition, &one.names, version, revision));
+            let made =
+                served.map(|version| custom::resource(definition, &one.names, version, revision));
             one.resources = made.collect::<Result<_, _>>()?;
         }
         Ok(!before.is_empty() || !one.resources.is_empty())
@@ -111,12 +154,17 @@ impl Known {
 
     /// Forgets all definitions but these.
     pub(super) fn retain(&mut self, names: &[&str]) {
-        self.definitions.retain(|name, _| names.contains(&name.as_str()));
+        self.definitions
+            .retain(|name, _| names.contains(&name.as_str()));
     }
 
     /// The definitions of a group.
     pub(super) fn of_group(&self, group: &str) -> Vec<String> {
-        self.definitions.iter().filter(|(_, one)| one.group == group).map(|(name, _)| name.clone()).collect()
+        self.definitions
+            .iter()
+            .filter(|(_, one)| one.group == group)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// True the first time for a definition that is being deleted.
@@ -126,10 +174,18 @@ impl Known {
 
     /// All resources.
     pub(super) fn set(&self) -> CustomSet {
-        CustomSet::new(self.definitions.values().flat_map(|one| one.resources.iter().cloned()).collect())
+        CustomSet::new(
+            self.definitions
+                .values()
+                .flat_map(|one| one.resources.iter().cloned())
+                .collect(),
+        )
     }
 }
 
 fn seen(definition: &Value) -> (String, i64) {
-    (object::uid(definition).to_owned(), object::generation(definition))
+    (
+        object::uid(definition).to_owned(),
+        object::generation(definition),
+    )
 }

@@ -28,8 +28,12 @@ pub(super) const PLURAL: &str = "customresourcedefinitions";
 pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<()> {
     let resource = registry.resource(GROUP, "v1", PLURAL)?.clone();
     let snapshot = registry.store().snapshot();
-    let mut state =
-        State { registry: registry.clone(), tasks: tasks.clone(), known: Known::default(), resource: resource.clone() };
+    let mut state = State {
+        registry: registry.clone(),
+        tasks: tasks.clone(),
+        known: Known::default(),
+        resource: resource.clone(),
+    };
     let entries: Vec<Arc<Entry>> = snapshot.range(&resource.prefix, None).cloned().collect();
     for entry in &entries {
         // Names that were accepted are taken before any other is looked at.
@@ -43,14 +47,19 @@ pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<()> {
         }
     }
     state.install();
-    let watcher = registry.store().watch(&resource.prefix, snapshot.revision())?;
+    let watcher = registry
+        .store()
+        .watch(&resource.prefix, snapshot.revision())?;
     tasks.spawn_until_stopped("custom resources", state.follow(entries, watcher));
     Ok(())
 }
 
 /// Who writes a definition's status.
 pub(super) fn apiserver() -> UserInfo {
-    UserInfo::new("system:apiserver", ["system:masters", "system:authenticated"])
+    UserInfo::new(
+        "system:apiserver",
+        ["system:masters", "system:authenticated"],
+    )
 }
 
 struct State {
@@ -70,10 +79,20 @@ impl State {
                 Err(error) => {
                     tracing::warn!(%error, "the watch of custom resource definitions starts anew");
                     let snapshot = self.registry.store().snapshot();
-                    let entries: Vec<Arc<Entry>> = snapshot.range(&self.resource.prefix, None).cloned().collect();
-                    let present: Vec<&str> = entries.iter().map(|e| self.resource.name_in_key(&e.key).1).collect();
+                    let entries: Vec<Arc<Entry>> = snapshot
+                        .range(&self.resource.prefix, None)
+                        .cloned()
+                        .collect();
+                    let present: Vec<&str> = entries
+                        .iter()
+                        .map(|e| self.resource.name_in_key(&e.key).1)
+                        .collect();
                     self.known.retain(&present);
-                    match self.registry.store().watch(&self.resource.prefix, snapshot.revision()) {
+                    match self
+                        .registry
+                        .store()
+                        .watch(&self.resource.prefix, snapshot.revision())
+                    {
                         Ok(fresh) => watcher = fresh,
                         // The server is shutting down.
                         Err(_) => return,
@@ -114,7 +133,9 @@ impl State {
     async fn put(&mut self, entry: &Entry) {
         // Of several changes in a batch only the last counts.
         let newest = self.registry.store().get(&entry.key);
-        let Some(definition) = newest.and_then(|entry| self.decode(&entry)) else { return };
+        let Some(definition) = newest.and_then(|entry| self.decode(&entry)) else {
+            return;
+        };
         if self.serve(&definition) {
             self.install();
         }
@@ -123,14 +144,19 @@ impl State {
         }
         if cleanup::is_due(&definition) && self.known.begin_cleanup(&definition) {
             let name = object::name(&definition).to_owned();
-            self.tasks.spawn_until_stopped("custom resource cleanup", cleanup::run(self.registry.clone(), name));
+            self.tasks.spawn_until_stopped(
+                "custom resource cleanup",
+                cleanup::run(self.registry.clone(), name),
+            );
         }
     }
 
     /// A definition is gone: so are its resources, and others may have its names.
     async fn delete(&mut self, entry: &Entry) {
         let (_, name) = self.resource.name_in_key(&entry.key);
-        let Some(group) = self.known.remove(name) else { return };
+        let Some(group) = self.known.remove(name) else {
+            return;
+        };
         self.install();
         for name in self.known.of_group(&group) {
             if let Some(entry) = self.registry.store().get(&self.resource.key("", &name)) {
@@ -142,7 +168,8 @@ impl State {
     /// Takes note of a definition. True when what is served has changed.
     fn serve(&mut self, definition: &Value) -> bool {
         if !self.known.has_checked(definition) {
-            self.known.check(definition, definition_schema_errors(definition));
+            self.known
+                .check(definition, definition_schema_errors(definition));
         }
         let status = self.status(definition);
         let revision = self.registry.store().revision().0;
@@ -151,7 +178,10 @@ impl State {
             Err(error) => {
                 tracing::error!(%error, definition = object::name(definition), "a definition cannot be served");
                 // The status says so too.
-                self.known.check(definition, field::internal(&Path::new("spec"), error).into());
+                self.known.check(
+                    definition,
+                    field::internal(&Path::new("spec"), error).into(),
+                );
                 false
             }
         }
@@ -161,7 +191,12 @@ impl State {
     fn status(&self, definition: &Value) -> Value {
         let taken = self.known.taken(definition);
         let now = k3s_base::clock::rfc3339(self.registry.clock().now());
-        names::status(definition, &taken, self.known.schema_errors(definition), &now)
+        names::status(
+            definition,
+            &taken,
+            self.known.schema_errors(definition),
+            &now,
+        )
     }
 
     fn install(&self) {
@@ -173,13 +208,27 @@ impl State {
             return Ok(());
         }
         let (user, warnings) = (apiserver(), Warnings::default());
-        let call = Call { user: &user, dry_run: false, admission: &NoAdmission, warnings: &warnings };
+        let call = Call {
+            user: &user,
+            dry_run: false,
+            admission: &NoAdmission,
+            warnings: &warnings,
+        };
         let name = object::name(definition);
-        let update =
-            Update { resource: &self.resource, namespace: "", name, scope: Scope::Status, create_missing: false };
+        let update = Update {
+            resource: &self.resource,
+            namespace: "",
+            name,
+            scope: Scope::Status,
+            create_missing: false,
+        };
         let change = |current: Option<&Value>| {
             let mut new = current.cloned().unwrap_or_default();
-            object::set(&mut new, &["status"], self.status(current.unwrap_or(&Value::Null)));
+            object::set(
+                &mut new,
+                &["status"],
+                self.status(current.unwrap_or(&Value::Null)),
+            );
             Ok(new)
         };
         match self.registry.update(&update, &call, change).await {

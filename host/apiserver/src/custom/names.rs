@@ -18,19 +18,39 @@ pub(super) struct Taken {
 /// Whether the condition is there and true.
 pub(super) fn is_true(status: &Value, kind: &str) -> bool {
     let conditions = object::at_list(status, &["conditions"]);
-    conditions.iter().any(|c| object::at_str(c, &["type"]) == kind && object::at_str(c, &["status"]) == "True")
+    conditions
+        .iter()
+        .any(|c| object::at_str(c, &["type"]) == kind && object::at_str(c, &["status"]) == "True")
 }
 
 /// The status that a definition should have. `schema_errors` are what its schemas are refused for.
-pub(super) fn status(definition: &Value, taken: &Taken, schema_errors: &[FieldError], now: &str) -> Value {
-    let mut status = definition.get("status").filter(|status| status.is_object()).cloned().unwrap_or_else(|| json!({}));
-    let wanted = object::at(definition, &["spec", "names"]).cloned().unwrap_or_default();
-    let had = object::at(&status, &["acceptedNames"]).cloned().unwrap_or_default();
+pub(super) fn status(
+    definition: &Value,
+    taken: &Taken,
+    schema_errors: &[FieldError],
+    now: &str,
+) -> Value {
+    let mut status = definition
+        .get("status")
+        .filter(|status| status.is_object())
+        .cloned()
+        .unwrap_or_else(|| json!({}));
+    let wanted = object::at(definition, &["spec", "names"])
+        .cloned()
+        .unwrap_or_default();
+    let had = object::at(&status, &["acceptedNames"])
+        .cloned()
+        .unwrap_or_default();
     let (names, conflict) = accept(&wanted, &had, taken);
     object::set(&mut status, &["acceptedNames"], names);
     let accepted = conflict.is_none();
     let condition = match conflict {
-        None => Condition("NamesAccepted", true, "NoConflicts", "no conflicts found".to_owned()),
+        None => Condition(
+            "NamesAccepted",
+            true,
+            "NoConflicts",
+            "no conflicts found".to_owned(),
+        ),
         Some((reason, message)) => Condition("NamesAccepted", false, reason, message),
     };
     put(&mut status, condition, now);
@@ -57,16 +77,32 @@ fn established(status: &Value, accepted: bool) -> Condition {
         let text = "the initial names have been accepted";
         return Condition("Established", true, "InitialNamesAccepted", text.to_owned());
     }
-    Condition("Established", false, "NotAccepted", "not all names are accepted".to_owned())
+    Condition(
+        "Established",
+        false,
+        "NotAccepted",
+        "not all names are accepted".to_owned(),
+    )
 }
 
 fn non_structural(status: &Value, errors: &[FieldError]) -> Option<Condition> {
     if !errors.is_empty() {
-        return Some(Condition("NonStructuralSchema", true, "Violations", ErrorList(errors.to_vec()).to_string()));
+        return Some(Condition(
+            "NonStructuralSchema",
+            true,
+            "Violations",
+            ErrorList(errors.to_vec()).to_string(),
+        ));
     }
     // Where all is well, upstream has no such condition.
-    is_true(status, "NonStructuralSchema")
-        .then(|| Condition("NonStructuralSchema", false, "NoViolations", "the schema can be enforced".to_owned()))
+    is_true(status, "NonStructuralSchema").then(|| {
+        Condition(
+            "NonStructuralSchema",
+            false,
+            "NoViolations",
+            "the schema can be enforced".to_owned(),
+        )
+    })
 }
 
 fn approval(definition: &Value) -> Option<Condition> {
@@ -75,17 +111,24 @@ fn approval(definition: &Value) -> Option<Condition> {
         return None;
     }
     const KIND: &str = "KubernetesAPIApprovalPolicyConformant";
-    Some(match object::annotation(definition, "api-approved.kubernetes.io").unwrap_or_default() {
-        "" => {
-            let text = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
-            Condition(KIND, false, "MissingAnnotation", text.to_owned())
-        }
-        text if text.starts_with("unapproved") => {
-            let text = format!("not approved: {text:?}");
-            Condition(KIND, false, "UnapprovedAnnotation", text)
-        }
-        url => Condition(KIND, true, "ApprovedAnnotation", format!("approved in {url}")),
-    })
+    Some(
+        match object::annotation(definition, "api-approved.kubernetes.io").unwrap_or_default() {
+            "" => {
+                let text = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
+                Condition(KIND, false, "MissingAnnotation", text.to_owned())
+            }
+            text if text.starts_with("unapproved") => {
+                let text = format!("not approved: {text:?}");
+                Condition(KIND, false, "UnapprovedAnnotation", text)
+            }
+            url => Condition(
+                KIND,
+                true,
+                "ApprovedAnnotation",
+                format!("approved in {url}"),
+            ),
+        },
+    )
 }
 
 type Conflict = (&'static str, String);
@@ -120,7 +163,11 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
         [one] => conflict = Some(("ShortNamesConflict", one.clone())),
         many => conflict = Some(("ShortNamesConflict", format!("[{}]", many.join(", ")))),
     }
-    list(&mut names, "categories", object::at_list(wanted, &["categories"]).to_vec());
+    list(
+        &mut names,
+        "categories",
+        object::at_list(wanted, &["categories"]).to_vec(),
+    );
     (names, conflict)
 }
 
@@ -137,11 +184,20 @@ fn put(status: &mut Value, condition: Condition, now: &str) {
     let Condition(kind, on, reason, message) = condition;
     let on = if on { "True" } else { "False" };
     let mut conditions = object::at_list(status, &["conditions"]).to_vec();
-    let found = conditions.iter_mut().find(|c| object::at_str(c, &["type"]) == kind);
-    let since = found.as_ref().filter(|c| object::at_str(c, &["status"]) == on).map(|c| {
-        let since = object::at_str(c, &["lastTransitionTime"]);
-        if since.is_empty() { now.to_owned() } else { since.to_owned() }
-    });
+    let found = conditions
+        .iter_mut()
+        .find(|c| object::at_str(c, &["type"]) == kind);
+    let since = found
+        .as_ref()
+        .filter(|c| object::at_str(c, &["status"]) == on)
+        .map(|c| {
+            let since = object::at_str(c, &["lastTransitionTime"]);
+            if since.is_empty() {
+                now.to_owned()
+            } else {
+                since.to_owned()
+            }
+        });
     let new = json!({"type": kind, "status": on, "reason": reason, "message": message,
         "lastTransitionTime": since.unwrap_or_else(|| now.to_owned())});
     match found {
@@ -179,14 +235,24 @@ mod tests {
         assert!(is_true(&first, "NamesAccepted") && is_true(&first, "Established"));
         assert_eq!(first["acceptedNames"]["shortNames"], json!(["f"]));
         definition["status"] = first.clone();
-        assert_eq!(status(&definition, &Taken::default(), &[], "2026-01-02T00:00:00Z"), first);
+        assert_eq!(
+            status(&definition, &Taken::default(), &[], "2026-01-02T00:00:00Z"),
+            first
+        );
     }
 
     #[test]
     fn names_of_others_are_refused() {
-        let taken = Taken { resources: ["f".to_owned()].into(), kinds: ["Foo".to_owned()].into() };
+        let taken = Taken {
+            resources: ["f".to_owned()].into(),
+            kinds: ["Foo".to_owned()].into(),
+        };
         let refused = status(&definition("Foo", &[]), &taken, &[], "");
-        let want = ("False".to_owned(), "KindConflict".to_owned(), "\"Foo\" is already in use".to_owned());
+        let want = (
+            "False".to_owned(),
+            "KindConflict".to_owned(),
+            "\"Foo\" is already in use".to_owned(),
+        );
         assert_eq!(condition(&refused, "NamesAccepted"), want);
         assert_eq!(condition(&refused, "Established").1, "NotAccepted");
         let refused = status(&definition("Bar", &["f"]), &taken, &[], "");
@@ -204,7 +270,10 @@ mod tests {
     fn a_schema_that_cannot_be_enforced_is_not_served() {
         let error = k3s_meta::field::forbidden(&k3s_meta::Path::new("spec"), "no");
         let refused = status(&definition("Foo", &[]), &Taken::default(), &[error], "");
-        assert_eq!(condition(&refused, "NonStructuralSchema").2, "spec: Forbidden: no");
+        assert_eq!(
+            condition(&refused, "NonStructuralSchema").2,
+            "spec: Forbidden: no"
+        );
         assert_eq!(condition(&refused, "Established").0, "False");
     }
 }

@@ -24,7 +24,13 @@ pub(super) async fn handle(
     }
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let object = body::object(&context.headers, &bytes, resource, options.validation, &context.warnings)?;
+    let object = body::object(
+        &context.headers,
+        &bytes,
+        resource,
+        options.validation,
+        &context.warnings,
+    )?;
     drop(bytes);
     if object::name(&object).is_empty() && object::generate_name(&object).is_empty() {
         let path = k3s_meta::Path::new("metadata").child("name");
@@ -33,6 +39,9 @@ pub(super) async fn handle(
     }
     escalation::check(context, resource, &object, None)?;
     let call = context.call(options.dry_run);
-    let object = context.registry().create(resource, namespace(context, resource), object, &call).await?;
+    let object = context
+        .registry()
+        .create(resource, namespace(context, resource), object, &call)
+        .await?;
     respond::object::response(context, StatusCode::CREATED, &object)
 }

@@ -25,11 +25,24 @@ const RETURNS_OBJECT: [&str; 8] = [
     "services",
 ];
 
-pub(super) async fn one(context: &Context, resource: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
+pub(super) async fn one(
+    context: &Context,
+    resource: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let (options, dry_run) = read_options(context, request).await?;
     let call = context.call(dry_run);
     let name = &context.info.name;
-    let deleted = context.registry().delete(resource, namespace(context, resource), name, &options, &call).await?;
+    let deleted = context
+        .registry()
+        .delete(
+            resource,
+            namespace(context, resource),
+            name,
+            &options,
+            &call,
+        )
+        .await?;
     answer(context, &deleted)
 }
 
@@ -68,8 +81,14 @@ pub(super) async fn collection(
     let list = options::list(&context.info, &context.query)?;
     let (options, dry_run) = read_options(&context, request).await?;
     let call = context.call(dry_run);
-    let (list, objects) = context.registry().delete_collection(&resource, &list, &options, &call).await?;
-    let items = objects.iter().map(Object::to_value).collect::<Result<Vec<Value>>>()?;
+    let (list, objects) = context
+        .registry()
+        .delete_collection(&resource, &list, &options, &call)
+        .await?;
+    let items = objects
+        .iter()
+        .map(Object::to_value)
+        .collect::<Result<Vec<Value>>>()?;
     let answer = json!({
         "kind": resource.kind.list_kind,
         "apiVersion": resource.api_version,
@@ -80,8 +99,15 @@ pub(super) async fn collection(
 }
 
 /// Options in the body win over those in the query.
-pub(crate) async fn read_options(context: &Context, request: Request<Body>) -> Result<(DeleteOptions, bool)> {
+pub(crate) async fn read_options(
+    context: &Context,
+    request: Request<Body>,
+) -> Result<(DeleteOptions, bool)> {
     let bytes = body::read(request.into_body()).await?;
-    let options = if bytes.is_empty() { None } else { Some(body::decode(&context.headers, &bytes, "DeleteOptions")?) };
+    let options = if bytes.is_empty() {
+        None
+    } else {
+        Some(body::decode(&context.headers, &bytes, "DeleteOptions")?)
+    };
     options::delete(&context.query, options.as_ref())
 }

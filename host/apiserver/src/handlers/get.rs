@@ -13,12 +13,19 @@ use crate::{Result, respond};
 
 pub(super) fn handle(context: &Context, resource: &Arc<Resource>) -> Result<Response<Body>> {
     // The state in memory is the newest, so every version but a future one is served by it.
-    if let Some(version) = context.query.get("resourceVersion").and_then(|text| text.parse::<u64>().ok()) {
+    if let Some(version) = context
+        .query
+        .get("resourceVersion")
+        .and_then(|text| text.parse::<u64>().ok())
+    {
         let current = context.registry().store().revision().0;
         if version > current {
             return Err(Status::too_large_resource_version(version, current, 1).into());
         }
     }
-    let object = context.registry().get(resource, namespace(context, resource), &context.info.name)?;
+    let object =
+        context
+            .registry()
+            .get(resource, namespace(context, resource), &context.info.name)?;
     respond::object::response(context, StatusCode::OK, &object)
 }

@@ -10,7 +10,10 @@ use crate::context::Context;
 use crate::request::options;
 use crate::{Result, respond};
 
-pub(super) async fn handle(context: Arc<Context>, resource: Arc<Resource>) -> Result<Response<Body>> {
+pub(super) async fn handle(
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+) -> Result<Response<Body>> {
     let request = options::list(&context.info, &context.query)?;
     let list = context.registry().list(&resource, &request).await?;
     respond::list::response(context, &resource, list)

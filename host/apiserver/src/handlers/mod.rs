@@ -22,9 +22,17 @@ pub(crate) use patch::{patch_tree, patch_with};
 pub(crate) use update::put;
 
 /// Sends a request for an object or collection to its handler.
-pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> Result<Response<Body>> {
+pub(crate) async fn dispatch(
+    context: Arc<Context>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let info = &context.info;
-    let Some(resource) = context.registry().resources().find(&info.group, &info.version, &info.resource) else {
+    let Some(resource) =
+        context
+            .registry()
+            .resources()
+            .find(&info.group, &info.version, &info.resource)
+    else {
         return Ok(respond::page_not_found());
     };
     if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
@@ -67,7 +75,8 @@ fn check_definition(context: &Context, resource: &Resource, custom: &Custom) -> 
     let verb = context.info.verb;
     if verb == "create" && custom.is_terminating() {
         let mut status = Status::method_not_allowed(&resource.gr(), verb);
-        status.message = format!("{verb} not allowed while custom resource definition is terminating");
+        status.message =
+            format!("{verb} not allowed while custom resource definition is terminating");
         return Err(status.into());
     }
     Ok(())
@@ -89,5 +98,9 @@ fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
 
 /// The namespace under which the registry keeps the object.
 pub(crate) fn namespace<'a>(context: &'a Context, resource: &Resource) -> &'a str {
-    if resource.kind.namespaced { &context.info.namespace } else { "" }
+    if resource.kind.namespaced {
+        &context.info.namespace
+    } else {
+        ""
+    }
 }

@@ -47,7 +47,9 @@ pub(crate) async fn patch_with(
     let kind = patch_type(context)?;
     if kind == PatchType::Strategic && resource.custom.is_some() {
         // There are no types that could say how lists merge.
-        return Err(unknown_format("application/json-patch+json, application/merge-patch+json"));
+        return Err(unknown_format(
+            "application/json-patch+json, application/merge-patch+json",
+        ));
     }
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
     let bytes = body::read(request.into_body()).await?;
@@ -65,7 +67,13 @@ pub(crate) async fn patch_with(
         apply(kind, &mut object, &change, resource)?;
         check_identity(current, &object)?;
         body::check_type(&mut object, resource)?;
-        body::check_fields(&mut object, resource, options.validation, Vec::new(), &context.warnings)?;
+        body::check_fields(
+            &mut object,
+            resource,
+            options.validation,
+            Vec::new(),
+            &context.warnings,
+        )?;
         escalation::check(context, resource, &object, current)?;
         Ok(object)
     };
@@ -111,24 +119,32 @@ fn patch_type(context: &Context) -> Result<PatchType> {
 }
 
 fn unknown_format(accepted: &str) -> crate::Error {
-    let text = format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+    let text = format!(
+        "the body of the request was in an unknown format - accepted media types include: {accepted}"
+    );
     Status::unsupported_media_type(text).into()
 }
 
 fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
     let parsed: Value = serde_json::from_slice(bytes).or_else(|error| {
         // kubectl sends patches as it was given them.
-        yaml::parse(bytes).map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))
+        yaml::parse(bytes)
+            .map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))
     })?;
     match (kind, &parsed) {
-        (PatchType::Json, Value::Array(operations)) if operations.len() > MAX_OPERATIONS => Err(Status::too_large(
-            &format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len()),
+        (PatchType::Json, Value::Array(operations)) if operations.len() > MAX_OPERATIONS => {
+            Err(Status::too_large(&format!(
+                "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+                operations.len()
+            ))
+            .into())
+        }
+        (PatchType::Json, Value::Array(_))
+        | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
+        (PatchType::Json, _) => Err(Status::bad_request(
+            "error decoding patch: a JSON patch is an array of operations",
         )
         .into()),
-        (PatchType::Json, Value::Array(_)) | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
-        (PatchType::Json, _) => {
-            Err(Status::bad_request("error decoding patch: a JSON patch is an array of operations").into())
-        }
         _ => Err(Status::bad_request("error decoding patch: a merge patch is an object").into()),
     }
 }
@@ -138,9 +154,8 @@ fn apply(kind: PatchType, object: &mut Value, change: &Value, resource: &Resourc
     match kind {
         PatchType::Json => patch::json_patch(object, change).map_err(|error| refused(&error)),
         PatchType::Merge => patch::merge_patch(object, change).map_err(|error| refused(&error)),
-        PatchType::Strategic => {
-            patch::strategic_merge(object, change, resource.kind.object_type()).map_err(|error| refused(&error))
-        }
+        PatchType::Strategic => patch::strategic_merge(object, change, resource.kind.object_type())
+            .map_err(|error| refused(&error)),
     }
 }
 
@@ -150,10 +165,13 @@ fn refused(error: &PatchError) -> crate::Error {
 
 /// A patch cannot rename or move an object.
 fn check_identity(current: Option<&Value>, object: &Value) -> Result<()> {
-    let Some(current) = current else { return Ok(()) };
+    let Some(current) = current else {
+        return Ok(());
+    };
     let (was, is) = (object::name(current), object::name(object));
     if was != is {
-        let text = format!("the name of the object ({is}) does not match the name on the URL ({was})");
+        let text =
+            format!("the name of the object ({is}) does not match the name on the URL ({was})");
         return Err(Status::bad_request(text).into());
     }
     Ok(())

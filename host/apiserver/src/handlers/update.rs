@@ -32,25 +32,44 @@ pub(crate) async fn put(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "UpdateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let new = body::object(&context.headers, &bytes, resource, options.validation, &context.warnings)?;
+    let new = body::object(
+        &context.headers,
+        &bytes,
+        resource,
+        options.validation,
+        &context.warnings,
+    )?;
     drop(bytes);
     check_name(&context.info.name, &new)?;
     let create_missing = matches!(scope, Scope::Main) && resource.rules.allow_create_on_update();
-    let update =
-        Update { resource, namespace: namespace(context, resource), name: &context.info.name, scope, create_missing };
+    let update = Update {
+        resource,
+        namespace: namespace(context, resource),
+        name: &context.info.name,
+        scope,
+        create_missing,
+    };
     let call = context.call(options.dry_run);
     // The tree is cloned only when somebody else was faster.
     let mut first = Some(new.clone());
     let make = |current: Option<&Value>| {
         let mut object = first.take().unwrap_or_else(|| new.clone());
         if object::name(&object).is_empty() {
-            object::set(&mut object, &["metadata", "name"], context.info.name.as_str().into());
+            object::set(
+                &mut object,
+                &["metadata", "name"],
+                context.info.name.as_str().into(),
+            );
         }
         escalation::check(context, resource, &object, current)?;
         Ok(object)
     };
     let updated = context.registry().update(&update, &call, make).await?;
-    let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if updated.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     respond::object::response(context, code, &updated.object)
 }
 
@@ -60,6 +79,8 @@ fn check_name(name: &str, object: &Value) -> Result<()> {
     if named.is_empty() || named == name {
         return Ok(());
     }
-    Err(Status::bad_request(format!("the name of the object ({named}) does not match the name on the URL ({name})"))
-        .into())
+    Err(Status::bad_request(format!(
+        "the name of the object ({named}) does not match the name on the URL ({name})"
+    ))
+    .into())
 }

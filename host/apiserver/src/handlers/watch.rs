@@ -17,13 +17,18 @@ use crate::{Result, respond};
 /// that they do not all come back at once.
 const MIN_TIMEOUT_SECONDS: u64 = 1800;
 
-pub(super) async fn handle(context: Arc<Context>, resource: Arc<Resource>) -> Result<Response<Body>> {
+pub(super) async fn handle(
+    context: Arc<Context>,
+    resource: Arc<Resource>,
+) -> Result<Response<Body>> {
     let request = options::watch(&context.info, &context.query)?;
     let deadline = Instant::now() + timeout(&context)?;
     match context.registry().watch(&resource, &request) {
         Ok(watch) => respond::watch::response(context, watch, deadline),
         // Upstream's cache says so in the stream, and clients look for it there.
-        Err(error) if error.status().reason == Reason::Expired => Ok(respond::watch::refused(error.status())),
+        Err(error) if error.status().reason == Reason::Expired => {
+            Ok(respond::watch::refused(error.status()))
+        }
         Err(error) => Err(error),
     }
 }
@@ -31,7 +36,10 @@ pub(super) async fn handle(context: Arc<Context>, resource: Arc<Resource>) -> Re
 fn timeout(context: &Context) -> Result<Duration> {
     let asked = options::number(&context.query, "timeoutSeconds")?.filter(|seconds| *seconds > 0);
     let seconds = asked.map_or_else(
-        || MIN_TIMEOUT_SECONDS.saturating_add(context.registry().random().below(MIN_TIMEOUT_SECONDS)),
+        || {
+            MIN_TIMEOUT_SECONDS
+                .saturating_add(context.registry().random().below(MIN_TIMEOUT_SECONDS))
+        },
         |seconds| seconds as u64,
     );
     // A year is as good as for ever, and a clock can add it.

@@ -32,8 +32,16 @@ pub(crate) struct Kubelets {
 }
 
 impl Kubelets {
-    pub(crate) fn new(dialer: Arc<dyn KubeletDialer>, tls: Arc<ClientConfig>, registry: Registry) -> Self {
-        Self { dialer, tls, registry }
+    pub(crate) fn new(
+        dialer: Arc<dyn KubeletDialer>,
+        tls: Arc<ClientConfig>,
+        registry: Registry,
+    ) -> Self {
+        Self {
+            dialer,
+            tls,
+            registry,
+        }
     }
 
     /// A TLS connection to the kubelet of `node`, and the authority to address it by.
@@ -50,7 +58,9 @@ impl Kubelets {
         let opening = async {
             let io = self.dialer.dial(&target).await?;
             let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
-            connect::tls(io, name, self.tls.clone()).await.map_err(std::io::Error::other)
+            connect::tls(io, name, self.tls.clone())
+                .await
+                .map_err(std::io::Error::other)
         };
         let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
         let unreachable = |why: String| {
@@ -68,15 +78,28 @@ impl Kubelets {
 fn target(name: &str, node: &Value) -> Result<KubeletTarget> {
     let addresses = object::at_list(node, &["status", "addresses"]);
     let host = ADDRESS_TYPES.iter().find_map(|kind| {
-        let found = addresses.iter().find(|address| object::at_str(address, &["type"]) == *kind)?;
+        let found = addresses
+            .iter()
+            .find(|address| object::at_str(address, &["type"]) == *kind)?;
         Some(object::at_str(found, &["address"]).to_owned())
     });
     let Some(host) = host else {
-        return Err(
-            Status::internal(&format!("no preferred addresses found for node {name:?}; known addresses: []")).into()
-        );
+        return Err(Status::internal(&format!(
+            "no preferred addresses found for node {name:?}; known addresses: []"
+        ))
+        .into());
     };
-    let port = object::at_i64(node, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"]);
-    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
-    Ok(KubeletTarget { node: name.to_owned(), host, port })
+    let port = object::at_i64(
+        node,
+        &["status", "daemonEndpoints", "kubeletEndpoint", "Port"],
+    );
+    let port = port
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
+        .unwrap_or(DEFAULT_PORT);
+    Ok(KubeletTarget {
+        node: name.to_owned(),
+        host,
+        port,
+    })
 }

@@ -20,7 +20,9 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
         ["apis"] => Some(discovery::groups(built_in().chain(custom.rows()))),
         ["api", version] => discovery::resources(built_in(), "", version),
         ["apis", group] => discovery::group(built_in().chain(custom.rows()), group),
-        ["apis", group, version] => discovery::resources(built_in().chain(custom.rows()), group, version),
+        ["apis", group, version] => {
+            discovery::resources(built_in().chain(custom.rows()), group, version)
+        }
         _ => None,
     };
     match document {
@@ -31,7 +33,11 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
 
 /// The aggregated form, if the client prefers it.
 fn aggregated(context: &Context) -> Option<AggregatedVersion> {
-    let accepted = context.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted = context
+        .headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     for clause in accepted.flat_map(|value| value.split(',')) {
         let parameters: Vec<&str> = clause.split(';').map(str::trim).collect();
         if parameters.first() != Some(&"application/json") {
@@ -50,18 +56,30 @@ fn aggregated(context: &Context) -> Option<AggregatedVersion> {
     None
 }
 
-fn aggregated_answer(context: &Context, root: &str, version: AggregatedVersion) -> Result<Response<Body>> {
+fn aggregated_answer(
+    context: &Context,
+    root: &str,
+    version: AggregatedVersion,
+) -> Result<Response<Body>> {
     let custom = context.registry().resources().custom();
     let tag = format!("\"{}\"", custom.digest());
-    if context.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
+    if context
+        .headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|value| value.as_bytes() == tag.as_bytes())
+    {
         let kind = HeaderValue::from_static(version.media_type());
-        return Ok(tagged(respond::bytes(StatusCode::NOT_MODIFIED, kind, ""), &tag));
+        return Ok(tagged(
+            respond::bytes(StatusCode::NOT_MODIFIED, kind, ""),
+            &tag,
+        ));
     }
     let document: Value = match root {
         "api" => discovery::aggregated_core(built_in(), version),
         _ => discovery::aggregated_groups(built_in().chain(custom.rows()), version),
     };
-    let json = serde_json::to_vec(&document).map_err(|error| Status::internal(&error.to_string()))?;
+    let json =
+        serde_json::to_vec(&document).map_err(|error| Status::internal(&error.to_string()))?;
     let kind = HeaderValue::from_static(version.media_type());
     Ok(tagged(respond::bytes(StatusCode::OK, kind, json), &tag))
 }
@@ -70,12 +88,17 @@ fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {
     if let Ok(value) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(ETAG, value);
     }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
     response
 }
 
 /// Where the client reached this server.
 fn server_address(context: &Context) -> String {
-    let host = context.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    let host = context
+        .headers
+        .get(http::header::HOST)
+        .and_then(|value| value.to_str().ok());
     host.unwrap_or_default().to_owned()
 }

@@ -32,7 +32,10 @@ impl Documents {
 /// The form for clients that take none of the usual ones: these handlers look at the header
 /// themselves.
 pub(crate) fn accept(_: &HeaderMap) -> Accept {
-    Accept { form: Form::Json, shape: Shape::Whole }
+    Accept {
+        form: Form::Json,
+        shape: Shape::Whole,
+    }
 }
 
 /// Paths shown at `/`.
@@ -54,13 +57,23 @@ const INDEX: [&str; 14] = [
 ];
 
 /// Sends a request for a path to its handler.
-pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> Result<Response<Body>> {
+pub(crate) async fn dispatch(
+    context: Arc<Context>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed\n"));
+        return Ok(respond::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "405: Method Not Allowed\n",
+        ));
     }
     let parts: Vec<&str> = context.info.path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        [""] => respond::tree(&context, StatusCode::OK, &serde_json::json!({"paths": INDEX})),
+        [""] => respond::tree(
+            &context,
+            StatusCode::OK,
+            &serde_json::json!({"paths": INDEX}),
+        ),
         ["version"] => version::get(&context),
         ["healthz" | "livez" | "readyz", ..] => Ok(probes::get(&context, &parts).await),
         ["metrics"] => Ok(metrics(&context)),
@@ -73,6 +86,8 @@ pub(crate) async fn dispatch(context: Arc<Context>, request: Request<Body>) -> R
 }
 
 fn metrics(context: &Context) -> Response<Body> {
-    let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let kind = http::HeaderValue::from_static(
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    );
     respond::bytes(StatusCode::OK, kind, context.core.metrics.render())
 }

@@ -13,13 +13,21 @@ use crate::{Result, respond};
 pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Body>> {
     let custom = context.registry().resources().custom();
     match rest {
-        ["v3"] => respond::tree(context, StatusCode::OK, &openapi::v3_index(custom.openapi())),
+        ["v3"] => respond::tree(
+            context,
+            StatusCode::OK,
+            &openapi::v3_index(custom.openapi()),
+        ),
         ["v2"] => {
             let digest = custom.digest().to_owned();
-            document(context, V2_PROTOBUF, digest, move |encoding| Some(openapi::v2(custom.openapi(), encoding))).await
+            document(context, V2_PROTOBUF, digest, move |encoding| {
+                Some(openapi::v2(custom.openapi(), encoding))
+            })
+            .await
         }
         ["v3", path @ ..] => {
-            let Some((group, version)) = openapi::v3_of_path(&path.join("/"), custom.openapi()) else {
+            let Some((group, version)) = openapi::v3_of_path(&path.join("/"), custom.openapi())
+            else {
                 return Ok(respond::page_not_found());
             };
             let (group, version) = (group.to_owned(), version.to_owned());
@@ -38,24 +46,46 @@ async fn document(
     build: impl FnOnce(Encoding) -> Option<bytes::Bytes> + Send + 'static,
 ) -> Result<Response<Body>> {
     let encoding = encoding(context);
-    let kind = if encoding == Encoding::Protobuf { protobuf } else { JSON };
+    let kind = if encoding == Encoding::Protobuf {
+        protobuf
+    } else {
+        JSON
+    };
     let tag = format!("\"{digest}\"");
     let kind = HeaderValue::from_static(kind);
-    if context.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
-        return Ok(tagged(context, respond::bytes(StatusCode::NOT_MODIFIED, kind, ""), &digest));
+    if context
+        .headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|value| value.as_bytes() == tag.as_bytes())
+    {
+        return Ok(tagged(
+            context,
+            respond::bytes(StatusCode::NOT_MODIFIED, kind, ""),
+            &digest,
+        ));
     }
     let built = tokio::task::spawn_blocking(move || build(encoding)).await;
     match built.map_err(|error| Status::internal(&error.to_string()))? {
-        Some(bytes) => Ok(tagged(context, respond::bytes(StatusCode::OK, kind, bytes), &digest)),
+        Some(bytes) => Ok(tagged(
+            context,
+            respond::bytes(StatusCode::OK, kind, bytes),
+            &digest,
+        )),
         None => Ok(respond::page_not_found()),
     }
 }
 
 fn encoding(context: &Context) -> Encoding {
-    let accepted = context.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted = context
+        .headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     for clause in accepted.flat_map(|value| value.split(',')) {
         let media = clause.split(';').next().unwrap_or_default().trim();
-        if media.ends_with("+protobuf") || media == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf" {
+        if media.ends_with("+protobuf")
+            || media == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+        {
             return Encoding::Protobuf;
         }
         if matches!(media, "application/json" | "*/*") {

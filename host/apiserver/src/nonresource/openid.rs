@@ -21,10 +21,18 @@ pub(super) fn configuration(context: &Context) -> Result<Response<Body>> {
 }
 
 pub(super) fn keys(context: &Context) -> Result<Response<Body>> {
-    answer(&context.core.documents.issuer.jwks(), "application/jwk-set+json")
+    answer(
+        &context.core.documents.issuer.jwks(),
+        "application/jwk-set+json",
+    )
 }
 
 fn answer(document: &Value, kind: &'static str) -> Result<Response<Body>> {
-    let json = serde_json::to_vec(document).map_err(|error| Status::internal(&error.to_string()))?;
-    Ok(respond::bytes(StatusCode::OK, HeaderValue::from_static(kind), json))
+    let json =
+        serde_json::to_vec(document).map_err(|error| Status::internal(&error.to_string()))?;
+    Ok(respond::bytes(
+        StatusCode::OK,
+        HeaderValue::from_static(kind),
+        json,
+    ))
 }

@@ -13,13 +13,24 @@ pub(super) async fn get(context: &Context, parts: &[&str]) -> Response<Body> {
         Some(&"readyz") => Probe::Readyz,
         _ => Probe::Healthz,
     };
-    let only = parts.get(1..).filter(|rest| !rest.is_empty()).map(|rest| rest.join("/"));
+    let only = parts
+        .get(1..)
+        .filter(|rest| !rest.is_empty())
+        .map(|rest| rest.join("/"));
     let excluded: Vec<&str> = context.query.all("exclude").collect();
     let verbose = context.query.flag("verbose");
-    let report = context.core.health.probe(probe, only.as_deref(), &excluded, verbose).await;
+    let report = context
+        .core
+        .health
+        .probe(probe, only.as_deref(), &excluded, verbose)
+        .await;
     if !report.known {
         return respond::page_not_found();
     }
-    let code = if report.healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let code = if report.healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
     respond::text(code, report.text)
 }

@@ -35,7 +35,10 @@ pub(crate) struct Accept {
     pub(crate) shape: Shape,
 }
 
-const PLAIN: Accept = Accept { form: Form::Json, shape: Shape::Whole };
+const PLAIN: Accept = Accept {
+    form: Form::Json,
+    shape: Shape::Whole,
+};
 
 impl Accept {
     /// Takes the first of the client's media types that this server has.
@@ -44,24 +47,39 @@ impl Accept {
     /// 406 when it has none of them.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Self> {
         let mut any = false;
-        for value in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()) {
-            for clause in value.split(',').map(str::trim).filter(|clause| !clause.is_empty()) {
+        for value in headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+        {
+            for clause in value
+                .split(',')
+                .map(str::trim)
+                .filter(|clause| !clause.is_empty())
+            {
                 any = true;
                 if let Some(accept) = read(clause) {
                     return Ok(accept);
                 }
             }
         }
-        if any { Err(Status::not_acceptable(REFUSAL).into()) } else { Ok(PLAIN) }
+        if any {
+            Err(Status::not_acceptable(REFUSAL).into())
+        } else {
+            Ok(PLAIN)
+        }
     }
 }
 
-const REFUSAL: &str = "only the following media types are accepted: application/json, application/yaml";
+const REFUSAL: &str =
+    "only the following media types are accepted: application/json, application/yaml";
 
 fn read(clause: &str) -> Option<Accept> {
     let mut parts = clause.split(';').map(str::trim);
     let form = match parts.next()?.to_ascii_lowercase().as_str() {
-        "application/json" | "*/*" | "application/*" | "text/*" | "text/plain" | "text/html" => Form::Json,
+        "application/json" | "*/*" | "application/*" | "text/*" | "text/plain" | "text/html" => {
+            Form::Json
+        }
         "application/yaml" | "application/x-yaml" => Form::Yaml,
         _ => return None,
     };
@@ -77,7 +95,9 @@ fn read(clause: &str) -> Option<Accept> {
     let shape = match (kind, group, version) {
         ("", _, _) => Shape::Whole,
         ("Table", "meta.k8s.io", "v1") => Shape::Table,
-        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => Shape::Partial,
+        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
+            Shape::Partial
+        }
         ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Shape::Discovery,
         _ => return None,
     };
@@ -97,11 +117,26 @@ mod tests {
     #[test]
     fn the_first_known_form_wins() {
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(negotiate(kubectl), Some(Accept { form: Form::Json, shape: Shape::Table }));
-        assert_eq!(negotiate("application/vnd.kubernetes.protobuf,application/json"), Some(PLAIN));
+        assert_eq!(
+            negotiate(kubectl),
+            Some(Accept {
+                form: Form::Json,
+                shape: Shape::Table
+            })
+        );
+        assert_eq!(
+            negotiate("application/vnd.kubernetes.protobuf,application/json"),
+            Some(PLAIN)
+        );
         assert_eq!(negotiate("application/vnd.kubernetes.protobuf"), None);
-        assert_eq!(negotiate("application/json;as=Table;g=meta.k8s.io;v=v1beta1, */*"), Some(PLAIN));
+        assert_eq!(
+            negotiate("application/json;as=Table;g=meta.k8s.io;v=v1beta1, */*"),
+            Some(PLAIN)
+        );
         assert_eq!(negotiate("application/json;stream=watch"), Some(PLAIN));
-        assert_eq!(negotiate("application/yaml").map(|a| a.form), Some(Form::Yaml));
+        assert_eq!(
+            negotiate("application/yaml").map(|a| a.form),
+            Some(Form::Yaml)
+        );
     }
 }

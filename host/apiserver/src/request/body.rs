@@ -21,17 +21,35 @@ pub(crate) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
 /// # Errors
 /// 413 above the limit, 400 where the client breaks off.
 pub(crate) async fn read(body: Body) -> Result<Bytes> {
-    k3s_serve::body::read(body, LIMIT_BYTES).await.map_err(|error| match error {
-        ServeError::TooLarge { limit } => Status::too_large(&format!("limit is {limit}")).into(),
-        other => Status::bad_request(format!("unable to read the request body: {other}")).into(),
-    })
+    k3s_serve::body::read(body, LIMIT_BYTES)
+        .await
+        .map_err(|error| match error {
+            ServeError::TooLarge { limit } => {
+                Status::too_large(&format!("limit is {limit}")).into()
+            }
+            other => {
+                Status::bad_request(format!("unable to read the request body: {other}")).into()
+            }
+        })
 }
 
 /// The media type of the body, without parameters; JSON where the client names none.
 pub(crate) fn content_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if media.is_empty() { "application/json".to_owned() } else { media }
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if media.is_empty() {
+        "application/json".to_owned()
+    } else {
+        media
+    }
 }
 
 /// Decodes a body into a tree.
@@ -48,20 +66,27 @@ fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<(Value
         "application/json" | "text/json" => fields::parse(bytes)
             .map(|parsed| (parsed.value, parsed.duplicates))
             .map_err(|error| format!("couldn't get version/kind; json parse error: {error}")),
-        "application/yaml" | "application/x-yaml" | "text/yaml" => yaml::parse(bytes).map(|value| (value, Vec::new())),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            yaml::parse(bytes).map(|value| (value, Vec::new()))
+        }
         protobuf::MEDIA_TYPE => protobuf::parse(bytes).map(|value| (value, Vec::new())),
         _ => return Err(unsupported()),
     };
     let unrecognized = |why: String| {
         let head: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
-        let text = format!("the object provided is unrecognized (must be of type {kind}): {why} ({head:?})");
+        let text = format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({head:?})"
+        );
         Status::bad_request(text)
     };
     let (value, duplicates) = parsed.map_err(unrecognized)?;
     if value.is_object() {
         return Ok((value, duplicates));
     }
-    Err(unrecognized("couldn't get version/kind; json parse error: the body is not an object".to_owned()).into())
+    Err(unrecognized(
+        "couldn't get version/kind; json parse error: the body is not an object".to_owned(),
+    )
+    .into())
 }
 
 fn unsupported() -> crate::Error {
@@ -94,7 +119,10 @@ pub(crate) fn object(
 /// # Errors
 /// 400 where the object is of another kind or version.
 pub(crate) fn check_type(value: &mut Value, resource: &Resource) -> Result<()> {
-    let (kind, api_version) = (object::kind(value).to_owned(), object::api_version(value).to_owned());
+    let (kind, api_version) = (
+        object::kind(value).to_owned(),
+        object::api_version(value).to_owned(),
+    );
     if !api_version.is_empty() && api_version != resource.api_version {
         return Err(Status::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
@@ -111,7 +139,10 @@ pub(crate) fn check_type(value: &mut Value, resource: &Resource) -> Result<()> {
     }
     if let Some(map) = value.as_object_mut() {
         map.insert("kind".to_owned(), resource.kind.kind.into());
-        map.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
+        map.insert(
+            "apiVersion".to_owned(),
+            resource.api_version.as_str().into(),
+        );
     }
     Ok(())
 }
@@ -152,10 +183,14 @@ pub(crate) fn check_fields(
 fn custom_fields(value: &mut Value, resource: &Resource) -> Result<Vec<String>> {
     let kind = resource.kind;
     let mut found = Vec::new();
-    if let Some(metadata) = value.get_mut("metadata").filter(|metadata| !metadata.is_null()) {
+    if let Some(metadata) = value
+        .get_mut("metadata")
+        .filter(|metadata| !metadata.is_null())
+    {
         let unknown = fields::decode_type(kind.schema, kind.kind, kind.version, metadata);
         let unknown = unknown.map_err(|error| error.to_status())?;
-        let below = |text: String| text.replacen("unknown field \"", "unknown field \"metadata.", 1);
+        let below =
+            |text: String| text.replacen("unknown field \"", "unknown field \"metadata.", 1);
         found.extend(unknown.into_iter().map(below));
     }
     found.extend(resource.rules.prune(value));

@@ -39,17 +39,33 @@ const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 impl RequestInfo {
     /// Reads method, path and query.
     pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Self {
-        let plain = Self { verb: method_verb(method), path: path.to_owned(), ..Self::default() };
+        let plain = Self {
+            verb: method_verb(method),
+            path: path.to_owned(),
+            ..Self::default()
+        };
         let trimmed = path.trim_matches('/');
-        let raw: Vec<&str> = if trimmed.is_empty() { Vec::new() } else { trimmed.split('/').collect() };
-        let parts: Vec<String> = raw.iter().map(|part| super::query::decode(part, false)).collect();
+        let raw: Vec<&str> = if trimmed.is_empty() {
+            Vec::new()
+        } else {
+            trimmed.split('/').collect()
+        };
+        let parts: Vec<String> = raw
+            .iter()
+            .map(|part| super::query::decode(part, false))
+            .collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (group, version, parts) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return plain,
         };
-        let mut info = Self { is_resource: true, group: group.to_owned(), version: version.to_owned(), ..plain };
+        let mut info = Self {
+            is_resource: true,
+            group: group.to_owned(),
+            version: version.to_owned(),
+            ..plain
+        };
         let parts = info.take_watch_prefix(parts);
         info.place(parts);
         info.settle_verb(method, query);
@@ -80,7 +96,12 @@ impl RequestInfo {
             all => all,
         };
         let mut parts = parts.iter();
-        let mut next = || parts.next().map(|part| (*part).to_owned()).unwrap_or_default();
+        let mut next = || {
+            parts
+                .next()
+                .map(|part| (*part).to_owned())
+                .unwrap_or_default()
+        };
         self.resource = next();
         self.name = next();
         self.subresource = next();
@@ -106,7 +127,11 @@ impl RequestInfo {
         self.field_selector = query.get("fieldSelector").map(str::to_owned);
         let selects_one = query.get("fieldSelector").and_then(named);
         if self.name.is_empty() && matches!(self.verb, "get" | "watch") {
-            self.verb = if self.verb == "watch" || query.flag("watch") { "watch" } else { "list" };
+            self.verb = if self.verb == "watch" || query.flag("watch") {
+                "watch"
+            } else {
+                "list"
+            };
             if let Some(name) = selects_one {
                 self.name = name;
             }
@@ -122,12 +147,18 @@ impl RequestInfo {
     pub(crate) fn is_long_running(&self) -> bool {
         self.is_resource
             && (self.verb == "watch"
-                || matches!(self.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy"))
+                || matches!(
+                    self.subresource.as_str(),
+                    "log" | "exec" | "attach" | "portforward" | "proxy"
+                ))
     }
 
     /// True for requests that change something.
     pub(crate) fn is_mutating(&self) -> bool {
-        matches!(self.verb, "create" | "update" | "patch" | "delete" | "deletecollection" | "post" | "put")
+        matches!(
+            self.verb,
+            "create" | "update" | "patch" | "delete" | "deletecollection" | "post" | "put"
+        )
     }
 }
 
@@ -160,8 +191,28 @@ mod tests {
         if !info.is_resource {
             return format!("{} {}", info.verb, info.path);
         }
-        let RequestInfo { verb, group, version, namespace, resource, subresource, name, rest, .. } = info;
-        [verb, &group, &version, &namespace, &resource, &name, &subresource, &rest].join("|")
+        let RequestInfo {
+            verb,
+            group,
+            version,
+            namespace,
+            resource,
+            subresource,
+            name,
+            rest,
+            ..
+        } = info;
+        [
+            verb,
+            &group,
+            &version,
+            &namespace,
+            &resource,
+            &name,
+            &subresource,
+            &rest,
+        ]
+        .join("|")
     }
 
     #[test]
@@ -173,13 +224,41 @@ mod tests {
             (&get, "/api/v1/namespaces/a/pods/b", "get||v1|a|pods|b||"),
             (&get, "/api/v1/namespaces/a/pods/b/", "get||v1|a|pods|b||"),
             (&get, "/api/v1/namespaces/a", "get||v1|a|namespaces|a||"),
-            (&put, "/api/v1/namespaces/a/finalize", "update||v1|a|namespaces|a|finalize|"),
-            (&get, "/api/v1/namespaces/a/status", "get||v1|a|namespaces|a|status|"),
-            (&post, "/apis/apps/v1/namespaces/a/deployments", "create|apps|v1|a|deployments|||"),
-            (&delete, "/apis/apps/v1/namespaces/a/deployments", "deletecollection|apps|v1|a|deployments|||"),
-            (&get, "/api/v1/watch/namespaces/a/pods", "watch||v1|a|pods|||"),
-            (&get, "/api/v1/nodes/n/proxy/metrics/cadvisor", "get||v1||nodes|n|proxy|/metrics/cadvisor"),
-            (&get, "/api/v1/secrets?fieldSelector=metadata.name%3Dx", "list||v1||secrets|x||"),
+            (
+                &put,
+                "/api/v1/namespaces/a/finalize",
+                "update||v1|a|namespaces|a|finalize|",
+            ),
+            (
+                &get,
+                "/api/v1/namespaces/a/status",
+                "get||v1|a|namespaces|a|status|",
+            ),
+            (
+                &post,
+                "/apis/apps/v1/namespaces/a/deployments",
+                "create|apps|v1|a|deployments|||",
+            ),
+            (
+                &delete,
+                "/apis/apps/v1/namespaces/a/deployments",
+                "deletecollection|apps|v1|a|deployments|||",
+            ),
+            (
+                &get,
+                "/api/v1/watch/namespaces/a/pods",
+                "watch||v1|a|pods|||",
+            ),
+            (
+                &get,
+                "/api/v1/nodes/n/proxy/metrics/cadvisor",
+                "get||v1||nodes|n|proxy|/metrics/cadvisor",
+            ),
+            (
+                &get,
+                "/api/v1/secrets?fieldSelector=metadata.name%3Dx",
+                "list||v1||secrets|x||",
+            ),
             (
                 &get,
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",

@@ -2,7 +2,9 @@
 //! delete), with upstream's validation.
 
 use k3s_meta::{ErrorList, FieldSelector, GroupKind, LabelSelector, Path, Status, field, object};
-use k3s_registry::{DeleteOptions, ListRequest, Preconditions, Propagation, Selectors, VersionMatch, WatchRequest};
+use k3s_registry::{
+    DeleteOptions, ListRequest, Preconditions, Propagation, Selectors, VersionMatch, WatchRequest,
+};
 use serde_json::Value;
 
 use super::{Query, RequestInfo};
@@ -36,15 +38,28 @@ impl WriteOptions {
             "Warn" => FieldValidation::Warn,
             other => {
                 let path = Path::new("fieldValidation");
-                errors.push(field::not_supported(&path, other, &["Ignore", "Strict", "Warn"]));
+                errors.push(field::not_supported(
+                    &path,
+                    other,
+                    &["Ignore", "Strict", "Warn"],
+                ));
                 FieldValidation::Strict
             }
         };
-        if query.get("fieldManager").is_some_and(|name| name.len() > FIELD_MANAGER_MAX) {
-            errors.push(field::too_long(&Path::new("fieldManager"), FIELD_MANAGER_MAX));
+        if query
+            .get("fieldManager")
+            .is_some_and(|name| name.len() > FIELD_MANAGER_MAX)
+        {
+            errors.push(field::too_long(
+                &Path::new("fieldManager"),
+                FIELD_MANAGER_MAX,
+            ));
         }
         check(errors, kind)?;
-        Ok(Self { dry_run, validation })
+        Ok(Self {
+            dry_run,
+            validation,
+        })
     }
 }
 
@@ -67,8 +82,11 @@ fn check(errors: ErrorList, kind: &'static str) -> Result<()> {
 }
 
 pub(crate) fn selectors(info: &RequestInfo, query: &Query) -> Result<Selectors> {
-    let labels = query.get("labelSelector").map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
-    let labels = labels.map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+    let labels = query
+        .get("labelSelector")
+        .map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
+    let labels =
+        labels.map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
     let mut fields = query
         .get("fieldSelector")
         .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)
@@ -85,8 +103,17 @@ fn version(query: &Query) -> Result<Option<u64>> {
         None => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
             let path = Path::new("resourceVersion");
-            let error = field::invalid(&path, text, format!("strconv.ParseUint: parsing {text:?}: invalid syntax"));
-            Status::invalid(&GroupKind::new("meta.k8s.io", "ListOptions"), "", &error.into()).into()
+            let error = field::invalid(
+                &path,
+                text,
+                format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
+            );
+            Status::invalid(
+                &GroupKind::new("meta.k8s.io", "ListOptions"),
+                "",
+                &error.into(),
+            )
+            .into()
         }),
     }
 }
@@ -99,27 +126,46 @@ pub(crate) fn list(info: &RequestInfo, query: &Query) -> Result<ListRequest> {
         Some("Exact") => Some(VersionMatch::Exact),
         Some("NotOlderThan") => Some(VersionMatch::NotOlderThan),
         Some(other) => {
-            errors.push(field::not_supported(&path, other, &["Exact", "NotOlderThan", ""]));
+            errors.push(field::not_supported(
+                &path,
+                other,
+                &["Exact", "NotOlderThan", ""],
+            ));
             None
         }
         None => None,
     };
     if given.is_some() && query.get("resourceVersion").is_none() {
-        errors.push(field::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        errors.push(field::forbidden(
+            &path,
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ));
     }
     if given.is_some() && query.get("continue").is_some() {
-        errors.push(field::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        errors.push(field::forbidden(
+            &path,
+            "resourceVersionMatch is forbidden when continue is provided",
+        ));
     }
     if version_match == Some(VersionMatch::Exact) && query.get("resourceVersion") == Some("0") {
-        errors.push(field::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        errors.push(field::forbidden(
+            &path,
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ));
     }
     if query.optional_flag("sendInitialEvents").is_some() {
-        errors.push(field::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+        errors.push(field::forbidden(
+            &Path::new("sendInitialEvents"),
+            "sendInitialEvents is forbidden for list",
+        ));
     }
     check(errors, "ListOptions")?;
     let version = version(query)?;
     if query.get("continue").is_some() && version.is_some_and(|version| version > 0) {
-        return Err(Status::bad_request("specifying resource version is not allowed when using continue").into());
+        return Err(Status::bad_request(
+            "specifying resource version is not allowed when using continue",
+        )
+        .into());
     }
     Ok(ListRequest {
         namespace: info.namespace.clone(),
@@ -137,13 +183,17 @@ pub(crate) fn watch(info: &RequestInfo, query: &Query) -> Result<WatchRequest> {
     let send_initial = query.optional_flag("sendInitialEvents");
     match (send_initial, query.get("resourceVersionMatch")) {
         (Some(_), Some("NotOlderThan")) | (None, None) => {}
-        (Some(_), None) => errors
-            .push(field::forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")),
+        (Some(_), None) => errors.push(field::forbidden(
+            &path,
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )),
         (None, Some(_)) => errors.push(field::forbidden(
             &path,
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
-        (Some(_), Some(other)) => errors.push(field::not_supported(&path, other, &["NotOlderThan"])),
+        (Some(_), Some(other)) => {
+            errors.push(field::not_supported(&path, other, &["NotOlderThan"]))
+        }
     }
     check(errors, "ListOptions")?;
     Ok(WatchRequest {
@@ -162,7 +212,10 @@ pub(crate) fn number(query: &Query, name: &str) -> Result<Option<usize>> {
         Some(Ok(value)) => Ok(usize::try_from(value).ok()),
         Some(Err(_)) => {
             let text = query.get(name).unwrap_or_default();
-            Err(Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")).into())
+            Err(Status::bad_request(format!(
+                "strconv.ParseInt: parsing {text:?}: invalid syntax"
+            ))
+            .into())
         }
     }
 }
@@ -181,10 +234,19 @@ pub(crate) fn delete(query: &Query, body: Option<&Value>) -> Result<(DeleteOptio
 fn from_body(body: &Value, errors: &mut ErrorList) -> Result<(DeleteOptions, bool)> {
     let kind = object::kind(body);
     if !matches!(kind, "" | "DeleteOptions") {
-        return Err(Status::bad_request(format!("decoded object cannot be converted to DeleteOptions: {kind}")).into());
+        return Err(Status::bad_request(format!(
+            "decoded object cannot be converted to DeleteOptions: {kind}"
+        ))
+        .into());
     }
-    let text = |path: &[&str]| Some(object::at_str(body, path)).filter(|text| !text.is_empty()).map(str::to_owned);
-    let dry = object::at_list(body, &["dryRun"]).iter().filter_map(Value::as_str);
+    let text = |path: &[&str]| {
+        Some(object::at_str(body, path))
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let dry = object::at_list(body, &["dryRun"])
+        .iter()
+        .filter_map(Value::as_str);
     let dry = dry_run(dry, errors);
     let options = DeleteOptions {
         grace_period_seconds: object::at_i64(body, &["gracePeriodSeconds"]),
@@ -203,16 +265,33 @@ fn from_body(body: &Value, errors: &mut ErrorList) -> Result<(DeleteOptions, boo
 
 fn from_query(query: &Query, errors: &mut ErrorList) -> Result<(DeleteOptions, bool)> {
     let grace = match query.get("gracePeriodSeconds").map(str::parse::<i64>) {
-        Some(Err(error)) => return Err(Status::bad_request(format!("gracePeriodSeconds: {error}")).into()),
+        Some(Err(error)) => {
+            return Err(Status::bad_request(format!("gracePeriodSeconds: {error}")).into());
+        }
         Some(Ok(seconds)) => Some(seconds),
         None => None,
     };
     let dry = dry_run(query.all("dryRun"), errors);
-    let propagation = propagation(query.get("propagationPolicy"), query.optional_flag("orphanDependents"), errors);
-    Ok((DeleteOptions { grace_period_seconds: grace, propagation, preconditions: Preconditions::default() }, dry))
+    let propagation = propagation(
+        query.get("propagationPolicy"),
+        query.optional_flag("orphanDependents"),
+        errors,
+    );
+    Ok((
+        DeleteOptions {
+            grace_period_seconds: grace,
+            propagation,
+            preconditions: Preconditions::default(),
+        },
+        dry,
+    ))
 }
 
-fn propagation(policy: Option<&str>, orphan: Option<bool>, errors: &mut ErrorList) -> Option<Propagation> {
+fn propagation(
+    policy: Option<&str>,
+    orphan: Option<bool>,
+    errors: &mut ErrorList,
+) -> Option<Propagation> {
     let path = Path::new("propagationPolicy");
     if policy.is_some() && orphan.is_some() {
         let message = "orphanDependents and deletionPropagation cannot be both set";

@@ -20,22 +20,35 @@ impl Query {
 
     /// The first value of a parameter; `None` when it is missing or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// All values of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// True for `1`, `true` and a bare name, as apimachinery's query conversion reads booleans.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.0.iter().find(|(key, _)| key == name).is_some_and(|(_, value)| !matches!(value.as_str(), "0" | "false"))
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .is_some_and(|(_, value)| !matches!(value.as_str(), "0" | "false"))
     }
 
     /// The flag, or `None` when the parameter is missing.
     pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {
-        self.0.iter().any(|(key, _)| key == name).then(|| self.flag(name))
+        self.0
+            .iter()
+            .any(|(key, _)| key == name)
+            .then(|| self.flag(name))
     }
 }
 
@@ -49,7 +62,9 @@ pub(crate) fn decode(text: &str, plus_is_space: bool) -> String {
     while let Some((&byte, rest)) = bytes.split_first() {
         bytes = rest;
         match (byte, rest) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            (b'%', [high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
                 out.push(hex(*high).wrapping_mul(16).wrapping_add(hex(*low)));
                 bytes = after;
             }
@@ -61,7 +76,10 @@ pub(crate) fn decode(text: &str, plus_is_space: bool) -> String {
 }
 
 fn hex(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok()).unwrap_or(0)
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|n| u8::try_from(n).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

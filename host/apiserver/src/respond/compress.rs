@@ -22,12 +22,23 @@ pub(crate) fn wanted(headers: &HeaderMap, count: usize) -> bool {
 }
 
 /// The list, compressed while it is made.
-pub(crate) fn response(code: StatusCode, content_type: HeaderValue, writer: Writer) -> Response<Body> {
+pub(crate) fn response(
+    code: StatusCode,
+    content_type: HeaderValue,
+    writer: Writer,
+) -> Response<Body> {
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let chunks = Compressed { writer, encoder: Some(encoder) };
+    let chunks = Compressed {
+        writer,
+        encoder: Some(encoder),
+    };
     let mut response = with_body(code, content_type, body::stream(stream::iter(chunks)));
-    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
+        .headers_mut()
+        .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     response
 }
 
@@ -39,7 +50,9 @@ struct Compressed {
 impl Compressed {
     fn chunk(&mut self) -> Result<Option<Bytes>, BoxError> {
         loop {
-            let Some(encoder) = &mut self.encoder else { return Ok(None) };
+            let Some(encoder) = &mut self.encoder else {
+                return Ok(None);
+            };
             match self.writer.next_chunk()? {
                 Some(chunk) => {
                     encoder.write_all(&chunk)?;
@@ -48,7 +61,14 @@ impl Compressed {
                         return Ok(Some(made.into()));
                     }
                 }
-                None => return Ok(self.encoder.take().map(GzEncoder::finish).transpose()?.map(Bytes::from)),
+                None => {
+                    return Ok(self
+                        .encoder
+                        .take()
+                        .map(GzEncoder::finish)
+                        .transpose()?
+                        .map(Bytes::from));
+                }
             }
         }
     }

@@ -21,7 +21,11 @@ use crate::{Error, Result};
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The list in the shape and form the client takes.
-pub(crate) fn response(context: Arc<Context>, resource: &Arc<Resource>, list: ListResult) -> Result<Response<Body>> {
+pub(crate) fn response(
+    context: Arc<Context>,
+    resource: &Arc<Resource>,
+    list: ListResult,
+) -> Result<Response<Body>> {
     let writer = Writer::new(context.clone(), resource.clone(), list)?;
     if context.accept.form == Form::Yaml || context.pretty() {
         // For people: small lists, read whole.
@@ -35,7 +39,11 @@ pub(crate) fn response(context: Arc<Context>, resource: &Arc<Resource>, list: Li
     if count <= SMALL {
         return Ok(with_body(StatusCode::OK, JSON, body::full(writer.whole()?)));
     }
-    Ok(with_body(StatusCode::OK, JSON, body::stream(stream::iter(writer))))
+    Ok(with_body(
+        StatusCode::OK,
+        JSON,
+        body::stream(stream::iter(writer)),
+    ))
 }
 
 /// A list this short is made in one piece.
@@ -66,15 +74,33 @@ impl Writer {
                 let columns = format!(",\"columnDefinitions\":{}", table::columns(&resource));
                 ("Table", "meta.k8s.io/v1", columns, "rows")
             }
-            Shape::Partial => ("PartialObjectMetadataList", "meta.k8s.io/v1", String::new(), "items"),
-            _ => (resource.kind.list_kind, resource.api_version.as_str(), String::new(), "items"),
+            Shape::Partial => (
+                "PartialObjectMetadataList",
+                "meta.k8s.io/v1",
+                String::new(),
+                "items",
+            ),
+            _ => (
+                resource.kind.list_kind,
+                resource.api_version.as_str(),
+                String::new(),
+                "items",
+            ),
         };
         let head = format!(
             "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}{extra},\"{items}\":["
         );
         let include = Include::read(&context)?;
         let rest = list.entries.into_iter();
-        Ok(Self { context, resource, include, head: Some(head), rest, first: true, done: false })
+        Ok(Self {
+            context,
+            resource,
+            include,
+            head: Some(head),
+            rest,
+            first: true,
+            done: false,
+        })
     }
 
     /// The next chunk; `None` at the end.
@@ -101,7 +127,12 @@ impl Writer {
     fn item(&self, out: &mut Vec<u8>, entry: Arc<Entry>) -> Result<()> {
         let object = Object::stored(&self.resource, entry);
         let value = match self.context.accept.shape {
-            Shape::Table => table::row(&self.context, &self.resource, &object.to_value()?, self.include),
+            Shape::Table => table::row(
+                &self.context,
+                &self.resource,
+                &object.to_value()?,
+                self.include,
+            ),
             Shape::Partial => partial::of(&object.to_value()?),
             _ => return object.write_json(out),
         };

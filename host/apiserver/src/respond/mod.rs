@@ -22,11 +22,17 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
-const NO_SNIFF: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+const NO_SNIFF: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-content-type-options"),
+    HeaderValue::from_static("nosniff"),
+);
 
 /// A response of known bytes.
-pub(crate) fn bytes(code: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn bytes(
+    code: StatusCode,
+    content_type: HeaderValue,
+    bytes: impl Into<Bytes>,
+) -> Response<Body> {
     with_body(code, content_type, body::full(bytes))
 }
 
@@ -58,7 +64,11 @@ pub(crate) fn tree(context: &Context, code: StatusCode, value: &Value) -> Result
     match context.accept.form {
         Form::Yaml => Ok(bytes(code, YAML, yaml::write(value).map_err(internal)?)),
         Form::Json => {
-            let written = if context.pretty() { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+            let written = if context.pretty() {
+                serde_json::to_vec_pretty(value)
+            } else {
+                serde_json::to_vec(value)
+            };
             let mut written = written.map_err(|error| internal(error.to_string()))?;
             written.push(b'\n');
             Ok(bytes(code, JSON, written))
@@ -69,7 +79,10 @@ pub(crate) fn tree(context: &Context, code: StatusCode, value: &Value) -> Result
 /// Adds the request's warnings as headers (RFC 7234 warn-code 299).
 pub(crate) fn warn(response: &mut Response<Body>, warnings: Vec<String>) {
     for text in warnings {
-        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let clean: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         let quoted = clean.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             response.headers_mut().append(http::header::WARNING, value);

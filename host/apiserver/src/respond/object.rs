@@ -12,7 +12,11 @@ use crate::request::{Form, Shape};
 
 /// The object in the shape and form the client takes. Stored bytes go out as they are, with the
 /// version put in.
-pub(crate) fn response(context: &Context, code: StatusCode, object: &Object) -> Result<Response<Body>> {
+pub(crate) fn response(
+    context: &Context,
+    code: StatusCode,
+    object: &Object,
+) -> Result<Response<Body>> {
     match context.accept.shape {
         Shape::Table => {
             let value = object.to_value()?;
@@ -20,7 +24,9 @@ pub(crate) fn response(context: &Context, code: StatusCode, object: &Object) -> 
             tree(context, code, &table)
         }
         Shape::Partial => tree(context, code, &partial::of(&object.to_value()?)),
-        Shape::Whole | Shape::Discovery if context.accept.form == Form::Json && !context.pretty() => {
+        Shape::Whole | Shape::Discovery
+            if context.accept.form == Form::Json && !context.pretty() =>
+        {
             let mut json = Vec::new();
             object.write_json(&mut json)?;
             json.push(b'\n');
@@ -31,7 +37,11 @@ pub(crate) fn response(context: &Context, code: StatusCode, object: &Object) -> 
 }
 
 /// A tree that is no stored object, such as a Scale or a review; it has no table form.
-pub(crate) fn virtual_object(context: &Context, code: StatusCode, value: &Value) -> Result<Response<Body>> {
+pub(crate) fn virtual_object(
+    context: &Context,
+    code: StatusCode,
+    value: &Value,
+) -> Result<Response<Body>> {
     match context.accept.shape {
         Shape::Partial => tree(context, code, &partial::of(value)),
         _ => tree(context, code, value),

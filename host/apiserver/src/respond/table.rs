@@ -22,7 +22,10 @@ impl Include {
             None | Some("Metadata") => Ok(Self::Metadata),
             Some("None") => Ok(Self::Nothing),
             Some("Object") => Ok(Self::Object),
-            Some(other) => Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}")).into()),
+            Some(other) => Err(Status::bad_request(format!(
+                "unrecognized includeObject value: {other:?}"
+            ))
+            .into()),
         }
     }
 }
@@ -33,8 +36,15 @@ pub(crate) fn columns(resource: &Resource) -> Value {
 }
 
 /// One row.
-pub(crate) fn row(context: &Context, resource: &Resource, object: &Value, include: Include) -> Value {
-    let cells = resource.rules.cells(object, context.registry().clock().now());
+pub(crate) fn row(
+    context: &Context,
+    resource: &Resource,
+    object: &Value,
+    include: Include,
+) -> Value {
+    let cells = resource
+        .rules
+        .cells(object, context.registry().clock().now());
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": partial::of(object)}),

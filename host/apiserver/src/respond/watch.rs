@@ -27,7 +27,11 @@ use crate::request::Shape;
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The response of a running watch; it ends at `deadline`, when the server stops, or with the client.
-pub(crate) fn response(context: Arc<Context>, watch: WatchStream, deadline: Instant) -> Result<Response<Body>> {
+pub(crate) fn response(
+    context: Arc<Context>,
+    watch: WatchStream,
+    deadline: Instant,
+) -> Result<Response<Body>> {
     let bookmarks = context.query.flag("allowWatchBookmarks");
     let include = Include::read(&context)?;
     let state = State {
@@ -105,16 +109,28 @@ impl State {
     }
 
     fn bookmark(&mut self) {
-        if let Some(WatchItem::Bookmark { revision, initial_end }) = self.watch.bookmark() {
-            self.frames.push_back(self.bookmark_frame(revision, initial_end));
+        if let Some(WatchItem::Bookmark {
+            revision,
+            initial_end,
+        }) = self.watch.bookmark()
+        {
+            self.frames
+                .push_back(self.bookmark_frame(revision, initial_end));
         }
     }
 
     fn frame(&mut self, item: &WatchItem) -> Result<Bytes> {
         match item {
             WatchItem::Failed(status) => Ok(failed(status)),
-            WatchItem::Bookmark { revision, initial_end } => Ok(self.bookmark_frame(*revision, *initial_end)),
-            WatchItem::Change { change, object, event } => match (self.context.accept.shape, event) {
+            WatchItem::Bookmark {
+                revision,
+                initial_end,
+            } => Ok(self.bookmark_frame(*revision, *initial_end)),
+            WatchItem::Change {
+                change,
+                object,
+                event,
+            } => match (self.context.accept.shape, event) {
                 (Shape::Table, _) => self.table_frame(*change, object),
                 (shape, Some(event)) if object.raw()?.is_some() => {
                     // One memo per event; a resource is served in its stored form at one version.
@@ -138,15 +154,19 @@ impl State {
             "rows": [table::row(&self.context, resource, &value, self.include)],
         });
         // Only the first event says what the columns are.
-        let columns =
-            if std::mem::replace(&mut self.columns_sent, true) { Value::Null } else { table::columns(resource) };
+        let columns = if std::mem::replace(&mut self.columns_sent, true) {
+            Value::Null
+        } else {
+            table::columns(resource)
+        };
         k3s_meta::object::set(&mut shown, &["columnDefinitions"], columns);
         Ok(line(change.as_str(), &shown))
     }
 
     fn bookmark_frame(&self, revision: u64, initial_end: bool) -> Bytes {
         let resource = self.watch.resource();
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata =
+            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_end {
             let end = json!({"k8s.io/initial-events-end": "true"});
             k3s_meta::object::set(&mut metadata, &["annotations"], end);
@@ -160,7 +180,9 @@ impl State {
                 "metadata": {"resourceVersion": revision.to_string()},
                 "rows": [{"cells": [], "object": {"kind": resource.kind.kind, "apiVersion": resource.api_version, "metadata": metadata}}],
             }),
-            _ => json!({"kind": resource.kind.kind, "apiVersion": resource.api_version, "metadata": metadata}),
+            _ => {
+                json!({"kind": resource.kind.kind, "apiVersion": resource.api_version, "metadata": metadata})
+            }
         };
         line("BOOKMARK", &object)
     }

@@ -8,14 +8,21 @@ use crate::authz::{Attributes, Decision};
 use crate::context::Context;
 
 pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) -> Result<Value> {
-    let user = if kind == "SelfSubjectAccessReview" { context.user.clone() } else { subject(review) };
+    let user = if kind == "SelfSubjectAccessReview" {
+        context.user.clone()
+    } else {
+        subject(review)
+    };
     let errors = validate(context, kind, review, &user);
     if !errors.is_empty() {
-        return Err(Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into());
+        return Err(
+            Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into(),
+        );
     }
     let text = |path: &[&str]| object::at_str(review, path);
     let about = |key| text(&["spec", "resourceAttributes", key]);
-    let is_resource = object::at(review, &["spec", "resourceAttributes"]).is_some_and(Value::is_object);
+    let is_resource =
+        object::at(review, &["spec", "resourceAttributes"]).is_some_and(Value::is_object);
     let attributes = if is_resource {
         Attributes {
             user: &user,
@@ -51,7 +58,10 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
 }
 
 fn subject(review: &Value) -> UserInfo {
-    let groups = object::at_list(review, &["spec", "groups"]).iter().filter_map(Value::as_str).map(str::to_owned);
+    let groups = object::at_list(review, &["spec", "groups"])
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned);
     let mut user = UserInfo::new(object::at_str(review, &["spec", "user"]), groups);
     object::at_str(review, &["spec", "uid"]).clone_into(&mut user.uid);
     user
@@ -75,13 +85,21 @@ fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> E
         _ => {}
     }
     if kind != "SelfSubjectAccessReview" && user.name.is_empty() && user.groups.is_empty() {
-        errors.push(field::invalid(&spec.child("user"), "", "at least one of user or group must be specified"));
+        errors.push(field::invalid(
+            &spec.child("user"),
+            "",
+            "at least one of user or group must be specified",
+        ));
     }
     if kind == "LocalSubjectAccessReview" {
         let namespace = object::at_str(review, &["spec", "resourceAttributes", "namespace"]);
         if namespace != context.info.namespace {
             let path = spec.child("resourceAttributes").child("namespace");
-            errors.push(field::invalid(&path, namespace, "must match metadata.namespace"));
+            errors.push(field::invalid(
+                &path,
+                namespace,
+                "must match metadata.namespace",
+            ));
         }
         if has("nonResourceAttributes") {
             let path = spec.child("nonResourceAttributes");

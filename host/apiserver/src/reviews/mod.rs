@@ -50,14 +50,24 @@ pub(crate) async fn dispatch(
     }
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let mut review = body::object(&context.headers, &bytes, &resource, options.validation, &context.warnings)?;
+    let mut review = body::object(
+        &context.headers,
+        &bytes,
+        &resource,
+        options.validation,
+        &context.warnings,
+    )?;
     let status = match resource.kind.kind {
         "TokenReview" => token::review(&context, &review).await?,
         "SelfSubjectReview" => whoami::review(&context),
         "SelfSubjectRulesReview" => rules::review(&context, &review)?,
         kind => access::review(&context, kind, &mut review)?,
     };
-    object::set(&mut review, &["metadata", "creationTimestamp"], rfc3339(context.registry().clock().now()).into());
+    object::set(
+        &mut review,
+        &["metadata", "creationTimestamp"],
+        rfc3339(context.registry().clock().now()).into(),
+    );
     object::set(&mut review, &["status"], status);
     respond::object::virtual_object(&context, StatusCode::CREATED, &review)
 }

@@ -12,8 +12,13 @@ pub(super) fn review(context: &Context, review: &Value) -> Result<Value> {
     if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request").into());
     }
-    let (rules, missing) = context.core.authorizer.rbac.rules_for(&context.user, namespace);
-    let (paths, resources): (Vec<Rule>, Vec<Rule>) = rules.into_iter().partition(|rule| !rule.paths.is_empty());
+    let (rules, missing) = context
+        .core
+        .authorizer
+        .rbac
+        .rules_for(&context.user, namespace);
+    let (paths, resources): (Vec<Rule>, Vec<Rule>) =
+        rules.into_iter().partition(|rule| !rule.paths.is_empty());
     let show = |rules: Vec<Rule>| rules.iter().map(Rule::to_value).collect::<Value>();
     // Nodes have rights that no role holds.
     let node = crate::authz::node::node_of(&context.user).is_some();
@@ -25,7 +30,11 @@ pub(super) fn review(context: &Context, review: &Value) -> Result<Value> {
     if !missing.is_empty() {
         object::set(&mut status, &["evaluationError"], missing.join(", ").into());
     } else if node {
-        object::set(&mut status, &["evaluationError"], "node authorizer does not support user rule resolution".into());
+        object::set(
+            &mut status,
+            &["evaluationError"],
+            "node authorizer does not support user rule resolution".into(),
+        );
     }
     Ok(status)
 }

@@ -10,12 +10,21 @@ use crate::context::Context;
 pub(super) async fn review(context: &Context, review: &Value) -> Result<Value> {
     let token = object::at_str(review, &["spec", "token"]);
     if token.is_empty() {
-        return Err(Status::bad_request("token is required for TokenReview in authentication").into());
+        return Err(
+            Status::bad_request("token is required for TokenReview in authentication").into(),
+        );
     }
-    let asked: Vec<String> =
-        object::at_list(review, &["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let asked: Vec<String> = object::at_list(review, &["spec", "audiences"])
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     let authenticator = &context.core.authenticator;
-    let audiences = if asked.is_empty() { authenticator.audiences().to_vec() } else { asked.clone() };
+    let audiences = if asked.is_empty() {
+        authenticator.audiences().to_vec()
+    } else {
+        asked.clone()
+    };
     Ok(match authenticator.token(token, &audiences).await {
         Some(found) => json!({
             "authenticated": true,

@@ -13,19 +13,30 @@ use crate::request::options::WriteOptions;
 use crate::{Result, respond};
 
 /// Binds the pod that the path names or, for `bindings`, the body.
-pub(crate) async fn create(context: &Context, pods: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
+pub(crate) async fn create(
+    context: &Context,
+    pods: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let binding = body::decode(&context.headers, &bytes, "Binding")?;
     let named = object::name(&binding);
-    let path = if context.info.subresource.is_empty() { "" } else { context.info.name.as_str() };
+    let path = if context.info.subresource.is_empty() {
+        ""
+    } else {
+        context.info.name.as_str()
+    };
     let name = if path.is_empty() { named } else { path };
     if !named.is_empty() && named != name {
         let text = format!("name in URL does not match name in Binding object: {named}");
         return Err(Status::bad_request(text).into());
     }
     let call = context.call(options.dry_run);
-    context.registry().bind(pods, &context.info.namespace, name, &binding, &call).await?;
+    context
+        .registry()
+        .bind(pods, &context.info.namespace, name, &binding, &call)
+        .await?;
     success(context)
 }
 

@@ -13,7 +13,11 @@ use crate::context::Context;
 use crate::request::options::{self, WriteOptions};
 use crate::request::{Query, body};
 
-pub(super) async fn create(context: &Context, pods: &Arc<Resource>, request: Request<Body>) -> Result<Response<Body>> {
+pub(super) async fn create(
+    context: &Context,
+    pods: &Arc<Resource>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let write = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let eviction = body::decode(&context.headers, &bytes, "Eviction")?;
@@ -23,7 +27,9 @@ pub(super) async fn create(context: &Context, pods: &Arc<Resource>, request: Req
         let text = format!("name in URL does not match name in Eviction object: {named}");
         return Err(Status::bad_request(text).into());
     }
-    let given = eviction.get("deleteOptions").filter(|options| !options.is_null());
+    let given = eviction
+        .get("deleteOptions")
+        .filter(|options| !options.is_null());
     let (options, dry_run) = options::delete(&Query::default(), given)?;
     let call = context.call(dry_run || write.dry_run);
     let attributes = Attributes {
@@ -36,7 +42,14 @@ pub(super) async fn create(context: &Context, pods: &Arc<Resource>, request: Req
         dry_run: call.dry_run,
         warnings: &context.warnings,
     };
-    context.core.admission.validate(&attributes, Some(&eviction), None).await?;
-    context.registry().evict(pods, &info.namespace, &info.name, &options, &call).await?;
+    context
+        .core
+        .admission
+        .validate(&attributes, Some(&eviction), None)
+        .await?;
+    context
+        .registry()
+        .evict(pods, &info.namespace, &info.name, &options, &call)
+        .await?;
     success(context)
 }

@@ -11,8 +11,16 @@ use crate::context::Context;
 use crate::request::query::Query;
 
 /// Options that the kubelet reads under the same names.
-const OPTIONS: [&str; 8] =
-    ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"];
+const OPTIONS: [&str; 8] = [
+    "follow",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "tailLines",
+    "limitBytes",
+    "stream",
+];
 /// What a kubelet's refusal may say.
 const REFUSAL_BYTES: usize = 8 * 1024;
 
@@ -20,19 +28,33 @@ pub(super) async fn get(context: &Context) -> Result<Response<Body>> {
     validate(&context.query, &context.info.name)?;
     let target = PodTarget::find(context, context.query.get("container"))?;
     let (io, authority) = context.core.kubelets.open(&target.node).await?;
-    let path =
-        format!("/containerLogs/{}/{}/{}{}", target.namespace, target.name, target.container, query(&context.query));
-    let request = Request::builder().uri(path).header(HOST, authority).body(body::empty());
+    let path = format!(
+        "/containerLogs/{}/{}/{}{}",
+        target.namespace,
+        target.name,
+        target.container,
+        query(&context.query)
+    );
+    let request = Request::builder()
+        .uri(path)
+        .header(HOST, authority)
+        .body(body::empty());
     let request = request.map_err(|error| Status::internal(&error.to_string()))?;
     let answer = connect::send(io, request, &context.core.tasks).await;
-    let answer = answer.map_err(|error| Status::internal(&format!("error trying to reach the kubelet: {error}")))?;
+    let answer = answer.map_err(|error| {
+        Status::internal(&format!("error trying to reach the kubelet: {error}"))
+    })?;
     let code = answer.status();
     if code != StatusCode::OK {
-        let text = body::read(answer.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+        let text = body::read(answer.into_body(), REFUSAL_BYTES)
+            .await
+            .unwrap_or_default();
         return Err(refusal(code, String::from_utf8_lossy(&text).trim()).into());
     }
     let mut response = Response::new(body::boxed(answer.into_body()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
 }
 
@@ -64,11 +86,16 @@ fn validate(query: &Query, name: &str) -> Result<()> {
     let mut errors = k3s_meta::ErrorList::new();
     let minimum = [("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)];
     for (option, least) in minimum {
-        let Some(text) = query.get(option) else { continue };
+        let Some(text) = query.get(option) else {
+            continue;
+        };
         match text.parse::<i64>() {
             Ok(number) if number >= least => {}
             Ok(number) => {
-                let detail = format!("must be greater than {}", if least == 0 { "or equal to 0" } else { "0" });
+                let detail = format!(
+                    "must be greater than {}",
+                    if least == 0 { "or equal to 0" } else { "0" }
+                );
                 errors.push(field::invalid(&Path::new(option), number, detail));
             }
             Err(_) => {

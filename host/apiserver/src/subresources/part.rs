@@ -21,7 +21,9 @@ pub(super) async fn handle(
     match context.info.verb {
         "get" => {
             let namespace = handlers::namespace(context, resource);
-            let object = context.registry().get(resource, namespace, &context.info.name)?;
+            let object = context
+                .registry()
+                .get(resource, namespace, &context.info.name)?;
             respond::object::response(context, StatusCode::OK, &object)
         }
         "update" => put(context, resource, request, scope).await,

@@ -23,8 +23,15 @@ pub(super) async fn handle(
     let info = &context.info;
     match info.verb {
         "get" => {
-            let workload = context.registry().get(resource, &info.namespace, &info.name)?.to_value()?;
-            respond::object::virtual_object(context, StatusCode::OK, &scale::of(resource, &workload)?)
+            let workload = context
+                .registry()
+                .get(resource, &info.namespace, &info.name)?
+                .to_value()?;
+            respond::object::virtual_object(
+                context,
+                StatusCode::OK,
+                &scale::of(resource, &workload)?,
+            )
         }
         "update" => {
             let bytes = body::read(request.into_body()).await?;
@@ -53,7 +60,8 @@ fn check(scale: &Value, name: &str) -> Result<()> {
     }
     let named = object::name(scale);
     if !named.is_empty() && named != name {
-        let text = format!("the name of the object ({named}) does not match the name on the URL ({name})");
+        let text =
+            format!("the name of the object ({named}) does not match the name on the URL ({name})");
         return Err(Status::bad_request(text).into());
     }
     Ok(())
@@ -66,8 +74,13 @@ async fn change(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "UpdateOptions")?;
     let info = &context.info;
-    let update =
-        Update { resource, namespace: &info.namespace, name: &info.name, scope: scale::SCALE, create_missing: false };
+    let update = Update {
+        resource,
+        namespace: &info.namespace,
+        name: &info.name,
+        scope: scale::SCALE,
+        create_missing: false,
+    };
     let call = context.call(options.dry_run);
     let make = |current: Option<&Value>| {
         let mut workload = current.cloned().unwrap_or_default();
@@ -76,5 +89,9 @@ async fn change(
         Ok(workload)
     };
     let updated = context.registry().update(&update, &call, make).await?;
-    respond::object::virtual_object(context, StatusCode::OK, &scale::of(resource, &updated.object.to_value()?)?)
+    respond::object::virtual_object(
+        context,
+        StatusCode::OK,
+        &scale::of(resource, &updated.object.to_value()?)?,
+    )
 }

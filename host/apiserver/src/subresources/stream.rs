@@ -17,21 +17,30 @@ use crate::context::Context;
 /// Headers of the client that concern this server and not the kubelet.
 const OWN_HEADERS: [&str; 3] = ["cookie", "origin", "accept-encoding"];
 
-pub(super) async fn connect(context: &Context, mut request: Request<Body>) -> Result<Response<Body>> {
+pub(super) async fn connect(
+    context: &Context,
+    mut request: Request<Body>,
+) -> Result<Response<Body>> {
     if !upgrade::is_upgrade(&context.headers) {
         return Err(Status::bad_request("Upgrade request required").into());
     }
     let (node, path) = address(context)?;
     admit(context).await?;
     let (io, authority) = context.core.kubelets.open(&node).await?;
-    let outbound = outbound(&context.headers, super::method(context.info.verb), &path, &authority)?;
-    let answer = if context.info.subresource == "portforward" && tunnel::is_request(&context.headers) {
-        // The handshake is read from the request, whose headers the chain took out.
-        request.headers_mut().clone_from(&context.headers);
-        tunnel::proxy(&mut request, outbound, io, &context.core.tasks).await
-    } else {
-        upgrade::proxy(&mut request, outbound, io, &context.core.tasks).await
-    };
+    let outbound = outbound(
+        &context.headers,
+        super::method(context.info.verb),
+        &path,
+        &authority,
+    )?;
+    let answer =
+        if context.info.subresource == "portforward" && tunnel::is_request(&context.headers) {
+            // The handshake is read from the request, whose headers the chain took out.
+            request.headers_mut().clone_from(&context.headers);
+            tunnel::proxy(&mut request, outbound, io, &context.core.tasks).await
+        } else {
+            upgrade::proxy(&mut request, outbound, io, &context.core.tasks).await
+        };
     answer.map_err(|error| Status::internal(&format!("error dialing backend: {error}")).into())
 }
 
@@ -50,7 +59,10 @@ fn address(context: &Context) -> Result<(String, String)> {
         return Ok((node, path));
     }
     let target = PodTarget::find(context, context.query.get("container"))?;
-    let mut path = format!("/{}/{}/{}/{}", info.subresource, target.namespace, target.name, target.container);
+    let mut path = format!(
+        "/{}/{}/{}/{}",
+        info.subresource, target.namespace, target.name, target.container
+    );
     push_streams(context, &mut path)?;
     Ok((target.node, path))
 }
@@ -66,14 +78,21 @@ fn push_streams(context: &Context, path: &mut String) -> Result<()> {
         push_escaped(path, value);
     };
     let mut any = false;
-    for (asked, name) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+    for (asked, name) in [
+        ("stdin", "input"),
+        ("stdout", "output"),
+        ("stderr", "error"),
+        ("tty", "tty"),
+    ] {
         if query.flag(asked) {
             push(name, "1");
             any |= asked != "tty";
         }
     }
     if !any {
-        return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr").into());
+        return Err(
+            Status::bad_request("you must specify at least 1 of stdin, stdout, stderr").into(),
+        );
     }
     if context.info.subresource == "exec" {
         let mut commands = 0_usize;
@@ -101,7 +120,11 @@ async fn admit(context: &Context) -> Result<()> {
         dry_run: false,
         warnings: &context.warnings,
     };
-    context.core.admission.validate(&attributes, Some(&json!({})), None).await
+    context
+        .core
+        .admission
+        .validate(&attributes, Some(&json!({})), None)
+        .await
 }
 
 /// The client's request as it goes to the server behind: its credential stays here, the connection
@@ -113,8 +136,11 @@ pub(super) fn outbound(
     authority: &str,
 ) -> Result<Request<Body>> {
     let internal = |error: String| crate::Error::from(Status::internal(&error));
-    let mut request =
-        Request::builder().method(method).uri(path).body(body::empty()).map_err(|error| internal(error.to_string()))?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(body::empty())
+        .map_err(|error| internal(error.to_string()))?;
     let out = request.headers_mut();
     for (name, value) in headers {
         let own = name == AUTHORIZATION || name == HOST || OWN_HEADERS.contains(&name.as_str());
@@ -122,6 +148,9 @@ pub(super) fn outbound(
             out.append(HeaderName::clone(name), HeaderValue::clone(value));
         }
     }
-    out.insert(HOST, HeaderValue::from_str(authority).map_err(|error| internal(error.to_string()))?);
+    out.insert(
+        HOST,
+        HeaderValue::from_str(authority).map_err(|error| internal(error.to_string()))?,
+    );
     Ok(request)
 }

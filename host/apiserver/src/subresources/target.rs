@@ -22,7 +22,12 @@ impl PodTarget {
     pub(super) fn find(context: &Context, container: Option<&str>) -> Result<Self> {
         let (pod, node) = bound_pod(context)?;
         let container = choose(&pod, container)?;
-        Ok(Self { namespace: context.info.namespace.clone(), name: context.info.name.clone(), node, container })
+        Ok(Self {
+            namespace: context.info.namespace.clone(),
+            name: context.info.name.clone(),
+            node,
+            container,
+        })
     }
 }
 
@@ -30,16 +35,26 @@ impl PodTarget {
 pub(super) fn bound_pod(context: &Context) -> Result<(Value, String)> {
     let info = &context.info;
     let pods = context.registry().resource("", "v1", "pods")?;
-    let pod = context.registry().get(pods, &info.namespace, &info.name)?.to_value()?;
+    let pod = context
+        .registry()
+        .get(pods, &info.namespace, &info.name)?
+        .to_value()?;
     let node = object::at_str(&pod, &["spec", "nodeName"]).to_owned();
     if node.is_empty() {
-        return Err(Status::bad_request(format!("pod {} does not have a host assigned", info.name)).into());
+        return Err(Status::bad_request(format!(
+            "pod {} does not have a host assigned",
+            info.name
+        ))
+        .into());
     }
     Ok((pod, node))
 }
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
-    object::at_list(pod, &["spec", list]).iter().map(|c| object::at_str(c, &["name"]).to_owned()).collect()
+    object::at_list(pod, &["spec", list])
+        .iter()
+        .map(|c| object::at_str(c, &["name"]).to_owned())
+        .collect()
 }
 
 fn choose(pod: &Value, container: Option<&str>) -> Result<String> {
@@ -47,21 +62,36 @@ fn choose(pod: &Value, container: Option<&str>) -> Result<String> {
     let containers = names(pod, "containers");
     let init = names(pod, "initContainers");
     if let Some(wanted) = container {
-        let known = containers.iter().chain(&init).chain(&names(pod, "ephemeralContainers")).any(|c| c == wanted);
+        let known = containers
+            .iter()
+            .chain(&init)
+            .chain(&names(pod, "ephemeralContainers"))
+            .any(|c| c == wanted);
         return if known {
             Ok(wanted.to_owned())
         } else {
-            Err(Status::bad_request(format!("container {wanted} is not valid for pod {name}")).into())
+            Err(
+                Status::bad_request(format!("container {wanted} is not valid for pod {name}"))
+                    .into(),
+            )
         };
     }
     match containers.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Status::bad_request(format!("a container name must be specified for pod {name}")).into()),
+        [] => Err(Status::bad_request(format!(
+            "a container name must be specified for pod {name}"
+        ))
+        .into()),
         many => {
             let list = many.join(" ");
-            let mut text = format!("a container name must be specified for pod {name}, choose one of: [{list}]");
+            let mut text = format!(
+                "a container name must be specified for pod {name}, choose one of: [{list}]"
+            );
             if !init.is_empty() {
-                text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+                text.push_str(&format!(
+                    " or one of the init containers: [{}]",
+                    init.join(" ")
+                ));
             }
             Err(Status::bad_request(text).into())
         }

@@ -29,21 +29,35 @@ pub(super) async fn create(
     let bytes = body::read(request.into_body()).await?;
     let mut request = body::decode(&context.headers, &bytes, "TokenRequest")?;
     let info = &context.info;
-    let account = context.registry().get(accounts, &info.namespace, &info.name)?.to_value()?;
+    let account = context
+        .registry()
+        .get(accounts, &info.namespace, &info.name)?
+        .to_value()?;
     default(&mut request, context.core.authenticator.audiences());
     let errors = validate(&request);
     if !errors.is_empty() {
-        return Err(
-            Status::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), &info.name, &errors).into()
-        );
+        return Err(Status::invalid(
+            &GroupKind::new("authentication.k8s.io", "TokenRequest"),
+            &info.name,
+            &errors,
+        )
+        .into());
     }
     admit(context, accounts, &mut request, options.dry_run).await?;
     let bound = bound_object(context, &request)?;
     let now = context.registry().clock().now();
-    let seconds = object::at_i64(&request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    let seconds =
+        object::at_i64(&request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
     let claims = claims(context, &request, &account, bound, now, seconds);
-    let token = context.core.authenticator.keys().sign(&claims).map_err(|e| Status::internal(&e.to_string()))?;
-    let expiry = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let token = context
+        .core
+        .authenticator
+        .keys()
+        .sign(&claims)
+        .map_err(|e| Status::internal(&e.to_string()))?;
+    let expiry = now
+        .checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(now);
     let answer = json!({
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
@@ -56,10 +70,17 @@ pub(super) async fn create(
 
 fn default(request: &mut Value, audiences: &[String]) {
     if object::at_i64(request, &["spec", "expirationSeconds"]).is_none() {
-        object::set(request, &["spec", "expirationSeconds"], DEFAULT_SECONDS.into());
+        object::set(
+            request,
+            &["spec", "expirationSeconds"],
+            DEFAULT_SECONDS.into(),
+        );
     }
     if object::at_list(request, &["spec", "audiences"]).is_empty() {
-        let own: Vec<Value> = audiences.iter().map(|audience| audience.as_str().into()).collect();
+        let own: Vec<Value> = audiences
+            .iter()
+            .map(|audience| audience.as_str().into())
+            .collect();
         object::set(request, &["spec", "audiences"], own.into());
     }
 }
@@ -67,17 +88,31 @@ fn default(request: &mut Value, audiences: &[String]) {
 fn validate(request: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec").child("expirationSeconds");
-    let seconds = object::at_i64(request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    let seconds =
+        object::at_i64(request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
     if seconds < MIN_SECONDS {
-        errors.push(field::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+        errors.push(field::invalid(
+            &path,
+            seconds,
+            "may not specify a duration less than 10 minutes",
+        ));
     }
     if seconds > MAX_SECONDS {
-        errors.push(field::invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds"));
+        errors.push(field::invalid(
+            &path,
+            seconds,
+            "may not specify a duration larger than 2^32 seconds",
+        ));
     }
     errors
 }
 
-async fn admit(context: &Context, accounts: &Resource, request: &mut Value, dry_run: bool) -> Result<()> {
+async fn admit(
+    context: &Context,
+    accounts: &Resource,
+    request: &mut Value,
+    dry_run: bool,
+) -> Result<()> {
     let attributes = Attributes {
         operation: Operation::Create,
         resource: accounts,
@@ -88,8 +123,16 @@ async fn admit(context: &Context, accounts: &Resource, request: &mut Value, dry_
         dry_run,
         warnings: &context.warnings,
     };
-    context.core.admission.mutate(&attributes, request, None).await?;
-    context.core.admission.validate(&attributes, Some(request), None).await
+    context
+        .core
+        .admission
+        .mutate(&attributes, request, None)
+        .await?;
+    context
+        .core
+        .admission
+        .validate(&attributes, Some(request), None)
+        .await
 }
 
 /// The claim of the object the token is bound to: it must exist, and a pod must run as the account.
@@ -101,10 +144,17 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         "Pod" => ("pod", "pods", context.info.namespace.as_str()),
         "Secret" => ("secret", "secrets", context.info.namespace.as_str()),
         "Node" => ("node", "nodes", ""),
-        other => return Err(Status::bad_request(format!("cannot bind token to object of type {other}")).into()),
+        other => {
+            return Err(
+                Status::bad_request(format!("cannot bind token to object of type {other}")).into(),
+            );
+        }
     };
     let resource = context.registry().resource("", "v1", plural)?;
-    let found = context.registry().get(resource, namespace, name)?.to_value()?;
+    let found = context
+        .registry()
+        .get(resource, namespace, name)?
+        .to_value()?;
     if !uid.is_empty() && uid != object::uid(&found) {
         let text = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
@@ -121,7 +171,10 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
             );
             return Err(Status::bad_request(text).into());
         }
-        claims.extend(node_claim(context, object::at_str(&found, &["spec", "nodeName"])));
+        claims.extend(node_claim(
+            context,
+            object::at_str(&found, &["spec", "nodeName"]),
+        ));
     }
     Ok(claims)
 }
@@ -131,7 +184,12 @@ fn node_claim(context: &Context, name: &str) -> Option<(&'static str, Value)> {
         return None;
     }
     let nodes = context.registry().resource("", "v1", "nodes").ok()?;
-    let node = context.registry().get(nodes, "", name).ok()?.to_value().ok()?;
+    let node = context
+        .registry()
+        .get(nodes, "", name)
+        .ok()?
+        .to_value()
+        .ok()?;
     Some(("node", json!({"name": name, "uid": object::uid(&node)})))
 }
 

@@ -9,9 +9,17 @@ async fn a_pod_gets_its_account_and_token() {
     let api = start().await;
     let made = api.ok("POST", PODS, pod("a")).await;
     let spec = &made["spec"];
-    assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+    assert_eq!(
+        (&spec["serviceAccountName"], &spec["serviceAccount"]),
+        (&json!("default"), &json!("default"))
+    );
     let volume = &spec["volumes"][0];
-    assert!(volume["name"].as_str().unwrap().starts_with("kube-api-access-"));
+    assert!(
+        volume["name"]
+            .as_str()
+            .unwrap()
+            .starts_with("kube-api-access-")
+    );
     assert_eq!(volume["projected"]["defaultMode"], 420);
     assert_eq!(
         volume["projected"]["sources"][0]["serviceAccountToken"],
@@ -20,11 +28,18 @@ async fn a_pod_gets_its_account_and_token() {
     let mount = &spec["containers"][0]["volumeMounts"][0];
     assert_eq!(
         (&mount["mountPath"], &mount["readOnly"]),
-        (&json!("/var/run/secrets/kubernetes.io/serviceaccount"), &json!(true))
+        (
+            &json!("/var/run/secrets/kubernetes.io/serviceaccount"),
+            &json!(true)
+        )
     );
     let mut without = pod("b");
     without["spec"]["automountServiceAccountToken"] = json!(false);
-    assert!(api.ok("POST", PODS, without).await["spec"].get("volumes").is_none());
+    assert!(
+        api.ok("POST", PODS, without).await["spec"]
+            .get("volumes")
+            .is_none()
+    );
     let mut unknown = pod("c");
     unknown["spec"]["serviceAccountName"] = json!("nobody");
     api.call("POST", PODS, unknown).await.refused(
@@ -36,11 +51,21 @@ async fn a_pod_gets_its_account_and_token() {
 #[tokio::test]
 async fn an_account_that_comes_in_time_is_waited_for() {
     let api = start().await;
-    api.ok("POST", "/api/v1/namespaces", json!({"metadata": {"name": "x"}})).await;
+    api.ok(
+        "POST",
+        "/api/v1/namespaces",
+        json!({"metadata": {"name": "x"}}),
+    )
+    .await;
     let pods = "/api/v1/namespaces/x/pods";
     let (made, _) = tokio::join!(api.call("POST", pods, pod("a")), async {
         tokio::task::yield_now().await;
-        api.ok("POST", "/api/v1/namespaces/x/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+        api.ok(
+            "POST",
+            "/api/v1/namespaces/x/serviceaccounts",
+            json!({"metadata": {"name": "default"}}),
+        )
+        .await;
     });
     assert_eq!(made.code, 201, "{}", made.text);
 }
@@ -49,21 +74,35 @@ async fn an_account_that_comes_in_time_is_waited_for() {
 async fn tolerations_and_priority() {
     let api = start().await;
     let made = api.ok("POST", PODS, pod("a")).await;
-    let keys: Vec<_> =
-        made["spec"]["tolerations"].as_array().unwrap().iter().map(|t| t["key"].as_str().unwrap()).collect();
-    assert_eq!(keys, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
+    let keys: Vec<_> = made["spec"]["tolerations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "node.kubernetes.io/not-ready",
+            "node.kubernetes.io/unreachable"
+        ]
+    );
     assert_eq!(
         (&made["spec"]["priority"], &made["spec"]["preemptionPolicy"]),
         (&json!(0), &json!("PreemptLowerPriority"))
     );
     let mut critical = pod("b");
     critical["spec"]["priorityClassName"] = json!("system-cluster-critical");
-    assert_eq!(api.ok("POST", PODS, critical).await["spec"]["priority"], 2_000_000_000);
+    assert_eq!(
+        api.ok("POST", PODS, critical).await["spec"]["priority"],
+        2_000_000_000
+    );
     let mut unknown = pod("c");
     unknown["spec"]["priorityClassName"] = json!("none");
-    api.call("POST", PODS, unknown)
-        .await
-        .refused(403, "pods \"c\" is forbidden: no PriorityClass with name none was found");
+    api.call("POST", PODS, unknown).await.refused(
+        403,
+        "pods \"c\" is forbidden: no PriorityClass with name none was found",
+    );
     let mut given = pod("d");
     given["spec"]["priority"] = json!(5);
     assert_eq!(api.call("POST", PODS, given).await.code, 403);
@@ -73,24 +112,37 @@ async fn tolerations_and_priority() {
 async fn limit_ranges_fill_in_defaults() {
     let api = start().await;
     let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "64Mi"}, "defaultRequest": {"cpu": "10m"}}]}});
-    let answer = api.call("POST", "/api/v1/namespaces/default/limitranges", range).await;
+    let answer = api
+        .call("POST", "/api/v1/namespaces/default/limitranges", range)
+        .await;
     assert!(answer.warnings().is_empty());
     let made = api.ok("POST", PODS, pod("a")).await;
     let resources = &made["spec"]["containers"][0]["resources"];
-    assert_eq!((&resources["limits"]["memory"], &resources["requests"]["cpu"]), (&json!("64Mi"), &json!("10m")));
+    assert_eq!(
+        (
+            &resources["limits"]["memory"],
+            &resources["requests"]["cpu"]
+        ),
+        (&json!("64Mi"), &json!("10m"))
+    );
 }
 
 #[tokio::test]
 async fn limit_ranges_are_held() {
     let api = start().await;
     let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}});
-    api.ok("POST", "/api/v1/namespaces/default/limitranges", range).await;
+    api.ok("POST", "/api/v1/namespaces/default/limitranges", range)
+        .await;
     let mut large = pod("large");
     large["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}});
-    api.call("POST", PODS, large)
-        .await
-        .refused(403, "pods \"large\" is forbidden: maximum cpu usage per Container is 1, but limit is 2");
-    assert_eq!(api.ok("POST", PODS, pod("a")).await["spec"]["containers"][0]["resources"]["limits"]["cpu"], "1");
+    api.call("POST", PODS, large).await.refused(
+        403,
+        "pods \"large\" is forbidden: maximum cpu usage per Container is 1, but limit is 2",
+    );
+    assert_eq!(
+        api.ok("POST", PODS, pod("a")).await["spec"]["containers"][0]["resources"]["limits"]["cpu"],
+        "1"
+    );
 }
 
 #[tokio::test]
@@ -98,33 +150,65 @@ async fn pod_security_labels_are_enforced_and_warned_about() {
     let api = start().await;
     let namespace = |labels: Value| json!({"metadata": {"name": "safe", "labels": labels}});
     let wrong = api
-        .call("POST", "/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "strict"})))
+        .call(
+            "POST",
+            "/api/v1/namespaces",
+            namespace(json!({"pod-security.kubernetes.io/enforce": "strict"})),
+        )
         .await;
     assert_eq!(wrong.code, 422);
-    api.ok("POST", "/api/v1/namespaces", namespace(json!({"pod-security.kubernetes.io/enforce": "baseline"}))).await;
-    api.ok("POST", "/api/v1/namespaces/safe/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    api.ok(
+        "POST",
+        "/api/v1/namespaces",
+        namespace(json!({"pod-security.kubernetes.io/enforce": "baseline"})),
+    )
+    .await;
+    api.ok(
+        "POST",
+        "/api/v1/namespaces/safe/serviceaccounts",
+        json!({"metadata": {"name": "default"}}),
+    )
+    .await;
     let pods = "/api/v1/namespaces/safe/pods";
     let mut privileged = pod("a");
     privileged["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
-    let name = privileged["spec"]["containers"][0]["name"].as_str().unwrap().to_owned();
-    let detail = format!("privileged (container \"{name}\" must not set securityContext.privileged=true)");
-    api.call("POST", pods, privileged.clone())
-        .await
-        .refused(403, &format!("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": {detail}"));
+    let name = privileged["spec"]["containers"][0]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let detail =
+        format!("privileged (container \"{name}\" must not set securityContext.privileged=true)");
+    api.call("POST", pods, privileged.clone()).await.refused(
+        403,
+        &format!("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": {detail}"),
+    );
     assert!(api.call("POST", pods, pod("b")).await.warnings().is_empty());
     let template = json!({"metadata": {"labels": {"app": "w"}}, "spec": privileged["spec"]});
-    let deployment =
-        json!({"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"app": "w"}}, "template": template}});
-    let answer = api.call("POST", "/apis/apps/v1/namespaces/safe/deployments", deployment).await;
+    let deployment = json!({"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"app": "w"}}, "template": template}});
+    let answer = api
+        .call(
+            "POST",
+            "/apis/apps/v1/namespaces/safe/deployments",
+            deployment,
+        )
+        .await;
     assert_eq!(answer.code, 201);
     let told = answer.warnings().join("\n").replace("\\\"", "\"");
-    assert!(told.contains(&format!("would violate PodSecurity \"baseline:latest\": {detail}")), "{told}");
-    let stricter = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    assert!(
+        told.contains(&format!(
+            "would violate PodSecurity \"baseline:latest\": {detail}"
+        )),
+        "{told}"
+    );
+    let stricter =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     let answer = api.call("PATCH", "/api/v1/namespaces/safe", stricter).await;
     let told = answer.warnings().join("\n").replace("\\\"", "\"");
-    let expected =
-        "existing pods in namespace \"safe\" violate the new PodSecurity enforce level \"restricted:latest\"";
-    assert!(told.contains(expected) && told.contains("b: allowPrivilegeEscalation != false"), "{told}");
+    let expected = "existing pods in namespace \"safe\" violate the new PodSecurity enforce level \"restricted:latest\"";
+    assert!(
+        told.contains(expected) && told.contains("b: allowPrivilegeEscalation != false"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -132,21 +216,37 @@ async fn quotas_are_charged_and_held() {
     let api = start().await;
     let quotas = "/api/v1/namespaces/default/resourcequotas";
     let hard = json!({"pods": "1", "requests.cpu": "1"});
-    api.ok("POST", quotas, json!({"metadata": {"name": "q"}, "spec": {"hard": hard}})).await;
+    api.ok(
+        "POST",
+        quotas,
+        json!({"metadata": {"name": "q"}, "spec": {"hard": hard}}),
+    )
+    .await;
     let asking = |name: &str| {
         let mut pod = pod(name);
         pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "500m"}});
         pod
     };
     let status = format!("{quotas}/q/status");
-    assert_eq!(api.call("PATCH", &status, json!({"status": {"hard": hard}})).await.code, 200);
+    assert_eq!(
+        api.call("PATCH", &status, json!({"status": {"hard": hard}}))
+            .await
+            .code,
+        200
+    );
     // Nobody has counted yet.
-    api.call("POST", PODS, asking("a"))
-        .await
-        .refused(403, "pods \"a\" is forbidden: status unknown for quota: q, resources: pods,requests.cpu");
+    api.call("POST", PODS, asking("a")).await.refused(
+        403,
+        "pods \"a\" is forbidden: status unknown for quota: q, resources: pods,requests.cpu",
+    );
     let counted = json!({"status": {"hard": hard, "used": {"pods": "0", "requests.cpu": "0"}}});
     assert_eq!(api.call("PATCH", &status, counted).await.code, 200);
-    assert_eq!(api.call("POST", &format!("{PODS}?dryRun=All"), asking("a")).await.code, 201);
+    assert_eq!(
+        api.call("POST", &format!("{PODS}?dryRun=All"), asking("a"))
+            .await
+            .code,
+        201
+    );
     api.ok("POST", PODS, asking("a")).await;
     let used = api.ok("GET", &format!("{quotas}/q"), Value::Null).await["status"]["used"].clone();
     assert_eq!(used, json!({"pods": "1", "requests.cpu": "500m"}));
@@ -154,24 +254,44 @@ async fn quotas_are_charged_and_held() {
         .await
         .refused(403, "pods \"b\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1");
     let silent = pod("c");
-    let name = silent["spec"]["containers"][0]["name"].as_str().unwrap().to_owned();
-    api.call("POST", PODS, silent)
-        .await
-        .refused(403, &format!("pods \"c\" is forbidden: failed quota: q: must specify requests.cpu for: {name}"));
+    let name = silent["spec"]["containers"][0]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    api.call("POST", PODS, silent).await.refused(
+        403,
+        &format!("pods \"c\" is forbidden: failed quota: q: must specify requests.cpu for: {name}"),
+    );
 }
 
 #[tokio::test]
 async fn default_objects_exist() {
     let api = start().await;
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-        let namespace = api.ok("GET", &format!("/api/v1/namespaces/{name}"), Value::Null).await;
+        let namespace = api
+            .ok("GET", &format!("/api/v1/namespaces/{name}"), Value::Null)
+            .await;
         assert_eq!(namespace["status"]["phase"], "Active");
-        assert_eq!(namespace["metadata"]["labels"]["kubernetes.io/metadata.name"], name);
+        assert_eq!(
+            namespace["metadata"]["labels"]["kubernetes.io/metadata.name"],
+            name
+        );
     }
-    let service = api.ok("GET", "/api/v1/namespaces/default/services/kubernetes", Value::Null).await;
+    let service = api
+        .ok(
+            "GET",
+            "/api/v1/namespaces/default/services/kubernetes",
+            Value::Null,
+        )
+        .await;
     assert_eq!(service["spec"]["clusterIP"], "10.43.0.1");
-    let slice =
-        api.ok("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", Value::Null).await;
+    let slice = api
+        .ok(
+            "GET",
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes",
+            Value::Null,
+        )
+        .await;
     assert_eq!(slice["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
     assert_eq!(slice["ports"][0]["port"], 6443);
 }
@@ -182,17 +302,30 @@ async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
     let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
     let claim = |name: &str| json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     let plain = api.ok("POST", claims, claim("before")).await;
-    assert!(plain["spec"].get("storageClassName").is_none(), "there is no default yet");
-    assert_eq!(plain["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
+    assert!(
+        plain["spec"].get("storageClassName").is_none(),
+        "there is no default yet"
+    );
+    assert_eq!(
+        plain["metadata"]["finalizers"],
+        json!(["kubernetes.io/pvc-protection"])
+    );
     for (name, default, grows) in [("fixed", "true", false), ("elastic", "false", true)] {
         let class = json!({"metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
             "provisioner": "example.com/p", "allowVolumeExpansion": grows});
-        api.ok("POST", "/apis/storage.k8s.io/v1/storageclasses", class).await;
+        api.ok("POST", "/apis/storage.k8s.io/v1/storageclasses", class)
+            .await;
     }
-    assert_eq!(api.ok("POST", claims, claim("default")).await["spec"]["storageClassName"], "fixed");
+    assert_eq!(
+        api.ok("POST", claims, claim("default")).await["spec"]["storageClassName"],
+        "fixed"
+    );
     let mut none = claim("none");
     none["spec"]["storageClassName"] = json!("");
-    assert_eq!(api.ok("POST", claims, none).await["spec"]["storageClassName"], "");
+    assert_eq!(
+        api.ok("POST", claims, none).await["spec"]["storageClassName"],
+        ""
+    );
     let mut elastic = claim("elastic");
     elastic["spec"]["storageClassName"] = json!("elastic");
     api.ok("POST", claims, elastic).await;
@@ -200,7 +333,11 @@ async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
     let more = |name: &str| {
         let mut claim = claim(name);
         claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
-        claim["spec"]["storageClassName"] = json!(if name == "default" { "fixed" } else { "elastic" });
+        claim["spec"]["storageClassName"] = json!(if name == "default" {
+            "fixed"
+        } else {
+            "elastic"
+        });
         claim
     };
     for name in ["default", "elastic"] {
@@ -213,11 +350,16 @@ async fn claims_get_the_default_class_protection_and_grow_only_where_allowed() {
         403,
         "persistentvolumeclaims \"default\" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
     );
-    let grown = api.ok("PUT", &format!("{claims}/elastic"), more("elastic")).await;
+    let grown = api
+        .ok("PUT", &format!("{claims}/elastic"), more("elastic"))
+        .await;
     assert_eq!(grown["spec"]["resources"]["requests"]["storage"], "2Gi");
     let volume = json!({"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}});
     let volume = api.ok("POST", "/api/v1/persistentvolumes", volume).await;
-    assert_eq!(volume["metadata"]["finalizers"], json!(["kubernetes.io/pv-protection"]));
+    assert_eq!(
+        volume["metadata"]["finalizers"],
+        json!(["kubernetes.io/pv-protection"])
+    );
 }
 
 #[tokio::test]
@@ -234,7 +376,8 @@ async fn an_ingress_without_a_class_gets_the_default_one() {
     for (name, default) in [("b-class", "true"), ("other", "false")] {
         let class = json!({"metadata": {"name": name, "annotations": {"ingressclass.kubernetes.io/is-default-class": default}},
             "spec": {"controller": "example.com/c"}});
-        api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class).await;
+        api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class)
+            .await;
     }
     let made = api.ok("POST", ingresses, ingress("plain")).await;
     assert_eq!(class_of(&made).as_deref(), Some("b-class"));
@@ -243,14 +386,18 @@ async fn an_ingress_without_a_class_gets_the_default_one() {
     assert_eq!(class_of(&api.ok("POST", ingresses, annotated).await), None);
     let mut named = ingress("named");
     named["spec"]["ingressClassName"] = json!("other");
-    assert_eq!(class_of(&api.ok("POST", ingresses, named).await).as_deref(), Some("other"));
+    assert_eq!(
+        class_of(&api.ok("POST", ingresses, named).await).as_deref(),
+        Some("other")
+    );
     // An update does not choose.
     let changed = api.ok("PUT", &format!("{ingresses}/before"), early).await;
     assert_eq!(class_of(&changed), None);
     // Of two, the newest; of those of one second, the first by name.
     let class = json!({"metadata": {"name": "a-class", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
         "spec": {"controller": "example.com/c"}});
-    api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class).await;
+    api.ok("POST", "/apis/networking.k8s.io/v1/ingressclasses", class)
+        .await;
     let made = api.ok("POST", ingresses, ingress("two")).await;
     assert_eq!(class_of(&made).as_deref(), Some("a-class"));
 }

@@ -9,28 +9,55 @@ async fn both_forms_of_discovery() {
     let api = start().await;
     let core = api.ok("GET", "/api/v1", Value::Null).await;
     assert!(
-        core["resources"].as_array().unwrap().iter().any(|r| r["name"] == "pods" && r["shortNames"] == json!(["po"]))
+        core["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|r| r["name"] == "pods" && r["shortNames"] == json!(["po"]))
     );
     let groups = api.ok("GET", "/apis", Value::Null).await;
-    assert!(groups["groups"].as_array().unwrap().iter().any(|g| g["name"] == "apps"));
-    assert_eq!(api.ok("GET", "/apis/apps/v1", Value::Null).await["kind"], "APIResourceList");
+    assert!(
+        groups["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|g| g["name"] == "apps")
+    );
+    assert_eq!(
+        api.ok("GET", "/apis/apps/v1", Value::Null).await["kind"],
+        "APIResourceList"
+    );
     let kubectl = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
     let aggregated = api.accept("/apis", kubectl).await;
     assert_eq!(aggregated.body["kind"], "APIGroupDiscoveryList");
-    assert!(aggregated.headers["content-type"].to_str().unwrap().contains("as=APIGroupDiscoveryList"));
+    assert!(
+        aggregated.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .contains("as=APIGroupDiscoveryList")
+    );
 }
 
 #[tokio::test]
 async fn openapi_is_served_in_both_encodings() {
     let api = start().await;
     let index = api.ok("GET", "/openapi/v3", Value::Null).await;
-    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let document = api.get(&url).await;
     assert!(document.body["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"].is_object());
     assert!(document.headers.contains_key("etag"));
     let protobuf = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
     let encoded = api.accept(&url, protobuf).await;
-    assert_eq!((encoded.code.as_u16(), encoded.headers["content-type"].to_str().unwrap()), (200, protobuf));
+    assert_eq!(
+        (
+            encoded.code.as_u16(),
+            encoded.headers["content-type"].to_str().unwrap()
+        ),
+        (200, protobuf)
+    );
 }
 
 #[tokio::test]
@@ -38,18 +65,32 @@ async fn probes_version_and_metrics() {
     let api = start().await;
     assert_eq!(api.get("/readyz").await.text, "ok");
     let verbose = api.get("/livez?verbose").await.text;
-    assert!(verbose.starts_with("[+]ping ok\n") && verbose.ends_with("livez check passed\n"), "{verbose}");
+    assert!(
+        verbose.starts_with("[+]ping ok\n") && verbose.ends_with("livez check passed\n"),
+        "{verbose}"
+    );
     assert_eq!(api.get("/readyz/ping").await.text, "ok");
     assert_eq!(api.get("/readyz/none").await.code, 404);
     let version = api.ok("GET", "/version", Value::Null).await;
-    assert_eq!((&version["gitVersion"], &version["minor"]), (&json!("v1.36.0+k3s1"), &json!("36")));
+    assert_eq!(
+        (&version["gitVersion"], &version["minor"]),
+        (&json!("v1.36.0+k3s1"), &json!("36"))
+    );
     api.get(MAPS).await;
     let metrics = api.get("/metrics").await.text;
     assert!(
         metrics.contains("apiserver_request_total{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"configmaps\""),
         "{metrics}"
     );
-    let issuer = api.ok("GET", "/.well-known/openid-configuration", Value::Null).await;
-    assert_eq!(issuer["issuer"], "https://kubernetes.default.svc.cluster.local");
-    assert_eq!(api.ok("GET", "/openid/v1/jwks", Value::Null).await["keys"][0]["kty"], "EC");
+    let issuer = api
+        .ok("GET", "/.well-known/openid-configuration", Value::Null)
+        .await;
+    assert_eq!(
+        issuer["issuer"],
+        "https://kubernetes.default.svc.cluster.local"
+    );
+    assert_eq!(
+        api.ok("GET", "/openid/v1/jwks", Value::Null).await["keys"][0]["kty"],
+        "EC"
+    );
 }

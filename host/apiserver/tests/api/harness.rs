@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use k3s_apiserver::{ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo};
+use k3s_apiserver::{
+    ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo,
+};
 use k3s_base::{Clock, Random, Secret};
 use k3s_lifecycle::Tasks;
 use k3s_meta::UserInfo;
@@ -51,7 +53,12 @@ pub async fn start_with(kubelet_tls: Arc<rustls::ClientConfig>) -> Api {
 }
 
 async fn with_account(api: Api) -> Api {
-    api.ok("POST", "/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    api.ok(
+        "POST",
+        "/api/v1/namespaces/default/serviceaccounts",
+        json!({"metadata": {"name": "default"}}),
+    )
+    .await;
     api
 }
 
@@ -66,10 +73,18 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
     let prepared = Registry::prepare(RegistryConfig {
         clock: clock.clone(),
         random,
-        services: ServiceSettings { cidrs: vec!["10.43.0.0/16".parse().unwrap()], node_ports: 30000..=32767 },
+        services: ServiceSettings {
+            cidrs: vec!["10.43.0.0/16".parse().unwrap()],
+            node_ports: 30000..=32767,
+        },
     });
-    let options = StoreOptions { extract: prepared.extract(), ..StoreOptions::default() };
-    let store = Store::open(Arc::new(backend), options, clock.clone(), &tasks).await.unwrap();
+    let options = StoreOptions {
+        extract: prepared.extract(),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(Arc::new(backend), options, clock.clone(), &tasks)
+        .await
+        .unwrap();
     let registry = prepared.finish(store.clone()).unwrap();
     let keys = tempfile::tempdir().unwrap();
     let issuer = "https://kubernetes.default.svc.cluster.local";
@@ -99,7 +114,12 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
         health_checks: Vec::new(),
     };
     let service = ApiServer::start(config).await.unwrap().service();
-    Api { service, store, tasks, _keys: keys }
+    Api {
+        service,
+        store,
+        tasks,
+        _keys: keys,
+    }
 }
 
 fn client_tls() -> Arc<rustls::ClientConfig> {
@@ -135,13 +155,30 @@ pub fn map(name: &str, value: &str) -> Value {
 }
 
 pub fn request(method: &str, path: &str, body: &Value) -> Request<Body> {
-    let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
-    let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    Request::builder().method(method).uri(path).header("content-type", kind).body(body::full(bytes)).unwrap()
+    let bytes = if body.is_null() {
+        Vec::new()
+    } else {
+        serde_json::to_vec(body).unwrap()
+    };
+    let kind = if method == "PATCH" {
+        "application/merge-patch+json"
+    } else {
+        "application/json"
+    };
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(body::full(bytes))
+        .unwrap()
 }
 
 impl Api {
-    pub async fn raw(&self, mut request: Request<Body>, user: Option<UserInfo>) -> http::Response<Body> {
+    pub async fn raw(
+        &self,
+        mut request: Request<Body>,
+        user: Option<UserInfo>,
+    ) -> http::Response<Body> {
         if let Some(user) = user {
             request.extensions_mut().insert(AssertedUser(user));
         }
@@ -154,7 +191,12 @@ impl Api {
         let bytes = body::read(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { code: parts.status, headers: parts.headers, text, body }
+        Answer {
+            code: parts.status,
+            headers: parts.headers,
+            text,
+            body,
+        }
     }
 
     pub async fn call_as(&self, user: UserInfo, method: &str, path: &str, body: Value) -> Answer {
@@ -172,14 +214,21 @@ impl Api {
     /// A call that must succeed.
     pub async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
         let answer = self.call(method, path, body).await;
-        assert!(answer.code.is_success(), "{method} {path}: {} {}", answer.code, answer.text);
+        assert!(
+            answer.code.is_success(),
+            "{method} {path}: {} {}",
+            answer.code,
+            answer.text
+        );
         answer.body
     }
 
     /// A GET with an Accept header.
     pub async fn accept(&self, path: &str, accept: &str) -> Answer {
         let mut request = request("GET", path, &Value::Null);
-        request.headers_mut().insert("accept", accept.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("accept", accept.parse().unwrap());
         self.send(request, Some(admin())).await
     }
 
@@ -189,10 +238,15 @@ impl Api {
 
     pub async fn watch_as(&self, path: &str, accept: &str) -> Watch {
         let mut request = request("GET", path, &Value::Null);
-        request.headers_mut().insert("accept", accept.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("accept", accept.parse().unwrap());
         let response = self.raw(request, Some(admin())).await;
         assert_eq!(response.status(), 200, "watch {path}");
-        Watch { body: response.into_body(), buffer: Vec::new() }
+        Watch {
+            body: response.into_body(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Tries until the condition holds: for what follows a write only in a moment.
@@ -203,7 +257,10 @@ impl Api {
     {
         let until = tokio::time::Instant::now() + DEADLINE;
         while !holds().await {
-            assert!(tokio::time::Instant::now() < until, "never came true: {what}");
+            assert!(
+                tokio::time::Instant::now() < until,
+                "never came true: {what}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -223,8 +280,11 @@ impl Watch {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return Some(serde_json::from_slice(&line).unwrap());
             }
-            let frame = tokio::time::timeout(DEADLINE, self.body.frame()).await.expect("no event in time")?;
-            self.buffer.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            let frame = tokio::time::timeout(DEADLINE, self.body.frame())
+                .await
+                .expect("no event in time")?;
+            self.buffer
+                .extend_from_slice(&frame.unwrap().into_data().unwrap());
         }
     }
 
@@ -232,10 +292,17 @@ impl Watch {
     pub async fn brief(&mut self) -> (String, String, u64) {
         let event = self.next().await.expect("the watch ended");
         let object = &event["object"];
-        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or("0").parse().unwrap();
+        let version = object["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or("0")
+            .parse()
+            .unwrap();
         (
             event["type"].as_str().unwrap().to_owned(),
-            object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+            object["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             version,
         )
     }
@@ -257,12 +324,21 @@ impl Answer {
     }
 
     pub fn warnings(&self) -> Vec<String> {
-        self.headers.get_all("warning").iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        self.headers
+            .get_all("warning")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Code and message of a refusal.
     #[track_caller]
     pub fn refused(&self, code: u16, message: &str) {
-        assert_eq!((self.code.as_u16(), self.message()), (code, message), "{}", self.text);
+        assert_eq!(
+            (self.code.as_u16(), self.message()),
+            (code, message),
+            "{}",
+            self.text
+        );
     }
 }

@@ -12,7 +12,12 @@ async fn names(api: &Api, query: &str) -> Vec<String> {
 }
 
 fn items(list: &Value) -> Vec<String> {
-    list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -29,20 +34,41 @@ async fn pages_show_one_state() {
     let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
     api.ok("DELETE", &format!("{MAPS}/c"), Value::Null).await;
     api.ok("POST", MAPS, map("bb", "1")).await;
-    let second = api.ok("GET", &format!("{MAPS}?limit=2&continue={token}"), Value::Null).await;
+    let second = api
+        .ok(
+            "GET",
+            &format!("{MAPS}?limit=2&continue={token}"),
+            Value::Null,
+        )
+        .await;
     assert_eq!(items(&second), ["c", "d"]);
-    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert_eq!(
+        second["metadata"]["resourceVersion"],
+        first["metadata"]["resourceVersion"]
+    );
     let token = second["metadata"]["continue"].as_str().unwrap().to_owned();
-    let third = api.ok("GET", &format!("{MAPS}?limit=2&continue={token}"), Value::Null).await;
+    let third = api
+        .ok(
+            "GET",
+            &format!("{MAPS}?limit=2&continue={token}"),
+            Value::Null,
+        )
+        .await;
     assert_eq!(items(&third), ["e"]);
     assert!(third["metadata"].get("continue").is_none());
     // Compaction ends the list, and the refusal carries a token that goes on from the newest state.
     api.store.compact(api.store.revision(), 0).await.unwrap();
     let expired = api.get(&format!("{MAPS}?limit=2&continue={token}")).await;
-    assert_eq!((expired.code.as_u16(), &expired.body["reason"]), (410, &json!("Expired")));
+    assert_eq!(
+        (expired.code.as_u16(), &expired.body["reason"]),
+        (410, &json!("Expired"))
+    );
     let fresh = expired.body["metadata"]["continue"].as_str().unwrap();
     assert_eq!(names(&api, &format!("?continue={fresh}")).await, ["e"]);
-    assert_eq!(api.get(&format!("{MAPS}?continue=nonsense")).await.code, 400);
+    assert_eq!(
+        api.get(&format!("{MAPS}?continue=nonsense")).await.code,
+        400
+    );
 }
 
 #[tokio::test]
@@ -54,18 +80,44 @@ async fn selectors_choose() {
         api.ok("POST", MAPS, object).await;
     }
     assert_eq!(names(&api, "?labelSelector=tier%3Dx").await, ["a", "c"]);
-    assert_eq!(names(&api, "?labelSelector=tier%20notin%20(x)").await, ["b"]);
+    assert_eq!(
+        names(&api, "?labelSelector=tier%20notin%20(x)").await,
+        ["b"]
+    );
     assert_eq!(names(&api, "?fieldSelector=metadata.name%3Db").await, ["b"]);
-    assert_eq!(names(&api, "?fieldSelector=metadata.name!%3Db").await, ["a", "c"]);
-    let paged = api.ok("GET", &format!("{MAPS}?labelSelector=tier%3Dx&limit=1"), Value::Null).await;
+    assert_eq!(
+        names(&api, "?fieldSelector=metadata.name!%3Db").await,
+        ["a", "c"]
+    );
+    let paged = api
+        .ok(
+            "GET",
+            &format!("{MAPS}?labelSelector=tier%3Dx&limit=1"),
+            Value::Null,
+        )
+        .await;
     assert_eq!(items(&paged), ["a"]);
     let token = paged["metadata"]["continue"].as_str().unwrap();
-    assert_eq!(names(&api, &format!("?labelSelector=tier%3Dx&limit=1&continue={token}")).await, ["c"]);
-    assert_eq!(api.get(&format!("{MAPS}?labelSelector=a%3D%3D%3D")).await.code, 400);
+    assert_eq!(
+        names(
+            &api,
+            &format!("?labelSelector=tier%3Dx&limit=1&continue={token}")
+        )
+        .await,
+        ["c"]
+    );
+    assert_eq!(
+        api.get(&format!("{MAPS}?labelSelector=a%3D%3D%3D"))
+            .await
+            .code,
+        400
+    );
     api.get(&format!("{MAPS}?fieldSelector=data.k%3D1"))
         .await
         .refused(400, "\"data.k\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
-    api.get(&format!("{PODS}?fieldSelector=spec.foo%3D1")).await.refused(400, "field label not supported: spec.foo");
+    api.get(&format!("{PODS}?fieldSelector=spec.foo%3D1"))
+        .await
+        .refused(400, "field label not supported: spec.foo");
 }
 
 #[tokio::test]
@@ -75,49 +127,132 @@ async fn versions_and_their_match() {
     let then = api.store.revision().0;
     api.ok("POST", MAPS, map("b", "1")).await;
     let now = api.store.revision().0;
-    assert_eq!(names(&api, &format!("?resourceVersion={then}&resourceVersionMatch=Exact")).await, ["a"]);
-    assert_eq!(names(&api, &format!("?resourceVersion={then}&resourceVersionMatch=NotOlderThan")).await, ["a", "b"]);
-    assert_eq!(names(&api, &format!("?resourceVersion={then}")).await, ["a", "b"]);
-    assert_eq!(names(&api, &format!("?resourceVersion={then}&limit=5")).await, ["a"]);
+    assert_eq!(
+        names(
+            &api,
+            &format!("?resourceVersion={then}&resourceVersionMatch=Exact")
+        )
+        .await,
+        ["a"]
+    );
+    assert_eq!(
+        names(
+            &api,
+            &format!("?resourceVersion={then}&resourceVersionMatch=NotOlderThan")
+        )
+        .await,
+        ["a", "b"]
+    );
+    assert_eq!(
+        names(&api, &format!("?resourceVersion={then}")).await,
+        ["a", "b"]
+    );
+    assert_eq!(
+        names(&api, &format!("?resourceVersion={then}&limit=5")).await,
+        ["a"]
+    );
     assert_eq!(names(&api, "?resourceVersion=0").await, ["a", "b"]);
     let list = api.ok("GET", MAPS, Value::Null).await;
     assert_eq!(list["metadata"]["resourceVersion"], now.to_string());
     let future = api.get(&format!("{MAPS}?resourceVersion=999999")).await;
     assert_eq!(
-        (future.code.as_u16(), &future.body["details"]["causes"][0]["reason"]),
+        (
+            future.code.as_u16(),
+            &future.body["details"]["causes"][0]["reason"]
+        ),
         (504, &json!("ResourceVersionTooLarge"))
     );
     let unfit = api.get(&format!("{MAPS}?resourceVersionMatch=Exact")).await;
-    assert!(unfit.message().contains("resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    assert_eq!(api.get(&format!("{MAPS}?resourceVersion=0&resourceVersionMatch=Exact")).await.code, 422);
-    assert_eq!(api.get(&format!("{MAPS}?resourceVersion=x")).await.code, 422);
+    assert!(
+        unfit
+            .message()
+            .contains("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    );
+    assert_eq!(
+        api.get(&format!(
+            "{MAPS}?resourceVersion=0&resourceVersionMatch=Exact"
+        ))
+        .await
+        .code,
+        422
+    );
+    assert_eq!(
+        api.get(&format!("{MAPS}?resourceVersion=x")).await.code,
+        422
+    );
 }
 
 #[tokio::test]
 async fn shapes_and_forms() {
     let api = start().await;
     api.ok("POST", PODS, pod("a")).await;
-    let table = api.accept(PODS, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await.body;
-    assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
-    let titles: Vec<_> =
-        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let table = api
+        .accept(
+            PODS,
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+        )
+        .await
+        .body;
+    assert_eq!(
+        (&table["kind"], &table["apiVersion"]),
+        (&json!("Table"), &json!("meta.k8s.io/v1"))
+    );
+    let titles: Vec<_> = table["columnDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
     assert_eq!(titles[..5], ["Name", "Ready", "Status", "Restarts", "Age"]);
     assert_eq!(
-        (&table["rows"][0]["cells"][0], &table["rows"][0]["object"]["kind"]),
+        (
+            &table["rows"][0]["cells"][0],
+            &table["rows"][0]["object"]["kind"]
+        ),
         (&json!("a"), &json!("PartialObjectMetadata"))
     );
-    let full =
-        api.accept(&format!("{PODS}?includeObject=Object"), "application/json;as=Table;v=v1;g=meta.k8s.io").await.body;
+    let full = api
+        .accept(
+            &format!("{PODS}?includeObject=Object"),
+            "application/json;as=Table;v=v1;g=meta.k8s.io",
+        )
+        .await
+        .body;
     assert_eq!(full["rows"][0]["object"]["kind"], "Pod");
-    let one = api.accept(&format!("{PODS}/a"), "application/json;as=Table;v=v1;g=meta.k8s.io").await.body;
+    let one = api
+        .accept(
+            &format!("{PODS}/a"),
+            "application/json;as=Table;v=v1;g=meta.k8s.io",
+        )
+        .await
+        .body;
     assert_eq!(one["rows"].as_array().unwrap().len(), 1);
-    let partial = api.accept(PODS, "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io").await.body;
-    assert_eq!((&partial["kind"], partial["items"][0].get("spec")), (&json!("PartialObjectMetadataList"), None));
+    let partial = api
+        .accept(
+            PODS,
+            "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+        )
+        .await
+        .body;
+    assert_eq!(
+        (&partial["kind"], partial["items"][0].get("spec")),
+        (&json!("PartialObjectMetadataList"), None)
+    );
     let yaml = api.accept(&format!("{PODS}/a"), "application/yaml").await;
     assert_eq!(yaml.headers["content-type"], "application/yaml");
     assert!(yaml.text.contains("kind: Pod"), "{}", yaml.text);
-    assert_eq!(api.accept(PODS, "application/vnd.kubernetes.protobuf").await.code, 406);
-    assert_eq!(api.accept(PODS, "application/vnd.kubernetes.protobuf,application/json").await.code, 200);
+    assert_eq!(
+        api.accept(PODS, "application/vnd.kubernetes.protobuf")
+            .await
+            .code,
+        406
+    );
+    assert_eq!(
+        api.accept(PODS, "application/vnd.kubernetes.protobuf,application/json")
+            .await
+            .code,
+        200
+    );
     let pretty = api.get(&format!("{PODS}/a?pretty=true")).await;
     assert!(pretty.text.contains("\n  \"kind\""));
 }
@@ -126,17 +261,24 @@ async fn shapes_and_forms() {
 async fn long_lists_are_whole_plain_and_compressed() {
     let api = start().await;
     for n in 0..300 {
-        api.ok("POST", MAPS, map(&format!("m{n:03}"), &"x".repeat(400))).await;
+        api.ok("POST", MAPS, map(&format!("m{n:03}"), &"x".repeat(400)))
+            .await;
     }
     let plain = api.ok("GET", MAPS, Value::Null).await;
     assert_eq!(items(&plain).len(), 300);
     let mut asked = request("GET", MAPS, &Value::Null);
-    asked.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+    asked
+        .headers_mut()
+        .insert("accept-encoding", "gzip".parse().unwrap());
     let response = api.raw(asked, Some(admin())).await;
     assert_eq!(response.headers()["content-encoding"], "gzip");
-    let bytes = k3s_serve::body::read(response.into_body(), usize::MAX).await.unwrap();
+    let bytes = k3s_serve::body::read(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+    flate2::read::GzDecoder::new(&bytes[..])
+        .read_to_string(&mut text)
+        .unwrap();
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), plain);
 }
 
@@ -148,7 +290,19 @@ async fn a_collection_is_deleted_by_selector() {
         object["metadata"]["labels"] = json!({"tier": tier});
         api.ok("POST", MAPS, object).await;
     }
-    let gone = api.ok("DELETE", &format!("{MAPS}?labelSelector=tier%3Dx"), Value::Null).await;
-    assert_eq!((&gone["kind"], items(&gone)), (&json!("ConfigMapList"), vec!["a".to_owned(), "c".to_owned()]));
+    let gone = api
+        .ok(
+            "DELETE",
+            &format!("{MAPS}?labelSelector=tier%3Dx"),
+            Value::Null,
+        )
+        .await;
+    assert_eq!(
+        (&gone["kind"], items(&gone)),
+        (
+            &json!("ConfigMapList"),
+            vec!["a".to_owned(), "c".to_owned()]
+        )
+    );
     assert_eq!(names(&api, "").await, ["b"]);
 }

@@ -20,7 +20,10 @@ async fn an_object_is_created_read_changed_and_deleted() {
     changed["data"]["k"] = json!("2");
     let updated = api.ok("PUT", &format!("{MAPS}/a"), changed.clone()).await;
     assert_eq!(updated["data"]["k"], "2");
-    assert_ne!(updated["metadata"]["resourceVersion"], meta["resourceVersion"]);
+    assert_ne!(
+        updated["metadata"]["resourceVersion"],
+        meta["resourceVersion"]
+    );
     assert_eq!(updated["metadata"]["uid"], meta["uid"]);
 
     // The same version again is stale now.
@@ -30,8 +33,13 @@ async fn an_object_is_created_read_changed_and_deleted() {
     );
     let gone = api.call("DELETE", &format!("{MAPS}/a"), Value::Null).await;
     assert_eq!(gone.body["status"], "Success");
-    assert_eq!(gone.body["details"], json!({"name": "a", "kind": "configmaps", "uid": meta["uid"]}));
-    api.get(&format!("{MAPS}/a")).await.refused(404, "configmaps \"a\" not found");
+    assert_eq!(
+        gone.body["details"],
+        json!({"name": "a", "kind": "configmaps", "uid": meta["uid"]})
+    );
+    api.get(&format!("{MAPS}/a"))
+        .await
+        .refused(404, "configmaps \"a\" not found");
 }
 
 #[tokio::test]
@@ -47,7 +55,9 @@ async fn an_update_that_changes_nothing_writes_nothing() {
 #[tokio::test]
 async fn put_never_creates_where_upstream_does_not() {
     let api = start().await;
-    api.call("PUT", &format!("{MAPS}/a"), map("a", "1")).await.refused(404, "configmaps \"a\" not found");
+    api.call("PUT", &format!("{MAPS}/a"), map("a", "1"))
+        .await
+        .refused(404, "configmaps \"a\" not found");
     let lease = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "x"}});
     let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
     assert_eq!(api.call("PUT", path, lease).await.code, 201);
@@ -59,7 +69,10 @@ async fn names_are_generated() {
     let object = json!({"metadata": {"generateName": "run-"}});
     let first = api.ok("POST", MAPS, object.clone()).await;
     let second = api.ok("POST", MAPS, object).await;
-    let (first, second) = (first["metadata"]["name"].as_str().unwrap(), second["metadata"]["name"].as_str().unwrap());
+    let (first, second) = (
+        first["metadata"]["name"].as_str().unwrap(),
+        second["metadata"]["name"].as_str().unwrap(),
+    );
     assert!(first.starts_with("run-") && first.len() == 9 && first != second);
 }
 
@@ -67,12 +80,16 @@ async fn names_are_generated() {
 async fn a_dry_run_stores_nothing() {
     let api = start().await;
     let before = api.store.revision();
-    let made = api.ok("POST", &format!("{MAPS}?dryRun=All"), map("a", "1")).await;
+    let made = api
+        .ok("POST", &format!("{MAPS}?dryRun=All"), map("a", "1"))
+        .await;
     assert!(made["metadata"]["uid"].is_string());
     assert_eq!(api.store.revision(), before);
     assert_eq!(api.get(&format!("{MAPS}/a")).await.code, 404);
     api.ok("POST", MAPS, map("a", "1")).await;
-    let deleted = api.ok("DELETE", &format!("{MAPS}/a?dryRun=All"), Value::Null).await;
+    let deleted = api
+        .ok("DELETE", &format!("{MAPS}/a?dryRun=All"), Value::Null)
+        .await;
     assert_eq!(deleted["status"], "Success");
     assert_eq!(api.get(&format!("{MAPS}/a")).await.code, 200);
 }
@@ -88,8 +105,16 @@ async fn finalizers_hold_an_object_back() {
     assert!(held["metadata"]["deletionTimestamp"].is_string());
     // A second delete changes nothing.
     let again = api.ok("DELETE", &format!("{MAPS}/a"), Value::Null).await;
-    assert_eq!(again["metadata"]["resourceVersion"], held["metadata"]["resourceVersion"]);
-    api.ok("PATCH", &format!("{MAPS}/a"), json!({"metadata": {"finalizers": null}})).await;
+    assert_eq!(
+        again["metadata"]["resourceVersion"],
+        held["metadata"]["resourceVersion"]
+    );
+    api.ok(
+        "PATCH",
+        &format!("{MAPS}/a"),
+        json!({"metadata": {"finalizers": null}}),
+    )
+    .await;
     assert_eq!(api.get(&format!("{MAPS}/a")).await.code, 404);
 }
 
@@ -99,7 +124,13 @@ async fn propagation_becomes_finalizers() {
     for (policy, finalizer) in [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")] {
         let name = policy.to_lowercase();
         api.ok("POST", MAPS, map(&name, "1")).await;
-        let held = api.ok("DELETE", &format!("{MAPS}/{name}"), json!({"propagationPolicy": policy})).await;
+        let held = api
+            .ok(
+                "DELETE",
+                &format!("{MAPS}/{name}"),
+                json!({"propagationPolicy": policy}),
+            )
+            .await;
         assert_eq!(held["metadata"]["finalizers"], json!([finalizer]));
     }
 }
@@ -114,13 +145,19 @@ async fn preconditions_of_a_delete() {
         409,
         &format!("Operation cannot be fulfilled on configmaps \"a\": Precondition failed: UID in precondition: other, UID in object meta: {uid}"),
     );
-    api.ok("DELETE", &format!("{MAPS}/a"), json!({"preconditions": {"uid": uid}})).await;
+    api.ok(
+        "DELETE",
+        &format!("{MAPS}/a"),
+        json!({"preconditions": {"uid": uid}}),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_bound_pod_gets_its_grace() {
     let api = start().await;
-    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await;
+    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))
+        .await;
     for name in ["a", "b"] {
         api.ok("POST", PODS, pod(name)).await;
         api.ok(
@@ -133,10 +170,22 @@ async fn a_bound_pod_gets_its_grace() {
     let going = api.ok("DELETE", &format!("{PODS}/a"), Value::Null).await;
     assert_eq!(going["metadata"]["deletionGracePeriodSeconds"], 30);
     // The kubelet ends it.
-    let done = api.call_as(node("n1"), "DELETE", &format!("{PODS}/a"), json!({"gracePeriodSeconds": 0})).await;
+    let done = api
+        .call_as(
+            node("n1"),
+            "DELETE",
+            &format!("{PODS}/a"),
+            json!({"gracePeriodSeconds": 0}),
+        )
+        .await;
     assert_eq!(done.code, 200, "{}", done.text);
     assert_eq!(api.get(&format!("{PODS}/a")).await.code, 404);
-    api.ok("DELETE", &format!("{PODS}/b"), json!({"gracePeriodSeconds": 0})).await;
+    api.ok(
+        "DELETE",
+        &format!("{PODS}/b"),
+        json!({"gracePeriodSeconds": 0}),
+    )
+    .await;
     assert_eq!(api.get(&format!("{PODS}/b")).await.code, 404);
 }
 
@@ -153,23 +202,37 @@ async fn an_unscheduled_pod_goes_at_once() {
 async fn a_namespace_goes_when_it_is_finalized() {
     let api = start().await;
     let path = "/api/v1/namespaces/x";
-    let made = api.ok("POST", "/api/v1/namespaces", json!({"metadata": {"name": "x"}})).await;
+    let made = api
+        .ok(
+            "POST",
+            "/api/v1/namespaces",
+            json!({"metadata": {"name": "x"}}),
+        )
+        .await;
     assert_eq!(made["spec"]["finalizers"], json!(["kubernetes"]));
     let going = api.ok("DELETE", path, Value::Null).await;
     assert_eq!(going["status"]["phase"], "Terminating");
-    let refused = api.call("POST", "/api/v1/namespaces/x/configmaps", map("a", "1")).await;
+    let refused = api
+        .call("POST", "/api/v1/namespaces/x/configmaps", map("a", "1"))
+        .await;
     refused.refused(
         403,
         "configmaps \"a\" is forbidden: unable to create new content in namespace x because it is being terminated",
     );
-    assert_eq!(refused.body["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    assert_eq!(
+        refused.body["details"]["causes"][0]["reason"],
+        "NamespaceTerminating"
+    );
     let mut object = api.ok("GET", path, Value::Null).await;
     object["spec"] = json!({});
     api.ok("PUT", "/api/v1/namespaces/x/finalize", object).await;
     assert_eq!(api.get(path).await.code, 404);
     api.call("DELETE", "/api/v1/namespaces/default", Value::Null)
         .await
-        .refused(403, "namespaces \"default\" is forbidden: this namespace may not be deleted");
+        .refused(
+            403,
+            "namespaces \"default\" is forbidden: this namespace may not be deleted",
+        );
 }
 
 #[tokio::test]
@@ -177,23 +240,40 @@ async fn generation_counts_changes_of_the_spec() {
     let api = start().await;
     let path = "/apis/apps/v1/namespaces/default/deployments";
     let template = json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    let object =
-        json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template}});
+    let object = json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template}});
     let made = api.ok("POST", path, object).await;
-    assert_eq!((&made["metadata"]["generation"], &made["spec"]["replicas"]), (&json!(1), &json!(1)));
-    let path = format!("{path}/d");
-    let scaled = api.ok("PATCH", &path, json!({"spec": {"replicas": 3}})).await;
-    assert_eq!(scaled["metadata"]["generation"], 2);
-    let labelled = api.ok("PATCH", &path, json!({"metadata": {"labels": {"x": "y"}}})).await;
-    assert_eq!(labelled["metadata"]["generation"], 2);
-    let status =
-        api.ok("PATCH", &format!("{path}/status"), json!({"status": {"replicas": 3}, "spec": {"replicas": 9}})).await;
     assert_eq!(
-        (&status["metadata"]["generation"], &status["spec"]["replicas"], &status["status"]["replicas"]),
+        (&made["metadata"]["generation"], &made["spec"]["replicas"]),
+        (&json!(1), &json!(1))
+    );
+    let path = format!("{path}/d");
+    let scaled = api
+        .ok("PATCH", &path, json!({"spec": {"replicas": 3}}))
+        .await;
+    assert_eq!(scaled["metadata"]["generation"], 2);
+    let labelled = api
+        .ok("PATCH", &path, json!({"metadata": {"labels": {"x": "y"}}}))
+        .await;
+    assert_eq!(labelled["metadata"]["generation"], 2);
+    let status = api
+        .ok(
+            "PATCH",
+            &format!("{path}/status"),
+            json!({"status": {"replicas": 3}, "spec": {"replicas": 9}}),
+        )
+        .await;
+    assert_eq!(
+        (
+            &status["metadata"]["generation"],
+            &status["spec"]["replicas"],
+            &status["status"]["replicas"]
+        ),
         (&json!(2), &json!(3), &json!(3))
     );
     // The main resource leaves the status alone.
-    let kept = api.ok("PATCH", &path, json!({"status": {"replicas": 7}})).await;
+    let kept = api
+        .ok("PATCH", &path, json!({"status": {"replicas": 7}}))
+        .await;
     assert_eq!(kept["status"]["replicas"], 3);
 }
 
@@ -202,12 +282,34 @@ async fn events_are_one_resource_in_two_groups() {
     let api = start().await;
     let event = json!({"metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "note": "hello",
         "reason": "Test", "action": "Testing", "type": "Normal", "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "x/y", "reportingInstance": "i"});
-    let made = api.ok("POST", "/apis/events.k8s.io/v1/namespaces/default/events", event).await;
-    assert_eq!((&made["note"], &made["apiVersion"]), (&json!("hello"), &json!("events.k8s.io/v1")));
-    let core = api.ok("GET", "/api/v1/namespaces/default/events/e", Value::Null).await;
-    assert_eq!((&core["message"], &core["involvedObject"]["name"]), (&json!("hello"), &json!("p")));
-    let list = api.ok("GET", "/apis/events.k8s.io/v1/events", Value::Null).await;
+    let made = api
+        .ok(
+            "POST",
+            "/apis/events.k8s.io/v1/namespaces/default/events",
+            event,
+        )
+        .await;
+    assert_eq!(
+        (&made["note"], &made["apiVersion"]),
+        (&json!("hello"), &json!("events.k8s.io/v1"))
+    );
+    let core = api
+        .ok("GET", "/api/v1/namespaces/default/events/e", Value::Null)
+        .await;
+    assert_eq!(
+        (&core["message"], &core["involvedObject"]["name"]),
+        (&json!("hello"), &json!("p"))
+    );
+    let list = api
+        .ok("GET", "/apis/events.k8s.io/v1/events", Value::Null)
+        .await;
     assert_eq!(list["items"][0]["regarding"]["name"], "p");
-    let selected = api.ok("GET", "/api/v1/events?fieldSelector=involvedObject.name%3Dp", Value::Null).await;
+    let selected = api
+        .ok(
+            "GET",
+            "/api/v1/events?fieldSelector=involvedObject.name%3Dp",
+            Value::Null,
+        )
+        .await;
     assert_eq!(selected["items"].as_array().unwrap().len(), 1);
 }

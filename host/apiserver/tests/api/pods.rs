@@ -9,8 +9,13 @@ async fn a_pod_is_bound_once() {
     let api = start().await;
     api.ok("POST", PODS, pod("a")).await;
     let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}});
-    let done = api.call("POST", &format!("{PODS}/a/binding"), binding.clone()).await;
-    assert_eq!((done.code.as_u16(), &done.body["status"]), (201, &json!("Success")));
+    let done = api
+        .call("POST", &format!("{PODS}/a/binding"), binding.clone())
+        .await;
+    assert_eq!(
+        (done.code.as_u16(), &done.body["status"]),
+        (201, &json!("Success"))
+    );
     let bound = api.ok("GET", &format!("{PODS}/a"), Value::Null).await;
     assert_eq!(bound["spec"]["nodeName"], "n1");
     assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
@@ -19,8 +24,15 @@ async fn a_pod_is_bound_once() {
         .refused(409, "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n1\"");
     api.ok("POST", PODS, pod("b")).await;
     let legacy = json!({"metadata": {"name": "b"}, "target": {"kind": "Node", "name": "n1"}});
-    api.ok("POST", "/api/v1/namespaces/default/bindings", legacy).await;
-    let bad = api.call("POST", &format!("{PODS}/b/binding"), json!({"target": {"kind": "Pod", "name": ""}})).await;
+    api.ok("POST", "/api/v1/namespaces/default/bindings", legacy)
+        .await;
+    let bad = api
+        .call(
+            "POST",
+            &format!("{PODS}/b/binding"),
+            json!({"target": {"kind": "Pod", "name": ""}}),
+        )
+        .await;
     assert_eq!(bad.code, 422);
 }
 
@@ -30,7 +42,12 @@ async fn an_eviction_asks_the_budget() {
     let mut object = pod("a");
     object["metadata"]["labels"] = json!({"app": "x"});
     api.ok("POST", PODS, object).await;
-    api.ok("POST", &format!("{PODS}/a/binding"), json!({"target": {"kind": "Node", "name": "n1"}})).await;
+    api.ok(
+        "POST",
+        &format!("{PODS}/a/binding"),
+        json!({"target": {"kind": "Node", "name": "n1"}}),
+    )
+    .await;
     let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
     api.ok("PATCH", &format!("{PODS}/a/status"), ready).await;
     let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
@@ -41,18 +58,33 @@ async fn an_eviction_asks_the_budget() {
     )
     .await;
     let path = format!("{PODS}/a/eviction");
-    let evict =
-        || api.call("POST", &path, json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}));
+    let evict = || {
+        api.call(
+            "POST",
+            &path,
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}),
+        )
+    };
     let refused = evict().await;
-    refused.refused(429, "Cannot evict pod as it would violate the pod's disruption budget.");
-    assert_eq!(refused.body["details"]["causes"][0]["reason"], "DisruptionBudget");
+    refused.refused(
+        429,
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+    );
+    assert_eq!(
+        refused.body["details"]["causes"][0]["reason"],
+        "DisruptionBudget"
+    );
     let status = json!({"status": {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2}});
-    api.ok("PATCH", &format!("{budgets}/b/status"), status).await;
+    api.ok("PATCH", &format!("{budgets}/b/status"), status)
+        .await;
     assert_eq!(evict().await.code, 201);
     let charged = api.ok("GET", &format!("{budgets}/b"), Value::Null).await;
     assert_eq!(charged["status"]["disruptionsAllowed"], 0);
     assert!(charged["status"]["disruptedPods"]["a"].is_string());
-    assert!(api.ok("GET", &format!("{PODS}/a"), Value::Null).await["metadata"]["deletionTimestamp"].is_string());
+    assert!(
+        api.ok("GET", &format!("{PODS}/a"), Value::Null).await["metadata"]["deletionTimestamp"]
+            .is_string()
+    );
 }
 
 #[tokio::test]
@@ -64,16 +96,24 @@ async fn a_workload_is_scaled() {
     let path = format!("{path}/d/scale");
     let scale = api.ok("GET", &path, Value::Null).await;
     assert_eq!(
-        (&scale["kind"], &scale["spec"]["replicas"], &scale["status"]["selector"]),
+        (
+            &scale["kind"],
+            &scale["spec"]["replicas"],
+            &scale["status"]["selector"]
+        ),
         (&json!("Scale"), &json!(2), &json!("app=a"))
     );
-    let patched = api.ok("PATCH", &path, json!({"spec": {"replicas": 5}})).await;
+    let patched = api
+        .ok("PATCH", &path, json!({"spec": {"replicas": 5}}))
+        .await;
     assert_eq!(patched["spec"]["replicas"], 5);
     let mut wanted = patched.clone();
     wanted["spec"]["replicas"] = json!(1);
     api.ok("PUT", &path, wanted.clone()).await;
     assert_eq!(api.call("PUT", &path, wanted).await.code, 409);
-    let negative = api.call("PATCH", &path, json!({"spec": {"replicas": -1}})).await;
+    let negative = api
+        .call("PATCH", &path, json!({"spec": {"replicas": -1}}))
+        .await;
     negative.refused(
         422,
         "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
@@ -90,6 +130,8 @@ async fn ephemeral_containers_join_a_pod_and_resize_is_refused() {
     assert_eq!(joined["spec"]["ephemeralContainers"][0]["name"], "debug");
     let changed = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "other"}]}});
     assert_eq!(api.call("PATCH", &path, changed).await.code, 422);
-    let resize = api.call("PATCH", &format!("{PODS}/a/resize"), json!({})).await;
+    let resize = api
+        .call("PATCH", &format!("{PODS}/a/resize"), json!({}))
+        .await;
     assert!(resize.message().contains("is not supported by this server"));
 }

@@ -27,7 +27,10 @@ impl Pki {
     fn new() -> Self {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        Self { ca: rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap() }
+        Self {
+            ca: rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap())
+                .unwrap(),
+        }
     }
 
     fn roots(&self) -> RootCertStore {
@@ -36,30 +39,54 @@ impl Pki {
         roots
     }
 
-    fn leaf(&self, name: &str, groups: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    fn leaf(
+        &self,
+        name: &str,
+        groups: &[&str],
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let mut params =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+                .unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
         for group in groups {
-            params.distinguished_name.push(rcgen::DnType::OrganizationName, *group);
+            params
+                .distinguished_name
+                .push(rcgen::DnType::OrganizationName, *group);
         }
         let cert = params.signed_by(&key, &self.ca).unwrap();
-        (cert.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        (
+            cert.der().clone(),
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
     }
 
     fn server(&self) -> Arc<ServerConfig> {
         let (cert, key) = self.leaf("server", &[]);
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider());
-        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider());
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config =
+            config.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap());
         Arc::new(config.with_single_cert(vec![cert], key).unwrap())
     }
 
     fn client(&self, name: &str, groups: &[&str]) -> Arc<ClientConfig> {
         let (cert, key) = self.leaf(name, groups);
-        let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-        Arc::new(config.with_root_certificates(self.roots()).with_client_auth_cert(vec![cert], key).unwrap())
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        Arc::new(
+            config
+                .with_root_certificates(self.roots())
+                .with_client_auth_cert(vec![cert], key)
+                .unwrap(),
+        )
     }
 }
 
@@ -76,7 +103,10 @@ async fn bind() -> (TcpListener, SocketAddr) {
 /// Says what it was asked; upgrades echo.
 async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let asked = request.uri().to_string();
-    assert!(!request.headers().contains_key("authorization"), "the client's credential must stay at the API server");
+    assert!(
+        !request.headers().contains_key("authorization"),
+        "the client's credential must stay at the API server"
+    );
     if upgrade::is_upgrade(request.headers()) {
         let on = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
@@ -85,13 +115,18 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
             let (mut read, mut write) = tokio::io::split(io);
             let _ended = tokio::io::copy(&mut read, &mut write).await;
         });
-        let response = Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "websocket");
+        let response = Response::builder()
+            .status(101)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket");
         return Ok(response.body(body::empty()).unwrap());
     }
     if asked.contains("/broken/") {
         return Ok(Response::builder()
             .status(400)
-            .body(body::full("container \"c\" in pod \"broken\" is waiting to start: ContainerCreating"))
+            .body(body::full(
+                "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating",
+            ))
             .unwrap());
     }
     Ok(Response::new(body::full(format!("{asked}\n"))))
@@ -102,34 +137,56 @@ async fn cluster() -> (Api, Pki, SocketAddr) {
     let pki = Pki::new();
     let api = start_with(pki.client("kube-apiserver", &["system:masters"])).await;
     let (listener, kubelet_addr) = bind().await;
-    let options = || ServeOptions { tls: Some(pki.server()), ..ServeOptions::default() };
+    let options = || ServeOptions {
+        tls: Some(pki.server()),
+        ..ServeOptions::default()
+    };
     serve_with(listener, options(), service_fn(kubelet), &api.tasks);
     let (listener, addr) = bind().await;
     serve_with(listener, options(), boxed(api.service.clone()), &api.tasks);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_addr.port()}}}});
-    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await;
+    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))
+        .await;
     api.ok("PATCH", "/api/v1/nodes/n1/status", status).await;
     for name in ["a", "broken"] {
         api.ok("POST", PODS, pod(name)).await;
-        api.ok("POST", &format!("{PODS}/{name}/binding"), json!({"target": {"kind": "Node", "name": "n1"}})).await;
+        api.ok(
+            "POST",
+            &format!("{PODS}/{name}/binding"),
+            json!({"target": {"kind": "Node", "name": "n1"}}),
+        )
+        .await;
     }
     (api, pki, addr)
 }
 
 async fn dial(addr: SocketAddr, config: Arc<ClientConfig>) -> BoxIo {
     let tcp = TcpStream::connect(addr).await.unwrap();
-    connect::tls(Box::new(tcp), ServerName::try_from("localhost").unwrap(), config).await.unwrap()
+    connect::tls(
+        Box::new(tcp),
+        ServerName::try_from("localhost").unwrap(),
+        config,
+    )
+    .await
+    .unwrap()
 }
 
 fn get(path: &str) -> Request<Body> {
-    Request::builder().uri(path).header("host", "localhost").body(body::empty()).unwrap()
+    Request::builder()
+        .uri(path)
+        .header("host", "localhost")
+        .body(body::empty())
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_certificate_is_an_identity() {
     let (api, pki, addr) = cluster().await;
-    for (name, groups, code) in [("admin", &["system:masters"][..], 200), ("jane", &[][..], 403)] {
+    for (name, groups, code) in [
+        ("admin", &["system:masters"][..], 200),
+        ("jane", &[][..], 403),
+    ] {
         let io = dial(addr, pki.client(name, groups)).await;
         let answer = connect::send(io, get(MAPS), &api.tasks).await.unwrap();
         assert_eq!(answer.status(), code, "{name}");
@@ -140,18 +197,34 @@ async fn a_certificate_is_an_identity() {
 #[tokio::test]
 async fn logs_come_from_the_kubelet() {
     let (api, ..) = cluster().await;
-    let log = api.get(&format!("{PODS}/a/log?tailLines=5&follow=true")).await;
+    let log = api
+        .get(&format!("{PODS}/a/log?tailLines=5&follow=true"))
+        .await;
     assert_eq!(
-        (log.text.as_str(), log.headers["content-type"].to_str().unwrap()),
-        ("/containerLogs/default/a/c?follow=true&tailLines=5\n", "text/plain")
+        (
+            log.text.as_str(),
+            log.headers["content-type"].to_str().unwrap()
+        ),
+        (
+            "/containerLogs/default/a/c?follow=true&tailLines=5\n",
+            "text/plain"
+        )
     );
-    api.get(&format!("{PODS}/broken/log"))
+    api.get(&format!("{PODS}/broken/log")).await.refused(
+        400,
+        "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating",
+    );
+    api.get(&format!("{PODS}/a/log?container=x"))
         .await
-        .refused(400, "container \"c\" in pod \"broken\" is waiting to start: ContainerCreating");
-    api.get(&format!("{PODS}/a/log?container=x")).await.refused(400, "container x is not valid for pod a");
-    assert_eq!(api.get(&format!("{PODS}/a/log?tailLines=-1")).await.code, 422);
+        .refused(400, "container x is not valid for pod a");
+    assert_eq!(
+        api.get(&format!("{PODS}/a/log?tailLines=-1")).await.code,
+        422
+    );
     api.ok("POST", PODS, pod("new")).await;
-    api.get(&format!("{PODS}/new/log")).await.refused(400, "pod new does not have a host assigned");
+    api.get(&format!("{PODS}/new/log"))
+        .await
+        .refused(400, "pod new does not have a host assigned");
     let metrics = api.get("/api/v1/nodes/n1/proxy/metrics/cadvisor?x=1").await;
     assert_eq!(metrics.text, "/metrics/cadvisor?x=1\n");
     assert!(api.tasks.stop(DEADLINE).await);
@@ -161,9 +234,15 @@ async fn logs_come_from_the_kubelet() {
 async fn exec_is_copied_both_ways_and_ends_with_the_server() {
     let (api, pki, addr) = cluster().await;
     let io = dial(addr, pki.client("admin", &["system:masters"])).await;
-    let mut request = get(&format!("{PODS}/a/exec?command=sh&command=-c&stdin=true&stdout=true&tty=true"));
-    request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
-    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    let mut request = get(&format!(
+        "{PODS}/a/exec?command=sh&command=-c&stdin=true&stdout=true&tty=true"
+    ));
+    request
+        .headers_mut()
+        .insert("connection", "Upgrade".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("upgrade", "websocket".parse().unwrap());
     let clients = k3s_lifecycle::Tasks::root("clients");
     let mut answer = connect::send(io, request, &clients).await.unwrap();
     assert_eq!(answer.status(), 101);
@@ -185,10 +264,16 @@ async fn exec_is_copied_both_ways_and_ends_with_the_server() {
 #[tokio::test]
 async fn exec_needs_an_upgrade_and_a_command() {
     let (api, ..) = cluster().await;
-    api.get(&format!("{PODS}/a/exec?command=sh&stdout=1")).await.refused(400, "Upgrade request required");
+    api.get(&format!("{PODS}/a/exec?command=sh&stdout=1"))
+        .await
+        .refused(400, "Upgrade request required");
     let mut request = get(&format!("{PODS}/a/exec?command=sh"));
-    request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
-    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("connection", "Upgrade".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("upgrade", "websocket".parse().unwrap());
     let answer = api.send(request, Some(crate::harness::admin())).await;
     answer.refused(400, "you must specify at least 1 of stdin, stdout, stderr");
 }
@@ -198,12 +283,19 @@ async fn a_stop_ends_watches_over_tls() {
     let (api, pki, addr) = cluster().await;
     let clients = k3s_lifecycle::Tasks::root("clients");
     let io = dial(addr, pki.client("admin", &["system:masters"])).await;
-    let answer = connect::send(io, get(&format!("{MAPS}?watch=true")), &clients).await.unwrap();
+    let answer = connect::send(io, get(&format!("{MAPS}?watch=true")), &clients)
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     api.ok("POST", MAPS, map("a", "1")).await;
     assert!(api.tasks.stop(DEADLINE).await);
-    let text = body::read(answer.into_body(), 1 << 20).await.expect("the stream ends in order");
+    let text = body::read(answer.into_body(), 1 << 20)
+        .await
+        .expect("the stream ends in order");
     let first: Value = serde_json::from_slice(text.split(|b| *b == b'\n').next().unwrap()).unwrap();
-    assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
+    assert_eq!(
+        (&first["type"], &first["object"]["metadata"]["name"]),
+        (&json!("ADDED"), &json!("a"))
+    );
     assert!(clients.stop(DEADLINE).await);
 }

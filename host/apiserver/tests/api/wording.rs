@@ -7,8 +7,15 @@ use serde_json::{Value, json};
 use crate::harness::{Api, MAPS, PODS, admin, map, pod, request, start};
 
 async fn post(api: &Api, path: &str, kind: &str, text: &str) -> crate::harness::Answer {
-    let request = Request::builder().method("POST").uri(path).header("content-type", kind);
-    api.send(request.body(body::full(text.to_owned())).unwrap(), Some(admin())).await
+    let request = Request::builder()
+        .method("POST")
+        .uri(path)
+        .header("content-type", kind);
+    api.send(
+        request.body(body::full(text.to_owned())).unwrap(),
+        Some(admin()),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -22,16 +29,30 @@ async fn unknown_and_repeated_fields() {
     );
     let warned = api.call("POST", PODS, object.clone()).await;
     assert_eq!(warned.code, 201, "{}", warned.text);
-    assert_eq!(warned.warnings(), ["299 - \"unknown field \\\"spec.foo\\\"\""]);
+    assert_eq!(
+        warned.warnings(),
+        ["299 - \"unknown field \\\"spec.foo\\\"\""]
+    );
     assert!(warned.body["spec"].get("foo").is_none());
     object["metadata"]["name"] = json!("b");
-    assert!(api.call("POST", &format!("{PODS}?fieldValidation=Ignore"), object).await.warnings().is_empty());
+    assert!(
+        api.call("POST", &format!("{PODS}?fieldValidation=Ignore"), object)
+            .await
+            .warnings()
+            .is_empty()
+    );
     let twice = r#"{"metadata":{"name":"c"},"data":{"k":"1"},"data":{"k":"2"}}"#;
     post(&api, &format!("{MAPS}?fieldValidation=Strict"), "application/json", twice).await.refused(
         400,
         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \"data\"",
     );
-    let bad = api.call("POST", &format!("{MAPS}?fieldValidation=Sometimes"), map("x", "1")).await;
+    let bad = api
+        .call(
+            "POST",
+            &format!("{MAPS}?fieldValidation=Sometimes"),
+            map("x", "1"),
+        )
+        .await;
     assert_eq!(bad.code, 422);
 }
 
@@ -51,20 +72,39 @@ async fn wrong_types_and_kinds() {
     );
     let mut other = pod("a");
     other["apiVersion"] = json!("v2");
-    api.call("POST", PODS, other)
-        .await
-        .refused(400, "the API version in the data (v2) does not match the expected API version (v1)");
+    api.call("POST", PODS, other).await.refused(
+        400,
+        "the API version in the data (v2) does not match the expected API version (v1)",
+    );
     assert_eq!(api.call("POST", PODS, map("a", "1")).await.code, 400);
-    assert_eq!(post(&api, MAPS, "application/json", "{nonsense").await.code, 400);
+    assert_eq!(
+        post(&api, MAPS, "application/json", "{nonsense").await.code,
+        400
+    );
     assert_eq!(post(&api, MAPS, "application/json", "[]").await.code, 400);
     assert_eq!(post(&api, MAPS, "application/yaml", "a: [").await.code, 400);
-    let yaml = post(&api, MAPS, "application/yaml", "metadata:\n  name: yam\ndata:\n  k: \"1\"\n").await;
-    assert_eq!((yaml.code.as_u16(), &yaml.body["data"]["k"]), (201, &json!("1")), "{}", yaml.text);
+    let yaml = post(
+        &api,
+        MAPS,
+        "application/yaml",
+        "metadata:\n  name: yam\ndata:\n  k: \"1\"\n",
+    )
+    .await;
+    assert_eq!(
+        (yaml.code.as_u16(), &yaml.body["data"]["k"]),
+        (201, &json!("1")),
+        "{}",
+        yaml.text
+    );
     let protobuf = post(&api, MAPS, "application/vnd.kubernetes.protobuf", "k8s").await;
     assert_eq!(protobuf.code, 400, "{}", protobuf.text);
     let other = post(&api, MAPS, "application/cbor", "x").await;
     assert_eq!(other.code, 415);
-    assert!(other.message().contains("accepted media types include: application/json, application/yaml"));
+    assert!(
+        other
+            .message()
+            .contains("accepted media types include: application/json, application/yaml")
+    );
 }
 
 #[tokio::test]
@@ -78,16 +118,28 @@ async fn names_and_namespaces() {
         .refused(404, "namespaces \"nope\" not found");
     let mut other = map("a", "1");
     other["metadata"]["namespace"] = json!("elsewhere");
-    api.call("POST", MAPS, other)
-        .await
-        .refused(400, "the namespace of the provided object does not match the namespace sent on the request");
+    api.call("POST", MAPS, other).await.refused(
+        400,
+        "the namespace of the provided object does not match the namespace sent on the request",
+    );
     let missing = api.call("POST", MAPS, json!({"data": {}})).await;
-    assert!(missing.message().contains("name or generateName is required"), "{}", missing.message());
+    assert!(
+        missing
+            .message()
+            .contains("name or generateName is required"),
+        "{}",
+        missing.message()
+    );
     api.ok("POST", MAPS, map("a", "1")).await;
-    api.call("POST", MAPS, map("a", "1")).await.refused(409, "configmaps \"a\" already exists");
+    api.call("POST", MAPS, map("a", "1"))
+        .await
+        .refused(409, "configmaps \"a\" already exists");
     api.call("PUT", &format!("{MAPS}/a"), map("b", "1"))
         .await
-        .refused(400, "the name of the object (b) does not match the name on the URL (a)");
+        .refused(
+            400,
+            "the name of the object (b) does not match the name on the URL (a)",
+        );
 }
 
 #[tokio::test]
@@ -98,37 +150,85 @@ async fn immutable_fields_and_the_uid() {
     other["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
     let refused = api.call("PUT", &format!("{MAPS}/a"), other).await;
     assert_eq!(refused.code, 409);
-    assert!(refused.message().contains("Precondition failed: UID in precondition"));
+    assert!(
+        refused
+            .message()
+            .contains("Precondition failed: UID in precondition")
+    );
     let mut frozen = map("f", "1");
     frozen["immutable"] = json!(true);
     api.ok("POST", MAPS, frozen).await;
-    let refused = api.call("PATCH", &format!("{MAPS}/f"), json!({"data": {"k": "2"}})).await;
+    let refused = api
+        .call("PATCH", &format!("{MAPS}/f"), json!({"data": {"k": "2"}}))
+        .await;
     assert_eq!(refused.code, 422);
-    assert!(refused.message().contains("field is immutable when `immutable` is set"), "{}", refused.message());
+    assert!(
+        refused
+            .message()
+            .contains("field is immutable when `immutable` is set"),
+        "{}",
+        refused.message()
+    );
 }
 
 #[tokio::test]
 async fn sizes_methods_and_paths() {
     let api = start().await;
-    let big = api.call("POST", MAPS, map("a", &"x".repeat(3 * 1024 * 1024))).await;
+    let big = api
+        .call("POST", MAPS, map("a", &"x".repeat(3 * 1024 * 1024)))
+        .await;
     assert_eq!(big.code, 413);
-    assert!(big.message().starts_with("Request entity too large: limit is 3145728"), "{}", big.message());
-    for path in
-        ["/nothing", "/api/v1/nothing", "/api/v9", "/apis/none.example/v1/x", "/api/v1/namespaces/default/nodes"]
-    {
+    assert!(
+        big.message()
+            .starts_with("Request entity too large: limit is 3145728"),
+        "{}",
+        big.message()
+    );
+    for path in [
+        "/nothing",
+        "/api/v1/nothing",
+        "/api/v9",
+        "/apis/none.example/v1/x",
+        "/api/v1/namespaces/default/nodes",
+    ] {
         let answer = api.get(path).await;
-        assert_eq!((answer.code.as_u16(), answer.text.as_str()), (404, "404 page not found\n"), "{path}");
+        assert_eq!(
+            (answer.code.as_u16(), answer.text.as_str()),
+            (404, "404 page not found\n"),
+            "{path}"
+        );
     }
-    assert_eq!(api.call("POST", "/api/v1/namespaces/default/pods/x/log", Value::Null).await.code, 405);
+    assert_eq!(
+        api.call("POST", "/api/v1/namespaces/default/pods/x/log", Value::Null)
+            .await
+            .code,
+        405
+    );
     assert_eq!(api.call("POST", "/healthz", Value::Null).await.code, 405);
     api.ok("POST", MAPS, map("a", "1")).await;
     assert_eq!(api.get(&format!("{MAPS}/a/")).await.code, 200);
     assert_eq!(api.get(&format!("{MAPS}/")).await.code, 200);
-    assert_eq!(api.send(request("HEAD", &format!("{MAPS}/a"), &Value::Null), Some(admin())).await.code, 200);
-    assert_eq!(api.send(request("OPTIONS", MAPS, &Value::Null), Some(admin())).await.code, 405);
-    let odd = api.call("POST", &format!("{MAPS}?dryRun=Some"), map("z", "1")).await;
+    assert_eq!(
+        api.send(
+            request("HEAD", &format!("{MAPS}/a"), &Value::Null),
+            Some(admin())
+        )
+        .await
+        .code,
+        200
+    );
+    assert_eq!(
+        api.send(request("OPTIONS", MAPS, &Value::Null), Some(admin()))
+            .await
+            .code,
+        405
+    );
+    let odd = api
+        .call("POST", &format!("{MAPS}?dryRun=Some"), map("z", "1"))
+        .await;
     assert!(
-        odd.message().contains("dryRun: Unsupported value: \"Some\": supported values: \"All\""),
+        odd.message()
+            .contains("dryRun: Unsupported value: \"Some\": supported values: \"All\""),
         "{}",
         odd.message()
     );
@@ -138,13 +238,25 @@ async fn sizes_methods_and_paths() {
 async fn kinds_without_effect_say_so() {
     let api = start().await;
     let path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
-    let answer = api.call("POST", path, json!({"metadata": {"name": "n"}, "spec": {"podSelector": {}}})).await;
+    let answer = api
+        .call(
+            "POST",
+            path,
+            json!({"metadata": {"name": "n"}, "spec": {"podSelector": {}}}),
+        )
+        .await;
     assert_eq!(answer.code, 201, "{}", answer.text);
     assert!(
         answer
             .warnings()
             .iter()
-            .any(|text| text.contains("networkpolicies.networking.k8s.io is stored but not acted on"))
+            .any(|text| text
+                .contains("networkpolicies.networking.k8s.io is stored but not acted on"))
     );
-    assert!(api.call("POST", MAPS, map("a", "1")).await.warnings().is_empty());
+    assert!(
+        api.call("POST", MAPS, map("a", "1"))
+            .await
+            .warnings()
+            .is_empty()
+    );
 }

@@ -24,7 +24,11 @@ pub(super) enum Decision {
     /// A new Event with this message.
     Create { message: String },
     /// Raise the count of an Event written before.
-    Count { name: String, count: u32, message: String },
+    Count {
+        name: String,
+        count: u32,
+        message: String,
+    },
     /// Nothing: the object has had too many.
     Drop,
 }
@@ -64,7 +68,11 @@ impl Correlator {
         match self.written.get_mut(&(key, message.clone())) {
             Some(written) => {
                 written.count = written.count.saturating_add(1);
-                Decision::Count { name: written.name.clone(), count: written.count, message }
+                Decision::Count {
+                    name: written.name.clone(),
+                    count: written.count,
+                    message,
+                }
             }
             None => Decision::Create { message },
         }
@@ -72,12 +80,16 @@ impl Correlator {
 
     /// Remembers under which name an Event was written.
     pub(super) fn created(&mut self, occurrence: &Occurrence, message: &str, name: String) {
-        self.written.insert((aggregate_key(occurrence), message.to_owned()), Written { name, count: 1 });
+        self.written.insert(
+            (aggregate_key(occurrence), message.to_owned()),
+            Written { name, count: 1 },
+        );
     }
 
     /// The Event is gone from the server: the next one is written anew.
     pub(super) fn lost(&mut self, occurrence: &Occurrence, message: &str) {
-        self.written.remove(&(aggregate_key(occurrence), message.to_owned()));
+        self.written
+            .remove(&(aggregate_key(occurrence), message.to_owned()));
     }
 
     fn combine(&mut self, key: &AggregateKey, occurrence: &Occurrence) -> String {
@@ -97,10 +109,19 @@ impl Correlator {
 
     fn allowed(&mut self, about: &ObjectReference, at: Timestamp) -> bool {
         if self.buckets.get_mut(about).is_none() {
-            self.buckets.insert(about.clone(), Bucket { tokens: BURST, last: at });
+            self.buckets.insert(
+                about.clone(),
+                Bucket {
+                    tokens: BURST,
+                    last: at,
+                },
+            );
         }
-        let Some(bucket) = self.buckets.get_mut(about) else { return true };
-        bucket.tokens = (bucket.tokens + seconds(at, bucket.last).max(0.0) / REFILL_SECS).min(BURST);
+        let Some(bucket) = self.buckets.get_mut(about) else {
+            return true;
+        };
+        bucket.tokens =
+            (bucket.tokens + seconds(at, bucket.last).max(0.0) / REFILL_SECS).min(BURST);
         bucket.last = at;
         let allowed = bucket.tokens >= 1.0;
         if allowed {
@@ -111,7 +132,10 @@ impl Correlator {
 }
 
 fn aggregate_key(occurrence: &Occurrence) -> AggregateKey {
-    let about = ObjectReference { resource_version: String::new(), ..occurrence.about.clone() };
+    let about = ObjectReference {
+        resource_version: String::new(),
+        ..occurrence.about.clone()
+    };
     (about, occurrence.kind, occurrence.reason.clone())
 }
 
@@ -127,7 +151,10 @@ struct Bounded<K, V> {
 
 impl<K, V> Default for Bounded<K, V> {
     fn default() -> Self {
-        Self { map: HashMap::new(), order: VecDeque::new() }
+        Self {
+            map: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 }
 
@@ -176,7 +203,11 @@ mod tests {
 
     fn occurrence(message: &str, second: i64) -> Occurrence {
         Occurrence {
-            about: ObjectReference { kind: "Pod".into(), name: "p".into(), ..ObjectReference::default() },
+            about: ObjectReference {
+                kind: "Pod".into(),
+                name: "p".into(),
+                ..ObjectReference::default()
+            },
             kind: EventType::Warning,
             reason: "BackOff".into(),
             message: message.into(),
@@ -188,9 +219,21 @@ mod tests {
     fn equal_events_raise_a_count() {
         let mut correlator = Correlator::default();
         let event = occurrence("m", 0);
-        assert_eq!(correlator.decide(&event), Decision::Create { message: "m".into() });
+        assert_eq!(
+            correlator.decide(&event),
+            Decision::Create {
+                message: "m".into()
+            }
+        );
         correlator.created(&event, "m", "p.1".into());
-        assert_eq!(correlator.decide(&event), Decision::Count { name: "p.1".into(), count: 2, message: "m".into() });
+        assert_eq!(
+            correlator.decide(&event),
+            Decision::Count {
+                name: "p.1".into(),
+                count: 2,
+                message: "m".into()
+            }
+        );
         correlator.lost(&event, "m");
         assert!(matches!(correlator.decide(&event), Decision::Create { .. }));
     }
@@ -198,9 +241,21 @@ mod tests {
     #[test]
     fn similar_events_are_combined_and_an_object_is_limited() {
         let mut correlator = Correlator::default();
-        let decisions: Vec<_> = (0..40).map(|n| correlator.decide(&occurrence(&format!("m{n}"), n))).collect();
-        assert_eq!(decisions[8], Decision::Create { message: "m8".into() });
-        assert_eq!(decisions[9], Decision::Create { message: "(combined from similar events): m9".into() });
+        let decisions: Vec<_> = (0..40)
+            .map(|n| correlator.decide(&occurrence(&format!("m{n}"), n)))
+            .collect();
+        assert_eq!(
+            decisions[8],
+            Decision::Create {
+                message: "m8".into()
+            }
+        );
+        assert_eq!(
+            decisions[9],
+            Decision::Create {
+                message: "(combined from similar events): m9".into()
+            }
+        );
         assert_eq!(decisions[30], Decision::Drop);
         assert!(
             matches!(correlator.decide(&occurrence("later", 2000)), Decision::Create { message } if message == "later")

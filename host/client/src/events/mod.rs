@@ -129,11 +129,21 @@ impl EventRecorder {
         let (queue, incoming) = mpsc::channel(QUEUE_LENGTH);
         let writer = writer::Writer::new(client, component, host);
         tasks.spawn_until_stopped("event-writer", writer.run(incoming));
-        Self { clock, queue, component: component.into() }
+        Self {
+            clock,
+            queue,
+            component: component.into(),
+        }
     }
 
     /// Records an event about `about`; returns at once.
-    pub fn event(&self, about: impl Into<ObjectReference>, kind: EventType, reason: &str, message: impl Into<String>) {
+    pub fn event(
+        &self,
+        about: impl Into<ObjectReference>,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let occurrence = Occurrence {
             about: about.into(),
             kind,
@@ -147,12 +157,22 @@ impl EventRecorder {
     }
 
     /// [`EventRecorder::event`] of type `Normal`.
-    pub fn normal(&self, about: impl Into<ObjectReference>, reason: &str, message: impl Into<String>) {
+    pub fn normal(
+        &self,
+        about: impl Into<ObjectReference>,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.event(about, EventType::Normal, reason, message);
     }
 
     /// [`EventRecorder::event`] of type `Warning`.
-    pub fn warning(&self, about: impl Into<ObjectReference>, reason: &str, message: impl Into<String>) {
+    pub fn warning(
+        &self,
+        about: impl Into<ObjectReference>,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.event(about, EventType::Warning, reason, message);
     }
 }

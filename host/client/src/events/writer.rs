@@ -17,8 +17,12 @@ use crate::resources::EVENTS;
 
 /// Tries for an event that the server could not take for the moment, then it is dropped.
 const TRIES: u32 = 6;
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(500), factor: 2.0, cap: Duration::from_secs(10), jitter: 0.0 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(500),
+    factor: 2.0,
+    cap: Duration::from_secs(10),
+    jitter: 0.0,
+};
 
 pub(super) struct Writer {
     client: Client,
@@ -29,7 +33,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(client: Client, component: &str, host: &str) -> Self {
-        Self { client, component: component.to_owned(), host: host.to_owned(), correlator: Correlator::default() }
+        Self {
+            client,
+            component: component.to_owned(),
+            host: host.to_owned(),
+            correlator: Correlator::default(),
+        }
     }
 
     pub(super) async fn run(mut self, mut incoming: mpsc::Receiver<Occurrence>) {
@@ -55,9 +64,21 @@ impl Writer {
         match decision {
             Decision::Drop => Ok(()),
             Decision::Create { message } => self.create(occurrence, message).await,
-            Decision::Count { name, count, message } => {
+            Decision::Count {
+                name,
+                count,
+                message,
+            } => {
                 let patch = json!({"count": count, "lastTimestamp": rfc3339(occurrence.at), "message": message});
-                let done = self.client.patch(&EVENTS, Some(namespace(occurrence)), name, &Patch::Merge(patch)).await;
+                let done = self
+                    .client
+                    .patch(
+                        &EVENTS,
+                        Some(namespace(occurrence)),
+                        name,
+                        &Patch::Merge(patch),
+                    )
+                    .await;
                 match done {
                     // Events expire; then the count starts over.
                     Err(error) if error.is_not_found() => {
@@ -71,10 +92,18 @@ impl Writer {
     }
 
     async fn create(&mut self, occurrence: &Occurrence, message: &str) -> Result<()> {
-        let name = format!("{}.{:x}", occurrence.about.name, occurrence.at.as_nanosecond());
+        let name = format!(
+            "{}.{:x}",
+            occurrence.about.name,
+            occurrence.at.as_nanosecond()
+        );
         let body = self.body(occurrence, message, &name);
-        let made = self.client.create(&EVENTS, Some(namespace(occurrence)), &body).await?;
-        self.correlator.created(occurrence, message, made.name().to_owned());
+        let made = self
+            .client
+            .create(&EVENTS, Some(namespace(occurrence)), &body)
+            .await?;
+        self.correlator
+            .created(occurrence, message, made.name().to_owned());
         Ok(())
     }
 

@@ -6,13 +6,24 @@ use serde_json::{Value, json};
 
 use crate::resources::ALL;
 
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 pub(super) fn document(path: &str) -> Option<Value> {
     if path == "/apis" {
         return Some(groups());
     }
-    let version = path.strip_prefix("/api/").or_else(|| path.strip_prefix("/apis/"))?;
+    let version = path
+        .strip_prefix("/api/")
+        .or_else(|| path.strip_prefix("/apis/"))?;
     let resources: Vec<Value> = ALL
         .iter()
         .filter(|r| r.api_version() == version)
@@ -21,12 +32,17 @@ pub(super) fn document(path: &str) -> Option<Value> {
             json!({"name": r.plural, "namespaced": r.namespaced, "kind": r.kind, "singularName": "", "verbs": verbs})
         })
         .collect();
-    (!resources.is_empty()).then(|| json!({"kind": "APIResourceList", "groupVersion": version, "resources": resources}))
+    (!resources.is_empty()).then(
+        || json!({"kind": "APIResourceList", "groupVersion": version, "resources": resources}),
+    )
 }
 
 fn groups() -> Value {
-    let groups: BTreeSet<(String, String)> =
-        ALL.iter().filter(|r| !r.group.is_empty()).map(|r| (r.group.to_string(), r.version.to_string())).collect();
+    let groups: BTreeSet<(String, String)> = ALL
+        .iter()
+        .filter(|r| !r.group.is_empty())
+        .map(|r| (r.group.to_string(), r.version.to_string()))
+        .collect();
     let groups: Vec<Value> = groups
         .into_iter()
         .map(|(name, version)| {

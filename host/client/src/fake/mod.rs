@@ -78,13 +78,23 @@ impl FakeApi {
     /// An empty server.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { store: Arc::new(Store::new(clock)), asked: Arc::default(), failures: Arc::default() }
+        Self {
+            store: Arc::new(Store::new(clock)),
+            asked: Arc::default(),
+            failures: Arc::default(),
+        }
     }
 
     /// A client of this server as the named user.
     #[must_use]
     pub fn client(&self, user: &str) -> Client {
-        Client::in_process(self.clone(), UserInfo { name: user.to_owned(), ..UserInfo::default() })
+        Client::in_process(
+            self.clone(),
+            UserInfo {
+                name: user.to_owned(),
+                ..UserInfo::default()
+            },
+        )
     }
 
     /// Clients of this server as any user.
@@ -105,7 +115,13 @@ impl FakeApi {
     }
 
     /// Changes a stored object in place, as some other component would.
-    pub fn change(&self, resource: &Resource, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    pub fn change(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) {
         let target = Target::named(resource, namespace, name);
         if let Some(mut object) = self.store.get(&target) {
             change(&mut object);
@@ -139,7 +155,12 @@ impl FakeApi {
     /// The writes so far, as `METHOD path`.
     #[must_use]
     pub fn writes(&self) -> Vec<String> {
-        self.asked.lock().iter().filter(|a| a.is_write()).map(|a| format!("{} {}", a.method, a.path)).collect()
+        self.asked
+            .lock()
+            .iter()
+            .filter(|a| a.is_write())
+            .map(|a| format!("{} {}", a.method, a.path))
+            .collect()
     }
 
     /// The version of the newest write.
@@ -181,12 +202,21 @@ impl FakeApi {
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let asked = Asked {
-            user: head.extensions.get::<AssertedUser>().map(|user| user.0.name.clone()).unwrap_or_default(),
+            user: head
+                .extensions
+                .get::<AssertedUser>()
+                .map(|user| user.0.name.clone())
+                .unwrap_or_default(),
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
         };
         self.asked.lock().push(asked.clone());
-        if let Some(status) = self.failures.lock().iter_mut().find_map(|decide| decide(&asked)) {
+        if let Some(status) = self
+            .failures
+            .lock()
+            .iter_mut()
+            .find_map(|decide| decide(&asked))
+        {
             return answer::status(&status);
         }
         let bytes = match body.collect().await {
@@ -201,7 +231,8 @@ impl FakeApi {
         let Some(target) = path::parse(head.uri.path()) else {
             return answer::status(&path::unknown(head.uri.path()));
         };
-        if head.method == Method::GET && query.get("watch").is_some_and(|v| v == "true" || v == "1") {
+        if head.method == Method::GET && query.get("watch").is_some_and(|v| v == "true" || v == "1")
+        {
             return watch::start(&self.store, &target, &query);
         }
         let result = match head.method {
@@ -209,7 +240,11 @@ impl FakeApi {
             Method::POST => write::create(&self.store, &target, parsed),
             Method::PUT => write::update(&self.store, &target, parsed),
             Method::PATCH => {
-                let kind = head.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+                let kind = head
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .and_then(|v| v.to_str().ok())
+                    .unwrap_or("");
                 patch::patch(&self.store, &target, kind, &parsed)
             }
             Method::DELETE => write::delete(&self.store, &target, &query, &parsed),

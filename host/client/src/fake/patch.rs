@@ -27,13 +27,19 @@ pub(super) fn patch(store: &Store, target: &Target, content_type: &str, patch: &
             k3s_meta::patch::json_patch(&mut object, patch)
                 .map_err(|e| Box::new(Status::bad_request(e.to_string())))?;
         }
-        other => return Err(Box::new(Status::bad_request(format!("the fake does not take {other}")))),
+        other => {
+            return Err(Box::new(Status::bad_request(format!(
+                "the fake does not take {other}"
+            ))));
+        }
     }
     // A patch that names a version means it as a precondition.
     let claims = patch.pointer("/metadata/resourceVersion").is_some();
     if !claims
-        && let (Some(to), Some(from)) =
-            (object.pointer_mut("/metadata/resourceVersion"), before.pointer("/metadata/resourceVersion"))
+        && let (Some(to), Some(from)) = (
+            object.pointer_mut("/metadata/resourceVersion"),
+            before.pointer("/metadata/resourceVersion"),
+        )
     {
         *to = from.clone();
     }
@@ -43,7 +49,9 @@ pub(super) fn patch(store: &Store, target: &Target, content_type: &str, patch: &
 fn strategic(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(to), Value::Object(from)) => merge_maps(to, from),
-        (Value::Array(to), Value::Array(from)) if merge_key(from).is_some() => merge_lists(to, from),
+        (Value::Array(to), Value::Array(from)) if merge_key(from).is_some() => {
+            merge_lists(to, from)
+        }
         (to, from) => *to = from.clone(),
     }
 }
@@ -63,7 +71,9 @@ fn merge_maps(to: &mut Map<String, Value>, from: &Map<String, Value>) {
 fn merge_lists(to: &mut Vec<Value>, from: &[Value]) {
     let Some(key) = merge_key(from) else { return };
     for entry in from {
-        let at = to.iter().position(|present| present.get(key) == entry.get(key));
+        let at = to
+            .iter()
+            .position(|present| present.get(key) == entry.get(key));
         let gone = entry.get("$patch").and_then(Value::as_str) == Some("delete");
         match at {
             Some(at) if gone => {

@@ -29,11 +29,19 @@ impl Target {
     }
 
     pub(super) fn named(resource: &Resource, namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), ..Self::collection(resource) }
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..Self::collection(resource)
+        }
     }
 
     pub(super) fn of(resource: &Resource, object: &Value) -> Self {
-        Self::named(resource, k3s_meta::object::namespace(object), k3s_meta::object::name(object))
+        Self::named(
+            resource,
+            k3s_meta::object::namespace(object),
+            k3s_meta::object::name(object),
+        )
     }
 
     /// Versions of a group share storage.
@@ -42,7 +50,11 @@ impl Target {
     }
 
     pub(super) fn key(&self) -> String {
-        if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
     }
 
     pub(super) fn at(&self, object: &Value) -> Self {
@@ -69,7 +81,12 @@ pub(super) fn unknown(path: &str) -> Status {
 }
 
 pub(super) fn parse(path: &str) -> Option<Target> {
-    let mut parts = path.trim_matches('/').split('/').map(unescape).collect::<Vec<_>>().into_iter();
+    let mut parts = path
+        .trim_matches('/')
+        .split('/')
+        .map(unescape)
+        .collect::<Vec<_>>()
+        .into_iter();
     let mut target = Target::default();
     match parts.next()?.as_str() {
         "api" => target.api_version = parts.next()?,

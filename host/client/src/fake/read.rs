@@ -49,7 +49,9 @@ pub(super) fn get(store: &Store, target: &Target, query: &BTreeMap<String, Strin
     match target.subresource.as_str() {
         "" | "status" => Ok((200, object)),
         "scale" => Ok((200, scale(&object))),
-        other => Err(Box::new(Status::bad_request(format!("the fake does not serve subresource {other}")))),
+        other => Err(Box::new(Status::bad_request(format!(
+            "the fake does not serve subresource {other}"
+        )))),
     }
 }
 
@@ -57,14 +59,22 @@ fn list(store: &Store, target: &Target, query: &BTreeMap<String, String>) -> Ans
     let selection = Selection::from_query(query)?;
     let (objects, revision) = store.snapshot(target);
     let after = query.get("continue").map_or("", String::as_str);
-    let limit = query.get("limit").and_then(|n| n.parse().ok()).filter(|n: &usize| *n > 0).unwrap_or(usize::MAX);
+    let limit = query
+        .get("limit")
+        .and_then(|n| n.parse().ok())
+        .filter(|n: &usize| *n > 0)
+        .unwrap_or(usize::MAX);
     let mut items: Vec<Value> = objects
         .into_iter()
         .filter(|o| selection.picks(o) && (after.is_empty() || target.at(o).key().as_str() > after))
         .collect();
     let more = items.len() > limit;
     items.truncate(limit);
-    let token = items.last().filter(|_| more).map(|last| target.at(last).key()).unwrap_or_default();
+    let token = items
+        .last()
+        .filter(|_| more)
+        .map(|last| target.at(last).key())
+        .unwrap_or_default();
     Ok((
         200,
         json!({"apiVersion": target.api_version, "kind": "List",
@@ -73,7 +83,12 @@ fn list(store: &Store, target: &Target, query: &BTreeMap<String, String>) -> Ans
 }
 
 pub(super) fn scale(object: &Value) -> Value {
-    let meta = |name: &str| object.pointer(&format!("/metadata/{name}")).cloned().unwrap_or(Value::Null);
+    let meta = |name: &str| {
+        object
+            .pointer(&format!("/metadata/{name}"))
+            .cloned()
+            .unwrap_or(Value::Null)
+    };
     json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
         "metadata": {"name": meta("name"), "namespace": meta("namespace"), "uid": meta("uid"), "resourceVersion": meta("resourceVersion")},
         "spec": {"replicas": object.pointer("/spec/replicas").cloned().unwrap_or(0.into())},

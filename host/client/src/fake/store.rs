@@ -44,11 +44,19 @@ struct State {
 
 impl Store {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn get(&self, target: &Target) -> Option<Value> {
-        self.state.lock().tables.get(&target.table())?.get(&target.key()).cloned()
+        self.state
+            .lock()
+            .tables
+            .get(&target.table())?
+            .get(&target.key())
+            .cloned()
     }
 
     pub(super) fn all(&self, target: &Target) -> Vec<Value> {
@@ -58,7 +66,11 @@ impl Store {
     /// The objects of a table (of one namespace where the target names it) and the version.
     pub(super) fn snapshot(&self, target: &Target) -> (Vec<Value>, u64) {
         let state = self.state.lock();
-        let prefix = if target.namespace.is_empty() { String::new() } else { format!("{}/", target.namespace) };
+        let prefix = if target.namespace.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", target.namespace)
+        };
         let objects = state
             .tables
             .get(&target.table())
@@ -79,7 +91,10 @@ impl Store {
         let mut state = self.state.lock();
         state.compacted = state.revision;
         state.log.clear();
-        state.watches.drain(..).for_each(|watch| drop(watch.send(Signal::Expired)));
+        state
+            .watches
+            .drain(..)
+            .for_each(|watch| drop(watch.send(Signal::Expired)));
     }
 
     /// The changes after a version and those to come; `None` where they are forgotten.
@@ -104,10 +119,21 @@ impl Store {
     /// Fills in what every stored object has.
     pub(super) fn identify(&self, object: &mut Value) {
         if uid(object).is_empty() {
-            set(object, &["metadata", "uid"], uuid::Uuid::new_v4().to_string().into());
+            set(
+                object,
+                &["metadata", "uid"],
+                uuid::Uuid::new_v4().to_string().into(),
+            );
         }
-        if object.pointer("/metadata/creationTimestamp").is_none_or(Value::is_null) {
-            set(object, &["metadata", "creationTimestamp"], self.clock.now_rfc3339().into());
+        if object
+            .pointer("/metadata/creationTimestamp")
+            .is_none_or(Value::is_null)
+        {
+            set(
+                object,
+                &["metadata", "creationTimestamp"],
+                self.clock.now_rfc3339().into(),
+            );
         }
     }
 
@@ -115,18 +141,43 @@ impl Store {
     pub(super) fn replace(&self, target: &Target, mut object: Value) -> Value {
         let mut state = self.state.lock();
         let revision = state.next();
-        set(&mut object, &["metadata", "resourceVersion"], revision.to_string().into());
-        let before = state.tables.entry(target.table()).or_default().insert(target.key(), object.clone());
-        state.publish(Change { revision, table: target.table(), before, after: Some(object.clone()) });
+        set(
+            &mut object,
+            &["metadata", "resourceVersion"],
+            revision.to_string().into(),
+        );
+        let before = state
+            .tables
+            .entry(target.table())
+            .or_default()
+            .insert(target.key(), object.clone());
+        state.publish(Change {
+            revision,
+            table: target.table(),
+            before,
+            after: Some(object.clone()),
+        });
         object
     }
 
     pub(super) fn remove(&self, target: &Target) -> Option<Value> {
         let mut state = self.state.lock();
-        let mut before = state.tables.get_mut(&target.table())?.remove(&target.key())?;
+        let mut before = state
+            .tables
+            .get_mut(&target.table())?
+            .remove(&target.key())?;
         let revision = state.next();
-        set(&mut before, &["metadata", "resourceVersion"], revision.to_string().into());
-        state.publish(Change { revision, table: target.table(), before: Some(before.clone()), after: None });
+        set(
+            &mut before,
+            &["metadata", "resourceVersion"],
+            revision.to_string().into(),
+        );
+        state.publish(Change {
+            revision,
+            table: target.table(),
+            before: Some(before.clone()),
+            after: None,
+        });
         Some(before)
     }
 }
@@ -138,7 +189,8 @@ impl State {
     }
 
     fn publish(&mut self, change: Change) {
-        self.watches.retain(|watch| watch.send(Signal::Change(change.clone())).is_ok());
+        self.watches
+            .retain(|watch| watch.send(Signal::Change(change.clone())).is_ok());
         self.log.push(change);
     }
 }

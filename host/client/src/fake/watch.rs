@@ -28,12 +28,19 @@ struct Lines {
     ended: bool,
 }
 
-pub(super) fn start(store: &Arc<Store>, target: &Target, query: &BTreeMap<String, String>) -> Response<Body> {
+pub(super) fn start(
+    store: &Arc<Store>,
+    target: &Target,
+    query: &BTreeMap<String, String>,
+) -> Response<Body> {
     let selection = match Selection::from_query(query) {
         Ok(selection) => selection,
         Err(status) => return answer::status(&status),
     };
-    let from: Option<u64> = query.get("resourceVersion").and_then(|v| v.parse().ok()).filter(|v| *v > 0);
+    let from: Option<u64> = query
+        .get("resourceVersion")
+        .and_then(|v| v.parse().ok())
+        .filter(|v| *v > 0);
     let initial = query.get("sendInitialEvents").is_some_and(|v| v == "true");
     let mut ready = VecDeque::new();
     let after = match from.filter(|_| !initial) {
@@ -41,7 +48,10 @@ pub(super) fn start(store: &Arc<Store>, target: &Target, query: &BTreeMap<String
         None => {
             let (objects, revision) = store.snapshot(target);
             ready.extend(
-                objects.into_iter().filter(|o| selection.picks(o)).map(|o| json!({"type": "ADDED", "object": o})),
+                objects
+                    .into_iter()
+                    .filter(|o| selection.picks(o))
+                    .map(|o| json!({"type": "ADDED", "object": o})),
             );
             if initial {
                 ready.push_back(json!({"type": "BOOKMARK", "object": {"apiVersion": target.api_version,
@@ -51,9 +61,17 @@ pub(super) fn start(store: &Arc<Store>, target: &Target, query: &BTreeMap<String
         }
     };
     let Some(signals) = store.watch(after) else {
-        return answer::status(&Status::expired(format!("too old resource version: {after}")));
+        return answer::status(&Status::expired(format!(
+            "too old resource version: {after}"
+        )));
     };
-    let lines = Lines { signals, target: target.clone(), selection, ready, ended: false };
+    let lines = Lines {
+        signals,
+        target: target.clone(),
+        selection,
+        ready,
+        ended: false,
+    };
     Response::new(BodyExt::boxed(StreamBody::new(lines)))
 }
 
@@ -77,7 +95,8 @@ impl Stream for Lines {
                 Some(Signal::Expired) => {
                     self.ended = true;
                     let status = Status::expired("too old resource version");
-                    self.ready.push_back(json!({"type": "ERROR", "object": status.to_value()}));
+                    self.ready
+                        .push_back(json!({"type": "ERROR", "object": status.to_value()}));
                 }
                 None => self.ended = true,
             }
@@ -93,7 +112,8 @@ impl Lines {
         }
         let picks = |o: &&Value| {
             let namespace = k3s_meta::object::namespace(o);
-            (self.target.namespace.is_empty() || self.target.namespace == namespace) && self.selection.picks(o)
+            (self.target.namespace.is_empty() || self.target.namespace == namespace)
+                && self.selection.picks(o)
         };
         let before = change.before.as_ref().filter(picks);
         let after = change.after.as_ref().filter(picks);

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use k3s_meta::object::{at_i64, at_str, deletion_timestamp, finalizers, generation, name, remove, set, uid};
+use k3s_meta::object::{
+    at_i64, at_str, deletion_timestamp, finalizers, generation, name, remove, set, uid,
+};
 use k3s_meta::{GroupResource, Status};
 use serde_json::{Value, json};
 
@@ -22,20 +24,43 @@ pub(super) fn create(store: &Store, target: &Target, mut object: Value) -> Answe
     }
     let prefix = at_str(&object, &["metadata", "generateName"]).to_owned();
     if name(&object).is_empty() && !prefix.is_empty() {
-        let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(5).collect();
-        set(&mut object, &["metadata", "name"], format!("{prefix}{suffix}").into());
+        let suffix: String = uuid::Uuid::new_v4()
+            .simple()
+            .to_string()
+            .chars()
+            .take(5)
+            .collect();
+        set(
+            &mut object,
+            &["metadata", "name"],
+            format!("{prefix}{suffix}").into(),
+        );
     }
     if !target.namespace.is_empty() {
-        set(&mut object, &["metadata", "namespace"], target.namespace.as_str().into());
+        set(
+            &mut object,
+            &["metadata", "namespace"],
+            target.namespace.as_str().into(),
+        );
     }
-    let here = Target { name: name(&object).to_owned(), ..target.clone() };
+    let here = Target {
+        name: name(&object).to_owned(),
+        ..target.clone()
+    };
     if here.name.is_empty() {
-        return Err(Box::new(Status::bad_request("name or generateName is required")));
+        return Err(Box::new(Status::bad_request(
+            "name or generateName is required",
+        )));
     }
     if store.get(&here).is_some() {
         return Err(Box::new(Status::already_exists(&here.gr(), &here.name)));
     }
-    for field in ["uid", "creationTimestamp", "resourceVersion", "deletionTimestamp"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "resourceVersion",
+        "deletionTimestamp",
+    ] {
         remove(&mut object, &["metadata", field]);
     }
     remove(&mut object, &["status"]);
@@ -65,13 +90,20 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
                     &message,
                 )));
             }
-            set(&mut object, &["spec", "nodeName"], at_str(&body, &["target", "name"]).into());
+            set(
+                &mut object,
+                &["spec", "nodeName"],
+                at_str(&body, &["target", "name"]).into(),
+            );
             store.replace(target, object);
             Ok((201, success()))
         }
         "eviction" => delete_one(
             store,
-            &Target { subresource: String::new(), ..target.clone() },
+            &Target {
+                subresource: String::new(),
+                ..target.clone()
+            },
             body.get("deleteOptions").unwrap_or(&Value::Null),
         )
         .map(|_| (201, success())),
@@ -81,7 +113,9 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
             "metadata": {"name": target.name, "namespace": target.namespace}, "spec": body.get("spec").cloned().unwrap_or_default(),
             "status": {"token": format!("fake:{}:{}", target.namespace, target.name), "expirationTimestamp": store.clock.now_rfc3339()}}),
         )),
-        other => Err(Box::new(Status::bad_request(format!("the fake does not serve subresource {other}")))),
+        other => Err(Box::new(Status::bad_request(format!(
+            "the fake does not serve subresource {other}"
+        )))),
     }
 }
 
@@ -90,7 +124,11 @@ pub(super) fn update(store: &Store, target: &Target, new: Value) -> Answer {
     let claimed = at_str(&new, &["metadata", "resourceVersion"]);
     if !claimed.is_empty() && claimed != at_str(&old, &["metadata", "resourceVersion"]) {
         let message = "the object has been modified; please apply your changes to the latest version and try again";
-        return Err(Box::new(Status::conflict(&target.gr(), &target.name, message)));
+        return Err(Box::new(Status::conflict(
+            &target.gr(),
+            &target.name,
+            message,
+        )));
     }
     if !uid(&new).is_empty() && uid(&new) != uid(&old) {
         return Err(Box::new(Status::conflict(
@@ -105,13 +143,36 @@ pub(super) fn update(store: &Store, target: &Target, new: Value) -> Answer {
         "finalize" => with(&old, "spec", new.get("spec")),
         "scale" => {
             let mut object = old.clone();
-            set(&mut object, &["spec", "replicas"], at_i64(&new, &["spec", "replicas"]).unwrap_or(0).into());
+            set(
+                &mut object,
+                &["spec", "replicas"],
+                at_i64(&new, &["spec", "replicas"]).unwrap_or(0).into(),
+            );
             merge_main(&old, object)
         }
-        other => return Err(Box::new(Status::bad_request(format!("the fake does not serve subresource {other}")))),
+        other => {
+            return Err(Box::new(Status::bad_request(format!(
+                "the fake does not serve subresource {other}"
+            ))));
+        }
     };
-    let stored = put(store, &Target { subresource: String::new(), ..target.clone() }, &old, merged);
-    Ok((200, if target.subresource == "scale" { scale(&stored) } else { stored }))
+    let stored = put(
+        store,
+        &Target {
+            subresource: String::new(),
+            ..target.clone()
+        },
+        &old,
+        merged,
+    );
+    Ok((
+        200,
+        if target.subresource == "scale" {
+            scale(&stored)
+        } else {
+            stored
+        },
+    ))
 }
 
 /// Stores `new` unless nothing changed; an object whose deletion waited for its last finalizer
@@ -121,12 +182,19 @@ fn put(store: &Store, target: &Target, old: &Value, new: Value) -> Value {
         store.remove(target);
         return new;
     }
-    if *old == new { new } else { store.replace(target, new) }
+    if *old == new {
+        new
+    } else {
+        store.replace(target, new)
+    }
 }
 
 fn removable(target: &Target, object: &Value) -> bool {
     let namespace_held = target.table() == "/namespaces"
-        && object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty());
+        && object
+            .pointer("/spec/finalizers")
+            .and_then(Value::as_array)
+            .is_some_and(|f| !f.is_empty());
     deletion_timestamp(object).is_some()
         && finalizers(object).is_empty()
         && !namespace_held
@@ -134,9 +202,14 @@ fn removable(target: &Target, object: &Value) -> bool {
 }
 
 fn merge_main(old: &Value, mut new: Value) -> Value {
-    for field in
-        ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "generation"]
-    {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+        "generation",
+    ] {
         match old.pointer(&format!("/metadata/{field}")) {
             Some(value) => set(&mut new, &["metadata", field], value.clone()),
             None => {
@@ -146,7 +219,11 @@ fn merge_main(old: &Value, mut new: Value) -> Value {
     }
     let mut new = with(&new, "status", old.get("status"));
     if new.get("spec") != old.get("spec") && old.pointer("/metadata/generation").is_some() {
-        set(&mut new, &["metadata", "generation"], (generation(old) + 1).into());
+        set(
+            &mut new,
+            &["metadata", "generation"],
+            (generation(old) + 1).into(),
+        );
     }
     new
 }
@@ -162,7 +239,12 @@ fn with(object: &Value, field: &str, value: Option<&Value>) -> Value {
     object
 }
 
-pub(super) fn delete(store: &Store, target: &Target, query: &BTreeMap<String, String>, options: &Value) -> Answer {
+pub(super) fn delete(
+    store: &Store,
+    target: &Target,
+    query: &BTreeMap<String, String>,
+    options: &Value,
+) -> Answer {
     if !target.name.is_empty() {
         return delete_one(store, target, options);
     }
@@ -178,8 +260,13 @@ fn delete_one(store: &Store, target: &Target, options: &Value) -> Answer {
     for (field, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
         let wanted = at_str(options, &["preconditions", field]);
         if !wanted.is_empty() && wanted != at_str(&old, &["metadata", field]) {
-            let message = format!("Precondition failed: {name} in precondition: {wanted} does not match");
-            return Err(Box::new(Status::conflict(&target.gr(), &target.name, &message)));
+            let message =
+                format!("Precondition failed: {name} in precondition: {wanted} does not match");
+            return Err(Box::new(Status::conflict(
+                &target.gr(),
+                &target.name,
+                &message,
+            )));
         }
     }
     let mut object = old.clone();
@@ -194,13 +281,27 @@ fn delete_one(store: &Store, target: &Target, options: &Value) -> Answer {
         set(&mut object, &["metadata", "finalizers"], json!(finalizers));
     }
     if deletion_timestamp(&object).is_none() {
-        set(&mut object, &["metadata", "deletionTimestamp"], store.clock.now_rfc3339().into());
+        set(
+            &mut object,
+            &["metadata", "deletionTimestamp"],
+            store.clock.now_rfc3339().into(),
+        );
     }
     if target.table() == "/pods" {
-        let default = if at_str(&object, &["spec", "nodeName"]).is_empty() { 0 } else { 30 };
+        let default = if at_str(&object, &["spec", "nodeName"]).is_empty() {
+            0
+        } else {
+            30
+        };
         let held = at_i64(&object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(i64::MAX);
-        let grace = at_i64(options, &["gracePeriodSeconds"]).unwrap_or(default).min(held);
-        set(&mut object, &["metadata", "deletionGracePeriodSeconds"], grace.into());
+        let grace = at_i64(options, &["gracePeriodSeconds"])
+            .unwrap_or(default)
+            .min(held);
+        set(
+            &mut object,
+            &["metadata", "deletionGracePeriodSeconds"],
+            grace.into(),
+        );
     }
     if target.table() == "/namespaces" {
         set(&mut object, &["status", "phase"], "Terminating".into());

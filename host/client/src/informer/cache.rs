@@ -33,8 +33,16 @@ impl std::fmt::Debug for Cache {
 
 impl Cache {
     pub(super) fn new(resource: &Resource) -> Self {
-        let state = State { objects: HashMap::new(), indexes: defaults(resource), feeds: Vec::new() };
-        Self { state: RwLock::new(state), synced: watch::Sender::new(false), error: RwLock::new(None) }
+        let state = State {
+            objects: HashMap::new(),
+            indexes: defaults(resource),
+            feeds: Vec::new(),
+        };
+        Self {
+            state: RwLock::new(state),
+            synced: watch::Sender::new(false),
+            error: RwLock::new(None),
+        }
     }
 
     pub(super) async fn synced(&self) {
@@ -68,8 +76,13 @@ impl Cache {
 
     pub(super) fn by_index(&self, index: &str, value: &str) -> Vec<Object> {
         let state = self.state.read();
-        let Some(index) = state.indexes.get(index) else { return Vec::new() };
-        index.keys(value).filter_map(|key| state.objects.get(key).cloned()).collect()
+        let Some(index) = state.indexes.get(index) else {
+            return Vec::new();
+        };
+        index
+            .keys(value)
+            .filter_map(|key| state.objects.get(key).cloned())
+            .collect()
     }
 
     pub(super) fn add_index(&self, name: &'static str, of: IndexFn) {
@@ -96,8 +109,14 @@ impl Cache {
     /// Takes a whole list as the new truth and tells subscribers the difference.
     pub(super) fn replace(&self, objects: Vec<Object>) {
         let mut state = self.state.write();
-        let present: HashSet<Arc<str>> = objects.iter().map(|object| object.key().clone()).collect();
-        let gone: Vec<Object> = state.objects.values().filter(|o| !present.contains(o.key())).cloned().collect();
+        let present: HashSet<Arc<str>> =
+            objects.iter().map(|object| object.key().clone()).collect();
+        let gone: Vec<Object> = state
+            .objects
+            .values()
+            .filter(|o| !present.contains(o.key()))
+            .cloned()
+            .collect();
         gone.into_iter().for_each(|object| state.remove(&object));
         objects.into_iter().for_each(|object| state.put(object));
         drop(state);
@@ -117,7 +136,8 @@ impl State {
     fn put(&mut self, object: Object) {
         let old = self.objects.insert(object.key().clone(), object.clone());
         if old.as_ref().is_some_and(|old| {
-            !old.resource_version().is_empty() && old.resource_version() == object.resource_version()
+            !old.resource_version().is_empty()
+                && old.resource_version() == object.resource_version()
         }) {
             return;
         }
@@ -131,7 +151,9 @@ impl State {
     }
 
     fn remove(&mut self, last: &Object) {
-        let Some(old) = self.objects.remove(last.key()) else { return };
+        let Some(old) = self.objects.remove(last.key()) else {
+            return;
+        };
         for index in self.indexes.values_mut() {
             index.remove(&old);
         }

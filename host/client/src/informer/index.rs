@@ -25,12 +25,18 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new(of: IndexFn) -> Self {
-        Self { of, filed: HashMap::new() }
+        Self {
+            of,
+            filed: HashMap::new(),
+        }
     }
 
     pub(super) fn add(&mut self, object: &Object) {
         for value in (self.of)(object) {
-            self.filed.entry(value).or_default().insert(object.key().clone());
+            self.filed
+                .entry(value)
+                .or_default()
+                .insert(object.key().clone());
         }
     }
 
@@ -66,7 +72,12 @@ fn namespace(object: &Obj) -> Vec<String> {
 }
 
 fn owners(object: &Obj) -> Vec<String> {
-    object.meta().owner_references.iter().map(|owner| owner.uid.clone()).collect()
+    object
+        .meta()
+        .owner_references
+        .iter()
+        .map(|owner| owner.uid.clone())
+        .collect()
 }
 
 #[derive(Deserialize, Default)]
@@ -83,5 +94,8 @@ struct BoundSpec {
 
 fn node(object: &Obj) -> Vec<String> {
     let bound: Bound = object.decode().unwrap_or_default();
-    Some(bound.spec.node_name).filter(|name| !name.is_empty()).into_iter().collect()
+    Some(bound.spec.node_name)
+        .filter(|name| !name.is_empty())
+        .into_iter()
+        .collect()
 }

@@ -50,19 +50,28 @@ impl Scope {
     /// What a field selector picks.
     #[must_use]
     pub fn fields(selector: impl Into<String>) -> Self {
-        Self { field_selector: Some(selector.into()), ..Self::default() }
+        Self {
+            field_selector: Some(selector.into()),
+            ..Self::default()
+        }
     }
 
     /// What a label selector picks.
     #[must_use]
     pub fn labels(selector: impl Into<String>) -> Self {
-        Self { label_selector: Some(selector.into()), ..Self::default() }
+        Self {
+            label_selector: Some(selector.into()),
+            ..Self::default()
+        }
     }
 
     /// Everything, but only its metadata.
     #[must_use]
     pub fn metadata() -> Self {
-        Self { metadata_only: true, ..Self::default() }
+        Self {
+            metadata_only: true,
+            ..Self::default()
+        }
     }
 
     /// The same within one namespace.
@@ -108,7 +117,13 @@ impl Informers {
     #[must_use]
     pub fn new(client: Client, clock: Clock, random: Random, tasks: &Tasks) -> Self {
         let tasks = tasks.child("informers");
-        Self(Arc::new(Shared { client, clock, random, tasks, live: Mutex::new(HashMap::new()) }))
+        Self(Arc::new(Shared {
+            client,
+            clock,
+            random,
+            tasks,
+            live: Mutex::new(HashMap::new()),
+        }))
     }
 
     /// The informer of a resource and scope, started at the first call. Returns at once: see
@@ -150,7 +165,11 @@ impl Informers {
                 () = stopped.cancelled() => {}
             }
         });
-        Handle { resource: resource.clone(), cache, stop }
+        Handle {
+            resource: resource.clone(),
+            cache,
+            stop,
+        }
     }
 }
 

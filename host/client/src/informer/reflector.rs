@@ -17,8 +17,12 @@ use crate::resource::Resource;
 use crate::watch::WatchEvent;
 
 /// Between failed tries, as client-go's reflector.
-const BACKOFF: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 1.0 };
+const BACKOFF: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(200),
+    factor: 2.0,
+    cap: Duration::from_secs(30),
+    jitter: 1.0,
+};
 /// A connection that held this long ends a row of failures.
 const STEADY: Duration = Duration::from_secs(60);
 /// Watches end after 5 to 10 minutes, spread out so that they do not all come back at once.
@@ -98,15 +102,23 @@ impl Reflector {
             metadata_only: self.scope.metadata_only,
             ..ListParams::default()
         };
-        let list = self.client.list_all(&self.resource, self.namespace(), &params).await?;
-        let objects = list.items.into_iter().map(|object| self.projected(object)).collect::<Result<_>>()?;
+        let list = self
+            .client
+            .list_all(&self.resource, self.namespace(), &params)
+            .await?;
+        let objects = list
+            .items
+            .into_iter()
+            .map(|object| self.projected(object))
+            .collect::<Result<_>>()?;
         self.cache.replace(objects);
         self.cache.set_error(None);
         Ok(list.resource_version)
     }
 
     async fn watch(&self, from: String, version: &mut Option<String>) -> Result<()> {
-        let seconds = WATCH_SECONDS + u32::try_from(self.random.below(u64::from(WATCH_SECONDS))).unwrap_or(0);
+        let seconds =
+            WATCH_SECONDS + u32::try_from(self.random.below(u64::from(WATCH_SECONDS))).unwrap_or(0);
         let params = WatchParams {
             label_selector: self.scope.label_selector.clone(),
             field_selector: self.scope.field_selector.clone(),
@@ -116,7 +128,10 @@ impl Reflector {
             metadata_only: self.scope.metadata_only,
             ..WatchParams::default()
         };
-        let mut events = self.client.watch(&self.resource, self.namespace(), &params).await?;
+        let mut events = self
+            .client
+            .watch(&self.resource, self.namespace(), &params)
+            .await?;
         self.cache.set_error(None);
         while let Some(event) = events.next().await {
             let seen = match event? {
@@ -129,7 +144,9 @@ impl Reflector {
                     self.cache.remove(&object);
                     object.resource_version().to_owned()
                 }
-                WatchEvent::Bookmark { resource_version, .. } => resource_version,
+                WatchEvent::Bookmark {
+                    resource_version, ..
+                } => resource_version,
             };
             if !seen.is_empty() {
                 *version = Some(seen);
@@ -144,6 +161,10 @@ impl Reflector {
 
     fn projected(&self, object: Object) -> Result<Object> {
         // A server may not know the projection and send whole objects.
-        if self.scope.metadata_only { object.metadata_only() } else { Ok(object) }
+        if self.scope.metadata_only {
+            object.metadata_only()
+        } else {
+            Ok(object)
+        }
     }
 }

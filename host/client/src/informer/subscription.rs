@@ -31,7 +31,9 @@ impl InformerEvent {
     #[must_use]
     pub fn object(&self) -> &Object {
         match self {
-            Self::Added(object) | Self::Deleted(object) | Self::Updated { new: object, .. } => object,
+            Self::Added(object) | Self::Deleted(object) | Self::Updated { new: object, .. } => {
+                object
+            }
         }
     }
 
@@ -66,7 +68,13 @@ struct Change {
 
 impl Feed {
     pub(super) fn push(&self, old: Option<Object>, new: Option<Object>) {
-        let Some(key) = new.as_ref().or(old.as_ref()).map(|object| object.key().clone()) else { return };
+        let Some(key) = new
+            .as_ref()
+            .or(old.as_ref())
+            .map(|object| object.key().clone())
+        else {
+            return;
+        };
         let mut pending = self.pending.lock();
         match pending.changes.get_mut(&key) {
             Some(change) => {
@@ -77,7 +85,14 @@ impl Feed {
             }
             None => {
                 pending.order.push_back(key.clone());
-                pending.changes.insert(key, Change { old, new, unseen: None });
+                pending.changes.insert(
+                    key,
+                    Change {
+                        old,
+                        new,
+                        unseen: None,
+                    },
+                );
             }
         }
         drop(pending);
@@ -92,15 +107,31 @@ impl Feed {
         let Change { old, new, unseen } = pending.changes.remove(&key)?;
         match (old, new) {
             (None, Some(new)) => Some(InformerEvent::Added(new)),
-            (Some(old), Some(new)) if old.uid() == new.uid() => Some(InformerEvent::Updated { old, new }),
+            (Some(old), Some(new)) if old.uid() == new.uid() => {
+                Some(InformerEvent::Updated { old, new })
+            }
             (Some(old), Some(new)) => {
-                pending.put_back(key, Change { old: None, new: Some(new), unseen: None });
+                pending.put_back(
+                    key,
+                    Change {
+                        old: None,
+                        new: Some(new),
+                        unseen: None,
+                    },
+                );
                 Some(InformerEvent::Deleted(old))
             }
             (Some(old), None) => Some(InformerEvent::Deleted(old)),
             (None, None) => {
                 let last = unseen?;
-                pending.put_back(key, Change { old: Some(last.clone()), new: None, unseen: None });
+                pending.put_back(
+                    key,
+                    Change {
+                        old: Some(last.clone()),
+                        new: None,
+                        unseen: None,
+                    },
+                );
                 Some(InformerEvent::Added(last))
             }
         }
@@ -170,7 +201,9 @@ mod tests {
         let (v1, v2, v3) = (object("a", "1"), object("a", "2"), object("a", "3"));
         feed.push(Some(v1.clone()), Some(v2.clone()));
         feed.push(Some(v2), Some(v3));
-        let Some(InformerEvent::Updated { old, new }) = feed.pop() else { panic!("no update") };
+        let Some(InformerEvent::Updated { old, new }) = feed.pop() else {
+            panic!("no update")
+        };
         assert_eq!((old.resource_version(), new.resource_version()), ("1", "3"));
         assert!(feed.pop().is_none());
     }
@@ -185,12 +218,15 @@ mod tests {
         assert!(feed.pop().is_none());
         feed.push(Some(object("b", "1")), Some(object("b", "2")));
         feed.push(Some(object("b", "2")), None);
-        assert!(matches!(feed.pop(), Some(InformerEvent::Deleted(o)) if o.resource_version() == "1"));
+        assert!(
+            matches!(feed.pop(), Some(InformerEvent::Deleted(o)) if o.resource_version() == "1")
+        );
     }
 
     #[test]
     fn an_object_made_anew_is_another_object() {
-        let with_uid = |uid: &str| Obj::from_value(json!({"metadata": {"name": "a", "uid": uid}})).unwrap();
+        let with_uid =
+            |uid: &str| Obj::from_value(json!({"metadata": {"name": "a", "uid": uid}})).unwrap();
         let feed = Feed::default();
         feed.push(Some(with_uid("1")), None);
         feed.push(None, Some(with_uid("2")));

@@ -14,11 +14,18 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) fn newest_change(paths: &[&Path]) -> Option<SystemTime> {
     paths
         .iter()
-        .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
-        .try_fold(SystemTime::UNIX_EPOCH, |newest, changed| changed.map(|time| newest.max(time)))
+        .map(|path| {
+            std::fs::metadata(path)
+                .and_then(|meta| meta.modified())
+                .ok()
+        })
+        .try_fold(SystemTime::UNIX_EPOCH, |newest, changed| {
+            changed.map(|time| newest.max(time))
+        })
 }
 
 /// Reads a text file, naming it in the error.
 pub(super) fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::Request(format!("cannot read {}: {e}", path.display())))
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::Request(format!("cannot read {}: {e}", path.display())))
 }

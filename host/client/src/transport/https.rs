@@ -58,10 +58,17 @@ impl Https {
             .parse()
             .map_err(|e| Error::Request(format!("{server:?} is not a server address: {e}")))?;
         if base.scheme_str() != Some("https") || base.authority().is_none() {
-            return Err(Error::Request(format!("{server:?} is not an https:// address")));
+            return Err(Error::Request(format!(
+                "{server:?} is not an https:// address"
+            )));
         }
         let live = Mutex::new(Live::load(&ca, &identity)?);
-        Ok(Self { base, ca, identity, live })
+        Ok(Self {
+            base,
+            ca,
+            identity,
+            live,
+        })
     }
 
     /// The live pools, made anew where a credential file changed. A file that is half written or
@@ -104,9 +111,16 @@ impl Transport for Https {
             request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
         // An upgrade exists in HTTP/1.1 only.
-        let pool = if request.headers().contains_key(UPGRADE) { live.upgrades } else { live.pool };
+        let pool = if request.headers().contains_key(UPGRADE) {
+            live.upgrades
+        } else {
+            live.pool
+        };
         async move {
-            let response = pool.request(request).await.map_err(|e| Error::Transport(e.into()))?;
+            let response = pool
+                .request(request)
+                .await
+                .map_err(|e| Error::Transport(e.into()))?;
             Ok(response.map(|body| body.map_err(Into::into).boxed()))
         }
         .boxed()
@@ -149,8 +163,15 @@ fn pool(config: ClientConfig, http2: bool) -> HttpPool {
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_keepalive(Some(KEEP_ALIVE_INTERVAL));
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
-    let connector = if http2 { builder.enable_http2().wrap_connector(tcp) } else { builder.wrap_connector(tcp) };
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_only()
+        .enable_http1();
+    let connector = if http2 {
+        builder.enable_http2().wrap_connector(tcp)
+    } else {
+        builder.wrap_connector(tcp)
+    };
     Pool::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -162,16 +183,18 @@ fn pool(config: ClientConfig, http2: bool) -> HttpPool {
 }
 
 fn tls_config(ca: &CaSource, identity: &Identity) -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::Request(format!("TLS: {e}")))?
-        .with_root_certificates(roots(ca)?);
+    let builder =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::Request(format!("TLS: {e}")))?
+            .with_root_certificates(roots(ca)?);
     let (cert, key) = match identity {
         Identity::Cert { cert_pem, key_pem } => (cert_pem.clone(), key_pem.reveal().clone()),
         Identity::CertFiles { cert, key } => (files::read(cert)?, files::read(key)?),
         _ => return Ok(builder.with_no_client_auth()),
     };
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| Error::Request(format!("client key: {e}")))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|e| Error::Request(format!("client key: {e}")))?;
     builder
         .with_client_auth_cert(certificates(&cert, "client certificate")?, key)
         .map_err(|e| Error::Request(format!("client certificate: {e}")))
@@ -184,7 +207,9 @@ fn roots(ca: &CaSource) -> Result<RootCertStore> {
     };
     let mut roots = RootCertStore::empty();
     for cert in certificates(&pem, "CA bundle")? {
-        roots.add(cert).map_err(|e| Error::Request(format!("CA bundle: {e}")))?;
+        roots
+            .add(cert)
+            .map_err(|e| Error::Request(format!("CA bundle: {e}")))?;
     }
     Ok(roots)
 }
@@ -193,7 +218,11 @@ fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
     let certs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|e| Error::Request(format!("{what}: {e}")))?;
-    if certs.is_empty() { Err(Error::Request(format!("{what}: holds no certificate"))) } else { Ok(certs) }
+    if certs.is_empty() {
+        Err(Error::Request(format!("{what}: holds no certificate")))
+    } else {
+        Ok(certs)
+    }
 }
 
 fn authorization(identity: &Identity) -> Result<Option<HeaderValue>> {
@@ -202,12 +231,16 @@ fn authorization(identity: &Identity) -> Result<Option<HeaderValue>> {
         Identity::TokenFile(path) => format!("Bearer {}", files::read(path)?.trim()),
         Identity::Basic { user, password } => {
             let plain = format!("{user}:{}", password.reveal());
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain))
+            format!(
+                "Basic {}",
+                base64::engine::general_purpose::STANDARD.encode(plain)
+            )
         }
         _ => return Ok(None),
     };
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| Error::Request("the token holds characters that no header can carry".into()))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Error::Request("the token holds characters that no header can carry".into())
+    })?;
     value.set_sensitive(true);
     Ok(Some(value))
 }

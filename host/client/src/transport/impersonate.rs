@@ -24,10 +24,14 @@ impl Impersonating {
 
     fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>> {
         let value = |text: &str| {
-            HeaderValue::from_str(text)
-                .map_err(|_| Error::Request(format!("cannot impersonate {text:?}: not a header value")))
+            HeaderValue::from_str(text).map_err(|_| {
+                Error::Request(format!("cannot impersonate {text:?}: not a header value"))
+            })
         };
-        let mut headers = vec![(HeaderName::from_static("impersonate-user"), value(&self.user.name)?)];
+        let mut headers = vec![(
+            HeaderName::from_static("impersonate-user"),
+            value(&self.user.name)?,
+        )];
         for group in &self.user.groups {
             headers.push((HeaderName::from_static("impersonate-group"), value(group)?));
         }

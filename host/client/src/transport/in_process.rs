@@ -31,7 +31,13 @@ where
     S::Error: Into<BoxError>,
 {
     fn send(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>>> {
-        request.extensions_mut().insert(AssertedUser(self.user.clone()));
-        self.service.clone().oneshot(request).map(|result| result.map_err(|e| Error::Transport(e.into()))).boxed()
+        request
+            .extensions_mut()
+            .insert(AssertedUser(self.user.clone()));
+        self.service
+            .clone()
+            .oneshot(request)
+            .map(|result| result.map_err(|e| Error::Transport(e.into())))
+            .boxed()
     }
 }

@@ -95,7 +95,12 @@ fn parse(text: &str, dir: &Path, context: Option<&str>) -> Result<Loaded> {
     let file: File = serde_saphyr::from_str(text).map_err(|e| Error::Request(e.to_string()))?;
     let wanted = context.unwrap_or(&file.current_context);
     let named = |what: &str, name: &str| Error::Request(format!("{what} {name:?} does not exist"));
-    let context = &file.contexts.iter().find(|c| c.name == wanted).ok_or_else(|| named("context", wanted))?.context;
+    let context = &file
+        .contexts
+        .iter()
+        .find(|c| c.name == wanted)
+        .ok_or_else(|| named("context", wanted))?
+        .context;
     let cluster = file
         .clusters
         .into_iter()
@@ -105,22 +110,42 @@ fn parse(text: &str, dir: &Path, context: Option<&str>) -> Result<Loaded> {
     let user = if context.user.is_empty() {
         User::default()
     } else {
-        file.users.into_iter().find(|u| u.name == context.user).ok_or_else(|| named("user", &context.user))?.user
+        file.users
+            .into_iter()
+            .find(|u| u.name == context.user)
+            .ok_or_else(|| named("user", &context.user))?
+            .user
     };
     if cluster.insecure_skip_tls_verify {
-        return Err(Error::Request("insecure-skip-tls-verify is not supported".into()));
+        return Err(Error::Request(
+            "insecure-skip-tls-verify is not supported".into(),
+        ));
     }
-    let ca = match (cluster.certificate_authority_data, cluster.certificate_authority) {
+    let ca = match (
+        cluster.certificate_authority_data,
+        cluster.certificate_authority,
+    ) {
         (Some(data), _) => CaSource::Pem(decode(&data, "certificate-authority-data")?),
         (None, Some(file)) => CaSource::File(dir.join(file)),
-        (None, None) => return Err(Error::Request("the cluster has no certificate-authority".into())),
+        (None, None) => {
+            return Err(Error::Request(
+                "the cluster has no certificate-authority".into(),
+            ));
+        }
     };
-    Ok(Loaded { server: cluster.server, ca, identity: identity(user, dir)?, namespace: context.namespace.clone() })
+    Ok(Loaded {
+        server: cluster.server,
+        ca,
+        identity: identity(user, dir)?,
+        namespace: context.namespace.clone(),
+    })
 }
 
 fn identity(user: User, dir: &Path) -> Result<Identity> {
     if user.exec.is_some() || user.auth_provider.is_some() {
-        return Err(Error::Request("exec and auth-provider credentials are not supported".into()));
+        return Err(Error::Request(
+            "exec and auth-provider credentials are not supported".into(),
+        ));
     }
     if let Some(file) = user.token_file {
         return Ok(Identity::TokenFile(dir.join(file)));
@@ -128,17 +153,30 @@ fn identity(user: User, dir: &Path) -> Result<Identity> {
     if let Some(token) = user.token {
         return Ok(Identity::Token(Secret::new(token)));
     }
-    match (user.client_certificate_data, user.client_key_data, user.client_certificate, user.client_key) {
+    match (
+        user.client_certificate_data,
+        user.client_key_data,
+        user.client_certificate,
+        user.client_key,
+    ) {
         (Some(cert), Some(key), ..) => Ok(Identity::Cert {
             cert_pem: decode(&cert, "client-certificate-data")?,
             key_pem: Secret::new(decode(&key, "client-key-data")?),
         }),
-        (_, _, Some(cert), Some(key)) => Ok(Identity::CertFiles { cert: dir.join(cert), key: dir.join(key) }),
+        (_, _, Some(cert), Some(key)) => Ok(Identity::CertFiles {
+            cert: dir.join(cert),
+            key: dir.join(key),
+        }),
         (None, None, None, None) => match (user.username, user.password) {
-            (Some(user), Some(password)) => Ok(Identity::Basic { user, password: Secret::new(password) }),
+            (Some(user), Some(password)) => Ok(Identity::Basic {
+                user,
+                password: Secret::new(password),
+            }),
             _ => Ok(Identity::Anonymous),
         },
-        _ => Err(Error::Request("the user has only one of client certificate and key, or mixes files and data".into())),
+        _ => Err(Error::Request(
+            "the user has only one of client certificate and key, or mixes files and data".into(),
+        )),
     }
 }
 
@@ -171,7 +209,15 @@ mod tests {
     fn what_is_missing_or_unsafe_is_named() {
         let missing = parse(SAMPLE, Path::new("/"), Some("other")).unwrap_err();
         assert_eq!(missing.to_string(), "context \"other\" does not exist");
-        let unsafe_text = SAMPLE.replace("certificate-authority-data: Y2E=", "insecure-skip-tls-verify: true");
-        assert!(parse(&unsafe_text, Path::new("/"), None).unwrap_err().to_string().contains("not supported"));
+        let unsafe_text = SAMPLE.replace(
+            "certificate-authority-data: Y2E=",
+            "insecure-skip-tls-verify: true",
+        );
+        assert!(
+            parse(&unsafe_text, Path::new("/"), None)
+                .unwrap_err()
+                .to_string()
+                .contains("not supported")
+        );
     }
 }

@@ -17,17 +17,34 @@ pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, Stri
         "" => "postgres:postgres@localhost/",
         other => other,
     };
-    let text = if rest.contains("@/") { rest.replacen("@/", "@localhost/", 1) } else { rest.to_owned() };
-    let url = Url::parse(&format!("postgres://{text}")).map_err(|reason| format!("not a URL: {reason}"))?;
-    let host = decoded(url.host_str().filter(|h| !h.is_empty()).unwrap_or("localhost"))?;
+    let text = if rest.contains("@/") {
+        rest.replacen("@/", "@localhost/", 1)
+    } else {
+        rest.to_owned()
+    };
+    let url = Url::parse(&format!("postgres://{text}"))
+        .map_err(|reason| format!("not a URL: {reason}"))?;
+    let host = decoded(
+        url.host_str()
+            .filter(|h| !h.is_empty())
+            .unwrap_or("localhost"),
+    )?;
     let user = decoded(url.username())?;
     let mut server = DatabaseServer {
         kind: DatabaseKind::Postgres,
         address: address(&host, url.port().unwrap_or(PORT)),
-        user: if user.is_empty() { "postgres".to_owned() } else { user },
+        user: if user.is_empty() {
+            "postgres".to_owned()
+        } else {
+            user
+        },
         password: url.password().map(decoded).transpose()?.map(Secret::new),
         database: database(url.path())?,
-        tls: Tls { mode: TlsMode::Prefer, ca: None, client: None },
+        tls: Tls {
+            mode: TlsMode::Prefer,
+            ca: None,
+            client: None,
+        },
     };
     parameters(&url, files, &mut server)?;
     Ok(server)
@@ -35,9 +52,18 @@ pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, Stri
 
 fn address(host: &str, port: u16) -> Address {
     if host.starts_with('/') {
-        Address::Unix { path: host.into(), port }
+        Address::Unix {
+            path: host.into(),
+            port,
+        }
     } else {
-        Address::Tcp { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port }
+        Address::Tcp {
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port,
+        }
     }
 }
 
@@ -46,12 +72,20 @@ fn database(path: &str) -> Result<String, String> {
     if name.contains('/') {
         return Err("the name of the database contains a slash".to_owned());
     }
-    Ok(if name.is_empty() { DATABASE.to_owned() } else { name })
+    Ok(if name.is_empty() {
+        DATABASE.to_owned()
+    } else {
+        name
+    })
 }
 
 fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Result<(), String> {
     let mut mode = None;
-    let TlsFiles { mut ca, mut cert, mut key } = files.clone();
+    let TlsFiles {
+        mut ca,
+        mut cert,
+        mut key,
+    } = files.clone();
     for (name, value) in url.query_pairs() {
         let path = || Some(PathBuf::from(&*value));
         match &*name {
@@ -71,8 +105,16 @@ fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Resul
         }
     }
     // As kine: files given as flags ask for everything to be verified.
-    let default = if files.is_empty() { TlsMode::Prefer } else { TlsMode::VerifyFull };
-    server.tls = Tls { mode: mode.unwrap_or(default), ca, client: client(cert, key)? };
+    let default = if files.is_empty() {
+        TlsMode::Prefer
+    } else {
+        TlsMode::VerifyFull
+    };
+    server.tls = Tls {
+        mode: mode.unwrap_or(default),
+        ca,
+        client: client(cert, key)?,
+    };
     Ok(())
 }
 
@@ -89,6 +131,8 @@ fn tls_mode(text: &str) -> Result<TlsMode, String> {
 }
 
 fn decoded(text: &str) -> Result<String, String> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| "a part of it is not UTF-8".to_owned())?;
+    let text = percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| "a part of it is not UTF-8".to_owned())?;
     Ok(text.into_owned())
 }

@@ -12,16 +12,35 @@ pub(super) const FLAGS: &[Flag] = &[
         "Where objects are kept: sqlite, postgres://..., mysql://... (default: sqlite)",
     )
     .env("K3S_DATASTORE_ENDPOINT"),
-    Flag::new("datastore-cafile", One, "TLS: authority that the datastore's certificate must come from")
-        .env("K3S_DATASTORE_CAFILE"),
-    Flag::new("datastore-certfile", One, "TLS: client certificate for the datastore").env("K3S_DATASTORE_CERTFILE"),
-    Flag::new("datastore-keyfile", One, "TLS: client key for the datastore").env("K3S_DATASTORE_KEYFILE"),
+    Flag::new(
+        "datastore-cafile",
+        One,
+        "TLS: authority that the datastore's certificate must come from",
+    )
+    .env("K3S_DATASTORE_CAFILE"),
+    Flag::new(
+        "datastore-certfile",
+        One,
+        "TLS: client certificate for the datastore",
+    )
+    .env("K3S_DATASTORE_CERTFILE"),
+    Flag::new(
+        "datastore-keyfile",
+        One,
+        "TLS: client key for the datastore",
+    )
+    .env("K3S_DATASTORE_KEYFILE"),
     Flag::new("kine-tls", Switch, "TLS on the kine socket").warns("there is no kine socket"),
     Flag::new("etcd-expose-metrics", Switch, "Expose etcd metrics").warns(NO_ETCD),
     Flag::new("etcd-disable-snapshots", Switch, "No scheduled snapshots").warns(NO_ETCD),
     Flag::new("etcd-snapshot-name", One, "Base name of snapshots").warns(NO_ETCD),
     Flag::new("etcd-snapshot-schedule-cron", One, "Snapshot schedule").warns(NO_ETCD),
-    Flag::new("etcd-snapshot-reconcile-interval", One, "Snapshot reconcile interval").warns(NO_ETCD),
+    Flag::new(
+        "etcd-snapshot-reconcile-interval",
+        One,
+        "Snapshot reconcile interval",
+    )
+    .warns(NO_ETCD),
     Flag::new("etcd-snapshot-retention", One, "Snapshots to keep").warns(NO_ETCD),
     Flag::new("etcd-snapshot-dir", One, "Snapshot folder").warns(NO_ETCD),
     Flag::new("etcd-snapshot-compress", Switch, "Compress snapshots").warns(NO_ETCD),
@@ -29,9 +48,15 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("etcd-s3-endpoint", One, "S3 endpoint").warns(NO_ETCD),
     Flag::new("etcd-s3-endpoint-ca", One, "S3 CA").warns(NO_ETCD),
     Flag::new("etcd-s3-skip-ssl-verify", Switch, "No S3 TLS check").warns(NO_ETCD),
-    Flag::new("etcd-s3-access-key", One, "S3 access key").env("AWS_ACCESS_KEY_ID").warns(NO_ETCD),
-    Flag::new("etcd-s3-secret-key", One, "S3 secret key").env("AWS_SECRET_ACCESS_KEY").warns(NO_ETCD),
-    Flag::new("etcd-s3-session-token", One, "S3 session token").env("AWS_SESSION_TOKEN").warns(NO_ETCD),
+    Flag::new("etcd-s3-access-key", One, "S3 access key")
+        .env("AWS_ACCESS_KEY_ID")
+        .warns(NO_ETCD),
+    Flag::new("etcd-s3-secret-key", One, "S3 secret key")
+        .env("AWS_SECRET_ACCESS_KEY")
+        .warns(NO_ETCD),
+    Flag::new("etcd-s3-session-token", One, "S3 session token")
+        .env("AWS_SESSION_TOKEN")
+        .warns(NO_ETCD),
     Flag::new("etcd-s3-bucket", One, "S3 bucket").warns(NO_ETCD),
     Flag::new("etcd-s3-bucket-lookup-type", One, "auto, dns or path").warns(NO_ETCD),
     Flag::new("etcd-s3-region", One, "S3 region").warns(NO_ETCD),

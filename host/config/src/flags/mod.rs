@@ -54,7 +54,14 @@ pub struct Flag {
 
 impl Flag {
     const fn new(name: &'static str, shape: Shape, help: &'static str) -> Self {
-        Self { name, short: None, env: None, shape, class: Class::Acts, help }
+        Self {
+            name,
+            short: None,
+            env: None,
+            shape,
+            class: Class::Acts,
+            help,
+        }
     }
 
     const fn short(mut self, short: char) -> Self {
@@ -113,8 +120,16 @@ mod tests {
         let mut seen = HashSet::new();
         for flag in server() {
             assert!(seen.insert(flag.name.to_owned()), "--{} twice", flag.name);
-            assert!(flag.short.is_none_or(|s| seen.insert(format!("-{s}"))), "-{:?} twice", flag.short);
-            assert!(flag.env.is_none_or(|e| seen.insert(format!("${e}"))), "{:?} twice", flag.env);
+            assert!(
+                flag.short.is_none_or(|s| seen.insert(format!("-{s}"))),
+                "-{:?} twice",
+                flag.short
+            );
+            assert!(
+                flag.env.is_none_or(|e| seen.insert(format!("${e}"))),
+                "{:?} twice",
+                flag.env
+            );
         }
     }
 }

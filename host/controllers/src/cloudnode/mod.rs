@@ -24,26 +24,42 @@ pub(crate) fn start(context: &Context) {
     let client = context
         .config
         .clients
-        .for_user(k3s_meta::user::UserInfo::new("k3s-cloud-controller-manager", ["system:authenticated"]));
+        .for_user(k3s_meta::user::UserInfo::new(
+            "k3s-cloud-controller-manager",
+            ["system:authenticated"],
+        ));
     let nodes = context.informers.all(&NODES);
-    let reconciler =
-        CloudNodes { recorder: context.recorder(&client, "cloud-node-controller"), client, nodes: nodes.clone() };
-    Controller::new("cloud-node-controller").watch_own(&nodes).run(reconciler, &context.statuses, &context.tasks);
+    let reconciler = CloudNodes {
+        recorder: context.recorder(&client, "cloud-node-controller"),
+        client,
+        nodes: nodes.clone(),
+    };
+    Controller::new("cloud-node-controller")
+        .watch_own(&nodes)
+        .run(reconciler, &context.statuses, &context.tasks);
 }
 
 impl Reconciler for CloudNodes {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(mut node) = self.nodes.get(key).filter(|n| !n.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(mut node) = self.nodes.get(key).filter(|n| !n.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         if let Some(status) = plan::status(node.value())
             && let Some(written) = write::status(&self.client, &NODES, &node, status).await?
         {
             node = written;
         }
-        let Some((patch, initialized)) = plan::spec(node.value(), key) else { return Ok(Outcome::Done) };
-        let patch = json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": patch});
-        self.client.patch(&NODES, None, key, &Patch::Merge(patch)).await?;
+        let Some((patch, initialized)) = plan::spec(node.value(), key) else {
+            return Ok(Outcome::Done);
+        };
+        let patch =
+            json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": patch});
+        self.client
+            .patch(&NODES, None, key, &Patch::Merge(patch))
+            .await?;
         if initialized {
-            self.recorder.normal(&*node, "Synced", "Node synced successfully");
+            self.recorder
+                .normal(&*node, "Synced", "Node synced successfully");
         }
         Ok(Outcome::Done)
     }

@@ -18,10 +18,16 @@ const ADDRESSES: [(&str, &str); 5] = [
 pub(super) fn status(node: &Value) -> Option<Value> {
     let mut addresses = Vec::new();
     for (name, kind) in ADDRESSES {
-        let listed = annotation(node, name).unwrap_or("").split(',').map(str::trim).filter(|a| !a.is_empty());
+        let listed = annotation(node, name)
+            .unwrap_or("")
+            .split(',')
+            .map(str::trim)
+            .filter(|a| !a.is_empty());
         addresses.extend(listed.map(|address| json!({"type": kind, "address": address})));
     }
-    if !addresses.iter().any(|a| at_str(a, &["type"]) == "InternalIP")
+    if !addresses
+        .iter()
+        .any(|a| at_str(a, &["type"]) == "InternalIP")
         || at_list(node, &["status", "addresses"]) == addresses.as_slice()
     {
         return None;
@@ -38,8 +44,12 @@ pub(super) fn spec(node: &Value, name: &str) -> Option<(Value, bool)> {
         patch.insert("providerID".into(), format!("k3s://{name}").into());
     }
     let taints = at_list(node, &["spec", "taints"]);
-    let rest: Vec<&Value> = taints.iter().filter(|t| at_str(t, &["key"]) != TAINT).collect();
-    let initialized = rest.len() != taints.len() && !at_list(node, &["status", "addresses"]).is_empty();
+    let rest: Vec<&Value> = taints
+        .iter()
+        .filter(|t| at_str(t, &["key"]) != TAINT)
+        .collect();
+    let initialized =
+        rest.len() != taints.len() && !at_list(node, &["status", "addresses"]).is_empty();
     if initialized {
         patch.insert("taints".into(), json!(rest));
     }
@@ -54,14 +64,24 @@ mod tests {
     fn addresses_provider_and_taint_follow_the_annotations() {
         let mut node = json!({"metadata": {"annotations": {"k3s.io/internal-ip": "10.0.0.1,fd00::1", "k3s.io/hostname": "n"}},
             "spec": {"taints": [{"key": TAINT, "effect": "NoSchedule"}, {"key": "other", "effect": "NoSchedule"}]}, "status": {"capacity": {}}});
-        assert_eq!(spec(&node, "n").unwrap().0, json!({"providerID": "k3s://n"}), "no address yet: the taint stays");
+        assert_eq!(
+            spec(&node, "n").unwrap().0,
+            json!({"providerID": "k3s://n"}),
+            "no address yet: the taint stays"
+        );
         let status = status(&node).unwrap();
-        assert_eq!(status["addresses"][1], json!({"type": "InternalIP", "address": "fd00::1"}));
+        assert_eq!(
+            status["addresses"][1],
+            json!({"type": "InternalIP", "address": "fd00::1"})
+        );
         node["status"] = status;
         assert!(super::status(&node).is_none());
         let (patch, initialized) = spec(&node, "n").unwrap();
         assert!(initialized);
-        assert_eq!(patch["taints"], json!([{"key": "other", "effect": "NoSchedule"}]));
+        assert_eq!(
+            patch["taints"],
+            json!([{"key": "other", "effect": "NoSchedule"}])
+        );
         node["spec"] = json!({"providerID": "k3s://n", "taints": []});
         assert!(spec(&node, "n").is_none());
     }

@@ -16,12 +16,20 @@ struct Aggregation {
 
 pub(crate) fn start(context: &Context) {
     let roles = context.informers.all(&CLUSTER_ROLES);
-    let reconciler = Aggregation { client: context.client("clusterrole-aggregation-controller"), roles: roles.clone() };
+    let reconciler = Aggregation {
+        client: context.client("clusterrole-aggregation-controller"),
+        roles: roles.clone(),
+    };
     let cache = roles.clone();
     Controller::new("clusterrole-aggregation-controller")
         .watch(&roles, move |_| {
             // Any role may be selected, or no longer be, by any rule; there are few of them.
-            cache.list().into_iter().filter(aggregates).map(|role| role.key().clone()).collect()
+            cache
+                .list()
+                .into_iter()
+                .filter(aggregates)
+                .map(|role| role.key().clone())
+                .collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
 }
@@ -32,7 +40,11 @@ fn aggregates(role: &Object) -> bool {
 
 impl Reconciler for Aggregation {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(role) = self.roles.get(key).filter(|r| aggregates(r) && !r.is_deleting()) else {
+        let Some(role) = self
+            .roles
+            .get(key)
+            .filter(|r| aggregates(r) && !r.is_deleting())
+        else {
             return Ok(Outcome::Done);
         };
         let mut others = self.roles.list();
@@ -54,7 +66,10 @@ fn rules(role: &Object, others: &[Object]) -> Result<Vec<Value>, String> {
     let mut rules: Vec<Value> = Vec::new();
     for selector in at_list(role.value(), &["aggregationRule", "clusterRoleSelectors"]) {
         let selector = LabelSelector::from_value(selector)?;
-        for other in others.iter().filter(|other| selector.matches_labels(&other.meta().labels)) {
+        for other in others
+            .iter()
+            .filter(|other| selector.matches_labels(&other.meta().labels))
+        {
             for rule in at_list(other.value(), &["rules"]) {
                 if !rules.contains(rule) {
                     rules.push(rule.clone());
@@ -78,14 +93,19 @@ mod tests {
             "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "x"}}, {"matchLabels": {"b": "y"}}]}}))
         .unwrap();
         let part = |name: &str, labels: Value, verb: &str| {
-            Obj::from_value(json!({"metadata": {"name": name, "labels": labels}, "rules": [{"verbs": [verb]}]}))
-                .unwrap()
+            Obj::from_value(
+                json!({"metadata": {"name": name, "labels": labels}, "rules": [{"verbs": [verb]}]}),
+            )
+            .unwrap()
         };
         let others = [
             part("1", json!({"a": "x", "b": "y"}), "get"),
             part("2", json!({"b": "y"}), "list"),
             part("3", json!({}), "delete"),
         ];
-        assert_eq!(rules(&role, &others).unwrap(), [json!({"verbs": ["get"]}), json!({"verbs": ["list"]})]);
+        assert_eq!(
+            rules(&role, &others).unwrap(),
+            [json!({"verbs": ["get"]}), json!({"verbs": ["list"]})]
+        );
     }
 }

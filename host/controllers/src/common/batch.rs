@@ -11,7 +11,10 @@ const LARGEST: usize = 32;
 
 /// Runs `count` requests in growing batches and stops after the first batch with a failure.
 /// Returns how many succeeded and the first error.
-pub(crate) async fn slow_start<F, E>(count: usize, mut request: impl FnMut(usize) -> F) -> (usize, Option<E>)
+pub(crate) async fn slow_start<F, E>(
+    count: usize,
+    mut request: impl FnMut(usize) -> F,
+) -> (usize, Option<E>)
 where
     F: Future<Output = Result<(), E>>,
 {

@@ -54,12 +54,21 @@ impl Claims<'_> {
     }
 
     async fn still_there(&self) -> Result<(), Error> {
-        let fresh = self.client.get(self.owner_resource, self.owner.ns(), self.owner.name()).await?;
+        let fresh = self
+            .client
+            .get(self.owner_resource, self.owner.ns(), self.owner.name())
+            .await?;
         if fresh.uid() != self.owner.uid() {
-            return Err(Error::Request(format!("{} was made anew meanwhile", self.owner.key())));
+            return Err(Error::Request(format!(
+                "{} was made anew meanwhile",
+                self.owner.key()
+            )));
         }
         if fresh.is_deleting() {
-            return Err(Error::Request(format!("{} is being deleted", self.owner.key())));
+            return Err(Error::Request(format!(
+                "{} is being deleted",
+                self.owner.key()
+            )));
         }
         Ok(())
     }
@@ -73,7 +82,11 @@ impl Claims<'_> {
             map.insert("finalizers".into(), json!([finalizer]));
         }
         let patch = Patch::Strategic(json!({"metadata": metadata}));
-        ignore_gone(self.client.patch(self.resource, candidate.ns(), candidate.name(), &patch).await)
+        ignore_gone(
+            self.client
+                .patch(self.resource, candidate.ns(), candidate.name(), &patch)
+                .await,
+        )
     }
 
     async fn release(&self, candidate: &Obj) -> Result<(), Error> {
@@ -82,10 +95,16 @@ impl Claims<'_> {
             "ownerReferences": [{"$patch": "delete", "uid": self.owner.uid()}],
         });
         if let (Some(finalizer), Some(map)) = (self.finalizer, metadata.as_object_mut()) {
-            map.insert("$deleteFromPrimitiveList/finalizers".into(), json!([finalizer]));
+            map.insert(
+                "$deleteFromPrimitiveList/finalizers".into(),
+                json!([finalizer]),
+            );
         }
         let patch = Patch::Strategic(json!({"metadata": metadata}));
-        let result = self.client.patch(self.resource, candidate.ns(), candidate.name(), &patch).await;
+        let result = self
+            .client
+            .patch(self.resource, candidate.ns(), candidate.name(), &patch)
+            .await;
         match result {
             // Another UID: the object this was about is gone.
             Err(error) if error.is_invalid() || error.is_conflict() => Ok(()),
@@ -128,20 +147,47 @@ mod tests {
     fn ownership_is_by_uid_and_orphans_are_adopted_only_by_the_living() {
         let selector = LabelSelector::parse("app=a").unwrap();
         let owner = object(json!({"name": "o", "uid": "1"}));
-        let dying = object(json!({"name": "o", "uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        let dying =
+            object(json!({"name": "o", "uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}));
         let owned_by = |uid: &str| json!([{"kind": "ReplicaSet", "name": "o", "uid": uid, "controller": true}]);
         let cases = [
-            (json!({"labels": {"app": "a"}, "ownerReferences": owned_by("1")}), Claim::Keep, Claim::Keep),
-            (json!({"labels": {"app": "b"}, "ownerReferences": owned_by("1")}), Claim::Release, Claim::Leave),
-            (json!({"labels": {"app": "a"}, "ownerReferences": owned_by("2")}), Claim::Leave, Claim::Leave),
+            (
+                json!({"labels": {"app": "a"}, "ownerReferences": owned_by("1")}),
+                Claim::Keep,
+                Claim::Keep,
+            ),
+            (
+                json!({"labels": {"app": "b"}, "ownerReferences": owned_by("1")}),
+                Claim::Release,
+                Claim::Leave,
+            ),
+            (
+                json!({"labels": {"app": "a"}, "ownerReferences": owned_by("2")}),
+                Claim::Leave,
+                Claim::Leave,
+            ),
             (json!({"labels": {"app": "a"}}), Claim::Adopt, Claim::Leave),
-            (json!({"labels": {"app": "a"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}), Claim::Leave, Claim::Leave),
+            (
+                json!({"labels": {"app": "a"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                Claim::Leave,
+                Claim::Leave,
+            ),
             (json!({"labels": {"app": "b"}}), Claim::Leave, Claim::Leave),
         ];
         for (meta, living, deleted) in cases {
             let candidate = object(meta);
-            assert_eq!(decide(&owner, &selector, &candidate), living, "{:?}", candidate.value());
-            assert_eq!(decide(&dying, &selector, &candidate), deleted, "{:?}", candidate.value());
+            assert_eq!(
+                decide(&owner, &selector, &candidate),
+                living,
+                "{:?}",
+                candidate.value()
+            );
+            assert_eq!(
+                decide(&dying, &selector, &candidate),
+                deleted,
+                "{:?}",
+                candidate.value()
+            );
         }
     }
 }

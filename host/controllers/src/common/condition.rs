@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 
 /// The condition of this type.
 pub(crate) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object.pointer("/status/conditions")?.as_array()?.iter().find(|c| text(c, "type") == kind)
+    object
+        .pointer("/status/conditions")?
+        .as_array()?
+        .iter()
+        .find(|c| text(c, "type") == kind)
 }
 
 /// A text field of a condition.
@@ -27,8 +31,18 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    pub(crate) fn new(kind: &'static str, status: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self { kind, status, reason: reason.to_owned(), message: message.into() }
+    pub(crate) fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            status,
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
     }
 }
 
@@ -41,7 +55,9 @@ pub(crate) fn set(conditions: &mut Vec<Value>, new: &Condition, now: &str, updat
     if current.is_some_and(|c| text(c, "status") == new.status && text(c, "reason") == new.reason) {
         return;
     }
-    let kept = current.filter(|c| text(c, "status") == new.status).map(|c| text(c, "lastTransitionTime").to_owned());
+    let kept = current
+        .filter(|c| text(c, "status") == new.status)
+        .map(|c| text(c, "lastTransitionTime").to_owned());
     let mut entry = json!({"type": new.kind, "status": new.status,
         "lastTransitionTime": kept.unwrap_or_else(|| now.to_owned())});
     if let Some(map) = entry.as_object_mut() {
@@ -66,5 +82,9 @@ fn fill(map: &mut Map<String, Value>, new: &Condition, now: &str, updated: Optio
 
 /// The conditions of an object's status, to be changed and put back.
 pub(crate) fn of(object: &Value) -> Vec<Value> {
-    object.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default()
+    object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }

@@ -12,16 +12,23 @@ pub(crate) fn template(template: &Value, collisions: i64) -> String {
     if collisions > 0 {
         hash = fnv32a(&collisions.to_le_bytes(), hash);
     }
-    hash.to_string().bytes().map(|digit| safe(usize::from(digit))).collect()
+    hash.to_string()
+        .bytes()
+        .map(|digit| safe(usize::from(digit)))
+        .collect()
 }
 
 fn safe(byte: usize) -> char {
-    ALPHABET.get(byte % ALPHABET.len()).map_or('b', |&letter| char::from(letter))
+    ALPHABET
+        .get(byte % ALPHABET.len())
+        .map_or('b', |&letter| char::from(letter))
 }
 
 /// FNV-1a, 32 bits, continued from `seed`.
 pub(crate) fn fnv32a(bytes: &[u8], seed: u32) -> u32 {
-    bytes.iter().fold(seed, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(seed, |hash, &byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]

@@ -9,28 +9,57 @@ use super::pod::Toleration;
 /// Whether `nodeSelector` and the required node affinity of a Pod spec allow the node.
 pub(crate) fn selected(spec: &Value, node: &Obj) -> bool {
     let plain = at(spec, &["nodeSelector"]).and_then(Value::as_object);
-    let plain = plain.is_none_or(|wanted| wanted.iter().all(|(name, value)| node.label(name) == value.as_str()));
-    let required = at(spec, &["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]);
+    let plain = plain.is_none_or(|wanted| {
+        wanted
+            .iter()
+            .all(|(name, value)| node.label(name) == value.as_str())
+    });
+    let required = at(
+        spec,
+        &[
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+        ],
+    );
     plain
         && required.is_none_or(|required| {
-            at_list(required, &["nodeSelectorTerms"]).iter().any(|term| term_matches(term, node))
+            at_list(required, &["nodeSelectorTerms"])
+                .iter()
+                .any(|term| term_matches(term, node))
         })
 }
 
 /// All expressions of a term; a term without any matches nothing.
 fn term_matches(term: &Value, node: &Obj) -> bool {
-    let (labels, fields) = (at_list(term, &["matchExpressions"]), at_list(term, &["matchFields"]));
+    let (labels, fields) = (
+        at_list(term, &["matchExpressions"]),
+        at_list(term, &["matchFields"]),
+    );
     (!labels.is_empty() || !fields.is_empty())
-        && labels.iter().all(|e| expression(e, node.label(at_str(e, &["key"]))))
-        && fields.iter().all(|e| expression(e, (at_str(e, &["key"]) == "metadata.name").then_some(node.name())))
+        && labels
+            .iter()
+            .all(|e| expression(e, node.label(at_str(e, &["key"]))))
+        && fields.iter().all(|e| {
+            expression(
+                e,
+                (at_str(e, &["key"]) == "metadata.name").then_some(node.name()),
+            )
+        })
 }
 
 fn expression(expression: &Value, actual: Option<&str>) -> bool {
-    let values: Vec<&str> = at_list(expression, &["values"]).iter().filter_map(Value::as_str).collect();
+    let values: Vec<&str> = at_list(expression, &["values"])
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let number = |text: &str| text.parse::<i64>().ok();
     let compare = |holds: fn(i64, i64) -> bool| {
         let wanted = values.first().copied().and_then(number);
-        actual.and_then(number).zip(wanted).is_some_and(|(have, want)| holds(have, want))
+        actual
+            .and_then(number)
+            .zip(wanted)
+            .is_some_and(|(have, want)| holds(have, want))
     };
     match at_str(expression, &["operator"]) {
         "In" => actual.is_some_and(|value| values.contains(&value)),
@@ -70,23 +99,33 @@ mod tests {
 
     #[test]
     fn selectors_affinity_and_taints() {
-        let node = Obj::from_value(json!({"metadata": {"name": "n", "labels": {"disk": "ssd", "cores": "8"}},
-            "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}}))
+        let node = Obj::from_value(
+            json!({"metadata": {"name": "n", "labels": {"disk": "ssd", "cores": "8"}},
+            "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}}),
+        )
         .unwrap();
         let affinity = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
         assert!(selected(&json!({"nodeSelector": {"disk": "ssd"}}), &node));
         assert!(!selected(&json!({"nodeSelector": {"disk": "hdd"}}), &node));
         assert!(selected(
-            &affinity(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}])),
+            &affinity(
+                json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}])
+            ),
             &node
         ));
         assert!(selected(
-            &affinity(json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}]}])),
+            &affinity(
+                json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}]}])
+            ),
             &node
         ));
         assert!(!selected(&affinity(json!([{}])), &node));
-        let toleration =
-            Toleration { key: "k".into(), operator: "Equal".into(), value: "v".into(), ..Toleration::default() };
+        let toleration = Toleration {
+            key: "k".into(),
+            operator: "Equal".into(),
+            value: "v".into(),
+            ..Toleration::default()
+        };
         assert!(tolerates(&[toleration], &node, &["NoSchedule"]));
         assert!(!tolerates(&[], &node, &["NoSchedule"]) && tolerates(&[], &node, &["NoExecute"]));
     }

@@ -10,7 +10,11 @@ pub(crate) fn scaled(value: Option<&Value>, total: i64, round_up: bool) -> Optio
         Value::String(text) => {
             let percent: i64 = text.strip_suffix('%')?.parse().ok()?;
             let product = total.saturating_mul(percent);
-            Some(if round_up { product.saturating_add(99).div_euclid(100) } else { product.div_euclid(100) })
+            Some(if round_up {
+                product.saturating_add(99).div_euclid(100)
+            } else {
+                product.div_euclid(100)
+            })
         }
         _ => None,
     }
@@ -18,10 +22,18 @@ pub(crate) fn scaled(value: Option<&Value>, total: i64, round_up: bool) -> Optio
 
 /// `maxSurge` and `maxUnavailable` of a rolling update. Both zero would never get on, so that
 /// becomes one unavailable (upstream `ResolveFenceposts`).
-pub(crate) fn fenceposts(surge: Option<&Value>, unavailable: Option<&Value>, total: i64) -> (i64, i64) {
+pub(crate) fn fenceposts(
+    surge: Option<&Value>,
+    unavailable: Option<&Value>,
+    total: i64,
+) -> (i64, i64) {
     let surge = scaled(surge, total, true).unwrap_or(0);
     let unavailable = scaled(unavailable, total, false).unwrap_or(0);
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }
 
 /// A length as replica counts are written.
@@ -45,6 +57,9 @@ mod tests {
         assert_eq!(scaled(Some(&json!("25%")), 3, true), Some(1));
         assert_eq!(scaled(Some(&json!("25%")), 3, false), Some(0));
         assert_eq!(fenceposts(Some(&json!(0)), Some(&json!("10%")), 3), (0, 1));
-        assert_eq!(fenceposts(Some(&json!("25%")), Some(&json!("25%")), 8), (2, 2));
+        assert_eq!(
+            fenceposts(Some(&json!("25%")), Some(&json!("25%")), 8),
+            (2, 2)
+        );
     }
 }

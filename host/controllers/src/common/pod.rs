@@ -144,7 +144,11 @@ impl Pod {
     }
 
     pub(crate) fn restarts(&self) -> i64 {
-        self.status.container_statuses.iter().map(|c| c.restart_count).sum()
+        self.status
+            .container_statuses
+            .iter()
+            .map(|c| c.restart_count)
+            .sum()
     }
 }
 
@@ -180,5 +184,7 @@ pub(crate) fn availability(pod: &Pod, min_ready_seconds: i64, now: Timestamp) ->
 
 /// Whether the labels of `wanted` are all on the object.
 pub(crate) fn has_labels(object: &Obj, wanted: &BTreeMap<String, String>) -> bool {
-    wanted.iter().all(|(name, value)| object.label(name) == Some(value))
+    wanted
+        .iter()
+        .all(|(name, value)| object.label(name) == Some(value))
 }

@@ -47,15 +47,28 @@ impl Service {
         if selector.is_empty() || at_str(value, &["spec", "type"]) == "ExternalName" {
             return None;
         }
-        let mut families: Vec<String> =
-            at_list(value, &["spec", "ipFamilies"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let mut families: Vec<String> = at_list(value, &["spec", "ipFamilies"])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         if families.is_empty() {
-            families.push(if at_str(value, &["spec", "clusterIP"]).contains(':') { "IPv6" } else { "IPv4" }.to_owned());
+            families.push(
+                if at_str(value, &["spec", "clusterIP"]).contains(':') {
+                    "IPv6"
+                } else {
+                    "IPv4"
+                }
+                .to_owned(),
+            );
         }
         Some(Self {
             object: object.clone(),
             selector,
-            ports: at_list(value, &["spec", "ports"]).iter().map(ServicePort::read).collect(),
+            ports: at_list(value, &["spec", "ports"])
+                .iter()
+                .map(ServicePort::read)
+                .collect(),
             headless: at_str(value, &["spec", "clusterIP"]) == "None",
             publish_not_ready: at_bool(value, &["spec", "publishNotReadyAddresses"]),
             families,
@@ -110,7 +123,9 @@ impl ServicePort {
                 "" => "TCP".to_owned(),
                 protocol => protocol.to_owned(),
             },
-            app_protocol: at(value, &["appProtocol"]).and_then(Value::as_str).map(str::to_owned),
+            app_protocol: at(value, &["appProtocol"])
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             port: at_i64(value, &["port"]).unwrap_or(0),
             target: at(value, &["targetPort"]).cloned().unwrap_or(Value::Null),
         }
@@ -123,7 +138,11 @@ impl ServicePort {
             _ => return Some(self.port),
         };
         // Sidecars (init containers that restart always) serve too.
-        let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy == "Always");
+        let sidecars = pod
+            .spec
+            .init_containers
+            .iter()
+            .filter(|c| c.restart_policy == "Always");
         pod.spec
             .containers
             .iter()
@@ -131,7 +150,8 @@ impl ServicePort {
             .flat_map(|container| &container.ports)
             .find(|port| {
                 port.name == *name
-                    && (port.protocol == self.protocol || (port.protocol.is_empty() && self.protocol == "TCP"))
+                    && (port.protocol == self.protocol
+                        || (port.protocol.is_empty() && self.protocol == "TCP"))
             })
             .map(|port| port.container_port)
     }
@@ -157,7 +177,11 @@ pub(crate) fn services_of_pod(event: &InformerEvent, services: &Informer) -> Vec
     };
     let selects = |service: &Object, pod: &Obj| {
         let selector = at(service.value(), &["spec", "selector"]).and_then(Value::as_object);
-        selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(name, value)| pod.label(name) == value.as_str()))
+        selector.is_some_and(|s| {
+            !s.is_empty()
+                && s.iter()
+                    .all(|(name, value)| pod.label(name) == value.as_str())
+        })
     };
     services
         .in_namespace(new.namespace())
@@ -169,7 +193,13 @@ pub(crate) fn services_of_pod(event: &InformerEvent, services: &Informer) -> Vec
 
 fn concerns_endpoints(old: &Obj, new: &Obj) -> bool {
     let (before, after) = (pod::of(old), pod::of(new));
-    let ips = |pod: &Pod| pod.status.pod_ips.iter().map(|entry| entry.ip.clone()).collect::<Vec<_>>();
+    let ips = |pod: &Pod| {
+        pod.status
+            .pod_ips
+            .iter()
+            .map(|entry| entry.ip.clone())
+            .collect::<Vec<_>>()
+    };
     old.meta().labels != new.meta().labels
         || old.is_deleting() != new.is_deleting()
         || before.is_ready() != after.is_ready()

@@ -21,7 +21,10 @@ pub(crate) fn pod(template: &Value, owner: &Obj, resource: &Resource) -> Value {
     let mut metadata = Map::new();
     metadata.insert("generateName".into(), format!("{}-", owner.name()).into());
     metadata.insert("namespace".into(), owner.namespace().into());
-    metadata.insert("ownerReferences".into(), json!([controller_reference(owner, resource)]));
+    metadata.insert(
+        "ownerReferences".into(),
+        json!([controller_reference(owner, resource)]),
+    );
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = at(template, &["metadata", field]).filter(|v| !v.is_null()) {
             metadata.insert(field.into(), value.clone());

@@ -15,17 +15,24 @@ pub(crate) async fn status(
     prune(&mut status);
     let mut current = object.value().get("status").cloned().unwrap_or(Value::Null);
     prune(&mut current);
-    if current == status || (current.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty)) {
+    if current == status
+        || (current.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty))
+    {
         return Ok(None);
     }
     let mut whole = object.value().clone();
     set(&mut whole, &["status"], status);
-    client.update_status(resource, object.ns(), &whole).await.map(Some)
+    client
+        .update_status(resource, object.ns(), &whole)
+        .await
+        .map(Some)
 }
 
 /// Removes nulls and empty lists at the first level.
 fn prune(status: &mut Value) {
     if let Some(map) = status.as_object_mut() {
-        map.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+        map.retain(|_, value| {
+            !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty())
+        });
     }
 }

@@ -18,14 +18,23 @@ use crate::common::number::count;
 /// At most so many creations and deletions in one go.
 const BURST: usize = 250;
 /// A daemon that keeps ending is made anew after this.
-const FAILED: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_secs(1), factor: 2.0, cap: Duration::from_secs(15 * 60), jitter: 0.0 };
+const FAILED: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_secs(1),
+    factor: 2.0,
+    cap: Duration::from_secs(15 * 60),
+    jitter: 0.0,
+};
 
 /// Back-offs that have passed are forgotten beyond this.
 const MAX_FAILURES: usize = 10_000;
 
 impl DaemonSets {
-    pub(super) async fn pass(&self, daemon: &DaemonSet, pods: Vec<Object>, may_act: bool) -> Result<Outcome, Error> {
+    pub(super) async fn pass(
+        &self,
+        daemon: &DaemonSet,
+        pods: Vec<Object>,
+        may_act: bool,
+    ) -> Result<Outcome, Error> {
         let hash = self.current_hash(daemon, &pods).await?;
         let nodes = nodes::wanted(daemon, &self.nodes.list());
         let by_node = by_node(&pods);
@@ -36,17 +45,27 @@ impl DaemonSets {
             min_ready_seconds: daemon.min_ready_seconds,
             now: self.clock.now(),
         };
-        let acted = if may_act { self.act(daemon, &observed).await } else { Ok(None) };
+        let acted = if may_act {
+            self.act(daemon, &observed).await
+        } else {
+            Ok(None)
+        };
         let wait = self.write_status(daemon, &observed).await?;
         let next = [acted?, wait].into_iter().flatten().min();
         Ok(next.map_or(Outcome::Done, Outcome::After))
     }
 
-    async fn act(&self, daemon: &DaemonSet, observed: &Observed<'_>) -> Result<Option<Duration>, Error> {
+    async fn act(
+        &self,
+        daemon: &DaemonSet,
+        observed: &Observed<'_>,
+    ) -> Result<Option<Duration>, Error> {
         let wanted = count(observed.nodes.iter().filter(|(_, fit)| fit.run).count());
         let limits = daemon.limits(wanted);
         let mut plan = place(observed, limits.is_some_and(|(surge, _)| surge > 0));
-        if let (Some((surge, unavailable)), true) = (limits, plan.create.is_empty() && plan.delete.is_empty()) {
+        if let (Some((surge, unavailable)), true) =
+            (limits, plan.create.is_empty() && plan.delete.is_empty())
+        {
             plan = roll(observed, surge, unavailable);
         }
         let held = self.hold_back(daemon, &mut plan);
@@ -61,20 +80,32 @@ impl DaemonSets {
             return Ok(());
         }
         let key = daemon.object.key();
-        self.expectations.expect(key, plan.create.len(), plan.delete.iter().map(|o| o.uid().to_owned()));
-        let deleted =
-            futures_util::future::join_all(plan.delete.iter().map(|object| self.delete(daemon, object))).await;
+        self.expectations.expect(
+            key,
+            plan.create.len(),
+            plan.delete.iter().map(|o| o.uid().to_owned()),
+        );
+        let deleted = futures_util::future::join_all(
+            plan.delete.iter().map(|object| self.delete(daemon, object)),
+        )
+        .await;
         let wanted = plan.create.len();
         let nodes = &plan.create;
         let (done, error) = slow_start(wanted, |n| async move {
-            let Some(node) = nodes.get(n) else { return Ok(()) };
+            let Some(node) = nodes.get(n) else {
+                return Ok(());
+            };
             self.create(daemon, node, hash).await
         })
         .await;
         (done..wanted).for_each(|_| self.expectations.creation_observed(key));
         match error {
             Some(error) if !error.is_namespace_terminating() => {
-                self.recorder.warning(&*daemon.object, "FailedCreate", format!("Error creating: {error}"));
+                self.recorder.warning(
+                    &*daemon.object,
+                    "FailedCreate",
+                    format!("Error creating: {error}"),
+                );
                 Err(error.into())
             }
             _ => deleted.into_iter().collect(),
@@ -88,7 +119,9 @@ impl DaemonSets {
         let mut failures = self.failures.lock();
         for object in &plan.failed {
             let node = node_of(object);
-            let entry = failures.entry(format!("{} {node}", daemon.object.uid())).or_insert((0, Duration::ZERO));
+            let entry = failures
+                .entry(format!("{} {node}", daemon.object.uid()))
+                .or_insert((0, Duration::ZERO));
             if entry.1 > now {
                 let left = entry.1.saturating_sub(now);
                 next = Some(next.map_or(left, |n| n.min(left)));
@@ -97,9 +130,15 @@ impl DaemonSets {
             }
             *entry = (entry.0 + 1, now + FAILED.delay(entry.0));
             let phase = &crate::common::pod::of(object).status.phase;
-            let (reason, word) =
-                if phase == "Failed" { ("FailedDaemonPod", "failed") } else { ("SucceededDaemonPod", "succeeded") };
-            let message = format!("Found {word} daemon pod {} on node {node}, will try to delete it", object.key());
+            let (reason, word) = if phase == "Failed" {
+                ("FailedDaemonPod", "failed")
+            } else {
+                ("SucceededDaemonPod", "succeeded")
+            };
+            let message = format!(
+                "Found {word} daemon pod {} on node {node}, will try to delete it",
+                object.key()
+            );
             self.recorder.warning(&*daemon.object, reason, message);
         }
         if failures.len() > MAX_FAILURES {
@@ -112,20 +151,37 @@ impl DaemonSets {
         let generation = at_i64(daemon.object.value(), &["metadata", "generation"]).unwrap_or(0);
         let body = nodes::pod(daemon, node, hash, generation);
         let made = self.client.create(&PODS, daemon.object.ns(), &body).await?;
-        self.recorder.normal(&*daemon.object, "SuccessfulCreate", format!("Created pod: {}", made.name()));
+        self.recorder.normal(
+            &*daemon.object,
+            "SuccessfulCreate",
+            format!("Created pod: {}", made.name()),
+        );
         Ok(())
     }
 
     async fn delete(&self, daemon: &DaemonSet, object: &Object) -> Result<(), Error> {
         let params = DeleteParams::default().with_uid(object.uid());
-        match self.client.delete(&PODS, object.ns(), object.name(), &params).await {
+        match self
+            .client
+            .delete(&PODS, object.ns(), object.name(), &params)
+            .await
+        {
             Ok(_) => {
-                self.recorder.normal(&*daemon.object, "SuccessfulDelete", format!("Deleted pod: {}", object.name()));
+                self.recorder.normal(
+                    &*daemon.object,
+                    "SuccessfulDelete",
+                    format!("Deleted pod: {}", object.name()),
+                );
                 Ok(())
             }
             Err(error) => {
-                self.expectations.deletion_observed(daemon.object.key(), object.uid());
-                if error.is_not_found() || error.is_conflict() { Ok(()) } else { Err(error.into()) }
+                self.expectations
+                    .deletion_observed(daemon.object.key(), object.uid());
+                if error.is_not_found() || error.is_conflict() {
+                    Ok(())
+                } else {
+                    Err(error.into())
+                }
             }
         }
     }

@@ -60,14 +60,18 @@ pub(crate) fn start(context: &Context) {
     let (of_pods, of_nodes) = (sets.clone(), sets.clone());
     Controller::new("daemonset-controller")
         .watch_own(&sets)
-        .watch(&pods, move |event| pod_changed(event, &of_pods, &expectations))
+        .watch(&pods, move |event| {
+            pod_changed(event, &of_pods, &expectations)
+        })
         .watch(&nodes, move |event| node_changed(event, &of_nodes))
         .requires(&revisions)
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
 fn owner(object: &Obj) -> Option<Key> {
-    let owner = object.controller().filter(|o| o.kind == "DaemonSet" && o.api_version == "apps/v1")?;
+    let owner = object
+        .controller()
+        .filter(|o| o.kind == "DaemonSet" && o.api_version == "apps/v1")?;
     Some(key(object.namespace(), &owner.name))
 }
 
@@ -100,11 +104,16 @@ fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
             return Vec::new();
         }
     }
-    sets.list().into_iter().map(|set| set.key().clone()).collect()
+    sets.list()
+        .into_iter()
+        .map(|set| set.key().clone())
+        .collect()
 }
 
 fn selector(set: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(at(set.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null))
+    LabelSelector::from_value(
+        at(set.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null),
+    )
 }
 
 impl Reconciler for DaemonSets {
@@ -118,7 +127,9 @@ impl Reconciler for DaemonSets {
             return Ok(Outcome::Done);
         }
         let may_act = self.expectations.satisfied(key);
-        let mut candidates = self.pods.by_index(k3s_client::informer::BY_OWNER, object.uid());
+        let mut candidates = self
+            .pods
+            .by_index(k3s_client::informer::BY_OWNER, object.uid());
         candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
         let claims = Claims {
             client: &self.client,

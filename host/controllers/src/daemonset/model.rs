@@ -40,13 +40,22 @@ impl DaemonSet {
     /// `maxSurge` and `maxUnavailable` of a rolling update over so many nodes; nothing for
     /// `OnDelete`.
     pub(super) fn limits(&self, nodes: i64) -> Option<(usize, usize)> {
-        let field = |name| at(self.object.value(), &["spec", "updateStrategy", "rollingUpdate", name]);
+        let field = |name| {
+            at(
+                self.object.value(),
+                &["spec", "updateStrategy", "rollingUpdate", name],
+            )
+        };
         let surge = scaled(field("maxSurge"), nodes, true).unwrap_or(0);
         let unavailable = match field("maxUnavailable") {
             None => i64::from(surge == 0),
             given => scaled(given, nodes, true).unwrap_or(1),
         };
-        let unavailable = if surge == 0 { unavailable.max(1) } else { unavailable };
+        let unavailable = if surge == 0 {
+            unavailable.max(1)
+        } else {
+            unavailable
+        };
         let length = crate::common::number::length;
         self.rolling.then(|| (length(surge), length(unavailable)))
     }
@@ -58,23 +67,44 @@ pub(super) fn node_of(object: &Obj) -> String {
     if view.is_scheduled() {
         return view.spec.node_name.clone();
     }
-    let path =
-        ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
-    let fields = at_list(object.value(), &path).iter().flat_map(|term| at_list(term, &["matchFields"]));
-    let names = fields.filter(|f| at_str(f, &["key"]) == "metadata.name").flat_map(|f| at_list(f, &["values"]));
-    names.filter_map(Value::as_str).next().unwrap_or("").to_owned()
+    let path = [
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    ];
+    let fields = at_list(object.value(), &path)
+        .iter()
+        .flat_map(|term| at_list(term, &["matchFields"]));
+    let names = fields
+        .filter(|f| at_str(f, &["key"]) == "metadata.name")
+        .flat_map(|f| at_list(f, &["values"]));
+    names
+        .filter_map(Value::as_str)
+        .next()
+        .unwrap_or("")
+        .to_owned()
 }
 
 /// Pods by the node they are for, the oldest first on each.
 pub(super) fn by_node(pods: &[Object]) -> BTreeMap<String, Vec<Object>> {
     let mut by_node: BTreeMap<String, Vec<Object>> = BTreeMap::new();
     for object in pods {
-        by_node.entry(node_of(object)).or_default().push(object.clone());
+        by_node
+            .entry(node_of(object))
+            .or_default()
+            .push(object.clone());
     }
     for on_node in by_node.values_mut() {
         on_node.sort_by(|a, b| {
-            let rank =
-                |o: &Object| (!pod::of(o).is_scheduled(), o.meta().creation_timestamp.clone(), o.name().to_owned());
+            let rank = |o: &Object| {
+                (
+                    !pod::of(o).is_scheduled(),
+                    o.meta().creation_timestamp.clone(),
+                    o.name().to_owned(),
+                )
+            };
             rank(a).cmp(&rank(b))
         });
     }

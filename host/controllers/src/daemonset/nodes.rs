@@ -31,17 +31,27 @@ pub(super) fn fit(daemon: &DaemonSet, node: &Obj) -> Fit {
     let spec = daemon.template().get("spec").unwrap_or(&Value::Null);
     let named = at_str(spec, &["nodeName"]);
     if (!named.is_empty() && named != node.name()) || !selected(spec, node) {
-        return Fit { run: false, stay: false };
+        return Fit {
+            run: false,
+            stay: false,
+        };
     }
     let parsed = tolerations(spec);
-    let tolerations: Vec<Toleration> = parsed.iter().filter_map(|t| Toleration::deserialize(t).ok()).collect();
+    let tolerations: Vec<Toleration> = parsed
+        .iter()
+        .filter_map(|t| Toleration::deserialize(t).ok())
+        .collect();
     let run = tolerates(&tolerations, node, &["NoSchedule", "NoExecute"]);
-    Fit { run, stay: run || tolerates(&tolerations, node, &["NoExecute"]) }
+    Fit {
+        run,
+        stay: run || tolerates(&tolerations, node, &["NoExecute"]),
+    }
 }
 
 fn tolerations(spec: &Value) -> Vec<Value> {
     let mut tolerations = at_list(spec, &["tolerations"]).to_vec();
-    let network = at_bool(spec, &["hostNetwork"]).then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
+    let network = at_bool(spec, &["hostNetwork"])
+        .then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
     for (key, effect) in TOLERATED.into_iter().chain(network) {
         let new = json!({"key": key, "operator": "Exists", "effect": effect});
         if !tolerations.contains(&new) {
@@ -53,19 +63,36 @@ fn tolerations(spec: &Value) -> Vec<Value> {
 
 /// The Pod of a node.
 pub(super) fn pod(daemon: &DaemonSet, node: &str, hash: &str, generation: i64) -> Value {
-    let mut pod = template::pod(daemon.template(), &daemon.object, &k3s_client::resources::DAEMON_SETS);
+    let mut pod = template::pod(
+        daemon.template(),
+        &daemon.object,
+        &k3s_client::resources::DAEMON_SETS,
+    );
     set(&mut pod, &["metadata", "labels", HASH_LABEL], hash.into());
-    set(&mut pod, &["metadata", "labels", "pod-template-generation"], generation.to_string().into());
+    set(
+        &mut pod,
+        &["metadata", "labels", "pod-template-generation"],
+        generation.to_string().into(),
+    );
     let all = tolerations(at(&pod, &["spec"]).unwrap_or(&Value::Null));
     set(&mut pod, &["spec", "tolerations"], all.into());
     // Only this term counts: the node was picked by all the others already.
-    let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
-    let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    let term =
+        json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+    let path = [
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+    ];
     set(&mut pod, &path, json!({"nodeSelectorTerms": [term]}));
     pod
 }
 
 /// The nodes where a daemon Pod belongs.
 pub(super) fn wanted(daemon: &DaemonSet, nodes: &[Object]) -> Vec<(Object, Fit)> {
-    nodes.iter().map(|node| (node.clone(), fit(daemon, node))).collect()
+    nodes
+        .iter()
+        .map(|node| (node.clone(), fit(daemon, node)))
+        .collect()
 }

@@ -53,14 +53,16 @@ pub(super) fn place(observed: &Observed<'_>, surging: bool) -> Plan {
         } else if fit.stay {
             stay(observed, &there, surging, &mut plan);
         } else {
-            plan.delete.extend(there.into_iter().filter(|o| !o.is_deleting()).cloned());
+            plan.delete
+                .extend(there.into_iter().filter(|o| !o.is_deleting()).cloned());
         }
     }
     let known: BTreeSet<&str> = observed.nodes.iter().map(|(node, _)| node.name()).collect();
     for (node, pods) in observed.pods {
         // Bound Pods of a node that is gone are the Pod collector's.
-        let unbound =
-            pods.iter().filter(|o| !known.contains(node.as_str()) && !pod::of(o).is_scheduled() && !o.is_deleting());
+        let unbound = pods.iter().filter(|o| {
+            !known.contains(node.as_str()) && !pod::of(o).is_scheduled() && !o.is_deleting()
+        });
         plan.delete.extend(unbound.cloned());
     }
     plan
@@ -88,14 +90,21 @@ fn stay(observed: &Observed<'_>, there: &[&Object], surging: bool, plan: &mut Pl
 
 /// One step of a rolling update.
 pub(super) fn roll(observed: &Observed<'_>, surge: usize, unavailable: usize) -> Plan {
-    if surge == 0 { replace(observed, unavailable) } else { overlap(observed, surge) }
+    if surge == 0 {
+        replace(observed, unavailable)
+    } else {
+        overlap(observed, surge)
+    }
 }
 
 /// Old Pods go, and the next pass puts new ones in their place.
 fn replace(observed: &Observed<'_>, max_unavailable: usize) -> Plan {
     let (mut missing, mut broken, mut candidates) = (0, Vec::new(), Vec::new());
     for (node, _) in observed.nodes.iter().filter(|(_, fit)| fit.run) {
-        let there: Vec<&Object> = observed.on(node.name()).filter(|o| !o.is_deleting()).collect();
+        let there: Vec<&Object> = observed
+            .on(node.name())
+            .filter(|o| !o.is_deleting())
+            .collect();
         let old = there.iter().find(|o| !observed.is_new(o));
         match old {
             Some(old) if !observed.is_available(old) => {
@@ -108,7 +117,10 @@ fn replace(observed: &Observed<'_>, max_unavailable: usize) -> Plan {
     }
     let room = max_unavailable.saturating_sub(missing);
     broken.extend(candidates.into_iter().take(room));
-    Plan { delete: broken, ..Plan::default() }
+    Plan {
+        delete: broken,
+        ..Plan::default()
+    }
 }
 
 /// New Pods come beside old ones; an old one goes when its successor is available.
@@ -116,19 +128,30 @@ fn overlap(observed: &Observed<'_>, max_surge: usize) -> Plan {
     let mut plan = Plan::default();
     let (mut surging, mut candidates) = (0, Vec::new());
     for (node, _) in observed.nodes.iter().filter(|(_, fit)| fit.run) {
-        let there: Vec<&Object> = observed.on(node.name()).filter(|o| !o.is_deleting()).collect();
+        let there: Vec<&Object> = observed
+            .on(node.name())
+            .filter(|o| !o.is_deleting())
+            .collect();
         let old = there.iter().find(|o| !observed.is_new(o));
         let new = there.iter().find(|o| observed.is_new(o));
         match (old, new) {
-            (Some(old), Some(new)) if observed.is_available(new) => plan.delete.push((*old).clone()),
+            (Some(old), Some(new)) if observed.is_available(new) => {
+                plan.delete.push((*old).clone())
+            }
             (Some(_), Some(_)) => surging += 1,
             // What serves nobody is replaced without counting.
-            (Some(old), None) if !observed.is_available(old) => plan.create.push(node.name().to_owned()),
+            (Some(old), None) if !observed.is_available(old) => {
+                plan.create.push(node.name().to_owned())
+            }
             (Some(_), None) => candidates.push(node.name().to_owned()),
             _ => {}
         }
     }
-    plan.create.extend(candidates.into_iter().take(max_surge.saturating_sub(surging)));
+    plan.create.extend(
+        candidates
+            .into_iter()
+            .take(max_surge.saturating_sub(surging)),
+    );
     plan
 }
 
@@ -141,7 +164,10 @@ mod tests {
     use super::*;
 
     fn node(name: &str, run: bool) -> (Object, Fit) {
-        (Obj::from_value(json!({"metadata": {"name": name}})).unwrap(), Fit { run, stay: run })
+        (
+            Obj::from_value(json!({"metadata": {"name": name}})).unwrap(),
+            Fit { run, stay: run },
+        )
     }
 
     fn pod(name: &str, node: &str, hash: &str, ready: &str) -> Object {
@@ -159,9 +185,18 @@ mod tests {
     #[test]
     fn one_pod_per_fitting_node() {
         let nodes = [node("a", true), node("b", true), node("c", false)];
-        let pods = by_node(&[pod("a1", "a", "h", "True"), pod("a2", "a", "h", "True"), pod("c1", "c", "h", "True")]);
-        let observed =
-            Observed { nodes: &nodes, pods: &pods, hash: "h", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
+        let pods = by_node(&[
+            pod("a1", "a", "h", "True"),
+            pod("a2", "a", "h", "True"),
+            pod("c1", "c", "h", "True"),
+        ]);
+        let observed = Observed {
+            nodes: &nodes,
+            pods: &pods,
+            hash: "h",
+            min_ready_seconds: 0,
+            now: Timestamp::UNIX_EPOCH,
+        };
         let plan = place(&observed, false);
         assert_eq!(plan.create, ["b"]);
         assert_eq!(names(&plan.delete), ["a2", "c1"]);
@@ -170,10 +205,18 @@ mod tests {
     #[test]
     fn an_update_takes_no_more_than_allowed_and_broken_ones_first() {
         let nodes = [node("a", true), node("b", true), node("c", true)];
-        let pods =
-            by_node(&[pod("a1", "a", "old", "True"), pod("b1", "b", "old", "False"), pod("c1", "c", "old", "True")]);
-        let observed =
-            Observed { nodes: &nodes, pods: &pods, hash: "new", min_ready_seconds: 0, now: Timestamp::UNIX_EPOCH };
+        let pods = by_node(&[
+            pod("a1", "a", "old", "True"),
+            pod("b1", "b", "old", "False"),
+            pod("c1", "c", "old", "True"),
+        ]);
+        let observed = Observed {
+            nodes: &nodes,
+            pods: &pods,
+            hash: "new",
+            min_ready_seconds: 0,
+            now: Timestamp::UNIX_EPOCH,
+        };
         assert_eq!(names(&roll(&observed, 0, 1).delete), ["b1"]);
         assert_eq!(names(&roll(&observed, 0, 2).delete), ["b1", "a1"]);
         let surge = roll(&observed, 1, 0);

@@ -16,16 +16,26 @@ use crate::common::template::controller_reference;
 
 impl DaemonSets {
     /// The hash of the present template, after its revision exists and is the newest.
-    pub(super) async fn current_hash(&self, daemon: &DaemonSet, pods: &[Object]) -> Result<String, Error> {
+    pub(super) async fn current_hash(
+        &self,
+        daemon: &DaemonSet,
+        pods: &[Object],
+    ) -> Result<String, Error> {
         let mut history = self.revisions.by_index(BY_OWNER, daemon.object.uid());
         history.sort_by_key(number);
         let data = data(daemon.template());
         let newest = history.last().map_or(0, number);
-        let hash = match history.iter().rev().find(|r| at(r.value(), &["data"]) == Some(&data)) {
+        let hash = match history
+            .iter()
+            .rev()
+            .find(|r| at(r.value(), &["data"]) == Some(&data))
+        {
             Some(found) => {
                 if number(found) < newest {
                     let patch = Patch::Merge(json!({"revision": newest + 1}));
-                    self.client.patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch).await?;
+                    self.client
+                        .patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch)
+                        .await?;
                 }
                 found.label(HASH_LABEL).unwrap_or_default().to_owned()
             }
@@ -35,9 +45,16 @@ impl DaemonSets {
         Ok(hash)
     }
 
-    async fn make_revision(&self, daemon: &DaemonSet, data: Value, number: i64) -> Result<String, Error> {
+    async fn make_revision(
+        &self,
+        daemon: &DaemonSet,
+        data: Value,
+        number: i64,
+    ) -> Result<String, Error> {
         let hash = hash::template(daemon.template(), daemon.collisions());
-        let mut labels = at(daemon.template(), &["metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
+        let mut labels = at(daemon.template(), &["metadata", "labels"])
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         set(&mut labels, &[HASH_LABEL], hash.as_str().into());
         let name = format!("{}-{hash}", daemon.object.name());
         let body = json!({
@@ -53,16 +70,33 @@ impl DaemonSets {
             "data": data,
             "revision": number,
         });
-        match self.client.create(&CONTROLLER_REVISIONS, daemon.object.ns(), &body).await {
+        match self
+            .client
+            .create(&CONTROLLER_REVISIONS, daemon.object.ns(), &body)
+            .await
+        {
             Err(error) if error.is_already_exists() => {
-                let there = self.client.get(&CONTROLLER_REVISIONS, daemon.object.ns(), &name).await?;
+                let there = self
+                    .client
+                    .get(&CONTROLLER_REVISIONS, daemon.object.ns(), &name)
+                    .await?;
                 if at(there.value(), &["data"]) == body.get("data") {
                     return Ok(hash);
                 }
                 // Another template has this hash: the next try takes another.
-                let mut status = daemon.object.value().get("status").cloned().unwrap_or_else(|| json!({}));
-                set(&mut status, &["collisionCount"], (daemon.collisions() + 1).into());
-                crate::common::write::status(&self.client, &DAEMON_SETS, &daemon.object, status).await?;
+                let mut status = daemon
+                    .object
+                    .value()
+                    .get("status")
+                    .cloned()
+                    .unwrap_or_else(|| json!({}));
+                set(
+                    &mut status,
+                    &["collisionCount"],
+                    (daemon.collisions() + 1).into(),
+                );
+                crate::common::write::status(&self.client, &DAEMON_SETS, &daemon.object, status)
+                    .await?;
                 Err(error.into())
             }
             result => Ok(result.map(|_| hash)?),
@@ -80,11 +114,25 @@ impl DaemonSets {
             let own = revision.label(HASH_LABEL);
             own == Some(current) || pods.iter().any(|pod| pod.label(HASH_LABEL) == own)
         };
-        let old: Vec<&Object> = history.iter().filter(|revision| !in_use(revision)).collect();
-        let surplus = old.len().saturating_sub(crate::common::number::length(daemon.history_limit));
+        let old: Vec<&Object> = history
+            .iter()
+            .filter(|revision| !in_use(revision))
+            .collect();
+        let surplus = old
+            .len()
+            .saturating_sub(crate::common::number::length(daemon.history_limit));
         for revision in old.into_iter().take(surplus) {
             let params = DeleteParams::background().with_uid(revision.uid());
-            match self.client.delete(&CONTROLLER_REVISIONS, revision.ns(), revision.name(), &params).await {
+            match self
+                .client
+                .delete(
+                    &CONTROLLER_REVISIONS,
+                    revision.ns(),
+                    revision.name(),
+                    &params,
+                )
+                .await
+            {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }

@@ -25,8 +25,10 @@ struct Counts {
 fn observe(observed: &Observed<'_>) -> (Counts, Option<Duration>) {
     let (mut counts, mut wait) = (Counts::default(), None::<Duration>);
     for (node, fit) in observed.nodes {
-        let first =
-            observed.pods.get(node.name()).and_then(|pods| pods.iter().find(|o| !o.is_deleting()).or(pods.first()));
+        let first = observed
+            .pods
+            .get(node.name())
+            .and_then(|pods| pods.iter().find(|o| !o.is_deleting()).or(pods.first()));
         if !fit.run {
             counts.misscheduled += i64::from(first.is_some());
             continue;
@@ -62,7 +64,12 @@ fn written(daemon: &DaemonSet, counts: &Counts) -> Value {
         ("collisionCount", daemon.collisions()),
     ];
     if let Some(map) = status.as_object_mut() {
-        map.extend(optional.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
+        map.extend(
+            optional
+                .into_iter()
+                .filter(|(_, n)| *n != 0)
+                .map(|(name, n)| (name.to_owned(), n.into())),
+        );
     }
     status
 }
@@ -74,7 +81,13 @@ impl DaemonSets {
         observed: &Observed<'_>,
     ) -> Result<Option<Duration>, Error> {
         let (counts, wait) = observe(observed);
-        write::status(&self.client, &DAEMON_SETS, &daemon.object, written(daemon, &counts)).await?;
+        write::status(
+            &self.client,
+            &DAEMON_SETS,
+            &daemon.object,
+            written(daemon, &counts),
+        )
+        .await?;
         Ok(wait)
     }
 }

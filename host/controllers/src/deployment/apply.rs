@@ -17,7 +17,11 @@ use crate::common::pod;
 use crate::common::write;
 
 impl Deployments {
-    pub(super) async fn roll(&self, deployment: &Deployment, objects: Vec<Object>) -> Result<Outcome, Error> {
+    pub(super) async fn roll(
+        &self,
+        deployment: &Deployment,
+        objects: Vec<Object>,
+    ) -> Result<Outcome, Error> {
         let sets = Sets::divide(deployment, &objects);
         if deployment.object.is_deleting() {
             return self.finish(deployment, &sets, Phase::Standing).await;
@@ -62,19 +66,33 @@ impl Deployments {
             Found::Ready(sets) => sets,
             Found::Wrote => return Ok(Outcome::Done),
         };
-        let up = sets.new.iter().filter(|set| set.replicas != deployment.replicas);
-        let steps: Vec<Resize> = up.map(|set| Resize::new(set, deployment.replicas)).collect();
+        let up = sets
+            .new
+            .iter()
+            .filter(|set| set.replicas != deployment.replicas);
+        let steps: Vec<Resize> = up
+            .map(|set| Resize::new(set, deployment.replicas))
+            .collect();
         self.resize(deployment, &sets, &steps).await?;
         self.clean_up(deployment, &sets).await?;
         self.finish(deployment, &sets, Phase::Rolling).await
     }
 
     fn old_pods_run(&self, sets: &Sets) -> bool {
-        let pods = sets.old.iter().flat_map(|set| self.pods.by_index(BY_OWNER, set.object.uid()));
-        pods.into_iter().any(|object| !pod::of(&object).is_terminal())
+        let pods = sets
+            .old
+            .iter()
+            .flat_map(|set| self.pods.by_index(BY_OWNER, set.object.uid()));
+        pods.into_iter()
+            .any(|object| !pod::of(&object).is_terminal())
     }
 
-    async fn resize(&self, deployment: &Deployment, sets: &Sets, steps: &[Resize]) -> Result<(), Error> {
+    async fn resize(
+        &self,
+        deployment: &Deployment,
+        sets: &Sets,
+        steps: &[Resize],
+    ) -> Result<(), Error> {
         for step in steps {
             if let Some(target) = sets.all().find(|s| s.name() == step.name) {
                 self.resize_one(deployment, target, step.to).await?;
@@ -82,7 +100,10 @@ impl Deployments {
         }
         // Sets that keep their size still learn the Deployment's, or every pass would look like a
         // change of it.
-        for target in sets.all().filter(|s| s.replicas > 0 && s.desired() != Some(deployment.replicas)) {
+        for target in sets
+            .all()
+            .filter(|s| s.replicas > 0 && s.desired() != Some(deployment.replicas))
+        {
             if steps.iter().all(|step| step.name != target.name()) {
                 self.resize_one(deployment, target, target.replicas).await?;
             }
@@ -90,19 +111,39 @@ impl Deployments {
         Ok(())
     }
 
-    async fn resize_one(&self, deployment: &Deployment, target: &Set, to: i64) -> Result<(), Error> {
+    async fn resize_one(
+        &self,
+        deployment: &Deployment,
+        target: &Set,
+        to: i64,
+    ) -> Result<(), Error> {
         let mut value = target.object.value().clone();
         set(&mut value, &["spec", "replicas"], to.into());
-        set(&mut value, &["metadata", "annotations", DESIRED_REPLICAS], deployment.replicas.to_string().into());
-        set(&mut value, &["metadata", "annotations", MAX_REPLICAS], deployment.max_total().to_string().into());
+        set(
+            &mut value,
+            &["metadata", "annotations", DESIRED_REPLICAS],
+            deployment.replicas.to_string().into(),
+        );
+        set(
+            &mut value,
+            &["metadata", "annotations", MAX_REPLICAS],
+            deployment.max_total().to_string().into(),
+        );
         if value == *target.object.value() {
             return Ok(());
         }
-        self.client.update(&REPLICA_SETS, target.object.ns(), &value).await?;
+        self.client
+            .update(&REPLICA_SETS, target.object.ns(), &value)
+            .await?;
         if to != target.replicas {
             let way = if to > target.replicas { "up" } else { "down" };
-            let message = format!("Scaled {way} replica set {} from {} to {to}", target.name(), target.replicas);
-            self.recorder.normal(&*deployment.object, "ScalingReplicaSet", message);
+            let message = format!(
+                "Scaled {way} replica set {} from {} to {to}",
+                target.name(),
+                target.replicas
+            );
+            self.recorder
+                .normal(&*deployment.object, "ScalingReplicaSet", message);
         }
         Ok(())
     }
@@ -114,7 +155,11 @@ impl Deployments {
         }
         for old in history::surplus(deployment, sets) {
             let params = DeleteParams::background().with_uid(old.object.uid());
-            match self.client.delete(&REPLICA_SETS, old.object.ns(), old.name(), &params).await {
+            match self
+                .client
+                .delete(&REPLICA_SETS, old.object.ns(), old.name(), &params)
+                .await
+            {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }
@@ -122,7 +167,12 @@ impl Deployments {
         Ok(())
     }
 
-    async fn finish(&self, deployment: &Deployment, sets: &Sets, phase: Phase) -> Result<Outcome, Error> {
+    async fn finish(
+        &self,
+        deployment: &Deployment,
+        sets: &Sets,
+        phase: Phase,
+    ) -> Result<Outcome, Error> {
         let now = self.clock.now();
         let status = progress::status(deployment, sets, phase, deployment.collisions(), now);
         let wait = progress::wait(deployment, &status, now);

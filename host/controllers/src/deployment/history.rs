@@ -9,9 +9,17 @@ pub(super) fn next_revision(sets: &Sets) -> i64 {
 
 /// Old sets beyond the limit that hold nothing, lowest revision first.
 pub(super) fn surplus<'a>(deployment: &Deployment, sets: &'a Sets) -> Vec<&'a Set> {
-    let Some(limit) = deployment.history_limit else { return Vec::new() };
-    let mut kept: Vec<&Set> = sets.old.iter().filter(|set| !set.object.is_deleting()).collect();
-    let excess = kept.len().saturating_sub(usize::try_from(limit.max(0)).unwrap_or(usize::MAX));
+    let Some(limit) = deployment.history_limit else {
+        return Vec::new();
+    };
+    let mut kept: Vec<&Set> = sets
+        .old
+        .iter()
+        .filter(|set| !set.object.is_deleting())
+        .collect();
+    let excess = kept
+        .len()
+        .saturating_sub(usize::try_from(limit.max(0)).unwrap_or(usize::MAX));
     kept.sort_by_key(|set| (set.revision(), set.created));
     kept.truncate(excess);
     kept.retain(|set| set.replicas == 0 && set.actual == 0 && observed(set));
@@ -19,7 +27,8 @@ pub(super) fn surplus<'a>(deployment: &Deployment, sets: &'a Sets) -> Vec<&'a Se
 }
 
 fn observed(set: &Set) -> bool {
-    let seen = k3s_meta::object::at_i64(set.object.value(), &["status", "observedGeneration"]).unwrap_or(0);
+    let seen = k3s_meta::object::at_i64(set.object.value(), &["status", "observedGeneration"])
+        .unwrap_or(0);
     seen >= set.object.meta().generation
 }
 
@@ -33,7 +42,10 @@ mod tests {
     #[test]
     fn only_empty_sets_beyond_the_limit_go() {
         let mut d = deployment(1, json!(1), json!(0));
-        let sets = Sets { new: Some(set("new", 1, 1)), old: vec![set("a", 0, 0), set("b", 1, 1), set("c", 0, 0)] };
+        let sets = Sets {
+            new: Some(set("new", 1, 1)),
+            old: vec![set("a", 0, 0), set("b", 1, 1), set("c", 0, 0)],
+        };
         assert!(surplus(&d, &sets).is_empty());
         d.history_limit = Some(1);
         let gone: Vec<_> = surplus(&d, &sets).into_iter().map(Set::name).collect();

@@ -56,7 +56,9 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn owner(object: &Obj) -> Option<Key> {
-    let owner = object.controller().filter(|o| o.kind == "Deployment" && o.api_version == "apps/v1")?;
+    let owner = object
+        .controller()
+        .filter(|o| o.kind == "Deployment" && o.api_version == "apps/v1")?;
     Some(key(object.namespace(), &owner.name))
 }
 
@@ -72,7 +74,9 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
             let matching = deployments
                 .in_namespace(set.namespace())
                 .into_iter()
-                .filter(|d| selector(d).is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels)));
+                .filter(|d| {
+                    selector(d).is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels))
+                });
             keys.extend(matching.map(|d| d.key().clone()));
         }
         None => {}
@@ -90,25 +94,36 @@ fn pod_gone(event: &InformerEvent, sets: &Informer, deployments: &Informer) -> V
         .and_then(|o| sets.get(&key(pod.namespace(), &o.name)));
     let deployment = set.and_then(|set| owner(&set));
     deployment
-        .filter(|key| deployments.get(key).is_some_and(|d| Deployment::read(&d).is_ok_and(|d| d.is_recreate())))
+        .filter(|key| {
+            deployments
+                .get(key)
+                .is_some_and(|d| Deployment::read(&d).is_ok_and(|d| d.is_recreate()))
+        })
         .into_iter()
         .collect()
 }
 
 fn selector(deployment: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(at(deployment.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null))
+    LabelSelector::from_value(
+        at(deployment.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null),
+    )
 }
 
 impl Reconciler for Deployments {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.deployments.get(key) else { return Ok(Outcome::Done) };
+        let Some(object) = self.deployments.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let selector = selector(&object).map_err(Error::other)?;
         if selector.is_empty() {
-            let message = "This deployment is selecting all pods. A non-empty selector is required.";
+            let message =
+                "This deployment is selecting all pods. A non-empty selector is required.";
             self.recorder.warning(&*object, "SelectingAll", message);
             return Ok(Outcome::Done);
         }
-        let mut candidates = self.sets.by_index(k3s_client::informer::BY_OWNER, object.uid());
+        let mut candidates = self
+            .sets
+            .by_index(k3s_client::informer::BY_OWNER, object.uid());
         candidates.extend(self.sets.by_index(ORPHANS, object.namespace()));
         let claims = Claims {
             client: &self.client,

@@ -38,17 +38,21 @@ impl Deployment {
         let replicas = at_i64(value, &["spec", "replicas"]).unwrap_or(1);
         let recreate = at_str(value, &["spec", "strategy", "type"]) == "Recreate";
         let rolling = |field| at(value, &["spec", "strategy", "rollingUpdate", field]);
-        let (surge, unavailable) =
-            if recreate { (0, 0) } else { fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas) };
-        let deadline =
-            at_i64(value, &["spec", "progressDeadlineSeconds"]).filter(|s| *s > 0 && *s < i64::from(i32::MAX));
+        let (surge, unavailable) = if recreate {
+            (0, 0)
+        } else {
+            fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas)
+        };
+        let deadline = at_i64(value, &["spec", "progressDeadlineSeconds"])
+            .filter(|s| *s > 0 && *s < i64::from(i32::MAX));
         Ok(Self {
             object: object.clone(),
             replicas,
             surge,
             unavailable: unavailable.min(replicas),
             min_ready_seconds: at_i64(value, &["spec", "minReadySeconds"]).unwrap_or(0),
-            history_limit: at_i64(value, &["spec", "revisionHistoryLimit"]).filter(|n| *n < i64::from(i32::MAX)),
+            history_limit: at_i64(value, &["spec", "revisionHistoryLimit"])
+                .filter(|n| *n < i64::from(i32::MAX)),
             progress_deadline: deadline.map(|s| std::time::Duration::from_secs(s.unsigned_abs())),
             paused: at_bool(value, &["spec", "paused"]),
             recreate,
@@ -143,7 +147,8 @@ impl Sets {
         all.sort_by(|a, b| (a.created, a.name()).cmp(&(b.created, b.name())));
         let wanted = without_hash(deployment.template());
         let new = all.iter().position(|set| {
-            at(set.object.value(), &["spec", "template"]).is_some_and(|template| without_hash(template) == wanted)
+            at(set.object.value(), &["spec", "template"])
+                .is_some_and(|template| without_hash(template) == wanted)
         });
         let new = new.map(|at| all.remove(at));
         Self { new, old: all }
@@ -167,7 +172,10 @@ pub(super) fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
     k3s_meta::object::remove(&mut template, &["metadata", "labels", HASH_LABEL]);
     // No labels and an empty map of labels are one.
-    if at(&template, &["metadata", "labels"]).and_then(Value::as_object).is_some_and(serde_json::Map::is_empty) {
+    if at(&template, &["metadata", "labels"])
+        .and_then(Value::as_object)
+        .is_some_and(serde_json::Map::is_empty)
+    {
         k3s_meta::object::remove(&mut template, &["metadata", "labels"]);
     }
     template

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Deployments;
 use super::history::next_revision;
 use super::model::{
-    DESIRED_REPLICAS, Deployment, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, Set, Sets, without_hash,
+    DESIRED_REPLICAS, Deployment, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, Set, Sets,
+    without_hash,
 };
 use super::plan::new_size;
 use super::progress;
@@ -60,63 +61,120 @@ impl Deployments {
         );
         let in_step = self.announce(deployment, &new, &found).await?;
         sets.new = Some(new);
-        Ok(if changed || !in_step { Found::Wrote } else { Found::Ready(Box::new(sets)) })
+        Ok(if changed || !in_step {
+            Found::Wrote
+        } else {
+            Found::Ready(Box::new(sets))
+        })
     }
 
     /// Revision, inherited annotations and `minReadySeconds` of the set follow the Deployment.
-    async fn refresh(&self, deployment: &Deployment, new: Set, revision: i64) -> Result<(Set, bool), Error> {
+    async fn refresh(
+        &self,
+        deployment: &Deployment,
+        new: Set,
+        revision: i64,
+    ) -> Result<(Set, bool), Error> {
         let mut value = new.object.value().clone();
         let own = new.revision();
         for (name, text) in inherited(deployment) {
             set(&mut value, &["metadata", "annotations", &name], text.into());
         }
         if own < revision {
-            set(&mut value, &["metadata", "annotations", REVISION], revision.to_string().into());
+            set(
+                &mut value,
+                &["metadata", "annotations", REVISION],
+                revision.to_string().into(),
+            );
             if own > 0 {
-                let history =
-                    annotations(&value).get(REVISION_HISTORY).map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
-                set(&mut value, &["metadata", "annotations", REVISION_HISTORY], history.into());
+                let history = annotations(&value)
+                    .get(REVISION_HISTORY)
+                    .map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
+                set(
+                    &mut value,
+                    &["metadata", "annotations", REVISION_HISTORY],
+                    history.into(),
+                );
             }
         }
-        if deployment.min_ready_seconds != at(&value, &["spec", "minReadySeconds"]).and_then(Value::as_i64).unwrap_or(0)
+        if deployment.min_ready_seconds
+            != at(&value, &["spec", "minReadySeconds"])
+                .and_then(Value::as_i64)
+                .unwrap_or(0)
         {
-            set(&mut value, &["spec", "minReadySeconds"], deployment.min_ready_seconds.into());
+            set(
+                &mut value,
+                &["spec", "minReadySeconds"],
+                deployment.min_ready_seconds.into(),
+            );
         }
         if value == *new.object.value() {
             return Ok((new, false));
         }
-        let object = self.client.update(&REPLICA_SETS, new.object.ns(), &value).await?;
+        let object = self
+            .client
+            .update(&REPLICA_SETS, new.object.ns(), &value)
+            .await?;
         Ok((Set::read(&object), true))
     }
 
     /// Puts the set's revision on the Deployment and notes progress. True when nothing had to be
     /// written.
-    async fn announce(&self, deployment: &Deployment, new: &Set, what: &Condition) -> Result<bool, Error> {
+    async fn announce(
+        &self,
+        deployment: &Deployment,
+        new: &Set,
+        what: &Condition,
+    ) -> Result<bool, Error> {
         let revision = new.revision().to_string();
         let mut current: Option<Object> = None;
         if annotations(deployment.value()).get(REVISION) != Some(&revision) {
             let mut value = deployment.value().clone();
-            set(&mut value, &["metadata", "annotations", REVISION], revision.into());
-            current = Some(self.client.update(&DEPLOYMENTS, deployment.object.ns(), &value).await?);
+            set(
+                &mut value,
+                &["metadata", "annotations", REVISION],
+                revision.into(),
+            );
+            current = Some(
+                self.client
+                    .update(&DEPLOYMENTS, deployment.object.ns(), &value)
+                    .await?,
+            );
         }
         let stamp = self.clock.now_rfc3339();
-        let Some(conditions) = progress::announce(deployment, what, &stamp) else { return Ok(current.is_none()) };
+        let Some(conditions) = progress::announce(deployment, what, &stamp) else {
+            return Ok(current.is_none());
+        };
         let target = current.as_ref().unwrap_or(&deployment.object);
-        let mut status = target.value().get("status").cloned().unwrap_or_else(|| json!({}));
+        let mut status = target
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         set(&mut status, &["conditions"], conditions.into());
         let wrote = write::status(&self.client, &DEPLOYMENTS, target, status).await?;
         Ok(current.is_none() && wrote.is_none())
     }
 
-    async fn make(&self, deployment: &Deployment, sets: &Sets, revision: i64) -> Result<Found, Error> {
+    async fn make(
+        &self,
+        deployment: &Deployment,
+        sets: &Sets,
+        revision: i64,
+    ) -> Result<Found, Error> {
         let body = new_set(deployment, sets, revision);
         let name = k3s_meta::object::name(&body).to_owned();
         let replicas = new_size(deployment, sets);
-        match self.client.create(&REPLICA_SETS, deployment.object.ns(), &body).await {
+        match self
+            .client
+            .create(&REPLICA_SETS, deployment.object.ns(), &body)
+            .await
+        {
             Ok(made) => {
                 if replicas > 0 {
                     let message = format!("Scaled up replica set {name} from 0 to {replicas}");
-                    self.recorder.normal(&*deployment.object, "ScalingReplicaSet", message);
+                    self.recorder
+                        .normal(&*deployment.object, "ScalingReplicaSet", message);
                 }
                 let what = Condition::new(
                     "Progressing",
@@ -127,14 +185,23 @@ impl Deployments {
                 self.announce(deployment, &Set::read(&made), &what).await?;
                 Ok(Found::Wrote)
             }
-            Err(error) if error.is_already_exists() => self.collided(deployment, &name, error).await,
+            Err(error) if error.is_already_exists() => {
+                self.collided(deployment, &name, error).await
+            }
             Err(error) if error.is_namespace_terminating() => Ok(Found::Wrote),
             Err(error) => {
                 let message = format!("Failed to create new replica set \"{name}\": {error}");
-                self.recorder.warning(&*deployment.object, "ReplicaSetCreateError", &message);
+                self.recorder
+                    .warning(&*deployment.object, "ReplicaSetCreateError", &message);
                 let what = Condition::new("Progressing", "False", "ReplicaSetCreateError", message);
-                if let Some(conditions) = progress::announce(deployment, &what, &self.clock.now_rfc3339()) {
-                    let mut status = deployment.value().get("status").cloned().unwrap_or_else(|| json!({}));
+                if let Some(conditions) =
+                    progress::announce(deployment, &what, &self.clock.now_rfc3339())
+                {
+                    let mut status = deployment
+                        .value()
+                        .get("status")
+                        .cloned()
+                        .unwrap_or_else(|| json!({}));
                     set(&mut status, &["conditions"], conditions.into());
                     write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
                 }
@@ -145,43 +212,88 @@ impl Deployments {
 
     /// The name is taken: by our own set that the cache lags behind, or by a different template
     /// with the same hash, which takes a new hash.
-    async fn collided(&self, deployment: &Deployment, name: &str, error: k3s_client::Error) -> Result<Found, Error> {
-        let there = self.client.get(&REPLICA_SETS, deployment.object.ns(), name).await?;
-        let ours = there.controller().is_some_and(|owner| owner.uid == deployment.object.uid());
-        let same =
-            at(there.value(), &["spec", "template"]).map(without_hash) == Some(without_hash(deployment.template()));
+    async fn collided(
+        &self,
+        deployment: &Deployment,
+        name: &str,
+        error: k3s_client::Error,
+    ) -> Result<Found, Error> {
+        let there = self
+            .client
+            .get(&REPLICA_SETS, deployment.object.ns(), name)
+            .await?;
+        let ours = there
+            .controller()
+            .is_some_and(|owner| owner.uid == deployment.object.uid());
+        let same = at(there.value(), &["spec", "template"]).map(without_hash)
+            == Some(without_hash(deployment.template()));
         if ours && same {
-            return Err(Error::other(format!("waiting for the cache to show replica set {name}")));
+            return Err(Error::other(format!(
+                "waiting for the cache to show replica set {name}"
+            )));
         }
-        let mut status = deployment.value().get("status").cloned().unwrap_or_else(|| json!({}));
-        set(&mut status, &["collisionCount"], (deployment.collisions() + 1).into());
+        let mut status = deployment
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
+        set(
+            &mut status,
+            &["collisionCount"],
+            (deployment.collisions() + 1).into(),
+        );
         write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
         Err(error.into())
     }
 }
 
 fn inherited(deployment: &Deployment) -> Vec<(String, String)> {
-    annotations(deployment.value()).into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect()
+    annotations(deployment.value())
+        .into_iter()
+        .filter(|(name, _)| !OWN.contains(&name.as_str()))
+        .collect()
 }
 
 fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
     let hash = hash::template(deployment.template(), deployment.collisions());
     let mut template = deployment.template().clone();
-    set(&mut template, &["metadata", "labels", HASH_LABEL], hash.as_str().into());
-    let mut selector = at(deployment.value(), &["spec", "selector"]).cloned().unwrap_or_else(|| json!({}));
-    set(&mut selector, &["matchLabels", HASH_LABEL], hash.as_str().into());
-    let mut annotations: serde_json::Map<String, Value> =
-        inherited(deployment).into_iter().map(|(name, text)| (name, text.into())).collect();
+    set(
+        &mut template,
+        &["metadata", "labels", HASH_LABEL],
+        hash.as_str().into(),
+    );
+    let mut selector = at(deployment.value(), &["spec", "selector"])
+        .cloned()
+        .unwrap_or_else(|| json!({}));
+    set(
+        &mut selector,
+        &["matchLabels", HASH_LABEL],
+        hash.as_str().into(),
+    );
+    let mut annotations: serde_json::Map<String, Value> = inherited(deployment)
+        .into_iter()
+        .map(|(name, text)| (name, text.into()))
+        .collect();
     annotations.insert(REVISION.into(), revision.to_string().into());
-    annotations.insert(DESIRED_REPLICAS.into(), deployment.replicas.to_string().into());
-    annotations.insert(MAX_REPLICAS.into(), deployment.max_total().to_string().into());
+    annotations.insert(
+        DESIRED_REPLICAS.into(),
+        deployment.replicas.to_string().into(),
+    );
+    annotations.insert(
+        MAX_REPLICAS.into(),
+        deployment.max_total().to_string().into(),
+    );
     let mut spec = json!({
         "replicas": new_size(deployment, sets),
         "selector": selector,
         "template": template,
     });
     if deployment.min_ready_seconds > 0 {
-        set(&mut spec, &["minReadySeconds"], deployment.min_ready_seconds.into());
+        set(
+            &mut spec,
+            &["minReadySeconds"],
+            deployment.min_ready_seconds.into(),
+        );
     }
     json!({
         "apiVersion": "apps/v1",

@@ -11,7 +11,10 @@ pub(super) struct Resize {
 
 impl Resize {
     pub(super) fn new(set: &Set, to: i64) -> Self {
-        Self { name: set.name().to_owned(), to }
+        Self {
+            name: set.name().to_owned(),
+            to,
+        }
     }
 }
 
@@ -31,8 +34,14 @@ pub(super) fn new_size(deployment: &Deployment, sets: &Sets) -> i64 {
 
 /// One step of a rolling update: up first, and down only when there is nothing to add.
 pub(super) fn rolling(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
-    let Some(new) = &sets.new else { return Vec::new() };
-    let wanted = if new.replicas >= deployment.replicas { deployment.replicas } else { new_size(deployment, sets) };
+    let Some(new) = &sets.new else {
+        return Vec::new();
+    };
+    let wanted = if new.replicas >= deployment.replicas {
+        deployment.replicas
+    } else {
+        new_size(deployment, sets)
+    };
     if wanted != new.replicas {
         return vec![Resize::new(new, wanted)];
     }
@@ -62,13 +71,22 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &Set) -> Vec<Resize> {
         set.replicas -= down;
         spare -= down;
     }
-    let changed = old.iter().zip(&sets.old).filter(|(after, before)| after.replicas != before.replicas);
-    changed.map(|(after, _)| Resize::new(after, after.replicas)).collect()
+    let changed = old
+        .iter()
+        .zip(&sets.old)
+        .filter(|(after, before)| after.replicas != before.replicas);
+    changed
+        .map(|(after, _)| Resize::new(after, after.replicas))
+        .collect()
 }
 
 /// Recreate, first half: everything old goes to zero.
 pub(super) fn retire(sets: &Sets) -> Vec<Resize> {
-    sets.old.iter().filter(|set| set.replicas > 0).map(|set| Resize::new(set, 0)).collect()
+    sets.old
+        .iter()
+        .filter(|set| set.replicas > 0)
+        .map(|set| Resize::new(set, 0))
+        .collect()
 }
 
 #[cfg(test)]
@@ -99,9 +117,16 @@ pub(super) mod tests {
     fn step(d: &Deployment, new: (i64, i64), old: &[(i64, i64)]) -> Vec<(String, i64)> {
         let sets = Sets {
             new: Some(set("new", new.0, new.1)),
-            old: old.iter().enumerate().map(|(n, (r, a))| set(&format!("old{n}"), *r, *a)).collect(),
+            old: old
+                .iter()
+                .enumerate()
+                .map(|(n, (r, a))| set(&format!("old{n}"), *r, *a))
+                .collect(),
         };
-        rolling(d, &sets).into_iter().map(|r| (r.name, r.to)).collect()
+        rolling(d, &sets)
+            .into_iter()
+            .map(|r| (r.name, r.to))
+            .collect()
     }
 
     #[test]
@@ -127,11 +152,20 @@ pub(super) mod tests {
     #[test]
     fn a_new_set_starts_with_what_the_surge_allows() {
         let d = deployment(3, json!("25%"), json!("25%"));
-        let fresh = Sets { new: None, old: vec![] };
+        let fresh = Sets {
+            new: None,
+            old: vec![],
+        };
         assert_eq!(new_size(&d, &fresh), 3);
-        let busy = Sets { new: None, old: vec![set("old", 3, 3)] };
+        let busy = Sets {
+            new: None,
+            old: vec![set("old", 3, 3)],
+        };
         assert_eq!(new_size(&d, &busy), 1);
-        let full = Sets { new: None, old: vec![set("old", 4, 4)] };
+        let full = Sets {
+            new: None,
+            old: vec![set("old", 4, 4)],
+        };
         assert_eq!(new_size(&d, &full), 0);
     }
 }

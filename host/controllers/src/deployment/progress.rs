@@ -68,7 +68,13 @@ pub(super) enum Phase {
 }
 
 /// The status to write.
-pub(super) fn status(deployment: &Deployment, sets: &Sets, phase: Phase, collisions: i64, now: Timestamp) -> Value {
+pub(super) fn status(
+    deployment: &Deployment,
+    sets: &Sets,
+    phase: Phase,
+    collisions: i64,
+    now: Timestamp,
+) -> Value {
     let counts = Counts::observe(sets);
     let mut conditions = condition::of(deployment.value());
     let stamp = rfc3339(now);
@@ -88,15 +94,23 @@ pub(super) fn status(deployment: &Deployment, sets: &Sets, phase: Phase, collisi
         ("unavailableReplicas", counts.unavailable),
         ("collisionCount", collisions),
     ];
-    let mut status: Map<String, Value> =
-        numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())).collect();
+    let mut status: Map<String, Value> = numbers
+        .into_iter()
+        .filter(|(_, n)| *n != 0)
+        .map(|(name, n)| (name.to_owned(), n.into()))
+        .collect();
     status.insert("conditions".into(), conditions.into());
     Value::Object(status)
 }
 
 fn availability(available: bool) -> Condition {
     if available {
-        Condition::new("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        Condition::new(
+            "Available",
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        )
     } else {
         Condition::new(
             "Available",
@@ -117,19 +131,33 @@ fn pausing(deployment: &Deployment, conditions: &mut Vec<Value>, stamp: &str) {
         return;
     }
     let new = match (deployment.paused, reason.as_str()) {
-        (true, paused) if paused != "DeploymentPaused" => ("DeploymentPaused", "Deployment is paused"),
+        (true, paused) if paused != "DeploymentPaused" => {
+            ("DeploymentPaused", "Deployment is paused")
+        }
         (false, "DeploymentPaused") => ("DeploymentResumed", "Deployment is resumed"),
         _ => return,
     };
-    condition::set(conditions, &Condition::new("Progressing", "Unknown", new.0, new.1), stamp, UPDATED);
+    condition::set(
+        conditions,
+        &Condition::new("Progressing", "Unknown", new.0, new.1),
+        stamp,
+        UPDATED,
+    );
 }
 
-fn progress(deployment: &Deployment, sets: &Sets, counts: &Counts, conditions: &mut Vec<Value>, now: Timestamp) {
+fn progress(
+    deployment: &Deployment,
+    sets: &Sets,
+    counts: &Counts,
+    conditions: &mut Vec<Value>,
+    now: Timestamp,
+) {
     if deployment.progress_deadline.is_none() {
         conditions.retain(|c| condition::text(c, "type") != "Progressing");
         return;
     }
-    let finished = counts.replicas == counts.updated && reason(conditions, "Progressing") == "NewReplicaSetAvailable";
+    let finished = counts.replicas == counts.updated
+        && reason(conditions, "Progressing") == "NewReplicaSetAvailable";
     if finished {
         return;
     }
@@ -138,24 +166,39 @@ fn progress(deployment: &Deployment, sets: &Sets, counts: &Counts, conditions: &
         None => format!("Deployment \"{}\"", deployment.object.name()),
     };
     let stamp = rfc3339(now);
-    let set = |conditions: &mut Vec<Value>, new: Condition| condition::set(conditions, &new, &stamp, UPDATED);
+    let set = |conditions: &mut Vec<Value>, new: Condition| {
+        condition::set(conditions, &new, &stamp, UPDATED)
+    };
     if counts.complete(deployment) {
         let message = format!("{what} has successfully progressed.");
-        set(conditions, Condition::new("Progressing", "True", "NewReplicaSetAvailable", message));
+        set(
+            conditions,
+            Condition::new("Progressing", "True", "NewReplicaSetAvailable", message),
+        );
     } else if counts.ahead_of(&Counts::written(deployment)) {
-        let new = Condition::new("Progressing", "True", "ReplicaSetUpdated", format!("{what} is progressing."));
+        let new = Condition::new(
+            "Progressing",
+            "True",
+            "ReplicaSetUpdated",
+            format!("{what} is progressing."),
+        );
         // Each step counts, so the update time moves although status and reason stay.
         touch(conditions, &new, &stamp);
     } else if timed_out(deployment, conditions, now) {
         let message = format!("{what} has timed out progressing.");
-        set(conditions, Condition::new("Progressing", "False", "ProgressDeadlineExceeded", message));
+        set(
+            conditions,
+            Condition::new("Progressing", "False", "ProgressDeadlineExceeded", message),
+        );
     }
 }
 
 fn touch(conditions: &mut Vec<Value>, new: &Condition, stamp: &str) {
     let since = conditions
         .iter()
-        .find(|c| condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status)
+        .find(|c| {
+            condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status
+        })
         .map(|c| condition::text(c, "lastTransitionTime").to_owned());
     conditions.retain(|c| condition::text(c, "type") != new.kind);
     condition::set(conditions, new, stamp, UPDATED);
@@ -165,10 +208,18 @@ fn touch(conditions: &mut Vec<Value>, new: &Condition, stamp: &str) {
 }
 
 /// The set named a new or found set as progress (upstream `getNewReplicaSet`).
-pub(super) fn announce(deployment: &Deployment, new: &Condition, stamp: &str) -> Option<Vec<Value>> {
+pub(super) fn announce(
+    deployment: &Deployment,
+    new: &Condition,
+    stamp: &str,
+) -> Option<Vec<Value>> {
     deployment.progress_deadline?;
     let mut conditions = condition::of(deployment.value());
-    if new.reason == "FoundNewReplicaSet" && conditions.iter().any(|c| condition::text(c, "type") == "Progressing") {
+    if new.reason == "FoundNewReplicaSet"
+        && conditions
+            .iter()
+            .any(|c| condition::text(c, "type") == "Progressing")
+    {
         return None;
     }
     condition::set(&mut conditions, new, stamp, UPDATED);
@@ -183,8 +234,14 @@ fn timed_out(deployment: &Deployment, conditions: &[Value], now: Timestamp) -> b
     }
 }
 
-fn deadline_left(deployment: &Deployment, conditions: &[Value], now: Timestamp) -> Option<Duration> {
-    let progressing = conditions.iter().find(|c| condition::text(c, "type") == "Progressing")?;
+fn deadline_left(
+    deployment: &Deployment,
+    conditions: &[Value],
+    now: Timestamp,
+) -> Option<Duration> {
+    let progressing = conditions
+        .iter()
+        .find(|c| condition::text(c, "type") == "Progressing")?;
     let updated = time::parse(condition::text(progressing, "lastUpdateTime"))?;
     Some(time::until(now, updated, deployment.progress_deadline?).unwrap_or(Duration::ZERO))
 }
@@ -200,7 +257,11 @@ pub(super) fn wait(deployment: &Deployment, status: &Value, now: Timestamp) -> O
 }
 
 fn failure(sets: &Sets, conditions: &mut Vec<Value>, stamp: &str) {
-    let failed = sets.new.iter().chain(&sets.old).find_map(|set| condition::find(set.object.value(), "ReplicaFailure"));
+    let failed = sets
+        .new
+        .iter()
+        .chain(&sets.old)
+        .find_map(|set| condition::find(set.object.value(), "ReplicaFailure"));
     match failed {
         Some(found) => {
             let new = Condition::new(
@@ -246,12 +307,16 @@ mod tests {
     }
 
     fn sets(available: i64) -> Sets {
-        Sets { new: Some(set("rs", 2, available)), old: vec![] }
+        Sets {
+            new: Some(set("rs", 2, available)),
+            old: vec![],
+        }
     }
 
     fn progressing(status: &Value) -> String {
         condition::text(
-            condition::find(&json!({"status": status.clone()}), "Progressing").unwrap_or(&Value::Null),
+            condition::find(&json!({"status": status.clone()}), "Progressing")
+                .unwrap_or(&Value::Null),
             "reason",
         )
         .to_owned()
@@ -272,7 +337,10 @@ mod tests {
     #[test]
     fn a_stuck_rollout_times_out() {
         let first = status(&with(json!({})), &sets(0), Phase::Rolling, 0, at(0));
-        assert_eq!(wait(&with(first.clone()), &first, at(0)), Some(Duration::from_secs(61)));
+        assert_eq!(
+            wait(&with(first.clone()), &first, at(0)),
+            Some(Duration::from_secs(61))
+        );
         let stuck = status(&with(first), &sets(0), Phase::Rolling, 0, at(61));
         assert_eq!(progressing(&stuck), "ProgressDeadlineExceeded");
     }

@@ -5,7 +5,9 @@ use super::plan::Resize;
 
 /// Whether the Deployment's size changed since the sets were last sized.
 pub(super) fn is_scaling(deployment: &Deployment, sets: &Sets) -> bool {
-    sets.all().filter(|set| set.replicas > 0).any(|set| set.desired().is_some_and(|n| n != deployment.replicas))
+    sets.all()
+        .filter(|set| set.replicas > 0)
+        .any(|set| set.desired().is_some_and(|n| n != deployment.replicas))
 }
 
 /// The new sizes.
@@ -20,7 +22,11 @@ pub(super) fn scale(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
     if saturated(deployment, sets.new.as_ref()) {
         return super::plan::retire(sets);
     }
-    if deployment.is_recreate() { Vec::new() } else { share(deployment, sets) }
+    if deployment.is_recreate() {
+        Vec::new()
+    } else {
+        share(deployment, sets)
+    }
 }
 
 /// The one active set; with none active the newest.
@@ -43,17 +49,30 @@ fn saturated(deployment: &Deployment, new: Option<&Set>) -> bool {
 
 fn share(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
     let mut active: Vec<&Set> = sets.all().filter(|set| set.replicas > 0).collect();
-    let allowed = if deployment.replicas > 0 { deployment.max_total() } else { 0 };
+    let allowed = if deployment.replicas > 0 {
+        deployment.max_total()
+    } else {
+        0
+    };
     let change = allowed - sets.total();
     // The largest first; of equals the newer one grows, and the older one shrinks.
     active.sort_by_key(|set| std::cmp::Reverse(set.replicas));
     if change > 0 {
-        active.sort_by_key(|set| (std::cmp::Reverse(set.replicas), std::cmp::Reverse(set.created)));
+        active.sort_by_key(|set| {
+            (
+                std::cmp::Reverse(set.replicas),
+                std::cmp::Reverse(set.created),
+            )
+        });
     }
     let mut done = 0;
     let mut sizes: Vec<i64> = Vec::with_capacity(active.len());
     for set in &active {
-        let part = if change == 0 { 0 } else { proportion(deployment, set, change, done) };
+        let part = if change == 0 {
+            0
+        } else {
+            proportion(deployment, set, change, done)
+        };
         sizes.push(set.replicas + part);
         done += part;
     }
@@ -61,17 +80,29 @@ fn share(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
     if let Some(first) = sizes.first_mut() {
         *first = (*first + change - done).max(0);
     }
-    active.iter().zip(sizes).map(|(set, to)| Resize::new(set, to)).collect()
+    active
+        .iter()
+        .zip(sizes)
+        .map(|(set, to)| Resize::new(set, to))
+        .collect()
 }
 
 fn proportion(deployment: &Deployment, set: &Set, change: i64, done: i64) -> i64 {
     if deployment.replicas == 0 {
         return -set.replicas;
     }
-    let base = set.max().filter(|n| *n > 0).unwrap_or_else(|| deployment.max_total());
-    let fair = (set.replicas as f64 * deployment.max_total() as f64 / base as f64).round() as i64 - set.replicas;
+    let base = set
+        .max()
+        .filter(|n| *n > 0)
+        .unwrap_or_else(|| deployment.max_total());
+    let fair = (set.replicas as f64 * deployment.max_total() as f64 / base as f64).round() as i64
+        - set.replicas;
     let left = change - done;
-    if change > 0 { fair.clamp(0, left.max(0)) } else { fair.clamp(left.min(0), 0) }
+    if change > 0 {
+        fair.clamp(0, left.max(0))
+    } else {
+        fair.clamp(left.min(0), 0)
+    }
 }
 
 #[cfg(test)]
@@ -93,16 +124,31 @@ mod tests {
     #[test]
     fn growth_is_shared_by_size_and_adds_up() {
         let d = deployment(20, json!(0), json!(1));
-        let sets = Sets { new: Some(sized("new", 2, 10)), old: vec![sized("old", 8, 10)] };
+        let sets = Sets {
+            new: Some(sized("new", 2, 10)),
+            old: vec![sized("old", 8, 10)],
+        };
         assert!(is_scaling(&d, &sets));
-        let sizes: Vec<_> = scale(&d, &sets).into_iter().map(|r| (r.name, r.to)).collect();
+        let sizes: Vec<_> = scale(&d, &sets)
+            .into_iter()
+            .map(|r| (r.name, r.to))
+            .collect();
         assert_eq!(sizes, [("old".to_owned(), 16), ("new".to_owned(), 4)]);
     }
 
     #[test]
     fn a_single_active_set_takes_all() {
         let d = deployment(5, json!(1), json!(0));
-        let sets = Sets { new: Some(sized("new", 0, 10)), old: vec![sized("old", 3, 10)] };
-        assert_eq!(scale(&d, &sets), [Resize { name: "old".into(), to: 5 }]);
+        let sets = Sets {
+            new: Some(sized("new", 0, 10)),
+            old: vec![sized("old", 3, 10)],
+        };
+        assert_eq!(
+            scale(&d, &sets),
+            [Resize {
+                name: "old".into(),
+                to: 5
+            }]
+        );
     }
 }

@@ -29,7 +29,10 @@ struct Budgets {
 }
 
 pub(crate) fn start(context: &Context) {
-    let (budgets, pods) = (context.informers.all(&POD_DISRUPTION_BUDGETS), context.informers.all(&PODS));
+    let (budgets, pods) = (
+        context.informers.all(&POD_DISRUPTION_BUDGETS),
+        context.informers.all(&PODS),
+    );
     let sized: BTreeMap<&'static str, Informer> = [
         ("Deployment", DEPLOYMENTS),
         ("ReplicaSet", REPLICA_SETS),
@@ -40,23 +43,33 @@ pub(crate) fn start(context: &Context) {
     .map(|(kind, resource)| (kind, context.informers.all(&resource)))
     .collect();
     let of_pods = budgets.clone();
-    let mut controller = Controller::new("disruption-controller").watch_own(&budgets).watch(&pods, move |event| {
-        let pod = event.object();
-        let there = of_pods.in_namespace(pod.namespace()).into_iter();
-        there
-            .filter(|b| selector(b).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
-            .map(|b| b.key().clone())
-            .collect()
-    });
+    let mut controller = Controller::new("disruption-controller")
+        .watch_own(&budgets)
+        .watch(&pods, move |event| {
+            let pod = event.object();
+            let there = of_pods.in_namespace(pod.namespace()).into_iter();
+            there
+                .filter(|b| selector(b).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
+                .map(|b| b.key().clone())
+                .collect()
+        });
     for informer in sized.values() {
         let all = budgets.clone();
         // A size changes seldom, and a namespace has few budgets.
         controller = controller.watch(informer, move |event| {
-            all.in_namespace(event.object().namespace()).into_iter().map(|b| b.key().clone()).collect()
+            all.in_namespace(event.object().namespace())
+                .into_iter()
+                .map(|b| b.key().clone())
+                .collect()
         });
     }
-    let reconciler =
-        Budgets { client: context.client("disruption-controller"), clock: context.clock(), budgets, pods, sized };
+    let reconciler = Budgets {
+        client: context.client("disruption-controller"),
+        clock: context.clock(),
+        budgets,
+        pods,
+        sized,
+    };
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
 
@@ -69,12 +82,15 @@ fn selector(budget: &Object) -> Result<LabelSelector, String> {
 
 impl Reconciler for Budgets {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(budget) = self.budgets.get(key).filter(|b| !b.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(budget) = self.budgets.get(key).filter(|b| !b.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         let selector = selector(&budget).map_err(Error::other)?;
         let mut pods = self.pods.in_namespace(budget.namespace());
         pods.retain(|pod| selector.matches_labels(&pod.meta().labels));
         let expected = self.expected(&pods);
-        let (status, wait) = plan::status(budget.value(), &pods, expected.as_ref(), self.clock.now());
+        let (status, wait) =
+            plan::status(budget.value(), &pods, expected.as_ref(), self.clock.now());
         write::status(&self.client, &POD_DISRUPTION_BUDGETS, &budget, status).await?;
         Ok(wait.map_or(Outcome::Done, Outcome::After))
     }
@@ -86,7 +102,8 @@ impl Budgets {
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
         for pod in pods {
             let found = self.size_of(pod);
-            let (uid, size) = found.ok_or_else(|| format!("found no controllers for pod \"{}\"", pod.name()))?;
+            let (uid, size) =
+                found.ok_or_else(|| format!("found no controllers for pod \"{}\"", pod.name()))?;
             sizes.insert(uid, size);
         }
         Ok(sizes.values().sum())
@@ -107,6 +124,9 @@ impl Budgets {
                 .get(&key(pod.namespace(), &above.name))
                 .filter(|c| c.uid() == above.uid)?;
         }
-        Some((controller.uid().to_owned(), at_i64(controller.value(), &["spec", "replicas"]).unwrap_or(1)))
+        Some((
+            controller.uid().to_owned(),
+            at_i64(controller.value(), &["spec", "replicas"]).unwrap_or(1),
+        ))
     }
 }

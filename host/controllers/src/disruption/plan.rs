@@ -24,14 +24,24 @@ pub(super) fn status(
 ) -> (Value, Option<Duration>) {
     let (granted, wait) = granted(budget, pods, now);
     let healthy = count(
-        pods.iter().filter(|o| !o.is_deleting() && !granted.contains_key(o.name()) && pod::of(o).is_ready()).count(),
+        pods.iter()
+            .filter(|o| {
+                !o.is_deleting() && !granted.contains_key(o.name()) && pod::of(o).is_ready()
+            })
+            .count(),
     );
     let mut conditions = condition::of(budget);
     let sizes = sizes(budget, pods, expected);
     let (expected, desired) = *sizes.as_ref().unwrap_or(&(0, 0));
-    let allowed = if sizes.is_err() || expected <= 0 { 0 } else { (healthy - desired).max(0) };
+    let allowed = if sizes.is_err() || expected <= 0 {
+        0
+    } else {
+        (healthy - desired).max(0)
+    };
     let new = match &sizes {
-        Err(message) => Condition::new("DisruptionAllowed", "False", "SyncFailed", message.as_str()),
+        Err(message) => {
+            Condition::new("DisruptionAllowed", "False", "SyncFailed", message.as_str())
+        }
         Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
         Ok(_) => Condition::new("DisruptionAllowed", "False", "InsufficientPods", ""),
     };
@@ -54,13 +64,25 @@ pub(super) fn status(
 }
 
 /// Granted evictions that are still to come.
-fn granted(budget: &Value, pods: &[Object], now: Timestamp) -> (Map<String, Value>, Option<Duration>) {
-    let mut granted = at(budget, &["status", "disruptedPods"]).and_then(Value::as_object).cloned().unwrap_or_default();
+fn granted(
+    budget: &Value,
+    pods: &[Object],
+    now: Timestamp,
+) -> (Map<String, Value>, Option<Duration>) {
+    let mut granted = at(budget, &["status", "disruptedPods"])
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let mut wait = None::<Duration>;
     granted.retain(|name, at| {
         let there = pods.iter().any(|o| o.name() == name && !o.is_deleting());
-        let left = at.as_str().and_then(time::parse).and_then(|since| time::until(now, since, EVICTION_TIMEOUT));
-        let Some(left) = left.filter(|_| there) else { return false };
+        let left = at
+            .as_str()
+            .and_then(time::parse)
+            .and_then(|since| time::until(now, since, EVICTION_TIMEOUT));
+        let Some(left) = left.filter(|_| there) else {
+            return false;
+        };
         wait = Some(wait.map_or(left, |w| w.min(left)));
         true
     });
@@ -69,7 +91,11 @@ fn granted(budget: &Value, pods: &[Object], now: Timestamp) -> (Map<String, Valu
 
 /// Expected Pods, and how many of them have to be healthy. A plain `minAvailable` counts the Pods
 /// there are; everything else needs their controllers' sizes.
-fn sizes(budget: &Value, pods: &[Object], expected: Result<&i64, &String>) -> Result<(i64, i64), String> {
+fn sizes(
+    budget: &Value,
+    pods: &[Object],
+    expected: Result<&i64, &String>,
+) -> Result<(i64, i64), String> {
     let field = |name| at(budget, &["spec", name]).filter(|v| !v.is_null());
     if let Some(unavailable) = field("maxUnavailable") {
         let expected = *expected.map_err(Clone::clone)?;
@@ -102,28 +128,47 @@ mod tests {
 
     fn allowed(spec: Value, ready: usize, all: usize, expected: Result<i64, String>) -> i64 {
         let budget = json!({"spec": spec});
-        status(&budget, &pods(ready, all), expected.as_ref(), Timestamp::UNIX_EPOCH).0["disruptionsAllowed"]
+        status(
+            &budget,
+            &pods(ready, all),
+            expected.as_ref(),
+            Timestamp::UNIX_EPOCH,
+        )
+        .0["disruptionsAllowed"]
             .as_i64()
             .unwrap()
     }
 
     #[test]
     fn what_may_be_disrupted() {
-        assert_eq!(allowed(json!({"minAvailable": 2}), 3, 3, Err("none".into())), 1);
+        assert_eq!(
+            allowed(json!({"minAvailable": 2}), 3, 3, Err("none".into())),
+            1
+        );
         assert_eq!(allowed(json!({"minAvailable": 2}), 2, 3, Ok(3)), 0);
         assert_eq!(allowed(json!({"maxUnavailable": 1}), 3, 3, Ok(3)), 1);
         assert_eq!(allowed(json!({"maxUnavailable": 1}), 2, 3, Ok(3)), 0);
         assert_eq!(allowed(json!({"minAvailable": "50%"}), 3, 3, Ok(4)), 1);
-        assert_eq!(allowed(json!({"maxUnavailable": 1}), 3, 3, Err("no controller".into())), 0);
+        assert_eq!(
+            allowed(
+                json!({"maxUnavailable": 1}),
+                3,
+                3,
+                Err("no controller".into())
+            ),
+            0
+        );
     }
 
     #[test]
     fn a_granted_eviction_counts_until_it_happens_or_is_too_old() {
         let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
-        let budget =
-            |at: &str| json!({"spec": {"minAvailable": 1}, "status": {"disruptedPods": {"p0": at, "gone": at}}});
+        let budget = |at: &str| json!({"spec": {"minAvailable": 1}, "status": {"disruptedPods": {"p0": at, "gone": at}}});
         let (fresh, wait) = status(&budget("2026-01-01T00:00:00Z"), &pods(2, 2), Ok(&2), now);
-        assert_eq!((fresh["currentHealthy"].as_i64(), wait), (Some(1), Some(Duration::from_secs(60))));
+        assert_eq!(
+            (fresh["currentHealthy"].as_i64(), wait),
+            (Some(1), Some(Duration::from_secs(60)))
+        );
         assert!(fresh["disruptedPods"].get("gone").is_none());
         let (old, _) = status(&budget("2025-12-31T00:00:00Z"), &pods(2, 2), Ok(&2), now);
         assert_eq!(old["currentHealthy"], 2);

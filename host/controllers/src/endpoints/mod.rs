@@ -54,7 +54,11 @@ impl Reconciler for EndpointsController {
             Some(existing) => existing.value().clone(),
             None => plan::skeleton(&service),
         };
-        set(&mut body, &["metadata", "labels"], serde_json::json!(labels));
+        set(
+            &mut body,
+            &["metadata", "labels"],
+            serde_json::json!(labels),
+        );
         if subsets.is_empty() {
             k3s_meta::object::remove(&mut body, &["subsets"]);
         } else {
@@ -76,11 +80,23 @@ impl EndpointsController {
     /// Endpoints of a Service that is gone; those that some other component leads (leader election
     /// of old) are not ours.
     async fn clean_up(&self, key: &Key) -> Result<(), Error> {
-        let Some(left) = self.endpoints.get(key).filter(|e| e.label(plan::MANAGED_BY) == Some(plan::MANAGER)) else {
+        let Some(left) = self
+            .endpoints
+            .get(key)
+            .filter(|e| e.label(plan::MANAGED_BY) == Some(plan::MANAGER))
+        else {
             return Ok(());
         };
         let (namespace, name) = split_key(key);
-        match self.client.delete(&ENDPOINTS, Some(namespace), name, &DeleteParams::default().with_uid(left.uid())).await
+        match self
+            .client
+            .delete(
+                &ENDPOINTS,
+                Some(namespace),
+                name,
+                &DeleteParams::default().with_uid(left.uid()),
+            )
+            .await
         {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),

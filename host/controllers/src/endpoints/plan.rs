@@ -36,7 +36,9 @@ pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
     let mut by_ports: BTreeMap<Vec<EndpointPort>, Subset> = BTreeMap::new();
     for object in pods.iter().take(CAPACITY) {
         let view = pod::of(object);
-        let Some(ip) = address(view, family) else { continue };
+        let Some(ip) = address(view, family) else {
+            continue;
+        };
         if view.is_terminal() || (object.is_deleting() && !service.publish_not_ready) {
             continue;
         }
@@ -47,9 +49,17 @@ pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
         }
         let subset = by_ports.entry(ports).or_default();
         let ready = service.publish_not_ready || view.is_ready();
-        if ready { &mut subset.ready } else { &mut subset.not_ready }.push(entry(service, object, view, ip));
+        if ready {
+            &mut subset.ready
+        } else {
+            &mut subset.not_ready
+        }
+        .push(entry(service, object, view, ip));
     }
-    by_ports.into_iter().map(|(ports, subset)| subset.into_value(&ports)).collect()
+    by_ports
+        .into_iter()
+        .map(|(ports, subset)| subset.into_value(&ports))
+        .collect()
 }
 
 fn entry(service: &Service, object: &Object, view: &Pod, ip: &str) -> Value {
@@ -69,7 +79,11 @@ impl Subset {
     fn into_value(self, ports: &[EndpointPort]) -> Value {
         let mut subset = serde_json::Map::new();
         let ports = ports.iter().map(port).collect::<Vec<_>>();
-        for (name, list) in [("addresses", self.ready), ("notReadyAddresses", self.not_ready), ("ports", ports)] {
+        for (name, list) in [
+            ("addresses", self.ready),
+            ("notReadyAddresses", self.not_ready),
+            ("ports", ports),
+        ] {
             if !list.is_empty() {
                 subset.insert(name.into(), list.into());
             }
@@ -110,11 +124,18 @@ mod tests {
             "spec": {"selector": {"app": "a"}, "clusterIP": "10.43.0.9", "ports": [{"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP"}]}}))
         .unwrap();
         let service = Service::read(&object).unwrap();
-        let pods = [pod("p", "10.42.0.1", "True"), pod("q", "10.42.0.2", "False"), pod("r", "", "True")];
+        let pods = [
+            pod("p", "10.42.0.1", "True"),
+            pod("q", "10.42.0.2", "False"),
+            pod("r", "", "True"),
+        ];
         let subsets = subsets(&service, &pods);
         assert_eq!(subsets.len(), 1);
         assert_eq!(subsets[0]["addresses"][0]["ip"], "10.42.0.1");
         assert_eq!(subsets[0]["notReadyAddresses"][0]["targetRef"]["name"], "q");
-        assert_eq!(subsets[0]["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
+        assert_eq!(
+            subsets[0]["ports"],
+            json!([{"name": "http", "port": 8080, "protocol": "TCP"}])
+        );
     }
 }

@@ -35,7 +35,12 @@ pub(crate) fn start(context: &Context) {
     let pods = context.informers.all(&PODS);
     let nodes = context.informers.all(&NODES);
     let slices = context.informers.all(&ENDPOINT_SLICES);
-    slices.add_index(BY_SERVICE, |slice| service_of(slice).map(|key| key.to_string()).into_iter().collect());
+    slices.add_index(BY_SERVICE, |slice| {
+        service_of(slice)
+            .map(|key| key.to_string())
+            .into_iter()
+            .collect()
+    });
     let expectations = Arc::new(Expectations::new(context.clock()));
     let reconciler = Slices {
         client: context.client("endpointslice-controller"),
@@ -58,12 +63,17 @@ pub(crate) fn start(context: &Context) {
 /// The Service of a slice that this controller manages.
 fn service_of(slice: &Obj) -> Option<Key> {
     let ours = slice.label(MANAGED_BY) == Some(MANAGER);
-    slice.label(SERVICE_NAME).filter(|name| ours && !name.is_empty()).map(|name| key(slice.namespace(), name))
+    slice
+        .label(SERVICE_NAME)
+        .filter(|name| ours && !name.is_empty())
+        .map(|name| key(slice.namespace(), name))
 }
 
 fn slice_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key> {
     let slice = event.object();
-    let Some(service) = service_of(slice) else { return Vec::new() };
+    let Some(service) = service_of(slice) else {
+        return Vec::new();
+    };
     match event {
         InformerEvent::Added(_) => expectations.creation_observed(&service),
         InformerEvent::Deleted(_) => expectations.deletion_observed(&service, slice.uid()),
@@ -74,12 +84,17 @@ fn slice_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key>
 
 /// Only a node's zone stands in slices; it is set once, after the node came.
 fn zone_changed(event: &InformerEvent, pods: &Informer, services: &Informer) -> Vec<Key> {
-    let InformerEvent::Updated { old, new } = event else { return Vec::new() };
+    let InformerEvent::Updated { old, new } = event else {
+        return Vec::new();
+    };
     if old.label(model::ZONE) == new.label(model::ZONE) {
         return Vec::new();
     }
     let there = pods.by_index(k3s_client::informer::BY_NODE, new.name());
-    there.into_iter().flat_map(|pod| services_of_pod(&InformerEvent::Added(pod), services)).collect()
+    there
+        .into_iter()
+        .flat_map(|pod| services_of_pod(&InformerEvent::Added(pod), services))
+        .collect()
 }
 
 impl Reconciler for Slices {
@@ -93,9 +108,15 @@ impl Reconciler for Slices {
             // The slices on their way bring this key back.
             return Ok(Outcome::Done);
         }
-        let Some(service) = Service::read(&object) else { return Ok(Outcome::Done) };
+        let Some(service) = Service::read(&object) else {
+            return Ok(Outcome::Done);
+        };
         let existing = self.slices.by_index(BY_SERVICE, key);
-        let zone = |node: &str| self.nodes.get(node).and_then(|n| n.label(model::ZONE).map(str::to_owned));
+        let zone = |node: &str| {
+            self.nodes
+                .get(node)
+                .and_then(|n| n.label(model::ZONE).map(str::to_owned))
+        };
         let groups = model::groups(&service, &service.pods(&self.pods), zone);
         let actions = plan::plan(&service, &groups, &existing);
         self.apply(&service, actions).await?;
@@ -106,17 +127,26 @@ impl Reconciler for Slices {
 impl Slices {
     async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
-        let creations = actions.iter().filter(|a| matches!(a, Action::Create(_))).count();
-        let deletions: Vec<String> =
-            actions.iter().filter_map(Action::deletes).map(|slice| slice.uid().to_owned()).collect();
+        let creations = actions
+            .iter()
+            .filter(|a| matches!(a, Action::Create(_)))
+            .count();
+        let deletions: Vec<String> = actions
+            .iter()
+            .filter_map(Action::deletes)
+            .map(|slice| slice.uid().to_owned())
+            .collect();
         if creations > 0 || !deletions.is_empty() {
             self.expectations.expect(key, creations, deletions);
         }
         let mut failure = None;
         for action in actions {
             // After a failure the rest is not done: what was expected of it is taken back.
-            let result =
-                if failure.is_none() { self.perform(service, &action).await } else { Err(Error::other("skipped")) };
+            let result = if failure.is_none() {
+                self.perform(service, &action).await
+            } else {
+                Err(Error::other("skipped"))
+            };
             if let Err(error) = result {
                 match &action {
                     Action::Create(_) => self.expectations.creation_observed(key),
@@ -132,23 +162,34 @@ impl Slices {
     async fn perform(&self, service: &Service, action: &Action) -> Result<(), Error> {
         let namespace = service.object.ns();
         match action {
-            Action::Create(body) => match self.client.create(&ENDPOINT_SLICES, namespace, body).await {
-                Err(error) if error.is_namespace_terminating() => {
-                    self.expectations.creation_observed(service.object.key());
-                    Ok(())
+            Action::Create(body) => {
+                match self.client.create(&ENDPOINT_SLICES, namespace, body).await {
+                    Err(error) if error.is_namespace_terminating() => {
+                        self.expectations.creation_observed(service.object.key());
+                        Ok(())
+                    }
+                    result => Ok(result.map(drop)?),
                 }
-                result => Ok(result.map(drop)?),
-            },
-            Action::Update(body) => Ok(self.client.update(&ENDPOINT_SLICES, namespace, body).await.map(drop)?),
+            }
+            Action::Update(body) => Ok(self
+                .client
+                .update(&ENDPOINT_SLICES, namespace, body)
+                .await
+                .map(drop)?),
             Action::Delete(slice) => self.delete(service, slice).await,
         }
     }
 
     async fn delete(&self, service: &Service, slice: &Object) -> Result<(), Error> {
         let params = DeleteParams::default().with_uid(slice.uid());
-        match self.client.delete(&ENDPOINT_SLICES, slice.ns(), slice.name(), &params).await {
+        match self
+            .client
+            .delete(&ENDPOINT_SLICES, slice.ns(), slice.name(), &params)
+            .await
+        {
             Err(error) if error.is_not_found() => {
-                self.expectations.deletion_observed(service.object.key(), slice.uid());
+                self.expectations
+                    .deletion_observed(service.object.key(), slice.uid());
                 Ok(())
             }
             result => Ok(result.map(drop)?),

@@ -22,26 +22,39 @@ pub(super) struct Group {
 }
 
 /// At least one group per family, empty where nothing serves.
-pub(super) fn groups(service: &Service, pods: &[Object], zone: impl Fn(&str) -> Option<String>) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, Vec<EndpointPort>), BTreeMap<String, Value>> = BTreeMap::new();
+pub(super) fn groups(
+    service: &Service,
+    pods: &[Object],
+    zone: impl Fn(&str) -> Option<String>,
+) -> Vec<Group> {
+    let mut groups: BTreeMap<(String, Vec<EndpointPort>), BTreeMap<String, Value>> =
+        BTreeMap::new();
     for family in &service.families {
         for object in pods {
             let view = pod::of(object);
-            let Some(ip) = address(view, family).filter(|_| !view.is_terminal()) else { continue };
+            let Some(ip) = address(view, family).filter(|_| !view.is_terminal()) else {
+                continue;
+            };
             let mut ports = service.ports_on(view);
             ports.sort();
             let endpoint = endpoint(service, object, ip, &zone);
-            groups.entry((family.clone(), ports)).or_default().insert(object.uid().to_owned(), endpoint);
+            groups
+                .entry((family.clone(), ports))
+                .or_default()
+                .insert(object.uid().to_owned(), endpoint);
         }
         if !groups.keys().any(|(own, _)| own == family) {
             groups.insert((family.clone(), Vec::new()), BTreeMap::new());
         }
     }
-    let group = |((family, ports), endpoints): ((String, Vec<EndpointPort>), BTreeMap<String, Value>)| Group {
-        family,
-        ports: ports.iter().map(slice_port).collect(),
-        endpoints,
-    };
+    let group =
+        |((family, ports), endpoints): ((String, Vec<EndpointPort>), BTreeMap<String, Value>)| {
+            Group {
+                family,
+                ports: ports.iter().map(slice_port).collect(),
+                endpoints,
+            }
+        };
     groups.into_iter().map(group).collect()
 }
 
@@ -54,7 +67,12 @@ fn slice_port(port: &EndpointPort) -> Value {
     value
 }
 
-fn endpoint(service: &Service, object: &Object, ip: &str, zone: &impl Fn(&str) -> Option<String>) -> Value {
+fn endpoint(
+    service: &Service,
+    object: &Object,
+    ip: &str,
+    zone: &impl Fn(&str) -> Option<String>,
+) -> Value {
     let view = pod::of(object);
     let serving = service.publish_not_ready || view.is_ready();
     let terminating = object.is_deleting();

@@ -39,14 +39,21 @@ struct Draft {
 }
 
 pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> Vec<Action> {
-    let mut left: Vec<Object> = existing.iter().filter(|slice| !slice.is_deleting()).cloned().collect();
+    let mut left: Vec<Object> = existing
+        .iter()
+        .filter(|slice| !slice.is_deleting())
+        .cloned()
+        .collect();
     left.sort_by(|a, b| a.name().cmp(b.name()));
     let mut actions = Vec::new();
     for group in groups {
         let (own, others) = left.into_iter().partition(|slice| fits(slice, group));
         left = others;
         // A placeholder may be filled with the first real endpoints.
-        if let (true, Some(at)) = (Vec::is_empty(&own), left.iter().position(|s| is_placeholder(s, group))) {
+        if let (true, Some(at)) = (
+            Vec::is_empty(&own),
+            left.iter().position(|s| is_placeholder(s, group)),
+        ) {
             let reused = left.remove(at);
             actions.extend(fill(service, group, vec![reused]));
         } else {
@@ -63,26 +70,43 @@ fn fits(slice: &Object, group: &Group) -> bool {
 }
 
 fn is_placeholder(slice: &Object, group: &Group) -> bool {
-    at_str(slice.value(), &["addressType"]) == group.family && at_list(slice.value(), &["endpoints"]).is_empty()
+    at_str(slice.value(), &["addressType"]) == group.family
+        && at_list(slice.value(), &["endpoints"]).is_empty()
 }
 
 fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
-    let mut wanted: BTreeMap<&str, &Value> =
-        group.endpoints.iter().map(|(uid, endpoint)| (uid.as_str(), endpoint)).collect();
-    let mut drafts: Vec<Draft> = slices.into_iter().map(|slice| keep(slice, &mut wanted)).collect();
+    let mut wanted: BTreeMap<&str, &Value> = group
+        .endpoints
+        .iter()
+        .map(|(uid, endpoint)| (uid.as_str(), endpoint))
+        .collect();
+    let mut drafts: Vec<Draft> = slices
+        .into_iter()
+        .map(|slice| keep(slice, &mut wanted))
+        .collect();
     let mut fresh: Vec<Value> = wanted.into_values().cloned().collect();
     // Slices that are written anyway take new endpoints first.
     drafts.sort_by_key(|draft| !draft.changed);
     for draft in &mut drafts {
-        let room = CAPACITY.saturating_sub(draft.endpoints.len()).min(fresh.len());
+        let room = CAPACITY
+            .saturating_sub(draft.endpoints.len())
+            .min(fresh.len());
         draft.changed |= room > 0;
         draft.endpoints.extend(fresh.drain(..room));
     }
     for chunk in fresh.chunks(CAPACITY) {
-        drafts.push(Draft { from: None, endpoints: chunk.to_vec(), changed: true });
+        drafts.push(Draft {
+            from: None,
+            endpoints: chunk.to_vec(),
+            changed: true,
+        });
     }
     if group.endpoints.is_empty() && drafts.is_empty() {
-        drafts.push(Draft { from: None, endpoints: Vec::new(), changed: true });
+        drafts.push(Draft {
+            from: None,
+            endpoints: Vec::new(),
+            changed: true,
+        });
     }
     // Of empty slices one stays where nothing serves, so that readers know the Service was seen.
     let mut spare = usize::from(group.endpoints.is_empty());
@@ -102,10 +126,16 @@ fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
 
 fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
     let present = at_list(slice.value(), &["endpoints"]);
-    let endpoints: Vec<Value> =
-        present.iter().filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned()).collect();
+    let endpoints: Vec<Value> = present
+        .iter()
+        .filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned())
+        .collect();
     let changed = endpoints != present;
-    Draft { from: Some(slice), endpoints, changed }
+    Draft {
+        from: Some(slice),
+        endpoints,
+        changed,
+    }
 }
 
 fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
@@ -156,15 +186,20 @@ mod tests {
     use super::*;
 
     fn service() -> Service {
-        let object = Obj::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"},
-            "spec": {"selector": {"app": "a"}, "clusterIP": "None", "ports": [{"port": 80}]}}))
+        let object = Obj::from_value(
+            json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"},
+            "spec": {"selector": {"app": "a"}, "clusterIP": "None", "ports": [{"port": 80}]}}),
+        )
         .unwrap();
         Service::read(&object).unwrap()
     }
 
     fn group(uids: std::ops::Range<usize>) -> Group {
         let endpoint = |n: usize| {
-            (format!("{n:04}"), json!({"addresses": ["10.42.0.1"], "targetRef": {"uid": format!("{n:04}")}}))
+            (
+                format!("{n:04}"),
+                json!({"addresses": ["10.42.0.1"], "targetRef": {"uid": format!("{n:04}")}}),
+            )
         };
         Group {
             family: "IPv4".into(),
@@ -189,7 +224,11 @@ mod tests {
 
     #[test]
     fn a_service_without_pods_has_one_empty_slice() {
-        let empty = [Group { family: "IPv4".into(), ports: vec![], endpoints: BTreeMap::new() }];
+        let empty = [Group {
+            family: "IPv4".into(),
+            ports: vec![],
+            endpoints: BTreeMap::new(),
+        }];
         let actions = plan(&service(), &empty, &[]);
         let slices = stored(actions);
         assert_eq!(slices.len(), 1);

@@ -22,7 +22,10 @@ struct Ephemeral {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("ephemeral-volume-controller");
-    let (pods, claims) = (context.informers.all(&PODS), context.informers.all(&PERSISTENT_VOLUME_CLAIMS));
+    let (pods, claims) = (
+        context.informers.all(&PODS),
+        context.informers.all(&PERSISTENT_VOLUME_CLAIMS),
+    );
     let reconciler = Ephemeral {
         recorder: context.recorder(&client, "ephemeral_volume"),
         client,
@@ -32,7 +35,11 @@ pub(crate) fn start(context: &Context) {
     Controller::new("ephemeral-volume-controller")
         .watch(&pods, |event| {
             let pod = event.object();
-            if event.is_deleted() || sources(pod).next().is_none() { Vec::new() } else { vec![pod.key().clone()] }
+            if event.is_deleted() || sources(pod).next().is_none() {
+                Vec::new()
+            } else {
+                vec![pod.key().clone()]
+            }
         })
         .watch(&claims, claim_changed)
         .run(reconciler, &context.statuses, &context.tasks);
@@ -41,21 +48,30 @@ pub(crate) fn start(context: &Context) {
 /// A claim that is gone is made again for its Pod.
 fn claim_changed(event: &InformerEvent) -> Vec<Key> {
     let claim = event.object();
-    let owner = claim.controller().filter(|owner| owner.kind == "Pod" && event.is_deleted());
-    owner.map(|owner| key(claim.namespace(), &owner.name)).into_iter().collect()
+    let owner = claim
+        .controller()
+        .filter(|owner| owner.kind == "Pod" && event.is_deleted());
+    owner
+        .map(|owner| key(claim.namespace(), &owner.name))
+        .into_iter()
+        .collect()
 }
 
 /// The Pod's ephemeral volumes: name and claim template.
 fn sources(pod: &Obj) -> impl Iterator<Item = (&str, &Value)> {
-    at_list(pod.value(), &["spec", "volumes"]).iter().filter_map(|volume| {
-        let template = at(volume, &["ephemeral", "volumeClaimTemplate"])?;
-        Some((at_str(volume, &["name"]), template))
-    })
+    at_list(pod.value(), &["spec", "volumes"])
+        .iter()
+        .filter_map(|volume| {
+            let template = at(volume, &["ephemeral", "volumeClaimTemplate"])?;
+            Some((at_str(volume, &["name"]), template))
+        })
 }
 
 impl Reconciler for Ephemeral {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(pod) = self.pods.get(key).filter(|pod| !pod.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(pod) = self.pods.get(key).filter(|pod| !pod.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         for (volume, template) in sources(&pod) {
             self.ensure(&pod, volume, template).await?;
         }
@@ -69,7 +85,15 @@ impl Ephemeral {
         if let Some(claim) = self.claims.get(&key(pod.namespace(), &name)) {
             return check_ephemeral(claim.value(), pod.name(), pod.uid()).map_err(Error::other);
         }
-        match self.client.create(&PERSISTENT_VOLUME_CLAIMS, pod.ns(), &claim(pod, &name, template)).await {
+        match self
+            .client
+            .create(
+                &PERSISTENT_VOLUME_CLAIMS,
+                pod.ns(),
+                &claim(pod, &name, template),
+            )
+            .await
+        {
             Err(error) if error.is_namespace_terminating() => Ok(()),
             Err(error) => {
                 let message = format!("ephemeral volume {volume}: create PVC {name}: {error}");

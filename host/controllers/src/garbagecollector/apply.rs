@@ -11,11 +11,20 @@ use super::{Collector, FOREGROUND};
 
 impl Collector {
     pub(super) async fn collect(&self, item: &Item, cached: &Obj) -> Result<(), Error> {
-        if cached.meta().owner_references.iter().all(|owner| self.is_held(cached, owner)) {
+        if cached
+            .meta()
+            .owner_references
+            .iter()
+            .all(|owner| self.is_held(cached, owner))
+        {
             return Ok(());
         }
-        let Some(resource) = self.graph.resource(item) else { return Ok(()) };
-        let Some(live) = self.live(&resource, cached).await? else { return Ok(()) };
+        let Some(resource) = self.graph.resource(item) else {
+            return Ok(());
+        };
+        let Some(live) = self.live(&resource, cached).await? else {
+            return Ok(());
+        };
         if live.uid() != item.uid || live.is_deleting() {
             return Ok(());
         }
@@ -31,10 +40,17 @@ impl Collector {
                 if propagation == k3s_client::Propagation::Foreground {
                     self.break_cycle(&resource, &live, &dependents).await?;
                 }
-                let params = DeleteParams { propagation: Some(propagation), ..DeleteParams::default() }
-                    .with_uid(live.uid())
-                    .with_resource_version(live.resource_version());
-                settled(self.client.delete(&resource, live.ns(), live.name(), &params).await)
+                let params = DeleteParams {
+                    propagation: Some(propagation),
+                    ..DeleteParams::default()
+                }
+                .with_uid(live.uid())
+                .with_resource_version(live.resource_version());
+                settled(
+                    self.client
+                        .delete(&resource, live.ns(), live.name(), &params)
+                        .await,
+                )
             }
         }
     }
@@ -57,7 +73,9 @@ impl Collector {
 
     async fn owner_state(&self, object: &Obj, owner: &OwnerReference) -> Result<Owner, Error> {
         // Of an unknown kind nothing is known, least of all that it is gone.
-        let Some(resource) = self.graph.resource_of(owner) else { return Ok(Owner::Solid) };
+        let Some(resource) = self.graph.resource_of(owner) else {
+            return Ok(Owner::Solid);
+        };
         let namespace = object.ns().filter(|_| resource.namespaced);
         if resource.namespaced && namespace.is_none() {
             // A cluster-scoped object cannot have an owner in a namespace: nothing to look up.
@@ -65,7 +83,9 @@ impl Collector {
         }
         match self.client.get(&resource, namespace, &owner.name).await {
             Ok(found) if found.uid() != owner.uid => Ok(Owner::Absent),
-            Ok(found) if found.is_deleting() && found.has_finalizer(FOREGROUND) => Ok(Owner::Waiting),
+            Ok(found) if found.is_deleting() && found.has_finalizer(FOREGROUND) => {
+                Ok(Owner::Waiting)
+            }
             Ok(_) => Ok(Owner::Solid),
             Err(error) if error.is_not_found() => Ok(Owner::Absent),
             Err(error) => Err(error.into()),
@@ -73,37 +93,71 @@ impl Collector {
     }
 
     async fn trim(&self, resource: &Resource, live: &Obj, states: &[Owner]) -> Result<(), Error> {
-        let gone = live.meta().owner_references.iter().zip(states).filter(|(_, state)| **state != Owner::Solid);
+        let gone = live
+            .meta()
+            .owner_references
+            .iter()
+            .zip(states)
+            .filter(|(_, state)| **state != Owner::Solid);
         let uids: Vec<&str> = gone.map(|(owner, _)| owner.uid.as_str()).collect();
         self.drop_owners(resource, live, &uids).await
     }
 
     /// Removes the references to these owners. A merge patch of the whole list with the version it
     /// was read at: it works for every kind, and never takes away a reference it has not seen.
-    pub(super) async fn drop_owners(&self, resource: &Resource, live: &Obj, uids: &[&str]) -> Result<(), Error> {
+    pub(super) async fn drop_owners(
+        &self,
+        resource: &Resource,
+        live: &Obj,
+        uids: &[&str],
+    ) -> Result<(), Error> {
         let own = &live.meta().owner_references;
-        let kept: Vec<_> =
-            own.iter().filter(|o| !uids.contains(&o.uid.as_str())).map(OwnerReference::to_value).collect();
+        let kept: Vec<_> = own
+            .iter()
+            .filter(|o| !uids.contains(&o.uid.as_str()))
+            .map(OwnerReference::to_value)
+            .collect();
         if kept.len() == own.len() {
             return Ok(());
         }
         let patch = json!({"metadata": {"ownerReferences": kept, "resourceVersion": live.resource_version(), "uid": live.uid()}});
-        settled(self.client.patch(resource, live.ns(), live.name(), &Patch::Merge(patch)).await)
+        settled(
+            self.client
+                .patch(resource, live.ns(), live.name(), &Patch::Merge(patch))
+                .await,
+        )
     }
 
     /// Two objects that own each other and both wait would wait for ever: if a dependent is in
     /// foreground deletion itself, this object no longer blocks its owners.
-    async fn break_cycle(&self, resource: &Resource, live: &Obj, dependents: &[Item]) -> Result<(), Error> {
-        let waiting =
-            dependents.iter().filter_map(|d| self.graph.get(d)).any(|d| d.is_deleting() && d.has_finalizer(FOREGROUND));
+    async fn break_cycle(
+        &self,
+        resource: &Resource,
+        live: &Obj,
+        dependents: &[Item],
+    ) -> Result<(), Error> {
+        let waiting = dependents
+            .iter()
+            .filter_map(|d| self.graph.get(d))
+            .any(|d| d.is_deleting() && d.has_finalizer(FOREGROUND));
         let owners = &live.meta().owner_references;
         if !waiting || owners.iter().all(|owner| !owner.block_owner_deletion) {
             return Ok(());
         }
-        let unblocked: Vec<_> =
-            owners.iter().map(|o| OwnerReference { block_owner_deletion: false, ..o.clone() }.to_value()).collect();
+        let unblocked: Vec<_> = owners
+            .iter()
+            .map(|o| {
+                OwnerReference {
+                    block_owner_deletion: false,
+                    ..o.clone()
+                }
+                .to_value()
+            })
+            .collect();
         let patch = json!({"metadata": {"ownerReferences": unblocked, "resourceVersion": live.resource_version()}});
-        self.client.patch(resource, live.ns(), live.name(), &Patch::Merge(patch)).await?;
+        self.client
+            .patch(resource, live.ns(), live.name(), &Patch::Merge(patch))
+            .await?;
         // The delete needs the version after this patch: it comes with the event.
         Err(Error::other("unblocked a cycle of owners"))
     }
@@ -111,8 +165,10 @@ impl Collector {
     /// The finalizer goes once nothing blocks any more; until then the dependents are collected.
     pub(super) async fn work_off_foreground(&self, item: &Item, object: &Obj) -> Result<(), Error> {
         let dependents = self.graph.dependents(&item.uid);
-        let blocking =
-            dependents.iter().filter_map(|d| self.graph.get(d).map(|object| (d, object))).filter(|(_, dependent)| {
+        let blocking = dependents
+            .iter()
+            .filter_map(|d| self.graph.get(d).map(|object| (d, object)))
+            .filter(|(_, dependent)| {
                 dependent
                     .meta()
                     .owner_references
@@ -131,17 +187,38 @@ impl Collector {
         self.drop_finalizer(item, object, FOREGROUND).await
     }
 
-    pub(super) async fn drop_finalizer(&self, item: &Item, object: &Obj, finalizer: &str) -> Result<(), Error> {
-        let Some(resource) = self.graph.resource(item) else { return Ok(()) };
-        let Some(live) = self.live(&resource, object).await?.filter(|live| live.uid() == item.uid) else {
+    pub(super) async fn drop_finalizer(
+        &self,
+        item: &Item,
+        object: &Obj,
+        finalizer: &str,
+    ) -> Result<(), Error> {
+        let Some(resource) = self.graph.resource(item) else {
+            return Ok(());
+        };
+        let Some(live) = self
+            .live(&resource, object)
+            .await?
+            .filter(|live| live.uid() == item.uid)
+        else {
             return Ok(());
         };
         if !live.has_finalizer(finalizer) {
             return Ok(());
         }
-        let kept: Vec<_> = live.meta().finalizers.iter().filter(|f| *f != finalizer).collect();
-        let patch = json!({"metadata": {"finalizers": kept, "resourceVersion": live.resource_version()}});
-        settled(self.client.patch(&resource, live.ns(), live.name(), &Patch::Merge(patch)).await)
+        let kept: Vec<_> = live
+            .meta()
+            .finalizers
+            .iter()
+            .filter(|f| *f != finalizer)
+            .collect();
+        let patch =
+            json!({"metadata": {"finalizers": kept, "resourceVersion": live.resource_version()}});
+        settled(
+            self.client
+                .patch(&resource, live.ns(), live.name(), &Patch::Merge(patch))
+                .await,
+        )
     }
 }
 

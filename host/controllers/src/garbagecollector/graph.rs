@@ -19,7 +19,11 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn of(number: usize, object: &Obj) -> Self {
-        Self { number, key: object.key().clone(), uid: object.uid().to_owned() }
+        Self {
+            number,
+            key: object.key().clone(),
+            uid: object.uid().to_owned(),
+        }
     }
 
     /// As text, for the queue. Keys and UIDs hold no space.
@@ -29,7 +33,11 @@ impl Item {
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
-        Some(Self { number: parts.next()?.parse().ok()?, key: parts.next()?.into(), uid: parts.next()?.to_owned() })
+        Some(Self {
+            number: parts.next()?.parse().ok()?,
+            key: parts.next()?.into(),
+            uid: parts.next()?.to_owned(),
+        })
     }
 }
 
@@ -77,7 +85,8 @@ impl Graph {
 
     /// Every object that names an owner of this kind.
     pub(super) fn owned_by(&self, kind: &Resource) -> Vec<Item> {
-        let names = |owner: &OwnerReference| group_of(owner) == kind.group && owner.kind == kind.kind;
+        let names =
+            |owner: &OwnerReference| group_of(owner) == kind.group && owner.kind == kind.kind;
         self.each(|informer| {
             let mut objects = informer.list();
             objects.retain(|object| object.meta().owner_references.iter().any(names));
@@ -88,8 +97,17 @@ impl Graph {
     /// Objects of all kinds, as `pick` takes them from each informer.
     fn each(&self, pick: impl Fn(&Informer) -> Vec<Object>) -> Vec<Item> {
         let informers = self.informers.read().clone();
-        let found = informers.iter().enumerate().filter_map(|(number, informer)| Some((number, informer.as_ref()?)));
-        found.flat_map(|(number, informer)| pick(informer).into_iter().map(move |o| Item::of(number, &o))).collect()
+        let found = informers
+            .iter()
+            .enumerate()
+            .filter_map(|(number, informer)| Some((number, informer.as_ref()?)));
+        found
+            .flat_map(|(number, informer)| {
+                pick(informer)
+                    .into_iter()
+                    .map(move |o| Item::of(number, &o))
+            })
+            .collect()
     }
 
     pub(super) fn insert(&self, number: usize, object: &Arc<Obj>) {
@@ -105,13 +123,19 @@ impl Graph {
 
     /// The object, if the cache still has this very one.
     pub(super) fn get(&self, item: &Item) -> Option<Object> {
-        self.informer(item.number)?.get(&item.key).filter(|object| object.uid() == item.uid)
+        self.informer(item.number)?
+            .get(&item.key)
+            .filter(|object| object.uid() == item.uid)
     }
 
     /// An object by its UID.
     pub(super) fn find(&self, uid: &str) -> Option<(Item, Object)> {
         let (number, key) = self.by_uid.read().get(uid).cloned()?;
-        let item = Item { number, key, uid: uid.to_owned() };
+        let item = Item {
+            number,
+            key,
+            uid: uid.to_owned(),
+        };
         let object = self.get(&item)?;
         Some((item, object))
     }
@@ -122,16 +146,23 @@ impl Graph {
     }
 
     pub(super) fn resource(&self, item: &Item) -> Option<Resource> {
-        self.informer(item.number).map(|informer| informer.resource().clone())
+        self.informer(item.number)
+            .map(|informer| informer.resource().clone())
     }
 
     /// The resource of an owner: the version may be another one than is served by preference.
     pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<Resource> {
         let kinds = self.kinds.read();
-        kinds.iter().find(|resource| resource.group == group_of(owner) && resource.kind == owner.kind).cloned()
+        kinds
+            .iter()
+            .find(|resource| resource.group == group_of(owner) && resource.kind == owner.kind)
+            .cloned()
     }
 }
 
 fn group_of(owner: &OwnerReference) -> &str {
-    owner.api_version.split_once('/').map_or("", |(group, _)| group)
+    owner
+        .api_version
+        .split_once('/')
+        .map_or("", |(group, _)| group)
 }

@@ -36,13 +36,17 @@ pub(super) struct Follower {
 
 /// The kinds whose objects can have owners and be collected.
 fn to_follow(served: &[Served]) -> impl Iterator<Item = Resource> {
-    let followed = |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
+    let followed =
+        |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
     served.iter().filter(followed).map(|s| s.resource.clone())
 }
 
 impl Follower {
     pub(super) async fn run(mut self) {
-        let definitions = self.context.informers.of(&CUSTOM_RESOURCE_DEFINITIONS, Scope::metadata());
+        let definitions = self
+            .context
+            .informers
+            .of(&CUSTOM_RESOURCE_DEFINITIONS, Scope::metadata());
         let mut changes = definitions.subscribe();
         loop {
             changes.next().await;
@@ -62,8 +66,14 @@ impl Follower {
 
     pub(super) fn adjust(&mut self, served: Vec<Served>) {
         let wanted: HashSet<Resource> = to_follow(&served).collect();
-        self.graph.set_kinds(served.into_iter().map(|s| s.resource).collect());
-        let gone: Vec<Resource> = self.followed.keys().filter(|kind| !wanted.contains(*kind)).cloned().collect();
+        self.graph
+            .set_kinds(served.into_iter().map(|s| s.resource).collect());
+        let gone: Vec<Resource> = self
+            .followed
+            .keys()
+            .filter(|kind| !wanted.contains(*kind))
+            .cloned()
+            .collect();
         for kind in gone {
             if let Some(followed) = self.followed.remove(&kind) {
                 debug!(%kind, "no longer followed");
@@ -85,15 +95,28 @@ impl Follower {
         let stop = CancellationToken::new();
         let (graph, queue, stopped) = (self.graph.clone(), self.queue.clone(), stop.clone());
         let source = informer.clone();
-        self.context.tasks.spawn_until_stopped("garbage-collector-source", async move {
-            tokio::select! {
-                () = stopped.cancelled() => {}
-                () = feed(source, &graph, number, &queue) => {}
-            }
-        });
+        self.context
+            .tasks
+            .spawn_until_stopped("garbage-collector-source", async move {
+                tokio::select! {
+                    () = stopped.cancelled() => {}
+                    () = feed(source, &graph, number, &queue) => {}
+                }
+            });
         // Owners of this kind could not be looked up before.
-        self.graph.owned_by(&kind).iter().map(Item::key).for_each(|key| self.queue.add(key));
-        self.followed.insert(kind, Followed { number, informer, stop });
+        self.graph
+            .owned_by(&kind)
+            .iter()
+            .map(Item::key)
+            .for_each(|key| self.queue.add(key));
+        self.followed.insert(
+            kind,
+            Followed {
+                number,
+                informer,
+                stop,
+            },
+        );
     }
 }
 
@@ -103,6 +126,8 @@ async fn feed(informer: Informer, graph: &Graph, number: usize, queue: &WorkQueu
     drop(informer);
     loop {
         let event = changes.next().await;
-        changed(graph, number, &event).into_iter().for_each(|key| queue.add(key));
+        changed(graph, number, &event)
+            .into_iter()
+            .for_each(|key| queue.add(key));
     }
 }

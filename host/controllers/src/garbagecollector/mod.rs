@@ -30,8 +30,12 @@ const NAME: &str = "garbage-collector-controller";
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
 pub(super) const ORPHAN: &str = "orphan";
 /// Between tries to learn which kinds there are.
-const DISCOVERY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(100), factor: 2.0, cap: Duration::from_secs(10), jitter: 0.2 };
+const DISCOVERY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(100),
+    factor: 2.0,
+    cap: Duration::from_secs(10),
+    jitter: 0.2,
+};
 /// How long the first look waits for all kinds to be listed.
 const SYNC: Duration = Duration::from_secs(30);
 /// Kinds that other controllers follow whole: sharing that copy is cheaper than a second one.
@@ -90,8 +94,18 @@ async fn run(context: Context, client: Client, served: Vec<Served>) {
     let graph = Arc::new(Graph::default());
     let controller = Controller::new(NAME).workers(8);
     let queue = controller.queue();
-    let collector = Collector { client: client.clone(), graph: graph.clone(), queue: queue.clone() };
-    let mut follower = Follower { context: context.clone(), client, graph, queue, followed: HashMap::new() };
+    let collector = Collector {
+        client: client.clone(),
+        graph: graph.clone(),
+        queue: queue.clone(),
+    };
+    let mut follower = Follower {
+        context: context.clone(),
+        client,
+        graph,
+        queue,
+        followed: HashMap::new(),
+    };
     follower.adjust(served);
     // A kind may have gone meanwhile, and decisions are taken on live reads: nobody waits for ever.
     let synced = tokio::time::timeout(SYNC, follower.synced()).await;
@@ -113,14 +127,19 @@ fn changed(graph: &Graph, number: usize, event: &InformerEvent) -> Vec<Key> {
     let object = event.object();
     if event.is_deleted() {
         graph.remove(object.uid());
-        let mut keys: Vec<Key> = graph.dependents(object.uid()).iter().map(Item::key).collect();
+        let mut keys: Vec<Key> = graph
+            .dependents(object.uid())
+            .iter()
+            .map(Item::key)
+            .collect();
         keys.extend(waiting_owners(graph, object));
         return keys;
     }
     graph.insert(number, object);
     let mut keys = Vec::new();
     let item = Item::of(number, object);
-    if !object.meta().owner_references.is_empty() || (object.is_deleting() && waits_for_us(object)) {
+    if !object.meta().owner_references.is_empty() || (object.is_deleting() && waits_for_us(object))
+    {
         keys.push(item.key());
     }
     if let InformerEvent::Updated { old, .. } = event {
@@ -140,7 +159,11 @@ fn waits_for_us(object: &Obj) -> bool {
 
 /// Owners in foreground deletion that may have waited for this object.
 fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
-    let owners = object.meta().owner_references.iter().filter_map(|owner| graph.find(&owner.uid));
+    let owners = object
+        .meta()
+        .owner_references
+        .iter()
+        .filter_map(|owner| graph.find(&owner.uid));
     owners
         .filter(|(_, owner)| owner.is_deleting() && owner.has_finalizer(FOREGROUND))
         .map(|(item, _)| item.key())
@@ -149,8 +172,12 @@ fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
 
 impl Reconciler for Collector {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(item) = Item::parse(key) else { return Ok(Outcome::Done) };
-        let Some(object) = self.graph.get(&item) else { return Ok(Outcome::Done) };
+        let Some(item) = Item::parse(key) else {
+            return Ok(Outcome::Done);
+        };
+        let Some(object) = self.graph.get(&item) else {
+            return Ok(Outcome::Done);
+        };
         if object.is_deleting() && object.has_finalizer(ORPHAN) {
             self.orphan_dependents(&item, &object).await?;
         } else if object.is_deleting() && object.has_finalizer(FOREGROUND) {

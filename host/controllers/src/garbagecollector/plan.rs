@@ -31,7 +31,11 @@ pub(super) fn verdict(owners: &[Owner], has_dependents: bool, object: &Obj) -> V
         return Verdict::Keep;
     }
     if any(Owner::Solid) {
-        return if any(Owner::Absent) || any(Owner::Waiting) { Verdict::Trim } else { Verdict::Keep };
+        return if any(Owner::Absent) || any(Owner::Waiting) {
+            Verdict::Trim
+        } else {
+            Verdict::Keep
+        };
     }
     if any(Owner::Waiting) && has_dependents {
         // The owner waits for this object, so this object waits for its own.
@@ -60,7 +64,8 @@ mod tests {
     #[test]
     fn an_object_goes_only_when_no_owner_holds_it() {
         let plain = Obj::from_value(json!({"metadata": {"name": "a"}})).unwrap();
-        let orphaning = Obj::from_value(json!({"metadata": {"name": "a", "finalizers": ["orphan"]}})).unwrap();
+        let orphaning =
+            Obj::from_value(json!({"metadata": {"name": "a", "finalizers": ["orphan"]}})).unwrap();
         use Owner::{Absent, Solid, Waiting};
         let cases: [(&[Owner], bool, Verdict); 7] = [
             (&[], false, Verdict::Keep),
@@ -68,12 +73,23 @@ mod tests {
             (&[Solid, Absent], false, Verdict::Trim),
             (&[Solid, Waiting], true, Verdict::Trim),
             (&[Absent], true, Verdict::Delete(Propagation::Background)),
-            (&[Waiting, Absent], true, Verdict::Delete(Propagation::Foreground)),
+            (
+                &[Waiting, Absent],
+                true,
+                Verdict::Delete(Propagation::Foreground),
+            ),
             (&[Waiting], false, Verdict::Delete(Propagation::Background)),
         ];
         for (owners, has_dependents, expected) in cases {
-            assert_eq!(verdict(owners, has_dependents, &plain), expected, "{owners:?}");
+            assert_eq!(
+                verdict(owners, has_dependents, &plain),
+                expected,
+                "{owners:?}"
+            );
         }
-        assert_eq!(verdict(&[Absent], false, &orphaning), Verdict::Delete(Propagation::Orphan));
+        assert_eq!(
+            verdict(&[Absent], false, &orphaning),
+            Verdict::Delete(Propagation::Orphan)
+        );
     }
 }

@@ -29,14 +29,31 @@ enum End {
 
 pub(super) fn account(job: &Job, pods: &[Object]) -> Account {
     let mut tally = job.tally.clone();
-    let held: BTreeSet<&str> = pods.iter().filter(|p| p.has_finalizer(FINALIZER)).map(|p| p.uid()).collect();
+    let held: BTreeSet<&str> = pods
+        .iter()
+        .filter(|p| p.has_finalizer(FINALIZER))
+        .map(|p| p.uid())
+        .collect();
     // Written down before, and the finalizer is gone: now it is a number.
-    let (before, failed_before) = (tally.uncounted_succeeded.len(), tally.uncounted_failed.len());
-    tally.uncounted_succeeded.retain(|uid| held.contains(uid.as_str()));
-    tally.uncounted_failed.retain(|uid| held.contains(uid.as_str()));
+    let (before, failed_before) = (
+        tally.uncounted_succeeded.len(),
+        tally.uncounted_failed.len(),
+    );
+    tally
+        .uncounted_succeeded
+        .retain(|uid| held.contains(uid.as_str()));
+    tally
+        .uncounted_failed
+        .retain(|uid| held.contains(uid.as_str()));
     tally.succeeded += crate::common::number::count(before - tally.uncounted_succeeded.len());
     tally.failed += crate::common::number::count(failed_before - tally.uncounted_failed.len());
-    let mut account = Account { tally, active: Vec::new(), terminating: 0, settled: Vec::new(), fatal: None };
+    let mut account = Account {
+        tally,
+        active: Vec::new(),
+        terminating: 0,
+        settled: Vec::new(),
+        fatal: None,
+    };
     for object in pods {
         account.take(job, object);
     }
@@ -59,12 +76,15 @@ impl Account {
             return;
         }
         let uid = object.uid().to_owned();
-        let known = self.tally.uncounted_succeeded.contains(&uid) || self.tally.uncounted_failed.contains(&uid);
+        let known = self.tally.uncounted_succeeded.contains(&uid)
+            || self.tally.uncounted_failed.contains(&uid);
         match end {
             _ if known => {}
             End::Succeeded if job.indexed => {
                 // An index counts once, however many Pods succeed for it.
-                if let Some(index) = index_of(object).filter(|index| job.completions.is_none_or(|n| *index < n)) {
+                if let Some(index) =
+                    index_of(object).filter(|index| job.completions.is_none_or(|n| *index < n))
+                {
                     self.tally.completed.insert(index);
                 }
             }
@@ -91,7 +111,9 @@ fn end_of(job: &Job, object: &Object) -> Option<End> {
         "Succeeded" => Some(End::Succeeded),
         "Failed" => Some(End::Failed),
         // A Pod of a finished Job ends with it.
-        _ if object.is_deleting() && (!job.replaces_ended_only() || job.is_finished()) => Some(End::Failed),
+        _ if object.is_deleting() && (!job.replaces_ended_only() || job.is_finished()) => {
+            Some(End::Failed)
+        }
         _ => None,
     }
 }
@@ -122,18 +144,36 @@ mod tests {
 
     #[test]
     fn an_end_is_written_down_then_released_then_counted_once() {
-        let pods = [pod("a", "Succeeded", true), pod("b", "Failed", true), pod("c", "Running", true)];
+        let pods = [
+            pod("a", "Succeeded", true),
+            pod("b", "Failed", true),
+            pod("c", "Running", true),
+        ];
         let first = account(&job(json!({})), &pods);
         assert_eq!(first.active.len(), 1);
         assert_eq!(first.settled.len(), 2);
-        assert_eq!((first.tally.succeeded, first.tally.all_succeeded(), first.tally.all_failed()), (0, 1, 1));
+        assert_eq!(
+            (
+                first.tally.succeeded,
+                first.tally.all_succeeded(),
+                first.tally.all_failed()
+            ),
+            (0, 1, 1)
+        );
         let status = json!({"uncountedTerminatedPods": {"succeeded": ["a"], "failed": ["b"]}});
-        assert_eq!(account(&job(status.clone()), &pods).tally, first.tally, "looking again changes nothing");
+        assert_eq!(
+            account(&job(status.clone()), &pods).tally,
+            first.tally,
+            "looking again changes nothing"
+        );
         let released = [pod("a", "Succeeded", false), pod("c", "Running", true)];
         let second = account(&job(status), &released);
         assert_eq!((second.tally.succeeded, second.tally.failed), (1, 1));
         assert!(!second.tally.has_uncounted());
         let third = account(&job(json!({"succeeded": 1, "failed": 1})), &released);
-        assert_eq!(third.tally, second.tally, "a released pod is not counted again");
+        assert_eq!(
+            third.tally, second.tally,
+            "a released pod is not counted again"
+        );
     }
 }

@@ -17,7 +17,12 @@ use crate::common::number::count;
 use crate::common::{pod, write};
 
 impl Jobs {
-    pub(super) async fn pass(&self, job: &Job, pods: Vec<Object>, may_act: bool) -> Result<Outcome, Error> {
+    pub(super) async fn pass(
+        &self,
+        job: &Job,
+        pods: Vec<Object>,
+        may_act: bool,
+    ) -> Result<Outcome, Error> {
         let now = self.clock.now();
         let account = account(job, &pods);
         if job.is_finished() {
@@ -26,8 +31,10 @@ impl Jobs {
         }
         let end = plan::end(job, &account, now);
         let sizing = self.sizing(job, &account, &pods, end.as_ref());
-        let ended =
-            end.is_some() && account.active.is_empty() && account.terminating == 0 && !account.tally.has_uncounted();
+        let ended = end.is_some()
+            && account.active.is_empty()
+            && account.terminating == 0
+            && !account.tally.has_uncounted();
         let status = self.status(job, &account, end.as_ref(), ended);
         write::status(&self.client, &JOBS, &job.object, status).await?;
         if let Some(end) = end.as_ref().filter(|_| ended) {
@@ -37,19 +44,25 @@ impl Jobs {
         if may_act && !job.object.is_deleting() && !ended {
             self.resize(job, &account, &sizing).await?;
         }
-        let deadline = plan::deadline_left(job, now).filter(|left| !left.is_zero() && end.is_none());
+        let deadline =
+            plan::deadline_left(job, now).filter(|left| !left.is_zero() && end.is_none());
         let next = [sizing.wait, deadline].into_iter().flatten().min();
         Ok(next.map_or(Outcome::Done, Outcome::After))
     }
 
     fn sizing(&self, job: &Job, account: &Account, pods: &[Object], end: Option<&End>) -> Sizing {
         if end.is_some() {
-            return Sizing { delete: account.active.clone(), ..Sizing::default() };
+            return Sizing {
+                delete: account.active.clone(),
+                ..Sizing::default()
+            };
         }
         let mut sizing = plan::size(job, account, pods, self.clock.now());
         if job.indexed && !job.suspended {
             let extra = pods::superfluous(job, account);
-            sizing.delete.retain(|o| extra.iter().all(|e| e.uid() != o.uid()));
+            sizing
+                .delete
+                .retain(|o| extra.iter().all(|e| e.uid() != o.uid()));
             sizing.delete.extend(extra);
         }
         sizing
@@ -59,10 +72,22 @@ impl Jobs {
         let stamp = self.clock.now_rfc3339();
         let tally = &account.tally;
         let mut status = Map::new();
-        let ready = account.active.iter().filter(|o| pod::of(o).is_ready()).count();
-        let numbers =
-            [("active", count(account.active.len())), ("succeeded", tally.succeeded), ("failed", tally.failed)];
-        status.extend(numbers.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
+        let ready = account
+            .active
+            .iter()
+            .filter(|o| pod::of(o).is_ready())
+            .count();
+        let numbers = [
+            ("active", count(account.active.len())),
+            ("succeeded", tally.succeeded),
+            ("failed", tally.failed),
+        ];
+        status.extend(
+            numbers
+                .into_iter()
+                .filter(|(_, n)| *n != 0)
+                .map(|(name, n)| (name.to_owned(), n.into())),
+        );
         // These two are pointers upstream: zero is written.
         status.insert("ready".into(), count(ready).into());
         status.insert("terminating".into(), count(account.terminating).into());
@@ -70,7 +95,10 @@ impl Jobs {
             status.insert("completedIndexes".into(), tally.completed.text().into());
         }
         let mut uncounted = Map::new();
-        for (field, uids) in [("succeeded", &tally.uncounted_succeeded), ("failed", &tally.uncounted_failed)] {
+        for (field, uids) in [
+            ("succeeded", &tally.uncounted_succeeded),
+            ("failed", &tally.uncounted_failed),
+        ] {
             if !uids.is_empty() {
                 uncounted.insert(field.into(), json!(uids));
             }
@@ -87,17 +115,26 @@ impl Jobs {
         if ended && end == Some(&End::Complete) {
             status.insert("completionTime".into(), stamp.as_str().into());
         }
-        status.insert("conditions".into(), self.conditions(job, end, ended, &stamp).into());
+        status.insert(
+            "conditions".into(),
+            self.conditions(job, end, ended, &stamp).into(),
+        );
         Value::Object(status)
     }
 
     fn conditions(&self, job: &Job, end: Option<&End>, ended: bool, stamp: &str) -> Vec<Value> {
         let mut conditions = condition::of(job.value());
-        let mut put = |new: Condition| condition::set(&mut conditions, &new, stamp, Some("lastProbeTime"));
+        let mut put =
+            |new: Condition| condition::set(&mut conditions, &new, stamp, Some("lastProbeTime"));
         match end {
             Some(End::Complete) => {
                 let say = |kind| {
-                    Condition::new(kind, "True", "CompletionsReached", "Reached expected number of succeeded pods")
+                    Condition::new(
+                        kind,
+                        "True",
+                        "CompletionsReached",
+                        "Reached expected number of succeeded pods",
+                    )
                 };
                 put(say("SuccessCriteriaMet"));
                 if ended {
@@ -105,15 +142,28 @@ impl Jobs {
                 }
             }
             Some(End::Failed { reason, message }) => {
-                put(Condition::new("FailureTarget", "True", reason, message.as_str()));
+                put(Condition::new(
+                    "FailureTarget",
+                    "True",
+                    reason,
+                    message.as_str(),
+                ));
                 if ended {
                     put(Condition::new("Failed", "True", reason, message.as_str()));
                 }
             }
-            None if job.suspended => put(Condition::new("Suspended", "True", "JobSuspended", "Job suspended")),
-            None if condition::is_true(job.value(), "Suspended") => {
-                put(Condition::new("Suspended", "False", "JobResumed", "Job resumed"))
-            }
+            None if job.suspended => put(Condition::new(
+                "Suspended",
+                "True",
+                "JobSuspended",
+                "Job suspended",
+            )),
+            None if condition::is_true(job.value(), "Suspended") => put(Condition::new(
+                "Suspended",
+                "False",
+                "JobResumed",
+                "Job resumed",
+            )),
             None => {}
         }
         conditions
@@ -121,25 +171,37 @@ impl Jobs {
 
     fn announce(&self, job: &Job, end: &End) {
         match end {
-            End::Complete => self.recorder.normal(&*job.object, "Completed", "Job completed"),
-            End::Failed { reason, message } => self.recorder.warning(&*job.object, reason, message.as_str()),
+            End::Complete => self
+                .recorder
+                .normal(&*job.object, "Completed", "Job completed"),
+            End::Failed { reason, message } => {
+                self.recorder
+                    .warning(&*job.object, reason, message.as_str())
+            }
         }
     }
 
     async fn release(&self, account: &Account) -> Result<(), Error> {
-        let stripped = futures_util::future::join_all(account.settled.iter().map(|object| self.strip(object))).await;
+        let stripped =
+            futures_util::future::join_all(account.settled.iter().map(|object| self.strip(object)))
+                .await;
         stripped.into_iter().collect()
     }
 
     async fn resize(&self, job: &Job, account: &Account, sizing: &Sizing) -> Result<(), Error> {
         let key = job.object.key();
         if !sizing.delete.is_empty() {
-            self.expectations.expect_deletions(key, sizing.delete.iter().map(|o| o.uid().to_owned()));
-            let deleted =
-                futures_util::future::join_all(sizing.delete.iter().map(|object| self.delete(job, object))).await;
+            self.expectations
+                .expect_deletions(key, sizing.delete.iter().map(|o| o.uid().to_owned()));
+            let deleted = futures_util::future::join_all(
+                sizing.delete.iter().map(|object| self.delete(job, object)),
+            )
+            .await;
             return deleted.into_iter().collect();
         }
-        let indexes = job.indexed.then(|| pods::free_indexes(job, account, sizing.create));
+        let indexes = job
+            .indexed
+            .then(|| pods::free_indexes(job, account, sizing.create));
         let wanted = indexes.as_ref().map_or(sizing.create, Vec::len);
         if wanted == 0 {
             return Ok(());
@@ -149,14 +211,22 @@ impl Jobs {
         let (done, error) = slow_start(wanted, |n| async move {
             let body = pods::pod(job, indexes.as_ref().and_then(|all| all.get(n).copied()));
             let made = self.client.create(&PODS, job.object.ns(), &body).await?;
-            self.recorder.normal(&*job.object, "SuccessfulCreate", format!("Created pod: {}", made.name()));
+            self.recorder.normal(
+                &*job.object,
+                "SuccessfulCreate",
+                format!("Created pod: {}", made.name()),
+            );
             Ok::<_, k3s_client::Error>(())
         })
         .await;
         (done..wanted).for_each(|_| self.expectations.creation_observed(key));
         match error {
             Some(error) if !error.is_namespace_terminating() => {
-                self.recorder.warning(&*job.object, "FailedCreate", format!("Error creating: {error}"));
+                self.recorder.warning(
+                    &*job.object,
+                    "FailedCreate",
+                    format!("Error creating: {error}"),
+                );
                 Err(error.into())
             }
             _ => Ok(()),
@@ -166,16 +236,30 @@ impl Jobs {
     async fn delete(&self, job: &Job, object: &Object) -> Result<(), Error> {
         match self
             .client
-            .delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid()))
+            .delete(
+                &PODS,
+                object.ns(),
+                object.name(),
+                &DeleteParams::default().with_uid(object.uid()),
+            )
             .await
         {
             Ok(_) => {
-                self.recorder.normal(&*job.object, "SuccessfulDelete", format!("Deleted pod: {}", object.name()));
+                self.recorder.normal(
+                    &*job.object,
+                    "SuccessfulDelete",
+                    format!("Deleted pod: {}", object.name()),
+                );
                 Ok(())
             }
             Err(error) => {
-                self.expectations.deletion_observed(job.object.key(), object.uid());
-                if error.is_not_found() || error.is_conflict() { Ok(()) } else { Err(error.into()) }
+                self.expectations
+                    .deletion_observed(job.object.key(), object.uid());
+                if error.is_not_found() || error.is_conflict() {
+                    Ok(())
+                } else {
+                    Err(error.into())
+                }
             }
         }
     }

@@ -25,7 +25,13 @@ impl Indexes {
                 _ => runs.push((index, index)),
             }
         }
-        let run = |(from, to): (i64, i64)| if from == to { from.to_string() } else { format!("{from}-{to}") };
+        let run = |(from, to): (i64, i64)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from}-{to}")
+            }
+        };
         runs.into_iter().map(run).collect::<Vec<_>>().join(",")
     }
 

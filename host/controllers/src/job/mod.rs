@@ -63,16 +63,20 @@ pub(crate) fn start(context: &Context) {
 /// The Job a Pod belongs to; one that lost its owner but kept the finalizer is found by its label.
 fn job_of(pod: &Obj) -> Option<Key> {
     match pod.controller() {
-        Some(owner) => {
-            (owner.kind == "Job" && owner.api_version == "batch/v1").then(|| key(pod.namespace(), &owner.name))
-        }
-        None => pod.label(NAME_LABEL).filter(|name| !name.is_empty()).map(|name| key(pod.namespace(), name)),
+        Some(owner) => (owner.kind == "Job" && owner.api_version == "batch/v1")
+            .then(|| key(pod.namespace(), &owner.name)),
+        None => pod
+            .label(NAME_LABEL)
+            .filter(|name| !name.is_empty())
+            .map(|name| key(pod.namespace(), name)),
     }
 }
 
 fn pod_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key> {
     let pod = event.object();
-    let Some(job) = job_of(pod) else { return Vec::new() };
+    let Some(job) = job_of(pod) else {
+        return Vec::new();
+    };
     if let InformerEvent::Added(_) = event {
         expectations.creation_observed(&job);
     }
@@ -100,12 +104,15 @@ impl Reconciler for Jobs {
             self.recorder.warning(&*object, "UnsupportedField", message);
             return Ok(Outcome::Done);
         }
-        let selector = at(object.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null);
+        let selector =
+            at(object.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null);
         let selector = LabelSelector::from_value(selector).map_err(Error::other)?;
         if selector.is_empty() {
             return Ok(Outcome::Done);
         }
-        let mut candidates = self.pods.by_index(k3s_client::informer::BY_OWNER, object.uid());
+        let mut candidates = self
+            .pods
+            .by_index(k3s_client::informer::BY_OWNER, object.uid());
         if !job.is_finished() {
             candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
         }

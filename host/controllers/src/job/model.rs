@@ -58,14 +58,18 @@ impl Job {
         let status = |field| at_i64(value, &["status", field]).unwrap_or(0);
         let uids = |field| {
             let list = at_list(value, &["status", "uncountedTerminatedPods", field]);
-            list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
         };
         Self {
             object: object.clone(),
             parallelism: spec("parallelism").unwrap_or(1),
             completions: spec("completions"),
             backoff_limit: spec("backoffLimit").unwrap_or(6),
-            deadline: spec("activeDeadlineSeconds").map(|s| Duration::from_secs(s.max(0).unsigned_abs())),
+            deadline: spec("activeDeadlineSeconds")
+                .map(|s| Duration::from_secs(s.max(0).unsigned_abs())),
             indexed: at_str(value, &["spec", "completionMode"]) == "Indexed",
             suspended: at_bool(value, &["spec", "suspend"]),
             started: time::parse(at_str(value, &["status", "startTime"])),
@@ -92,7 +96,10 @@ impl Job {
     }
 
     pub(super) fn managed_elsewhere(&self) -> bool {
-        !matches!(at_str(self.value(), &["spec", "managedBy"]), "" | "kubernetes.io/job-controller")
+        !matches!(
+            at_str(self.value(), &["spec", "managedBy"]),
+            "" | "kubernetes.io/job-controller"
+        )
     }
 
     /// Whether Pods are replaced only once they have ended, not already when being deleted.
@@ -109,12 +116,17 @@ impl Job {
         let has = |field| at(self.value(), &["spec", field]).is_some_and(|v| !v.is_null());
         let fails_index = || {
             let rules = at_list(self.value(), &["spec", "podFailurePolicy", "rules"]);
-            rules.iter().any(|rule| at_str(rule, &["action"]) == "FailIndex")
+            rules
+                .iter()
+                .any(|rule| at_str(rule, &["action"]) == "FailIndex")
         };
-        [("spec.successPolicy", has("successPolicy")), ("spec.backoffLimitPerIndex", has("backoffLimitPerIndex"))]
-            .into_iter()
-            .find(|(_, there)| *there)
-            .map(|(field, _)| field)
-            .or_else(|| fails_index().then_some("spec.podFailurePolicy action FailIndex"))
+        [
+            ("spec.successPolicy", has("successPolicy")),
+            ("spec.backoffLimitPerIndex", has("backoffLimitPerIndex")),
+        ]
+        .into_iter()
+        .find(|(_, there)| *there)
+        .map(|(field, _)| field)
+        .or_else(|| fails_index().then_some("spec.podFailurePolicy action FailIndex"))
     }
 }

@@ -11,8 +11,12 @@ use crate::common::number::{count, length};
 use crate::common::{condition, pod, time};
 
 /// Failed Pods are replaced after this and its doublings (upstream's defaults).
-const BACKOFF: k3s_base::BackoffPolicy =
-    k3s_base::BackoffPolicy { base: Duration::from_secs(10), factor: 2.0, cap: Duration::from_secs(600), jitter: 0.0 };
+const BACKOFF: k3s_base::BackoffPolicy = k3s_base::BackoffPolicy {
+    base: Duration::from_secs(10),
+    factor: 2.0,
+    cap: Duration::from_secs(600),
+    jitter: 0.0,
+};
 /// At most so many Pods are made in one go.
 const BURST: usize = 500;
 
@@ -20,17 +24,24 @@ const BURST: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Complete,
-    Failed { reason: &'static str, message: String },
+    Failed {
+        reason: &'static str,
+        message: String,
+    },
 }
 
 /// Nothing while the Job goes on.
 pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
-    if let Some(found) =
-        condition::find(job.value(), "FailureTarget").filter(|c| condition::text(c, "status") == "True")
+    if let Some(found) = condition::find(job.value(), "FailureTarget")
+        .filter(|c| condition::text(c, "status") == "True")
     {
-        let reason = ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"]
-            .into_iter()
-            .find(|r| *r == condition::text(found, "reason"));
+        let reason = [
+            "BackoffLimitExceeded",
+            "DeadlineExceeded",
+            "PodFailurePolicy",
+        ]
+        .into_iter()
+        .find(|r| *r == condition::text(found, "reason"));
         return Some(End::Failed {
             reason: reason.unwrap_or("BackoffLimitExceeded"),
             message: condition::text(found, "message").to_owned(),
@@ -40,15 +51,24 @@ pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
         return Some(End::Complete);
     }
     if let Some(message) = &account.fatal {
-        return Some(End::Failed { reason: "PodFailurePolicy", message: message.clone() });
+        return Some(End::Failed {
+            reason: "PodFailurePolicy",
+            message: message.clone(),
+        });
     }
     if account.tally.all_failed() > job.backoff_limit || restarted_too_often(job, account) {
         let message = "Job has reached the specified backoff limit".to_owned();
-        return Some(End::Failed { reason: "BackoffLimitExceeded", message });
+        return Some(End::Failed {
+            reason: "BackoffLimitExceeded",
+            message,
+        });
     }
     if !job.suspended && deadline_left(job, now).is_some_and(|left| left.is_zero()) {
         let message = "Job was active longer than specified deadline".to_owned();
-        return Some(End::Failed { reason: "DeadlineExceeded", message });
+        return Some(End::Failed {
+            reason: "DeadlineExceeded",
+            message,
+        });
     }
     let succeeded = account.tally.all_succeeded();
     let complete = match job.completions {
@@ -61,10 +81,17 @@ pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
 
 /// With `restartPolicy: OnFailure` the kubelet retries; its restarts count.
 fn restarted_too_often(job: &Job, account: &Account) -> bool {
-    let retrying =
-        account.active.iter().map(|object| pod::of(object)).filter(|view| view.spec.restart_policy == "OnFailure");
+    let retrying = account
+        .active
+        .iter()
+        .map(|object| pod::of(object))
+        .filter(|view| view.spec.restart_policy == "OnFailure");
     let restarts: i64 = retrying.map(pod::Pod::restarts).sum();
-    if job.backoff_limit == 0 { restarts > 0 } else { restarts >= job.backoff_limit }
+    if job.backoff_limit == 0 {
+        restarts > 0
+    } else {
+        restarts >= job.backoff_limit
+    }
 }
 
 /// Time until the deadline, zero once it has passed.
@@ -84,7 +111,10 @@ pub(super) struct Sizing {
 
 pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp) -> Sizing {
     if job.suspended {
-        return Sizing { delete: account.active.clone(), ..Sizing::default() };
+        return Sizing {
+            delete: account.active.clone(),
+            ..Sizing::default()
+        };
     }
     let active = count(account.active.len());
     let succeeded = account.tally.all_succeeded();
@@ -98,25 +128,49 @@ pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp
         // The least advanced first.
         ranked.sort_by_cached_key(|o| {
             let view = pod::of(o);
-            (view.is_scheduled(), view.is_ready(), std::cmp::Reverse(o.meta().creation_timestamp.clone()))
+            (
+                view.is_scheduled(),
+                view.is_ready(),
+                std::cmp::Reverse(o.meta().creation_timestamp.clone()),
+            )
         });
         ranked.truncate(length(active - wanted));
-        return Sizing { delete: ranked, ..Sizing::default() };
+        return Sizing {
+            delete: ranked,
+            ..Sizing::default()
+        };
     }
     // Where only ended Pods are replaced, those on their way out still hold their place.
-    let held = if job.replaces_ended_only() { count(account.terminating) } else { 0 };
+    let held = if job.replaces_ended_only() {
+        count(account.terminating)
+    } else {
+        0
+    };
     let create = length(wanted - active - held).min(BURST);
     match backoff(account, pods, now).filter(|_| create > 0) {
-        Some(left) => Sizing { wait: Some(left), ..Sizing::default() },
-        None => Sizing { create, ..Sizing::default() },
+        Some(left) => Sizing {
+            wait: Some(left),
+            ..Sizing::default()
+        },
+        None => Sizing {
+            create,
+            ..Sizing::default()
+        },
     }
 }
 
 fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duration> {
     let failed = account.tally.all_failed();
-    let last_success = pods.iter().filter(|o| pod::of(o).status.phase == "Succeeded").filter_map(ended).max();
-    let failures: Vec<Timestamp> =
-        pods.iter().filter(|o| pod::of(o).status.phase == "Failed").filter_map(ended).collect();
+    let last_success = pods
+        .iter()
+        .filter(|o| pod::of(o).status.phase == "Succeeded")
+        .filter_map(ended)
+        .max();
+    let failures: Vec<Timestamp> = pods
+        .iter()
+        .filter(|o| pod::of(o).status.phase == "Failed")
+        .filter_map(ended)
+        .collect();
     let last = failures.iter().max().copied()?;
     // Failures since the last success are a row.
     let row = match last_success {
@@ -126,7 +180,11 @@ fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duratio
     if row <= 0 {
         return None;
     }
-    time::until(now, last, BACKOFF.delay(u32::try_from(row - 1).unwrap_or(u32::MAX)))
+    time::until(
+        now,
+        last,
+        BACKOFF.delay(u32::try_from(row - 1).unwrap_or(u32::MAX)),
+    )
 }
 
 fn ended(object: &Object) -> Option<Timestamp> {
@@ -151,7 +209,10 @@ mod tests {
 
     fn job(spec: Value, status: Value) -> Job {
         Job::read(
-            &Obj::from_value(json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status})).unwrap(),
+            &Obj::from_value(
+                json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status}),
+            )
+            .unwrap(),
         )
     }
 
@@ -173,11 +234,36 @@ mod tests {
 
     #[test]
     fn as_many_as_parallelism_and_what_is_left_allow() {
-        assert_eq!(sized(&job(json!({"parallelism": 2, "completions": 5}), json!({})), &[]).create, 2);
-        assert_eq!(sized(&job(json!({"parallelism": 3, "completions": 5}), json!({"succeeded": 4})), &[]).create, 1);
+        assert_eq!(
+            sized(
+                &job(json!({"parallelism": 2, "completions": 5}), json!({})),
+                &[]
+            )
+            .create,
+            2
+        );
+        assert_eq!(
+            sized(
+                &job(
+                    json!({"parallelism": 3, "completions": 5}),
+                    json!({"succeeded": 4})
+                ),
+                &[]
+            )
+            .create,
+            1
+        );
         let running = [pod("a", "Running", "")];
         assert_eq!(
-            sized(&job(json!({"parallelism": 1, "completions": 1, "suspend": true}), json!({})), &running).delete.len(),
+            sized(
+                &job(
+                    json!({"parallelism": 1, "completions": 1, "suspend": true}),
+                    json!({})
+                ),
+                &running
+            )
+            .delete
+            .len(),
             1
         );
     }
@@ -185,13 +271,19 @@ mod tests {
     #[test]
     fn failures_delay_the_next_pod_and_end_the_job_beyond_the_limit() {
         let one = [pod("a", "Failed", "2026-01-01T00:00:55Z")];
-        let patient = job(json!({"parallelism": 1, "completions": 1, "backoffLimit": 1}), json!({}));
+        let patient = job(
+            json!({"parallelism": 1, "completions": 1, "backoffLimit": 1}),
+            json!({}),
+        );
         assert_eq!(sized(&patient, &one).wait, Some(Duration::from_secs(5)));
         assert_eq!(end(&patient, &account(&patient, &one), now()), None);
         let strict = job(json!({"completions": 1, "backoffLimit": 0}), json!({}));
         assert!(matches!(
             end(&strict, &account(&strict, &one), now()),
-            Some(End::Failed { reason: "BackoffLimitExceeded", .. })
+            Some(End::Failed {
+                reason: "BackoffLimitExceeded",
+                ..
+            })
         ));
     }
 
@@ -199,11 +291,16 @@ mod tests {
     fn completion_and_deadline() {
         let done = job(json!({"completions": 1}), json!({"succeeded": 1}));
         assert_eq!(end(&done, &account(&done, &[]), now()), Some(End::Complete));
-        let late =
-            job(json!({"completions": 1, "activeDeadlineSeconds": 30}), json!({"startTime": "2026-01-01T00:00:30Z"}));
+        let late = job(
+            json!({"completions": 1, "activeDeadlineSeconds": 30}),
+            json!({"startTime": "2026-01-01T00:00:30Z"}),
+        );
         assert!(matches!(
             end(&late, &account(&late, &[]), now()),
-            Some(End::Failed { reason: "DeadlineExceeded", .. })
+            Some(End::Failed {
+                reason: "DeadlineExceeded",
+                ..
+            })
         ));
     }
 }

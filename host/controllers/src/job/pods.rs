@@ -22,7 +22,9 @@ pub(super) fn index_of(object: &Object) -> Option<i64> {
 pub(super) fn free_indexes(job: &Job, account: &Account, wanted: usize) -> Vec<i64> {
     let busy: BTreeSet<i64> = account.active.iter().filter_map(index_of).collect();
     let all = 0..job.completions.unwrap_or(0);
-    all.filter(|index| !account.tally.completed.contains(*index) && !busy.contains(index)).take(wanted).collect()
+    all.filter(|index| !account.tally.completed.contains(*index) && !busy.contains(index))
+        .take(wanted)
+        .collect()
 }
 
 /// Active Pods beyond the first of each index, or of an index that has no place.
@@ -30,11 +32,23 @@ pub(super) fn superfluous(job: &Job, account: &Account) -> Vec<Object> {
     let mut seen = BTreeSet::new();
     let keeps = |object: &&Object| {
         index_of(object).is_some_and(|index| {
-            job.completions.is_none_or(|n| index < n) && !account.tally.completed.contains(index) && seen.insert(index)
+            job.completions.is_none_or(|n| index < n)
+                && !account.tally.completed.contains(index)
+                && seen.insert(index)
         })
     };
-    let kept: BTreeSet<&str> = account.active.iter().filter(keeps).map(|o| o.uid()).collect();
-    account.active.iter().filter(|o| !kept.contains(o.uid())).cloned().collect()
+    let kept: BTreeSet<&str> = account
+        .active
+        .iter()
+        .filter(keeps)
+        .map(|o| o.uid())
+        .collect();
+    account
+        .active
+        .iter()
+        .filter(|o| !kept.contains(o.uid()))
+        .cloned()
+        .collect()
 }
 
 /// A Pod of the Job, for an index where the Job has them.
@@ -45,12 +59,27 @@ pub(super) fn pod(job: &Job, index: Option<i64>) -> Value {
     set(&mut pod, &["metadata", "finalizers"], finalizers.into());
     let Some(index) = index else { return pod };
     let name = format!("{}-{index}", job.object.name());
-    set(&mut pod, &["metadata", "generateName"], format!("{name}-").into());
-    set(&mut pod, &["metadata", "annotations", INDEX], index.to_string().into());
-    set(&mut pod, &["metadata", "labels", INDEX], index.to_string().into());
+    set(
+        &mut pod,
+        &["metadata", "generateName"],
+        format!("{name}-").into(),
+    );
+    set(
+        &mut pod,
+        &["metadata", "annotations", INDEX],
+        index.to_string().into(),
+    );
+    set(
+        &mut pod,
+        &["metadata", "labels", INDEX],
+        index.to_string().into(),
+    );
     set(&mut pod, &["spec", "hostname"], name.into());
     for list in ["initContainers", "containers"] {
-        let containers = pod.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+        let containers = pod
+            .get_mut("spec")
+            .and_then(|spec| spec.get_mut(list))
+            .and_then(Value::as_array_mut);
         containers.into_iter().flatten().for_each(name_index);
     }
     pod
@@ -58,7 +87,10 @@ pub(super) fn pod(job: &Job, index: Option<i64>) -> Value {
 
 fn name_index(container: &mut Value) {
     let mut env = at_list(container, &["env"]).to_vec();
-    if env.iter().any(|entry| entry.get("name").and_then(Value::as_str) == Some(INDEX_ENV)) {
+    if env
+        .iter()
+        .any(|entry| entry.get("name").and_then(Value::as_str) == Some(INDEX_ENV))
+    {
         return;
     }
     let path = format!("metadata.labels['{INDEX}']");

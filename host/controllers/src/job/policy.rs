@@ -17,13 +17,19 @@ pub(super) enum Ruling {
 
 /// The first rule that fits decides; without one the failure counts.
 pub(super) fn ruling(job: &Job, object: &Object) -> Ruling {
-    for (number, rule) in at_list(job.value(), &["spec", "podFailurePolicy", "rules"]).iter().enumerate() {
-        let Some(why) = matches(rule, object) else { continue };
+    for (number, rule) in at_list(job.value(), &["spec", "podFailurePolicy", "rules"])
+        .iter()
+        .enumerate()
+    {
+        let Some(why) = matches(rule, object) else {
+            continue;
+        };
         return match at_str(rule, &["action"]) {
             "Ignore" => Ruling::Ignore,
-            "FailJob" => {
-                Ruling::FailJob(format!("{why} for pod {} matching FailJob rule at index {number}", object.key()))
-            }
+            "FailJob" => Ruling::FailJob(format!(
+                "{why} for pod {} matching FailJob rule at index {number}",
+                object.key()
+            )),
             _ => Ruling::Count,
         };
     }
@@ -43,7 +49,8 @@ fn matches(rule: &Value, object: &Object) -> Option<String> {
                 "" => "True",
                 status => status,
             };
-            view.condition(at_str(wanted, &["type"])).is_some_and(|c| c.status == status)
+            view.condition(at_str(wanted, &["type"]))
+                .is_some_and(|c| c.status == status)
         })
         .map(|wanted| format!("Pod condition {}", at_str(wanted, &["type"])))
 }
@@ -51,14 +58,23 @@ fn matches(rule: &Value, object: &Object) -> Option<String> {
 fn exit_code(codes: &Value, object: &Object) -> Option<String> {
     let view = pod::of(object);
     let container = at_str(codes, &["containerName"]);
-    let listed: Vec<i64> = at_list(codes, &["values"]).iter().filter_map(Value::as_i64).collect();
+    let listed: Vec<i64> = at_list(codes, &["values"])
+        .iter()
+        .filter_map(Value::as_i64)
+        .collect();
     let wants_in = at_str(codes, &["operator"]) == "In";
     view.status
         .init_container_statuses
         .iter()
         .chain(&view.status.container_statuses)
         .filter(|status| container.is_empty() || status.name == container)
-        .filter_map(|status| status.state.terminated.as_ref().map(|end| (status, end.exit_code)))
+        .filter_map(|status| {
+            status
+                .state
+                .terminated
+                .as_ref()
+                .map(|end| (status, end.exit_code))
+        })
         // Success is never a failure to rule on.
         .find(|(_, code)| *code != 0 && listed.contains(code) == wants_in)
         .map(|(status, code)| format!("Container {} with exit code {code}", status.name))
@@ -80,17 +96,22 @@ mod tests {
             .unwrap(),
         );
         let pod = |status: Value| {
-            Obj::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "status": status})).unwrap()
+            Obj::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "status": status}))
+                .unwrap()
         };
-        let exited =
-            |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
+        let exited = |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
         assert_eq!(
-            ruling(&job, &pod(json!({"conditions": [{"type": "DisruptionTarget", "status": "True"}]}))),
+            ruling(
+                &job,
+                &pod(json!({"conditions": [{"type": "DisruptionTarget", "status": "True"}]}))
+            ),
             Ruling::Ignore
         );
         assert_eq!(
             ruling(&job, &pod(exited(42))),
-            Ruling::FailJob("Container c with exit code 42 for pod n/p matching FailJob rule at index 1".into())
+            Ruling::FailJob(
+                "Container c with exit code 42 for pod n/p matching FailJob rule at index 1".into()
+            )
         );
         assert_eq!(ruling(&job, &pod(exited(1))), Ruling::Count);
     }

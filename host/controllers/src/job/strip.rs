@@ -18,9 +18,17 @@ impl Jobs {
             let same_job = job.is_some_and(|job| owner == Some(job.uid()));
             // Without an owner it may be adopted by a Job that is there.
             let adoptable = job.is_some() && owner.is_none() && !object.is_deleting();
-            object.has_finalizer(FINALIZER) && job_of(object).as_ref() == Some(key) && !same_job && !adoptable
+            object.has_finalizer(FINALIZER)
+                && job_of(object).as_ref() == Some(key)
+                && !same_job
+                && !adoptable
         };
-        let strangers: Vec<Object> = self.pods.in_namespace(namespace).into_iter().filter(stranger).collect();
+        let strangers: Vec<Object> = self
+            .pods
+            .in_namespace(namespace)
+            .into_iter()
+            .filter(stranger)
+            .collect();
         if strangers.is_empty() {
             return Ok(());
         }
@@ -31,7 +39,10 @@ impl Jobs {
             Err(error) => return Err(error.into()),
         };
         for object in strangers {
-            if live.as_ref().is_none_or(|job| object.controller().is_none_or(|o| o.uid != job.uid())) {
+            if live
+                .as_ref()
+                .is_none_or(|job| object.controller().is_none_or(|o| o.uid != job.uid()))
+            {
                 self.strip(&object).await?;
             }
         }
@@ -40,10 +51,20 @@ impl Jobs {
 
     /// Takes the finalizer off one Pod.
     pub(super) async fn strip(&self, object: &Obj) -> Result<(), Error> {
-        let kept: Vec<&String> = object.meta().finalizers.iter().filter(|f| *f != FINALIZER).collect();
+        let kept: Vec<&String> = object
+            .meta()
+            .finalizers
+            .iter()
+            .filter(|f| *f != FINALIZER)
+            .collect();
         // The list is replaced as it was read, so the version it was read at has to hold.
-        let patch = json!({"metadata": {"finalizers": kept, "resourceVersion": object.resource_version()}});
-        match self.client.patch(&PODS, object.ns(), object.name(), &Patch::Merge(patch)).await {
+        let patch =
+            json!({"metadata": {"finalizers": kept, "resourceVersion": object.resource_version()}});
+        match self
+            .client
+            .patch(&PODS, object.ns(), object.name(), &Patch::Merge(patch))
+            .await
+        {
             Err(error) if error.is_not_found() => Ok(()),
             result => Ok(result.map(drop)?),
         }

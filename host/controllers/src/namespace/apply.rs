@@ -12,15 +12,22 @@ impl Namespaces {
     /// Deletes what can be deleted and says what is left.
     pub(super) async fn empty(&self, namespace: &str) -> Result<Found, Error> {
         let (served, undiscovered) = self.client.discover().await?;
-        let mut found = Found { undiscovered, ..Found::default() };
-        let mut kinds: Vec<Served> =
-            served.into_iter().filter(|s| s.resource.namespaced && s.takes(&["list", "delete"])).collect();
+        let mut found = Found {
+            undiscovered,
+            ..Found::default()
+        };
+        let mut kinds: Vec<Served> = served
+            .into_iter()
+            .filter(|s| s.resource.namespaced && s.takes(&["list", "delete"]))
+            .collect();
         // Pods first: what they use (policies, secrets, volumes) must outlive them.
         kinds.sort_by_key(|kind| kind.resource != PODS);
         for kind in &kinds {
             if let Err(error) = self.empty_kind(namespace, kind, &mut found).await {
                 match error {
-                    k3s_client::Error::Transport(_) | k3s_client::Error::Timeout(_) => return Err(error.into()),
+                    k3s_client::Error::Transport(_) | k3s_client::Error::Timeout(_) => {
+                        return Err(error.into());
+                    }
                     other => found.failures.push(format!("{}: {other}", kind.resource)),
                 }
             }
@@ -31,25 +38,50 @@ impl Namespaces {
         Ok(found)
     }
 
-    async fn empty_kind(&self, namespace: &str, kind: &Served, found: &mut Found) -> k3s_client::Result<()> {
-        let all = ListParams { metadata_only: true, ..ListParams::default() };
-        let before = self.client.list_all(&kind.resource, Some(namespace), &all).await?;
+    async fn empty_kind(
+        &self,
+        namespace: &str,
+        kind: &Served,
+        found: &mut Found,
+    ) -> k3s_client::Result<()> {
+        let all = ListParams {
+            metadata_only: true,
+            ..ListParams::default()
+        };
+        let before = self
+            .client
+            .list_all(&kind.resource, Some(namespace), &all)
+            .await?;
         if before.items.iter().all(|object| object.is_deleting()) {
             note(kind, &before.items, found);
             return Ok(());
         }
         let background = DeleteParams::background();
         if kind.takes(&["deletecollection"]) {
-            self.client.delete_collection(&kind.resource, Some(namespace), &background, &ListParams::default()).await?;
+            self.client
+                .delete_collection(
+                    &kind.resource,
+                    Some(namespace),
+                    &background,
+                    &ListParams::default(),
+                )
+                .await?;
         } else {
             for object in before.items.iter().filter(|object| !object.is_deleting()) {
-                match self.client.delete(&kind.resource, Some(namespace), object.name(), &background).await {
+                match self
+                    .client
+                    .delete(&kind.resource, Some(namespace), object.name(), &background)
+                    .await
+                {
                     Err(error) if !error.is_not_found() => return Err(error),
                     _ => {}
                 }
             }
         }
-        let after = self.client.list_all(&kind.resource, Some(namespace), &all).await?;
+        let after = self
+            .client
+            .list_all(&kind.resource, Some(namespace), &all)
+            .await?;
         note(kind, &after.items, found);
         Ok(())
     }

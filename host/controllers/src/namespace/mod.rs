@@ -39,10 +39,15 @@ pub(crate) fn start(context: &Context) {
         .workers(5)
         .watch(&namespaces, |event| {
             let ending = !event.is_deleted() && event.object().is_deleting();
-            ending.then(|| event.object().key().clone()).into_iter().collect()
+            ending
+                .then(|| event.object().key().clone())
+                .into_iter()
+                .collect()
         })
         .watch(&context.informers.all(&PODS), move |event| {
-            let namespace = of_pods.get(event.object().namespace()).filter(|ns| event.is_deleted() && ns.is_deleting());
+            let namespace = of_pods
+                .get(event.object().namespace())
+                .filter(|ns| event.is_deleted() && ns.is_deleting());
             namespace.map(|ns| ns.key().clone()).into_iter().collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
@@ -70,10 +75,18 @@ impl Reconciler for Namespaces {
             crate::common::write::status(&self.client, &NAMESPACES, &namespace, status).await?;
             return Ok(Outcome::After(AGAIN));
         }
-        let rest: Vec<Value> = finalizers.iter().filter(|f| *f != FINALIZER).cloned().collect();
+        let rest: Vec<Value> = finalizers
+            .iter()
+            .filter(|f| *f != FINALIZER)
+            .cloned()
+            .collect();
         let mut body = namespace.value().clone();
         set(&mut body, &["spec", "finalizers"], rest.into());
-        match self.client.update_subresource(&NAMESPACES, None, "finalize", &body).await {
+        match self
+            .client
+            .update_subresource(&NAMESPACES, None, "finalize", &body)
+            .await
+        {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(Outcome::Done),
         }

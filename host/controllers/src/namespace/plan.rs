@@ -39,14 +39,26 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
         either(
             "NamespaceDeletionDiscoveryFailure",
             !found.undiscovered.is_empty(),
-            ("DiscoveryFailed", format!("Discovery failed for some groups: {}", found.undiscovered.join(", "))),
-            ("ResourcesDiscovered", "All resources successfully discovered"),
+            (
+                "DiscoveryFailed",
+                format!(
+                    "Discovery failed for some groups: {}",
+                    found.undiscovered.join(", ")
+                ),
+            ),
+            (
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
         ),
         either(
             "NamespaceDeletionGroupVersionParsingFailure",
             false,
             ("GroupVersionParsingFailed", String::new()),
-            ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+            (
+                "ParsedGroupVersions",
+                "All legacy kube types successfully parsed",
+            ),
         ),
         either(
             "NamespaceDeletionContentFailure",
@@ -59,12 +71,21 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
                     found.failures.join(", ")
                 ),
             ),
-            ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+            (
+                "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization",
+            ),
         ),
         either(
             "NamespaceContentRemaining",
             !found.remaining.is_empty(),
-            ("SomeResourcesRemain", format!("Some resources are remaining: {}", listed(&found.remaining, "has"))),
+            (
+                "SomeResourcesRemain",
+                format!(
+                    "Some resources are remaining: {}",
+                    listed(&found.remaining, "has")
+                ),
+            ),
             ("ContentRemoved", "All content successfully removed"),
         ),
         either(
@@ -72,9 +93,15 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
             !found.finalizers.is_empty(),
             (
                 "SomeFinalizersRemain",
-                format!("Some content in the namespace has finalizers remaining: {}", listed(&found.finalizers, "in")),
+                format!(
+                    "Some content in the namespace has finalizers remaining: {}",
+                    listed(&found.finalizers, "in")
+                ),
             ),
-            ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+            (
+                "ContentHasNoFinalizers",
+                "All content-preserving finalizers finished",
+            ),
         ),
     ];
     for new in conditions_now {
@@ -84,14 +111,18 @@ pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
 }
 
 fn either(kind: &'static str, bad: bool, yes: (&str, String), no: (&str, &str)) -> Condition {
-    if bad { Condition::new(kind, "True", yes.0, yes.1) } else { Condition::new(kind, "False", no.0, no.1) }
+    if bad {
+        Condition::new(kind, "True", yes.0, yes.1)
+    } else {
+        Condition::new(kind, "False", no.0, no.1)
+    }
 }
 
 /// Here the message counts too: it says how much is left.
 fn put(conditions: &mut Vec<Value>, new: &Condition, now: &str) {
-    let same = conditions
-        .iter_mut()
-        .find(|c| condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status);
+    let same = conditions.iter_mut().find(|c| {
+        condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status
+    });
     match same {
         Some(entry) if condition::text(entry, "message") != new.message => {
             k3s_meta::object::set(entry, &["message"], new.message.as_str().into());

@@ -30,7 +30,11 @@ pub(crate) fn start(context: &Context) {
     let config = &context.config;
     let networks = config.cluster_cidrs.iter().map(|cidr| plan::Network {
         cidr: *cidr,
-        mask: if cidr.addr().is_ipv4() { config.node_cidr_mask } else { config.node_cidr_mask_v6 },
+        mask: if cidr.addr().is_ipv4() {
+            config.node_cidr_mask
+        } else {
+            config.node_cidr_mask_v6
+        },
     });
     let client = context.client("node-controller");
     let nodes = context.informers.all(&NODES);
@@ -42,11 +46,10 @@ pub(crate) fn start(context: &Context) {
         given: Mutex::default(),
     };
     // One worker: allocation is a read and a write that must not interleave.
-    Controller::new("node-ipam-controller").workers(1).watch_own(&nodes).run(
-        reconciler,
-        &context.statuses,
-        &context.tasks,
-    );
+    Controller::new("node-ipam-controller")
+        .workers(1)
+        .watch_own(&nodes)
+        .run(reconciler, &context.statuses, &context.tasks);
 }
 
 impl Reconciler for NodeIpam {
@@ -80,7 +83,11 @@ impl Reconciler for NodeIpam {
         self.given.lock().insert(key.clone(), parts.clone());
         let texts: Vec<String> = parts.iter().map(IpNet::to_string).collect();
         let patch = json!({"metadata": {"uid": node.uid()}, "spec": {"podCIDR": texts.first(), "podCIDRs": texts}});
-        match self.client.patch(&NODES, None, key, &Patch::Strategic(patch)).await {
+        match self
+            .client
+            .patch(&NODES, None, key, &Patch::Strategic(patch))
+            .await
+        {
             Err(error) if error.is_not_found() => Ok(Outcome::Done),
             result => Ok(result.map(|_| Outcome::Done)?),
         }
@@ -91,9 +98,14 @@ impl NodeIpam {
     fn allocate(&self) -> Result<Vec<IpNet>, String> {
         let mut taken: Vec<IpNet> = self.given.lock().values().flatten().copied().collect();
         for node in self.nodes.list() {
-            let texts = at_list(node.value(), &["spec", "podCIDRs"]).iter().filter_map(|v| v.as_str());
+            let texts = at_list(node.value(), &["spec", "podCIDRs"])
+                .iter()
+                .filter_map(|v| v.as_str());
             taken.extend(texts.filter_map(|text| text.parse::<IpNet>().ok()));
         }
-        self.networks.iter().map(|network| network.free(&taken)).collect()
+        self.networks
+            .iter()
+            .map(|network| network.free(&taken))
+            .collect()
     }
 }

@@ -16,15 +16,26 @@ impl Network {
     /// The first part that overlaps nothing taken.
     pub(super) fn free(&self, taken: &[IpNet]) -> Result<IpNet, String> {
         let full = || format!("no free /{} is left in {}", self.mask, self.cidr);
-        let overlapping: Vec<&IpNet> =
-            taken.iter().filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr)).collect();
+        let overlapping: Vec<&IpNet> = taken
+            .iter()
+            .filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr))
+            .collect();
         // Parts of the usual size are looked up; others (from an earlier mask) are compared.
-        let same: HashSet<IpAddr> =
-            overlapping.iter().filter(|t| t.prefix_len() == self.mask).map(|t| t.network()).collect();
-        let odd: Vec<&IpNet> = overlapping.into_iter().filter(|t| t.prefix_len() != self.mask).collect();
+        let same: HashSet<IpAddr> = overlapping
+            .iter()
+            .filter(|t| t.prefix_len() == self.mask)
+            .map(|t| t.network())
+            .collect();
+        let odd: Vec<&IpNet> = overlapping
+            .into_iter()
+            .filter(|t| t.prefix_len() != self.mask)
+            .collect();
         let mut parts = self.cidr.subnets(self.mask).map_err(|_| full())?;
         parts
-            .find(|part| !same.contains(&part.network()) && !odd.iter().any(|t| t.contains(part) || part.contains(*t)))
+            .find(|part| {
+                !same.contains(&part.network())
+                    && !odd.iter().any(|t| t.contains(part) || part.contains(*t))
+            })
             .ok_or_else(full)
     }
 }
@@ -39,12 +50,27 @@ mod tests {
 
     #[test]
     fn parts_are_given_in_order_and_never_twice() {
-        let network = Network { cidr: "10.42.0.0/16".parse().unwrap(), mask: 24 };
+        let network = Network {
+            cidr: "10.42.0.0/16".parse().unwrap(),
+            mask: 24,
+        };
         assert_eq!(network.free(&[]).unwrap().to_string(), "10.42.0.0/24");
-        assert_eq!(network.free(&nets(&["10.42.0.0/24", "10.42.2.0/24"])).unwrap().to_string(), "10.42.1.0/24");
-        assert_eq!(network.free(&nets(&["10.42.0.0/23"])).unwrap().to_string(), "10.42.2.0/24");
+        assert_eq!(
+            network
+                .free(&nets(&["10.42.0.0/24", "10.42.2.0/24"]))
+                .unwrap()
+                .to_string(),
+            "10.42.1.0/24"
+        );
+        assert_eq!(
+            network.free(&nets(&["10.42.0.0/23"])).unwrap().to_string(),
+            "10.42.2.0/24"
+        );
         assert!(network.free(&nets(&["10.42.0.0/16"])).is_err());
-        let small = Network { cidr: "10.42.0.0/24".parse().unwrap(), mask: 24 };
+        let small = Network {
+            cidr: "10.42.0.0/24".parse().unwrap(),
+            mask: 24,
+        };
         assert!(small.free(&nets(&["10.42.0.0/24"])).is_err());
     }
 }

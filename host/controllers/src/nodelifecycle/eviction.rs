@@ -45,11 +45,15 @@ pub(super) fn start(context: &Context) {
                 InformerEvent::Added(_) => true,
                 InformerEvent::Updated { old, new } => {
                     let (old, new) = (pod::of(old), pod::of(new));
-                    old.spec.node_name != new.spec.node_name || old.spec.tolerations != new.spec.tolerations
+                    old.spec.node_name != new.spec.node_name
+                        || old.spec.tolerations != new.spec.tolerations
                 }
                 InformerEvent::Deleted(_) => false,
             };
-            concerns.then(|| event.object().key().clone()).into_iter().collect()
+            concerns
+                .then(|| event.object().key().clone())
+                .into_iter()
+                .collect()
         })
         .watch(&nodes, move |event| {
             let concerns = match event {
@@ -57,7 +61,11 @@ pub(super) fn start(context: &Context) {
                 InformerEvent::Added(node) => !no_execute(node).is_empty(),
                 InformerEvent::Deleted(_) => false,
             };
-            let there = if concerns { of_nodes.by_index(BY_NODE, event.object().name()) } else { Vec::new() };
+            let there = if concerns {
+                of_nodes.by_index(BY_NODE, event.object().name())
+            } else {
+                Vec::new()
+            };
             there.into_iter().map(|pod| pod.key().clone()).collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
@@ -73,9 +81,13 @@ fn no_execute(node: &Obj) -> Vec<Value> {
 
 impl Reconciler for Evictor {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.pods.get(key).filter(|p| !p.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(object) = self.pods.get(key).filter(|p| !p.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         let view = pod::of(&object);
-        let Some(node) = self.nodes.get(&view.spec.node_name) else { return Ok(Outcome::Done) };
+        let Some(node) = self.nodes.get(&view.spec.node_name) else {
+            return Ok(Outcome::Done);
+        };
         match stay(&no_execute(&node), &view.spec.tolerations, self.clock.now()) {
             Stay::Forever => Ok(Outcome::Done),
             Stay::For(left) => Ok(Outcome::After(left)),
@@ -86,17 +98,32 @@ impl Reconciler for Evictor {
 
 impl Evictor {
     async fn evict(&self, object: &Obj) -> Result<(), Error> {
-        self.recorder.normal(object, "TaintManagerEviction", format!("Marking for deletion Pod {}", object.key()));
+        self.recorder.normal(
+            object,
+            "TaintManagerEviction",
+            format!("Marking for deletion Pod {}", object.key()),
+        );
         let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
             "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": self.clock.now_rfc3339()});
-        let patch = Patch::Strategic(json!({"metadata": {"uid": object.uid()}, "status": {"conditions": [condition]}}));
-        match self.client.patch_status(&PODS, object.ns(), object.name(), &patch).await {
+        let patch = Patch::Strategic(
+            json!({"metadata": {"uid": object.uid()}, "status": {"conditions": [condition]}}),
+        );
+        match self
+            .client
+            .patch_status(&PODS, object.ns(), object.name(), &patch)
+            .await
+        {
             Err(error) if error.is_not_found() => return Ok(()),
             result => result?,
         };
         match self
             .client
-            .delete(&PODS, object.ns(), object.name(), &DeleteParams::default().with_uid(object.uid()))
+            .delete(
+                &PODS,
+                object.ns(),
+                object.name(),
+                &DeleteParams::default().with_uid(object.uid()),
+            )
             .await
         {
             Err(error) if error.is_not_found() => Ok(()),
@@ -117,10 +144,14 @@ enum Stay {
 fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
     let mut shortest = Stay::Forever;
     for taint in taints {
-        let Some(seconds) = tolerated(taint, tolerations) else { return Stay::No };
+        let Some(seconds) = tolerated(taint, tolerations) else {
+            return Stay::No;
+        };
         let Some(seconds) = seconds else { continue };
         let added = time::parse(at_str(taint, &["timeAdded"])).unwrap_or(now);
-        let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else { return Stay::No };
+        let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else {
+            return Stay::No;
+        };
         shortest = match shortest {
             Stay::For(other) => Stay::For(other.min(left)),
             _ => Stay::For(left),
@@ -157,15 +188,31 @@ mod tests {
     fn a_pod_stays_as_long_as_it_tolerates() {
         let now: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
         let taint = |added: &str| {
-            vec![json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added})]
+            vec![
+                json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added}),
+            ]
         };
         assert_eq!(stay(&[], &[], now), Stay::Forever);
         assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[], now), Stay::No);
-        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[toleration(None)], now), Stay::Forever);
         assert_eq!(
-            stay(&taint("2026-01-01T00:04:00Z"), &[toleration(Some(300))], now),
+            stay(&taint("2026-01-01T00:04:00Z"), &[toleration(None)], now),
+            Stay::Forever
+        );
+        assert_eq!(
+            stay(
+                &taint("2026-01-01T00:04:00Z"),
+                &[toleration(Some(300))],
+                now
+            ),
             Stay::For(Duration::from_secs(240))
         );
-        assert_eq!(stay(&taint("2026-01-01T00:00:00Z"), &[toleration(Some(300))], now), Stay::No);
+        assert_eq!(
+            stay(
+                &taint("2026-01-01T00:00:00Z"),
+                &[toleration(Some(300))],
+                now
+            ),
+            Stay::No
+        );
     }
 }

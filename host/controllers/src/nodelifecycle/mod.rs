@@ -53,7 +53,9 @@ pub(crate) fn start(context: &Context) {
     eviction::start(context);
     let client = context.client("node-controller");
     let nodes = context.informers.all(&NODES);
-    let leases = context.informers.of(&LEASES, Scope::all().in_namespace(LEASE_NAMESPACE));
+    let leases = context
+        .informers
+        .of(&LEASES, Scope::all().in_namespace(LEASE_NAMESPACE));
     let pods = context.informers.all(&PODS);
     let news: Arc<Mutex<HashMap<Key, News>>> = Arc::default();
     let reconciler = NodeLifecycle {
@@ -69,11 +71,20 @@ pub(crate) fn start(context: &Context) {
         .watch_own(&nodes)
         .watch(&leases, move |event| {
             let name: Key = event.object().name().into();
-            let Some(node) = cache.get(&name).filter(|_| !event.is_deleted()) else { return Vec::new() };
+            let Some(node) = cache.get(&name).filter(|_| !event.is_deleted()) else {
+                return Vec::new();
+            };
             let renewed = at_str(event.object().value(), &["spec", "renewTime"]).to_owned();
-            news.lock().entry(name.clone()).or_default().renewed(renewed, clock.elapsed());
+            news.lock()
+                .entry(name.clone())
+                .or_default()
+                .renewed(renewed, clock.elapsed());
             // A lease is renewed every ten seconds: worth a look only while the node counts as lost.
-            if plan::ready_status(node.value()) == "Unknown" { vec![name] } else { Vec::new() }
+            if plan::ready_status(node.value()) == "Unknown" {
+                vec![name]
+            } else {
+                Vec::new()
+            }
         })
         .requires(&pods)
         .run(reconciler, &context.statuses, &context.tasks);
@@ -106,7 +117,11 @@ impl Reconciler for NodeLifecycle {
         }
         let silent_for = self.hear(key, &node);
         let health = plan::health(silent_for, GRACE);
-        let node = if health == Health::Lost { self.mark_unknown(&node).await? } else { node };
+        let node = if health == Health::Lost {
+            self.mark_unknown(&node).await?
+        } else {
+            node
+        };
         self.mark_taints(&node).await?;
         if plan::ready_status(node.value()) != "True" {
             self.mark_pods(&node).await?;
@@ -114,7 +129,9 @@ impl Reconciler for NodeLifecycle {
         Ok(match health {
             Health::Lost => Outcome::Done,
             // A second more, so that the look comes after the moment and not just before.
-            Health::Heard => Outcome::After(GRACE.saturating_sub(silent_for) + Duration::from_secs(1)),
+            Health::Heard => {
+                Outcome::After(GRACE.saturating_sub(silent_for) + Duration::from_secs(1))
+            }
         })
     }
 }
@@ -124,7 +141,10 @@ impl NodeLifecycle {
     fn hear(&self, key: &Key, node: &Obj) -> Duration {
         let now = self.clock.elapsed();
         let mut all = self.news.lock();
-        let news = all.entry(key.clone()).or_insert_with(|| News { at: now, ..News::default() });
+        let news = all.entry(key.clone()).or_insert_with(|| News {
+            at: now,
+            ..News::default()
+        });
         news.beat(plan::heartbeat(node.value()), now);
         now.saturating_sub(news.at)
     }
@@ -133,14 +153,24 @@ impl NodeLifecycle {
         let Some(status) = plan::unknown_status(node.value(), &self.clock.now_rfc3339()) else {
             return Ok(node.clone());
         };
-        self.recorder.normal(&**node, "NodeNotReady", format!("Node {} status is now: NodeNotReady", node.name()));
-        Ok(write::status(&self.client, &NODES, node, status).await?.unwrap_or_else(|| node.clone()))
+        self.recorder.normal(
+            &**node,
+            "NodeNotReady",
+            format!("Node {} status is now: NodeNotReady", node.name()),
+        );
+        Ok(write::status(&self.client, &NODES, node, status)
+            .await?
+            .unwrap_or_else(|| node.clone()))
     }
 
     async fn mark_taints(&self, node: &Obj) -> Result<(), Error> {
-        let Some(taints) = taints::wanted(node.value(), &self.clock.now_rfc3339()) else { return Ok(()) };
+        let Some(taints) = taints::wanted(node.value(), &self.clock.now_rfc3339()) else {
+            return Ok(());
+        };
         let patch = json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": {"taints": taints}});
-        self.client.patch(&NODES, None, node.name(), &Patch::Merge(patch)).await?;
+        self.client
+            .patch(&NODES, None, node.name(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 
@@ -152,8 +182,14 @@ impl NodeLifecycle {
             }
             let conditions = plan::unready(object.value(), &self.clock.now_rfc3339());
             let patch = json!({"metadata": {"uid": object.uid()}, "status": {"conditions": Value::from(conditions)}});
-            match self.client.patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch)).await {
-                Err(error) if !error.is_not_found() && !error.is_conflict() => return Err(error.into()),
+            match self
+                .client
+                .patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch))
+                .await
+            {
+                Err(error) if !error.is_not_found() && !error.is_conflict() => {
+                    return Err(error.into());
+                }
                 _ => {}
             }
         }

@@ -19,7 +19,11 @@ pub(super) enum Health {
 }
 
 pub(super) fn health(silent_for: Duration, grace: Duration) -> Health {
-    if silent_for >= grace { Health::Lost } else { Health::Heard }
+    if silent_for >= grace {
+        Health::Lost
+    } else {
+        Health::Heard
+    }
 }
 
 pub(super) fn ready_status(node: &Value) -> &str {
@@ -92,7 +96,13 @@ mod tests {
 
     #[test]
     fn grace_is_counted_from_the_last_news() {
-        assert_eq!(health(Duration::from_secs(49), Duration::from_secs(50)), Health::Heard);
-        assert_eq!(health(Duration::from_secs(50), Duration::from_secs(50)), Health::Lost);
+        assert_eq!(
+            health(Duration::from_secs(49), Duration::from_secs(50)),
+            Health::Heard
+        );
+        assert_eq!(
+            health(Duration::from_secs(50), Duration::from_secs(50)),
+            Health::Lost
+        );
     }
 }

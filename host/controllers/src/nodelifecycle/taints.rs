@@ -9,10 +9,18 @@ use crate::common::condition;
 const BY_CONDITION: [(&str, &str, &str); 6] = [
     ("Ready", "False", "node.kubernetes.io/not-ready"),
     ("Ready", "Unknown", "node.kubernetes.io/unreachable"),
-    ("MemoryPressure", "True", "node.kubernetes.io/memory-pressure"),
+    (
+        "MemoryPressure",
+        "True",
+        "node.kubernetes.io/memory-pressure",
+    ),
     ("DiskPressure", "True", "node.kubernetes.io/disk-pressure"),
     ("PIDPressure", "True", "node.kubernetes.io/pid-pressure"),
-    ("NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable"),
+    (
+        "NetworkUnavailable",
+        "True",
+        "node.kubernetes.io/network-unavailable",
+    ),
 ];
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -21,7 +29,8 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 /// The whole list of taints; nothing where it is right already. Taints of others stay.
 pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
     let present = at_list(node, &["spec", "taints"]);
-    let status = |kind: &str| condition::find(node, kind).map_or("", |c| condition::text(c, "status"));
+    let status =
+        |kind: &str| condition::find(node, kind).map_or("", |c| condition::text(c, "status"));
     let mut wanted: Vec<(&str, &str)> = BY_CONDITION
         .iter()
         .filter(|(kind, value, _)| status(kind) == *value)
@@ -40,8 +49,11 @@ pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
     let is = |taint: &Value, (key, effect): &(&str, &str)| {
         at_str(taint, &["key"]) == *key && at_str(taint, &["effect"]) == *effect
     };
-    let mut taints: Vec<Value> =
-        present.iter().filter(|t| !ours(t) || wanted.iter().any(|w| is(t, w))).cloned().collect();
+    let mut taints: Vec<Value> = present
+        .iter()
+        .filter(|t| !ours(t) || wanted.iter().any(|w| is(t, w)))
+        .cloned()
+        .collect();
     for new in &wanted {
         if !taints.iter().any(|taint| is(taint, new)) {
             taints.push(json!({"key": new.0, "effect": new.1, "timeAdded": now}));
@@ -68,7 +80,10 @@ mod tests {
     }
 
     fn keys(taints: &[Value]) -> Vec<String> {
-        taints.iter().map(|t| format!("{}:{}", at_str(t, &["key"]), at_str(t, &["effect"]))).collect()
+        taints
+            .iter()
+            .map(|t| format!("{}:{}", at_str(t, &["key"]), at_str(t, &["effect"])))
+            .collect()
     }
 
     #[test]
@@ -85,6 +100,9 @@ mod tests {
             ]
         );
         assert!(wanted(&node("Unknown", lost.clone().into()), "later").is_none());
-        assert_eq!(keys(&wanted(&node("True", lost.into()), "now").unwrap()), ["example.com/x:NoExecute"]);
+        assert_eq!(
+            keys(&wanted(&node("True", lost.into()), "now").unwrap()),
+            ["example.com/x:NoExecute"]
+        );
     }
 }

@@ -15,13 +15,21 @@ use crate::common::write;
 impl Binder {
     pub(super) async fn sync_claim(&self, object: &Object) -> Result<(), Error> {
         let (volumes, classes) = (self.volumes.list(), self.classes.list());
-        match claim::decide(object, &View { volumes: &volumes, classes: &classes }) {
+        match claim::decide(
+            object,
+            &View {
+                volumes: &volumes,
+                classes: &classes,
+            },
+        ) {
             Decision::Bind(volume) => self.bind(object, &volume).await,
             Decision::Provision(provisioner) => self.ask_provisioner(object, &provisioner).await,
             Decision::SetClass(class) => {
                 let mut changed = object.value().clone();
                 set(&mut changed, &["spec", "storageClassName"], class.into());
-                self.client.update(&PERSISTENT_VOLUME_CLAIMS, object.ns(), &changed).await?;
+                self.client
+                    .update(&PERSISTENT_VOLUME_CLAIMS, object.ns(), &changed)
+                    .await?;
                 Ok(())
             }
             Decision::Wait(news) => {
@@ -48,7 +56,11 @@ impl Binder {
         if at_str(claim.value(), &["status", "phase"]) == phase {
             return Ok(());
         }
-        let mut status = claim.value().get("status").cloned().unwrap_or_else(|| json!({}));
+        let mut status = claim
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         set(&mut status, &["phase"], phase.into());
         write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, claim, status).await?;
         Ok(())
@@ -63,10 +75,20 @@ impl Binder {
         if at_str(claim.value(), &["status", "phase"]) == "Bound" {
             return Ok(());
         }
-        let mut status = claim.value().get("status").cloned().unwrap_or_else(|| json!({}));
+        let mut status = claim
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         set(&mut status, &["phase"], "Bound".into());
         for (to, from) in [("accessModes", "accessModes"), ("capacity", "capacity")] {
-            set(&mut status, &[to], at(volume.value(), &["spec", from]).cloned().unwrap_or(Value::Null));
+            set(
+                &mut status,
+                &[to],
+                at(volume.value(), &["spec", from])
+                    .cloned()
+                    .unwrap_or(Value::Null),
+            );
         }
         write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, &claim, status).await?;
         Ok(())
@@ -89,23 +111,43 @@ impl Binder {
         });
         set(&mut changed, &["spec", "claimRef"], reference);
         if !chosen_by_user {
-            set(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER], "yes".into());
+            set(
+                &mut changed,
+                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
+                "yes".into(),
+            );
         }
-        Ok(self.client.update(&PERSISTENT_VOLUMES, None, &changed).await?)
+        Ok(self
+            .client
+            .update(&PERSISTENT_VOLUMES, None, &changed)
+            .await?)
     }
 
     /// The claim's side: `volumeName`, and that the binding is complete.
     async fn point_to(&self, claim: &Object, volume: &Obj) -> Result<Object, Error> {
-        if volume_name(claim.value()) == volume.name() && annotation(claim.value(), names::BIND_COMPLETED).is_some() {
+        if volume_name(claim.value()) == volume.name()
+            && annotation(claim.value(), names::BIND_COMPLETED).is_some()
+        {
             return Ok(claim.clone());
         }
         let mut changed = claim.value().clone();
         if volume_name(claim.value()).is_empty() {
             set(&mut changed, &["spec", "volumeName"], volume.name().into());
-            set(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER], "yes".into());
+            set(
+                &mut changed,
+                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
+                "yes".into(),
+            );
         }
-        set(&mut changed, &["metadata", "annotations", names::BIND_COMPLETED], "yes".into());
-        Ok(self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed).await?)
+        set(
+            &mut changed,
+            &["metadata", "annotations", names::BIND_COMPLETED],
+            "yes".into(),
+        );
+        Ok(self
+            .client
+            .update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed)
+            .await?)
     }
 
     /// Names the provisioner on the claim, which is its order, and says so.
@@ -116,13 +158,21 @@ impl Binder {
         }
         let mut changed = claim.value().clone();
         for key in [names::STORAGE_PROVISIONER, names::STORAGE_PROVISIONER_BETA] {
-            set(&mut changed, &["metadata", "annotations", key], provisioner.into());
+            set(
+                &mut changed,
+                &["metadata", "annotations", key],
+                provisioner.into(),
+            );
         }
-        let changed = self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed).await?;
+        let changed = self
+            .client
+            .update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed)
+            .await?;
         let message = format!(
             "Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
         );
-        self.recorder.normal(&*changed, "ExternalProvisioning", message);
+        self.recorder
+            .normal(&*changed, "ExternalProvisioning", message);
         Ok(())
     }
 
@@ -142,12 +192,18 @@ impl Binder {
     /// may be deleted on this answer.
     async fn claim_of(&self, volume: &Object) -> Result<Option<Object>, Error> {
         let uid = at_str(volume.value(), &["spec", "claimRef", "uid"]);
-        let (Some(key), false) = (claim_key(volume), uid.is_empty()) else { return Ok(None) };
+        let (Some(key), false) = (claim_key(volume), uid.is_empty()) else {
+            return Ok(None);
+        };
         if let Some(cached) = self.claims.get(&key).filter(|claim| claim.uid() == uid) {
             return Ok(Some(cached));
         }
         let (namespace, name) = k3s_client::split_key(&key);
-        match self.client.get(&PERSISTENT_VOLUME_CLAIMS, Some(namespace), name).await {
+        match self
+            .client
+            .get(&PERSISTENT_VOLUME_CLAIMS, Some(namespace), name)
+            .await
+        {
             Ok(claim) => Ok(Some(claim).filter(|claim| claim.uid() == uid)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
@@ -158,31 +214,48 @@ impl Binder {
         let phase = at_str(volume.value(), &["status", "phase"]);
         if let Some((reason, message)) = volume::unreclaimable(volume.value()) {
             if phase != "Failed" {
-                self.recorder.event(&**volume, EventType::Warning, reason, message.clone());
+                self.recorder
+                    .event(&**volume, EventType::Warning, reason, message.clone());
             }
             return self.volume_phase(volume, "Failed", Some(&message)).await;
         }
-        if phase == "Failed" { Ok(()) } else { self.volume_phase(volume, "Released", None).await }
+        if phase == "Failed" {
+            Ok(())
+        } else {
+            self.volume_phase(volume, "Released", None).await
+        }
     }
 
     async fn unbind(&self, volume: &Object, whole: bool) -> Result<(), Error> {
         let mut changed = volume.value().clone();
         if whole {
             remove(&mut changed, &["spec", "claimRef"]);
-            remove(&mut changed, &["metadata", "annotations", names::BOUND_BY_CONTROLLER]);
+            remove(
+                &mut changed,
+                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
+            );
         } else {
             remove(&mut changed, &["spec", "claimRef", "uid"]);
         }
-        self.client.update(&PERSISTENT_VOLUMES, None, &changed).await?;
+        self.client
+            .update(&PERSISTENT_VOLUMES, None, &changed)
+            .await?;
         Ok(())
     }
 
-    async fn volume_phase(&self, volume: &Object, phase: &str, message: Option<&str>) -> Result<(), Error> {
-        let same_message = at_str(volume.value(), &["status", "message"]) == message.unwrap_or_default();
+    async fn volume_phase(
+        &self,
+        volume: &Object,
+        phase: &str,
+        message: Option<&str>,
+    ) -> Result<(), Error> {
+        let same_message =
+            at_str(volume.value(), &["status", "message"]) == message.unwrap_or_default();
         if at_str(volume.value(), &["status", "phase"]) == phase && same_message {
             return Ok(());
         }
-        let mut status = json!({"phase": phase, "lastPhaseTransitionTime": self.clock.now_rfc3339()});
+        let mut status =
+            json!({"phase": phase, "lastPhaseTransitionTime": self.clock.now_rfc3339()});
         if let Some(message) = message {
             set(&mut status, &["message"], message.into());
         }

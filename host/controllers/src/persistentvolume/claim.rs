@@ -2,12 +2,18 @@
 
 use k3s_client::{EventType, Obj, Object};
 use k3s_meta::object::{annotation, at, at_str};
-use k3s_volume::{Class, best_match, class_of, default_class, fits_requested, has_class, is_bound_to, names};
+use k3s_volume::{
+    Class, best_match, class_of, default_class, fits_requested, has_class, is_bound_to, names,
+};
 use serde_json::Value;
 
 /// News about a claim: type, reason, message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct News(pub(super) EventType, pub(super) &'static str, pub(super) String);
+pub(super) struct News(
+    pub(super) EventType,
+    pub(super) &'static str,
+    pub(super) String,
+);
 
 /// What to do with a claim.
 #[derive(Clone, Debug)]
@@ -65,61 +71,105 @@ fn unbound(claim: &Obj, view: &View<'_>) -> Decision {
     let class_name = class_of(value);
     let class = view.class(class_name);
     let selected = annotation(value, names::SELECTED_NODE).is_some();
-    let delayed = !selected && class.is_some_and(|class| k3s_volume::waits_for_consumer(class.value()));
-    let found = best_match(value, view.volumes.iter().map(|volume| volume.value()), None, delayed);
+    let delayed =
+        !selected && class.is_some_and(|class| k3s_volume::waits_for_consumer(class.value()));
+    let found = best_match(
+        value,
+        view.volumes.iter().map(|volume| volume.value()),
+        None,
+        delayed,
+    );
     if let Some(volume) = found.and_then(|volume| view.volume(k3s_meta::object::name(volume))) {
         return Decision::Bind(volume.clone());
     }
     if delayed {
         let message = "waiting for first consumer to be created before binding";
-        return Decision::Wait(Some(News(EventType::Normal, "WaitForFirstConsumer", message.into())));
+        return Decision::Wait(Some(News(
+            EventType::Normal,
+            "WaitForFirstConsumer",
+            message.into(),
+        )));
     }
     if class_name.is_empty() {
         let message = "no persistent volumes available for this claim and no storage class is set";
-        return Decision::Wait(Some(News(EventType::Normal, "FailedBinding", message.into())));
+        return Decision::Wait(Some(News(
+            EventType::Normal,
+            "FailedBinding",
+            message.into(),
+        )));
     }
-    let failed = |message: String| Decision::Wait(Some(News(EventType::Warning, "ProvisioningFailed", message)));
+    let failed = |message: String| {
+        Decision::Wait(Some(News(
+            EventType::Warning,
+            "ProvisioningFailed",
+            message,
+        )))
+    };
     match class.map(|class| Class(class.value())) {
-        None => failed(format!("storageclass.storage.k8s.io \"{class_name}\" not found")),
-        Some(class) if !class.can_provision() => {
-            failed(format!("no volume plugin matched name: {}", class.provisioner()))
-        }
+        None => failed(format!(
+            "storageclass.storage.k8s.io \"{class_name}\" not found"
+        )),
+        Some(class) if !class.can_provision() => failed(format!(
+            "no volume plugin matched name: {}",
+            class.provisioner()
+        )),
         Some(class) => Decision::Provision(class.provisioner().to_owned()),
     }
 }
 
 /// The claim names a volume, but the two are not tied yet.
 fn requested(claim: &Obj, name: &str, view: &View<'_>) -> Decision {
-    let Some(volume) = view.volume(name) else { return Decision::Wait(None) };
+    let Some(volume) = view.volume(name) else {
+        return Decision::Wait(None);
+    };
     if is_bound_to(volume.value(), claim.value()) {
         return Decision::Bind(volume.clone());
     }
     let warn = |reason, message| Decision::Wait(Some(News(EventType::Warning, reason, message)));
     if at(volume.value(), &["spec", "claimRef"]).is_some_and(|r| !r.is_null()) {
-        return warn("FailedBinding", format!("volume \"{name}\" already bound to a different claim."));
+        return warn(
+            "FailedBinding",
+            format!("volume \"{name}\" already bound to a different claim."),
+        );
     }
     match fits_requested(volume.value(), claim.value()) {
         Ok(()) => Decision::Bind(volume.clone()),
-        Err(why) => warn("VolumeMismatch", format!("Cannot bind to requested volume \"{name}\": {why}")),
+        Err(why) => warn(
+            "VolumeMismatch",
+            format!("Cannot bind to requested volume \"{name}\": {why}"),
+        ),
     }
 }
 
 /// The claim was bound once; a volume that went away is never replaced.
 fn bound(claim: &Obj, view: &View<'_>) -> Decision {
-    let lose = |reason, message: &str| Decision::Lose(News(EventType::Warning, reason, message.into()));
+    let lose =
+        |reason, message: &str| Decision::Lose(News(EventType::Warning, reason, message.into()));
     let name = k3s_volume::volume_name(claim.value());
     if name.is_empty() {
-        return lose("ClaimLost", "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!");
+        return lose(
+            "ClaimLost",
+            "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!",
+        );
     }
     let Some(volume) = view.volume(name) else {
-        return lose("ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!");
+        return lose(
+            "ClaimLost",
+            "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
+        );
     };
     let owner = at_str(volume.value(), &["spec", "claimRef", "uid"]);
     let free = at(volume.value(), &["spec", "claimRef"]).is_none_or(Value::is_null);
-    if free || owner == claim.uid() || (owner.is_empty() && is_bound_to(volume.value(), claim.value())) {
+    if free
+        || owner == claim.uid()
+        || (owner.is_empty() && is_bound_to(volume.value(), claim.value()))
+    {
         return Decision::Bind(volume.clone());
     }
-    lose("ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
+    lose(
+        "ClaimMisbound",
+        "Two claims are bound to the same volume, this one is bound incorrectly",
+    )
 }
 
 #[cfg(test)]
@@ -146,7 +196,10 @@ mod tests {
     }
 
     fn class(name: &str, extra: Value) -> Object {
-        object(json!({"metadata": {"name": name}, "provisioner": "example.com/disk"}), &extra)
+        object(
+            json!({"metadata": {"name": name}, "provisioner": "example.com/disk"}),
+            &extra,
+        )
     }
 
     fn shown(claim: &Obj, volumes: &[Object], classes: &[Object]) -> String {
@@ -164,23 +217,41 @@ mod tests {
     #[test]
     fn claims_without_a_volume() {
         let delayed = class("s", json!({"volumeBindingMode": "WaitForFirstConsumer"}));
-        let node = json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "a"}}});
+        let node =
+            json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "a"}}});
         let no_class = json!({"spec": {"storageClassName": null}});
-        let default =
-            class("d", json!({"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}));
+        let default = class(
+            "d",
+            json!({"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}),
+        );
         let internal = class("s", json!({"provisioner": "kubernetes.io/no-provisioner"}));
         let free = volume("v", json!({}));
         for (claim, volumes, classes, expected) in [
             (claim(json!({})), vec![free.clone()], vec![], "bind v"),
-            (claim(json!({})), vec![], vec![class("s", json!({}))], "provision example.com/disk"),
+            (
+                claim(json!({})),
+                vec![],
+                vec![class("s", json!({}))],
+                "provision example.com/disk",
+            ),
             (
                 claim(json!({})),
                 vec![free.clone()],
                 vec![delayed.clone()],
                 "WaitForFirstConsumer: waiting for first consumer to be created before binding",
             ),
-            (claim(node), vec![], vec![delayed], "provision example.com/disk"),
-            (claim(json!({})), vec![], vec![], "ProvisioningFailed: storageclass.storage.k8s.io \"s\" not found"),
+            (
+                claim(node),
+                vec![],
+                vec![delayed],
+                "provision example.com/disk",
+            ),
+            (
+                claim(json!({})),
+                vec![],
+                vec![],
+                "ProvisioningFailed: storageclass.storage.k8s.io \"s\" not found",
+            ),
             (
                 claim(json!({})),
                 vec![],
@@ -202,7 +273,10 @@ mod tests {
     #[test]
     fn claims_that_name_a_volume() {
         let named = || claim(json!({"spec": {"volumeName": "v"}}));
-        let taken = volume("v", json!({"spec": {"claimRef": {"name": "o", "namespace": "n", "uid": "2"}}}));
+        let taken = volume(
+            "v",
+            json!({"spec": {"claimRef": {"name": "o", "namespace": "n", "uid": "2"}}}),
+        );
         let small = volume("v", json!({"spec": {"capacity": {"storage": "1Gi"}}}));
         assert_eq!(shown(&named(), &[], &[]), "wait");
         assert_eq!(shown(&named(), &[volume("v", json!({}))], &[]), "bind v");
@@ -219,7 +293,10 @@ mod tests {
                 json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": volume}}),
             )
         };
-        let mine = volume("v", json!({"spec": {"claimRef": {"name": "c", "namespace": "n", "uid": "1"}}}));
+        let mine = volume(
+            "v",
+            json!({"spec": {"claimRef": {"name": "c", "namespace": "n", "uid": "1"}}}),
+        );
         assert_eq!(shown(&done("v"), &[mine], &[]), "bind v");
         assert_eq!(shown(&done("v"), &[], &[]), "lost ClaimLost");
         assert_eq!(shown(&done("v"), &[taken], &[]), "lost ClaimMisbound");

@@ -29,7 +29,10 @@ struct Binder {
 pub(crate) fn start(context: &Context) {
     let client = context.client("persistent-volume-binder");
     let informers = &context.informers;
-    let (claims, volumes) = (informers.all(&PERSISTENT_VOLUME_CLAIMS), informers.all(&PERSISTENT_VOLUMES));
+    let (claims, volumes) = (
+        informers.all(&PERSISTENT_VOLUME_CLAIMS),
+        informers.all(&PERSISTENT_VOLUMES),
+    );
     let classes = informers.all(&STORAGE_CLASSES);
     let reconciler = Binder {
         recorder: context.recorder(&client, "persistentvolume-controller"),
@@ -71,19 +74,28 @@ fn volume_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
     }
     match claim_key(volume) {
         Some(claim) => keys.push(claim),
-        None => keys.extend(waiting(claims, |claim| class_of(claim.value()) == class_of(volume.value()))),
+        None => keys.extend(waiting(claims, |claim| {
+            class_of(claim.value()) == class_of(volume.value())
+        })),
     }
     keys
 }
 
 fn class_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
     let class = event.object().name();
-    waiting(claims, |claim| class_of(claim.value()) == class || !k3s_volume::has_class(claim.value()))
+    waiting(claims, |claim| {
+        class_of(claim.value()) == class || !k3s_volume::has_class(claim.value())
+    })
 }
 
 fn waiting(claims: &Informer, concerns: impl Fn(&Object) -> bool) -> Vec<Key> {
     let open = |claim: &Object| !is_fully_bound(claim.value()) && concerns(claim);
-    claims.list().into_iter().filter(open).map(|claim| claim.key().clone()).collect()
+    claims
+        .list()
+        .into_iter()
+        .filter(open)
+        .map(|claim| claim.key().clone())
+        .collect()
 }
 
 /// The claim that a volume is reserved for or bound to.

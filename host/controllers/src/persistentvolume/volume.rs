@@ -28,11 +28,15 @@ pub(super) fn decide(volume: &Obj, claim: Option<&Obj>) -> Decision {
     if !reserved || at_str(value, &["spec", "claimRef", "uid"]).is_empty() {
         return Decision::Available;
     }
-    let Some(claim) = claim else { return Decision::Release };
+    let Some(claim) = claim else {
+        return Decision::Release;
+    };
     match k3s_volume::volume_name(claim.value()) {
         "" => Decision::AskClaim,
         name if name == volume.name() => Decision::Bound,
-        _ if annotation(value, names::PROVISIONED_BY).is_some() && policy(value) == "Delete" => Decision::Release,
+        _ if annotation(value, names::PROVISIONED_BY).is_some() && policy(value) == "Delete" => {
+            Decision::Release
+        }
         _ => Decision::Unbind(annotation(value, names::BOUND_BY_CONTROLLER).is_some()),
     }
 }
@@ -45,7 +49,10 @@ pub(super) fn policy(volume: &Value) -> &str {
 /// it is kept, or its provisioner deletes it.
 pub(super) fn unreclaimable(volume: &Value) -> Option<(&'static str, String)> {
     match policy(volume) {
-        "Delete" if annotation(volume, names::PROVISIONED_BY).is_some_and(|by| !by.starts_with("kubernetes.io/")) => {
+        "Delete"
+            if annotation(volume, names::PROVISIONED_BY)
+                .is_some_and(|by| !by.starts_with("kubernetes.io/")) =>
+        {
             None
         }
         "Delete" => {
@@ -55,7 +62,10 @@ pub(super) fn unreclaimable(volume: &Value) -> Option<(&'static str, String)> {
             );
             Some(("VolumeFailedDelete", message))
         }
-        "Recycle" => Some(("VolumeFailedRecycle", "No recycler plugin found for the volume!".to_owned())),
+        "Recycle" => Some((
+            "VolumeFailedRecycle",
+            "No recycler plugin found for the volume!".to_owned(),
+        )),
         _ => None,
     }
 }
@@ -74,8 +84,10 @@ mod tests {
             Obj::from_value(value).unwrap()
         };
         let bound = json!({"spec": {"claimRef": {"name": "c", "namespace": "n", "uid": "1"}}});
-        let claim =
-            |volume: &str| Obj::from_value(json!({"metadata": {"name": "c"}, "spec": {"volumeName": volume}})).unwrap();
+        let claim = |volume: &str| {
+            Obj::from_value(json!({"metadata": {"name": "c"}, "spec": {"volumeName": volume}}))
+                .unwrap()
+        };
         let with = |annotation: &str, value: &str| {
             let mut with = bound.clone();
             with["metadata"]["annotations"][annotation] = value.into();
@@ -83,17 +95,44 @@ mod tests {
         };
         for (volume, claim, expected) in [
             (volume(json!({})), None, Decision::Available),
-            (volume(json!({"spec": {"claimRef": {"name": "c", "namespace": "n"}}})), None, Decision::Available),
+            (
+                volume(json!({"spec": {"claimRef": {"name": "c", "namespace": "n"}}})),
+                None,
+                Decision::Available,
+            ),
             (volume(bound.clone()), Some(claim("v")), Decision::Bound),
             (volume(bound.clone()), Some(claim("")), Decision::AskClaim),
             (volume(bound.clone()), None, Decision::Release),
-            (volume(bound.clone()), Some(claim("w")), Decision::Unbind(false)),
-            (volume(with(names::BOUND_BY_CONTROLLER, "yes")), Some(claim("w")), Decision::Unbind(true)),
-            (volume(with(names::PROVISIONED_BY, "x/y")), Some(claim("w")), Decision::Release),
+            (
+                volume(bound.clone()),
+                Some(claim("w")),
+                Decision::Unbind(false),
+            ),
+            (
+                volume(with(names::BOUND_BY_CONTROLLER, "yes")),
+                Some(claim("w")),
+                Decision::Unbind(true),
+            ),
+            (
+                volume(with(names::PROVISIONED_BY, "x/y")),
+                Some(claim("w")),
+                Decision::Release,
+            ),
         ] {
-            assert_eq!(decide(&volume, claim.as_deref()), expected, "{:?}", volume.value());
+            assert_eq!(
+                decide(&volume, claim.as_deref()),
+                expected,
+                "{:?}",
+                volume.value()
+            );
         }
-        assert!(unreclaimable(volume(with(names::PROVISIONED_BY, "rancher.io/local-path")).value()).is_none());
-        assert_eq!(unreclaimable(volume(bound).value()).unwrap().0, "VolumeFailedDelete");
+        assert!(
+            unreclaimable(volume(with(names::PROVISIONED_BY, "rancher.io/local-path")).value())
+                .is_none()
+        );
+        assert_eq!(
+            unreclaimable(volume(bound).value()).unwrap().0,
+            "VolumeFailedDelete"
+        );
     }
 }

@@ -63,7 +63,11 @@ pub(crate) fn start(context: &Context) {
         .watch(&nodes, move |event| {
             let node = event.object();
             let concerns = event.is_deleted() || out_of_service(node);
-            let there = if concerns { of_nodes.by_index(BY_NODE, node.name()) } else { Vec::new() };
+            let there = if concerns {
+                of_nodes.by_index(BY_NODE, node.name())
+            } else {
+                Vec::new()
+            };
             there.into_iter().map(|pod| pod.key().clone()).collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
@@ -71,7 +75,9 @@ pub(crate) fn start(context: &Context) {
 
 fn out_of_service(node: &Obj) -> bool {
     let taints = at_list(node.value(), &["spec", "taints"]);
-    taints.iter().any(|taint| at_str(taint, &["key"]) == "node.kubernetes.io/out-of-service")
+    taints
+        .iter()
+        .any(|taint| at_str(taint, &["key"]) == "node.kubernetes.io/out-of-service")
 }
 
 /// Why a Pod goes, for its condition.
@@ -85,7 +91,9 @@ impl Reconciler for PodGc {
         if &**key == ALL {
             return self.trim().await.map(|()| Outcome::Done);
         }
-        let Some(object) = self.pods.get(key) else { return Ok(Outcome::Done) };
+        let Some(object) = self.pods.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let view = pod::of(&object);
         if !view.is_scheduled() {
             if object.is_deleting() {
@@ -95,8 +103,13 @@ impl Reconciler for PodGc {
         }
         match self.nodes.get(&view.spec.node_name) {
             Some(node) if out_of_service(&node) && object.is_deleting() && !view.is_ready() => {
-                let cause = Cause { reason: "DeletionByPodGC", message: "PodGC: node is out of service" };
-                self.remove(&object, Some(cause)).await.map(|()| Outcome::Done)
+                let cause = Cause {
+                    reason: "DeletionByPodGC",
+                    message: "PodGC: node is out of service",
+                };
+                self.remove(&object, Some(cause))
+                    .await
+                    .map(|()| Outcome::Done)
             }
             Some(node) => {
                 self.missed.lock().remove(node.name());
@@ -112,7 +125,10 @@ impl PodGc {
         // The Pod may be newer than the cache of nodes, or the node about to come back.
         let now = self.clock.elapsed();
         let since = *self.missed.lock().entry(node.to_owned()).or_insert(now);
-        if let Some(left) = QUARANTINE.checked_sub(now.saturating_sub(since)).filter(|left| !left.is_zero()) {
+        if let Some(left) = QUARANTINE
+            .checked_sub(now.saturating_sub(since))
+            .filter(|left| !left.is_zero())
+        {
             return Ok(Outcome::After(left));
         }
         match self.client.get(&NODES, None, node).await {
@@ -120,16 +136,27 @@ impl PodGc {
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
         }
-        let cause = Cause { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" };
-        self.remove(object, Some(cause)).await.map(|()| Outcome::Done)
+        let cause = Cause {
+            reason: "DeletionByPodGC",
+            message: "PodGC: node no longer exists",
+        };
+        self.remove(object, Some(cause))
+            .await
+            .map(|()| Outcome::Done)
     }
 
     /// The oldest ended Pods beyond the threshold.
     async fn trim(&self) -> Result<(), Error> {
-        let mut ended: Vec<Object> =
-            self.pods.list().into_iter().filter(|o| pod::of(o).is_terminal() && !o.is_deleting()).collect();
+        let mut ended: Vec<Object> = self
+            .pods
+            .list()
+            .into_iter()
+            .filter(|o| pod::of(o).is_terminal() && !o.is_deleting())
+            .collect();
         let surplus = ended.len().saturating_sub(THRESHOLD);
-        ended.sort_by(|a, b| (&a.meta().creation_timestamp, a.name()).cmp(&(&b.meta().creation_timestamp, b.name())));
+        ended.sort_by(|a, b| {
+            (&a.meta().creation_timestamp, a.name()).cmp(&(&b.meta().creation_timestamp, b.name()))
+        });
         for object in ended.iter().take(surplus) {
             self.remove(object, None).await?;
         }
@@ -140,14 +167,26 @@ impl PodGc {
         if let Some(cause) = cause.filter(|_| !pod::of(object).is_terminal()) {
             let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": cause.reason,
                 "message": cause.message, "lastTransitionTime": self.clock.now_rfc3339()});
-            let patch =
-                json!({"metadata": {"uid": object.uid()}, "status": {"phase": "Failed", "conditions": [condition]}});
-            match self.client.patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch)).await {
+            let patch = json!({"metadata": {"uid": object.uid()}, "status": {"phase": "Failed", "conditions": [condition]}});
+            match self
+                .client
+                .patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch))
+                .await
+            {
                 Err(error) if error.is_not_found() => return Ok(()),
                 result => result?,
             };
         }
-        match self.client.delete(&PODS, object.ns(), object.name(), &DeleteParams::now().with_uid(object.uid())).await {
+        match self
+            .client
+            .delete(
+                &PODS,
+                object.ns(),
+                object.name(),
+                &DeleteParams::now().with_uid(object.uid()),
+            )
+            .await
+        {
             Err(error) if error.is_not_found() => Ok(()),
             result => Ok(result.map(drop)?),
         }

@@ -27,15 +27,20 @@ struct Claims {
 }
 
 fn start_claims(context: &Context) {
-    let (claims, pods) = (context.informers.all(&PERSISTENT_VOLUME_CLAIMS), context.informers.all(&PODS));
-    pods.add_index(BY_CLAIM, users);
-    let reconciler =
-        Claims { client: context.client("pvc-protection-controller"), claims: claims.clone(), pods: pods.clone() };
-    Controller::new("persistentvolumeclaim-protection-controller").watch_own(&claims).watch(&pods, pod_changed).run(
-        reconciler,
-        &context.statuses,
-        &context.tasks,
+    let (claims, pods) = (
+        context.informers.all(&PERSISTENT_VOLUME_CLAIMS),
+        context.informers.all(&PODS),
     );
+    pods.add_index(BY_CLAIM, users);
+    let reconciler = Claims {
+        client: context.client("pvc-protection-controller"),
+        claims: claims.clone(),
+        pods: pods.clone(),
+    };
+    Controller::new("persistentvolumeclaim-protection-controller")
+        .watch_own(&claims)
+        .watch(&pods, pod_changed)
+        .run(reconciler, &context.statuses, &context.tasks);
 }
 
 /// A Pod that has no node yet uses nothing: the kubelet refuses claims that are being deleted.
@@ -44,7 +49,10 @@ fn users(pod: &Obj) -> Vec<String> {
         return Vec::new();
     }
     let key_of = |name: String| format!("{}/{name}", pod.namespace());
-    claims_of_pod(pod.value()).into_iter().map(|claim| key_of(claim.name)).collect()
+    claims_of_pod(pod.value())
+        .into_iter()
+        .map(|claim| key_of(claim.name))
+        .collect()
 }
 
 /// Only a Pod that is gone frees a claim.
@@ -53,19 +61,37 @@ fn pod_changed(event: &InformerEvent) -> Vec<Key> {
         return Vec::new();
     }
     let pod = event.object();
-    claims_of_pod(pod.value()).into_iter().map(|claim| key(pod.namespace(), &claim.name)).collect()
+    claims_of_pod(pod.value())
+        .into_iter()
+        .map(|claim| key(pod.namespace(), &claim.name))
+        .collect()
 }
 
 impl Reconciler for Claims {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(claim) = self.claims.get(key) else { return Ok(Outcome::Done) };
+        let Some(claim) = self.claims.get(key) else {
+            return Ok(Outcome::Done);
+        };
         if claim.is_deleting() && claim.has_finalizer(names::CLAIM_PROTECTION) {
-            let in_use = !self.pods.by_index(BY_CLAIM, key).is_empty() || self.is_used_by_any(&claim).await?;
+            let in_use = !self.pods.by_index(BY_CLAIM, key).is_empty()
+                || self.is_used_by_any(&claim).await?;
             if !in_use {
-                unprotect(&self.client, &PERSISTENT_VOLUME_CLAIMS, &claim, names::CLAIM_PROTECTION).await?;
+                unprotect(
+                    &self.client,
+                    &PERSISTENT_VOLUME_CLAIMS,
+                    &claim,
+                    names::CLAIM_PROTECTION,
+                )
+                .await?;
             }
         } else if !claim.is_deleting() && !claim.has_finalizer(names::CLAIM_PROTECTION) {
-            protect(&self.client, &PERSISTENT_VOLUME_CLAIMS, &claim, names::CLAIM_PROTECTION).await?;
+            protect(
+                &self.client,
+                &PERSISTENT_VOLUME_CLAIMS,
+                &claim,
+                names::CLAIM_PROTECTION,
+            )
+            .await?;
         }
         Ok(Outcome::Done)
     }
@@ -74,8 +100,14 @@ impl Reconciler for Claims {
 impl Claims {
     /// The cache may lag; data may be deleted on this answer, so the server is asked too.
     async fn is_used_by_any(&self, claim: &Object) -> Result<bool, Error> {
-        let pods = self.client.list_all(&PODS, claim.ns(), &k3s_client::ListParams::default()).await?;
-        Ok(pods.items.iter().any(|pod| users(pod).iter().any(|used| **used == **claim.key())))
+        let pods = self
+            .client
+            .list_all(&PODS, claim.ns(), &k3s_client::ListParams::default())
+            .await?;
+        Ok(pods
+            .items
+            .iter()
+            .any(|pod| users(pod).iter().any(|used| **used == **claim.key())))
     }
 }
 
@@ -86,42 +118,82 @@ struct Volumes {
 
 fn start_volumes(context: &Context) {
     let volumes = context.informers.all(&PERSISTENT_VOLUMES);
-    let reconciler = Volumes { client: context.client("pv-protection-controller"), volumes: volumes.clone() };
-    Controller::new("persistentvolume-protection-controller").watch_own(&volumes).run(
-        reconciler,
-        &context.statuses,
-        &context.tasks,
-    );
+    let reconciler = Volumes {
+        client: context.client("pv-protection-controller"),
+        volumes: volumes.clone(),
+    };
+    Controller::new("persistentvolume-protection-controller")
+        .watch_own(&volumes)
+        .run(reconciler, &context.statuses, &context.tasks);
 }
 
 impl Reconciler for Volumes {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(volume) = self.volumes.get(key) else { return Ok(Outcome::Done) };
+        let Some(volume) = self.volumes.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let bound = at_str(volume.value(), &["status", "phase"]) == "Bound";
         let protected = volume.has_finalizer(names::VOLUME_PROTECTION);
         if volume.is_deleting() && protected && !bound {
-            unprotect(&self.client, &PERSISTENT_VOLUMES, &volume, names::VOLUME_PROTECTION).await?;
+            unprotect(
+                &self.client,
+                &PERSISTENT_VOLUMES,
+                &volume,
+                names::VOLUME_PROTECTION,
+            )
+            .await?;
         } else if !volume.is_deleting() && !protected {
-            protect(&self.client, &PERSISTENT_VOLUMES, &volume, names::VOLUME_PROTECTION).await?;
+            protect(
+                &self.client,
+                &PERSISTENT_VOLUMES,
+                &volume,
+                names::VOLUME_PROTECTION,
+            )
+            .await?;
         }
         Ok(Outcome::Done)
     }
 }
 
-async fn protect(client: &Client, resource: &Resource, object: &Object, finalizer: &str) -> Result<(), Error> {
+async fn protect(
+    client: &Client,
+    resource: &Resource,
+    object: &Object,
+    finalizer: &str,
+) -> Result<(), Error> {
     let mut all = object.meta().finalizers.clone();
     all.push(finalizer.to_owned());
     write(client, resource, object, all).await
 }
 
-async fn unprotect(client: &Client, resource: &Resource, object: &Object, finalizer: &str) -> Result<(), Error> {
-    let left = object.meta().finalizers.iter().filter(|f| *f != finalizer).cloned().collect();
+async fn unprotect(
+    client: &Client,
+    resource: &Resource,
+    object: &Object,
+    finalizer: &str,
+) -> Result<(), Error> {
+    let left = object
+        .meta()
+        .finalizers
+        .iter()
+        .filter(|f| *f != finalizer)
+        .cloned()
+        .collect();
     write(client, resource, object, left).await
 }
 
-async fn write(client: &Client, resource: &Resource, object: &Object, finalizers: Vec<String>) -> Result<(), Error> {
+async fn write(
+    client: &Client,
+    resource: &Resource,
+    object: &Object,
+    finalizers: Vec<String>,
+) -> Result<(), Error> {
     let mut changed = object.value().clone();
-    set(&mut changed, &["metadata", "finalizers"], Value::from(finalizers));
+    set(
+        &mut changed,
+        &["metadata", "finalizers"],
+        Value::from(finalizers),
+    );
     match client.update(resource, object.ns(), &changed).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),

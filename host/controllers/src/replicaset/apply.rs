@@ -35,7 +35,11 @@ impl ReplicaSets {
         self.expectations.expect_creations(set.key(), count);
         let (done, error) = slow_start(count, |_| async move {
             let made = self.client.create(&PODS, set.ns(), pod).await?;
-            self.recorder.normal(set, "SuccessfulCreate", format!("Created pod: {}", made.name()));
+            self.recorder.normal(
+                set,
+                "SuccessfulCreate",
+                format!("Created pod: {}", made.name()),
+            );
             Ok::<_, k3s_client::Error>(())
         })
         .await;
@@ -46,7 +50,8 @@ impl ReplicaSets {
             // A namespace that is being deleted takes no Pods and never will again.
             Some(error) if error.is_namespace_terminating() => Ok(()),
             Some(error) => {
-                self.recorder.warning(set, "FailedCreate", format!("Error creating: {error}"));
+                self.recorder
+                    .warning(set, "FailedCreate", format!("Error creating: {error}"));
                 Err(error.into())
             }
         }
@@ -56,16 +61,26 @@ impl ReplicaSets {
         if pods.is_empty() {
             return Ok(());
         }
-        self.expectations.expect_deletions(set.key(), pods.iter().map(|pod| pod.uid().to_owned()));
-        let results = futures_util::future::join_all(pods.iter().map(|pod| self.delete_one(set, pod))).await;
+        self.expectations
+            .expect_deletions(set.key(), pods.iter().map(|pod| pod.uid().to_owned()));
+        let results =
+            futures_util::future::join_all(pods.iter().map(|pod| self.delete_one(set, pod))).await;
         results.into_iter().collect::<Result<(), _>>()
     }
 
     async fn delete_one(&self, set: &Obj, pod: &Obj) -> Result<(), Error> {
         let params = DeleteParams::default().with_uid(pod.uid());
-        match self.client.delete(&PODS, pod.ns(), pod.name(), &params).await {
+        match self
+            .client
+            .delete(&PODS, pod.ns(), pod.name(), &params)
+            .await
+        {
             Ok(_) => {
-                self.recorder.normal(set, "SuccessfulDelete", format!("Deleted pod: {}", pod.name()));
+                self.recorder.normal(
+                    set,
+                    "SuccessfulDelete",
+                    format!("Deleted pod: {}", pod.name()),
+                );
                 Ok(())
             }
             Err(error) => {
@@ -73,7 +88,8 @@ impl ReplicaSets {
                 if error.is_not_found() || error.is_conflict() {
                     return Ok(());
                 }
-                self.recorder.warning(set, "FailedDelete", format!("Error deleting: {error}"));
+                self.recorder
+                    .warning(set, "FailedDelete", format!("Error deleting: {error}"));
                 Err(error.into())
             }
         }

@@ -13,7 +13,11 @@ pub(super) struct Family {
 }
 
 pub(super) const ALL: [Family; 2] = [
-    Family { resource: REPLICA_SETS, component: "replicaset-controller", service_account: "replicaset-controller" },
+    Family {
+        resource: REPLICA_SETS,
+        component: "replicaset-controller",
+        service_account: "replicaset-controller",
+    },
     Family {
         resource: REPLICATION_CONTROLLERS,
         component: "replication-controller",

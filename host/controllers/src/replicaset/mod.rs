@@ -34,7 +34,9 @@ struct ReplicaSets {
 }
 
 pub(crate) fn start(context: &Context) {
-    family::ALL.into_iter().for_each(|family| start_family(context, family));
+    family::ALL
+        .into_iter()
+        .for_each(|family| start_family(context, family));
 }
 
 fn start_family(context: &Context, family: Family) {
@@ -56,16 +58,27 @@ fn start_family(context: &Context, family: Family) {
     Controller::new(name)
         .workers(5)
         .watch_own(&sets)
-        .watch(&pods, move |event| pod_changed(event, &family, &sets, &expectations))
+        .watch(&pods, move |event| {
+            pod_changed(event, &family, &sets, &expectations)
+        })
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
 /// Files a Pod under its namespace when nobody controls it.
 pub(crate) fn orphans(object: &Obj) -> Vec<String> {
-    if object.controller().is_none() { vec![object.namespace().to_owned()] } else { Vec::new() }
+    if object.controller().is_none() {
+        vec![object.namespace().to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
-fn pod_changed(event: &InformerEvent, family: &Family, sets: &Informer, expectations: &Expectations) -> Vec<Key> {
+fn pod_changed(
+    event: &InformerEvent,
+    family: &Family,
+    sets: &Informer,
+    expectations: &Expectations,
+) -> Vec<Key> {
     let mut keys = Vec::new();
     match event {
         InformerEvent::Added(pod) => {
@@ -90,7 +103,9 @@ fn pod_changed(event: &InformerEvent, family: &Family, sets: &Informer, expectat
     let pod = event.object();
     match owner(pod, family) {
         Some(owner) => keys.push(owner),
-        None if pod.controller().is_none() && !event.is_deleted() => keys.extend(possible_owners(pod, family, sets)),
+        None if pod.controller().is_none() && !event.is_deleted() => {
+            keys.extend(possible_owners(pod, family, sets))
+        }
         None => {}
     }
     keys
@@ -104,13 +119,19 @@ fn observe_deletion(pod: &Obj, owner: &Key, expectations: &Expectations) {
 
 fn owner(pod: &Obj, family: &Family) -> Option<Key> {
     let controller = pod.controller()?;
-    family.is(controller).then(|| key(pod.namespace(), &controller.name))
+    family
+        .is(controller)
+        .then(|| key(pod.namespace(), &controller.name))
 }
 
 fn possible_owners(pod: &Obj, family: &Family, sets: &Informer) -> Vec<Key> {
     sets.in_namespace(pod.namespace())
         .into_iter()
-        .filter(|set| family.selector(set).is_ok_and(|s| !s.is_empty() && s.matches_labels(&pod.meta().labels)))
+        .filter(|set| {
+            family
+                .selector(set)
+                .is_ok_and(|s| !s.is_empty() && s.matches_labels(&pod.meta().labels))
+        })
         .map(|set| set.key().clone())
         .collect()
 }
@@ -134,9 +155,19 @@ impl Reconciler for ReplicaSets {
             finalizer: None,
         };
         let owned = claims.settle(candidates).await?;
-        let active: Vec<_> = owned.iter().filter(|p| pod::is_active(p)).cloned().collect();
-        let managed = if may_act { self.manage(&set, &active).await } else { Ok(()) };
-        let wait = self.write_status(&set, &active, managed.as_ref().err()).await?;
+        let active: Vec<_> = owned
+            .iter()
+            .filter(|p| pod::is_active(p))
+            .cloned()
+            .collect();
+        let managed = if may_act {
+            self.manage(&set, &active).await
+        } else {
+            Ok(())
+        };
+        let wait = self
+            .write_status(&set, &active, managed.as_ref().err())
+            .await?;
         managed?;
         Ok(wait.map_or(Outcome::Done, Outcome::After))
     }

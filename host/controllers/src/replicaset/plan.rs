@@ -19,12 +19,18 @@ pub(super) struct Plan {
 pub(super) fn plan(desired: i64, active: &[Object], related: &[Object]) -> Plan {
     let desired = length(desired);
     if active.len() <= desired {
-        return Plan { create: (desired - active.len()).min(BURST), delete: Vec::new() };
+        return Plan {
+            create: (desired - active.len()).min(BURST),
+            delete: Vec::new(),
+        };
     }
     let surplus = (active.len() - desired).min(BURST);
     let mut ranked = ranking::first_to_go(active, related);
     ranked.truncate(surplus);
-    Plan { create: 0, delete: ranked }
+    Plan {
+        create: 0,
+        delete: ranked,
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +41,11 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, node: &str, ready: &str, cost: &str) -> Object {
-        let phase = if node.is_empty() { "Pending" } else { "Running" };
+        let phase = if node.is_empty() {
+            "Pending"
+        } else {
+            "Running"
+        };
         Obj::from_value(json!({
             "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z",
                 "annotations": {"controller.kubernetes.io/pod-deletion-cost": cost}},
@@ -63,7 +73,11 @@ mod tests {
             pod("unready", "n2", "False", "0"),
             pod("pending", "", "False", "0"),
         ];
-        let names: Vec<String> = plan(0, &pods, &pods[..3]).delete.iter().map(|p| p.name().to_owned()).collect();
+        let names: Vec<String> = plan(0, &pods, &pods[..3])
+            .delete
+            .iter()
+            .map(|p| p.name().to_owned())
+            .collect();
         assert_eq!(names, ["pending", "unready", "twin", "lonely", "twin-dear"]);
     }
 }

@@ -14,7 +14,9 @@ const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub(super) fn first_to_go(active: &[Object], related: &[Object]) -> Vec<Object> {
     let mut per_node: HashMap<&str, usize> = HashMap::new();
     for sibling in related.iter().filter(|p| pod::is_active(p)) {
-        *per_node.entry(pod::of(sibling).spec.node_name.as_str()).or_default() += 1;
+        *per_node
+            .entry(pod::of(sibling).spec.node_name.as_str())
+            .or_default() += 1;
     }
     let mut ranked = active.to_vec();
     ranked.sort_by_cached_key(|object| {
@@ -25,7 +27,12 @@ pub(super) fn first_to_go(active: &[Object], related: &[Object]) -> Vec<Object> 
             phase(&view.status.phase),
             view.is_ready(),
             cost(object.annotation(COST)),
-            Reverse(per_node.get(view.spec.node_name.as_str()).copied().unwrap_or(0)),
+            Reverse(
+                per_node
+                    .get(view.spec.node_name.as_str())
+                    .copied()
+                    .unwrap_or(0),
+            ),
             // Those ready for a shorter time, restarted more, or younger go first.
             Reverse(view.ready_since()),
             Reverse(view.restarts()),

@@ -45,7 +45,12 @@ pub(super) fn status(
     ];
     if let Some(map) = status.as_object_mut() {
         // Zero is written by leaving the field out, as upstream's encoder does.
-        map.extend(counts.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
+        map.extend(
+            counts
+                .into_iter()
+                .filter(|(_, n)| *n != 0)
+                .map(|(name, n)| (name.to_owned(), n.into())),
+        );
     }
     (status, wait)
 }
@@ -55,7 +60,11 @@ fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timest
     match failure {
         Some(message) => {
             let desired = at_i64(set, &["spec", "replicas"]).unwrap_or(1);
-            let reason = if count(active.len()) < desired { "FailedCreate" } else { "FailedDelete" };
+            let reason = if count(active.len()) < desired {
+                "FailedCreate"
+            } else {
+                "FailedDelete"
+            };
             condition::set(
                 &mut conditions,
                 &Condition::new("ReplicaFailure", "True", reason, message),

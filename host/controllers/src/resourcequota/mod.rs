@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use k3s_client::resources::{
     CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, INGRESSES, JOBS, LEASES, NETWORK_POLICIES,
-    PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, SECRETS, SERVICE_ACCOUNTS,
-    SERVICES, STATEFUL_SETS,
+    PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS,
+    SECRETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
 use k3s_client::{Client, Informer, InformerEvent, Resource};
 use k3s_meta::object::{at, at_str};
@@ -51,8 +51,12 @@ struct Quotas {
 
 pub(crate) fn start(context: &Context) {
     let quotas = context.informers.all(&RESOURCE_QUOTAS);
-    let whole = WHOLE.into_iter().map(|resource| (resource.clone(), context.informers.all(&resource)));
-    let counted = COUNTED.into_iter().map(|r| (r.clone(), garbagecollector::informer(context, &r)));
+    let whole = WHOLE
+        .into_iter()
+        .map(|resource| (resource.clone(), context.informers.all(&resource)));
+    let counted = COUNTED
+        .into_iter()
+        .map(|r| (r.clone(), garbagecollector::informer(context, &r)));
     let counted: Vec<(Resource, Informer)> = whole.chain(counted).collect();
     let mut controller = Controller::new("resourcequota-controller").watch_own(&quotas);
     for (_, informer) in &counted {
@@ -61,23 +65,35 @@ pub(crate) fn start(context: &Context) {
             if !matters(event) {
                 return Vec::new();
             }
-            all.in_namespace(event.object().namespace()).into_iter().map(|quota| quota.key().clone()).collect()
+            all.in_namespace(event.object().namespace())
+                .into_iter()
+                .map(|quota| quota.key().clone())
+                .collect()
         });
     }
-    let reconciler = Quotas { client: context.client("resourcequota-controller"), quotas, counted };
+    let reconciler = Quotas {
+        client: context.client("resourcequota-controller"),
+        quotas,
+        counted,
+    };
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
 
 /// Whether an event can change what is used: not every status of a pod does.
 fn matters(event: &InformerEvent) -> bool {
-    let InformerEvent::Updated { old, new } = event else { return true };
+    let InformerEvent::Updated { old, new } = event else {
+        return true;
+    };
     let (old, new) = (old.value(), new.value());
-    at_str(old, &["status", "phase"]) != at_str(new, &["status", "phase"]) || at(old, &["spec"]) != at(new, &["spec"])
+    at_str(old, &["status", "phase"]) != at_str(new, &["status", "phase"])
+        || at(old, &["spec"]) != at(new, &["spec"])
 }
 
 impl Reconciler for Quotas {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(quota) = self.quotas.get(key).filter(|quota| !quota.is_deleting()) else { return Ok(Outcome::Done) };
+        let Some(quota) = self.quotas.get(key).filter(|quota| !quota.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
         let mut tally = plan::Tally::new(quota.value());
         for (resource, informer) in &self.counted {
             let name = (&*resource.group, &*resource.plural);

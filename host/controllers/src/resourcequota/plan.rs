@@ -21,12 +21,20 @@ pub(super) struct Tally<'a> {
 impl<'a> Tally<'a> {
     pub(super) fn new(quota: &'a Value) -> Self {
         let spec = at(quota, &["spec"]).unwrap_or(&Value::Null);
-        Self { spec, hard: amounts(spec, "hard"), used: Amounts::new() }
+        Self {
+            spec,
+            hard: amounts(spec, "hard"),
+            used: Amounts::new(),
+        }
     }
 
     /// A kind that is counted here, even when there is no object of it.
     pub(super) fn kind(&mut self, (group, plural): Kind<'_>) {
-        let counted = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let counted = if group.is_empty() {
+            plural.to_owned()
+        } else {
+            format!("{plural}.{group}")
+        };
         for name in self.hard.keys() {
             let own = match (group, plural) {
                 ("", "pods") => is_compute(name),
@@ -51,20 +59,28 @@ impl<'a> Tally<'a> {
 
     pub(super) fn status(self) -> Value {
         let text = |amounts: &Amounts| -> BTreeMap<String, String> {
-            amounts.iter().map(|(name, amount)| (name.clone(), amount.to_string())).collect()
+            amounts
+                .iter()
+                .map(|(name, amount)| (name.clone(), amount.to_string()))
+                .collect()
         };
         json!({"hard": text(&self.hard), "used": text(&self.used)})
     }
 }
 
 fn is_storage(name: &str) -> bool {
-    name == "persistentvolumeclaims" || name == "requests.storage" || name.contains(".storageclass.storage.k8s.io/")
+    name == "persistentvolumeclaims"
+        || name == "requests.storage"
+        || name.contains(".storageclass.storage.k8s.io/")
 }
 
 /// Everything that pods use: their number, and whatever they request or are limited in.
 fn is_compute(name: &str) -> bool {
-    let computes = ["requests.", "limits.", "hugepages-"].iter().any(|prefix| name.starts_with(prefix));
-    matches!(name, "pods" | "cpu" | "memory" | "ephemeral-storage") || (computes && !is_storage(name))
+    let computes = ["requests.", "limits.", "hugepages-"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    matches!(name, "pods" | "cpu" | "memory" | "ephemeral-storage")
+        || (computes && !is_storage(name))
 }
 
 #[cfg(test)]
@@ -76,7 +92,11 @@ mod tests {
         let quota = json!({"spec": {"hard": {"pods": "3", "requests.cpu": "1", "count/secrets": "5", "count/widgets.example.com": "1",
             "requests.storage": "1Gi"}}});
         let mut tally = Tally::new(&quota);
-        for kind in [("", "pods"), ("", "secrets"), ("", "persistentvolumeclaims")] {
+        for kind in [
+            ("", "pods"),
+            ("", "secrets"),
+            ("", "persistentvolumeclaims"),
+        ] {
             tally.kind(kind);
         }
         let pod = |cpu: &str, phase: &str| json!({"status": {"phase": phase}, "spec": {"containers": [{"resources": {"requests": {"cpu": cpu}}}]}});

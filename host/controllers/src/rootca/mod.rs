@@ -20,7 +20,9 @@ struct RootCa {
 
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.all(&NAMESPACES);
-    let published = context.informers.of(&CONFIG_MAPS, Scope::fields(format!("metadata.name={NAME}")));
+    let published = context
+        .informers
+        .of(&CONFIG_MAPS, Scope::fields(format!("metadata.name={NAME}")));
     let reconciler = RootCa {
         client: context.client("root-ca-cert-publisher"),
         pem: context.config.root_ca_pem.clone(),
@@ -35,11 +37,17 @@ pub(crate) fn start(context: &Context) {
 
 impl Reconciler for RootCa {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        if self.namespaces.get(key).is_none_or(|namespace| namespace.is_deleting()) {
+        if self
+            .namespaces
+            .get(key)
+            .is_none_or(|namespace| namespace.is_deleting())
+        {
             return Ok(Outcome::Done);
         }
         let result = match self.published.get(&format!("{key}/{NAME}")) {
-            Some(there) if at_str(there.value(), &["data", "ca.crt"]) == self.pem => return Ok(Outcome::Done),
+            Some(there) if at_str(there.value(), &["data", "ca.crt"]) == self.pem => {
+                return Ok(Outcome::Done);
+            }
             Some(there) => {
                 let mut body = there.value().clone();
                 set(&mut body, &["data"], json!({"ca.crt": self.pem}));
@@ -52,7 +60,9 @@ impl Reconciler for RootCa {
             }
         };
         match result {
-            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(Outcome::Done),
+            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => {
+                Ok(Outcome::Done)
+            }
             result => Ok(result.map(|_| Outcome::Done)?),
         }
     }

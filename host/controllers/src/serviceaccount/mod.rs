@@ -27,21 +27,31 @@ pub(crate) fn start(context: &Context) {
         .watch_own(&namespaces)
         .watch(&accounts, |event| {
             let lost = event.is_deleted() && event.object().name() == NAME;
-            lost.then(|| event.object().namespace().into()).into_iter().collect()
+            lost.then(|| event.object().namespace().into())
+                .into_iter()
+                .collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
 impl Reconciler for ServiceAccounts {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let alive = self.namespaces.get(key).is_some_and(|namespace| !namespace.is_deleting());
+        let alive = self
+            .namespaces
+            .get(key)
+            .is_some_and(|namespace| !namespace.is_deleting());
         if !alive || self.accounts.get(&format!("{key}/{NAME}")).is_some() {
             return Ok(Outcome::Done);
         }
-        let body =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": &**key}});
-        match self.client.create(&SERVICE_ACCOUNTS, Some(key), &body).await {
-            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(Outcome::Done),
+        let body = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": &**key}});
+        match self
+            .client
+            .create(&SERVICE_ACCOUNTS, Some(key), &body)
+            .await
+        {
+            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => {
+                Ok(Outcome::Done)
+            }
             result => Ok(result.map(|_| Outcome::Done)?),
         }
     }

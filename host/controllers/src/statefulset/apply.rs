@@ -26,7 +26,8 @@ impl StatefulSets {
             let blocked: BTreeSet<i64> = owner
                 .range()
                 .filter(|ordinal| {
-                    !members.iter().any(|m| m.ordinal == *ordinal) && self.has_stale_claim(owner, *ordinal)
+                    !members.iter().any(|m| m.ordinal == *ordinal)
+                        && self.has_stale_claim(owner, *ordinal)
                 })
                 .collect();
             let observed = Observed {
@@ -38,14 +39,22 @@ impl StatefulSets {
                 blocked: &blocked,
             };
             let mut made = Vec::new();
-            acted = self.perform(owner, &revisions, plan(&observed), &mut made).await;
+            acted = self
+                .perform(owner, &revisions, plan(&observed), &mut made)
+                .await;
             let now = self.clock.now();
-            members.extend(made.into_iter().filter_map(|pod| Member::read(owner, pod, now)));
+            members.extend(
+                made.into_iter()
+                    .filter_map(|pod| Member::read(owner, pod, now)),
+            );
         }
         let status = status::status(owner, &revisions, &members);
         write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
         acted?;
-        let next = members.iter().filter_map(|member| member.available_in).min();
+        let next = members
+            .iter()
+            .filter_map(|member| member.available_in)
+            .min();
         Ok(next.map_or(Outcome::Done, Outcome::After))
     }
 
@@ -61,9 +70,10 @@ impl StatefulSets {
         let mut first = Ok(());
         for step in steps {
             let result = match step {
-                Step::Create(ordinal, version) => {
-                    self.create(owner, revisions, ordinal, version).await.map(|pod| made.extend(pod))
-                }
+                Step::Create(ordinal, version) => self
+                    .create(owner, revisions, ordinal, version)
+                    .await
+                    .map(|pod| made.extend(pod)),
                 Step::Recreate(member) => self.recreate(owner, member).await,
                 Step::Keep(member) => self.keep(owner, member).await,
                 Step::Delete(member) => self.remove(owner, member).await,
@@ -94,13 +104,16 @@ impl StatefulSets {
         match self.client.create(&PODS, owner.object.ns(), &body).await {
             Ok(made) => {
                 let message = format!("create Pod {name} in StatefulSet {set} successful");
-                self.recorder.normal(&*owner.object, "SuccessfulCreate", message);
+                self.recorder
+                    .normal(&*owner.object, "SuccessfulCreate", message);
                 Ok(Some(made))
             }
             Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(None),
             Err(error) => {
-                let message = format!("create Pod {name} in StatefulSet {set} failed error: {error}");
-                self.recorder.warning(&*owner.object, "FailedCreate", message);
+                let message =
+                    format!("create Pod {name} in StatefulSet {set} failed error: {error}");
+                self.recorder
+                    .warning(&*owner.object, "FailedCreate", message);
                 Err(error.into())
             }
         }
@@ -108,9 +121,16 @@ impl StatefulSets {
 
     async fn recreate(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
         let failed = crate::common::pod::of(&member.object).status.phase == "Failed";
-        let (reason, word) =
-            if failed { ("RecreatingFailedPod", "failed") } else { ("RecreatingTerminatedPod", "terminated") };
-        let message = format!("StatefulSet {} is recreating {word} Pod {}", owner.object.key(), member.object.name());
+        let (reason, word) = if failed {
+            ("RecreatingFailedPod", "failed")
+        } else {
+            ("RecreatingTerminatedPod", "terminated")
+        };
+        let message = format!(
+            "StatefulSet {} is recreating {word} Pod {}",
+            owner.object.key(),
+            member.object.name()
+        );
         self.recorder.warning(&*owner.object, reason, message);
         self.delete(owner, member).await
     }
@@ -126,16 +146,23 @@ impl StatefulSets {
     async fn delete(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
         let (name, set) = (member.object.name(), owner.object.name());
         let params = DeleteParams::default().with_uid(member.object.uid());
-        match self.client.delete(&PODS, member.object.ns(), name, &params).await {
+        match self
+            .client
+            .delete(&PODS, member.object.ns(), name, &params)
+            .await
+        {
             Ok(_) => {
                 let message = format!("delete Pod {name} in StatefulSet {set} successful");
-                self.recorder.normal(&*owner.object, "SuccessfulDelete", message);
+                self.recorder
+                    .normal(&*owner.object, "SuccessfulDelete", message);
                 Ok(())
             }
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             Err(error) => {
-                let message = format!("delete Pod {name} in StatefulSet {set} failed error: {error}");
-                self.recorder.warning(&*owner.object, "FailedDelete", message);
+                let message =
+                    format!("delete Pod {name} in StatefulSet {set} failed error: {error}");
+                self.recorder
+                    .warning(&*owner.object, "FailedDelete", message);
                 Err(error.into())
             }
         }
@@ -147,8 +174,19 @@ impl StatefulSets {
             self.ensure_claims(owner, member.ordinal).await?;
         }
         self.fix_owners(owner, member).await?;
-        let Some(patch) = pod::restored(owner, member) else { return Ok(()) };
-        match self.client.patch(&PODS, member.object.ns(), member.object.name(), &Patch::Strategic(patch)).await {
+        let Some(patch) = pod::restored(owner, member) else {
+            return Ok(());
+        };
+        match self
+            .client
+            .patch(
+                &PODS,
+                member.object.ns(),
+                member.object.name(),
+                &Patch::Strategic(patch),
+            )
+            .await
+        {
             Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
             _ => Ok(()),
         }

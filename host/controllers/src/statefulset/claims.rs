@@ -16,11 +16,18 @@ use crate::common::template::controller_reference;
 
 impl StatefulSets {
     fn claim(&self, owner: &StatefulSet, template: &Value, ordinal: i64) -> Option<Object> {
-        self.claims.get(&key(owner.object.namespace(), &owner.claim_name(template, ordinal)))
+        self.claims.get(&key(
+            owner.object.namespace(),
+            &owner.claim_name(template, ordinal),
+        ))
     }
 
     /// Makes the missing claims of a place.
-    pub(super) async fn ensure_claims(&self, owner: &StatefulSet, ordinal: i64) -> Result<(), Error> {
+    pub(super) async fn ensure_claims(
+        &self,
+        owner: &StatefulSet,
+        ordinal: i64,
+    ) -> Result<(), Error> {
         for template in owner.claim_templates() {
             let name = owner.claim_name(template, ordinal);
             if let Some(claim) = self.claim(owner, template, ordinal) {
@@ -31,16 +38,24 @@ impl StatefulSets {
             }
             let body = new_claim(owner, template, ordinal);
             let (pod, set) = (owner.pod_name(ordinal), owner.object.name());
-            match self.client.create(&PERSISTENT_VOLUME_CLAIMS, owner.object.ns(), &body).await {
+            match self
+                .client
+                .create(&PERSISTENT_VOLUME_CLAIMS, owner.object.ns(), &body)
+                .await
+            {
                 Ok(_) => {
-                    let message = format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
-                    self.recorder.normal(&*owner.object, "SuccessfulCreate", message);
+                    let message =
+                        format!("create Claim {name} Pod {pod} in StatefulSet {set} success");
+                    self.recorder
+                        .normal(&*owner.object, "SuccessfulCreate", message);
                 }
                 Err(error) if error.is_already_exists() => {}
                 Err(error) => {
-                    let message =
-                        format!("create Claim {name} for Pod {pod} in StatefulSet {set} failed error: {error}");
-                    self.recorder.warning(&*owner.object, "FailedCreate", message);
+                    let message = format!(
+                        "create Claim {name} for Pod {pod} in StatefulSet {set} failed error: {error}"
+                    );
+                    self.recorder
+                        .warning(&*owner.object, "FailedCreate", message);
                     return Err(error.into());
                 }
             }
@@ -53,24 +68,45 @@ impl StatefulSets {
     pub(super) fn has_stale_claim(&self, owner: &StatefulSet, ordinal: i64) -> bool {
         let pod = owner.pod_name(ordinal);
         let stale = |claim: &Obj| {
-            claim.is_deleting() || claim.meta().owner_references.iter().any(|o| o.kind == "Pod" && o.name == pod)
+            claim.is_deleting()
+                || claim
+                    .meta()
+                    .owner_references
+                    .iter()
+                    .any(|o| o.kind == "Pod" && o.name == pod)
         };
-        owner.claim_templates().iter().any(|template| self.claim(owner, template, ordinal).is_some_and(|c| stale(&c)))
+        owner.claim_templates().iter().any(|template| {
+            self.claim(owner, template, ordinal)
+                .is_some_and(|c| stale(&c))
+        })
     }
 
     /// Brings the owners of a Pod's claims in line with the retention policy.
-    pub(super) async fn fix_owners(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
+    pub(super) async fn fix_owners(
+        &self,
+        owner: &StatefulSet,
+        member: &Member,
+    ) -> Result<(), Error> {
         for template in owner.claim_templates() {
-            let Some(claim) = self.claim(owner, template, member.ordinal).filter(|c| !c.is_deleting()) else {
+            let Some(claim) = self
+                .claim(owner, template, member.ordinal)
+                .filter(|c| !c.is_deleting())
+            else {
                 continue;
             };
-            let Some(owners) = wanted_owners(owner, member, &claim) else { continue };
+            let Some(owners) = wanted_owners(owner, member, &claim) else {
+                continue;
+            };
             let patch = Patch::Merge(json!({"metadata": {
                 "uid": claim.uid(),
                 "resourceVersion": claim.resource_version(),
                 "ownerReferences": owners,
             }}));
-            match self.client.patch(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), claim.name(), &patch).await {
+            match self
+                .client
+                .patch(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), claim.name(), &patch)
+                .await
+            {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
             }
@@ -80,18 +116,27 @@ impl StatefulSets {
 }
 
 fn new_claim(owner: &StatefulSet, template: &Value, ordinal: i64) -> Value {
-    let mut metadata = json!({"name": owner.claim_name(template, ordinal), "namespace": owner.object.namespace()});
+    let mut metadata =
+        json!({"name": owner.claim_name(template, ordinal), "namespace": owner.object.namespace()});
     if let Some(annotations) = at(template, &["metadata", "annotations"]) {
         set(&mut metadata, &["annotations"], annotations.clone());
     }
     let selector = at(owner.object.value(), &["spec", "selector", "matchLabels"]);
-    for labels in [at(template, &["metadata", "labels"]), selector].into_iter().flatten().filter_map(Value::as_object) {
+    for labels in [at(template, &["metadata", "labels"]), selector]
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+    {
         for (name, value) in labels {
             set(&mut metadata, &["labels", name], value.clone());
         }
     }
     if owner.retention.delete_when_deleted {
-        set(&mut metadata, &["ownerReferences"], json!([controller_reference(&owner.object, &STATEFUL_SETS)]));
+        set(
+            &mut metadata,
+            &["ownerReferences"],
+            json!([controller_reference(&owner.object, &STATEFUL_SETS)]),
+        );
     }
     json!({
         "apiVersion": "v1",
@@ -118,7 +163,11 @@ fn wanted_owners(owner: &StatefulSet, member: &Member, claim: &Obj) -> Option<Ve
     if right {
         return None;
     }
-    let mut wanted: Vec<Value> = current.iter().filter(|o| !is_set(o) && !is_pod(o)).cloned().collect();
+    let mut wanted: Vec<Value> = current
+        .iter()
+        .filter(|o| !is_set(o) && !is_pod(o))
+        .cloned()
+        .collect();
     if by_set {
         wanted.push(controller_reference(&owner.object, &STATEFUL_SETS));
     }
@@ -139,10 +188,17 @@ mod tests {
         )
         .unwrap();
         let set = StatefulSet::read(&set);
-        let pod = Obj::from_value(json!({"metadata": {"name": format!("web-{ordinal}"), "uid": "pod"}})).unwrap();
+        let pod =
+            Obj::from_value(json!({"metadata": {"name": format!("web-{ordinal}"), "uid": "pod"}}))
+                .unwrap();
         let member = Member::read(&set, pod, jiff::Timestamp::UNIX_EPOCH).unwrap();
-        let claim = Obj::from_value(json!({"metadata": {"name": "c", "ownerReferences": present}})).unwrap();
-        wanted_owners(&set, &member, &claim).map(|list| list.iter().map(|o| at_str(o, &["uid"]).to_owned()).collect())
+        let claim = Obj::from_value(json!({"metadata": {"name": "c", "ownerReferences": present}}))
+            .unwrap();
+        wanted_owners(&set, &member, &claim).map(|list| {
+            list.iter()
+                .map(|o| at_str(o, &["uid"]).to_owned())
+                .collect()
+        })
     }
 
     #[test]
@@ -162,7 +218,13 @@ mod tests {
             ("Delete", "Delete", 1, json!([set]), yes(&["pod"])),
             ("Delete", "Delete", 0, json!([pod("pod", 0)]), yes(&["set"])),
             ("Delete", "Retain", 1, json!([pod("pod", 1)]), None),
-            ("Delete", "Retain", 1, json!([pod("former", 1)]), yes(&["pod"])),
+            (
+                "Delete",
+                "Retain",
+                1,
+                json!([pod("former", 1)]),
+                yes(&["pod"]),
+            ),
         ] {
             assert_eq!(
                 owners(scaled, deleted, ordinal, present.clone()),

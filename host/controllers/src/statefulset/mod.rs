@@ -39,7 +39,10 @@ pub(crate) fn start(context: &Context) {
     let client = context.client("statefulset-controller");
     let informers = &context.informers;
     let (sets, pods) = (informers.all(&STATEFUL_SETS), informers.all(&PODS));
-    let (claims, revisions) = (informers.all(&PERSISTENT_VOLUME_CLAIMS), informers.all(&CONTROLLER_REVISIONS));
+    let (claims, revisions) = (
+        informers.all(&PERSISTENT_VOLUME_CLAIMS),
+        informers.all(&CONTROLLER_REVISIONS),
+    );
     pods.add_index(ORPHANS, orphans);
     revisions.add_index(ORPHANS, orphans);
     let reconciler = StatefulSets {
@@ -61,7 +64,9 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn owner(pod: &Obj) -> Option<Key> {
-    let owner = pod.controller().filter(|o| o.kind == "StatefulSet" && o.api_version.starts_with("apps/"))?;
+    let owner = pod
+        .controller()
+        .filter(|o| o.kind == "StatefulSet" && o.api_version.starts_with("apps/"))?;
     Some(key(pod.namespace(), &owner.name))
 }
 
@@ -78,7 +83,9 @@ fn pod_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
             && selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))
     };
     let sets = sets.in_namespace(pod.namespace()).into_iter();
-    sets.filter(could_own).map(|set| set.key().clone()).collect()
+    sets.filter(could_own)
+        .map(|set| set.key().clone())
+        .collect()
 }
 
 /// A claim that is gone may be what a Pod waits for to be made anew.
@@ -88,7 +95,11 @@ fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     }
     let claim = event.object();
     let named = |set: &Object| claim.name().contains(&format!("-{}-", set.name()));
-    sets.in_namespace(claim.namespace()).into_iter().filter(named).map(|set| set.key().clone()).collect()
+    sets.in_namespace(claim.namespace())
+        .into_iter()
+        .filter(named)
+        .map(|set| set.key().clone())
+        .collect()
 }
 
 fn selector(set: &Obj) -> Result<LabelSelector, String> {
@@ -97,7 +108,9 @@ fn selector(set: &Obj) -> Result<LabelSelector, String> {
 
 impl Reconciler for StatefulSets {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.sets.get(key) else { return Ok(Outcome::Done) };
+        let Some(object) = self.sets.get(key) else {
+            return Ok(Outcome::Done);
+        };
         let selector = selector(&object).map_err(Error::other)?;
         if selector.is_empty() {
             return Ok(Outcome::Done);
@@ -111,7 +124,11 @@ impl Reconciler for StatefulSets {
 
 impl StatefulSets {
     /// The set's Pods by ordinal.
-    async fn members(&self, set: &StatefulSet, selector: &LabelSelector) -> Result<Vec<Member>, Error> {
+    async fn members(
+        &self,
+        set: &StatefulSet,
+        selector: &LabelSelector,
+    ) -> Result<Vec<Member>, Error> {
         let mut candidates = self.pods.by_index(BY_OWNER, set.object.uid());
         candidates.extend(self.pods.by_index(ORPHANS, set.object.namespace()));
         candidates.retain(|pod| ordinal_of(set.object.name(), pod.name()).is_some());
@@ -124,14 +141,22 @@ impl StatefulSets {
             finalizer: None,
         };
         let now = self.clock.now();
-        let mut members: Vec<Member> =
-            claims.settle(candidates).await?.into_iter().filter_map(|pod| Member::read(set, pod, now)).collect();
+        let mut members: Vec<Member> = claims
+            .settle(candidates)
+            .await?
+            .into_iter()
+            .filter_map(|pod| Member::read(set, pod, now))
+            .collect();
         members.sort_by_key(|member| member.ordinal);
         Ok(members)
     }
 
     /// The set's revisions, those among them that a set of the same name left behind.
-    async fn history(&self, object: &Object, selector: &LabelSelector) -> Result<Vec<Object>, Error> {
+    async fn history(
+        &self,
+        object: &Object,
+        selector: &LabelSelector,
+    ) -> Result<Vec<Object>, Error> {
         let mut candidates = self.revisions.by_index(BY_OWNER, object.uid());
         candidates.extend(self.revisions.by_index(ORPHANS, object.namespace()));
         let claims = Claims {

@@ -54,7 +54,12 @@ impl StatefulSet {
         let value = object.value();
         let number = |path: &[&str], default| at_i64(value, path).unwrap_or(default);
         let replicas = number(&["spec", "replicas"], 1).max(0);
-        let policy = |name| at_str(value, &["spec", "persistentVolumeClaimRetentionPolicy", name]) == "Delete";
+        let policy = |name| {
+            at_str(
+                value,
+                &["spec", "persistentVolumeClaimRetentionPolicy", name],
+            ) == "Delete"
+        };
         Self {
             object: object.clone(),
             replicas,
@@ -84,7 +89,11 @@ impl StatefulSet {
     }
 
     pub(super) fn claim_name(&self, template: &Value, ordinal: i64) -> String {
-        format!("{}-{}", at_str(template, &["metadata", "name"]), self.pod_name(ordinal))
+        format!(
+            "{}-{}",
+            at_str(template, &["metadata", "name"]),
+            self.pod_name(ordinal)
+        )
     }
 
     pub(super) fn template(&self) -> &Value {
@@ -102,8 +111,13 @@ fn strategy(value: &Value, replicas: i64) -> Strategy {
     }
     let rolling = |name| at(value, &["spec", "updateStrategy", "rollingUpdate", name]);
     let partition = rolling("partition").and_then(Value::as_i64).unwrap_or(0);
-    let max_unavailable = scaled(rolling("maxUnavailable"), replicas, false).unwrap_or(1).max(1);
-    Strategy::Rolling { partition, max_unavailable }
+    let max_unavailable = scaled(rolling("maxUnavailable"), replicas, false)
+        .unwrap_or(1)
+        .max(1);
+    Strategy::Rolling {
+        partition,
+        max_unavailable,
+    }
 }
 
 /// The ordinal in a Pod's name, if it is a name of this set's.
@@ -167,7 +181,9 @@ mod tests {
     #[test]
     fn only_names_of_the_set_have_an_ordinal() {
         assert_eq!(ordinal_of("web", "web-12"), Some(12));
-        for other in ["web", "web-", "web-a", "web--1", "web-1-2", "webs-1", "web-0x1"] {
+        for other in [
+            "web", "web-", "web-a", "web--1", "web-1-2", "webs-1", "web-0x1",
+        ] {
             assert_eq!(ordinal_of("web", other), None, "{other}");
         }
     }

@@ -48,13 +48,18 @@ impl<'a> Observed<'a> {
     /// Pods outside the range, the highest ordinal first.
     fn condemned(&self) -> impl Iterator<Item = &'a Member> {
         let range = self.range.clone();
-        self.members.iter().rev().filter(move |member| !range.contains(&member.ordinal))
+        self.members
+            .iter()
+            .rev()
+            .filter(move |member| !range.contains(&member.ordinal))
     }
 
     /// Below the partition a lost Pod comes back as it was.
     fn version(&self, ordinal: i64) -> Version {
         match self.strategy {
-            Strategy::Rolling { partition, .. } if ordinal < self.range.start.saturating_add(partition) => {
+            Strategy::Rolling { partition, .. }
+                if ordinal < self.range.start.saturating_add(partition) =>
+            {
                 Version::Current
             }
             _ => Version::Update,
@@ -63,8 +68,14 @@ impl<'a> Observed<'a> {
 
     /// Scaling down may delete this one although it is not healthy; any other has to wait for it.
     fn first_unhealthy(&self) -> Option<&'a Member> {
-        let living = self.members.iter().filter(|m| self.range.contains(&m.ordinal));
-        let condemned = self.members.iter().filter(|m| !self.range.contains(&m.ordinal));
+        let living = self
+            .members
+            .iter()
+            .filter(|m| self.range.contains(&m.ordinal));
+        let condemned = self
+            .members
+            .iter()
+            .filter(|m| !self.range.contains(&m.ordinal));
         living.chain(condemned).find(|member| !member.is_healthy())
     }
 }
@@ -113,8 +124,8 @@ fn living<'a>(observed: &Observed<'a>, steps: &mut Vec<Step<'a>>) -> bool {
 fn scale_down<'a>(observed: &Observed<'a>, steps: &mut Vec<Step<'a>>) -> bool {
     let first_unhealthy = observed.first_unhealthy();
     for member in observed.condemned() {
-        let blocked_by_other =
-            !member.available && first_unhealthy.is_some_and(|first| first.ordinal != member.ordinal);
+        let blocked_by_other = !member.available
+            && first_unhealthy.is_some_and(|first| first.ordinal != member.ordinal);
         let has_to_wait = observed.ordered && blocked_by_other;
         if !member.is_terminating() && !has_to_wait {
             steps.push(Step::Delete(member));
@@ -128,10 +139,22 @@ fn scale_down<'a>(observed: &Observed<'a>, steps: &mut Vec<Step<'a>>) -> bool {
 
 /// Deletes Pods of old revisions, so that they come back as the newest one.
 fn update<'a>(observed: &Observed<'a>, steps: &mut Vec<Step<'a>>) {
-    let Strategy::Rolling { partition, max_unavailable } = observed.strategy else { return };
+    let Strategy::Rolling {
+        partition,
+        max_unavailable,
+    } = observed.strategy
+    else {
+        return;
+    };
     let places = observed.range.start.saturating_add(partition)..observed.range.end;
-    let unavailable = observed.range.clone().filter(|o| !observed.member(*o).is_some_and(is_up)).count();
-    let mut budget = usize::try_from(max_unavailable).unwrap_or(1).saturating_sub(unavailable);
+    let unavailable = observed
+        .range
+        .clone()
+        .filter(|o| !observed.member(*o).is_some_and(is_up))
+        .count();
+    let mut budget = usize::try_from(max_unavailable)
+        .unwrap_or(1)
+        .saturating_sub(unavailable);
     for ordinal in places.rev() {
         let Some(member) = observed.member(ordinal) else {
             if max_unavailable == 1 {

@@ -11,7 +11,9 @@ fn members(text: &str) -> Vec<Member> {
 }
 
 fn member(text: &str) -> Member {
-    let (text, revision) = text.strip_suffix("old").map_or((text, "new"), |rest| (rest, "old"));
+    let (text, revision) = text
+        .strip_suffix("old")
+        .map_or((text, "new"), |rest| (rest, "old"));
     let digits = text.trim_end_matches(['!', 'x', '#']);
     let mut meta = json!({"name": format!("web-{digits}")});
     if text.contains('x') {
@@ -30,13 +32,29 @@ fn member(text: &str) -> Member {
 }
 
 fn rolling(partition: i64, max_unavailable: i64) -> Strategy {
-    Strategy::Rolling { partition, max_unavailable }
+    Strategy::Rolling {
+        partition,
+        max_unavailable,
+    }
 }
 
-fn steps(range: Range<i64>, ordered: bool, strategy: Strategy, pods: &str, blocked: &[i64]) -> String {
+fn steps(
+    range: Range<i64>,
+    ordered: bool,
+    strategy: Strategy,
+    pods: &str,
+    blocked: &[i64],
+) -> String {
     let members = members(pods);
     let blocked = blocked.iter().copied().collect();
-    let observed = Observed { range, ordered, strategy, update: "new", members: &members, blocked: &blocked };
+    let observed = Observed {
+        range,
+        ordered,
+        strategy,
+        update: "new",
+        members: &members,
+        blocked: &blocked,
+    };
     let shown = plan(&observed).into_iter().filter_map(|step| match step {
         Step::Create(ordinal, Version::Update) => Some(format!("+{ordinal}")),
         Step::Create(ordinal, Version::Current) => Some(format!("+{ordinal}old")),
@@ -67,17 +85,28 @@ fn ordered_sets_take_one_step_at_a_time() {
         (0..1, "0 1! 2!", ""),
         (0..0, "0 1 2", "-2"),
     ] {
-        assert_eq!(steps(range.clone(), true, one, pods, &[]), expected, "{range:?} {pods}");
+        assert_eq!(
+            steps(range.clone(), true, one, pods, &[]),
+            expected,
+            "{range:?} {pods}"
+        );
     }
 }
 
 #[test]
 fn parallel_sets_take_all_steps_at_once() {
     let one = rolling(0, 1);
-    for (range, pods, expected) in
-        [(0..3, "", "+0 +1 +2"), (0..3, "0! 1x", "+2"), (0..1, "0! 1 2 3x", "-2 -1"), (0..3, "0old 1 2!old", "-2")]
-    {
-        assert_eq!(steps(range.clone(), false, one, pods, &[]), expected, "{range:?} {pods}");
+    for (range, pods, expected) in [
+        (0..3, "", "+0 +1 +2"),
+        (0..3, "0! 1x", "+2"),
+        (0..1, "0! 1 2 3x", "-2 -1"),
+        (0..3, "0old 1 2!old", "-2"),
+    ] {
+        assert_eq!(
+            steps(range.clone(), false, one, pods, &[]),
+            expected,
+            "{range:?} {pods}"
+        );
     }
 }
 
@@ -95,10 +124,21 @@ fn updates_go_from_the_top_down_to_the_partition() {
         (rolling(0, 2), "0old 1old 2old", "-2 -1"),
         (rolling(0, 2), "0old 1old 2", "-1 -0"),
     ] {
-        assert_eq!(steps(0..3, true, strategy, pods, &[]), expected, "{strategy:?} {pods}");
+        assert_eq!(
+            steps(0..3, true, strategy, pods, &[]),
+            expected,
+            "{strategy:?} {pods}"
+        );
     }
-    assert_eq!(steps(0..3, false, rolling(0, 2), "0old 1!old 2old", &[]), "-2 -1");
-    assert_eq!(steps(0..3, false, rolling(0, 1), "0old 1old 2!", &[]), "", "waits for the one under way");
+    assert_eq!(
+        steps(0..3, false, rolling(0, 2), "0old 1!old 2old", &[]),
+        "-2 -1"
+    );
+    assert_eq!(
+        steps(0..3, false, rolling(0, 1), "0old 1old 2!", &[]),
+        "",
+        "waits for the one under way"
+    );
 }
 
 #[test]

@@ -11,7 +11,12 @@ const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 
 /// The Pod at `ordinal`, made from the PodTemplateSpec of a revision.
-pub(super) fn build(owner: &StatefulSet, ordinal: i64, revision: &str, pod_template: &Value) -> Value {
+pub(super) fn build(
+    owner: &StatefulSet,
+    ordinal: i64,
+    revision: &str,
+    pod_template: &Value,
+) -> Value {
     let mut pod = template::pod(pod_template, &owner.object, &STATEFUL_SETS);
     let name = owner.pod_name(ordinal);
     remove(&mut pod, &["metadata", "generateName"]);
@@ -19,10 +24,18 @@ pub(super) fn build(owner: &StatefulSet, ordinal: i64, revision: &str, pod_templ
     for (label, value) in identity(owner, ordinal) {
         set(&mut pod, &["metadata", "labels", label], value.into());
     }
-    set(&mut pod, &["metadata", "labels", REVISION_LABEL], revision.into());
+    set(
+        &mut pod,
+        &["metadata", "labels", REVISION_LABEL],
+        revision.into(),
+    );
     // With a headless Service of this name, `<pod>.<service>` is the Pod's own name in DNS.
     set(&mut pod, &["spec", "hostname"], name.into());
-    set(&mut pod, &["spec", "subdomain"], at_str(owner.object.value(), &["spec", "serviceName"]).into());
+    set(
+        &mut pod,
+        &["spec", "subdomain"],
+        at_str(owner.object.value(), &["spec", "serviceName"]).into(),
+    );
     let volumes = volumes(owner, ordinal, at_list(pod_template, &["spec", "volumes"]));
     if !volumes.is_empty() {
         set(&mut pod, &["spec", "volumes"], volumes.into());
@@ -31,20 +44,29 @@ pub(super) fn build(owner: &StatefulSet, ordinal: i64, revision: &str, pod_templ
 }
 
 fn identity(owner: &StatefulSet, ordinal: i64) -> [(&'static str, String); 2] {
-    [(POD_NAME_LABEL, owner.pod_name(ordinal)), (POD_INDEX_LABEL, ordinal.to_string())]
+    [
+        (POD_NAME_LABEL, owner.pod_name(ordinal)),
+        (POD_INDEX_LABEL, ordinal.to_string()),
+    ]
 }
 
 /// The template's volumes; one that bears the name of a claim template gives way to the claim.
 fn volumes(owner: &StatefulSet, ordinal: i64, others: &[Value]) -> Vec<Value> {
     let claims = owner.claim_templates();
-    let named = |volume: &Value| claims.iter().any(|c| at_str(c, &["metadata", "name"]) == at_str(volume, &["name"]));
+    let named = |volume: &Value| {
+        claims
+            .iter()
+            .any(|c| at_str(c, &["metadata", "name"]) == at_str(volume, &["name"]))
+    };
     let of_claims = claims.iter().map(|claim| {
         json!({
             "name": at_str(claim, &["metadata", "name"]),
             "persistentVolumeClaim": {"claimName": owner.claim_name(claim, ordinal)},
         })
     });
-    of_claims.chain(others.iter().filter(|volume| !named(volume)).cloned()).collect()
+    of_claims
+        .chain(others.iter().filter(|volume| !named(volume)).cloned())
+        .collect()
 }
 
 /// A patch that restores the labels of identity, where they were changed.
@@ -55,7 +77,8 @@ pub(super) fn restored(owner: &StatefulSet, member: &Member) -> Option<Value> {
         .filter(wrong)
         .map(|(label, value)| (label.to_owned(), value.into()))
         .collect();
-    (!labels.is_empty()).then(|| json!({"metadata": {"uid": member.object.uid(), "labels": labels}}))
+    (!labels.is_empty())
+        .then(|| json!({"metadata": {"uid": member.object.uid(), "labels": labels}}))
 }
 
 #[cfg(test)]
@@ -83,7 +106,10 @@ mod tests {
             json!({"app": "web", "controller-revision-hash": "web-abc",
                 "statefulset.kubernetes.io/pod-name": "web-3", "apps.kubernetes.io/pod-index": "3"})
         );
-        assert_eq!((&pod["spec"]["hostname"], &pod["spec"]["subdomain"]), (&json!("web-3"), &json!("front")));
+        assert_eq!(
+            (&pod["spec"]["hostname"], &pod["spec"]["subdomain"]),
+            (&json!("web-3"), &json!("front"))
+        );
         assert_eq!(
             pod["spec"]["volumes"],
             json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-3"}}, {"name": "other", "emptyDir": {}}])

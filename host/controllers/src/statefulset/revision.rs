@@ -29,9 +29,14 @@ pub(super) struct Revisions {
 
 impl Revision {
     fn read(object: &Object) -> Self {
-        let mut template = at(object.value(), &["data", "spec", "template"]).cloned().unwrap_or(Value::Null);
+        let mut template = at(object.value(), &["data", "spec", "template"])
+            .cloned()
+            .unwrap_or(Value::Null);
         remove(&mut template, &["$patch"]);
-        Self { name: object.name().to_owned(), template }
+        Self {
+            name: object.name().to_owned(),
+            template,
+        }
     }
 }
 
@@ -44,35 +49,63 @@ impl StatefulSets {
         mut history: Vec<Object>,
         members: &[Member],
     ) -> Result<Revisions, Error> {
-        history.sort_by_key(|revision| (number_of(revision), revision.meta().creation_timestamp.clone()));
+        history.sort_by_key(|revision| {
+            (
+                number_of(revision),
+                revision.meta().creation_timestamp.clone(),
+            )
+        });
         let data = data(owner.template());
         let newest = history.last().map_or(0, number_of);
-        let update = match history.iter().rev().find(|r| at(r.value(), &["data"]) == Some(&data)) {
+        let update = match history
+            .iter()
+            .rev()
+            .find(|r| at(r.value(), &["data"]) == Some(&data))
+        {
             Some(found) => {
                 if number_of(found) < newest {
                     let patch = Patch::Merge(json!({"revision": newest + 1}));
-                    self.client.patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch).await?;
+                    self.client
+                        .patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch)
+                        .await?;
                 }
                 Revision::read(found)
             }
             None => self.make_revision(owner, data, newest + 1).await?,
         };
         let named = at_str(owner.object.value(), &["status", "currentRevision"]);
-        let current = history.iter().find(|r| r.name() == named).map_or_else(|| update.clone(), Revision::read);
+        let current = history
+            .iter()
+            .find(|r| r.name() == named)
+            .map_or_else(|| update.clone(), Revision::read);
         let in_use = |name: &str| {
-            name == update.name || name == current.name || members.iter().any(|member| member.revision == name)
+            name == update.name
+                || name == current.name
+                || members.iter().any(|member| member.revision == name)
         };
-        let old: Vec<&Object> = history.iter().filter(|revision| !in_use(revision.name())).collect();
-        let surplus = old.len().saturating_sub(number::length(owner.history_limit));
+        let old: Vec<&Object> = history
+            .iter()
+            .filter(|revision| !in_use(revision.name()))
+            .collect();
+        let surplus = old
+            .len()
+            .saturating_sub(number::length(owner.history_limit));
         for revision in old.into_iter().take(surplus) {
             self.drop_revision(revision).await?;
         }
         Ok(Revisions { current, update })
     }
 
-    async fn make_revision(&self, owner: &StatefulSet, data: Value, number: i64) -> Result<Revision, Error> {
+    async fn make_revision(
+        &self,
+        owner: &StatefulSet,
+        data: Value,
+        number: i64,
+    ) -> Result<Revision, Error> {
         let hash = hash::template(owner.template(), owner.collisions());
-        let mut labels = at(owner.template(), &["metadata", "labels"]).cloned().unwrap_or_else(|| json!({}));
+        let mut labels = at(owner.template(), &["metadata", "labels"])
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         set(&mut labels, &[HASH_LABEL], hash.as_str().into());
         let name = format!("{}-{hash}", owner.object.name());
         let body = json!({
@@ -89,15 +122,31 @@ impl StatefulSets {
             "data": data,
             "revision": number,
         });
-        match self.client.create(&CONTROLLER_REVISIONS, owner.object.ns(), &body).await {
+        match self
+            .client
+            .create(&CONTROLLER_REVISIONS, owner.object.ns(), &body)
+            .await
+        {
             Err(error) if error.is_already_exists() => {
-                let there = self.client.get(&CONTROLLER_REVISIONS, owner.object.ns(), &name).await?;
+                let there = self
+                    .client
+                    .get(&CONTROLLER_REVISIONS, owner.object.ns(), &name)
+                    .await?;
                 if at(there.value(), &["data"]) == body.get("data") {
                     return Ok(Revision::read(&there));
                 }
                 // Another template has this hash: the next try takes another.
-                let mut status = owner.object.value().get("status").cloned().unwrap_or_else(|| json!({}));
-                set(&mut status, &["collisionCount"], (owner.collisions() + 1).into());
+                let mut status = owner
+                    .object
+                    .value()
+                    .get("status")
+                    .cloned()
+                    .unwrap_or_else(|| json!({}));
+                set(
+                    &mut status,
+                    &["collisionCount"],
+                    (owner.collisions() + 1).into(),
+                );
                 write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
                 Err(error.into())
             }
@@ -107,7 +156,16 @@ impl StatefulSets {
 
     async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {
         let params = DeleteParams::background().with_uid(revision.uid());
-        match self.client.delete(&CONTROLLER_REVISIONS, revision.ns(), revision.name(), &params).await {
+        match self
+            .client
+            .delete(
+                &CONTROLLER_REVISIONS,
+                revision.ns(),
+                revision.name(),
+                &params,
+            )
+            .await
+        {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }

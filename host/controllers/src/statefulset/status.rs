@@ -8,14 +8,18 @@ use crate::common::number::count;
 
 /// What the set's status says of its Pods.
 pub(super) fn status(owner: &StatefulSet, revisions: &Revisions, members: &[Member]) -> Value {
-    let count_of = |what: &dyn Fn(&Member) -> bool| count(members.iter().filter(|m| what(m)).count());
+    let count_of =
+        |what: &dyn Fn(&Member) -> bool| count(members.iter().filter(|m| what(m)).count());
     let of = |name: &str| count_of(&|m| !m.is_terminating() && m.revision == name);
     let (replicas, ready) = (count(members.len()), count_of(&|m| m.ready));
     let updated = of(&revisions.update.name);
-    let (mut current_name, mut current) = (revisions.current.name.as_str(), of(&revisions.current.name));
+    let (mut current_name, mut current) =
+        (revisions.current.name.as_str(), of(&revisions.current.name));
     // The update is complete when every wanted Pod is new and ready, and none is left over.
     let complete = matches!(owner.strategy, Strategy::Rolling { .. })
-        && [updated, replicas, ready].into_iter().all(|n| n == owner.replicas);
+        && [updated, replicas, ready]
+            .into_iter()
+            .all(|n| n == owner.replicas);
     if complete {
         (current_name, current) = (&revisions.update.name, updated);
     }
@@ -28,12 +32,25 @@ pub(super) fn status(owner: &StatefulSet, revisions: &Revisions, members: &[Memb
         ("collisionCount", owner.collisions()),
     ];
     if let Some(map) = status.as_object_mut() {
-        map.extend(optional.into_iter().filter(|(_, n)| *n != 0).map(|(name, n)| (name.to_owned(), n.into())));
-        for (name, value) in [("currentRevision", current_name), ("updateRevision", &revisions.update.name)] {
+        map.extend(
+            optional
+                .into_iter()
+                .filter(|(_, n)| *n != 0)
+                .map(|(name, n)| (name.to_owned(), n.into())),
+        );
+        for (name, value) in [
+            ("currentRevision", current_name),
+            ("updateRevision", &revisions.update.name),
+        ] {
             map.insert(name.into(), value.into());
         }
         // Conditions are other people's: no controller of upstream's sets any.
-        if let Some(conditions) = owner.object.value().get("status").and_then(|s| s.get("conditions")) {
+        if let Some(conditions) = owner
+            .object
+            .value()
+            .get("status")
+            .and_then(|s| s.get("conditions"))
+        {
             map.insert("conditions".into(), conditions.clone());
         }
     }
@@ -57,21 +74,46 @@ mod tests {
     }
 
     fn revision_names(status: &Value) -> (&str, &str) {
-        (status["currentRevision"].as_str().unwrap(), status["updateRevision"].as_str().unwrap())
+        (
+            status["currentRevision"].as_str().unwrap(),
+            status["updateRevision"].as_str().unwrap(),
+        )
     }
 
     #[test]
     fn the_update_becomes_current_when_it_is_complete() {
-        let set =
-            Obj::from_value(json!({"metadata": {"name": "web", "generation": 4}, "spec": {"replicas": 2}})).unwrap();
+        let set = Obj::from_value(
+            json!({"metadata": {"name": "web", "generation": 4}, "spec": {"replicas": 2}}),
+        )
+        .unwrap();
         let set = StatefulSet::read(&set);
-        let revision = |name: &str| Revision { name: name.into(), template: Value::Null };
-        let revisions = Revisions { current: revision("old"), update: revision("new") };
-        let half = status(&set, &revisions, &[member(&set, 0, "old"), member(&set, 1, "new")]);
+        let revision = |name: &str| Revision {
+            name: name.into(),
+            template: Value::Null,
+        };
+        let revisions = Revisions {
+            current: revision("old"),
+            update: revision("new"),
+        };
+        let half = status(
+            &set,
+            &revisions,
+            &[member(&set, 0, "old"), member(&set, 1, "new")],
+        );
         assert_eq!(revision_names(&half), ("old", "new"));
-        assert_eq!((&half["currentReplicas"], &half["updatedReplicas"]), (&json!(1), &json!(1)));
-        let whole = status(&set, &revisions, &[member(&set, 0, "new"), member(&set, 1, "new")]);
+        assert_eq!(
+            (&half["currentReplicas"], &half["updatedReplicas"]),
+            (&json!(1), &json!(1))
+        );
+        let whole = status(
+            &set,
+            &revisions,
+            &[member(&set, 0, "new"), member(&set, 1, "new")],
+        );
         assert_eq!(revision_names(&whole), ("new", "new"));
-        assert_eq!((&whole["currentReplicas"], &whole["observedGeneration"]), (&json!(2), &json!(4)));
+        assert_eq!(
+            (&whole["currentReplicas"], &whole["observedGeneration"]),
+            (&json!(2), &json!(4))
+        );
     }
 }

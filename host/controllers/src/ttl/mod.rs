@@ -20,12 +20,17 @@ struct Ttl {
 
 pub(crate) fn start(context: &Context) {
     let jobs = context.informers.all(&JOBS);
-    let reconciler =
-        Ttl { client: context.client("ttl-after-finished-controller"), clock: context.clock(), jobs: jobs.clone() };
+    let reconciler = Ttl {
+        client: context.client("ttl-after-finished-controller"),
+        clock: context.clock(),
+        jobs: jobs.clone(),
+    };
     Controller::new("ttl-after-finished-controller")
         .watch(&jobs, |event| {
             let due = !event.is_deleted() && expiry(event.object().value()).is_some();
-            due.then(|| event.object().key().clone()).into_iter().collect()
+            due.then(|| event.object().key().clone())
+                .into_iter()
+                .collect()
         })
         .run(reconciler, &context.statuses, &context.tasks);
 }
@@ -33,24 +38,38 @@ pub(crate) fn start(context: &Context) {
 /// When the Job finished and how long it stays.
 fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
     let ttl = at_i64(job, &["spec", "ttlSecondsAfterFinished"])?;
-    let finished = at_list(job, &["status", "conditions"])
-        .iter()
-        .find(|c| matches!(at_str(c, &["type"]), "Complete" | "Failed") && at_str(c, &["status"]) == "True")?;
-    Some((time::parse(at_str(finished, &["lastTransitionTime"]))?, Duration::from_secs(ttl.max(0).unsigned_abs())))
+    let finished = at_list(job, &["status", "conditions"]).iter().find(|c| {
+        matches!(at_str(c, &["type"]), "Complete" | "Failed") && at_str(c, &["status"]) == "True"
+    })?;
+    Some((
+        time::parse(at_str(finished, &["lastTransitionTime"]))?,
+        Duration::from_secs(ttl.max(0).unsigned_abs()),
+    ))
 }
 
 impl Reconciler for Ttl {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(job) = self.jobs.get(key).filter(|job| !job.is_deleting()) else { return Ok(Outcome::Done) };
-        let Some((finished, ttl)) = expiry(job.value()) else { return Ok(Outcome::Done) };
+        let Some(job) = self.jobs.get(key).filter(|job| !job.is_deleting()) else {
+            return Ok(Outcome::Done);
+        };
+        let Some((finished, ttl)) = expiry(job.value()) else {
+            return Ok(Outcome::Done);
+        };
         if let Some(left) = time::until(self.clock.now(), finished, ttl) {
             return Ok(Outcome::After(left));
         }
         // The TTL may have been raised since: the version read is the one that goes.
-        let params = DeleteParams { propagation: Some(k3s_client::Propagation::Foreground), ..DeleteParams::default() }
-            .with_uid(job.uid())
-            .with_resource_version(job.resource_version());
-        match self.client.delete(&JOBS, job.ns(), job.name(), &params).await {
+        let params = DeleteParams {
+            propagation: Some(k3s_client::Propagation::Foreground),
+            ..DeleteParams::default()
+        }
+        .with_uid(job.uid())
+        .with_resource_version(job.resource_version());
+        match self
+            .client
+            .delete(&JOBS, job.ns(), job.name(), &params)
+            .await
+        {
             Err(error) if error.is_not_found() => Ok(Outcome::Done),
             result => Ok(result.map(|_| Outcome::Done)?),
         }

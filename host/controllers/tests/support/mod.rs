@@ -35,7 +35,11 @@ pub async fn cluster_at(clock: Clock) -> Cluster {
         cloud_node: true,
     };
     let controllers = Controllers::start(config, &tasks);
-    let cluster = Cluster { api, tasks, controllers };
+    let cluster = Cluster {
+        api,
+        tasks,
+        controllers,
+    };
     cluster.api.seed(
         &NAMESPACES,
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"},
@@ -59,9 +63,18 @@ impl Cluster {
     pub fn run_pods(&self, namespace: &str, status: &Value) {
         for pod in self.api.all(&PODS) {
             let name = pod["metadata"]["name"].as_str().unwrap();
-            let ended = matches!(pod["status"]["phase"].as_str(), Some("Running" | "Succeeded" | "Failed"));
-            if pod["metadata"]["namespace"] == namespace && pod["metadata"]["deletionTimestamp"].is_null() && !ended {
-                let ip = format!("10.42.0.{}", name.bytes().map(u32::from).sum::<u32>() % 250 + 1);
+            let ended = matches!(
+                pod["status"]["phase"].as_str(),
+                Some("Running" | "Succeeded" | "Failed")
+            );
+            if pod["metadata"]["namespace"] == namespace
+                && pod["metadata"]["deletionTimestamp"].is_null()
+                && !ended
+            {
+                let ip = format!(
+                    "10.42.0.{}",
+                    name.bytes().map(u32::from).sum::<u32>() % 250 + 1
+                );
                 self.api.change(&PODS, namespace, name, |pod| {
                     pod["spec"]["nodeName"] = "node-1".into();
                     pod["status"] = status.clone();
@@ -75,10 +88,14 @@ impl Cluster {
     /// The kubelet's end of a deletion.
     pub fn reap_pods(&self) {
         for pod in self.api.all(&PODS) {
-            let (namespace, name) =
-                (pod["metadata"]["namespace"].as_str().unwrap(), pod["metadata"]["name"].as_str().unwrap());
+            let (namespace, name) = (
+                pod["metadata"]["namespace"].as_str().unwrap(),
+                pod["metadata"]["name"].as_str().unwrap(),
+            );
             if !pod["metadata"]["deletionTimestamp"].is_null()
-                && pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+                && pod["metadata"]["finalizers"]
+                    .as_array()
+                    .is_none_or(Vec::is_empty)
             {
                 self.api.remove(&PODS, namespace, name);
             }
@@ -94,7 +111,11 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("never came true: {what}\nwrites: {:#?}\nstatus: {:#?}", self.api.writes(), self.controllers.statuses());
+        panic!(
+            "never came true: {what}\nwrites: {:#?}\nstatus: {:#?}",
+            self.api.writes(),
+            self.controllers.statuses()
+        );
     }
 }
 

@@ -21,7 +21,10 @@ impl Access {
     pub(crate) fn allows(&self, from: IpAddr, zone: &Zone) -> bool {
         from.is_loopback()
             || from == self.own
-            || self.pod_networks.iter().any(|network| network.contains(&from))
+            || self
+                .pod_networks
+                .iter()
+                .any(|network| network.contains(&from))
             || zone.node_at(from).is_some()
     }
 }
@@ -32,7 +35,10 @@ mod tests {
 
     #[test]
     fn strangers_are_not_answered() {
-        let access = Access::new(vec!["10.42.0.0/16".parse().unwrap()], [192, 168, 1, 1].into());
+        let access = Access::new(
+            vec!["10.42.0.0/16".parse().unwrap()],
+            [192, 168, 1, 1].into(),
+        );
         let mut zone = Zone::default();
         zone.set_node("other", vec![[192, 168, 1, 2].into()]);
         let allowed = |address: [u8; 4]| access.allows(address.into(), &zone);

@@ -52,16 +52,26 @@ enum Step {
 
 impl Server {
     /// Answers a datagram without waiting if that can be; `Err` has what is left to do.
-    fn begin(&self, bytes: &[u8], from: IpAddr, transport: Transport) -> Result<Option<Vec<u8>>, Box<Pending>> {
+    fn begin(
+        &self,
+        bytes: &[u8],
+        from: IpAddr,
+        transport: Transport,
+    ) -> Result<Option<Vec<u8>>, Box<Pending>> {
         self.metrics.questions.inc();
-        let Ok(request) = Message::from_vec(bytes) else { return Ok(malformed(bytes)) };
+        let Ok(request) = Message::from_vec(bytes) else {
+            return Ok(malformed(bytes));
+        };
         // A response sent to us is never answered: two servers could talk for ever.
         if request.metadata.message_type != MessageType::Query {
             return Ok(None);
         }
         let limit = match transport {
             Transport::Tcp => u16::MAX,
-            Transport::Udp => request.edns.as_ref().map_or(PLAIN_PAYLOAD, |e| e.max_payload().max(PLAIN_PAYLOAD)),
+            Transport::Udp => request
+                .edns
+                .as_ref()
+                .map_or(PLAIN_PAYLOAD, |e| e.max_payload().max(PLAIN_PAYLOAD)),
         };
         let edns = request.edns.clone();
         match self.step(request, from) {
@@ -82,15 +92,26 @@ impl Server {
             return Step::Done(refusal(&request, ResponseCode::FormErr));
         };
         if query.query_class() != DNSClass::IN || request.version() > 0 {
-            let code = if request.version() > 0 { ResponseCode::BADVERS } else { ResponseCode::Refused };
+            let code = if request.version() > 0 {
+                ResponseCode::BADVERS
+            } else {
+                ResponseCode::Refused
+            };
             return Step::Done(refusal(&request, code));
         }
         if self.upstream.is_probe(query.name(), query.query_type()) {
             return Step::Done(refusal(&request, ResponseCode::ServFail));
         }
-        let answered = answer(&self.zone.read(), &self.domain, query.name(), query.query_type());
+        let answered = answer(
+            &self.zone.read(),
+            &self.domain,
+            query.name(),
+            query.query_type(),
+        );
         match answered {
-            Some(_) if !self.synced.load(Ordering::Acquire) => Step::Done(refusal(&request, ResponseCode::ServFail)),
+            Some(_) if !self.synced.load(Ordering::Acquire) => {
+                Step::Done(refusal(&request, ResponseCode::ServFail))
+            }
             None => Step::Forward(request),
             Some(answer) => self.respond(&request, answer),
         }
@@ -103,8 +124,12 @@ impl Server {
         let mut follow = answer.follow.take();
         // An alias may lead to another name of the cluster.
         for _ in 0..MAX_ALIASES {
-            let (Some(name), Some(query)) = (follow.clone(), request.queries.first()) else { break };
-            let Some(next) = crate::answer::answer(&self.zone.read(), &self.domain, &name, query.query_type()) else {
+            let (Some(name), Some(query)) = (follow.clone(), request.queries.first()) else {
+                break;
+            };
+            let Some(next) =
+                crate::answer::answer(&self.zone.read(), &self.domain, &name, query.query_type())
+            else {
                 break;
             };
             answer.answers.extend(next.answers);
@@ -124,8 +149,13 @@ impl Server {
 
     /// Aliases stay in front, addresses take turns.
     fn rotate(&self, records: &mut [Record]) {
-        let aliases = records.iter().take_while(|r| r.record_type() == hickory_proto::rr::RecordType::CNAME).count();
-        let Some(rest) = records.get_mut(aliases..).filter(|rest| rest.len() > 1) else { return };
+        let aliases = records
+            .iter()
+            .take_while(|r| r.record_type() == hickory_proto::rr::RecordType::CNAME)
+            .count();
+        let Some(rest) = records.get_mut(aliases..).filter(|rest| rest.len() > 1) else {
+            return;
+        };
         let by = self.turn.fetch_add(1, Ordering::Relaxed) % rest.len();
         rest.rotate_left(by);
     }
@@ -153,7 +183,13 @@ impl Server {
     }
 
     async fn follow(&self, mut response: Message, name: &hickory_proto::rr::Name) -> Message {
-        let Some(kind) = response.queries.first().map(hickory_proto::op::Query::query_type) else { return response };
+        let Some(kind) = response
+            .queries
+            .first()
+            .map(hickory_proto::op::Query::query_type)
+        else {
+            return response;
+        };
         self.metrics.forwarded.inc();
         match self.upstream.lookup(name, kind).await {
             Ok(found) => drop(response.add_answers(found.answers)),
@@ -178,7 +214,10 @@ fn encode(mut response: Message, edns: Option<&Edns>, limit: u16) -> Option<Vec<
         ours.set_dnssec_ok(theirs.flags().dnssec_ok);
         ours
     });
-    let bytes = response.to_vec().inspect_err(|error| tracing::warn!(%error, "response not encoded")).ok()?;
+    let bytes = response
+        .to_vec()
+        .inspect_err(|error| tracing::warn!(%error, "response not encoded"))
+        .ok()?;
     if bytes.len() <= usize::from(limit) {
         return Some(bytes);
     }
@@ -189,6 +228,9 @@ fn encode(mut response: Message, edns: Option<&Edns>, limit: u16) -> Option<Vec<
 fn malformed(bytes: &[u8]) -> Option<Vec<u8>> {
     let id = u16::from_be_bytes(*bytes.first_chunk::<2>()?);
     // Not an answer to a response.
-    (bytes.len() >= 12 && bytes.get(2)? & 0x80 == 0)
-        .then(|| Message::error_msg(id, OpCode::Query, ResponseCode::FormErr).to_vec().ok())?
+    (bytes.len() >= 12 && bytes.get(2)? & 0x80 == 0).then(|| {
+        Message::error_msg(id, OpCode::Query, ResponseCode::FormErr)
+            .to_vec()
+            .ok()
+    })?
 }

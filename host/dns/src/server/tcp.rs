@@ -24,7 +24,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn serve_tcp(server: Arc<Server>, listener: TcpListener, tasks: Tasks) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return };
+        let Ok(place) = room.clone().acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, from)) => {
                 let server = server.clone();
@@ -45,12 +47,16 @@ pub(crate) async fn serve_tcp(server: Arc<Server>, listener: TcpListener, tasks:
 
 async fn serve(server: &Server, mut stream: TcpStream, from: IpAddr) -> io::Result<()> {
     loop {
-        let Some(question) = read(&mut stream).await? else { return Ok(()) };
+        let Some(question) = read(&mut stream).await? else {
+            return Ok(());
+        };
         let response = match server.begin(&question, from, Transport::Tcp) {
             Ok(response) => response,
             Err(pending) => server.finish(*pending, Transport::Tcp).await,
         };
-        let Some(response) = response else { return Ok(()) };
+        let Some(response) = response else {
+            return Ok(());
+        };
         let length = u16::try_from(response.len()).map_err(io::Error::other)?;
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(&response);

@@ -24,7 +24,11 @@ pub(crate) async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>, tasks
                 continue;
             }
         };
-        match server.begin(buffer.get(..length).unwrap_or_default(), from.ip(), Transport::Udp) {
+        match server.begin(
+            buffer.get(..length).unwrap_or_default(),
+            from.ip(),
+            Transport::Udp,
+        ) {
             Ok(Some(response)) => {
                 if let Err(error) = socket.send_to(&response, from).await {
                     tracing::debug!(%error, %from, "send");

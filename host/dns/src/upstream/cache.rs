@@ -43,7 +43,10 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, kept: Mutex::default() }
+        Self {
+            clock,
+            kept: Mutex::default(),
+        }
     }
 
     /// The answer to this request, its lifetimes shortened by its age.
@@ -51,13 +54,18 @@ impl Cache {
         let key = key(request)?;
         let kept = self.kept.lock();
         let found = kept.young.get(&key).or_else(|| kept.old.get(&key))?;
-        let age = u32::try_from(self.clock.elapsed().saturating_sub(found.since).as_secs()).unwrap_or(u32::MAX);
+        let age = u32::try_from(self.clock.elapsed().saturating_sub(found.since).as_secs())
+            .unwrap_or(u32::MAX);
         if age >= found.ttl {
             return None;
         }
         let mut answer = found.answer.clone();
         drop(kept);
-        let sections = [&mut answer.answers, &mut answer.authorities, &mut answer.additionals];
+        let sections = [
+            &mut answer.answers,
+            &mut answer.authorities,
+            &mut answer.additionals,
+        ];
         for record in sections.into_iter().flatten() {
             record.ttl = record.ttl.saturating_sub(age);
         }
@@ -69,8 +77,14 @@ impl Cache {
 
     /// Keeps an answer that may be kept.
     pub(super) fn put(&self, request: &Message, answer: &Message) {
-        let (Some(key), Some(ttl)) = (key(request), lifetime(answer)) else { return };
-        let kept = Kept { answer: answer.clone(), since: self.clock.elapsed(), ttl };
+        let (Some(key), Some(ttl)) = (key(request), lifetime(answer)) else {
+            return;
+        };
+        let kept = Kept {
+            answer: answer.clone(),
+            since: self.clock.elapsed(),
+            ttl,
+        };
         let mut generations = self.kept.lock();
         if generations.young.len() >= GENERATION {
             generations.old = std::mem::take(&mut generations.young);
@@ -105,7 +119,12 @@ fn lifetime(answer: &Message) -> Option<u32> {
     };
     let ttl = match answer.metadata.response_code {
         ResponseCode::NoError if !answer.answers.is_empty() => {
-            let shortest = answer.answers.iter().chain(&answer.authorities).map(|r| r.ttl).min();
+            let shortest = answer
+                .answers
+                .iter()
+                .chain(&answer.authorities)
+                .map(|r| r.ttl)
+                .min();
             shortest.map(|ttl| ttl.min(MAX_TTL))
         }
         ResponseCode::NoError | ResponseCode::NXDomain => negative(),
@@ -132,7 +151,11 @@ mod tests {
     fn response(ttl: u32) -> Message {
         let mut answer = Message::response(1, OpCode::Query);
         let name = Name::from_ascii("example.org.").unwrap();
-        answer.add_answer(Record::from_rdata(name, ttl, RData::A(A([1, 2, 3, 4].into()))));
+        answer.add_answer(Record::from_rdata(
+            name,
+            ttl,
+            RData::A(A([1, 2, 3, 4].into())),
+        ));
         answer
     }
 
@@ -155,7 +178,12 @@ mod tests {
         failed.metadata.response_code = ResponseCode::ServFail;
         let mut cut = response(300);
         cut.metadata.truncation = true;
-        for answer in [failed, cut, response(0), Message::response(1, OpCode::Query)] {
+        for answer in [
+            failed,
+            cut,
+            response(0),
+            Message::response(1, OpCode::Query),
+        ] {
             cache.put(&request("example.org.", 1), &answer);
             assert!(cache.get(&request("example.org.", 1)).is_none());
         }

@@ -19,7 +19,11 @@ pub(crate) enum Transport {
 const DATAGRAM_MAX: usize = 65_535;
 
 /// Sends the question and waits for the answer to it, and to nothing else.
-pub(super) async fn exchange(server: SocketAddr, question: &Message, transport: Transport) -> io::Result<Message> {
+pub(super) async fn exchange(
+    server: SocketAddr,
+    question: &Message,
+    transport: Transport,
+) -> io::Result<Message> {
     let bytes = question.to_vec().map_err(io::Error::other)?;
     match transport {
         Transport::Udp => by_udp(server, question, &bytes).await,
@@ -28,7 +32,11 @@ pub(super) async fn exchange(server: SocketAddr, question: &Message, transport: 
 }
 
 async fn by_udp(server: SocketAddr, question: &Message, bytes: &[u8]) -> io::Result<Message> {
-    let any: SocketAddr = if server.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
+    let any: SocketAddr = if server.is_ipv4() {
+        ([0; 4], 0).into()
+    } else {
+        ([0; 16], 0).into()
+    };
     // A socket of its own, connected: the kernel picks a random port, and drops what others send.
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
@@ -38,7 +46,10 @@ async fn by_udp(server: SocketAddr, question: &Message, bytes: &[u8]) -> io::Res
         let length = socket.recv(&mut buffer).await?;
         let received = buffer.get(..length).unwrap_or_default();
         // A forged or late datagram is not an error: the right one may still come.
-        if let Some(answer) = Message::from_vec(received).ok().filter(|a| answers(a, question)) {
+        if let Some(answer) = Message::from_vec(received)
+            .ok()
+            .filter(|a| answers(a, question))
+        {
             return Ok(answer);
         }
     }
@@ -53,9 +64,14 @@ async fn by_tcp(server: SocketAddr, question: &Message, bytes: &[u8]) -> io::Res
     let mut answer = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut answer).await?;
     let answer = Message::from_vec(&answer).map_err(io::Error::other)?;
-    if answers(&answer, question) { Ok(answer) } else { Err(io::Error::other("an answer to another question")) }
+    if answers(&answer, question) {
+        Ok(answer)
+    } else {
+        Err(io::Error::other("an answer to another question"))
+    }
 }
 
 fn answers(answer: &Message, question: &Message) -> bool {
-    answer.metadata.id == question.metadata.id && (answer.queries.is_empty() || answer.queries == question.queries)
+    answer.metadata.id == question.metadata.id
+        && (answer.queries.is_empty() || answer.queries == question.queries)
 }

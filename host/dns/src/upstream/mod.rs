@@ -55,7 +55,13 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Servers come from the file, less those at `own` addresses.
-    pub(crate) fn new(file: PathBuf, own: Vec<IpAddr>, own_port: u16, clock: Clock, random: Random) -> Self {
+    pub(crate) fn new(
+        file: PathBuf,
+        own: Vec<IpAddr>,
+        own_port: u16,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
         let (a, b) = (random.below(u64::MAX), random.below(u64::MAX));
         Self {
             config: ResolvConf::new(file, own, own_port, clock.clone()),
@@ -69,14 +75,21 @@ impl Upstream {
     }
 
     /// The answer to a question, from memory if possible. The response has the question's id.
-    pub(crate) async fn ask(&self, request: &Message, transport: Transport) -> Result<Message, UpstreamError> {
+    pub(crate) async fn ask(
+        &self,
+        request: &Message,
+        transport: Transport,
+    ) -> Result<Message, UpstreamError> {
         if let Some(answer) = self.cache.get(request) {
             return Ok(answer);
         }
         if self.looped.load(Ordering::Relaxed) {
             return Err(UpstreamError::Loop);
         }
-        let _turn = self.waiting.try_acquire().map_err(|_| UpstreamError::Busy)?;
+        let _turn = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| UpstreamError::Busy)?;
         let answer = tokio::time::timeout(TOTAL_TIMEOUT, self.ask_servers(request, transport));
         let mut answer = answer.await.map_err(|_| UpstreamError::Unanswered)??;
         self.cache.put(request, &answer);
@@ -85,14 +98,22 @@ impl Upstream {
     }
 
     /// The records of a name, for following an alias.
-    pub(crate) async fn lookup(&self, name: &Name, kind: RecordType) -> Result<Message, UpstreamError> {
+    pub(crate) async fn lookup(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> Result<Message, UpstreamError> {
         let mut question = Message::query();
         question.metadata.recursion_desired = true;
         question.add_query(Query::query(name.clone(), kind));
         self.ask(&question, Transport::Udp).await
     }
 
-    async fn ask_servers(&self, request: &Message, transport: Transport) -> Result<Message, UpstreamError> {
+    async fn ask_servers(
+        &self,
+        request: &Message,
+        transport: Transport,
+    ) -> Result<Message, UpstreamError> {
         let servers = self.config.servers();
         if servers.is_empty() {
             return Err(UpstreamError::NoServers(self.config.path().to_owned()));
@@ -101,7 +122,9 @@ impl Upstream {
         // Two rounds, beginning with the server that answered last.
         for step in 0..servers.len() * 2 {
             let place = (first + step) % servers.len();
-            let Some(server) = servers.get(place) else { continue };
+            let Some(server) = servers.get(place) else {
+                continue;
+            };
             match self.try_server(*server, request, transport).await {
                 Some(answer) => {
                     self.preferred.store(place, Ordering::Relaxed);
@@ -113,13 +136,20 @@ impl Upstream {
         Err(UpstreamError::Unanswered)
     }
 
-    async fn try_server(&self, server: SocketAddr, request: &Message, transport: Transport) -> Option<Message> {
+    async fn try_server(
+        &self,
+        server: SocketAddr,
+        request: &Message,
+        transport: Transport,
+    ) -> Option<Message> {
         let mut question = request.clone();
         // A number that an outsider cannot guess, from a port that they cannot guess either.
         question.metadata.id = u16::from_ne_bytes(self.random.bytes());
         let exchange = exchange::exchange(server, &question, transport);
         let answer = tokio::time::timeout(TRY_TIMEOUT, exchange).await.ok()?;
-        answer.inspect_err(|error| tracing::debug!(%server, %error, "name server")).ok()
+        answer
+            .inspect_err(|error| tracing::debug!(%server, %error, "name server"))
+            .ok()
     }
 
     /// Asks for a name that cannot exist; if the question comes back here, forwarding is switched off

@@ -32,7 +32,13 @@ struct State {
 
 impl ResolvConf {
     pub(super) fn new(path: PathBuf, own: Vec<IpAddr>, own_port: u16, clock: Clock) -> Self {
-        Self { path, own, own_port, clock, state: Mutex::default() }
+        Self {
+            path,
+            own,
+            own_port,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -44,16 +50,23 @@ impl ResolvConf {
     pub(super) fn servers(&self) -> Arc<[SocketAddr]> {
         let now = self.clock.elapsed();
         let mut state = self.state.lock();
-        if state.checked.is_some_and(|then| now.saturating_sub(then) < CHECK) {
+        if state
+            .checked
+            .is_some_and(|then| now.saturating_sub(then) < CHECK)
+        {
             return state.servers.clone();
         }
         state.checked = Some(now);
-        let date = std::fs::metadata(&self.path).and_then(|m| m.modified()).ok();
+        let date = std::fs::metadata(&self.path)
+            .and_then(|m| m.modified())
+            .ok();
         if date.is_none() || date != state.date {
             match std::fs::read_to_string(&self.path) {
                 Ok(text) => state.servers = parse(&text, &self.own, self.own_port).into(),
                 // The servers known so far are better than none.
-                Err(error) => tracing::warn!(file = %self.path.display(), %error, "name servers cannot be read"),
+                Err(error) => {
+                    tracing::warn!(file = %self.path.display(), %error, "name servers cannot be read")
+                }
             }
             state.date = date;
         }
@@ -62,14 +75,24 @@ impl ResolvConf {
 }
 
 fn parse(text: &str, own: &[IpAddr], own_port: u16) -> Vec<SocketAddr> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let addresses = lines.filter(|rest| rest.starts_with([' ', '\t'])).filter_map(|rest| {
-        let address = rest.split_whitespace().next()?;
-        // Link-local servers carry a zone, which tokio cannot take from text.
-        address.parse::<IpAddr>().ok().filter(|a| *a != IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-    });
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let addresses = lines
+        .filter(|rest| rest.starts_with([' ', '\t']))
+        .filter_map(|rest| {
+            let address = rest.split_whitespace().next()?;
+            // Link-local servers carry a zone, which tokio cannot take from text.
+            address
+                .parse::<IpAddr>()
+                .ok()
+                .filter(|a| *a != IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        });
     let others = addresses.filter(|a| own_port != DNS_PORT || !own.contains(a));
-    others.take(MAX_SERVERS).map(|address| SocketAddr::new(address, DNS_PORT)).collect()
+    others
+        .take(MAX_SERVERS)
+        .map(|address| SocketAddr::new(address, DNS_PORT))
+        .collect()
 }
 
 #[cfg(test)]

@@ -127,27 +127,49 @@ struct Conditions {
 pub(super) fn read(service: &Obj, slices: &[k3s_client::Object]) -> Option<Entry> {
     let ServiceObject { spec } = decode(service)?;
     let kind = match (spec.service_type.as_str(), spec.cluster_ip.as_str()) {
-        ("ExternalName", _) => ServiceKind::External(spec.external_name.trim_end_matches('.').to_ascii_lowercase()),
+        ("ExternalName", _) => ServiceKind::External(
+            spec.external_name
+                .trim_end_matches('.')
+                .to_ascii_lowercase(),
+        ),
         (_, "None") => ServiceKind::Headless,
         _ => ServiceKind::Cluster,
     };
-    let mut cluster_ips: Vec<IpAddr> = spec.cluster_ips.iter().filter_map(|ip| ip.parse().ok()).collect();
+    let mut cluster_ips: Vec<IpAddr> = spec
+        .cluster_ips
+        .iter()
+        .filter_map(|ip| ip.parse().ok())
+        .collect();
     if cluster_ips.is_empty() {
         cluster_ips.extend(spec.cluster_ip.parse::<IpAddr>());
     }
     let mut endpoints: Vec<Endpoint> = slices.iter().flat_map(|slice| read_slice(slice)).collect();
     endpoints.sort_by_key(|e| e.address);
     endpoints.dedup();
-    Some(Entry { kind, cluster_ips, ports: ports(spec.ports), endpoints })
+    Some(Entry {
+        kind,
+        cluster_ips,
+        ports: ports(spec.ports),
+        endpoints,
+    })
 }
 
 fn read_slice(object: &Obj) -> Vec<Endpoint> {
-    let Some(slice) = decode::<SliceObject>(object) else { return Vec::new() };
+    let Some(slice) = decode::<SliceObject>(object) else {
+        return Vec::new();
+    };
     let ports: Arc<[Port]> = ports(slice.ports).into();
-    let ready = slice.endpoints.into_iter().filter(|e| e.conditions.ready.unwrap_or(true));
+    let ready = slice
+        .endpoints
+        .into_iter()
+        .filter(|e| e.conditions.ready.unwrap_or(true));
     let endpoint = |e: SliceEndpoint| {
         let address = e.addresses.first()?.parse().ok()?;
-        Some(Endpoint { address, hostname: e.hostname.filter(|h| !h.is_empty()), ports: ports.clone() })
+        Some(Endpoint {
+            address,
+            hostname: e.hostname.filter(|h| !h.is_empty()),
+            ports: ports.clone(),
+        })
     };
     ready.filter_map(endpoint).collect()
 }
@@ -160,7 +182,11 @@ fn ports(specs: Vec<PortSpec>) -> Vec<Port> {
             Some("SCTP") => "sctp",
             Some(_) => return None,
         };
-        Some(Port { name: spec.name.unwrap_or_default(), protocol, number: spec.port? })
+        Some(Port {
+            name: spec.name.unwrap_or_default(),
+            protocol,
+            number: spec.port?,
+        })
     };
     specs.into_iter().filter_map(port).collect()
 }
@@ -187,8 +213,14 @@ struct NodeAddress {
 
 /// A node's internal addresses.
 pub(super) fn node_addresses(node: &Obj) -> Vec<IpAddr> {
-    let Some(node) = decode::<NodeObject>(node) else { return Vec::new() };
-    let internal = node.status.addresses.into_iter().filter(|a| a.address_type == "InternalIP");
+    let Some(node) = decode::<NodeObject>(node) else {
+        return Vec::new();
+    };
+    let internal = node
+        .status
+        .addresses
+        .into_iter()
+        .filter(|a| a.address_type == "InternalIP");
     internal.filter_map(|a| a.address.parse().ok()).collect()
 }
 

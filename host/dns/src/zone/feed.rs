@@ -96,21 +96,32 @@ impl Feed {
 
     /// Reads one Service and its slices anew.
     fn refresh(&self, key: &Arc<str>) {
-        let entry = self.services.get(key).and_then(|s| entry::read(&s, &self.slices.by_index(BY_SERVICE, key)));
+        let entry = self
+            .services
+            .get(key)
+            .and_then(|s| entry::read(&s, &self.slices.by_index(BY_SERVICE, key)));
         self.zone.write().set_service(key, entry);
     }
 
     fn namespace(&self, event: &InformerEvent) {
-        self.zone.write().set_namespace(event.object().name(), !event.is_deleted());
+        self.zone
+            .write()
+            .set_namespace(event.object().name(), !event.is_deleted());
     }
 
     fn node(&self, event: &InformerEvent) {
-        let addresses = if event.is_deleted() { Vec::new() } else { entry::node_addresses(event.object()) };
+        let addresses = if event.is_deleted() {
+            Vec::new()
+        } else {
+            entry::node_addresses(event.object())
+        };
         self.zone.write().set_node(event.object().name(), addresses);
     }
 }
 
 fn service_of_slice(slice: &Obj) -> Vec<String> {
     let name = slice.label(SERVICE_NAME_LABEL);
-    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+    name.map(|name| format!("{}/{name}", slice.namespace()))
+        .into_iter()
+        .collect()
 }

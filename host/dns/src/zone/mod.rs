@@ -47,7 +47,10 @@ impl Zone {
     }
 
     /// The services that have this address, as (namespace, name, entry).
-    pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (&str, &str, &Entry)> {
+    pub(crate) fn services_at(
+        &self,
+        address: IpAddr,
+    ) -> impl Iterator<Item = (&str, &str, &Entry)> {
         let keys = self.by_address.get(&address).into_iter().flatten();
         keys.filter_map(|key| {
             let (namespace, name) = key.split_once('/')?;
@@ -69,7 +72,10 @@ impl Zone {
         }
         let Some(entry) = entry else { return };
         for address in entry.addresses() {
-            self.by_address.entry(address).or_default().push(key.clone());
+            self.by_address
+                .entry(address)
+                .or_default()
+                .push(key.clone());
         }
         self.services.insert(key.clone(), entry);
     }
@@ -89,7 +95,8 @@ impl Zone {
             self.nodes_by_address.remove(&address);
         }
         if !addresses.is_empty() {
-            self.nodes_by_address.extend(addresses.iter().map(|a| (*a, name.clone())));
+            self.nodes_by_address
+                .extend(addresses.iter().map(|a| (*a, name.clone())));
             self.nodes.insert(name, addresses);
         }
     }
@@ -104,11 +111,19 @@ mod tests {
         let mut zone = Zone::default();
         let key: Arc<str> = "ns/web".into();
         let at = |last| IpAddr::from([10, 43, 0, last]);
-        let entry = |last| Entry { cluster_ips: vec![at(last)], ..Entry::default() };
+        let entry = |last| Entry {
+            cluster_ips: vec![at(last)],
+            ..Entry::default()
+        };
         zone.set_service(&key, Some(entry(1)));
         zone.set_service(&key, Some(entry(2)));
         assert_eq!(zone.services_at(at(1)).count(), 0);
-        assert_eq!(zone.services_at(at(2)).map(|(ns, name, _)| (ns, name)).collect::<Vec<_>>(), [("ns", "web")]);
+        assert_eq!(
+            zone.services_at(at(2))
+                .map(|(ns, name, _)| (ns, name))
+                .collect::<Vec<_>>(),
+            [("ns", "web")]
+        );
         zone.set_service(&key, None);
         assert!(zone.by_address.is_empty() && zone.services.is_empty());
     }

@@ -46,7 +46,8 @@ impl Rehearsal {
             if !names.insert(route.name.clone()) {
                 return Err(format!("two routes are called {:?}", route.name));
             }
-            let rule = Rule::build(&route.rule).map_err(|why| format!("the rule of route {:?}: {why}", route.name))?;
+            let rule = Rule::build(&route.rule)
+                .map_err(|why| format!("the rule of route {:?}: {why}", route.name))?;
             planned.push(Planned { rule, route });
         }
         Ok(Self(Index::new(planned)))
@@ -57,7 +58,15 @@ impl Rehearsal {
     pub fn route(&self, host: &str, path: &str) -> Option<&Route> {
         let (method, headers) = (Method::GET, HeaderMap::new());
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let facts = Facts { host, path, query: "", method: &method, headers: &headers, client, sni: "" };
+        let facts = Facts {
+            host,
+            path,
+            query: "",
+            method: &method,
+            headers: &headers,
+            client,
+            sni: "",
+        };
         self.0.find(&facts).map(|planned| &planned.route)
     }
 }

@@ -38,22 +38,41 @@ pub(crate) async fn release(client: &Client) -> Result<(), Error> {
         Err(error) if !error.is_not_found() => return Err(error),
         _ => return Ok(()),
     }
-    let classes = client.list_all(&resources::INGRESS_CLASSES, None, &ListParams::default()).await?.items;
-    let ours = classes.iter().filter(|class| at_str(class.value(), &["spec", "controller"]) == CONTROLLER);
+    let classes = client
+        .list_all(&resources::INGRESS_CLASSES, None, &ListParams::default())
+        .await?
+        .items;
+    let ours = classes
+        .iter()
+        .filter(|class| at_str(class.value(), &["spec", "controller"]) == CONTROLLER);
     let ours: BTreeSet<&str> = ours.map(|class| class.name()).collect();
-    let ingresses = client.list_all(&resources::INGRESSES, None, &ListParams::default()).await?.items;
-    for ingress in ingresses.iter().filter(|ingress| is_shown(ingress) && is_of(ingress, &ours)) {
+    let ingresses = client
+        .list_all(&resources::INGRESSES, None, &ListParams::default())
+        .await?
+        .items;
+    for ingress in ingresses
+        .iter()
+        .filter(|ingress| is_shown(ingress) && is_of(ingress, &ours))
+    {
         let empty = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": null}}}));
-        match client.patch_status(&resources::INGRESSES, ingress.ns(), ingress.name(), &empty).await {
+        match client
+            .patch_status(&resources::INGRESSES, ingress.ns(), ingress.name(), &empty)
+            .await
+        {
             Err(error) if !error.is_not_found() => return Err(error),
-            _ => tracing::info!(ingress = %ingress.key(), "nobody serves it any more: its addresses were removed"),
+            _ => {
+                tracing::info!(ingress = %ingress.key(), "nobody serves it any more: its addresses were removed")
+            }
         }
     }
     Ok(())
 }
 
 fn is_shown(ingress: &Obj) -> bool {
-    let shown = ingress.value().pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    let shown = ingress
+        .value()
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array);
     shown.is_some_and(|addresses| !addresses.is_empty())
 }
 
@@ -91,13 +110,23 @@ mod tests {
     async fn only_what_our_class_served_is_emptied() {
         let api = FakeApi::new(Clock::system());
         let client = api.client("supervisor");
-        for (name, class) in [("ours", Some(CLASS)), ("default", None), ("other", Some("nginx"))] {
+        for (name, class) in [
+            ("ours", Some(CLASS)),
+            ("default", None),
+            ("other", Some("nginx")),
+        ] {
             api.seed(&resources::INGRESSES, ingress(name, class));
         }
         release(&client).await.unwrap();
-        assert!(shown(&api, "ours"), "without our class somebody else serves it");
+        assert!(
+            shown(&api, "ours"),
+            "without our class somebody else serves it"
+        );
         api.seed(&resources::INGRESS_CLASSES, object());
         release(&client).await.unwrap();
-        assert_eq!(["ours", "default", "other"].map(|name| shown(&api, name)), [false, false, true]);
+        assert_eq!(
+            ["ours", "default", "other"].map(|name| shown(&api, name)),
+            [false, false, true]
+        );
     }
 }

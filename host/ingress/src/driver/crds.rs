@@ -12,7 +12,11 @@ const GROUP: &str = "traefik.io";
 
 /// Whether a definition is in force.
 pub(crate) fn is_established(definition: &Value) -> bool {
-    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let conditions = definition
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     conditions
         .filter(|c| c.get("type").is_some_and(|t| t == "Established"))
         .any(|c| c.get("status").is_some_and(|s| s == "True"))

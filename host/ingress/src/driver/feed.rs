@@ -49,10 +49,22 @@ struct Pending {
 
 impl Feed {
     /// Starts to follow.
-    pub(crate) fn start(interests: Vec<Interest>, informers: &Informers, teller: &Teller, tasks: &Tasks) -> Self {
-        let kind = |interest: Interest| Kind { informer: OnceLock::new(), interest };
+    pub(crate) fn start(
+        interests: Vec<Interest>,
+        informers: &Informers,
+        teller: &Teller,
+        tasks: &Tasks,
+    ) -> Self {
+        let kind = |interest: Interest| Kind {
+            informer: OnceLock::new(),
+            interest,
+        };
         let kinds: Vec<Kind> = interests.into_iter().map(kind).collect();
-        let feed = Self(Arc::new(Shared { kinds, pending: Mutex::default(), wake: Notify::new() }));
+        let feed = Self(Arc::new(Shared {
+            kinds,
+            pending: Mutex::default(),
+            wake: Notify::new(),
+        }));
         for (at, kind) in feed.0.kinds.iter().enumerate() {
             let (feed, teller) = (feed.clone(), teller.clone());
             if kind.interest.optional {
@@ -75,7 +87,10 @@ impl Feed {
         let definitions = informers.all(&crds::DEFINITIONS);
         definitions.has_synced().await;
         for (at, kind) in self.0.kinds.iter().enumerate() {
-            if definitions.get(&kind.definition()).is_some_and(|found| crds::is_established(found.value())) {
+            if definitions
+                .get(&kind.definition())
+                .is_some_and(|found| crds::is_established(found.value()))
+            {
                 self.open(at, informers);
             }
             if let Some(informer) = kind.informer.get() {
@@ -85,7 +100,9 @@ impl Feed {
         // The followers take in what came; what they have not by now wakes the reload again.
         for (at, kind) in self.0.kinds.iter().enumerate() {
             let objects = kind.informer.get().map(Informer::list).unwrap_or_default();
-            objects.iter().for_each(|object| self.note(at, object, false));
+            objects
+                .iter()
+                .for_each(|object| self.note(at, object, false));
         }
     }
 
@@ -104,7 +121,10 @@ impl Feed {
         let mut batch = Batch::default();
         for (id, change) in std::mem::take(&mut self.0.pending.lock().changes) {
             match change {
-                Some(json) => batch.upserts.push(Masked { key: ObjectKey::from(&id), json }),
+                Some(json) => batch.upserts.push(Masked {
+                    key: ObjectKey::from(&id),
+                    json,
+                }),
                 None => batch.removals.push(ObjectKey::from(&id)),
             }
         }
@@ -115,23 +135,32 @@ impl Feed {
     pub(crate) fn object(&self, id: &ObjectId) -> Option<Object> {
         let is = |kind: &&Kind| kind.interest.group == id.group && kind.interest.kind == id.kind;
         let kind = self.0.kinds.iter().find(is)?;
-        kind.informer.get()?.get(&k3s_client::key(&id.namespace, &id.name))
+        kind.informer
+            .get()?
+            .get(&k3s_client::key(&id.namespace, &id.name))
     }
 
     fn open(&self, at: usize, informers: &Informers) -> Option<Subscription> {
         let kind = self.0.kinds.get(at)?;
-        Some(kind.informer.get_or_init(|| informers.all(&resource(&kind.interest))).subscribe())
+        Some(
+            kind.informer
+                .get_or_init(|| informers.all(&resource(&kind.interest)))
+                .subscribe(),
+        )
     }
 
     /// Waits until a custom kind is served: asking before would only fail.
     async fn wait_for_definition(&self, at: usize, informers: &Informers) {
-        let Some(kind) = self.0.kinds.get(at) else { return };
+        let Some(kind) = self.0.kinds.get(at) else {
+            return;
+        };
         let name = kind.definition();
         let mut events = informers.all(&crds::DEFINITIONS).subscribe();
         loop {
             let event = events.next().await;
             let object = event.object();
-            if object.name() == name && !event.is_deleted() && crds::is_established(object.value()) {
+            if object.name() == name && !event.is_deleted() && crds::is_established(object.value())
+            {
                 return;
             }
         }
@@ -151,7 +180,9 @@ impl Feed {
     }
 
     fn note(&self, at: usize, object: &Object, deleted: bool) {
-        let Some(kind) = self.0.kinds.get(at) else { return };
+        let Some(kind) = self.0.kinds.get(at) else {
+            return;
+        };
         let id = id(&kind.interest, object);
         let mut pending = self.0.pending.lock();
         if deleted {

@@ -3,12 +3,22 @@
 use serde_json::{Map, Value};
 
 /// Fields that always come.
-const ALWAYS: &[&str] = &["apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.creationTimestamp"];
+const ALWAYS: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.creationTimestamp",
+];
 
 /// The fields of `object` at these dotted paths, as JSON with sorted keys.
 pub(crate) fn apply(object: &Value, fields: &[String]) -> Vec<u8> {
     let mut out = Map::new();
-    for path in ALWAYS.iter().copied().chain(fields.iter().map(String::as_str)) {
+    for path in ALWAYS
+        .iter()
+        .copied()
+        .chain(fields.iter().map(String::as_str))
+    {
         let segments: Vec<&str> = path.split('.').collect();
         copy(object, &mut out, &segments);
     }
@@ -17,12 +27,18 @@ pub(crate) fn apply(object: &Value, fields: &[String]) -> Vec<u8> {
 }
 
 fn copy(from: &Value, to: &mut Map<String, Value>, path: &[&str]) {
-    let Some((first, rest)) = path.split_first() else { return };
-    let Some(found) = from.get(*first) else { return };
+    let Some((first, rest)) = path.split_first() else {
+        return;
+    };
+    let Some(found) = from.get(*first) else {
+        return;
+    };
     if rest.is_empty() {
         to.insert((*first).to_owned(), found.clone());
     } else if found.is_object() {
-        let inner = to.entry((*first).to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        let inner = to
+            .entry((*first).to_owned())
+            .or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(inner) = inner {
             copy(found, inner, rest);
         }

@@ -51,7 +51,10 @@ impl Reload {
     pub(crate) async fn run(self) {
         self.feed.synced(&self.informers).await;
         let mut built: BTreeMap<ObjectId, Built> = BTreeMap::new();
-        let mut round = Round { compile: true, ..Round::default() };
+        let mut round = Round {
+            compile: true,
+            ..Round::default()
+        };
         loop {
             let retry = self.round(&mut built, round).await;
             round = self.next(retry).await;
@@ -111,7 +114,11 @@ impl Reload {
         retry
     }
 
-    fn apply(&self, built: &mut BTreeMap<ObjectId, Built>, compiled: Compiled) -> BTreeSet<ObjectId> {
+    fn apply(
+        &self,
+        built: &mut BTreeMap<ObjectId, Built>,
+        compiled: Compiled,
+    ) -> BTreeSet<ObjectId> {
         let mut changed = BTreeSet::new();
         let mut named = BTreeSet::new();
         for change in compiled.changes {
@@ -142,9 +149,17 @@ impl Reload {
     }
 
     /// Makes anew what was made from these Secrets.
-    fn rebuild(&self, built: &mut BTreeMap<ObjectId, Built>, secrets: &BTreeSet<Name>) -> BTreeSet<ObjectId> {
+    fn rebuild(
+        &self,
+        built: &mut BTreeMap<ObjectId, Built>,
+        secrets: &BTreeSet<Name>,
+    ) -> BTreeSet<ObjectId> {
         let concerned = |(_, built): &(&ObjectId, &Built)| !built.secrets.is_disjoint(secrets);
-        let ids: BTreeSet<ObjectId> = built.iter().filter(concerned).map(|(id, _)| id.clone()).collect();
+        let ids: BTreeSet<ObjectId> = built
+            .iter()
+            .filter(concerned)
+            .map(|(id, _)| id.clone())
+            .collect();
         self.builder.forget_tls_clients();
         for id in &ids {
             if let Some(before) = built.remove(id) {
@@ -160,12 +175,23 @@ impl Reload {
         let certificates = Certificates::new(certificates, self.default_certificate.clone());
         // Certificates first: a new route is never served with the wrong one.
         self.certificates.store(Arc::new(certificates));
-        let http: Vec<_> = built.values().flat_map(|built| built.http.iter().cloned()).collect();
-        let tcp: Vec<_> = built.values().flat_map(|built| built.tcp.iter().cloned()).collect();
+        let http: Vec<_> = built
+            .values()
+            .flat_map(|built| built.http.iter().cloned())
+            .collect();
+        let tcp: Vec<_> = built
+            .values()
+            .flat_map(|built| built.tcp.iter().cloned())
+            .collect();
         let table = Table::new(&self.entry_points, &http, &tcp);
         self.proxy.metrics.reloaded(table.routes);
         self.proxy.table.store(Arc::new(table));
-        self.secrets.retain(&built.values().flat_map(|built| built.secrets.iter().cloned()).collect());
+        self.secrets.retain(
+            &built
+                .values()
+                .flat_map(|built| built.secrets.iter().cloned())
+                .collect(),
+        );
     }
 
     /// Nothing is served before its Secrets were read once.

@@ -57,13 +57,21 @@ impl Drop for Watched {
 impl Secrets {
     pub(crate) fn new(informers: Informers, tasks: &Tasks) -> Self {
         let (watched, changed) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { informers, tasks: tasks.clone(), watched, changed, wake: Notify::new() }))
+        Self(Arc::new(Shared {
+            informers,
+            tasks: tasks.clone(),
+            watched,
+            changed,
+            wake: Notify::new(),
+        }))
     }
 
     /// A Secret as it is now. The first question starts to watch it.
     pub(crate) fn get(&self, name: &Name) -> Lookup {
         let mut watched = self.0.watched.lock();
-        let entry = watched.entry(name.clone()).or_insert_with(|| self.watch(name));
+        let entry = watched
+            .entry(name.clone())
+            .or_insert_with(|| self.watch(name));
         match entry.informer.get(&name.to_string()) {
             Some(object) => Lookup::Found(Contents::read(&object)),
             None if entry.informer.is_synced() => Lookup::Missing,
@@ -88,20 +96,28 @@ impl Secrets {
     }
 
     fn watch(&self, name: &Name) -> Watched {
-        let scope = Scope::fields(format!("metadata.name={}", name.name)).in_namespace(&name.namespace);
+        let scope =
+            Scope::fields(format!("metadata.name={}", name.name)).in_namespace(&name.namespace);
         let informer = self.0.informers.of(&resources::SECRETS, scope);
-        let (shared, name, mut events) = (Arc::downgrade(&self.0), name.clone(), informer.subscribe());
+        let (shared, name, mut events) =
+            (Arc::downgrade(&self.0), name.clone(), informer.subscribe());
         let follow = async move {
             events.informer().has_synced().await;
             loop {
-                let Some(shared) = shared.upgrade() else { return };
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
                 shared.changed.lock().insert(name.clone());
                 shared.wake.notify_one();
                 drop(shared);
                 events.next().await;
             }
         };
-        let task = self.0.tasks.spawn_until_stopped("ingress secret", follow).abort_handle();
+        let task = self
+            .0
+            .tasks
+            .spawn_until_stopped("ingress secret", follow)
+            .abort_handle();
         Watched { informer, task }
     }
 }
@@ -109,13 +125,23 @@ impl Secrets {
 impl Contents {
     fn read(object: &Obj) -> Self {
         let value = object.value();
-        let data = value.get("data").and_then(Value::as_object).into_iter().flatten();
+        let data = value
+            .get("data")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
         let decode = |(key, text): (&String, &Value)| {
             let bytes = STANDARD.decode(text.as_str()?).ok()?;
             Some((key.clone(), Redacted::new(bytes)))
         };
-        let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
-        Self { kind: kind.into(), data: Arc::new(data.filter_map(decode).collect()) }
+        let kind = value
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Self {
+            kind: kind.into(),
+            data: Arc::new(data.filter_map(decode).collect()),
+        }
     }
 
     /// An entry of `data`.

@@ -14,8 +14,12 @@ use tokio::sync::Notify;
 use super::feed::Feed;
 use crate::model::{Diagnostic, ObjectId, Severity};
 
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(30), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(200),
+    factor: 2.0,
+    cap: Duration::from_secs(30),
+    jitter: 0.2,
+};
 
 /// What became of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,9 +51,22 @@ struct State {
 }
 
 impl Teller {
-    pub(crate) fn new(client: Client, events: EventRecorder, random: Random, addresses: Vec<IpAddr>) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        events: EventRecorder,
+        random: Random,
+        addresses: Vec<IpAddr>,
+    ) -> Self {
         let (feed, state, wake) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { client, events, random, addresses, feed, state, wake }))
+        Self(Arc::new(Shared {
+            client,
+            events,
+            random,
+            addresses,
+            feed,
+            state,
+            wake,
+        }))
     }
 
     /// Where objects are found; given once.
@@ -72,11 +89,24 @@ impl Teller {
         self.0.wake.notify_one();
         let known = before.unwrap_or_default().problems;
         let problems = verdict.unwrap_or_default().problems;
-        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(&id)) else { return };
-        for problem in problems.into_iter().filter(|problem| !known.contains(problem)) {
-            let Diagnostic { severity, reason, message } = problem;
+        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(&id)) else {
+            return;
+        };
+        for problem in problems
+            .into_iter()
+            .filter(|problem| !known.contains(problem))
+        {
+            let Diagnostic {
+                severity,
+                reason,
+                message,
+            } = problem;
             tracing::info!(kind = id.kind, object = %object.key(), reason, message, "an object has a problem");
-            let kind = if severity == Severity::Error { EventType::Warning } else { EventType::Normal };
+            let kind = if severity == Severity::Error {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            };
             self.0.events.event(&*object, kind, &reason, message);
         }
     }
@@ -100,7 +130,11 @@ impl Teller {
             match next {
                 Some(id) => {
                     if let Err(error) = self.write(&id).await {
-                        tracing::warn!(error = error.chain(), object = id.name, "cannot write an Ingress's status");
+                        tracing::warn!(
+                            error = error.chain(),
+                            object = id.name,
+                            "cannot write an Ingress's status"
+                        );
                         failed.insert(id);
                     }
                 }
@@ -122,18 +156,35 @@ impl Teller {
 
     /// Writes the addresses where they are not there yet.
     async fn write(&self, id: &ObjectId) -> Result<(), k3s_client::Error> {
-        let publish = self.0.state.lock().verdicts.get(id).is_some_and(|verdict| verdict.publish_address);
+        let publish = self
+            .0
+            .state
+            .lock()
+            .verdicts
+            .get(id)
+            .is_some_and(|verdict| verdict.publish_address);
         if !publish || id.kind != "Ingress" || id.group != "networking.k8s.io" {
             return Ok(());
         }
-        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(id)) else { return Ok(()) };
-        let wanted: Vec<Value> = self.0.addresses.iter().map(|ip| json!({"ip": ip.to_string()})).collect();
+        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(id)) else {
+            return Ok(());
+        };
+        let wanted: Vec<Value> = self
+            .0
+            .addresses
+            .iter()
+            .map(|ip| json!({"ip": ip.to_string()}))
+            .collect();
         let found = object.value().pointer("/status/loadBalancer/ingress");
         if found.and_then(Value::as_array) == Some(&wanted) {
             return Ok(());
         }
         let patch = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": wanted}}}));
-        let written = self.0.client.patch_status(&resources::INGRESSES, object.ns(), object.name(), &patch).await;
+        let written = self
+            .0
+            .client
+            .patch_status(&resources::INGRESSES, object.ns(), object.name(), &patch)
+            .await;
         match written {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),

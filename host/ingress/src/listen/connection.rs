@@ -40,7 +40,8 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The first byte of every TLS record that opens a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
-const PLAIN_ON_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+const PLAIN_ON_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 pub(crate) async fn serve(port: &Port, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
     if port.entry_point.tls {
@@ -53,9 +54,20 @@ pub(crate) async fn serve(port: &Port, stream: TcpStream, client: SocketAddr) ->
     serve_http(port, stream, facts(port, client, String::new(), None)).await
 }
 
-fn facts(port: &Port, client: SocketAddr, server_name: String, settings: Option<Arc<str>>) -> Connection {
+fn facts(
+    port: &Port,
+    client: SocketAddr,
+    server_name: String,
+    settings: Option<Arc<str>>,
+) -> Connection {
     let (entry_point, tls) = (port.entry_point.name, port.entry_point.tls);
-    Connection { entry_point, client, tls, server_name: server_name.into(), settings }
+    Connection {
+        entry_point,
+        client,
+        tls,
+        server_name: server_name.into(),
+        settings,
+    }
 }
 
 async fn serve_tls(port: &Port, mut stream: TcpStream, client: SocketAddr) -> io::Result<()> {
@@ -74,17 +86,29 @@ async fn serve_tls(port: &Port, mut stream: TcpStream, client: SocketAddr) -> io
         if route.tls == TcpTls::Passthrough {
             return tcp::pipe(port, &route.target, stream).await;
         }
-        let config = route.tls_settings.as_ref().map_or(&port.tls, |settings| &settings.config);
+        let config = route
+            .tls_settings
+            .as_ref()
+            .map_or(&port.tls, |settings| &settings.config);
         let stream = handshake(config, stream).await?;
         return tcp::pipe(port, &route.target, stream).await;
     }
     let (config, settings) = http_config(&table, &port.tls, name);
     let stream = handshake(&config, stream).await?;
-    serve_http(port, stream, facts(port, client, hello.server_name, settings)).await
+    serve_http(
+        port,
+        stream,
+        facts(port, client, hello.server_name, settings),
+    )
+    .await
 }
 
 /// The settings for a server name, and their key where they are not the default ones.
-fn http_config(table: &Table, default: &Arc<ServerConfig>, name: &str) -> (Arc<ServerConfig>, Option<Arc<str>>) {
+fn http_config(
+    table: &Table,
+    default: &Arc<ServerConfig>,
+    name: &str,
+) -> (Arc<ServerConfig>, Option<Arc<str>>) {
     match table.tls_of(name) {
         Some(settings) => (settings.config.clone(), Some(settings.key.clone())),
         None => (default.clone(), None),
@@ -95,7 +119,10 @@ fn http_config(table: &Table, default: &Arc<ServerConfig>, name: &str) -> (Arc<S
 async fn greet(stream: &mut TcpStream) -> io::Result<Option<hello::Hello>> {
     let mut first = [0; 1];
     stream.peek(&mut first).await?;
-    if first.first().is_some_and(|byte| byte.is_ascii_alphabetic() && *byte != TLS_HANDSHAKE) {
+    if first
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() && *byte != TLS_HANDSHAKE)
+    {
         stream.write_all(PLAIN_ON_TLS).await?;
         stream.shutdown().await?;
         return Ok(None);
@@ -103,11 +130,18 @@ async fn greet(stream: &mut TcpStream) -> io::Result<Option<hello::Hello>> {
     hello::read(stream).await.map(Some)
 }
 
-async fn handshake<S>(config: &Arc<ServerConfig>, stream: S) -> io::Result<tokio_rustls::server::TlsStream<S>>
+async fn handshake<S>(
+    config: &Arc<ServerConfig>,
+    stream: S,
+) -> io::Result<tokio_rustls::server::TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config.clone()).accept(stream)).await?
+    tokio::time::timeout(
+        HANDSHAKE_TIMEOUT,
+        TlsAcceptor::from(config.clone()).accept(stream),
+    )
+    .await?
 }
 
 /// HTTP/1.1, or HTTP/2 if the client begins so (by ALPN, or with prior knowledge).
@@ -121,7 +155,11 @@ where
         async move { Ok::<_, Infallible>(proxy.serve(&connection, request).await) }
     });
     let mut builder = auto::Builder::new(Streams(port.connections.clone()));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -23,8 +23,12 @@ use crate::proxy::Proxy;
 const MAX_CONNECTIONS: usize = 20_000;
 /// Out of file descriptors and the like: trying again at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-const BIND_RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_secs(1), factor: 2.0, cap: Duration::from_secs(60), jitter: 0.2 };
+const BIND_RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_secs(1),
+    factor: 2.0,
+    cap: Duration::from_secs(60),
+    jitter: 0.2,
+};
 
 /// What one entry point works with.
 #[derive(Clone)]
@@ -53,10 +57,15 @@ impl Port {
             return;
         }
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let open = self.proxy.metrics.open(self.entry_point.name, self.entry_point.tls);
+        let open = self
+            .proxy
+            .metrics
+            .open(self.entry_point.name, self.entry_point.tls);
         let port = Arc::new(self);
         loop {
-            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                return;
+            };
             let (stream, client) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -88,9 +97,16 @@ impl Port {
             };
             let delay = backoff.next_delay(&self.random);
             let EntryPoint { name, listen, .. } = self.entry_point;
-            let message = format!("entry point {name} cannot listen on {listen}: {error}; nothing is served there");
+            let message = format!(
+                "entry point {name} cannot listen on {listen}: {error}; nothing is served there"
+            );
             tracing::warn!(?delay, "{message}");
-            self.events.event(class_reference(), EventType::Warning, "PortUnavailable", message);
+            self.events.event(
+                class_reference(),
+                EventType::Warning,
+                "PortUnavailable",
+                message,
+            );
             tokio::time::sleep(delay).await;
         }
     }

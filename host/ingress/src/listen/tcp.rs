@@ -45,7 +45,9 @@ pub(crate) fn find(
         client: client.ip(),
         sni: server_name,
     };
-    let route = entry.tcp.find_where(&facts, |route| kinds.contains(&route.tls))?;
+    let route = entry
+        .tcp
+        .find_where(&facts, |route| kinds.contains(&route.tls))?;
     let any_name = route.rule.server_names().is_none();
     (!(any_name && entry.http.names_host(server_name))).then(|| route.clone())
 }
@@ -68,7 +70,12 @@ async fn dial(target: &Balancer) -> io::Result<TcpStream> {
     let choice = target.choose(None).ok_or_else(none)?;
     let mut last = none();
     for endpoint in choice.pool.candidates(MAX_ENDPOINTS, None) {
-        match tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(endpoint.authority.as_str())).await {
+        match tokio::time::timeout(
+            DIAL_TIMEOUT,
+            TcpStream::connect(endpoint.authority.as_str()),
+        )
+        .await
+        {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);

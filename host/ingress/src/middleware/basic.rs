@@ -33,7 +33,11 @@ pub(crate) struct BasicAuth {
 
 impl BasicAuth {
     pub(crate) fn new(settings: &model::BasicAuth, users: Users) -> Result<Self, String> {
-        let realm = if settings.realm.is_empty() { "traefik" } else { &settings.realm };
+        let realm = if settings.realm.is_empty() {
+            "traefik"
+        } else {
+            &settings.realm
+        };
         let field = Some(&settings.header_field).filter(|field| !field.is_empty());
         Ok(Self {
             users: Arc::new(users),
@@ -59,13 +63,18 @@ impl BasicAuth {
         let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
         let (name, password) = decoded.split_once(':')?;
         let hash = self.users.hash(name)?.clone();
-        let mark: [u8; 32] = digest(&SHA256, password.as_bytes()).as_ref().try_into().ok()?;
+        let mark: [u8; 32] = digest(&SHA256, password.as_bytes())
+            .as_ref()
+            .try_into()
+            .ok()?;
         if self.remembered.lock().get(name) == Some(&mark) {
             return Some(name.to_owned());
         }
         let _turn = self.checks.acquire().await.ok()?;
         let password = password.to_owned();
-        let right = tokio::task::spawn_blocking(move || verify(&password, hash.reveal())).await.unwrap_or(false);
+        let right = tokio::task::spawn_blocking(move || verify(&password, hash.reveal()))
+            .await
+            .unwrap_or(false);
         if !right {
             return None;
         }
@@ -79,7 +88,9 @@ impl BasicAuth {
 
     fn refuse(&self) -> Response<Body> {
         let mut response = answer(StatusCode::UNAUTHORIZED, "401 Unauthorized\n");
-        response.headers_mut().insert(WWW_AUTHENTICATE, self.realm.clone());
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, self.realm.clone());
         response
     }
 }
@@ -87,7 +98,9 @@ impl BasicAuth {
 impl Layer for BasicAuth {
     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next<'a>) -> Answer<'a> {
         Box::pin(async move {
-            let Some(user) = self.check(exchange.request.headers()).await else { return self.refuse() };
+            let Some(user) = self.check(exchange.request.headers()).await else {
+                return self.refuse();
+            };
             let headers = exchange.request.headers_mut();
             if self.remove_header {
                 headers.remove(AUTHORIZATION);

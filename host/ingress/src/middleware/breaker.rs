@@ -40,20 +40,31 @@ enum Phase {
 }
 
 impl CircuitBreaker {
-    pub(crate) fn new(settings: &model::CircuitBreaker, clock: Clock, random: Random) -> Result<Self, String> {
+    pub(crate) fn new(
+        settings: &model::CircuitBreaker,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, String> {
         let code = settings.response_code;
         let breaker = Self {
             expression: settings.expression.clone(),
             check_period: Duration::from_millis(settings.check_period_ms),
             fallback: Duration::from_millis(settings.fallback_duration_ms),
             recovery: Duration::from_millis(settings.recovery_duration_ms),
-            response_code: StatusCode::from_u16(code).map_err(|_| format!("{code} is no status code"))?,
+            response_code: StatusCode::from_u16(code)
+                .map_err(|_| format!("{code} is no status code"))?,
             clock,
             random,
-            state: Mutex::new(State { phase: Phase::Standby, checked: Duration::ZERO, window: Window::default() }),
+            state: Mutex::new(State {
+                phase: Phase::Standby,
+                checked: Duration::ZERO,
+                window: Window::default(),
+            }),
         };
         let known = evaluate(&breaker.expression, &Window::default());
-        known.map(|_| breaker).ok_or_else(|| "the plugin gave a malformed expression".to_owned())
+        known
+            .map(|_| breaker)
+            .ok_or_else(|| "the plugin gave a malformed expression".to_owned())
     }
 
     fn admits(&self, now: Duration) -> bool {
@@ -81,7 +92,9 @@ impl CircuitBreaker {
     fn note(&self, now: Duration, took: Duration, code: u16, network_error: bool) {
         let mut state = self.state.lock();
         state.window.note(now, took, code, network_error);
-        if now.saturating_sub(state.checked) < self.check_period || matches!(state.phase, Phase::Tripped(_)) {
+        if now.saturating_sub(state.checked) < self.check_period
+            || matches!(state.phase, Phase::Tripped(_))
+        {
             return;
         }
         state.checked = now;
@@ -111,8 +124,14 @@ fn take(stack: &mut Vec<bool>, count: u32) -> Option<Vec<bool>> {
 }
 
 fn holds(condition: &BreakerCondition, window: &Window) -> Option<bool> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "status codes, clamped by the cast")]
-    let codes = |from: usize| Some(*condition.arguments.get(from)? as u16..*condition.arguments.get(from + 1)? as u16);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "status codes, clamped by the cast"
+    )]
+    let codes = |from: usize| {
+        Some(*condition.arguments.get(from)? as u16..*condition.arguments.get(from + 1)? as u16)
+    };
     let value = match condition.metric {
         BreakerMetric::NetworkErrorRatio => window.network_error_ratio(),
         BreakerMetric::ResponseCodeRatio => window.response_code_ratio(&codes(0)?, &codes(2)?),
@@ -134,13 +153,20 @@ impl Layer for CircuitBreaker {
         let started = self.clock.elapsed();
         if !self.admits(started) {
             let code = self.response_code;
-            return Box::pin(async move { answer(code, code.canonical_reason().unwrap_or_default()) });
+            return Box::pin(
+                async move { answer(code, code.canonical_reason().unwrap_or_default()) },
+            );
         }
         Box::pin(async move {
             let response = next.run(exchange).await;
             let now = self.clock.elapsed();
             let network_error = response.extensions().get::<NoAnswer>().is_some();
-            self.note(now, now.saturating_sub(started), response.status().as_u16(), network_error);
+            self.note(
+                now,
+                now.saturating_sub(started),
+                response.status().as_u16(),
+                network_error,
+            );
             response
         })
     }
@@ -175,10 +201,16 @@ mod tests {
         (0..3).for_each(|_| note(500));
         assert!(!breaker.admits(clock.elapsed()));
         clock.advance(Duration::from_millis(1001));
-        assert!(!breaker.admits(clock.elapsed()), "at its beginning recovery lets nobody pass");
+        assert!(
+            !breaker.admits(clock.elapsed()),
+            "at its beginning recovery lets nobody pass"
+        );
         clock.advance(Duration::from_millis(1001));
         assert!(breaker.admits(clock.elapsed()));
-        let broken = model::CircuitBreaker { expression: vec![BreakerTerm::All(1)], ..settings };
+        let broken = model::CircuitBreaker {
+            expression: vec![BreakerTerm::All(1)],
+            ..settings
+        };
         assert!(CircuitBreaker::new(&broken, clock, Random::seeded(1)).is_err());
     }
 }

@@ -21,7 +21,10 @@ impl Buffering {
             0 => MAX_BYTES,
             bytes => usize::try_from(bytes).unwrap_or(MAX_BYTES).min(MAX_BYTES),
         };
-        Self { request: limit(settings.max_request_bytes), response: limit(settings.max_response_bytes) }
+        Self {
+            request: limit(settings.max_request_bytes),
+            response: limit(settings.max_response_bytes),
+        }
     }
 }
 
@@ -45,7 +48,9 @@ impl Layer for Buffering {
             let (parts, outgoing) = response.into_parts();
             match body::read(outgoing, self.response).await {
                 Ok(bytes) => http::Response::from_parts(parts, body::full(bytes)),
-                Err(ServeError::TooLarge { .. }) => answer(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+                Err(ServeError::TooLarge { .. }) => {
+                    answer(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                }
                 Err(_) => answer(StatusCode::BAD_GATEWAY, "Bad Gateway"),
             }
         })

@@ -26,26 +26,43 @@ pub(crate) struct ForwardAuth {
 
 impl ForwardAuth {
     /// `client` speaks the address's scheme.
-    pub(crate) fn new(settings: &model::ForwardAuth, client: std::sync::Arc<Client>) -> Result<Self, String> {
+    pub(crate) fn new(
+        settings: &model::ForwardAuth,
+        client: std::sync::Arc<Client>,
+    ) -> Result<Self, String> {
         let bad = || format!("{:?} is no address", settings.address);
         let address: Uri = settings.address.parse().map_err(|_| bad())?;
         let host = address.host().ok_or_else(bad)?;
-        let port = address.port_u16().unwrap_or(if address.scheme_str() == Some("https") { 443 } else { 80 });
+        let port = address
+            .port_u16()
+            .unwrap_or(if address.scheme_str() == Some("https") {
+                443
+            } else {
+                80
+            });
         let names = |list: &[String]| {
-            list.iter().map(|name| name.parse().map_err(|_| format!("{name:?} is no header"))).collect::<Result<_, _>>()
+            list.iter()
+                .map(|name| name.parse().map_err(|_| format!("{name:?} is no header")))
+                .collect::<Result<_, _>>()
         };
         let pattern = Some(&settings.response_headers_regexp).filter(|pattern| !pattern.is_empty());
         Ok(Self {
             client,
             endpoint: Endpoint::new(format!("{host}:{port}").parse().map_err(|_| bad())?),
             response_headers: names(&settings.response_headers)?,
-            response_pattern: pattern.map(|pattern| regex(&format!("(?i){pattern}"))).transpose()?,
+            response_pattern: pattern
+                .map(|pattern| regex(&format!("(?i){pattern}")))
+                .transpose()?,
             request_headers: names(&settings.request_headers)?,
             address,
         })
     }
 
-    fn question(&self, exchange: &Exchange, node_name: &str) -> Request<crate::upstream::body::Outgoing> {
+    fn question(
+        &self,
+        exchange: &Exchange,
+        node_name: &str,
+    ) -> Request<crate::upstream::body::Outgoing> {
         let from = exchange.request.headers();
         let mut head = HeaderMap::new();
         for (name, value) in from {
@@ -56,13 +73,25 @@ impl ForwardAuth {
         headers::strip_hop_by_hop(&mut head);
         head.remove(CONTENT_LENGTH);
         headers::introduce(&mut head, &exchange.origin, false, node_name);
-        let uri = exchange.request.uri().path_and_query().map_or("/", |path| path.as_str());
-        for (name, value) in [("x-forwarded-method", exchange.request.method().as_str()), ("x-forwarded-uri", uri)] {
+        let uri = exchange
+            .request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        for (name, value) in [
+            ("x-forwarded-method", exchange.request.method().as_str()),
+            ("x-forwarded-uri", uri),
+        ] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 head.insert(name, value);
             }
         }
-        headers::set_host(&mut head, self.address.authority().map_or("", |authority| authority.as_str()));
+        headers::set_host(
+            &mut head,
+            self.address
+                .authority()
+                .map_or("", |authority| authority.as_str()),
+        );
         // A body is never read for this, so it cannot be missing.
         let body = Keeper::new(k3s_serve::body::empty()).whole();
         let mut request = Request::new(body);
@@ -80,10 +109,19 @@ impl ForwardAuth {
                 to.append(name.clone(), value.clone());
             }
         }
-        let Some(pattern) = &self.response_pattern else { return };
-        let gone: Vec<_> = to.keys().filter(|name| pattern.is_match(name.as_str())).cloned().collect();
+        let Some(pattern) = &self.response_pattern else {
+            return;
+        };
+        let gone: Vec<_> = to
+            .keys()
+            .filter(|name| pattern.is_match(name.as_str()))
+            .cloned()
+            .collect();
         gone.iter().for_each(|name| drop(to.remove(name)));
-        for (name, value) in from.iter().filter(|(name, _)| pattern.is_match(name.as_str())) {
+        for (name, value) in from
+            .iter()
+            .filter(|(name, _)| pattern.is_match(name.as_str()))
+        {
             to.append(name.clone(), value.clone());
         }
     }
@@ -93,7 +131,10 @@ impl Layer for ForwardAuth {
     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next<'a>) -> Answer<'a> {
         Box::pin(async move {
             let question = self.question(&exchange, &next.proxy.node_name);
-            let host = self.address.authority().map_or("", |authority| authority.as_str());
+            let host = self
+                .address
+                .authority()
+                .map_or("", |authority| authority.as_str());
             let response = match self.client.send(&self.endpoint, host, question).await {
                 Ok(response) => response,
                 Err(error) => {

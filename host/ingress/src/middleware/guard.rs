@@ -16,7 +16,10 @@ pub(crate) struct Guarded<G> {
 
 impl<G: Send + Sync + Unpin + 'static> Guarded<G> {
     pub(crate) fn new(body: Body, guard: G) -> Self {
-        Self { body, _guard: guard }
+        Self {
+            body,
+            _guard: guard,
+        }
     }
 
     pub(crate) fn boxed(self) -> Body {
@@ -28,7 +31,10 @@ impl<G: Unpin> HttpBody for Guarded<G> {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
@@ -34,14 +34,24 @@ struct Cors {
 impl Headers {
     pub(crate) fn new(settings: &model::Headers) -> Result<Self, String> {
         let cors = settings.cors.as_ref().map(|cors| {
-            let patterns = cors.allow_origin_regexps.iter().map(|pattern| regex(pattern));
-            Ok::<_, String>(Cors { origin_patterns: patterns.collect::<Result<_, _>>()?, settings: cors.clone() })
+            let patterns = cors
+                .allow_origin_regexps
+                .iter()
+                .map(|pattern| regex(pattern));
+            Ok::<_, String>(Cors {
+                origin_patterns: patterns.collect::<Result<_, _>>()?,
+                settings: cors.clone(),
+            })
         });
         Ok(Self {
             request: edits(&settings.request)?,
             response: edits(&settings.response)?,
             response_on_tls: edits(&settings.response_on_tls)?,
-            allowed_hosts: settings.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            allowed_hosts: settings
+                .allowed_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
             cors: cors.transpose()?,
         })
     }
@@ -49,8 +59,12 @@ impl Headers {
 
 fn edits(pairs: &[(String, String)]) -> Result<Edits, String> {
     let edit = |(name, value): &(String, String)| {
-        let header = name.parse::<HeaderName>().map_err(|_| format!("{name:?} is no header"))?;
-        let value = value.parse::<HeaderValue>().map_err(|_| format!("header {name}: {value:?} is no value"))?;
+        let header = name
+            .parse::<HeaderName>()
+            .map_err(|_| format!("{name:?} is no header"))?;
+        let value = value
+            .parse::<HeaderValue>()
+            .map_err(|_| format!("header {name}: {value:?} is no value"))?;
         Ok((header, value))
     };
     pairs.iter().map(edit).collect()
@@ -68,13 +82,21 @@ fn apply(headers: &mut HeaderMap, edits: &Edits) {
 
 impl Layer for Headers {
     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next<'a>) -> Answer<'a> {
-        if !self.allowed_hosts.is_empty() && !self.allowed_hosts.iter().any(|host| **host == *exchange.origin.host) {
+        if !self.allowed_hosts.is_empty()
+            && !self
+                .allowed_hosts
+                .iter()
+                .any(|host| **host == *exchange.origin.host)
+        {
             return Box::pin(async { answer(StatusCode::FORBIDDEN, "Forbidden\n") });
         }
         let origin = exchange.request.headers().get(ORIGIN).cloned();
         if let (Some(cors), Some(origin)) = (&self.cors, &origin)
             && *exchange.request.method() == Method::OPTIONS
-            && exchange.request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && exchange
+                .request
+                .headers()
+                .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
         {
             let mut response = answer(StatusCode::OK, "");
             cors.preflight(response.headers_mut(), origin);
@@ -106,7 +128,12 @@ impl Cors {
         }
         let text = origin.to_str().ok()?;
         let named = listed.iter().any(|allowed| allowed == text);
-        (named || self.origin_patterns.iter().any(|pattern| pattern.is_match(text))).then(|| origin.clone())
+        (named
+            || self
+                .origin_patterns
+                .iter()
+                .any(|pattern| pattern.is_match(text)))
+        .then(|| origin.clone())
     }
 
     fn preflight(&self, headers: &mut HeaderMap, origin: &HeaderValue) {
@@ -120,7 +147,11 @@ impl Cors {
     }
 
     fn answer(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
-        set_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &self.settings.expose_headers);
+        set_list(
+            headers,
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            &self.settings.expose_headers,
+        );
         self.common(headers, origin);
     }
 
@@ -128,7 +159,10 @@ impl Cors {
         if let Some(allowed) = origin.and_then(|origin| self.allowed(origin)) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
             if self.settings.allow_credentials {
-                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                headers.insert(
+                    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                    HeaderValue::from_static("true"),
+                );
             }
         }
         if self.settings.add_vary {

@@ -17,16 +17,28 @@ impl Users {
     /// Reads lines of `name:hash`. The error tells a line's number, not what is in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut users = HashMap::new();
-        let lines =
-            text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         for (at, line) in lines {
-            let (name, hash) = line.split_once(':').ok_or_else(|| format!("line {} is not NAME:HASH", at + 1))?;
+            let (name, hash) = line
+                .split_once(':')
+                .ok_or_else(|| format!("line {} is not NAME:HASH", at + 1))?;
             if !is_known(hash) {
-                return Err(format!("line {}: only bcrypt, apr1 and SHA hashes are supported", at + 1));
+                return Err(format!(
+                    "line {}: only bcrypt, apr1 and SHA hashes are supported",
+                    at + 1
+                ));
             }
             users.insert(name.to_owned(), Secret::new(hash.to_owned()));
         }
-        if users.is_empty() { Err("no user is listed".to_owned()) } else { Ok(Self(users)) }
+        if users.is_empty() {
+            Err("no user is listed".to_owned())
+        } else {
+            Ok(Self(users))
+        }
     }
 
     /// One user with a plain password, of a Secret of type `kubernetes.io/basic-auth`.
@@ -42,7 +54,9 @@ impl Users {
 }
 
 fn is_known(hash: &str) -> bool {
-    ["$2a$", "$2b$", "$2y$", "$apr1$", "{SHA}"].iter().any(|prefix| hash.starts_with(prefix))
+    ["$2a$", "$2b$", "$2y$", "$apr1$", "{SHA}"]
+        .iter()
+        .any(|prefix| hash.starts_with(prefix))
 }
 
 /// Whether a password fits a hash. With bcrypt that takes some 50 ms of processor time, as intended.
@@ -59,15 +73,25 @@ pub(crate) fn verify(password: &str, hash: &str) -> bool {
 
 /// Takes the same time wherever they differ.
 fn equal(a: &str, b: &str) -> bool {
-    let difference = a.bytes().zip(b.bytes()).fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));
+    let difference = a
+        .bytes()
+        .zip(b.bytes())
+        .fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));
     a.len() == b.len() && difference == 0
 }
 
 /// Apache's variant of the MD5 password scheme (`apr_md5.c`), a thousand rounds.
 fn apr1(password: &[u8], salt: &[u8]) -> String {
     let salt = salt.get(..salt.len().min(8)).unwrap_or_default();
-    let inner = Md5::new().chain_update(password).chain_update(salt).chain_update(password).finalize();
-    let mut outer = Md5::new().chain_update(password).chain_update("$apr1$").chain_update(salt);
+    let inner = Md5::new()
+        .chain_update(password)
+        .chain_update(salt)
+        .chain_update(password)
+        .finalize();
+    let mut outer = Md5::new()
+        .chain_update(password)
+        .chain_update("$apr1$")
+        .chain_update(salt);
     let mut left = password.len();
     while left > 0 {
         outer.update(inner.get(..left.min(16)).unwrap_or_default());
@@ -75,7 +99,11 @@ fn apr1(password: &[u8], salt: &[u8]) -> String {
     }
     let mut bits = password.len();
     while bits > 0 {
-        outer.update(if bits & 1 == 1 { &[0][..] } else { password.get(..1).unwrap_or_default() });
+        outer.update(if bits & 1 == 1 {
+            &[0][..]
+        } else {
+            password.get(..1).unwrap_or_default()
+        });
         bits >>= 1;
     }
     let mut digest = outer.finalize();
@@ -99,18 +127,25 @@ fn apr1(password: &[u8], salt: &[u8]) -> String {
         }
         digest = hash.finalize();
     }
-    format!("$apr1${}${}", String::from_utf8_lossy(salt), encode(&digest))
+    format!(
+        "$apr1${}${}",
+        String::from_utf8_lossy(salt),
+        encode(&digest)
+    )
 }
 
 /// The scheme's own base 64 and order of bytes.
 fn encode(digest: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    const ORDER: [(usize, usize, usize); 5] = [(0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5)];
+    const ORDER: [(usize, usize, usize); 5] =
+        [(0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5)];
     let byte = |at: usize| u32::from(digest.get(at).copied().unwrap_or_default());
     let mut out = String::with_capacity(22);
     let mut push = |mut value: u32, count: usize| {
         for _ in 0..count {
-            let letter = usize::try_from(value & 63).ok().and_then(|at| ALPHABET.get(at));
+            let letter = usize::try_from(value & 63)
+                .ok()
+                .and_then(|at| ALPHABET.get(at));
             out.extend(letter.map(|letter| char::from(*letter)));
             value >>= 6;
         }
@@ -150,6 +185,9 @@ mod tests {
             let error = Users::parse(broken).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(verify("x", Users::single("a", "x").hash("a").unwrap().reveal()));
+        assert!(verify(
+            "x",
+            Users::single("a", "x").hash("a").unwrap().reveal()
+        ));
     }
 }

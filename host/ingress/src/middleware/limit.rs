@@ -29,8 +29,14 @@ pub(crate) struct AllowList {
 
 impl AllowList {
     pub(crate) fn new(ranges: &[String], strategy: &model::IpStrategy) -> Result<Self, String> {
-        let ranges = ranges.iter().map(|range| cidr(range)).collect::<Result<_, _>>()?;
-        Ok(Self { ranges, strategy: Strategy::new(strategy)? })
+        let ranges = ranges
+            .iter()
+            .map(|range| cidr(range))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            ranges,
+            strategy: Strategy::new(strategy)?,
+        })
     }
 }
 
@@ -67,11 +73,24 @@ impl RateLimit {
             return Err("a period of zero".to_owned());
         }
         #[allow(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let (average, period_ms, burst) =
-            (settings.average as f64, settings.period_ms as f64, settings.burst.max(1) as f64);
-        let interval = if settings.average == 0 { 0.0 } else { period_ms / 1000.0 / average };
+        let (average, period_ms, burst) = (
+            settings.average as f64,
+            settings.period_ms as f64,
+            settings.burst.max(1) as f64,
+        );
+        let interval = if settings.average == 0 {
+            0.0
+        } else {
+            period_ms / 1000.0 / average
+        };
         let source = Source::new(&settings.source)?;
-        Ok(Self { source, interval, burst, clock, buckets: Mutex::default() })
+        Ok(Self {
+            source,
+            interval,
+            burst,
+            clock,
+            buckets: Mutex::default(),
+        })
     }
 
     /// Takes a token, or says after how many seconds there will be one.
@@ -87,7 +106,10 @@ impl RateLimit {
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.burst, at: now });
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            tokens: self.burst,
+            at: now,
+        });
         bucket.tokens = self.refilled(bucket, now);
         bucket.at = now;
         if bucket.tokens >= 1.0 {
@@ -98,7 +120,8 @@ impl RateLimit {
     }
 
     fn refilled(&self, bucket: &Bucket, now: Duration) -> f64 {
-        (bucket.tokens + now.saturating_sub(bucket.at).as_secs_f64() / self.interval).min(self.burst)
+        (bucket.tokens + now.saturating_sub(bucket.at).as_secs_f64() / self.interval)
+            .min(self.burst)
     }
 }
 
@@ -114,7 +137,9 @@ impl Layer for RateLimit {
 fn too_many(seconds: f64) -> Response<Body> {
     let mut response = answer(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
     if let Ok(value) = HeaderValue::from_str(&format!("{:.0}", seconds.ceil())) {
-        response.headers_mut().insert(http::header::RETRY_AFTER, value);
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, value);
     }
     response
 }
@@ -149,7 +174,11 @@ impl Drop for Counted {
 
 impl InFlight {
     pub(crate) fn new(settings: &model::InFlight) -> Result<Self, String> {
-        Ok(Self { source: Source::new(&settings.source)?, amount: settings.amount, counts: Arc::default() })
+        Ok(Self {
+            source: Source::new(&settings.source)?,
+            amount: settings.amount,
+            counts: Arc::default(),
+        })
     }
 
     fn enter(&self, key: String) -> Option<Counted> {
@@ -159,7 +188,10 @@ impl InFlight {
             return None;
         }
         *count += 1;
-        Some(Counted { key, counts: self.counts.clone() })
+        Some(Counted {
+            key,
+            counts: self.counts.clone(),
+        })
     }
 }
 
@@ -170,7 +202,9 @@ impl Layer for InFlight {
         };
         Box::pin(async move {
             // The request is under way until its answer's last byte.
-            next.run(exchange).await.map(|body| Guarded::new(body, counted).boxed())
+            next.run(exchange)
+                .await
+                .map(|body| Guarded::new(body, counted).boxed())
         })
     }
 }
@@ -182,17 +216,28 @@ mod tests {
     #[test]
     fn a_bucket_refills_with_time() {
         let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
-        let settings = model::RateLimit { average: 10, period_ms: 1000, burst: 2, source: model::Source::Host };
+        let settings = model::RateLimit {
+            average: 10,
+            period_ms: 1000,
+            burst: 2,
+            source: model::Source::Host,
+        };
         let limit = RateLimit::new(&settings, clock.clone()).unwrap();
         let take = |key: &str| limit.take(key.to_owned()).is_ok();
-        assert_eq!([take("a"), take("a"), take("a"), take("b")], [true, true, false, true]);
+        assert_eq!(
+            [take("a"), take("a"), take("a"), take("b")],
+            [true, true, false, true]
+        );
         clock.advance(Duration::from_millis(100));
         assert_eq!([take("a"), take("a")], [true, false]);
     }
 
     #[test]
     fn requests_under_way_are_counted_per_source() {
-        let settings = model::InFlight { amount: 1, source: model::Source::Host };
+        let settings = model::InFlight {
+            amount: 1,
+            source: model::Source::Host,
+        };
         let limit = InFlight::new(&settings).unwrap();
         let first = limit.enter("a".into()).unwrap();
         assert!(limit.enter("a".into()).is_none() && limit.enter("b".into()).is_some());

@@ -21,19 +21,26 @@ use crate::table::build::Making;
 use crate::table::rule::regex;
 
 /// A layer; none while a Secret it needs is being read. The error is for the author of the object.
-pub(crate) fn layer(making: &mut Making<'_>, action: &Action) -> Result<Option<Arc<dyn Layer>>, String> {
+pub(crate) fn layer(
+    making: &mut Making<'_>,
+    action: &Action,
+) -> Result<Option<Arc<dyn Layer>>, String> {
     let (clock, random) = (making.builder.clock.clone(), making.builder.random.clone());
     Ok(Some(match action {
         Action::StripPrefix(prefixes) => Arc::new(Rewrite::StripPrefix(prefixes.clone())),
         Action::StripPrefixRegexp(patterns) => {
-            let patterns = patterns.iter().map(|pattern| regex(pattern)).collect::<Result<_, _>>()?;
+            let patterns = patterns
+                .iter()
+                .map(|pattern| regex(pattern))
+                .collect::<Result<_, _>>()?;
             Arc::new(Rewrite::StripPrefixRegexp(patterns))
         }
         Action::AddPrefix(prefix) => Arc::new(Rewrite::AddPrefix(prefix.clone())),
         Action::ReplacePath(path) => Arc::new(Rewrite::Replace(path.clone())),
-        Action::ReplacePathRegexp(rewrite) => {
-            Arc::new(Rewrite::ReplaceRegexp(regex(&rewrite.pattern)?, rewrite.replacement.clone()))
-        }
+        Action::ReplacePathRegexp(rewrite) => Arc::new(Rewrite::ReplaceRegexp(
+            regex(&rewrite.pattern)?,
+            rewrite.replacement.clone(),
+        )),
         Action::Redirect(redirect) => Arc::new(Redirect::Regexp {
             pattern: regex(&redirect.rewrite.pattern)?,
             replacement: redirect.rewrite.replacement.clone(),
@@ -81,7 +88,11 @@ fn users(making: &mut Making<'_>, settings: &model::BasicAuth) -> Result<Option<
         Lookup::Missing => return Err(format!("secret {name} does not exist")),
         Lookup::Found(secret) => secret,
     };
-    let text = |key: &str| secret.get(key).and_then(|value| std::str::from_utf8(value.reveal()).ok());
+    let text = |key: &str| {
+        secret
+            .get(key)
+            .and_then(|value| std::str::from_utf8(value.reveal()).ok())
+    };
     if secret.kind() == "kubernetes.io/basic-auth" {
         let (Some(user), Some(password)) = (text("username"), text("password")) else {
             return Err(format!("secret {name}: username and password are needed"));
@@ -89,5 +100,7 @@ fn users(making: &mut Making<'_>, settings: &model::BasicAuth) -> Result<Option<
         return Ok(Some(Users::single(user, password)));
     }
     let list = text("users").ok_or_else(|| format!("secret {name} has no users"))?;
-    Users::parse(list).map(Some).map_err(|why| format!("secret {name}: {why}"))
+    Users::parse(list)
+        .map(Some)
+        .map_err(|why| format!("secret {name}: {why}"))
 }

@@ -80,7 +80,13 @@ pub(crate) fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(k3s_serve::body::full(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert("x-content-type-options", http::HeaderValue::from_static("nosniff"));
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(
+        "x-content-type-options",
+        http::HeaderValue::from_static("nosniff"),
+    );
     response
 }

@@ -32,31 +32,48 @@ impl Rewrite {
     fn apply(&self, path: &str) -> Option<Rewritten> {
         match self {
             Self::StripPrefix(prefixes) => {
-                let prefix = prefixes.iter().find(|prefix| path.starts_with(prefix.as_str()))?;
+                let prefix = prefixes
+                    .iter()
+                    .find(|prefix| path.starts_with(prefix.as_str()))?;
                 Some(stripped(path, prefix))
             }
             Self::StripPrefixRegexp(patterns) => {
-                let found =
-                    patterns.iter().filter_map(|pattern| pattern.find(path)).find(|found| found.start() == 0)?;
+                let found = patterns
+                    .iter()
+                    .filter_map(|pattern| pattern.find(path))
+                    .find(|found| found.start() == 0)?;
                 Some(stripped(path, found.as_str()))
             }
-            Self::AddPrefix(prefix) => Some(Rewritten { path: format!("{prefix}{path}"), note: None }),
+            Self::AddPrefix(prefix) => Some(Rewritten {
+                path: format!("{prefix}{path}"),
+                note: None,
+            }),
             Self::Replace(new) => Some(replaced(path, new.clone())),
-            Self::ReplaceRegexp(pattern, new) => {
-                pattern.is_match(path).then(|| replaced(path, pattern.replace_all(path, new.as_str()).into_owned()))
-            }
+            Self::ReplaceRegexp(pattern, new) => pattern
+                .is_match(path)
+                .then(|| replaced(path, pattern.replace_all(path, new.as_str()).into_owned())),
         }
     }
 }
 
 fn stripped(path: &str, prefix: &str) -> Rewritten {
     let rest = path.strip_prefix(prefix).unwrap_or(path);
-    let path = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    Rewritten { path, note: Some((FORWARDED_PREFIX, prefix.trim_end_matches('/').to_owned())) }
+    let path = if rest.starts_with('/') {
+        rest.to_owned()
+    } else {
+        format!("/{rest}")
+    };
+    Rewritten {
+        path,
+        note: Some((FORWARDED_PREFIX, prefix.trim_end_matches('/').to_owned())),
+    }
 }
 
 fn replaced(path: &str, new: String) -> Rewritten {
-    Rewritten { path: new, note: Some((REPLACED_PATH, path.to_owned())) }
+    Rewritten {
+        path: new,
+        note: Some((REPLACED_PATH, path.to_owned())),
+    }
 }
 
 impl Layer for Rewrite {
@@ -83,17 +100,41 @@ mod tests {
     fn paths_are_rewritten_as_traefik_does() {
         let regex = |text: &str| Regex::new(text).unwrap();
         for (rewrite, path, new) in [
-            (Rewrite::StripPrefix(vec!["/api".into()]), "/api/v1", Some("/v1")),
+            (
+                Rewrite::StripPrefix(vec!["/api".into()]),
+                "/api/v1",
+                Some("/v1"),
+            ),
             (Rewrite::StripPrefix(vec!["/api".into()]), "/api", Some("/")),
-            (Rewrite::StripPrefix(vec!["/x".into(), "/api/".into()]), "/api/v1", Some("/v1")),
+            (
+                Rewrite::StripPrefix(vec!["/x".into(), "/api/".into()]),
+                "/api/v1",
+                Some("/v1"),
+            ),
             (Rewrite::StripPrefix(vec!["/x".into()]), "/api", None),
-            (Rewrite::StripPrefixRegexp(vec![regex("^/v[0-9]+")]), "/v12/a", Some("/a")),
+            (
+                Rewrite::StripPrefixRegexp(vec![regex("^/v[0-9]+")]),
+                "/v12/a",
+                Some("/a"),
+            ),
             (Rewrite::AddPrefix("/foo".into()), "/a", Some("/foo/a")),
             (Rewrite::Replace("/new".into()), "/a", Some("/new")),
-            (Rewrite::ReplaceRegexp(regex("^/a/(.*)$"), "/b/$1".into()), "/a/c", Some("/b/c")),
-            (Rewrite::ReplaceRegexp(regex("^/a/(.*)$"), "/b/$1".into()), "/c", None),
+            (
+                Rewrite::ReplaceRegexp(regex("^/a/(.*)$"), "/b/$1".into()),
+                "/a/c",
+                Some("/b/c"),
+            ),
+            (
+                Rewrite::ReplaceRegexp(regex("^/a/(.*)$"), "/b/$1".into()),
+                "/c",
+                None,
+            ),
         ] {
-            assert_eq!(rewrite.apply(path).map(|r| r.path).as_deref(), new, "{rewrite:?}");
+            assert_eq!(
+                rewrite.apply(path).map(|r| r.path).as_deref(),
+                new,
+                "{rewrite:?}"
+            );
         }
     }
 }

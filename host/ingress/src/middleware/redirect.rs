@@ -11,25 +11,52 @@ use super::{Answer, Exchange, Layer, Next, answer};
 #[derive(Debug)]
 pub(crate) enum Redirect {
     /// By a pattern on the whole URL.
-    Regexp { pattern: Regex, replacement: String, permanent: bool },
+    Regexp {
+        pattern: Regex,
+        replacement: String,
+        permanent: bool,
+    },
     /// To another scheme and port.
-    Scheme { scheme: String, port: String, permanent: bool },
+    Scheme {
+        scheme: String,
+        port: String,
+        permanent: bool,
+    },
 }
 
 impl Redirect {
     fn location(&self, exchange: &Exchange) -> Option<String> {
         let origin = &exchange.origin;
         let scheme = if origin.tls { "https" } else { "http" };
-        let path = exchange.request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = exchange
+            .request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
         match self {
-            Self::Regexp { pattern, replacement, .. } => {
+            Self::Regexp {
+                pattern,
+                replacement,
+                ..
+            } => {
                 let url = format!("{scheme}://{}{path}", origin.host_header);
                 let new = pattern.replace(&url, replacement.as_str()).into_owned();
                 (new != url).then_some(new)
             }
-            Self::Scheme { scheme: wanted, port, .. } => {
-                let own = matches!((wanted.as_str(), port.as_str()), ("https", "" | "443") | ("http", "" | "80"));
-                let suffix = if own { String::new() } else { format!(":{port}") };
+            Self::Scheme {
+                scheme: wanted,
+                port,
+                ..
+            } => {
+                let own = matches!(
+                    (wanted.as_str(), port.as_str()),
+                    ("https", "" | "443") | ("http", "" | "80")
+                );
+                let suffix = if own {
+                    String::new()
+                } else {
+                    format!(":{port}")
+                };
                 // A request that is where it should be already is let through, or it would go round.
                 (scheme != wanted).then(|| format!("{wanted}://{}{suffix}{path}", origin.host))
             }
@@ -77,21 +104,49 @@ mod tests {
     use crate::middleware::Origin;
 
     fn exchange(tls: bool, uri: &str) -> Exchange {
-        let request = http::Request::builder().uri(uri).body(k3s_serve::body::empty()).unwrap();
+        let request = http::Request::builder()
+            .uri(uri)
+            .body(k3s_serve::body::empty())
+            .unwrap();
         let client = "10.0.0.1:1".parse().unwrap();
-        Exchange { request, origin: Origin { client, tls, host: "a.b".into(), host_header: "a.b:8080".into() } }
+        Exchange {
+            request,
+            origin: Origin {
+                client,
+                tls,
+                host: "a.b".into(),
+                host_header: "a.b:8080".into(),
+            },
+        }
     }
 
     #[test]
     fn locations() {
-        let scheme = |port: &str| Redirect::Scheme { scheme: "https".into(), port: port.into(), permanent: true };
-        assert_eq!(scheme("").location(&exchange(false, "/x?y")).unwrap(), "https://a.b/x?y");
-        assert_eq!(scheme("8443").location(&exchange(false, "/")).unwrap(), "https://a.b:8443/");
+        let scheme = |port: &str| Redirect::Scheme {
+            scheme: "https".into(),
+            port: port.into(),
+            permanent: true,
+        };
+        assert_eq!(
+            scheme("").location(&exchange(false, "/x?y")).unwrap(),
+            "https://a.b/x?y"
+        );
+        assert_eq!(
+            scheme("8443").location(&exchange(false, "/")).unwrap(),
+            "https://a.b:8443/"
+        );
         assert_eq!(scheme("").location(&exchange(true, "/")), None);
         let pattern = Regex::new("^http://a\\.b[^/]*/(.*)").unwrap();
-        let by = Redirect::Regexp { pattern, replacement: "https://c/${1}".into(), permanent: false };
+        let by = Redirect::Regexp {
+            pattern,
+            replacement: "https://c/${1}".into(),
+            permanent: false,
+        };
         assert_eq!(by.location(&exchange(false, "/x")).unwrap(), "https://c/x");
         assert_eq!(by.location(&exchange(true, "/x")), None);
-        assert_eq!(by.answer(&Method::POST, "https://c/").status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(
+            by.answer(&Method::POST, "https://c/").status(),
+            StatusCode::TEMPORARY_REDIRECT
+        );
     }
 }

@@ -26,7 +26,10 @@ impl Retry {
             return Err(format!("attempts must be from 1 to {MAX_ATTEMPTS}"));
         }
         let initial_interval = Duration::from_millis(settings.initial_interval_ms);
-        Ok(Self { attempts: settings.attempts, initial_interval })
+        Ok(Self {
+            attempts: settings.attempts,
+            initial_interval,
+        })
     }
 }
 
@@ -39,19 +42,32 @@ impl Layer for Retry {
             let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
             if let Some(upgrade) = upgrade {
                 parts.extensions.insert(upgrade);
-                return next.run(Exchange { request: Request::from_parts(parts, body), origin }).await;
+                return next
+                    .run(Exchange {
+                        request: Request::from_parts(parts, body),
+                        origin,
+                    })
+                    .await;
             }
             parts.extensions.clear();
             let body = Keeper::new(body);
             let mut interval = self.initial_interval;
             let mut attempt = 1;
             loop {
-                let request = Request::from_parts(parts.clone(), k3s_serve::body::boxed(body.whole()));
-                let response = next.run(Exchange { request, origin: origin.clone() }).await;
+                let request =
+                    Request::from_parts(parts.clone(), k3s_serve::body::boxed(body.whole()));
+                let response = next
+                    .run(Exchange {
+                        request,
+                        origin: origin.clone(),
+                    })
+                    .await;
                 let no_answer = response.extensions().get::<NoAnswer>().copied();
                 // What a server has seen is repeated only if that changes nothing there.
                 let again = match no_answer {
-                    Some(NoAnswer { may_have_been_seen: false }) => true,
+                    Some(NoAnswer {
+                        may_have_been_seen: false,
+                    }) => true,
                     Some(_) => parts.method.is_safe(),
                     None => false,
                 };

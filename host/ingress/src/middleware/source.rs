@@ -27,8 +27,15 @@ pub(crate) enum Source {
 
 impl Strategy {
     pub(crate) fn new(settings: &model::IpStrategy) -> Result<Self, String> {
-        let excluded = settings.excluded.iter().map(|range| cidr(range)).collect::<Result<_, _>>()?;
-        Ok(Self { depth: usize::try_from(settings.depth).unwrap_or(usize::MAX), excluded })
+        let excluded = settings
+            .excluded
+            .iter()
+            .map(|range| cidr(range))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            depth: usize::try_from(settings.depth).unwrap_or(usize::MAX),
+            excluded,
+        })
     }
 
     /// The address; none where the header that should say it does not. The list in it ends with the
@@ -38,13 +45,20 @@ impl Strategy {
         if self.depth == 0 && self.excluded.is_empty() {
             return Some(peer);
         }
-        let told = list(exchange.request.headers(), &FORWARDED_FOR).filter_map(|text| text.parse::<IpAddr>().ok());
+        let told = list(exchange.request.headers(), &FORWARDED_FOR)
+            .filter_map(|text| text.parse::<IpAddr>().ok());
         let mut all: Vec<IpAddr> = told.collect();
         all.push(peer);
         if self.depth > 0 {
-            return all.len().checked_sub(self.depth).and_then(|at| all.get(at)).copied();
+            return all
+                .len()
+                .checked_sub(self.depth)
+                .and_then(|at| all.get(at))
+                .copied();
         }
-        all.into_iter().rev().find(|address| !self.excluded.iter().any(|range| range.contains(address)))
+        all.into_iter()
+            .rev()
+            .find(|address| !self.excluded.iter().any(|range| range.contains(address)))
     }
 }
 
@@ -60,9 +74,16 @@ impl Source {
     /// The key that a request counts under; those without one count together.
     pub(crate) fn key(&self, exchange: &Exchange) -> String {
         match self {
-            Self::Client(strategy) => strategy.address(exchange).map(|ip| ip.to_string()).unwrap_or_default(),
+            Self::Client(strategy) => strategy
+                .address(exchange)
+                .map(|ip| ip.to_string())
+                .unwrap_or_default(),
             Self::Header(name) => {
-                let value = exchange.request.headers().get(name).and_then(|value| value.to_str().ok());
+                let value = exchange
+                    .request
+                    .headers()
+                    .get(name)
+                    .and_then(|value| value.to_str().ok());
                 value.unwrap_or_default().to_owned()
             }
             Self::Host => exchange.origin.host.to_string(),

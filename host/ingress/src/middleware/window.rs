@@ -30,9 +30,17 @@ impl Window {
         let second = now.as_secs();
         self.parts.retain(|part| part.second + SECONDS > second);
         if self.parts.last().is_none_or(|part| part.second != second) {
-            self.parts.push(Part { second, total: 0, network_errors: 0, codes: Vec::new(), latencies: Vec::new() });
+            self.parts.push(Part {
+                second,
+                total: 0,
+                network_errors: 0,
+                codes: Vec::new(),
+                latencies: Vec::new(),
+            });
         }
-        let Some(part) = self.parts.last_mut() else { return };
+        let Some(part) = self.parts.last_mut() else {
+            return;
+        };
         part.total += 1;
         part.network_errors += u64::from(network_error);
         count(&mut part.codes, code);
@@ -40,14 +48,20 @@ impl Window {
     }
 
     pub(crate) fn network_error_ratio(&self) -> f64 {
-        ratio(self.parts.iter().map(|part| part.network_errors).sum(), self.parts.iter().map(|part| part.total).sum())
+        ratio(
+            self.parts.iter().map(|part| part.network_errors).sum(),
+            self.parts.iter().map(|part| part.total).sum(),
+        )
     }
 
     /// Answers with these codes among answers with those.
     pub(crate) fn response_code_ratio(&self, these: &Range<u16>, those: &Range<u16>) -> f64 {
         let within = |range: &Range<u16>| {
             let codes = self.parts.iter().flat_map(|part| &part.codes);
-            codes.filter(|(code, _)| range.contains(code)).map(|(_, count)| count).sum()
+            codes
+                .filter(|(code, _)| range.contains(code))
+                .map(|(_, count)| count)
+                .sum()
         };
         ratio(within(these), within(those))
     }
@@ -80,15 +94,26 @@ fn count<K: PartialEq>(counts: &mut Vec<(K, u64)>, key: K) {
 }
 
 fn class(took: Duration) -> usize {
-    let steps = (took.as_secs_f64() * 1000.0 / FIRST_MS).max(1.0).log(GROWTH).ceil();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and not negative")]
+    let steps = (took.as_secs_f64() * 1000.0 / FIRST_MS)
+        .max(1.0)
+        .log(GROWTH)
+        .ceil();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and not negative"
+    )]
     let class = steps as usize;
     class.min(CLASSES - 1)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of ten seconds")]
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +125,11 @@ mod tests {
         let mut window = Window::default();
         let second = Duration::from_secs;
         for at in 0..100u64 {
-            let (code, error) = if at % 4 == 0 { (502, true) } else { (200, false) };
+            let (code, error) = if at % 4 == 0 {
+                (502, true)
+            } else {
+                (200, false)
+            };
             window.note(second(100), Duration::from_millis(at), code, error);
         }
         assert_eq!(window.network_error_ratio(), 0.25);

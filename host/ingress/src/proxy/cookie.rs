@@ -9,9 +9,16 @@ use crate::model::{Cookie, SameSite};
 
 /// The value of a cookie that the client sent.
 pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"'))
+    let texts = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = texts
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.trim_matches('"'))
 }
 
 /// The cookie's name; where the author gave none, one that follows from what it sticks to.
@@ -25,7 +32,10 @@ pub(crate) fn name(cookie: &Cookie, service: &str) -> String {
 
 /// Tells the client to come back to the same place.
 pub(crate) fn set(headers: &mut HeaderMap, cookie: &Cookie, name: &str, value: &str) {
-    let mut text = format!("{name}={value}; Path={}", cookie.path.as_deref().unwrap_or("/"));
+    let mut text = format!(
+        "{name}={value}; Path={}",
+        cookie.path.as_deref().unwrap_or("/")
+    );
     // Writing into a String cannot fail.
     if let Some(domain) = &cookie.domain {
         let _ = write!(text, "; Domain={domain}");
@@ -33,7 +43,10 @@ pub(crate) fn set(headers: &mut HeaderMap, cookie: &Cookie, name: &str, value: &
     if let Some(seconds) = cookie.max_age_s.filter(|seconds| *seconds != 0) {
         let _ = write!(text, "; Max-Age={}", seconds.max(0));
     }
-    for (wanted, attribute) in [(cookie.http_only, "; HttpOnly"), (cookie.secure, "; Secure")] {
+    for (wanted, attribute) in [
+        (cookie.http_only, "; HttpOnly"),
+        (cookie.secure, "; Secure"),
+    ] {
         text.push_str(if wanted { attribute } else { "" });
     }
     text.push_str(match cookie.same_site {

@@ -24,31 +24,50 @@ struct Sent {
 
 impl Proxy {
     /// Sends a request to its target.
-    pub(crate) async fn forward(&self, target: &Balancer, mut exchange: Exchange) -> Response<Body> {
+    pub(crate) async fn forward(
+        &self,
+        target: &Balancer,
+        mut exchange: Exchange,
+    ) -> Response<Body> {
         let wanted = target.sticky().and_then(|sticky| {
             let name = cookie::name(sticky, target.label());
             cookie::value(exchange.request.headers(), &name).map(str::to_owned)
         });
-        let Some(choice) = target.choose(wanted.as_deref()) else { return no_server() };
+        let Some(choice) = target.choose(wanted.as_deref()) else {
+            return no_server();
+        };
         let upgrade = headers::upgrade_of(exchange.request.headers())
             .filter(|_| choice.client.upgrades() && exchange.request.version() != Version::HTTP_2);
-        let leaving = upgrade.is_some().then(|| upgrade::of_client(&mut exchange.request));
+        let leaving = upgrade
+            .is_some()
+            .then(|| upgrade::of_client(&mut exchange.request));
         let head = exchange.request.headers_mut();
         headers::strip_hop_by_hop(head);
         headers::introduce(head, &exchange.origin, upgrade.is_some(), &self.node_name);
         if let Some(protocol) = upgrade {
-            head.insert(http::header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
+            head.insert(
+                http::header::CONNECTION,
+                http::HeaderValue::from_static("Upgrade"),
+            );
             head.insert(http::header::UPGRADE, protocol);
         }
-        let sticky = choice.backend.sticky.as_ref().map(|sticky| (sticky, cookie::name(sticky, &choice.service)));
-        let endpoint = sticky.as_ref().and_then(|(_, name)| cookie::value(exchange.request.headers(), name));
+        let sticky = choice
+            .backend
+            .sticky
+            .as_ref()
+            .map(|sticky| (sticky, cookie::name(sticky, &choice.service)));
+        let endpoint = sticky
+            .as_ref()
+            .and_then(|(_, name)| cookie::value(exchange.request.headers(), name));
         let endpoint = endpoint.map(str::to_owned);
         let mut sent = match self.send(choice, endpoint.as_deref(), exchange).await {
             Ok(sent) => sent,
             Err(response) => return response,
         };
         if sent.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(client) = leaving else { return answer(StatusCode::BAD_GATEWAY, "Bad Gateway") };
+            let Some(client) = leaving else {
+                return answer(StatusCode::BAD_GATEWAY, "Bad Gateway");
+            };
             upgrade::join(client, &mut sent.response, &self.tunnels);
         } else {
             headers::strip_hop_by_hop(sent.response.headers_mut());
@@ -57,7 +76,12 @@ impl Proxy {
         if let Some(sticky) = target.sticky() {
             let id = service_id(&choice.service);
             if wanted.as_deref() != Some(&id) {
-                cookie::set(response.headers_mut(), sticky, &cookie::name(sticky, target.label()), &id);
+                cookie::set(
+                    response.headers_mut(),
+                    sticky,
+                    &cookie::name(sticky, target.label()),
+                    &id,
+                );
             }
         }
         if let Some((sticky, name)) = sticky
@@ -68,7 +92,12 @@ impl Proxy {
         response
     }
 
-    async fn send(&self, choice: &Choice, preferred: Option<&str>, exchange: Exchange) -> Result<Sent, Response<Body>> {
+    async fn send(
+        &self,
+        choice: &Choice,
+        preferred: Option<&str>,
+        exchange: Exchange,
+    ) -> Result<Sent, Response<Body>> {
         let endpoints = choice.pool.candidates(MAX_ENDPOINTS, preferred);
         let Exchange { request, origin } = exchange;
         let (mut parts, body) = request.into_parts();
@@ -81,7 +110,11 @@ impl Proxy {
             if last.is_some() {
                 self.metrics.retried();
             }
-            let host = if choice.backend.pass_host_header { &*origin.host_header } else { endpoint.authority.as_str() };
+            let host = if choice.backend.pass_host_header {
+                &*origin.host_header
+            } else {
+                endpoint.authority.as_str()
+            };
             headers::set_host(&mut parts.headers, host);
             let request = Request::from_parts(parts.clone(), attempt);
             match choice.client.send(&endpoint, host, request).await {
@@ -108,7 +141,9 @@ impl Proxy {
             Some(SendError::Timeout(_)) => answer(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
             Some(_) => answer(StatusCode::BAD_GATEWAY, "Bad Gateway"),
         };
-        response.extensions_mut().insert(NoAnswer { may_have_been_seen: seen });
+        response.extensions_mut().insert(NoAnswer {
+            may_have_been_seen: seen,
+        });
         Err(response)
     }
 }

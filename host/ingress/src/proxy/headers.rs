@@ -40,7 +40,11 @@ const OURS: [HeaderName; 9] = [
 /// The protocol that a message wants to change to.
 pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
     let wants = list(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if wants { headers.get(UPGRADE).cloned() } else { None }
+    if wants {
+        headers.get(UPGRADE).cloned()
+    } else {
+        None
+    }
 }
 
 /// Removes what was meant for us. `TE: trailers` stays: gRPC servers ask for it.
@@ -71,7 +75,12 @@ pub(crate) fn distrust(headers: &mut HeaderMap) {
 }
 
 /// Says who asked, as Traefik says it.
-pub(crate) fn introduce(headers: &mut HeaderMap, origin: &Origin, websocket: bool, node_name: &str) {
+pub(crate) fn introduce(
+    headers: &mut HeaderMap,
+    origin: &Origin,
+    websocket: bool,
+    node_name: &str,
+) {
     let client = origin.client.ip().to_canonical().to_string();
     let proto = match (websocket, origin.tls) {
         (true, true) => "wss",
@@ -102,9 +111,18 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// The tokens of a header that is a list.
-pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).map(str::trim).filter(|token| !token.is_empty())
+pub(crate) fn list<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let texts = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    texts
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -112,7 +130,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+        pairs
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
     }
 
     #[test]
@@ -130,8 +151,11 @@ mod tests {
 
     #[test]
     fn clients_cannot_speak_for_themselves() {
-        let mut map =
-            headers(&[("x-forwarded-for", "1.2.3.4"), ("x-real-ip", "1.2.3.4"), ("x-forwarded-prefix", "/x")]);
+        let mut map = headers(&[
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+            ("x-forwarded-prefix", "/x"),
+        ]);
         distrust(&mut map);
         assert!(map.is_empty());
         let origin = Origin {

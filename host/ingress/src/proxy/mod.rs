@@ -55,7 +55,11 @@ pub(crate) struct Connection {
 
 impl Proxy {
     /// Answers one request.
-    pub(crate) async fn serve(&self, connection: &Connection, mut request: Request<Incoming>) -> Response<Reported> {
+    pub(crate) async fn serve(
+        &self,
+        connection: &Connection,
+        mut request: Request<Incoming>,
+    ) -> Response<Reported> {
         let mut report = Report::new(self, connection, &request);
         if let Err(response) = path::clean(&mut request) {
             return report.attach(response);
@@ -64,15 +68,30 @@ impl Proxy {
         let host_header = host_header(&request);
         let host: Arc<str> = host_of(&host_header).to_ascii_lowercase().into();
         if self.is_misdirected(connection, &host) {
-            return report.attach(answer(StatusCode::MISDIRECTED_REQUEST, "Misdirected Request"));
+            return report.attach(answer(
+                StatusCode::MISDIRECTED_REQUEST,
+                "Misdirected Request",
+            ));
         }
         let found = self.find(connection, &host, &request);
         let Some(route) = found else {
             return report.attach(answer(StatusCode::NOT_FOUND, "404 page not found\n"));
         };
-        let origin = Origin { client: connection.client, tls: connection.tls, host, host_header: host_header.into() };
-        let exchange = Exchange { request: request.map(k3s_serve::body::boxed), origin };
-        let next = Next { layers: &route.layers, target: &route.target, proxy: self };
+        let origin = Origin {
+            client: connection.client,
+            tls: connection.tls,
+            host,
+            host_header: host_header.into(),
+        };
+        let exchange = Exchange {
+            request: request.map(k3s_serve::body::boxed),
+            origin,
+        };
+        let next = Next {
+            layers: &route.layers,
+            target: &route.target,
+            proxy: self,
+        };
         report.routed(&route);
         let response = next.run(exchange).await;
         report.attach(response)
@@ -82,10 +101,16 @@ impl Proxy {
     /// accepted with must not be reached over it.
     fn is_misdirected(&self, connection: &Connection, host: &str) -> bool {
         let table = self.table.load();
-        connection.tls && table.tls_of(host).map(|settings| &settings.key) != connection.settings.as_ref()
+        connection.tls
+            && table.tls_of(host).map(|settings| &settings.key) != connection.settings.as_ref()
     }
 
-    fn find(&self, connection: &Connection, host: &str, request: &Request<Incoming>) -> Option<Arc<Served>> {
+    fn find(
+        &self,
+        connection: &Connection,
+        host: &str,
+        request: &Request<Incoming>,
+    ) -> Option<Arc<Served>> {
         let table = self.table.load();
         let facts = Facts {
             host,
@@ -102,8 +127,17 @@ impl Proxy {
 
 /// The host as the client wrote it.
 fn host_header(request: &Request<Incoming>) -> String {
-    let of_uri = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let of_header = || request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let of_uri = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    let of_header = || {
+        request
+            .headers()
+            .get(HOST)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     match request.version() {
         Version::HTTP_2 => of_uri.or_else(of_header),
         _ => of_header().or(of_uri),
@@ -114,7 +148,9 @@ fn host_header(request: &Request<Incoming>) -> String {
 /// Without port and closing dot.
 fn host_of(header: &str) -> &str {
     let host = match header.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.ends_with(':') => host,
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.ends_with(':') => {
+            host
+        }
         _ => header,
     };
     host.strip_suffix('.').unwrap_or(host)
@@ -126,9 +162,14 @@ mod tests {
 
     #[test]
     fn hosts_lose_their_port() {
-        for (header, host) in
-            [("a.b:80", "a.b"), ("a.b.", "a.b"), ("a.b", "a.b"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")]
-        {
+        for (header, host) in [
+            ("a.b:80", "a.b"),
+            ("a.b.", "a.b"),
+            ("a.b", "a.b"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
             assert_eq!(host_of(header), host);
         }
     }

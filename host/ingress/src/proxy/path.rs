@@ -64,7 +64,9 @@ fn decode_unreserved(path: &str) -> String {
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('%') {
         out.push_str(before);
-        let code = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code = after
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (code, after.get(2..)) {
             (Some(code), Some(tail)) if code.is_ascii_alphanumeric() || b"-._~".contains(&code) => {
                 out.push(char::from(code));

@@ -36,7 +36,12 @@ impl Report {
     pub(crate) fn new<B>(proxy: &Proxy, connection: &Connection, request: &Request<B>) -> Self {
         let line = || Line {
             client: connection.client,
-            request: format!("{} {} {:?}", request.method(), request.uri(), request.version()),
+            request: format!(
+                "{} {} {:?}",
+                request.method(),
+                request.uri(),
+                request.version()
+            ),
             route: String::new(),
         };
         Self {
@@ -52,7 +57,8 @@ impl Report {
                 took: Duration::ZERO,
             },
             // One line per request is written at debug level only, as K3s leaves Traefik's log off.
-            line: tracing::enabled!(target: "ingress_access", tracing::Level::DEBUG).then(|| Box::new(line())),
+            line: tracing::enabled!(target: "ingress_access", tracing::Level::DEBUG)
+                .then(|| Box::new(line())),
             bytes: 0,
         }
     }
@@ -80,7 +86,12 @@ impl Drop for Report {
         self.finished.took = self.clock.elapsed().saturating_sub(self.started);
         self.metrics.finished(&self.finished);
         let Some(line) = &self.line else { return };
-        let Finished { code, service, took, .. } = &self.finished;
+        let Finished {
+            code,
+            service,
+            took,
+            ..
+        } = &self.finished;
         tracing::debug!(
             target: "ingress_access",
             "{} - - {:?} {code} {} {:?} {service:?} {}ms",
@@ -99,7 +110,10 @@ impl HttpBody for Reported {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()

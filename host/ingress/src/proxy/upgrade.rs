@@ -24,7 +24,9 @@ pub(crate) fn join(client: OnUpgrade, response: &mut Response<Incoming>, tunnels
             Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
         };
         let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        let copied = copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER_BYTES, BUFFER_BYTES).await;
+        let copied =
+            copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER_BYTES, BUFFER_BYTES)
+                .await;
         if let Err(error) = copied {
             tracing::debug!(%error, "a tunnel ended");
         }

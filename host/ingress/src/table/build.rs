@@ -15,8 +15,8 @@ use super::{Served, ServedTcp, TlsSettings};
 use crate::driver::secrets::{Lookup, Secrets};
 use crate::middleware::{Layer, make};
 use crate::model::{
-    Backend, Diagnostic, Middleware, Name, Outcome, Reference, Route, Scheme, Severity, Target, TcpRoute, TlsOptions,
-    TlsUse, Transport,
+    Backend, Diagnostic, Middleware, Name, Outcome, Reference, Route, Scheme, Severity, Target,
+    TcpRoute, TlsOptions, TlsUse, Transport,
 };
 use crate::tls::certs::{self, Certificate, Certificates};
 use crate::tls::options;
@@ -71,12 +71,23 @@ impl Builder {
         (clock, random): (Clock, Random),
         upstream: Tasks,
     ) -> Self {
-        Self { pools, secrets, certificates, clock, random, upstream, clients: Mutex::default() }
+        Self {
+            pools,
+            secrets,
+            certificates,
+            clock,
+            random,
+            upstream,
+            clients: Mutex::default(),
+        }
     }
 
     /// Makes what can be made. Layers whose settings did not change keep their counters.
     pub(crate) fn build(&self, outcome: Outcome, before: Option<&Built>) -> Built {
-        let mut making = Making { builder: self, secrets: BTreeSet::new() };
+        let mut making = Making {
+            builder: self,
+            secrets: BTreeSet::new(),
+        };
         let mut built = Built {
             http: Vec::new(),
             tcp: Vec::new(),
@@ -132,12 +143,18 @@ impl Builder {
 
     /// Forgets TLS clients, which may have been made from Secrets that changed.
     pub(crate) fn forget_tls_clients(&self) {
-        self.clients.lock().retain(|((scheme, _), _)| *scheme != Scheme::Https);
+        self.clients
+            .lock()
+            .retain(|((scheme, _), _)| *scheme != Scheme::Https);
     }
 }
 
 fn broken(route: &str, why: &str) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, reason: "RouteDisabled".to_owned(), message: format!("{route}: {why}") }
+    Diagnostic {
+        severity: Severity::Error,
+        reason: "RouteDisabled".to_owned(),
+        message: format!("{route}: {why}"),
+    }
 }
 
 impl Making<'_> {
@@ -151,14 +168,21 @@ impl Making<'_> {
         };
         let secret = match self.secret(&name) {
             Lookup::Unknown => return Ok(None),
-            Lookup::Missing => return Err(problem("SecretNotFound", format!("secret {name} does not exist"))),
+            Lookup::Missing => {
+                return Err(problem(
+                    "SecretNotFound",
+                    format!("secret {name} does not exist"),
+                ));
+            }
             Lookup::Found(secret) => secret,
         };
         let parsed = match (secret.get("tls.crt"), secret.get("tls.key")) {
             (Some(chain), Some(key)) => certs::parse(chain.reveal(), key.reveal()),
             _ => Err("tls.crt and tls.key are needed".to_owned()),
         };
-        parsed.map(Some).map_err(|why| problem("InvalidSecret", format!("secret {name}: {why}")))
+        parsed
+            .map(Some)
+            .map_err(|why| problem("InvalidSecret", format!("secret {name}: {why}")))
     }
 
     /// A Secret; what is made now is made again when it changes.
@@ -168,12 +192,18 @@ impl Making<'_> {
     }
 
     /// None while a Secret is being read.
-    fn route(&mut self, route: &Route, before: Option<&Built>, layers: &mut Layers) -> Result<Option<Served>, String> {
+    fn route(
+        &mut self,
+        route: &Route,
+        before: Option<&Built>,
+        layers: &mut Layers,
+    ) -> Result<Option<Served>, String> {
         let mut chain = Vec::new();
         for (at, middleware) in route.middlewares.iter().enumerate() {
             let key = (route.name.clone(), at);
-            let kept =
-                before.and_then(|b| b.layers.get(&key)).filter(|(old, _)| old == middleware && make::keeps(middleware));
+            let kept = before
+                .and_then(|b| b.layers.get(&key))
+                .filter(|(old, _)| old == middleware && make::keeps(middleware));
             let layer = match kept {
                 Some((_, layer)) => layer.clone(),
                 None => match make::layer(self, &middleware.action)
@@ -193,7 +223,9 @@ impl Making<'_> {
             },
             None => None,
         };
-        let Some(target) = self.target(&route.target)? else { return Ok(None) };
+        let Some(target) = self.target(&route.target)? else {
+            return Ok(None);
+        };
         Ok(Some(Served {
             name: route.name.clone(),
             entry_points: route.entry_points.clone(),
@@ -214,7 +246,9 @@ impl Making<'_> {
             },
             None => None,
         };
-        let Some(target) = self.target(&route.target)? else { return Ok(None) };
+        let Some(target) = self.target(&route.target)? else {
+            return Ok(None);
+        };
         Ok(Some(ServedTcp {
             name: route.name.clone(),
             entry_points: route.entry_points.clone(),
@@ -227,10 +261,15 @@ impl Making<'_> {
     }
 
     fn tls(&mut self, wanted: &TlsOptions) -> Result<Option<TlsSettings>, String> {
-        let Some(authorities) = self.authorities(&wanted.client_cas)? else { return Ok(None) };
+        let Some(authorities) = self.authorities(&wanted.client_cas)? else {
+            return Ok(None);
+        };
         let config = options::config(wanted, authorities, self.builder.certificates.clone())
             .map_err(|why| format!("TLS options {}: {why}", wanted.name))?;
-        Ok(Some(TlsSettings { key: format!("{wanted:?}").into(), config }))
+        Ok(Some(TlsSettings {
+            key: format!("{wanted:?}").into(),
+            config,
+        }))
     }
 
     /// The authorities in Secrets; none while one is being read.
@@ -244,8 +283,10 @@ impl Making<'_> {
                 Lookup::Found(secret) => secret,
             };
             let pem = secret.get("tls.ca").or_else(|| secret.get("ca.crt"));
-            let found =
-                roots::from_pem(pem.ok_or_else(|| format!("secret {name} has neither tls.ca nor ca.crt"))?.reveal());
+            let found = roots::from_pem(
+                pem.ok_or_else(|| format!("secret {name} has neither tls.ca nor ca.crt"))?
+                    .reveal(),
+            );
             if found.is_empty() {
                 return Err(format!("secret {name} holds no authority"));
             }
@@ -258,12 +299,18 @@ impl Making<'_> {
     pub(crate) fn target(&mut self, target: &Target) -> Result<Option<Balancer>, String> {
         let mut choices = Vec::new();
         for backend in &target.backends {
-            let Some(client) = self.client(backend)? else { return Ok(None) };
+            let Some(client) = self.client(backend)? else {
+                return Ok(None);
+            };
             let service = &backend.service;
             choices.push(Choice {
                 pool: self.builder.pools.of(backend),
                 client,
-                service: format!("{}-{}-{}", service.namespace, service.name, backend.port_number).into(),
+                service: format!(
+                    "{}-{}-{}",
+                    service.namespace, service.name, backend.port_number
+                )
+                .into(),
                 backend: backend.clone(),
             });
         }
@@ -272,7 +319,8 @@ impl Making<'_> {
 
     /// A client without settings of its own.
     pub(crate) fn plain_client(&self, scheme: Scheme) -> Result<Arc<Client>, String> {
-        self.builder.client(scheme, None, || options::client(None, None, false))
+        self.builder
+            .client(scheme, None, || options::client(None, None, false))
     }
 
     fn client(&mut self, backend: &Backend) -> Result<Option<Arc<Client>>, String> {
@@ -285,11 +333,18 @@ impl Making<'_> {
             }
         }
         let tls = || tls.ok_or_else(|| "no TLS settings".to_owned());
-        self.builder.client(backend.scheme, transport, tls).map(Some)
+        self.builder
+            .client(backend.scheme, transport, tls)
+            .map(Some)
     }
 
-    fn client_tls(&mut self, transport: Option<&Transport>) -> Result<Option<rustls::ClientConfig>, String> {
-        let Some(transport) = transport else { return options::client(None, None, false).map(Some) };
+    fn client_tls(
+        &mut self,
+        transport: Option<&Transport>,
+    ) -> Result<Option<rustls::ClientConfig>, String> {
+        let Some(transport) = transport else {
+            return options::client(None, None, false).map(Some);
+        };
         let roots = match transport.root_cas.is_empty() {
             true => None,
             false => match self.authorities(&transport.root_cas)? {
@@ -299,7 +354,10 @@ impl Making<'_> {
         };
         let shown = match &transport.client_certificate {
             None => None,
-            Some(reference) => match self.certificate(reference).map_err(|problem| problem.message)? {
+            Some(reference) => match self
+                .certificate(reference)
+                .map_err(|problem| problem.message)?
+            {
                 Some(certificate) => Some(certificate.key),
                 None => return Ok(None),
             },

@@ -38,18 +38,31 @@ struct Paths {
 impl<T: Ranked> Index<T> {
     /// An index of `routes`.
     pub(crate) fn new(mut routes: Vec<T>) -> Self {
-        routes.sort_by(|a, b| b.priority().cmp(&a.priority()).then_with(|| a.name().cmp(b.name())));
+        routes.sort_by(|a, b| {
+            b.priority()
+                .cmp(&a.priority())
+                .then_with(|| a.name().cmp(b.name()))
+        });
         let mut hosts: HashMap<Box<str>, Paths> = HashMap::new();
         let mut others = Paths::default();
         for (at, route) in routes.iter().enumerate() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             match route.rule().hosts() {
-                Some(names) => names.into_iter().for_each(|name| entry(&mut hosts, name).add(at, route.rule())),
+                Some(names) => names
+                    .into_iter()
+                    .for_each(|name| entry(&mut hosts, name).add(at, route.rule())),
                 None => others.add(at, route.rule()),
             }
         }
-        hosts.values_mut().chain([&mut others]).for_each(Paths::finish);
-        Self { routes, hosts, others }
+        hosts
+            .values_mut()
+            .chain([&mut others])
+            .for_each(Paths::finish);
+        Self {
+            routes,
+            hosts,
+            others,
+        }
     }
 
     /// The best route whose rule is true.
@@ -67,7 +80,10 @@ impl<T: Ranked> Index<T> {
             paths.each(facts.path, |positions| {
                 // Positions ascend, so the first that fits is the best of its list.
                 for at in positions.iter().copied().take_while(|at| *at < best) {
-                    if self.at(at).is_some_and(|route| wanted(route) && route.rule().matches(facts)) {
+                    if self
+                        .at(at)
+                        .is_some_and(|route| wanted(route) && route.rule().matches(facts))
+                    {
                         best = at;
                         return;
                     }
@@ -84,7 +100,8 @@ impl<T: Ranked> Index<T> {
     /// Whether a route names this host, by itself or by its domain.
     pub(crate) fn names_host(&self, host: &str) -> bool {
         let suffix = host.find('.').and_then(|dot| host.get(dot..));
-        self.hosts.contains_key(host) || suffix.is_some_and(|suffix| self.hosts.contains_key(suffix))
+        self.hosts.contains_key(host)
+            || suffix.is_some_and(|suffix| self.hosts.contains_key(suffix))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -99,7 +116,9 @@ fn entry<'a>(hosts: &'a mut HashMap<Box<str>, Paths>, name: &str) -> &'a mut Pat
 impl Paths {
     fn add(&mut self, at: u32, rule: &Rule) {
         match rule.prefixes() {
-            Some(prefixes) => prefixes.into_iter().for_each(|prefix| insert(&mut self.prefixes, prefix, at)),
+            Some(prefixes) => prefixes
+                .into_iter()
+                .for_each(|prefix| insert(&mut self.prefixes, prefix, at)),
             None => self.others.push(at),
         }
     }
@@ -121,7 +140,11 @@ impl Paths {
     }
 }
 
-fn insert<K: Eq + Hash + for<'a> From<&'a str>>(map: &mut HashMap<K, Vec<u32>>, key: &str, at: u32) {
+fn insert<K: Eq + Hash + for<'a> From<&'a str>>(
+    map: &mut HashMap<K, Vec<u32>>,
+    key: &str,
+    at: u32,
+) {
     let list = map.entry(key.into()).or_default();
     // A rule may name the same prefix twice.
     if list.last() != Some(&at) {
@@ -159,7 +182,15 @@ mod tests {
     fn find(index: &Index<Named>, host: &str, path: &str) -> &'static str {
         let headers = HeaderMap::new();
         let client = IpAddr::from([127, 0, 0, 1]);
-        let facts = Facts { host, path, query: "", method: &Method::GET, headers: &headers, client, sni: "" };
+        let facts = Facts {
+            host,
+            path,
+            query: "",
+            method: &Method::GET,
+            headers: &headers,
+            client,
+            sni: "",
+        };
         index.find(&facts).map_or("none", |found| found.0)
     }
 
@@ -167,9 +198,29 @@ mod tests {
     fn the_best_of_all_lists_is_found() {
         let host = |name: &str| Matcher::Host(name.into());
         let index = Index::new(vec![
-            route("root", 10, &[host("a.b"), Matcher::PathSegments(String::new()), Matcher::All(2)]),
-            route("foo", 20, &[host("a.b"), Matcher::PathSegments("/foo".into()), Matcher::All(2)]),
-            route("exact", 25, &[host("a.b"), Matcher::Path("/foo".into()), Matcher::All(2)]),
+            route(
+                "root",
+                10,
+                &[
+                    host("a.b"),
+                    Matcher::PathSegments(String::new()),
+                    Matcher::All(2),
+                ],
+            ),
+            route(
+                "foo",
+                20,
+                &[
+                    host("a.b"),
+                    Matcher::PathSegments("/foo".into()),
+                    Matcher::All(2),
+                ],
+            ),
+            route(
+                "exact",
+                25,
+                &[host("a.b"), Matcher::Path("/foo".into()), Matcher::All(2)],
+            ),
             route("wild", 5, &[host("*.b")]),
             route("any", 1, &[]),
             route("method", 30, &[Matcher::Method("POST".into())]),

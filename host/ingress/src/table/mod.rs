@@ -93,15 +93,29 @@ impl Ranked for Arc<ServedTcp> {
 
 impl Table {
     /// A table of these routes.
-    pub(crate) fn new(entry_points: &[EntryPoint], http: &[Arc<Served>], tcp: &[Arc<ServedTcp>]) -> Self {
-        let listed = |names: &[String], entry: &EntryPoint| names.is_empty() || names.iter().any(|n| n == entry.name);
+    pub(crate) fn new(
+        entry_points: &[EntryPoint],
+        http: &[Arc<Served>],
+        tcp: &[Arc<ServedTcp>],
+    ) -> Self {
+        let listed = |names: &[String], entry: &EntryPoint| {
+            names.is_empty() || names.iter().any(|n| n == entry.name)
+        };
         let table = |entry: &EntryPoint| {
-            let http = http.iter().filter(|r| listed(&r.entry_points, entry) && (entry.tls || !r.tls_only));
+            let http = http
+                .iter()
+                .filter(|r| listed(&r.entry_points, entry) && (entry.tls || !r.tls_only));
             let tcp = tcp.iter().filter(|r| listed(&r.entry_points, entry));
-            EntryTable { http: Index::new(http.cloned().collect()), tcp: Index::new(tcp.cloned().collect()) }
+            EntryTable {
+                http: Index::new(http.cloned().collect()),
+                tcp: Index::new(tcp.cloned().collect()),
+            }
         };
         Self {
-            entry_points: entry_points.iter().map(|entry| (entry.name, table(entry))).collect(),
+            entry_points: entry_points
+                .iter()
+                .map(|entry| (entry.name, table(entry)))
+                .collect(),
             tls: tls_by_name(http, tcp),
             routes: http.len() + tcp.len(),
         }
@@ -122,14 +136,20 @@ impl Table {
 /// The settings of the best route that names a host. Routes of one host with different settings cannot
 /// be told apart in the handshake; the one whose name comes first decides.
 fn tls_by_name(http: &[Arc<Served>], tcp: &[Arc<ServedTcp>]) -> HashMap<String, TlsSettings> {
-    let http = http.iter().filter_map(|r| Some((&r.name, r.rule.hosts()?, r.tls.as_ref()?)));
-    let tcp = tcp.iter().filter_map(|r| Some((&r.name, r.rule.server_names()?, r.tls_settings.as_ref()?)));
+    let http = http
+        .iter()
+        .filter_map(|r| Some((&r.name, r.rule.hosts()?, r.tls.as_ref()?)));
+    let tcp = tcp
+        .iter()
+        .filter_map(|r| Some((&r.name, r.rule.server_names()?, r.tls_settings.as_ref()?)));
     let mut all: Vec<_> = http.chain(tcp).collect();
     all.sort_by_key(|(name, ..)| *name);
     let mut by_name = HashMap::new();
     for (_, hosts, config) in all {
         for host in hosts {
-            by_name.entry(host.to_owned()).or_insert_with(|| config.clone());
+            by_name
+                .entry(host.to_owned())
+                .or_insert_with(|| config.clone());
         }
     }
     by_name

@@ -22,7 +22,11 @@ fn decode(text: &str) -> Cow<'_, str> {
             b'+' => out.push(b' '),
             b'%' => {
                 let mut ahead = rest.clone();
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                let digit = |byte: Option<u8>| {
+                    char::from(byte?)
+                        .to_digit(16)
+                        .and_then(|d| u8::try_from(d).ok())
+                };
                 match (digit(ahead.next()), digit(ahead.next())) {
                     (Some(high), Some(low)) => {
                         out.push(high << 4 | low);
@@ -43,7 +47,11 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let all = |name| values("a=1&b=x+y&a=%2F&c&d=%zz", name).map(Cow::into_owned).collect::<Vec<_>>();
+        let all = |name| {
+            values("a=1&b=x+y&a=%2F&c&d=%zz", name)
+                .map(Cow::into_owned)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(all("a"), ["1", "/"]);
         assert_eq!(all("b"), ["x y"]);
         assert_eq!(all("c"), [""]);

@@ -86,13 +86,25 @@ impl Rule {
             Matcher::HostRegexp(pattern) => Self::HostRegexp(regex(pattern)?),
             Matcher::Path(path) => Self::Path(path.clone()),
             Matcher::PathPrefix(path) => Self::PathPrefix(path.clone()),
-            Matcher::PathSegments(path) => Self::PathSegments(path.trim_end_matches('/').to_owned()),
+            Matcher::PathSegments(path) => {
+                Self::PathSegments(path.trim_end_matches('/').to_owned())
+            }
             Matcher::PathRegexp(pattern) => Self::PathRegexp(regex(pattern)?),
-            Matcher::Method(method) => Self::Method(method.parse().map_err(|_| format!("no method {method:?}"))?),
-            Matcher::Header((name, value)) => Self::Header(name.to_ascii_lowercase(), value.clone()),
-            Matcher::HeaderRegexp((name, pattern)) => Self::HeaderRegexp(name.to_ascii_lowercase(), regex(pattern)?),
+            Matcher::Method(method) => Self::Method(
+                method
+                    .parse()
+                    .map_err(|_| format!("no method {method:?}"))?,
+            ),
+            Matcher::Header((name, value)) => {
+                Self::Header(name.to_ascii_lowercase(), value.clone())
+            }
+            Matcher::HeaderRegexp((name, pattern)) => {
+                Self::HeaderRegexp(name.to_ascii_lowercase(), regex(pattern)?)
+            }
             Matcher::Query((name, value)) => Self::Query(name.clone(), value.clone()),
-            Matcher::QueryRegexp((name, pattern)) => Self::QueryRegexp(name.clone(), regex(pattern)?),
+            Matcher::QueryRegexp((name, pattern)) => {
+                Self::QueryRegexp(name.clone(), regex(pattern)?)
+            }
             Matcher::ClientIp(range) => Self::ClientIp(cidr(range)?),
             Matcher::Sni(name) if name == "*" => Self::AnySni,
             Matcher::Sni(name) => Self::Sni(name.to_ascii_lowercase()),
@@ -113,9 +125,15 @@ impl Rule {
             Self::PathRegexp(regex) => regex.is_match(facts.path),
             Self::Method(method) => facts.method == method,
             Self::Header(name, value) => values(facts, name).any(|found| found == value),
-            Self::HeaderRegexp(name, regex) => values(facts, name).any(|found| regex.is_match(found)),
-            Self::Query(name, value) => query::values(facts.query, name).any(|found| found == *value),
-            Self::QueryRegexp(name, regex) => query::values(facts.query, name).any(|found| regex.is_match(&found)),
+            Self::HeaderRegexp(name, regex) => {
+                values(facts, name).any(|found| regex.is_match(found))
+            }
+            Self::Query(name, value) => {
+                query::values(facts.query, name).any(|found| found == *value)
+            }
+            Self::QueryRegexp(name, regex) => {
+                query::values(facts.query, name).any(|found| regex.is_match(&found))
+            }
             Self::ClientIp(range) => range.contains(&facts.client),
             Self::AnySni => true,
             Self::Sni(name) => match name.strip_prefix('*') {
@@ -144,7 +162,10 @@ impl Rule {
     pub(crate) fn server_names(&self) -> Option<Vec<&str>> {
         match self {
             Self::Sni(name) => Some(vec![name.strip_prefix('*').unwrap_or(name)]),
-            Self::All(rules) => rules.iter().filter_map(Self::server_names).min_by_key(Vec::len),
+            Self::All(rules) => rules
+                .iter()
+                .filter_map(Self::server_names)
+                .min_by_key(Vec::len),
             Self::Any(rules) => union(rules.iter().map(Self::server_names)),
             _ => None,
         }
@@ -153,7 +174,9 @@ impl Rule {
     /// The texts of which a path must begin with one; none if any may do.
     pub(crate) fn prefixes(&self) -> Option<Vec<&str>> {
         match self {
-            Self::Path(path) | Self::PathPrefix(path) | Self::PathSegments(path) => Some(vec![path.as_str()]),
+            Self::Path(path) | Self::PathPrefix(path) | Self::PathSegments(path) => {
+                Some(vec![path.as_str()])
+            }
             Self::All(rules) => rules.iter().filter_map(Self::prefixes).min_by_key(Vec::len),
             Self::Any(rules) => union(rules.iter().map(Self::prefixes)),
             _ => None,
@@ -162,11 +185,17 @@ impl Rule {
 }
 
 fn union<'a>(parts: impl Iterator<Item = Option<Vec<&'a str>>>) -> Option<Vec<&'a str>> {
-    parts.collect::<Option<Vec<_>>>().map(|parts| parts.concat()).filter(|all| !all.is_empty())
+    parts
+        .collect::<Option<Vec<_>>>()
+        .map(|parts| parts.concat())
+        .filter(|all| !all.is_empty())
 }
 
 fn take(stack: &mut Vec<Rule>, count: u32) -> Result<Vec<Rule>, String> {
-    let from = usize::try_from(count).ok().and_then(|count| stack.len().checked_sub(count)).ok_or_else(malformed)?;
+    let from = usize::try_from(count)
+        .ok()
+        .and_then(|count| stack.len().checked_sub(count))
+        .ok_or_else(malformed)?;
     Ok(stack.split_off(from))
 }
 
@@ -184,21 +213,30 @@ pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
     let bad = |_| format!("{text:?} is no address or range");
     match text.contains('/') {
         true => text.parse().map_err(bad),
-        false => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| format!("{text:?} is no address or range")),
+        false => text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| format!("{text:?} is no address or range")),
     }
 }
 
 fn one_label_before(host: &str, suffix: &str) -> bool {
-    host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+    host.strip_suffix(suffix)
+        .is_some_and(|label| !label.is_empty() && !label.contains('.'))
 }
 
 /// `/foo` covers `/foo` and `/foo/bar`, not `/foobar` (Ingress path type Prefix).
 fn begins_with_segments(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn values<'a>(facts: &Facts<'a>, name: &str) -> impl Iterator<Item = &'a str> {
-    facts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    facts
+        .headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
 }
 
 #[cfg(test)]
@@ -206,7 +244,10 @@ mod tests {
     use super::*;
 
     fn matches(terms: &[Matcher], host: &str, path: &str) -> bool {
-        let headers = HeaderMap::from_iter([(http::header::ACCEPT, http::HeaderValue::from_static("text/html"))]);
+        let headers = HeaderMap::from_iter([(
+            http::header::ACCEPT,
+            http::HeaderValue::from_static("text/html"),
+        )]);
         let facts = Facts {
             host,
             path,
@@ -244,7 +285,11 @@ mod tests {
             (Matcher::Sni(own("*")), true),
             (Matcher::Sni(own("a")), false),
         ] {
-            assert_eq!(matches(std::slice::from_ref(&term), "a.example.com", "/foo/bar"), fits, "{term:?}");
+            assert_eq!(
+                matches(std::slice::from_ref(&term), "a.example.com", "/foo/bar"),
+                fits,
+                "{term:?}"
+            );
         }
     }
 
@@ -259,15 +304,26 @@ mod tests {
             Matcher::Not,
             Matcher::All(2),
         ];
-        assert!(matches(&rule, "b", "/y") && !matches(&rule, "b", "/x") && !matches(&rule, "c", "/y"));
+        assert!(
+            matches(&rule, "b", "/y") && !matches(&rule, "b", "/x") && !matches(&rule, "c", "/y")
+        );
         let built = Rule::build(&rule).unwrap();
-        assert_eq!((built.hosts(), built.prefixes()), (Some(vec!["a", "b"]), None));
+        assert_eq!(
+            (built.hosts(), built.prefixes()),
+            (Some(vec!["a", "b"]), None)
+        );
         assert!(matches(&[], "any", "/"));
-        for broken in
-            [vec![Matcher::All(1)], vec![Matcher::Host(own("a")), Matcher::Host(own("b"))], vec![Matcher::Not]]
-        {
+        for broken in [
+            vec![Matcher::All(1)],
+            vec![Matcher::Host(own("a")), Matcher::Host(own("b"))],
+            vec![Matcher::Not],
+        ] {
             assert!(Rule::build(&broken).is_err());
         }
-        assert!(Rule::build(&[Matcher::PathRegexp(own("("))]).unwrap_err().contains("bad regular expression"));
+        assert!(
+            Rule::build(&[Matcher::PathRegexp(own("("))])
+                .unwrap_err()
+                .contains("bad regular expression")
+        );
     }
 }

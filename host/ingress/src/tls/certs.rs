@@ -34,12 +34,17 @@ pub(crate) struct Certificates {
 
 impl Certificates {
     /// The first certificate of a name is served for it.
-    pub(crate) fn new<'a>(all: impl Iterator<Item = &'a Certificate>, default: Arc<CertifiedKey>) -> Self {
+    pub(crate) fn new<'a>(
+        all: impl Iterator<Item = &'a Certificate>,
+        default: Arc<CertifiedKey>,
+    ) -> Self {
         let mut by_name = HashMap::new();
         for certificate in all {
             for name in &certificate.names {
                 let name = name.strip_prefix('*').unwrap_or(name).to_owned();
-                by_name.entry(name).or_insert_with(|| certificate.key.clone());
+                by_name
+                    .entry(name)
+                    .or_insert_with(|| certificate.key.clone());
             }
         }
         Self { by_name, default }
@@ -63,7 +68,9 @@ pub(crate) struct Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let certificates = self.certificates.load();
-        let found = hello.server_name().and_then(|name| certificates.find(&name.to_ascii_lowercase()).cloned());
+        let found = hello
+            .server_name()
+            .and_then(|name| certificates.find(&name.to_ascii_lowercase()).cloned());
         found.or_else(|| (!self.strict).then(|| certificates.default.clone()))
     }
 }
@@ -75,27 +82,40 @@ pub(crate) fn parse(chain_pem: &[u8], key_pem: &[u8]) -> Result<Certificate, Str
         .map_err(|error| format!("tls.crt is malformed: {error}"))?;
     let leaf = chain.first().ok_or("tls.crt holds no certificate")?;
     let names = names_of(leaf)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| "tls.key holds no private key".to_owned())?;
-    let key = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => "tls.key is not the key of tls.crt".to_owned(),
-        other => format!("the pair cannot be used: {other}"),
-    })?;
-    Ok(Certificate { names, key: Arc::new(key) })
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|_| "tls.key holds no private key".to_owned())?;
+    let key =
+        CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => "tls.key is not the key of tls.crt".to_owned(),
+            other => format!("the pair cannot be used: {other}"),
+        })?;
+    Ok(Certificate {
+        names,
+        key: Arc::new(key),
+    })
 }
 
 /// The DNS names of a certificate, lower case; its common name where it has none.
 fn names_of(leaf: &CertificateDer<'_>) -> Result<Vec<String>, String> {
-    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| format!("tls.crt is malformed: {error}"))?;
+    let (_, parsed) = X509Certificate::from_der(leaf)
+        .map_err(|error| format!("tls.crt is malformed: {error}"))?;
     let extension = parsed.subject_alternative_name().ok().flatten();
     let of_dns = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         _ => None,
     };
-    let names: Vec<_> = extension.iter().flat_map(|e| &e.value.general_names).filter_map(of_dns).collect();
+    let names: Vec<_> = extension
+        .iter()
+        .flat_map(|e| &e.value.general_names)
+        .filter_map(of_dns)
+        .collect();
     if !names.is_empty() {
         return Ok(names);
     }
-    let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let common = parsed
+        .subject()
+        .iter_common_name()
+        .filter_map(|name| name.as_str().ok());
     Ok(common.map(str::to_ascii_lowercase).collect())
 }
 
@@ -104,10 +124,14 @@ pub(crate) fn self_signed(clock: &Clock, random: &Random) -> Result<Arc<Certifie
     let part = |_| random.name_suffix(32);
     let [one, two] = [(), ()].map(part);
     let text = |error: rcgen::Error| error.to_string();
-    let mut params = CertificateParams::new(vec![format!("{one}.{two}.traefik.default")]).map_err(text)?;
+    let mut params =
+        CertificateParams::new(vec![format!("{one}.{two}.traefik.default")]).map_err(text)?;
     params.distinguished_name.remove(DnType::CommonName);
-    params.distinguished_name.push(DnType::CommonName, "TRAEFIK DEFAULT CERT");
-    let now = time::OffsetDateTime::from_unix_timestamp(clock.now().as_second()).map_err(|e| e.to_string())?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "TRAEFIK DEFAULT CERT");
+    let now = time::OffsetDateTime::from_unix_timestamp(clock.now().as_second())
+        .map_err(|e| e.to_string())?;
     params.not_before = now;
     params.not_after = now + time::Duration::days(DEFAULT_DAYS);
     let key = KeyPair::generate().map_err(text)?;
@@ -134,9 +158,14 @@ mod tests {
             let (chain, key) = pair(names);
             parse(chain.as_bytes(), key.as_bytes()).unwrap()
         };
-        let (one, wild) = (parsed(&["A.example.com", "b.org"]), parsed(&["*.example.com"]));
+        let (one, wild) = (
+            parsed(&["A.example.com", "b.org"]),
+            parsed(&["*.example.com"]),
+        );
         let all = Certificates::new([&one, &wild].into_iter(), default);
-        let is = |name: &str, wanted: &Certificate| all.find(name).is_some_and(|k| Arc::ptr_eq(k, &wanted.key));
+        let is = |name: &str, wanted: &Certificate| {
+            all.find(name).is_some_and(|k| Arc::ptr_eq(k, &wanted.key))
+        };
         assert!(is("a.example.com", &one) && is("b.org", &one) && is("x.example.com", &wild));
         assert!(all.find("x.y.example.com").is_none() && all.find("example.com").is_none());
     }

@@ -25,7 +25,10 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Hel
     let mut read = Vec::with_capacity(1024);
     loop {
         if read.len() > MAX_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the TLS greeting is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the TLS greeting is too long",
+            ));
         }
         if stream.read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -44,7 +47,13 @@ fn parse(bytes: &[u8]) -> io::Result<Option<String>> {
         acceptor.read_tls(&mut rest)?;
         match acceptor.accept() {
             Ok(Some(accepted)) => {
-                return Ok(Some(accepted.client_hello().server_name().unwrap_or_default().to_ascii_lowercase()));
+                return Ok(Some(
+                    accepted
+                        .client_hello()
+                        .server_name()
+                        .unwrap_or_default()
+                        .to_ascii_lowercase(),
+                ));
             }
             Ok(None) => {}
             Err((error, _)) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
@@ -63,12 +72,20 @@ pub(crate) struct Prefixed<S> {
 
 impl<S> Prefixed<S> {
     pub(crate) fn new(before: Vec<u8>, stream: S) -> Self {
-        Self { before, given: 0, stream }
+        Self {
+            before,
+            given: 0,
+            stream,
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let rest = self.before.get(self.given..).unwrap_or_default();
         if rest.is_empty() {
             self.before = Vec::new();
@@ -83,7 +100,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -9,7 +9,8 @@ use rustls::crypto::ring::{ALL_CIPHER_SUITES, default_provider};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -18,12 +19,17 @@ use crate::model::{ClientAuth, TlsOptions, TlsVersion};
 use crate::upstream::roots;
 
 /// Traefik's defaults: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, no client certificates.
-pub(crate) fn default_config(certificates: Arc<ArcSwap<Certificates>>) -> Result<Arc<ServerConfig>, String> {
+pub(crate) fn default_config(
+    certificates: Arc<ArcSwap<Certificates>>,
+) -> Result<Arc<ServerConfig>, String> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver { certificates, strict: false }));
+        .with_cert_resolver(Arc::new(Resolver {
+            certificates,
+            strict: false,
+        }));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -40,9 +46,18 @@ pub(crate) fn config(
         .with_protocol_versions(&versions)
         .map_err(|error| error.to_string())?;
     let verifier = |optional: bool| {
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities.clone()), provider.clone());
-        let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
-        verifier.build().map_err(|error| format!("client authorities: {error}"))
+        let verifier = WebPkiClientVerifier::builder_with_provider(
+            Arc::new(authorities.clone()),
+            provider.clone(),
+        );
+        let verifier = if optional {
+            verifier.allow_unauthenticated()
+        } else {
+            verifier
+        };
+        verifier
+            .build()
+            .map_err(|error| format!("client authorities: {error}"))
     };
     let builder = match options.client_auth {
         ClientAuth::None => builder.with_no_client_auth(),
@@ -53,10 +68,17 @@ pub(crate) fn config(
             return Err("client certificates that are not verified are not supported".to_owned());
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Resolver { certificates, strict: options.sni_strict }));
+    let mut config = builder.with_cert_resolver(Arc::new(Resolver {
+        certificates,
+        strict: options.sni_strict,
+    }));
     config.alpn_protocols = match options.alpn.is_empty() {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        false => options.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
+        false => options
+            .alpn
+            .iter()
+            .map(|name| name.clone().into_bytes())
+            .collect(),
     };
     Ok(Arc::new(config))
 }
@@ -67,13 +89,23 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, String> {
         return Ok(provider);
     }
     // TLS 1.3's suites cannot be configured, as in Go: they always stay.
-    let mut chosen: Vec<_> = ALL_CIPHER_SUITES.iter().filter(|suite| suite.tls13().is_some()).copied().collect();
+    let mut chosen: Vec<_> = ALL_CIPHER_SUITES
+        .iter()
+        .filter(|suite| suite.tls13().is_some())
+        .copied()
+        .collect();
     for name in suites {
         // The library writes `TLS13_` where IANA writes `TLS_`.
         let is = |suite: &&rustls::SupportedCipherSuite| {
-            suite.suite().as_str().is_some_and(|own| own == name || own.replacen("TLS13_", "TLS_", 1) == *name)
+            suite
+                .suite()
+                .as_str()
+                .is_some_and(|own| own == name || own.replacen("TLS13_", "TLS_", 1) == *name)
         };
-        let found = ALL_CIPHER_SUITES.iter().find(is).ok_or_else(|| format!("cipher suite {name} is not supported"))?;
+        let found = ALL_CIPHER_SUITES
+            .iter()
+            .find(is)
+            .ok_or_else(|| format!("cipher suite {name} is not supported"))?;
         if found.tls13().is_none() {
             chosen.push(*found);
         }
@@ -88,7 +120,9 @@ fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersio
         (TlsVersion::Tls12, TlsVersion::Tls13) => Ok(vec![&TLS13, &TLS12]),
         (TlsVersion::Tls13, TlsVersion::Tls13) => Ok(vec![&TLS13]),
         (TlsVersion::Tls12, TlsVersion::Tls12) => Ok(vec![&TLS12]),
-        (TlsVersion::Tls13, TlsVersion::Tls12) => Err("the lowest version is above the highest".to_owned()),
+        (TlsVersion::Tls13, TlsVersion::Tls12) => {
+            Err("the lowest version is above the highest".to_owned())
+        }
     }
 }
 
@@ -104,12 +138,16 @@ pub(crate) fn client(
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let builder = if skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
         builder.with_root_certificates(roots.unwrap_or_else(roots::of_the_system))
     };
     Ok(match shown {
-        Some(key) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key))),
+        Some(key) => {
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+        }
         None => builder.with_no_client_auth(),
     })
 }
@@ -136,7 +174,12 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -145,7 +188,12 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

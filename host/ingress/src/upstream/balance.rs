@@ -36,7 +36,12 @@ impl Balancer {
         let credit = Mutex::new(vec![0; choices.len()]);
         let names: Vec<&str> = choices.iter().map(|choice| &*choice.service).collect();
         let label = names.join("+").into();
-        Self { choices, sticky, label, credit }
+        Self {
+            choices,
+            sticky,
+            label,
+            credit,
+        }
     }
 
     /// The service, or all of them.
@@ -55,7 +60,11 @@ impl Balancer {
         if let [only] = self.choices.as_slice() {
             return Some(only);
         }
-        let named = preferred.and_then(|name| self.choices.iter().find(|choice| service_id(&choice.service) == name));
+        let named = preferred.and_then(|name| {
+            self.choices
+                .iter()
+                .find(|choice| service_id(&choice.service) == name)
+        });
         if let Some(named) = named.filter(|choice| !choice.pool.is_empty()) {
             return Some(named);
         }
@@ -63,7 +72,12 @@ impl Balancer {
         let mut credit = self.credit.lock();
         let mut sum = 0;
         let mut best: Option<(usize, i64)> = None;
-        for (at, choice) in self.choices.iter().enumerate().filter(|(_, choice)| usable(choice)) {
+        for (at, choice) in self
+            .choices
+            .iter()
+            .enumerate()
+            .filter(|(_, choice)| usable(choice))
+        {
             let weight = i64::from(choice.backend.weight);
             sum += weight;
             if let Some(own) = credit.get_mut(at) {
@@ -73,7 +87,9 @@ impl Balancer {
                 }
             }
         }
-        let Some((at, _)) = best else { return self.choices.iter().find(|choice| choice.backend.weight > 0) };
+        let Some((at, _)) = best else {
+            return self.choices.iter().find(|choice| choice.backend.weight > 0);
+        };
         if let Some(own) = credit.get_mut(at) {
             *own -= sum;
         }

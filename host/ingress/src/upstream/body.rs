@@ -28,12 +28,18 @@ impl Keeper {
 
     /// A body for the next attempt; none once bytes of it were read.
     pub(crate) fn attempt(&self) -> Option<Outgoing> {
-        self.is_whole().then(|| Outgoing { keeper: self.clone(), taken: None })
+        self.is_whole().then(|| Outgoing {
+            keeper: self.clone(),
+            taken: None,
+        })
     }
 
     /// A body that is the rest of what there is.
     pub(crate) fn whole(&self) -> Outgoing {
-        Outgoing { keeper: self.clone(), taken: None }
+        Outgoing {
+            keeper: self.clone(),
+            taken: None,
+        }
     }
 
     /// Nothing was read yet.
@@ -46,7 +52,10 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.taken.is_none() {
             let body = self.keeper.0.lock().take();
             self.taken = body;
@@ -60,14 +69,24 @@ impl HttpBody for Outgoing {
     fn is_end_stream(&self) -> bool {
         match &self.taken {
             Some(body) => body.is_end_stream(),
-            None => self.keeper.0.lock().as_ref().is_none_or(HttpBody::is_end_stream),
+            None => self
+                .keeper
+                .0
+                .lock()
+                .as_ref()
+                .is_none_or(HttpBody::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.taken {
             Some(body) => body.size_hint(),
-            None => self.keeper.0.lock().as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint),
+            None => self
+                .keeper
+                .0
+                .lock()
+                .as_ref()
+                .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint),
         }
     }
 }

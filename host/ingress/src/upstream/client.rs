@@ -59,30 +59,46 @@ pub(crate) enum SendError {
 impl Client {
     /// Plain HTTP/1.1.
     pub(crate) fn http(transport: Option<&Transport>, tasks: &Tasks) -> Self {
-        Self::new(transport, Wire::Http(builder(transport, tasks).build(connector(transport))))
+        Self::new(
+            transport,
+            Wire::Http(builder(transport, tasks).build(connector(transport))),
+        )
     }
 
     /// HTTP/2 without TLS.
     pub(crate) fn h2c(transport: Option<&Transport>, tasks: &Tasks) -> Self {
-        Self::new(transport, Wire::H2c(H2cPool::new(dial_timeout(transport), tasks.clone())))
+        Self::new(
+            transport,
+            Wire::H2c(H2cPool::new(dial_timeout(transport), tasks.clone())),
+        )
     }
 
     /// TLS; HTTP/2 where the server offers it.
     pub(crate) fn https(transport: Option<&Transport>, tls: ClientConfig, tasks: &Tasks) -> Self {
         let mut plain = connector(transport);
         plain.enforce_http(false);
-        let secure = HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
-        let name = transport.map(|t| t.server_name.clone()).filter(|name| !name.is_empty());
+        let secure = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only();
+        let name = transport
+            .map(|t| t.server_name.clone())
+            .filter(|name| !name.is_empty());
         let secure = match name.and_then(|name| ServerName::try_from(name).ok()) {
             Some(name) => secure.with_server_name_resolver(FixedServerNameResolver::new(name)),
             None => secure,
         };
         let secure = secure.enable_http1().enable_http2().wrap_connector(plain);
-        Self::new(transport, Wire::Https(builder(transport, tasks).build(secure)))
+        Self::new(
+            transport,
+            Wire::Https(builder(transport, tasks).build(secure)),
+        )
     }
 
     fn new(transport: Option<&Transport>, wire: Wire) -> Self {
-        Self { wire, response_header_timeout: transport.and_then(|t| millis(t.response_header_timeout_ms)) }
+        Self {
+            wire,
+            response_header_timeout: transport.and_then(|t| millis(t.response_header_timeout_ms)),
+        }
     }
 
     /// Sends a request in origin form to an endpoint. `host` is what the server sees as its name.
@@ -98,14 +114,28 @@ impl Client {
             // The pool connects by itself; the URI becomes the `:authority` that the server sees.
             Wire::H2c(_) => ("http", host, Version::HTTP_2),
         };
-        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query(path)
+            .build();
         *request.uri_mut() = uri.map_err(|error| SendError::Failed(error.to_string()))?;
         *request.version_mut() = version;
         let sent = async {
             match &self.wire {
-                Wire::Http(client) => client.request(request).await.map_err(|error| SendError::of_pooled(&error)),
-                Wire::Https(client) => client.request(request).await.map_err(|error| SendError::of_pooled(&error)),
+                Wire::Http(client) => client
+                    .request(request)
+                    .await
+                    .map_err(|error| SendError::of_pooled(&error)),
+                Wire::Https(client) => client
+                    .request(request)
+                    .await
+                    .map_err(|error| SendError::of_pooled(&error)),
                 Wire::H2c(pool) => {
                     request.headers_mut().remove(http::header::HOST);
                     pool.send(endpoint.authority.as_str(), request).await
@@ -113,7 +143,9 @@ impl Client {
             }
         };
         match self.response_header_timeout {
-            Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| SendError::Timeout(limit))?,
+            Some(limit) => tokio::time::timeout(limit, sent)
+                .await
+                .map_err(|_| SendError::Timeout(limit))?,
             None => sent.await,
         }
     }
@@ -125,7 +157,9 @@ impl Client {
 }
 
 fn builder(transport: Option<&Transport>, tasks: &Tasks) -> Builder {
-    let max_idle = transport.and_then(|t| usize::try_from(t.max_idle_per_host).ok()).filter(|max| *max > 0);
+    let max_idle = transport
+        .and_then(|t| usize::try_from(t.max_idle_per_host).ok())
+        .filter(|max| *max > 0);
     let mut builder = Pooled::<(), ()>::builder(Tracked(tasks.clone()));
     builder
         .pool_timer(TokioTimer::new())
@@ -143,7 +177,9 @@ fn connector(transport: Option<&Transport>) -> HttpConnector {
 }
 
 fn dial_timeout(transport: Option<&Transport>) -> Duration {
-    transport.and_then(|t| millis(t.dial_timeout_ms)).unwrap_or(DIAL_TIMEOUT)
+    transport
+        .and_then(|t| millis(t.dial_timeout_ms))
+        .unwrap_or(DIAL_TIMEOUT)
 }
 
 fn millis(number: u32) -> Option<Duration> {
@@ -167,7 +203,9 @@ impl SendError {
         if error.is_connect() {
             return Self::not_sent(error);
         }
-        match std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>()) {
+        match std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref::<hyper::Error>())
+        {
             Some(inner) => Self::of_hyper(inner),
             None => Self::Failed(chain(error)),
         }

@@ -29,7 +29,11 @@ pub(crate) struct H2cPool {
 
 impl H2cPool {
     pub(crate) fn new(dial_timeout: Duration, tasks: Tasks) -> Self {
-        Self { connections: Mutex::default(), dial_timeout, tasks }
+        Self {
+            connections: Mutex::default(),
+            dial_timeout,
+            tasks,
+        }
     }
 
     pub(crate) async fn send(
@@ -38,8 +42,14 @@ impl H2cPool {
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut sender = self.connection(authority).await?;
-        sender.ready().await.map_err(|error| SendError::not_sent(&error))?;
-        sender.send_request(request).await.map_err(|error| SendError::of_hyper(&error))
+        sender
+            .ready()
+            .await
+            .map_err(|error| SendError::not_sent(&error))?;
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| SendError::of_hyper(&error))
     }
 
     async fn connection(&self, authority: &str) -> Result<SendRequest<Outgoing>, SendError> {
@@ -54,7 +64,9 @@ impl H2cPool {
             .await
             .map_err(|_| SendError::NotSent("dial timeout".to_owned()))?
             .map_err(|error| SendError::not_sent(&error))?;
-        stream.set_nodelay(true).map_err(|error| SendError::not_sent(&error))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| SendError::not_sent(&error))?;
         let (sender, connection) = http2::Builder::new(Tracked(self.tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -63,12 +75,15 @@ impl H2cPool {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| SendError::not_sent(&error))?;
-        self.tasks.spawn_until_stopped("h2c connection", async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an upstream connection ended");
-            }
-        });
-        self.connections.lock().insert(authority.to_owned(), sender.clone());
+        self.tasks
+            .spawn_until_stopped("h2c connection", async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "an upstream connection ended");
+                }
+            });
+        self.connections
+            .lock()
+            .insert(authority.to_owned(), sender.clone());
         Ok(sender)
     }
 }

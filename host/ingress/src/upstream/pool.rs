@@ -50,14 +50,20 @@ impl Endpoint {
     pub(crate) fn new(authority: Authority) -> Self {
         let mut hasher = std::hash::DefaultHasher::new();
         authority.as_str().hash(&mut hasher);
-        Self { id: format!("{:016x}", hasher.finish()), authority }
+        Self {
+            id: format!("{:016x}", hasher.finish()),
+            authority,
+        }
     }
 }
 
 impl Pool {
     /// A pool of servers known beforehand.
     pub(crate) fn fixed(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints: ArcSwap::from_pointee(endpoints), turn: AtomicUsize::new(0) }
+        Self {
+            endpoints: ArcSwap::from_pointee(endpoints),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// At most `limit` servers to try in this order: the one whose turn it is, and those after it; or
@@ -67,7 +73,9 @@ impl Pool {
         let first = preferred.and_then(|id| all.iter().position(|endpoint| endpoint.id == id));
         let start = first.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed));
         let count = all.len();
-        (0..count.min(limit)).filter_map(|step| all.get(start.wrapping_add(step) % count).cloned()).collect()
+        (0..count.min(limit))
+            .filter_map(|step| all.get(start.wrapping_add(step) % count).cloned())
+            .collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -85,16 +93,24 @@ impl Pools {
     /// Pools filled from `slices`.
     pub(crate) fn new(slices: Informer) -> Self {
         slices.add_index(BY_SERVICE, service_of);
-        Self { slices, pools: Arc::default() }
+        Self {
+            slices,
+            pools: Arc::default(),
+        }
     }
 
     /// The pool of a backend; the same one for the same Service and port.
     pub(crate) fn of(&self, backend: &Backend) -> Arc<Pool> {
         if let Some((host, port)) = &backend.external {
             let authority = format!("{host}:{port}").parse().ok();
-            return Arc::new(Pool::fixed(authority.map(Endpoint::new).into_iter().collect()));
+            return Arc::new(Pool::fixed(
+                authority.map(Endpoint::new).into_iter().collect(),
+            ));
         }
-        let key = PoolKey { service: Name::from(&backend.service), port: backend.port.clone() };
+        let key = PoolKey {
+            service: Name::from(&backend.service),
+            port: backend.port.clone(),
+        };
         let pool = self.pools.lock().entry(key.clone()).or_default().clone();
         pool.set(self.read(&key));
         pool
@@ -105,7 +121,10 @@ impl Pools {
         let mut pools = self.pools.lock();
         // Pools that no route holds any more go.
         pools.retain(|_, pool| Arc::strong_count(pool) > 1);
-        for (key, pool) in pools.iter().filter(|(key, _)| key.service.to_string() == service) {
+        for (key, pool) in pools
+            .iter()
+            .filter(|(key, _)| key.service.to_string() == service)
+        {
             pool.set(self.read(key));
         }
     }
@@ -119,21 +138,36 @@ impl Pools {
 /// The key of a slice's Service.
 pub(crate) fn service_of(slice: &Obj) -> Vec<String> {
     let name = slice.label(SERVICE_NAME_LABEL);
-    name.map(|name| format!("{}/{name}", slice.namespace())).into_iter().collect()
+    name.map(|name| format!("{}/{name}", slice.namespace()))
+        .into_iter()
+        .collect()
 }
 
 /// Ready endpoints; while there is none, those that still serve though they terminate, as the service
 /// proxy does (KEP-1669). In a stable order.
 fn endpoints<'a>(slices: impl Iterator<Item = &'a Value> + Clone, port: &str) -> Vec<Endpoint> {
     let pick = |wanted: fn(&Value) -> bool| {
-        let mut found: Vec<Authority> = slices.clone().flat_map(|slice| of_slice(slice, port, wanted)).collect();
+        let mut found: Vec<Authority> = slices
+            .clone()
+            .flat_map(|slice| of_slice(slice, port, wanted))
+            .collect();
         found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         found.dedup();
         found
     };
-    let ready = pick(|conditions| conditions.get("ready").and_then(Value::as_bool).unwrap_or(true));
+    let ready = pick(|conditions| {
+        conditions
+            .get("ready")
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
+    });
     let found = if ready.is_empty() {
-        pick(|conditions| conditions.get("serving").and_then(Value::as_bool).unwrap_or(false))
+        pick(|conditions| {
+            conditions
+                .get("serving")
+                .and_then(Value::as_bool)
+                .unwrap_or(false)
+        })
     } else {
         ready
     };
@@ -141,16 +175,36 @@ fn endpoints<'a>(slices: impl Iterator<Item = &'a Value> + Clone, port: &str) ->
 }
 
 fn of_slice(slice: &Value, port: &str, wanted: fn(&Value) -> bool) -> Vec<Authority> {
-    let array = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let array = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let ports = array(slice, "ports");
     let is_named = |p: &&Value| p.get("name").and_then(Value::as_str).unwrap_or_default() == port;
-    let number = ports.iter().find(is_named).and_then(|p| p.get("port")).and_then(Value::as_u64);
-    let Some(number) = number else { return Vec::new() };
+    let number = ports
+        .iter()
+        .find(is_named)
+        .and_then(|p| p.get("port"))
+        .and_then(Value::as_u64);
+    let Some(number) = number else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for endpoint in array(slice, "endpoints") {
         if wanted(endpoint.get("conditions").unwrap_or(&Value::Null)) {
-            let address = endpoint.pointer("/addresses/0").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let host = if address.contains(':') { format!("[{address}]") } else { address };
+            let address = endpoint
+                .pointer("/addresses/0")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            let host = if address.contains(':') {
+                format!("[{address}]")
+            } else {
+                address
+            };
             found.extend(format!("{host}:{number}").parse::<Authority>().ok());
         }
     }
@@ -169,17 +223,23 @@ mod tests {
 
     fn read(endpoints_json: Value, port: &str) -> Vec<String> {
         let slices = [slice(endpoints_json)];
-        endpoints(slices.iter(), port).iter().map(|e| e.authority.to_string()).collect()
+        endpoints(slices.iter(), port)
+            .iter()
+            .map(|e| e.authority.to_string())
+            .collect()
     }
 
     #[test]
     fn ready_endpoints_first_then_those_that_serve() {
         let ready = json!({"addresses": ["10.0.0.2"], "conditions": {"ready": true}});
-        let leaving =
-            json!({"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": true, "terminating": true}});
-        let unready = json!({"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": false}});
+        let leaving = json!({"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": true, "terminating": true}});
+        let unready =
+            json!({"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": false}});
         let silent = json!({"addresses": ["fd00::1"], "conditions": {}});
-        assert_eq!(read(json!([ready, leaving, unready]), "http"), ["10.0.0.2:8080"]);
+        assert_eq!(
+            read(json!([ready, leaving, unready]), "http"),
+            ["10.0.0.2:8080"]
+        );
         assert_eq!(read(json!([leaving, unready]), "http"), ["10.0.0.1:8080"]);
         assert_eq!(read(json!([silent]), ""), ["[fd00::1]:9"]);
         assert!(read(json!([ready]), "other").is_empty());
@@ -189,8 +249,12 @@ mod tests {
     fn turns_go_round_and_ids_stick() {
         let endpoint = |text: &str| Endpoint::new(text.parse().unwrap());
         let pool = Pool::fixed(vec![endpoint("a:1"), endpoint("b:1"), endpoint("c:1")]);
-        let first = |preferred: Option<&str>| pool.candidates(3, preferred)[0].authority.to_string();
-        assert_eq!([first(None), first(None), first(None), first(None)], ["a:1", "b:1", "c:1", "a:1"]);
+        let first =
+            |preferred: Option<&str>| pool.candidates(3, preferred)[0].authority.to_string();
+        assert_eq!(
+            [first(None), first(None), first(None), first(None)],
+            ["a:1", "b:1", "c:1", "a:1"]
+        );
         let id = endpoint("c:1").id;
         assert_eq!([first(Some(&id)), first(Some(&id))], ["c:1", "c:1"]);
         assert_eq!(pool.candidates(2, None).len(), 2);

@@ -15,7 +15,10 @@ const BUNDLES: &[&str] = &[
 
 /// The machine's authorities; none where there is no bundle, so that nobody is trusted.
 pub(crate) fn of_the_system() -> RootCertStore {
-    let bundle = BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let bundle = BUNDLES
+        .iter()
+        .find_map(|path| std::fs::read(path).ok())
+        .unwrap_or_default();
     from_pem(&bundle)
 }
 

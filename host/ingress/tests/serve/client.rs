@@ -16,13 +16,19 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(crate) fn get(uri: &str, host: &str) -> Request<Full<Bytes>> {
-    Request::builder().uri(uri).header("host", host).body(Full::default()).unwrap()
+    Request::builder()
+        .uri(uri)
+        .header("host", host)
+        .body(Full::default())
+        .unwrap()
 }
 
 /// One request on a connection of its own.
 pub(crate) async fn send(to: SocketAddr, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let stream = TcpStream::connect(to).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection.with_upgrades());
     sender.send_request(request).await.unwrap()
 }
@@ -49,7 +55,11 @@ pub(crate) async fn seen(to: SocketAddr, host: &str, path: &str) -> serde_json::
 }
 
 /// A TLS connection whose certificate nobody checks, and the certificate.
-pub(crate) async fn tls(to: SocketAddr, name: &str, alpn: &[&str]) -> (TlsStream<TcpStream>, CertificateDer<'static>) {
+pub(crate) async fn tls(
+    to: SocketAddr,
+    name: &str,
+    alpn: &[&str],
+) -> (TlsStream<TcpStream>, CertificateDer<'static>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -60,8 +70,13 @@ pub(crate) async fn tls(to: SocketAddr, name: &str, alpn: &[&str]) -> (TlsStream
     config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(to).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap();
+    let certificate = stream.get_ref().1.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned();
     (stream, certificate)
 }
 
@@ -70,10 +85,17 @@ pub(crate) async fn send_h2(to: SocketAddr, name: &str, path: &str) -> Response<
     let (stream, _) = tls(to, name, &["h2"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
     tokio::spawn(connection);
-    let request = Request::builder().uri(format!("https://{name}{path}")).header("te", "trailers");
-    sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap()
+    let request = Request::builder()
+        .uri(format!("https://{name}{path}"))
+        .header("te", "trailers");
+    sender
+        .send_request(request.body(Full::<Bytes>::default()).unwrap())
+        .await
+        .unwrap()
 }
 
 #[derive(Debug)]

@@ -17,8 +17,8 @@ use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
 use k3s_client::resources;
 use k3s_ingress::model::{
-    Backend, Change, Interest, Matcher, Middleware, ObjectKey, Outcome, Reference, Route, Scheme, Target, TcpRoute,
-    TlsUse,
+    Backend, Change, Interest, Matcher, Middleware, ObjectKey, Outcome, Reference, Route, Scheme,
+    Target, TcpRoute, TlsUse,
 };
 use k3s_ingress::{Batch, Compiled, Compiler, CompilerError, EntryPoint, Ingress, IngressConfig};
 use k3s_lifecycle::Tasks;
@@ -52,7 +52,10 @@ impl Compiler for Scripted {
     }
 
     async fn compile(&self, _batch: Batch) -> Result<Compiled, CompilerError> {
-        Ok(Compiled { complete: false, changes: std::mem::take(&mut self.next.lock()) })
+        Ok(Compiled {
+            complete: false,
+            changes: std::mem::take(&mut self.next.lock()),
+        })
     }
 
     async fn changed(&self) {
@@ -85,8 +88,16 @@ impl Lab {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = IngressConfig {
             entry_points: vec![
-                EntryPoint { name: "web", tls: false, listen },
-                EntryPoint { name: "websecure", tls: true, listen },
+                EntryPoint {
+                    name: "web",
+                    tls: false,
+                    listen,
+                },
+                EntryPoint {
+                    name: "websecure",
+                    tls: true,
+                    listen,
+                },
             ],
             addresses: vec!["192.0.2.10".parse().unwrap()],
             node_name: "node-1".into(),
@@ -95,11 +106,23 @@ impl Lab {
         };
         let (tasks, metrics) = (Tasks::root("lab"), Metrics::new());
         let client = api.client("system:serviceaccount:kube-system:traefik");
-        let ingress = Ingress::start(config, compiler.clone(), client, &metrics, &tasks).await.unwrap();
-        tokio::time::timeout(PATIENCE, ingress.ready()).await.expect("never ready");
+        let ingress = Ingress::start(config, compiler.clone(), client, &metrics, &tasks)
+            .await
+            .unwrap();
+        tokio::time::timeout(PATIENCE, ingress.ready())
+            .await
+            .expect("never ready");
         let web = ingress.address("web").await.unwrap();
         let websecure = ingress.address("websecure").await.unwrap();
-        Self { api, _ingress: ingress, tasks, metrics, compiler, web, websecure }
+        Self {
+            api,
+            _ingress: ingress,
+            tasks,
+            metrics,
+            compiler,
+            web,
+            websecure,
+        }
     }
 
     /// Changes the routes.
@@ -131,7 +154,10 @@ pub(crate) fn outcome(routes: Vec<Route>) -> Outcome {
 
 pub(crate) fn backend(service: &str) -> Backend {
     Backend {
-        service: Reference { namespace: "shop".into(), name: service.into() },
+        service: Reference {
+            namespace: "shop".into(),
+            name: service.into(),
+        },
         port: "http".into(),
         port_number: 80,
         external: None,
@@ -150,7 +176,10 @@ pub(crate) fn route(host: &str, backend: Backend) -> Route {
         rule: vec![Matcher::Host(host.into())],
         priority: 1,
         middlewares: Vec::<Middleware>::new(),
-        target: Target { backends: vec![backend], sticky: None },
+        target: Target {
+            backends: vec![backend],
+            sticky: None,
+        },
         tls: TlsUse::Either,
         tls_options: None,
     }
@@ -160,7 +189,11 @@ pub(crate) fn route(host: &str, backend: Backend) -> Route {
 pub(crate) fn endpoints(api: &FakeApi, service: &str, servers: &[SocketAddr]) {
     // A slice has one set of ports; on loopback every server needs its own.
     for at in 0..8 {
-        api.remove(&resources::ENDPOINT_SLICES, "shop", &format!("{service}-{at}"));
+        api.remove(
+            &resources::ENDPOINT_SLICES,
+            "shop",
+            &format!("{service}-{at}"),
+        );
     }
     for (at, server) in servers.iter().enumerate() {
         api.seed(&resources::ENDPOINT_SLICES, json!({
@@ -181,7 +214,9 @@ pub(crate) async fn server(name: &'static str) -> SocketAddr {
             let service = service_fn(move |request| handle(name, request));
             let builder = auto::Builder::new(TokioExecutor::new());
             tokio::spawn(async move {
-                let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+                let _ = builder
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                    .await;
             });
         }
     });
@@ -202,7 +237,10 @@ async fn handle(
             let body = request.into_body().collect().await.unwrap().to_bytes();
             Ok(Response::new(Full::new(body).boxed()))
         }
-        "/fail" => Ok(Response::builder().status(500).body(full("broken".into())).unwrap()),
+        "/fail" => Ok(Response::builder()
+            .status(500)
+            .body(full("broken".into()))
+            .unwrap()),
         "/upgrade" => {
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(async move {
@@ -210,20 +248,28 @@ async fn handle(
                 let (mut reader, mut writer) = tokio::io::split(&mut io);
                 let _ = tokio::io::copy(&mut reader, &mut writer).await;
             });
-            let builder =
-                Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+            let builder = Response::builder()
+                .status(101)
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket");
             Ok(builder.body(full(String::new())).unwrap())
         }
         "/grpc" => {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());
-            let frames = [Ok(Frame::data(Bytes::from_static(b"message"))), Ok(Frame::trailers(trailers))];
+            let frames = [
+                Ok(Frame::data(Bytes::from_static(b"message"))),
+                Ok(Frame::trailers(trailers)),
+            ];
             let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
             Ok(Response::new(BodyExt::boxed(body)))
         }
         _ => {
-            let headers: serde_json::Map<String, serde_json::Value> =
-                request.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().into())).collect();
+            let headers: serde_json::Map<String, serde_json::Value> = request
+                .headers()
+                .iter()
+                .map(|(n, v)| (n.to_string(), v.to_str().unwrap_or_default().into()))
+                .collect();
             let seen = json!({"server": name, "uri": request.uri().to_string(), "version": format!("{:?}", request.version()), "headers": headers});
             Ok(Response::new(full(seen.to_string())))
         }

@@ -1,5 +1,10 @@
 //! The data plane over loopback sockets: protocols, TLS, endpoints, layers, swaps and stopping.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod client;
 mod http;

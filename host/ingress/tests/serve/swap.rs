@@ -13,7 +13,8 @@ fn many(count: usize, service: &str) -> Vec<Route> {
     let one = |at: usize| {
         let mut one = route("a", backend(service));
         one.name = format!("shop/web/{at}");
-        one.rule.extend([Matcher::PathSegments(format!("/p{at}")), Matcher::All(2)]);
+        one.rule
+            .extend([Matcher::PathSegments(format!("/p{at}")), Matcher::All(2)]);
         one
     };
     (0..count).map(one).collect()
@@ -27,7 +28,10 @@ async fn table_swaps_lose_no_request() {
         endpoints(api, "other", &[two]);
     })
     .await;
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let mut clients = Vec::new();
     for _ in 0..4 {
         let (stop, done, to) = (stop.clone(), done.clone(), lab.web);
@@ -63,14 +67,20 @@ async fn table_swaps_lose_no_request() {
     lab.decide(Change::Gone(crate::lab::key()));
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while fetch(lab.web, "a", "/p3").await.0 != 404 {
-        assert!(std::time::Instant::now() < deadline, "the route is still there");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the route is still there"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_under_way_are_finished_at_stop() {
     let one = server("one").await;
-    let lab = Lab::start(outcome(vec![route("a", backend("web"))]), |api| endpoints(api, "web", &[one])).await;
+    let lab = Lab::start(outcome(vec![route("a", backend("web"))]), |api| {
+        endpoints(api, "web", &[one])
+    })
+    .await;
     let slow = tokio::spawn(send(lab.web, get("/slow", "a")));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let stopped = tokio::spawn({
@@ -80,5 +90,8 @@ async fn requests_under_way_are_finished_at_stop() {
     let response = slow.await.unwrap();
     assert_eq!(text(response).await, "one at last");
     assert!(stopped.await.unwrap());
-    assert!(tokio::net::TcpStream::connect(lab.web).await.is_err(), "the port is free again");
+    assert!(
+        tokio::net::TcpStream::connect(lab.web).await.is_err(),
+        "the port is free again"
+    );
 }

@@ -21,7 +21,12 @@ fn secret(api: &FakeApi, name: &str, host: &str) -> Vec<u8> {
 
 fn common_name(der: &[u8]) -> String {
     let (_, parsed) = X509Certificate::from_der(der).unwrap();
-    let name = parsed.subject().iter_common_name().next().and_then(|n| n.as_str().ok()).unwrap_or_default();
+    let name = parsed
+        .subject()
+        .iter_common_name()
+        .next()
+        .and_then(|n| n.as_str().ok())
+        .unwrap_or_default();
     name.to_owned()
 }
 
@@ -30,7 +35,10 @@ async fn names_get_their_certificate_and_changes_are_served_at_once() {
     let one = server("one").await;
     let mut all = outcome(vec![route("a.example.com", backend("web"))]);
     for name in ["cert", "missing", "broken"] {
-        all.certificates.push(Reference { namespace: "shop".into(), name: name.into() });
+        all.certificates.push(Reference {
+            namespace: "shop".into(),
+            name: name.into(),
+        });
     }
     all.routes[0].tls = TlsUse::Required;
     let mut first = Vec::new();
@@ -49,12 +57,22 @@ async fn names_get_their_certificate_and_changes_are_served_at_once() {
     let eventually_served = async |wanted: &[u8]| {
         let deadline = std::time::Instant::now() + PATIENCE;
         while served("a.example.com").await != wanted {
-            assert!(std::time::Instant::now() < deadline, "the certificate was never served");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the certificate was never served"
+            );
         }
     };
     eventually_served(&first).await;
-    assert_eq!(common_name(&served("other.org").await), "TRAEFIK DEFAULT CERT");
-    assert_eq!(fetch(lab.web, "a.example.com", "/").await.0, 404, "TLS is required");
+    assert_eq!(
+        common_name(&served("other.org").await),
+        "TRAEFIK DEFAULT CERT"
+    );
+    assert_eq!(
+        fetch(lab.web, "a.example.com", "/").await.0,
+        404,
+        "TLS is required"
+    );
     // Whoever named a Secret that cannot be used is told.
     let told = |reason: &str, part: &str| {
         let is = |event: &serde_json::Value| {
@@ -62,10 +80,18 @@ async fn names_get_their_certificate_and_changes_are_served_at_once() {
                 && event["message"].as_str().is_some_and(|m| m.contains(part))
                 && event["type"] == "Warning"
         };
-        lab.api.all(&resources::EVENTS).iter().chain(&lab.api.all(&resources::EVENTS_V1)).any(is)
+        lab.api
+            .all(&resources::EVENTS)
+            .iter()
+            .chain(&lab.api.all(&resources::EVENTS_V1))
+            .any(is)
     };
     assert!(
-        lab.api.eventually(|_| told("SecretNotFound", "shop/missing") && told("InvalidSecret", "shop/broken")).await
+        lab.api
+            .eventually(
+                |_| told("SecretNotFound", "shop/missing") && told("InvalidSecret", "shop/broken")
+            )
+            .await
     );
     let second = secret(&lab.api, "cert", "a.example.com");
     eventually_served(&second).await;

@@ -40,13 +40,19 @@ struct Asked {
 impl Asked {
     fn parse(words: &[String]) -> Result<Self> {
         let (mut from, mut to, mut files) = (None, None, TlsFiles::default());
-        let mut data_dir =
-            std::env::var_os("K3S_DATA_DIR").map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from);
+        let mut data_dir = std::env::var_os("K3S_DATA_DIR")
+            .map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from);
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let (flag, value) = match word.split_once('=') {
                 Some((flag, value)) => (flag, value.to_owned()),
-                None => (word.as_str(), words.next().with_context(|| format!("{word} needs a value"))?.clone()),
+                None => (
+                    word.as_str(),
+                    words
+                        .next()
+                        .with_context(|| format!("{word} needs a value"))?
+                        .clone(),
+                ),
             };
             match flag {
                 "--from" => from = Some(value),
@@ -69,15 +75,25 @@ impl Asked {
     }
 
     fn migrate(&self) -> Result<String> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("start the runtime")?;
         runtime.block_on(self.copy())
     }
 
     async fn copy(&self) -> Result<String> {
         let server_dir = self.data_dir.join("server");
         // A running server would go on writing to what is copied.
-        let _lock = if server_dir.exists() { Some(ServerLock::take(&server_dir)?) } else { None };
-        let (from, to) = (Place::of(&self.from, &self.data_dir), Place::of(&self.to, &self.data_dir));
+        let _lock = if server_dir.exists() {
+            Some(ServerLock::take(&server_dir)?)
+        } else {
+            None
+        };
+        let (from, to) = (
+            Place::of(&self.from, &self.data_dir),
+            Place::of(&self.to, &self.data_dir),
+        );
         if let Place::File(path) = &from
             && !Path::new(path).exists()
         {

@@ -17,7 +17,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let data_dir = match words {
-        [] => std::env::var_os("K3S_DATA_DIR").map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from),
+        [] => std::env::var_os("K3S_DATA_DIR")
+            .map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from),
         [flag, dir] if flag == "--data-dir" || flag == "-d" => dir.into(),
         _ => return refuse("usage: k3s killall [--data-dir DIR]"),
     };
@@ -35,8 +36,15 @@ fn everything(data_dir: &Path) -> Result<()> {
     let paths = Paths::of(data_dir);
     // Every step is tried, whatever the others did; the first failure is reported.
     let steps: [(&str, Result<()>); 4] = [
-        ("end pods", k3s_runtime::kill_everything(&paths.runtime_state, &paths.runtime_root).map_err(Into::into)),
-        ("unmount volumes", k3s_sys::mount::detach_below(&paths.kubelet).map_err(Into::into)),
+        (
+            "end pods",
+            k3s_runtime::kill_everything(&paths.runtime_state, &paths.runtime_root)
+                .map_err(Into::into),
+        ),
+        (
+            "unmount volumes",
+            k3s_sys::mount::detach_below(&paths.kubelet).map_err(Into::into),
+        ),
         ("remove the pod network", network()),
         ("remove cgroups", cgroups()),
     ];
@@ -47,7 +55,9 @@ fn everything(data_dir: &Path) -> Result<()> {
 }
 
 fn stop_server(server_dir: &Path) -> Result<()> {
-    let Some(process) = ServerLock::holder(server_dir) else { return Ok(()) };
+    let Some(process) = ServerLock::holder(server_dir) else {
+        return Ok(());
+    };
     println!("stopping the server (process {process})");
     let process = Pid::from_raw(process);
     kill(process, Signal::SIGTERM).context("signal the server")?;
@@ -55,7 +65,9 @@ fn stop_server(server_dir: &Path) -> Result<()> {
     while ServerLock::holder(server_dir).is_some() {
         if Instant::now() > end {
             kill(process, Signal::SIGKILL).context("signal the server")?;
-            bail!("the server did not stop within {STOP_WITHIN:?} and was killed; run killall again");
+            bail!(
+                "the server did not stop within {STOP_WITHIN:?} and was killed; run killall again"
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use crate::version::{COMMIT, VERSION};
 
-const USAGE: &str = "k3s: Kubernetes in one executable, with its batteries as WebAssembly components
+const USAGE: &str =
+    "k3s: Kubernetes in one executable, with its batteries as WebAssembly components
 
 usage: k3s COMMAND [FLAGS]
 
@@ -39,14 +40,21 @@ const LATER: &[&str] = &[
 
 /// Runs what the words ask for. The first word is the name of the program.
 pub(crate) fn dispatch(words: &[String]) -> ExitCode {
-    let (program, rest) = words.split_first().map_or(("k3s", &[][..]), |(p, rest)| (p.as_str(), rest));
-    let called_as = Path::new(program).file_name().and_then(|n| n.to_str()).unwrap_or("k3s");
+    let (program, rest) = words
+        .split_first()
+        .map_or(("k3s", &[][..]), |(p, rest)| (p.as_str(), rest));
+    let called_as = Path::new(program)
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or("k3s");
     match called_as {
         "kubectl" => return kubectl(rest),
         name @ ("crictl" | "ctr") => return refuse(&later(name)),
         _ => {}
     }
-    let (command, rest) = rest.split_first().map_or(("help", rest), |(c, rest)| (c.as_str(), rest));
+    let (command, rest) = rest
+        .split_first()
+        .map_or(("help", rest), |(c, rest)| (c.as_str(), rest));
     match command {
         "server" => server::run(rest),
         "kubectl" => kubectl(rest),
@@ -58,7 +66,10 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         "--version" | "-v" => {
-            println!("k3s version {VERSION} ({COMMIT})\nrust version {}", env!("CARGO_PKG_RUST_VERSION"));
+            println!(
+                "k3s version {VERSION} ({COMMIT})\nrust version {}",
+                env!("CARGO_PKG_RUST_VERSION")
+            );
             ExitCode::SUCCESS
         }
         name if LATER.contains(&name) => refuse(&later(name)),

@@ -27,7 +27,11 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             } else {
                 print!("{text}")
             }
-            return if is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return if is_error {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            };
         }
         Err(error) => return refuse(&error.to_string()),
     };
@@ -43,7 +47,11 @@ fn settings(words: &[String]) -> Result<(ServerSettings, Vec<String>), ConfigErr
     ServerSettings::resolve(&parse_server(words, &|name| std::env::var(name).ok())?)
 }
 
-fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock, reread: Reread) -> Result<()> {
+fn serve(
+    (settings, warnings): (ServerSettings, Vec<String>),
+    clock: Clock,
+    reread: Reread,
+) -> Result<()> {
     init_logging(&LogOptions {
         filter: settings.log_filter.clone(),
         file: settings.log_file.clone(),
@@ -53,7 +61,8 @@ fn serve((settings, warnings): (ServerSettings, Vec<String>), clock: Clock, rere
     for text in warnings {
         warn!("{text}");
     }
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST_WORKERS));
+    let workers =
+        std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .max_blocking_threads(BLOCKING_THREADS)

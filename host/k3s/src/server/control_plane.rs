@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
-use k3s_apiserver::{ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo};
+use k3s_apiserver::{
+    ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo,
+};
 use k3s_client::{Client, ClientFactory, Informers};
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
@@ -68,13 +70,43 @@ pub(crate) async fn start(
     listen(identity, &service, listener, groups.api)?;
     shared.timeline.ready("listener");
     let clients = ClientFactory::in_process(service);
-    let plugin_events = publish_plugins(shared, node, &plugin_host, registry, &clients, groups.control);
+    let plugin_events = publish_plugins(
+        shared,
+        node,
+        &plugin_host,
+        registry,
+        &clients,
+        groups.control,
+    );
     start_controllers(shared, identity, &clients, groups.control);
     let forwards = Forwards::default();
-    let this_node = load_balancer::ThisNode { name: node.name.clone(), forwards: forwards.clone() };
-    load_balancer::start(shared, groups.control, &clients, &plugin_host, &plugins.load_balancer, this_node)?;
-    let Plugins { cni, storage, ingress, .. } = plugins;
-    Ok(ControlPlane { clients, plugin_host, plugin_events, cni, storage, ingress, forwards })
+    let this_node = load_balancer::ThisNode {
+        name: node.name.clone(),
+        forwards: forwards.clone(),
+    };
+    load_balancer::start(
+        shared,
+        groups.control,
+        &clients,
+        &plugin_host,
+        &plugins.load_balancer,
+        this_node,
+    )?;
+    let Plugins {
+        cni,
+        storage,
+        ingress,
+        ..
+    } = plugins;
+    Ok(ControlPlane {
+        clients,
+        plugin_host,
+        plugin_events,
+        cni,
+        storage,
+        ingress,
+        forwards,
+    })
 }
 
 /// Starts to show the plugins' state in the API.
@@ -86,8 +118,16 @@ fn publish_plugins(
     clients: &ClientFactory,
     tasks: &Tasks,
 ) -> PluginEvents {
-    let user = UserInfo::new("system:k3s-supervisor", ["system:masters", "system:authenticated"]);
-    let events = PluginEvents::new(clients.for_user(user), &node.name, shared.clock.clone(), tasks);
+    let user = UserInfo::new(
+        "system:k3s-supervisor",
+        ["system:masters", "system:authenticated"],
+    );
+    let events = PluginEvents::new(
+        clients.for_user(user),
+        &node.name,
+        shared.clock.clone(),
+        tasks,
+    );
     let publisher = Publisher {
         host: host.clone(),
         registry,
@@ -99,10 +139,17 @@ fn publish_plugins(
     events
 }
 
-async fn open_registry(shared: &Shared, host: &Host, component: &Component, tasks: &Tasks) -> Result<Registry> {
+async fn open_registry(
+    shared: &Shared,
+    host: &Host,
+    component: &Component,
+    tasks: &Tasks,
+) -> Result<Registry> {
     let settings = &shared.settings;
     let place = Place::of(&settings.datastore, &settings.data_dir);
-    let backend = place.open(host, component, &shared.clock, &shared.random).await?;
+    let backend = place
+        .open(host, component, &shared.clock, &shared.random)
+        .await?;
     let prepared = Registry::prepare(RegistryConfig {
         clock: shared.clock.clone(),
         random: shared.random.clone(),
@@ -111,7 +158,10 @@ async fn open_registry(shared: &Shared, host: &Host, component: &Component, task
             node_ports: settings.node_ports.clone(),
         },
     });
-    let options = StoreOptions { extract: prepared.extract(), ..StoreOptions::default() };
+    let options = StoreOptions {
+        extract: prepared.extract(),
+        ..StoreOptions::default()
+    };
     let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks)
         .await
         .with_context(|| place.to_string())?;
@@ -131,12 +181,19 @@ async fn start_api(
         registry,
         tasks: tasks.clone(),
         metrics: shared.metrics.clone(),
-        version: VersionInfo { git_version: VERSION.into(), git_commit: COMMIT.into(), build_date: BUILD_DATE.into() },
+        version: VersionInfo {
+            git_version: VERSION.into(),
+            git_commit: COMMIT.into(),
+            build_date: BUILD_DATE.into(),
+        },
         audiences: vec![service_accounts.issuer().to_owned(), "k3s".into()],
         service_accounts,
         static_tokens: Vec::<StaticToken>::new(),
         kubelet_dialer: Arc::new(DirectDialer),
-        kubelet_tls: Arc::new(client_config(identity.server_ca.cert_pem(), &identity.apiserver_client)?),
+        kubelet_tls: Arc::new(client_config(
+            identity.server_ca.cert_pem(),
+            &identity.apiserver_client,
+        )?),
         advertise_address: settings.advertise_address.unwrap_or_else(|| node.address()),
         advertise_port: settings.advertise_port.unwrap_or(settings.https_port),
         service_address: service_address(settings).context("--service-cidr is too small")?,
@@ -149,11 +206,23 @@ async fn start_api(
 
 /// Roles of batteries that are left out.
 fn without_roles(shared: &Shared) -> Vec<String> {
-    let roles = [(ingress::NAME, "system:traefik"), (storage::NAME, "local-path-provisioner-role")];
-    roles.into_iter().filter(|(name, _)| shared.is_disabled(name)).map(|(_, role)| role.to_owned()).collect()
+    let roles = [
+        (ingress::NAME, "system:traefik"),
+        (storage::NAME, "local-path-provisioner-role"),
+    ];
+    roles
+        .into_iter()
+        .filter(|(name, _)| shared.is_disabled(name))
+        .map(|(_, role)| role.to_owned())
+        .collect()
 }
 
-fn listen(identity: &ServerIdentity, service: &ApiService, listener: TcpListener, tasks: &Tasks) -> Result<()> {
+fn listen(
+    identity: &ServerIdentity,
+    service: &ApiService,
+    listener: TcpListener,
+    tasks: &Tasks,
+) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let tls = server_config(&identity.serving, identity.client_ca.cert_pem())?;
     let supervisor = Supervisor::new(service.clone(), identity.server_ca.cert_pem());
@@ -161,7 +230,12 @@ fn listen(identity: &ServerIdentity, service: &ApiService, listener: TcpListener
     Ok(())
 }
 
-fn start_controllers(shared: &Shared, identity: &ServerIdentity, clients: &ClientFactory, tasks: &Tasks) {
+fn start_controllers(
+    shared: &Shared,
+    identity: &ServerIdentity,
+    clients: &ClientFactory,
+    tasks: &Tasks,
+) {
     let settings = &shared.settings;
     if !settings.disable_controllers {
         let config = ControllersConfig {
@@ -181,7 +255,12 @@ fn start_controllers(shared: &Shared, identity: &ServerIdentity, clients: &Clien
         let client = component_client(clients, "system:kube-scheduler");
         Scheduler::start(
             SchedulerConfig {
-                informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
+                informers: Informers::new(
+                    client.clone(),
+                    shared.clock.clone(),
+                    shared.random.clone(),
+                    tasks,
+                ),
                 client,
                 clock: shared.clock.clone(),
                 random: shared.random.clone(),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use k3s_adapters::datastore::{ServerOptions, SqliteOptions, WasmBackend, open_server, open_sqlite};
+use k3s_adapters::datastore::{
+    ServerOptions, SqliteOptions, WasmBackend, open_server, open_sqlite,
+};
 use k3s_base::{Clock, Random};
 use k3s_config::datastore::{DatabaseKind, DatabaseServer, Endpoint};
 use k3s_plugin_host::Host;
@@ -51,7 +53,10 @@ impl Place {
 
     /// The bundled component for it.
     pub(crate) fn bundled(&self) -> Result<Component> {
-        Ok(Component::bundled("datastore", find_bundled("datastore", self.dialect())?))
+        Ok(Component::bundled(
+            "datastore",
+            find_bundled("datastore", self.dialect())?,
+        ))
     }
 
     /// Opens it with `component`.
@@ -66,12 +71,24 @@ impl Place {
         let (clock, random) = (clock.clone(), random.clone());
         match self {
             Self::File(path) => {
-                let options = SqliteOptions { config, clock, random, ..SqliteOptions::new(path) };
+                let options = SqliteOptions {
+                    config,
+                    clock,
+                    random,
+                    ..SqliteOptions::new(path)
+                };
                 // Loading a component and opening a database block.
-                Ok(tokio::task::block_in_place(|| open_sqlite(&host, component.source(), &options))?)
+                Ok(tokio::task::block_in_place(|| {
+                    open_sqlite(&host, component.source(), &options)
+                })?)
             }
             Self::Server(server) => {
-                let options = ServerOptions { config, clock, random, ..ServerOptions::new(server.clone()) };
+                let options = ServerOptions {
+                    config,
+                    clock,
+                    random,
+                    ..ServerOptions::new(server.clone())
+                };
                 Ok(open_server(&host, component.source(), &options).await?)
             }
         }

@@ -18,9 +18,14 @@ const SOCKET: &str = "/run/k3s/cni.sock";
 /// Makes the foreign runtime's pods use `network`.
 pub(crate) fn connect(network: Arc<dyn PodNetwork>, tasks: &Tasks) -> Result<()> {
     let socket = Path::new(SOCKET);
-    k3s_cni::serve(socket, network, tasks).context("serve the container runtime's network calls")?;
+    k3s_cni::serve(socket, network, tasks)
+        .context("serve the container runtime's network calls")?;
     let executable = std::env::current_exe().context("find this executable")?;
-    k3s_cni::install(&InstallPaths::default(), socket, &executable).context("install the CNI plugin")?;
-    info!(socket = SOCKET, "the container runtime uses this pod network");
+    k3s_cni::install(&InstallPaths::default(), socket, &executable)
+        .context("install the CNI plugin")?;
+    info!(
+        socket = SOCKET,
+        "the container runtime uses this pod network"
+    );
     Ok(())
 }

@@ -27,7 +27,10 @@ impl NodeIdentity {
     pub(crate) fn find(settings: &ServerSettings) -> Result<Self> {
         let mut name = match &settings.node_name {
             Some(name) => name.clone(),
-            None => nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase(),
+            None => nix::unistd::gethostname()
+                .context("read the host name")?
+                .to_string_lossy()
+                .to_lowercase(),
         };
         if settings.with_node_id {
             name = format!("{name}-{}", hex_file(Path::new(NODE_ID), 4)?);
@@ -37,7 +40,13 @@ impl NodeIdentity {
         }
         let addresses = match settings.node_ips.as_slice() {
             [] => {
-                vec![Net::current()?.default_route().context("find the node's address (set --node-ip)")?.address.into()]
+                vec![
+                    Net::current()?
+                        .default_route()
+                        .context("find the node's address (set --node-ip)")?
+                        .address
+                        .into(),
+                ]
             }
             given => given.to_vec(),
         };
@@ -46,7 +55,10 @@ impl NodeIdentity {
 
     /// The primary address.
     pub(crate) fn address(&self) -> IpAddr {
-        self.addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+        self.addresses
+            .first()
+            .copied()
+            .unwrap_or(IpAddr::from([127, 0, 0, 1]))
     }
 }
 
@@ -63,7 +75,10 @@ fn is_label(label: &str) -> bool {
 pub(crate) fn ensure(shared: &Shared, node: &NodeIdentity) -> Result<ServerIdentity> {
     let settings = &shared.settings;
     hex_file(Path::new(NODE_PASSWORD), 16)?;
-    let parsed = settings.tls_sans.iter().map(|san| san.parse::<IpAddr>().map_err(|_| san.clone()));
+    let parsed = settings
+        .tls_sans
+        .iter()
+        .map(|san| san.parse::<IpAddr>().map_err(|_| san.clone()));
     let (mut addresses, mut names) = (node.addresses.clone(), Vec::new());
     for san in parsed {
         match san {
@@ -89,7 +104,8 @@ pub(crate) fn ensure(shared: &Shared, node: &NodeIdentity) -> Result<ServerIdent
         node_addresses: node.addresses.clone(),
         server_url: &url,
     };
-    ServerIdentity::ensure(&options, &shared.random, shared.clock.now()).context("prepare certificates and tokens")
+    ServerIdentity::ensure(&options, &shared.random, shared.clock.now())
+        .context("prepare certificates and tokens")
 }
 
 /// The first address of the service network: the `kubernetes` Service.
@@ -103,7 +119,11 @@ fn hex_file(path: &Path, bytes: usize) -> Result<String> {
     if let Ok(text) = std::fs::read_to_string(path) {
         let text = text.trim().to_owned();
         let is_hex = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        return if is_hex { Ok(text) } else { bail!("{}: expected hex digits", path.display()) };
+        return if is_hex {
+            Ok(text)
+        } else {
+            bail!("{}: expected hex digits", path.display())
+        };
     }
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(describe)?;

@@ -25,7 +25,10 @@ pub(crate) async fn release(shared: &Shared, plane: &ControlPlane) {
     if shared.is_disabled(NAME)
         && let Err(error) = k3s_ingress::release(&component_client(&plane.clients, USER)).await
     {
-        warn!(error = error.chain(), "cannot take the addresses out of Ingresses");
+        warn!(
+            error = error.chain(),
+            "cannot take the addresses out of Ingresses"
+        );
     }
 }
 
@@ -35,27 +38,39 @@ pub(crate) fn is_served(shared: &Shared) -> bool {
 }
 
 /// Starts the battery.
-pub(crate) async fn start(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &ControlPlane) -> Result<()> {
+pub(crate) async fn start(
+    shared: &Shared,
+    tasks: &Tasks,
+    node: &NodeIdentity,
+    plane: &ControlPlane,
+) -> Result<()> {
     if !is_served(shared) {
         return Ok(());
     }
     let client = plane.clients.for_controller(NAME);
     let options = options(&plane.ingress, &shared.clock, &shared.random);
     let host = plane.ingress.host(&plane.plugin_host);
-    let compiler = tokio::task::block_in_place(|| open_ingress(&host, plane.ingress.source(), options))
-        .context("start the ingress controller")?;
+    let compiler =
+        tokio::task::block_in_place(|| open_ingress(&host, plane.ingress.source(), options))
+            .context("start the ingress controller")?;
     let compiler = Arc::new(compiler);
     make_replaceable(shared, plane, &compiler);
     let external = &shared.settings.node_external_ips;
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),
         // As a LoadBalancer Service shows them: external addresses where a node has some.
-        addresses: if external.is_empty() { node.addresses.clone() } else { external.clone() },
+        addresses: if external.is_empty() {
+            node.addresses.clone()
+        } else {
+            external.clone()
+        },
         node_name: node.name.clone(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    Ingress::start(config, compiler, client, &shared.metrics, tasks).await.context("start the ingress data plane")?;
+    Ingress::start(config, compiler, client, &shared.metrics, tasks)
+        .await
+        .context("start the ingress data plane")?;
     shared.timeline.ready("ingress");
     Ok(())
 }
@@ -74,7 +89,11 @@ fn make_replaceable(shared: &Shared, plane: &ControlPlane, compiler: &Arc<WasmCo
     let (compiler, host) = (compiler.clone(), plane.plugin_host.clone());
     let (clock, random) = (shared.clock.clone(), shared.random.clone());
     shared.swaps.add(&plane.ingress, move |new| {
-        let (compiler, host, options) = (compiler.clone(), new.host(&host), options(&new, &clock, &random));
+        let (compiler, host, options) = (
+            compiler.clone(),
+            new.host(&host),
+            options(&new, &clock, &random),
+        );
         async move { Ok(compiler.swap(&host, new.source(), options).await?) }
     });
 }

@@ -6,7 +6,15 @@ use std::process::{Command, Stdio};
 use tracing::{debug, warn};
 
 /// Modules that pods, services and the pod network need; built-in ones load without effect.
-const MODULES: &[&str] = &["overlay", "br_netfilter", "nf_conntrack", "nf_tables", "nft_masq", "nft_nat", "vxlan"];
+const MODULES: &[&str] = &[
+    "overlay",
+    "br_netfilter",
+    "nf_conntrack",
+    "nf_tables",
+    "nft_masq",
+    "nft_nat",
+    "vxlan",
+];
 
 /// Settings: `/proc/sys` path and value. The conntrack ones as kube-proxy sets them.
 const SETTINGS: &[(&str, &str)] = &[
@@ -14,7 +22,10 @@ const SETTINGS: &[(&str, &str)] = &[
     // A pod's answer to its neighbour on a bridge has to be translated back too.
     ("net/bridge/bridge-nf-call-iptables", "1"),
     ("net/ipv6/conf/all/forwarding", "1"),
-    ("net/netfilter/nf_conntrack_tcp_timeout_established", "86400"),
+    (
+        "net/netfilter/nf_conntrack_tcp_timeout_established",
+        "86400",
+    ),
     ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", "3600"),
 ];
 

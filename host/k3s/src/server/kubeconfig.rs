@@ -10,17 +10,27 @@ use nix::unistd::Group;
 use tracing::info;
 
 /// Writes `--write-kubeconfig`.
-pub(crate) fn write(settings: &ServerSettings, identity: &ServerIdentity, server_url: &str) -> Result<()> {
+pub(crate) fn write(
+    settings: &ServerSettings,
+    identity: &ServerIdentity,
+    server_url: &str,
+) -> Result<()> {
     let path = settings.kubeconfig.as_path();
     let describe = || format!("write kubeconfig {}", path.display());
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(describe)?;
     }
-    identity.write_admin_kubeconfig(path, server_url).with_context(describe)?;
+    identity
+        .write_admin_kubeconfig(path, server_url)
+        .with_context(describe)?;
     if let Some(name) = &settings.kubeconfig_group {
         chown(path, None, Some(group_id(name)?)).with_context(describe)?;
     }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(settings.kubeconfig_mode)).with_context(describe)?;
+    std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(settings.kubeconfig_mode),
+    )
+    .with_context(describe)?;
     info!(path = %path.display(), "wrote kubeconfig");
     Ok(())
 }
@@ -31,21 +41,32 @@ fn group_id(name: &str) -> Result<u32> {
         return Ok(number);
     }
     let group = Group::from_name(name).with_context(|| format!("look up group {name}"))?;
-    Ok(group.with_context(|| format!("--write-kubeconfig-group: no group {name:?}"))?.gid.as_raw())
+    Ok(group
+        .with_context(|| format!("--write-kubeconfig-group: no group {name:?}"))?
+        .gid
+        .as_raw())
 }
 
 /// The URL that goes into kubeconfigs: loopback unless the server listens on one address only.
 pub(crate) fn server_url(settings: &ServerSettings) -> String {
-    let host =
-        if settings.bind_address.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind_address.to_string() };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let host = if settings.bind_address.is_unspecified() {
+        "127.0.0.1".to_owned()
+    } else {
+        settings.bind_address.to_string()
+    };
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
     format!("https://{host}:{}", settings.https_port)
 }
 
 /// Whether a path can be written, told before the cluster is half started.
 pub(crate) fn check(path: &Path) -> Result<()> {
     match path.parent() {
-        Some(parent) => std::fs::create_dir_all(parent).with_context(|| format!("make folder {}", parent.display())),
+        Some(parent) => std::fs::create_dir_all(parent)
+            .with_context(|| format!("make folder {}", parent.display())),
         None => anyhow::bail!("--write-kubeconfig: {} is not a file path", path.display()),
     }
 }

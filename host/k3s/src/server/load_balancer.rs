@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::load_balancer::{
-    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer, release, serve,
+    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer,
+    release, serve,
 };
 use k3s_base::{Clock, Random};
 use k3s_client::{ClientFactory, Informers};
@@ -37,7 +38,12 @@ pub(crate) fn start(
 ) -> Result<()> {
     let settings = &shared.settings;
     let client = component_client(clients, IDENTITY);
-    let informers = Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks);
+    let informers = Informers::new(
+        client.clone(),
+        shared.clock.clone(),
+        shared.random.clone(),
+        tasks,
+    );
     if shared.is_disabled(NAME) {
         release(client, &informers, tasks);
         return Ok(());
@@ -49,8 +55,9 @@ pub(crate) fn start(
     }
     let options = options(shared, component);
     let granted = component.host(host);
-    let balancer = tokio::task::block_in_place(|| open_load_balancer(&granted, component.source(), options))
-        .context("start the service load balancer")?;
+    let balancer =
+        tokio::task::block_in_place(|| open_load_balancer(&granted, component.source(), options))
+            .context("start the service load balancer")?;
     let balancer = Arc::new(balancer);
     make_replaceable(shared, component, host, &balancer);
     let config = ServeLoadBalancers {
@@ -70,7 +77,12 @@ fn options(shared: &Shared, component: &Component) -> LoadBalancerOptions {
     options_with(reserved(shared), component, &shared.clock, &shared.random)
 }
 
-fn options_with(reserved: Vec<Value>, component: &Component, clock: &Clock, random: &Random) -> LoadBalancerOptions {
+fn options_with(
+    reserved: Vec<Value>,
+    component: &Component,
+    clock: &Clock,
+    random: &Random,
+) -> LoadBalancerOptions {
     LoadBalancerOptions {
         config: component.config(Map::from_iter([("reserved".to_owned(), reserved.into())])),
         policy: Policy::default(),
@@ -80,9 +92,18 @@ fn options_with(reserved: Vec<Value>, component: &Component, clock: &Clock, rand
 }
 
 /// Lets a reload put another component in this one's place.
-fn make_replaceable(shared: &Shared, component: &Component, host: &Host, balancer: &Arc<LoadBalancer>) {
+fn make_replaceable(
+    shared: &Shared,
+    component: &Component,
+    host: &Host,
+    balancer: &Arc<LoadBalancer>,
+) {
     let (balancer, host) = (balancer.clone(), host.clone());
-    let (reserved, clock, random) = (reserved(shared), shared.clock.clone(), shared.random.clone());
+    let (reserved, clock, random) = (
+        reserved(shared),
+        shared.clock.clone(),
+        shared.random.clone(),
+    );
     shared.swaps.add(component, move |new| {
         let options = options_with(reserved.clone(), &new, &clock, &random);
         let (balancer, host) = (balancer.clone(), new.host(&host));
@@ -94,12 +115,21 @@ fn make_replaceable(shared: &Shared, component: &Component, host: &Host, balance
 /// one, so that with `--disable traefik` another one can have them by a Service.
 fn reserved(shared: &Shared) -> Vec<Value> {
     let port = |port: u16, by: &str| json!({"protocol": "TCP", "port": port, "by": by});
-    let entry_points = if ingress::is_served(shared) { EntryPoint::standard() } else { Vec::new() };
-    let ingress = entry_points.iter().map(|point| port(point.listen.port(), "the ingress controller"));
-    [port(shared.settings.https_port, "the API server"), port(KUBELET_PORT, "the kubelet")]
-        .into_iter()
-        .chain(ingress)
-        .collect()
+    let entry_points = if ingress::is_served(shared) {
+        EntryPoint::standard()
+    } else {
+        Vec::new()
+    };
+    let ingress = entry_points
+        .iter()
+        .map(|point| port(point.listen.port(), "the ingress controller"));
+    [
+        port(shared.settings.https_port, "the API server"),
+        port(KUBELET_PORT, "the kubelet"),
+    ]
+    .into_iter()
+    .chain(ingress)
+    .collect()
 }
 
 const KUBELET_PORT: u16 = 10_250;
@@ -120,6 +150,7 @@ impl NodeForwards for ThisNode {
             // The service proxy has no IPv6, and Services get no IPv6 addresses.
             IpAddr::V6(_) => None,
         };
-        self.forwards.set(service, addresses.iter().filter_map(v4).collect());
+        self.forwards
+            .set(service, addresses.iter().filter_map(v4).collect());
     }
 }

@@ -30,11 +30,16 @@ pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Res
 fn packaged(shared: &Shared, plane: &ControlPlane) -> Result<Vec<Packaged>> {
     let settings = &shared.settings;
     let mut all = vec![
-        storage::manifest(&storage::config(&settings.default_local_storage_path, &plane.storage)?),
+        storage::manifest(&storage::config(
+            &settings.default_local_storage_path,
+            &plane.storage,
+        )?),
         Packaged::new(ingress::NAME).file("traefik.yaml", &k3s_ingress::objects()),
     ];
     if let IpAddr::V4(ip) = settings.cluster_dns {
-        all.push(Packaged::new(node::DNS).file("coredns.yaml", &[k3s_dns::service(ip, node::DNS_PORT)]));
+        all.push(
+            Packaged::new(node::DNS).file("coredns.yaml", &[k3s_dns::service(ip, node::DNS_PORT)]),
+        );
     }
     Ok(all)
 }

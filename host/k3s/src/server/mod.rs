@@ -60,7 +60,10 @@ pub(crate) struct Shared {
 impl Shared {
     /// Whether `--disable` leaves a component out.
     pub(crate) fn is_disabled(&self, name: &str) -> bool {
-        self.settings.disabled.iter().any(|disabled| disabled == name)
+        self.settings
+            .disabled
+            .iter()
+            .any(|disabled| disabled == name)
     }
 }
 
@@ -81,13 +84,21 @@ struct Stages {
 impl Stages {
     fn new() -> Self {
         let root = |name| Tasks::root(name);
-        Self { store: root("store"), api: root("api"), control: root("control"), node: root("node") }
+        Self {
+            store: root("store"),
+            api: root("api"),
+            control: root("control"),
+            node: root("node"),
+        }
     }
 
     async fn stop(&self) {
-        for (tasks, deadline) in
-            [(&self.node, STOP_NODE), (&self.control, STOP_CONTROL), (&self.api, STOP_API), (&self.store, STOP_STORE)]
-        {
+        for (tasks, deadline) in [
+            (&self.node, STOP_NODE),
+            (&self.control, STOP_CONTROL),
+            (&self.api, STOP_API),
+            (&self.store, STOP_STORE),
+        ] {
             tasks.stop(deadline).await;
         }
     }
@@ -170,7 +181,8 @@ async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Runni
     let plugins = plugins::Plugins::read(settings).await?;
     let listener = preflight::bind(SocketAddr::new(settings.bind_address, settings.https_port))?;
     let server_dir = settings.data_dir.join("server");
-    std::fs::create_dir_all(&server_dir).with_context(|| format!("make folder {}", server_dir.display()))?;
+    std::fs::create_dir_all(&server_dir)
+        .with_context(|| format!("make folder {}", server_dir.display()))?;
     let lock = ServerLock::take(&server_dir)?;
     let node_identity = identity::NodeIdentity::find(settings)?;
     let identity = identity::ensure(shared, &node_identity)?;
@@ -179,7 +191,15 @@ async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Runni
     }
     shared.timeline.ready("identities");
 
-    let plane = control_plane::start(shared, stages_ref(stages), &identity, &node_identity, plugins, listener).await?;
+    let plane = control_plane::start(
+        shared,
+        stages_ref(stages),
+        &identity,
+        &node_identity,
+        plugins,
+        listener,
+    )
+    .await?;
     let url = kubeconfig::server_url(settings);
     kubeconfig::write(settings, &identity, &url)?;
     // Before the manifest of the class goes, by which one sees what was served here.
@@ -189,14 +209,37 @@ async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Runni
         warn!("--disable-agent: no node runs in this process");
         None
     } else {
-        Some(node::start(shared, &stages.node, &identity, &node_identity, &plane, manifests).await?)
+        Some(
+            node::start(
+                shared,
+                &stages.node,
+                &identity,
+                &node_identity,
+                &plane,
+                manifests,
+            )
+            .await?,
+        )
     };
-    plugins::reload::start(reload.hangup, reload.reread, shared.swaps.clone(), plane.plugin_events, &stages.control);
+    plugins::reload::start(
+        reload.hangup,
+        reload.reread,
+        shared.swaps.clone(),
+        plane.plugin_events,
+        &stages.control,
+    );
     notify::ready();
-    Ok(Running { _node: node, _lock: lock })
+    Ok(Running {
+        _node: node,
+        _lock: lock,
+    })
 }
 
 /// The groups of the control plane's stages.
 fn stages_ref(stages: &Stages) -> control_plane::Groups<'_> {
-    control_plane::Groups { store: &stages.store, api: &stages.api, control: &stages.control }
+    control_plane::Groups {
+        store: &stages.store,
+        api: &stages.api,
+        control: &stages.control,
+    }
 }

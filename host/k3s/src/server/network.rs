@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::cni::{CniNetwork, CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni};
+use k3s_adapters::cni::{
+    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni,
+};
 use k3s_client::{Client, Informers};
 use k3s_cni::{ForeignNetwork, ForeignOptions};
 use k3s_config::ServerSettings;
@@ -38,7 +40,10 @@ pub(crate) fn foreign(shared: &Shared, tasks: &Tasks) -> Arc<dyn PodNetwork> {
     let data_dir = &shared.settings.data_dir;
     let options = ForeignOptions {
         conf_dirs: vec![data_dir.join("agent/etc/cni/net.d"), CONF_DIR.into()],
-        bin_dirs: [data_dir.join("data/cni")].into_iter().chain(PLUGIN_DIRS.map(PathBuf::from)).collect(),
+        bin_dirs: [data_dir.join("data/cni")]
+            .into_iter()
+            .chain(PLUGIN_DIRS.map(PathBuf::from))
+            .collect(),
         cache_dir: RESULTS.into(),
     };
     Arc::new(ForeignNetwork::start(options, tasks))
@@ -76,7 +81,12 @@ pub(crate) fn start(
     let follow = FollowNodes {
         network: network.clone(),
         client: client.clone(),
-        informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
+        informers: Informers::new(
+            client.clone(),
+            shared.clock.clone(),
+            shared.random.clone(),
+            tasks,
+        ),
         node_name: node.name.clone(),
         run_dir: PathBuf::from(FLANNEL_RUN),
         random: shared.random.clone(),
@@ -88,9 +98,15 @@ pub(crate) fn start(
 /// What the server knows and every pod network is told: the cluster's range. The backend is the bundled
 /// one's business.
 fn known_config(settings: &ServerSettings, component: &Component) -> Map<String, Value> {
-    let mut known = Map::from_iter([("network".to_owned(), settings.cluster_cidr.to_string().into())]);
+    let mut known = Map::from_iter([(
+        "network".to_owned(),
+        settings.cluster_cidr.to_string().into(),
+    )]);
     if component.is_bundled() {
-        known.insert("backend".to_owned(), settings.flannel_backend.as_str().into());
+        known.insert(
+            "backend".to_owned(),
+            settings.flannel_backend.as_str().into(),
+        );
     }
     known
 }

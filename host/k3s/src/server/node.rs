@@ -70,16 +70,26 @@ pub(crate) async fn start(
     manifests: Manifests,
 ) -> Result<Node> {
     let settings = &shared.settings;
-    let node_client = plane
-        .clients
-        .for_user(UserInfo::new(format!("system:node:{}", node.name), ["system:nodes", "system:authenticated"]));
+    let node_client = plane.clients.for_user(UserInfo::new(
+        format!("system:node:{}", node.name),
+        ["system:nodes", "system:authenticated"],
+    ));
     let (endpoint, runtime) = start_containers(shared, tasks, node, plane).await?;
     shared.timeline.ready("runtime");
-    let supervisor = plane.clients.for_user(UserInfo::new("system:k3s-supervisor", [MASTERS, "system:authenticated"]));
+    let supervisor = plane.clients.for_user(UserInfo::new(
+        "system:k3s-supervisor",
+        [MASTERS, "system:authenticated"],
+    ));
     let config = kubelet_config(shared, identity, node)?;
-    Kubelet::start(config, node_client, Some(supervisor.clone()), &endpoint, tasks)
-        .await
-        .context("start the kubelet")?;
+    Kubelet::start(
+        config,
+        node_client,
+        Some(supervisor.clone()),
+        &endpoint,
+        tasks,
+    )
+    .await
+    .context("start the kubelet")?;
     shared.timeline.ready("kubelet");
     if !settings.disable_kube_proxy {
         start_proxy(shared, tasks, node, plane)?;
@@ -90,11 +100,21 @@ pub(crate) async fn start(
     if shared.is_disabled(DNS) {
         tasks.spawn_until_stopped("dns removal", async move {
             if let Err(error) = k3s_dns::withdraw(&supervisor).await {
-                warn!(error = error.chain(), "cannot remove the endpoints of cluster DNS");
+                warn!(
+                    error = error.chain(),
+                    "cannot remove the endpoints of cluster DNS"
+                );
             }
         });
     } else {
-        start_dns(shared, tasks, node, &plane.clients.for_controller(DNS), supervisor).await?;
+        start_dns(
+            shared,
+            tasks,
+            node,
+            &plane.clients.for_controller(DNS),
+            supervisor,
+        )
+        .await?;
         shared.timeline.ready("dns");
     }
     super::ingress::start(shared, tasks, node, plane).await?;
@@ -111,7 +131,10 @@ async fn start_containers(
     let settings = &shared.settings;
     let client = component_client(&plane.clients, "system:k3s-controller");
     let own_network = || super::network::start(shared, tasks, node, plane, &client);
-    match (&settings.container_runtime_endpoint, settings.flannel_backend.as_str()) {
+    match (
+        &settings.container_runtime_endpoint,
+        settings.flannel_backend.as_str(),
+    ) {
         // The other runtime calls the other network by itself.
         (Some(endpoint), "none") => Ok((endpoint.clone(), None)),
         (Some(endpoint), _) => {
@@ -119,7 +142,11 @@ async fn start_containers(
             Ok((endpoint.clone(), None))
         }
         (None, backend) => {
-            let network = if backend == "none" { super::network::foreign(shared, tasks) } else { own_network()? };
+            let network = if backend == "none" {
+                super::network::foreign(shared, tasks)
+            } else {
+                own_network()?
+            };
             shared.timeline.ready("cni");
             let runtime = start_runtime(shared, tasks, network).await?;
             Ok((runtime.endpoint(), Some(runtime)))
@@ -127,7 +154,11 @@ async fn start_containers(
     }
 }
 
-async fn start_runtime(shared: &Shared, tasks: &Tasks, network: Arc<dyn PodNetwork>) -> Result<Runtime> {
+async fn start_runtime(
+    shared: &Shared,
+    tasks: &Tasks,
+    network: Arc<dyn PodNetwork>,
+) -> Result<Runtime> {
     let settings = &shared.settings;
     let standard = RuntimeConfig::standard(
         &settings.data_dir,
@@ -141,15 +172,28 @@ async fn start_runtime(shared: &Shared, tasks: &Tasks, network: Arc<dyn PodNetwo
         default_registry_endpoint: !settings.disable_default_registry_endpoint,
         ..standard
     };
-    Runtime::start(config).await.context("start the container runtime")
+    Runtime::start(config)
+        .await
+        .context("start the container runtime")
 }
 
-fn kubelet_config(shared: &Shared, identity: &ServerIdentity, node: &NodeIdentity) -> Result<KubeletConfig> {
+fn kubelet_config(
+    shared: &Shared,
+    identity: &ServerIdentity,
+    node: &NodeIdentity,
+) -> Result<KubeletConfig> {
     let settings = &shared.settings;
     let mut config = KubeletConfig {
         pod_manifests: Some(settings.data_dir.join("agent/pod-manifests")),
         serving_cert_pem: identity.kubelet_serving.cert_pem.clone().into_bytes(),
-        serving_key_pem: Secret::new(identity.kubelet_serving.key_pem.reveal().clone().into_bytes()),
+        serving_key_pem: Secret::new(
+            identity
+                .kubelet_serving
+                .key_pem
+                .reveal()
+                .clone()
+                .into_bytes(),
+        ),
         client_ca_pem: identity.client_ca.cert_pem().as_bytes().to_vec(),
         healthz: Some(SocketAddr::from(([127, 0, 0, 1], HEALTHZ_PORT))),
         node_ips: node.addresses.clone(),
@@ -160,7 +204,10 @@ fn kubelet_config(shared: &Shared, identity: &ServerIdentity, node: &NodeIdentit
         annotations: annotations(settings)?,
         cluster_dns: vec![settings.cluster_dns],
         cluster_domain: settings.cluster_domain.clone(),
-        resolv_conf: settings.resolv_conf.clone().unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
+        resolv_conf: settings
+            .resolv_conf
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
         ..KubeletConfig::new(&node.name, VERSION)
@@ -179,20 +226,30 @@ fn apply_argument(config: &mut KubeletConfig, name: &str, value: &str) -> Result
         "cgroup-root" => config.cgroup_root = value.to_owned(),
         "root-dir" => config.root_dir = value.into(),
         "eviction-hard" => config.eviction.set_hard(value).with_context(bad)?,
-        "eviction-minimum-reclaim" => config.eviction.set_minimum_reclaim(value).with_context(bad)?,
+        "eviction-minimum-reclaim" => config
+            .eviction
+            .set_minimum_reclaim(value)
+            .with_context(bad)?,
         "eviction-pressure-transition-period" => {
-            config.eviction.set_transition(duration(value).with_context(bad)?);
+            config
+                .eviction
+                .set_transition(duration(value).with_context(bad)?);
         }
-        "image-gc-high-threshold" => config.image_gc_high_percent = percent(value).with_context(bad)?,
-        "image-gc-low-threshold" => config.image_gc_low_percent = percent(value).with_context(bad)?,
+        "image-gc-high-threshold" => {
+            config.image_gc_high_percent = percent(value).with_context(bad)?
+        }
+        "image-gc-low-threshold" => {
+            config.image_gc_low_percent = percent(value).with_context(bad)?
+        }
         "pod-max-pids" => {
             let limit: i64 = value.parse().with_context(bad)?;
             config.pod_pids_limit = (limit > 0).then_some(limit);
         }
         "container-log-max-files" => config.log_max_files = value.parse().with_context(bad)?,
         "container-log-max-size" => {
-            let size =
-                k3s_meta::quantity::Quantity::parse(value).map_err(|e| anyhow::anyhow!("{e}")).with_context(bad)?;
+            let size = k3s_meta::quantity::Quantity::parse(value)
+                .map_err(|e| anyhow::anyhow!("{e}"))
+                .with_context(bad)?;
             config.log_max_bytes = u64::try_from(size.value()).with_context(bad)?;
         }
         other => anyhow::bail!("--kubelet-arg {other} has no effect here"),
@@ -213,7 +270,9 @@ fn duration(text: &str) -> Result<Duration> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(digits);
-        let number: u32 = number.parse().context("expected a duration such as 5m or 90s")?;
+        let number: u32 = number
+            .parse()
+            .context("expected a duration such as 5m or 90s")?;
         let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, after) = after.split_at(letters);
         total += number
@@ -235,7 +294,13 @@ fn annotations(settings: &ServerSettings) -> Result<BTreeMap<String, String>> {
     let args = serde_json::to_string(&masked(&settings.args))?;
     let env: BTreeMap<String, String> = std::env::vars()
         .filter(|(name, _)| name.starts_with("K3S_"))
-        .map(|(name, value)| if is_secret(&name) { (name, "********".into()) } else { (name, value) })
+        .map(|(name, value)| {
+            if is_secret(&name) {
+                (name, "********".into())
+            } else {
+                (name, value)
+            }
+        })
         .collect();
     let env = json!(env).to_string();
     let hash = hex::encode_upper(Sha256::digest(format!("{args}{env}")));
@@ -248,7 +313,9 @@ fn annotations(settings: &ServerSettings) -> Result<BTreeMap<String, String>> {
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    ["token", "secret", "password", "datastore"].iter().any(|part| name.contains(part))
+    ["token", "secret", "password", "datastore"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 /// The words after `k3s`, with the values of secret flags replaced.
@@ -257,7 +324,8 @@ fn masked(args: &[String]) -> Vec<String> {
     let mut hide_next = false;
     for word in args {
         let flag = word.split('=').next().unwrap_or_default();
-        let secret = flag == "-t" || (flag.starts_with("--") && is_secret(flag) && !flag.ends_with("-file"));
+        let secret =
+            flag == "-t" || (flag.starts_with("--") && is_secret(flag) && !flag.ends_with("-file"));
         match (std::mem::take(&mut hide_next), secret, word.contains('=')) {
             (true, ..) => words.push("********".into()),
             (false, true, true) => words.push(format!("{flag}=********")),
@@ -271,7 +339,12 @@ fn masked(args: &[String]) -> Vec<String> {
     words
 }
 
-fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &ControlPlane) -> Result<()> {
+fn start_proxy(
+    shared: &Shared,
+    tasks: &Tasks,
+    node: &NodeIdentity,
+    plane: &ControlPlane,
+) -> Result<()> {
     let client = component_client(&plane.clients, "system:kube-proxy");
     let informers = Informers::new(client, shared.clock.clone(), shared.random.clone(), tasks);
     let config = ProxyConfig {
@@ -286,23 +359,39 @@ fn start_proxy(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, plane: &Cont
     Ok(())
 }
 
-async fn start_dns(shared: &Shared, tasks: &Tasks, node: &NodeIdentity, reader: &Client, writer: Client) -> Result<()> {
+async fn start_dns(
+    shared: &Shared,
+    tasks: &Tasks,
+    node: &NodeIdentity,
+    reader: &Client,
+    writer: Client,
+) -> Result<()> {
     let settings = &shared.settings;
     let IpAddr::V4(service_ip) = settings.cluster_dns else {
         anyhow::bail!("--cluster-dns: only IPv4 is supported so far")
     };
-    let informers = Informers::new(reader.clone(), shared.clock.clone(), shared.random.clone(), tasks);
+    let informers = Informers::new(
+        reader.clone(),
+        shared.clock.clone(),
+        shared.random.clone(),
+        tasks,
+    );
     let config = DnsConfig {
         listen: SocketAddr::new(node.address(), DNS_PORT),
         node_name: node.name.clone(),
         domain: settings.cluster_domain.clone(),
         service_ip,
         pod_networks: vec![IpNet::V4(settings.cluster_cidr)],
-        resolv_conf: settings.resolv_conf.clone().unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
+        resolv_conf: settings
+            .resolv_conf
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
-    Dns::start(config, writer, &informers, &shared.metrics, tasks).await.context("start cluster DNS")?;
+    Dns::start(config, writer, &informers, &shared.metrics, tasks)
+        .await
+        .context("start cluster DNS")?;
     Ok(())
 }
 
@@ -312,8 +401,17 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_in_the_annotation() {
-        let args =
-            ["--token", "one", "--agent-token=two", "-t", "three", "--token-file", "/f", "--debug"].map(str::to_owned);
+        let args = [
+            "--token",
+            "one",
+            "--agent-token=two",
+            "-t",
+            "three",
+            "--token-file",
+            "/f",
+            "--debug",
+        ]
+        .map(str::to_owned);
         assert_eq!(
             masked(&args),
             [

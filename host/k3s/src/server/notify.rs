@@ -6,7 +6,9 @@ use tracing::warn;
 
 /// Sends `READY=1` where `NOTIFY_SOCKET` says to.
 pub(crate) fn ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
     let send = || UnixDatagram::unbound()?.send_to(b"READY=1\n", &path);
     if let Err(error) = send() {
         warn!(%error, "cannot notify the service manager");

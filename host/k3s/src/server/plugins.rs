@@ -19,8 +19,12 @@ use super::datastore::Place;
 
 /// The bundled plugin of a kind when nothing else is asked for; that of the datastore follows from the
 /// endpoint.
-const DEFAULTS: &[(&str, &str)] =
-    &[("cni", "flannel"), ("ingress", "traefik"), ("load-balancer", "klipper"), ("storage", "local-path")];
+const DEFAULTS: &[(&str, &str)] = &[
+    ("cni", "flannel"),
+    ("ingress", "traefik"),
+    ("load-balancer", "klipper"),
+    ("storage", "local-path"),
+];
 /// A plugin's own configuration is at most this long (the contract's limit).
 const CONFIG_BYTES: u64 = 1 << 20;
 
@@ -76,12 +80,20 @@ pub(crate) async fn component(kind: &'static str, settings: &ServerSettings) -> 
     match settings.plugins.iter().find(|p| p.kind == kind) {
         Some(reference) => {
             let described = || format!("--plugin {kind}={}", reference.source);
-            Component::read(reference, settings).await.with_context(described)
+            Component::read(reference, settings)
+                .await
+                .with_context(described)
         }
         None => {
             let name = match kind {
                 "datastore" => Place::of(&settings.datastore, &settings.data_dir).dialect(),
-                _ => DEFAULTS.iter().find(|(k, _)| *k == kind).context("a kind without a default")?.1,
+                _ => {
+                    DEFAULTS
+                        .iter()
+                        .find(|(k, _)| *k == kind)
+                        .context("a kind without a default")?
+                        .1
+                }
             };
             Ok(Component::bundled(kind, find_bundled(kind, name)?))
         }
@@ -95,20 +107,31 @@ fn speaks_to(settings: &ServerSettings) -> Result<()> {
         if let PluginSource::Bundled(name) = &reference.source
             && name != place.dialect()
         {
-            bail!("--plugin datastore={name}: {place} needs {}", place.dialect());
+            bail!(
+                "--plugin datastore={name}: {place} needs {}",
+                place.dialect()
+            );
         }
     }
     Ok(())
 }
 
 fn implemented(kind: &str) -> Result<&'static Contract> {
-    contract(kind).ok_or_else(|| anyhow!("--plugin {kind}: this build has no place for plugins of this kind yet"))
+    contract(kind).ok_or_else(|| {
+        anyhow!("--plugin {kind}: this build has no place for plugins of this kind yet")
+    })
 }
 
 /// The bundled plugin of this name.
 pub(crate) fn find_bundled(kind: &str, name: &str) -> Result<Bundled> {
-    let of_kind: Vec<Bundled> = bundled::all().into_iter().filter(|b| bundled::kind_of(b) == kind).collect();
-    let found = of_kind.iter().find(|b| bundled::short_name(b) == name).copied();
+    let of_kind: Vec<Bundled> = bundled::all()
+        .into_iter()
+        .filter(|b| bundled::kind_of(b) == kind)
+        .collect();
+    let found = of_kind
+        .iter()
+        .find(|b| bundled::short_name(b) == name)
+        .copied();
     let known: Vec<&str> = of_kind.iter().map(bundled::short_name).collect();
     found.ok_or_else(|| {
         anyhow!(
@@ -135,14 +158,24 @@ impl Component {
 
     async fn read(reference: &PluginRef, settings: &ServerSettings) -> Result<Self> {
         let mut component = match &reference.source {
-            PluginSource::Bundled(name) => Self::bundled(reference.kind, find_bundled(reference.kind, name)?),
-            PluginSource::File(path) => Self::foreign(reference, read_limited(path, Source::LIMIT_BYTES)?),
+            PluginSource::Bundled(name) => {
+                Self::bundled(reference.kind, find_bundled(reference.kind, name)?)
+            }
+            PluginSource::File(path) => {
+                Self::foreign(reference, read_limited(path, Source::LIMIT_BYTES)?)
+            }
             PluginSource::Registry(name) => Self::foreign(reference, fetch(name, settings).await?),
         };
-        let digest = |text: &String| format!("sha256:{text}").parse::<Digest>().map_err(anyhow::Error::msg);
+        let digest = |text: &String| {
+            format!("sha256:{text}")
+                .parse::<Digest>()
+                .map_err(anyhow::Error::msg)
+        };
         component.pinned = reference.digest.as_ref().map(digest).transpose()?;
         component.config = reference.config.as_deref().map(read_config).transpose()?;
-        component.grants = Grants { wasi: reference.grants.contains("wasi") };
+        component.grants = Grants {
+            wasi: reference.grants.contains("wasi"),
+        };
         let inspected = Host::inspect(component.source())?;
         implemented(reference.kind)?.accepts(&component.name, &inspected, component.grants)?;
         if component.compiled.is_none() {
@@ -166,7 +199,12 @@ impl Component {
 
     /// For the plugin host.
     pub(crate) fn source(&self) -> Source<'_> {
-        Source { name: &self.name, bytes: &self.bytes, digest: self.pinned, compiled: self.compiled }
+        Source {
+            name: &self.name,
+            bytes: &self.bytes,
+            digest: self.pinned,
+            compiled: self.compiled,
+        }
     }
 
     /// The plugin host with this component's grants.
@@ -183,11 +221,19 @@ impl Component {
     pub(crate) fn config(&self, known: Map<String, Value>) -> Vec<u8> {
         let mut config = known;
         config.extend(self.config.clone().unwrap_or_default());
-        if config.is_empty() { Vec::new() } else { Value::Object(config).to_string().into_bytes() }
+        if config.is_empty() {
+            Vec::new()
+        } else {
+            Value::Object(config).to_string().into_bytes()
+        }
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { digest: Digest::of(&self.bytes), config: self.config.clone(), grants: self.grants }
+        Fingerprint {
+            digest: Digest::of(&self.bytes),
+            config: self.config.clone(),
+            grants: self.grants,
+        }
     }
 }
 
@@ -204,7 +250,10 @@ fn read_limited(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
     let what = || path.display().to_string();
     let size = std::fs::metadata(path).with_context(what)?.len();
     if size > u64::try_from(limit_bytes)? {
-        bail!("{}: {size} bytes are above the limit of {limit_bytes}", what());
+        bail!(
+            "{}: {size} bytes are above the limit of {limit_bytes}",
+            what()
+        );
     }
     std::fs::read(path).with_context(what)
 }
@@ -212,7 +261,11 @@ fn read_limited(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
 async fn fetch(reference: &str, settings: &ServerSettings) -> Result<Vec<u8>> {
     let keep = settings.data_dir.join("server/plugin-files");
     let limit_bytes = u64::try_from(Source::LIMIT_BYTES)?;
-    let from = ArtifactSource { registries: &settings.registries, keep: Some(&keep), limit_bytes };
+    let from = ArtifactSource {
+        registries: &settings.registries,
+        keep: Some(&keep),
+        limit_bytes,
+    };
     Ok(fetch_artifact(reference, from).await?)
 }
 
@@ -231,16 +284,27 @@ mod tests {
             assert!(find_bundled(kind, name).is_ok(), "{kind} {name}");
         }
         let error = find_bundled("cni", "calico").err().unwrap().to_string();
-        assert!(error.contains("bundled: flannel") && error.contains("./calico.wasm"), "{error}");
+        assert!(
+            error.contains("bundled: flannel") && error.contains("./calico.wasm"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_operator_s_configuration_goes_over_the_server_s() {
         let mut component = Component::bundled("cni", bundled::cni_flannel());
-        let known = || Map::from_iter([("network".to_owned(), "10.42.0.0/16".into()), ("a".to_owned(), 1.into())]);
+        let known = || {
+            Map::from_iter([
+                ("network".to_owned(), "10.42.0.0/16".into()),
+                ("a".to_owned(), 1.into()),
+            ])
+        };
         assert_eq!(component.config(Map::new()), b"");
         component.config = Some(Map::from_iter([("a".to_owned(), 2.into())]));
         let merged: Value = serde_json::from_slice(&component.config(known())).unwrap();
-        assert_eq!(merged, serde_json::json!({"network": "10.42.0.0/16", "a": 2}));
+        assert_eq!(
+            merged,
+            serde_json::json!({"network": "10.42.0.0/16", "a": 2})
+        );
     }
 }

@@ -34,10 +34,11 @@ fn cgroups(root: &Path, mounts: &str) -> Result<()> {
         };
     }
     let mounted = |c: &str| {
-        mounts
-            .lines()
-            .filter(|l| l.contains(" cgroup "))
-            .any(|l| l.split(' ').nth(3).is_some_and(|o| o.split(',').any(|w| w == c)))
+        mounts.lines().filter(|l| l.contains(" cgroup ")).any(|l| {
+            l.split(' ')
+                .nth(3)
+                .is_some_and(|o| o.split(',').any(|w| w == c))
+        })
     };
     match ["cpu", "memory"].iter().find(|c| !mounted(c)) {
         Some(missing) => bail!("failed to find {missing} cgroup{}", hint(missing)),
@@ -112,8 +113,14 @@ mod tests {
         assert_eq!(ServerLock::holder(dir.path()), None);
         let lock = ServerLock::take(dir.path()).unwrap();
         let error = ServerLock::take(dir.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-        assert_eq!(ServerLock::holder(dir.path()), i32::try_from(std::process::id()).ok());
+        assert!(
+            error.contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
+        assert_eq!(
+            ServerLock::holder(dir.path()),
+            i32::try_from(std::process::id()).ok()
+        );
         drop(lock);
         assert_eq!(ServerLock::holder(dir.path()), None);
     }
@@ -129,9 +136,15 @@ mod tests {
         let cpu = "cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0\n";
         let error = check(cpu).unwrap_err().to_string();
         assert!(error.starts_with("failed to find memory cgroup"), "{error}");
-        check(&format!("{cpu}cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n")).unwrap();
+        check(&format!(
+            "{cpu}cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n"
+        ))
+        .unwrap();
         std::fs::write(dir.path().join("cgroup.controllers"), "cpu io pids").unwrap();
         let error = check("").unwrap_err().to_string();
-        assert!(error.starts_with("failed to find memory cgroup (v2)"), "{error}");
+        assert!(
+            error.starts_with("failed to find memory cgroup (v2)"),
+            "{error}"
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::storage::{Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage};
+use k3s_adapters::storage::{
+    Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage,
+};
 use k3s_client::Informers;
 use k3s_deploy::{Manifests, Packaged};
 use k3s_lifecycle::Tasks;
@@ -45,14 +47,20 @@ pub(crate) fn start(
         random: shared.random.clone(),
     };
     let host = plane.storage.host(&plane.plugin_host);
-    let provisioner = tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
-        .context("start the storage provisioner")?;
+    let provisioner =
+        tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
+            .context("start the storage provisioner")?;
     let provisioner = Arc::new(provisioner);
     make_replaceable(shared, plane, &provisioner, (root, manifests));
     let client = plane.clients.for_controller(ACCOUNT);
     let drive_it = Drive {
         provisioner,
-        informers: Informers::new(client.clone(), shared.clock.clone(), shared.random.clone(), tasks),
+        informers: Informers::new(
+            client.clone(),
+            shared.clock.clone(),
+            shared.random.clone(),
+            tasks,
+        ),
         client,
         node_name: node.name.clone(),
         clock: shared.clock.clone(),
@@ -87,7 +95,10 @@ fn make_replaceable(
 /// `config.json`: every node has its volumes in one folder, and what the operator says besides.
 pub(crate) fn config(root: &Path, component: &Component) -> Result<String> {
     let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
-    Ok(String::from_utf8(component.config(Map::from_iter([("nodePathMap".to_owned(), paths)])))?)
+    Ok(String::from_utf8(component.config(Map::from_iter([(
+        "nodePathMap".to_owned(),
+        paths,
+    )])))?)
 }
 
 /// The storage class and the settings.

@@ -26,24 +26,38 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(api: ApiService, server_ca_pem: &str) -> Self {
-        Self { api, server_ca_pem: server_ca_pem.into() }
+        Self {
+            api,
+            server_ca_pem: server_ca_pem.into(),
+        }
     }
 
     /// What the supervisor says to a path, if it is one of its own.
     fn own(&self, request: &Request<Body>) -> Option<Response<Body>> {
         let (status, text) = match request.uri().path() {
-            "/cacerts" => (StatusCode::OK, Bytes::copy_from_slice(self.server_ca_pem.as_bytes())),
+            "/cacerts" => (
+                StatusCode::OK,
+                Bytes::copy_from_slice(self.server_ca_pem.as_bytes()),
+            ),
             "/ping" => (StatusCode::OK, Bytes::from_static(b"pong")),
-            path if path.starts_with("/v1-k3s/") || path.starts_with("/db/") => {
-                (StatusCode::NOT_IMPLEMENTED, Bytes::from_static(JOIN.as_bytes()))
-            }
+            path if path.starts_with("/v1-k3s/") || path.starts_with("/db/") => (
+                StatusCode::NOT_IMPLEMENTED,
+                Bytes::from_static(JOIN.as_bytes()),
+            ),
             _ => return None,
         };
-        let allowed = matches!(*request.method(), Method::GET | Method::HEAD) || status == StatusCode::NOT_IMPLEMENTED;
-        let status = if allowed { status } else { StatusCode::METHOD_NOT_ALLOWED };
+        let allowed = matches!(*request.method(), Method::GET | Method::HEAD)
+            || status == StatusCode::NOT_IMPLEMENTED;
+        let status = if allowed {
+            status
+        } else {
+            StatusCode::METHOD_NOT_ALLOWED
+        };
         let mut response = Response::new(k3s_serve::body::full(text));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
         Some(response)
     }
 }

@@ -14,11 +14,19 @@ use crate::rules::KindRules;
 pub(crate) fn rules(kind: &str) -> Option<&'static dyn KindRules> {
     Some(match kind {
         "MutatingAdmissionPolicy" => &mutatingadmissionpolicy::MutatingAdmissionPolicy,
-        "MutatingAdmissionPolicyBinding" => &mutatingadmissionpolicybinding::MutatingAdmissionPolicyBinding,
-        "MutatingWebhookConfiguration" => &mutatingwebhookconfiguration::MutatingWebhookConfiguration,
+        "MutatingAdmissionPolicyBinding" => {
+            &mutatingadmissionpolicybinding::MutatingAdmissionPolicyBinding
+        }
+        "MutatingWebhookConfiguration" => {
+            &mutatingwebhookconfiguration::MutatingWebhookConfiguration
+        }
         "ValidatingAdmissionPolicy" => &validatingadmissionpolicy::ValidatingAdmissionPolicy,
-        "ValidatingAdmissionPolicyBinding" => &validatingadmissionpolicybinding::ValidatingAdmissionPolicyBinding,
-        "ValidatingWebhookConfiguration" => &validatingwebhookconfiguration::ValidatingWebhookConfiguration,
+        "ValidatingAdmissionPolicyBinding" => {
+            &validatingadmissionpolicybinding::ValidatingAdmissionPolicyBinding
+        }
+        "ValidatingWebhookConfiguration" => {
+            &validatingwebhookconfiguration::ValidatingWebhookConfiguration
+        }
         _ => return None,
     })
 }

@@ -25,7 +25,9 @@ pub(super) fn default_webhook(webhook: &mut Value) {
 
 /// Defaults of the match resources at `path` of a policy or a binding.
 pub(super) fn default_match(object: &mut Value, path: &str) {
-    let Some(matches) = tree::at_mut(object, path) else { return };
+    let Some(matches) = tree::at_mut(object, path) else {
+        return;
+    };
     tree::set_missing(matches, "matchPolicy", "Equivalent");
     tree::set_missing(matches, "namespaceSelector", json!({}));
     tree::set_missing(matches, "objectSelector", json!({}));
@@ -38,8 +40,13 @@ pub(super) fn default_match(object: &mut Value, path: &str) {
 
 /// What a binding names as parameters.
 pub(super) fn parameters(binding: &Value) -> String {
-    let Some(reference) = tree::at(binding, "spec.paramRef") else { return print::UNSET.to_owned() };
-    match (tree::text(reference, "namespace"), tree::text(reference, "name")) {
+    let Some(reference) = tree::at(binding, "spec.paramRef") else {
+        return print::UNSET.to_owned();
+    };
+    match (
+        tree::text(reference, "namespace"),
+        tree::text(reference, "name"),
+    ) {
         (_, "") => match tree::at(reference, "selector") {
             Some(selector) => print::selector(Some(selector)),
             None => print::UNSET.to_owned(),
@@ -58,12 +65,36 @@ pub(super) fn validate_webhook(errors: &mut ErrorList, webhook: &Value, path: &P
         validate_rule(errors, rule, &path.child("rules").index(index));
     }
     checks::one_of(errors, webhook, "failurePolicy", path, &["Fail", "Ignore"]);
-    checks::one_of(errors, webhook, "matchPolicy", path, &["Equivalent", "Exact"]);
-    checks::required_one_of(errors, webhook, "sideEffects", path, &["None", "NoneOnDryRun"]);
-    checks::one_of(errors, webhook, "reinvocationPolicy", path, &["IfNeeded", "Never"]);
-    if let Some(seconds) = tree::int(webhook, "timeoutSeconds").filter(|seconds| !(1..=30).contains(seconds)) {
+    checks::one_of(
+        errors,
+        webhook,
+        "matchPolicy",
+        path,
+        &["Equivalent", "Exact"],
+    );
+    checks::required_one_of(
+        errors,
+        webhook,
+        "sideEffects",
+        path,
+        &["None", "NoneOnDryRun"],
+    );
+    checks::one_of(
+        errors,
+        webhook,
+        "reinvocationPolicy",
+        path,
+        &["IfNeeded", "Never"],
+    );
+    if let Some(seconds) =
+        tree::int(webhook, "timeoutSeconds").filter(|seconds| !(1..=30).contains(seconds))
+    {
         let detail = "the timeout value must be between 1 and 30 seconds";
-        errors.push(field::invalid(&path.child("timeoutSeconds"), seconds, detail));
+        errors.push(field::invalid(
+            &path.child("timeoutSeconds"),
+            seconds,
+            detail,
+        ));
     }
     selectors(errors, webhook, path);
     client(errors, webhook, &path.child("clientConfig"));
@@ -71,9 +102,16 @@ pub(super) fn validate_webhook(errors: &mut ErrorList, webhook: &Value, path: &P
     let at = path.child("admissionReviewVersions");
     if versions.is_empty() {
         errors.push(field::required(&at, "must specify one of v1, v1beta1"));
-    } else if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
+    } else if !versions
+        .iter()
+        .any(|version| matches!(*version, "v1" | "v1beta1"))
+    {
         let detail = "must include at least one of v1, v1beta1";
-        errors.push(field::invalid(&at, tree::at(webhook, "admissionReviewVersions"), detail));
+        errors.push(field::invalid(
+            &at,
+            tree::at(webhook, "admissionReviewVersions"),
+            detail,
+        ));
     }
 }
 
@@ -84,31 +122,45 @@ fn qualified_domain(errors: &mut ErrorList, name: &str, path: &Path) {
     }
     errors.check(path, name, names::is_dns1123_subdomain(name));
     if name.split('.').count() < 3 {
-        errors.push(field::invalid(path, name, "should be a domain with at least three segments separated by dots"));
+        errors.push(field::invalid(
+            path,
+            name,
+            "should be a domain with at least three segments separated by dots",
+        ));
     }
 }
 
 fn client(errors: &mut ErrorList, webhook: &Value, path: &Path) {
     let url = tree::at(webhook, "clientConfig.url").and_then(Value::as_str);
     match (url, tree::at(webhook, "clientConfig.service")) {
-        (Some(_), Some(_)) | (None, None) => {
-            errors.push(field::required(path, "exactly one of url or service is required"))
-        }
+        (Some(_), Some(_)) | (None, None) => errors.push(field::required(
+            path,
+            "exactly one of url or service is required",
+        )),
         (Some(url), None) if !url.starts_with("https://") => {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-            let detail = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+            let detail =
+                "'https' is the only allowed URL scheme; desired format: https://host[/path]";
             errors.push(field::invalid(&path.child("url"), scheme, detail));
         }
         (Some(_), None) => {}
         (None, Some(service)) => {
             for name in ["name", "namespace"] {
-                let what = if name == "name" { "service name is required" } else { "service namespace is required" };
+                let what = if name == "name" {
+                    "service name is required"
+                } else {
+                    "service namespace is required"
+                };
                 checks::required(errors, service, name, &path.child("service"), what);
             }
             let port = tree::int(service, "port").unwrap_or(443);
             if names::is_port_number(port).is_err() {
                 let at = path.child("service.port");
-                errors.push(field::invalid(&at, port, "port is not valid: must be between 1 and 65535, inclusive"));
+                errors.push(field::invalid(
+                    &at,
+                    port,
+                    "port is not valid: must be between 1 and 65535, inclusive",
+                ));
             }
         }
     }
@@ -124,7 +176,12 @@ fn selectors(errors: &mut ErrorList, holder: &Value, path: &Path) {
 
 fn validate_rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
     let operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
-    for (name, detail) in [("operations", ""), ("apiGroups", ""), ("apiVersions", ""), ("resources", "")] {
+    for (name, detail) in [
+        ("operations", ""),
+        ("apiGroups", ""),
+        ("apiVersions", ""),
+        ("resources", ""),
+    ] {
         checks::required(errors, rule, name, path, detail);
         let values = tree::texts(rule, name);
         if values.contains(&"*") && values.len() > 1 && name != "resources" {
@@ -134,12 +191,20 @@ fn validate_rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
                     "apiGroups" => "API groups",
                     _ => "API versions",
                 };
-            errors.push(field::invalid(&path.child(name), tree::at(rule, name), detail));
+            errors.push(field::invalid(
+                &path.child(name),
+                tree::at(rule, name),
+                detail,
+            ));
         }
     }
     for (index, operation) in tree::texts(rule, "operations").iter().enumerate() {
         if !operations.contains(operation) {
-            errors.push(field::not_supported(&path.child("operations").index(index), *operation, &operations));
+            errors.push(field::not_supported(
+                &path.child("operations").index(index),
+                *operation,
+                &operations,
+            ));
         }
     }
     checks::one_of(errors, rule, "scope", path, &["*", "Cluster", "Namespaced"]);
@@ -165,7 +230,13 @@ pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::at(policy, "spec").unwrap_or(&Value::Null);
-    checks::one_of(&mut errors, spec, "failurePolicy", &path, &["Fail", "Ignore"]);
+    checks::one_of(
+        &mut errors,
+        spec,
+        "failurePolicy",
+        &path,
+        &["Fail", "Ignore"],
+    );
     match tree::at(spec, "matchConstraints") {
         None => errors.push(field::required(&path.child("matchConstraints"), "")),
         Some(matches) => {
@@ -206,13 +277,23 @@ pub(super) fn validate_binding(binding: &Value) -> ErrorList {
         let at = path.child("paramRef");
         let named = tree::has(reference, "name");
         match (named, tree::at(reference, "selector").is_some()) {
-            (true, true) => {
-                errors.push(field::forbidden(&at.child("name"), "name and selector are mutually exclusive"))
-            }
-            (false, false) => errors.push(field::required(&at, "one of name or selector must be specified")),
+            (true, true) => errors.push(field::forbidden(
+                &at.child("name"),
+                "name and selector are mutually exclusive",
+            )),
+            (false, false) => errors.push(field::required(
+                &at,
+                "one of name or selector must be specified",
+            )),
             _ => {}
         }
-        checks::required_one_of(&mut errors, reference, "parameterNotFoundAction", &at, &["Allow", "Deny"]);
+        checks::required_one_of(
+            &mut errors,
+            reference,
+            "parameterNotFoundAction",
+            &at,
+            &["Allow", "Deny"],
+        );
     }
     errors
 }

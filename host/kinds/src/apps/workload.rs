@@ -18,19 +18,35 @@ pub(crate) fn selector(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
     };
     errors.append(checks::label_selector(selector, &at));
     if checks::selects_all(selector) {
-        errors.push(field::invalid(&at, selector, format!("empty selector is invalid for {kind}")));
+        errors.push(field::invalid(
+            &at,
+            selector,
+            format!("empty selector is invalid for {kind}"),
+        ));
     }
 }
 
 /// Validates that the selector finds the pods that the template makes.
 pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(selector) = tree::at(spec, "selector").filter(|selector| !checks::selects_all(selector)) else { return };
-    let Ok(parsed) = LabelSelector::from_value(selector) else { return };
+    let Some(selector) =
+        tree::at(spec, "selector").filter(|selector| !checks::selects_all(selector))
+    else {
+        return;
+    };
+    let Ok(parsed) = LabelSelector::from_value(selector) else {
+        return;
+    };
     let labels = object::string_map(tree::at(spec, "template.metadata.labels"));
     if !parsed.matches(|key| labels.get(key).map(String::as_str)) {
         let detail = "`selector` does not match template `labels`";
-        let shown = tree::at(spec, "template.metadata.labels").cloned().unwrap_or(Value::Null);
-        errors.push(field::invalid(&path.child("template.metadata.labels"), &shown, detail));
+        let shown = tree::at(spec, "template.metadata.labels")
+            .cloned()
+            .unwrap_or(Value::Null);
+        errors.push(field::invalid(
+            &path.child("template.metadata.labels"),
+            &shown,
+            detail,
+        ));
     }
 }
 
@@ -40,11 +56,18 @@ pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
     errors.append(validation::template(tree::at(spec, "template"), &at));
     let policy = tree::text(spec, "template.spec.restartPolicy");
     if !policy.is_empty() && policy != "Always" {
-        errors.push(field::not_supported(&at.child("spec.restartPolicy"), policy, &["Always"]));
+        errors.push(field::not_supported(
+            &at.child("spec.restartPolicy"),
+            policy,
+            &["Always"],
+        ));
     }
     if tree::at(spec, "template.spec.activeDeadlineSeconds").is_some() {
         let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
-        errors.push(field::forbidden(&at.child("spec.activeDeadlineSeconds"), detail));
+        errors.push(field::forbidden(
+            &at.child("spec.activeDeadlineSeconds"),
+            detail,
+        ));
     }
 }
 
@@ -53,7 +76,13 @@ pub(crate) fn replica_status(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
     let status = tree::at(object, "status").unwrap_or(&Value::Null);
-    for name in ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"] {
+    for name in [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+    ] {
         checks::not_negative(&mut errors, status, name, &path);
     }
     let count = |name: &str| tree::int(status, name).unwrap_or(0);
@@ -65,7 +94,11 @@ pub(crate) fn replica_status(object: &Value) -> ErrorList {
     }
     if count("availableReplicas") > count("readyReplicas") {
         let detail = "cannot be greater than readyReplicas";
-        errors.push(field::invalid(&path.child("availableReplicas"), count("availableReplicas"), detail));
+        errors.push(field::invalid(
+            &path.child("availableReplicas"),
+            count("availableReplicas"),
+            detail,
+        ));
     }
     errors
 }

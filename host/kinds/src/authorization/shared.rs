@@ -8,8 +8,8 @@ use crate::tree;
 /// Exactly one of the two kinds of attributes.
 pub(super) fn attributes(review: &Value) -> ErrorList {
     let path = Path::new("spec.resourceAttributes");
-    let [resource, url] =
-        ["resourceAttributes", "nonResourceAttributes"].map(|name| tree::at(review, &format!("spec.{name}")).is_some());
+    let [resource, url] = ["resourceAttributes", "nonResourceAttributes"]
+        .map(|name| tree::at(review, &format!("spec.{name}")).is_some());
     match (resource, url) {
         (true, true) => {
             let detail = "cannot be specified in combination with resourceAttributes";
@@ -21,7 +21,8 @@ pub(super) fn attributes(review: &Value) -> ErrorList {
             .into()
         }
         (false, false) => {
-            let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let detail =
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             field::invalid(&path, &Value::Null, detail).into()
         }
         _ => ErrorList::new(),
@@ -33,5 +34,10 @@ pub(super) fn subject(review: &Value) -> ErrorList {
     if tree::has(review, "spec.user") || tree::has(review, "spec.groups") {
         return ErrorList::new();
     }
-    field::invalid(&Path::new("spec.user"), "", "at least one of user or group must be specified").into()
+    field::invalid(
+        &Path::new("spec.user"),
+        "",
+        "at least one of user or group must be specified",
+    )
+    .into()
 }

@@ -16,7 +16,11 @@ const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 /// Validates the keys of the map `name`.
 pub(super) fn keys(errors: &mut ErrorList, object: &Value, name: &str) {
     for key in tree::map(object, name).keys() {
-        errors.check(&Path::new(name).key(key), key, names::is_config_map_key(key));
+        errors.check(
+            &Path::new(name).key(key),
+            key,
+            names::is_config_map_key(key),
+        );
     }
 }
 

@@ -62,12 +62,21 @@ impl PrinterColumn {
             "string" => ColumnKind::Text,
             _ => ColumnKind::Other,
         };
-        Self { definition, kind, path: JsonPath::parse(path).ok() }
+        Self {
+            definition,
+            kind,
+            path: JsonPath::parse(path).ok(),
+        }
     }
 
     fn cell(&self, object: &Value, now: Timestamp) -> Value {
-        let found = self.path.as_ref().and_then(|path| path.find(object).first().copied());
-        let Some(value) = found else { return Value::Null };
+        let found = self
+            .path
+            .as_ref()
+            .and_then(|path| path.find(object).first().copied());
+        let Some(value) = found else {
+            return Value::Null;
+        };
         match (self.kind, value) {
             (_, Value::Null) | (ColumnKind::Other, _) => Value::Null,
             (ColumnKind::Text, Value::String(text)) => text.as_str().into(),
@@ -90,7 +99,9 @@ impl PrinterColumn {
 /// The definitions of all columns, the name first.
 pub(super) fn definitions(columns: &[PrinterColumn]) -> Value {
     let name = Column::NAME.definition();
-    std::iter::once(name).chain(columns.iter().map(|column| column.definition.clone())).collect()
+    std::iter::once(name)
+        .chain(columns.iter().map(|column| column.definition.clone()))
+        .collect()
 }
 
 /// The cells of an object.

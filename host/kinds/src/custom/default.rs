@@ -10,15 +10,23 @@ use super::schema::Schema;
 pub(crate) fn fill(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(map) => {
-            for (name, property) in schema.properties.iter().filter(|(_, property)| property.default.is_some()) {
-                if map.get(name).is_none_or(|value| forbidden_null(value, property))
+            for (name, property) in schema
+                .properties
+                .iter()
+                .filter(|(_, property)| property.default.is_some())
+            {
+                if map
+                    .get(name)
+                    .is_none_or(|value| forbidden_null(value, property))
                     && let Some(default) = &property.default
                 {
                     map.insert(name.clone(), default.clone());
                 }
             }
             map.retain(|name, value| {
-                !schema.property(name).is_some_and(|s| forbidden_null(value, s) && s.default.is_none())
+                !schema
+                    .property(name)
+                    .is_some_and(|s| forbidden_null(value, s) && s.default.is_none())
             });
             for (name, value) in map.iter_mut() {
                 if let Some(property) = schema.property(name) {

@@ -80,7 +80,9 @@ impl Format {
             Self::Date => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
             Self::DateTime => date_time(text),
             Self::Duration => is_duration(text),
-            Self::Hostname => text.len() <= 255 && names::is_dns1123_subdomain(&text.to_lowercase()).is_ok(),
+            Self::Hostname => {
+                text.len() <= 255 && names::is_dns1123_subdomain(&text.to_lowercase()).is_ok()
+            }
             Self::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
             Self::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
             Self::LongName => names::is_dns1123_subdomain(text).is_ok(),
@@ -100,28 +102,53 @@ impl Format {
         static COMPILED: [OnceLock<Option<Regex>>; COUNT] = [const { OnceLock::new() }; COUNT];
         let (slot, pattern) = match self {
             Self::BsonObjectId => (0, "^[0-9a-fA-F]{24}$"),
-            Self::Byte => (1, "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
-            Self::Email => (2, r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$"),
+            Self::Byte => (
+                1,
+                "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+            ),
+            Self::Email => (
+                2,
+                r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$",
+            ),
             Self::HexColor => (3, "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"),
-            Self::Mac => (4, "^([0-9A-Fa-f]{2}[:-]){5}([0-9A-Fa-f]{2})$|^([0-9A-Fa-f]{4}\\.){2}[0-9A-Fa-f]{4}$"),
+            Self::Mac => (
+                4,
+                "^([0-9A-Fa-f]{2}[:-]){5}([0-9A-Fa-f]{2})$|^([0-9A-Fa-f]{4}\\.){2}[0-9A-Fa-f]{4}$",
+            ),
             Self::RgbColor => (
                 5,
                 r"^rgb\(\s*(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])\s*,\s*(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])\s*,\s*(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])\s*\)$",
             ),
             Self::Ssn => (6, r"^[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}$"),
-            Self::Uuid => (7, "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"),
-            Self::Uuid3 => (8, "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?3[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$"),
-            Self::Uuid4 => (9, "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$"),
-            Self::Uuid5 => (10, "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?5[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$"),
+            Self::Uuid => (
+                7,
+                "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+            ),
+            Self::Uuid3 => (
+                8,
+                "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?3[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$",
+            ),
+            Self::Uuid4 => (
+                9,
+                "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$",
+            ),
+            Self::Uuid5 => (
+                10,
+                "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?5[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$",
+            ),
             _ => return None,
         };
-        COMPILED.get(slot)?.get_or_init(|| Regex::new(pattern).ok()).as_ref()
+        COMPILED
+            .get(slot)?
+            .get_or_init(|| Regex::new(pattern).ok())
+            .as_ref()
     }
 }
 
 /// RFC 3339, also with a space or lower case letters, as Go's strfmt takes it.
 fn date_time(text: &str) -> bool {
-    let zoned = text.ends_with(['Z', 'z']) || text.get(10..).is_some_and(|rest| rest.contains(['+', '-']));
+    let zoned =
+        text.ends_with(['Z', 'z']) || text.get(10..).is_some_and(|rest| rest.contains(['+', '-']));
     text.len() >= 20 && zoned && text.parse::<jiff::Timestamp>().is_ok()
 }
 
@@ -163,14 +190,23 @@ fn is_duration(text: &str) -> bool {
     }
     let mut any = false;
     while !rest.is_empty() {
-        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        let Some((digits, behind)) = rest.split_at_checked(number) else { return false };
+        let number = rest.len()
+            - rest
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+                .len();
+        let Some((digits, behind)) = rest.split_at_checked(number) else {
+            return false;
+        };
         if digits.parse::<f64>().is_err() {
             return false;
         }
         let behind = behind.trim_start();
-        let letters = behind.find(|c: char| !c.is_alphabetic()).unwrap_or(behind.len());
-        let Some((unit, next)) = behind.split_at_checked(letters) else { return false };
+        let letters = behind
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(behind.len());
+        let Some((unit, next)) = behind.split_at_checked(letters) else {
+            return false;
+        };
         if !UNITS.contains(&unit) {
             return false;
         }
@@ -187,35 +223,61 @@ fn uri(text: &str) -> bool {
     }
     let scheme = |s: &str| {
         s.starts_with(|c: char| c.is_ascii_alphabetic())
-            && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            && s.chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     };
-    text.starts_with('/') || text.split_once(':').is_some_and(|(head, rest)| scheme(head) && !rest.is_empty())
+    text.starts_with('/')
+        || text
+            .split_once(':')
+            .is_some_and(|(head, rest)| scheme(head) && !rest.is_empty())
 }
 
 fn digits(text: &str) -> Vec<u32> {
-    text.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_digit(10).unwrap_or(99)).collect()
+    text.chars()
+        .filter(|c| !matches!(c, '-' | ' '))
+        .map(|c| c.to_digit(10).unwrap_or(99))
+        .collect()
 }
 
 fn isbn10(text: &str) -> bool {
     let digits: Vec<u32> = text
         .chars()
         .filter(|c| !matches!(c, '-' | ' '))
-        .map(|c| if matches!(c, 'X' | 'x') { 10 } else { c.to_digit(10).unwrap_or(99) })
+        .map(|c| {
+            if matches!(c, 'X' | 'x') {
+                10
+            } else {
+                c.to_digit(10).unwrap_or(99)
+            }
+        })
         .collect();
-    let sum: u32 = digits.iter().zip((1..=10).rev()).map(|(digit, weight)| digit * weight).sum();
+    let sum: u32 = digits
+        .iter()
+        .zip((1..=10).rev())
+        .map(|(digit, weight)| digit * weight)
+        .sum();
     digits.len() == 10 && digits.iter().take(9).all(|d| *d < 10) && sum.is_multiple_of(11)
 }
 
 fn isbn13(text: &str) -> bool {
     let digits = digits(text);
-    let sum: u32 = digits.iter().zip([1, 3].into_iter().cycle()).map(|(digit, weight)| digit * weight).sum();
+    let sum: u32 = digits
+        .iter()
+        .zip([1, 3].into_iter().cycle())
+        .map(|(digit, weight)| digit * weight)
+        .sum();
     digits.len() == 13 && digits.iter().all(|d| *d < 10) && sum.is_multiple_of(10)
 }
 
 fn luhn(text: &str) -> bool {
     let digits = digits(text);
     let doubled = |d: u32| if d * 2 > 9 { d * 2 - 9 } else { d * 2 };
-    let sum: u32 = digits.iter().rev().enumerate().map(|(i, d)| if i % 2 == 1 { doubled(*d) } else { *d }).sum();
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(i, d)| if i % 2 == 1 { doubled(*d) } else { *d })
+        .sum();
     (13..=19).contains(&digits.len()) && digits.iter().all(|d| *d < 10) && sum.is_multiple_of(10)
 }
 

@@ -60,7 +60,8 @@ impl JsonPath {
         let whole = |rest: &str| format!("cannot read {rest:?} in path {text:?}");
         while !rest.is_empty() {
             rest = if let Some(inside) = rest.strip_prefix('[') {
-                let end = bracket_end(inside).ok_or_else(|| format!("unterminated array in path {text:?}"))?;
+                let end = bracket_end(inside)
+                    .ok_or_else(|| format!("unterminated array in path {text:?}"))?;
                 let (inner, behind) = inside.split_at(end);
                 steps.push(bracket(inner).ok_or_else(|| whole(inner))?);
                 behind.get(1..).unwrap_or_default()
@@ -90,7 +91,16 @@ impl JsonPath {
 
     /// The names, where the path is one of plain fields.
     pub(crate) fn fields(&self) -> Option<Vec<&str>> {
-        self.0.iter().map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None }).collect()
+        self.0
+            .iter()
+            .map(|step| {
+                if let Step::Field(name) = step {
+                    Some(name.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 }
 
@@ -117,17 +127,38 @@ fn take<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>) {
             _ => {}
         },
         Step::Descend => descend(value, out),
-        Step::Index(index) => out.extend(position(*index, list().len()).and_then(|at| list().get(at))),
+        Step::Index(index) => {
+            out.extend(position(*index, list().len()).and_then(|at| list().get(at)))
+        }
         Step::Slice(from, to, step) => {
             let length = list().len();
-            let clamp = |at: i64| if at < 0 { (length as i64 + at).max(0) } else { at.min(length as i64) };
+            let clamp = |at: i64| {
+                if at < 0 {
+                    (length as i64 + at).max(0)
+                } else {
+                    at.min(length as i64)
+                }
+            };
             let (from, to) = (clamp(from.unwrap_or(0)), clamp(to.unwrap_or(length as i64)));
-            let range = usize::try_from(from).ok().zip(usize::try_from(to).ok()).filter(|(from, to)| from < to);
-            let items = range.and_then(|(from, to)| list().get(from..to)).unwrap_or_default();
-            out.extend(items.iter().step_by(usize::try_from(*step).unwrap_or(1).max(1)));
+            let range = usize::try_from(from)
+                .ok()
+                .zip(usize::try_from(to).ok())
+                .filter(|(from, to)| from < to);
+            let items = range
+                .and_then(|(from, to)| list().get(from..to))
+                .unwrap_or_default();
+            out.extend(
+                items
+                    .iter()
+                    .step_by(usize::try_from(*step).unwrap_or(1).max(1)),
+            );
         }
         Step::Filter(steps, compare) => {
-            out.extend(list().iter().filter(|item| follow(steps, item).iter().any(|found| compare.holds(found))));
+            out.extend(
+                list()
+                    .iter()
+                    .filter(|item| follow(steps, item).iter().any(|found| compare.holds(found))),
+            );
         }
     }
 }
@@ -145,18 +176,27 @@ fn descend<'v>(value: &'v Value, out: &mut Vec<&'v Value>) {
 }
 
 fn position(index: i64, length: usize) -> Option<usize> {
-    let at = if index < 0 { length as i64 + index } else { index };
+    let at = if index < 0 {
+        length as i64 + index
+    } else {
+        index
+    };
     usize::try_from(at).ok()
 }
 
 impl Compare {
     fn holds(&self, value: &Value) -> bool {
         use std::cmp::Ordering;
-        let Self::Is(operator, wanted) = self else { return true };
+        let Self::Is(operator, wanted) = self else {
+            return true;
+        };
         let order = match (value, wanted) {
             (Value::String(have), Value::String(want)) => Some(have.cmp(want)),
             (Value::Bool(have), Value::Bool(want)) => Some(have.cmp(want)),
-            (have, want) => have.as_f64().zip(want.as_f64()).and_then(|(have, want)| have.partial_cmp(&want)),
+            (have, want) => have
+                .as_f64()
+                .zip(want.as_f64())
+                .and_then(|(have, want)| have.partial_cmp(&want)),
         };
         match (operator, order) {
             (Operator::NotEqual, order) => order != Some(Ordering::Equal),
@@ -209,26 +249,43 @@ fn bracket(inner: &str) -> Option<Step> {
     if let Some(name) = quoted(inner) {
         return Some(Step::Field(name));
     }
-    if let Some(filter) = inner.strip_prefix("?(").and_then(|rest| rest.strip_suffix(')')) {
+    if let Some(filter) = inner
+        .strip_prefix("?(")
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
         return self::filter(filter);
     }
-    let number = |text: &str| if text.is_empty() { Some(None) } else { text.trim().parse::<i64>().ok().map(Some) };
+    let number = |text: &str| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            text.trim().parse::<i64>().ok().map(Some)
+        }
+    };
     match inner.split(':').collect::<Vec<_>>().as_slice() {
         [index] => index.parse().ok().map(Step::Index),
         [from, to] => Some(Step::Slice(number(from)?, number(to)?, 1)),
-        [from, to, step] => Some(Step::Slice(number(from)?, number(to)?, number(step)?.unwrap_or(1))),
+        [from, to, step] => Some(Step::Slice(
+            number(from)?,
+            number(to)?,
+            number(step)?.unwrap_or(1),
+        )),
         _ => None,
     }
 }
 
 fn quoted(text: &str) -> Option<String> {
-    let inner = ['\'', '"'].into_iter().find_map(|q| text.strip_prefix(q)?.strip_suffix(q))?;
+    let inner = ['\'', '"']
+        .into_iter()
+        .find_map(|q| text.strip_prefix(q)?.strip_suffix(q))?;
     Some(inner.replace("\\'", "'"))
 }
 
 fn filter(text: &str) -> Option<Step> {
     let text = text.trim().strip_prefix('@')?;
-    let found = OPERATORS.iter().filter_map(|(sign, operator)| Some((text.find(sign)?, *sign, *operator)));
+    let found = OPERATORS
+        .iter()
+        .filter_map(|(sign, operator)| Some((text.find(sign)?, *sign, *operator)));
     // Of operators at the same place the table's first is the longest.
     let Some((at, sign, operator)) = found.min_by_key(|(at, ..)| *at) else {
         return Some(Step::Filter(JsonPath::parse(text).ok()?.0, Compare::Exists));
@@ -272,12 +329,19 @@ mod tests {
         ];
         for (path, want) in table {
             let found = JsonPath::parse(path).unwrap();
-            assert_eq!(found.find(&object).into_iter().cloned().collect::<Value>(), want, "{path}");
+            assert_eq!(
+                found.find(&object).into_iter().cloned().collect::<Value>(),
+                want,
+                "{path}"
+            );
         }
         for bad in [".a[", ".a[x]", ".a[?(b)]", ".."] {
             assert!(bad == ".." || JsonPath::parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(JsonPath::parse(".spec.replicas").unwrap().fields().unwrap(), ["spec", "replicas"]);
+        assert_eq!(
+            JsonPath::parse(".spec.replicas").unwrap().fields().unwrap(),
+            ["spec", "replicas"]
+        );
         assert_eq!(JsonPath::parse(".spec[0]").unwrap().fields(), None);
     }
 }

@@ -17,7 +17,10 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), compiled: OnceLock::new() }
+        Self {
+            text: text.to_owned(),
+            compiled: OnceLock::new(),
+        }
     }
 
     /// As it was written.
@@ -41,7 +44,11 @@ pub(crate) fn compile(text: &str) -> Result<Regex, String> {
     Regex::new(&translate(text)).map_err(|error| {
         // The library draws a picture of the place; the last line says what it is.
         let text = error.to_string();
-        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        text.lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned()
     })
 }
 
@@ -138,7 +145,11 @@ mod tests {
             ("b", "abc", true),
         ];
         for (pattern, value, want) in table {
-            assert_eq!(Pattern::new(pattern).is_match(value), want, "{pattern} {value}");
+            assert_eq!(
+                Pattern::new(pattern).is_match(value),
+                want,
+                "{pattern} {value}"
+            );
         }
         assert!(compile("a(").unwrap_err().contains("unclosed group"));
         assert!(compile("(?!a)").is_err());

@@ -14,7 +14,10 @@ const OF_OBJECTS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// Removes what the schema does not name. Gives one `unknown field "spec.foo"` for each.
 pub(crate) fn prune(schema: &Schema, object: &mut Value) -> Vec<String> {
-    let mut walk = Walk { path: String::new(), told: Vec::new() };
+    let mut walk = Walk {
+        path: String::new(),
+        told: Vec::new(),
+    };
     walk.node(object, Some(schema), true);
     walk.told
 }
@@ -37,7 +40,9 @@ impl Walk {
                         continue;
                     }
                     match below(schema, name) {
-                        Below::Known(schema) => self.step(name, |walk| walk.node(value, schema, false)),
+                        Below::Known(schema) => {
+                            self.step(name, |walk| walk.node(value, schema, false))
+                        }
                         Below::Unknown if keeps => {}
                         Below::Unknown => gone.push(name.clone()),
                     }
@@ -90,7 +95,9 @@ enum Below<'s> {
 }
 
 fn below<'s>(schema: Option<&'s Schema>, name: &str) -> Below<'s> {
-    let Some(schema) = schema else { return Below::Unknown };
+    let Some(schema) = schema else {
+        return Below::Unknown;
+    };
     match (schema.properties.get(name), &schema.additional) {
         (Some(property), _) => Below::Known(Some(property)),
         (None, Some(Additional::Of(schema))) => Below::Known(Some(schema)),

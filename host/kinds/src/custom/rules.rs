@@ -30,7 +30,8 @@ impl CustomRules {
     /// # Errors
     /// When the process has kept too many names of selectable fields.
     pub fn read(version: &Value) -> Result<Self, TooMany> {
-        let schema = Schema::read(tree::at(version, "schema.openAPIV3Schema").unwrap_or(&Value::Null));
+        let schema =
+            Schema::read(tree::at(version, "schema.openAPIV3Schema").unwrap_or(&Value::Null));
         let mut selectable = Vec::new();
         for field in tree::list(version, "selectableFields") {
             let text = tree::text(field, "jsonPath");
@@ -53,7 +54,9 @@ impl CustomRules {
         errors.append(validate::embedded(&self.schema, new, &root));
         let repeated = validate::distinct(&self.schema, new, &root);
         // What was stored with repetitions may keep them.
-        if !repeated.is_empty() && old.is_none_or(|old| validate::distinct(&self.schema, old, &root).is_empty()) {
+        if !repeated.is_empty()
+            && old.is_none_or(|old| validate::distinct(&self.schema, old, &root).is_empty())
+        {
             errors.append(repeated);
         }
         if let Some(scale) = &self.scale {
@@ -108,7 +111,9 @@ impl KindRules for CustomRules {
     }
 
     fn generation(&self) -> Generation {
-        Generation::Body { status: !self.status }
+        Generation::Body {
+            status: !self.status,
+        }
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
@@ -117,7 +122,10 @@ impl KindRules for CustomRules {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        self.selectable.iter().map(|(name, path)| (*name, text(path))).collect()
+        self.selectable
+            .iter()
+            .map(|(name, path)| (*name, text(path)))
+            .collect()
     }
 
     fn column_definitions(&self) -> Value {

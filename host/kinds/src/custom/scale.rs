@@ -23,7 +23,10 @@ impl ScalePaths {
         let scale = tree::at(version, "subresources.scale")?;
         let path = |key: &str| -> Vec<String> {
             let parsed = JsonPath::parse(tree::text(scale, key)).ok();
-            let fields = parsed.as_ref().and_then(JsonPath::fields).unwrap_or_default();
+            let fields = parsed
+                .as_ref()
+                .and_then(JsonPath::fields)
+                .unwrap_or_default();
             fields.into_iter().map(str::to_owned).collect()
         };
         Some(Self {
@@ -46,12 +49,22 @@ impl ScalePaths {
     pub(super) fn validate(&self, object: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         for path in [&self.spec_replicas, &self.status_replicas] {
-            let Some(value) = Self::find(path, object) else { continue };
+            let Some(value) = Self::find(path, object) else {
+                continue;
+            };
             let at = Path::new(&path.join("."));
             match value.as_i64() {
                 None if value.is_null() => {}
-                None => errors.push(field::invalid(&at, value, "should be a non-negative integer")),
-                Some(count) if count < 0 => errors.push(field::invalid(&at, count, "should be a non-negative integer")),
+                None => errors.push(field::invalid(
+                    &at,
+                    value,
+                    "should be a non-negative integer",
+                )),
+                Some(count) if count < 0 => errors.push(field::invalid(
+                    &at,
+                    count,
+                    "should be a non-negative integer",
+                )),
                 Some(count) if count > i64::from(i32::MAX) => {
                     let detail = format!("should be less than or equal to {}", i32::MAX);
                     errors.push(field::invalid(&at, count, detail));

@@ -123,17 +123,29 @@ impl Schema {
 
     fn node(map: &Map<String, Value>) -> Self {
         let on = |key: &str| map.get(key).and_then(Value::as_bool).unwrap_or(false);
-        let properties = map.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let properties = map
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
         Self {
-            json_type: map.get("type").and_then(Value::as_str).and_then(JsonType::parse),
+            json_type: map
+                .get("type")
+                .and_then(Value::as_str)
+                .and_then(JsonType::parse),
             nullable: on("nullable"),
             int_or_string: on("x-kubernetes-int-or-string"),
             preserve_unknown: on("x-kubernetes-preserve-unknown-fields"),
             embedded: on("x-kubernetes-embedded-resource"),
             default: map.get("default").filter(|value| !value.is_null()).cloned(),
-            properties: properties.map(|(name, schema)| (name.clone(), Self::read(schema))).collect(),
+            properties: properties
+                .map(|(name, schema)| (name.clone(), Self::read(schema)))
+                .collect(),
             additional: additional(map.get("additionalProperties")),
-            items: map.get("items").filter(|items| items.is_object()).map(|items| Box::new(Self::read(items))),
+            items: map
+                .get("items")
+                .filter(|items| items.is_object())
+                .map(|items| Box::new(Self::read(items))),
             list: list_kind(map),
             checks: Checks::read(map),
         }
@@ -165,18 +177,32 @@ fn list_kind(map: &Map<String, Value>) -> ListKind {
 }
 
 fn texts(json: Option<&Value>) -> Vec<String> {
-    json.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    json.and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 impl Checks {
     fn read(map: &Map<String, Value>) -> Self {
         let count = |key: &str| map.get(key).and_then(Value::as_u64);
         let schemas = |key: &str| -> Vec<Schema> {
-            map.get(key).and_then(Value::as_array).into_iter().flatten().map(Schema::read).collect()
+            map.get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(Schema::read)
+                .collect()
         };
         Self {
             required: texts(map.get("required")),
-            values: map.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
+            values: map
+                .get("enum")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
             minimum: limit(map, "minimum", "exclusiveMinimum"),
             maximum: limit(map, "maximum", "exclusiveMaximum"),
             multiple_of: map.get("multipleOf").and_then(Value::as_f64),
@@ -186,8 +212,15 @@ impl Checks {
             max_items: count("maxItems"),
             min_properties: count("minProperties"),
             max_properties: count("maxProperties"),
-            unique_items: map.get("uniqueItems").and_then(Value::as_bool).unwrap_or(false),
-            pattern: map.get("pattern").and_then(Value::as_str).filter(|text| !text.is_empty()).map(Pattern::new),
+            unique_items: map
+                .get("uniqueItems")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+            pattern: map
+                .get("pattern")
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(Pattern::new),
             format: map
                 .get("format")
                 .and_then(Value::as_str)
@@ -196,12 +229,18 @@ impl Checks {
             all_of: schemas("allOf"),
             any_of: schemas("anyOf"),
             one_of: schemas("oneOf"),
-            not: map.get("not").filter(|not| not.is_object()).map(|not| Box::new(Schema::read(not))),
+            not: map
+                .get("not")
+                .filter(|not| not.is_object())
+                .map(|not| Box::new(Schema::read(not))),
         }
     }
 }
 
 fn limit(map: &Map<String, Value>, key: &str, exclusive: &str) -> Option<Limit> {
     let at = map.get(key).and_then(Value::as_f64)?;
-    Some(Limit { at, exclusive: map.get(exclusive).and_then(Value::as_bool).unwrap_or(false) })
+    Some(Limit {
+        at,
+        exclusive: map.get(exclusive).and_then(Value::as_bool).unwrap_or(false),
+    })
 }

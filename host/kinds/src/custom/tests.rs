@@ -35,12 +35,22 @@ fn unknown_fields_are_removed_and_named() {
     });
     let mut told = prune::prune(&schema, &mut object);
     told.sort();
-    let mut want =
-        ["spec.any.o.z", "spec.free.known.z", "spec.inner.spec.z", "spec.list[0].z", "spec.map.k.z", "spec.z", "other"]
-            .map(|field| format!("unknown field \"{field}\""));
+    let mut want = [
+        "spec.any.o.z",
+        "spec.free.known.z",
+        "spec.inner.spec.z",
+        "spec.list[0].z",
+        "spec.map.k.z",
+        "spec.z",
+        "other",
+    ]
+    .map(|field| format!("unknown field \"{field}\""));
     want.sort();
     assert_eq!(told, want);
-    assert_eq!(object["spec"]["free"], json!({"x": {"y": [{"z": 1}]}, "known": {"d": "x"}}));
+    assert_eq!(
+        object["spec"]["free"],
+        json!({"x": {"y": [{"z": 1}]}, "known": {"d": "x"}})
+    );
     assert_eq!(object["spec"]["any"], json!({"k": 1, "o": {}}));
     assert_eq!(object["metadata"]["labels"], json!({"x": "y"}));
     assert!(prune::prune(&schema, &mut object).is_empty());
@@ -105,7 +115,15 @@ fn columns_show_what_their_paths_lead_to() {
     let now = "2026-11-20T10:05:00Z".parse().unwrap();
     assert_eq!(
         rules.cells(&object, now),
-        [json!("a"), json!("* *"), json!(3), json!("True"), json!("[\"a\"]"), json!("5m"), Value::Null]
+        [
+            json!("a"),
+            json!("* *"),
+            json!(3),
+            json!("True"),
+            json!("[\"a\"]"),
+            json!("5m"),
+            Value::Null
+        ]
     );
     let plain = CustomRules::read(&json!({})).unwrap();
     assert_eq!(plain.cells(&object, now), [json!("a"), json!("5m")]);
@@ -113,7 +131,9 @@ fn columns_show_what_their_paths_lead_to() {
 
 #[test]
 fn the_generation_counts_changes_outside_of_metadata() {
-    let with = CustomRules::read(&json!({"subresources": {"status": {}}})).unwrap().generation();
+    let with = CustomRules::read(&json!({"subresources": {"status": {}}}))
+        .unwrap()
+        .generation();
     let without = CustomRules::read(&json!({})).unwrap().generation();
     let object = |spec: i64, status: i64, label: &str| json!({"metadata": {"labels": {"a": label}}, "spec": spec, "status": status});
     let old = object(1, 1, "x");
@@ -123,17 +143,32 @@ fn the_generation_counts_changes_outside_of_metadata() {
 }
 
 fn refusals(schema: Value) -> Vec<String> {
-    structural::check(&schema, &Path::new("s")).iter().map(ToString::to_string).collect()
+    structural::check(&schema, &Path::new("s"))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
 fn schemas_that_are_not_structural_are_refused() {
     let property = |schema: Value| json!({"type": "object", "properties": {"a": schema}});
     let table = [
-        (json!({"properties": {}}), "s.type: Required value: must not be empty at the root"),
-        (json!({"type": "string"}), "s.type: Invalid value: \"string\": must be object at the root"),
-        (property(json!({})), "s.properties[a].type: Required value: must not be empty for specified object fields"),
-        (property(json!({"type": "array"})), "s.properties[a].items: Required value: must be specified"),
+        (
+            json!({"properties": {}}),
+            "s.type: Required value: must not be empty at the root",
+        ),
+        (
+            json!({"type": "string"}),
+            "s.type: Invalid value: \"string\": must be object at the root",
+        ),
+        (
+            property(json!({})),
+            "s.properties[a].type: Required value: must not be empty for specified object fields",
+        ),
+        (
+            property(json!({"type": "array"})),
+            "s.properties[a].items: Required value: must be specified",
+        ),
         (
             property(json!({"type": "array", "items": {}})),
             "s.properties[a].items.type: Required value: must not be empty for specified array items",
@@ -142,7 +177,10 @@ fn schemas_that_are_not_structural_are_refused() {
             property(json!({"type": "strin"})),
             "s.properties[a].type: Unsupported value: \"strin\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\"",
         ),
-        (property(json!({"$ref": "#/x", "type": "string"})), "s.properties[a].$ref: Forbidden: $ref is not supported"),
+        (
+            property(json!({"$ref": "#/x", "type": "string"})),
+            "s.properties[a].$ref: Forbidden: $ref is not supported",
+        ),
         (
             property(json!({"type": "array", "uniqueItems": true, "items": {"type": "string"}})),
             "s.properties[a].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
@@ -170,7 +208,9 @@ fn schemas_that_are_not_structural_are_refused() {
             "s.properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified",
         ),
         (
-            property(json!({"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "object"}})),
+            property(
+                json!({"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "object"}}),
+            ),
             "s.properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map",
         ),
     ];
@@ -193,7 +233,9 @@ fn schemas_that_are_not_structural_are_refused() {
         property(
             json!({"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": "string"}}, "oneOf": [{"required": ["x"]}, {"required": ["y"]}]}),
         ),
-        property(json!({"type": "object", "default": {"n": 1}, "properties": {"n": {"type": "integer"}}})),
+        property(
+            json!({"type": "object", "default": {"n": 1}, "properties": {"n": {"type": "integer"}}}),
+        ),
     ];
     for schema in fine {
         assert_eq!(refusals(schema.clone()), Vec::<String>::new(), "{schema}");

@@ -14,22 +14,37 @@ pub(super) fn default(role: &mut Value) {
 pub(super) fn validate(role: &Value, namespaced: bool) -> ErrorList {
     let mut errors = ErrorList::new();
     for (index, rule) in tree::list(role, "rules").iter().enumerate() {
-        self::rule(&mut errors, rule, namespaced, &Path::new("rules").index(index));
+        self::rule(
+            &mut errors,
+            rule,
+            namespaced,
+            &Path::new("rules").index(index),
+        );
     }
     errors
 }
 
 fn rule(errors: &mut ErrorList, rule: &Value, namespaced: bool, path: &Path) {
     if !tree::has(rule, "verbs") {
-        errors.push(field::required(&path.child("verbs"), "verbs must contain at least one value"));
+        errors.push(field::required(
+            &path.child("verbs"),
+            "verbs must contain at least one value",
+        ));
     }
     if tree::has(rule, "nonResourceURLs") {
         let urls = tree::at(rule, "nonResourceURLs");
         let at = path.child("nonResourceURLs");
         if namespaced {
-            errors.push(field::invalid(&at, urls, "namespaced rules cannot apply to non-resource URLs"));
+            errors.push(field::invalid(
+                &at,
+                urls,
+                "namespaced rules cannot apply to non-resource URLs",
+            ));
         }
-        if ["apiGroups", "resources", "resourceNames"].iter().any(|name| tree::has(rule, name)) {
+        if ["apiGroups", "resources", "resourceNames"]
+            .iter()
+            .any(|name| tree::has(rule, name))
+        {
             errors.push(field::invalid(
                 &at,
                 urls,
@@ -39,9 +54,15 @@ fn rule(errors: &mut ErrorList, rule: &Value, namespaced: bool, path: &Path) {
         return;
     }
     if !tree::has(rule, "apiGroups") {
-        errors.push(field::required(&path.child("apiGroups"), "resource rules must supply at least one api group"));
+        errors.push(field::required(
+            &path.child("apiGroups"),
+            "resource rules must supply at least one api group",
+        ));
     }
     if !tree::has(rule, "resources") {
-        errors.push(field::required(&path.child("resources"), "resource rules must supply at least one resource"));
+        errors.push(field::required(
+            &path.child("resources"),
+            "resource rules must supply at least one resource",
+        ));
     }
 }

@@ -23,15 +23,29 @@ pub(super) fn default(binding: &mut Value) {
 
 /// `Kind/name` of the role.
 pub(super) fn role(binding: &Value) -> String {
-    format!("{}/{}", tree::text(binding, "roleRef.kind"), tree::text(binding, "roleRef.name"))
+    format!(
+        "{}/{}",
+        tree::text(binding, "roleRef.kind"),
+        tree::text(binding, "roleRef.name")
+    )
 }
 
 /// Names of the subjects of one kind, with their namespace for service accounts.
 pub(super) fn names(binding: &Value, kind: &str) -> String {
-    let subjects = tree::list(binding, "subjects").iter().filter(|subject| tree::text(subject, "kind") == kind);
-    let names = subjects.map(|subject| match (kind, tree::text(subject, "namespace"), tree::text(subject, "name")) {
-        ("ServiceAccount", namespace, name) if !namespace.is_empty() => format!("{namespace}/{name}"),
-        (_, _, name) => name.to_owned(),
+    let subjects = tree::list(binding, "subjects")
+        .iter()
+        .filter(|subject| tree::text(subject, "kind") == kind);
+    let names = subjects.map(|subject| {
+        match (
+            kind,
+            tree::text(subject, "namespace"),
+            tree::text(subject, "name"),
+        ) {
+            ("ServiceAccount", namespace, name) if !namespace.is_empty() => {
+                format!("{namespace}/{name}")
+            }
+            (_, _, name) => name.to_owned(),
+        }
     });
     names.collect::<Vec<_>>().join(", ")
 }
@@ -43,7 +57,11 @@ pub(super) fn validate(binding: &Value, kinds: &[&str]) -> ErrorList {
     let role = tree::at(binding, "roleRef").unwrap_or(&Value::Null);
     let group = tree::text(role, "apiGroup");
     if group != GROUP {
-        errors.push(field::not_supported(&path.child("apiGroup"), group, &[GROUP]));
+        errors.push(field::not_supported(
+            &path.child("apiGroup"),
+            group,
+            &[GROUP],
+        ));
     }
     let kind = tree::text(role, "kind");
     if !kinds.contains(&kind) {
@@ -80,10 +98,18 @@ fn subject(errors: &mut ErrorList, subject: &Value, path: &Path) {
         }
         "User" | "Group" => {
             if group != GROUP {
-                errors.push(field::not_supported(&path.child("apiGroup"), group, &[GROUP]));
+                errors.push(field::not_supported(
+                    &path.child("apiGroup"),
+                    group,
+                    &[GROUP],
+                ));
             }
         }
-        _ => errors.push(field::not_supported(&path.child("kind"), kind, &["ServiceAccount", "User", "Group"])),
+        _ => errors.push(field::not_supported(
+            &path.child("kind"),
+            kind,
+            &["ServiceAccount", "User", "Group"],
+        )),
     }
 }
 

@@ -19,9 +19,14 @@ pub(crate) async fn run(session: &Session, args: &ApiResources) -> Result<(), Fa
         Some(other) => return Err(Failure::local(format!("--output {other} is not available"))),
     };
     let discovery = session.discovery().await?;
-    let mut rows: Vec<Vec<String>> = wanted(&discovery.all, args).into_iter().map(|s| row(s, wide)).collect();
+    let mut rows: Vec<Vec<String>> = wanted(&discovery.all, args)
+        .into_iter()
+        .map(|s| row(s, wide))
+        .collect();
     if !args.no_headers {
-        let mut header = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"].map(str::to_owned).to_vec();
+        let mut header = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
+            .map(str::to_owned)
+            .to_vec();
         if wide {
             header.extend(["VERBS", "CATEGORIES"].map(str::to_owned))
         }
@@ -33,14 +38,18 @@ pub(crate) async fn run(session: &Session, args: &ApiResources) -> Result<(), Fa
 
 fn wanted<'a>(all: &'a [Served], args: &ApiResources) -> Vec<&'a Served> {
     let fits = |s: &&Served| {
-        args.api_group.as_ref().is_none_or(|g| s.resource.group == *g)
+        args.api_group
+            .as_ref()
+            .is_none_or(|g| s.resource.group == *g)
             && args.namespaced.is_none_or(|n| s.resource.namespaced == n)
             && args.verbs.iter().all(|v| s.verbs.contains(v))
             && !s.secondary
             && !s.verbs.is_empty()
     };
     let mut found: Vec<_> = all.iter().filter(fits).collect();
-    found.sort_by(|a, b| (&a.resource.group, &a.resource.plural).cmp(&(&b.resource.group, &b.resource.plural)));
+    found.sort_by(|a, b| {
+        (&a.resource.group, &a.resource.plural).cmp(&(&b.resource.group, &b.resource.plural))
+    });
     found
 }
 

@@ -35,17 +35,35 @@ pub(crate) async fn run(session: &Session, args: &Apply) -> Result<(), Failure> 
             failed += 1;
         }
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::local(format!("{failed} of the objects could not be applied"))) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::local(format!(
+            "{failed} of the objects could not be applied"
+        )))
+    }
 }
 
-async fn one(session: &Session, options: &Options, served: &Served, manifest: &Value) -> Result<(), Failure> {
+async fn one(
+    session: &Session,
+    options: &Options,
+    served: &Served,
+    manifest: &Value,
+) -> Result<(), Failure> {
     if object::name(manifest).is_empty() {
         return Err(Failure::local("resource name may not be empty"));
     }
     let wanted = with_annotation(manifest)?;
     for _ in 0..TRIES {
-        let path = served.resource.path(Some(object::namespace(manifest)), Some(object::name(manifest)), None);
-        let live = match session.json(Method::GET, &path, "application/json", None).await {
+        let path = served.resource.path(
+            Some(object::namespace(manifest)),
+            Some(object::name(manifest)),
+            None,
+        );
+        let live = match session
+            .json(Method::GET, &path, "application/json", None)
+            .await
+        {
             Ok(live) => live,
             Err(Failure::Api(e)) if e.is_not_found() => {
                 let created = create(session, options, served, &wanted).await?;
@@ -60,14 +78,24 @@ async fn one(session: &Session, options: &Options, served: &Served, manifest: &V
         if options.dry_run == DryRun::Client {
             return options.report(served, &live, "configured");
         }
-        match session.json(Method::PATCH, &options.path(&path), "application/json", Some((content_type, &patch))).await
+        match session
+            .json(
+                Method::PATCH,
+                &options.path(&path),
+                "application/json",
+                Some((content_type, &patch)),
+            )
+            .await
         {
             Ok(patched) => return options.report(served, &patched, "configured"),
             Err(Failure::Api(e)) if e.is_conflict() => {}
             Err(e) => return Err(e),
         }
     }
-    Err(Failure::local(format!("{}: still in conflict after {TRIES} tries", served.qualified(object::name(manifest)))))
+    Err(Failure::local(format!(
+        "{}: still in conflict after {TRIES} tries",
+        served.qualified(object::name(manifest))
+    )))
 }
 
 /// The manifest with itself in the annotation, as kubectl writes it: compact JSON and a new line.
@@ -81,28 +109,44 @@ fn with_annotation(manifest: &Value) -> Result<Value, Failure> {
         metadata.entry("annotations").or_insert_with(|| json!({}));
     }
     let text = serde_json::to_string(&plain).map_err(|e| Failure::local(e.to_string()))? + "\n";
-    object::set(&mut plain, &["metadata", "annotations", LAST_APPLIED], text.into());
+    object::set(
+        &mut plain,
+        &["metadata", "annotations", LAST_APPLIED],
+        text.into(),
+    );
     Ok(plain)
 }
 
-fn make_patch(served: &Served, live: &Value, wanted: &Value) -> Result<(&'static str, Value), Failure> {
+fn make_patch(
+    served: &Served,
+    live: &Value,
+    wanted: &Value,
+) -> Result<(&'static str, Value), Failure> {
     let original: Value = match object::annotation(live, LAST_APPLIED) {
-        Some(text) => serde_json::from_str(text)
-            .map_err(|e| Failure::local(format!("the last-applied annotation is malformed: {e}")))?,
+        Some(text) => serde_json::from_str(text).map_err(|e| {
+            Failure::local(format!("the last-applied annotation is malformed: {e}"))
+        })?,
         None => Value::Null,
     };
     let resource = &served.resource;
     let built_in: Option<&'static Type> =
-        k3s_api::by_kind(&resource.group, &resource.version, &resource.kind).map(k3s_api::Kind::object_type);
+        k3s_api::by_kind(&resource.group, &resource.version, &resource.kind)
+            .map(k3s_api::Kind::object_type);
     let cannot = |e: patch::PatchError| {
-        Failure::local(format!("cannot make a patch for {}: {e}", served.qualified(object::name(wanted))))
+        Failure::local(format!(
+            "cannot make a patch for {}: {e}",
+            served.qualified(object::name(wanted))
+        ))
     };
     match built_in {
         Some(schema) => Ok((
             "application/strategic-merge-patch+json",
             patch::three_way_strategic(&original, wanted, live, schema).map_err(cannot)?,
         )),
-        None => Ok(("application/merge-patch+json", patch::three_way_json(&original, wanted, live).map_err(cannot)?)),
+        None => Ok((
+            "application/merge-patch+json",
+            patch::three_way_json(&original, wanted, live).map_err(cannot)?,
+        )),
     }
 }
 

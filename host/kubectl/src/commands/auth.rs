@@ -48,35 +48,77 @@ pub(crate) async fn run(session: &Session, auth: &Auth) -> Result<(), Failure> {
     }
 }
 
-async fn review(session: &Session, group: &str, plural: &str, kind: &str, spec: Value) -> Result<Value, Failure> {
+async fn review(
+    session: &Session,
+    group: &str,
+    plural: &str,
+    kind: &str,
+    spec: Value,
+) -> Result<Value, Failure> {
     let mut body = json!({"apiVersion": format!("{group}/v1"), "kind": kind});
     if !spec.is_null() {
         object::set(&mut body, &["spec"], spec);
     }
-    session.json(Method::POST, &format!("/apis/{group}/v1/{plural}"), JSON, Some((JSON, &body))).await
+    session
+        .json(
+            Method::POST,
+            &format!("/apis/{group}/v1/{plural}"),
+            JSON,
+            Some((JSON, &body)),
+        )
+        .await
 }
 
 async fn can_i(session: &Session, args: &CanI) -> Result<(), Failure> {
     let spec = match args.what.as_slice() {
-        [verb, path] if path.starts_with('/') => json!({"nonResourceAttributes": {"verb": verb, "path": path}}),
-        [verb, resource] => json!({"resourceAttributes": attributes(session, args, verb, resource).await?}),
+        [verb, path] if path.starts_with('/') => {
+            json!({"nonResourceAttributes": {"verb": verb, "path": path}})
+        }
+        [verb, resource] => {
+            json!({"resourceAttributes": attributes(session, args, verb, resource).await?})
+        }
         _ => {
-            return Err(Failure::local("you must specify two arguments: verb resource or verb resource/resourceName"));
+            return Err(Failure::local(
+                "you must specify two arguments: verb resource or verb resource/resourceName",
+            ));
         }
     };
-    let answer =
-        review(session, "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec).await?;
-    let allowed = object::at(&answer, &["status", "allowed"]).and_then(Value::as_bool).unwrap_or_default();
+    let answer = review(
+        session,
+        "authorization.k8s.io",
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        spec,
+    )
+    .await?;
+    let allowed = object::at(&answer, &["status", "allowed"])
+        .and_then(Value::as_bool)
+        .unwrap_or_default();
     if !args.quiet {
         println!("{}", if allowed { "yes" } else { "no" });
     }
-    if allowed { Ok(()) } else { Err(Failure::Silent) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(Failure::Silent)
+    }
 }
 
-async fn attributes(session: &Session, args: &CanI, verb: &str, resource: &str) -> Result<Value, Failure> {
-    let (kind, name) = resource.split_once('/').map_or((resource, None), |(kind, name)| (kind, Some(name)));
+async fn attributes(
+    session: &Session,
+    args: &CanI,
+    verb: &str,
+    resource: &str,
+) -> Result<Value, Failure> {
+    let (kind, name) = resource
+        .split_once('/')
+        .map_or((resource, None), |(kind, name)| (kind, Some(name)));
     let discovery = session.discovery().await?;
-    let namespace = if args.all_namespaces { "" } else { session.namespace.as_str() };
+    let namespace = if args.all_namespaces {
+        ""
+    } else {
+        session.namespace.as_str()
+    };
     let mut attributes = json!({"verb": verb, "resource": kind, "namespace": namespace});
     let mut set = |field: &str, value: &str| object::set(&mut attributes, &[field], value.into());
     if kind != "*" {
@@ -95,26 +137,49 @@ async fn attributes(session: &Session, args: &CanI, verb: &str, resource: &str) 
         set("group", "*");
     }
     set("name", name.unwrap_or_default());
-    set("subresource", args.subresource.as_deref().unwrap_or_default());
+    set(
+        "subresource",
+        args.subresource.as_deref().unwrap_or_default(),
+    );
     Ok(attributes)
 }
 
 async fn list(session: &Session) -> Result<(), Failure> {
     let spec = json!({"namespace": session.namespace});
-    let answer =
-        review(session, "authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview", spec).await?;
+    let answer = review(
+        session,
+        "authorization.k8s.io",
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
+        spec,
+    )
+    .await?;
     let words = |rule: &Value, key: &str| -> Vec<String> {
-        object::at_list(rule, &[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        object::at_list(rule, &[key])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let brackets = |words: Vec<String>| format!("[{}]", words.join(" "));
     let mut of_resources = Vec::new();
     for rule in object::at_list(&answer, &["status", "resourceRules"]) {
-        for (group, resource) in words(rule, "apiGroups")
-            .iter()
-            .flat_map(|g| words(rule, "resources").into_iter().map(move |r| (g.clone(), r)))
-        {
-            let shown = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
-            let row = vec![shown, "[]".into(), brackets(words(rule, "resourceNames")), brackets(words(rule, "verbs"))];
+        for (group, resource) in words(rule, "apiGroups").iter().flat_map(|g| {
+            words(rule, "resources")
+                .into_iter()
+                .map(move |r| (g.clone(), r))
+        }) {
+            let shown = if group.is_empty() {
+                resource.clone()
+            } else {
+                format!("{resource}.{group}")
+            };
+            let row = vec![
+                shown,
+                "[]".into(),
+                brackets(words(rule, "resourceNames")),
+                brackets(words(rule, "verbs")),
+            ];
             of_resources.push((group, resource, row));
         }
     }
@@ -122,11 +187,20 @@ async fn list(session: &Session) -> Result<(), Failure> {
     let mut of_paths = Vec::new();
     for rule in object::at_list(&answer, &["status", "nonResourceRules"]) {
         for path in words(rule, "nonResourceURLs") {
-            of_paths.push(vec![String::new(), format!("[{path}]"), "[]".into(), brackets(words(rule, "verbs"))]);
+            of_paths.push(vec![
+                String::new(),
+                format!("[{path}]"),
+                "[]".into(),
+                brackets(words(rule, "verbs")),
+            ]);
         }
     }
     of_paths.sort();
-    let mut rows = vec![["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(of_resources.into_iter().map(|(.., row)| row));
     rows.extend(of_paths);
     print!("{}", Columns::default().layout(&rows));
@@ -134,22 +208,43 @@ async fn list(session: &Session) -> Result<(), Failure> {
 }
 
 async fn whoami(session: &Session) -> Result<(), Failure> {
-    let answer =
-        review(session, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", Value::Null).await?;
+    let answer = review(
+        session,
+        "authentication.k8s.io",
+        "selfsubjectreviews",
+        "SelfSubjectReview",
+        Value::Null,
+    )
+    .await?;
     let user = object::at(&answer, &["status", "userInfo"]).unwrap_or(&Value::Null);
     let list = |value: &Value| -> String {
-        let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let words: Vec<&str> = value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         format!("[{}]", words.join(" "))
     };
     let mut rows = vec![["ATTRIBUTE", "VALUE"].map(str::to_owned).to_vec()];
     let mut row = |name: String, value: String| rows.push(vec![name, value]);
-    row("Username".into(), object::at_str(user, &["username"]).to_owned());
+    row(
+        "Username".into(),
+        object::at_str(user, &["username"]).to_owned(),
+    );
     let uid = object::at_str(user, &["uid"]);
     if !uid.is_empty() {
         row("UID".into(), uid.to_owned());
     }
-    row("Groups".into(), list(object::at(user, &["groups"]).unwrap_or(&Value::Null)));
-    for (key, value) in object::at(user, &["extra"]).and_then(Value::as_object).into_iter().flatten() {
+    row(
+        "Groups".into(),
+        list(object::at(user, &["groups"]).unwrap_or(&Value::Null)),
+    );
+    for (key, value) in object::at(user, &["extra"])
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         row(format!("Extra: {key}"), list(value));
     }
     print!("{}", Columns::default().layout(&rows));

@@ -17,7 +17,8 @@ pub(crate) async fn run(session: &Session, args: &Create) -> Result<(), Failure>
     match &args.what {
         None => from_files(session, args).await,
         Some(CreateWhat::Namespace(args)) => {
-            let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.name}});
+            let manifest =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.name}});
             generate::one(session, &args.writing, MANAGER, manifest, "created").await
         }
         Some(CreateWhat::Deployment(args)) => {
@@ -48,6 +49,17 @@ pub(super) async fn create(
     if options.dry_run == DryRun::Client {
         return Ok(manifest.clone());
     }
-    let path = options.path(&served.resource.path(Some(object::namespace(manifest)), None, None));
-    session.json(Method::POST, &path, "application/json", Some(("application/json", manifest))).await
+    let path = options.path(
+        &served
+            .resource
+            .path(Some(object::namespace(manifest)), None, None),
+    );
+    session
+        .json(
+            Method::POST,
+            &path,
+            "application/json",
+            Some(("application/json", manifest)),
+        )
+        .await
 }

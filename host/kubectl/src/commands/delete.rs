@@ -32,7 +32,11 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
     let mut waiting = Vec::new();
     for one in doomed {
         let namespace = Some(one.namespace.as_str());
-        match session.client.delete(&one.served.resource, namespace, &one.name, &params).await {
+        match session
+            .client
+            .delete(&one.served.resource, namespace, &one.name, &params)
+            .await
+        {
             Ok(answer) => {
                 report(&one, args.force);
                 waiting.push((one, answer));
@@ -46,7 +50,9 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
             let gone = wait_until_gone(session, &one, &answer);
             match patience {
                 None => gone.await?,
-                Some(patience) => tokio::time::timeout(patience, gone).await.map_err(|_| late(&one))??,
+                Some(patience) => tokio::time::timeout(patience, gone)
+                    .await
+                    .map_err(|_| late(&one))??,
             }
         }
     }
@@ -55,7 +61,10 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
 
 fn late(one: &Doomed<'_>) -> Failure {
     let what = &one.served.resource.plural;
-    Failure::local(format!("timed out waiting for the condition on {what}/{}", one.name))
+    Failure::local(format!(
+        "timed out waiting for the condition on {what}/{}",
+        one.name
+    ))
 }
 
 fn report(one: &Doomed<'_>, force: bool) {
@@ -81,7 +90,11 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
         }
     };
     let grace = match (args.grace_period, args.now, args.force) {
-        (Some(_), true, _) => return Err(Failure::local("--now and --grace-period cannot be specified together")),
+        (Some(_), true, _) => {
+            return Err(Failure::local(
+                "--now and --grace-period cannot be specified together",
+            ));
+        }
         (Some(0), _, false) => return Err(Failure::local("--grace-period=0 needs --force")),
         (Some(n), ..) => Some(n),
         (None, true, _) => Some(1),
@@ -93,10 +106,18 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
         }
         (None, false, false) => None,
     };
-    Ok(DeleteParams { grace_period_seconds: grace, propagation: Some(propagation), ..DeleteParams::default() })
+    Ok(DeleteParams {
+        grace_period_seconds: grace,
+        propagation: Some(propagation),
+        ..DeleteParams::default()
+    })
 }
 
-fn in_files<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> Result<Vec<Doomed<'a>>, Failure> {
+fn in_files<'a>(
+    session: &Session,
+    discovery: &'a Discovery,
+    args: &Delete,
+) -> Result<Vec<Doomed<'a>>, Failure> {
     let place_one = |mut manifest| {
         let served = place(session, discovery, &mut manifest)?;
         Ok(Doomed {
@@ -105,27 +126,46 @@ fn in_files<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> R
             name: object::name(&manifest).to_owned(),
         })
     };
-    manifest::read(&args.files)?.into_iter().map(place_one).collect()
+    manifest::read(&args.files)?
+        .into_iter()
+        .map(place_one)
+        .collect()
 }
 
-async fn named<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -> Result<Vec<Doomed<'a>>, Failure> {
+async fn named<'a>(
+    session: &Session,
+    discovery: &'a Discovery,
+    args: &Delete,
+) -> Result<Vec<Doomed<'a>>, Failure> {
     let mut doomed = Vec::new();
     for target in target::parse(discovery, &args.what)? {
         let served = target.served;
         let namespace = session.namespace.clone();
         if !target.names.is_empty() {
-            let one = |name| Doomed { served, namespace: namespace.clone(), name };
+            let one = |name| Doomed {
+                served,
+                namespace: namespace.clone(),
+                name,
+            };
             doomed.extend(target.names.into_iter().map(one));
             continue;
         }
         if args.selector.is_none() && !args.all {
-            return Err(Failure::local("resource(s) were provided, but no name was specified"));
+            return Err(Failure::local(
+                "resource(s) were provided, but no name was specified",
+            ));
         }
         if !served.verbs.iter().any(|v| v == "delete") {
             continue;
         }
-        let params = ListParams { label_selector: args.selector.clone(), ..ListParams::default() };
-        let list = session.client.list_all(&served.resource, Some(&namespace), &params).await?;
+        let params = ListParams {
+            label_selector: args.selector.clone(),
+            ..ListParams::default()
+        };
+        let list = session
+            .client
+            .list_all(&served.resource, Some(&namespace), &params)
+            .await?;
         doomed.extend(list.items.iter().map(|o| Doomed {
             served,
             namespace: namespace.clone(),
@@ -139,7 +179,11 @@ async fn named<'a>(session: &Session, discovery: &'a Discovery, args: &Delete) -
 }
 
 /// Watches the object until it is gone, or another one has its name.
-async fn wait_until_gone(session: &Session, one: &Doomed<'_>, answer: &Object) -> Result<(), Failure> {
+async fn wait_until_gone(
+    session: &Session,
+    one: &Doomed<'_>,
+    answer: &Object,
+) -> Result<(), Failure> {
     // The answer is the object while it lingers, and a Status once it is gone.
     if answer.kind() == "Status" {
         return Ok(());

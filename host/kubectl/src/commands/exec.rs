@@ -5,7 +5,9 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use http::Request;
-use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use k3s_client::{empty, resources};
@@ -59,10 +61,23 @@ async fn connect(
 ) -> Result<Socket, Failure> {
     let escape = |text: &str| -> String {
         let keep = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-        text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+        text.bytes()
+            .map(|b| {
+                if keep(b) {
+                    char::from(b).to_string()
+                } else {
+                    format!("%{b:02X}")
+                }
+            })
+            .collect()
     };
     let mut path = resources::PODS.path(Some(namespace), Some(name), Some("exec"));
-    path += &format!("?container={}&stdout=true&stderr={}&stdin={}&tty={tty}", escape(container), !tty, args.stdin);
+    path += &format!(
+        "?container={}&stdout=true&stderr={}&stdin={}&tty={tty}",
+        escape(container),
+        !tty,
+        args.stdin
+    );
     for word in &args.command {
         path += &format!("&command={}", escape(word));
     }
@@ -78,7 +93,9 @@ async fn connect(
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::local("the server did not upgrade the connection"));
     }
-    let upgraded = hyper::upgrade::on(response).await.map_err(|e| Failure::local(e.to_string()))?;
+    let upgraded = hyper::upgrade::on(response)
+        .await
+        .map_err(|e| Failure::local(e.to_string()))?;
     Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await)
 }
 
@@ -110,24 +127,35 @@ async fn receive(mut source: SplitStream<Socket>) -> Result<(), Failure> {
             _ => {}
         }
     }
-    Err(Failure::local("the connection ended before the command did"))
+    Err(Failure::local(
+        "the connection ended before the command did",
+    ))
 }
 
 /// What the status on the error channel says.
 fn ended(json: &[u8]) -> Result<(), Failure> {
-    let status: Status =
-        serde_json::from_slice(json).map_err(|e| Failure::local(format!("malformed exit status: {e}")))?;
+    let status: Status = serde_json::from_slice(json)
+        .map_err(|e| Failure::local(format!("malformed exit status: {e}")))?;
     if status.status == "Success" {
         return Ok(());
     }
-    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
-    let code = causes.iter().find(|c| c.reason.0 == "ExitCode").and_then(|c| c.message.parse::<u8>().ok());
+    let causes = status
+        .details
+        .as_ref()
+        .map(|d| d.causes.as_slice())
+        .unwrap_or_default();
+    let code = causes
+        .iter()
+        .find(|c| c.reason.0 == "ExitCode")
+        .and_then(|c| c.message.parse::<u8>().ok());
     Err(code.map_or_else(|| Failure::local(status.message.clone()), Failure::Exit))
 }
 
 /// Sends input and window sizes; ends only with an error.
 async fn send(mut sink: SplitSink<Socket, Message>, stdin: bool, tty: bool) -> Result<(), Failure> {
-    let broken = |e: tokio_tungstenite::tungstenite::Error| Failure::local(format!("the connection broke: {e}"));
+    let broken = |e: tokio_tungstenite::tungstenite::Error| {
+        Failure::local(format!("the connection broke: {e}"))
+    };
     let mut resized = signal(SignalKind::window_change())?;
     let mut input = tokio::io::stdin();
     let mut buffer = vec![0_u8; 8 << 10];
@@ -162,5 +190,10 @@ fn frame(channel: u8, data: &[u8]) -> Message {
 
 fn window() -> Message {
     let (width, height) = size().unwrap_or((80, 24));
-    frame(RESIZE, json!({"Width": width, "Height": height}).to_string().as_bytes())
+    frame(
+        RESIZE,
+        json!({"Width": width, "Height": height})
+            .to_string()
+            .as_bytes(),
+    )
 }

@@ -90,7 +90,11 @@ pub(crate) struct Expose {
 impl CreateDeployment {
     pub(super) fn manifest(&self) -> Value {
         let labels = json!({"app": self.name});
-        let containers: Vec<Value> = self.image.iter().map(|image| self.container(image)).collect();
+        let containers: Vec<Value> = self
+            .image
+            .iter()
+            .map(|image| self.container(image))
+            .collect();
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -130,10 +134,16 @@ impl Run {
         }
         let mut container = json!({"name": self.name, "image": self.image});
         if !self.args.is_empty() {
-            object::set(&mut container, &[if self.command { "command" } else { "args" }], json!(self.args));
+            object::set(
+                &mut container,
+                &[if self.command { "command" } else { "args" }],
+                json!(self.args),
+            );
         }
-        let env: Vec<Value> =
-            pairs(&self.env, "--env")?.into_iter().map(|(k, v)| json!({"name": k, "value": v})).collect();
+        let env: Vec<Value> = pairs(&self.env, "--env")?
+            .into_iter()
+            .map(|(k, v)| json!({"name": k, "value": v}))
+            .collect();
         if !env.is_empty() {
             object::set(&mut container, &["env"], env.into());
         }
@@ -160,7 +170,14 @@ fn pairs(words: &[String], flag: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 pub(crate) async fn run(session: &Session, args: &Run) -> Result<(), Failure> {
-    one(session, &args.writing, "kubectl-run", args.manifest()?, "created").await
+    one(
+        session,
+        &args.writing,
+        "kubectl-run",
+        args.manifest()?,
+        "created",
+    )
+    .await
 }
 
 /// POST of one generated manifest.
@@ -182,7 +199,9 @@ pub(crate) async fn expose(session: &Session, args: &Expose) -> Result<(), Failu
     let discovery = session.discovery().await?;
     for target in named::select(session, &discovery, &args.what, &Selection::default()).await? {
         let path = target.path(session, None);
-        let live = session.json(Method::GET, &path, "application/json", None).await?;
+        let live = session
+            .json(Method::GET, &path, "application/json", None)
+            .await?;
         let service = service(args, &live)?;
         one(session, &args.writing, "kubectl-expose", service, "exposed").await?;
     }
@@ -190,16 +209,23 @@ pub(crate) async fn expose(session: &Session, args: &Expose) -> Result<(), Failu
 }
 
 fn service(args: &Expose, live: &Value) -> Result<Value, Failure> {
-    let selector = match (object::at(live, &["spec", "selector", "matchLabels"]), object::kind(live)) {
+    let selector = match (
+        object::at(live, &["spec", "selector", "matchLabels"]),
+        object::kind(live),
+    ) {
         (Some(labels), _) => labels.clone(),
-        (None, "Pod") => object::at(live, &["metadata", "labels"]).cloned().unwrap_or(Value::Null),
-        (None, "Service" | "ReplicationController") => {
-            object::at(live, &["spec", "selector"]).cloned().unwrap_or(Value::Null)
-        }
+        (None, "Pod") => object::at(live, &["metadata", "labels"])
+            .cloned()
+            .unwrap_or(Value::Null),
+        (None, "Service" | "ReplicationController") => object::at(live, &["spec", "selector"])
+            .cloned()
+            .unwrap_or(Value::Null),
         (None, kind) => return Err(Failure::local(format!("cannot expose a {kind}"))),
     };
     if selector.as_object().is_none_or(Map::is_empty) {
-        return Err(Failure::local("couldn't retrieve selectors via --selector flag or introspection: it has none"));
+        return Err(Failure::local(
+            "couldn't retrieve selectors via --selector flag or introspection: it has none",
+        ));
     }
     let port = args
         .port
@@ -208,9 +234,14 @@ fn service(args: &Expose, live: &Value) -> Result<Value, Failure> {
         .ok_or_else(|| Failure::local("couldn't find port via --port flag or introspection"))?;
     let target_port = match &args.target_port {
         None => json!(port),
-        Some(text) => text.parse::<u16>().map_or_else(|_| json!(text), |n| json!(n)),
+        Some(text) => text
+            .parse::<u16>()
+            .map_or_else(|_| json!(text), |n| json!(n)),
     };
-    let name = args.name.clone().unwrap_or_else(|| object::name(live).to_owned());
+    let name = args
+        .name
+        .clone()
+        .unwrap_or_else(|| object::name(live).to_owned());
     let mut service = json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -234,7 +265,9 @@ fn first_port(live: &Value) -> Option<i64> {
     }
     let spec = object::at(live, &["spec", "template", "spec"]).or_else(|| live.get("spec"))?;
     let containers = object::at_list(spec, &["containers"]);
-    let port = containers.iter().find_map(|c| object::at_list(c, &["ports"]).first())?;
+    let port = containers
+        .iter()
+        .find_map(|c| object::at_list(c, &["ports"]).first())?;
     object::at_i64(port, &["containerPort"])
 }
 
@@ -244,7 +277,10 @@ mod tests {
 
     #[test]
     fn containers_are_named_after_images() {
-        assert_eq!(container_name("registry.test:5000/team/My_App.web:1.2"), "my-app-web");
+        assert_eq!(
+            container_name("registry.test:5000/team/My_App.web:1.2"),
+            "my-app-web"
+        );
         assert_eq!(container_name("nginx@sha256:00"), "nginx");
     }
 }

@@ -38,7 +38,9 @@ pub(crate) async fn run(session: &Session, args: &Get) -> Result<(), Failure> {
 }
 
 async fn raw(session: &Session, path: &str) -> Result<(), Failure> {
-    let request = Request::get(path).body(empty()).map_err(|e| Failure::local(e.to_string()))?;
+    let request = Request::get(path)
+        .body(empty())
+        .map_err(|e| Failure::local(e.to_string()))?;
     let body = session.open_stream(request, path).await?.into_body();
     let mut frames = BodyStream::new(body);
     let mut out = tokio::io::stdout();
@@ -66,13 +68,33 @@ fn path(session: &Session, args: &Get, served: &Served, name: Option<&str>) -> S
 pub(super) fn with_query(path: &str, query: &BTreeMap<&str, &str>) -> String {
     let escape = |text: &str| -> String {
         let keep = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-        text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+        text.bytes()
+            .map(|b| {
+                if keep(b) {
+                    char::from(b).to_string()
+                } else {
+                    format!("%{b:02X}")
+                }
+            })
+            .collect()
     };
-    let pairs: Vec<String> = query.iter().map(|(k, v)| format!("{k}={}", escape(v))).collect();
-    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+    let pairs: Vec<String> = query
+        .iter()
+        .map(|(k, v)| format!("{k}={}", escape(v)))
+        .collect();
+    if pairs.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", pairs.join("&"))
+    }
 }
 
-async fn tables(session: &Session, args: &Get, targets: &[Target<'_>], wide: bool) -> Result<(), Failure> {
+async fn tables(
+    session: &Session,
+    args: &Get,
+    targets: &[Target<'_>],
+    wide: bool,
+) -> Result<(), Failure> {
     let several = targets.len() > 1;
     let mut printed = false;
     for target in targets {
@@ -99,13 +121,16 @@ async fn tables(session: &Session, args: &Get, targets: &[Target<'_>], wide: boo
         }
         if args.watch || args.watch_only {
             if several {
-                return Err(Failure::local("you may only specify a single resource type"));
+                return Err(Failure::local(
+                    "you may only specify a single resource type",
+                ));
             }
             return watch(session, args, target, &mut printer, &version).await;
         }
     }
     if !printed && !args.ignore_not_found && targets.iter().all(|t| t.names.is_empty()) {
-        let everywhere = args.all_namespaces || targets.iter().all(|t| !t.served.resource.namespaced);
+        let everywhere =
+            args.all_namespaces || targets.iter().all(|t| !t.served.resource.namespaced);
         if everywhere {
             eprintln!("No resources found")
         } else {
@@ -116,17 +141,41 @@ async fn tables(session: &Session, args: &Get, targets: &[Target<'_>], wide: boo
 }
 
 /// One answer per name, or one for the collection.
-async fn fetch(session: &Session, args: &Get, target: &Target<'_>, accept: &str) -> Result<Vec<Value>, Failure> {
+async fn fetch(
+    session: &Session,
+    args: &Get,
+    target: &Target<'_>,
+    accept: &str,
+) -> Result<Vec<Value>, Failure> {
     if target.names.is_empty() {
-        return Ok(vec![session.json(Method::GET, &path(session, args, target.served, None), accept, None).await?]);
+        return Ok(vec![
+            session
+                .json(
+                    Method::GET,
+                    &path(session, args, target.served, None),
+                    accept,
+                    None,
+                )
+                .await?,
+        ]);
     }
     if args.all_namespaces && target.served.resource.namespaced {
-        return Err(Failure::local("a resource cannot be retrieved by name across all namespaces"));
+        return Err(Failure::local(
+            "a resource cannot be retrieved by name across all namespaces",
+        ));
     }
     let mut found = Vec::new();
     let mut missing = None;
     for name in &target.names {
-        match session.json(Method::GET, &path(session, args, target.served, Some(name)), accept, None).await {
+        match session
+            .json(
+                Method::GET,
+                &path(session, args, target.served, Some(name)),
+                accept,
+                None,
+            )
+            .await
+        {
             Ok(value) => found.push(value),
             Err(Failure::Api(e)) if e.is_not_found() => {
                 if !args.ignore_not_found {
@@ -156,42 +205,78 @@ async fn watch(
     let name = match target.names.as_slice() {
         [] => None,
         [one] => Some(format!("metadata.name={one}")),
-        _ => return Err(Failure::local("watch is only supported on individual resources and resource collections")),
+        _ => {
+            return Err(Failure::local(
+                "watch is only supported on individual resources and resource collections",
+            ));
+        }
     };
     let mut query = BTreeMap::from([("watch", "true"), ("resourceVersion", version)]);
     query.extend(args.selector.as_deref().map(|s| ("labelSelector", s)));
-    query.extend(name.as_deref().or(args.field_selector.as_deref()).map(|s| ("fieldSelector", s)));
+    query.extend(
+        name.as_deref()
+            .or(args.field_selector.as_deref())
+            .map(|s| ("fieldSelector", s)),
+    );
     let namespace = (!args.all_namespaces).then_some(session.namespace.as_str());
     let path = with_query(&target.served.resource.path(namespace, None, None), &query);
-    let request = Request::get(&path).header(ACCEPT, TABLE).body(empty()).map_err(|e| Failure::local(e.to_string()))?;
+    let request = Request::get(&path)
+        .header(ACCEPT, TABLE)
+        .body(empty())
+        .map_err(|e| Failure::local(e.to_string()))?;
     let mut body = session.open_stream(request, &path).await?.into_body();
     let mut buffer = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|e| Failure::local(e.to_string()))?.into_data() else { continue };
+        let Ok(data) = frame
+            .map_err(|e| Failure::local(e.to_string()))?
+            .into_data()
+        else {
+            continue;
+        };
         buffer.extend_from_slice(&data);
         while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
             let line = buffer.split_to(end + 1);
-            let event: Value = serde_json::from_slice(&line).map_err(|e| Failure::local(e.to_string()))?;
+            let event: Value =
+                serde_json::from_slice(&line).map_err(|e| Failure::local(e.to_string()))?;
             match object::at_str(&event, &["type"]) {
-                "ERROR" => return Err(Failure::local(object::at_str(&event, &["object", "message"]))),
+                "ERROR" => {
+                    return Err(Failure::local(object::at_str(
+                        &event,
+                        &["object", "message"],
+                    )));
+                }
                 "BOOKMARK" => {}
-                _ => print!("{}", printer.print(event.get("object").unwrap_or(&Value::Null))),
+                _ => print!(
+                    "{}",
+                    printer.print(event.get("object").unwrap_or(&Value::Null))
+                ),
             }
         }
     }
     Ok(())
 }
 
-async fn objects(session: &Session, args: &Get, targets: &[Target<'_>], format: Format) -> Result<(), Failure> {
+async fn objects(
+    session: &Session,
+    args: &Get,
+    targets: &[Target<'_>],
+    format: Format,
+) -> Result<(), Failure> {
     let mut items = Vec::new();
     let single = matches!(targets, [Target { names, .. }] if names.len() == 1);
     for target in targets {
         for mut answer in fetch(session, args, target, JSON).await? {
             if target.names.is_empty() {
                 let kind = &target.served.resource;
-                let list =
-                    answer.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
-                items.extend(list.into_iter().map(|item| with_kind(item, &kind.api_version(), &kind.kind)));
+                let list = answer
+                    .get_mut("items")
+                    .and_then(Value::as_array_mut)
+                    .map(std::mem::take)
+                    .unwrap_or_default();
+                items.extend(
+                    list.into_iter()
+                        .map(|item| with_kind(item, &kind.api_version(), &kind.kind)),
+                );
             } else {
                 items.push(answer);
             }
@@ -199,7 +284,10 @@ async fn objects(session: &Session, args: &Get, targets: &[Target<'_>], format: 
     }
     if format == Format::Name {
         for item in &items {
-            let served = targets.iter().map(|t| t.served).find(|s| s.resource.kind == object::kind(item));
+            let served = targets
+                .iter()
+                .map(|t| t.served)
+                .find(|s| s.resource.kind == object::kind(item));
             if let Some(served) = served {
                 println!("{}", served.qualified(object::name(item)))
             }
@@ -218,7 +306,8 @@ async fn objects(session: &Session, args: &Get, targets: &[Target<'_>], format: 
 /// Items of a typed list do not carry what the list itself says.
 fn with_kind(mut item: Value, api_version: &str, kind: &str) -> Value {
     if let Some(map) = item.as_object_mut() {
-        map.entry("apiVersion").or_insert_with(|| api_version.into());
+        map.entry("apiVersion")
+            .or_insert_with(|| api_version.into());
         map.entry("kind").or_insert_with(|| kind.into());
     }
     item

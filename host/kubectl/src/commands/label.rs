@@ -45,10 +45,18 @@ impl Metadata {
 
 pub(crate) async fn run(session: &Session, args: &Label, map: Metadata) -> Result<(), Failure> {
     let is_change = |word: &&String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
-    let words: Vec<String> = args.what.iter().take_while(|w| !is_change(w)).cloned().collect();
+    let words: Vec<String> = args
+        .what
+        .iter()
+        .take_while(|w| !is_change(w))
+        .cloned()
+        .collect();
     let changes = args.what.get(words.len()..).unwrap_or_default();
     if changes.is_empty() {
-        return Err(Failure::local(format!("at least one {} update is required", map.field().trim_end_matches('s'))));
+        return Err(Failure::local(format!(
+            "at least one {} update is required",
+            map.field().trim_end_matches('s')
+        )));
     }
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &words, &args.selection).await? {
@@ -60,8 +68,19 @@ pub(crate) async fn run(session: &Session, args: &Label, map: Metadata) -> Resul
             continue;
         }
         let only_removed = patch.values().all(Value::is_null);
-        one.patch(session, None, MERGE, &json!({"metadata": {map.field(): patch}})).await?;
-        println!("{} {}{}", one.shown(), if only_removed { "un" } else { "" }, map.verb());
+        one.patch(
+            session,
+            None,
+            MERGE,
+            &json!({"metadata": {map.field(): patch}}),
+        )
+        .await?;
+        println!(
+            "{} {}{}",
+            one.shown(),
+            if only_removed { "un" } else { "" },
+            map.verb()
+        );
     }
     Ok(())
 }
@@ -86,7 +105,9 @@ fn patch(
         match present.get(key) {
             Some(old) if old == value => {}
             Some(old) if !overwrite => {
-                return Err(Failure::local(format!("'{key}' already has a value ({old}), and --overwrite is false")));
+                return Err(Failure::local(format!(
+                    "'{key}' already has a value ({old}), and --overwrite is false"
+                )));
             }
             _ => {
                 patch.insert(key.to_owned(), value.into());
@@ -104,11 +125,21 @@ mod tests {
     fn values_are_not_overwritten_unasked() {
         let present = [("a".to_owned(), "1".to_owned())].into();
         let change = |words: &[&str], overwrite| {
-            patch(&present, &words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>(), overwrite)
+            patch(
+                &present,
+                &words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>(),
+                overwrite,
+            )
         };
         assert!(change(&["a=2"], false).is_err());
-        assert_eq!(Value::Object(change(&["a=2", "b=x=y"], true).unwrap()), json!({"a": "2", "b": "x=y"}));
-        assert_eq!(Value::Object(change(&["a-"], false).unwrap()), json!({"a": null}));
+        assert_eq!(
+            Value::Object(change(&["a=2", "b=x=y"], true).unwrap()),
+            json!({"a": "2", "b": "x=y"})
+        );
+        assert_eq!(
+            Value::Object(change(&["a-"], false).unwrap()),
+            json!({"a": null})
+        );
         assert!(change(&["a=1", "b-"], false).unwrap().is_empty());
     }
 }

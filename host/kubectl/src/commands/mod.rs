@@ -42,7 +42,9 @@ pub(crate) async fn run(cli: Cli, client_version: &str) -> Result<(), Failure> {
         Command::Set(args) => set::run(&session()?, args).await,
         Command::Patch(args) => patch::run(&session()?, args).await,
         Command::Label(args) => label::run(&session()?, args, label::Metadata::Labels).await,
-        Command::Annotate(args) => label::run(&session()?, args, label::Metadata::Annotations).await,
+        Command::Annotate(args) => {
+            label::run(&session()?, args, label::Metadata::Annotations).await
+        }
         Command::Wait(args) => wait::run(&session()?, args).await,
         Command::Run(args) => generate::run(&session()?, args).await,
         Command::Expose(args) => generate::expose(&session()?, args).await,

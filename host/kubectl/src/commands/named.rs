@@ -40,11 +40,15 @@ impl Named<'_> {
     }
 
     pub(super) fn path(&self, session: &Session, subresource: Option<&str>) -> String {
-        self.served.resource.path(Some(&session.namespace), Some(&self.name), subresource)
+        self.served
+            .resource
+            .path(Some(&session.namespace), Some(&self.name), subresource)
     }
 
     pub(super) async fn get(&self, session: &Session) -> Result<Value, Failure> {
-        session.json(Method::GET, &self.path(session, None), JSON, None).await
+        session
+            .json(Method::GET, &self.path(session, None), JSON, None)
+            .await
     }
 
     /// Sends a patch; `kind` is its content type.
@@ -56,7 +60,9 @@ impl Named<'_> {
         patch: &Value,
     ) -> Result<Value, Failure> {
         let path = format!("{}?fieldManager=kubectl", self.path(session, subresource));
-        session.json(Method::PATCH, &path, JSON, Some((kind, patch))).await
+        session
+            .json(Method::PATCH, &path, JSON, Some((kind, patch)))
+            .await
     }
 }
 
@@ -75,11 +81,26 @@ pub(super) async fn select<'a>(
             continue;
         }
         if selection.selector.is_none() && !selection.all {
-            return Err(Failure::local("resource(s) were provided, but no name was specified"));
+            return Err(Failure::local(
+                "resource(s) were provided, but no name was specified",
+            ));
         }
-        let params = ListParams { label_selector: selection.selector.clone(), ..ListParams::default() };
-        let list = session.client.list_all(&served.resource, Some(&session.namespace), &params).await?;
-        found.extend(list.items.iter().map(|o| Named { served, name: o.name().to_owned() }));
+        let params = ListParams {
+            label_selector: selection.selector.clone(),
+            ..ListParams::default()
+        };
+        let list = session
+            .client
+            .list_all(&served.resource, Some(&session.namespace), &params)
+            .await?;
+        found.extend(list.items.iter().map(|o| Named {
+            served,
+            name: o.name().to_owned(),
+        }));
     }
-    if found.is_empty() { Err(Failure::local("no objects passed to the command")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(Failure::local("no objects passed to the command"))
+    } else {
+        Ok(found)
+    }
 }

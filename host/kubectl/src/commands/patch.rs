@@ -15,7 +15,12 @@ pub(crate) struct Patch {
     #[arg(required = true)]
     what: Vec<String>,
     /// The patch, JSON or YAML
-    #[arg(short = 'p', long, conflicts_with = "patch_file", required_unless_present = "patch_file")]
+    #[arg(
+        short = 'p',
+        long,
+        conflicts_with = "patch_file",
+        required_unless_present = "patch_file"
+    )]
     patch: Option<String>,
     /// A file with the patch
     #[arg(long)]
@@ -34,7 +39,9 @@ pub(crate) async fn run(session: &Session, args: &Patch) -> Result<(), Failure> 
         "merge" => MERGE,
         "json" => "application/json-patch+json",
         other => {
-            return Err(Failure::local(format!("--type must be one of [json merge strategic], not \"{other}\"")));
+            return Err(Failure::local(format!(
+                "--type must be one of [json merge strategic], not \"{other}\""
+            )));
         }
     };
     let text = match (&args.patch, &args.patch_file) {
@@ -42,14 +49,20 @@ pub(crate) async fn run(session: &Session, args: &Patch) -> Result<(), Failure> 
         (None, Some(file)) => std::fs::read_to_string(file)?,
         (None, None) => return Err(Failure::local("must specify -p to patch")),
     };
-    let patch: Value =
-        serde_saphyr::from_str(&text).map_err(|e| Failure::local(format!("unable to parse {text:?}: {e}")))?;
+    let patch: Value = serde_saphyr::from_str(&text)
+        .map_err(|e| Failure::local(format!("unable to parse {text:?}: {e}")))?;
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &args.what, &Selection::default()).await? {
         let before = one.get(session).await?;
-        let after = one.patch(session, args.subresource.as_deref(), content_type, &patch).await?;
+        let after = one
+            .patch(session, args.subresource.as_deref(), content_type, &patch)
+            .await?;
         let version = |o: &Value| object::resource_version(o);
-        let suffix = if version(&before) == version(&after) { " (no change)" } else { "" };
+        let suffix = if version(&before) == version(&after) {
+            " (no change)"
+        } else {
+            ""
+        };
         println!("{} patched{suffix}", one.shown());
     }
     Ok(())

@@ -27,11 +27,20 @@ pub(super) async fn find_for_logs(session: &Session, word: &str) -> Result<Objec
 async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure> {
     let namespace = Some(session.namespace.as_str());
     let Some((kind, name)) = word.split_once('/') else {
-        return Ok((session.client.get(&resources::PODS, namespace, word).await?, 1));
+        return Ok((
+            session
+                .client
+                .get(&resources::PODS, namespace, word)
+                .await?,
+            1,
+        ));
     };
     let discovery = session.discovery().await?;
     let served = discovery.resource(kind)?;
-    let owner = session.client.get(&served.resource, namespace, name).await?;
+    let owner = session
+        .client
+        .get(&served.resource, namespace, name)
+        .await?;
     if served.resource.plural == "pods" {
         return Ok((owner, 1));
     }
@@ -43,23 +52,46 @@ async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure
         }
         Some(selector) => LabelSelector::from_value(selector).map_err(Failure::local)?,
         None => {
-            return Err(Failure::local(format!("cannot get pods of {}: it has no selector", served.qualified(name))));
+            return Err(Failure::local(format!(
+                "cannot get pods of {}: it has no selector",
+                served.qualified(name)
+            )));
         }
     };
-    let list = session.client.list_all(&resources::PODS, namespace, &ListParams::default()).await?;
-    let mut pods: Vec<Object> = list.items.into_iter().filter(|p| labels.matches_object(p.value())).collect();
-    pods.sort_by_key(|p| (object::at_str(p.value(), &["status", "phase"]) != "Running", p.name().to_owned()));
+    let list = session
+        .client
+        .list_all(&resources::PODS, namespace, &ListParams::default())
+        .await?;
+    let mut pods: Vec<Object> = list
+        .items
+        .into_iter()
+        .filter(|p| labels.matches_object(p.value()))
+        .collect();
+    pods.sort_by_key(|p| {
+        (
+            object::at_str(p.value(), &["status", "phase"]) != "Running",
+            p.name().to_owned(),
+        )
+    });
     let count = pods.len();
-    pods.into_iter().next().map(|pod| (pod, count)).ok_or_else(|| {
-        Failure::local(format!("timed out waiting for the condition: {} has no pods", served.qualified(name)))
-    })
+    pods.into_iter()
+        .next()
+        .map(|pod| (pod, count))
+        .ok_or_else(|| {
+            Failure::local(format!(
+                "timed out waiting for the condition: {} has no pods",
+                served.qualified(name)
+            ))
+        })
 }
 
 /// The container: the one asked for, the annotated default, or the first.
 pub(super) fn container(pod: &Object, asked: Option<&str>) -> Result<String, Failure> {
     let names = |field: &str| -> Vec<String> {
         let list = object::at_list(pod.value(), &["spec", field]);
-        list.iter().map(|c| object::at_str(c, &["name"]).to_owned()).collect()
+        list.iter()
+            .map(|c| object::at_str(c, &["name"]).to_owned())
+            .collect()
     };
     let (containers, mut all) = (names("containers"), names("containers"));
     all.extend(names("initContainers"));
@@ -69,20 +101,35 @@ pub(super) fn container(pod: &Object, asked: Option<&str>) -> Result<String, Fai
         return if known {
             Ok(asked.to_owned())
         } else {
-            Err(Failure::local(format!("container {asked} is not valid for pod {}", pod.name())))
+            Err(Failure::local(format!(
+                "container {asked} is not valid for pod {}",
+                pod.name()
+            )))
         };
     }
-    if let Some(default) = pod.annotation(DEFAULT_CONTAINER).filter(|d| containers.iter().any(|n| n == d)) {
+    if let Some(default) = pod
+        .annotation(DEFAULT_CONTAINER)
+        .filter(|d| containers.iter().any(|n| n == d))
+    {
         return Ok(default.to_owned());
     }
-    let first = containers.first().ok_or_else(|| Failure::local("the pod has no containers"))?;
+    let first = containers
+        .first()
+        .ok_or_else(|| Failure::local("the pod has no containers"))?;
     if all.len() > 1 {
         let listed: Vec<String> = containers
             .iter()
             .cloned()
-            .chain(names("initContainers").into_iter().map(|n| format!("{n} (init)")))
+            .chain(
+                names("initContainers")
+                    .into_iter()
+                    .map(|n| format!("{n} (init)")),
+            )
             .collect();
-        eprintln!("Defaulted container \"{first}\" out of: {}", listed.join(", "));
+        eprintln!(
+            "Defaulted container \"{first}\" out of: {}",
+            listed.join(", ")
+        );
     }
     Ok(first.clone())
 }

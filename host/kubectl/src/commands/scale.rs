@@ -28,12 +28,21 @@ pub(crate) async fn run(session: &Session, args: &Scale) -> Result<(), Failure> 
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &args.what, &args.selection).await? {
         if let Some(expected) = args.current_replicas {
-            let present = object::at_i64(&one.get(session).await?, &["spec", "replicas"]).unwrap_or_default();
+            let present =
+                object::at_i64(&one.get(session).await?, &["spec", "replicas"]).unwrap_or_default();
             if present != expected {
-                return Err(Failure::local(format!("Expected replicas to be {expected}, was {present}")));
+                return Err(Failure::local(format!(
+                    "Expected replicas to be {expected}, was {present}"
+                )));
             }
         }
-        one.patch(session, Some("scale"), MERGE, &json!({"spec": {"replicas": args.replicas}})).await?;
+        one.patch(
+            session,
+            Some("scale"),
+            MERGE,
+            &json!({"spec": {"replicas": args.replicas}}),
+        )
+        .await?;
         println!("{} scaled", one.shown());
     }
     Ok(())

@@ -26,7 +26,8 @@ pub(crate) struct Image {
 
 pub(crate) async fn run(session: &Session, set: &Set) -> Result<(), Failure> {
     let Set::Image(args) = set;
-    let (images, words): (Vec<_>, Vec<_>) = args.what.iter().cloned().partition(|w| w.contains('='));
+    let (images, words): (Vec<_>, Vec<_>) =
+        args.what.iter().cloned().partition(|w| w.contains('='));
     let images: Vec<(&str, &str)> = images.iter().filter_map(|w| w.split_once('=')).collect();
     if images.is_empty() {
         return Err(Failure::local("at least one image update is required"));
@@ -34,10 +35,19 @@ pub(crate) async fn run(session: &Session, set: &Set) -> Result<(), Failure> {
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &words, &args.selection).await? {
         let live = one.get(session).await?;
-        let place = pod_spec(&live)
-            .ok_or_else(|| Failure::local(format!("{}: there is no pod template to set an image in", one.shown())))?;
-        let Some(patch) = patch(object::at(&live, place).unwrap_or(&Value::Null), &images)? else { continue };
-        let whole = place.iter().rev().fold(patch, |inner, key| json!({*key: inner}));
+        let place = pod_spec(&live).ok_or_else(|| {
+            Failure::local(format!(
+                "{}: there is no pod template to set an image in",
+                one.shown()
+            ))
+        })?;
+        let Some(patch) = patch(object::at(&live, place).unwrap_or(&Value::Null), &images)? else {
+            continue;
+        };
+        let whole = place
+            .iter()
+            .rev()
+            .fold(patch, |inner, key| json!({*key: inner}));
         one.patch(session, None, STRATEGIC, &whole).await?;
         println!("{} image updated", one.shown());
     }
@@ -46,9 +56,14 @@ pub(crate) async fn run(session: &Session, set: &Set) -> Result<(), Failure> {
 
 /// Where the pod's specification is in an object.
 fn pod_spec(live: &Value) -> Option<&'static [&'static str]> {
-    const PLACES: [&[&str]; 3] =
-        [&["spec", "template", "spec"], &["spec", "jobTemplate", "spec", "template", "spec"], &["spec"]];
-    PLACES.into_iter().find(|place| object::at(live, place).is_some_and(|spec| spec.get("containers").is_some()))
+    const PLACES: [&[&str]; 3] = [
+        &["spec", "template", "spec"],
+        &["spec", "jobTemplate", "spec", "template", "spec"],
+        &["spec"],
+    ];
+    PLACES
+        .into_iter()
+        .find(|place| object::at(live, place).is_some_and(|spec| spec.get("containers").is_some()))
 }
 
 /// The strategic patch of a pod specification; `None` when nothing changes.
@@ -59,7 +74,10 @@ fn patch(spec: &Value, images: &[(&str, &str)]) -> Result<Option<Value>, Failure
         let mut changed = Vec::new();
         for container in object::at_list(spec, &[list]) {
             let name = object::at_str(container, &["name"]);
-            for (wanted, image) in images.iter().filter(|(wanted, _)| *wanted == name || *wanted == "*") {
+            for (wanted, image) in images
+                .iter()
+                .filter(|(wanted, _)| *wanted == name || *wanted == "*")
+            {
                 missing.retain(|m| m != wanted);
                 if object::at_str(container, &["image"]) != *image {
                     changed.push(json!({"name": name, "image": image}));
@@ -71,7 +89,9 @@ fn patch(spec: &Value, images: &[(&str, &str)]) -> Result<Option<Value>, Failure
         }
     }
     match missing.first() {
-        Some(name) => Err(Failure::local(format!("unable to find container named \"{name}\""))),
+        Some(name) => Err(Failure::local(format!(
+            "unable to find container named \"{name}\""
+        ))),
         None => Ok((!patch.is_empty()).then_some(Value::Object(patch))),
     }
 }
@@ -82,13 +102,25 @@ mod tests {
 
     #[test]
     fn images_of_named_containers() {
-        let spec = json!({"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]});
+        let spec =
+            json!({"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]});
         assert_eq!(
             patch(&spec, &[("b", "y:2")]).unwrap(),
             Some(json!({"containers": [{"name": "b", "image": "y:2"}]}))
         );
         assert_eq!(patch(&spec, &[("a", "x:1")]).unwrap(), None);
-        assert!(patch(&spec, &[("c", "z")]).unwrap_err().to_string().contains("unable to find container named \"c\""));
-        assert_eq!(patch(&spec, &[("*", "z")]).unwrap().unwrap()["containers"].as_array().unwrap().len(), 2);
+        assert!(
+            patch(&spec, &[("c", "z")])
+                .unwrap_err()
+                .to_string()
+                .contains("unable to find container named \"c\"")
+        );
+        assert_eq!(
+            patch(&spec, &[("*", "z")]).unwrap().unwrap()["containers"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

@@ -10,7 +10,10 @@ pub(crate) struct Target<'a> {
     pub(crate) names: Vec<String>,
 }
 
-pub(crate) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Vec<Target<'a>>, Failure> {
+pub(crate) fn parse<'a>(
+    discovery: &'a Discovery,
+    words: &[String],
+) -> Result<Vec<Target<'a>>, Failure> {
     let (first, rest) = words.split_first().ok_or_else(|| {
         Failure::local("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.")
     })?;
@@ -25,7 +28,10 @@ pub(crate) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
     let mut targets = Vec::new();
     for word in first.split(',').filter(|w| !w.is_empty()) {
         for served in discovery.resources(word)? {
-            targets.push(Target { served, names: rest.to_vec() });
+            targets.push(Target {
+                served,
+                names: rest.to_vec(),
+            });
         }
     }
     Ok(targets)
@@ -34,7 +40,10 @@ pub(crate) fn parse<'a>(discovery: &'a Discovery, words: &[String]) -> Result<Ve
 fn slashed<'a>(discovery: &'a Discovery, word: &str) -> Result<Target<'a>, Failure> {
     match word.split_once('/') {
         Some((kind, name)) if !kind.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Target { served: discovery.resource(kind)?, names: vec![name.to_owned()] })
+            Ok(Target {
+                served: discovery.resource(kind)?,
+                names: vec![name.to_owned()],
+            })
         }
         _ => Err(Failure::local(format!(
             "arguments in resource/name form must have a single resource and name: {word:?}"

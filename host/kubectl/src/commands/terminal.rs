@@ -32,5 +32,7 @@ impl Drop for RawMode {
 
 /// Columns and rows of the terminal.
 pub(super) fn size() -> Option<(u16, u16)> {
-    termios::tcgetwinsize(std::io::stdout()).ok().map(|s| (s.ws_col, s.ws_row))
+    termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|s| (s.ws_col, s.ws_row))
 }

@@ -8,12 +8,22 @@ use crate::print::{self, Format};
 use crate::session::Session;
 
 pub(crate) async fn run(globals: &Globals, args: &Version, client: &str) -> Result<(), Failure> {
-    let server = if args.client { None } else { Some(Session::open(globals)?.client.get_path("/version").await?) };
+    let server = if args.client {
+        None
+    } else {
+        Some(Session::open(globals)?.client.get_path("/version").await?)
+    };
     match args.output.as_deref() {
         None => {
             println!("Client Version: {client}");
             if let Some(server) = server {
-                println!("Server Version: {}", server.get("gitVersion").and_then(Value::as_str).unwrap_or_default());
+                println!(
+                    "Server Version: {}",
+                    server
+                        .get("gitVersion")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                );
             }
         }
         Some(format @ ("json" | "yaml")) => {
@@ -23,7 +33,11 @@ pub(crate) async fn run(globals: &Globals, args: &Version, client: &str) -> Resu
             }
             print!("{}", print::object(&all, Format::parse(Some(format))?)?);
         }
-        Some(other) => return Err(Failure::local(format!("--output must be 'yaml' or 'json', not {other:?}"))),
+        Some(other) => {
+            return Err(Failure::local(format!(
+                "--output must be 'yaml' or 'json', not {other:?}"
+            )));
+        }
     }
     Ok(())
 }

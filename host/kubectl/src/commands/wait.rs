@@ -51,16 +51,24 @@ impl Until {
         match what {
             "condition" => {
                 let (kind, value) = rest.split_once('=').unwrap_or((rest, "True"));
-                Ok(Self::Condition { kind: kind.to_owned(), value: value.to_owned() })
+                Ok(Self::Condition {
+                    kind: kind.to_owned(),
+                    value: value.to_owned(),
+                })
             }
             "jsonpath" => {
                 let rest = rest.trim_matches('\'');
                 let (path, value) = rest.split_once("}=").ok_or_else(bad)?;
                 let path = path.strip_prefix("{.").ok_or_else(bad)?;
                 if path.contains(['[', '(', '*']) {
-                    return Err(Failure::local("only plain paths such as {.status.phase} are understood here"));
+                    return Err(Failure::local(
+                        "only plain paths such as {.status.phase} are understood here",
+                    ));
                 }
-                Ok(Self::Field { path: path.split('.').map(str::to_owned).collect(), value: value.to_owned() })
+                Ok(Self::Field {
+                    path: path.split('.').map(str::to_owned).collect(),
+                    value: value.to_owned(),
+                })
             }
             _ => Err(bad()),
         }
@@ -70,15 +78,19 @@ impl Until {
         match self {
             Self::Gone => false,
             Self::There => true,
-            Self::Condition { kind, value } => object::at_list(live, &["status", "conditions"]).iter().any(|c| {
-                object::at_str(c, &["type"]).eq_ignore_ascii_case(kind)
-                    && object::at_str(c, &["status"]).eq_ignore_ascii_case(value)
-            }),
+            Self::Condition { kind, value } => object::at_list(live, &["status", "conditions"])
+                .iter()
+                .any(|c| {
+                    object::at_str(c, &["type"]).eq_ignore_ascii_case(kind)
+                        && object::at_str(c, &["status"]).eq_ignore_ascii_case(value)
+                }),
             Self::Field { path, value } => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 object::at(live, &path).is_some_and(|found| match found {
                     Value::String(text) => text == value,
-                    other => serde_json::from_str::<Value>(value).is_ok_and(|wanted| wanted == *other),
+                    other => {
+                        serde_json::from_str::<Value>(value).is_ok_and(|wanted| wanted == *other)
+                    }
                 })
             }
         }
@@ -94,7 +106,10 @@ pub(crate) async fn run(session: &Session, args: &Wait) -> Result<(), Failure> {
         let met = tokio::time::timeout_at(deadline, wait(session, &one, &until)).await;
         met.map_err(|_| {
             let what = &one.served.resource.plural;
-            Failure::local(format!("timed out waiting for the condition on {what}/{}", one.name))
+            Failure::local(format!(
+                "timed out waiting for the condition on {what}/{}",
+                one.name
+            ))
         })??;
         println!("{} condition met", one.shown());
     }

@@ -56,12 +56,20 @@ impl Options {
             Some("wide") => return Err(Failure::local("output format \"wide\" is for get only")),
             some => Some(Format::parse(some)?),
         };
-        Ok(Self { dry_run, validation, format, manager })
+        Ok(Self {
+            dry_run,
+            validation,
+            format,
+            manager,
+        })
     }
 
     /// A path with the options as query.
     pub(super) fn path(&self, path: &str) -> String {
-        let mut query = BTreeMap::from([("fieldManager", self.manager), ("fieldValidation", self.validation)]);
+        let mut query = BTreeMap::from([
+            ("fieldManager", self.manager),
+            ("fieldValidation", self.validation),
+        ]);
         if self.dry_run == DryRun::Server {
             query.insert("dryRun", "All");
         }
@@ -69,7 +77,12 @@ impl Options {
     }
 
     /// Says what happened: `deployment.apps/web configured`, or the object itself.
-    pub(super) fn report(&self, served: &Served, object: &Value, verb: &str) -> Result<(), Failure> {
+    pub(super) fn report(
+        &self,
+        served: &Served,
+        object: &Value,
+        verb: &str,
+    ) -> Result<(), Failure> {
         let name = served.qualified(object::name(object));
         let suffix = match self.dry_run {
             DryRun::No => "",
@@ -97,7 +110,11 @@ pub(super) fn place<'a>(
     }
     let own = object::namespace(manifest).to_owned();
     if own.is_empty() {
-        object::set(manifest, &["metadata", "namespace"], session.namespace.as_str().into());
+        object::set(
+            manifest,
+            &["metadata", "namespace"],
+            session.namespace.as_str().into(),
+        );
     } else if session.namespace_given && own != session.namespace {
         return Err(Failure::local(format!(
             "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass '--namespace={own}' to perform this operation.",

@@ -20,7 +20,10 @@ impl Default for Columns {
 impl Columns {
     /// Columns that are `gap` blanks apart.
     pub(crate) fn with_gap(gap: usize) -> Self {
-        Self { widths: Vec::new(), gap }
+        Self {
+            widths: Vec::new(),
+            gap,
+        }
     }
 
     /// The rows as text, one line each.
@@ -39,7 +42,10 @@ impl Columns {
         for (at, (cell, width)) in row.iter().zip(&self.widths).enumerate() {
             line.push_str(cell);
             if at + 1 < row.len() {
-                line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+                line.extend(std::iter::repeat_n(
+                    ' ',
+                    width.saturating_sub(cell.chars().count()),
+                ));
             }
         }
         line.push('\n');
@@ -54,6 +60,9 @@ mod tests {
     #[test]
     fn columns_align_and_the_last_is_not_padded() {
         let rows = [["NAME", "AGE"], ["a-long-name", "5s"]].map(|r| r.map(str::to_owned).to_vec());
-        assert_eq!(Columns::default().layout(&rows), "NAME          AGE\na-long-name   5s\n");
+        assert_eq!(
+            Columns::default().layout(&rows),
+            "NAME          AGE\na-long-name   5s\n"
+        );
     }
 }

@@ -40,12 +40,17 @@ pub(crate) fn object(value: &Value, format: Format) -> Result<String, Failure> {
         let mut out = Vec::new();
         let style = serde_json::ser::PrettyFormatter::with_indent(b"    ");
         let mut serializer = serde_json::Serializer::with_formatter(&mut out, style);
-        serde::Serialize::serialize(value, &mut serializer).map_err(|e| Failure::local(e.to_string()))?;
+        serde::Serialize::serialize(value, &mut serializer)
+            .map_err(|e| Failure::local(e.to_string()))?;
         out.push(b'\n');
         return String::from_utf8(out).map_err(|e| Failure::local(e.to_string()));
     }
     let text = serde_saphyr::to_string(value).map_err(|e| Failure::local(e.to_string()))?;
-    Ok(if text.ends_with('\n') { text } else { text + "\n" })
+    Ok(if text.ends_with('\n') {
+        text
+    } else {
+        text + "\n"
+    })
 }
 
 /// Several objects as one `List`.

@@ -26,7 +26,10 @@ pub(crate) struct TablePrinter {
 
 impl TablePrinter {
     pub(crate) fn new(style: TableStyle) -> Self {
-        Self { style, ..Self::default() }
+        Self {
+            style,
+            ..Self::default()
+        }
     }
 
     /// A table as text; the first call prints the headers.
@@ -40,18 +43,34 @@ impl TablePrinter {
                 rows.push(self.header());
             }
         }
-        rows.extend(object::at_list(table, &["rows"]).iter().map(|row| self.row(row)));
+        rows.extend(
+            object::at_list(table, &["rows"])
+                .iter()
+                .map(|row| self.row(row)),
+        );
         self.columns.layout(&rows)
     }
 
     fn shown(&self, definitions: &[Value]) -> Vec<(usize, String)> {
-        let is_shown = |d: &Value| self.style.wide || object::at_i64(d, &["priority"]).unwrap_or_default() == 0;
+        let is_shown = |d: &Value| {
+            self.style.wide || object::at_i64(d, &["priority"]).unwrap_or_default() == 0
+        };
         let name = |d: &Value| object::at_str(d, &["name"]).to_uppercase();
-        definitions.iter().enumerate().filter(|(_, d)| is_shown(d)).map(|(at, d)| (at, name(d))).collect()
+        definitions
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| is_shown(d))
+            .map(|(at, d)| (at, name(d)))
+            .collect()
     }
 
     fn header(&self) -> Vec<String> {
-        let mut row: Vec<String> = self.style.with_namespace.then(|| "NAMESPACE".to_owned()).into_iter().collect();
+        let mut row: Vec<String> = self
+            .style
+            .with_namespace
+            .then(|| "NAMESPACE".to_owned())
+            .into_iter()
+            .collect();
         row.extend(self.headers.iter().map(|(_, name)| name.clone()));
         row.extend(self.style.show_labels.then(|| "LABELS".to_owned()));
         row
@@ -60,8 +79,12 @@ impl TablePrinter {
     fn row(&self, row: &Value) -> Vec<String> {
         let meta = row.get("object").unwrap_or(&Value::Null);
         let cells = object::at_list(row, &["cells"]);
-        let mut out: Vec<String> =
-            self.style.with_namespace.then(|| object::namespace(meta).to_owned()).into_iter().collect();
+        let mut out: Vec<String> = self
+            .style
+            .with_namespace
+            .then(|| object::namespace(meta).to_owned())
+            .into_iter()
+            .collect();
         for (at, name) in &self.headers {
             let text = cells.get(*at).map(cell).unwrap_or_default();
             match &self.style.prefix {
@@ -85,8 +108,15 @@ fn cell(value: &Value) -> String {
 }
 
 fn labels(meta: &Value) -> String {
-    let all: Vec<String> = object::labels(meta).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
-    if all.is_empty() { "<none>".into() } else { all.join(",") }
+    let all: Vec<String> = object::labels(meta)
+        .into_iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    if all.is_empty() {
+        "<none>".into()
+    } else {
+        all.join(",")
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +131,10 @@ mod tests {
             "columnDefinitions": [{"name": "Name", "priority": 0}, {"name": "Ready", "priority": 0}, {"name": "IP", "priority": 1}],
             "rows": [{"cells": ["web", "1/1", "10.42.0.5"], "object": {"metadata": {"namespace": "default", "labels": {"a": "b"}}}}],
         });
-        assert_eq!(TablePrinter::default().print(&table), "NAME   READY\nweb    1/1\n");
+        assert_eq!(
+            TablePrinter::default().print(&table),
+            "NAME   READY\nweb    1/1\n"
+        );
         let mut printer = TablePrinter::new(TableStyle {
             wide: true,
             with_namespace: true,
@@ -113,6 +146,9 @@ mod tests {
             printer.print(&table),
             "NAMESPACE   NAME      READY   IP          LABELS\ndefault     pod/web   1/1     10.42.0.5   a=b\n"
         );
-        assert_eq!(printer.print(&table), "default     pod/web   1/1     10.42.0.5   a=b\n");
+        assert_eq!(
+            printer.print(&table),
+            "default     pod/web   1/1     10.42.0.5   a=b\n"
+        );
     }
 }

@@ -30,14 +30,26 @@ pub(crate) struct Request<'a> {
 }
 
 /// Builds the configuration; an error becomes `CreateContainerConfigError`.
-pub(crate) async fn container_config(ctx: &Context, request: &Request<'_>) -> Result<v1::ContainerConfig, String> {
-    let Request { pod, container, attempt, image, .. } = *request;
+pub(crate) async fn container_config(
+    ctx: &Context,
+    request: &Request<'_>,
+) -> Result<v1::ContainerConfig, String> {
+    let Request {
+        pod,
+        container,
+        attempt,
+        image,
+        ..
+    } = *request;
     let image_uid = image.uid.map(|u| u.value);
     security::verify_non_root(pod, container, image_uid, &image.username)?;
     let environment = environment(ctx, pod, container, request.facts).await?;
     let lookup = |name: &str| environment.get(name);
     let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
-        list.iter().flatten().map(|word| expand(word, lookup)).collect()
+        list.iter()
+            .flatten()
+            .map(|word| expand(word, lookup))
+            .collect()
     };
     let mounts = mounts::container_mounts(ctx, request, lookup)?;
     let spec_image = v1::ImageSpec {
@@ -46,12 +58,21 @@ pub(crate) async fn container_config(ctx: &Context, request: &Request<'_>) -> Re
         ..v1::ImageSpec::default()
     };
     Ok(v1::ContainerConfig {
-        metadata: Some(v1::ContainerMetadata { name: container.name.clone(), attempt }),
+        metadata: Some(v1::ContainerMetadata {
+            name: container.name.clone(),
+            attempt,
+        }),
         image: Some(spec_image),
         command: expanded(&container.command),
         args: expanded(&container.args),
         working_dir: container.working_dir.clone().unwrap_or_default(),
-        envs: environment.iter().map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() }).collect(),
+        envs: environment
+            .iter()
+            .map(|(key, value)| v1::KeyValue {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
         mounts,
         labels: container_labels(pod, container),
         annotations: annotations(pod, container, attempt),
@@ -60,7 +81,11 @@ pub(crate) async fn container_config(ctx: &Context, request: &Request<'_>) -> Re
         stdin_once: container.stdin_once.unwrap_or(false),
         tty: container.tty.unwrap_or(false),
         linux: Some(v1::LinuxContainerConfig {
-            resources: Some(resources::container_resources(pod, container, ctx.node.memory_bytes())),
+            resources: Some(resources::container_resources(
+                pod,
+                container,
+                ctx.node.memory_bytes(),
+            )),
             security_context: Some(security::container_security(
                 pod,
                 container,
@@ -77,23 +102,42 @@ pub(crate) async fn container_config(ctx: &Context, request: &Request<'_>) -> Re
 fn container_labels(pod: &Pod, container: &Container) -> HashMap<String, String> {
     HashMap::from([
         (labels::POD_NAME.to_owned(), model::name(pod).to_owned()),
-        (labels::POD_NAMESPACE.to_owned(), model::namespace(pod).to_owned()),
+        (
+            labels::POD_NAMESPACE.to_owned(),
+            model::namespace(pod).to_owned(),
+        ),
         (labels::POD_UID.to_owned(), model::uid(pod).to_owned()),
         (labels::CONTAINER_NAME.to_owned(), container.name.clone()),
     ])
 }
 
 fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String, String> {
-    let grace = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
-    let signal = container.lifecycle.as_ref().and_then(|l| l.stop_signal.clone());
+    let grace = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.termination_grace_period_seconds)
+        .unwrap_or(30);
+    let signal = container
+        .lifecycle
+        .as_ref()
+        .and_then(|l| l.stop_signal.clone());
     let signal = signal.map(|signal| (labels::STOP_SIGNAL.to_owned(), signal));
     let fixed = [
-        (labels::CONTAINER_HASH.to_owned(), model::container_hash(container)),
+        (
+            labels::CONTAINER_HASH.to_owned(),
+            model::container_hash(container),
+        ),
         (labels::RESTART_COUNT.to_owned(), attempt.to_string()),
-        (labels::MESSAGE_PATH.to_owned(), message_path(container).to_owned()),
+        (
+            labels::MESSAGE_PATH.to_owned(),
+            message_path(container).to_owned(),
+        ),
         (
             labels::MESSAGE_POLICY.to_owned(),
-            container.termination_message_policy.clone().unwrap_or_else(|| "File".into()),
+            container
+                .termination_message_policy
+                .clone()
+                .unwrap_or_else(|| "File".into()),
         ),
         (labels::GRACE_PERIOD.to_owned(), grace.to_string()),
     ];
@@ -102,10 +146,18 @@ fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String
 
 /// Where the container writes its last words.
 pub(crate) fn message_path(container: &Container) -> &str {
-    container.termination_message_path.as_deref().filter(|p| !p.is_empty()).unwrap_or("/dev/termination-log")
+    container
+        .termination_message_path
+        .as_deref()
+        .filter(|p| !p.is_empty())
+        .unwrap_or("/dev/termination-log")
 }
 
 /// The host file behind it: one per attempt.
 pub(crate) fn message_file(ctx: &Context, uid: &str, container: &str, attempt: u32) -> PathBuf {
-    ctx.config.pod_dir(uid).join("containers").join(container).join(attempt.to_string())
+    ctx.config
+        .pod_dir(uid)
+        .join("containers")
+        .join(container)
+        .join(attempt.to_string())
 }

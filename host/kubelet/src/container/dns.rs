@@ -29,7 +29,9 @@ pub(crate) fn parse(text: &str) -> DnsConfig {
 }
 
 fn trim_dot(word: &str) -> &str {
-    word.strip_suffix('.').filter(|w| !w.is_empty()).unwrap_or(word)
+    word.strip_suffix('.')
+        .filter(|w| !w.is_empty())
+        .unwrap_or(word)
 }
 
 /// The file's text, in the order containerd writes it.
@@ -64,7 +66,13 @@ pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> Dns
     };
     if let Some(own) = &spec.dns_config {
         append(&mut dns.servers, own.nameservers.iter().flatten().cloned());
-        append(&mut dns.searches, own.searches.iter().flatten().map(|s| trim_dot(s).to_owned()));
+        append(
+            &mut dns.searches,
+            own.searches
+                .iter()
+                .flatten()
+                .map(|s| trim_dot(s).to_owned()),
+        );
         merge_options(&mut dns.options, own.options.as_deref().unwrap_or_default());
     }
     dns.servers.truncate(MAX_SERVERS);
@@ -74,7 +82,11 @@ pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> Dns
 
 fn cluster_first(config: &KubeletConfig, namespace: &str, host: DnsConfig) -> DnsConfig {
     let domain = &config.cluster_domain;
-    let mut searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
+    let mut searches = vec![
+        format!("{namespace}.svc.{domain}"),
+        format!("svc.{domain}"),
+        domain.clone(),
+    ];
     append(&mut searches, host.searches.into_iter());
     DnsConfig {
         servers: config.cluster_dns.iter().map(ToString::to_string).collect(),
@@ -91,7 +103,10 @@ fn append(list: &mut Vec<String>, more: impl Iterator<Item = String>) {
     }
 }
 
-fn merge_options(options: &mut Vec<String>, own: &[k8s_openapi::api::core::v1::PodDNSConfigOption]) {
+fn merge_options(
+    options: &mut Vec<String>,
+    own: &[k8s_openapi::api::core::v1::PodDNSConfigOption],
+) {
     for option in own {
         let name = option.name.as_deref().unwrap_or_default();
         options.retain(|o| o.split(':').next() != Some(name));
@@ -120,7 +135,8 @@ mod tests {
     fn dns(spec: serde_json::Value) -> DnsConfig {
         let mut spec = spec;
         spec["containers"] = json!([]);
-        let pod: Pod = serde_json::from_value(json!({"metadata": {"namespace": "ns"}, "spec": spec})).unwrap();
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"namespace": "ns"}, "spec": spec})).unwrap();
         let host = parse("nameserver 1.1.1.1 # x\nsearch corp.example.\noptions rotate\n");
         pod_dns(&KubeletConfig::new("n", "v"), &pod, host)
     }
@@ -129,24 +145,41 @@ mod tests {
     fn policies() {
         let first = dns(json!({}));
         assert_eq!(first.servers, ["10.43.0.10"]);
-        assert_eq!(first.searches, ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"]);
+        assert_eq!(
+            first.searches,
+            [
+                "ns.svc.cluster.local",
+                "svc.cluster.local",
+                "cluster.local",
+                "corp.example"
+            ]
+        );
         assert_eq!(first.options, ["ndots:5"]);
         assert_eq!(
             file(&first),
             "search ns.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.43.0.10\noptions ndots:5\n"
         );
         assert_eq!(dns(json!({"hostNetwork": true})).servers, ["1.1.1.1"]);
-        assert_eq!(dns(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"})), first);
+        assert_eq!(
+            dns(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"})),
+            first
+        );
         assert_eq!(dns(json!({"dnsPolicy": "Default"})).options, ["rotate"]);
     }
 
     #[test]
     fn own_settings_add_and_override() {
-        let got = dns(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["9.9.9.9"], "searches": ["a"],
-            "options": [{"name": "ndots", "value": "2"}]}}));
+        let got = dns(
+            json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["9.9.9.9"], "searches": ["a"],
+            "options": [{"name": "ndots", "value": "2"}]}}),
+        );
         assert_eq!(
             (got.servers, got.searches, got.options),
-            (vec!["9.9.9.9".into()], vec!["a".into()], vec!["ndots:2".into()])
+            (
+                vec!["9.9.9.9".into()],
+                vec!["a".into()],
+                vec!["ndots:2".into()]
+            )
         );
     }
 }

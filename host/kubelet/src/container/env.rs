@@ -19,7 +19,10 @@ pub(crate) struct Environment {
 impl Environment {
     /// A variable's value.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
-        self.list.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())
+        self.list
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.clone())
     }
 
     fn set(&mut self, name: &str, value: String) {
@@ -42,8 +45,16 @@ pub(crate) async fn environment(
     container: &Container,
     facts: &NodeFacts,
 ) -> Result<Environment, String> {
-    let links = pod.spec.as_ref().and_then(|s| s.enable_service_links).unwrap_or(true);
-    let mut services = service_variables(&ctx.services(model::namespace(pod)), model::namespace(pod), links);
+    let links = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.enable_service_links)
+        .unwrap_or(true);
+    let mut services = service_variables(
+        &ctx.services(model::namespace(pod)),
+        model::namespace(pod),
+        links,
+    );
     let mut result = Environment::default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
@@ -56,7 +67,10 @@ pub(crate) async fn environment(
             Some(source) => value_from(ctx, pod, container, facts, source).await?,
             None => {
                 let lookup = |name: &str| result.get(name).or_else(|| services.get(name).cloned());
-                Some(expand(variable.value.as_deref().unwrap_or_default(), lookup))
+                Some(expand(
+                    variable.value.as_deref().unwrap_or_default(),
+                    lookup,
+                ))
             }
         };
         if let Some(value) = value {
@@ -81,15 +95,28 @@ async fn env_from(
     if let Some(reference) = &source.config_map_ref {
         let found = ctx.config_map(namespace, &reference.name).await;
         return match optional(found, reference.optional)? {
-            Some(map) => Ok(map.data.unwrap_or_default().into_iter().filter(|(k, _)| usable(k)).collect()),
+            Some(map) => Ok(map
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|(k, _)| usable(k))
+                .collect()),
             None => Ok(Vec::new()),
         };
     }
     if let Some(reference) = &source.secret_ref {
         let found = ctx.secret(namespace, &reference.name).await;
-        let Some(secret) = optional(found, reference.optional)? else { return Ok(Vec::new()) };
-        let data = secret.data.unwrap_or_default().into_iter().filter(|(k, _)| usable(k));
-        return Ok(data.map(|(k, v)| (k, String::from_utf8_lossy(&v.0).into_owned())).collect());
+        let Some(secret) = optional(found, reference.optional)? else {
+            return Ok(Vec::new());
+        };
+        let data = secret
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(k, _)| usable(k));
+        return Ok(data
+            .map(|(k, v)| (k, String::from_utf8_lossy(&v.0).into_owned()))
+            .collect());
     }
     Ok(Vec::new())
 }
@@ -100,7 +127,10 @@ fn usable(name: &str) -> bool {
 }
 
 /// A missing object is fine where it is optional.
-fn optional<T>(found: Result<T, crate::context::Lookup>, optional: Option<bool>) -> Result<Option<T>, String> {
+fn optional<T>(
+    found: Result<T, crate::context::Lookup>,
+    optional: Option<bool>,
+) -> Result<Option<T>, String> {
     match found {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.missing && optional == Some(true) => Ok(None),
@@ -167,7 +197,11 @@ fn secret_key(
 }
 
 /// Service links: every service of the namespace where asked for, and always `kubernetes`.
-fn service_variables(services: &[Service], namespace: &str, links: bool) -> BTreeMap<String, String> {
+fn service_variables(
+    services: &[Service],
+    namespace: &str,
+    links: bool,
+) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let mut master = None;
     for service in services {
@@ -194,8 +228,13 @@ fn add_service(variables: &mut BTreeMap<String, String>, name: &str, service: &S
     let ports = spec.ports.as_deref().unwrap_or_default();
     let upper = |text: &str| text.to_ascii_uppercase().replace('-', "_");
     let prefix = upper(name);
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    let mut set = |suffix: String, value: String| variables.insert(format!("{prefix}_{suffix}"), value);
+    let host = if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    };
+    let mut set =
+        |suffix: String, value: String| variables.insert(format!("{prefix}_{suffix}"), value);
     set("SERVICE_HOST".into(), ip.to_owned());
     for (index, port) in ports.iter().enumerate() {
         let number = port.port;
@@ -203,7 +242,10 @@ fn add_service(variables: &mut BTreeMap<String, String>, name: &str, service: &S
             set("SERVICE_PORT".into(), number.to_string());
         }
         if let Some(port_name) = port.name.as_deref().filter(|n| !n.is_empty()) {
-            set(format!("SERVICE_PORT_{}", upper(port_name)), number.to_string());
+            set(
+                format!("SERVICE_PORT_{}", upper(port_name)),
+                number.to_string(),
+            );
         }
         let protocol = port.protocol.as_deref().unwrap_or("TCP");
         let url = format!("{}://{host}:{number}", protocol.to_ascii_lowercase());
@@ -244,9 +286,17 @@ mod tests {
             ("MY_WEB_PORT_80_TCP_ADDR", "10.43.0.5"),
             ("KUBERNETES_SERVICE_HOST", "10.43.0.1"),
         ] {
-            assert_eq!(variables.get(name).map(String::as_str), Some(value), "{name}");
+            assert_eq!(
+                variables.get(name).map(String::as_str),
+                Some(value),
+                "{name}"
+            );
         }
         assert!(!variables.keys().any(|k| k.starts_with("HEADLESS")));
-        assert!(service_variables(&list, "a", false).keys().all(|k| k.starts_with("KUBERNETES")));
+        assert!(
+            service_variables(&list, "a", false)
+                .keys()
+                .all(|k| k.starts_with("KUBERNETES"))
+        );
     }
 }

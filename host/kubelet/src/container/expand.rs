@@ -28,7 +28,10 @@ pub(crate) fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> St
 }
 
 /// Names in `input` that `lookup` does not know; `subPathExpr` refuses them.
-pub(crate) fn expand_strict(input: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(crate) fn expand_strict(
+    input: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let missing = std::cell::RefCell::new(None);
     let out = expand(input, |name| {
         let value = lookup(name);
@@ -50,11 +53,18 @@ mod tests {
     #[test]
     fn references_escapes_and_leftovers() {
         let lookup = |name: &str| (name == "A").then(|| "x".to_owned());
-        for (input, want) in
-            [("$(A)-$(B)", "x-$(B)"), ("$$(A)", "$(A)"), ("$A $", "$A $"), ("$(A", "$(A"), ("a$$$(A)", "a$x")]
-        {
+        for (input, want) in [
+            ("$(A)-$(B)", "x-$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$A $", "$A $"),
+            ("$(A", "$(A"),
+            ("a$$$(A)", "a$x"),
+        ] {
             assert_eq!(expand(input, lookup), want, "{input}");
         }
-        assert_eq!(expand_strict("$(B)", lookup).unwrap_err(), "missing value for \"B\"");
+        assert_eq!(
+            expand_strict("$(B)", lookup).unwrap_err(),
+            "missing value for \"B\""
+        );
     }
 }

@@ -55,7 +55,8 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 /// `key="escaped value"` per line, sorted.
 fn format_map(map: Option<&BTreeMap<String, String>>) -> String {
     let line = |(key, value): (&String, &String)| format!("{key}={}", quoted(value));
-    map.map(|m| m.iter().map(line).collect::<Vec<_>>().join("\n")).unwrap_or_default()
+    map.map(|m| m.iter().map(line).collect::<Vec<_>>().join("\n"))
+        .unwrap_or_default()
 }
 
 /// Go's `%q` for the characters that occur in practice.
@@ -87,22 +88,36 @@ pub(crate) fn resource_value(
     let named = selector.container_name.as_deref().filter(|n| !n.is_empty());
     let spec = pod.spec.as_ref();
     let found = match named {
-        Some(name) => spec.and_then(|s| model::all_containers(s).map(|(_, c)| c).find(|c| c.name == name)),
+        Some(name) => spec.and_then(|s| {
+            model::all_containers(s)
+                .map(|(_, c)| c)
+                .find(|c| c.name == name)
+        }),
         None => own,
     };
-    let container = found.ok_or_else(|| format!("container {} not found", named.unwrap_or_default()))?;
+    let container =
+        found.ok_or_else(|| format!("container {} not found", named.unwrap_or_default()))?;
     let or_node = |limit: i64, node: i64| if limit == 0 { node } else { limit };
     let (limit, request) = (limits(container), requests(container));
     let (amount, scale) = match selector.resource.as_str() {
         "limits.cpu" => (or_node(limit.milli_cpu, facts.allocatable_milli_cpu), 1000),
         "requests.cpu" => (request.milli_cpu, 1000),
-        "limits.memory" => (or_node(limit.memory_bytes, facts.allocatable_memory_bytes), 1),
+        "limits.memory" => (
+            or_node(limit.memory_bytes, facts.allocatable_memory_bytes),
+            1,
+        ),
         "requests.memory" => (request.memory_bytes, 1),
-        "limits.ephemeral-storage" => (or_node(limit.ephemeral_bytes, facts.allocatable_ephemeral_bytes), 1),
+        "limits.ephemeral-storage" => (
+            or_node(limit.ephemeral_bytes, facts.allocatable_ephemeral_bytes),
+            1,
+        ),
         "requests.ephemeral-storage" => (request.ephemeral_bytes, 1),
         other => return Err(format!("unsupported container resource : {other}")),
     };
-    let divisor = selector.divisor.as_ref().map_or(0, |d| if scale == 1000 { milli(d) } else { whole(d) });
+    let divisor = selector
+        .divisor
+        .as_ref()
+        .map_or(0, |d| if scale == 1000 { milli(d) } else { whole(d) });
     let divisor = if divisor == 0 { scale } else { divisor };
     Ok(((amount + divisor - 1) / divisor).to_string())
 }
@@ -122,22 +137,43 @@ mod tests {
 
     #[test]
     fn fields_and_subscripts() {
-        let facts = NodeFacts { pod_ips: vec!["10.0.0.1".into()], ..NodeFacts::default() };
-        assert_eq!(field_value(&pod(), &facts, "metadata.labels['b']").unwrap(), "2");
-        assert_eq!(field_value(&pod(), &facts, "metadata.labels").unwrap(), "a=\"x\\\"y\"\nb=\"2\"");
-        assert_eq!(field_value(&pod(), &facts, "status.podIP").unwrap(), "10.0.0.1");
+        let facts = NodeFacts {
+            pod_ips: vec!["10.0.0.1".into()],
+            ..NodeFacts::default()
+        };
+        assert_eq!(
+            field_value(&pod(), &facts, "metadata.labels['b']").unwrap(),
+            "2"
+        );
+        assert_eq!(
+            field_value(&pod(), &facts, "metadata.labels").unwrap(),
+            "a=\"x\\\"y\"\nb=\"2\""
+        );
+        assert_eq!(
+            field_value(&pod(), &facts, "status.podIP").unwrap(),
+            "10.0.0.1"
+        );
         assert!(field_value(&pod(), &facts, "spec.nope").is_err());
     }
 
     #[test]
     fn cpu_is_rounded_up_and_missing_limits_are_the_nodes() {
-        let facts = NodeFacts { allocatable_milli_cpu: 4000, ..NodeFacts::default() };
+        let facts = NodeFacts {
+            allocatable_milli_cpu: 4000,
+            ..NodeFacts::default()
+        };
         let pod = pod();
         let own = &pod.spec.as_ref().unwrap().containers[0];
         let of = |resource: &str| {
-            let selector = ResourceFieldSelector { resource: resource.into(), ..Default::default() };
+            let selector = ResourceFieldSelector {
+                resource: resource.into(),
+                ..Default::default()
+            };
             resource_value(&pod, Some(own), &facts, &selector).unwrap()
         };
-        assert_eq!((of("requests.cpu"), of("limits.cpu")), ("1".into(), "4".into()));
+        assert_eq!(
+            (of("requests.cpu"), of("limits.cpu")),
+            ("1".into(), "4".into())
+        );
     }
 }

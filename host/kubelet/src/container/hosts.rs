@@ -19,7 +19,9 @@ pub(crate) fn hostname(pod: &Pod, cluster_domain: &str) -> Result<(String, Strin
         let name: String = model::name(pod).chars().take(HOSTNAME_LIMIT).collect();
         name.trim_end_matches(['-', '.']).to_owned()
     });
-    let Some(subdomain) = spec.subdomain.filter(|s| !s.is_empty()) else { return Ok((host, String::new())) };
+    let Some(subdomain) = spec.subdomain.filter(|s| !s.is_empty()) else {
+        return Ok((host, String::new()));
+    };
     let domain = format!("{subdomain}.{}.svc.{cluster_domain}", model::namespace(pod));
     if spec.set_hostname_as_fqdn == Some(true) {
         let fqdn = format!("{host}.{domain}");
@@ -65,7 +67,11 @@ fn push_aliases(text: &mut String, aliases: &[HostAlias]) {
     }
     text.push_str("\n# Entries added by HostAliases.\n");
     for alias in aliases {
-        text.push_str(&format!("{}\t{}\n", alias.ip, alias.hostnames.clone().unwrap_or_default().join("\t")));
+        text.push_str(&format!(
+            "{}\t{}\n",
+            alias.ip,
+            alias.hostnames.clone().unwrap_or_default().join("\t")
+        ));
     }
 }
 
@@ -78,22 +84,34 @@ mod tests {
     fn pod(name: &str, spec: serde_json::Value) -> Pod {
         let mut spec = spec;
         spec["containers"] = json!([]);
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "ns"}, "spec": spec})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "ns"}, "spec": spec}))
+            .unwrap()
     }
 
     #[test]
     fn long_names_are_cut_and_subdomains_give_a_domain() {
         let long = "a".repeat(62) + "-bcd";
-        assert_eq!(hostname(&pod(&long, json!({})), "c.l").unwrap().0, "a".repeat(62));
-        let (host, domain) = hostname(&pod("p", json!({"hostname": "h", "subdomain": "s"})), "c.l").unwrap();
+        assert_eq!(
+            hostname(&pod(&long, json!({})), "c.l").unwrap().0,
+            "a".repeat(62)
+        );
+        let (host, domain) =
+            hostname(&pod("p", json!({"hostname": "h", "subdomain": "s"})), "c.l").unwrap();
         assert_eq!((host.as_str(), domain.as_str()), ("h", "s.ns.svc.c.l"));
         let long = json!({"hostname": "a".repeat(60), "subdomain": "s", "setHostnameAsFQDN": true});
-        assert!(hostname(&pod("p", long), "c.l").unwrap_err().contains("is too long"));
+        assert!(
+            hostname(&pod("p", long), "c.l")
+                .unwrap_err()
+                .contains("is too long")
+        );
     }
 
     #[test]
     fn the_file_names_the_pod_and_its_aliases() {
-        let alias = HostAlias { ip: "1.2.3.4".into(), hostnames: Some(vec!["x".into(), "y".into()]) };
+        let alias = HostAlias {
+            ip: "1.2.3.4".into(),
+            hostnames: Some(vec!["x".into(), "y".into()]),
+        };
         let text = managed(&["10.42.0.5".into()], "h", "s.ns.svc.c.l", &[alias]);
         assert!(text.contains("10.42.0.5\th.s.ns.svc.c.l\th\n"));
         assert!(text.ends_with("# Entries added by HostAliases.\n1.2.3.4\tx\ty\n"));

@@ -24,14 +24,25 @@ pub(crate) fn container_mounts(
     for (index, mount) in request.container.volume_mounts.iter().flatten().enumerate() {
         mounts.push(volume_mount(ctx, request, mount, index, &lookup)?);
     }
-    let taken = |path: &str| request.container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);
+    let taken = |path: &str| {
+        request
+            .container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .any(|m| m.mount_path == path)
+    };
     if !taken("/etc/hosts") {
         mounts.push(plain("/etc/hosts", &hosts_file(ctx, request)?, false));
     }
     // Runtimes make this file from the sandbox's configuration too, but not all of them do; a mount
     // of ours takes precedence in those that do.
     if !taken("/etc/resolv.conf") {
-        mounts.push(plain("/etc/resolv.conf", &resolver_file(ctx, request)?, false));
+        mounts.push(plain(
+            "/etc/resolv.conf",
+            &resolver_file(ctx, request)?,
+            false,
+        ));
     }
     let message = message_path(request.container);
     if !taken(message) {
@@ -56,10 +67,12 @@ fn volume_mount(
     index: usize,
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Mount, String> {
-    let volume = request
-        .volumes
-        .get(&mount.name)
-        .ok_or_else(|| format!("volume \"{}\" of the mount {} is not in the pod", mount.name, mount.mount_path))?;
+    let volume = request.volumes.get(&mount.name).ok_or_else(|| {
+        format!(
+            "volume \"{}\" of the mount {} is not in the pod",
+            mount.name, mount.mount_path
+        )
+    })?;
     let sub_path = match (mount.sub_path_expr.as_deref(), mount.sub_path.as_deref()) {
         (Some(expr), _) if !expr.is_empty() => expand_strict(expr, lookup)?,
         (_, Some(path)) => path.to_owned(),
@@ -71,7 +84,10 @@ fn volume_mount(
         bind_sub_path(ctx, request, mount, index, &volume.path, &sub_path)?
     };
     let read_only = mount.read_only.unwrap_or(false) || volume.read_only;
-    let recursive = matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"));
+    let recursive = matches!(
+        mount.recursive_read_only.as_deref(),
+        Some("Enabled" | "IfPossible")
+    );
     Ok(Mount {
         propagation: propagation(mount.mount_propagation.as_deref()) as i32,
         recursive_read_only: read_only && recursive && ctx.features().recursive_read_only,
@@ -98,8 +114,13 @@ fn bind_sub_path(
     sub_path: &str,
 ) -> Result<PathBuf, String> {
     let relative = Path::new(sub_path);
-    if !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
-        return Err(format!("subPath \"{sub_path}\" must be a relative path without \"..\""));
+    if !relative
+        .components()
+        .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+    {
+        return Err(format!(
+            "subPath \"{sub_path}\" must be a relative path without \"..\""
+        ));
     }
     let failed = |e: std::io::Error| {
         format!(
@@ -108,7 +129,9 @@ fn bind_sub_path(
         )
     };
     let source = match sys::open_beneath(volume, relative) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => sys::create_beneath(volume, relative, 0o750),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            sys::create_beneath(volume, relative, 0o750)
+        }
         other => other,
     }
     .map_err(failed)?;
@@ -128,7 +151,11 @@ fn bind_sub_path(
     if sys::is_directory(&source).map_err(failed)? {
         std::fs::create_dir_all(&target).map_err(failed)?;
     } else {
-        std::fs::OpenOptions::new().create(true).append(true).open(&target).map_err(failed)?;
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&target)
+            .map_err(failed)?;
     }
     sys::bind_descriptor(&source, &target).map_err(failed)?;
     Ok(target)
@@ -136,33 +163,49 @@ fn bind_sub_path(
 
 fn hosts_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
     let spec = request.pod.spec.clone().unwrap_or_default();
-    let path = ctx.config.pod_dir(model::uid(request.pod)).join("etc-hosts");
+    let path = ctx
+        .config
+        .pod_dir(model::uid(request.pod))
+        .join("etc-hosts");
     let aliases = spec.host_aliases.unwrap_or_default();
     let text = if spec.host_network.unwrap_or(false) {
-        let own = std::fs::read_to_string("/etc/hosts").map_err(|e| format!("cannot read /etc/hosts: {e}"))?;
+        let own = std::fs::read_to_string("/etc/hosts")
+            .map_err(|e| format!("cannot read /etc/hosts: {e}"))?;
         hosts::from_node(&own, &aliases)
     } else {
         let (host, domain) = hosts::hostname(request.pod, &ctx.config.cluster_domain)?;
         hosts::managed(&request.facts.pod_ips, &host, &domain, &aliases)
     };
     // Written in place: running containers of the pod have this very file mounted.
-    write_in_place(&path, text.as_bytes(), 0o644).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    write_in_place(&path, text.as_bytes(), 0o644)
+        .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     Ok(path)
 }
 
 fn resolver_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
     let host = &ctx.config.resolv_conf;
-    let host = std::fs::read_to_string(host).map_err(|e| format!("cannot read {}: {e}", host.display()))?;
+    let host = std::fs::read_to_string(host)
+        .map_err(|e| format!("cannot read {}: {e}", host.display()))?;
     let text = dns::file(&dns::pod_dns(&ctx.config, request.pod, dns::parse(&host)));
-    let path = ctx.config.pod_dir(model::uid(request.pod)).join("etc-resolv.conf");
-    write_in_place(&path, text.as_bytes(), 0o644).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    let path = ctx
+        .config
+        .pod_dir(model::uid(request.pod))
+        .join("etc-resolv.conf");
+    write_in_place(&path, text.as_bytes(), 0o644)
+        .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     Ok(path)
 }
 
 fn message_log(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
-    let path = message_file(ctx, model::uid(request.pod), &request.container.name, request.attempt);
+    let path = message_file(
+        ctx,
+        model::uid(request.pod),
+        &request.container.name,
+        request.attempt,
+    );
     // Any user of the container may write it.
-    write_in_place(&path, b"", 0o666).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    write_in_place(&path, b"", 0o666)
+        .map_err(|e| format!("cannot make {}: {e}", path.display()))?;
     Ok(path)
 }
 

@@ -21,7 +21,11 @@ pub(crate) fn shares(milli_cpu: i64) -> i64 {
 
 /// `cpu.cfs_quota_us` for a limit; 0 for none.
 pub(crate) fn quota(milli_cpu: i64) -> i64 {
-    if milli_cpu == 0 { 0 } else { (milli_cpu.saturating_mul(PERIOD_US) / 1000).max(MIN_QUOTA_US) }
+    if milli_cpu == 0 {
+        0
+    } else {
+        (milli_cpu.saturating_mul(PERIOD_US) / 1000).max(MIN_QUOTA_US)
+    }
 }
 
 /// `cpu.weight` (cgroup v2) for shares, as runc's `ConvertCPUSharesToCgroupV2Value` since 1.3.2:
@@ -43,7 +47,11 @@ pub(crate) fn weight(shares: i64) -> i64 {
 
 /// How eagerly the kernel kills the container when memory runs out.
 pub(crate) fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: i64) -> i64 {
-    let critical = pod.spec.as_ref().and_then(|s| s.priority).is_some_and(|p| p >= SYSTEM_CRITICAL_PRIORITY);
+    let critical = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.priority)
+        .is_some_and(|p| p >= SYSTEM_CRITICAL_PRIORITY);
     if critical {
         return -997;
     }
@@ -59,7 +67,11 @@ pub(crate) fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes:
 }
 
 /// The container's part of the cgroup settings.
-pub(crate) fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: i64) -> LinuxContainerResources {
+pub(crate) fn container_resources(
+    pod: &Pod,
+    container: &Container,
+    node_memory_bytes: i64,
+) -> LinuxContainerResources {
     let (request, limit) = (requests(container), limits(container));
     LinuxContainerResources {
         cpu_shares: shares(request.milli_cpu),
@@ -90,9 +102,18 @@ mod tests {
             serde_json::from_value(serde_json::json!({"spec": {"containers": [{"name": "c", "resources": resources}]}}))
                 .unwrap()
         };
-        let score = |pod: &Pod| oom_score_adj(pod, &pod.spec.as_ref().unwrap().containers[0], 4 << 30);
+        let score =
+            |pod: &Pod| oom_score_adj(pod, &pod.spec.as_ref().unwrap().containers[0], 4 << 30);
         assert_eq!(score(&pod(serde_json::json!({}))), 1000);
-        assert_eq!(score(&pod(serde_json::json!({"requests": {"memory": "1Gi"}}))), 750);
-        assert_eq!(score(&pod(serde_json::json!({"limits": {"memory": "1Gi", "cpu": "1"}}))), -997);
+        assert_eq!(
+            score(&pod(serde_json::json!({"requests": {"memory": "1Gi"}}))),
+            750
+        );
+        assert_eq!(
+            score(&pod(
+                serde_json::json!({"limits": {"memory": "1Gi", "cpu": "1"}})
+            )),
+            -997
+        );
     }
 }

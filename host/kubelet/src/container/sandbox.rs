@@ -11,7 +11,11 @@ use crate::pod::{model, qos};
 use crate::{cgroup, labels, logs};
 
 /// Builds the configuration for attempt number `attempt`.
-pub(crate) fn sandbox_config(ctx: &Context, pod: &Pod, attempt: u32) -> Result<v1::PodSandboxConfig, String> {
+pub(crate) fn sandbox_config(
+    ctx: &Context,
+    pod: &Pod,
+    attempt: u32,
+) -> Result<v1::PodSandboxConfig, String> {
     let config = &ctx.config;
     let spec = pod.spec.clone().unwrap_or_default();
     let host_network = spec.host_network.unwrap_or(false);
@@ -27,12 +31,28 @@ pub(crate) fn sandbox_config(ctx: &Context, pod: &Pod, attempt: u32) -> Result<v
             namespace: model::namespace(pod).to_owned(),
             attempt,
         }),
-        hostname: if host_network { String::new() } else { hostname },
-        log_directory: logs::pod_log_dir(&config.pod_log_dir, pod).to_string_lossy().into_owned(),
+        hostname: if host_network {
+            String::new()
+        } else {
+            hostname
+        },
+        log_directory: logs::pod_log_dir(&config.pod_log_dir, pod)
+            .to_string_lossy()
+            .into_owned(),
         dns_config: Some(dns::pod_dns(config, pod, dns::parse(&resolver))),
-        port_mappings: if host_network { Vec::new() } else { port_mappings(&spec) },
+        port_mappings: if host_network {
+            Vec::new()
+        } else {
+            port_mappings(&spec)
+        },
         labels: pod_labels(pod),
-        annotations: pod.metadata.annotations.clone().unwrap_or_default().into_iter().collect(),
+        annotations: pod
+            .metadata
+            .annotations
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
         linux: Some(v1::LinuxPodSandboxConfig {
             cgroup_parent: cgroup::pod_path(config, pod),
             security_context: Some(security::sandbox_security(pod, &config.seccomp_root)),
@@ -41,7 +61,11 @@ pub(crate) fn sandbox_config(ctx: &Context, pod: &Pod, attempt: u32) -> Result<v
             resources: Some(v1::LinuxContainerResources {
                 cpu_shares: super::resources::shares(requests.milli_cpu),
                 cpu_quota: super::resources::quota(cpu_limit.unwrap_or(0)),
-                cpu_period: if cpu_limit.is_some() { super::resources::PERIOD_US } else { 0 },
+                cpu_period: if cpu_limit.is_some() {
+                    super::resources::PERIOD_US
+                } else {
+                    0
+                },
                 memory_limit_in_bytes: memory_limit.unwrap_or(0),
                 ..v1::LinuxContainerResources::default()
             }),
@@ -52,9 +76,18 @@ pub(crate) fn sandbox_config(ctx: &Context, pod: &Pod, attempt: u32) -> Result<v
 
 /// The pod's own labels and the ones it is found by again.
 pub(crate) fn pod_labels(pod: &Pod) -> HashMap<String, String> {
-    let mut all: HashMap<_, _> = pod.metadata.labels.clone().unwrap_or_default().into_iter().collect();
+    let mut all: HashMap<_, _> = pod
+        .metadata
+        .labels
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
     all.insert(labels::POD_NAME.to_owned(), model::name(pod).to_owned());
-    all.insert(labels::POD_NAMESPACE.to_owned(), model::namespace(pod).to_owned());
+    all.insert(
+        labels::POD_NAMESPACE.to_owned(),
+        model::namespace(pod).to_owned(),
+    );
     all.insert(labels::POD_UID.to_owned(), model::uid(pod).to_owned());
     all
 }

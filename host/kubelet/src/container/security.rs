@@ -4,7 +4,9 @@
 //! isolation is dropped silently.
 
 use k3s_cri::v1;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
+};
 
 use crate::pod::model::all_containers;
 use crate::pod::status::Rejection;
@@ -43,7 +45,13 @@ const MASKED: [&str; 11] = [
 ];
 const MASKED_ALSO: &str = "/sys/devices/virtual/powercap";
 /// Paths that are read-only with `procMount: Default`.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 
 /// What the runtime can do, as its `Status` tells.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +61,10 @@ pub(crate) struct Features {
 }
 
 fn refuse(reason: &str, message: impl Into<String>) -> Option<Rejection> {
-    Some(Rejection { reason: reason.to_owned(), message: message.into() })
+    Some(Rejection {
+        reason: reason.to_owned(),
+        message: message.into(),
+    })
 }
 
 /// Why this node must not run the pod at all.
@@ -65,58 +76,120 @@ pub(crate) fn unsupported(pod: &Pod, features: Features) -> Option<Rejection> {
 
 fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
     if spec.host_users == Some(false) {
-        return refuse("UserNamespacesNotSupported", "hostUsers: false is not supported by this node");
+        return refuse(
+            "UserNamespacesNotSupported",
+            "hostUsers: false is not supported by this node",
+        );
     }
     if spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty()) {
-        return refuse("UnsupportedPodFeature", "resourceClaims are not supported by this node");
+        return refuse(
+            "UnsupportedPodFeature",
+            "resourceClaims are not supported by this node",
+        );
     }
     if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
-        return refuse("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
+        return refuse(
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        );
     }
     let context = spec.security_context.as_ref()?;
-    if let Some(sysctl) = context.sysctls.iter().flatten().find(|s| !sysctl_allowed(&s.name, spec)) {
-        return refuse("SysctlForbidden", format!("forbidden sysctl: \"{}\" not allowlisted", sysctl.name));
+    if let Some(sysctl) = context
+        .sysctls
+        .iter()
+        .flatten()
+        .find(|s| !sysctl_allowed(&s.name, spec))
+    {
+        return refuse(
+            "SysctlForbidden",
+            format!("forbidden sysctl: \"{}\" not allowlisted", sysctl.name),
+        );
     }
     if context.windows_options.is_some() {
-        return refuse("UnsupportedPodFeature", "windowsOptions are not supported by this node");
+        return refuse(
+            "UnsupportedPodFeature",
+            "windowsOptions are not supported by this node",
+        );
     }
-    if context.supplemental_groups_policy.as_deref() == Some("Strict") && !features.supplemental_groups_policy {
+    if context.supplemental_groups_policy.as_deref() == Some("Strict")
+        && !features.supplemental_groups_policy
+    {
         return refuse(
             "SupplementalGroupsPolicyNotSupported",
             "SupplementalGroupsPolicy=Strict is not supported in this node",
         );
     }
-    profiles(context.app_armor_profile.as_ref().map(|p| p.type_.as_str()), context.se_linux_options.is_some())
+    profiles(
+        context.app_armor_profile.as_ref().map(|p| p.type_.as_str()),
+        context.se_linux_options.is_some(),
+    )
 }
 
 /// Why this node must not run the container.
-pub(crate) fn unsupported_container(container: &Container, features: Features) -> Option<Rejection> {
-    if container.volume_devices.as_ref().is_some_and(|d| !d.is_empty()) {
-        return refuse("UnsupportedPodFeature", "volumeDevices are not supported by this node");
+pub(crate) fn unsupported_container(
+    container: &Container,
+    features: Features,
+) -> Option<Rejection> {
+    if container
+        .volume_devices
+        .as_ref()
+        .is_some_and(|d| !d.is_empty())
+    {
+        return refuse(
+            "UnsupportedPodFeature",
+            "volumeDevices are not supported by this node",
+        );
     }
     if let Some(resources) = &container.resources {
-        let named = resources.limits.iter().chain(resources.requests.iter()).flatten();
-        if let Some((name, _)) = named.into_iter().find(|(n, _)| n.starts_with("hugepages-") || n.contains('/')) {
-            return refuse("UnexpectedAdmissionError", format!("resource {name} is not supported by this node"));
+        let named = resources
+            .limits
+            .iter()
+            .chain(resources.requests.iter())
+            .flatten();
+        if let Some((name, _)) = named
+            .into_iter()
+            .find(|(n, _)| n.starts_with("hugepages-") || n.contains('/'))
+        {
+            return refuse(
+                "UnexpectedAdmissionError",
+                format!("resource {name} is not supported by this node"),
+            );
         }
     }
-    let recursive = |m: &k8s_openapi::api::core::v1::VolumeMount| m.recursive_read_only.as_deref() == Some("Enabled");
+    let recursive = |m: &k8s_openapi::api::core::v1::VolumeMount| {
+        m.recursive_read_only.as_deref() == Some("Enabled")
+    };
     if !features.recursive_read_only && container.volume_mounts.iter().flatten().any(recursive) {
-        return refuse("UnsupportedPodFeature", "recursiveReadOnly: Enabled is not supported by the container runtime");
+        return refuse(
+            "UnsupportedPodFeature",
+            "recursiveReadOnly: Enabled is not supported by the container runtime",
+        );
     }
     let context = container.security_context.as_ref()?;
     if context.windows_options.is_some() {
-        return refuse("UnsupportedPodFeature", "windowsOptions are not supported by this node");
+        return refuse(
+            "UnsupportedPodFeature",
+            "windowsOptions are not supported by this node",
+        );
     }
-    profiles(context.app_armor_profile.as_ref().map(|p| p.type_.as_str()), context.se_linux_options.is_some())
+    profiles(
+        context.app_armor_profile.as_ref().map(|p| p.type_.as_str()),
+        context.se_linux_options.is_some(),
+    )
 }
 
 fn profiles(app_armor: Option<&str>, se_linux: bool) -> Option<Rejection> {
     if app_armor.is_some_and(|kind| kind != "Unconfined") {
-        return refuse("AppArmor", "Cannot enforce AppArmor: AppArmor is not supported by this node");
+        return refuse(
+            "AppArmor",
+            "Cannot enforce AppArmor: AppArmor is not supported by this node",
+        );
     }
     if se_linux {
-        return refuse("SELinux", "Cannot enforce SELinux: seLinuxOptions are not supported by this node");
+        return refuse(
+            "SELinux",
+            "Cannot enforce SELinux: seLinuxOptions are not supported by this node",
+        );
     }
     None
 }
@@ -124,7 +197,9 @@ fn profiles(app_armor: Option<&str>, se_linux: bool) -> Option<Rejection> {
 fn sysctl_allowed(name: &str, spec: &PodSpec) -> bool {
     let name = name.replace('/', ".");
     let net = name.starts_with("net.");
-    if net && spec.host_network.unwrap_or(false) || name.starts_with("kernel.shm") && spec.host_ipc.unwrap_or(false) {
+    if net && spec.host_network.unwrap_or(false)
+        || name.starts_with("kernel.shm") && spec.host_ipc.unwrap_or(false)
+    {
         return false;
     }
     SAFE_SYSCTLS.contains(&name.as_str()) || ALLOWED_UNSAFE.contains(&name.as_str())
@@ -132,8 +207,14 @@ fn sysctl_allowed(name: &str, spec: &PodSpec) -> bool {
 
 /// The pod's sysctls with dots as separators.
 pub(crate) fn sysctls(spec: &PodSpec) -> std::collections::HashMap<String, String> {
-    let list = spec.security_context.as_ref().and_then(|c| c.sysctls.as_ref());
-    list.into_iter().flatten().map(|s| (s.name.replace('/', "."), s.value.clone())).collect()
+    let list = spec
+        .security_context
+        .as_ref()
+        .and_then(|c| c.sysctls.as_ref());
+    list.into_iter()
+        .flatten()
+        .map(|s| (s.name.replace('/', "."), s.value.clone()))
+        .collect()
 }
 
 /// The same for one container: the processes of `target` are its own where those of the whole pod are
@@ -141,9 +222,11 @@ pub(crate) fn sysctls(spec: &PodSpec) -> std::collections::HashMap<String, Strin
 fn container_namespaces(spec: &PodSpec, target: Option<&str>) -> v1::NamespaceOption {
     let pod = namespaces(spec);
     match target {
-        Some(id) if pod.pid == v1::NamespaceMode::Container as i32 => {
-            v1::NamespaceOption { pid: v1::NamespaceMode::Target as i32, target_id: id.to_owned(), ..pod }
-        }
+        Some(id) if pod.pid == v1::NamespaceMode::Container as i32 => v1::NamespaceOption {
+            pid: v1::NamespaceMode::Target as i32,
+            target_id: id.to_owned(),
+            ..pod
+        },
         _ => pod,
     }
 }
@@ -152,7 +235,10 @@ fn container_namespaces(spec: &PodSpec, target: Option<&str>) -> v1::NamespaceOp
 pub(crate) fn namespaces(spec: &PodSpec) -> v1::NamespaceOption {
     use v1::NamespaceMode::{Container, Node, Pod};
     let node_or_pod = |node: Option<bool>| if node.unwrap_or(false) { Node } else { Pod };
-    let pid = match (spec.host_pid.unwrap_or(false), spec.share_process_namespace.unwrap_or(false)) {
+    let pid = match (
+        spec.host_pid.unwrap_or(false),
+        spec.share_process_namespace.unwrap_or(false),
+    ) {
         (true, _) => Node,
         (_, true) => Pod,
         _ => Container,
@@ -168,14 +254,21 @@ pub(crate) fn namespaces(spec: &PodSpec) -> v1::NamespaceOption {
 /// The seccomp profile: the container's, else the pod's, else unconfined as upstream's default.
 fn seccomp(profile: Option<&SeccompProfile>, root: &std::path::Path) -> v1::SecurityProfile {
     use v1::security_profile::ProfileType;
-    let (kind, reference) = match profile.map(|p| (p.type_.as_str(), p.localhost_profile.as_deref())) {
-        Some(("RuntimeDefault", _)) => (ProfileType::RuntimeDefault, String::new()),
-        Some(("Localhost", path)) => {
-            (ProfileType::Localhost, root.join(path.unwrap_or_default()).to_string_lossy().into_owned())
-        }
-        _ => (ProfileType::Unconfined, String::new()),
-    };
-    v1::SecurityProfile { profile_type: kind as i32, localhost_ref: reference }
+    let (kind, reference) =
+        match profile.map(|p| (p.type_.as_str(), p.localhost_profile.as_deref())) {
+            Some(("RuntimeDefault", _)) => (ProfileType::RuntimeDefault, String::new()),
+            Some(("Localhost", path)) => (
+                ProfileType::Localhost,
+                root.join(path.unwrap_or_default())
+                    .to_string_lossy()
+                    .into_owned(),
+            ),
+            _ => (ProfileType::Unconfined, String::new()),
+        };
+    v1::SecurityProfile {
+        profile_type: kind as i32,
+        localhost_ref: reference,
+    }
 }
 
 fn int(value: i64) -> v1::Int64Value {
@@ -186,18 +279,32 @@ fn groups(context: &PodSecurityContext) -> (Vec<i64>, i32) {
     let mut groups = context.supplemental_groups.clone().unwrap_or_default();
     groups.extend(context.fs_group);
     let strict = context.supplemental_groups_policy.as_deref() == Some("Strict");
-    let policy = if strict { v1::SupplementalGroupsPolicy::Strict } else { v1::SupplementalGroupsPolicy::Merge };
+    let policy = if strict {
+        v1::SupplementalGroupsPolicy::Strict
+    } else {
+        v1::SupplementalGroupsPolicy::Merge
+    };
     (groups, policy as i32)
 }
 
 /// The sandbox's part.
-pub(crate) fn sandbox_security(pod: &Pod, seccomp_root: &std::path::Path) -> v1::LinuxSandboxSecurityContext {
+pub(crate) fn sandbox_security(
+    pod: &Pod,
+    seccomp_root: &std::path::Path,
+) -> v1::LinuxSandboxSecurityContext {
     let spec = pod.spec.clone().unwrap_or_default();
     let context = spec.security_context.clone().unwrap_or_default();
     let (supplemental_groups, supplemental_groups_policy) = groups(&context);
-    let privileged =
-        all_containers(&spec).any(|(_, c)| c.security_context.as_ref().and_then(|s| s.privileged).unwrap_or(false));
-    let default = SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
+    let privileged = all_containers(&spec).any(|(_, c)| {
+        c.security_context
+            .as_ref()
+            .and_then(|s| s.privileged)
+            .unwrap_or(false)
+    });
+    let default = SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        localhost_profile: None,
+    };
     v1::LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(&spec)),
         run_as_user: context.run_as_user.map(int),
@@ -227,17 +334,39 @@ pub(crate) fn container_security(
     let (supplemental_groups, supplemental_groups_policy) = groups(&pod_context);
     let run_as_user = own.run_as_user.or(pod_context.run_as_user);
     let unmasked = own.proc_mount.as_deref() == Some("Unmasked") || privileged;
-    let paths = |list: &[&str]| if unmasked { Vec::new() } else { list.iter().map(|p| (*p).to_owned()).collect() };
+    let paths = |list: &[&str]| {
+        if unmasked {
+            Vec::new()
+        } else {
+            list.iter().map(|p| (*p).to_owned()).collect()
+        }
+    };
     let mut masked_paths: Vec<String> = paths(&MASKED);
     masked_paths.extend(paths(&[MASKED_ALSO]));
-    let profile = own.seccomp_profile.as_ref().or(pod_context.seccomp_profile.as_ref());
-    let unconfined = SeccompProfile { type_: "Unconfined".to_owned(), localhost_profile: None };
+    let profile = own
+        .seccomp_profile
+        .as_ref()
+        .or(pod_context.seccomp_profile.as_ref());
+    let unconfined = SeccompProfile {
+        type_: "Unconfined".to_owned(),
+        localhost_profile: None,
+    };
     v1::LinuxContainerSecurityContext {
         capabilities: capabilities(&own),
         privileged,
         namespace_options: Some(container_namespaces(&spec, target)),
-        run_as_user: run_as_user.or(if image_user.is_empty() { image_uid } else { None }).map(int),
-        run_as_username: if run_as_user.is_none() { image_user.to_owned() } else { String::new() },
+        run_as_user: run_as_user
+            .or(if image_user.is_empty() {
+                image_uid
+            } else {
+                None
+            })
+            .map(int),
+        run_as_username: if run_as_user.is_none() {
+            image_user.to_owned()
+        } else {
+            String::new()
+        },
         run_as_group: own.run_as_group.or(pod_context.run_as_group).map(int),
         readonly_rootfs: own.read_only_root_filesystem.unwrap_or(false),
         supplemental_groups,
@@ -245,7 +374,14 @@ pub(crate) fn container_security(
         no_new_privs: no_new_privs(&own),
         masked_paths,
         readonly_paths: paths(&READ_ONLY),
-        seccomp: Some(seccomp(if privileged { Some(&unconfined) } else { profile }, seccomp_root)),
+        seccomp: Some(seccomp(
+            if privileged {
+                Some(&unconfined)
+            } else {
+                profile
+            },
+            seccomp_root,
+        )),
         ..v1::LinuxContainerSecurityContext::default()
     }
 }
@@ -275,20 +411,32 @@ pub(crate) fn verify_non_root(
 ) -> Result<(), String> {
     let pod_context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
     let own = container.security_context.as_ref();
-    let wanted = own.and_then(|c| c.run_as_non_root).or(pod_context.and_then(|c| c.run_as_non_root));
+    let wanted = own
+        .and_then(|c| c.run_as_non_root)
+        .or(pod_context.and_then(|c| c.run_as_non_root));
     if wanted != Some(true) {
         return Ok(());
     }
-    let place = format!("(pod: \"{}\", container: {})", crate::pod::model::pod_long(pod), container.name);
-    let user = own.and_then(|c| c.run_as_user).or(pod_context.and_then(|c| c.run_as_user));
+    let place = format!(
+        "(pod: \"{}\", container: {})",
+        crate::pod::model::pod_long(pod),
+        container.name
+    );
+    let user = own
+        .and_then(|c| c.run_as_user)
+        .or(pod_context.and_then(|c| c.run_as_user));
     match (user, image_uid) {
-        (Some(0), _) => Err(format!("container's runAsUser breaks non-root policy {place}")),
+        (Some(0), _) => Err(format!(
+            "container's runAsUser breaks non-root policy {place}"
+        )),
         (Some(_), _) => Ok(()),
         (None, _) if !image_user.is_empty() => Err(format!(
             "container has runAsNonRoot and image has non-numeric user ({image_user}), cannot verify user is non-root {place}"
         )),
         (None, Some(uid)) if uid != 0 => Ok(()),
-        (None, _) => Err(format!("container has runAsNonRoot and image will run as root {place}")),
+        (None, _) => Err(format!(
+            "container has runAsNonRoot and image will run as root {place}"
+        )),
     }
 }
 
@@ -299,14 +447,23 @@ mod tests {
     use super::*;
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     #[test]
     fn what_cannot_be_honoured_is_refused() {
         for (spec, reason) in [
-            (json!({"hostUsers": false, "containers": []}), "UserNamespacesNotSupported"),
-            (json!({"containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"level": "s0"}}}]}), "SELinux"),
+            (
+                json!({"hostUsers": false, "containers": []}),
+                "UserNamespacesNotSupported",
+            ),
+            (
+                json!({"containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"level": "s0"}}}]}),
+                "SELinux",
+            ),
             (
                 json!({"containers": [{"name": "c", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}),
                 "AppArmor",
@@ -323,7 +480,13 @@ mod tests {
             let got = unsupported(&pod(spec.clone()), Features::default());
             assert_eq!(got.map(|r| r.reason), Some(reason.to_owned()), "{spec}");
         }
-        assert_eq!(unsupported(&pod(json!({"containers": [{"name": "c"}]})), Features::default()), None);
+        assert_eq!(
+            unsupported(
+                &pod(json!({"containers": [{"name": "c"}]})),
+                Features::default()
+            ),
+            None
+        );
     }
 
     #[test]
@@ -338,15 +501,27 @@ mod tests {
         assert_eq!(got.run_as_user, Some(int(5)));
         assert_eq!(got.supplemental_groups, [2000]);
         assert!(got.no_new_privs && !got.masked_paths.is_empty());
-        assert_eq!(got.seccomp.unwrap().profile_type, v1::security_profile::ProfileType::RuntimeDefault as i32);
+        assert_eq!(
+            got.seccomp.unwrap().profile_type,
+            v1::security_profile::ProfileType::RuntimeDefault as i32
+        );
     }
 
     #[test]
     fn non_root_is_verified_against_the_image() {
-        let pod = pod(json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "c"}]}));
+        let pod =
+            pod(json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "c"}]}));
         let container = &pod.spec.as_ref().unwrap().containers[0];
-        assert!(verify_non_root(&pod, container, Some(0), "").unwrap_err().contains("will run as root"));
-        assert!(verify_non_root(&pod, container, None, "www").unwrap_err().contains("non-numeric user (www)"));
+        assert!(
+            verify_non_root(&pod, container, Some(0), "")
+                .unwrap_err()
+                .contains("will run as root")
+        );
+        assert!(
+            verify_non_root(&pod, container, None, "www")
+                .unwrap_err()
+                .contains("non-numeric user (www)")
+        );
         assert!(verify_non_root(&pod, container, Some(7), "").is_ok());
     }
 }

@@ -11,8 +11,12 @@ use crate::pod::model::{self, all_containers};
 
 /// Evicts every pod that is over a limit of its own. Costs nothing where no pod has one.
 pub(super) async fn enforce(ctx: &Ctx) {
-    let limited: Vec<_> =
-        ctx.pods.list().into_iter().filter(|handle| is_active(handle) && has_limit(&handle.pod())).collect();
+    let limited: Vec<_> = ctx
+        .pods
+        .list()
+        .into_iter()
+        .filter(|handle| is_active(handle) && has_limit(&handle.pod()))
+        .collect();
     if limited.is_empty() {
         return;
     }
@@ -41,7 +45,12 @@ fn bytes(text: &str) -> u64 {
 }
 
 fn storage_limit(container: &Container) -> Option<(String, u64)> {
-    let limit = container.resources.as_ref()?.limits.as_ref()?.get("ephemeral-storage")?;
+    let limit = container
+        .resources
+        .as_ref()?
+        .limits
+        .as_ref()?
+        .get("ephemeral-storage")?;
     Some((limit.0.clone(), bytes(&limit.0)))
 }
 
@@ -50,7 +59,10 @@ fn storage_limit(container: &Container) -> Option<(String, u64)> {
 fn volumes(pod: &Pod) -> impl Iterator<Item = (String, String)> + '_ {
     let all = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
     all.filter_map(|volume| {
-        let dir = volume.empty_dir.as_ref().filter(|d| d.medium.as_deref() != Some("Memory"))?;
+        let dir = volume
+            .empty_dir
+            .as_ref()
+            .filter(|d| d.medium.as_deref() != Some("Memory"))?;
         Some((volume.name.clone(), dir.size_limit.as_ref()?.0.clone()))
     })
     .filter(|(_, limit)| bytes(limit) > 0)
@@ -63,10 +75,16 @@ fn has_limit(pod: &Pod) -> bool {
 
 async fn over_volume(ctx: &Ctx, pod: &Pod) -> Option<String> {
     for (name, limit) in volumes(pod) {
-        let folder = ctx.config.pod_dir(model::uid(pod)).join("volumes/kubernetes.io~empty-dir").join(&name);
+        let folder = ctx
+            .config
+            .pod_dir(model::uid(pod))
+            .join("volumes/kubernetes.io~empty-dir")
+            .join(&name);
         let (used, _) = usage::tree_size(folder).await;
         if used > bytes(&limit) {
-            return Some(format!("Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "));
+            return Some(format!(
+                "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
+            ));
         }
     }
     None
@@ -75,8 +93,14 @@ async fn over_volume(ctx: &Ctx, pod: &Pod) -> Option<String> {
 fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     for container in &spec.containers {
-        let Some((text, limit)) = storage_limit(container) else { continue };
-        let own = used.containers.iter().find(|c| c.name == container.name).map_or(0, |c| c.disk_bytes);
+        let Some((text, limit)) = storage_limit(container) else {
+            continue;
+        };
+        let own = used
+            .containers
+            .iter()
+            .find(|c| c.name == container.name)
+            .map_or(0, |c| c.disk_bytes);
         if own > limit {
             return Some(format!(
                 "Container {} exceeded its local ephemeral storage limit \"{text}\". ",
@@ -84,7 +108,11 @@ fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
             ));
         }
     }
-    let limits: Option<Vec<u64>> = spec.containers.iter().map(|c| storage_limit(c).map(|(_, bytes)| bytes)).collect();
+    let limits: Option<Vec<u64>> = spec
+        .containers
+        .iter()
+        .map(|c| storage_limit(c).map(|(_, bytes)| bytes))
+        .collect();
     let total: u64 = limits?.into_iter().sum();
     (used.disk_bytes() > total).then(|| {
         let total = super::message::kibibytes(total);
@@ -106,7 +134,11 @@ mod tests {
             {"name": "b", "resources": {"limits": {"ephemeral-storage": "1Mi"}}}]}}))
         .unwrap();
         let used = |a: u64, files: u64| PodUse {
-            containers: vec![ContainerUse { name: "a".into(), disk_bytes: a, ..ContainerUse::default() }],
+            containers: vec![ContainerUse {
+                name: "a".into(),
+                disk_bytes: a,
+                ..ContainerUse::default()
+            }],
             files_bytes: files,
             ..PodUse::default()
         };
@@ -129,6 +161,9 @@ mod tests {
             {"name": "memory", "emptyDir": {"sizeLimit": "1Mi", "medium": "Memory"}},
             {"name": "free", "emptyDir": {}}]}}))
         .unwrap();
-        assert_eq!(volumes(&pod).map(|(name, _)| name).collect::<Vec<_>>(), ["disk"]);
+        assert_eq!(
+            volumes(&pod).map(|(name, _)| name).collect::<Vec<_>>(),
+            ["disk"]
+        );
     }
 }

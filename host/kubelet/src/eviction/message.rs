@@ -18,7 +18,14 @@ pub(super) fn low_on_resource(met: &Met, candidate: &Candidate) -> String {
     );
     let spec = candidate.pod.spec.as_ref();
     for container in spec.into_iter().flat_map(|s| &s.containers) {
-        let Some(used) = candidate.usage.containers.iter().find(|c| c.name == container.name) else { continue };
+        let Some(used) = candidate
+            .usage
+            .containers
+            .iter()
+            .find(|c| c.name == container.name)
+        else {
+            continue;
+        };
         let used = match met.signal {
             Signal::Memory => used.memory_bytes,
             Signal::NodeFs | Signal::ImageFs => used.disk_bytes,
@@ -39,8 +46,13 @@ pub(super) fn low_on_resource(met: &Met, candidate: &Candidate) -> String {
 }
 
 fn request(container: &Container, resource: &str) -> (String, u64) {
-    let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
-    let text = requests.and_then(|r| r.get(resource)).map_or("0", |q| q.0.as_str());
+    let requests = container
+        .resources
+        .as_ref()
+        .and_then(|r| r.requests.as_ref());
+    let text = requests
+        .and_then(|r| r.get(resource))
+        .map_or("0", |q| q.0.as_str());
     let amount = Quantity::parse(text).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0));
     (text.to_owned(), amount)
 }
@@ -69,17 +81,32 @@ mod tests {
     #[test]
     fn the_words_are_upstreams() {
         let pod = json!({"spec": {"containers": [{"name": "a"}, {"name": "b", "resources": {"requests": {"memory": "1Gi"}}}]}});
-        let usage = |name: &str| ContainerUse { name: name.into(), memory_bytes: 3 << 20, disk_bytes: 0 };
+        let usage = |name: &str| ContainerUse {
+            name: name.into(),
+            memory_bytes: 3 << 20,
+            disk_bytes: 0,
+        };
         let candidate = Candidate {
             pod: Arc::new(serde_json::from_value(pod).unwrap()),
-            usage: PodUse { containers: vec![usage("a"), usage("b")], ..PodUse::default() },
+            usage: PodUse {
+                containers: vec![usage("a"), usage("b")],
+                ..PodUse::default()
+            },
         };
-        let met = Met { signal: Signal::Memory, quantity: 100 << 20, threshold: "100Mi".into(), available: 2 << 10 };
+        let met = Met {
+            signal: Signal::Memory,
+            quantity: 100 << 20,
+            threshold: "100Mi".into(),
+            available: 2 << 10,
+        };
         assert_eq!(
             low_on_resource(&met, &candidate),
             "The node was low on resource: memory. Threshold quantity: 100Mi, available: 2Ki. \
              Container a was using 3Mi, request is 0, has larger consumption of memory. "
         );
-        assert_eq!((kibibytes(0), kibibytes(1025)), ("0".to_owned(), "1025".to_owned()));
+        assert_eq!(
+            (kibibytes(0), kibibytes(1025)),
+            ("0".to_owned(), "1025".to_owned())
+        );
     }
 }

@@ -54,11 +54,14 @@ async fn look(ctx: &Ctx, pressure: &mut Pressure) {
     let conditions = pressure.update(&met, now, settings.transition);
     ctx.node.set_pressure(conditions);
     limits::enforce(ctx).await;
-    let Some(first) = plan::worst(&met) else { return };
+    let Some(first) = plan::worst(&met) else {
+        return;
+    };
     tracing::warn!(signal = first.signal.name(), threshold = %first.threshold, available = first.available, "attempting to reclaim");
     if let Some(node) = ctx.node.object() {
         let message = format!("Attempting to reclaim {}", first.signal.resource());
-        ctx.events.node_warning(&node, "EvictionThresholdMet", &message);
+        ctx.events
+            .node_warning(&node, "EvictionThresholdMet", &message);
     }
     if reclaimed_without_pods(ctx, first).await {
         return;
@@ -88,16 +91,30 @@ async fn evict_one(ctx: &Ctx, met: &Met) {
         }
     };
     let mut candidates: Vec<Candidate> = Vec::new();
-    for handle in ctx.pods.list().into_iter().filter(|handle| is_active(handle)) {
+    for handle in ctx
+        .pods
+        .list()
+        .into_iter()
+        .filter(|handle| is_active(handle))
+    {
         let usage = usages.get(&handle.uid).cloned().unwrap_or_default();
-        candidates.push(Candidate { pod: handle.pod(), usage });
+        candidates.push(Candidate {
+            pod: handle.pod(),
+            usage,
+        });
     }
     for candidate in plan::ranked(candidates, met.signal) {
-        let Some(handle) = ctx.pods.get(model::uid(&candidate.pod)) else { continue };
+        let Some(handle) = ctx.pods.get(model::uid(&candidate.pod)) else {
+            continue;
+        };
         evict(ctx, &handle, message::low_on_resource(met, &candidate));
         // The next look should see what this one gave back.
         let gone = async {
-            while ctx.pods.get(&handle.uid).is_some_and(|h| h.observed().alive()) {
+            while ctx
+                .pods
+                .get(&handle.uid)
+                .is_some_and(|h| h.observed().alive())
+            {
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
         };
@@ -111,7 +128,10 @@ fn is_active(handle: &Handle) -> bool {
     !handle.is_deleting()
         && handle.eviction().is_none()
         && handle.rejection.lock().is_none()
-        && !matches!(handle.status().phase.as_deref(), Some("Succeeded" | "Failed"))
+        && !matches!(
+            handle.status().phase.as_deref(),
+            Some("Succeeded" | "Failed")
+        )
         && !is_critical(&handle.pod())
 }
 
@@ -119,7 +139,11 @@ fn is_active(handle: &Handle) -> bool {
 pub(crate) fn is_critical(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
     let annotated = |key: &str| pod.metadata.annotations.as_ref().and_then(|a| a.get(key));
     annotated(crate::labels::CONFIG_SOURCE).is_some_and(|source| source != "api")
-        || pod.spec.as_ref().and_then(|s| s.priority).is_some_and(|p| p >= SYSTEM_CRITICAL)
+        || pod
+            .spec
+            .as_ref()
+            .and_then(|s| s.priority)
+            .is_some_and(|p| p >= SYSTEM_CRITICAL)
 }
 
 /// `SystemCriticalPriority`.
@@ -127,6 +151,14 @@ const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
 /// Ends the pod with the verdict; its worker stops the containers at once.
 fn evict(ctx: &Ctx, handle: &Handle, message: String) {
-    ctx.events.pod(&handle.pod(), EventType::Warning, "Evicted", message.clone());
-    handle.evict(Rejection { reason: "Evicted".to_owned(), message });
+    ctx.events.pod(
+        &handle.pod(),
+        EventType::Warning,
+        "Evicted",
+        message.clone(),
+    );
+    handle.evict(Rejection {
+        reason: "Evicted".to_owned(),
+        message,
+    });
 }

@@ -54,11 +54,19 @@ impl Pressure {
     }
 
     /// The conditions after a look at `now`.
-    pub(super) fn update(&mut self, met: &[Met], now: Duration, transition: Duration) -> Conditions {
+    pub(super) fn update(
+        &mut self,
+        met: &[Met],
+        now: Duration,
+        transition: Duration,
+    ) -> Conditions {
         self.met = met.iter().map(|m| m.signal).collect();
         let has = |wanted: &dyn Fn(Signal) -> bool| self.met.iter().any(|signal| wanted(*signal));
-        let (memory, disk, pid) =
-            (has(&|s| s == Signal::Memory), has(&|s: Signal| s.is_disk()), has(&|s| s == Signal::Pid));
+        let (memory, disk, pid) = (
+            has(&|s| s == Signal::Memory),
+            has(&|s: Signal| s.is_disk()),
+            has(&|s| s == Signal::Pid),
+        );
         let holds = |last: &mut Option<Duration>, met: bool| {
             if met {
                 *last = Some(now);
@@ -74,12 +82,21 @@ impl Pressure {
 }
 
 /// Thresholds that are met; one that was before is so until the minimum reclaim is there too.
-pub(super) fn met(settings: &EvictionSettings, observations: &Observations, before: &[Signal]) -> Vec<Met> {
+pub(super) fn met(
+    settings: &EvictionSettings,
+    observations: &Observations,
+    before: &[Signal],
+) -> Vec<Met> {
     let check = |(signal, amount): &(Signal, super::settings::Amount)| {
         let observation = observations.get(signal)?;
         let quantity = amount.of(observation.capacity);
-        let more = settings.minimum_reclaim.iter().filter(|(s, _)| s == signal && before.contains(s));
-        let more: u64 = more.map(|(_, amount)| amount.of(observation.capacity)).sum();
+        let more = settings
+            .minimum_reclaim
+            .iter()
+            .filter(|(s, _)| s == signal && before.contains(s));
+        let more: u64 = more
+            .map(|(_, amount)| amount.of(observation.capacity))
+            .sum();
         (observation.available < quantity.saturating_add(more)).then(|| Met {
             signal: *signal,
             quantity,
@@ -105,9 +122,18 @@ pub(super) struct Candidate {
 /// The order of eviction: over its request first, then by priority, then by how much over.
 pub(super) fn ranked(mut candidates: Vec<Candidate>, signal: Signal) -> Vec<Candidate> {
     candidates.sort_by_cached_key(|candidate| {
-        let priority = candidate.pod.spec.as_ref().and_then(|s| s.priority).unwrap_or(0);
+        let priority = candidate
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|s| s.priority)
+            .unwrap_or(0);
         let (used, requested) = amounts(candidate, signal);
-        (Reverse(used > requested), priority, Reverse(used - requested))
+        (
+            Reverse(used > requested),
+            priority,
+            Reverse(used - requested),
+        )
     });
     candidates
 }
@@ -117,7 +143,10 @@ fn amounts(candidate: &Candidate, signal: Signal) -> (i64, i64) {
     let total = |used: u64| i64::try_from(used).unwrap_or(i64::MAX);
     match signal {
         Signal::Memory => (total(candidate.usage.memory_bytes()), requests.memory_bytes),
-        Signal::NodeFs | Signal::ImageFs => (total(candidate.usage.disk_bytes()), requests.ephemeral_bytes),
+        Signal::NodeFs | Signal::ImageFs => (
+            total(candidate.usage.disk_bytes()),
+            requests.ephemeral_bytes,
+        ),
         // Nothing can be requested of these.
         Signal::NodeFsInodes | Signal::ImageFsInodes => (total(candidate.usage.inodes), 0),
         Signal::Pid => (total(candidate.usage.processes), 0),
@@ -134,35 +163,73 @@ mod tests {
     fn observations(pairs: &[(Signal, u64)]) -> Observations {
         pairs
             .iter()
-            .map(|(signal, available)| (*signal, Observation { available: *available, capacity: 1000 }))
+            .map(|(signal, available)| {
+                (
+                    *signal,
+                    Observation {
+                        available: *available,
+                        capacity: 1000,
+                    },
+                )
+            })
             .collect()
     }
 
     #[test]
     fn a_shortage_ends_with_the_minimum_reclaim() {
         let mut settings = EvictionSettings::default();
-        settings.set_hard("nodefs.available<5%,memory.available<100").unwrap();
+        settings
+            .set_hard("nodefs.available<5%,memory.available<100")
+            .unwrap();
         let signals = |observed: &[(Signal, u64)], before: &[Signal]| -> Vec<Signal> {
-            met(&settings, &observations(observed), before).into_iter().map(|m| m.signal).collect()
+            met(&settings, &observations(observed), before)
+                .into_iter()
+                .map(|m| m.signal)
+                .collect()
         };
         assert_eq!(signals(&[(Signal::NodeFs, 50)], &[]), []);
-        assert_eq!(signals(&[(Signal::NodeFs, 49), (Signal::Memory, 99)], &[]), [Signal::NodeFs, Signal::Memory]);
-        assert_eq!(signals(&[(Signal::NodeFs, 149)], &[Signal::NodeFs]), [Signal::NodeFs]);
+        assert_eq!(
+            signals(&[(Signal::NodeFs, 49), (Signal::Memory, 99)], &[]),
+            [Signal::NodeFs, Signal::Memory]
+        );
+        assert_eq!(
+            signals(&[(Signal::NodeFs, 149)], &[Signal::NodeFs]),
+            [Signal::NodeFs]
+        );
         assert_eq!(signals(&[(Signal::NodeFs, 150)], &[Signal::NodeFs]), []);
-        let both = met(&settings, &observations(&[(Signal::NodeFs, 1), (Signal::Memory, 1)]), &[]);
+        let both = met(
+            &settings,
+            &observations(&[(Signal::NodeFs, 1), (Signal::Memory, 1)]),
+            &[],
+        );
         assert_eq!(worst(&both).map(|m| m.signal), Some(Signal::Memory));
     }
 
     #[test]
     fn conditions_stay_for_the_transition_period() {
         let (mut pressure, second) = (Pressure::default(), Duration::from_secs);
-        let short = Met { signal: Signal::Memory, quantity: 1, threshold: "1".into(), available: 0 };
-        assert!(pressure.update(std::slice::from_ref(&short), second(10), second(60)).memory);
+        let short = Met {
+            signal: Signal::Memory,
+            quantity: 1,
+            threshold: "1".into(),
+            available: 0,
+        };
+        assert!(
+            pressure
+                .update(std::slice::from_ref(&short), second(10), second(60))
+                .memory
+        );
         assert!(pressure.update(&[], second(69), second(60)).memory);
-        assert_eq!(pressure.update(&[], second(70), second(60)), Conditions::default());
+        assert_eq!(
+            pressure.update(&[], second(70), second(60)),
+            Conditions::default()
+        );
         assert_eq!(
             pressure.update(&[short], second(80), second(0)),
-            Conditions { memory: true, ..Conditions::default() }
+            Conditions {
+                memory: true,
+                ..Conditions::default()
+            }
         );
     }
 
@@ -171,9 +238,19 @@ mod tests {
         let candidate = |name: &str, priority: i32, request: &str, used: u64| {
             let pod = json!({"metadata": {"name": name}, "spec": {"priority": priority, "containers": [
                 {"name": "c", "resources": {"requests": {"memory": request}}}]}});
-            let container = ContainerUse { name: "c".into(), memory_bytes: used, ..ContainerUse::default() };
-            let usage = PodUse { containers: vec![container], ..PodUse::default() };
-            Candidate { pod: Arc::new(serde_json::from_value(pod).unwrap()), usage }
+            let container = ContainerUse {
+                name: "c".into(),
+                memory_bytes: used,
+                ..ContainerUse::default()
+            };
+            let usage = PodUse {
+                containers: vec![container],
+                ..PodUse::default()
+            };
+            Candidate {
+                pod: Arc::new(serde_json::from_value(pod).unwrap()),
+                usage,
+            }
         };
         let all = vec![
             candidate("within", 0, "1000", 900),
@@ -181,8 +258,10 @@ mod tests {
             candidate("little", 0, "100", 200),
             candidate("much", 0, "100", 700),
         ];
-        let order: Vec<_> =
-            ranked(all, Signal::Memory).into_iter().map(|c| c.pod.metadata.name.clone().unwrap()).collect();
+        let order: Vec<_> = ranked(all, Signal::Memory)
+            .into_iter()
+            .map(|c| c.pod.metadata.name.clone().unwrap())
+            .collect();
         assert_eq!(order, ["much", "little", "important", "within"]);
     }
 }

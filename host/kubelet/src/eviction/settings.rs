@@ -23,8 +23,14 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 6] =
-        [Self::Memory, Self::NodeFs, Self::NodeFsInodes, Self::ImageFs, Self::ImageFsInodes, Self::Pid];
+    const ALL: [Self; 6] = [
+        Self::Memory,
+        Self::NodeFs,
+        Self::NodeFsInodes,
+        Self::ImageFs,
+        Self::ImageFsInodes,
+        Self::Pid,
+    ];
 
     /// The name in settings.
     pub(crate) fn name(self) -> &'static str {
@@ -68,10 +74,15 @@ impl Amount {
     fn parse(text: &str) -> Option<Self> {
         if let Some(number) = text.strip_suffix('%') {
             let percent: f64 = number.parse().ok()?;
-            return (0.0..=100.0).contains(&percent).then(|| Self::Percent(percent, text.to_owned()));
+            return (0.0..=100.0)
+                .contains(&percent)
+                .then(|| Self::Percent(percent, text.to_owned()));
         }
         let quantity = Quantity::parse(text).ok()?;
-        Some(Self::Absolute(u64::try_from(quantity.value()).ok()?, text.to_owned()))
+        Some(Self::Absolute(
+            u64::try_from(quantity.value()).ok()?,
+            text.to_owned(),
+        ))
     }
 
     /// In the units of the signal.
@@ -136,12 +147,18 @@ impl EvictionSettings {
 
     /// The hard thresholds as `KubeletConfiguration` writes them.
     pub(crate) fn hard_map(&self) -> BTreeMap<&'static str, String> {
-        self.hard.iter().map(|(signal, amount)| (signal.name(), amount.to_string())).collect()
+        self.hard
+            .iter()
+            .map(|(signal, amount)| (signal.name(), amount.to_string()))
+            .collect()
     }
 
     /// The minimum reclaim as `KubeletConfiguration` writes it.
     pub(crate) fn minimum_reclaim_map(&self) -> BTreeMap<&'static str, String> {
-        self.minimum_reclaim.iter().map(|(signal, amount)| (signal.name(), amount.to_string())).collect()
+        self.minimum_reclaim
+            .iter()
+            .map(|(signal, amount)| (signal.name(), amount.to_string()))
+            .collect()
     }
 
     /// `--eviction-pressure-transition-period`: how long a condition stays after its shortage.
@@ -155,7 +172,10 @@ fn parse(text: &str, operator: char) -> Result<Vec<(Signal, Amount)>, EvictionSe
         let signals: Vec<_> = Signal::ALL.into_iter().map(Signal::name).collect();
         EvictionSettingsError(entry.to_owned(), operator, signals.join(", "))
     };
-    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let entries = text
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {
             let (signal, amount) = entry.split_once(operator).ok_or_else(|| bad(entry))?;
@@ -180,13 +200,27 @@ mod tests {
     #[test]
     fn thresholds_are_quantities_or_shares() {
         let mut settings = EvictionSettings::default();
-        settings.set_hard("memory.available<1Gi, nodefs.inodesFree<2.5%").unwrap();
-        let amounts: Vec<_> = settings.hard.iter().map(|(signal, amount)| (*signal, amount.of(1000))).collect();
-        assert_eq!(amounts, [(Signal::Memory, 1 << 30), (Signal::NodeFsInodes, 25)]);
+        settings
+            .set_hard("memory.available<1Gi, nodefs.inodesFree<2.5%")
+            .unwrap();
+        let amounts: Vec<_> = settings
+            .hard
+            .iter()
+            .map(|(signal, amount)| (*signal, amount.of(1000)))
+            .collect();
+        assert_eq!(
+            amounts,
+            [(Signal::Memory, 1 << 30), (Signal::NodeFsInodes, 25)]
+        );
         settings.set_hard("").unwrap();
         assert!(settings.hard.is_empty());
-        for bad in ["memory.available", "memory.available=1", "memory<1", "nodefs.available<101%", "nodefs.available<x"]
-        {
+        for bad in [
+            "memory.available",
+            "memory.available=1",
+            "memory<1",
+            "nodefs.available<101%",
+            "nodefs.available<x",
+        ] {
             assert!(settings.set_hard(bad).is_err(), "{bad}");
         }
         assert_eq!(EvictionSettings::default().hard.len(), 6);

@@ -13,9 +13,16 @@ use crate::node::{info, pids};
 pub(super) async fn observe(ctx: &Ctx) -> Observations {
     let mut all = Observations::new();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = |name: &str| info::meminfo(&meminfo, name).and_then(|bytes| u64::try_from(bytes).ok());
+    let memory =
+        |name: &str| info::meminfo(&meminfo, name).and_then(|bytes| u64::try_from(bytes).ok());
     if let (Some(available), Some(capacity)) = (memory("MemAvailable"), memory("MemTotal")) {
-        all.insert(Signal::Memory, Observation { available, capacity });
+        all.insert(
+            Signal::Memory,
+            Observation {
+                available,
+                capacity,
+            },
+        );
     }
     if let Ok(usage) = k3s_sys::volume::usage(&ctx.config.root_dir) {
         file_system(&mut all, usage, Signal::NodeFs, Signal::NodeFsInodes);
@@ -25,21 +32,45 @@ pub(super) async fn observe(ctx: &Ctx) -> Observations {
     }
     if let Some((running, max)) = pids() {
         let number = |value: i64| u64::try_from(value).unwrap_or(0);
-        all.insert(Signal::Pid, Observation { available: number(max - running), capacity: number(max) });
+        all.insert(
+            Signal::Pid,
+            Observation {
+                available: number(max - running),
+                capacity: number(max),
+            },
+        );
     }
     all
 }
 
 async fn image_fs(ctx: &Ctx) -> Option<FsUsage> {
     let answer = ctx.cri.image_fs().await.ok()?;
-    let mount = answer.image_filesystems.first()?.fs_id.as_ref()?.mountpoint.clone();
+    let mount = answer
+        .image_filesystems
+        .first()?
+        .fs_id
+        .as_ref()?
+        .mountpoint
+        .clone();
     k3s_sys::volume::usage(Path::new(&mount)).ok()
 }
 
 fn file_system(all: &mut Observations, usage: FsUsage, space: Signal, inodes: Signal) {
-    all.insert(space, Observation { available: usage.available_bytes, capacity: usage.capacity_bytes });
+    all.insert(
+        space,
+        Observation {
+            available: usage.available_bytes,
+            capacity: usage.capacity_bytes,
+        },
+    );
     // Some file systems do not count inodes.
     if usage.inodes > 0 {
-        all.insert(inodes, Observation { available: usage.inodes_free, capacity: usage.inodes });
+        all.insert(
+            inodes,
+            Observation {
+                available: usage.inodes_free,
+                capacity: usage.inodes,
+            },
+        );
     }
 }

@@ -38,7 +38,11 @@ impl PodUse {
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.containers.iter().map(|c| c.disk_bytes).sum::<u64>().saturating_add(self.files_bytes)
+        self.containers
+            .iter()
+            .map(|c| c.disk_bytes)
+            .sum::<u64>()
+            .saturating_add(self.files_bytes)
     }
 }
 
@@ -48,7 +52,9 @@ pub(super) async fn pods(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError>
     for handle in ctx.pods.list() {
         let pod = handle.pod();
         let trees = vec![
-            ctx.config.pod_dir(&handle.uid).join("volumes/kubernetes.io~empty-dir"),
+            ctx.config
+                .pod_dir(&handle.uid)
+                .join("volumes/kubernetes.io~empty-dir"),
             logs::pod_log_dir(&ctx.config.pod_log_dir, &pod),
         ];
         let usage = all.entry(handle.uid.clone()).or_default();
@@ -65,14 +71,26 @@ pub(super) async fn pods(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError>
 async fn containers(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
     let mut all: HashMap<String, PodUse> = HashMap::new();
     for stats in ctx.cri.container_stats().await? {
-        let Some(attributes) = &stats.attributes else { continue };
-        let Some(uid) = attributes.labels.get(labels::POD_UID) else { continue };
-        let memory = stats.memory.as_ref().and_then(|m| m.working_set_bytes).map_or(0, |v| v.value);
+        let Some(attributes) = &stats.attributes else {
+            continue;
+        };
+        let Some(uid) = attributes.labels.get(labels::POD_UID) else {
+            continue;
+        };
+        let memory = stats
+            .memory
+            .as_ref()
+            .and_then(|m| m.working_set_bytes)
+            .map_or(0, |v| v.value);
         let layer = stats.writable_layer.as_ref();
         let usage = all.entry(uid.clone()).or_default();
         usage.inodes += layer.and_then(|l| l.inodes_used).map_or(0, |v| v.value);
         usage.containers.push(ContainerUse {
-            name: attributes.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or_default(),
+            name: attributes
+                .labels
+                .get(labels::CONTAINER_NAME)
+                .cloned()
+                .unwrap_or_default(),
             memory_bytes: memory,
             disk_bytes: layer.and_then(|l| l.used_bytes).map_or(0, |v| v.value),
         });
@@ -83,17 +101,23 @@ async fn containers(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
 /// Bytes allocated and inodes below a folder; links are not followed, nor are mounts.
 pub(super) async fn tree_size(root: PathBuf) -> (u64, u64) {
     // A tree that vanishes meanwhile uses nothing.
-    tokio::task::spawn_blocking(move || walk(&root)).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || walk(&root))
+        .await
+        .unwrap_or_default()
 }
 
 fn walk(root: &Path) -> (u64, u64) {
     let (mut bytes, mut inodes) = (0_u64, 0_u64);
-    let Ok(device) = root.symlink_metadata().map(|m| m.dev()) else { return (0, 0) };
+    let Ok(device) = root.symlink_metadata().map(|m| m.dev()) else {
+        return (0, 0);
+    };
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             // Volumes in memory lie on a file system of their own.
-            let Some(metadata) = entry.metadata().ok().filter(|m| m.dev() == device) else { continue };
+            let Some(metadata) = entry.metadata().ok().filter(|m| m.dev() == device) else {
+                continue;
+            };
             inodes += 1;
             // `st_blocks` counts in units of 512 bytes.
             bytes = bytes.saturating_add(metadata.blocks() * 512);

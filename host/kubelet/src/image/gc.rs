@@ -33,11 +33,21 @@ fn to_free(usage: k3s_sys::volume::FsUsage, high_percent: u64, low_percent: u64)
 
 async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
     let filesystems = ctx.cri.image_fs().await?.image_filesystems;
-    let Some(mount) = filesystems.first().and_then(|f| f.fs_id.as_ref()).map(|id| id.mountpoint.clone()) else {
+    let Some(mount) = filesystems
+        .first()
+        .and_then(|f| f.fs_id.as_ref())
+        .map(|id| id.mountpoint.clone())
+    else {
         return Ok(());
     };
-    let Ok(usage) = k3s_sys::volume::usage(Path::new(&mount)) else { return Ok(()) };
-    let Some(mut wanted) = to_free(usage, ctx.config.image_gc_high_percent, ctx.config.image_gc_low_percent) else {
+    let Ok(usage) = k3s_sys::volume::usage(Path::new(&mount)) else {
+        return Ok(());
+    };
+    let Some(mut wanted) = to_free(
+        usage,
+        ctx.config.image_gc_high_percent,
+        ctx.config.image_gc_low_percent,
+    ) else {
         return Ok(());
     };
     for image in unused(ctx).await? {
@@ -74,10 +84,21 @@ async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
     let now = ctx.config.clock.elapsed();
     let last_used = ctx.images.last_used.lock().clone();
     let names = |image: &v1::Image| -> Vec<String> {
-        image.repo_tags.iter().chain(&image.repo_digests).chain([&image.id]).cloned().collect()
+        image
+            .repo_tags
+            .iter()
+            .chain(&image.repo_digests)
+            .chain([&image.id])
+            .cloned()
+            .collect()
     };
     let age = |image: &v1::Image| {
-        let last = names(image).iter().filter_map(|n| last_used.get(n)).max().copied().unwrap_or_default();
+        let last = names(image)
+            .iter()
+            .filter_map(|n| last_used.get(n))
+            .max()
+            .copied()
+            .unwrap_or_default();
         now.saturating_sub(last)
     };
     let mut free: Vec<_> = ctx
@@ -85,7 +106,9 @@ async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
         .images()
         .await?
         .into_iter()
-        .filter(|image| !image.pinned && !names(image).iter().any(|n| used.contains(n)) && age(image) >= MIN_AGE)
+        .filter(|image| {
+            !image.pinned && !names(image).iter().any(|n| used.contains(n)) && age(image) >= MIN_AGE
+        })
         .collect();
     free.sort_by_key(|image| std::cmp::Reverse(age(image)));
     Ok(free)

@@ -45,27 +45,41 @@ impl Images {
 }
 
 fn waiting(reason: &str, message: impl Into<String>) -> Waiting {
-    Waiting { reason: reason.to_owned(), message: message.into() }
+    Waiting {
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
 }
 
 /// The name with the `latest` tag where none is given; `None` for what is no reference.
 fn normalized(image: &str) -> Option<String> {
     let valid = !image.is_empty()
-        && image.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@+".contains(&b))
+        && image
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-/:@+".contains(&b))
         && !image.starts_with(['/', ':', '@', '-', '.'])
         && !image.ends_with([':', '/', '@']);
     let last = image.rsplit('/').next().unwrap_or(image);
     let repository = image.split('@').next().unwrap_or(image);
-    let path = repository.strip_suffix(last.split('@').next().unwrap_or(last)).unwrap_or(repository);
+    let path = repository
+        .strip_suffix(last.split('@').next().unwrap_or(last))
+        .unwrap_or(repository);
     let name = last.split([':', '@']).next().unwrap_or(last);
     // Repository names are lower case; a registry host may have capitals.
     let lower = !name.bytes().any(|b| b.is_ascii_uppercase())
-        && !path.split('/').skip(1).any(|part| part.bytes().any(|b| b.is_ascii_uppercase()));
+        && !path
+            .split('/')
+            .skip(1)
+            .any(|part| part.bytes().any(|b| b.is_ascii_uppercase()));
     if !valid || !lower {
         return None;
     }
     let tagged = last.contains([':', '@']);
-    Some(if tagged { image.to_owned() } else { format!("{image}:latest") })
+    Some(if tagged {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    })
 }
 
 /// Makes sure the image is here; an error is the container's waiting reason.
@@ -82,24 +96,53 @@ pub(crate) async fn ensure(
         let message = format!(
             "Failed to apply default image tag \"{asked}\": couldn't parse image name \"{asked}\": invalid reference format"
         );
-        ctx.events.container(pod, slot, EventType::Warning, "InspectFailed", message.clone());
+        ctx.events.container(
+            pod,
+            slot,
+            EventType::Warning,
+            "InspectFailed",
+            message.clone(),
+        );
         return Err(waiting("InvalidImageName", message));
     };
-    ctx.images.last_used.lock().insert(image.clone(), ctx.config.clock.elapsed());
-    let present =
-        ctx.cri.image_status(&image, handler).await.map_err(|e| waiting("ImageInspectError", e.to_string()))?;
-    let default = if image.ends_with(":latest") { "Always" } else { "IfNotPresent" };
-    let policy = container.image_pull_policy.as_deref().filter(|p| !p.is_empty()).unwrap_or(default);
+    ctx.images
+        .last_used
+        .lock()
+        .insert(image.clone(), ctx.config.clock.elapsed());
+    let present = ctx
+        .cri
+        .image_status(&image, handler)
+        .await
+        .map_err(|e| waiting("ImageInspectError", e.to_string()))?;
+    let default = if image.ends_with(":latest") {
+        "Always"
+    } else {
+        "IfNotPresent"
+    };
+    let policy = container
+        .image_pull_policy
+        .as_deref()
+        .filter(|p| !p.is_empty())
+        .unwrap_or(default);
     match (present, policy) {
         (Some(found), "Never" | "IfNotPresent") => {
-            let message =
-                format!("Container image \"{asked}\" already present on machine and can be accessed by the pod");
-            ctx.events.container(pod, slot, EventType::Normal, "Pulled", message);
+            let message = format!(
+                "Container image \"{asked}\" already present on machine and can be accessed by the pod"
+            );
+            ctx.events
+                .container(pod, slot, EventType::Normal, "Pulled", message);
             Ok(found)
         }
         (None, "Never") => {
-            let message = format!("Container image \"{asked}\" is not present with pull policy of Never");
-            ctx.events.container(pod, slot, EventType::Warning, "ErrImageNeverPull", message.clone());
+            let message =
+                format!("Container image \"{asked}\" is not present with pull policy of Never");
+            ctx.events.container(
+                pod,
+                slot,
+                EventType::Warning,
+                "ErrImageNeverPull",
+                message.clone(),
+            );
             Err(waiting("ErrImageNeverPull", message))
         }
         _ => pull(ctx, pod, slot, &image, &asked, sandbox, handler).await,
@@ -116,15 +159,39 @@ async fn pull(
     handler: &str,
 ) -> Result<v1::Image, Waiting> {
     let key = format!("{}_{image}", model::uid(pod));
-    if ctx.images.backoff.lock().in_backoff_now(&key, ctx.config.clock.elapsed()).is_some() {
+    if ctx
+        .images
+        .backoff
+        .lock()
+        .in_backoff_now(&key, ctx.config.clock.elapsed())
+        .is_some()
+    {
         let message = format!("Back-off pulling image \"{asked}\"");
-        ctx.events.container(pod, slot, EventType::Normal, "BackOff", message.clone());
-        let last = ctx.images.failures.lock().get(&key).map(|e| format!(": {e}")).unwrap_or_default();
+        ctx.events
+            .container(pod, slot, EventType::Normal, "BackOff", message.clone());
+        let last = ctx
+            .images
+            .failures
+            .lock()
+            .get(&key)
+            .map(|e| format!(": {e}"))
+            .unwrap_or_default();
         return Err(waiting("ImagePullBackOff", message + &last));
     }
-    ctx.events.container(pod, slot, EventType::Normal, "Pulling", format!("Pulling image \"{asked}\""));
+    ctx.events.container(
+        pod,
+        slot,
+        EventType::Normal,
+        "Pulling",
+        format!("Pulling image \"{asked}\""),
+    );
     let asked_at = ctx.config.clock.elapsed();
-    let _room = ctx.images.slots.acquire().await.map_err(|e| waiting("ErrImagePull", e.to_string()))?;
+    let _room = ctx
+        .images
+        .slots
+        .acquire()
+        .await
+        .map_err(|e| waiting("ErrImagePull", e.to_string()))?;
     let started = ctx.config.clock.elapsed();
     match pull_with_credentials(ctx, pod, image, sandbox, handler).await {
         Ok(found) => {
@@ -135,7 +202,8 @@ async fn pull(
                 go_duration(now.saturating_sub(asked_at)),
                 found.size
             );
-            ctx.events.container(pod, slot, EventType::Normal, "Pulled", message);
+            ctx.events
+                .container(pod, slot, EventType::Normal, "Pulled", message);
             ctx.images.backoff.lock().forget(&key);
             ctx.images.failures.lock().remove(&key);
             Ok(found)
@@ -149,7 +217,10 @@ async fn pull(
                 "Failed",
                 format!("Failed to pull image \"{asked}\": {error}"),
             );
-            ctx.images.backoff.lock().next(&key, ctx.config.clock.elapsed());
+            ctx.images
+                .backoff
+                .lock()
+                .next(&key, ctx.config.clock.elapsed());
             let mut failures = ctx.images.failures.lock();
             // One entry per failing pod and image; cleared when the pod goes.
             failures.insert(key, format!("ErrImagePull: {error}"));
@@ -166,16 +237,28 @@ async fn pull_with_credentials(
     handler: &str,
 ) -> Result<v1::Image, String> {
     let mut last = None;
-    let mut candidates: Vec<Option<v1::AuthConfig>> =
-        credentials::for_image(ctx, pod, image).await.into_iter().map(Some).collect();
+    let mut candidates: Vec<Option<v1::AuthConfig>> = credentials::for_image(ctx, pod, image)
+        .await
+        .into_iter()
+        .map(Some)
+        .collect();
     if candidates.is_empty() {
         candidates.push(None);
     }
     for auth in candidates {
-        match ctx.cri.pull_image(image, handler, auth, sandbox.clone()).await {
+        match ctx
+            .cri
+            .pull_image(image, handler, auth, sandbox.clone())
+            .await
+        {
             Ok(_) => {
-                let found = ctx.cri.image_status(image, handler).await.map_err(|e| e.to_string())?;
-                return found.ok_or_else(|| format!("image \"{image}\" is not there after the pull"));
+                let found = ctx
+                    .cri
+                    .image_status(image, handler)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                return found
+                    .ok_or_else(|| format!("image \"{image}\" is not there after the pull"));
             }
             Err(error) => last = Some(error.to_string()),
         }
@@ -187,7 +270,10 @@ async fn pull_with_credentials(
 pub(crate) fn forget_pod(ctx: &Ctx, uid: &str) {
     let prefix = format!("{uid}_");
     ctx.images.backoff.lock().forget_prefix(&prefix);
-    ctx.images.failures.lock().retain(|key, _| !key.starts_with(&prefix));
+    ctx.images
+        .failures
+        .lock()
+        .retain(|key, _| !key.starts_with(&prefix));
 }
 
 /// As Go prints a duration, to the millisecond.

@@ -15,7 +15,12 @@ use crate::pod::model::{self, ContainerRecord};
 
 /// `/var/log/pods/NAMESPACE_NAME_UID`.
 pub(crate) fn pod_log_dir(base: &Path, pod: &Pod) -> PathBuf {
-    base.join(format!("{}_{}_{}", model::namespace(pod), model::name(pod), model::uid(pod)))
+    base.join(format!(
+        "{}_{}_{}",
+        model::namespace(pod),
+        model::name(pod),
+        model::uid(pod)
+    ))
 }
 
 /// The pod's directories below the kubelet's root and the log directory.
@@ -28,21 +33,37 @@ pub(crate) fn prepare_pod_dir(config: &KubeletConfig, pod: &Pod) -> io::Result<(
 }
 
 /// The directory of one container's logs.
-pub(crate) fn prepare_container_dir(config: &KubeletConfig, pod: &Pod, container: &str) -> io::Result<()> {
+pub(crate) fn prepare_container_dir(
+    config: &KubeletConfig,
+    pod: &Pod,
+    container: &str,
+) -> io::Result<()> {
     std::fs::create_dir_all(pod_log_dir(&config.pod_log_dir, pod).join(container))
 }
 
 fn link_path(config: &KubeletConfig, pod: &Pod, container: &str, id: &str) -> PathBuf {
-    config.container_log_dir.join(format!("{}_{}_{container}-{id}.log", model::name(pod), model::namespace(pod)))
+    config.container_log_dir.join(format!(
+        "{}_{}_{container}-{id}.log",
+        model::name(pod),
+        model::namespace(pod)
+    ))
 }
 
 /// The link that log collectors follow. Its absence hurts nobody else, so a failure is only logged.
 pub(crate) fn link(config: &KubeletConfig, pod: &Pod, container: &str, id: &str, attempt: u32) {
-    let target = pod_log_dir(&config.pod_log_dir, pod).join(container).join(format!("{attempt}.log"));
+    let target = pod_log_dir(&config.pod_log_dir, pod)
+        .join(container)
+        .join(format!("{attempt}.log"));
     let link = link_path(config, pod, container, id);
-    let made =
-        std::fs::create_dir_all(&config.container_log_dir).and_then(|()| std::os::unix::fs::symlink(target, &link));
-    if let Err(error) = made.or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }) {
+    let made = std::fs::create_dir_all(&config.container_log_dir)
+        .and_then(|()| std::os::unix::fs::symlink(target, &link));
+    if let Err(error) = made.or_else(|e| {
+        if e.kind() == io::ErrorKind::AlreadyExists {
+            Ok(())
+        } else {
+            Err(e)
+        }
+    }) {
         tracing::debug!(%error, link = %link.display(), "container log not linked");
     }
 }
@@ -82,17 +103,34 @@ pub(crate) fn remove_pod_dir(config: &KubeletConfig, pod: &Pod) {
 
 /// Log directories of pods that are not known, and links that lead nowhere.
 pub(crate) fn remove_orphans(config: &KubeletConfig, known: &HashSet<String>) {
-    for entry in std::fs::read_dir(&config.pod_log_dir).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(&config.pod_log_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name().to_string_lossy().into_owned();
         let ours = name.split('_').count() == 3;
-        if ours && !name.rsplit('_').next().is_some_and(|uid| known.contains(uid)) {
+        if ours
+            && !name
+                .rsplit('_')
+                .next()
+                .is_some_and(|uid| known.contains(uid))
+        {
             let _gone_meanwhile = std::fs::remove_dir_all(entry.path());
         }
     }
-    for entry in std::fs::read_dir(&config.container_log_dir).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(&config.container_log_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let path = entry.path();
-        let dangling = path.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink()) && !path.exists();
-        let ours = std::fs::read_link(&path).is_ok_and(|target| target.starts_with(&config.pod_log_dir));
+        let dangling = path
+            .symlink_metadata()
+            .is_ok_and(|m| m.file_type().is_symlink())
+            && !path.exists();
+        let ours =
+            std::fs::read_link(&path).is_ok_and(|target| target.starts_with(&config.pod_log_dir));
         if dangling && ours {
             forget(&path);
         }
@@ -118,7 +156,12 @@ impl<'a> Line<'a> {
         let tags = parts.next()?;
         let content = parts.next().unwrap_or_default();
         let partial = tags.split(|b| *b == b':').next() == Some(b"P");
-        matches!(stream, "stdout" | "stderr").then_some(Self { time, stream, partial, content })
+        matches!(stream, "stdout" | "stderr").then_some(Self {
+            time,
+            stream,
+            partial,
+            content,
+        })
     }
 }
 
@@ -135,8 +178,16 @@ mod tests {
     #[test]
     fn lines_are_parsed() {
         let line = Line::parse(b"2026-01-01T00:00:00.1Z stderr P a b").unwrap();
-        assert_eq!((line.stream, line.partial, line.content), ("stderr", true, b"a b".as_slice()));
-        assert_eq!(Line::parse(b"2026-01-01T00:00:00.1Z stdout F ").unwrap().content, b"");
+        assert_eq!(
+            (line.stream, line.partial, line.content),
+            ("stderr", true, b"a b".as_slice())
+        );
+        assert_eq!(
+            Line::parse(b"2026-01-01T00:00:00.1Z stdout F ")
+                .unwrap()
+                .content,
+            b""
+        );
         assert_eq!(Line::parse(b"garbage"), None);
     }
 }

@@ -40,7 +40,11 @@ pub(crate) struct Shaper {
 
 impl Shaper {
     pub(crate) fn new(options: Options) -> Self {
-        Self { left: options.limit_bytes, options, in_line: false }
+        Self {
+            left: options.limit_bytes,
+            options,
+            in_line: false,
+        }
     }
 
     /// What one line adds; `None` once the byte limit is reached.
@@ -48,9 +52,18 @@ impl Shaper {
         if self.left == Some(0) {
             return None;
         }
-        let Some(line) = Line::parse(raw) else { return Some(Vec::new()) };
-        let wanted = self.options.stream.as_deref().is_none_or(|s| s == line.stream);
-        let early = self.options.since.is_some_and(|since| line.time.parse::<Timestamp>().is_ok_and(|t| t < since));
+        let Some(line) = Line::parse(raw) else {
+            return Some(Vec::new());
+        };
+        let wanted = self
+            .options
+            .stream
+            .as_deref()
+            .is_none_or(|s| s == line.stream);
+        let early = self
+            .options
+            .since
+            .is_some_and(|since| line.time.parse::<Timestamp>().is_ok_and(|t| t < since));
         if !wanted || early {
             return Some(Vec::new());
         }
@@ -75,7 +88,12 @@ impl Shaper {
 
 /// Sends the log to `sender` until its end; a follower goes on until `running` says no or the
 /// client is gone.
-pub(crate) async fn send<F, Fut>(path: PathBuf, options: Options, sender: BodySender, running: F) -> std::io::Result<()>
+pub(crate) async fn send<F, Fut>(
+    path: PathBuf,
+    options: Options,
+    sender: BodySender,
+    running: F,
+) -> std::io::Result<()>
 where
     F: Fn() -> Fut + Send,
     Fut: Future<Output = bool> + Send,
@@ -110,15 +128,24 @@ where
 }
 
 /// Sends all complete lines; false when the client has had enough.
-async fn drain(reader: &mut BufReader<File>, shaper: &mut Shaper, sender: &BodySender) -> std::io::Result<bool> {
+async fn drain(
+    reader: &mut BufReader<File>,
+    shaper: &mut Shaper,
+    sender: &BodySender,
+) -> std::io::Result<bool> {
     let mut batch = Vec::new();
     loop {
         let mut line = Vec::new();
-        let read = (&mut *reader).take(CHUNK_BYTES).read_until(b'\n', &mut line).await?;
+        let read = (&mut *reader)
+            .take(CHUNK_BYTES)
+            .read_until(b'\n', &mut line)
+            .await?;
         if line.last() != Some(&b'\n') {
             // The end of the file within a line: it is read again when it is complete.
             if read > 0 && (read as u64) < CHUNK_BYTES {
-                reader.seek(SeekFrom::Current(-i64::try_from(read).unwrap_or(0))).await?;
+                reader
+                    .seek(SeekFrom::Current(-i64::try_from(read).unwrap_or(0)))
+                    .await?;
             }
             return Ok(batch.is_empty() || sender.send(batch).await);
         }
@@ -175,7 +202,13 @@ async fn rotated(open: &File, path: &Path) -> bool {
 
 fn notices(path: &Path) -> Option<EventStream<[u8; 1024]>> {
     let inotify = Inotify::init().ok()?;
-    inotify.watches().add(path.parent()?, WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_FROM).ok()?;
+    inotify
+        .watches()
+        .add(
+            path.parent()?,
+            WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_FROM,
+        )
+        .ok()?;
     inotify.into_event_stream([0; 1024]).ok()
 }
 
@@ -197,10 +230,13 @@ mod tests {
     use super::*;
 
     async fn read(text: &str, options: Options) -> String {
-        let path = std::env::temp_dir().join(format!("k3s-log-{}-{:p}", std::process::id(), &options));
+        let path =
+            std::env::temp_dir().join(format!("k3s-log-{}-{:p}", std::process::id(), &options));
         std::fs::write(&path, text).unwrap();
         let (sender, body) = k3s_serve::body::channel(100);
-        send(path.clone(), options, sender, || async { false }).await.unwrap();
+        send(path.clone(), options, sender, || async { false })
+            .await
+            .unwrap();
         std::fs::remove_file(path).unwrap();
         String::from_utf8(k3s_serve::body::read(body, 1 << 20).await.unwrap().to_vec()).unwrap()
     }
@@ -211,12 +247,63 @@ mod tests {
     async fn options_select_and_shape() {
         let plain = Options::default();
         assert_eq!(read(LOG, plain.clone()).await, "one\ntwo\nthree\n");
-        assert_eq!(read(LOG, Options { tail: Some(1), ..plain.clone() }).await, "three\n");
-        assert_eq!(read(LOG, Options { tail: Some(0), ..plain.clone() }).await, "");
-        assert_eq!(read(LOG, Options { limit_bytes: Some(5), ..plain.clone() }).await, "one\nt");
-        assert_eq!(read(LOG, Options { stream: Some("stderr".into()), ..plain.clone() }).await, "two\n");
+        assert_eq!(
+            read(
+                LOG,
+                Options {
+                    tail: Some(1),
+                    ..plain.clone()
+                }
+            )
+            .await,
+            "three\n"
+        );
+        assert_eq!(
+            read(
+                LOG,
+                Options {
+                    tail: Some(0),
+                    ..plain.clone()
+                }
+            )
+            .await,
+            ""
+        );
+        assert_eq!(
+            read(
+                LOG,
+                Options {
+                    limit_bytes: Some(5),
+                    ..plain.clone()
+                }
+            )
+            .await,
+            "one\nt"
+        );
+        assert_eq!(
+            read(
+                LOG,
+                Options {
+                    stream: Some("stderr".into()),
+                    ..plain.clone()
+                }
+            )
+            .await,
+            "two\n"
+        );
         let since = Some("2026-01-01T00:00:03Z".parse().unwrap());
-        assert_eq!(read(LOG, Options { since, timestamps: true, ..plain }).await, "2026-01-01T00:00:03Z three\n");
+        assert_eq!(
+            read(
+                LOG,
+                Options {
+                    since,
+                    timestamps: true,
+                    ..plain
+                }
+            )
+            .await,
+            "2026-01-01T00:00:03Z three\n"
+        );
     }
 
     #[tokio::test]
@@ -228,7 +315,10 @@ mod tests {
         let alive = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
         let flag = alive.clone();
         let (sender, body) = k3s_serve::body::channel(100);
-        let options = Options { follow: true, ..Options::default() };
+        let options = Options {
+            follow: true,
+            ..Options::default()
+        };
         let task = tokio::spawn(send(path.clone(), options, sender, move || {
             let flag = flag.clone();
             async move { flag.load(std::sync::atomic::Ordering::SeqCst) }
@@ -239,7 +329,10 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(50)).await;
         alive.store(false, std::sync::atomic::Ordering::SeqCst);
         task.await.unwrap().unwrap();
-        assert_eq!(k3s_serve::body::read(body, 1000).await.unwrap(), "one\ntwo\n");
+        assert_eq!(
+            k3s_serve::body::read(body, 1000).await.unwrap(),
+            "one\ntwo\n"
+        );
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -14,9 +14,15 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(crate) async fn run(ctx: Ctx) {
     while ctx.tasks.sleep(PERIOD).await {
         for handle in ctx.pods.list() {
-            for record in handle.observed().containers.iter().filter(|c| c.state == State::Running) {
+            for record in handle
+                .observed()
+                .containers
+                .iter()
+                .filter(|c| c.state == State::Running)
+            {
                 let path = PathBuf::from(&record.log_path);
-                let large = std::fs::metadata(&path).is_ok_and(|m| m.len() >= ctx.config.log_max_bytes);
+                let large =
+                    std::fs::metadata(&path).is_ok_and(|m| m.len() >= ctx.config.log_max_bytes);
                 if large && let Err(error) = rotate(&ctx, &path, &record.id).await {
                     tracing::warn!(error, path = %path.display(), "container log not rotated");
                 }
@@ -42,9 +48,20 @@ async fn rotate(ctx: &Ctx, path: &Path, id: &str) -> Result<(), String> {
 
 /// Rotated files of this log.
 fn siblings(path: &Path) -> Vec<PathBuf> {
-    let prefix = format!("{}.", path.file_name().unwrap_or_default().to_string_lossy());
-    let entries = path.parent().and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
-    entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)).map(|e| e.path()).collect()
+    let prefix = format!(
+        "{}.",
+        path.file_name().unwrap_or_default().to_string_lossy()
+    );
+    let entries = path
+        .parent()
+        .and_then(|dir| std::fs::read_dir(dir).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter(|e| e.file_name().to_string_lossy().starts_with(&prefix))
+        .map(|e| e.path())
+        .collect()
 }
 
 /// The oldest files beyond the limit; the live file counts as one.
@@ -62,7 +79,9 @@ mod tests {
 
     #[test]
     fn the_oldest_go() {
-        let files = ["0.log.3", "0.log.1", "0.log.2"].map(PathBuf::from).to_vec();
+        let files = ["0.log.3", "0.log.1", "0.log.2"]
+            .map(PathBuf::from)
+            .to_vec();
         assert_eq!(surplus(files.clone(), 3), [PathBuf::from("0.log.1")]);
         assert!(surplus(files, 5).is_empty());
     }

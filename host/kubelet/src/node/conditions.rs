@@ -26,8 +26,14 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
             "MemoryPressure",
             pick(
                 health.pressure.memory,
-                ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
-                ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+                (
+                    "KubeletHasInsufficientMemory",
+                    "kubelet has insufficient memory available",
+                ),
+                (
+                    "KubeletHasSufficientMemory",
+                    "kubelet has sufficient memory available",
+                ),
             ),
         ),
         (
@@ -42,27 +48,41 @@ pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> V
             "PIDPressure",
             pick(
                 health.pressure.pid,
-                ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
-                ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+                (
+                    "KubeletHasInsufficientPID",
+                    "kubelet has insufficient PID available",
+                ),
+                (
+                    "KubeletHasSufficientPID",
+                    "kubelet has sufficient PID available",
+                ),
             ),
         ),
         (
             "Ready",
             if ready {
-                (true, "KubeletReady", "kubelet is posting ready status".to_owned())
+                (
+                    true,
+                    "KubeletReady",
+                    "kubelet is posting ready status".to_owned(),
+                )
             } else {
                 (false, "KubeletNotReady", health.not_ready.join(", "))
             },
         ),
     ];
-    list.into_iter().map(|(kind, verdict)| condition(kind, verdict, before, now)).collect()
+    list.into_iter()
+        .map(|(kind, verdict)| condition(kind, verdict, before, now))
+        .collect()
 }
 
 fn condition(kind: &str, verdict: (bool, &str, String), before: &[Value], now: Timestamp) -> Value {
     let (on, reason, message) = verdict;
     let status = if on { "True" } else { "False" };
     let now = k3s_base::clock::rfc3339(now);
-    let old = before.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(kind));
+    let old = before
+        .iter()
+        .find(|c| c.get("type").and_then(Value::as_str) == Some(kind));
     let since = old
         .filter(|c| c.get("status").and_then(Value::as_str) == Some(status))
         .and_then(|c| c.get("lastTransitionTime").and_then(Value::as_str))
@@ -79,8 +99,18 @@ mod tests {
     fn transition_time_moves_only_with_the_status() {
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let first = conditions(&Health::default(), &[], at("2026-01-01T00:00:00Z"));
-        let pressure = Conditions { disk: true, ..Conditions::default() };
-        let later = conditions(&Health { pressure, ..Health::default() }, &first, at("2026-01-01T01:00:00Z"));
+        let pressure = Conditions {
+            disk: true,
+            ..Conditions::default()
+        };
+        let later = conditions(
+            &Health {
+                pressure,
+                ..Health::default()
+            },
+            &first,
+            at("2026-01-01T01:00:00Z"),
+        );
         assert_eq!(later[0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(later[1]["lastTransitionTime"], "2026-01-01T01:00:00Z");
         assert_eq!(later[1]["reason"], "KubeletHasDiskPressure");

@@ -26,7 +26,11 @@ impl Machine {
         Self {
             kernel_version: line("/proc/sys/kernel/osrelease"),
             os_image: os_image(&text("/etc/os-release")),
-            system_uuid: if uuid.is_empty() { machine_id.clone() } else { uuid },
+            system_uuid: if uuid.is_empty() {
+                machine_id.clone()
+            } else {
+                uuid
+            },
             machine_id,
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             cpus: cpus(&text("/proc/cpuinfo")),
@@ -56,12 +60,20 @@ fn line(path: &str) -> String {
 }
 
 fn os_image(os_release: &str) -> String {
-    let pretty = os_release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
-    pretty.map_or_else(|| "Unknown".to_owned(), |v| v.trim_matches(['"', '\'']).to_owned())
+    let pretty = os_release
+        .lines()
+        .find_map(|l| l.strip_prefix("PRETTY_NAME="));
+    pretty.map_or_else(
+        || "Unknown".to_owned(),
+        |v| v.trim_matches(['"', '\'']).to_owned(),
+    )
 }
 
 fn cpus(cpuinfo: &str) -> i64 {
-    let count = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
+    let count = cpuinfo
+        .lines()
+        .filter(|l| l.starts_with("processor"))
+        .count();
     i64::try_from(count.max(1)).unwrap_or(1)
 }
 
@@ -76,11 +88,16 @@ fn hugepages(dir: &Path) -> Vec<(String, i64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(kib) = name.strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")?.parse::<i64>().ok()) else {
+        let Some(kib) = name
+            .strip_prefix("hugepages-")
+            .and_then(|n| n.strip_suffix("kB")?.parse::<i64>().ok())
+        else {
             continue;
         };
-        let pages: i64 =
-            fs::read_to_string(entry.path().join("nr_hugepages")).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+        let pages: i64 = fs::read_to_string(entry.path().join("nr_hugepages"))
+            .ok()
+            .and_then(|t| t.trim().parse().ok())
+            .unwrap_or(0);
         let size = match kib {
             k if k % (1 << 20) == 0 => format!("{}Gi", k >> 20),
             k if k % (1 << 10) == 0 => format!("{}Mi", k >> 10),
@@ -109,6 +126,9 @@ mod tests {
     fn files_are_parsed() {
         assert_eq!(os_image("ID=x\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
         assert_eq!(cpus("processor : 0\nmodel\nprocessor : 1\n"), 2);
-        assert_eq!(meminfo("MemFree: 1 kB\nMemTotal:  8 kB\n", "MemTotal"), Some(8192));
+        assert_eq!(
+            meminfo("MemFree: 1 kB\nMemTotal:  8 kB\n", "MemTotal"),
+            Some(8192)
+        );
     }
 }

@@ -28,16 +28,26 @@ pub(crate) async fn run(ctx: Ctx) {
 async fn renew(ctx: &Ctx) -> Result<(), Error> {
     let name = &ctx.config.node_name;
     let now = k3s_base::clock::rfc3339_micro(ctx.config.clock.now());
-    let spec = json!({"holderIdentity": name, "leaseDurationSeconds": DURATION_SECONDS, "renewTime": now});
+    let spec =
+        json!({"holderIdentity": name, "leaseDurationSeconds": DURATION_SECONDS, "renewTime": now});
     let patch = Patch::Merge(json!({ "spec": spec }));
-    match ctx.client.patch(&resources::LEASES, Some(NAMESPACE), name, &patch).await {
+    match ctx
+        .client
+        .patch(&resources::LEASES, Some(NAMESPACE), name, &patch)
+        .await
+    {
         Err(error) if error.is_not_found() => {}
         other => return other.map(drop),
     }
     // The owner makes the Lease go with the Node.
-    let Some(node) = ctx.node.object() else { return Ok(()) };
+    let Some(node) = ctx.node.object() else {
+        return Ok(());
+    };
     let lease = new_lease(&node, &spec);
-    ctx.client.create(&resources::LEASES, Some(NAMESPACE), &lease).await.map(drop)
+    ctx.client
+        .create(&resources::LEASES, Some(NAMESPACE), &lease)
+        .await
+        .map(drop)
 }
 
 fn new_lease(node: &Object, spec: &Value) -> Value {

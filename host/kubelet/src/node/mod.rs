@@ -79,11 +79,16 @@ impl NodeState {
     pub(crate) fn features(&self) -> Features {
         let runtime = self.runtime.lock();
         Features {
-            recursive_read_only: runtime
-                .runtime_handlers
-                .iter()
-                .any(|h| h.name.is_empty() && h.features.as_ref().is_some_and(|f| f.recursive_read_only_mounts)),
-            supplemental_groups_policy: runtime.features.as_ref().is_some_and(|f| f.supplemental_groups_policy),
+            recursive_read_only: runtime.runtime_handlers.iter().any(|h| {
+                h.name.is_empty()
+                    && h.features
+                        .as_ref()
+                        .is_some_and(|f| f.recursive_read_only_mounts)
+            }),
+            supplemental_groups_policy: runtime
+                .features
+                .as_ref()
+                .is_some_and(|f| f.supplemental_groups_policy),
         }
     }
 
@@ -122,7 +127,13 @@ impl NodeState {
     }
 
     fn note_runtime(&self, status: v1::StatusResponse) {
-        let ok = |kind: &str| status.status.iter().flat_map(|s| &s.conditions).any(|c| c.r#type == kind && c.status);
+        let ok = |kind: &str| {
+            status
+                .status
+                .iter()
+                .flat_map(|s| &s.conditions)
+                .any(|c| c.r#type == kind && c.status)
+        };
         let before = (self.runtime_ok(), self.network_ok());
         self.runtime_ok.store(ok("RuntimeReady"), Ordering::SeqCst);
         self.network_ok.store(ok("NetworkReady"), Ordering::SeqCst);
@@ -135,8 +146,10 @@ impl NodeState {
 
 /// Starts the node's tasks.
 pub(crate) fn start(ctx: &Ctx) {
-    ctx.tasks.spawn_until_stopped("node status", run(ctx.clone()));
-    ctx.tasks.spawn_until_stopped("node lease", lease::run(ctx.clone()));
+    ctx.tasks
+        .spawn_until_stopped("node status", run(ctx.clone()));
+    ctx.tasks
+        .spawn_until_stopped("node lease", lease::run(ctx.clone()));
 }
 
 async fn run(ctx: Ctx) {
@@ -180,9 +193,17 @@ async fn observe(ctx: &Ctx) -> Health {
     let mut health = Health::default();
     match ctx.cri.status().await {
         Ok(status) => {
-            for condition in status.status.iter().flat_map(|s| &s.conditions).filter(|c| !c.status) {
-                let what =
-                    if condition.r#type == "NetworkReady" { "container runtime network" } else { "container runtime" };
+            for condition in status
+                .status
+                .iter()
+                .flat_map(|s| &s.conditions)
+                .filter(|c| !c.status)
+            {
+                let what = if condition.r#type == "NetworkReady" {
+                    "container runtime network"
+                } else {
+                    "container runtime"
+                };
                 health.not_ready.push(format!(
                     "{what} not ready: {}=false reason:{} message:{}",
                     condition.r#type, condition.reason, condition.message
@@ -192,11 +213,15 @@ async fn observe(ctx: &Ctx) -> Health {
         }
         Err(error) => {
             ctx.node.note_runtime(v1::StatusResponse::default());
-            health.not_ready.push(format!("container runtime status check may not have completed yet: {error}"));
+            health.not_ready.push(format!(
+                "container runtime status check may not have completed yet: {error}"
+            ));
         }
     }
     if !ctx.node.pods_synced.load(Ordering::SeqCst) {
-        health.not_ready.push("kubelet has not yet read its pods".to_owned());
+        health
+            .not_ready
+            .push("kubelet has not yet read its pods".to_owned());
     }
     health.pressure = ctx.node.pressure();
     health
@@ -205,13 +230,27 @@ async fn observe(ctx: &Ctx) -> Health {
 /// Processes now and at most.
 pub(crate) fn pids() -> Option<(i64, i64)> {
     let loadavg = std::fs::read_to_string("/proc/loadavg").ok()?;
-    let running = loadavg.split_whitespace().nth(3)?.split('/').nth(1)?.parse().ok()?;
-    let max = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok()?.trim().parse().ok()?;
+    let running = loadavg
+        .split_whitespace()
+        .nth(3)?
+        .split('/')
+        .nth(1)?
+        .parse()
+        .ok()?;
+    let max = std::fs::read_to_string("/proc/sys/kernel/pid_max")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some((running, max))
 }
 
 /// Registers the node or brings its object to the present state; returns the object.
-async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> Result<Object, Error> {
+async fn report(
+    ctx: &Ctx,
+    health: &Health,
+    reported: &mut Option<Duration>,
+) -> Result<Object, Error> {
     let config = &ctx.config;
     let images = ctx.cri.images().await.unwrap_or_default();
     let runtime = ctx.node.runtime.lock().clone();
@@ -229,7 +268,11 @@ async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> 
         },
     );
     let now = config.clock.now();
-    let node = match ctx.client.get(&resources::NODES, None, &config.node_name).await {
+    let node = match ctx
+        .client
+        .get(&resources::NODES, None, &config.node_name)
+        .await
+    {
         Err(error) if error.is_not_found() => {
             let fresh = conditions::conditions(health, &[], now);
             let node = registration::new_node(config, &ctx.node.ips, &fields, &fresh);
@@ -240,24 +283,54 @@ async fn report(ctx: &Ctx, health: &Health, reported: &mut Option<Duration>) -> 
         other => other?,
     };
     let node = match registration::reconcile(config, &ctx.node.ips, node.value()) {
-        Some(patch) => ctx.client.patch(&resources::NODES, None, &config.node_name, &Patch::Merge(patch)).await?,
+        Some(patch) => {
+            ctx.client
+                .patch(
+                    &resources::NODES,
+                    None,
+                    &config.node_name,
+                    &Patch::Merge(patch),
+                )
+                .await?
+        }
         None => node,
     };
     sync_pod_cidr(ctx, &node).await;
     let null = Value::Null;
     let before = node.value().get("status").unwrap_or(&null);
-    let old = before.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let old = before
+        .get("conditions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let list = conditions::conditions(health, &old, now);
     let elapsed = config.clock.elapsed();
     let due = reported.is_none_or(|at| elapsed.saturating_sub(at) >= REPORT);
-    let Some(patch) = status::patch(before, &fields, &list, due) else { return Ok(node) };
+    let Some(patch) = status::patch(before, &fields, &list, due) else {
+        return Ok(node);
+    };
     let was_ready = is_ready(&old);
-    let node = ctx.client.patch_status(&resources::NODES, None, &config.node_name, &Patch::Strategic(patch)).await?;
+    let node = ctx
+        .client
+        .patch_status(
+            &resources::NODES,
+            None,
+            &config.node_name,
+            &Patch::Strategic(patch),
+        )
+        .await?;
     *reported = Some(elapsed);
     if was_ready != health.not_ready.is_empty() {
-        let (reason, message) =
-            if health.not_ready.is_empty() { ("NodeReady", "NodeReady") } else { ("NodeNotReady", "NodeNotReady") };
-        ctx.events.node(&node, reason, &format!("Node {} status is now: {message}", config.node_name));
+        let (reason, message) = if health.not_ready.is_empty() {
+            ("NodeReady", "NodeReady")
+        } else {
+            ("NodeNotReady", "NodeNotReady")
+        };
+        ctx.events.node(
+            &node,
+            reason,
+            &format!("Node {} status is now: {message}", config.node_name),
+        );
     }
     Ok(node)
 }
@@ -271,8 +344,13 @@ fn is_ready(conditions: &[Value]) -> bool {
 
 /// Tells the runtime the pod network once it is known.
 async fn sync_pod_cidr(ctx: &Ctx, node: &Object) {
-    let cidr =
-        |o: &Object| o.value().get("spec").and_then(|s| s.get("podCIDR")).and_then(Value::as_str).map(str::to_owned);
+    let cidr = |o: &Object| {
+        o.value()
+            .get("spec")
+            .and_then(|s| s.get("podCIDR"))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let new = cidr(node);
     let old = ctx.node.object().as_ref().and_then(cidr);
     if let Some(new) = new.filter(|new| old.as_ref() != Some(new))

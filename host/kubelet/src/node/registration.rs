@@ -30,7 +30,12 @@ pub(crate) fn labels(config: &KubeletConfig) -> BTreeMap<String, String> {
 
 /// Annotations the node keeps set.
 pub(crate) fn annotations(config: &KubeletConfig, node_ips: &[IpAddr]) -> BTreeMap<String, String> {
-    let join = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let join = |ips: &[IpAddr]| {
+        ips.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     let mut annotations = config.annotations.clone();
     annotations.insert("k3s.io/hostname".to_owned(), config.node_name.clone());
     annotations.insert("k3s.io/internal-ip".to_owned(), join(node_ips));
@@ -38,7 +43,10 @@ pub(crate) fn annotations(config: &KubeletConfig, node_ips: &[IpAddr]) -> BTreeM
         annotations.insert("k3s.io/external-ip".to_owned(), join(&config.external_ips));
     }
     annotations.insert("node.alpha.kubernetes.io/ttl".to_owned(), "0".to_owned());
-    annotations.insert("volumes.kubernetes.io/controller-managed-attach-detach".to_owned(), "true".to_owned());
+    annotations.insert(
+        "volumes.kubernetes.io/controller-managed-attach-detach".to_owned(),
+        "true".to_owned(),
+    );
     annotations
 }
 
@@ -79,26 +87,38 @@ fn provider_id(config: &KubeletConfig) -> String {
 
 /// The merge patch that brings an existing Node to the configured labels, annotations and provider
 /// id; `None` when it is there.
-pub(crate) fn reconcile(config: &KubeletConfig, node_ips: &[IpAddr], node: &Value) -> Option<Value> {
+pub(crate) fn reconcile(
+    config: &KubeletConfig,
+    node_ips: &[IpAddr],
+    node: &Value,
+) -> Option<Value> {
     let meta = node.get("metadata");
     let differing = |field: &str, wanted: BTreeMap<String, String>| -> Map<String, Value> {
         let present = meta.and_then(|m| m.get(field));
         wanted
             .into_iter()
-            .filter(|(key, value)| present.and_then(|p| p.get(key)).and_then(Value::as_str) != Some(value))
+            .filter(|(key, value)| {
+                present.and_then(|p| p.get(key)).and_then(Value::as_str) != Some(value)
+            })
             .map(|(key, value)| (key, Value::String(value)))
             .collect()
     };
     let labels = differing("labels", labels(config));
     let annotations = differing("annotations", annotations(config, node_ips));
-    let no_provider =
-        node.get("spec").and_then(|s| s.get("providerID")).and_then(Value::as_str).is_none_or(str::is_empty);
+    let no_provider = node
+        .get("spec")
+        .and_then(|s| s.get("providerID"))
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty);
     if labels.is_empty() && annotations.is_empty() && !no_provider {
         return None;
     }
     let mut patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
     if let (true, Some(map)) = (no_provider, patch.as_object_mut()) {
-        map.insert("spec".to_owned(), json!({"providerID": provider_id(config)}));
+        map.insert(
+            "spec".to_owned(),
+            json!({"providerID": provider_id(config)}),
+        );
     }
     Some(patch)
 }
@@ -111,7 +131,10 @@ pub(crate) async fn set_role(client: &Client, node: &Object) -> Result<(), k3s_c
         return Ok(());
     }
     let patch = Patch::Merge(json!({"metadata": {"labels": {ROLE: "true"}}}));
-    client.patch(&resources::NODES, None, node.name(), &patch).await.map(drop)
+    client
+        .patch(&resources::NODES, None, node.name(), &patch)
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -123,9 +146,15 @@ mod tests {
         let mut config = KubeletConfig::new("n1", "v1.36.0+k3s1");
         config.taints = vec!["a=b:NoSchedule".into(), "c:NoExecute".into()];
         let node = new_node(&config, &["10.0.0.1".parse().unwrap()], &Map::new(), &[]);
-        assert_eq!(node["spec"]["taints"][0], json!({"key": "a", "value": "b", "effect": "NoSchedule"}));
+        assert_eq!(
+            node["spec"]["taints"][0],
+            json!({"key": "a", "value": "b", "effect": "NoSchedule"})
+        );
         assert_eq!(node["spec"]["providerID"], "k3s://n1");
-        assert_eq!(reconcile(&config, &["10.0.0.1".parse().unwrap()], &node), None);
+        assert_eq!(
+            reconcile(&config, &["10.0.0.1".parse().unwrap()], &node),
+            None
+        );
         config.labels.insert("x".into(), "y".into());
         let patch = reconcile(&config, &["10.0.0.1".parse().unwrap()], &node).unwrap();
         assert_eq!(patch["metadata"]["labels"], json!({"x": "y"}));

@@ -63,7 +63,9 @@ fn handler(handler: &v1::RuntimeHandler) -> Value {
 
 fn addresses(config: &KubeletConfig, ips: &[IpAddr]) -> Vec<Value> {
     let list = |kind: &'static str, ips: &[IpAddr]| -> Vec<Value> {
-        ips.iter().map(|ip| json!({"type": kind, "address": ip.to_string()})).collect()
+        ips.iter()
+            .map(|ip| json!({"type": kind, "address": ip.to_string()}))
+            .collect()
     };
     let mut all = list("InternalIP", ips);
     all.extend(list("ExternalIP", &config.external_ips));
@@ -95,14 +97,24 @@ fn images(images: &[v1::Image]) -> Vec<Value> {
         .into_iter()
         .take(MAX_IMAGES)
         .map(|image| {
-            let names: Vec<_> = image.repo_digests.iter().chain(&image.repo_tags).take(MAX_IMAGE_NAMES).collect();
+            let names: Vec<_> = image
+                .repo_digests
+                .iter()
+                .chain(&image.repo_tags)
+                .take(MAX_IMAGE_NAMES)
+                .collect();
             json!({"names": names, "sizeBytes": image.size})
         })
         .collect()
 }
 
 /// The strategic merge patch from `before` to `after`; `None` when nothing but heartbeats differs.
-pub(crate) fn patch(before: &Value, after: &Map<String, Value>, conditions: &[Value], due: bool) -> Option<Value> {
+pub(crate) fn patch(
+    before: &Value,
+    after: &Map<String, Value>,
+    conditions: &[Value],
+    due: bool,
+) -> Option<Value> {
     let mut status = Map::new();
     for (name, value) in after {
         if before.get(name) == Some(value) || (before.get(name).is_none() && is_empty(value)) {
@@ -118,8 +130,14 @@ pub(crate) fn patch(before: &Value, after: &Map<String, Value>, conditions: &[Va
         };
         status.insert(name.clone(), value);
     }
-    let old = before.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let changed = conditions.iter().any(|c| !old.iter().any(|o| same_condition(o, c)));
+    let old = before
+        .get("conditions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let changed = conditions
+        .iter()
+        .any(|c| !old.iter().any(|o| same_condition(o, c)));
     if status.is_empty() && !changed && !due {
         return None;
     }
@@ -132,7 +150,9 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn same_condition(a: &Value, b: &Value) -> bool {
-    ["type", "status", "reason", "message"].iter().all(|field| a.get(*field) == b.get(*field))
+    ["type", "status", "reason", "message"]
+        .iter()
+        .all(|field| a.get(*field) == b.get(*field))
 }
 
 #[cfg(test)]
@@ -141,12 +161,17 @@ mod tests {
 
     #[test]
     fn heartbeats_alone_are_not_written_until_due() {
-        let after: Map<String, Value> = [("nodeInfo".to_owned(), json!({"a": 1}))].into_iter().collect();
+        let after: Map<String, Value> = [("nodeInfo".to_owned(), json!({"a": 1}))]
+            .into_iter()
+            .collect();
         let condition = |beat: &str| json!({"type": "Ready", "status": "True", "reason": "r", "message": "m", "lastHeartbeatTime": beat});
         let before = json!({"nodeInfo": {"a": 1}, "conditions": [condition("1")]});
         assert_eq!(patch(&before, &after, &[condition("2")], false), None);
         assert!(patch(&before, &after, &[condition("2")], true).is_some());
         let gone = json!({"conditions": [condition("1")]});
-        assert_eq!(patch(&gone, &after, &[condition("2")], false).unwrap()["status"]["nodeInfo"]["a"], 1);
+        assert_eq!(
+            patch(&gone, &after, &[condition("2")], false).unwrap()["status"]["nodeInfo"]["a"],
+            1
+        );
     }
 }

@@ -24,7 +24,10 @@ pub(crate) struct Node<'a> {
 }
 
 fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
-    Some(Rejection { reason: reason.to_owned(), message: message.into() })
+    Some(Rejection {
+        reason: reason.to_owned(),
+        message: message.into(),
+    })
 }
 
 /// `None` when the pod is welcome.
@@ -38,16 +41,29 @@ pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
 
 fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     let Conditions { memory, disk, pid } = node.pressure;
-    let names = [(memory, "MemoryPressure"), (disk, "DiskPressure"), (pid, "PIDPressure")];
-    let names: Vec<&str> = names.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
+    let names = [
+        (memory, "MemoryPressure"),
+        (disk, "DiskPressure"),
+        (pid, "PIDPressure"),
+    ];
+    let names: Vec<&str> = names
+        .into_iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, name)| name)
+        .collect();
     if names.is_empty() || is_critical(pod) {
         return None;
     }
     // A pod that said how much memory it needs is not what a shortage of memory is blamed on.
-    if names == ["MemoryPressure"] && (qos::qos_class(pod) != QosClass::BestEffort || tolerates_memory_pressure(pod)) {
+    if names == ["MemoryPressure"]
+        && (qos::qos_class(pod) != QosClass::BestEffort || tolerates_memory_pressure(pod))
+    {
         return None;
     }
-    reject("Evicted", format!("The node had condition: [{}]. ", names.join(" ")))
+    reject(
+        "Evicted",
+        format!("The node had condition: [{}]. ", names.join(" ")),
+    )
 }
 
 fn tolerates_memory_pressure(pod: &Pod) -> bool {
@@ -58,37 +74,54 @@ fn tolerates_memory_pressure(pod: &Pod) -> bool {
         let effect = t.effect.as_deref().unwrap_or_default();
         let value = t.value.as_deref().unwrap_or_default();
         matches!(effect, "" | "NoSchedule")
-            && ((exists && key.is_empty()) || (key == MEMORY_PRESSURE_TAINT && (exists || value.is_empty())))
+            && ((exists && key.is_empty())
+                || (key == MEMORY_PRESSURE_TAINT && (exists || value.is_empty())))
     })
 }
 
 fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     let wanted = pod.spec.as_ref()?.node_selector.as_ref()?;
-    let fits = wanted.iter().all(|(key, value)| node.labels.get(key) == Some(value));
+    let fits = wanted
+        .iter()
+        .all(|(key, value)| node.labels.get(key) == Some(value));
     if fits {
         None
     } else {
-        reject("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+        reject(
+            "NodeAffinity",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        )
     }
 }
 
 type HostPort = (i32, String, String);
 
 fn ports(pod: &Pod) -> Vec<HostPort> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
     all_containers(spec)
         .flat_map(|(_, c)| c.ports.iter().flatten())
         .filter_map(|p| {
             let port = p.host_port.filter(|port| *port > 0)?;
-            let ip = p.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
-            Some((port, p.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), ip))
+            let ip = p
+                .host_ip
+                .clone()
+                .filter(|ip| !ip.is_empty())
+                .unwrap_or_else(|| "0.0.0.0".to_owned());
+            Some((
+                port,
+                p.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
+                ip,
+            ))
         })
         .collect()
 }
 
 fn host_ports(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let clash =
-        |a: &HostPort, b: &HostPort| a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0");
+    let clash = |a: &HostPort, b: &HostPort| {
+        a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0")
+    };
     let wanted = ports(pod);
     let taken: Vec<HostPort> = node.others.iter().flat_map(|other| ports(other)).collect();
     if wanted.iter().any(|w| taken.iter().any(|t| clash(w, t))) {
@@ -109,18 +142,39 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
         );
         return reject("OutOfpods", message);
     }
-    let used = node.others.iter().fold(Amounts::default(), |sum, other| sum.plus(qos::pod_requests(other)));
+    let used = node.others.iter().fold(Amounts::default(), |sum, other| {
+        sum.plus(qos::pod_requests(other))
+    });
     let wanted = qos::pod_requests(pod);
     let rows = [
-        ("cpu", wanted.milli_cpu, used.milli_cpu, node.allocatable.milli_cpu),
-        ("memory", wanted.memory_bytes, used.memory_bytes, node.allocatable.memory_bytes),
-        ("ephemeral-storage", wanted.ephemeral_bytes, used.ephemeral_bytes, node.allocatable.ephemeral_bytes),
+        (
+            "cpu",
+            wanted.milli_cpu,
+            used.milli_cpu,
+            node.allocatable.milli_cpu,
+        ),
+        (
+            "memory",
+            wanted.memory_bytes,
+            used.memory_bytes,
+            node.allocatable.memory_bytes,
+        ),
+        (
+            "ephemeral-storage",
+            wanted.ephemeral_bytes,
+            used.ephemeral_bytes,
+            node.allocatable.ephemeral_bytes,
+        ),
     ];
-    let short = rows.iter().find(|(_, wanted, used, capacity)| *wanted > 0 && wanted + used > *capacity)?;
+    let short = rows
+        .iter()
+        .find(|(_, wanted, used, capacity)| *wanted > 0 && wanted + used > *capacity)?;
     let (name, wanted, used, capacity) = short;
     reject(
         &format!("OutOf{name}"),
-        format!("Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"),
+        format!(
+            "Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
+        ),
     )
 }
 
@@ -139,7 +193,8 @@ mod tests {
     use super::*;
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec}))
+            .unwrap()
     }
 
     #[test]
@@ -147,19 +202,31 @@ mod tests {
         let reason = |spec: serde_json::Value, memory, disk| {
             let node = Node {
                 labels: BTreeMap::new(),
-                allocatable: Amounts { milli_cpu: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 1 << 30 },
+                allocatable: Amounts {
+                    milli_cpu: 2000,
+                    memory_bytes: 1 << 30,
+                    ephemeral_bytes: 1 << 30,
+                },
                 max_pods: 2,
                 features: Features::default(),
-                pressure: Conditions { memory, disk, pid: false },
+                pressure: Conditions {
+                    memory,
+                    disk,
+                    pid: false,
+                },
                 others: &[],
             };
             admit(&pod(spec), &node).map(|r| r.message)
         };
         let best_effort = json!({"containers": [{"name": "c"}]});
-        let burstable = json!({"containers": [{"name": "c", "resources": {"requests": {"memory": "1Mi"}}}]});
+        let burstable =
+            json!({"containers": [{"name": "c", "resources": {"requests": {"memory": "1Mi"}}}]});
         let critical = json!({"priority": 2_000_001_000, "containers": [{"name": "c"}]});
         let tolerant = json!({"containers": [{"name": "c"}], "tolerations": [{"key": MEMORY_PRESSURE_TAINT, "operator": "Exists"}]});
-        assert_eq!(reason(best_effort, true, false).as_deref(), Some("The node had condition: [MemoryPressure]. "));
+        assert_eq!(
+            reason(best_effort, true, false).as_deref(),
+            Some("The node had condition: [MemoryPressure]. ")
+        );
         assert_eq!(reason(burstable.clone(), true, false), None);
         assert_eq!(reason(tolerant, true, false), None);
         assert_eq!(
@@ -176,7 +243,11 @@ mod tests {
         let others = [Arc::new(pod(web.clone()))];
         let node = |others| Node {
             labels: BTreeMap::new(),
-            allocatable: Amounts { milli_cpu: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 1 << 30 },
+            allocatable: Amounts {
+                milli_cpu: 2000,
+                memory_bytes: 1 << 30,
+                ephemeral_bytes: 1 << 30,
+            },
             max_pods: 2,
             features: Features::default(),
             pressure: Conditions::default(),
@@ -187,6 +258,9 @@ mod tests {
         assert_eq!(reason(web, &others).as_deref(), Some("NodePorts"));
         let cpu = json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]});
         assert_eq!(reason(cpu, &others).as_deref(), Some("OutOfcpu"));
-        assert_eq!(reason(json!({"nodeSelector": {"a": "b"}, "containers": []}), &[]).as_deref(), Some("NodeAffinity"));
+        assert_eq!(
+            reason(json!({"nodeSelector": {"a": "b"}, "containers": []}), &[]).as_deref(),
+            Some("NodeAffinity")
+        );
     }
 }

@@ -21,16 +21,28 @@ pub(crate) struct Backoffs {
 
 impl Backoffs {
     pub(crate) fn new(base: Duration, cap: Duration) -> Self {
-        Self { base, cap, entries: HashMap::new() }
+        Self {
+            base,
+            cap,
+            entries: HashMap::new(),
+        }
     }
 
     /// What is left to wait of the delay that began at `since`, and the whole delay.
-    pub(crate) fn in_backoff(&self, key: &str, since: Duration, now: Duration) -> Option<(Duration, Duration)> {
+    pub(crate) fn in_backoff(
+        &self,
+        key: &str,
+        since: Duration,
+        now: Duration,
+    ) -> Option<(Duration, Duration)> {
         let entry = self.entries.get(key)?;
         if since.saturating_sub(entry.updated) > self.cap * 2 {
             return None;
         }
-        let left = entry.delay.checked_sub(now.saturating_sub(since)).filter(|left| !left.is_zero())?;
+        let left = entry
+            .delay
+            .checked_sub(now.saturating_sub(since))
+            .filter(|left| !left.is_zero())?;
         Some((left, entry.delay))
     }
 
@@ -47,7 +59,13 @@ impl Backoffs {
             Some(entry) => (entry.delay * 2).min(self.cap),
             None => self.base,
         };
-        self.entries.insert(key.to_owned(), Entry { delay, updated: now });
+        self.entries.insert(
+            key.to_owned(),
+            Entry {
+                delay,
+                updated: now,
+            },
+        );
     }
 
     /// Starts over.
@@ -91,9 +109,17 @@ mod tests {
             backoffs.next("c", now);
         }
         assert_eq!(seen, [10, 20, 40, 80, 160, 300]);
-        assert!(backoffs.in_backoff("c", now + secs(601), now + secs(601)).is_none(), "ran well for ten minutes");
+        assert!(
+            backoffs
+                .in_backoff("c", now + secs(601), now + secs(601))
+                .is_none(),
+            "ran well for ten minutes"
+        );
         backoffs.next("c", now + secs(601));
-        assert_eq!(backoffs.in_backoff_now("c", now + secs(601)).unwrap().1, secs(10));
+        assert_eq!(
+            backoffs.in_backoff_now("c", now + secs(601)).unwrap().1,
+            secs(10)
+        );
         assert_eq!(go_seconds(secs(160)), "2m40s");
     }
 }

@@ -8,8 +8,14 @@ use super::model::{host_network, init_containers, is_sidecar};
 use super::status::{Inputs, whole_seconds};
 
 /// Condition types the node owns; others in the object are left as they are.
-pub(crate) const OWN: [&str; 6] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", DISRUPTION_TARGET];
+pub(crate) const OWN: [&str; 6] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    DISRUPTION_TARGET,
+];
 
 /// Says that the pod was ended by somebody who had nothing against the pod itself.
 const DISRUPTION_TARGET: &str = "DisruptionTarget";
@@ -22,16 +28,28 @@ struct Verdict {
 
 impl Verdict {
     fn yes() -> Self {
-        Self { status: true, reason: "", message: String::new() }
+        Self {
+            status: true,
+            reason: "",
+            message: String::new(),
+        }
     }
 
     fn no(reason: &'static str, message: String) -> Self {
-        Self { status: false, reason, message }
+        Self {
+            status: false,
+            reason,
+            message,
+        }
     }
 }
 
 /// All own conditions, with transition times kept where the status did not change.
-pub(crate) fn conditions(inputs: &Inputs<'_>, spec: &PodSpec, status: &PodStatus) -> Vec<PodCondition> {
+pub(crate) fn conditions(
+    inputs: &Inputs<'_>,
+    spec: &PodSpec,
+    status: &PodStatus,
+) -> Vec<PodCondition> {
     let refused = inputs.rejection.is_some() && status.container_statuses.is_none();
     let containers = containers_ready(spec, status);
     let ready = ready(inputs, spec, &containers);
@@ -53,17 +71,35 @@ pub(crate) fn conditions(inputs: &Inputs<'_>, spec: &PodSpec, status: &PodStatus
 /// An evicted pod keeps the condition it got from the node.
 fn disruption(inputs: &Inputs<'_>, refused: bool) -> Option<Verdict> {
     const REASON: &str = "TerminationByKubelet";
-    let verdict = |message: String| Verdict { status: true, reason: REASON, message };
-    if let Some(rejection) = inputs.rejection.filter(|r| !refused && r.reason == "Evicted") {
+    let verdict = |message: String| Verdict {
+        status: true,
+        reason: REASON,
+        message,
+    };
+    if let Some(rejection) = inputs
+        .rejection
+        .filter(|r| !refused && r.reason == "Evicted")
+    {
         return Some(verdict(rejection.message.clone()));
     }
-    let old = inputs.before.conditions.iter().flatten().find(|c| c.type_ == DISRUPTION_TARGET)?;
-    (old.reason.as_deref() == Some(REASON)).then(|| verdict(old.message.clone().unwrap_or_default()))
+    let old = inputs
+        .before
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == DISRUPTION_TARGET)?;
+    (old.reason.as_deref() == Some(REASON))
+        .then(|| verdict(old.message.clone().unwrap_or_default()))
 }
 
 fn condition(inputs: &Inputs<'_>, kind: &str, verdict: Verdict) -> PodCondition {
     let status = if verdict.status { "True" } else { "False" };
-    let old = inputs.before.conditions.iter().flatten().find(|c| c.type_ == kind);
+    let old = inputs
+        .before
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == kind);
     let transition = old
         .filter(|old| old.status == status)
         .and_then(|old| old.last_transition_time.clone())
@@ -80,8 +116,15 @@ fn condition(inputs: &Inputs<'_>, kind: &str, verdict: Verdict) -> PodCondition 
 }
 
 fn sandbox_ready(inputs: &Inputs<'_>) -> Verdict {
-    let ready = inputs.observed.ready_sandbox().is_some_and(|s| host_network(inputs.pod) || !s.ips.is_empty());
-    Verdict { status: ready, reason: "", message: String::new() }
+    let ready = inputs
+        .observed
+        .ready_sandbox()
+        .is_some_and(|s| host_network(inputs.pod) || !s.ips.is_empty());
+    Verdict {
+        status: ready,
+        reason: "",
+        message: String::new(),
+    }
 }
 
 fn find<'a>(list: Option<&'a Vec<ContainerStatus>>, name: &str) -> Option<&'a ContainerStatus> {
@@ -92,29 +135,52 @@ fn initialized(spec: &PodSpec, status: &PodStatus) -> Verdict {
     let init = init_containers(spec);
     if init.is_empty() {
         return Verdict {
-            reason: if status.phase.as_deref() == Some("Succeeded") { "PodCompleted" } else { "" },
+            reason: if status.phase.as_deref() == Some("Succeeded") {
+                "PodCompleted"
+            } else {
+                ""
+            },
             ..Verdict::yes()
         };
     }
     let mut incomplete = Vec::new();
     for container in init {
-        let done = find(status.init_container_statuses.as_ref(), &container.name)
-            .is_some_and(|s| if is_sidecar(container) { s.started == Some(true) } else { s.ready });
+        let done =
+            find(status.init_container_statuses.as_ref(), &container.name).is_some_and(|s| {
+                if is_sidecar(container) {
+                    s.started == Some(true)
+                } else {
+                    s.ready
+                }
+            });
         if !done {
             incomplete.push(container.name.as_str());
         }
     }
     if status.phase.as_deref() == Some("Succeeded") {
-        return Verdict { reason: "PodCompleted", ..Verdict::yes() };
+        return Verdict {
+            reason: "PodCompleted",
+            ..Verdict::yes()
+        };
     }
     let main_started = status.container_statuses.iter().flatten().any(|s| {
-        s.state.as_ref().is_some_and(|st| st.running.is_some() || st.terminated.is_some())
-            || s.last_state.as_ref().is_some_and(|st| st.terminated.is_some())
+        s.state
+            .as_ref()
+            .is_some_and(|st| st.running.is_some() || st.terminated.is_some())
+            || s.last_state
+                .as_ref()
+                .is_some_and(|st| st.terminated.is_some())
     });
     if incomplete.is_empty() || main_started {
         return Verdict::yes();
     }
-    Verdict::no("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" ")))
+    Verdict::no(
+        "ContainersNotInitialized",
+        format!(
+            "containers with incomplete status: [{}]",
+            incomplete.join(" ")
+        ),
+    )
 }
 
 fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
@@ -127,7 +193,10 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
         .iter()
         .filter(|c| is_sidecar(c))
         .map(|c| (c, find(status.init_container_statuses.as_ref(), &c.name)));
-    let main = spec.containers.iter().map(|c| (c, find(status.container_statuses.as_ref(), &c.name)));
+    let main = spec
+        .containers
+        .iter()
+        .map(|c| (c, find(status.container_statuses.as_ref(), &c.name)));
     let mut unknown = Vec::new();
     let mut unready = Vec::new();
     for (container, found) in sidecars.chain(main) {
@@ -139,12 +208,22 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
     }
     let mut messages = Vec::new();
     if !unknown.is_empty() {
-        messages.push(format!("containers with unknown status: [{}]", unknown.join(" ")));
+        messages.push(format!(
+            "containers with unknown status: [{}]",
+            unknown.join(" ")
+        ));
     }
     if !unready.is_empty() {
-        messages.push(format!("containers with unready status: [{}]", unready.join(" ")));
+        messages.push(format!(
+            "containers with unready status: [{}]",
+            unready.join(" ")
+        ));
     }
-    if messages.is_empty() { Verdict::yes() } else { Verdict::no("ContainersNotReady", messages.join(", ")) }
+    if messages.is_empty() {
+        Verdict::yes()
+    } else {
+        Verdict::no("ContainersNotReady", messages.join(", "))
+    }
 }
 
 /// Whether the object says otherwise in a condition of the node's: somebody else wrote it (the node
@@ -156,7 +235,11 @@ pub(crate) fn overwritten(pod: &Pod, status: &PodStatus) -> bool {
     list(status)
         .iter()
         .filter(|own| OWN.contains(&own.type_.as_str()))
-        .any(|own| present.iter().any(|there| there.type_ == own.type_ && there.status != own.status))
+        .any(|own| {
+            present
+                .iter()
+                .any(|there| there.type_ == own.type_ && there.status != own.status)
+        })
 }
 
 fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {
@@ -164,7 +247,11 @@ fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {
         return Verdict::no(containers.reason, containers.message.clone());
     }
     // Readiness gates are written by others: read them from the object itself.
-    let present = inputs.pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let present = inputs
+        .pod
+        .status
+        .as_ref()
+        .and_then(|s| s.conditions.as_ref());
     let messages: Vec<String> = spec
         .readiness_gates
         .iter()
@@ -172,13 +259,20 @@ fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {
         .filter_map(|gate| {
             let kind = &gate.condition_type;
             match present.into_iter().flatten().find(|c| &c.type_ == kind) {
-                None => Some(format!("corresponding condition of pod readiness gate \"{kind}\" does not exist.")),
-                Some(c) if c.status != "True" => {
-                    Some(format!("the status of pod readiness gate \"{kind}\" is not \"True\", but {}", c.status))
-                }
+                None => Some(format!(
+                    "corresponding condition of pod readiness gate \"{kind}\" does not exist."
+                )),
+                Some(c) if c.status != "True" => Some(format!(
+                    "the status of pod readiness gate \"{kind}\" is not \"True\", but {}",
+                    c.status
+                )),
                 Some(_) => None,
             }
         })
         .collect();
-    if messages.is_empty() { Verdict::yes() } else { Verdict::no("ReadinessGatesNotReady", messages.join(", ")) }
+    if messages.is_empty() {
+        Verdict::yes()
+    } else {
+        Verdict::no("ReadinessGatesNotReady", messages.join(", "))
+    }
 }

@@ -47,8 +47,10 @@ pub(crate) fn balance(ctx: &Ctx) {
 
 /// Starts the manager's tasks.
 pub(crate) fn start(ctx: &Ctx) {
-    ctx.tasks.spawn_until_stopped("pod manager", run(ctx.clone()));
-    ctx.tasks.spawn_until_stopped("runtime events", follow_events(ctx.clone()));
+    ctx.tasks
+        .spawn_until_stopped("pod manager", run(ctx.clone()));
+    ctx.tasks
+        .spawn_until_stopped("runtime events", follow_events(ctx.clone()));
 }
 
 async fn run(ctx: Ctx) {
@@ -99,16 +101,27 @@ fn gone(ctx: &Ctx, uid: &str) {
 
 /// Brings the whole table to the present state, oldest pods first.
 async fn reconcile(ctx: &Ctx, manifests: &Manifests) {
-    let mut objects: Vec<Object> =
-        ctx.pod_objects.list().into_iter().filter(|o| o.annotation(labels::CONFIG_MIRROR).is_none()).collect();
+    let mut objects: Vec<Object> = ctx
+        .pod_objects
+        .list()
+        .into_iter()
+        .filter(|o| o.annotation(labels::CONFIG_MIRROR).is_none())
+        .collect();
     objects.sort_by(|a, b| {
-        a.meta().creation_timestamp.cmp(&b.meta().creation_timestamp).then_with(|| a.key().cmp(b.key()))
+        a.meta()
+            .creation_timestamp
+            .cmp(&b.meta().creation_timestamp)
+            .then_with(|| a.key().cmp(b.key()))
     });
     let files = manifests.read(&ctx.config);
-    let wanted: HashSet<String> =
-        objects.iter().map(|o| o.uid().to_owned()).chain(files.iter().map(|p| model::uid(p).to_owned())).collect();
+    let wanted: HashSet<String> = objects
+        .iter()
+        .map(|o| o.uid().to_owned())
+        .chain(files.iter().map(|p| model::uid(p).to_owned()))
+        .collect();
     for handle in ctx.pods.list() {
-        if handle.source != Source::Orphan && !wanted.contains(&handle.uid) && !handle.is_removed() {
+        if handle.source != Source::Orphan && !wanted.contains(&handle.uid) && !handle.is_removed()
+        {
             handle.remove();
         }
     }
@@ -148,12 +161,21 @@ fn desire(ctx: &Ctx, object: &Object) {
 /// Admits the pod and starts its worker.
 fn take(ctx: &Ctx, source: Source, pod: Arc<Pod>) {
     let handle = Arc::new(Handle::new(source, pod.clone()));
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending");
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|s| s.phase.as_deref())
+        .unwrap_or("Pending");
     // A pod that runs already was admitted by the process before.
     if phase == "Pending" && pod.metadata.deletion_timestamp.is_none() {
         let others = counted(ctx, &handle.uid);
         if let Some(rejection) = admit::admit(&pod, &admission_view(ctx, &others)) {
-            ctx.events.pod(&pod, EventType::Warning, &rejection.reason, rejection.message.clone());
+            ctx.events.pod(
+                &pod,
+                EventType::Warning,
+                &rejection.reason,
+                rejection.message.clone(),
+            );
             *handle.rejection.lock() = Some(rejection);
         }
     }
@@ -163,13 +185,19 @@ fn take(ctx: &Ctx, source: Source, pod: Arc<Pod>) {
 
 fn spawn(ctx: &Ctx, handle: Arc<Handle>) {
     ctx.pods.insert(handle.clone());
-    ctx.tasks.spawn("pod worker", worker::run(ctx.clone(), handle));
+    ctx.tasks
+        .spawn("pod worker", worker::run(ctx.clone(), handle));
 }
 
 fn counted(ctx: &Ctx, except: &str) -> Vec<Arc<Pod>> {
-    let others = ctx.pods.list().into_iter().filter(|h| h.uid != except && h.source != Source::Orphan);
+    let others = ctx
+        .pods
+        .list()
+        .into_iter()
+        .filter(|h| h.uid != except && h.source != Source::Orphan);
     let active = others.filter(|h| {
-        h.rejection.lock().is_none() && !matches!(h.status().phase.as_deref(), Some("Succeeded" | "Failed"))
+        h.rejection.lock().is_none()
+            && !matches!(h.status().phase.as_deref(), Some("Succeeded" | "Failed"))
     });
     active.map(|h| h.pod()).collect()
 }
@@ -178,7 +206,11 @@ fn admission_view<'a>(ctx: &Ctx, others: &'a [Arc<Pod>]) -> Node<'a> {
     let machine = &ctx.node.machine;
     let disk = k3s_sys::volume::usage(&ctx.config.root_dir).map_or(0, |u| u.capacity_bytes);
     Node {
-        labels: ctx.node.object().map(|o| o.meta().labels.clone()).unwrap_or_default(),
+        labels: ctx
+            .node
+            .object()
+            .map(|o| o.meta().labels.clone())
+            .unwrap_or_default(),
         allocatable: Amounts {
             milli_cpu: machine.cpus * 1000,
             memory_bytes: machine.memory_bytes,
@@ -228,7 +260,12 @@ fn wake_for(ctx: &Ctx, event: &v1::ContainerEventResponse) {
     let uid = sandbox
         .and_then(|s| s.metadata.as_ref().map(|m| m.uid.clone()))
         .or_else(|| sandbox.and_then(|s| s.labels.get(labels::POD_UID).cloned()))
-        .or_else(|| event.containers_statuses.iter().find_map(|c| c.labels.get(labels::POD_UID).cloned()));
+        .or_else(|| {
+            event
+                .containers_statuses
+                .iter()
+                .find_map(|c| c.labels.get(labels::POD_UID).cloned())
+        });
     match uid.filter(|uid| !uid.is_empty()) {
         Some(uid) => {
             if let Some(handle) = ctx.pods.get(&uid) {
@@ -238,10 +275,20 @@ fn wake_for(ctx: &Ctx, event: &v1::ContainerEventResponse) {
         None => {
             let knows = |h: &Arc<Handle>| {
                 let observed = h.observed();
-                observed.containers.iter().any(|c| c.id == event.container_id)
-                    || observed.sandboxes.iter().any(|s| s.id == event.container_id)
+                observed
+                    .containers
+                    .iter()
+                    .any(|c| c.id == event.container_id)
+                    || observed
+                        .sandboxes
+                        .iter()
+                        .any(|s| s.id == event.container_id)
             };
-            ctx.pods.list().iter().filter(|h| knows(h)).for_each(|h| h.wake());
+            ctx.pods
+                .list()
+                .iter()
+                .filter(|h| knows(h))
+                .for_each(|h| h.wake());
         }
     }
 }
@@ -264,13 +311,22 @@ async fn housekeep(ctx: &Ctx) {
             return;
         }
     }
-    for uid in ctx.cgroups.pod_uids().into_iter().filter(|uid| !known.contains(uid)) {
+    for uid in ctx
+        .cgroups
+        .pod_uids()
+        .into_iter()
+        .filter(|uid| !known.contains(uid))
+    {
         if let Err(error) = ctx.cgroups.remove_pod(&uid) {
             tracing::debug!(%error, uid, "orphaned cgroup not removed");
         }
     }
-    let entries = std::fs::read_dir(ctx.config.root_dir.join("pods")).into_iter().flatten().flatten();
-    for entry in entries.filter(|e| !known.contains(&e.file_name().to_string_lossy().into_owned())) {
+    let entries = std::fs::read_dir(ctx.config.root_dir.join("pods"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for entry in entries.filter(|e| !known.contains(&e.file_name().to_string_lossy().into_owned()))
+    {
         if let Err(error) = volume::remove_pod_dir(&entry.path()) {
             tracing::warn!(%error, path = %entry.path().display(), "orphaned pod directory not removed");
         }
@@ -283,13 +339,16 @@ async fn runtime_pods(ctx: &Ctx) -> Result<BTreeMap<String, Pod>, crate::cri::Cr
     let mut pods = BTreeMap::new();
     let sandboxes = ctx.cri.sandboxes(HashMap::new()).await?;
     let containers = ctx.cri.containers(HashMap::new()).await?;
-    let all = sandboxes
-        .iter()
-        .map(|s| (&s.labels, None))
-        .chain(containers.iter().map(|c| (&c.labels, c.annotations.get(labels::GRACE_PERIOD))));
+    let all = sandboxes.iter().map(|s| (&s.labels, None)).chain(
+        containers
+            .iter()
+            .map(|c| (&c.labels, c.annotations.get(labels::GRACE_PERIOD))),
+    );
     for (pod_labels, grace) in all {
         let get = |key: &str| pod_labels.get(key).cloned();
-        let Some(uid) = get(labels::POD_UID) else { continue };
+        let Some(uid) = get(labels::POD_UID) else {
+            continue;
+        };
         let pod = pods.entry(uid.clone()).or_insert_with(|| Pod {
             metadata: ObjectMeta {
                 name: get(labels::POD_NAME),

@@ -26,17 +26,26 @@ pub(crate) fn last_words(ctx: &Ctx, pod: &Pod, record: &ContainerRecord) -> Stri
     };
     let file = message_file(ctx, model::uid(pod), &record.name, record.attempt);
     let words = read_start(&file).unwrap_or_default();
-    let from_logs = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    let from_logs =
+        container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
     if words.is_empty() && from_logs && record.exit_code != 0 {
         return log_tail(Path::new(&record.log_path));
     }
-    if words.is_empty() { record.message.clone() } else { words }
+    if words.is_empty() {
+        record.message.clone()
+    } else {
+        words
+    }
 }
 
 /// A missing file is a container that said nothing.
 fn read_start(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MESSAGE_LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
+    File::open(path)
+        .ok()?
+        .take(MESSAGE_LIMIT_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -45,7 +54,10 @@ fn log_tail(path: &Path) -> String {
         let mut file = File::open(path).ok()?;
         let size = file.metadata().ok()?.len();
         // Every line carries a header; twice the limit is enough to fill it with content.
-        file.seek(SeekFrom::Start(size.saturating_sub(4 * LOG_LIMIT_BYTES as u64))).ok()?;
+        file.seek(SeekFrom::Start(
+            size.saturating_sub(4 * LOG_LIMIT_BYTES as u64),
+        ))
+        .ok()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -59,6 +71,8 @@ fn log_tail(path: &Path) -> String {
         tail.push('\n');
     }
     let cut = tail.len().saturating_sub(LOG_LIMIT_BYTES);
-    let cut = (cut..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+    let cut = (cut..tail.len())
+        .find(|at| tail.is_char_boundary(*at))
+        .unwrap_or(0);
     tail.get(cut..).unwrap_or_default().to_owned()
 }

@@ -56,8 +56,10 @@ pub(crate) struct Observed {
 impl Observed {
     /// Puts both lists into the order the other methods expect.
     pub(crate) fn sorted(mut self) -> Self {
-        self.sandboxes.sort_by_key(|s| std::cmp::Reverse((s.created_at_ns, s.attempt)));
-        self.containers.sort_by_key(|c| std::cmp::Reverse((c.attempt, c.created_at_ns)));
+        self.sandboxes
+            .sort_by_key(|s| std::cmp::Reverse((s.created_at_ns, s.attempt)));
+        self.containers
+            .sort_by_key(|c| std::cmp::Reverse((c.attempt, c.created_at_ns)));
         self
     }
 
@@ -83,7 +85,9 @@ impl Observed {
 
     /// Containers that hold or may hold processes.
     pub(crate) fn running(&self) -> impl Iterator<Item = &ContainerRecord> {
-        self.containers.iter().filter(|c| matches!(c.state, State::Running | State::Unknown))
+        self.containers
+            .iter()
+            .filter(|c| matches!(c.state, State::Running | State::Unknown))
     }
 }
 
@@ -101,14 +105,21 @@ impl Slot {
         match self {
             Self::Init(i) => init_containers(spec).get(*i).map(Cow::Borrowed),
             Self::Main(i) => spec.containers.get(*i).map(Cow::Borrowed),
-            Self::Ephemeral(i) => ephemeral_containers(spec).get(*i).map(|e| Cow::Owned(as_container(e))),
+            Self::Ephemeral(i) => ephemeral_containers(spec)
+                .get(*i)
+                .map(|e| Cow::Owned(as_container(e))),
         }
     }
 
     /// The container in whose process namespace this one is to run.
     pub(crate) fn target<'a>(&self, spec: &'a PodSpec) -> Option<&'a str> {
-        let Self::Ephemeral(i) = self else { return None };
-        let target = ephemeral_containers(spec).get(*i)?.target_container_name.as_deref();
+        let Self::Ephemeral(i) = self else {
+            return None;
+        };
+        let target = ephemeral_containers(spec)
+            .get(*i)?
+            .target_container_name
+            .as_deref();
         target.filter(|name| !name.is_empty())
     }
 }
@@ -152,13 +163,23 @@ pub(crate) fn as_container(ephemeral: &EphemeralContainer) -> Container {
 pub(crate) fn every_container(spec: &PodSpec) -> impl Iterator<Item = (Slot, Cow<'_, Container>)> {
     let ephemeral = ephemeral_containers(spec).iter().enumerate();
     let ephemeral = ephemeral.map(|(i, e)| (Slot::Ephemeral(i), Cow::Owned(as_container(e))));
-    all_containers(spec).map(|(slot, container)| (slot, Cow::Borrowed(container))).chain(ephemeral)
+    all_containers(spec)
+        .map(|(slot, container)| (slot, Cow::Borrowed(container)))
+        .chain(ephemeral)
 }
 
 /// The containers that make up the pod, with their slots, init containers first.
 pub(crate) fn all_containers(spec: &PodSpec) -> impl Iterator<Item = (Slot, &Container)> {
-    let init = init_containers(spec).iter().enumerate().map(|(i, c)| (Slot::Init(i), c));
-    init.chain(spec.containers.iter().enumerate().map(|(i, c)| (Slot::Main(i), c)))
+    let init = init_containers(spec)
+        .iter()
+        .enumerate()
+        .map(|(i, c)| (Slot::Init(i), c));
+    init.chain(
+        spec.containers
+            .iter()
+            .enumerate()
+            .map(|(i, c)| (Slot::Main(i), c)),
+    )
 }
 
 /// An init container that keeps running: a native sidecar.
@@ -173,13 +194,28 @@ pub(crate) fn restart_policy(spec: &PodSpec) -> &str {
 
 /// Whether this container is started again after `exit_code`, by its own policy and rules
 /// (KEP-5307) before the pod's.
-pub(crate) fn restarts_after(spec: &PodSpec, slot: Slot, container: &Container, exit_code: i32) -> bool {
+pub(crate) fn restarts_after(
+    spec: &PodSpec,
+    slot: Slot,
+    container: &Container,
+    exit_code: i32,
+) -> bool {
     if matches!(slot, Slot::Ephemeral(_)) {
         return false;
     }
-    for rule in container.restart_policy_rules.as_deref().unwrap_or_default() {
-        let Some(codes) = &rule.exit_codes else { continue };
-        let listed = codes.values.as_deref().unwrap_or_default().contains(&exit_code);
+    for rule in container
+        .restart_policy_rules
+        .as_deref()
+        .unwrap_or_default()
+    {
+        let Some(codes) = &rule.exit_codes else {
+            continue;
+        };
+        let listed = codes
+            .values
+            .as_deref()
+            .unwrap_or_default()
+            .contains(&exit_code);
         if listed == (codes.operator == "In") && rule.action.starts_with("Restart") {
             return true;
         }
@@ -201,7 +237,12 @@ pub(crate) fn container_hash(container: &Container) -> String {
     digest.update(container.name.as_bytes());
     digest.update([0]);
     digest.update(container.image.as_deref().unwrap_or_default().as_bytes());
-    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .finalize()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// `namespace/name`, as messages write a pod.
@@ -232,5 +273,8 @@ pub(crate) fn uid(pod: &Pod) -> &str {
 
 /// Whether the pod shares the node's network.
 pub(crate) fn host_network(pod: &Pod) -> bool {
-    pod.spec.as_ref().and_then(|s| s.host_network).unwrap_or(false)
+    pod.spec
+        .as_ref()
+        .and_then(|s| s.host_network)
+        .unwrap_or(false)
 }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::model::{
-    ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers, is_sidecar,
-    restart_policy, restarts_after,
+    ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers,
+    is_sidecar, restart_policy, restarts_after,
 };
 
 /// The latest verdict of a container's probes, by container id.
@@ -59,7 +59,9 @@ impl Plan {
 
 /// The plan for a pod that should run.
 pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Verdicts>) -> Plan {
-    let Some(spec) = &pod.spec else { return Plan::default() };
+    let Some(spec) = &pod.spec else {
+        return Plan::default();
+    };
     if let Some(attempt) = sandbox_needed(spec, observed) {
         return plan_new_sandbox(spec, observed, attempt);
     }
@@ -71,14 +73,17 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Ve
         // They start also before initialisation is over, and once.
         let added = ephemeral_containers(spec).iter().enumerate();
         let due = added.filter(|(_, e)| observed.latest(&e.name).is_none());
-        plan.start.extend(due.map(|(index, _)| Slot::Ephemeral(index)));
+        plan.start
+            .extend(due.map(|(index, _)| Slot::Ephemeral(index)));
     }
     plan
 }
 
 /// The attempt number of the sandbox to make, where the present one does not serve.
 fn sandbox_needed(spec: &PodSpec, observed: &Observed) -> Option<u32> {
-    let Some(newest) = observed.sandboxes.first() else { return Some(0) };
+    let Some(newest) = observed.sandboxes.first() else {
+        return Some(0);
+    };
     let ready = observed.sandboxes.iter().filter(|s| s.ready).count();
     let host_network = spec.host_network.unwrap_or(false);
     let serves = ready == 1 && newest.ready && (host_network || !newest.ips.is_empty());
@@ -87,19 +92,29 @@ fn sandbox_needed(spec: &PodSpec, observed: &Observed) -> Option<u32> {
 
 fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
     // Nothing to stop when there was no sandbox at all.
-    let mut plan = Plan { kill_pod: observed.alive(), ..Plan::default() };
+    let mut plan = Plan {
+        kill_pod: observed.alive(),
+        ..Plan::default()
+    };
     if restart_policy(spec) == "Never" && attempt != 0 && !observed.containers.is_empty() {
         return plan;
     }
     let start: Vec<Slot> = (0..spec.containers.len())
         .map(Slot::Main)
-        .filter(|slot| slot.of(spec).is_some_and(|c| should_start(spec, *slot, &c, observed)))
+        .filter(|slot| {
+            slot.of(spec)
+                .is_some_and(|c| should_start(spec, *slot, &c, observed))
+        })
         .collect();
     if start.is_empty() && (init_containers(spec).is_empty() || any_main_started(spec, observed)) {
         return plan;
     }
     plan.create_sandbox = Some(attempt);
-    plan.start = if init_containers(spec).is_empty() { start } else { vec![Slot::Init(0)] };
+    plan.start = if init_containers(spec).is_empty() {
+        start
+    } else {
+        vec![Slot::Init(0)]
+    };
     plan
 }
 
@@ -125,26 +140,43 @@ fn any_main_started(spec: &PodSpec, observed: &Observed) -> bool {
 
 /// Same, but counting only containers of the present sandbox.
 fn main_started_here(spec: &PodSpec, observed: &Observed) -> bool {
-    let sandbox = observed.sandboxes.first().map(|s| s.id.as_str()).unwrap_or_default();
+    let sandbox = observed
+        .sandboxes
+        .first()
+        .map(|s| s.id.as_str())
+        .unwrap_or_default();
     spec.containers
         .iter()
         .filter_map(|c| observed.latest(&c.name))
-        .any(|record| record.sandbox_id == sandbox && matches!(record.state, State::Running | State::Exited))
+        .any(|record| {
+            record.sandbox_id == sandbox && matches!(record.state, State::Running | State::Exited)
+        })
 }
 
 /// Decides about init containers, the last first; true when the main containers may run.
-fn plan_init(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> bool {
+fn plan_init(
+    spec: &PodSpec,
+    observed: &Observed,
+    verdicts: &HashMap<String, Verdicts>,
+    plan: &mut Plan,
+) -> bool {
     let init = init_containers(spec);
     if init.is_empty() {
         return true;
     }
-    let sandbox = observed.sandboxes.first().map(|s| s.id.as_str()).unwrap_or_default();
+    let sandbox = observed
+        .sandboxes
+        .first()
+        .map(|s| s.id.as_str())
+        .unwrap_or_default();
     let mut initialized = main_started_here(spec, observed);
     // Once one has been judged, those before it only matter if they are sidecars.
     let mut judged = initialized;
     for (index, container) in init.iter().enumerate().rev() {
         let slot = Slot::Init(index);
-        let record = observed.latest(&container.name).filter(|r| r.sandbox_id == sandbox);
+        let record = observed
+            .latest(&container.name)
+            .filter(|r| r.sandbox_id == sandbox);
         let Some(record) = record else {
             if judged && is_sidecar(container) {
                 plan.start.push(slot);
@@ -154,7 +186,14 @@ fn plan_init(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Ver
         if judged && !is_sidecar(container) {
             continue;
         }
-        let step = InitStep { spec, slot, container, record, judged, last: index + 1 == init.len() };
+        let step = InitStep {
+            spec,
+            slot,
+            container,
+            record,
+            judged,
+            last: index + 1 == init.len(),
+        };
         match step.judge(verdicts, plan) {
             InitVerdict::Fatal => {
                 plan.start.clear();
@@ -207,7 +246,9 @@ impl InitStep<'_> {
                 plan.start.push(self.slot);
             }
             State::Unknown => {
-                let message = "Init container is in \"unknown\" state, try killing it before restart".to_owned();
+                let message =
+                    "Init container is in \"unknown\" state, try killing it before restart"
+                        .to_owned();
                 plan.kill.push(self.kill(KillReason::Unknown, message));
                 plan.start.push(self.slot);
             }
@@ -222,7 +263,10 @@ impl InitStep<'_> {
             match verdict.startup {
                 None => return InitVerdict::Busy,
                 Some(false) => {
-                    let message = format!("Init container {} failed startup probe", self.container.name);
+                    let message = format!(
+                        "Init container {} failed startup probe",
+                        self.container.name
+                    );
                     plan.kill.push(self.kill(KillReason::Startup, message));
                     plan.start.push(self.slot);
                     return InitVerdict::Busy;
@@ -231,11 +275,18 @@ impl InitStep<'_> {
             }
         }
         if self.container.liveness_probe.is_some() && verdict.liveness == Some(false) {
-            let message = format!("Init container {} failed liveness probe", self.container.name);
+            let message = format!(
+                "Init container {} failed liveness probe",
+                self.container.name
+            );
             plan.kill.push(self.kill(KillReason::Liveness, message));
             plan.start.push(self.slot);
         }
-        if self.judged { InitVerdict::Busy } else { self.advance(plan) }
+        if self.judged {
+            InitVerdict::Busy
+        } else {
+            self.advance(plan)
+        }
     }
 
     fn advance(&self, plan: &mut Plan) -> InitVerdict {
@@ -249,11 +300,21 @@ impl InitStep<'_> {
     }
 
     fn kill(&self, reason: KillReason, message: String) -> Kill {
-        Kill { id: self.record.id.clone(), slot: self.slot, reason, message }
+        Kill {
+            id: self.record.id.clone(),
+            slot: self.slot,
+            reason,
+            message,
+        }
     }
 }
 
-fn plan_main(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) {
+fn plan_main(
+    spec: &PodSpec,
+    observed: &Observed,
+    verdicts: &HashMap<String, Verdicts>,
+    plan: &mut Plan,
+) {
     let mut kept = 0_usize;
     let mut starting = 0_usize;
     for (index, container) in spec.containers.iter().enumerate() {
@@ -264,8 +325,15 @@ fn plan_main(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Ver
                 plan.start.push(slot);
                 starting += 1;
                 if let Some(unknown) = record.filter(|r| r.state == State::Unknown) {
-                    let message = "Container is in \"unknown\" state, try killing it before restart".to_owned();
-                    plan.kill.push(Kill { id: unknown.id.clone(), slot, reason: KillReason::Unknown, message });
+                    let message =
+                        "Container is in \"unknown\" state, try killing it before restart"
+                            .to_owned();
+                    plan.kill.push(Kill {
+                        id: unknown.id.clone(),
+                        slot,
+                        reason: KillReason::Unknown,
+                        message,
+                    });
                 }
             }
             continue;
@@ -273,13 +341,19 @@ fn plan_main(spec: &PodSpec, observed: &Observed, verdicts: &HashMap<String, Ver
         match failing(container, record, verdicts) {
             None => kept += 1,
             Some((reason, mut message)) => {
-                let restart = reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
+                let restart =
+                    reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
                 if restart {
                     message.push_str(", will be restarted");
                     plan.start.push(slot);
                     starting += 1;
                 }
-                plan.kill.push(Kill { id: record.id.clone(), slot, reason, message });
+                plan.kill.push(Kill {
+                    id: record.id.clone(),
+                    slot,
+                    reason,
+                    message,
+                });
             }
         }
     }
@@ -299,13 +373,22 @@ fn failing(
     let name = &container.name;
     let verdict = verdicts.get(&record.id).copied().unwrap_or_default();
     if !record.hash.is_empty() && record.hash != container_hash(container) {
-        return Some((KillReason::Changed, format!("Container {name} definition changed")));
+        return Some((
+            KillReason::Changed,
+            format!("Container {name} definition changed"),
+        ));
     }
     if container.liveness_probe.is_some() && verdict.liveness == Some(false) {
-        return Some((KillReason::Liveness, format!("Container {name} failed liveness probe")));
+        return Some((
+            KillReason::Liveness,
+            format!("Container {name} failed liveness probe"),
+        ));
     }
     if container.startup_probe.is_some() && verdict.startup == Some(false) {
-        return Some((KillReason::Startup, format!("Container {name} failed startup probe")));
+        return Some((
+            KillReason::Startup,
+            format!("Container {name} failed startup probe"),
+        ));
     }
     None
 }

@@ -10,7 +10,13 @@ fn pod(spec: Value) -> Pod {
 }
 
 fn sandbox(id: &str, attempt: u32, ready: bool) -> SandboxRecord {
-    SandboxRecord { id: id.into(), attempt, ready, created_at_ns: i64::from(attempt), ips: vec!["10.0.0.1".into()] }
+    SandboxRecord {
+        id: id.into(),
+        attempt,
+        ready,
+        created_at_ns: i64::from(attempt),
+        ips: vec!["10.0.0.1".into()],
+    }
 }
 
 /// `name state[:exit][@sandbox][#attempt]`, for instance `c exited:1`.
@@ -44,7 +50,10 @@ fn container(text: &str) -> ContainerRecord {
 }
 
 fn observed(containers: &[&str]) -> Observed {
-    Observed { sandboxes: vec![sandbox("s0", 0, true)], containers: containers.iter().map(|c| container(c)).collect() }
+    Observed {
+        sandboxes: vec![sandbox("s0", 0, true)],
+        containers: containers.iter().map(|c| container(c)).collect(),
+    }
 }
 
 /// The plan in one line: `kill-pod sandbox:N kill:NAME start:SLOT`.
@@ -54,7 +63,11 @@ fn shown(plan: &Plan) -> String {
         words.push("kill-pod".to_owned());
     }
     words.extend(plan.create_sandbox.map(|n| format!("sandbox:{n}")));
-    words.extend(plan.kill.iter().map(|k| format!("kill:{}", k.id.trim_end_matches("-id"))));
+    words.extend(
+        plan.kill
+            .iter()
+            .map(|k| format!("kill:{}", k.id.trim_end_matches("-id"))),
+    );
     words.extend(plan.start.iter().map(|slot| match slot {
         Slot::Init(i) => format!("start:init{i}"),
         Slot::Main(i) => format!("start:main{i}"),
@@ -64,7 +77,11 @@ fn shown(plan: &Plan) -> String {
 }
 
 fn decide(spec: &Value, containers: &[&str]) -> String {
-    shown(&plan(&pod(spec.clone()), &observed(containers), &HashMap::new()))
+    shown(&plan(
+        &pod(spec.clone()),
+        &observed(containers),
+        &HashMap::new(),
+    ))
 }
 
 #[test]
@@ -82,7 +99,11 @@ fn main_containers_by_restart_policy() {
         ("Always", &["a running", "b created"], "start:main1"),
         ("Always", &["a running", "b unknown"], "kill:b start:main1"),
     ] {
-        assert_eq!(decide(&spec(policy), containers), want, "{policy} {containers:?}");
+        assert_eq!(
+            decide(&spec(policy), containers),
+            want,
+            "{policy} {containers:?}"
+        );
     }
 }
 
@@ -106,10 +127,18 @@ fn init_containers_run_one_after_the_other() {
         ("Never", &["i exited:1"], "kill-pod"),
         ("Always", &["i exited:0", "j running"], ""),
         ("Always", &["i exited:0", "j exited:0"], "start:main0"),
-        ("Always", &["i exited:0", "j exited:0", "a exited:1"], "start:main0"),
+        (
+            "Always",
+            &["i exited:0", "j exited:0", "a exited:1"],
+            "start:main0",
+        ),
         ("Always", &["a running"], ""),
     ] {
-        assert_eq!(decide(&spec(policy), containers), want, "{policy} {containers:?}");
+        assert_eq!(
+            decide(&spec(policy), containers),
+            want,
+            "{policy} {containers:?}"
+        );
     }
 }
 
@@ -134,23 +163,46 @@ fn sidecars_start_first_stay_and_end_with_the_pod() {
 fn a_sidecar_with_a_startup_probe_holds_back_the_next() {
     let spec = json!({"initContainers": [{"name": "s", "restartPolicy": "Always", "startupProbe": {}}], "containers": [{"name": "a"}]});
     let with = |startup: Option<bool>| {
-        let verdicts = HashMap::from([("s-id".to_owned(), Verdicts { startup, ..Verdicts::default() })]);
-        shown(&plan(&pod(spec.clone()), &observed(&["s running"]), &verdicts))
+        let verdicts = HashMap::from([(
+            "s-id".to_owned(),
+            Verdicts {
+                startup,
+                ..Verdicts::default()
+            },
+        )]);
+        shown(&plan(
+            &pod(spec.clone()),
+            &observed(&["s running"]),
+            &verdicts,
+        ))
     };
     assert_eq!(
         (with(None), with(Some(true)), with(Some(false))),
-        (String::new(), "start:main0".into(), "kill:s start:init0".into())
+        (
+            String::new(),
+            "start:main0".into(),
+            "kill:s start:init0".into()
+        )
     );
 }
 
 #[test]
 fn failing_probes_and_changed_specs_kill() {
     let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a", "image": "i", "livenessProbe": {}}, {"name": "b"}]});
-    let verdicts = HashMap::from([("a-id".to_owned(), Verdicts { liveness: Some(false), ..Verdicts::default() })]);
+    let verdicts = HashMap::from([(
+        "a-id".to_owned(),
+        Verdicts {
+            liveness: Some(false),
+            ..Verdicts::default()
+        },
+    )]);
     let state = observed(&["a running", "b running"]);
     let always = plan(&pod(spec("Always")), &state, &verdicts);
     assert_eq!(shown(&always), "kill:a start:main0");
-    assert_eq!(always.kill[0].message, "Container a failed liveness probe, will be restarted");
+    assert_eq!(
+        always.kill[0].message,
+        "Container a failed liveness probe, will be restarted"
+    );
     let never = plan(&pod(spec("Never")), &state, &verdicts);
     assert_eq!(
         (shown(&never).as_str(), never.kill[0].message.as_str()),
@@ -158,25 +210,51 @@ fn failing_probes_and_changed_specs_kill() {
     );
     let mut changed = state;
     changed.containers[0].hash = "other".into();
-    assert_eq!(shown(&plan(&pod(spec("Never")), &changed, &HashMap::new())), "kill:a start:main0");
+    assert_eq!(
+        shown(&plan(&pod(spec("Never")), &changed, &HashMap::new())),
+        "kill:a start:main0"
+    );
 }
 
 #[test]
 fn a_lost_sandbox_is_made_again_where_the_policy_allows() {
     let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a"}]});
-    let state = |sandboxes: Vec<SandboxRecord>, containers: &[&str]| Observed { sandboxes, ..observed(containers) };
+    let state = |sandboxes: Vec<SandboxRecord>, containers: &[&str]| Observed {
+        sandboxes,
+        ..observed(containers)
+    };
     let dead = || vec![sandbox("s0", 0, false)];
     for (policy, state, want) in [
         ("Always", state(vec![], &[]), "sandbox:0 start:main0"),
         ("Never", state(vec![], &[]), "sandbox:0 start:main0"),
-        ("Always", state(dead(), &["a exited:0"]), "sandbox:1 start:main0"),
-        ("Always", state(dead(), &["a running"]), "kill-pod sandbox:1 start:main0"),
+        (
+            "Always",
+            state(dead(), &["a exited:0"]),
+            "sandbox:1 start:main0",
+        ),
+        (
+            "Always",
+            state(dead(), &["a running"]),
+            "kill-pod sandbox:1 start:main0",
+        ),
         ("Never", state(dead(), &["a exited:0"]), ""),
         ("OnFailure", state(dead(), &["a exited:0"]), ""),
-        ("OnFailure", state(dead(), &["a exited:1"]), "sandbox:1 start:main0"),
-        ("Always", state(vec![sandbox("s1", 1, true), sandbox("s0", 0, true)], &[]), "kill-pod sandbox:2 start:main0"),
+        (
+            "OnFailure",
+            state(dead(), &["a exited:1"]),
+            "sandbox:1 start:main0",
+        ),
+        (
+            "Always",
+            state(vec![sandbox("s1", 1, true), sandbox("s0", 0, true)], &[]),
+            "kill-pod sandbox:2 start:main0",
+        ),
     ] {
-        assert_eq!(shown(&plan(&pod(spec(policy)), &state, &HashMap::new())), want, "{policy} {state:?}");
+        assert_eq!(
+            shown(&plan(&pod(spec(policy)), &state, &HashMap::new())),
+            want,
+            "{policy} {state:?}"
+        );
     }
 }
 
@@ -185,10 +263,19 @@ fn ephemeral_containers_start_once_whatever_the_others_do() {
     let spec = json!({"restartPolicy": "Always", "initContainers": [{"name": "i"}], "containers": [{"name": "a"}],
         "ephemeralContainers": [{"name": "d"}, {"name": "e"}]});
     for (containers, want) in [
-        (&["i running"] as &[&str], "start:ephemeral0 start:ephemeral1"),
-        (&["i exited:0", "a running", "d running"], "start:ephemeral1"),
+        (
+            &["i running"] as &[&str],
+            "start:ephemeral0 start:ephemeral1",
+        ),
+        (
+            &["i exited:0", "a running", "d running"],
+            "start:ephemeral1",
+        ),
         (&["i exited:0", "a running", "d exited:1", "e exited:0"], ""),
-        (&["i exited:0", "a exited:1", "d running", "e running"], "start:main0"),
+        (
+            &["i exited:0", "a exited:1", "d running", "e running"],
+            "start:main0",
+        ),
     ] {
         assert_eq!(decide(&spec, containers), want, "{containers:?}");
     }

@@ -59,7 +59,9 @@ type List = BTreeMap<String, Quantity>;
 
 /// A quantity in thousandths; 0 for what does not parse (the API has validated it).
 pub(crate) fn milli(quantity: &Quantity) -> i64 {
-    Amount::parse(&quantity.0).map_or(0, |amount| i64::try_from(amount.milli()).unwrap_or(i64::MAX))
+    Amount::parse(&quantity.0).map_or(0, |amount| {
+        i64::try_from(amount.milli()).unwrap_or(i64::MAX)
+    })
 }
 
 /// A quantity in whole units, rounded up.
@@ -68,7 +70,9 @@ pub(crate) fn whole(quantity: &Quantity) -> i64 {
 }
 
 fn amounts(list: Option<&List>) -> Amounts {
-    let Some(list) = list else { return Amounts::default() };
+    let Some(list) = list else {
+        return Amounts::default();
+    };
     Amounts {
         milli_cpu: list.get("cpu").map_or(0, milli),
         memory_bytes: list.get("memory").map_or(0, whole),
@@ -83,7 +87,12 @@ pub(crate) fn limits(container: &Container) -> Amounts {
 
 /// A container's requests; one that is missing takes the limit, as API defaulting does.
 pub(crate) fn requests(container: &Container) -> Amounts {
-    let requested = amounts(container.resources.as_ref().and_then(|r| r.requests.as_ref()));
+    let requested = amounts(
+        container
+            .resources
+            .as_ref()
+            .and_then(|r| r.requests.as_ref()),
+    );
     let limited = limits(container);
     let or = |request: i64, limit: i64| if request == 0 { limit } else { request };
     Amounts {
@@ -105,28 +114,39 @@ fn pod_sum(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
             peak = peak.max(sidecars.plus(of(container)));
         }
     }
-    let main = spec.containers.iter().fold(sidecars, |sum, c| sum.plus(of(c)));
+    let main = spec
+        .containers
+        .iter()
+        .fold(sidecars, |sum, c| sum.plus(of(c)));
     peak.max(main).plus(amounts(spec.overhead.as_ref()))
 }
 
 /// The pod's requests in all.
 pub(crate) fn pod_requests(pod: &Pod) -> Amounts {
-    pod.spec.as_ref().map_or_else(Amounts::default, |spec| pod_sum(spec, requests))
+    pod.spec
+        .as_ref()
+        .map_or_else(Amounts::default, |spec| pod_sum(spec, requests))
 }
 
 /// The pod's limits: `(cpu, memory)` only where every container has one.
 pub(crate) fn pod_limits(pod: &Pod) -> (Option<i64>, Option<i64>) {
-    let Some(spec) = &pod.spec else { return (None, None) };
+    let Some(spec) = &pod.spec else {
+        return (None, None);
+    };
     let sum = pod_sum(spec, limits);
     let running = || all_containers(spec).map(|(_, c)| limits(c));
     let cpu = running().all(|l| l.milli_cpu > 0).then_some(sum.milli_cpu);
-    let memory = running().all(|l| l.memory_bytes > 0).then_some(sum.memory_bytes);
+    let memory = running()
+        .all(|l| l.memory_bytes > 0)
+        .then_some(sum.memory_bytes);
     (cpu, memory)
 }
 
 /// The pod's class.
 pub(crate) fn qos_class(pod: &Pod) -> QosClass {
-    let Some(spec) = &pod.spec else { return QosClass::BestEffort };
+    let Some(spec) = &pod.spec else {
+        return QosClass::BestEffort;
+    };
     let mut any = false;
     let mut guaranteed = true;
     for (_, container) in all_containers(spec) {
@@ -151,7 +171,10 @@ mod tests {
     use super::*;
 
     fn pod(containers: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {"containers": containers}})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "p"}, "spec": {"containers": containers}}),
+        )
+        .unwrap()
     }
 
     #[test]

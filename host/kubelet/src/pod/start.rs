@@ -39,7 +39,12 @@ pub(crate) async fn start(
     observed: &Arc<Observed>,
     plan: &Plan,
 ) -> Result<bool, String> {
-    let due: Vec<Slot> = plan.start.iter().copied().filter(|slot| !held_back(worker, pod, observed, *slot)).collect();
+    let due: Vec<Slot> = plan
+        .start
+        .iter()
+        .copied()
+        .filter(|slot| !held_back(worker, pod, observed, *slot))
+        .collect();
     if due.is_empty() && plan.create_sandbox.is_none() {
         return Ok(false);
     }
@@ -48,7 +53,11 @@ pub(crate) async fn start(
     }
     worker.ctx.services.has_synced().await;
     let (ground, created) = ground(worker, pod, observed, plan).await?;
-    let observed = if created { observe(worker).await? } else { observed.clone() };
+    let observed = if created {
+        observe(worker).await?
+    } else {
+        observed.clone()
+    };
     if created {
         worker.publish(pod, &observed, false);
     }
@@ -66,7 +75,12 @@ pub(crate) async fn start(
 }
 
 async fn observe(worker: &Worker) -> Result<Arc<Observed>, String> {
-    let observed = worker.ctx.cri.observe(&worker.handle.uid).await.map_err(|e| e.to_string())?;
+    let observed = worker
+        .ctx
+        .cri
+        .observe(&worker.handle.uid)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(worker.handle.set_observed(observed))
 }
 
@@ -77,22 +91,35 @@ async fn network_ready(worker: &Worker, pod: &Pod) -> bool {
     }
     // Bounded: the caller tries again, and says so in the log only.
     let change = tokio::time::timeout(Duration::from_secs(1), worker.ctx.node.changed()).await;
-    change.is_ok() && (worker.ctx.node.network_ok() || (model::host_network(pod) && worker.ctx.node.runtime_ok()))
+    change.is_ok()
+        && (worker.ctx.node.network_ok()
+            || (model::host_network(pod) && worker.ctx.node.runtime_ok()))
 }
 
 /// Whether the container is in a crash loop and has to wait; notes why and until when.
 fn held_back(worker: &mut Worker, pod: &Pod, observed: &Observed, slot: Slot) -> bool {
     let spec = pod.spec.clone().unwrap_or_default();
-    let Some(container) = slot.of(&spec) else { return true };
+    let Some(container) = slot.of(&spec) else {
+        return true;
+    };
     let now = worker.ctx.config.clock.elapsed();
-    if let Some(at) = worker.retry_at.get(&container.name).copied().filter(|at| *at > now) {
+    if let Some(at) = worker
+        .retry_at
+        .get(&container.name)
+        .copied()
+        .filter(|at| *at > now)
+    {
         worker.due = Some(worker.due.map_or(at, |due| due.min(at)));
         return true;
     }
-    let ended = observed.latest(&container.name).filter(|r| r.state == State::Exited);
+    let ended = observed
+        .latest(&container.name)
+        .filter(|r| r.state == State::Exited);
     let Some(record) = ended else { return false };
     let since = monotonic(worker, record.finished_at_ns, now);
-    let Some((left, delay)) = worker.crash.in_backoff(&container.name, since, now) else { return false };
+    let Some((left, delay)) = worker.crash.in_backoff(&container.name, since, now) else {
+        return false;
+    };
     let message = format!(
         "back-off {} restarting failed container={} pod={}",
         go_seconds(delay),
@@ -100,10 +127,20 @@ fn held_back(worker: &mut Worker, pod: &Pod, observed: &Observed, slot: Slot) ->
         model::pod_long(pod)
     );
     worker.due = Some(worker.due.map_or(now + left, |due| due.min(now + left)));
-    let waiting = Waiting { reason: "CrashLoopBackOff".to_owned(), message };
+    let waiting = Waiting {
+        reason: "CrashLoopBackOff".to_owned(),
+        message,
+    };
     if worker.waiting.get(&container.name) != Some(&waiting) {
-        let event = format!("Back-off restarting failed container {} in pod {}", container.name, model::pod_long(pod));
-        worker.ctx.events.container(pod, slot, EventType::Warning, "BackOff", event);
+        let event = format!(
+            "Back-off restarting failed container {} in pod {}",
+            container.name,
+            model::pod_long(pod)
+        );
+        worker
+            .ctx
+            .events
+            .container(pod, slot, EventType::Warning, "BackOff", event);
     }
     worker.waiting.insert(container.name.clone(), waiting);
     true
@@ -112,19 +149,39 @@ fn held_back(worker: &mut Worker, pod: &Pod, observed: &Observed, slot: Slot) ->
 /// A wall time of the runtime on the monotonic scale.
 fn monotonic(worker: &Worker, wall_ns: i64, now: Duration) -> Duration {
     let wall_now = i64::try_from(worker.ctx.config.clock.now().as_nanosecond()).unwrap_or(i64::MAX);
-    now.saturating_sub(Duration::from_nanos(u64::try_from(wall_now.saturating_sub(wall_ns)).unwrap_or(0)))
+    now.saturating_sub(Duration::from_nanos(
+        u64::try_from(wall_now.saturating_sub(wall_ns)).unwrap_or(0),
+    ))
 }
 
-fn note_failure(worker: &mut Worker, pod: &Arc<Pod>, observed: &Observed, slot: Slot, waiting: Waiting) {
+fn note_failure(
+    worker: &mut Worker,
+    pod: &Arc<Pod>,
+    observed: &Observed,
+    slot: Slot,
+    waiting: Waiting,
+) {
     let spec = pod.spec.clone().unwrap_or_default();
-    let Some(container) = slot.of(&spec) else { return };
+    let Some(container) = slot.of(&spec) else {
+        return;
+    };
     // Of image errors the event names the reason only: the pull has its own with the details.
     let image = matches!(
         waiting.reason.as_str(),
         "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
     );
-    let what = if image { &waiting.reason } else { &waiting.message };
-    worker.ctx.events.container(pod, slot, EventType::Warning, "Failed", format!("Error: {what}"));
+    let what = if image {
+        &waiting.reason
+    } else {
+        &waiting.message
+    };
+    worker.ctx.events.container(
+        pod,
+        slot,
+        EventType::Warning,
+        "Failed",
+        format!("Error: {what}"),
+    );
     let again = worker.ctx.config.clock.elapsed() + RETRY;
     worker.due = Some(worker.due.map_or(again, |due| due.min(again)));
     worker.retry_at.insert(container.name.clone(), again);
@@ -140,46 +197,94 @@ async fn ground(
     plan: &Plan,
 ) -> Result<(Ground, bool), String> {
     let ctx = worker.ctx.clone();
-    ctx.cgroups.create_pod(&ctx.config, pod).map_err(|e| format!("failed to ensure pod cgroup: {e}"))?;
-    logs::prepare_pod_dir(&ctx.config, pod).map_err(|e| format!("failed to make the pod's directories: {e}"))?;
+    ctx.cgroups
+        .create_pod(&ctx.config, pod)
+        .map_err(|e| format!("failed to ensure pod cgroup: {e}"))?;
+    logs::prepare_pod_dir(&ctx.config, pod)
+        .map_err(|e| format!("failed to make the pod's directories: {e}"))?;
     let facts = worker.facts(pod, observed);
     let volumes = match volume::mount_all(&ctx, pod, &facts).await {
         Ok(volumes) => volumes,
         Err(error) => {
-            ctx.events.pod(pod, EventType::Warning, "FailedMount", error.to_string());
+            ctx.events
+                .pod(pod, EventType::Warning, "FailedMount", error.to_string());
             return Err(error.to_string());
         }
     };
     worker.watch_references(pod);
     worker.volumes_are_fresh(pod);
-    let attempt = plan.create_sandbox.or_else(|| observed.sandboxes.first().map(|s| s.attempt)).unwrap_or(0);
+    let attempt = plan
+        .create_sandbox
+        .or_else(|| observed.sandboxes.first().map(|s| s.attempt))
+        .unwrap_or(0);
     let failed = |message: String| {
         let message = format!("Failed to create pod sandbox: {message}");
-        ctx.events.pod(pod, EventType::Warning, "FailedCreatePodSandBox", message.clone());
+        ctx.events.pod(
+            pod,
+            EventType::Warning,
+            "FailedCreatePodSandBox",
+            message.clone(),
+        );
         message
     };
     let config = sandbox_config(&ctx, pod, attempt).map_err(failed)?;
     let handler = runtime_handler(worker, pod).await.map_err(failed)?;
     let (sandbox_id, created) = match plan.create_sandbox {
-        None => (observed.sandboxes.first().map(|s| s.id.clone()).unwrap_or_default(), false),
-        Some(_) => (ctx.cri.run_sandbox(config.clone(), &handler).await.map_err(|e| failed(e.to_string()))?, true),
+        None => (
+            observed
+                .sandboxes
+                .first()
+                .map(|s| s.id.clone())
+                .unwrap_or_default(),
+            false,
+        ),
+        Some(_) => (
+            ctx.cri
+                .run_sandbox(config.clone(), &handler)
+                .await
+                .map_err(|e| failed(e.to_string()))?,
+            true,
+        ),
     };
-    Ok((Ground { sandbox_id, config, handler, volumes }, created))
+    Ok((
+        Ground {
+            sandbox_id,
+            config,
+            handler,
+            volumes,
+        },
+        created,
+    ))
 }
 
 /// The handler of the pod's RuntimeClass; empty for the default.
 async fn runtime_handler(worker: &Worker, pod: &Pod) -> Result<String, String> {
-    let Some(class) = pod.spec.as_ref().and_then(|s| s.runtime_class_name.clone()).filter(|c| !c.is_empty()) else {
+    let Some(class) = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.runtime_class_name.clone())
+        .filter(|c| !c.is_empty())
+    else {
         return Ok(String::new());
     };
-    let object = worker.ctx.client.get(&resources::RUNTIME_CLASSES, None, &class).await;
+    let object = worker
+        .ctx
+        .client
+        .get(&resources::RUNTIME_CLASSES, None, &class)
+        .await;
     let object = object.map_err(|e| format!("failed to get sandbox runtime: {e}"))?;
-    let handler = object.value().get("handler").and_then(serde_json::Value::as_str);
+    let handler = object
+        .value()
+        .get("handler")
+        .and_then(serde_json::Value::as_str);
     Ok(handler.unwrap_or_default().to_owned())
 }
 
 fn wait(reason: &str, message: impl Into<String>) -> Waiting {
-    Waiting { reason: reason.to_owned(), message: message.into() }
+    Waiting {
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
 }
 
 async fn start_container(
@@ -191,7 +296,9 @@ async fn start_container(
 ) -> Result<(), Waiting> {
     let ctx = worker.ctx.clone();
     let spec = pod.spec.clone().unwrap_or_default();
-    let Some(container) = slot.of(&spec) else { return Ok(()) };
+    let Some(container) = slot.of(&spec) else {
+        return Ok(());
+    };
     let target = target(&ctx, &spec, observed, slot, &container)?;
     // A pull may take long; deletion does not wait for it.
     let handle = worker.handle.clone();
@@ -212,7 +319,9 @@ async fn start_container(
         facts: &facts,
         target: target.as_deref(),
     };
-    let config = container_config(&ctx, &request).await.map_err(|e| wait("CreateContainerConfigError", e))?;
+    let config = container_config(&ctx, &request)
+        .await
+        .map_err(|e| wait("CreateContainerConfigError", e))?;
     logs::prepare_container_dir(&ctx.config, pod, &container.name)
         .map_err(|e| wait("CreateContainerError", e.to_string()))?;
     let id = ctx
@@ -220,13 +329,25 @@ async fn start_container(
         .create_container(&ground.sandbox_id, config, ground.config.clone())
         .await
         .map_err(|e| wait("CreateContainerError", e.to_string()))?;
-    ctx.events.container(pod, slot, EventType::Normal, "Created", format!("Created container: {}", container.name));
+    ctx.events.container(
+        pod,
+        slot,
+        EventType::Normal,
+        "Created",
+        format!("Created container: {}", container.name),
+    );
     note_start(worker, observed, &container);
     if let Err(error) = ctx.cri.start_container(&id).await {
         let message = error.to_string();
         return Err(wait("RunContainerError", message));
     }
-    ctx.events.container(pod, slot, EventType::Normal, "Started", format!("Started container {}", container.name));
+    ctx.events.container(
+        pod,
+        slot,
+        EventType::Normal,
+        "Started",
+        format!("Started container {}", container.name),
+    );
     logs::link(&ctx.config, pod, &container.name, &id, attempt);
     worker.waiting.remove(&container.name);
     worker.retry_at.remove(&container.name);
@@ -249,10 +370,21 @@ fn target(
     if let Some(refused) = unsupported_container(container, ctx.features()) {
         return Err(wait("CreateContainerConfigError", refused.message));
     }
-    let Some(name) = slot.target(spec) else { return Ok(None) };
-    let record = observed.latest(name).filter(|record| record.state == State::Running);
-    let missing = || wait("CreateContainerConfigError", format!("unable to find target container {name}"));
-    record.map(|record| Some(record.id.clone())).ok_or_else(missing)
+    let Some(name) = slot.target(spec) else {
+        return Ok(None);
+    };
+    let record = observed
+        .latest(name)
+        .filter(|record| record.state == State::Running);
+    let missing = || {
+        wait(
+            "CreateContainerConfigError",
+            format!("unable to find target container {name}"),
+        )
+    };
+    record
+        .map(|record| Some(record.id.clone()))
+        .ok_or_else(missing)
 }
 
 /// The number of the new container: one more than the newest, or than the status remembers.
@@ -266,16 +398,26 @@ fn next_attempt(worker: &Worker, observed: &Observed, slot: Slot, container: &Co
         Slot::Main(_) => status.container_statuses,
         Slot::Ephemeral(_) => status.ephemeral_container_statuses,
     };
-    let old = list.into_iter().flatten().find(|s| s.name == container.name);
+    let old = list
+        .into_iter()
+        .flatten()
+        .find(|s| s.name == container.name);
     old.map_or(0, |old| {
-        let ran = old.state.is_some_and(|s| s.running.is_some() || s.terminated.is_some());
-        u32::try_from(old.restart_count).unwrap_or(0).saturating_add(u32::from(ran))
+        let ran = old
+            .state
+            .is_some_and(|s| s.running.is_some() || s.terminated.is_some());
+        u32::try_from(old.restart_count)
+            .unwrap_or(0)
+            .saturating_add(u32::from(ran))
     })
 }
 
 /// A start after a run counts for the crash loop.
 fn note_start(worker: &mut Worker, observed: &Observed, container: &Container) {
-    if observed.latest(&container.name).is_some_and(|r| r.state == State::Exited) {
+    if observed
+        .latest(&container.name)
+        .is_some_and(|r| r.state == State::Exited)
+    {
         let now = worker.ctx.config.clock.elapsed();
         worker.crash.next(&container.name, now);
     }
@@ -283,7 +425,12 @@ fn note_start(worker: &mut Worker, observed: &Observed, container: &Container) {
 
 /// Of each container the newest and the one before stay (for `lastState` and `logs --previous`).
 async fn prune(worker: &Worker, observed: &Observed, container: &Container) {
-    let old: Vec<&ContainerRecord> = observed.containers.iter().filter(|c| c.name == container.name).skip(1).collect();
+    let old: Vec<&ContainerRecord> = observed
+        .containers
+        .iter()
+        .filter(|c| c.name == container.name)
+        .skip(1)
+        .collect();
     for record in old {
         if let Err(error) = worker.ctx.cri.remove_container(&record.id).await {
             tracing::debug!(%error, container = record.id, "old container not removed");
@@ -300,10 +447,23 @@ async fn post_start(
     container: &Container,
     id: &str,
 ) -> Result<(), Waiting> {
-    let Some(handler) = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref()) else { return Ok(()) };
-    let observed = observe(worker).await.map_err(|e| wait("PostStartHookError", e))?;
+    let Some(handler) = container
+        .lifecycle
+        .as_ref()
+        .and_then(|l| l.post_start.as_ref())
+    else {
+        return Ok(());
+    };
+    let observed = observe(worker)
+        .await
+        .map_err(|e| wait("PostStartHookError", e))?;
     worker.publish(pod, &observed, false);
-    let ip = worker.facts(pod, &observed).pod_ips.first().cloned().unwrap_or_default();
+    let ip = worker
+        .facts(pod, &observed)
+        .pod_ips
+        .first()
+        .cloned()
+        .unwrap_or_default();
     let handle = worker.handle.clone();
     let done = tokio::select! {
         done = hook::run(&worker.ctx, handler, container, id, &ip) => done,

@@ -51,11 +51,21 @@ impl Manifests {
 
     /// The pods the files describe now. A file that is none is named in the log and left out.
     pub(crate) fn read(&self, config: &KubeletConfig) -> Vec<Pod> {
-        let Some(dir) = &config.pod_manifests else { return Vec::new() };
-        let mut files: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let Some(dir) = &config.pod_manifests else {
+            return Vec::new();
+        };
+        let mut files: Vec<_> = std::fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path())
+            .collect();
         files.sort();
         let visible = |p: &&std::path::PathBuf| {
-            p.is_file() && !p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'))
+            p.is_file()
+                && !p
+                    .file_name()
+                    .is_some_and(|n| n.to_string_lossy().starts_with('.'))
         };
         files
             .iter()
@@ -74,7 +84,8 @@ impl Manifests {
 fn watch(dir: &Path) -> std::io::Result<EventStream<[u8; 4096]>> {
     std::fs::create_dir_all(dir)?;
     let inotify = Inotify::init()?;
-    let mask = WatchMask::CLOSE_WRITE | WatchMask::DELETE | WatchMask::MOVED_FROM | WatchMask::MOVED_TO;
+    let mask =
+        WatchMask::CLOSE_WRITE | WatchMask::DELETE | WatchMask::MOVED_FROM | WatchMask::MOVED_TO;
     inotify.watches().add(dir, mask)?;
     inotify.into_event_stream([0; 4096])
 }
@@ -101,21 +112,34 @@ fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, String> {
     let mut digest = Sha256::new();
     digest.update(config.node_name.as_bytes());
     digest.update(text.as_bytes());
-    let hash: String = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = digest
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let meta = &mut pod.metadata;
-    meta.name = Some(format!("{}-{}", meta.name.clone().unwrap_or_default(), config.node_name));
+    meta.name = Some(format!(
+        "{}-{}",
+        meta.name.clone().unwrap_or_default(),
+        config.node_name
+    ));
     meta.namespace.get_or_insert_with(|| "default".to_owned());
     meta.uid = Some(hash.clone());
     let annotations = meta.annotations.get_or_insert_default();
     annotations.insert(labels::CONFIG_SOURCE.to_owned(), "file".to_owned());
-    annotations.insert(labels::CONFIG_SEEN.to_owned(), k3s_base::clock::rfc3339_micro(config.clock.now()));
+    annotations.insert(
+        labels::CONFIG_SEEN.to_owned(),
+        k3s_base::clock::rfc3339_micro(config.clock.now()),
+    );
     annotations.insert(labels::CONFIG_HASH.to_owned(), hash);
     if let Some(spec) = &mut pod.spec {
         spec.node_name = Some(config.node_name.clone());
         spec.enable_service_links.get_or_insert(true);
         // A static pod is not evicted by taints.
         let all: Vec<k8s_openapi::api::core::v1::Toleration> =
-            serde_json::from_value(json!([{"operator": "Exists", "effect": "NoExecute"}])).unwrap_or_default();
+            serde_json::from_value(json!([{"operator": "Exists", "effect": "NoExecute"}]))
+                .unwrap_or_default();
         spec.tolerations.get_or_insert_default().extend(all);
     }
     Ok(pod)
@@ -123,14 +147,25 @@ fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, String> {
 
 /// Makes, replaces and removes mirror pods so that each running static pod has one.
 pub(crate) async fn sync_mirrors(ctx: &Ctx, _manifests: &Manifests) {
-    let statics: Vec<_> = ctx.pods.list().into_iter().filter(|h| h.source == Source::File && !h.is_removed()).collect();
+    let statics: Vec<_> = ctx
+        .pods
+        .list()
+        .into_iter()
+        .filter(|h| h.source == Source::File && !h.is_removed())
+        .collect();
     for mirror in ctx.pod_objects.list() {
-        let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else { continue };
+        let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else {
+            continue;
+        };
         if statics.iter().any(|h| h.uid == hash) && !mirror.is_deleting() {
             continue;
         }
         let params = DeleteParams::now().with_uid(mirror.uid());
-        if let Err(error) = ctx.client.delete(&resources::PODS, mirror.ns(), mirror.name(), &params).await {
+        if let Err(error) = ctx
+            .client
+            .delete(&resources::PODS, mirror.ns(), mirror.name(), &params)
+            .await
+        {
             tracing::debug!(%error, pod = %mirror.key(), "mirror pod not deleted");
         }
     }
@@ -139,10 +174,20 @@ pub(crate) async fn sync_mirrors(ctx: &Ctx, _manifests: &Manifests) {
         if ctx.pod_objects.get(&model::pod_key(&pod)).is_some() {
             continue;
         }
-        match ctx.client.create(&resources::PODS, Some(model::namespace(&pod)), &mirror(ctx, &pod)).await {
+        match ctx
+            .client
+            .create(
+                &resources::PODS,
+                Some(model::namespace(&pod)),
+                &mirror(ctx, &pod),
+            )
+            .await
+        {
             Ok(_) => handle.wake(),
             Err(error) if error.is_already_exists() => {}
-            Err(error) => tracing::debug!(%error, pod = %model::pod_key(&pod), "mirror pod not made"),
+            Err(error) => {
+                tracing::debug!(%error, pod = %model::pod_key(&pod), "mirror pod not made")
+            }
         }
     }
 }
@@ -176,9 +221,15 @@ mod tests {
         let config = KubeletConfig::new("n1", "v");
         let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: c, image: i}]\n";
         let pod = parse(&config, text).unwrap();
-        assert_eq!((model::name(&pod), model::namespace(&pod)), ("web-n1", "default"));
+        assert_eq!(
+            (model::name(&pod), model::namespace(&pod)),
+            ("web-n1", "default")
+        );
         assert_eq!(model::uid(&pod).len(), 32);
-        assert_ne!(model::uid(&parse(&config, &text.replace("image: i", "image: j")).unwrap()), model::uid(&pod));
+        assert_ne!(
+            model::uid(&parse(&config, &text.replace("image: i", "image: j")).unwrap()),
+            model::uid(&pod)
+        );
         assert!(parse(&config, "kind: Service").is_err());
     }
 }

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    HostIP, Pod, PodIP, PodStatus, VolumeMountStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodStatus, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::model::{
-    ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network, init_containers,
-    is_sidecar, restart_policy, restarts_after,
+    ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network,
+    init_containers, is_sidecar, restart_policy, restarts_after,
 };
 use super::plan::Verdicts;
 use super::qos::qos_class;
@@ -59,8 +59,11 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
         .enumerate()
         .map(|(i, c)| container_status(inputs, Slot::Main(i), c, !init_list.is_empty()))
         .collect();
-    let init: Vec<_> =
-        init_list.iter().enumerate().map(|(i, c)| container_status(inputs, Slot::Init(i), c, true)).collect();
+    let init: Vec<_> = init_list
+        .iter()
+        .enumerate()
+        .map(|(i, c)| container_status(inputs, Slot::Init(i), c, true))
+        .collect();
     let ephemeral: Vec<_> = ephemeral_containers(&spec)
         .iter()
         .enumerate()
@@ -80,9 +83,19 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
         phase: Some(phase.to_owned()),
         observed_generation: inputs.pod.metadata.generation,
         qos_class: Some(qos_class(inputs.pod).as_str().to_owned()),
-        start_time: inputs.before.start_time.clone().or(Some(Time(whole_seconds(inputs.now)))),
+        start_time: inputs
+            .before
+            .start_time
+            .clone()
+            .or(Some(Time(whole_seconds(inputs.now)))),
         host_ip: inputs.node_ips.first().cloned(),
-        host_ips: Some(inputs.node_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect()),
+        host_ips: Some(
+            inputs
+                .node_ips
+                .iter()
+                .map(|ip| HostIP { ip: ip.clone() })
+                .collect(),
+        ),
         pod_ip: ips.first().cloned(),
         pod_ips: (!ips.is_empty()).then(|| ips.into_iter().map(|ip| PodIP { ip }).collect()),
         reason: inputs.rejection.map(|r| r.reason.clone()),
@@ -104,18 +117,30 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
 
 /// A pod the node never took has no container statuses.
 fn refused(inputs: &Inputs<'_>) -> bool {
-    inputs.rejection.is_some() && inputs.observed.sandboxes.is_empty() && inputs.observed.containers.is_empty()
+    inputs.rejection.is_some()
+        && inputs.observed.sandboxes.is_empty()
+        && inputs.observed.containers.is_empty()
 }
 
 fn addresses(inputs: &Inputs<'_>) -> Vec<String> {
     if host_network(inputs.pod) {
         let started = !inputs.observed.sandboxes.is_empty();
-        return if started { inputs.node_ips.to_vec() } else { Vec::new() };
+        return if started {
+            inputs.node_ips.to_vec()
+        } else {
+            Vec::new()
+        };
     }
     match inputs.observed.sandboxes.first() {
         Some(sandbox) if sandbox.ready => sandbox.ips.clone(),
         // A finished pod keeps the address it had.
-        Some(_) if inputs.terminal => inputs.before.pod_ips.iter().flatten().map(|p| p.ip.clone()).collect(),
+        Some(_) if inputs.terminal => inputs
+            .before
+            .pod_ips
+            .iter()
+            .flatten()
+            .map(|p| p.ip.clone())
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -139,7 +164,12 @@ fn before<'a>(inputs: &Inputs<'a>, slot: Slot, name: &str) -> Option<&'a Contain
     list?.iter().find(|status| status.name == name)
 }
 
-fn container_status(inputs: &Inputs<'_>, slot: Slot, container: &Container, has_init: bool) -> ContainerStatus {
+fn container_status(
+    inputs: &Inputs<'_>,
+    slot: Slot,
+    container: &Container,
+    has_init: bool,
+) -> ContainerStatus {
     let record = inputs.observed.latest(&container.name);
     let mut status = match record {
         Some(record) => from_record(inputs, container, record),
@@ -150,11 +180,20 @@ fn container_status(inputs: &Inputs<'_>, slot: Slot, container: &Container, has_
     status
 }
 
-fn from_record(inputs: &Inputs<'_>, container: &Container, record: &ContainerRecord) -> ContainerStatus {
-    let previous = inputs.observed.previous(&container.name).filter(|p| p.state == State::Exited);
+fn from_record(
+    inputs: &Inputs<'_>,
+    container: &Container,
+    record: &ContainerRecord,
+) -> ContainerStatus {
+    let previous = inputs
+        .observed
+        .previous(&container.name)
+        .filter(|p| p.state == State::Exited);
     let state = match record.state {
         State::Running => ContainerState {
-            running: Some(ContainerStateRunning { started_at: time(record.started_at_ns) }),
+            running: Some(ContainerStateRunning {
+                started_at: time(record.started_at_ns),
+            }),
             ..ContainerState::default()
         },
         State::Exited => terminated(inputs, record),
@@ -168,22 +207,33 @@ fn from_record(inputs: &Inputs<'_>, container: &Container, record: &ContainerRec
         restart_count: i32::try_from(record.attempt).unwrap_or(i32::MAX),
         state: Some(state),
         last_state: Some(previous.map_or_else(ContainerState::default, |p| terminated(inputs, p))),
-        resources: container.resources.clone().filter(|_| record.state == State::Running),
-        allocated_resources: container.resources.as_ref().and_then(|r| r.requests.clone()),
+        resources: container
+            .resources
+            .clone()
+            .filter(|_| record.state == State::Running),
+        allocated_resources: container
+            .resources
+            .as_ref()
+            .and_then(|r| r.requests.clone()),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }
 }
 
 fn volume_mounts(container: &Container) -> Option<Vec<VolumeMountStatus>> {
-    let mounts = container.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty())?;
+    let mounts = container
+        .volume_mounts
+        .as_ref()
+        .filter(|mounts| !mounts.is_empty())?;
     let status = |mount: &k8s_openapi::api::core::v1::VolumeMount| VolumeMountStatus {
         name: mount.name.clone(),
         mount_path: mount.mount_path.clone(),
         read_only: mount.read_only.filter(|ro| *ro),
-        recursive_read_only: mount.read_only.filter(|ro| *ro).map(|_| match mount.recursive_read_only.as_deref() {
-            Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
-            _ => "Disabled".to_owned(),
+        recursive_read_only: mount.read_only.filter(|ro| *ro).map(|_| {
+            match mount.recursive_read_only.as_deref() {
+                Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
+                _ => "Disabled".to_owned(),
+            }
         }),
         ..VolumeMountStatus::default()
     };
@@ -225,16 +275,31 @@ fn waiting_state(reason: &str, message: &str) -> ContainerState {
 }
 
 /// The runtime knows no such container: not started yet, or lost with the runtime's state.
-fn without_record(inputs: &Inputs<'_>, slot: Slot, container: &Container, has_init: bool) -> ContainerStatus {
+fn without_record(
+    inputs: &Inputs<'_>,
+    slot: Slot,
+    container: &Container,
+    has_init: bool,
+) -> ContainerStatus {
     let mut status = ContainerStatus {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         last_state: Some(ContainerState::default()),
-        allocated_resources: container.resources.as_ref().and_then(|r| r.requests.clone()),
+        allocated_resources: container
+            .resources
+            .as_ref()
+            .and_then(|r| r.requests.clone()),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     };
-    let waiting = waiting_state(if has_init { "PodInitializing" } else { "ContainerCreating" }, "");
+    let waiting = waiting_state(
+        if has_init {
+            "PodInitializing"
+        } else {
+            "ContainerCreating"
+        },
+        "",
+    );
     let Some(old) = before(inputs, slot, &container.name) else {
         status.state = Some(waiting);
         return status;
@@ -242,7 +307,10 @@ fn without_record(inputs: &Inputs<'_>, slot: Slot, container: &Container, has_in
     status.restart_count = old.restart_count;
     let old_state = old.state.clone().unwrap_or_default();
     if old_state.terminated.is_some() {
-        return ContainerStatus { volume_mounts: status.volume_mounts, ..old.clone() };
+        return ContainerStatus {
+            volume_mounts: status.volume_mounts,
+            ..old.clone()
+        };
     }
     status.last_state.clone_from(&old.last_state);
     status.state = Some(waiting);
@@ -251,7 +319,9 @@ fn without_record(inputs: &Inputs<'_>, slot: Slot, container: &Container, has_in
             terminated: Some(ContainerStateTerminated {
                 exit_code: 137,
                 reason: Some("ContainerStatusUnknown".to_owned()),
-                message: Some("The container could not be located when the pod was terminated".to_owned()),
+                message: Some(
+                    "The container could not be located when the pod was terminated".to_owned(),
+                ),
                 container_id: old.container_id.clone(),
                 ..ContainerStateTerminated::default()
             }),
@@ -276,10 +346,13 @@ fn show_waiting(
     record: Option<&ContainerRecord>,
     status: &mut ContainerStatus,
 ) {
-    let Some(waiting) = inputs.waiting.get(&container.name) else { return };
+    let Some(waiting) = inputs.waiting.get(&container.name) else {
+        return;
+    };
     let spec = inputs.pod.spec.as_ref();
     let restarts = |r: &ContainerRecord| {
-        r.state != State::Running && spec.is_some_and(|s| restarts_after(s, slot, container, r.exit_code))
+        r.state != State::Running
+            && spec.is_some_and(|s| restarts_after(s, slot, container, r.exit_code))
     };
     if inputs.terminal || !record.is_none_or(restarts) {
         return;
@@ -301,12 +374,20 @@ fn set_ready(
         return;
     }
     let running = record.filter(|r| r.state == State::Running);
-    let verdict = running.and_then(|r| inputs.verdicts.get(&r.id)).copied().unwrap_or_default();
-    let started = running.is_some() && (container.startup_probe.is_none() || verdict.startup == Some(true));
+    let verdict = running
+        .and_then(|r| inputs.verdicts.get(&r.id))
+        .copied()
+        .unwrap_or_default();
+    let started =
+        running.is_some() && (container.startup_probe.is_none() || verdict.startup == Some(true));
     status.started = Some(started);
     let plain_init = matches!(slot, Slot::Init(_)) && !is_sidecar(container);
     status.ready = if plain_init {
-        status.state.as_ref().and_then(|s| s.terminated.as_ref()).is_some_and(|t| t.exit_code == 0)
+        status
+            .state
+            .as_ref()
+            .and_then(|s| s.terminated.as_ref())
+            .is_some_and(|t| t.exit_code == 0)
     } else {
         started && (container.readiness_probe.is_none() || verdict.readiness == Some(true))
     };
@@ -317,8 +398,11 @@ fn parts(status: &ContainerStatus) -> (bool, Option<i32>, Option<i32>) {
     let last = status.last_state.as_ref();
     (
         state.is_some_and(|s| s.running.is_some()),
-        state.and_then(|s| s.terminated.as_ref()).map(|t| t.exit_code),
-        last.and_then(|s| s.terminated.as_ref()).map(|t| t.exit_code),
+        state
+            .and_then(|s| s.terminated.as_ref())
+            .map(|t| t.exit_code),
+        last.and_then(|s| s.terminated.as_ref())
+            .map(|t| t.exit_code),
     )
 }
 
@@ -333,7 +417,11 @@ struct Count {
     succeeded: usize,
 }
 
-fn count(spec: &k8s_openapi::api::core::v1::PodSpec, init: &[ContainerStatus], main: &[ContainerStatus]) -> Count {
+fn count(
+    spec: &k8s_openapi::api::core::v1::PodSpec,
+    init: &[ContainerStatus],
+    main: &[ContainerStatus],
+) -> Count {
     let mut count = Count::default();
     for (container, status) in init_containers(spec).iter().zip(init) {
         match (is_sidecar(container), parts(status)) {
@@ -346,7 +434,9 @@ fn count(spec: &k8s_openapi::api::core::v1::PodSpec, init: &[ContainerStatus], m
                 count.waiting += 1;
             }
             (true, _) => {}
-            (false, (false, Some(code), _) | (false, None, Some(code))) => count.failed_init += usize::from(code != 0),
+            (false, (false, Some(code), _) | (false, None, Some(code))) => {
+                count.failed_init += usize::from(code != 0)
+            }
             (false, _) => count.pending_init += 1,
         }
     }
@@ -381,7 +471,10 @@ fn phase(
         return "Failed";
     }
     let initialized = main.iter().any(|s| parts(s) != (false, None, None));
-    if count.pending_init > 0 || (count.pending_sidecar > 0 && !initialized) || count.failed_init > 0 {
+    if count.pending_init > 0
+        || (count.pending_sidecar > 0 && !initialized)
+        || count.failed_init > 0
+    {
         return "Pending";
     }
     let main_waiting = main.iter().any(|s| parts(s) == (false, None, None));
@@ -392,7 +485,11 @@ fn phase(
     if main_running {
         return "Running";
     }
-    match (count.stopped == count.succeeded && !main_waiting, terminal, policy) {
+    match (
+        count.stopped == count.succeeded && !main_waiting,
+        terminal,
+        policy,
+    ) {
         (true, true, _) => "Succeeded",
         (false, true, _) => "Failed",
         (_, _, "Always") => "Running",

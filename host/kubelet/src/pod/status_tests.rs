@@ -35,13 +35,22 @@ struct Case {
 }
 
 fn case(spec: Value, containers: Vec<ContainerRecord>) -> Case {
-    Case { spec, containers, waiting: HashMap::new(), before: json!({}), terminal: false, rejection: None }
+    Case {
+        spec,
+        containers,
+        waiting: HashMap::new(),
+        before: json!({}),
+        terminal: false,
+        rejection: None,
+    }
 }
 
 impl Case {
     fn status(self) -> Value {
-        let pod: Pod =
-            serde_json::from_value(json!({"metadata": {"name": "p", "generation": 2}, "spec": self.spec})).unwrap();
+        let pod: Pod = serde_json::from_value(
+            json!({"metadata": {"name": "p", "generation": 2}, "spec": self.spec}),
+        )
+        .unwrap();
         let sandboxes = vec![SandboxRecord {
             id: "s".into(),
             attempt: 0,
@@ -49,8 +58,16 @@ impl Case {
             created_at_ns: 1,
             ips: vec!["10.0.0.1".into()],
         }];
-        let sandboxes = if self.containers.is_empty() { vec![] } else { sandboxes };
-        let observed = Observed { sandboxes, containers: self.containers }.sorted();
+        let sandboxes = if self.containers.is_empty() {
+            vec![]
+        } else {
+            sandboxes
+        };
+        let observed = Observed {
+            sandboxes,
+            containers: self.containers,
+        }
+        .sorted();
         let before: PodStatus = serde_json::from_value(self.before).unwrap();
         let status = pod_status(&Inputs {
             pod: &pod,
@@ -69,7 +86,12 @@ impl Case {
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
-    status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == kind).unwrap()
+    status["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["type"] == kind)
+        .unwrap()
 }
 
 fn two(policy: &str) -> Value {
@@ -80,7 +102,10 @@ fn two(policy: &str) -> Value {
 fn phases() {
     use State::{Exited, Running};
     let of = |policy: &str, a: (State, i32), b: (State, i32), terminal: bool| {
-        let mut case = case(two(policy), vec![record("a", 0, a.0, a.1), record("b", 0, b.0, b.1)]);
+        let mut case = case(
+            two(policy),
+            vec![record("a", 0, a.0, a.1), record("b", 0, b.0, b.1)],
+        );
         case.terminal = terminal;
         case.status()["phase"].as_str().unwrap().to_owned()
     };
@@ -96,55 +121,105 @@ fn phases() {
         ("Always", ok, ok, true, "Succeeded"),
         ("Always", ok, bad, true, "Failed"),
     ] {
-        assert_eq!(of(policy, a, b, terminal), want, "{policy} {a:?} {b:?} {terminal}");
+        assert_eq!(
+            of(policy, a, b, terminal),
+            want,
+            "{policy} {a:?} {b:?} {terminal}"
+        );
     }
     assert_eq!(case(two("Always"), vec![]).status()["phase"], "Pending");
-    assert_eq!(case(two("Always"), vec![record("a", 0, Running, 0)]).status()["phase"], "Pending");
+    assert_eq!(
+        case(two("Always"), vec![record("a", 0, Running, 0)]).status()["phase"],
+        "Pending"
+    );
 }
 
 #[test]
 fn a_sidecar_keeps_a_finished_pod_running() {
     let spec = json!({"restartPolicy": "Never", "initContainers": [{"name": "s", "restartPolicy": "Always"}], "containers": [{"name": "a"}]});
     let side = record("s", 0, State::Running, 0);
-    assert_eq!(case(spec.clone(), vec![side, record("a", 0, State::Exited, 0)]).status()["phase"], "Running");
+    assert_eq!(
+        case(spec.clone(), vec![side, record("a", 0, State::Exited, 0)]).status()["phase"],
+        "Running"
+    );
     let ended = record("s", 0, State::Exited, 143);
-    assert_eq!(case(spec, vec![ended, record("a", 0, State::Exited, 0)]).status()["phase"], "Succeeded");
+    assert_eq!(
+        case(spec, vec![ended, record("a", 0, State::Exited, 0)]).status()["phase"],
+        "Succeeded"
+    );
 }
 
 #[test]
 fn a_held_back_container_waits_and_shows_its_last_end() {
     let mut case = case(
         two("Always"),
-        vec![record("a", 1, State::Exited, 3), record("a", 0, State::Exited, 2), record("b", 0, State::Running, 0)],
+        vec![
+            record("a", 1, State::Exited, 3),
+            record("a", 0, State::Exited, 2),
+            record("b", 0, State::Running, 0),
+        ],
     );
-    case.waiting.insert("a".into(), Waiting { reason: "CrashLoopBackOff".into(), message: "m".into() });
+    case.waiting.insert(
+        "a".into(),
+        Waiting {
+            reason: "CrashLoopBackOff".into(),
+            message: "m".into(),
+        },
+    );
     let status = case.status();
     let a = &status["containerStatuses"][0];
-    assert_eq!(a["state"], json!({"waiting": {"reason": "CrashLoopBackOff", "message": "m"}}));
+    assert_eq!(
+        a["state"],
+        json!({"waiting": {"reason": "CrashLoopBackOff", "message": "m"}})
+    );
     assert_eq!(a["lastState"]["terminated"]["exitCode"], 3);
     assert_eq!(a["lastState"]["terminated"]["containerID"], "k3s://a1");
-    assert_eq!((&a["restartCount"], &a["started"]), (&json!(1), &json!(false)));
-    assert_eq!(condition(&status, "Ready")["message"], "containers with unready status: [a]");
-    assert_eq!(condition(&status, "ContainersReady")["reason"], "ContainersNotReady");
+    assert_eq!(
+        (&a["restartCount"], &a["started"]),
+        (&json!(1), &json!(false))
+    );
+    assert_eq!(
+        condition(&status, "Ready")["message"],
+        "containers with unready status: [a]"
+    );
+    assert_eq!(
+        condition(&status, "ContainersReady")["reason"],
+        "ContainersNotReady"
+    );
 }
 
 #[test]
 fn nothing_started_yet_is_being_created_or_initialised() {
     let status = case(two("Always"), vec![]).status();
-    assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+    assert_eq!(
+        status["containerStatuses"][0]["state"]["waiting"]["reason"],
+        "ContainerCreating"
+    );
     let spec = json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a"}]});
     let status = case(spec, vec![record("i", 0, State::Running, 0)]).status();
-    assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["reason"], "PodInitializing");
-    assert_eq!(condition(&status, "Initialized")["message"], "containers with incomplete status: [i]");
+    assert_eq!(
+        status["containerStatuses"][0]["state"]["waiting"]["reason"],
+        "PodInitializing"
+    );
+    assert_eq!(
+        condition(&status, "Initialized")["message"],
+        "containers with incomplete status: [i]"
+    );
 }
 
 #[test]
 fn a_refused_pod_has_a_reason_and_nothing_else() {
     let mut case = case(two("Always"), vec![]);
-    case.rejection = Some(Rejection { reason: "OutOfcpu".into(), message: "m".into() });
+    case.rejection = Some(Rejection {
+        reason: "OutOfcpu".into(),
+        message: "m".into(),
+    });
     case.terminal = true;
     let status = case.status();
-    assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("OutOfcpu")));
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!("OutOfcpu"))
+    );
     assert!(status.get("containerStatuses").is_none());
     assert_eq!(status["conditions"].as_array().unwrap().len(), 1);
 }
@@ -159,7 +234,10 @@ fn transition_times_and_restart_counts_are_kept() {
     lost.before = before;
     let status = lost.status();
     assert_eq!(status["startTime"], "2025-01-01T00:00:00Z");
-    assert_eq!(condition(&status, "Ready")["lastTransitionTime"], "2025-01-01T00:00:00Z");
+    assert_eq!(
+        condition(&status, "Ready")["lastTransitionTime"],
+        "2025-01-01T00:00:00Z"
+    );
     let a = &status["containerStatuses"][0];
     assert_eq!(
         (&a["restartCount"], &a["lastState"]["terminated"]["reason"]),

@@ -17,7 +17,11 @@ const MIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Stops every container, the main ones first and sidecars last in reverse order, then the
 /// sandboxes. A grace period that shrinks meanwhile takes effect at once.
-pub(crate) async fn pod(worker: &Worker, pod: &Arc<Pod>, observed: &Arc<Observed>) -> Result<(), String> {
+pub(crate) async fn pod(
+    worker: &Worker,
+    pod: &Arc<Pod>,
+    observed: &Arc<Observed>,
+) -> Result<(), String> {
     let ctx = &worker.ctx;
     let mut first = true;
     loop {
@@ -32,7 +36,10 @@ pub(crate) async fn pod(worker: &Worker, pod: &Arc<Pod>, observed: &Arc<Observed
         }
     }
     for sandbox in observed.sandboxes.iter().filter(|s| s.ready) {
-        ctx.cri.stop_sandbox(&sandbox.id).await.map_err(|e| format!("failed to stop sandbox {}: {e}", sandbox.id))?;
+        ctx.cri
+            .stop_sandbox(&sandbox.id)
+            .await
+            .map_err(|e| format!("failed to stop sandbox {}: {e}", sandbox.id))?;
     }
     Ok(())
 }
@@ -47,7 +54,8 @@ async fn all(
     let spec = pod.spec.clone().unwrap_or_default();
     let clock = &worker.ctx.config.clock;
     let deadline = clock.elapsed() + grace;
-    let slot_of = |record: &ContainerRecord| every_container(&spec).find(|(_, c)| c.name == record.name);
+    let slot_of =
+        |record: &ContainerRecord| every_container(&spec).find(|(_, c)| c.name == record.name);
     let sidecar = |record: &ContainerRecord| {
         slot_of(record).is_some_and(|(slot, c)| matches!(slot, Slot::Init(_)) && is_sidecar(&c))
     };
@@ -57,11 +65,20 @@ async fn all(
         async move {
             match slot {
                 Some(slot) => {
-                    let message = if announce { format!("Stopping container {}", record.name) } else { String::new() };
+                    let message = if announce {
+                        format!("Stopping container {}", record.name)
+                    } else {
+                        String::new()
+                    };
                     one(worker, pod, slot, &record.id, &message, grace).await
                 }
                 // Not in the spec any more, or an orphan's.
-                None => worker.ctx.cri.stop_container(&record.id, grace).await.map_err(|e| e.to_string()),
+                None => worker
+                    .ctx
+                    .cri
+                    .stop_container(&record.id, grace)
+                    .await
+                    .map_err(|e| e.to_string()),
             }
         }
     };
@@ -75,7 +92,11 @@ async fn all(
 }
 
 /// Stops the containers a plan names.
-pub(crate) async fn containers(worker: &Worker, pod: &Arc<Pod>, kills: &[Kill]) -> Result<(), String> {
+pub(crate) async fn containers(
+    worker: &Worker,
+    pod: &Arc<Pod>,
+    kills: &[Kill],
+) -> Result<(), String> {
     let spec = pod.spec.clone().unwrap_or_default();
     let stops = kills.iter().map(|kill| {
         let own = kill.slot.of(&spec).and_then(|c| {
@@ -84,7 +105,9 @@ pub(crate) async fn containers(worker: &Worker, pod: &Arc<Pod>, kills: &[Kill]) 
                 KillReason::Startup => c.startup_probe.as_ref(),
                 _ => None,
             };
-            probe.and_then(|p| p.termination_grace_period_seconds).and_then(|s| u64::try_from(s).ok())
+            probe
+                .and_then(|p| p.termination_grace_period_seconds)
+                .and_then(|s| u64::try_from(s).ok())
         });
         let grace = own.map_or_else(|| worker.handle.grace(), Duration::from_secs);
         one(worker, pod, kill.slot, &kill.id, &kill.message, grace)
@@ -103,15 +126,23 @@ pub(crate) async fn one(
 ) -> Result<(), String> {
     let ctx = &worker.ctx;
     if !message.is_empty() {
-        ctx.events.container(pod, slot, EventType::Normal, "Killing", message);
+        ctx.events
+            .container(pod, slot, EventType::Normal, "Killing", message);
     }
     let spec = pod.spec.clone().unwrap_or_default();
     let container = slot.of(&spec);
     let mut left = grace;
     let container = container.as_deref();
-    if let Some((container, handler)) = container.and_then(|c| Some((c, c.lifecycle.as_ref()?.pre_stop.as_ref()?))) {
+    if let Some((container, handler)) =
+        container.and_then(|c| Some((c, c.lifecycle.as_ref()?.pre_stop.as_ref()?)))
+    {
         let began = ctx.config.clock.elapsed();
-        let ip = worker.facts(pod, &worker.handle.observed()).pod_ips.first().cloned().unwrap_or_default();
+        let ip = worker
+            .facts(pod, &worker.handle.observed())
+            .pod_ips
+            .first()
+            .cloned()
+            .unwrap_or_default();
         match tokio::time::timeout(grace, hook::run(ctx, handler, container, id, &ip)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -129,8 +160,15 @@ pub(crate) async fn one(
         }
         left = grace.saturating_sub(ctx.config.clock.elapsed().saturating_sub(began));
     }
-    let left = if worker.handle.is_removed() { left } else { left.max(MIN_GRACE) };
-    ctx.cri.stop_container(id, left).await.map_err(|e| format!("failed to stop container {id}: {e}"))
+    let left = if worker.handle.is_removed() {
+        left
+    } else {
+        left.max(MIN_GRACE)
+    };
+    ctx.cri
+        .stop_container(id, left)
+        .await
+        .map_err(|e| format!("failed to stop container {id}: {e}"))
 }
 
 /// Gives back what a finished pod holds besides its containers and logs.
@@ -145,23 +183,41 @@ pub(crate) async fn release(worker: &Worker, pod: &Arc<Pod>) -> Result<(), Strin
         volume::remove_pod_dir(&sub_paths)?;
         volume::remove_pod_dir(&volumes)
     });
-    removed.await.map_err(|e| e.to_string())?.map_err(|e| format!("volumes not removed: {e}"))?;
-    ctx.cgroups.remove_pod(&uid).map_err(|e| format!("cgroup of pod {uid} not removed: {e}"))?;
+    removed
+        .await
+        .map_err(|e| e.to_string())?
+        .map_err(|e| format!("volumes not removed: {e}"))?;
+    ctx.cgroups
+        .remove_pod(&uid)
+        .map_err(|e| format!("cgroup of pod {uid} not removed: {e}"))?;
     super::manager::balance(ctx);
     Ok(())
 }
 
 /// Removes everything of the pod from the node.
-pub(crate) async fn remove(worker: &Worker, pod: &Arc<Pod>, observed: &Observed) -> Result<(), String> {
+pub(crate) async fn remove(
+    worker: &Worker,
+    pod: &Arc<Pod>,
+    observed: &Observed,
+) -> Result<(), String> {
     let ctx = &worker.ctx;
     for record in &observed.containers {
-        ctx.cri.remove_container(&record.id).await.map_err(|e| format!("container {} not removed: {e}", record.id))?;
+        ctx.cri
+            .remove_container(&record.id)
+            .await
+            .map_err(|e| format!("container {} not removed: {e}", record.id))?;
         logs::remove_container_log(&ctx.config, pod, record);
     }
     for sandbox in &observed.sandboxes {
         // Stopping is repeated: it also takes down the network, which may have failed before.
-        ctx.cri.stop_sandbox(&sandbox.id).await.map_err(|e| format!("sandbox {} not stopped: {e}", sandbox.id))?;
-        ctx.cri.remove_sandbox(&sandbox.id).await.map_err(|e| format!("sandbox {} not removed: {e}", sandbox.id))?;
+        ctx.cri
+            .stop_sandbox(&sandbox.id)
+            .await
+            .map_err(|e| format!("sandbox {} not stopped: {e}", sandbox.id))?;
+        ctx.cri
+            .remove_sandbox(&sandbox.id)
+            .await
+            .map_err(|e| format!("sandbox {} not removed: {e}", sandbox.id))?;
     }
     release(worker, pod).await?;
     let dir = ctx.config.pod_dir(model::uid(pod));

@@ -74,7 +74,11 @@ impl Handle {
 
     /// Whether `pod` is newer than the node's last write: somebody else wrote since.
     pub(crate) fn is_newer(&self, pod: &Pod) -> bool {
-        let version = pod.metadata.resource_version.as_deref().and_then(|v| v.parse().ok());
+        let version = pod
+            .metadata
+            .resource_version
+            .as_deref()
+            .and_then(|v| v.parse().ok());
         version.unwrap_or(0) > self.written.load(Ordering::Acquire)
     }
 
@@ -127,8 +131,15 @@ impl Handle {
             return Duration::from_secs(1);
         }
         let pod = self.pod.lock();
-        let own = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-        let asked = pod.metadata.deletion_grace_period_seconds.or(own).unwrap_or(30);
+        let own = pod
+            .spec
+            .as_ref()
+            .and_then(|s| s.termination_grace_period_seconds);
+        let asked = pod
+            .metadata
+            .deletion_grace_period_seconds
+            .or(own)
+            .unwrap_or(30);
         Duration::from_secs(u64::try_from(asked).unwrap_or(1).max(1))
     }
 
@@ -209,7 +220,9 @@ impl Table {
         let all = self.list();
         let named = all.into_iter().filter(|h| {
             let pod = h.pod();
-            h.source != Source::Orphan && model::namespace(&pod) == namespace && model::name(&pod) == name
+            h.source != Source::Orphan
+                && model::namespace(&pod) == namespace
+                && model::name(&pod) == name
         });
         named.min_by_key(|h| h.is_deleting())
     }

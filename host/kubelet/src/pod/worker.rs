@@ -80,7 +80,10 @@ pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>) {
         messages: HashMap::new(),
     };
     // The writer ends when the worker drops its sender, after the last status.
-    let (gone, ()) = tokio::join!(worker.run(), writer::run(ctx.clone(), handle.clone(), updates));
+    let (gone, ()) = tokio::join!(
+        worker.run(),
+        writer::run(ctx.clone(), handle.clone(), updates)
+    );
     if gone {
         writer::delete(&ctx, &handle).await;
         ctx.pods.remove(&handle.uid);
@@ -128,7 +131,10 @@ impl Worker {
             .next_refresh(&self.handle.uid)
             .and_then(|at| Duration::try_from(at.duration_since(self.ctx.config.clock.now())).ok());
         let deadline = self.deadline_left();
-        let wait = [due, token, deadline].into_iter().flatten().fold(limit, Duration::min);
+        let wait = [due, token, deadline]
+            .into_iter()
+            .flatten()
+            .fold(limit, Duration::min);
         let stopping = self.ctx.tasks.stopping();
         tokio::select! {
             () = tokio::time::sleep(wait) => self.mounted_for = token.filter(|t| *t <= wait).map_or(self.mounted_for.take(), |_| None),
@@ -142,7 +148,12 @@ impl Worker {
     /// One look at the pod and what follows from it.
     async fn look(&mut self) -> Result<Next, String> {
         let pod = self.handle.pod();
-        let mut observed = self.ctx.cri.observe(&self.handle.uid).await.map_err(|e| e.to_string())?;
+        let mut observed = self
+            .ctx
+            .cri
+            .observe(&self.handle.uid)
+            .await
+            .map_err(|e| e.to_string())?;
         self.read_messages(&pod, &mut observed);
         let observed = self.handle.set_observed(observed);
         self.probers.sync(&pod, &observed);
@@ -157,8 +168,13 @@ impl Worker {
         }
         if self.deadline_left() == Some(Duration::ZERO) {
             let message = "Pod was active on the node longer than the specified deadline";
-            self.ctx.events.pod(&pod, EventType::Normal, "DeadlineExceeded", message);
-            self.ended = Some(Rejection { reason: "DeadlineExceeded".into(), message: message.into() });
+            self.ctx
+                .events
+                .pod(&pod, EventType::Normal, "DeadlineExceeded", message);
+            self.ended = Some(Rejection {
+                reason: "DeadlineExceeded".into(),
+                message: message.into(),
+            });
             return Ok(Next::Again);
         }
         let phase = self.publish(&pod, &observed, false);
@@ -207,7 +223,12 @@ impl Worker {
         if observed.alive() {
             self.publish(pod, &observed, false);
             stop::pod(self, pod, &observed).await?;
-            let mut after = self.ctx.cri.observe(&self.handle.uid).await.map_err(|e| e.to_string())?;
+            let mut after = self
+                .ctx
+                .cri
+                .observe(&self.handle.uid)
+                .await
+                .map_err(|e| e.to_string())?;
             self.read_messages(pod, &mut after);
             observed = self.handle.set_observed(after);
             if observed.alive() {
@@ -229,7 +250,12 @@ impl Worker {
     /// the phase.
     pub(crate) fn publish(&self, pod: &Arc<Pod>, observed: &Observed, terminal: bool) -> String {
         let before = self.handle.status();
-        let rejection = self.handle.rejection.lock().clone().or_else(|| self.ended.clone());
+        let rejection = self
+            .handle
+            .rejection
+            .lock()
+            .clone()
+            .or_else(|| self.ended.clone());
         // A pod that ends by a verdict is failed only once its containers are stopped.
         let rejection = rejection.filter(|_| terminal || !observed.alive());
         let status = pod_status(&Inputs {
@@ -261,7 +287,10 @@ impl Worker {
         let pod_ips = if model::host_network(pod) {
             node_ips.clone()
         } else {
-            observed.ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default()
+            observed
+                .ready_sandbox()
+                .map(|s| s.ips.clone())
+                .unwrap_or_default()
         };
         let machine = &self.ctx.node.machine;
         NodeFacts {
@@ -280,8 +309,13 @@ impl Worker {
             return;
         }
         for (secret, name) in volume::references(pod) {
-            let resource = if secret { &resources::SECRETS } else { &resources::CONFIG_MAPS };
-            let scope = k3s_client::Scope::fields(format!("metadata.name={name}")).in_namespace(model::namespace(pod));
+            let resource = if secret {
+                &resources::SECRETS
+            } else {
+                &resources::CONFIG_MAPS
+            };
+            let scope = k3s_client::Scope::fields(format!("metadata.name={name}"))
+                .in_namespace(model::namespace(pod));
             let informer = self.ctx.informers.of(resource, scope);
             let subscription = informer.subscribe();
             self.watches.push((informer, subscription));
@@ -295,7 +329,10 @@ impl Worker {
 
     /// Brings the files of a running pod up to date when their sources or the pod changed.
     async fn refresh_volumes(&mut self, pod: &Arc<Pod>, observed: &Observed) {
-        let fresh = self.mounted_for.as_ref().is_some_and(|p| Arc::ptr_eq(p, pod));
+        let fresh = self
+            .mounted_for
+            .as_ref()
+            .is_some_and(|p| Arc::ptr_eq(p, pod));
         if fresh || observed.ready_sandbox().is_none() {
             return;
         }
@@ -306,7 +343,11 @@ impl Worker {
                 self.volumes_are_fresh(pod);
             }
             // The old files stay; the next change or relist tries again.
-            Err(error) => self.ctx.events.pod(pod, EventType::Warning, "FailedMount", error.to_string()),
+            Err(error) => {
+                self.ctx
+                    .events
+                    .pod(pod, EventType::Warning, "FailedMount", error.to_string())
+            }
         }
     }
 
@@ -314,14 +355,20 @@ impl Worker {
         let pod = self.handle.pod();
         let limit = u64::try_from(pod.spec.as_ref()?.active_deadline_seconds?).ok()?;
         let started = self.handle.status().start_time?.0;
-        let ran = Duration::try_from(self.ctx.config.clock.now().duration_since(started)).unwrap_or_default();
+        let ran = Duration::try_from(self.ctx.config.clock.now().duration_since(started))
+            .unwrap_or_default();
         Some(Duration::from_secs(limit).saturating_sub(ran))
     }
 
     /// Last words of ended containers, read once each.
     fn read_messages(&mut self, pod: &Pod, observed: &mut Observed) {
-        self.messages.retain(|id, _| observed.containers.iter().any(|c| &c.id == id));
-        for record in observed.containers.iter_mut().filter(|c| c.state == State::Exited) {
+        self.messages
+            .retain(|id, _| observed.containers.iter().any(|c| &c.id == id));
+        for record in observed
+            .containers
+            .iter_mut()
+            .filter(|c| c.state == State::Exited)
+        {
             if !self.messages.contains_key(&record.id) {
                 let message = super::message::last_words(&self.ctx, pod, record);
                 self.messages.insert(record.id.clone(), message);
@@ -338,6 +385,8 @@ async fn changed(watches: &mut [(Informer, Subscription)]) {
     if watches.is_empty() {
         return std::future::pending().await;
     }
-    let next = watches.iter_mut().map(|(_, subscription)| Box::pin(subscription.next()));
+    let next = watches
+        .iter_mut()
+        .map(|(_, subscription)| Box::pin(subscription.next()));
     futures_util::future::select_all(next).await;
 }

@@ -45,7 +45,9 @@ pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>, mut updates: watch::Recei
             match write(&ctx, &handle, &status, &mut last).await {
                 Ok(()) => break,
                 Err(error) if error.is_not_found() || handle.source == Source::Orphan => break,
-                Err(error) => tracing::debug!(%error, pod = %model::pod_key(&handle.pod()), "pod status not written"),
+                Err(error) => {
+                    tracing::debug!(%error, pod = %model::pod_key(&handle.pod()), "pod status not written")
+                }
             }
             let ended = updates.has_changed().is_err();
             if ended && handle.is_removed() {
@@ -61,7 +63,12 @@ pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>, mut updates: watch::Recei
     }
 }
 
-async fn write(ctx: &Ctx, handle: &Handle, status: &PodStatus, last: &mut Option<Object>) -> Result<(), Error> {
+async fn write(
+    ctx: &Ctx,
+    handle: &Handle,
+    status: &PodStatus,
+    last: &mut Option<Object>,
+) -> Result<(), Error> {
     if handle.source == Source::Orphan {
         return Ok(());
     }
@@ -69,11 +76,20 @@ async fn write(ctx: &Ctx, handle: &Handle, status: &PodStatus, last: &mut Option
     let base = base(ctx, handle, &pod, last).await?;
     let Some(base) = base else { return Ok(()) };
     let old = base.value().get("status").cloned().unwrap_or(Value::Null);
-    let Ok(new) = serde_json::to_value(status) else { return Ok(()) };
-    let Some(patch) = patch(base.uid(), &old, &new) else { return Ok(()) };
+    let Ok(new) = serde_json::to_value(status) else {
+        return Ok(());
+    };
+    let Some(patch) = patch(base.uid(), &old, &new) else {
+        return Ok(());
+    };
     let written = ctx
         .client
-        .patch_status(&resources::PODS, Some(base.namespace()), base.name(), &Patch::Strategic(patch))
+        .patch_status(
+            &resources::PODS,
+            Some(base.namespace()),
+            base.name(),
+            &Patch::Strategic(patch),
+        )
         .await?;
     handle.wrote(version(&written));
     *last = Some(written);
@@ -82,15 +98,30 @@ async fn write(ctx: &Ctx, handle: &Handle, status: &PodStatus, last: &mut Option
 
 /// The object as the API has it: the newer of the last answer and the informer's; for a static pod
 /// its mirror.
-async fn base(ctx: &Ctx, handle: &Handle, pod: &Pod, last: &Option<Object>) -> Result<Option<Object>, Error> {
+async fn base(
+    ctx: &Ctx,
+    handle: &Handle,
+    pod: &Pod,
+    last: &Option<Object>,
+) -> Result<Option<Object>, Error> {
     let key = model::pod_key(pod);
     let cached = super::manager::informer(ctx).get(&key);
     let found = match (cached, last) {
-        (Some(cached), Some(last)) if cached.uid() == last.uid() && version(last) > version(&cached) => {
+        (Some(cached), Some(last))
+            if cached.uid() == last.uid() && version(last) > version(&cached) =>
+        {
             Some(last.clone())
         }
         (Some(cached), _) => Some(cached),
-        (None, _) => match ctx.client.get(&resources::PODS, Some(model::namespace(pod)), model::name(pod)).await {
+        (None, _) => match ctx
+            .client
+            .get(
+                &resources::PODS,
+                Some(model::namespace(pod)),
+                model::name(pod),
+            )
+            .await
+        {
             Ok(object) => Some(object),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
@@ -123,7 +154,10 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
             (_, None) => Value::Null,
             // Merged by address: one that is gone would stay, so then the list is replaced.
             ("podIPs" | "hostIPs", Some(Value::Array(list))) if loses(before, list) => {
-                [json!({"$patch": "replace"})].into_iter().chain(list.iter().cloned()).collect()
+                [json!({"$patch": "replace"})]
+                    .into_iter()
+                    .chain(list.iter().cloned())
+                    .collect()
             }
             (_, Some(value)) => value.clone(),
         };
@@ -138,13 +172,26 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
 
 /// Whether an entry of the old list is not in the new one.
 fn loses(before: Option<&Value>, after: &[Value]) -> bool {
-    before.and_then(Value::as_array).is_some_and(|old| old.iter().any(|entry| !after.contains(entry)))
+    before
+        .and_then(Value::as_array)
+        .is_some_and(|old| old.iter().any(|entry| !after.contains(entry)))
 }
 
 /// Conditions merge by type, so only the node's own are sent, and only what differs.
 fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
-    let list = |status: &Value| status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let kind = |c: &Value| c.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |status: &Value| {
+        status
+            .get("conditions")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let kind = |c: &Value| {
+        c.get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let before = list(old);
     let stale = ["reason", "message"];
     list(new)
@@ -154,9 +201,15 @@ fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
             let old = before.iter().find(|b| kind(b) == kind(&c));
             // lastProbeTime is null in what upstream writes and absent here.
             let same = old.is_some_and(|o| {
-                ["status", "reason", "message", "lastTransitionTime", "observedGeneration"]
-                    .iter()
-                    .all(|f| o.get(*f) == c.get(*f))
+                [
+                    "status",
+                    "reason",
+                    "message",
+                    "lastTransitionTime",
+                    "observedGeneration",
+                ]
+                .iter()
+                .all(|f| o.get(*f) == c.get(*f))
             });
             if same {
                 return None;
@@ -181,10 +234,21 @@ pub(crate) async fn delete(ctx: &Ctx, handle: &Handle) {
     let params = DeleteParams::now().with_uid(handle.uid.clone());
     let mut wait = RETRY_BASE;
     loop {
-        match ctx.client.delete(&resources::PODS, Some(model::namespace(&pod)), model::name(&pod), &params).await {
+        match ctx
+            .client
+            .delete(
+                &resources::PODS,
+                Some(model::namespace(&pod)),
+                model::name(&pod),
+                &params,
+            )
+            .await
+        {
             Ok(_) => return,
             Err(error) if error.is_not_found() || error.is_conflict() => return,
-            Err(error) => tracing::debug!(%error, pod = %model::pod_key(&pod), "pod not deleted yet"),
+            Err(error) => {
+                tracing::debug!(%error, pod = %model::pod_key(&pod), "pod not deleted yet")
+            }
         }
         if !ctx.tasks.sleep(wait).await {
             return;
@@ -199,9 +263,11 @@ mod tests {
 
     #[test]
     fn only_differences_are_sent_and_foreign_conditions_stay() {
-        let ready = |status: &str| json!({"type": "Ready", "status": status, "lastTransitionTime": "t"});
+        let ready =
+            |status: &str| json!({"type": "Ready", "status": status, "lastTransitionTime": "t"});
         let foreign = json!({"type": "Gate", "status": "True"});
-        let old = json!({"phase": "Pending", "podIP": "1", "conditions": [ready("False"), foreign]});
+        let old =
+            json!({"phase": "Pending", "podIP": "1", "conditions": [ready("False"), foreign]});
         let same = json!({"phase": "Pending", "podIP": "1", "conditions": [ready("False")]});
         assert_eq!(patch("u", &old, &same), None);
         let new = json!({"phase": "Running", "conditions": [ready("True")]});

@@ -36,14 +36,31 @@ pub(crate) struct Answer {
 }
 
 impl Target {
-    pub(crate) fn new(get: &HTTPGetAction, container: &Container, pod_ip: &str) -> Result<Self, String> {
+    pub(crate) fn new(
+        get: &HTTPGetAction,
+        container: &Container,
+        pod_ip: &str,
+    ) -> Result<Self, String> {
         let path = get.path.clone().unwrap_or_default();
         Ok(Self {
             tls: get.scheme.as_deref() == Some("HTTPS"),
-            host: get.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| pod_ip.to_owned()),
+            host: get
+                .host
+                .clone()
+                .filter(|h| !h.is_empty())
+                .unwrap_or_else(|| pod_ip.to_owned()),
             port: port_number(&get.port, container)?,
-            path: if path.starts_with('/') { path } else { format!("/{path}") },
-            headers: get.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect(),
+            path: if path.starts_with('/') {
+                path
+            } else {
+                format!("/{path}")
+            },
+            headers: get
+                .http_headers
+                .iter()
+                .flatten()
+                .map(|h| (h.name.clone(), h.value.clone()))
+                .collect(),
         })
     }
 
@@ -56,18 +73,34 @@ impl Target {
     }
 
     fn url(&self) -> String {
-        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority(), self.path)
+        format!(
+            "{}://{}{}",
+            if self.tls { "https" } else { "http" },
+            self.authority(),
+            self.path
+        )
     }
 
     /// The same target at a new path; `None` where the redirect leaves the host.
     fn redirected(&self, location: &str) -> Option<Self> {
-        let scheme = format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority());
+        let scheme = format!(
+            "{}://{}",
+            if self.tls { "https" } else { "http" },
+            self.authority()
+        );
         let path = if location.starts_with('/') && !location.starts_with("//") {
             location
         } else {
             location.strip_prefix(&scheme)?
         };
-        Some(Self { path: if path.is_empty() { "/".to_owned() } else { path.to_owned() }, ..self.clone() })
+        Some(Self {
+            path: if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path.to_owned()
+            },
+            ..self.clone()
+        })
     }
 }
 
@@ -76,7 +109,9 @@ pub(crate) async fn get(target: &Target, timeout: Duration, agent: &str) -> Resu
     let follow = async {
         let mut at = target.clone();
         for _ in 0..MAX_REDIRECTS {
-            let answer = once(&at, timeout, agent).await.map_err(|e| format!("Get \"{}\": {e}", at.url()))?;
+            let answer = once(&at, timeout, agent)
+                .await
+                .map_err(|e| format!("Get \"{}\": {e}", at.url()))?;
             let next = answer
                 .location
                 .as_deref()
@@ -88,7 +123,10 @@ pub(crate) async fn get(target: &Target, timeout: Duration, agent: &str) -> Resu
                 None => return Ok(answer),
             }
         }
-        Err(format!("Get \"{}\": stopped after {MAX_REDIRECTS} redirects", target.url()))
+        Err(format!(
+            "Get \"{}\": stopped after {MAX_REDIRECTS} redirects",
+            target.url()
+        ))
     };
     tokio::time::timeout(timeout, follow).await.unwrap_or_else(|_| {
         Err(format!(
@@ -103,15 +141,18 @@ async fn once(target: &Target, timeout: Duration, agent: &str) -> Result<Answer,
     if !target.tls {
         return exchange(target, stream, agent).await;
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            .with_no_client_auth();
     let name = ServerName::try_from(target.host.clone()).map_err(|e| e.to_string())?;
-    let stream =
-        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| e.to_string())?;
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .map_err(|e| e.to_string())?;
     exchange(target, stream, agent).await
 }
 
@@ -120,10 +161,16 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     agent: &str,
 ) -> Result<Answer, String> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| e.to_string())?;
     let mut request = http::Request::builder().method("GET").uri(&target.path);
-    let has = |name: &str| target.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let has = |name: &str| {
+        target
+            .headers
+            .iter()
+            .any(|(n, _)| n.eq_ignore_ascii_case(name))
+    };
     if !has("host") {
         request = request.header("Host", target.authority());
     }
@@ -136,10 +183,15 @@ async fn exchange(
     for (name, value) in &target.headers {
         request = request.header(name, value);
     }
-    let request =
-        request.header("Connection", "close").body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
+    let request = request
+        .header("Connection", "close")
+        .body(Empty::<bytes::Bytes>::new())
+        .map_err(|e| e.to_string())?;
     let talk = async {
-        let mut response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        let mut response = sender
+            .send_request(request)
+            .await
+            .map_err(|e| e.to_string())?;
         let mut read = 0;
         while let Some(Ok(frame)) = response.body_mut().frame().await {
             read += frame.data_ref().map_or(0, bytes::Bytes::len);
@@ -147,8 +199,15 @@ async fn exchange(
                 break;
             }
         }
-        let location = response.headers().get("location").and_then(|v| v.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status: response.status().as_u16(), location })
+        let location = response
+            .headers()
+            .get("location")
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
+        Ok(Answer {
+            status: response.status().as_u16(),
+            location,
+        })
     };
     // The connection lives as long as the exchange; no task outlives it.
     tokio::pin!(talk);
@@ -196,7 +255,9 @@ impl ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -221,7 +282,13 @@ mod tests {
     }
 
     fn target(port: u16) -> Target {
-        Target { tls: false, host: "127.0.0.1".into(), port, path: "/healthz".into(), headers: vec![] }
+        Target {
+            tls: false,
+            host: "127.0.0.1".into(),
+            port,
+            path: "/healthz".into(),
+            headers: vec![],
+        }
     }
 
     #[tokio::test]
@@ -231,7 +298,13 @@ mod tests {
             "HTTP/1.1 503 Unavailable\r\nContent-Length: 1\r\n\r\nx",
         ])
         .await;
-        assert_eq!(get(&target(port), Duration::from_secs(5), "a").await.unwrap().status, 503);
+        assert_eq!(
+            get(&target(port), Duration::from_secs(5), "a")
+                .await
+                .unwrap()
+                .status,
+            503
+        );
     }
 
     #[tokio::test]
@@ -240,10 +313,15 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             listener.local_addr().unwrap().port()
         };
-        let error = get(&target(port), Duration::from_secs(5), "a").await.err().unwrap();
+        let error = get(&target(port), Duration::from_secs(5), "a")
+            .await
+            .err()
+            .unwrap();
         assert_eq!(
             error,
-            format!("Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused")
+            format!(
+                "Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"
+            )
         );
     }
 }

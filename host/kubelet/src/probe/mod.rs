@@ -43,12 +43,21 @@ enum Kind {
 
 impl Probers {
     pub(crate) fn new(ctx: &Ctx, handle: &Arc<Handle>) -> Self {
-        Self { ctx: ctx.clone(), handle: handle.clone(), running: HashMap::new() }
+        Self {
+            ctx: ctx.clone(),
+            handle: handle.clone(),
+            running: HashMap::new(),
+        }
     }
 
     /// Starts probers of containers that run now and stops those of containers that do not.
     pub(crate) fn sync(&mut self, pod: &Arc<Pod>, observed: &Observed) {
-        let live = |id: &str| observed.containers.iter().any(|c| c.id == id && c.state == State::Running);
+        let live = |id: &str| {
+            observed
+                .containers
+                .iter()
+                .any(|c| c.id == id && c.state == State::Running)
+        };
         self.running.retain(|id, stop| {
             let keep = live(id);
             if !keep {
@@ -63,7 +72,10 @@ impl Probers {
                 || container.liveness_probe.is_some()
                 || container.readiness_probe.is_some();
             let probed = probed && (matches!(slot, Slot::Main(_)) || is_sidecar(container));
-            let Some(record) = observed.latest(&container.name).filter(|r| probed && r.state == State::Running) else {
+            let Some(record) = observed
+                .latest(&container.name)
+                .filter(|r| probed && r.state == State::Running)
+            else {
                 continue;
             };
             if !self.running.contains_key(&record.id) {
@@ -84,11 +96,18 @@ impl Probers {
     /// adopted pod does not flap.
     fn adopt(&self, pod: &Pod, container: &Container, record: &ContainerRecord) {
         let status = pod.status.iter();
-        let statuses =
-            status.flat_map(|s| s.container_statuses.iter().chain(s.init_container_statuses.iter()).flatten());
+        let statuses = status.flat_map(|s| {
+            s.container_statuses
+                .iter()
+                .chain(s.init_container_statuses.iter())
+                .flatten()
+        });
         let suffix = format!("://{}", record.id);
-        let Some(old) = statuses.into_iter().find(|s| s.container_id.as_ref().is_some_and(|id| id.ends_with(&suffix)))
-        else {
+        let Some(old) = statuses.into_iter().find(|s| {
+            s.container_id
+                .as_ref()
+                .is_some_and(|id| id.ends_with(&suffix))
+        }) else {
             return;
         };
         let (started, ready) = (old.started == Some(true), old.ready);
@@ -145,13 +164,22 @@ struct Prober {
 }
 
 fn secs(value: Option<i32>, default: u64) -> Duration {
-    Duration::from_secs(value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default))
+    Duration::from_secs(
+        value
+            .and_then(|v| u64::try_from(v).ok())
+            .filter(|v| *v > 0)
+            .unwrap_or(default),
+    )
 }
 
 impl Prober {
     async fn run(self) {
         if let Some(probe) = &self.container.startup_probe {
-            let done = self.handle.verdicts().get(&self.id).is_some_and(|v: &Verdicts| v.startup == Some(true));
+            let done = self
+                .handle
+                .verdicts()
+                .get(&self.id)
+                .is_some_and(|v: &Verdicts| v.startup == Some(true));
             if !done && !self.until_started(probe).await {
                 return;
             }
@@ -171,9 +199,15 @@ impl Prober {
 
     /// Waits out `initialDelaySeconds`, counted from the container's start.
     async fn initial_delay(&self, probe: &Probe) {
-        let delay = Duration::from_secs(probe.initial_delay_seconds.and_then(|v| u64::try_from(v).ok()).unwrap_or(0));
+        let delay = Duration::from_secs(
+            probe
+                .initial_delay_seconds
+                .and_then(|v| u64::try_from(v).ok())
+                .unwrap_or(0),
+        );
         let now = i64::try_from(self.ctx.config.clock.now().as_nanosecond()).unwrap_or(i64::MAX);
-        let ran = Duration::from_nanos(u64::try_from(now.saturating_sub(self.started_ns)).unwrap_or(0));
+        let ran =
+            Duration::from_nanos(u64::try_from(now.saturating_sub(self.started_ns)).unwrap_or(0));
         tokio::time::sleep(delay.saturating_sub(ran)).await;
     }
 
@@ -203,9 +237,16 @@ impl Prober {
         let mut row = (true, 0);
         loop {
             let good = self.once(probe, kind).await == Outcome::Success;
-            row = if row.0 == good { (good, row.1 + 1) } else { (good, 1) };
-            let threshold =
-                if good { probe.success_threshold.unwrap_or(1) } else { probe.failure_threshold.unwrap_or(3) };
+            row = if row.0 == good {
+                (good, row.1 + 1)
+            } else {
+                (good, 1)
+            };
+            let threshold = if good {
+                probe.success_threshold.unwrap_or(1)
+            } else {
+                probe.failure_threshold.unwrap_or(3)
+            };
             if row.1 >= threshold.max(1) {
                 self.handle.judge(&self.id, |v| match kind {
                     Kind::Liveness => v.liveness = Some(good),
@@ -221,10 +262,18 @@ impl Prober {
 
     async fn once(&self, probe: &Probe, kind: Kind) -> Outcome {
         let outcome = self.attempt(probe).await;
-        let (Outcome::Failure(message) | Outcome::Error(message)) = &outcome else { return outcome };
-        let verb = if matches!(outcome, Outcome::Error(_)) { "errored and resulted in failure" } else { "failed" };
+        let (Outcome::Failure(message) | Outcome::Error(message)) = &outcome else {
+            return outcome;
+        };
+        let verb = if matches!(outcome, Outcome::Error(_)) {
+            "errored and resulted in failure"
+        } else {
+            "failed"
+        };
         let text = format!("{kind:?} probe {verb}: {message}");
-        self.ctx.events.container(&self.pod, self.slot, EventType::Warning, "Unhealthy", text);
+        self.ctx
+            .events
+            .container(&self.pod, self.slot, EventType::Warning, "Unhealthy", text);
         outcome
     }
 
@@ -232,7 +281,9 @@ impl Prober {
         let timeout = secs(probe.timeout_seconds, 1);
         let ip = self.pod_ip();
         if let Some(exec) = &probe.exec {
-            return self.exec(&exec.command.clone().unwrap_or_default(), timeout).await;
+            return self
+                .exec(&exec.command.clone().unwrap_or_default(), timeout)
+                .await;
         }
         if let Some(get) = &probe.http_get {
             let target = match http::Target::new(get, &self.container, &ip) {
@@ -241,19 +292,30 @@ impl Prober {
             };
             return match http::get(&target, timeout, "kube-probe/1.36").await {
                 Ok(answer) if (200..400).contains(&answer.status) => Outcome::Success,
-                Ok(answer) => Outcome::Failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
+                Ok(answer) => Outcome::Failure(format!(
+                    "HTTP probe failed with statuscode: {}",
+                    answer.status
+                )),
                 Err(error) => Outcome::Failure(error),
             };
         }
         if let Some(tcp) = &probe.tcp_socket {
             let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or(ip);
             return match port_number(&tcp.port, &self.container) {
-                Ok(port) => dial(&host, port, timeout).await.map_or_else(Outcome::Failure, |_| Outcome::Success),
+                Ok(port) => dial(&host, port, timeout)
+                    .await
+                    .map_or_else(Outcome::Failure, |_| Outcome::Success),
                 Err(error) => Outcome::Error(error),
             };
         }
         if let Some(check) = &probe.grpc {
-            return grpc::check(&ip, check.port, check.service.as_deref().unwrap_or_default(), timeout).await;
+            return grpc::check(
+                &ip,
+                check.port,
+                check.service.as_deref().unwrap_or_default(),
+                timeout,
+            )
+            .await;
         }
         Outcome::Error("missing probe handler".to_owned())
     }
@@ -261,14 +323,16 @@ impl Prober {
     async fn exec(&self, command: &[String], timeout: Duration) -> Outcome {
         match self.ctx.cri.exec_sync(&self.id, command, timeout).await {
             Ok(answer) if answer.exit_code == 0 => Outcome::Success,
-            Ok(answer) => {
-                Outcome::Failure(String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned())
+            Ok(answer) => Outcome::Failure(
+                String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned(),
+            ),
+            Err(error) if error.code == k3s_cri::Code::DeadlineExceeded => {
+                Outcome::Failure(format!(
+                    "command timed out: \"{}\" timed out after {}s",
+                    command.join(" "),
+                    timeout.as_secs()
+                ))
             }
-            Err(error) if error.code == k3s_cri::Code::DeadlineExceeded => Outcome::Failure(format!(
-                "command timed out: \"{}\" timed out after {}s",
-                command.join(" "),
-                timeout.as_secs()
-            )),
             Err(error) => Outcome::Error(error.message),
         }
     }
@@ -278,7 +342,13 @@ impl Prober {
         if model::host_network(&self.pod) {
             return first(self.ctx.node.ip_texts());
         }
-        first(self.handle.observed().ready_sandbox().map(|s| s.ips.clone()).unwrap_or_default())
+        first(
+            self.handle
+                .observed()
+                .ready_sandbox()
+                .map(|s| s.ips.clone())
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -287,16 +357,33 @@ pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u
     let number = match port {
         IntOrString::Int(number) => Some(*number),
         IntOrString::String(name) => {
-            let named = container.ports.iter().flatten().find(|p| p.name.as_deref() == Some(name));
-            named.map(|p| p.container_port).or_else(|| name.parse().ok())
+            let named = container
+                .ports
+                .iter()
+                .flatten()
+                .find(|p| p.name.as_deref() == Some(name));
+            named
+                .map(|p| p.container_port)
+                .or_else(|| name.parse().ok())
         }
     };
-    number.and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(|| format!("invalid port: {port:?}"))
+    number
+        .and_then(|n| u16::try_from(n).ok())
+        .filter(|n| *n > 0)
+        .ok_or_else(|| format!("invalid port: {port:?}"))
 }
 
 /// Connects, with errors in Go's words.
-pub(crate) async fn dial(host: &str, port: u16, timeout: Duration) -> Result<tokio::net::TcpStream, String> {
-    let shown = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+pub(crate) async fn dial(
+    host: &str,
+    port: u16,
+    timeout: Duration,
+) -> Result<tokio::net::TcpStream, String> {
+    let shown = if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
     match tokio::time::timeout(timeout, tokio::net::TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {

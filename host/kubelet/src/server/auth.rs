@@ -53,7 +53,12 @@ pub(crate) struct Cache {
 
 /// Subresources of `nodes` that allow the path, the narrowest first.
 fn subresources(path: &str) -> Vec<&'static str> {
-    let under = |prefix: &str| path == prefix || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+    let under = |prefix: &str| {
+        path == prefix
+            || path
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
     if under("/stats") {
         vec!["stats"]
     } else if under("/metrics") {
@@ -114,13 +119,26 @@ fn from_certificate(peer: &PeerCertificates) -> Option<Caller> {
     let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    let groups = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
-    Some(Caller { name, groups: groups.chain(["system:authenticated".to_owned()]).collect(), ..Caller::default() })
+    let groups = subject
+        .iter_organization()
+        .filter_map(|o| o.as_str().ok().map(str::to_owned));
+    Some(Caller {
+        name,
+        groups: groups.chain(["system:authenticated".to_owned()]).collect(),
+        ..Caller::default()
+    })
 }
 
 async fn from_token(ctx: &Context, cache: &Cache, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let header = headers.get(http::header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let token = header.strip_prefix("Bearer ").map(str::trim).filter(|t| !t.is_empty()).ok_or(Refusal::Unauthorized)?;
+    let header = headers
+        .get(http::header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let token = header
+        .strip_prefix("Bearer ")
+        .map(str::trim)
+        .filter(|t| !t.is_empty())
+        .ok_or(Refusal::Unauthorized)?;
     let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     let now = ctx.config.clock.elapsed();
     if let Some((until, caller)) = cache.tokens.lock().get(&key).cloned()
@@ -149,12 +167,25 @@ fn reviewed(status: &Value) -> Option<Caller> {
         return None;
     }
     let user = status.get("user")?;
-    let text = |name: &str| user.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        user.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     Some(Caller {
         name: text("username"),
         uid: text("uid"),
-        groups: user.get("groups").cloned().and_then(|g| serde_json::from_value(g).ok()).unwrap_or_default(),
-        extra: user.get("extra").cloned().and_then(|e| serde_json::from_value(e).ok()).unwrap_or_default(),
+        groups: user
+            .get("groups")
+            .cloned()
+            .and_then(|g| serde_json::from_value(g).ok())
+            .unwrap_or_default(),
+        extra: user
+            .get("extra")
+            .cloned()
+            .and_then(|e| serde_json::from_value(e).ok())
+            .unwrap_or_default(),
     })
 }
 
@@ -184,7 +215,11 @@ async fn allowed(
         .create(&resources::SUBJECT_ACCESS_REVIEWS, None, &review)
         .await
         .map_err(|e| Refusal::Unavailable(format!("access review failed: {e}")))?;
-    let verdict = answer.value().pointer("/status/allowed").and_then(Value::as_bool) == Some(true);
+    let verdict = answer
+        .value()
+        .pointer("/status/allowed")
+        .and_then(Value::as_bool)
+        == Some(true);
     let mut access = cache.access.lock();
     if access.len() >= MAX_ENTRIES {
         access.clear();

@@ -37,7 +37,10 @@ pub(crate) struct Server {
 
 /// Serves on the listener until the kubelet stops.
 pub(crate) fn start(ctx: &Ctx, listener: TcpListener, tls: Arc<ServerConfig>) {
-    let server = Arc::new(Server { ctx: ctx.clone(), cache: auth::Cache::default() });
+    let server = Arc::new(Server {
+        ctx: ctx.clone(),
+        cache: auth::Cache::default(),
+    });
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let server = server.clone();
         async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
@@ -55,7 +58,10 @@ pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
             return;
         }
     };
-    let server = Arc::new(Server { ctx: ctx.clone(), cache: auth::Cache::default() });
+    let server = Arc::new(Server {
+        ctx: ctx.clone(),
+        cache: auth::Cache::default(),
+    });
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let answer = match request.uri().path() {
             "/healthz" | "/healthz/ping" | "/healthz/log" | "/healthz/syncloop" => healthz(&server),
@@ -63,18 +69,26 @@ pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
         };
         std::future::ready(Ok::<_, Infallible>(answer))
     });
-    let options = ServeOptions { max_connections: HEALTHZ_CONNECTIONS, ..ServeOptions::default() };
+    let options = ServeOptions {
+        max_connections: HEALTHZ_CONNECTIONS,
+        ..ServeOptions::default()
+    };
     k3s_serve::serve_with(listener, options, service, &ctx.tasks);
 }
 
 /// TLS with optional client certificates of the client CA: bearer tokens come without one.
 pub(crate) fn tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, KubeletError> {
     let bad = |what: &str, e: &dyn std::fmt::Display| KubeletError::Tls(format!("{what}: {e}"));
-    let certificates = |pem: &[u8], what: &str| -> Result<Vec<CertificateDer<'static>>, KubeletError> {
-        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let all = all.map_err(|e| bad(what, &e))?;
-        if all.is_empty() { Err(bad(what, &"no certificate in the PEM data")) } else { Ok(all) }
-    };
+    let certificates =
+        |pem: &[u8], what: &str| -> Result<Vec<CertificateDer<'static>>, KubeletError> {
+            let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+            let all = all.map_err(|e| bad(what, &e))?;
+            if all.is_empty() {
+                Err(bad(what, &"no certificate in the PEM data"))
+            } else {
+                Ok(all)
+            }
+        };
     let mut roots = RootCertStore::empty();
     for authority in certificates(&config.client_ca_pem, "client CA")? {
         roots.add(authority).map_err(|e| bad("client CA", &e))?;
@@ -85,7 +99,8 @@ pub(crate) fn tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, KubeletEr
         .build()
         .map_err(|e| bad("client CA", &e))?;
     let chain = certificates(&config.serving_cert_pem, "serving certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(config.serving_key_pem.reveal()).map_err(|e| bad("serving key", &e))?;
+    let key = PrivateKeyDer::from_pem_slice(config.serving_key_pem.reveal())
+        .map_err(|e| bad("serving key", &e))?;
     let tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| bad("protocol versions", &e))?
@@ -106,20 +121,32 @@ pub(crate) fn text(code: StatusCode, message: impl Into<String>) -> Response<Bod
 
 fn json_answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(body::full(value.to_string()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<PeerCertificates>().cloned();
-    let allowed =
-        auth::check(&server.ctx, &server.cache, request.method(), &path, request.headers(), peer.as_ref()).await;
+    let allowed = auth::check(
+        &server.ctx,
+        &server.cache,
+        request.method(),
+        &path,
+        request.headers(),
+        peer.as_ref(),
+    )
+    .await;
     match allowed {
         Ok(()) => route(server, request, &path).await,
         Err(auth::Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
         Err(auth::Refusal::Forbidden(message)) => text(StatusCode::FORBIDDEN, message),
-        Err(auth::Refusal::Unavailable(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+        Err(auth::Refusal::Unavailable(message)) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
     }
 }
 
@@ -129,12 +156,30 @@ async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Respo
     let get = request.method() == Method::GET;
     let ctx = &server.ctx;
     match parts.as_slice() {
-        ["containerLogs", ns, pod, container] if get => logs::serve(server, ns, pod, container, &query).await,
+        ["containerLogs", ns, pod, container] if get => {
+            logs::serve(server, ns, pod, container, &query).await
+        }
         ["exec", ns, pod, container] | ["exec", ns, pod, _, container] => {
-            stream::serve(server, request, ns, pod, stream::What::Exec { container }, &query).await
+            stream::serve(
+                server,
+                request,
+                ns,
+                pod,
+                stream::What::Exec { container },
+                &query,
+            )
+            .await
         }
         ["attach", ns, pod, container] | ["attach", ns, pod, _, container] => {
-            stream::serve(server, request, ns, pod, stream::What::Attach { container }, &query).await
+            stream::serve(
+                server,
+                request,
+                ns,
+                pod,
+                stream::What::Attach { container },
+                &query,
+            )
+            .await
         }
         ["portForward", ns, pod] | ["portForward", ns, pod, _] => {
             stream::serve(server, request, ns, pod, stream::What::PortForward, &query).await
@@ -165,7 +210,10 @@ fn healthz(server: &Server) -> Response<Body> {
     if server.ctx.node.runtime_ok() {
         text(StatusCode::OK, "ok")
     } else {
-        text(StatusCode::INTERNAL_SERVER_ERROR, "container runtime is not ready")
+        text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "container runtime is not ready",
+        )
     }
 }
 

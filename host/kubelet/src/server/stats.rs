@@ -23,13 +23,31 @@ struct NodeUse {
 
 fn node_use() -> NodeUse {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields: Vec<f64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<f64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|f| f.parse().ok())
+        .collect();
     // user nice system idle iowait irq softirq: all but the idle ones.
-    let busy: f64 = fields.iter().enumerate().filter(|(i, _)| matches!(i, 0..=2 | 5 | 6)).map(|(_, v)| v).sum();
+    let busy: f64 = fields
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| matches!(i, 0..=2 | 5 | 6))
+        .map(|(_, v)| v)
+        .sum();
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let (total, available) = (meminfo(&memory, "MemTotal").unwrap_or(0), meminfo(&memory, "MemAvailable").unwrap_or(0));
-    NodeUse { cpu_seconds: busy / TICKS, memory_used_bytes: total - available, memory_available_bytes: available }
+    let (total, available) = (
+        meminfo(&memory, "MemTotal").unwrap_or(0),
+        meminfo(&memory, "MemAvailable").unwrap_or(0),
+    );
+    NodeUse {
+        cpu_seconds: busy / TICKS,
+        memory_used_bytes: total - available,
+        memory_available_bytes: available,
+    }
 }
 
 struct ContainerUse {
@@ -56,8 +74,14 @@ async fn containers(ctx: &Context) -> Result<Vec<ContainerUse>, String> {
             uid: label(labels::POD_UID),
             name: label(labels::CONTAINER_NAME),
             id: attributes.id.clone(),
-            cpu_nanos: stats.cpu.as_ref().and_then(|c| c.usage_core_nano_seconds).map_or(0, |v| v.value),
-            working_set: memory.and_then(|m| m.working_set_bytes).map_or(0, |v| v.value),
+            cpu_nanos: stats
+                .cpu
+                .as_ref()
+                .and_then(|c| c.usage_core_nano_seconds)
+                .map_or(0, |v| v.value),
+            working_set: memory
+                .and_then(|m| m.working_set_bytes)
+                .map_or(0, |v| v.value),
             rss: memory.and_then(|m| m.rss_bytes).map_or(0, |v| v.value),
             stats,
         })
@@ -83,8 +107,12 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
     let node = node_use();
     let now = ctx.config.clock.now().as_millisecond();
     let mut out = String::new();
-    let labels =
-        |c: &ContainerUse| format!("{{container=\"{}\",namespace=\"{}\",pod=\"{}\"}}", c.name, c.namespace, c.pod);
+    let labels = |c: &ContainerUse| {
+        format!(
+            "{{container=\"{}\",namespace=\"{}\",pod=\"{}\"}}",
+            c.name, c.namespace, c.pod
+        )
+    };
     family(
         &mut out,
         "container_cpu_usage_seconds_total",
@@ -92,11 +120,26 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
         "Cumulative cpu time consumed by the container in core-seconds",
     );
     for c in &containers {
-        let _ = writeln!(out, "container_cpu_usage_seconds_total{} {} {now}", labels(c), seconds(c.cpu_nanos));
+        let _ = writeln!(
+            out,
+            "container_cpu_usage_seconds_total{} {} {now}",
+            labels(c),
+            seconds(c.cpu_nanos)
+        );
     }
-    family(&mut out, "container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes");
+    family(
+        &mut out,
+        "container_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the container in bytes",
+    );
     for c in &containers {
-        let _ = writeln!(out, "container_memory_working_set_bytes{} {} {now}", labels(c), c.working_set);
+        let _ = writeln!(
+            out,
+            "container_memory_working_set_bytes{} {} {now}",
+            labels(c),
+            c.working_set
+        );
     }
     family(
         &mut out,
@@ -120,9 +163,22 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
         "counter",
         "Cumulative cpu time consumed by the node in core-seconds",
     );
-    let _ = writeln!(out, "node_cpu_usage_seconds_total {} {now}", node.cpu_seconds);
-    family(&mut out, "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes");
-    let _ = writeln!(out, "node_memory_working_set_bytes {} {now}", node.memory_used_bytes);
+    let _ = writeln!(
+        out,
+        "node_cpu_usage_seconds_total {} {now}",
+        node.cpu_seconds
+    );
+    family(
+        &mut out,
+        "node_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the node in bytes",
+    );
+    let _ = writeln!(
+        out,
+        "node_memory_working_set_bytes {} {now}",
+        node.memory_used_bytes
+    );
     pods(&mut out, &containers, now);
     family(
         &mut out,
@@ -136,7 +192,11 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
 
 fn started(ctx: &Context, uid: &str, id: &str) -> Option<i64> {
     let observed = ctx.pods.get(uid)?.observed();
-    observed.containers.iter().find(|c| c.id == id).map(|c| c.started_at_ns)
+    observed
+        .containers
+        .iter()
+        .find(|c| c.id == id)
+        .map(|c| c.started_at_ns)
 }
 
 fn pods(out: &mut String, containers: &[ContainerUse], now: i64) {
@@ -146,7 +206,12 @@ fn pods(out: &mut String, containers: &[ContainerUse], now: i64) {
         sum.0 += c.cpu_nanos;
         sum.1 += c.working_set;
     }
-    family(out, "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds");
+    family(
+        out,
+        "pod_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed by the pod in core-seconds",
+    );
     for ((namespace, pod), (cpu, _)) in &sums {
         let _ = writeln!(
             out,
@@ -154,9 +219,17 @@ fn pods(out: &mut String, containers: &[ContainerUse], now: i64) {
             seconds(*cpu)
         );
     }
-    family(out, "pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes");
+    family(
+        out,
+        "pod_memory_working_set_bytes",
+        "gauge",
+        "Current working set of the pod in bytes",
+    );
     for ((namespace, pod), (_, memory)) in &sums {
-        let _ = writeln!(out, "pod_memory_working_set_bytes{{namespace=\"{namespace}\",pod=\"{pod}\"}} {memory} {now}");
+        let _ = writeln!(
+            out,
+            "pod_memory_working_set_bytes{{namespace=\"{namespace}\",pod=\"{pod}\"}} {memory} {now}"
+        );
     }
 }
 
@@ -170,19 +243,31 @@ pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
             c.name, c.id, c.id, c.namespace, c.pod
         )
     };
-    let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&ContainerUse) -> String| {
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for c in &containers {
-            let _ = writeln!(out, "{name}{} {}", labels(c), value(c));
-        }
-    };
-    series("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", &|c| {
-        seconds(c.cpu_nanos).to_string()
-    });
-    series("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", &|c| {
-        c.working_set.to_string()
-    });
-    series("container_memory_rss", "gauge", "Size of RSS in bytes.", &|c| c.rss.to_string());
+    let mut series =
+        |name: &str, kind: &str, help: &str, value: &dyn Fn(&ContainerUse) -> String| {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for c in &containers {
+                let _ = writeln!(out, "{name}{} {}", labels(c), value(c));
+            }
+        };
+    series(
+        "container_cpu_usage_seconds_total",
+        "counter",
+        "Cumulative cpu time consumed in seconds.",
+        &|c| seconds(c.cpu_nanos).to_string(),
+    );
+    series(
+        "container_memory_working_set_bytes",
+        "gauge",
+        "Current working set in bytes.",
+        &|c| c.working_set.to_string(),
+    );
+    series(
+        "container_memory_rss",
+        "gauge",
+        "Size of RSS in bytes.",
+        &|c| c.rss.to_string(),
+    );
     let machine = &ctx.node.machine;
     let _ = writeln!(
         out,
@@ -202,7 +287,10 @@ pub(crate) fn own(ctx: &Context) -> String {
     let mut out = String::new();
     let handles = ctx.pods.list();
     let observed: Vec<_> = handles.iter().map(|h| h.observed()).collect();
-    let ready = observed.iter().filter(|o| o.ready_sandbox().is_some()).count();
+    let ready = observed
+        .iter()
+        .filter(|o| o.ready_sandbox().is_some())
+        .count();
     let _ = writeln!(
         out,
         "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1",
@@ -222,8 +310,15 @@ pub(crate) fn own(ctx: &Context) -> String {
         (State::Exited, "exited"),
         (State::Unknown, "unknown"),
     ] {
-        let count = observed.iter().flat_map(|o| &o.containers).filter(|c| c.state == state).count();
-        let _ = writeln!(out, "kubelet_running_containers{{container_state=\"{name}\"}} {count}");
+        let count = observed
+            .iter()
+            .flat_map(|o| &o.containers)
+            .filter(|c| c.state == state)
+            .count();
+        let _ = writeln!(
+            out,
+            "kubelet_running_containers{{container_state=\"{name}\"}} {count}"
+        );
     }
     let _ = writeln!(
         out,
@@ -267,7 +362,10 @@ fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<V
     }
     let value = |v: Option<v1::UInt64Value>| v.map(|v| v.value);
     let container = |c: &&ContainerUse| {
-        let (cpu, memory) = (c.stats.cpu.unwrap_or_default(), c.stats.memory.unwrap_or_default());
+        let (cpu, memory) = (
+            c.stats.cpu.unwrap_or_default(),
+            c.stats.memory.unwrap_or_default(),
+        );
         json!({"name": c.name,
             "cpu": {"time": time, "usageNanoCores": value(cpu.usage_nano_cores), "usageCoreNanoSeconds": c.cpu_nanos},
             "memory": {"time": time, "usageBytes": value(memory.usage_bytes), "workingSetBytes": c.working_set, "rssBytes": c.rss}})
@@ -291,7 +389,9 @@ fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<V
 /// `/pods` and `/runningpods`.
 pub(crate) fn pod_list(ctx: &Context, running_only: bool) -> Value {
     let handles = ctx.pods.list();
-    let wanted = handles.iter().filter(|h| !running_only || h.observed().ready_sandbox().is_some());
+    let wanted = handles
+        .iter()
+        .filter(|h| !running_only || h.observed().ready_sandbox().is_some());
     let mut items: Vec<(String, Value)> = wanted
         .filter_map(|h| {
             let pod = h.pod();

@@ -43,7 +43,10 @@ fn refuse(code: StatusCode, message: impl Into<String>) -> Box<Response<Body>> {
 
 fn runtime_error(error: CriError) -> Box<Response<Body>> {
     match error.code {
-        Code::Unimplemented => refuse(StatusCode::NOT_IMPLEMENTED, "the container runtime does not support this"),
+        Code::Unimplemented => refuse(
+            StatusCode::NOT_IMPLEMENTED,
+            "the container runtime does not support this",
+        ),
         Code::NotFound => refuse(StatusCode::NOT_FOUND, error.message),
         _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.message),
     }
@@ -57,31 +60,72 @@ async fn url(
     query: &Query,
 ) -> Result<String, Box<Response<Body>>> {
     let ctx = &server.ctx;
-    let handle = ctx.pods.by_name(namespace, pod).ok_or_else(|| refuse(StatusCode::NOT_FOUND, "pod does not exist"))?;
+    let handle = ctx
+        .pods
+        .by_name(namespace, pod)
+        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "pod does not exist"))?;
     let observed = ctx.cri.observe(&handle.uid).await.map_err(runtime_error)?;
     let running = |name: &str| -> Result<ContainerRecord, Box<Response<Body>>> {
-        let found = observed.latest(name).filter(|r| r.state == State::Running).cloned();
-        found.ok_or_else(|| refuse(StatusCode::NOT_FOUND, format!("container not found (\"{name}\")")))
+        let found = observed
+            .latest(name)
+            .filter(|r| r.state == State::Running)
+            .cloned();
+        found.ok_or_else(|| {
+            refuse(
+                StatusCode::NOT_FOUND,
+                format!("container not found (\"{name}\")"),
+            )
+        })
     };
     let tty = query.flag("tty");
-    let (stdin, stdout, stderr) = (query.flag("input"), query.flag("output"), query.flag("error") && !tty);
+    let (stdin, stdout, stderr) = (
+        query.flag("input"),
+        query.flag("output"),
+        query.flag("error") && !tty,
+    );
     match what {
         What::Exec { container } => {
             let cmd = query.all("command");
             if !(stdin || stdout || stderr) {
-                return Err(refuse(StatusCode::BAD_REQUEST, "you must specify at least 1 of stdin, stdout, stderr"));
+                return Err(refuse(
+                    StatusCode::BAD_REQUEST,
+                    "you must specify at least 1 of stdin, stdout, stderr",
+                ));
             }
-            let request = v1::ExecRequest { container_id: running(container)?.id, cmd, tty, stdin, stdout, stderr };
+            let request = v1::ExecRequest {
+                container_id: running(container)?.id,
+                cmd,
+                tty,
+                stdin,
+                stdout,
+                stderr,
+            };
             ctx.cri.exec(request).await.map_err(runtime_error)
         }
         What::Attach { container } => {
-            let request = v1::AttachRequest { container_id: running(container)?.id, stdin, tty, stdout, stderr };
+            let request = v1::AttachRequest {
+                container_id: running(container)?.id,
+                stdin,
+                tty,
+                stdout,
+                stderr,
+            };
             ctx.cri.attach(request).await.map_err(runtime_error)
         }
         What::PortForward => {
-            let sandbox = observed.ready_sandbox().ok_or_else(|| refuse(StatusCode::NOT_FOUND, "sandbox not found"))?;
-            let ports = query.all("port").iter().flat_map(|p| p.split(',')).filter_map(|p| p.parse().ok()).collect();
-            let request = v1::PortForwardRequest { pod_sandbox_id: sandbox.id.clone(), port: ports };
+            let sandbox = observed
+                .ready_sandbox()
+                .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "sandbox not found"))?;
+            let ports = query
+                .all("port")
+                .iter()
+                .flat_map(|p| p.split(','))
+                .filter_map(|p| p.parse().ok())
+                .collect();
+            let request = v1::PortForwardRequest {
+                pod_sandbox_id: sandbox.id.clone(),
+                port: ports,
+            };
             ctx.cri.port_forward(request).await.map_err(runtime_error)
         }
     }
@@ -90,17 +134,28 @@ async fn url(
 async fn forward(server: &Server, mut request: Request<Incoming>, url: &str) -> Response<Body> {
     match try_forward(server, &mut request, url).await {
         Ok(response) => response,
-        Err(message) => text(StatusCode::BAD_GATEWAY, format!("streaming server of the runtime: {message}")),
+        Err(message) => text(
+            StatusCode::BAD_GATEWAY,
+            format!("streaming server of the runtime: {message}"),
+        ),
     }
 }
 
-async fn try_forward(server: &Server, request: &mut Request<Incoming>, url: &str) -> Result<Response<Body>, String> {
+async fn try_forward(
+    server: &Server,
+    request: &mut Request<Incoming>,
+    url: &str,
+) -> Result<Response<Body>, String> {
     let url: Uri = url.parse().map_err(|e| format!("bad URL \"{url}\": {e}"))?;
     let authority = url.authority().ok_or("the URL names no host")?.clone();
     let port = authority.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((authority.host(), port)).await.map_err(|e| e.to_string())?;
+    let stream = TcpStream::connect((authority.host(), port))
+        .await
+        .map_err(|e| e.to_string())?;
     let path = url.path_and_query().map_or("/", |p| p.as_str());
-    let mut outbound = Request::builder().method(request.method().clone()).uri(path);
+    let mut outbound = Request::builder()
+        .method(request.method().clone())
+        .uri(path);
     if let Some(headers) = outbound.headers_mut() {
         for (name, value) in request.headers() {
             // The client's credentials are for this server only.
@@ -108,8 +163,13 @@ async fn try_forward(server: &Server, request: &mut Request<Incoming>, url: &str
                 headers.append(name.clone(), value.clone());
             }
         }
-        headers.insert(http::header::HOST, authority.as_str().parse().map_err(|_| "bad host")?);
+        headers.insert(
+            http::header::HOST,
+            authority.as_str().parse().map_err(|_| "bad host")?,
+        );
     }
     let outbound = outbound.body(body::empty()).map_err(|e| e.to_string())?;
-    upgrade::proxy(request, outbound, Box::new(stream), &server.ctx.tasks).await.map_err(|e| e.to_string())
+    upgrade::proxy(request, outbound, Box::new(stream), &server.ctx.tasks)
+        .await
+        .map_err(|e| e.to_string())
 }

@@ -51,9 +51,14 @@ pub(crate) fn write(target: &Path, payload: &Payload, stamp: &str) -> io::Result
 
 /// Paths come through the API, which forbids these; a hostile API object must not write elsewhere.
 fn check(path: &str) -> io::Result<()> {
-    let plain = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
+    let plain = Path::new(path)
+        .components()
+        .all(|c| matches!(c, Component::Normal(_)));
     if path.is_empty() || !plain || path.starts_with("..") {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("invalid path \"{path}\" in a volume")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("invalid path \"{path}\" in a volume"),
+        ));
     }
     Ok(())
 }
@@ -74,7 +79,8 @@ fn same(dir: &Path, payload: &Payload) -> io::Result<bool> {
     for (path, file) in payload {
         let path = dir.join(path);
         let meta = fs::metadata(&path)?;
-        let owned = file.uid.is_none_or(|uid| meta.uid() == uid) && file.gid.is_none_or(|gid| meta.gid() == gid);
+        let owned = file.uid.is_none_or(|uid| meta.uid() == uid)
+            && file.gid.is_none_or(|gid| meta.gid() == gid);
         if !owned || meta.mode() & 0o7777 != file.mode || fs::read(&path)? != file.content {
             return Ok(false);
         }
@@ -148,8 +154,16 @@ mod tests {
     use super::*;
 
     fn payload(files: &[(&str, &str)]) -> Payload {
-        let file = |content: &str| File { content: content.into(), mode: 0o640, uid: None, gid: None };
-        files.iter().map(|(path, content)| ((*path).to_owned(), file(content))).collect()
+        let file = |content: &str| File {
+            content: content.into(),
+            mode: 0o640,
+            uid: None,
+            gid: None,
+        };
+        files
+            .iter()
+            .map(|(path, content)| ((*path).to_owned(), file(content)))
+            .collect()
     }
 
     #[test]
@@ -163,8 +177,10 @@ mod tests {
         assert!(write(&dir, &payload(&[("a", "3")]), "t3").unwrap());
         assert_eq!(fs::read_to_string(dir.join("a")).unwrap(), "3");
         assert_eq!(fs::metadata(dir.join("a")).unwrap().mode() & 0o777, 0o640);
-        let mut left: Vec<_> =
-            fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         assert_eq!(left, ["..data", "..t3", "a"]);
         assert!(write(&dir, &payload(&[("../x", "3")]), "t4").is_err());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret, ServiceAccountTokenProjection,
-    Volume, VolumeProjection,
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::atomic::{File, Payload};
@@ -25,14 +25,39 @@ pub(crate) async fn payload(
 ) -> Option<Result<Payload, String>> {
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        Some(config_map(ctx, pod, &source.name, source.items.as_deref(), source.optional, mode).await)
+        Some(
+            config_map(
+                ctx,
+                pod,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )
+            .await,
+        )
     } else if let Some(source) = &volume.secret {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
         let name = source.secret_name.as_deref().unwrap_or_default();
-        Some(secret(ctx, pod, name, source.items.as_deref(), source.optional, mode).await)
+        Some(
+            secret(
+                ctx,
+                pod,
+                name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )
+            .await,
+        )
     } else if let Some(source) = &volume.downward_api {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        Some(downward(pod, source.items.as_deref().unwrap_or_default(), facts, mode))
+        Some(downward(
+            pod,
+            source.items.as_deref().unwrap_or_default(),
+            facts,
+            mode,
+        ))
     } else {
         match &volume.projected {
             Some(source) => Some(projected(ctx, pod, source, facts).await),
@@ -64,7 +89,12 @@ fn bits(mode: i32) -> u32 {
 }
 
 fn file(content: Vec<u8>, mode: i32) -> File {
-    File { content, mode: bits(mode), uid: None, gid: None }
+    File {
+        content,
+        mode: bits(mode),
+        uid: None,
+        gid: None,
+    }
 }
 
 /// Picks keys: all of them, or the listed ones under their paths.
@@ -76,16 +106,27 @@ fn pick(
     mode: i32,
 ) -> Result<Payload, String> {
     let Some(items) = items.filter(|i| !i.is_empty()) else {
-        return Ok(data.into_iter().map(|(key, content)| (key, file(content, mode))).collect());
+        return Ok(data
+            .into_iter()
+            .map(|(key, content)| (key, file(content, mode)))
+            .collect());
     };
     let mut payload = Payload::new();
     for item in items {
         match data.get(&item.key) {
             Some(content) => {
-                payload.insert(item.path.clone(), file(content.clone(), item.mode.unwrap_or(mode)));
+                payload.insert(
+                    item.path.clone(),
+                    file(content.clone(), item.mode.unwrap_or(mode)),
+                );
             }
             None if optional == Some(true) => {}
-            None => return Err(format!("{what} references non-existent {what} key: {}", item.key)),
+            None => {
+                return Err(format!(
+                    "{what} references non-existent {what} key: {}",
+                    item.key
+                ));
+            }
         }
     }
     Ok(payload)
@@ -110,9 +151,23 @@ async fn config_map(
     let found = ctx.config_map(model::namespace(pod), name).await;
     match optional::<ConfigMap>(found, may_miss)? {
         Some(map) => {
-            let text = map.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.into_bytes()));
-            let binary = map.binary_data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0));
-            pick("configmap", text.chain(binary).collect(), items, may_miss, mode)
+            let text = map
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.into_bytes()));
+            let binary = map
+                .binary_data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.0));
+            pick(
+                "configmap",
+                text.chain(binary).collect(),
+                items,
+                may_miss,
+                mode,
+            )
         }
         None => Ok(Payload::new()),
     }
@@ -129,14 +184,24 @@ async fn secret(
     let found = ctx.secret(model::namespace(pod), name).await;
     match optional::<Secret>(found, may_miss)? {
         Some(secret) => {
-            let data = secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
+            let data = secret
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.0))
+                .collect();
             pick("secret", data, items, may_miss, mode)
         }
         None => Ok(Payload::new()),
     }
 }
 
-fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], facts: &NodeFacts, mode: i32) -> Result<Payload, String> {
+fn downward(
+    pod: &Pod,
+    items: &[DownwardAPIVolumeFile],
+    facts: &NodeFacts,
+    mode: i32,
+) -> Result<Payload, String> {
     let mut payload = Payload::new();
     for item in items {
         let value = match (&item.field_ref, &item.resource_field_ref) {
@@ -144,7 +209,10 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], facts: &NodeFacts, mode:
             (_, Some(resource)) => resource_value(pod, None, facts, resource)?,
             _ => return Err(format!("downward API file {} names no source", item.path)),
         };
-        payload.insert(item.path.clone(), file(value.into_bytes(), item.mode.unwrap_or(mode)));
+        payload.insert(
+            item.path.clone(),
+            file(value.into_bytes(), item.mode.unwrap_or(mode)),
+        );
     }
     Ok(payload)
 }
@@ -171,13 +239,34 @@ async fn projection_files(
     mode: i32,
 ) -> Result<Payload, String> {
     if let Some(source) = &projection.config_map {
-        return config_map(ctx, pod, &source.name, source.items.as_deref(), source.optional, mode).await;
+        return config_map(
+            ctx,
+            pod,
+            &source.name,
+            source.items.as_deref(),
+            source.optional,
+            mode,
+        )
+        .await;
     }
     if let Some(source) = &projection.secret {
-        return secret(ctx, pod, &source.name, source.items.as_deref(), source.optional, mode).await;
+        return secret(
+            ctx,
+            pod,
+            &source.name,
+            source.items.as_deref(),
+            source.optional,
+            mode,
+        )
+        .await;
     }
     if let Some(source) = &projection.downward_api {
-        return downward(pod, source.items.as_deref().unwrap_or_default(), facts, mode);
+        return downward(
+            pod,
+            source.items.as_deref().unwrap_or_default(),
+            facts,
+            mode,
+        );
     }
     if let Some(source) = &projection.service_account_token {
         return service_account_token(ctx, pod, source, mode).await;
@@ -214,8 +303,15 @@ async fn service_account_token(
 fn common_user(pod: &Pod) -> Option<u32> {
     let spec = pod.spec.as_ref()?;
     let default = spec.security_context.as_ref().and_then(|c| c.run_as_user);
-    let mut users =
-        model::all_containers(spec).map(|(_, c)| c.security_context.as_ref().and_then(|s| s.run_as_user).or(default));
+    let mut users = model::all_containers(spec).map(|(_, c)| {
+        c.security_context
+            .as_ref()
+            .and_then(|s| s.run_as_user)
+            .or(default)
+    });
     let first = users.next().flatten()?;
-    users.all(|user| user == Some(first)).then_some(first).and_then(|user| u32::try_from(user).ok())
+    users
+        .all(|user| user == Some(first))
+        .then_some(first)
+        .and_then(|user| u32::try_from(user).ok())
 }

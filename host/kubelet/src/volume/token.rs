@@ -41,12 +41,21 @@ impl Tokens {
 
     /// When the pod's next token is due.
     pub(crate) fn next_refresh(&self, uid: &str) -> Option<Timestamp> {
-        self.0.lock().iter().filter(|(key, _)| key.pod_uid == uid).map(|(_, token)| token.refresh_at).min()
+        self.0
+            .lock()
+            .iter()
+            .filter(|(key, _)| key.pod_uid == uid)
+            .map(|(_, token)| token.refresh_at)
+            .min()
     }
 }
 
 /// The present token, a new one where it is due.
-pub(crate) async fn token(ctx: &Context, pod: &Pod, source: &ServiceAccountTokenProjection) -> Result<String, String> {
+pub(crate) async fn token(
+    ctx: &Context,
+    pod: &Pod,
+    source: &ServiceAccountTokenProjection,
+) -> Result<String, String> {
     let key = Key {
         pod_uid: model::uid(pod).to_owned(),
         audience: source.audience.clone().unwrap_or_default(),
@@ -64,9 +73,16 @@ pub(crate) async fn token(ctx: &Context, pod: &Pod, source: &ServiceAccountToken
 }
 
 async fn request(ctx: &Context, pod: &Pod, key: &Key, now: Timestamp) -> Result<Token, String> {
-    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).unwrap_or("default");
+    let account = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.service_account_name.as_deref())
+        .unwrap_or("default");
     let namespace = model::namespace(pod);
-    let audiences: Vec<&str> = Some(key.audience.as_str()).filter(|a| !a.is_empty()).into_iter().collect();
+    let audiences: Vec<&str> = Some(key.audience.as_str())
+        .filter(|a| !a.is_empty())
+        .into_iter()
+        .collect();
     let body = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
         "spec": {
@@ -78,7 +94,13 @@ async fn request(ctx: &Context, pod: &Pod, key: &Key, now: Timestamp) -> Result<
     let failed = |e: &dyn std::fmt::Display| format!("failed to fetch token: {e}");
     let answer = ctx
         .client
-        .create_subresource(&resources::SERVICE_ACCOUNTS, Some(namespace), account, "token", &body)
+        .create_subresource(
+            &resources::SERVICE_ACCOUNTS,
+            Some(namespace),
+            account,
+            "token",
+            &body,
+        )
         .await
         .map_err(|e| failed(&e))?;
     let status = answer.value().get("status").cloned().unwrap_or(Value::Null);
@@ -88,7 +110,13 @@ async fn request(ctx: &Context, pod: &Pod, key: &Key, now: Timestamp) -> Result<
     };
     let expires: Timestamp = expires.parse().map_err(|e| failed(&e))?;
     let life = expires.duration_since(now);
-    let eighty_percent = life.checked_mul(4).and_then(|d| d.checked_div(5)).unwrap_or(SignedDuration::ZERO);
+    let eighty_percent = life
+        .checked_mul(4)
+        .and_then(|d| d.checked_div(5))
+        .unwrap_or(SignedDuration::ZERO);
     let refresh_at = now.checked_add(eighty_percent.min(MAX_AGE)).unwrap_or(now);
-    Ok(Token { value: value.to_owned(), refresh_at })
+    Ok(Token {
+        value: value.to_owned(),
+        refresh_at,
+    })
 }

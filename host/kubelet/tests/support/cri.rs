@@ -42,13 +42,22 @@ pub struct FakeCri {
 }
 
 fn now_ns() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+    i64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos(),
+    )
+    .unwrap()
 }
 
 impl FakeCri {
     /// Serves on `socket` until the test's runtime ends.
     pub fn serve(socket: &Path) -> Self {
-        let fake = Self { state: Arc::default(), events: broadcast::channel(256).0 };
+        let fake = Self {
+            state: Arc::default(),
+            events: broadcast::channel(256).0,
+        };
         fake.state.lock().images.push("app:1".to_owned());
         let listener = k3s_cri::bind(socket).unwrap();
         let service = fake.clone();
@@ -69,16 +78,24 @@ impl FakeCri {
 
     /// What `exec` in containers of that name exits with from now on.
     pub fn set_exec_exit(&self, container: &str, code: i32) {
-        self.state.lock().exec_exit.insert(container.to_owned(), code);
+        self.state
+            .lock()
+            .exec_exit
+            .insert(container.to_owned(), code);
     }
 
     /// Id and configuration of the newest container of that name.
     pub fn newest(&self, container: &str) -> Option<(String, ContainerConfig)> {
         let state = self.state.lock();
-        let mut found: Vec<_> =
-            state.containers.values().filter(|e| e.status.metadata.as_ref().unwrap().name == container).collect();
+        let mut found: Vec<_> = state
+            .containers
+            .values()
+            .filter(|e| e.status.metadata.as_ref().unwrap().name == container)
+            .collect();
         found.sort_by_key(|e| e.status.metadata.as_ref().unwrap().attempt);
-        found.last().map(|e| (e.status.id.clone(), e.config.clone()))
+        found
+            .last()
+            .map(|e| (e.status.id.clone(), e.config.clone()))
     }
 
     /// Everything gone.
@@ -100,7 +117,11 @@ impl FakeCri {
 
     fn emit(&self, container: &str, kind: ContainerEventType) {
         let state = self.state.lock();
-        let sandbox = state.containers.get(container).and_then(|e| state.sandboxes.get(&e.sandbox)).cloned();
+        let sandbox = state
+            .containers
+            .get(container)
+            .and_then(|e| state.sandboxes.get(&e.sandbox))
+            .cloned();
         let event = ContainerEventResponse {
             container_id: container.to_owned(),
             container_event_type: kind as i32,
@@ -153,12 +174,24 @@ impl RuntimeService for FakeCri {
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Answer<StatusResponse> {
-        let condition = |kind: &str| RuntimeCondition { r#type: kind.into(), status: true, ..Default::default() };
-        let status = Some(RuntimeStatus { conditions: vec![condition("RuntimeReady"), condition("NetworkReady")] });
-        Ok(Response::new(StatusResponse { status, ..Default::default() }))
+        let condition = |kind: &str| RuntimeCondition {
+            r#type: kind.into(),
+            status: true,
+            ..Default::default()
+        };
+        let status = Some(RuntimeStatus {
+            conditions: vec![condition("RuntimeReady"), condition("NetworkReady")],
+        });
+        Ok(Response::new(StatusResponse {
+            status,
+            ..Default::default()
+        }))
     }
 
-    async fn run_pod_sandbox(&self, request: Request<RunPodSandboxRequest>) -> Answer<RunPodSandboxResponse> {
+    async fn run_pod_sandbox(
+        &self,
+        request: Request<RunPodSandboxRequest>,
+    ) -> Answer<RunPodSandboxResponse> {
         let config = request.into_inner().config.unwrap();
         let mut state = self.state.lock();
         let id = Self::id(&mut state, "sandbox");
@@ -173,7 +206,10 @@ impl RuntimeService for FakeCri {
                 metadata: config.metadata,
                 state: PodSandboxState::SandboxReady as i32,
                 created_at: now_ns(),
-                network: Some(PodSandboxNetworkStatus { ip, additional_ips: vec![] }),
+                network: Some(PodSandboxNetworkStatus {
+                    ip,
+                    additional_ips: vec![],
+                }),
                 labels: config.labels,
                 annotations: config.annotations,
                 ..Default::default()
@@ -182,7 +218,10 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(RunPodSandboxResponse { pod_sandbox_id: id }))
     }
 
-    async fn stop_pod_sandbox(&self, request: Request<StopPodSandboxRequest>) -> Answer<StopPodSandboxResponse> {
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<StopPodSandboxRequest>,
+    ) -> Answer<StopPodSandboxResponse> {
         let id = request.into_inner().pod_sandbox_id;
         if let Some(sandbox) = self.state.lock().sandboxes.get_mut(&id) {
             sandbox.state = PodSandboxState::SandboxNotready as i32;
@@ -190,34 +229,59 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(StopPodSandboxResponse {}))
     }
 
-    async fn remove_pod_sandbox(&self, request: Request<RemovePodSandboxRequest>) -> Answer<RemovePodSandboxResponse> {
+    async fn remove_pod_sandbox(
+        &self,
+        request: Request<RemovePodSandboxRequest>,
+    ) -> Answer<RemovePodSandboxResponse> {
         let id = request.into_inner().pod_sandbox_id;
         self.state.lock().sandboxes.remove(&id);
         Ok(Response::new(RemovePodSandboxResponse {}))
     }
 
-    async fn pod_sandbox_status(&self, request: Request<PodSandboxStatusRequest>) -> Answer<PodSandboxStatusResponse> {
+    async fn pod_sandbox_status(
+        &self,
+        request: Request<PodSandboxStatusRequest>,
+    ) -> Answer<PodSandboxStatusResponse> {
         let id = request.into_inner().pod_sandbox_id;
         let found = self.state.lock().sandboxes.get(&id).cloned();
         let status = Some(found.ok_or_else(|| Status::not_found(id))?);
-        Ok(Response::new(PodSandboxStatusResponse { status, ..Default::default() }))
-    }
-
-    async fn list_pod_sandbox(&self, request: Request<ListPodSandboxRequest>) -> Answer<ListPodSandboxResponse> {
-        let wanted = request.into_inner().filter.unwrap_or_default().label_selector;
-        let state = self.state.lock();
-        let items = state.sandboxes.values().filter(|s| matches(&s.labels, &wanted)).map(|s| PodSandbox {
-            id: s.id.clone(),
-            metadata: s.metadata.clone(),
-            state: s.state,
-            created_at: s.created_at,
-            labels: s.labels.clone(),
+        Ok(Response::new(PodSandboxStatusResponse {
+            status,
             ..Default::default()
-        });
-        Ok(Response::new(ListPodSandboxResponse { items: items.collect() }))
+        }))
     }
 
-    async fn create_container(&self, request: Request<CreateContainerRequest>) -> Answer<CreateContainerResponse> {
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<ListPodSandboxRequest>,
+    ) -> Answer<ListPodSandboxResponse> {
+        let wanted = request
+            .into_inner()
+            .filter
+            .unwrap_or_default()
+            .label_selector;
+        let state = self.state.lock();
+        let items = state
+            .sandboxes
+            .values()
+            .filter(|s| matches(&s.labels, &wanted))
+            .map(|s| PodSandbox {
+                id: s.id.clone(),
+                metadata: s.metadata.clone(),
+                state: s.state,
+                created_at: s.created_at,
+                labels: s.labels.clone(),
+                ..Default::default()
+            });
+        Ok(Response::new(ListPodSandboxResponse {
+            items: items.collect(),
+        }))
+    }
+
+    async fn create_container(
+        &self,
+        request: Request<CreateContainerRequest>,
+    ) -> Answer<CreateContainerResponse> {
         let request = request.into_inner();
         let config = request.config.unwrap();
         let mut state = self.state.lock();
@@ -233,20 +297,40 @@ impl RuntimeService for FakeCri {
             image_ref: "app@sha256:00".into(),
             labels: config.labels.clone(),
             annotations: config.annotations.clone(),
-            log_path: format!("{}/{}", state.log_dirs[&request.pod_sandbox_id], config.log_path),
+            log_path: format!(
+                "{}/{}",
+                state.log_dirs[&request.pod_sandbox_id], config.log_path
+            ),
             ..Default::default()
         };
-        state.containers.insert(id.clone(), Entry { status, sandbox: request.pod_sandbox_id, config });
+        state.containers.insert(
+            id.clone(),
+            Entry {
+                status,
+                sandbox: request.pod_sandbox_id,
+                config,
+            },
+        );
         Ok(Response::new(CreateContainerResponse { container_id: id }))
     }
 
-    async fn start_container(&self, request: Request<StartContainerRequest>) -> Answer<StartContainerResponse> {
+    async fn start_container(
+        &self,
+        request: Request<StartContainerRequest>,
+    ) -> Answer<StartContainerResponse> {
         let id = request.into_inner().container_id;
         let mut state = self.state.lock();
-        let entry = state.containers.get_mut(&id).ok_or_else(|| Status::not_found(id.clone()))?;
+        let entry = state
+            .containers
+            .get_mut(&id)
+            .ok_or_else(|| Status::not_found(id.clone()))?;
         entry.status.state = ContainerState::ContainerRunning as i32;
         entry.status.started_at = now_ns();
-        std::fs::write(&entry.status.log_path, "2026-01-01T00:00:00Z stdout F hello\n").unwrap();
+        std::fs::write(
+            &entry.status.log_path,
+            "2026-01-01T00:00:00Z stdout F hello\n",
+        )
+        .unwrap();
         let command = entry.config.command.clone();
         let name = entry.config.metadata.as_ref().unwrap().name.clone();
         state.calls.push(format!("start {name}"));
@@ -260,11 +344,16 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(StartContainerResponse {}))
     }
 
-    async fn stop_container(&self, request: Request<StopContainerRequest>) -> Answer<StopContainerResponse> {
+    async fn stop_container(
+        &self,
+        request: Request<StopContainerRequest>,
+    ) -> Answer<StopContainerResponse> {
         let id = request.into_inner().container_id;
         let running = {
             let mut state = self.state.lock();
-            let Some(entry) = state.containers.get(&id) else { return Err(Status::not_found(id)) };
+            let Some(entry) = state.containers.get(&id) else {
+                return Err(Status::not_found(id));
+            };
             let name = entry.config.metadata.as_ref().unwrap().name.clone();
             let running = entry.status.state == ContainerState::ContainerRunning as i32;
             state.calls.push(format!("stop {name}"));
@@ -276,43 +365,88 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(StopContainerResponse {}))
     }
 
-    async fn remove_container(&self, request: Request<RemoveContainerRequest>) -> Answer<RemoveContainerResponse> {
-        self.state.lock().containers.remove(&request.into_inner().container_id);
+    async fn remove_container(
+        &self,
+        request: Request<RemoveContainerRequest>,
+    ) -> Answer<RemoveContainerResponse> {
+        self.state
+            .lock()
+            .containers
+            .remove(&request.into_inner().container_id);
         Ok(Response::new(RemoveContainerResponse {}))
     }
 
-    async fn list_containers(&self, request: Request<ListContainersRequest>) -> Answer<ListContainersResponse> {
-        let wanted = request.into_inner().filter.unwrap_or_default().label_selector;
+    async fn list_containers(
+        &self,
+        request: Request<ListContainersRequest>,
+    ) -> Answer<ListContainersResponse> {
+        let wanted = request
+            .into_inner()
+            .filter
+            .unwrap_or_default()
+            .label_selector;
         let state = self.state.lock();
-        let containers = state.containers.values().filter(|e| matches(&e.status.labels, &wanted)).map(|e| Container {
-            id: e.status.id.clone(),
-            pod_sandbox_id: e.sandbox.clone(),
-            metadata: e.status.metadata.clone(),
-            state: e.status.state,
-            labels: e.status.labels.clone(),
-            annotations: e.status.annotations.clone(),
-            ..Default::default()
-        });
-        Ok(Response::new(ListContainersResponse { containers: containers.collect() }))
+        let containers = state
+            .containers
+            .values()
+            .filter(|e| matches(&e.status.labels, &wanted))
+            .map(|e| Container {
+                id: e.status.id.clone(),
+                pod_sandbox_id: e.sandbox.clone(),
+                metadata: e.status.metadata.clone(),
+                state: e.status.state,
+                labels: e.status.labels.clone(),
+                annotations: e.status.annotations.clone(),
+                ..Default::default()
+            });
+        Ok(Response::new(ListContainersResponse {
+            containers: containers.collect(),
+        }))
     }
 
-    async fn container_status(&self, request: Request<ContainerStatusRequest>) -> Answer<ContainerStatusResponse> {
+    async fn container_status(
+        &self,
+        request: Request<ContainerStatusRequest>,
+    ) -> Answer<ContainerStatusResponse> {
         let id = request.into_inner().container_id;
-        let found = self.state.lock().containers.get(&id).map(|e| e.status.clone());
+        let found = self
+            .state
+            .lock()
+            .containers
+            .get(&id)
+            .map(|e| e.status.clone());
         let status = Some(found.ok_or_else(|| Status::not_found(id))?);
-        Ok(Response::new(ContainerStatusResponse { status, ..Default::default() }))
+        Ok(Response::new(ContainerStatusResponse {
+            status,
+            ..Default::default()
+        }))
     }
 
     async fn exec_sync(&self, request: Request<ExecSyncRequest>) -> Answer<ExecSyncResponse> {
         let request = request.into_inner();
         let mut state = self.state.lock();
-        let name = state.containers[&request.container_id].config.metadata.as_ref().unwrap().name.clone();
-        state.calls.push(format!("exec {name} {}", request.cmd.join(" ")));
+        let name = state.containers[&request.container_id]
+            .config
+            .metadata
+            .as_ref()
+            .unwrap()
+            .name
+            .clone();
+        state
+            .calls
+            .push(format!("exec {name} {}", request.cmd.join(" ")));
         let exit_code = state.exec_exit.get(&name).copied().unwrap_or(0);
-        Ok(Response::new(ExecSyncResponse { exit_code, stdout: b"said no".to_vec(), stderr: vec![] }))
+        Ok(Response::new(ExecSyncResponse {
+            exit_code,
+            stdout: b"said no".to_vec(),
+            stderr: vec![],
+        }))
     }
 
-    async fn get_container_events(&self, _: Request<GetEventsRequest>) -> Answer<Self::GetContainerEventsStream> {
+    async fn get_container_events(
+        &self,
+        _: Request<GetEventsRequest>,
+    ) -> Answer<Self::GetContainerEventsStream> {
         let receiver = self.events.subscribe();
         let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
             let event = receiver.recv().await.ok()?;
@@ -328,7 +462,10 @@ impl RuntimeService for FakeCri {
         Ok(Response::new(UpdateRuntimeConfigResponse {}))
     }
 
-    async fn list_container_stats(&self, _: Request<ListContainerStatsRequest>) -> Answer<ListContainerStatsResponse> {
+    async fn list_container_stats(
+        &self,
+        _: Request<ListContainerStatsRequest>,
+    ) -> Answer<ListContainerStatsResponse> {
         Ok(Response::new(ListContainerStatsResponse { stats: vec![] }))
     }
 
@@ -351,14 +488,32 @@ impl RuntimeService for FakeCri {
 #[tonic::async_trait]
 impl ImageService for FakeCri {
     async fn list_images(&self, _: Request<ListImagesRequest>) -> Answer<ListImagesResponse> {
-        let images = self.state.lock().images.iter().map(|name| image(name)).collect();
+        let images = self
+            .state
+            .lock()
+            .images
+            .iter()
+            .map(|name| image(name))
+            .collect();
         Ok(Response::new(ListImagesResponse { images }))
     }
 
-    async fn image_status(&self, request: Request<ImageStatusRequest>) -> Answer<ImageStatusResponse> {
+    async fn image_status(
+        &self,
+        request: Request<ImageStatusRequest>,
+    ) -> Answer<ImageStatusResponse> {
         let name = request.into_inner().image.unwrap().image;
-        let image = self.state.lock().images.iter().find(|i| **i == name).map(|n| image(n));
-        Ok(Response::new(ImageStatusResponse { image, ..Default::default() }))
+        let image = self
+            .state
+            .lock()
+            .images
+            .iter()
+            .find(|i| **i == name)
+            .map(|n| image(n));
+        Ok(Response::new(ImageStatusResponse {
+            image,
+            ..Default::default()
+        }))
     }
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Answer<PullImageResponse> {

@@ -77,7 +77,11 @@ pub struct Bench {
 
 impl Bench {
     pub async fn start() -> Self {
-        let name = format!("k3s-kubelet-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let name = format!(
+            "k3s-kubelet-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::SeqCst)
+        );
         let dir = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&dir).unwrap();
         let cri = FakeCri::serve(&dir.join("cri.sock"));
@@ -99,25 +103,44 @@ impl Bench {
         std::fs::write(dir.join("resolv.conf"), "nameserver 192.0.2.1\n").unwrap();
         config.resolv_conf = dir.join("resolv.conf");
         // The disk under the tests may be nearly full.
-        config.eviction.set_hard("memory.available<1Mi,nodefs.available<1Mi").unwrap();
+        config
+            .eviction
+            .set_hard("memory.available<1Mi,nodefs.available<1Mi")
+            .unwrap();
         config.image_gc_high_percent = 100;
-        let mut bench = Self { api, cri, dir, ca_pem, config, tasks: Tasks::root("unstarted"), port: 0 };
+        let mut bench = Self {
+            api,
+            cri,
+            dir,
+            ca_pem,
+            config,
+            tasks: Tasks::root("unstarted"),
+            port: 0,
+        };
         bench.launch().await;
         bench
     }
 
     async fn launch(&mut self) {
         self.tasks = Tasks::root("test");
-        let user = UserInfo { name: "system:node:node1".to_owned(), ..UserInfo::default() };
+        let user = UserInfo {
+            name: "system:node:node1".to_owned(),
+            ..UserInfo::default()
+        };
         let client = Client::in_process(Reviewing(self.api.clone()), user);
         let endpoint = self.dir.join("cri.sock").to_string_lossy().into_owned();
-        let kubelet = Kubelet::start(self.config.clone(), client, None, &endpoint, &self.tasks).await.unwrap();
+        let kubelet = Kubelet::start(self.config.clone(), client, None, &endpoint, &self.tasks)
+            .await
+            .unwrap();
         self.port = kubelet.address().port();
     }
 
     /// Stops this kubelet and starts another over the same API and runtime.
     pub async fn restart(&mut self) {
-        assert!(self.tasks.stop(Duration::from_secs(10)).await, "the kubelet stops by itself");
+        assert!(
+            self.tasks.stop(Duration::from_secs(10)).await,
+            "the kubelet stops by itself"
+        );
         self.launch().await;
     }
 
@@ -135,8 +158,16 @@ impl Bench {
     }
 
     /// Waits for the pod to satisfy `condition`; shows it when it never did.
-    pub async fn pod_until(&self, name: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let met = self.api.eventually(|_| self.get(name).is_some_and(|p| condition(&p))).await;
+    pub async fn pod_until(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let met = self
+            .api
+            .eventually(|_| self.get(name).is_some_and(|p| condition(&p)))
+            .await;
         let pod = self.get(name).unwrap_or(Value::Null);
         assert!(
             met,
@@ -148,7 +179,11 @@ impl Bench {
     }
 
     pub async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        assert!(self.api.eventually(|_| condition()).await, "{what} never came true; calls: {:?}", self.cri.calls());
+        assert!(
+            self.api.eventually(|_| condition()).await,
+            "{what} never came true; calls: {:?}",
+            self.cri.calls()
+        );
     }
 
     /// Asks for deletion as a user does: the object stays until the node is done.
@@ -161,9 +196,19 @@ impl Bench {
 
     /// Events of that reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
-        let all = self.api.all(&resources::EVENTS).into_iter().chain(self.api.all(&resources::EVENTS_V1));
+        let all = self
+            .api
+            .all(&resources::EVENTS)
+            .into_iter()
+            .chain(self.api.all(&resources::EVENTS_V1));
         all.filter(|e| e["reason"] == reason)
-            .map(|e| e["message"].as_str().or(e["note"].as_str()).unwrap_or_default().to_owned())
+            .map(|e| {
+                e["message"]
+                    .as_str()
+                    .or(e["note"].as_str())
+                    .unwrap_or_default()
+                    .to_owned()
+            })
             .collect()
     }
 
@@ -171,21 +216,37 @@ impl Bench {
     pub async fn http(&self, path: &str, token: Option<&str>) -> (u16, String) {
         let mut roots = rustls::RootCertStore::empty();
         use rustls::pki_types::pem::PemObject;
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap()).unwrap();
-        let config = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let io =
-            k3s_serve::connect::tls(Box::new(stream), "localhost".try_into().unwrap(), config.into()).await.unwrap();
+        roots
+            .add(rustls::pki_types::CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap())
+            .unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(
+            rustls::crypto::ring::default_provider().into(),
+        )
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .unwrap();
+        let io = k3s_serve::connect::tls(
+            Box::new(stream),
+            "localhost".try_into().unwrap(),
+            config.into(),
+        )
+        .await
+        .unwrap();
         let mut request = Request::get(path).header("Host", "localhost");
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let answer =
-            k3s_serve::connect::send(io, request.body(k3s_serve::body::empty()).unwrap(), &self.tasks).await.unwrap();
+        let answer = k3s_serve::connect::send(
+            io,
+            request.body(k3s_serve::body::empty()).unwrap(),
+            &self.tasks,
+        )
+        .await
+        .unwrap();
         let code = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (code, String::from_utf8_lossy(&body).into_owned())
@@ -193,7 +254,10 @@ impl Bench {
 
     /// The kubelet's directory of a pod.
     pub fn pod_dir(&self, name: &str) -> PathBuf {
-        let uid = self.get(name).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        let uid = self.get(name).unwrap()["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         self.dir.join("kubelet/pods").join(uid)
     }
 }
@@ -204,15 +268,31 @@ impl Drop for Bench {
             let _ = k3s_sys::volume::unmount(&mount);
         }
         let _ = std::fs::remove_dir_all(&self.dir);
-        for entry in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_cgroup(&entry.path().join(self.config.cgroup_root.trim_start_matches('/')));
+        for entry in std::fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            remove_cgroup(
+                &entry
+                    .path()
+                    .join(self.config.cgroup_root.trim_start_matches('/')),
+            );
         }
-        remove_cgroup(&PathBuf::from(format!("/sys/fs/cgroup{}", self.config.cgroup_root)));
+        remove_cgroup(&PathBuf::from(format!(
+            "/sys/fs/cgroup{}",
+            self.config.cgroup_root
+        )));
     }
 }
 
 fn remove_cgroup(dir: &std::path::Path) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.path().is_dir()) {
+    for entry in std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().is_dir())
+    {
         remove_cgroup(&entry.path());
     }
     let _ = std::fs::remove_dir(dir);

@@ -124,7 +124,12 @@ pub struct FieldError {
 impl FieldError {
     /// An error of any type; the functions of this module's parent are usually what is wanted.
     pub fn new(kind: ErrorType, path: &Path, value: BadValue, detail: impl Into<String>) -> Self {
-        Self { kind, field: path.to_string(), value, detail: detail.into() }
+        Self {
+            kind,
+            field: path.to_string(),
+            value,
+            detail: detail.into(),
+        }
     }
 
     /// The message without the field.

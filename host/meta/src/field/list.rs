@@ -70,8 +70,12 @@ impl From<FieldError> for ErrorList {
 impl fmt::Display for ErrorList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut seen = HashSet::new();
-        let texts: Vec<String> =
-            self.0.iter().map(ToString::to_string).filter(|text| seen.insert(text.clone())).collect();
+        let texts: Vec<String> = self
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .filter(|text| seen.insert(text.clone()))
+            .collect();
         match texts.as_slice() {
             [one] => f.write_str(one),
             many => write!(f, "[{}]", many.join(", ")),

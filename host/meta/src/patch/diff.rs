@@ -18,9 +18,23 @@ pub(super) struct Want {
 }
 
 /// The patch that turns `from` into `to`.
-pub fn two_way_strategic(from: &Value, to: &Value, schema: &dyn PatchSchema) -> Result<Value, PatchError> {
-    let want = Want { deletions: true, changes: true, element_order: true };
-    Ok(Value::Object(diff_maps(&object(from), &object(to), schema, want, false)?))
+pub fn two_way_strategic(
+    from: &Value,
+    to: &Value,
+    schema: &dyn PatchSchema,
+) -> Result<Value, PatchError> {
+    let want = Want {
+        deletions: true,
+        changes: true,
+        element_order: true,
+    };
+    Ok(Value::Object(diff_maps(
+        &object(from),
+        &object(to),
+        schema,
+        want,
+        false,
+    )?))
 }
 
 pub(super) fn object(v: &Value) -> Object {
@@ -43,7 +57,9 @@ pub(super) fn diff_maps(
             (Some(Value::Array(old)), Value::Array(new)) => {
                 diff_list_field(&mut patch, key, old, new, &look_up(schema, key), want)?;
             }
-            (old, new) if want.changes && old != Some(new) => drop(patch.insert(key.clone(), new.clone())),
+            (old, new) if want.changes && old != Some(new) => {
+                drop(patch.insert(key.clone(), new.clone()))
+            }
             _ => {}
         }
     }
@@ -51,7 +67,11 @@ pub(super) fn diff_maps(
         let gone = from.keys().filter(|k| !to.contains_key(*k));
         patch.extend(gone.map(|k| (k.clone(), Value::Null)));
     }
-    let retained: Vec<Value> = to.iter().filter(|(_, v)| !v.is_null()).map(|(k, _)| Value::from(k.as_str())).collect();
+    let retained: Vec<Value> = to
+        .iter()
+        .filter(|(_, v)| !v.is_null())
+        .map(|(k, _)| Value::from(k.as_str()))
+        .collect();
     let loses_keys = from.keys().any(|k| !to.contains_key(k));
     if retain_keys && !retained.is_empty() && (!patch.is_empty() || loses_keys) {
         patch.insert(RETAIN_KEYS.to_owned(), Value::Array(retained));
@@ -73,7 +93,8 @@ fn diff_map_field(
         }
         return Ok(());
     }
-    let inner = field.with_map(|schema| diff_maps(old, new, schema, want, field.strategy.retain_keys))?;
+    let inner =
+        field.with_map(|schema| diff_maps(old, new, schema, want, field.strategy.retain_keys))?;
     if !inner.is_empty() {
         patch.insert(key.to_owned(), Value::Object(inner));
     }
@@ -95,9 +116,17 @@ fn diff_list_field(
         return Ok(());
     }
     let diff = diff_lists(old, new, field, want)?;
-    for (prefix, list) in [("", diff.items), (DELETE_FROM_LIST, diff.deleted), (ELEMENT_ORDER, diff.order)] {
+    for (prefix, list) in [
+        ("", diff.items),
+        (DELETE_FROM_LIST, diff.deleted),
+        (ELEMENT_ORDER, diff.order),
+    ] {
         if !list.is_empty() {
-            let key = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}/{key}") };
+            let key = if prefix.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{prefix}/{key}")
+            };
             patch.insert(key, Value::Array(list));
         }
     }
@@ -111,10 +140,22 @@ struct ListDiff {
     order: Vec<Value>,
 }
 
-fn diff_lists(old: &[Value], new: &[Value], field: &PatchField<'_>, want: Want) -> Result<ListDiff, PatchError> {
+fn diff_lists(
+    old: &[Value],
+    new: &[Value],
+    field: &PatchField<'_>,
+    want: Want,
+) -> Result<ListDiff, PatchError> {
     if old.is_empty() {
-        let items = if want.changes { new.to_vec() } else { Vec::new() };
-        return Ok(ListDiff { items, ..ListDiff::default() });
+        let items = if want.changes {
+            new.to_vec()
+        } else {
+            Vec::new()
+        };
+        return Ok(ListDiff {
+            items,
+            ..ListDiff::default()
+        });
     }
     match lists::items_of([old, new])? {
         None => Ok(ListDiff::default()),
@@ -124,16 +165,35 @@ fn diff_lists(old: &[Value], new: &[Value], field: &PatchField<'_>, want: Want) 
 }
 
 fn diff_scalars(old: &[Value], new: &[Value], want: Want) -> ListDiff {
-    let added = if want.changes { lists::without(new.to_vec(), old) } else { Vec::new() };
-    let deleted = if want.deletions { lists::without(old.to_vec(), new) } else { Vec::new() };
+    let added = if want.changes {
+        lists::without(new.to_vec(), old)
+    } else {
+        Vec::new()
+    };
+    let deleted = if want.deletions {
+        lists::without(old.to_vec(), new)
+    } else {
+        Vec::new()
+    };
     let ordered = want.element_order && (!deleted.is_empty() || (want.changes && old != new));
     let order = if ordered { new.to_vec() } else { Vec::new() };
-    ListDiff { items: lists::deduplicate(added), deleted: lists::deduplicate(deleted), order }
+    ListDiff {
+        items: lists::deduplicate(added),
+        deleted: lists::deduplicate(deleted),
+        order,
+    }
 }
 
-fn diff_maps_lists(old: &[Value], new: &[Value], field: &PatchField<'_>, want: Want) -> Result<ListDiff, PatchError> {
+fn diff_maps_lists(
+    old: &[Value],
+    new: &[Value],
+    field: &PatchField<'_>,
+    want: Want,
+) -> Result<ListDiff, PatchError> {
     let Some(merge_key) = field.merge_key else {
-        return Err(PatchError::DoesNotApply("cannot diff lists without merge key for type map".to_owned()));
+        return Err(PatchError::DoesNotApply(
+            "cannot diff lists without merge key for type map".to_owned(),
+        ));
     };
     let old_keys = lists::keys_of(old, Some(merge_key))?;
     let new_keys = lists::keys_of(new, Some(merge_key))?;
@@ -148,14 +208,25 @@ fn diff_maps_lists(old: &[Value], new: &[Value], field: &PatchField<'_>, want: W
     }
     if want.deletions {
         let kept: HashSet<&str> = new_keys.iter().map(String::as_str).collect();
-        let gone = old_keys.iter().zip(old).filter(|(key, _)| !kept.contains(key.as_str()));
+        let gone = old_keys
+            .iter()
+            .zip(old)
+            .filter(|(key, _)| !kept.contains(key.as_str()));
         items.extend(gone.map(|(_, item)| deletion(item, merge_key)));
     }
     let reordered = !same_order(&old_keys, &new_keys);
     let ordered = want.element_order && (!items.is_empty() || (want.changes && reordered));
     let only_key = |item: &Value| serde_json::json!({ merge_key: item.get(merge_key) });
-    let order = if ordered { new.iter().map(only_key).collect() } else { Vec::new() };
-    Ok(ListDiff { items, deleted: Vec::new(), order })
+    let order = if ordered {
+        new.iter().map(only_key).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(ListDiff {
+        items,
+        deleted: Vec::new(),
+        order,
+    })
 }
 
 fn changed_item(
@@ -165,11 +236,20 @@ fn changed_item(
     field: &PatchField<'_>,
     want: Want,
 ) -> Result<Option<Value>, PatchError> {
-    let mut diff = diff_maps(&object(old), &object(new), field.items(), want, field.strategy.retain_keys)?;
+    let mut diff = diff_maps(
+        &object(old),
+        &object(new),
+        field.items(),
+        want,
+        field.strategy.retain_keys,
+    )?;
     if diff.is_empty() {
         return Ok(None);
     }
-    diff.insert(merge_key.to_owned(), new.get(merge_key).cloned().unwrap_or_default());
+    diff.insert(
+        merge_key.to_owned(),
+        new.get(merge_key).cloned().unwrap_or_default(),
+    );
     Ok(Some(Value::Object(diff)))
 }
 

@@ -10,7 +10,10 @@ use serde_json::Value;
 /// Applies a list of operations, all or none.
 pub fn json_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let Value::Array(operations) = patch else {
-        let message = format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", type_name(patch));
+        let message = format!(
+            "json: cannot unmarshal {} into Go value of type jsonpatch.Patch",
+            type_name(patch)
+        );
         return Err(PatchError::Malformed(message));
     };
     if operations.len() > MAX_JSON_PATCH_OPERATIONS {
@@ -22,8 +25,8 @@ pub fn json_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let mut work = doc.clone();
     let mut copied_bytes = 0;
     for operation in operations {
-        let operation =
-            PatchOperation::deserialize(operation).map_err(|e| PatchError::DoesNotApply(unreadable(operation, &e)))?;
+        let operation = PatchOperation::deserialize(operation)
+            .map_err(|e| PatchError::DoesNotApply(unreadable(operation, &e)))?;
         apply(&mut work, &operation, &mut copied_bytes)?;
     }
     *doc = work;
@@ -59,19 +62,51 @@ mod tests {
     #[test]
     fn applies() {
         let table = [
-            (json!({"a": 1}), json!([{"op": "add", "path": "/b", "value": 2}]), json!({"a": 1, "b": 2})),
-            (json!({"a": [1, 3]}), json!([{"op": "add", "path": "/a/1", "value": 2}]), json!({"a": [1, 2, 3]})),
-            (json!({"a": [1]}), json!([{"op": "add", "path": "/a/-", "value": 2}]), json!({"a": [1, 2]})),
-            (json!({"a": 1, "b": 2}), json!([{"op": "remove", "path": "/b"}]), json!({"a": 1})),
-            (json!({"a": 1}), json!([{"op": "replace", "path": "/a", "value": {"x": 1}}]), json!({"a": {"x": 1}})),
-            (json!({"a": 1}), json!([{"op": "move", "from": "/a", "path": "/b"}]), json!({"b": 1})),
+            (
+                json!({"a": 1}),
+                json!([{"op": "add", "path": "/b", "value": 2}]),
+                json!({"a": 1, "b": 2}),
+            ),
+            (
+                json!({"a": [1, 3]}),
+                json!([{"op": "add", "path": "/a/1", "value": 2}]),
+                json!({"a": [1, 2, 3]}),
+            ),
+            (
+                json!({"a": [1]}),
+                json!([{"op": "add", "path": "/a/-", "value": 2}]),
+                json!({"a": [1, 2]}),
+            ),
+            (
+                json!({"a": 1, "b": 2}),
+                json!([{"op": "remove", "path": "/b"}]),
+                json!({"a": 1}),
+            ),
+            (
+                json!({"a": 1}),
+                json!([{"op": "replace", "path": "/a", "value": {"x": 1}}]),
+                json!({"a": {"x": 1}}),
+            ),
+            (
+                json!({"a": 1}),
+                json!([{"op": "move", "from": "/a", "path": "/b"}]),
+                json!({"b": 1}),
+            ),
             (
                 json!({"a": {"x": 1}}),
                 json!([{"op": "copy", "from": "/a", "path": "/b"}]),
                 json!({"a": {"x": 1}, "b": {"x": 1}}),
             ),
-            (json!({"a/b~c": 1}), json!([{"op": "test", "path": "/a~1b~0c", "value": 1}]), json!({"a/b~c": 1})),
-            (json!({"a": 1}), json!([{"op": "test", "path": "/b", "value": null}]), json!({"a": 1})),
+            (
+                json!({"a/b~c": 1}),
+                json!([{"op": "test", "path": "/a~1b~0c", "value": 1}]),
+                json!({"a/b~c": 1}),
+            ),
+            (
+                json!({"a": 1}),
+                json!([{"op": "test", "path": "/b", "value": null}]),
+                json!({"a": 1}),
+            ),
             (json!({"a": 1}), json!([]), json!({"a": 1})),
         ];
         for (mut doc, patch, want) in table {
@@ -83,8 +118,14 @@ mod tests {
     #[test]
     fn refuses_and_leaves_the_document() {
         let table = [
-            (json!([{"op": "test", "path": "/a", "value": 2}]), "testing value /a failed: test failed"),
-            (json!([{"op": "test", "path": "/b", "value": 2}]), "testing value /b failed: test failed"),
+            (
+                json!([{"op": "test", "path": "/a", "value": 2}]),
+                "testing value /a failed: test failed",
+            ),
+            (
+                json!([{"op": "test", "path": "/b", "value": 2}]),
+                "testing value /b failed: test failed",
+            ),
             (
                 json!([{"op": "remove", "path": "/b"}]),
                 "error in remove for path: '/b': Unable to remove nonexistent key: b: missing value",
@@ -101,8 +142,14 @@ mod tests {
                 json!([{"op": "add", "path": "/b/c", "value": 1}]),
                 "add operation does not apply: doc is missing path: \"/b/c\": missing value",
             ),
-            (json!([{"op": "add", "path": "/a", "value": 9}, {"op": "jump", "path": "/b"}]), "Unexpected kind: jump"),
-            (json!({"a": 1}), "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+            (
+                json!([{"op": "add", "path": "/a", "value": 9}, {"op": "jump", "path": "/b"}]),
+                "Unexpected kind: jump",
+            ),
+            (
+                json!({"a": 1}),
+                "json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+            ),
         ];
         for (patch, want) in table {
             let mut doc = json!({"a": 1});
@@ -113,13 +160,19 @@ mod tests {
 
     #[test]
     fn bounds() {
-        let many: Vec<Value> = (0..10_001).map(|_| json!({"op": "test", "path": "/a", "value": 1})).collect();
+        let many: Vec<Value> = (0..10_001)
+            .map(|_| json!({"op": "test", "path": "/a", "value": 1}))
+            .collect();
         let error = json_patch(&mut json!({"a": 1}), &Value::Array(many)).unwrap_err();
         assert!(matches!(error, PatchError::TooLarge(_)));
         let mut doc = json!({"a": {"x": "y".repeat(1024)}});
-        let doubling: Vec<Value> =
-            (0..20).map(|i| json!({"op": "copy", "from": "", "path": format!("/a/{i}")})).collect();
+        let doubling: Vec<Value> = (0..20)
+            .map(|i| json!({"op": "copy", "from": "", "path": format!("/a/{i}")}))
+            .collect();
         let error = json_patch(&mut doc, &Value::Array(doubling)).unwrap_err();
-        assert!(error.to_string().starts_with("Unable to complete the copy"), "{error}");
+        assert!(
+            error.to_string().starts_with("Unable to complete the copy"),
+            "{error}"
+        );
     }
 }

@@ -6,7 +6,11 @@ use serde_json::Value;
 
 /// Performs one operation. `copied_bytes` adds up over a patch, so that copies of copies cannot grow
 /// without bound.
-pub(super) fn apply(doc: &mut Value, operation: &PatchOperation, copied_bytes: &mut usize) -> Result<(), PatchError> {
+pub(super) fn apply(
+    doc: &mut Value,
+    operation: &PatchOperation,
+    copied_bytes: &mut usize,
+) -> Result<(), PatchError> {
     if let PatchOperation::Copy(copy) = operation {
         bound_copy(doc, copy.from.as_str(), copied_bytes)?;
     }
@@ -24,7 +28,9 @@ pub(super) fn apply(doc: &mut Value, operation: &PatchOperation, copied_bytes: &
 }
 
 fn bound_copy(doc: &Value, from: &str, copied_bytes: &mut usize) -> Result<(), PatchError> {
-    let Some(source) = doc.pointer(from) else { return Ok(()) };
+    let Some(source) = doc.pointer(from) else {
+        return Ok(());
+    };
     // Serialised size, as upstream counts.
     *copied_bytes += source.to_string().len();
     if *copied_bytes <= MAX_COPY_BYTES {
@@ -50,10 +56,14 @@ fn explain(doc: &Value, operation: &PatchOperation) -> String {
             format!("test operation does not apply: is missing path: {path}: missing value")
         }
         (PatchOperation::Remove(_), true) => {
-            format!("error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value")
+            format!(
+                "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+            )
         }
         (PatchOperation::Remove(_), false) => {
-            format!("remove operation does not apply: doc is missing path: \"{path}\": missing value")
+            format!(
+                "remove operation does not apply: doc is missing path: \"{path}\": missing value"
+            )
         }
         (PatchOperation::Replace(_), true) => {
             format!("replace operation does not apply: doc is missing key: {path}: missing value")
@@ -62,7 +72,9 @@ fn explain(doc: &Value, operation: &PatchOperation) -> String {
             format!("replace operation does not apply: doc is missing path: {path}: missing value")
         }
         (PatchOperation::Add(_), true) => {
-            format!("error in add for path: '{path}': Unable to access invalid index: {key}: invalid index referenced")
+            format!(
+                "error in add for path: '{path}': Unable to access invalid index: {key}: invalid index referenced"
+            )
         }
         (PatchOperation::Add(_), false) => {
             format!("add operation does not apply: doc is missing path: \"{path}\": missing value")
@@ -76,6 +88,8 @@ fn from_or_destination(verb: &str, doc: &Value, from: &str, path: &str) -> Strin
     if doc.pointer(from).is_none() {
         format!("{verb} operation does not apply: doc is missing from path: {from}: missing value")
     } else {
-        format!("{verb} operation does not apply: doc is missing destination path: {path}: missing value")
+        format!(
+            "{verb} operation does not apply: doc is missing destination path: {path}: missing value"
+        )
     }
 }

@@ -20,15 +20,27 @@ pub(super) enum Items {
 /// both lists are empty.
 pub(super) fn items_of(lists: [&[Value]; 2]) -> Result<Option<Items>, PatchError> {
     let mut all = lists.into_iter().flatten();
-    let Some(first) = all.next() else { return Ok(None) };
+    let Some(first) = all.next() else {
+        return Ok(None);
+    };
     if first.is_array() {
-        return Err(PatchError::DoesNotApply("lists of lists are not supported".to_owned()));
+        return Err(PatchError::DoesNotApply(
+            "lists of lists are not supported".to_owned(),
+        ));
     }
     if all.any(|v| std::mem::discriminant(v) != std::mem::discriminant(first)) {
-        let text = format!("list element types are not identical: [{} {}]", go_list(lists[0]), go_list(lists[1]));
+        let text = format!(
+            "list element types are not identical: [{} {}]",
+            go_list(lists[0]),
+            go_list(lists[1])
+        );
         return Err(PatchError::DoesNotApply(text));
     }
-    Ok(Some(if first.is_object() { Items::Maps } else { Items::Scalars }))
+    Ok(Some(if first.is_object() {
+        Items::Maps
+    } else {
+        Items::Scalars
+    }))
 }
 
 /// A value as Go's `%v` prints it.
@@ -43,17 +55,25 @@ pub(super) fn go_text(v: &Value) -> String {
 }
 
 fn go_list(list: &[Value]) -> String {
-    format!("[{}]", list.iter().map(go_text).collect::<Vec<_>>().join(" "))
+    format!(
+        "[{}]",
+        list.iter().map(go_text).collect::<Vec<_>>().join(" ")
+    )
 }
 
 fn go_map(map: &Map<String, Value>) -> String {
-    let entries: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go_text(v))).collect();
+    let entries: Vec<String> = map
+        .iter()
+        .map(|(k, v)| format!("{k}:{}", go_text(v)))
+        .collect();
     format!("map[{}]", entries.join(" "))
 }
 
 /// The identity of an item: the item itself, or its merge key's value.
 pub(super) fn key_of(item: &Value, merge_key: Option<&str>) -> Result<String, PatchError> {
-    let Some(merge_key) = merge_key else { return Ok(item.to_string()) };
+    let Some(merge_key) = merge_key else {
+        return Ok(item.to_string());
+    };
     match item.get(merge_key) {
         Some(key) => Ok(key.to_string()),
         None => Err(PatchError::DoesNotApply(format!(
@@ -73,7 +93,11 @@ pub(super) fn is_deletion(item: &Value) -> bool {
 }
 
 /// Checks that the patch list's items come in the order that `$setElementOrder` gives them.
-pub(super) fn check_order(patch: &[Value], order: &[Value], merge_key: Option<&str>) -> Result<(), PatchError> {
+pub(super) fn check_order(
+    patch: &[Value],
+    order: &[Value],
+    merge_key: Option<&str>,
+) -> Result<(), PatchError> {
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
@@ -82,7 +106,9 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], merge_key: Option<&s
         let key = key_of(item, merge_key)?;
         if !wanted.any(|w| w == key) {
             let (patch, order) = (go_list(patch), go_list(order));
-            let text = format!("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n");
+            let text = format!(
+                "The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n"
+            );
             return Err(PatchError::DoesNotApply(text));
         }
     }
@@ -103,7 +129,11 @@ pub(super) fn arrange(
     let (mut named, mut server_only) = (Vec::new(), Vec::new());
     for item in merged {
         let key = key_of(&item, merge_key)?;
-        let list = if in_patch.contains_key(key.as_str()) { &mut named } else { &mut server_only };
+        let list = if in_patch.contains_key(key.as_str()) {
+            &mut named
+        } else {
+            &mut server_only
+        };
         list.push((key, item));
     }
     sort(&mut named, &in_patch);
@@ -121,10 +151,19 @@ pub(super) fn positions(order: &[String]) -> HashMap<&str, usize> {
 
 /// By position; deletions go last.
 fn sort(items: &mut [(String, Value)], order: &HashMap<&str, usize>) {
-    items.sort_by_key(|(key, item)| (is_deletion(item), order.get(key.as_str()).copied().unwrap_or(usize::MAX)));
+    items.sort_by_key(|(key, item)| {
+        (
+            is_deletion(item),
+            order.get(key.as_str()).copied().unwrap_or(usize::MAX),
+        )
+    });
 }
 
-fn interleave(left: Vec<(String, Value)>, right: Vec<(String, Value)>, server: &HashMap<&str, usize>) -> Vec<Value> {
+fn interleave(
+    left: Vec<(String, Value)>,
+    right: Vec<(String, Value)>,
+    server: &HashMap<&str, usize>,
+) -> Vec<Value> {
     let mut out = Vec::with_capacity(left.len() + right.len());
     let mut left = left.into_iter().peekable();
     let mut right = right.into_iter().peekable();
@@ -146,11 +185,15 @@ fn interleave(left: Vec<(String, Value)>, right: Vec<(String, Value)>, server: &
 /// Keeps the first of equal items.
 pub(super) fn deduplicate(list: Vec<Value>) -> Vec<Value> {
     let mut seen = HashSet::with_capacity(list.len());
-    list.into_iter().filter(|v| seen.insert(v.to_string())).collect()
+    list.into_iter()
+        .filter(|v| seen.insert(v.to_string()))
+        .collect()
 }
 
 /// Removes the items that are in `gone`.
 pub(super) fn without(list: Vec<Value>, gone: &[Value]) -> Vec<Value> {
     let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
-    list.into_iter().filter(|v| !gone.contains(&v.to_string())).collect()
+    list.into_iter()
+        .filter(|v| !gone.contains(&v.to_string()))
+        .collect()
 }

@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 /// Merges `patch` into `doc`: null deletes, maps merge, everything else replaces.
 pub fn merge_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if !patch.is_object() {
-        let message =
-            format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", type_name(patch));
+        let message = format!(
+            "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            type_name(patch)
+        );
         return Err(PatchError::Malformed(message));
     }
     json_patch::merge(doc, patch);
@@ -17,7 +19,9 @@ pub fn merge_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
 
 /// The patch that turns `from` into `to`. Equal documents give `{}`.
 pub fn create_merge_patch(from: &Value, to: &Value) -> Value {
-    let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
+    let (Value::Object(from), Value::Object(to)) = (from, to) else {
+        return to.clone();
+    };
     let mut patch = Map::new();
     for (key, new) in to {
         match from.get(key) {
@@ -45,15 +49,39 @@ mod tests {
     fn rfc_7386_appendix() {
         let table = [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
             (json!({"a": "b"}), json!({"a": null}), json!({})),
-            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
             (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
-            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
-            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
         ];
         for (mut doc, patch, want) in table {
             merge_patch(&mut doc, &patch).unwrap();
@@ -65,7 +93,10 @@ mod tests {
     #[test]
     fn creates_what_applies() {
         let pairs = [
-            (json!({"a": 1, "b": {"c": 2, "d": 3}}), json!({"a": 2, "b": {"c": 2}})),
+            (
+                json!({"a": 1, "b": {"c": 2, "d": 3}}),
+                json!({"a": 2, "b": {"c": 2}}),
+            ),
             (json!({"a": [1, 2]}), json!({"a": [2], "x": {"y": 1}})),
             (json!({"a": 1}), json!({"a": 1})),
         ];

@@ -56,13 +56,21 @@ pub(super) struct MapOf<'a>(pub(super) &'a dyn PatchSchema);
 
 impl PatchSchema for MapOf<'_> {
     fn field(&self, _: &str) -> Option<PatchField<'_>> {
-        Some(PatchField { strategy: Strategy::default(), merge_key: None, child: Child::Object(self.0) })
+        Some(PatchField {
+            strategy: Strategy::default(),
+            merge_key: None,
+            child: Child::Object(self.0),
+        })
     }
 }
 
 /// Strategy, merge key and what lies below of a field, whether known or not.
 pub(super) fn look_up<'a>(schema: &'a dyn PatchSchema, name: &str) -> PatchField<'a> {
-    schema.field(name).unwrap_or(PatchField { strategy: Strategy::default(), merge_key: None, child: Child::Opaque })
+    schema.field(name).unwrap_or(PatchField {
+        strategy: Strategy::default(),
+        merge_key: None,
+        child: Child::Opaque,
+    })
 }
 
 impl PatchField<'_> {

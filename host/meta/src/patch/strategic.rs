@@ -24,10 +24,16 @@ pub(super) enum Into {
 }
 
 /// Applies a strategic merge patch to an object of the schema's type. On error `doc` is unchanged.
-pub fn strategic_merge(doc: &mut Value, patch: &Value, schema: &dyn PatchSchema) -> Result<(), PatchError> {
+pub fn strategic_merge(
+    doc: &mut Value,
+    patch: &Value,
+    schema: &dyn PatchSchema,
+) -> Result<(), PatchError> {
     let Value::Object(patch) = patch else {
-        let message =
-            format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", type_name(patch));
+        let message = format!(
+            "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            type_name(patch)
+        );
         return Err(PatchError::Malformed(message));
     };
     let original = doc.as_object().cloned().unwrap_or_default();
@@ -63,7 +69,10 @@ pub(super) fn merge_map(
 
 fn unknown_directive(directive: &Value, mut patch: Object) -> PatchError {
     patch.insert(DIRECTIVE.to_owned(), directive.clone());
-    let (directive, patch) = (lists::go_text(directive), lists::go_text(&Value::Object(patch)));
+    let (directive, patch) = (
+        lists::go_text(directive),
+        lists::go_text(&Value::Object(patch)),
+    );
     PatchError::Malformed(format!("unknown patch type: {directive} in map: {patch}"))
 }
 
@@ -90,9 +99,12 @@ fn merge_field(
             };
             Some(Value::Object(map))
         }
-        (Some(Value::Array(old)), Value::Array(new)) => {
-            Some(Value::Array(merge_list(old, new, &look_up(schema, &key), into)?))
-        }
+        (Some(Value::Array(old)), Value::Array(new)) => Some(Value::Array(merge_list(
+            old,
+            new,
+            &look_up(schema, &key),
+            into,
+        )?)),
         (_, new) if into == Into::Patch => Some(new),
         (_, new) => clean(new),
     };
@@ -113,21 +125,35 @@ fn clean(value: Value) -> Option<Value> {
 
 fn clean_map(map: Object) -> Object {
     let is_directive = |key: &str| {
-        key == DIRECTIVE || key == RETAIN_KEYS || key.starts_with(ELEMENT_ORDER) || key.starts_with(DELETE_FROM_LIST)
+        key == DIRECTIVE
+            || key == RETAIN_KEYS
+            || key.starts_with(ELEMENT_ORDER)
+            || key.starts_with(DELETE_FROM_LIST)
     };
-    let keep = map.into_iter().filter(|(key, value)| !value.is_null() && !is_directive(key));
-    keep.filter_map(|(key, value)| Some((key, clean(value)?))).collect()
+    let keep = map
+        .into_iter()
+        .filter(|(key, value)| !value.is_null() && !is_directive(key));
+    keep.filter_map(|(key, value)| Some((key, clean(value)?)))
+        .collect()
 }
 
 /// An item that only says `$patch: replace` is the instruction itself, not a member.
 fn clean_list(list: Vec<Value>) -> Vec<Value> {
-    let bare_directive = |v: &Value| v.as_object().is_some_and(|m| m.len() == 1 && m.contains_key(DIRECTIVE));
-    list.into_iter().filter(|v| !bare_directive(v)).filter_map(clean).collect()
+    let bare_directive = |v: &Value| {
+        v.as_object()
+            .is_some_and(|m| m.len() == 1 && m.contains_key(DIRECTIVE))
+    };
+    list.into_iter()
+        .filter(|v| !bare_directive(v))
+        .filter_map(clean)
+        .collect()
 }
 
 /// `$retainKeys`: whatever the list does not name goes; the patch may not set what it does not name.
 fn retain_keys(original: &mut Object, patch: &mut Object, into: Into) -> Result<(), PatchError> {
-    let Some(directive) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
+    let Some(directive) = patch.remove(RETAIN_KEYS) else {
+        return Ok(());
+    };
     if into == Into::Patch {
         original.entry(RETAIN_KEYS).or_insert(directive);
         return Ok(());
@@ -135,8 +161,12 @@ fn retain_keys(original: &mut Object, patch: &mut Object, into: Into) -> Result<
     let malformed = || PatchError::Malformed("invalid patch format of retainKeys".to_owned());
     let list = directive.as_array().ok_or_else(malformed)?;
     let keep: HashSet<&str> = list.iter().filter_map(Value::as_str).collect();
-    let is_list_directive = |key: &str| key.starts_with(DELETE_FROM_LIST) || key.starts_with(ELEMENT_ORDER);
-    if patch.iter().any(|(k, v)| !v.is_null() && !is_list_directive(k) && !keep.contains(k.as_str())) {
+    let is_list_directive =
+        |key: &str| key.starts_with(DELETE_FROM_LIST) || key.starts_with(ELEMENT_ORDER);
+    if patch
+        .iter()
+        .any(|(k, v)| !v.is_null() && !is_list_directive(k) && !keep.contains(k.as_str()))
+    {
         return Err(malformed());
     }
     original.retain(|key, _| keep.contains(key.as_str()));
@@ -162,18 +192,38 @@ fn merge_ordered_lists(
     schema: &dyn PatchSchema,
     into: Into,
 ) -> Result<(), PatchError> {
-    let directives: Vec<String> = patch.keys().filter(|k| k.starts_with(ELEMENT_ORDER)).cloned().collect();
+    let directives: Vec<String> = patch
+        .keys()
+        .filter(|k| k.starts_with(ELEMENT_ORDER))
+        .cloned()
+        .collect();
     for directive in directives {
-        let Some(order) = patch.remove(&directive) else { continue };
+        let Some(order) = patch.remove(&directive) else {
+            continue;
+        };
         if into == Into::Patch {
-            let kept = original.entry(directive.as_str()).or_insert_with(|| order.clone());
+            let kept = original
+                .entry(directive.as_str())
+                .or_insert_with(|| order.clone());
             if *kept != order {
                 return Err(bad_order());
             }
         }
-        let Value::Array(order) = order else { return Err(bad_order()) };
-        let field = directive.strip_prefix(ELEMENT_ORDER).and_then(|r| r.strip_prefix('/')).ok_or_else(bad_order)?;
-        merge_ordered_list(original, patch, field, &order, &look_up(schema, field), into)?;
+        let Value::Array(order) = order else {
+            return Err(bad_order());
+        };
+        let field = directive
+            .strip_prefix(ELEMENT_ORDER)
+            .and_then(|r| r.strip_prefix('/'))
+            .ok_or_else(bad_order)?;
+        merge_ordered_list(
+            original,
+            patch,
+            field,
+            &order,
+            &look_up(schema, field),
+            into,
+        )?;
     }
     Ok(())
 }
@@ -188,9 +238,10 @@ fn take_list(map: &mut Object, field: &str) -> Result<Option<Vec<Value>>, PatchE
         Some(Value::Array(list)) => Ok(Some(list)),
         // A list that is deleted as a whole has no order; what follows deletes it.
         Some(Value::Null) => Ok(None),
-        Some(other) => {
-            Err(PatchError::DoesNotApply(format!("expected a []interface {{}}, but received a {}", type_name(&other))))
-        }
+        Some(other) => Err(PatchError::DoesNotApply(format!(
+            "expected a []interface {{}}, but received a {}",
+            type_name(&other)
+        ))),
     }
 }
 
@@ -228,13 +279,25 @@ fn merge_ordered_list(
         _ => merged,
     };
     let order = lists::keys_of(order, merge_key)?;
-    original.insert(name.to_owned(), Value::Array(lists::arrange(merged, &order, &server_order, merge_key)?));
+    original.insert(
+        name.to_owned(),
+        Value::Array(lists::arrange(merged, &order, &server_order, merge_key)?),
+    );
     Ok(())
 }
 
-fn merge_list(old: Vec<Value>, new: Vec<Value>, field: &PatchField<'_>, into: Into) -> Result<Vec<Value>, PatchError> {
+fn merge_list(
+    old: Vec<Value>,
+    new: Vec<Value>,
+    field: &PatchField<'_>,
+    into: Into,
+) -> Result<Vec<Value>, PatchError> {
     if !field.strategy.merge {
-        return Ok(if into == Into::Object { clean_list(new) } else { new });
+        return Ok(if into == Into::Object {
+            clean_list(new)
+        } else {
+            new
+        });
     }
     match lists::items_of([&old, &new])? {
         None => Ok(old),
@@ -250,9 +313,16 @@ fn merge_scalars(mut old: Vec<Value>, new: Vec<Value>) -> Result<Vec<Value>, Pat
     lists::arrange(lists::deduplicate(old), &patch_order, &server_order, None)
 }
 
-fn merge_maps(old: Vec<Value>, new: Vec<Value>, field: &PatchField<'_>, into: Into) -> Result<Vec<Value>, PatchError> {
+fn merge_maps(
+    old: Vec<Value>,
+    new: Vec<Value>,
+    field: &PatchField<'_>,
+    into: Into,
+) -> Result<Vec<Value>, PatchError> {
     let Some(merge_key) = field.merge_key else {
-        return Err(PatchError::DoesNotApply("cannot merge lists without merge key for type map".to_owned()));
+        return Err(PatchError::DoesNotApply(
+            "cannot merge lists without merge key for type map".to_owned(),
+        ));
     };
     let special = take_directives(new, merge_key)?;
     if special.replace {
@@ -260,7 +330,10 @@ fn merge_maps(old: Vec<Value>, new: Vec<Value>, field: &PatchField<'_>, into: In
     }
     let mut merged = old;
     if !special.deleted.is_empty() {
-        merged.retain(|item| item.get(merge_key).is_none_or(|k| !special.deleted.contains(&k.to_string())));
+        merged.retain(|item| {
+            item.get(merge_key)
+                .is_none_or(|k| !special.deleted.contains(&k.to_string()))
+        });
     }
     let server_order = lists::keys_of(&merged, Some(merge_key))?;
     let patch_order = lists::keys_of(&special.rest, Some(merge_key))?;
@@ -277,7 +350,11 @@ fn merge_maps(old: Vec<Value>, new: Vec<Value>, field: &PatchField<'_>, into: In
             (_, item) => {
                 index.insert(key.clone(), merged.len());
                 // An item without directives to delete it survives cleaning, so the index stays true.
-                merged.push(if into == Into::Object { clean(item).unwrap_or_default() } else { item });
+                merged.push(if into == Into::Object {
+                    clean(item).unwrap_or_default()
+                } else {
+                    item
+                });
             }
         }
     }
@@ -292,14 +369,22 @@ struct Special {
 
 /// Splits a patch list into its members and what its directives say.
 fn take_directives(list: Vec<Value>, merge_key: &str) -> Result<Special, PatchError> {
-    let mut special = Special { rest: Vec::with_capacity(list.len()), deleted: HashSet::new(), replace: false };
+    let mut special = Special {
+        rest: Vec::with_capacity(list.len()),
+        deleted: HashSet::new(),
+        replace: false,
+    };
     for mut item in list {
         let Some(directive) = item.get(DIRECTIVE).cloned() else {
             special.rest.push(item);
             continue;
         };
         match directive.as_str() {
-            Some("delete") => drop(special.deleted.insert(lists::key_of(&item, Some(merge_key))?)),
+            Some("delete") => drop(
+                special
+                    .deleted
+                    .insert(lists::key_of(&item, Some(merge_key))?),
+            ),
             // The rest of the list is what stays; an item may carry the directive along with content.
             Some("replace") => {
                 special.replace = true;
@@ -311,7 +396,12 @@ fn take_directives(list: Vec<Value>, merge_key: &str) -> Result<Special, PatchEr
                 item.as_object_mut().and_then(|m| m.remove(DIRECTIVE));
                 special.rest.push(item);
             }
-            _ => return Err(unknown_directive(&directive, item.as_object().cloned().unwrap_or_default())),
+            _ => {
+                return Err(unknown_directive(
+                    &directive,
+                    item.as_object().cloned().unwrap_or_default(),
+                ));
+            }
         }
     }
     Ok(special)

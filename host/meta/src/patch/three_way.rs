@@ -15,17 +15,36 @@ pub fn three_way_strategic(
     current: &Value,
     schema: &dyn PatchSchema,
 ) -> Result<Value, PatchError> {
-    let changes = Want { deletions: false, changes: true, element_order: true };
-    let deletions = Want { deletions: true, changes: false, element_order: true };
+    let changes = Want {
+        deletions: false,
+        changes: true,
+        element_order: true,
+    };
+    let deletions = Want {
+        deletions: true,
+        changes: false,
+        element_order: true,
+    };
     let delta = diff_maps(&object(current), &object(modified), schema, changes, false)?;
-    let gone = diff_maps(&object(original), &object(modified), schema, deletions, false)?;
+    let gone = diff_maps(
+        &object(original),
+        &object(modified),
+        schema,
+        deletions,
+        false,
+    )?;
     let patch = Value::Object(merge_map(gone, delta, schema, Into::Patch)?);
     same_identity(patch)
 }
 
 /// The JSON merge patch to send, for kinds without a strategic schema.
-pub fn three_way_json(original: &Value, modified: &Value, current: &Value) -> Result<Value, PatchError> {
-    let mut patch = without_nulls(&create_merge_patch(current, modified)).unwrap_or_else(|| Value::Object(Map::new()));
+pub fn three_way_json(
+    original: &Value,
+    modified: &Value,
+    current: &Value,
+) -> Result<Value, PatchError> {
+    let mut patch = without_nulls(&create_merge_patch(current, modified))
+        .unwrap_or_else(|| Value::Object(Map::new()));
     if let Some(gone) = only_nulls(&create_merge_patch(original, modified)) {
         overlay(&mut patch, gone);
     }
@@ -36,7 +55,9 @@ pub fn three_way_json(original: &Value, modified: &Value, current: &Value) -> Re
 fn same_identity(patch: Value) -> Result<Value, PatchError> {
     let renamed = patch.get("metadata").and_then(|m| m.get("name")).is_some();
     if renamed || patch.get("apiVersion").is_some() || patch.get("kind").is_some() {
-        return Err(PatchError::DoesNotApply("at least one of apiVersion, kind and name was changed".to_owned()));
+        return Err(PatchError::DoesNotApply(
+            "at least one of apiVersion, kind and name was changed".to_owned(),
+        ));
     }
     Ok(patch)
 }
@@ -46,7 +67,10 @@ fn without_nulls(v: &Value) -> Option<Value> {
     match v {
         Value::Null => None,
         Value::Object(map) => {
-            let kept: Map<_, _> = map.iter().filter_map(|(k, v)| Some((k.clone(), without_nulls(v)?))).collect();
+            let kept: Map<_, _> = map
+                .iter()
+                .filter_map(|(k, v)| Some((k.clone(), without_nulls(v)?)))
+                .collect();
             (map.is_empty() || !kept.is_empty()).then_some(Value::Object(kept))
         }
         other => Some(other.clone()),
@@ -57,7 +81,10 @@ fn only_nulls(v: &Value) -> Option<Value> {
     match v {
         Value::Null => Some(Value::Null),
         Value::Object(map) => {
-            let kept: Map<_, _> = map.iter().filter_map(|(k, v)| Some((k.clone(), only_nulls(v)?))).collect();
+            let kept: Map<_, _> = map
+                .iter()
+                .filter_map(|(k, v)| Some((k.clone(), only_nulls(v)?)))
+                .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         _ => None,
@@ -68,7 +95,12 @@ fn overlay(target: &mut Value, from: Value) {
     match (target, from) {
         (Value::Object(target), Value::Object(from)) => {
             for (key, value) in from {
-                overlay(target.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
+                overlay(
+                    target
+                        .entry(key)
+                        .or_insert_with(|| Value::Object(Map::new())),
+                    value,
+                );
             }
         }
         (target, from) => *target = from,

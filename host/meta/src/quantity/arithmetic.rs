@@ -35,23 +35,40 @@ impl Ord for Quantity {
 impl Add for Quantity {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        let format = if self.nano == 0 { other.format } else { self.format };
-        Self { nano: self.nano.saturating_add(other.nano), format }
+        let format = if self.nano == 0 {
+            other.format
+        } else {
+            self.format
+        };
+        Self {
+            nano: self.nano.saturating_add(other.nano),
+            format,
+        }
     }
 }
 
 impl Sub for Quantity {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        let format = if self.nano == 0 { other.format } else { self.format };
-        Self { nano: self.nano.saturating_sub(other.nano), format }
+        let format = if self.nano == 0 {
+            other.format
+        } else {
+            self.format
+        };
+        Self {
+            nano: self.nano.saturating_sub(other.nano),
+            format,
+        }
     }
 }
 
 impl Neg for Quantity {
     type Output = Self;
     fn neg(self) -> Self {
-        Self { nano: -self.nano, format: self.format }
+        Self {
+            nano: -self.nano,
+            format: self.format,
+        }
     }
 }
 

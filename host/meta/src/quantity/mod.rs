@@ -17,7 +17,9 @@ const MAX: i128 = i64::MAX as i128 * NANO;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Empty, or not of the form at all.
-    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    #[error(
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    )]
     Format,
     /// The number part is malformed.
     #[error("unable to parse numeric part of quantity")]
@@ -47,16 +49,25 @@ pub struct Quantity {
 
 impl Quantity {
     /// Zero.
-    pub const ZERO: Self = Self { nano: 0, format: Format::DecimalSi };
+    pub const ZERO: Self = Self {
+        nano: 0,
+        format: Format::DecimalSi,
+    };
 
     /// Whole units.
     pub fn from_value(value: i64, format: Format) -> Self {
-        Self { nano: i128::from(value) * NANO, format }
+        Self {
+            nano: i128::from(value) * NANO,
+            format,
+        }
     }
 
     /// Thousandths, the unit of CPU.
     pub fn from_milli(milli: i64) -> Self {
-        Self { nano: i128::from(milli) * (NANO / 1000), format: Format::DecimalSi }
+        Self {
+            nano: i128::from(milli) * (NANO / 1000),
+            format: Format::DecimalSi,
+        }
     }
 
     /// Reads a quantity exactly; digits below nano round away from zero, as upstream rounds.
@@ -64,7 +75,10 @@ impl Quantity {
         let (negative, digits, fraction, suffix) = parse::split(text)?;
         let (base, exponent, format) = parse::read_suffix(suffix)?;
         let magnitude = parse::scale(digits, fraction, base, exponent)?.min(MAX);
-        Ok(Self { nano: if negative { -magnitude } else { magnitude }, format })
+        Ok(Self {
+            nano: if negative { -magnitude } else { magnitude },
+            format,
+        })
     }
 
     /// Reads a JSON string or number.
@@ -88,7 +102,11 @@ impl Quantity {
 
     /// Whole units, rounded up (away from zero).
     pub fn value(self) -> i64 {
-        i64::try_from(divide_away(self.nano, NANO)).unwrap_or(if self.nano < 0 { i64::MIN } else { i64::MAX })
+        i64::try_from(divide_away(self.nano, NANO)).unwrap_or(if self.nano < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        })
     }
 
     /// The nearest floating-point number of whole units.
@@ -120,5 +138,9 @@ impl Quantity {
 
 fn divide_away(value: i128, by: i128) -> i128 {
     let quotient = value / by;
-    if value % by == 0 { quotient } else { quotient + value.signum() }
+    if value % by == 0 {
+        quotient
+    } else {
+        quotient + value.signum()
+    }
 }

@@ -14,7 +14,9 @@ pub(super) fn split(text: &str) -> Result<(bool, &str, &str, &str), QuantityErro
         Some(b'+') => (false, text.get(1..).unwrap_or("")),
         Some(_) => (false, text),
     };
-    let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let number_end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(number_end);
     if number.is_empty() || !suffix_shape(suffix) {
         return Err(QuantityError::Format);
@@ -35,22 +37,46 @@ fn suffix_shape(suffix: &str) -> bool {
 
 /// Base, exponent and form of a suffix.
 pub(super) fn read_suffix(suffix: &str) -> Result<(u32, i32, Format), QuantityError> {
-    const DECIMAL: [(&str, i32); 10] =
-        [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
-    const BINARY: [(&str, i32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
+    const DECIMAL: [(&str, i32); 10] = [
+        ("n", -9),
+        ("u", -6),
+        ("m", -3),
+        ("", 0),
+        ("k", 3),
+        ("M", 6),
+        ("G", 9),
+        ("T", 12),
+        ("P", 15),
+        ("E", 18),
+    ];
+    const BINARY: [(&str, i32); 6] = [
+        ("Ki", 10),
+        ("Mi", 20),
+        ("Gi", 30),
+        ("Ti", 40),
+        ("Pi", 50),
+        ("Ei", 60),
+    ];
     if let Some((_, exponent)) = DECIMAL.iter().find(|(s, _)| *s == suffix) {
         return Ok((10, *exponent, Format::DecimalSi));
     }
     if let Some((_, exponent)) = BINARY.iter().find(|(s, _)| *s == suffix) {
         return Ok((2, *exponent, Format::BinarySi));
     }
-    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Suffix)?;
+    let exponent = suffix
+        .strip_prefix(['e', 'E'])
+        .ok_or(QuantityError::Suffix)?;
     let exponent = exponent.parse::<i32>().map_err(|_| QuantityError::Suffix)?;
     Ok((10, exponent, Format::DecimalExponent))
 }
 
 /// The number in nano units, rounded away from zero and capped at [`MAX`].
-pub(super) fn scale(digits: &str, fraction: &str, base: u32, exponent: i32) -> Result<i128, QuantityError> {
+pub(super) fn scale(
+    digits: &str,
+    fraction: &str,
+    base: u32,
+    exponent: i32,
+) -> Result<i128, QuantityError> {
     let fraction = fraction.trim_end_matches('0');
     let digits = digits.trim_start_matches('0');
     if digits.len() + fraction.len() > MAX_DIGITS {
@@ -61,8 +87,16 @@ pub(super) fn scale(digits: &str, fraction: &str, base: u32, exponent: i32) -> R
     }
     // number = all digits * base^exponent * 10^(nano - fraction digits)
     let point = 9 - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
-    let (binary, decimal) = if base == 2 { (exponent, point) } else { (0, exponent.saturating_add(point)) };
-    let all: Vec<u8> = digits.bytes().chain(fraction.bytes()).map(|b| b - b'0').collect();
+    let (binary, decimal) = if base == 2 {
+        (exponent, point)
+    } else {
+        (0, exponent.saturating_add(point))
+    };
+    let all: Vec<u8> = digits
+        .bytes()
+        .chain(fraction.bytes())
+        .map(|b| b - b'0')
+        .collect();
     Ok(shift(&all, decimal, binary))
 }
 
@@ -81,12 +115,16 @@ fn shift(digits: &[u8], decimal: i32, binary: i32) -> i128 {
     }
     let mut lost = digits.iter().skip(keep).any(|d| *d != 0);
     if decimal > 0 {
-        value = 10_i128.checked_pow(decimal.unsigned_abs()).map_or(i128::MAX, |p| value.saturating_mul(p));
+        value = 10_i128
+            .checked_pow(decimal.unsigned_abs())
+            .map_or(i128::MAX, |p| value.saturating_mul(p));
     }
     if binary > 0 {
         value = value.saturating_mul(1_i128 << binary.min(100));
         if decimal < 0 {
-            let divisor = 10_i128.checked_pow(decimal.unsigned_abs()).unwrap_or(i128::MAX);
+            let divisor = 10_i128
+                .checked_pow(decimal.unsigned_abs())
+                .unwrap_or(i128::MAX);
             lost = value % divisor != 0;
             value /= divisor;
         }

@@ -95,7 +95,18 @@ fn numbers() {
     assert_eq!((q("1Gi") + q("512Mi")).to_string(), "1536Mi");
     assert_eq!((q("1") - q("250m")).to_string(), "750m");
     assert_eq!((Quantity::ZERO + q("1Gi")).to_string(), "1Gi");
-    assert_eq!([q("1Gi"), q("1Gi")].into_iter().sum::<Quantity>().to_string(), "2Gi");
+    assert_eq!(
+        [q("1Gi"), q("1Gi")]
+            .into_iter()
+            .sum::<Quantity>()
+            .to_string(),
+        "2Gi"
+    );
     assert_eq!(Quantity::from_milli(1500).to_string(), "1500m");
-    assert_eq!(Quantity::from_json(&serde_json::json!(2)).unwrap().to_string(), "2");
+    assert_eq!(
+        Quantity::from_json(&serde_json::json!(2))
+            .unwrap()
+            .to_string(),
+        "2"
+    );
 }

@@ -30,16 +30,24 @@ impl FieldSelector {
         terms.sort_unstable();
         let mut requirements = Vec::new();
         for term in terms.into_iter().filter(|t| !t.is_empty()) {
-            let (field, equals, value) =
-                split_term(term).ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
-            requirements.push(FieldRequirement { field: field.to_owned(), equals, value: unescape(value)? });
+            let (field, equals, value) = split_term(term)
+                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
+            requirements.push(FieldRequirement {
+                field: field.to_owned(),
+                equals,
+                value: unescape(value)?,
+            });
         }
         Ok(Self(requirements))
     }
 
     /// A selector of one equality.
     pub fn equals(field: &str, value: &str) -> Self {
-        Self(vec![FieldRequirement { field: field.to_owned(), equals: true, value: value.to_owned() }])
+        Self(vec![FieldRequirement {
+            field: field.to_owned(),
+            equals: true,
+            value: value.to_owned(),
+        }])
     }
 
     /// The requirements.
@@ -54,12 +62,17 @@ impl FieldSelector {
 
     /// Whether the fields behind `lookup` match; a field that is not there reads as empty.
     pub fn matches<'a>(&self, lookup: impl Fn(&str) -> Option<&'a str>) -> bool {
-        self.0.iter().all(|r| (lookup(&r.field).unwrap_or("") == r.value) == r.equals)
+        self.0
+            .iter()
+            .all(|r| (lookup(&r.field).unwrap_or("") == r.value) == r.equals)
     }
 
     /// The one value a field must have, if the selector says so.
     pub fn exact_match(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|r| r.equals && r.field == field).map(|r| r.value.as_str())
+        self.0
+            .iter()
+            .find(|r| r.equals && r.field == field)
+            .map(|r| r.value.as_str())
     }
 }
 
@@ -102,10 +115,20 @@ fn unescape(value: &str) -> Result<String, String> {
         match c {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => out.push(c),
-                Some(c) => return Err(format!("invalid field selector: invalid escape sequence: \\{c}")),
-                None => return Err("invalid field selector: invalid escape sequence: \\".to_owned()),
+                Some(c) => {
+                    return Err(format!(
+                        "invalid field selector: invalid escape sequence: \\{c}"
+                    ));
+                }
+                None => {
+                    return Err("invalid field selector: invalid escape sequence: \\".to_owned());
+                }
             },
-            ',' | '=' => return Err(format!("invalid field selector: unescaped character in value: {c}")),
+            ',' | '=' => {
+                return Err(format!(
+                    "invalid field selector: unescaped character in value: {c}"
+                ));
+            }
             c => out.push(c),
         }
     }
@@ -113,13 +136,22 @@ fn unescape(value: &str) -> Result<String, String> {
 }
 
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
+    value
+        .replace('\\', "\\\\")
+        .replace(',', "\\,")
+        .replace('=', "\\=")
 }
 
 impl fmt::Display for FieldSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let term =
-            |r: &FieldRequirement| format!("{}{}{}", r.field, if r.equals { "=" } else { "!=" }, escape(&r.value));
+        let term = |r: &FieldRequirement| {
+            format!(
+                "{}{}{}",
+                r.field,
+                if r.equals { "=" } else { "!=" },
+                escape(&r.value)
+            )
+        };
         f.write_str(&self.0.iter().map(term).collect::<Vec<_>>().join(","))
     }
 }
@@ -147,7 +179,10 @@ mod tests {
         ] {
             let selector = FieldSelector::parse(text).unwrap();
             assert_eq!(selector.matches(fields), want, "{text}");
-            assert_eq!(FieldSelector::parse(&selector.to_string()).unwrap(), selector);
+            assert_eq!(
+                FieldSelector::parse(&selector.to_string()).unwrap(),
+                selector
+            );
         }
     }
 

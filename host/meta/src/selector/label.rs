@@ -32,7 +32,12 @@ pub struct Requirement {
 impl Requirement {
     /// Checks and builds a requirement; `path` leads to it in messages. Errors are worded as upstream's
     /// `NewRequirement`.
-    pub fn new(path: &Path, key: &str, operator: Operator, values: Vec<String>) -> Result<Self, ErrorList> {
+    pub fn new(
+        path: &Path,
+        key: &str,
+        operator: Operator,
+        values: Vec<String>,
+    ) -> Result<Self, ErrorList> {
         let mut errors = ErrorList::new();
         if let Err(messages) = names::is_qualified_name(key) {
             errors.push(invalid(&path.child("key"), key, messages.join("; ")));
@@ -42,17 +47,33 @@ impl Requirement {
             errors.push(invalid(&values_path, &serde_json::json!(values), detail));
         }
         if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
-            for (i, value) in values.iter().enumerate().filter(|(_, v)| v.parse::<i64>().is_err()) {
+            for (i, value) in values
+                .iter()
+                .enumerate()
+                .filter(|(_, v)| v.parse::<i64>().is_err())
+            {
                 const DETAIL: &str = "for 'Gt', 'Lt' operators, the value must be an integer";
                 errors.push(invalid(&values_path.index(i), value, DETAIL));
             }
         }
         for (i, value) in values.iter().enumerate() {
             if let Err(messages) = names::is_label_value(value) {
-                errors.push(invalid(&values_path.index(i).key(key), value, messages.join("; ")));
+                errors.push(invalid(
+                    &values_path.index(i).key(key),
+                    value,
+                    messages.join("; "),
+                ));
             }
         }
-        if errors.is_empty() { Ok(Self { key: key.to_owned(), operator, values }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self {
+                key: key.to_owned(),
+                operator,
+                values,
+            })
+        } else {
+            Err(errors)
+        }
     }
 
     /// The label's key.
@@ -86,13 +107,17 @@ impl Requirement {
     fn compare(&self, value: Option<&str>, holds: impl Fn(i64, i64) -> bool) -> bool {
         let label = value.and_then(|v| v.parse().ok());
         let bound = self.values.first().and_then(|v| v.parse().ok());
-        label.zip(bound).is_some_and(|(label, bound)| holds(label, bound))
+        label
+            .zip(bound)
+            .is_some_and(|(label, bound)| holds(label, bound))
     }
 }
 
 fn wrong_count(operator: Operator, count: usize) -> Option<&'static str> {
     match operator {
-        Operator::In | Operator::NotIn if count == 0 => Some("for 'in', 'notin' operators, values set can't be empty"),
+        Operator::In | Operator::NotIn if count == 0 => {
+            Some("for 'in', 'notin' operators, values set can't be empty")
+        }
         Operator::Equals | Operator::DoubleEquals | Operator::NotEquals if count != 1 => {
             Some("exact-match compatibility requires one single value")
         }
@@ -141,13 +166,19 @@ impl LabelSelector {
 
     /// Matches no labels.
     pub fn nothing() -> Self {
-        Self { requirements: Vec::new(), nothing: true }
+        Self {
+            requirements: Vec::new(),
+            nothing: true,
+        }
     }
 
     /// A selector of requirements, sorted by key as upstream sorts them.
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
-        Self { requirements, nothing: false }
+        Self {
+            requirements,
+            nothing: false,
+        }
     }
 
     /// Exactly these labels, as replication controllers and services select. An empty set is everything.

@@ -11,11 +11,21 @@ pub(super) fn from_value(v: &Value) -> Result<LabelSelector, String> {
         return Ok(LabelSelector::nothing());
     }
     let mut requirements = Vec::new();
-    for (key, value) in v.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
+    for (key, value) in v
+        .get("matchLabels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         let value = value.as_str().unwrap_or("").to_owned();
         requirements.push(checked(key, Operator::In, vec![value])?);
     }
-    for expression in v.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
+    for expression in v
+        .get("matchExpressions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         requirements.push(requirement(expression)?);
     }
     Ok(LabelSelector::new(requirements))
@@ -31,10 +41,21 @@ fn requirement(expression: &Value) -> Result<Requirement, String> {
         // Node selector terms have these two; label selectors of workloads are validated before.
         "Gt" => Operator::GreaterThan,
         "Lt" => Operator::LessThan,
-        other => return Err(format!("{} is not a valid label selector operator", quote(other))),
+        other => {
+            return Err(format!(
+                "{} is not a valid label selector operator",
+                quote(other)
+            ));
+        }
     };
-    let values = expression.get("values").and_then(Value::as_array).into_iter().flatten();
-    let values = values.filter_map(|v| v.as_str().map(str::to_owned)).collect();
+    let values = expression
+        .get("values")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let values = values
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect();
     checked(text("key"), operator, values)
 }
 
@@ -59,21 +80,40 @@ mod tests {
                 json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "In", "values": ["2"]}]}),
                 true,
             ),
-            (json!({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["2"]}]}), false),
-            (json!({"matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]}), true),
-            (json!({"matchExpressions": [{"key": "c", "operator": "Exists"}]}), false),
+            (
+                json!({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["2"]}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "c", "operator": "Exists"}]}),
+                false,
+            ),
         ];
         for (selector, want) in table {
-            assert_eq!(LabelSelector::from_value(&selector).unwrap().matches_object(&labels), want, "{selector}");
+            assert_eq!(
+                LabelSelector::from_value(&selector)
+                    .unwrap()
+                    .matches_object(&labels),
+                want,
+                "{selector}"
+            );
         }
     }
 
     #[test]
     fn refuses() {
         let bad = json!({"matchExpressions": [{"key": "b", "operator": "Near"}]});
-        assert_eq!(LabelSelector::from_value(&bad).unwrap_err(), "\"Near\" is not a valid label selector operator");
+        assert_eq!(
+            LabelSelector::from_value(&bad).unwrap_err(),
+            "\"Near\" is not a valid label selector operator"
+        );
         let bad = json!({"matchExpressions": [{"key": "b", "operator": "In"}]});
-        let want = "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty";
+        let want =
+            "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty";
         assert_eq!(LabelSelector::from_value(&bad).unwrap_err(), want);
     }
 }

@@ -14,33 +14,56 @@ struct Parser {
 
 /// Reads `a=b,c in (x,y),!d`.
 pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
-    let mut parser = Parser { items: tokens(text), position: 0 };
+    let mut parser = Parser {
+        items: tokens(text),
+        position: 0,
+    };
     let mut requirements = Vec::new();
     loop {
         match parser.peek() {
             (Token::Identifier | Token::DoesNotExist, _) => {
-                let requirement = parser.requirement().map_err(|e| format!("unable to parse requirement: {e}"))?;
+                let requirement = parser
+                    .requirement()
+                    .map_err(|e| format!("unable to parse requirement: {e}"))?;
                 requirements.push(requirement);
                 match parser.next() {
                     (Token::End, _) => return Ok(requirements),
                     (Token::Comma, _) => parser.expect_after_comma()?,
-                    (_, literal) => return Err(format!("found '{literal}', expected: ',' or 'end of string'")),
+                    (_, literal) => {
+                        return Err(format!(
+                            "found '{literal}', expected: ',' or 'end of string'"
+                        ));
+                    }
                 }
             }
             (Token::End, _) => return Ok(requirements),
-            (_, literal) => return Err(format!("found '{literal}', expected: !, identifier, or 'end of string'")),
+            (_, literal) => {
+                return Err(format!(
+                    "found '{literal}', expected: !, identifier, or 'end of string'"
+                ));
+            }
         }
     }
 }
 
 impl Parser {
     fn raw(&self, position: usize) -> (Token, String) {
-        self.items.get(position).cloned().unwrap_or((Token::End, String::new()))
+        self.items
+            .get(position)
+            .cloned()
+            .unwrap_or((Token::End, String::new()))
     }
 
     /// In the place of a value, `in` and `notin` are ordinary words.
     fn as_value((token, literal): (Token, String)) -> (Token, String) {
-        (if matches!(token, Token::In | Token::NotIn) { Token::Identifier } else { token }, literal)
+        (
+            if matches!(token, Token::In | Token::NotIn) {
+                Token::Identifier
+            } else {
+                token
+            },
+            literal,
+        )
     }
 
     fn peek(&self) -> (Token, String) {
@@ -140,9 +163,13 @@ impl Parser {
                     return Ok(values);
                 }
                 (_, true) if values.is_empty() => {
-                    return Err(format!("found '{literal}', expected: ',', ')' or identifier"));
+                    return Err(format!(
+                        "found '{literal}', expected: ',', ')' or identifier"
+                    ));
                 }
-                (_, true) => return Err(format!("found '{literal}', expected: ',', or identifier")),
+                (_, true) => {
+                    return Err(format!("found '{literal}', expected: ',', or identifier"));
+                }
                 (_, false) => return Err(format!("found '{literal}', expected: ',' or ')'")),
             }
         }
@@ -165,7 +192,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn labels(text: &str) -> BTreeMap<String, String> {
-        text.split(',').filter_map(|p| p.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        text.split(',')
+            .filter_map(|p| p.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     #[test]
@@ -198,8 +228,13 @@ mod tests {
             ("app.kubernetes.io/name=a", "app.kubernetes.io/name=a", true),
         ];
         for (selector, set, want) in table {
-            let parsed = LabelSelector::parse(selector).unwrap_or_else(|e| panic!("{selector}: {e}"));
-            assert_eq!(parsed.matches_labels(&labels(set)), want, "{selector} on {set}");
+            let parsed =
+                LabelSelector::parse(selector).unwrap_or_else(|e| panic!("{selector}: {e}"));
+            assert_eq!(
+                parsed.matches_labels(&labels(set)),
+                want,
+                "{selector} on {set}"
+            );
         }
     }
 
@@ -219,19 +254,37 @@ mod tests {
     #[test]
     fn refuses() {
         let table = [
-            ("x=a||y=b", "unable to parse requirement: values[0][x]: Invalid value: \"a||y\""),
+            (
+                "x=a||y=b",
+                "unable to parse requirement: values[0][x]: Invalid value: \"a||y\"",
+            ),
             ("x,,y", "found ',', expected: identifier after ','"),
             ("x==a==b", "found '==', expected: ',' or 'end of string'"),
             ("!x=a", "found '=', expected: ',' or 'end of string'"),
-            ("x y", "unable to parse requirement: found 'y', expected: in, notin, =, ==, !=, gt, lt"),
-            (",", "found ',', expected: !, identifier, or 'end of string'"),
-            ("x in a", "unable to parse requirement: found 'a' expected: '('"),
+            (
+                "x y",
+                "unable to parse requirement: found 'y', expected: in, notin, =, ==, !=, gt, lt",
+            ),
+            (
+                ",",
+                "found ',', expected: !, identifier, or 'end of string'",
+            ),
+            (
+                "x in a",
+                "unable to parse requirement: found 'a' expected: '('",
+            ),
             (
                 "x>a",
                 "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer",
             ),
-            ("x in (a", "unable to parse requirement: found '', expected: ',' or ')'"),
-            ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+            (
+                "x in (a",
+                "unable to parse requirement: found '', expected: ',' or ')'",
+            ),
+            (
+                "=a",
+                "found '=', expected: !, identifier, or 'end of string'",
+            ),
         ];
         for (selector, want) in table {
             let error = LabelSelector::parse(selector).unwrap_err();

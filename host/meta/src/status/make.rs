@@ -19,30 +19,59 @@ fn failure(code: u16, reason: Reason, message: impl Into<String>) -> Status {
 }
 
 fn about(gr: &GroupResource, name: &str) -> Details {
-    Details { name: name.to_owned(), group: gr.group.to_string(), kind: gr.resource.to_string(), ..Details::default() }
+    Details {
+        name: name.to_owned(),
+        group: gr.group.to_string(),
+        kind: gr.resource.to_string(),
+        ..Details::default()
+    }
 }
 
 fn retry(seconds: u32) -> Details {
-    Details { retry_after_seconds: i32::try_from(seconds).unwrap_or(i32::MAX), ..Details::default() }
+    Details {
+        retry_after_seconds: i32::try_from(seconds).unwrap_or(i32::MAX),
+        ..Details::default()
+    }
 }
 
 impl Status {
     /// `pods "a" not found`
     pub fn not_found(gr: &GroupResource, name: &str) -> Self {
-        let status = failure(404, Reason::NotFound, format!("{gr} {} not found", quote(name)));
-        Self { details: Some(about(gr, name)), ..status }
+        let status = failure(
+            404,
+            Reason::NotFound,
+            format!("{gr} {} not found", quote(name)),
+        );
+        Self {
+            details: Some(about(gr, name)),
+            ..status
+        }
     }
 
     /// No such path at all.
     pub fn path_not_found() -> Self {
-        let status = failure(404, Reason::NotFound, "the server could not find the requested resource");
-        Self { details: Some(Details::default()), ..status }
+        let status = failure(
+            404,
+            Reason::NotFound,
+            "the server could not find the requested resource",
+        );
+        Self {
+            details: Some(Details::default()),
+            ..status
+        }
     }
 
     /// `pods "a" already exists`
     pub fn already_exists(gr: &GroupResource, name: &str) -> Self {
-        let status = failure(409, Reason::AlreadyExists, format!("{gr} {} already exists", quote(name)));
-        Self { details: Some(about(gr, name)), ..status }
+        let status = failure(
+            409,
+            Reason::AlreadyExists,
+            format!("{gr} {} already exists", quote(name)),
+        );
+        Self {
+            details: Some(about(gr, name)),
+            ..status
+        }
     }
 
     /// `generateName` gave a taken name too often.
@@ -51,33 +80,54 @@ impl Status {
         let message = format!(
             "{gr} {name_text} already exists, the server was not able to generate a unique name for the object"
         );
-        let details = Details { retry_after_seconds: retry(retry_s).retry_after_seconds, ..about(gr, name) };
-        Self { details: Some(details), ..failure(409, Reason::AlreadyExists, message) }
+        let details = Details {
+            retry_after_seconds: retry(retry_s).retry_after_seconds,
+            ..about(gr, name)
+        };
+        Self {
+            details: Some(details),
+            ..failure(409, Reason::AlreadyExists, message)
+        }
     }
 
     /// `Operation cannot be fulfilled on pods "a": ...`
     pub fn conflict(gr: &GroupResource, name: &str, message: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {gr} {}: {message}", quote(name));
-        Self { details: Some(about(gr, name)), ..failure(409, Reason::Conflict, message) }
+        let message = format!(
+            "Operation cannot be fulfilled on {gr} {}: {message}",
+            quote(name)
+        );
+        Self {
+            details: Some(about(gr, name)),
+            ..failure(409, Reason::Conflict, message)
+        }
     }
 
     /// The conflict of an update with an old resource version.
     pub fn modified(gr: &GroupResource, name: &str) -> Self {
-        const MESSAGE: &str =
-            "the object has been modified; please apply your changes to the latest version and try again";
+        const MESSAGE: &str = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(gr, name, MESSAGE)
     }
 
     /// Fields owned by other managers (server-side apply).
     pub fn apply_conflict(causes: Vec<Cause>, message: impl Into<String>) -> Self {
-        let details = Details { causes, ..Details::default() };
-        Self { details: Some(details), ..failure(409, Reason::Conflict, message) }
+        let details = Details {
+            causes,
+            ..Details::default()
+        };
+        Self {
+            details: Some(details),
+            ..failure(409, Reason::Conflict, message)
+        }
     }
 
     /// `Deployment.apps "a" is invalid: ...` with one cause per error.
     pub fn invalid(gk: &GroupKind, name: &str, errors: &ErrorList) -> Self {
         let head = format!("{gk} {} is invalid", quote(name));
-        let message = if errors.is_empty() { head } else { format!("{head}: {errors}") };
+        let message = if errors.is_empty() {
+            head
+        } else {
+            format!("{head}: {errors}")
+        };
         let details = Details {
             name: name.to_owned(),
             group: gk.group.to_string(),
@@ -85,7 +135,10 @@ impl Status {
             causes: errors.iter().map(Cause::from).collect(),
             ..Details::default()
         };
-        Self { details: Some(details), ..failure(422, Reason::Invalid, message) }
+        Self {
+            details: Some(details),
+            ..failure(422, Reason::Invalid, message)
+        }
     }
 
     /// A patch that is well-formed but cannot be applied.
@@ -95,10 +148,20 @@ impl Status {
             message: server_message.to_owned(),
             field: String::new(),
         };
-        let causes = if server_message.is_empty() { Vec::new() } else { vec![cause] };
+        let causes = if server_message.is_empty() {
+            Vec::new()
+        } else {
+            vec![cause]
+        };
         let message = "the server rejected our request due to an error in our request";
-        let details = Details { causes, ..Details::default() };
-        Self { details: Some(details), ..failure(422, Reason::Invalid, message) }
+        let details = Details {
+            causes,
+            ..Details::default()
+        };
+        Self {
+            details: Some(details),
+            ..failure(422, Reason::Invalid, message)
+        }
     }
 
     /// The request itself is malformed.
@@ -108,24 +171,41 @@ impl Status {
 
     /// `pods "a" is forbidden: ...`; the form without name or resource when those are empty.
     pub fn forbidden(gr: &GroupResource, name: &str, message: &str) -> Self {
-        let message = match (gr.resource.is_empty() && gr.group.is_empty(), name.is_empty()) {
+        let message = match (
+            gr.resource.is_empty() && gr.group.is_empty(),
+            name.is_empty(),
+        ) {
             (true, _) => format!("forbidden: {message}"),
             (false, true) => format!("{gr} is forbidden: {message}"),
             (false, false) => format!("{gr} {} is forbidden: {message}", quote(name)),
         };
-        Self { details: Some(about(gr, name)), ..failure(403, Reason::Forbidden, message) }
+        Self {
+            details: Some(about(gr, name)),
+            ..failure(403, Reason::Forbidden, message)
+        }
     }
 
     /// Who asks is not known. An empty message reads `not authorized`.
     pub fn unauthorized(message: &str) -> Self {
-        failure(401, Reason::Unauthorized, if message.is_empty() { "not authorized" } else { message })
+        failure(
+            401,
+            Reason::Unauthorized,
+            if message.is_empty() {
+                "not authorized"
+            } else {
+                message
+            },
+        )
     }
 
     /// `delete is not supported on resources of kind "pods"`
     pub fn method_not_allowed(gr: &GroupResource, verb: &str) -> Self {
         let kind = quote(&gr.to_string());
         let message = format!("{verb} is not supported on resources of kind {kind}");
-        Self { details: Some(about(gr, "")), ..failure(405, Reason::MethodNotAllowed, message) }
+        Self {
+            details: Some(about(gr, "")),
+            ..failure(405, Reason::MethodNotAllowed, message)
+        }
     }
 
     /// The revision asked for is no longer kept.
@@ -150,33 +230,63 @@ impl Status {
 
     /// `Request entity too large: ...`
     pub fn too_large(message: &str) -> Self {
-        failure(413, Reason::RequestEntityTooLarge, format!("Request entity too large: {message}"))
+        failure(
+            413,
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: {message}"),
+        )
     }
 
     /// Come again later.
     pub fn too_many_requests(message: impl Into<String>, retry_s: u32) -> Self {
-        Self { details: Some(retry(retry_s)), ..failure(429, Reason::TooManyRequests, message) }
+        Self {
+            details: Some(retry(retry_s)),
+            ..failure(429, Reason::TooManyRequests, message)
+        }
     }
 
     /// `Internal error occurred: ...`
     pub fn internal(error: &str) -> Self {
-        let causes = vec![Cause { message: error.to_owned(), ..Cause::default() }];
-        let status = failure(500, Reason::InternalError, format!("Internal error occurred: {error}"));
-        Self { details: Some(Details { causes, ..Details::default() }), ..status }
+        let causes = vec![Cause {
+            message: error.to_owned(),
+            ..Cause::default()
+        }];
+        let status = failure(
+            500,
+            Reason::InternalError,
+            format!("Internal error occurred: {error}"),
+        );
+        Self {
+            details: Some(Details {
+                causes,
+                ..Details::default()
+            }),
+            ..status
+        }
     }
 
     /// `Timeout: ...`; the operation may still complete.
     pub fn timeout(message: &str) -> Self {
         let status = failure(504, Reason::Timeout, format!("Timeout: {message}"));
-        Self { details: Some(Details::default()), ..status }
+        Self {
+            details: Some(Details::default()),
+            ..status
+        }
     }
 
     /// The operation met a passing difficulty; the client should try again.
     pub fn server_timeout(gr: &GroupResource, operation: &str, retry_s: u32) -> Self {
-        let message =
-            format!("The {operation} operation against {gr} could not be completed at this time, please try again.");
-        let details = Details { retry_after_seconds: retry(retry_s).retry_after_seconds, ..about(gr, operation) };
-        Self { details: Some(details), ..failure(500, Reason::ServerTimeout, message) }
+        let message = format!(
+            "The {operation} operation against {gr} could not be completed at this time, please try again."
+        );
+        let details = Details {
+            retry_after_seconds: retry(retry_s).retry_after_seconds,
+            ..about(gr, operation)
+        };
+        Self {
+            details: Some(details),
+            ..failure(500, Reason::ServerTimeout, message)
+        }
     }
 
     /// The resource version asked for is ahead of this server.
@@ -187,8 +297,14 @@ impl Status {
             message: "Too large resource version".to_owned(),
             field: String::new(),
         };
-        let details = Details { causes: vec![cause], ..retry(retry_s) };
-        Self { details: Some(details), ..failure(504, Reason::Timeout, format!("Timeout: {message}")) }
+        let details = Details {
+            causes: vec![cause],
+            ..retry(retry_s)
+        };
+        Self {
+            details: Some(details),
+            ..failure(504, Reason::Timeout, format!("Timeout: {message}"))
+        }
     }
 
     /// The service cannot answer now.
@@ -198,7 +314,11 @@ impl Status {
 
     /// Success without an object, optionally about one.
     pub fn success(details: Option<Details>) -> Self {
-        Self { status: "Success".to_owned(), details, ..failure(200, Reason::Unknown, "") }
+        Self {
+            status: "Success".to_owned(),
+            details,
+            ..failure(200, Reason::Unknown, "")
+        }
     }
 }
 
@@ -213,30 +333,73 @@ mod tests {
         let pods = GroupResource::new("", "pods");
         let deployments = GroupResource::new("apps", "deployments");
         let table = [
-            (Status::not_found(&deployments, "a"), 404, "NotFound", "deployments.apps \"a\" not found"),
-            (Status::already_exists(&pods, "a"), 409, "AlreadyExists", "pods \"a\" already exists"),
+            (
+                Status::not_found(&deployments, "a"),
+                404,
+                "NotFound",
+                "deployments.apps \"a\" not found",
+            ),
+            (
+                Status::already_exists(&pods, "a"),
+                409,
+                "AlreadyExists",
+                "pods \"a\" already exists",
+            ),
             (
                 Status::modified(&pods, "a"),
                 409,
                 "Conflict",
                 "Operation cannot be fulfilled on pods \"a\": the object has been modified; please apply your changes to the latest version and try again",
             ),
-            (Status::forbidden(&pods, "a", "no"), 403, "Forbidden", "pods \"a\" is forbidden: no"),
-            (Status::forbidden(&pods, "", "no"), 403, "Forbidden", "pods is forbidden: no"),
-            (Status::forbidden(&GroupResource::default(), "", "no"), 403, "Forbidden", "forbidden: no"),
-            (Status::unauthorized(""), 401, "Unauthorized", "not authorized"),
+            (
+                Status::forbidden(&pods, "a", "no"),
+                403,
+                "Forbidden",
+                "pods \"a\" is forbidden: no",
+            ),
+            (
+                Status::forbidden(&pods, "", "no"),
+                403,
+                "Forbidden",
+                "pods is forbidden: no",
+            ),
+            (
+                Status::forbidden(&GroupResource::default(), "", "no"),
+                403,
+                "Forbidden",
+                "forbidden: no",
+            ),
+            (
+                Status::unauthorized(""),
+                401,
+                "Unauthorized",
+                "not authorized",
+            ),
             (
                 Status::method_not_allowed(&deployments, "create"),
                 405,
                 "MethodNotAllowed",
                 "create is not supported on resources of kind \"deployments.apps\"",
             ),
-            (Status::internal("x"), 500, "InternalError", "Internal error occurred: x"),
+            (
+                Status::internal("x"),
+                500,
+                "InternalError",
+                "Internal error occurred: x",
+            ),
             (Status::timeout("x"), 504, "Timeout", "Timeout: x"),
-            (Status::too_large("x"), 413, "RequestEntityTooLarge", "Request entity too large: x"),
+            (
+                Status::too_large("x"),
+                413,
+                "RequestEntityTooLarge",
+                "Request entity too large: x",
+            ),
         ];
         for (status, code, reason, message) in table {
-            assert_eq!((status.code, status.reason.as_str(), status.message.as_str()), (code, reason, message));
+            assert_eq!(
+                (status.code, status.reason.as_str(), status.message.as_str()),
+                (code, reason, message)
+            );
         }
     }
 

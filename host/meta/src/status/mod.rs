@@ -96,13 +96,17 @@ pub struct CauseType(pub std::borrow::Cow<'static, str>);
 
 impl CauseType {
     /// The answer was not in a recognisable form.
-    pub const UNEXPECTED_SERVER_RESPONSE: Self = Self(std::borrow::Cow::Borrowed("UnexpectedServerResponse"));
+    pub const UNEXPECTED_SERVER_RESPONSE: Self =
+        Self(std::borrow::Cow::Borrowed("UnexpectedServerResponse"));
     /// Another manager owns the field (server-side apply).
-    pub const FIELD_MANAGER_CONFLICT: Self = Self(std::borrow::Cow::Borrowed("FieldManagerConflict"));
+    pub const FIELD_MANAGER_CONFLICT: Self =
+        Self(std::borrow::Cow::Borrowed("FieldManagerConflict"));
     /// The namespace is being deleted.
-    pub const NAMESPACE_TERMINATING: Self = Self(std::borrow::Cow::Borrowed("NamespaceTerminating"));
+    pub const NAMESPACE_TERMINATING: Self =
+        Self(std::borrow::Cow::Borrowed("NamespaceTerminating"));
     /// The resource version asked for is newer than the server's.
-    pub const RESOURCE_VERSION_TOO_LARGE: Self = Self(std::borrow::Cow::Borrowed("ResourceVersionTooLarge"));
+    pub const RESOURCE_VERSION_TOO_LARGE: Self =
+        Self(std::borrow::Cow::Borrowed("ResourceVersionTooLarge"));
     /// A disruption budget forbids the eviction.
     pub const DISRUPTION_BUDGET: Self = Self(std::borrow::Cow::Borrowed("DisruptionBudget"));
 
@@ -119,7 +123,11 @@ impl From<ErrorType> for CauseType {
 
 impl From<&FieldError> for Cause {
     fn from(error: &FieldError) -> Self {
-        Self { reason: error.kind.into(), message: error.body(), field: error.field.clone() }
+        Self {
+            reason: error.kind.into(),
+            message: error.body(),
+            field: error.field.clone(),
+        }
     }
 }
 

@@ -19,7 +19,9 @@ use k3s_lifecycle::Tasks;
 use k3s_netproxy::{Forwards, Proxy, ProxyConfig};
 use k3s_observe::Metrics;
 use k3s_sys::net::conntrack::Conntrack;
-use k3s_sys::net::{LinkChange, LinkKind, Net, NewLink, Route, RouteScope, ensure_forwarding, netns};
+use k3s_sys::net::{
+    LinkChange, LinkKind, Net, NewLink, Route, RouteScope, ensure_forwarding, netns,
+};
 use k3s_sys::nft::Nftables;
 use serde_json::{Value, json};
 
@@ -42,25 +44,60 @@ impl Machine {
     /// Attaches a machine to the node: behind the bridge for a pod, by a link of its own otherwise.
     fn attach(address: Ipv4Addr, gateway: Ipv4Addr, bridge: Option<u32>) -> Self {
         let number = MACHINES.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("k3s-netproxy-{}-{number}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("k3s-netproxy-{}-{number}", std::process::id()));
         netns::create(&path).unwrap();
-        let machine = Self { path, address, stop: Arc::default(), servers: Vec::new() };
+        let machine = Self {
+            path,
+            address,
+            stop: Arc::default(),
+            servers: Vec::new(),
+        };
         let node = Net::current().unwrap();
         let file = File::open(&machine.path).unwrap();
-        let kind = LinkKind::Veth { peer: "eth0", namespace: Some(file.as_fd()) };
+        let kind = LinkKind::Veth {
+            peer: "eth0",
+            namespace: Some(file.as_fd()),
+        };
         let name = format!("veth{number}");
-        node.create_link(&NewLink { name: &name, kind, mtu: None, mac: None, controller: bridge, up: true }).unwrap();
+        node.create_link(&NewLink {
+            name: &name,
+            kind,
+            mtu: None,
+            mac: None,
+            controller: bridge,
+            up: true,
+        })
+        .unwrap();
         let link = node.require_link(&name).unwrap();
         if bridge.is_some() {
-            node.change_link(link.index, &LinkChange { hairpin: Some(true), ..Default::default() }).unwrap();
+            node.change_link(
+                link.index,
+                &LinkChange {
+                    hairpin: Some(true),
+                    ..Default::default()
+                },
+            )
+            .unwrap();
         } else {
-            node.add_address(link.index, format!("{gateway}/24").parse().unwrap()).unwrap();
+            node.add_address(link.index, format!("{gateway}/24").parse().unwrap())
+                .unwrap();
         }
         let inside = Net::of_namespace(&machine.path).unwrap();
         inside.loopback_up().unwrap();
         let eth0 = inside.require_link("eth0").unwrap().index;
-        inside.change_link(eth0, &LinkChange { up: Some(true), ..Default::default() }).unwrap();
-        inside.add_address(eth0, format!("{address}/24").parse().unwrap()).unwrap();
+        inside
+            .change_link(
+                eth0,
+                &LinkChange {
+                    up: Some(true),
+                    ..Default::default()
+                },
+            )
+            .unwrap();
+        inside
+            .add_address(eth0, format!("{address}/24").parse().unwrap())
+            .unwrap();
         inside.replace_route(&default_route(gateway, eth0)).unwrap();
         machine
     }
@@ -73,8 +110,12 @@ impl Machine {
     /// Answers every TCP connection and UDP packet with this machine's address and the caller's.
     pub(crate) fn serve(&mut self, port: u16) {
         let address = self.address;
-        let (tcp, udp) =
-            self.run(|| (TcpListener::bind((address, port)).unwrap(), UdpSocket::bind((address, port)).unwrap()));
+        let (tcp, udp) = self.run(|| {
+            (
+                TcpListener::bind((address, port)).unwrap(),
+                UdpSocket::bind((address, port)).unwrap(),
+            )
+        });
         tcp.set_nonblocking(true).unwrap();
         udp.set_nonblocking(true).unwrap();
         let stop = self.stop.clone();
@@ -101,15 +142,19 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.servers.drain(..).for_each(|server| server.join().unwrap());
+        self.servers
+            .drain(..)
+            .for_each(|server| server.join().unwrap());
         netns::delete(&self.path).unwrap();
     }
 }
 
 /// Calls from the node: who answered, and whom they saw.
 pub(crate) fn call(to: (Ipv4Addr, u16)) -> std::io::Result<(Ipv4Addr, Ipv4Addr)> {
-    let mut stream =
-        TcpStream::connect_timeout(&SocketAddr::V4(SocketAddrV4::new(to.0, to.1)), Duration::from_millis(500))?;
+    let mut stream = TcpStream::connect_timeout(
+        &SocketAddr::V4(SocketAddrV4::new(to.0, to.1)),
+        Duration::from_millis(500),
+    )?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -117,7 +162,10 @@ pub(crate) fn call(to: (Ipv4Addr, u16)) -> std::io::Result<(Ipv4Addr, Ipv4Addr)>
 }
 
 /// One UDP question from this socket.
-pub(crate) fn ask(socket: &UdpSocket, to: (Ipv4Addr, u16)) -> std::io::Result<(Ipv4Addr, Ipv4Addr)> {
+pub(crate) fn ask(
+    socket: &UdpSocket,
+    to: (Ipv4Addr, u16),
+) -> std::io::Result<(Ipv4Addr, Ipv4Addr)> {
     socket.set_read_timeout(Some(Duration::from_millis(300)))?;
     socket.send_to(b"?", to)?;
     let mut buffer = [0; 64];
@@ -159,11 +207,19 @@ impl Lab {
     pub(crate) fn new(pods: u8) -> Self {
         ensure_forwarding().unwrap();
         let node = Net::current().unwrap();
-        let bridge = NewLink { name: "cni0", kind: LinkKind::Bridge, mtu: None, mac: None, controller: None, up: true };
+        let bridge = NewLink {
+            name: "cni0",
+            kind: LinkKind::Bridge,
+            mtu: None,
+            mac: None,
+            controller: None,
+            up: true,
+        };
         node.create_link(&bridge).unwrap();
         let bridge = node.require_link("cni0").unwrap().index;
         let gateway = Ipv4Addr::new(10, 42, 0, 1);
-        node.add_address(bridge, "10.42.0.1/24".parse().unwrap()).unwrap();
+        node.add_address(bridge, "10.42.0.1/24".parse().unwrap())
+            .unwrap();
         let attach = |n| {
             let mut pod = Machine::attach([10, 42, 0, n + 2].into(), gateway, Some(bridge));
             pod.serve(8080);
@@ -171,8 +227,15 @@ impl Lab {
         };
         let pods = (0..pods).map(attach).collect();
         let outside = Machine::attach([192, 168, 50, 2].into(), OUTSIDE_OF_NODE, None);
-        let uplink = node.addresses().unwrap().into_iter().find(|a| a.net.addr() == OUTSIDE_OF_NODE).unwrap().index;
-        node.replace_route(&default_route(outside.address, uplink)).unwrap();
+        let uplink = node
+            .addresses()
+            .unwrap()
+            .into_iter()
+            .find(|a| a.net.addr() == OUTSIDE_OF_NODE)
+            .unwrap()
+            .index;
+        node.replace_route(&default_route(outside.address, uplink))
+            .unwrap();
         Self {
             api: FakeApi::new(Clock::system()),
             pods,
@@ -196,7 +259,9 @@ impl Lab {
             random: Random::seeded(1),
         };
         let proxy = Proxy::start(config, &informers, &Metrics::new(), &tasks).unwrap();
-        tokio::time::timeout(PATIENCE, proxy.ready()).await.expect("the proxy never became ready");
+        tokio::time::timeout(PATIENCE, proxy.ready())
+            .await
+            .expect("the proxy never became ready");
         tasks
     }
 
@@ -205,7 +270,11 @@ impl Lab {
         let mut spec = json!({"clusterIP": vip.to_string(), "clusterIPs": [vip.to_string()],
             "ports": [{"name": "tcp", "port": 80, "nodePort": 30080}, {"name": "udp", "port": 80, "protocol": "UDP", "nodePort": 30080}]});
         merge(&mut spec, more);
-        let status = spec.as_object_mut().unwrap().remove("status").unwrap_or_else(|| json!({}));
+        let status = spec
+            .as_object_mut()
+            .unwrap()
+            .remove("status")
+            .unwrap_or_else(|| json!({}));
         let object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
             "spec": spec, "status": status});
         self.api.seed(&resources::SERVICES, object);
@@ -242,7 +311,11 @@ fn merge(into: &mut Value, from: Value) {
 /// Runs a test inside a node's namespace.
 pub(crate) fn on_a_node<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     netns::run_in_new(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(test());
     })
     .unwrap();

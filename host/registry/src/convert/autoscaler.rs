@@ -17,12 +17,18 @@ impl Convert for V1 {
     fn to_served(&self, object: &mut Value) {
         set_type(object, "autoscaling/v1");
         let mut metrics = list(object::remove(object, &["spec", "metrics"]));
-        if let Some(target) = take_cpu(&mut metrics, &["resource", "target", "averageUtilization"]) {
+        if let Some(target) = take_cpu(&mut metrics, &["resource", "target", "averageUtilization"])
+        {
             object::set(object, &["spec", "targetCPUUtilizationPercentage"], target);
         }
         let mut current = list(object::remove(object, &["status", "currentMetrics"]));
-        if let Some(value) = take_cpu(&mut current, &["resource", "current", "averageUtilization"]) {
-            object::set(object, &["status", "currentCPUUtilizationPercentage"], value);
+        if let Some(value) = take_cpu(&mut current, &["resource", "current", "averageUtilization"])
+        {
+            object::set(
+                object,
+                &["status", "currentCPUUtilizationPercentage"],
+                value,
+            );
         }
         annotate(object, METRICS, Value::Array(metrics));
         annotate(object, CURRENT, Value::Array(current));
@@ -39,13 +45,20 @@ impl Convert for V1 {
         let mut metrics = list(take_annotation(object, METRICS));
         if let Some(target) = object::remove(object, &["spec", "targetCPUUtilizationPercentage"]) {
             let target = json!({"type": "Utilization", "averageUtilization": target});
-            metrics.insert(0, json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
+            metrics.insert(
+                0,
+                json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}),
+            );
         }
         put_list(object, &["spec", "metrics"], metrics);
         let mut current = list(take_annotation(object, CURRENT));
-        if let Some(value) = object::remove(object, &["status", "currentCPUUtilizationPercentage"]) {
+        if let Some(value) = object::remove(object, &["status", "currentCPUUtilizationPercentage"])
+        {
             let shown = json!({"averageUtilization": value});
-            current.insert(0, json!({"type": "Resource", "resource": {"name": "cpu", "current": shown}}));
+            current.insert(
+                0,
+                json!({"type": "Resource", "resource": {"name": "cpu", "current": shown}}),
+            );
         }
         put_list(object, &["status", "currentMetrics"], current);
         if let Some(conditions) = take_annotation(object, CONDITIONS) {

@@ -58,9 +58,14 @@ impl Registry {
             meta::set_revision(&mut old, entry.mod_revision.0);
             options.preconditions.check(&resource.gr(), name, &old)?;
             let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
-            call.admission.validate(&attributes, None, Some(&old)).await?;
+            call.admission
+                .validate(&attributes, None, Some(&old))
+                .await?;
             let plan = plan(resource, &old, options, self.clock.now());
-            if let Some(done) = self.carry_out(resource, &entry, old, plan, call.dry_run).await? {
+            if let Some(done) = self
+                .carry_out(resource, &entry, old, plan, call.dry_run)
+                .await?
+            {
                 return Ok(done);
             }
         }
@@ -77,7 +82,12 @@ impl Registry {
         dry_run: bool,
     ) -> Result<Option<Deleted>> {
         let done = match plan {
-            Plan::Nothing => return Ok(Some(Deleted::Pending(Object::stored(resource, entry.clone())))),
+            Plan::Nothing => {
+                return Ok(Some(Deleted::Pending(Object::stored(
+                    resource,
+                    entry.clone(),
+                ))));
+            }
             Plan::Mark(mut marked) if dry_run => {
                 meta::set_revision(&mut marked, entry.mod_revision.0);
                 return Ok(Some(Deleted::Pending(Object::tree(resource, *marked))));
@@ -85,17 +95,29 @@ impl Registry {
             Plan::Remove if dry_run => return Ok(Some(Deleted::Gone(Object::tree(resource, old)))),
             Plan::Mark(marked) => self.mark(resource, entry, *marked).await,
             Plan::Remove => {
-                let write = Write::delete(entry.key.clone(), Precondition::Revision(entry.mod_revision));
+                let write = Write::delete(
+                    entry.key.clone(),
+                    Precondition::Revision(entry.mod_revision),
+                );
                 self.store.write(write).await.map(|committed| {
                     self.removed(resource, &old);
-                    Deleted::Gone(Object::at_revision(resource, entry.clone(), committed.revision.0))
+                    Deleted::Gone(Object::at_revision(
+                        resource,
+                        entry.clone(),
+                        committed.revision.0,
+                    ))
                 })
             }
         };
         match done {
             Ok(done) => Ok(Some(done)),
             Err(WriteError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(Error::from_write(&error, &resource.gr(), object::name(&old), "delete")),
+            Err(error) => Err(Error::from_write(
+                &error,
+                &resource.gr(),
+                object::name(&old),
+                "delete",
+            )),
         }
     }
 
@@ -110,7 +132,11 @@ impl Registry {
         if value == entry.value {
             return Ok(Deleted::Pending(Object::stored(resource, entry.clone())));
         }
-        let write = Write::put(entry.key.clone(), Precondition::Revision(entry.mod_revision), value);
+        let write = Write::put(
+            entry.key.clone(),
+            Precondition::Revision(entry.mod_revision),
+            value,
+        );
         let committed = self.store.write(write).await?;
         let entry = committed.entry.unwrap_or_else(|| entry.clone());
         Ok(Deleted::Pending(Object::stored(resource, entry)))

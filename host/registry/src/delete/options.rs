@@ -55,14 +55,19 @@ impl Preconditions {
     pub(crate) fn check(&self, gr: &GroupResource, name: &str, object: &Value) -> Result<()> {
         let pairs = [
             ("UID", &self.uid, object::uid(object)),
-            ("ResourceVersion", &self.resource_version, object::at_str(object, &["metadata", "resourceVersion"])),
+            (
+                "ResourceVersion",
+                &self.resource_version,
+                object::at_str(object, &["metadata", "resourceVersion"]),
+            ),
         ];
         for (what, want, have) in pairs {
             if let Some(want) = want
                 && want != have
             {
-                let message =
-                    format!("Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}");
+                let message = format!(
+                    "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"
+                );
                 return Err(Status::conflict(gr, name, &message).into());
             }
         }

@@ -24,12 +24,21 @@ pub(super) enum Plan {
     Remove,
 }
 
-pub(super) fn plan(resource: &Resource, old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
+pub(super) fn plan(
+    resource: &Resource,
+    old: &Value,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Plan {
     if resource.is("", "namespaces") {
         return plan_namespace(old, options, now);
     }
     let mut object = old.clone();
-    let grace = if resource.is("", "pods") { begin_grace(&mut object, options, now) } else { Grace::NotSupported };
+    let grace = if resource.is("", "pods") {
+        begin_grace(&mut object, options, now)
+    } else {
+        Grace::NotSupported
+    };
     if let Grace::Pending = grace {
         return if object::finalizers(old).is_empty() && meta::grace_period(old) == Some(0) {
             Plan::Remove
@@ -38,7 +47,9 @@ pub(super) fn plan(resource: &Resource, old: &Value, options: &DeleteOptions, no
         };
     }
     let mut finalizers = finalizers_for(resource, old, options);
-    if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && object::deletion_timestamp(old).is_none() {
+    if resource.is("apiextensions.k8s.io", "customresourcedefinitions")
+        && object::deletion_timestamp(old).is_none()
+    {
         begin_cleanup(&mut object, &mut finalizers, now);
     }
     let held = !finalizers.is_empty();
@@ -80,7 +91,11 @@ fn plan_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan 
             _ => None,
         };
         let mut finalizers = object::finalizers(old);
-        finalizers.extend(extra.map(str::to_owned).filter(|f| !object::finalizers(old).contains(f)));
+        finalizers.extend(
+            extra
+                .map(str::to_owned)
+                .filter(|f| !object::finalizers(old).contains(f)),
+        );
         if finalizers.is_empty() && !has_spec_finalizers {
             return Plan::Remove;
         }
@@ -89,7 +104,11 @@ fn plan_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan 
         object::set(&mut object, &["status", "phase"], "Terminating".into());
         return Plan::Mark(Box::new(object));
     }
-    if has_spec_finalizers || !object::finalizers(old).is_empty() { Plan::Nothing } else { Plan::Remove }
+    if has_spec_finalizers || !object::finalizers(old).is_empty() {
+        Plan::Nothing
+    } else {
+        Plan::Remove
+    }
 }
 
 enum Grace {
@@ -104,20 +123,30 @@ enum Grace {
 /// `rest.BeforeDelete` for pods.
 fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> Grace {
     if let Some(stamp) = object::deletion_timestamp(object) {
-        let Some(have) = meta::grace_period(object) else { return Grace::NotSupported };
+        let Some(have) = meta::grace_period(object) else {
+            return Grace::NotSupported;
+        };
         // A second request may only shorten the grace.
-        let Some(want) = options.grace_period_seconds.filter(|want| *want < have) else { return Grace::Pending };
+        let Some(want) = options.grace_period_seconds.filter(|want| *want < have) else {
+            return Grace::Pending;
+        };
         let want = want.max(0);
-        let earlier = stamp
-            .parse::<Timestamp>()
-            .ok()
-            .and_then(|at| at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want))).ok());
-        meta::set(object, "deletionTimestamp", meta::time(earlier.unwrap_or(now)));
+        let earlier = stamp.parse::<Timestamp>().ok().and_then(|at| {
+            at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want)))
+                .ok()
+        });
+        meta::set(
+            object,
+            "deletionTimestamp",
+            meta::time(earlier.unwrap_or(now)),
+        );
         meta::set(object, "deletionGracePeriodSeconds", want);
         return Grace::Begun(want);
     }
     let seconds = pod_grace(object, options);
-    let until = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let until = now
+        .checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(now);
     meta::set(object, "deletionTimestamp", meta::time(until));
     meta::set(object, "deletionGracePeriodSeconds", seconds);
     meta::bump_generation(object);
@@ -131,7 +160,10 @@ fn pod_grace(pod: &Value, options: &DeleteOptions) -> i64 {
         .or_else(|| object::at_i64(pod, &["spec", "terminationGracePeriodSeconds"]))
         .unwrap_or(0);
     let never_ran = object::at_str(pod, &["spec", "nodeName"]).is_empty();
-    let over = matches!(object::at_str(pod, &["status", "phase"]), "Failed" | "Succeeded");
+    let over = matches!(
+        object::at_str(pod, &["status", "phase"]),
+        "Failed" | "Succeeded"
+    );
     if never_ran || over {
         0
     } else if asked < 0 {
@@ -153,7 +185,9 @@ fn mark(object: &mut Value, now: Timestamp) {
 /// `deletionFinalizersForGarbageCollection`: the finalizers the object is to have.
 fn finalizers_for(resource: &Resource, old: &Value, options: &DeleteOptions) -> Vec<String> {
     let mut finalizers = object::finalizers(old);
-    if resource.kind.kind == "Event" || object::deletion_timestamp(old).is_some() && options.propagation.is_none() {
+    if resource.kind.kind == "Event"
+        || object::deletion_timestamp(old).is_some() && options.propagation.is_none()
+    {
         return finalizers;
     }
     let had = |name: &str| object::finalizers(old).iter().any(|f| f == name);

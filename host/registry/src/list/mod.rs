@@ -38,7 +38,11 @@ impl Registry {
     ///
     /// # Errors
     /// For a malformed or expired token, and for versions that cannot be served.
-    pub async fn list(&self, resource: &Arc<Resource>, request: &ListRequest) -> Result<ListResult> {
+    pub async fn list(
+        &self,
+        resource: &Arc<Resource>,
+        request: &ListRequest,
+    ) -> Result<ListResult> {
         request.selectors.check_fields(resource)?;
         let range = request.range(resource);
         let start = self.start(request, &range)?;
@@ -55,17 +59,27 @@ impl Registry {
             }
             Err(error) => return Err(error.into()),
         };
-        if whole { Ok(unfiltered(page, &range)) } else { filtered(page, request, &range, resource) }
+        if whole {
+            Ok(unfiltered(page, &range))
+        } else {
+            filtered(page, request, &range, resource)
+        }
     }
 
     fn start(&self, request: &ListRequest, range: &str) -> Result<Start> {
         if !request.continue_token.is_empty() {
             let token = Token::parse(&request.continue_token)?;
             let at = u64::try_from(token.revision).ok().map(Revision);
-            return Ok(Start { at, after: Some(format!("{range}{}", token.after)) });
+            return Ok(Start {
+                at,
+                after: Some(format!("{range}{}", token.after)),
+            });
         }
         let Some(version) = request.version.filter(|version| *version > 0) else {
-            return Ok(Start { at: None, after: None });
+            return Ok(Start {
+                at: None,
+                after: None,
+            });
         };
         // Without a match rule, a limit makes the version exact: that is how the first page of a
         // paged list always behaved.
@@ -78,15 +92,24 @@ impl Registry {
         if version > current.0 {
             return Err(Status::too_large_resource_version(version, current.0, 1).into());
         }
-        Ok(Start { at: exact.then_some(Revision(version)), after: None })
+        Ok(Start {
+            at: exact.then_some(Revision(version)),
+            after: None,
+        })
     }
 
     /// The token's revision was compacted. The answer carries a token that goes on from the same
     /// place in the newest state.
     fn expired_token(&self, range: &str, after: Option<&str>) -> Status {
-        let after = after.and_then(|key| key.strip_prefix(range)).unwrap_or_default();
+        let after = after
+            .and_then(|key| key.strip_prefix(range))
+            .unwrap_or_default();
         let mut status = Status::expired(EXPIRED_TOKEN);
-        status.metadata.continue_token = Token { revision: -1, after: after.to_owned() }.encode();
+        status.metadata.continue_token = Token {
+            revision: -1,
+            after: after.to_owned(),
+        }
+        .encode();
         status
     }
 }
@@ -97,12 +120,25 @@ the remainder of the results. Continuing with the provided token results in an i
 created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
 fn unfiltered(page: ListPage, range: &str) -> ListResult {
-    let continue_token = page.more.then(|| token_after(page.entries.last(), range, page.revision)).flatten();
+    let continue_token = page
+        .more
+        .then(|| token_after(page.entries.last(), range, page.revision))
+        .flatten();
     let remaining = continue_token.is_some().then_some(page.remaining);
-    ListResult { revision: page.revision.0, continue_token, remaining, entries: page.entries }
+    ListResult {
+        revision: page.revision.0,
+        continue_token,
+        remaining,
+        entries: page.entries,
+    }
 }
 
-fn filtered(page: ListPage, request: &ListRequest, range: &str, resource: &Resource) -> Result<ListResult> {
+fn filtered(
+    page: ListPage,
+    request: &ListRequest,
+    range: &str,
+    resource: &Resource,
+) -> Result<ListResult> {
     let mut entries = Vec::new();
     let mut rest = page.entries.iter();
     let mut last = None;
@@ -116,11 +152,24 @@ fn filtered(page: ListPage, request: &ListRequest, range: &str, resource: &Resou
         }
     }
     let more = !rest.as_slice().is_empty();
-    let continue_token = more.then(|| token_after(last, range, page.revision)).flatten();
-    Ok(ListResult { entries, revision: page.revision.0, continue_token, remaining: None })
+    let continue_token = more
+        .then(|| token_after(last, range, page.revision))
+        .flatten();
+    Ok(ListResult {
+        entries,
+        revision: page.revision.0,
+        continue_token,
+        remaining: None,
+    })
 }
 
 fn token_after(last: Option<&Arc<Entry>>, range: &str, revision: Revision) -> Option<String> {
     let after = last?.key.strip_prefix(range)?.to_owned();
-    Some(Token { revision: i64::try_from(revision.0).ok()?, after }.encode())
+    Some(
+        Token {
+            revision: i64::try_from(revision.0).ok()?,
+            after,
+        }
+        .encode(),
+    )
 }

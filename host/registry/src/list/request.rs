@@ -33,7 +33,10 @@ impl ListRequest {
     /// Everything in a namespace, or everywhere.
     #[must_use]
     pub fn all(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), ..Self::default() }
+        Self {
+            namespace: namespace.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The keys to go through. A selector on the name narrows them to one object.

@@ -16,7 +16,10 @@ pub struct Selectors {
 
 impl Default for Selectors {
     fn default() -> Self {
-        Self { labels: LabelSelector::everything(), fields: FieldSelector::everything() }
+        Self {
+            labels: LabelSelector::everything(),
+            fields: FieldSelector::everything(),
+        }
     }
 }
 
@@ -35,7 +38,10 @@ impl Selectors {
 
     /// Whether no other field is selected by than those of the metadata.
     pub(crate) fn fields_are_metadata(&self) -> bool {
-        self.fields.requirements().iter().all(|requirement| requirement.field.starts_with("metadata."))
+        self.fields
+            .requirements()
+            .iter()
+            .all(|requirement| requirement.field.starts_with("metadata."))
     }
 
     pub(crate) fn fields_match<'a>(&self, lookup: impl Fn(&str) -> Option<&'a str>) -> bool {
@@ -49,7 +55,8 @@ impl Selectors {
         }
         let offered = resource.rules.fields(&Value::Null);
         let known = |field: &str| {
-            matches!(field, "metadata.name" | "metadata.namespace") || offered.iter().any(|(name, _)| *name == field)
+            matches!(field, "metadata.name" | "metadata.namespace")
+                || offered.iter().any(|(name, _)| *name == field)
         };
         match self.fields.requirements().iter().find(|requirement| !known(&requirement.field)) {
             None => Ok(()),

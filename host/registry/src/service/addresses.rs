@@ -16,9 +16,13 @@ const RANDOM_TRIES: usize = 32;
 
 /// The addresses a service holds.
 pub(super) fn held(service: &Value) -> HashSet<IpAddr> {
-    let list = object::at_list(service, &["spec", "clusterIPs"]).iter().filter_map(Value::as_str);
+    let list = object::at_list(service, &["spec", "clusterIPs"])
+        .iter()
+        .filter_map(Value::as_str);
     let single = object::at_str(service, &["spec", "clusterIP"]);
-    list.chain([single]).filter_map(|text| text.parse().ok()).collect()
+    list.chain([single])
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
 /// An update that leaves the addresses out keeps them; one that turns the service into a name drops
@@ -33,8 +37,9 @@ pub(super) fn carry_over(new: &mut Value, old: &Value) {
         return;
     }
     let missing = |service: &Value, field| {
-        object::at(service, &["spec", field])
-            .is_none_or(|value| value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty))
+        object::at(service, &["spec", field]).is_none_or(|value| {
+            value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
+        })
     };
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if missing(new, field)
@@ -59,7 +64,10 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
     let asked = asked_in_order(service);
     let mut addresses = Vec::with_capacity(families.len());
     for family in families {
-        let wanted = asked.iter().find(|address| family_of(**address) == family).copied();
+        let wanted = asked
+            .iter()
+            .find(|address| family_of(**address) == family)
+            .copied();
         let got = match wanted {
             Some(address) if kept.contains(&address) => Some(address),
             Some(address) => claim(work, address),
@@ -75,8 +83,14 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
 
 fn asked_in_order(service: &Value) -> Vec<IpAddr> {
     let single = object::at_str(service, &["spec", "clusterIP"]);
-    let list = object::at_list(service, &["spec", "clusterIPs"]).iter().filter_map(Value::as_str);
-    [single].into_iter().chain(list).filter_map(|text| text.parse().ok()).collect()
+    let list = object::at_list(service, &["spec", "clusterIPs"])
+        .iter()
+        .filter_map(Value::as_str);
+    [single]
+        .into_iter()
+        .chain(list)
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
 fn claim(work: &mut Work<'_>, address: IpAddr) -> Option<IpAddr> {
@@ -89,14 +103,22 @@ fn claim(work: &mut Work<'_>, address: IpAddr) -> Option<IpAddr> {
         "provided IP is already allocated".to_owned()
     } else {
         let range = cidr.map(ToString::to_string).unwrap_or_default();
-        format!("the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}")
+        format!(
+            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}"
+        )
     };
-    refuse(work, &[address], &format!("failed to allocate IP {address}: {why}"));
+    refuse(
+        work,
+        &[address],
+        &format!("failed to allocate IP {address}: {why}"),
+    );
     None
 }
 
 fn is_usable(cidr: &IpNet, address: IpAddr) -> bool {
-    cidr.contains(&address) && address != cidr.network() && !(address.is_ipv4() && address == cidr.broadcast())
+    cidr.contains(&address)
+        && address != cidr.network()
+        && !(address.is_ipv4() && address == cidr.broadcast())
 }
 
 /// A free address: at random from the upper part of the range, then any.
@@ -105,13 +127,20 @@ fn pick(work: &mut Work<'_>, family: &str) -> Option<IpAddr> {
     let usable = usable(&cidr);
     let low = static_band(usable);
     for _ in 0..RANDOM_TRIES {
-        let offset = low.saturating_add(1).saturating_add(work.random.below(usable.saturating_sub(low)));
-        if let Some(address) = nth(&cidr, offset.min(usable)).filter(|address| work.claim.address(*address)) {
+        let offset = low
+            .saturating_add(1)
+            .saturating_add(work.random.below(usable.saturating_sub(low)));
+        if let Some(address) =
+            nth(&cidr, offset.min(usable)).filter(|address| work.claim.address(*address))
+        {
             return Some(address);
         }
     }
     let upper = low.saturating_add(1)..=usable;
-    let found = upper.chain(1..=low).filter_map(|n| nth(&cidr, n)).find(|address| work.claim.address(*address));
+    let found = upper
+        .chain(1..=low)
+        .filter_map(|n| nth(&cidr, n))
+        .find(|address| work.claim.address(*address));
     if found.is_none() {
         refuse(work, &[], "failed to allocate a serviceIP: range is full");
     }
@@ -120,6 +149,11 @@ fn pick(work: &mut Work<'_>, family: &str) -> Option<IpAddr> {
 
 fn refuse(work: &mut Work<'_>, addresses: &[IpAddr], why: &str) {
     let path = Path::new("spec").child("clusterIPs");
-    let shown = json!(addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let shown = json!(
+        addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    );
     work.errors.push(field::invalid(&path, &shown, why));
 }

@@ -23,8 +23,9 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
         families.push(work.settings.primary());
     }
     let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
-    let selectorless =
-        object::at(service, &["spec", "selector"]).and_then(Value::as_object).is_none_or(|m| m.is_empty());
+    let selectorless = object::at(service, &["spec", "selector"])
+        .and_then(Value::as_object)
+        .is_none_or(|m| m.is_empty());
     let mut policy = object::at_str(service, &["spec", "ipFamilyPolicy"]).to_owned();
     if policy.is_empty() {
         let both = families.len() > 1 || (headless && selectorless);
@@ -40,8 +41,16 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
         ));
     }
     if policy != SINGLE {
-        let more: &[&'static str] = if headless && selectorless { &["IPv4", "IPv6"] } else { available.as_slice() };
-        let missing: Vec<_> = more.iter().copied().filter(|family| !families.contains(family)).collect();
+        let more: &[&'static str] = if headless && selectorless {
+            &["IPv4", "IPv6"]
+        } else {
+            available.as_slice()
+        };
+        let missing: Vec<_> = more
+            .iter()
+            .copied()
+            .filter(|family| !families.contains(family))
+            .collect();
         families.extend(missing);
     }
     object::set(service, &["spec", "ipFamilies"], json!(families));
@@ -49,16 +58,31 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
     families
 }
 
-fn asked(work: &mut Work<'_>, service: &Value, spec: &Path, available: &[&'static str]) -> Vec<&'static str> {
+fn asked(
+    work: &mut Work<'_>,
+    service: &Value,
+    spec: &Path,
+    available: &[&'static str],
+) -> Vec<&'static str> {
     let mut families = Vec::new();
     let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
-    for (index, wanted) in object::at_list(service, &["spec", "ipFamilies"]).iter().enumerate() {
+    for (index, wanted) in object::at_list(service, &["spec", "ipFamilies"])
+        .iter()
+        .enumerate()
+    {
         let wanted = wanted.as_str().unwrap_or_default();
-        match ["IPv4", "IPv6"].into_iter().find(|family| *family == wanted) {
+        match ["IPv4", "IPv6"]
+            .into_iter()
+            .find(|family| *family == wanted)
+        {
             Some(family) if available.contains(&family) || headless => families.push(family),
             Some(_) => {
                 let path = spec.child("ipFamilies").index(index);
-                work.errors.push(field::invalid(&path, wanted, "not configured on this cluster"));
+                work.errors.push(field::invalid(
+                    &path,
+                    wanted,
+                    "not configured on this cluster",
+                ));
             }
             // The kind's validation names what is no family.
             None => {}
@@ -68,7 +92,12 @@ fn asked(work: &mut Work<'_>, service: &Value, spec: &Path, available: &[&'stati
 }
 
 fn requested_addresses(service: &Value) -> Vec<&'static str> {
-    let list = object::at_list(service, &["spec", "clusterIPs"]).iter().filter_map(Value::as_str);
+    let list = object::at_list(service, &["spec", "clusterIPs"])
+        .iter()
+        .filter_map(Value::as_str);
     let single = object::at_str(service, &["spec", "clusterIP"]);
-    list.chain([single]).filter_map(|text| text.parse().ok()).map(family_of).collect()
+    list.chain([single])
+        .filter_map(|text| text.parse().ok())
+        .map(family_of)
+        .collect()
 }

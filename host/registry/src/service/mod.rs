@@ -39,7 +39,11 @@ struct Work<'a> {
 
 impl ServiceHooks {
     pub(crate) fn new(settings: ServiceSettings, random: Random) -> Self {
-        Self { settings, random, taken: Arc::default() }
+        Self {
+            settings,
+            random,
+            taken: Arc::default(),
+        }
     }
 
     /// Takes note of what stored services hold.
@@ -48,14 +52,20 @@ impl ServiceHooks {
         let snapshot = registry.store.snapshot();
         for entry in snapshot.range(&resource.prefix, None) {
             let service = resource.decode(entry)?;
-            self.taken.load(addresses::held(&service), ports::held(&service));
+            self.taken
+                .load(addresses::held(&service), ports::held(&service));
         }
         Ok(())
     }
 
     fn work(&self) -> Work<'_> {
         let claim = Claim::new(self.taken.clone());
-        Work { settings: &self.settings, random: &self.random, claim, errors: ErrorList::new() }
+        Work {
+            settings: &self.settings,
+            random: &self.random,
+            claim,
+            errors: ErrorList::new(),
+        }
     }
 
     fn finish(work: Work<'_>, service: &Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
@@ -64,7 +74,11 @@ impl ServiceHooks {
             return Err(Status::invalid(&gk, object::name(service), &work.errors).into());
         }
         // What a dry run claimed goes back as soon as the claim is dropped.
-        if dry_run { Ok(Box::new(())) } else { Ok(Box::new(work.claim)) }
+        if dry_run {
+            Ok(Box::new(()))
+        } else {
+            Ok(Box::new(work.claim))
+        }
     }
 }
 
@@ -83,7 +97,9 @@ impl Hooks for ServiceHooks {
         addresses::assign(&mut work, new, Some(old));
         ports::assign(&mut work, new, Some(old));
         work.claim.release_on_commit(
-            addresses::held(old).difference(&addresses::held(new)).copied(),
+            addresses::held(old)
+                .difference(&addresses::held(new))
+                .copied(),
             ports::held(old).difference(&ports::held(new)).copied(),
         );
         Self::finish(work, new, dry_run)

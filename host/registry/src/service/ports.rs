@@ -12,7 +12,9 @@ const RANDOM_TRIES: usize = 32;
 
 /// The node ports a service holds.
 pub(super) fn held(service: &Value) -> HashSet<u16> {
-    let ports = object::at_list(service, &["spec", "ports"]).iter().filter_map(node_port);
+    let ports = object::at_list(service, &["spec", "ports"])
+        .iter()
+        .filter_map(node_port);
     ports.chain(health_check(service)).collect()
 }
 
@@ -21,22 +23,36 @@ pub(super) fn held(service: &Value) -> HashSet<u16> {
 pub(super) fn carry_over(new: &mut Value, old: &Value) {
     let keeps = wants_node_ports(new);
     let before = object::at_list(old, &["spec", "ports"]).to_vec();
-    let Some(ports) = new.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut) else {
+    let Some(ports) = new
+        .get_mut("spec")
+        .and_then(|spec| spec.get_mut("ports"))
+        .and_then(Value::as_array_mut)
+    else {
         return;
     };
     for port in ports {
-        let same = before.iter().find(|other| identity(other) == identity(port));
+        let same = before
+            .iter()
+            .find(|other| identity(other) == identity(port));
         let kept = same.and_then(node_port);
         match (keeps, node_port(port), kept) {
             (true, None, Some(kept)) => object::set(port, &["nodePort"], kept.into()),
-            (false, Some(repeated), Some(kept)) if repeated == kept => drop(object::remove(port, &["nodePort"])),
+            (false, Some(repeated), Some(kept)) if repeated == kept => {
+                drop(object::remove(port, &["nodePort"]))
+            }
             _ => {}
         }
     }
     let field = ["spec", "healthCheckNodePort"];
-    match (wants_health_check(new), health_check(new), health_check(old)) {
+    match (
+        wants_health_check(new),
+        health_check(new),
+        health_check(old),
+    ) {
         (true, None, Some(kept)) => object::set(new, &field, kept.into()),
-        (false, Some(repeated), Some(kept)) if repeated == kept => drop(object::remove(new, &field)),
+        (false, Some(repeated), Some(kept)) if repeated == kept => {
+            drop(object::remove(new, &field))
+        }
         _ => {}
     }
 }
@@ -47,13 +63,26 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
     let wants = wants_node_ports(service);
     let health = wants_health_check(service);
     let mut own: HashSet<u16> = HashSet::new();
-    if let Some(ports) = service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut) {
+    if let Some(ports) = service
+        .get_mut("spec")
+        .and_then(|spec| spec.get_mut("ports"))
+        .and_then(Value::as_array_mut)
+    {
         for (index, port) in ports.iter_mut().enumerate() {
-            let path = || Path::new("spec").child("ports").index(index).child("nodePort");
+            let path = || {
+                Path::new("spec")
+                    .child("ports")
+                    .index(index)
+                    .child("nodePort")
+            };
             match node_port(port) {
                 // Two protocols of one service may share a port.
-                Some(asked) if own.contains(&asked) || kept.contains(&asked) => drop(own.insert(asked)),
-                Some(asked) if wants => drop(claim(work, asked, &path()).map(|asked| own.insert(asked))),
+                Some(asked) if own.contains(&asked) || kept.contains(&asked) => {
+                    drop(own.insert(asked))
+                }
+                Some(asked) if wants => {
+                    drop(claim(work, asked, &path()).map(|asked| own.insert(asked)))
+                }
                 None if wants => {
                     if let Some(given) = pick(work, &path()) {
                         own.insert(given);
@@ -85,9 +114,9 @@ fn assign_health_check(work: &mut Work<'_>, service: &mut Value, kept: &HashSet<
 fn wants_node_ports(service: &Value) -> bool {
     match object::at_str(service, &["spec", "type"]) {
         "NodePort" => true,
-        "LoadBalancer" => {
-            object::at(service, &["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool).unwrap_or(true)
-        }
+        "LoadBalancer" => object::at(service, &["spec", "allocateLoadBalancerNodePorts"])
+            .and_then(Value::as_bool)
+            .unwrap_or(true),
         _ => false,
     }
 }
@@ -98,7 +127,9 @@ fn wants_health_check(service: &Value) -> bool {
 }
 
 fn node_port(port: &Value) -> Option<u16> {
-    object::at_i64(port, &["nodePort"]).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+    object::at_i64(port, &["nodePort"])
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
 }
 
 fn health_check(service: &Value) -> Option<u16> {
@@ -107,7 +138,10 @@ fn health_check(service: &Value) -> Option<u16> {
 }
 
 fn identity(port: &Value) -> (Option<i64>, &str) {
-    (object::at_i64(port, &["port"]), object::at_str(port, &["protocol"]))
+    (
+        object::at_i64(port, &["port"]),
+        object::at_str(port, &["protocol"]),
+    )
 }
 
 fn claim(work: &mut Work<'_>, port: u16, path: &Path) -> Option<u16> {
@@ -139,7 +173,10 @@ fn pick(work: &mut Work<'_>, path: &Path) -> Option<u16> {
     }
     let found = range.clone().find(|port| work.claim.port(*port));
     if found.is_none() {
-        work.errors.push(field::internal(path, "failed to allocate a nodePort: range is full"));
+        work.errors.push(field::internal(
+            path,
+            "failed to allocate a nodePort: range is full",
+        ));
     }
     found
 }

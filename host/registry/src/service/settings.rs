@@ -17,17 +17,24 @@ pub struct ServiceSettings {
 impl ServiceSettings {
     /// The range of the given family.
     pub(crate) fn cidr(&self, family: &str) -> Option<&IpNet> {
-        self.cidrs.iter().find(|cidr| family_of(cidr.addr()) == family)
+        self.cidrs
+            .iter()
+            .find(|cidr| family_of(cidr.addr()) == family)
     }
 
     /// The family that services get unless they ask.
     pub(crate) fn primary(&self) -> &'static str {
-        self.cidrs.first().map_or("IPv4", |cidr| family_of(cidr.addr()))
+        self.cidrs
+            .first()
+            .map_or("IPv4", |cidr| family_of(cidr.addr()))
     }
 
     /// All families, primary first.
     pub(crate) fn families(&self) -> Vec<&'static str> {
-        self.cidrs.iter().map(|cidr| family_of(cidr.addr())).collect()
+        self.cidrs
+            .iter()
+            .map(|cidr| family_of(cidr.addr()))
+            .collect()
     }
 
     /// The address of the `kubernetes` service: the first usable one.
@@ -47,8 +54,14 @@ pub(crate) fn family_of(address: IpAddr) -> &'static str {
 pub(crate) fn usable(cidr: &IpNet) -> u64 {
     let bits = u32::from(cidr.max_prefix_len().saturating_sub(cidr.prefix_len()));
     match cidr {
-        IpNet::V4(_) => 1_u64.checked_shl(bits).unwrap_or(u64::MAX).saturating_sub(2),
-        IpNet::V6(_) => 1_u64.checked_shl(bits.min(16)).unwrap_or(u64::MAX).saturating_sub(1),
+        IpNet::V4(_) => 1_u64
+            .checked_shl(bits)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(2),
+        IpNet::V6(_) => 1_u64
+            .checked_shl(bits.min(16))
+            .unwrap_or(u64::MAX)
+            .saturating_sub(1),
     }
 }
 
@@ -59,7 +72,9 @@ pub(crate) fn nth(cidr: &IpNet, n: u64) -> Option<IpAddr> {
             let base = u32::from(net.network());
             Some(IpAddr::V4(base.checked_add(u32::try_from(n).ok()?)?.into()))
         }
-        IpNet::V6(net) => Some(IpAddr::V6(u128::from(net.network()).checked_add(u128::from(n))?.into())),
+        IpNet::V6(net) => Some(IpAddr::V6(
+            u128::from(net.network()).checked_add(u128::from(n))?.into(),
+        )),
     }
 }
 

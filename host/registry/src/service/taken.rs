@@ -25,7 +25,11 @@ impl Taken {
         sets.ports.extend(ports);
     }
 
-    pub(super) fn release(&self, addresses: impl IntoIterator<Item = IpAddr>, ports: impl IntoIterator<Item = u16>) {
+    pub(super) fn release(
+        &self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        ports: impl IntoIterator<Item = u16>,
+    ) {
         let mut sets = self.0.lock();
         for address in addresses {
             sets.addresses.remove(&address);
@@ -90,14 +94,16 @@ impl Claim {
 impl Reservation for Claim {
     fn commit(mut self: Box<Self>) {
         self.committed = true;
-        self.taken.release(self.freed_addresses.drain(..), self.freed_ports.drain(..));
+        self.taken
+            .release(self.freed_addresses.drain(..), self.freed_ports.drain(..));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.committed {
-            self.taken.release(self.addresses.drain(..), self.ports.drain(..));
+            self.taken
+                .release(self.addresses.drain(..), self.ports.drain(..));
         }
     }
 }

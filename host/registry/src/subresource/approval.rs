@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::{Resource, Scope};
 
 /// The change that `approval` may make.
-pub const APPROVAL: Scope = Scope::Part { subresource: "approval", prepare, validate };
+pub const APPROVAL: Scope = Scope::Part {
+    subresource: "approval",
+    prepare,
+    validate,
+};
 
 fn prepare(new: &mut Value, old: &Value) {
     let conditions = object::at(new, &["status", "conditions"]).cloned();

@@ -8,7 +8,11 @@ use serde_json::Value;
 
 use crate::{Call, Registry, Resource, Result, Scope, Update, meta};
 
-const BINDING: Scope = Scope::Part { subresource: "binding", prepare: |_, _| {}, validate: |_, _, _| ErrorList::new() };
+const BINDING: Scope = Scope::Part {
+    subresource: "binding",
+    prepare: |_, _| {},
+    validate: |_, _, _| ErrorList::new(),
+};
 
 impl Registry {
     /// Assigns the pod `name` to the node that `binding` names.
@@ -27,9 +31,16 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&GroupKind::new("", "Binding"), name, &errors).into());
         }
-        let update = Update { resource: pods, namespace, name, scope: BINDING, create_missing: false };
+        let update = Update {
+            resource: pods,
+            namespace,
+            name,
+            scope: BINDING,
+            create_missing: false,
+        };
         let now = meta::time(self.clock.now());
-        let conflict = |text: &str| Status::conflict(&GroupResource::new("", "pods/binding"), name, text);
+        let conflict =
+            |text: &str| Status::conflict(&GroupResource::new("", "pods/binding"), name, text);
         self.update(&update, call, |current| {
             let mut pod = current.cloned().unwrap_or_default();
             let wanted = object::uid(binding);
@@ -53,7 +64,11 @@ fn validate(binding: &Value) -> ErrorList {
     let target = Path::new("target");
     let kind = object::at_str(binding, &["target", "kind"]);
     if !matches!(kind, "" | "Node") {
-        errors.push(field::not_supported(&target.child("kind"), kind, &["Node", "<empty>"]));
+        errors.push(field::not_supported(
+            &target.child("kind"),
+            kind,
+            &["Node", "<empty>"],
+        ));
     }
     if object::at_str(binding, &["target", "name"]).is_empty() {
         errors.push(field::required(&target.child("name"), ""));

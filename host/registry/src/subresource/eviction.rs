@@ -7,8 +7,8 @@ use k3s_meta::{Cause, CauseType, LabelSelector, Status, object};
 use serde_json::Value;
 
 use crate::{
-    Call, DeleteOptions, Deleted, Error, ListRequest, NoAdmission, Object, Registry, Resource, Result, Scope, Update,
-    meta,
+    Call, DeleteOptions, Deleted, Error, ListRequest, NoAdmission, Object, Registry, Resource,
+    Result, Scope, Update, meta,
 };
 
 /// Seconds after which a refused eviction may be tried again.
@@ -43,8 +43,11 @@ impl Registry {
         for entry in list.entries {
             let object = Object::stored(budgets, entry);
             let budget = object.to_value()?;
-            let selector = object::at(&budget, &["spec", "selector"]).map(LabelSelector::from_value);
-            let Some(Ok(selector)) = selector else { continue };
+            let selector =
+                object::at(&budget, &["spec", "selector"]).map(LabelSelector::from_value);
+            let Some(Ok(selector)) = selector else {
+                continue;
+            };
             if !selector.matches_object(pod) {
                 continue;
             }
@@ -65,18 +68,37 @@ impl Registry {
             return Ok(());
         }
         let resource = budget.resource();
-        let (namespace, name) = (object::namespace(&value).to_owned(), object::name(&value).to_owned());
-        let update =
-            Update { resource, namespace: &namespace, name: &name, scope: Scope::Status, create_missing: false };
+        let (namespace, name) = (
+            object::namespace(&value).to_owned(),
+            object::name(&value).to_owned(),
+        );
+        let update = Update {
+            resource,
+            namespace: &namespace,
+            name: &name,
+            scope: Scope::Status,
+            create_missing: false,
+        };
         // The budget's own bookkeeping is the server's, not the client's.
-        let call = Call { admission: &NoAdmission, ..*call };
+        let call = Call {
+            admission: &NoAdmission,
+            ..*call
+        };
         let now = meta::time(self.clock.now());
         let change = |current: Option<&Value>| {
             let mut budget = current.cloned().unwrap_or_default();
             let allowed = object::at_i64(&budget, &["status", "disruptionsAllowed"]).unwrap_or(0);
             check(&budget, allowed)?;
-            object::set(&mut budget, &["status", "disruptionsAllowed"], allowed.saturating_sub(1).into());
-            object::set(&mut budget, &["status", "disruptedPods", object::name(pod)], now.as_str().into());
+            object::set(
+                &mut budget,
+                &["status", "disruptionsAllowed"],
+                allowed.saturating_sub(1).into(),
+            );
+            object::set(
+                &mut budget,
+                &["status", "disruptedPods", object::name(pod)],
+                now.as_str().into(),
+            );
             Ok(budget)
         };
         self.update(&update, &call, change).await.map(drop)
@@ -87,7 +109,9 @@ fn check(budget: &Value, allowed: i64) -> Result<()> {
     let name = object::name(budget);
     let observed = object::at_i64(budget, &["status", "observedGeneration"]).unwrap_or(0);
     if observed < object::generation(budget) {
-        return Err(refuse(format!("The disruption budget {name} is still being processed by the server.")));
+        return Err(refuse(format!(
+            "The disruption budget {name} is still being processed by the server."
+        )));
     }
     if allowed > 0 {
         return Ok(());
@@ -101,25 +125,36 @@ fn check(budget: &Value, allowed: i64) -> Result<()> {
 }
 
 fn refuse(why: String) -> Error {
-    let mut status =
-        Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", RETRY_SECONDS);
+    let mut status = Status::too_many_requests(
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        RETRY_SECONDS,
+    );
     if let Some(details) = &mut status.details {
-        details.causes.push(Cause { reason: CauseType::DISRUPTION_BUDGET, message: why, field: String::new() });
+        details.causes.push(Cause {
+            reason: CauseType::DISRUPTION_BUDGET,
+            message: why,
+            field: String::new(),
+        });
     }
     status.into()
 }
 
 /// A pod that does not run is not disrupted.
 fn may_ignore_budgets(pod: &Value) -> bool {
-    matches!(object::at_str(pod, &["status", "phase"]), "Succeeded" | "Failed" | "Pending")
-        || object::deletion_timestamp(pod).is_some()
+    matches!(
+        object::at_str(pod, &["status", "phase"]),
+        "Succeeded" | "Failed" | "Pending"
+    ) || object::deletion_timestamp(pod).is_some()
 }
 
 /// `unhealthyPodEvictionPolicy`.
 fn unhealthy_may_go(budget: &Value, pod: &Value) -> bool {
-    let ready = object::at_list(pod, &["status", "conditions"]).iter().any(|condition| {
-        object::at_str(condition, &["type"]) == "Ready" && object::at_str(condition, &["status"]) == "True"
-    });
+    let ready = object::at_list(pod, &["status", "conditions"])
+        .iter()
+        .any(|condition| {
+            object::at_str(condition, &["type"]) == "Ready"
+                && object::at_str(condition, &["status"]) == "True"
+        });
     if ready {
         return false;
     }

@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::{Resource, Scope};
 
 /// The change that `finalize` may make.
-pub const FINALIZE: Scope = Scope::Part { subresource: "finalize", prepare, validate };
+pub const FINALIZE: Scope = Scope::Part {
+    subresource: "finalize",
+    prepare,
+    validate,
+};
 
 fn prepare(new: &mut Value, old: &Value) {
     let finalizers = object::at(new, &["spec", "finalizers"]).cloned();

@@ -7,8 +7,11 @@ use serde_json::Value;
 use crate::{Resource, Scope};
 
 /// The change that `ephemeralcontainers` may make.
-pub const EPHEMERAL_CONTAINERS: Scope =
-    Scope::Part { subresource: "ephemeralcontainers", prepare: prepare_ephemeral_containers, validate };
+pub const EPHEMERAL_CONTAINERS: Scope = Scope::Part {
+    subresource: "ephemeralcontainers",
+    prepare: prepare_ephemeral_containers,
+    validate,
+};
 
 fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     let mut errors = resource.rules.validate(new);
@@ -16,9 +19,14 @@ fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     let after = object::at_list(new, &["spec", "ephemeralContainers"]);
     for container in object::at_list(old, &["spec", "ephemeralContainers"]) {
         let name = object::at_str(container, &["name"]);
-        match after.iter().find(|other| object::at_str(other, &["name"]) == name) {
-            None => errors
-                .push(field::forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"))),
+        match after
+            .iter()
+            .find(|other| object::at_str(other, &["name"]) == name)
+        {
+            None => errors.push(field::forbidden(
+                &path,
+                format!("existing ephemeral containers {name:?} may not be removed\n"),
+            )),
             Some(other) if other != container => {
                 errors.push(field::forbidden(
                     &path,

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::{Resource, Result, Scope};
 
 /// The change that `scale` may make: [`apply`] makes no other.
-pub const SCALE: Scope = Scope::Part { subresource: "scale", prepare: |_, _| {}, validate };
+pub const SCALE: Scope = Scope::Part {
+    subresource: "scale",
+    prepare: |_, _| {},
+    validate,
+};
 
 fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     validate_update(&*resource.rules, new, old, resource.kind.namespaced)
@@ -29,11 +33,21 @@ fn of_custom(paths: &ScalePaths, custom: &Value) -> Result<Value> {
     let number = |path: &[String]| ScalePaths::find(path, custom).and_then(Value::as_i64);
     let Some(replicas) = number(&paths.spec_replicas) else {
         let path = paths.spec_replicas.join(".");
-        return Err(Status::internal(&format!("the spec replicas field \".{path}\" does not exist")).into());
+        return Err(Status::internal(&format!(
+            "the spec replicas field \".{path}\" does not exist"
+        ))
+        .into());
     };
-    let mut scale = of_workload(&json!({"metadata": custom.get("metadata"), "spec": {"replicas": replicas}}));
-    object::set(&mut scale, &["status", "replicas"], number(&paths.status_replicas).unwrap_or(0).into());
-    let selector = ScalePaths::find(&paths.selector, custom).and_then(Value::as_str).unwrap_or_default();
+    let mut scale =
+        of_workload(&json!({"metadata": custom.get("metadata"), "spec": {"replicas": replicas}}));
+    object::set(
+        &mut scale,
+        &["status", "replicas"],
+        number(&paths.status_replicas).unwrap_or(0).into(),
+    );
+    let selector = ScalePaths::find(&paths.selector, custom)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !selector.is_empty() {
         object::set(&mut scale, &["status", "selector"], selector.into());
     }
@@ -42,7 +56,13 @@ fn of_custom(paths: &ScalePaths, custom: &Value) -> Result<Value> {
 
 fn of_workload(workload: &Value) -> Value {
     let mut metadata = serde_json::Map::new();
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
         if let Some(value) = object::at(workload, &["metadata", field]) {
             metadata.insert(field.to_owned(), value.clone());
         }
@@ -54,7 +74,11 @@ fn of_workload(workload: &Value) -> Value {
         object::set(&mut status, &["selector"], selector.into());
     }
     let replicas = number(&["spec", "replicas"]);
-    let spec = if replicas == 0 { json!({}) } else { json!({"replicas": replicas}) };
+    let spec = if replicas == 0 {
+        json!({})
+    } else {
+        json!({"replicas": replicas})
+    };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
@@ -88,16 +112,25 @@ pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result
 
 /// The selector in text form. ReplicationControllers have a plain map.
 fn selector_text(workload: &Value) -> String {
-    let Some(selector) = object::at(workload, &["spec", "selector"]) else { return String::new() };
-    let structured =
-        selector.get("matchLabels").is_some_and(Value::is_object) || selector.get("matchExpressions").is_some();
+    let Some(selector) = object::at(workload, &["spec", "selector"]) else {
+        return String::new();
+    };
+    let structured = selector.get("matchLabels").is_some_and(Value::is_object)
+        || selector.get("matchExpressions").is_some();
     if !structured {
         return LabelSelector::from_set(&object::string_map(Some(selector))).to_string();
     }
     // Labels show as `app=a` here, as clients expect them in a selector parameter.
     let labels = LabelSelector::from_set(&object::string_map(selector.get("matchLabels")));
     let expressions = json!({"matchExpressions": selector.get("matchExpressions")});
-    let Ok(expressions) = LabelSelector::from_value(&expressions) else { return String::new() };
-    let both = labels.requirements().iter().chain(expressions.requirements()).cloned().collect();
+    let Ok(expressions) = LabelSelector::from_value(&expressions) else {
+        return String::new();
+    };
+    let both = labels
+        .requirements()
+        .iter()
+        .chain(expressions.requirements())
+        .cloned()
+        .collect();
     LabelSelector::new(both).to_string()
 }

@@ -151,13 +151,24 @@ impl WatchStream {
         if !self.initial.is_empty() {
             let count = self.initial.len().min(INITIAL_BATCH);
             let resource = &self.resource;
-            return self.initial.drain(..count).map(|entry| added(resource, entry)).collect();
+            return self
+                .initial
+                .drain(..count)
+                .map(|entry| added(resource, entry))
+                .collect();
         }
         if let Some(revision) = self.initial_bookmark.take() {
-            return vec![WatchItem::Bookmark { revision, initial_end: true }];
+            return vec![WatchItem::Bookmark {
+                revision,
+                initial_end: true,
+            }];
         }
         loop {
-            let retired = self.resource.custom.as_ref().map(|custom| custom.retired().clone());
+            let retired = self
+                .resource
+                .custom
+                .as_ref()
+                .map(|custom| custom.retired().clone());
             let batch = tokio::select! {
                 biased;
                 batch = self.watcher.next_batch() => batch,
@@ -180,7 +191,10 @@ impl WatchStream {
     #[must_use]
     pub fn bookmark(&self) -> Option<WatchItem> {
         let complete = self.initial.is_empty() && self.initial_bookmark.is_none();
-        complete.then(|| WatchItem::Bookmark { revision: self.watcher.progress().0, initial_end: false })
+        complete.then(|| WatchItem::Bookmark {
+            revision: self.watcher.progress().0,
+            initial_end: false,
+        })
     }
 
     /// True once the watch has ended.
@@ -217,7 +231,11 @@ impl WatchStream {
     fn item(&self, step: Step, event: &Arc<Event>) -> WatchItem {
         let Step { change, entry } = step;
         let object = Object::at_revision(&self.resource, entry, event.revision.0);
-        WatchItem::Change { change, object, event: Some(event.clone()) }
+        WatchItem::Change {
+            change,
+            object,
+            event: Some(event.clone()),
+        }
     }
 
     fn fail(&mut self, error: WatchError) -> WatchItem {
@@ -235,5 +253,9 @@ async fn over(retired: Option<CancellationToken>) {
 }
 
 fn added(resource: &Arc<Resource>, entry: Arc<Entry>) -> WatchItem {
-    WatchItem::Change { change: Change::Added, object: Object::stored(resource, entry), event: None }
+    WatchItem::Change {
+        change: Change::Added,
+        object: Object::stored(resource, entry),
+        event: None,
+    }
 }

@@ -15,7 +15,11 @@ pub(super) struct Step {
 }
 
 /// What the event is for this watcher; `None` when it sees nothing.
-pub(super) fn step(event: &Event, selectors: &Selectors, resource: &Resource) -> Result<Option<Step>> {
+pub(super) fn step(
+    event: &Event,
+    selectors: &Selectors,
+    resource: &Resource,
+) -> Result<Option<Step>> {
     let seen = |entry: &Arc<Entry>| View::of(entry)?.matches(entry, selectors, resource);
     let before = match (event.kind, &event.previous) {
         (EventKind::Put { created: true }, _) | (EventKind::Put { .. }, None) => None,
@@ -30,5 +34,8 @@ pub(super) fn step(event: &Event, selectors: &Selectors, resource: &Resource) ->
         (true, false) => (Change::Deleted, before.unwrap_or(&event.entry)),
         (false, false) => return Ok(None),
     };
-    Ok(Some(Step { change, entry: entry.clone() }))
+    Ok(Some(Step {
+        change,
+        entry: entry.clone(),
+    }))
 }

@@ -16,8 +16,15 @@ fn main() -> ExitCode {
         return shim_main();
     }
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(dir), Some(cgroup)) = (args.next(), args.next()) else { return ExitCode::from(2) };
-    let Ok(tokio) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else { return ExitCode::FAILURE };
+    let (Some(dir), Some(cgroup)) = (args.next(), args.next()) else {
+        return ExitCode::from(2);
+    };
+    let Ok(tokio) = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    else {
+        return ExitCode::FAILURE;
+    };
     tokio.block_on(serve(dir, &cgroup.to_string_lossy()))
 }
 
@@ -53,7 +60,8 @@ async fn serve(dir: PathBuf, cgroup: &str) -> ExitCode {
                 text = format!("{text}: {cause}");
                 source = cause.source();
             }
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
+            let _ =
+                std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes());
             ExitCode::FAILURE
         }
     }

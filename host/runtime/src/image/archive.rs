@@ -18,7 +18,10 @@ use super::snapshots::chain;
 use super::store::{DOCUMENT_LIMIT_BYTES, ImageStore, LayerFile, invalid};
 
 /// Annotations that name an image in an OCI layout, the full one first.
-const NAME_ANNOTATIONS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+const NAME_ANNOTATIONS: [&str; 2] = [
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+];
 /// An index may hold indexes; real ones are two deep.
 const INDEX_DEPTH_LIMIT: u32 = 4;
 
@@ -33,7 +36,12 @@ struct DockerEntry {
 
 /// Imports every image of the archive for this machine. `pinned` images are never collected.
 /// Blocks.
-pub(crate) fn import(store: &ImageStore, scratch: &Path, path: &Path, pinned: bool) -> io::Result<Vec<Arc<Image>>> {
+pub(crate) fn import(
+    store: &ImageStore,
+    scratch: &Path,
+    path: &Path,
+    pinned: bool,
+) -> io::Result<Vec<Arc<Image>>> {
     let extracted = Extracted::of(path, scratch)?;
     let mut images = BTreeMap::new();
     let mut refused = None;
@@ -44,8 +52,8 @@ pub(crate) fn import(store: &ImageStore, scratch: &Path, path: &Path, pinned: bo
     };
     // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
     if let Some(bytes) = extracted.document("index.json")? {
-        let index: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("index.json: {error}")))?;
+        let index: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| invalid(format!("index.json: {error}")))?;
         for descriptor in &index.manifests {
             note(import_descriptor(store, &extracted, descriptor, 0));
         }
@@ -78,14 +86,29 @@ pub(crate) fn import(store: &ImageStore, scratch: &Path, path: &Path, pinned: bo
     }
 }
 
-fn import_docker(store: &ImageStore, extracted: &Extracted, entry: &DockerEntry) -> io::Result<Image> {
-    let config = extracted.document(&entry.config)?.ok_or_else(|| invalid(format!("{} is missing", entry.config)))?;
+fn import_docker(
+    store: &ImageStore,
+    extracted: &Extracted,
+    entry: &DockerEntry,
+) -> io::Result<Image> {
+    let config = extracted
+        .document(&entry.config)?
+        .ok_or_else(|| invalid(format!("{} is missing", entry.config)))?;
     let mut files = Vec::new();
     for layer in &entry.layers {
-        files.push(extracted.file(layer).ok_or_else(|| invalid(format!("{layer} is missing")))?);
+        files.push(
+            extracted
+                .file(layer)
+                .ok_or_else(|| invalid(format!("{layer} is missing")))?,
+        );
     }
     let mut image = unpack(store, &config, &files)?;
-    image.tags = entry.repo_tags.iter().flatten().filter_map(|tag| Reference::parse(tag).ok()?.tagged()).collect();
+    image.tags = entry
+        .repo_tags
+        .iter()
+        .flatten()
+        .filter_map(|tag| Reference::parse(tag).ok()?.tagged())
+        .collect();
     Ok(image)
 }
 
@@ -99,8 +122,8 @@ fn import_descriptor(
         return Err(invalid("indexes are nested too deeply"));
     }
     let manifest = extracted.blob(&descriptor.digest)?;
-    let document: Manifest =
-        serde_json::from_slice(&manifest).map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
+    let document: Manifest = serde_json::from_slice(&manifest)
+        .map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
     let imported = if document.manifests.is_empty() {
         import_manifest(store, extracted, &document)?
     } else {
@@ -109,21 +132,33 @@ fn import_descriptor(
         };
         import_descriptor(store, extracted, chosen, depth + 1)?
     };
-    let Some(mut image) = imported else { return Ok(None) };
+    let Some(mut image) = imported else {
+        return Ok(None);
+    };
     let name = NAME_ANNOTATIONS
         .iter()
         .find_map(|key| descriptor.annotations.get(*key))
         .filter(|name| name.contains(['/', ':']));
     if let Some(reference) = name.and_then(|name| Reference::parse(name).ok()) {
         image.tags.extend(reference.tagged());
-        image.digests.insert(reference.with_digest(&descriptor.digest));
+        image
+            .digests
+            .insert(reference.with_digest(&descriptor.digest));
     }
     Ok(Some(image))
 }
 
 /// None for a manifest that is no image, such as an attestation.
-fn import_manifest(store: &ImageStore, extracted: &Extracted, manifest: &Manifest) -> io::Result<Option<Image>> {
-    let Some(config) = manifest.config.as_ref().filter(|config| config.media_type.contains("image")) else {
+fn import_manifest(
+    store: &ImageStore,
+    extracted: &Extracted,
+    manifest: &Manifest,
+) -> io::Result<Option<Image>> {
+    let Some(config) = manifest
+        .config
+        .as_ref()
+        .filter(|config| config.media_type.contains("image"))
+    else {
         return Ok(None);
     };
     let bytes = extracted.blob(&config.digest)?;
@@ -137,17 +172,27 @@ fn import_manifest(store: &ImageStore, extracted: &Extracted, manifest: &Manifes
 }
 
 fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> io::Result<Image> {
-    let document: ConfigDocument =
-        serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
+    let document: ConfigDocument = serde_json::from_slice(config)
+        .map_err(|error| invalid(format!("image configuration: {error}")))?;
     let diff_ids = document.rootfs.diff_ids;
     if diff_ids.len() != files.len() {
-        return Err(invalid("the image configuration names another number of layers"));
+        return Err(invalid(
+            "the image configuration names another number of layers",
+        ));
     }
     let _lease = store.snapshots.lease(&chain(&diff_ids));
-    let layers: Vec<_> =
-        files.iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path: path.clone(), diff_id }).collect();
+    let layers: Vec<_> = files
+        .iter()
+        .zip(diff_ids)
+        .map(|(path, diff_id)| LayerFile {
+            path: path.clone(),
+            diff_id,
+        })
+        .collect();
     let mut image = store.unpack(config, &layers)?;
-    let sizes = files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
+    let sizes = files
+        .iter()
+        .map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
     image.size_bytes = sizes.sum::<io::Result<u64>>()? + u64::try_from(config.len()).unwrap_or(0);
     Ok(image)
 }
@@ -168,7 +213,11 @@ impl Extracted {
         let dir = scratch.join(format!("import-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         k3s_sys::fs::remove_all(&dir)?;
         std::fs::create_dir_all(&dir)?;
-        let mut extracted = Self { dir, files: HashMap::new(), links: HashMap::new() };
+        let mut extracted = Self {
+            dir,
+            files: HashMap::new(),
+            links: HashMap::new(),
+        };
         let mut archive = tar::Archive::new(decompress(File::open(path)?)?);
         for (number, entry) in archive.entries()?.enumerate() {
             let mut entry = entry?;
@@ -180,10 +229,16 @@ impl Extracted {
                     extracted.files.insert(name, target);
                 }
                 tar::EntryType::Symlink | tar::EntryType::Link => {
-                    let Some(link) = entry.link_name()? else { continue };
-                    let base =
-                        Path::new(&name).parent().filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
-                    extracted.links.insert(name.clone(), normal(&base.unwrap_or(Path::new("")).join(link)));
+                    let Some(link) = entry.link_name()? else {
+                        continue;
+                    };
+                    let base = Path::new(&name)
+                        .parent()
+                        .filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
+                    extracted.links.insert(
+                        name.clone(),
+                        normal(&base.unwrap_or(Path::new("")).join(link)),
+                    );
                 }
                 _ => {}
             }
@@ -193,28 +248,51 @@ impl Extracted {
 
     fn file(&self, name: &str) -> Option<PathBuf> {
         let name = normal(Path::new(name));
-        self.files.get(&name).or_else(|| self.files.get(self.links.get(&name)?)).cloned()
+        self.files
+            .get(&name)
+            .or_else(|| self.files.get(self.links.get(&name)?))
+            .cloned()
     }
 
     fn document(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(path) = self.file(name) else { return Ok(None) };
+        let Some(path) = self.file(name) else {
+            return Ok(None);
+        };
         let mut bytes = Vec::new();
-        File::open(path)?.take(DOCUMENT_LIMIT_BYTES).read_to_end(&mut bytes)?;
+        File::open(path)?
+            .take(DOCUMENT_LIMIT_BYTES)
+            .read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
     fn blob_file(&self, digest: &str) -> io::Result<PathBuf> {
         let name = format!("blobs/{}", digest.replacen(':', "/", 1));
-        let path = self.file(&name).ok_or_else(|| invalid(format!("{name} is missing")))?;
+        let path = self
+            .file(&name)
+            .ok_or_else(|| invalid(format!("{name} is missing")))?;
         let found = HashingReader::new(File::open(&path)?).finish()?;
-        if found == digest { Ok(path) } else { Err(invalid(format!("{name} is damaged: its content is {found}"))) }
+        if found == digest {
+            Ok(path)
+        } else {
+            Err(invalid(format!(
+                "{name} is damaged: its content is {found}"
+            )))
+        }
     }
 
     fn blob(&self, digest: &str) -> io::Result<Vec<u8>> {
         let name = format!("blobs/{}", digest.replacen(':', "/", 1));
-        let bytes = self.document(&name)?.ok_or_else(|| invalid(format!("{name} is missing")))?;
+        let bytes = self
+            .document(&name)?
+            .ok_or_else(|| invalid(format!("{name} is missing")))?;
         let found = digest_of(&bytes);
-        if found == digest { Ok(bytes) } else { Err(invalid(format!("{name} is damaged: its content is {found}"))) }
+        if found == digest {
+            Ok(bytes)
+        } else {
+            Err(invalid(format!(
+                "{name} is damaged: its content is {found}"
+            )))
+        }
     }
 }
 

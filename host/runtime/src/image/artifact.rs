@@ -16,11 +16,18 @@ use super::registries::{Endpoint, Registries};
 use super::registry::{Registry, RegistryError};
 
 /// The layer's media type as the Wasm OCI artifact specification has it, and what older tools push.
-const WASM_LAYERS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
+const WASM_LAYERS: [&str; 2] = [
+    "application/wasm",
+    "application/vnd.wasm.content.layer.v1+wasm",
+];
 /// Tries at one endpoint; somebody waits at the start of a server.
 const TRIES: u32 = 3;
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(300), factor: 3.0, cap: Duration::from_secs(2), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(300),
+    factor: 3.0,
+    cap: Duration::from_secs(2),
+    jitter: 0.2,
+};
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +75,21 @@ pub struct ArtifactSource<'a> {
 ///
 /// # Errors
 /// When it cannot be had, is too large, or is something else.
-pub async fn fetch_artifact(reference: &str, from: ArtifactSource<'_>) -> Result<Vec<u8>, ArtifactError> {
+pub async fn fetch_artifact(
+    reference: &str,
+    from: ArtifactSource<'_>,
+) -> Result<Vec<u8>, ArtifactError> {
     let bad = || ArtifactError::Reference(reference.to_owned());
     let parsed = Reference::parse(reference).map_err(|_| bad())?;
     let digest = parsed.digest.clone().ok_or_else(bad)?;
     let scratch = tempdir(from.keep).map_err(|source| keep(reference, source))?;
     let content = Content::open(&scratch.path).map_err(|source| keep(reference, source))?;
-    let job = Job { reference: &parsed, digest: &digest, content: &content, limit_bytes: from.limit_bytes };
+    let job = Job {
+        reference: &parsed,
+        digest: &digest,
+        content: &content,
+        limit_bytes: from.limit_bytes,
+    };
     if let Some(bytes) = job.kept()? {
         return Ok(bytes);
     }
@@ -82,9 +97,15 @@ pub async fn fetch_artifact(reference: &str, from: ArtifactSource<'_>) -> Result
     let mut failures = Vec::new();
     for endpoint in registries.endpoints(&parsed) {
         match job.fetch(endpoint).await {
-            Ok(()) => return job.kept()?.ok_or_else(|| job.content_error("it vanished while it was kept")),
+            Ok(()) => {
+                return job
+                    .kept()?
+                    .ok_or_else(|| job.content_error("it vanished while it was kept"));
+            }
             // What the right digest holds is the same everywhere.
-            Err(error @ (ArtifactError::Content { .. } | ArtifactError::Keep { .. })) => return Err(error),
+            Err(error @ (ArtifactError::Content { .. } | ArtifactError::Keep { .. })) => {
+                return Err(error);
+            }
             Err(error) => failures.push(error.to_string()),
         }
     }
@@ -111,17 +132,26 @@ impl Drop for Scratch {
 
 fn tempdir(keep: Option<&Path>) -> io::Result<Scratch> {
     if let Some(path) = keep {
-        return Ok(Scratch { path: path.to_owned(), temporary: false });
+        return Ok(Scratch {
+            path: path.to_owned(),
+            temporary: false,
+        });
     }
     let mut random = [0; 8];
     Random::from_os().fill(&mut random);
     let path = std::env::temp_dir().join(format!("k3s-artifact-{}", hex::encode(random)));
     std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path)?;
-    Ok(Scratch { path, temporary: true })
+    Ok(Scratch {
+        path,
+        temporary: true,
+    })
 }
 
 fn keep(reference: &str, source: io::Error) -> ArtifactError {
-    ArtifactError::Keep { reference: reference.to_owned(), source }
+    ArtifactError::Keep {
+        reference: reference.to_owned(),
+        source,
+    }
 }
 
 struct Job<'a> {
@@ -134,7 +164,9 @@ struct Job<'a> {
 impl Job<'_> {
     /// The file, if manifest and layer are kept and undamaged.
     fn kept(&self) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let Some(manifest) = self.read(self.digest)? else { return Ok(None) };
+        let Some(manifest) = self.read(self.digest)? else {
+            return Ok(None);
+        };
         let layer = self.layer(&manifest)?;
         self.read(&layer.digest)
     }
@@ -151,10 +183,15 @@ impl Job<'_> {
 
     async fn fetch(&self, endpoint: Endpoint) -> Result<(), ArtifactError> {
         let registry = Registry::new(endpoint, None).map_err(|e| self.fetch_error(&e))?;
-        let (manifest, _) = retry(|| registry.manifest(self.digest)).await.map_err(|error| self.fetch_error(&error))?;
+        let (manifest, _) = retry(|| registry.manifest(self.digest))
+            .await
+            .map_err(|error| self.fetch_error(&error))?;
         let found = digest_of(&manifest);
         if found != self.digest {
-            return Err(ArtifactError::Fetch(format!("{}: the registry gave {found}", self.reference)));
+            return Err(ArtifactError::Fetch(format!(
+                "{}: the registry gave {found}",
+                self.reference
+            )));
         }
         let layer = self.layer(&manifest)?;
         let failed = |source| keep(&self.reference.to_string(), source);
@@ -162,28 +199,43 @@ impl Job<'_> {
         retry(|| registry.download(&layer.digest, &partial, layer.size))
             .await
             .map_err(|error| self.fetch_error(&error))?;
-        self.content.commit(&layer.digest).map_err(|error| self.content_error(&error.to_string()))?;
-        std::fs::write(self.content.partial_path(self.digest).map_err(failed)?, &manifest).map_err(failed)?;
+        self.content
+            .commit(&layer.digest)
+            .map_err(|error| self.content_error(&error.to_string()))?;
+        std::fs::write(
+            self.content.partial_path(self.digest).map_err(failed)?,
+            &manifest,
+        )
+        .map_err(failed)?;
         self.content.commit(self.digest).map_err(failed)
     }
 
     /// The one WebAssembly layer of a manifest.
     fn layer(&self, manifest: &[u8]) -> Result<Descriptor, ArtifactError> {
-        let manifest: Manifest =
-            serde_json::from_slice(manifest).map_err(|error| self.content_error(&format!("manifest: {error}")))?;
-        let mut layers = manifest.layers.into_iter().filter(|l| WASM_LAYERS.contains(&l.media_type.as_str()));
+        let manifest: Manifest = serde_json::from_slice(manifest)
+            .map_err(|error| self.content_error(&format!("manifest: {error}")))?;
+        let mut layers = manifest
+            .layers
+            .into_iter()
+            .filter(|l| WASM_LAYERS.contains(&l.media_type.as_str()));
         let (Some(layer), None) = (layers.next(), layers.next()) else {
             return Err(self.content_error("it is not an artifact with one application/wasm layer"));
         };
         if layer.size > self.limit_bytes {
             let size = layer.size;
-            return Err(self.content_error(&format!("{size} bytes are above the limit of {}", self.limit_bytes)));
+            return Err(self.content_error(&format!(
+                "{size} bytes are above the limit of {}",
+                self.limit_bytes
+            )));
         }
         Ok(layer)
     }
 
     fn content_error(&self, detail: &str) -> ArtifactError {
-        ArtifactError::Content { reference: self.reference.to_string(), detail: detail.to_owned() }
+        ArtifactError::Content {
+            reference: self.reference.to_string(),
+            detail: detail.to_owned(),
+        }
     }
 
     fn fetch_error(&self, error: &RegistryError) -> ArtifactError {

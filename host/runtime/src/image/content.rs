@@ -29,8 +29,12 @@ impl Content {
     /// The file of a blob, whether it is there or not.
     pub(crate) fn path(&self, digest: &str) -> io::Result<PathBuf> {
         let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
-        hex.map(|hex| self.dir.join(hex))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{digest:?} is no sha256 digest")))
+        hex.map(|hex| self.dir.join(hex)).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{digest:?} is no sha256 digest"),
+            )
+        })
     }
 
     /// The file a download goes to before it is verified.
@@ -52,7 +56,10 @@ impl Content {
             return std::fs::rename(&partial, self.path(digest)?);
         }
         std::fs::remove_file(&partial)?;
-        Err(io::Error::new(io::ErrorKind::InvalidData, format!("content is {found}, not {digest}")))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("content is {found}, not {digest}"),
+        ))
     }
 
     pub(crate) fn remove(&self, digest: &str) -> io::Result<()> {
@@ -68,7 +75,10 @@ pub(crate) struct HashingReader<R> {
 
 impl<R: Read> HashingReader<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner, hasher: Sha256::new() }
+        Self {
+            inner,
+            hasher: Sha256::new(),
+        }
     }
 
     /// Reads to the end and gives the digest.
@@ -81,7 +91,8 @@ impl<R: Read> HashingReader<R> {
 impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.hasher.write_all(buffer.get(..count).unwrap_or_default())?;
+        self.hasher
+            .write_all(buffer.get(..count).unwrap_or_default())?;
         Ok(count)
     }
 }
@@ -100,7 +111,10 @@ mod tests {
         assert!(!content.partial_path(&digest).unwrap().exists());
         std::fs::write(content.partial_path(&digest).unwrap(), b"hello").unwrap();
         content.commit(&digest).unwrap();
-        assert_eq!(std::fs::read(content.path(&digest).unwrap()).unwrap(), b"hello");
+        assert_eq!(
+            std::fs::read(content.path(&digest).unwrap()).unwrap(),
+            b"hello"
+        );
         assert!(content.path("sha256:../../etc/passwd").is_err());
         content.remove(&digest).unwrap();
         assert!(!content.has(&digest));

@@ -28,15 +28,23 @@ const COPY_BUFFER_BYTES: usize = 128 << 10;
 /// uncompressed archive.
 pub(crate) fn apply(file: File, root: &Path) -> io::Result<String> {
     let reader = HashingReader::new(decompress(file)?);
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut unpack = Unpack { root, seen: HashSet::new(), directories: Vec::new() };
+    let root = rustix::fs::open(
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut unpack = Unpack {
+        root,
+        seen: HashSet::new(),
+        directories: Vec::new(),
+    };
     let mut archive = Archive::new(reader);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        unpack
-            .entry(&mut entry, &path)
-            .map_err(|error| io::Error::new(error.kind(), format!("unpack {}: {error}", path.display())))?;
+        unpack.entry(&mut entry, &path).map_err(|error| {
+            io::Error::new(error.kind(), format!("unpack {}: {error}", path.display()))
+        })?;
     }
     unpack.finish()?;
     archive.into_inner().finish()
@@ -70,11 +78,18 @@ impl Unpack {
             return Ok(());
         }
         let path = clean(raw)?;
-        let Some(name) = path.file_name().map(OsStr::to_os_string) else { return self.root_metadata(entry) };
+        let Some(name) = path.file_name().map(OsStr::to_os_string) else {
+            return self.root_metadata(entry);
+        };
         let parent_path = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let parent = self.directory(&parent_path)?;
         if let Some(hidden) = name.as_bytes().strip_prefix(WHITEOUT) {
-            return self.whiteout(&parent, &parent_path, name.as_bytes(), OsStr::from_bytes(hidden));
+            return self.whiteout(
+                &parent,
+                &parent_path,
+                name.as_bytes(),
+                OsStr::from_bytes(hidden),
+            );
         }
         self.make(entry, &parent, &name, kind, &path)?;
         self.seen.insert(path);
@@ -82,7 +97,11 @@ impl Unpack {
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         rustix::fs::openat2(
             &self.root,
             path,
@@ -110,7 +129,13 @@ impl Unpack {
         }
     }
 
-    fn whiteout(&self, parent: &OwnedFd, parent_path: &Path, name: &[u8], hidden: &OsStr) -> io::Result<()> {
+    fn whiteout(
+        &self,
+        parent: &OwnedFd,
+        parent_path: &Path,
+        name: &[u8],
+        hidden: &OsStr,
+    ) -> io::Result<()> {
         if name == WHITEOUT_OPAQUE {
             for child in children(parent)? {
                 if !self.seen.contains(&parent_path.join(&child)) {
@@ -124,7 +149,10 @@ impl Unpack {
             return Ok(());
         }
         if hidden.is_empty() || hidden == "." || hidden == ".." {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "whiteout of nothing"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "whiteout of nothing",
+            ));
         }
         remove(parent, hidden)
     }
@@ -141,7 +169,9 @@ impl Unpack {
         match kind {
             EntryType::Directory => {
                 let existing = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-                if !existing.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
+                if !existing
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                {
                     remove(parent, name)?;
                     rustix::fs::mkdirat(parent, name, mode)?;
                 }
@@ -161,13 +191,21 @@ impl Unpack {
                 make_node(entry, parent, name, kind)?;
             }
             other => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, format!("archive entry of type {other:?}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("archive entry of type {other:?}"),
+                ));
             }
         }
         set_metadata(entry, parent, name, kind)
     }
 
-    fn hard_link<R: Read>(&self, entry: &Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    fn hard_link<R: Read>(
+        &self,
+        entry: &Entry<'_, R>,
+        parent: &OwnedFd,
+        name: &OsStr,
+    ) -> io::Result<()> {
         let old = clean(&target(entry)?)?;
         let (Some(old_parent), Some(old_name)) = (old.parent(), old.file_name()) else {
             return Err(io::ErrorKind::InvalidData.into());
@@ -209,7 +247,10 @@ fn clean(path: &Path) -> io::Result<PathBuf> {
             Component::Normal(part) => out.push(part),
             Component::RootDir | Component::CurDir => {}
             Component::ParentDir | Component::Prefix(_) => {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "path leads out of the layer"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "path leads out of the layer",
+                ));
             }
         }
     }
@@ -230,18 +271,35 @@ fn write_file<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr)
     Ok(())
 }
 
-fn make_node<R: Read>(entry: &Entry<'_, R>, parent: &OwnedFd, name: &OsStr, kind: EntryType) -> io::Result<()> {
+fn make_node<R: Read>(
+    entry: &Entry<'_, R>,
+    parent: &OwnedFd,
+    name: &OsStr,
+    kind: EntryType,
+) -> io::Result<()> {
     let header = entry.header();
-    let (major, minor) = (header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0));
+    let (major, minor) = (
+        header.device_major()?.unwrap_or(0),
+        header.device_minor()?.unwrap_or(0),
+    );
     let kind = match kind {
         EntryType::Char if major == 0 && minor == 0 => {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "device 0:0 is overlayfs's own whiteout"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "device 0:0 is overlayfs's own whiteout",
+            ));
         }
         EntryType::Char => FileType::CharacterDevice,
         EntryType::Block => FileType::BlockDevice,
         _ => FileType::Fifo,
     };
-    rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), rustix::fs::makedev(major, minor))?;
+    rustix::fs::mknodat(
+        parent,
+        name,
+        kind,
+        Mode::from_raw_mode(0o600),
+        rustix::fs::makedev(major, minor),
+    )?;
     Ok(())
 }
 
@@ -261,14 +319,36 @@ fn number(value: u64) -> io::Result<u32> {
 }
 
 fn times<R: Read>(entry: &Entry<'_, R>) -> Timestamps {
-    let seconds = entry.header().mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
+    let seconds = entry
+        .header()
+        .mtime()
+        .ok()
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .unwrap_or(0);
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 /// Owner first: changing it clears set-user-id bits and file capabilities.
-fn set_metadata<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr, kind: EntryType) -> io::Result<()> {
-    rustix::fs::chownat(parent, name, Some(uid(entry)?), Some(gid(entry)?), AtFlags::SYMLINK_NOFOLLOW)?;
+fn set_metadata<R: Read>(
+    entry: &mut Entry<'_, R>,
+    parent: &OwnedFd,
+    name: &OsStr,
+    kind: EntryType,
+) -> io::Result<()> {
+    rustix::fs::chownat(
+        parent,
+        name,
+        Some(uid(entry)?),
+        Some(gid(entry)?),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?;
     if kind != EntryType::Symlink {
         let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
@@ -279,11 +359,16 @@ fn set_metadata<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsSt
 }
 
 fn set_xattrs<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    let Some(extensions) = entry.pax_extensions()? else { return Ok(()) };
+    let Some(extensions) = entry.pax_extensions()? else {
+        return Ok(());
+    };
     let mut wanted = Vec::new();
     for extension in extensions {
         let extension = extension?;
-        let key = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr."));
+        let key = extension
+            .key()
+            .ok()
+            .and_then(|key| key.strip_prefix("SCHILY.xattr."));
         if let Some(key) = key.filter(|key| XATTRS.iter().any(|prefix| key.starts_with(prefix))) {
             wanted.push((key.to_owned(), extension.value_bytes().to_vec()));
         }
@@ -304,7 +389,12 @@ fn set_xattrs<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr)
 }
 
 fn children(dir: &OwnedFd) -> io::Result<Vec<OsString>> {
-    let readable = rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let readable = rustix::fs::openat(
+        dir,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     let mut out = Vec::new();
     for entry in rustix::fs::Dir::new(readable)? {
         let entry = entry?;
@@ -338,7 +428,12 @@ fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
 
 /// Writes everything below `dir` to disk.
 pub(crate) fn sync(dir: &Path) -> io::Result<()> {
-    let fd = rustix::fs::openat(CWD, dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let fd = rustix::fs::openat(
+        CWD,
+        dir,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     rustix::fs::syncfs(fd.as_fd())?;
     Ok(())
 }

@@ -114,16 +114,24 @@ pub(crate) fn architecture() -> &'static str {
 /// 32-bit arm the newest variant.
 pub(crate) fn select(manifests: &[Descriptor]) -> Option<&Descriptor> {
     let fits = |descriptor: &&Descriptor| {
-        descriptor
-            .platform
-            .as_ref()
-            .is_some_and(|platform| platform.os == "linux" && platform.architecture == architecture())
+        descriptor.platform.as_ref().is_some_and(|platform| {
+            platform.os == "linux" && platform.architecture == architecture()
+        })
     };
-    let alone = || manifests.first().filter(|descriptor| manifests.len() == 1 && descriptor.platform.is_none());
+    let alone = || {
+        manifests
+            .first()
+            .filter(|descriptor| manifests.len() == 1 && descriptor.platform.is_none())
+    };
     manifests
         .iter()
         .filter(fits)
-        .max_by_key(|descriptor| descriptor.platform.as_ref().map(|platform| platform.variant.clone()))
+        .max_by_key(|descriptor| {
+            descriptor
+                .platform
+                .as_ref()
+                .map(|platform| platform.variant.clone())
+        })
         .or_else(alone)
 }
 
@@ -135,15 +143,28 @@ mod tests {
     fn nulls_of_go_are_read() {
         let text = r#"{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":["sh"],"Volumes":null},"rootfs":{"type":"layers","diff_ids":["sha256:x"]}}"#;
         let document: ConfigDocument = serde_json::from_str(text).unwrap();
-        assert_eq!((document.config.cmd, document.rootfs.diff_ids.len()), (vec!["sh".to_owned()], 1));
-        assert!(serde_json::from_str::<ConfigDocument>(r#"{"config":null}"#).unwrap().config.env.is_empty());
+        assert_eq!(
+            (document.config.cmd, document.rootfs.diff_ids.len()),
+            (vec!["sh".to_owned()], 1)
+        );
+        assert!(
+            serde_json::from_str::<ConfigDocument>(r#"{"config":null}"#)
+                .unwrap()
+                .config
+                .env
+                .is_empty()
+        );
     }
 
     #[test]
     fn the_own_platform_is_chosen() {
         let of = |os: &str, architecture: &str, digest: &str| Descriptor {
             digest: digest.into(),
-            platform: Some(Platform { architecture: architecture.into(), os: os.into(), variant: String::new() }),
+            platform: Some(Platform {
+                architecture: architecture.into(),
+                os: os.into(),
+                variant: String::new(),
+            }),
             ..Descriptor::default()
         };
         let list = [

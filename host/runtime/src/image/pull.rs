@@ -25,8 +25,12 @@ const PARALLEL_DOWNLOADS: usize = 3;
 const PARALLEL_PULLS: usize = 5;
 /// Tries of one document or layer at one endpoint.
 const TRIES: u32 = 4;
-const RETRY: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(500), factor: 3.0, cap: Duration::from_secs(10), jitter: 0.2 };
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(500),
+    factor: 3.0,
+    cap: Duration::from_secs(10),
+    jitter: 0.2,
+};
 
 /// Why an image could not be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,13 @@ pub(crate) struct Puller {
 
 impl Puller {
     pub(crate) fn new(store: ImageStore, registries: Registries, random: Random) -> Self {
-        Self { store, registries, random, permits: Semaphore::new(PARALLEL_PULLS), downloads: Mutex::default() }
+        Self {
+            store,
+            registries,
+            random,
+            permits: Semaphore::new(PARALLEL_PULLS),
+            downloads: Mutex::default(),
+        }
     }
 
     /// Pulls `reference`, unpacks it and records it under its tag and digest.
@@ -86,57 +96,88 @@ impl Puller {
     ) -> Result<Arc<Image>, PullError> {
         let registry = Registry::new(endpoint, secret)?;
         let (digest, manifest) = self.manifest(&registry, reference).await?;
-        let descriptor = manifest.config.as_ref().ok_or_else(|| content(reference, "the manifest is of no image"))?;
+        let descriptor = manifest
+            .config
+            .as_ref()
+            .ok_or_else(|| content(reference, "the manifest is of no image"))?;
         let config = self.retry(|| registry.blob(&descriptor.digest)).await?;
         verify(reference, &descriptor.digest, &config)?;
-        let document: ConfigDocument =
-            serde_json::from_slice(&config).map_err(|error| content(reference, format!("configuration: {error}")))?;
+        let document: ConfigDocument = serde_json::from_slice(&config)
+            .map_err(|error| content(reference, format!("configuration: {error}")))?;
         let diff_ids = document.rootfs.diff_ids;
         if diff_ids.len() != manifest.layers.len() {
-            return Err(content(reference, "configuration and manifest name different numbers of layers"));
+            return Err(content(
+                reference,
+                "configuration and manifest name different numbers of layers",
+            ));
         }
         let chain = chain(&diff_ids);
         let lease = self.store.snapshots.lease(&chain);
-        let paths = self.download_missing(&registry, reference, &manifest.layers, &chain).await?;
-        let layers: Vec<_> =
-            paths.into_iter().zip(diff_ids).map(|(path, diff_id)| LayerFile { path, diff_id }).collect();
+        let paths = self
+            .download_missing(&registry, reference, &manifest.layers, &chain)
+            .await?;
+        let layers: Vec<_> = paths
+            .into_iter()
+            .zip(diff_ids)
+            .map(|(path, diff_id)| LayerFile { path, diff_id })
+            .collect();
         let mut image = self.unpack(reference, config.to_vec(), layers).await?;
         for layer in &manifest.layers {
             let _ = self.store.ingest.remove(&layer.digest);
         }
-        image.size_bytes = descriptor.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
+        image.size_bytes =
+            descriptor.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
         image.tags.extend(reference.tagged());
         image.digests.insert(reference.with_digest(&digest));
         let recorded = self
             .store
             .record(image)
-            .map_err(|source| PullError::Unpack { reference: reference.to_string(), source })?;
+            .map_err(|source| PullError::Unpack {
+                reference: reference.to_string(),
+                source,
+            })?;
         drop(lease);
         Ok(recorded)
     }
 
     /// The digest of what `reference` names, and the manifest for this machine.
-    async fn manifest(&self, registry: &Registry, reference: &Reference) -> Result<(String, Manifest), PullError> {
-        let (bytes, _) = self.retry(|| registry.manifest(reference.selector())).await?;
+    async fn manifest(
+        &self,
+        registry: &Registry,
+        reference: &Reference,
+    ) -> Result<(String, Manifest), PullError> {
+        let (bytes, _) = self
+            .retry(|| registry.manifest(reference.selector()))
+            .await?;
         let digest = digest_of(&bytes);
         if let Some(wanted) = &reference.digest {
             verify(reference, wanted, &bytes)?;
         }
         let parse = |bytes: &[u8]| {
-            serde_json::from_slice::<Manifest>(bytes).map_err(|error| content(reference, format!("manifest: {error}")))
+            serde_json::from_slice::<Manifest>(bytes)
+                .map_err(|error| content(reference, format!("manifest: {error}")))
         };
         let manifest = parse(&bytes)?;
         if manifest.manifests.is_empty() {
             if manifest.schema_version != 2 {
                 return Err(content(
                     reference,
-                    format!("manifests of schema version {} are not supported", manifest.schema_version),
+                    format!(
+                        "manifests of schema version {} are not supported",
+                        manifest.schema_version
+                    ),
                 ));
             }
             return Ok((digest, manifest));
         }
         let chosen = select(&manifest.manifests).ok_or_else(|| {
-            content(reference, format!("no match for platform linux/{} in the index", super::model::architecture()))
+            content(
+                reference,
+                format!(
+                    "no match for platform linux/{} in the index",
+                    super::model::architecture()
+                ),
+            )
         })?;
         let (bytes, _) = self.retry(|| registry.manifest(&chosen.digest)).await?;
         verify(reference, &chosen.digest, &bytes)?;
@@ -151,48 +192,76 @@ impl Puller {
         layers: &[Descriptor],
         chain: &[String],
     ) -> Result<Vec<PathBuf>, PullError> {
-        let wanted: Vec<(Descriptor, String)> = layers.iter().cloned().zip(chain.iter().cloned()).collect();
+        let wanted: Vec<(Descriptor, String)> =
+            layers.iter().cloned().zip(chain.iter().cloned()).collect();
         let downloads = wanted.into_iter().map(|(layer, name)| async move {
-            let path = self.store.ingest.path(&layer.digest).map_err(|error| content(reference, error.to_string()))?;
+            let path = self
+                .store
+                .ingest
+                .path(&layer.digest)
+                .map_err(|error| content(reference, error.to_string()))?;
             if !self.store.snapshots.has(&name) {
                 self.download(registry, &layer).await?;
             }
             Ok(path)
         });
-        let results: Vec<Result<PathBuf, PullError>> =
-            futures_util::stream::iter(downloads).buffered(PARALLEL_DOWNLOADS).collect().await;
+        let results: Vec<Result<PathBuf, PullError>> = futures_util::stream::iter(downloads)
+            .buffered(PARALLEL_DOWNLOADS)
+            .collect()
+            .await;
         results.into_iter().collect()
     }
 
     async fn download(&self, registry: &Registry, layer: &Descriptor) -> Result<(), PullError> {
-        let lock = self.downloads.lock().await.entry(layer.digest.clone()).or_default().clone();
+        let lock = self
+            .downloads
+            .lock()
+            .await
+            .entry(layer.digest.clone())
+            .or_default()
+            .clone();
         let guard = lock.lock().await;
         let result = if self.store.ingest.has(&layer.digest) {
             Ok(())
         } else {
             self.retry(|| async {
                 let partial = self.store.ingest.partial_path(&layer.digest)?;
-                registry.download(&layer.digest, &partial, layer.size).await?;
+                registry
+                    .download(&layer.digest, &partial, layer.size)
+                    .await?;
                 let (ingest, digest) = (self.store.ingest.clone(), layer.digest.clone());
-                let committed =
-                    tokio::task::spawn_blocking(move || ingest.commit(&digest)).await.map_err(io::Error::other)?;
+                let committed = tokio::task::spawn_blocking(move || ingest.commit(&digest))
+                    .await
+                    .map_err(io::Error::other)?;
                 Ok(committed?)
             })
             .await
             .map_err(PullError::from)
         };
         drop(guard);
-        self.downloads.lock().await.retain(|_, lock| Arc::strong_count(lock) > 1);
+        self.downloads
+            .lock()
+            .await
+            .retain(|_, lock| Arc::strong_count(lock) > 1);
         result
     }
 
-    async fn unpack(&self, reference: &Reference, config: Vec<u8>, layers: Vec<LayerFile>) -> Result<Image, PullError> {
+    async fn unpack(
+        &self,
+        reference: &Reference,
+        config: Vec<u8>,
+        layers: Vec<LayerFile>,
+    ) -> Result<Image, PullError> {
         let store = self.store.clone();
-        let unpacked =
-            tokio::task::spawn_blocking(move || store.unpack(&config, &layers)).await.map_err(io::Error::other);
+        let unpacked = tokio::task::spawn_blocking(move || store.unpack(&config, &layers))
+            .await
+            .map_err(io::Error::other);
         unpacked
             .and_then(|result| result)
-            .map_err(|source| PullError::Unpack { reference: reference.to_string(), source })
+            .map_err(|source| PullError::Unpack {
+                reference: reference.to_string(),
+                source,
+            })
     }
 
     async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(
@@ -213,9 +282,19 @@ impl Puller {
 
 fn verify(reference: &Reference, digest: &str, bytes: &[u8]) -> Result<(), PullError> {
     let found = digest_of(bytes);
-    if found == digest { Ok(()) } else { Err(content(reference, format!("content is {found}, not {digest}"))) }
+    if found == digest {
+        Ok(())
+    } else {
+        Err(content(
+            reference,
+            format!("content is {found}, not {digest}"),
+        ))
+    }
 }
 
 fn content(reference: &Reference, detail: impl Into<String>) -> PullError {
-    PullError::Content { reference: reference.to_string(), detail: detail.into() }
+    PullError::Content {
+        reference: reference.to_string(),
+        detail: detail.into(),
+    }
 }

@@ -90,12 +90,17 @@ impl Credentials {
             return Ok(Some(Self::Identity(Secret::new(identity_token.to_owned()))));
         }
         if !username.is_empty() {
-            return Ok(Some(Self::Basic { username: username.to_owned(), password: Secret::new(password.to_owned()) }));
+            return Ok(Some(Self::Basic {
+                username: username.to_owned(),
+                password: Secret::new(password.to_owned()),
+            }));
         }
         if auth.is_empty() {
             return Ok(None);
         }
-        let bytes = base64::engine::general_purpose::STANDARD.decode(auth.trim()).map_err(|_| "auth is not base64")?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(auth.trim())
+            .map_err(|_| "auth is not base64")?;
         let text = String::from_utf8(bytes).map_err(|_| "auth is not text")?;
         let (username, password) = text.split_once(':').ok_or("auth is not user:password")?;
         Ok(Some(Self::Basic {
@@ -131,29 +136,47 @@ impl Registries {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        Self::parse(&text)
-            .map_err(|message| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {message}", path.display())))
+        Self::parse(&text).map_err(|message| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: {message}", path.display()),
+            )
+        })
     }
 
     /// Whether a registry that has mirrors is the last place to try.
     pub(crate) fn with_default_endpoint(self, allowed: bool) -> Self {
-        Self { mirrors_only: !allowed, ..self }
+        Self {
+            mirrors_only: !allowed,
+            ..self
+        }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let mut registries: Self = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let mut registries: Self =
+            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         for (host, auth) in std::mem::take(&mut registries.auths) {
-            registries.configs.entry(host).or_default().auth.get_or_insert(auth);
+            registries
+                .configs
+                .entry(host)
+                .or_default()
+                .auth
+                .get_or_insert(auth);
         }
-        for pattern in registries.mirrors.values().flat_map(|mirror| mirror.rewrite.keys()) {
+        for pattern in registries
+            .mirrors
+            .values()
+            .flat_map(|mirror| mirror.rewrite.keys())
+        {
             regex::Regex::new(pattern).map_err(|error| format!("rewrite {pattern:?}: {error}"))?;
         }
         for (host, config) in &registries.configs {
             if let Some(auth) = &config.auth {
-                auth.credentials().map_err(|message| format!("configs[{host:?}]: {message}"))?;
+                auth.credentials()
+                    .map_err(|message| format!("configs[{host:?}]: {message}"))?;
             }
         }
         Ok(registries)
@@ -161,23 +184,38 @@ impl Registries {
 
     /// Where to fetch `reference`, in order: its mirrors, those of `*`, then its own registry.
     pub(crate) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
-        let mirror = self.mirrors.get(&reference.domain).or_else(|| self.mirrors.get(ANY));
+        let mirror = self
+            .mirrors
+            .get(&reference.domain)
+            .or_else(|| self.mirrors.get(ANY));
         let mut out: Vec<Endpoint> = Vec::new();
         for url in mirror.iter().flat_map(|mirror| &mirror.endpoint) {
-            let repository = mirror.map_or(reference.path.clone(), |mirror| rewrite(&mirror.rewrite, &reference.path));
+            let repository = mirror.map_or(reference.path.clone(), |mirror| {
+                rewrite(&mirror.rewrite, &reference.path)
+            });
             out.extend(self.endpoint(url, repository, Some(reference.domain.clone())));
         }
         if mirror.is_some() && self.mirrors_only {
             return out;
         }
-        let host = if reference.domain == DOCKER_HUB { DOCKER_HUB_HOST } else { reference.domain.as_str() };
-        let scheme =
-            if is_loopback(host) && self.config(host, &reference.domain).is_none_or(|config| config.tls.is_none()) {
-                "http"
-            } else {
-                "https"
-            };
-        if !out.iter().any(|endpoint| endpoint.host == host && endpoint.repository == reference.path) {
+        let host = if reference.domain == DOCKER_HUB {
+            DOCKER_HUB_HOST
+        } else {
+            reference.domain.as_str()
+        };
+        let scheme = if is_loopback(host)
+            && self
+                .config(host, &reference.domain)
+                .is_none_or(|config| config.tls.is_none())
+        {
+            "http"
+        } else {
+            "https"
+        };
+        if !out
+            .iter()
+            .any(|endpoint| endpoint.host == host && endpoint.repository == reference.path)
+        {
             out.extend(
                 self.endpoint(&format!("{scheme}://{host}"), reference.path.clone(), None)
                     .map(|endpoint| self.own(endpoint, reference)),
@@ -190,24 +228,42 @@ impl Registries {
     fn own(&self, mut endpoint: Endpoint, reference: &Reference) -> Endpoint {
         if let Some(config) = self.config(&endpoint.host, &reference.domain) {
             endpoint.tls = config.tls.clone().unwrap_or_default();
-            endpoint.credentials = config.auth.as_ref().and_then(|auth| auth.credentials().ok().flatten());
+            endpoint.credentials = config
+                .auth
+                .as_ref()
+                .and_then(|auth| auth.credentials().ok().flatten());
         }
         endpoint
     }
 
-    fn endpoint(&self, url: &str, repository: String, namespace: Option<String>) -> Option<Endpoint> {
-        let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+    fn endpoint(
+        &self,
+        url: &str,
+        repository: String,
+        namespace: Option<String>,
+    ) -> Option<Endpoint> {
+        let url = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("https://{url}")
+        };
         let uri: http::Uri = url.parse().ok()?;
         let host = uri.authority()?.as_str().to_owned();
         let path = uri.path().trim_end_matches('/');
-        let base = format!("{}://{host}{}", uri.scheme_str()?, if path.is_empty() { "/v2" } else { path });
+        let base = format!(
+            "{}://{host}{}",
+            uri.scheme_str()?,
+            if path.is_empty() { "/v2" } else { path }
+        );
         let config = self.config(&host, &host);
         Some(Endpoint {
             base,
             host,
             repository,
             namespace,
-            tls: config.and_then(|config| config.tls.clone()).unwrap_or_default(),
+            tls: config
+                .and_then(|config| config.tls.clone())
+                .unwrap_or_default(),
             credentials: config
                 .and_then(|config| config.auth.as_ref())
                 .and_then(|auth| auth.credentials().ok().flatten()),
@@ -215,22 +271,35 @@ impl Registries {
     }
 
     fn config(&self, host: &str, domain: &str) -> Option<&RegistryConfig> {
-        self.configs.get(host).or_else(|| self.configs.get(domain)).or_else(|| self.configs.get(ANY))
+        self.configs
+            .get(host)
+            .or_else(|| self.configs.get(domain))
+            .or_else(|| self.configs.get(ANY))
     }
 }
 
 impl Auth {
     fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
-        Credentials::from_fields(&self.username, &self.password, &self.auth, &self.identity_token, "")
+        Credentials::from_fields(
+            &self.username,
+            &self.password,
+            &self.auth,
+            &self.identity_token,
+            "",
+        )
     }
 }
 
 /// The first pattern that fits rewrites; Go's and this crate's `$1` are the same.
 fn rewrite(rules: &BTreeMap<String, String>, path: &str) -> String {
-    let fits = |pattern: &&String| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(path));
-    let Some((pattern, replacement)) = rules.iter().find(|(pattern, _)| fits(pattern)) else { return path.to_owned() };
-    regex::Regex::new(pattern)
-        .map_or(path.to_owned(), |regex| regex.replace_all(path, replacement.as_str()).into_owned())
+    let fits =
+        |pattern: &&String| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(path));
+    let Some((pattern, replacement)) = rules.iter().find(|(pattern, _)| fits(pattern)) else {
+        return path.to_owned();
+    };
+    regex::Regex::new(pattern).map_or(path.to_owned(), |regex| {
+        regex.replace_all(path, replacement.as_str()).into_owned()
+    })
 }
 
 /// As containerd, a registry on this machine is spoken to without TLS unless configured otherwise.
@@ -268,8 +337,10 @@ configs:
     fn mirrors_come_first_then_the_registry_itself() {
         let registries = Registries::parse(FILE).unwrap();
         let endpoints = registries.endpoints(&Reference::parse("rancher/k3s:v1").unwrap());
-        let seen: Vec<_> =
-            endpoints.iter().map(|endpoint| (endpoint.base.as_str(), endpoint.repository.as_str())).collect();
+        let seen: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| (endpoint.base.as_str(), endpoint.repository.as_str()))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -278,9 +349,15 @@ configs:
                 ("https://registry-1.docker.io/v2", "rancher/k3s")
             ]
         );
-        let basic = Some(Credentials::Basic { username: "u".into(), password: Secret::new("p".into()) });
+        let basic = Some(Credentials::Basic {
+            username: "u".into(),
+            password: Secret::new("p".into()),
+        });
         assert_eq!(endpoints[0].credentials, basic);
-        assert_eq!(endpoints[0].tls.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+        assert_eq!(
+            endpoints[0].tls.ca_file.as_deref(),
+            Some(Path::new("/ca.pem"))
+        );
         assert_eq!(endpoints[0].namespace.as_deref(), Some("docker.io"));
         assert_eq!(endpoints[1].credentials, None);
         assert_eq!(endpoints[2].credentials, basic);
@@ -291,7 +368,10 @@ configs:
         let registries = Registries::parse(FILE).unwrap();
         let endpoints = registries.endpoints(&Reference::parse("ghcr.io/a/b").unwrap());
         assert_eq!(
-            endpoints.iter().map(|endpoint| endpoint.host.as_str()).collect::<Vec<_>>(),
+            endpoints
+                .iter()
+                .map(|endpoint| endpoint.host.as_str())
+                .collect::<Vec<_>>(),
             ["any.example", "ghcr.io"]
         );
         let local = Registries::default().endpoints(&Reference::parse("127.0.0.1:5000/a").unwrap());
@@ -300,22 +380,42 @@ configs:
 
     #[test]
     fn without_the_default_endpoint_mirrors_are_all_there_is() {
-        let registries = Registries::parse(FILE).unwrap().with_default_endpoint(false);
+        let registries = Registries::parse(FILE)
+            .unwrap()
+            .with_default_endpoint(false);
         let hosts = |registries: &Registries, name: &str| -> Vec<String> {
             let endpoints = registries.endpoints(&Reference::parse(name).unwrap());
-            endpoints.into_iter().map(|endpoint| endpoint.host).collect()
+            endpoints
+                .into_iter()
+                .map(|endpoint| endpoint.host)
+                .collect()
         };
-        assert_eq!(hosts(&registries, "rancher/k3s:v1"), ["mirror.example:5000", "plain.example"]);
+        assert_eq!(
+            hosts(&registries, "rancher/k3s:v1"),
+            ["mirror.example:5000", "plain.example"]
+        );
         assert_eq!(hosts(&registries, "ghcr.io/a/b"), ["any.example"]);
         let without_mirrors = Registries::default().with_default_endpoint(false);
-        assert_eq!(hosts(&without_mirrors, "ghcr.io/a/b"), ["ghcr.io"], "a registry without mirrors is asked itself");
+        assert_eq!(
+            hosts(&without_mirrors, "ghcr.io/a/b"),
+            ["ghcr.io"],
+            "a registry without mirrors is asked itself"
+        );
     }
 
     #[test]
     fn mistakes_are_told() {
         assert!(Registries::parse("mirorrs: {}").is_err());
-        assert!(Registries::parse("mirrors: {a: {rewrite: {\"(\": x}}}").unwrap_err().contains("rewrite"));
-        assert!(Registries::parse("configs: {a: {auth: {auth: \"!\"}}}").unwrap_err().contains("base64"));
+        assert!(
+            Registries::parse("mirrors: {a: {rewrite: {\"(\": x}}}")
+                .unwrap_err()
+                .contains("rewrite")
+        );
+        assert!(
+            Registries::parse("configs: {a: {auth: {auth: \"!\"}}}")
+                .unwrap_err()
+                .contains("base64")
+        );
         assert!(Registries::parse("").unwrap().mirrors.is_empty());
     }
 }

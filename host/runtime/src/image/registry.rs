@@ -11,7 +11,8 @@ use std::time::Duration;
 use base64::Engine;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE, USER_AGENT,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -57,7 +58,11 @@ pub(crate) enum RegistryError {
     #[error("{url}: no data for {}s", IDLE_TIMEOUT.as_secs())]
     Idle { url: String },
     #[error("{url}: unexpected status {status}: {body}")]
-    Status { url: String, status: StatusCode, body: String },
+    Status {
+        url: String,
+        status: StatusCode,
+        body: String,
+    },
     #[error("{url}: not found")]
     NotFound { url: String },
     #[error("{url}: authorization failed: {detail}")]
@@ -81,7 +86,10 @@ impl RegistryError {
             Self::Transport { .. } | Self::Idle { .. } => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
-                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+                    || matches!(
+                        *status,
+                        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+                    )
             }
             _ => false,
         }
@@ -101,9 +109,14 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// `pull_secret` goes before what registries.yaml says.
-    pub(crate) fn new(endpoint: Endpoint, pull_secret: Option<Credentials>) -> Result<Self, RegistryError> {
-        let tls =
-            tls_config(&endpoint.tls).map_err(|source| RegistryError::Tls { host: endpoint.host.clone(), source })?;
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        pull_secret: Option<Credentials>,
+    ) -> Result<Self, RegistryError> {
+        let tls = tls_config(&endpoint.tls).map_err(|source| RegistryError::Tls {
+            host: endpoint.host.clone(),
+            source,
+        })?;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -115,18 +128,29 @@ impl Registry {
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let credentials = pull_secret.or_else(|| endpoint.credentials.clone());
         let authorization = match &credentials {
-            Some(Credentials::Bearer(token)) => Some(Secret::new(format!("Bearer {}", token.reveal()))),
+            Some(Credentials::Bearer(token)) => {
+                Some(Secret::new(format!("Bearer {}", token.reveal())))
+            }
             _ => None,
         };
-        Ok(Self { endpoint, client, credentials, authorization: Mutex::new(authorization) })
+        Ok(Self {
+            endpoint,
+            client,
+            credentials,
+            authorization: Mutex::new(authorization),
+        })
     }
 
     /// The manifest called `selector` (tag or digest) with its media type.
     pub(crate) async fn manifest(&self, selector: &str) -> Result<(Bytes, String), RegistryError> {
         let url = self.url("manifests", selector);
         let response = self.get(&url, ACCEPT_MANIFESTS, None).await?;
-        let kind =
-            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         Ok((collect(&url, response).await?, kind))
     }
 
@@ -137,9 +161,16 @@ impl Registry {
     }
 
     /// Appends the rest of a blob to `path`, which may hold its beginning.
-    pub(crate) async fn download(&self, digest: &str, path: &Path, limit_bytes: u64) -> Result<(), RegistryError> {
+    pub(crate) async fn download(
+        &self,
+        digest: &str,
+        path: &Path,
+        limit_bytes: u64,
+    ) -> Result<(), RegistryError> {
         let url = self.url("blobs", digest);
-        let have = tokio::fs::metadata(path).await.map_or(0, |metadata| metadata.len());
+        let have = tokio::fs::metadata(path)
+            .await
+            .map_or(0, |metadata| metadata.len());
         if have >= limit_bytes && have > 0 {
             return Ok(());
         }
@@ -169,11 +200,24 @@ impl Registry {
     }
 
     fn url(&self, what: &str, which: &str) -> String {
-        let query = self.endpoint.namespace.as_ref().map(|namespace| format!("?ns={namespace}")).unwrap_or_default();
-        format!("{}/{}/{what}/{which}{query}", self.endpoint.base, self.endpoint.repository)
+        let query = self
+            .endpoint
+            .namespace
+            .as_ref()
+            .map(|namespace| format!("?ns={namespace}"))
+            .unwrap_or_default();
+        format!(
+            "{}/{}/{what}/{which}{query}",
+            self.endpoint.base, self.endpoint.repository
+        )
     }
 
-    async fn get(&self, url: &str, accept: &str, from: Option<u64>) -> Result<Response<Incoming>, RegistryError> {
+    async fn get(
+        &self,
+        url: &str,
+        accept: &str,
+        from: Option<u64>,
+    ) -> Result<Response<Incoming>, RegistryError> {
         let mut response = self.follow(url, accept, from).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             let challenges: Vec<String> = response
@@ -188,16 +232,29 @@ impl Registry {
         }
         match response.status() {
             status if status.is_success() => Ok(response),
-            StatusCode::NOT_FOUND => Err(RegistryError::NotFound { url: url.to_owned() }),
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(RegistryError::Unauthorized {
+            StatusCode::NOT_FOUND => Err(RegistryError::NotFound {
                 url: url.to_owned(),
-                detail: format!("{status}: {}", excerpt(response).await),
             }),
-            status => Err(RegistryError::Status { url: url.to_owned(), status, body: excerpt(response).await }),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(RegistryError::Unauthorized {
+                    url: url.to_owned(),
+                    detail: format!("{status}: {}", excerpt(response).await),
+                })
+            }
+            status => Err(RegistryError::Status {
+                url: url.to_owned(),
+                status,
+                body: excerpt(response).await,
+            }),
         }
     }
 
-    async fn follow(&self, url: &str, accept: &str, from: Option<u64>) -> Result<Response<Incoming>, RegistryError> {
+    async fn follow(
+        &self,
+        url: &str,
+        accept: &str,
+        from: Option<u64>,
+    ) -> Result<Response<Incoming>, RegistryError> {
         let mut at = url.to_owned();
         for _ in 0..=REDIRECT_LIMIT {
             let mut headers = HeaderMap::new();
@@ -206,18 +263,28 @@ impl Registry {
                 insert(&mut headers, RANGE, &format!("bytes={from}-"));
             }
             // Only the endpoint itself gets what was made for it.
-            let authorization = self.authorization.lock().clone().filter(|_| authority(&at) == authority(url));
+            let authorization = self
+                .authorization
+                .lock()
+                .clone()
+                .filter(|_| authority(&at) == authority(url));
             if let Some(authorization) = authorization {
                 insert(&mut headers, AUTHORIZATION, authorization.reveal());
             }
             let response = self.send(&at, Method::GET, headers, Bytes::new()).await?;
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok());
             match location {
                 Some(location) if response.status().is_redirection() => at = join(&at, location),
                 _ => return Ok(response),
             }
         }
-        Err(RegistryError::Content { url: url.to_owned(), detail: "too many redirects".into() })
+        Err(RegistryError::Content {
+            url: url.to_owned(),
+            detail: "too many redirects".into(),
+        })
     }
 
     async fn send(
@@ -228,7 +295,10 @@ impl Registry {
         body: Bytes,
     ) -> Result<Response<Incoming>, RegistryError> {
         let transport =
-            |source: Box<dyn std::error::Error + Send + Sync>| RegistryError::Transport { url: url.to_owned(), source };
+            |source: Box<dyn std::error::Error + Send + Sync>| RegistryError::Transport {
+                url: url.to_owned(),
+                source,
+            };
         let uri: Uri = url.parse().map_err(|error| transport(Box::new(error)))?;
         let mut request = Request::builder()
             .method(method)
@@ -236,60 +306,115 @@ impl Registry {
             .body(Full::new(body))
             .map_err(|error| transport(Box::new(error)))?;
         *request.headers_mut() = headers;
-        insert(request.headers_mut(), USER_AGENT, concat!("k3s/", env!("CARGO_PKG_VERSION")));
+        insert(
+            request.headers_mut(),
+            USER_AGENT,
+            concat!("k3s/", env!("CARGO_PKG_VERSION")),
+        );
         match tokio::time::timeout(IDLE_TIMEOUT, self.client.request(request)).await {
             Ok(response) => response.map_err(|error| transport(Box::new(RootCause(error)))),
-            Err(_) => Err(RegistryError::Idle { url: url.to_owned() }),
+            Err(_) => Err(RegistryError::Idle {
+                url: url.to_owned(),
+            }),
         }
     }
 
     /// The Authorization header that satisfies a challenge (RFC 7235; distribution's token
     /// specification).
     async fn answer(&self, url: &str, challenges: &[String]) -> Result<Secret, RegistryError> {
-        let refused = |detail: String| RegistryError::Unauthorized { url: url.to_owned(), detail };
-        if let Some(challenge) = challenges.iter().find_map(|challenge| Challenge::bearer(challenge)) {
+        let refused = |detail: String| RegistryError::Unauthorized {
+            url: url.to_owned(),
+            detail,
+        };
+        if let Some(challenge) = challenges
+            .iter()
+            .find_map(|challenge| Challenge::bearer(challenge))
+        {
             return self.fetch_token(url, &challenge).await;
         }
-        let basic = challenges
-            .iter()
-            .any(|challenge| challenge.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")));
+        let basic = challenges.iter().any(|challenge| {
+            challenge
+                .get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+        });
         match &self.credentials {
-            Some(Credentials::Basic { username, password }) if basic => Ok(basic_header(username, password)),
-            None => Err(refused("the registry wants credentials and none are configured".into())),
-            Some(_) => Err(refused(format!("cannot answer the challenge {challenges:?}"))),
+            Some(Credentials::Basic { username, password }) if basic => {
+                Ok(basic_header(username, password))
+            }
+            None => Err(refused(
+                "the registry wants credentials and none are configured".into(),
+            )),
+            Some(_) => Err(refused(format!(
+                "cannot answer the challenge {challenges:?}"
+            ))),
         }
     }
 
     async fn fetch_token(&self, url: &str, challenge: &Challenge) -> Result<Secret, RegistryError> {
-        let scope = challenge.scope.clone().unwrap_or_else(|| format!("repository:{}:pull", self.endpoint.repository));
+        let scope = challenge
+            .scope
+            .clone()
+            .unwrap_or_else(|| format!("repository:{}:pull", self.endpoint.repository));
         let service = challenge.service.clone().unwrap_or_default();
         let mut headers = HeaderMap::new();
         let response = if let Some(Credentials::Identity(token)) = &self.credentials {
-            insert(&mut headers, CONTENT_TYPE, "application/x-www-form-urlencoded");
+            insert(
+                &mut headers,
+                CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            );
             let form = format!(
                 "grant_type=refresh_token&client_id=k3s&service={}&scope={}&refresh_token={}",
                 escape(&service),
                 escape(&scope),
                 escape(token.reveal())
             );
-            self.send(&challenge.realm, Method::POST, headers, Bytes::from(form)).await?
+            self.send(&challenge.realm, Method::POST, headers, Bytes::from(form))
+                .await?
         } else {
             if let Some(Credentials::Basic { username, password }) = &self.credentials {
-                insert(&mut headers, AUTHORIZATION, basic_header(username, password).reveal());
+                insert(
+                    &mut headers,
+                    AUTHORIZATION,
+                    basic_header(username, password).reveal(),
+                );
             }
-            let separator = if challenge.realm.contains('?') { '&' } else { '?' };
-            let at = format!("{}{separator}service={}&scope={}", challenge.realm, escape(&service), escape(&scope));
+            let separator = if challenge.realm.contains('?') {
+                '&'
+            } else {
+                '?'
+            };
+            let at = format!(
+                "{}{separator}service={}&scope={}",
+                challenge.realm,
+                escape(&service),
+                escape(&scope)
+            );
             self.send(&at, Method::GET, headers, Bytes::new()).await?
         };
         if !response.status().is_success() {
-            let detail =
-                format!("token endpoint {}: {}: {}", challenge.realm, response.status(), excerpt(response).await);
-            return Err(RegistryError::Unauthorized { url: url.to_owned(), detail });
+            let detail = format!(
+                "token endpoint {}: {}: {}",
+                challenge.realm,
+                response.status(),
+                excerpt(response).await
+            );
+            return Err(RegistryError::Unauthorized {
+                url: url.to_owned(),
+                detail,
+            });
         }
         let body = collect(&challenge.realm, response).await?;
-        let token: TokenResponse = serde_json::from_slice(&body)
-            .map_err(|error| RegistryError::Content { url: challenge.realm.clone(), detail: error.to_string() })?;
-        let token = if token.token.is_empty() { token.access_token } else { token.token };
+        let token: TokenResponse =
+            serde_json::from_slice(&body).map_err(|error| RegistryError::Content {
+                url: challenge.realm.clone(),
+                detail: error.to_string(),
+            })?;
+        let token = if token.token.is_empty() {
+            token.access_token
+        } else {
+            token.token
+        };
         Ok(Secret::new(format!("Bearer {token}")))
     }
 }
@@ -334,7 +459,11 @@ impl Challenge {
             return None;
         }
         let parameter = |name: &str| parameter(rest, name);
-        Some(Self { realm: parameter("realm")?, service: parameter("service"), scope: parameter("scope") })
+        Some(Self {
+            realm: parameter("realm")?,
+            service: parameter("service"),
+            scope: parameter("scope"),
+        })
     }
 }
 
@@ -363,12 +492,16 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
 fn basic_header(username: &str, password: &Secret) -> Secret {
     Secret::new(format!(
         "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.reveal()))
+        base64::engine::general_purpose::STANDARD
+            .encode(format!("{username}:{}", password.reveal()))
     ))
 }
 
 fn authority(url: &str) -> Option<String> {
-    url.parse::<Uri>().ok()?.authority().map(|authority| authority.as_str().to_owned())
+    url.parse::<Uri>()
+        .ok()?
+        .authority()
+        .map(|authority| authority.as_str().to_owned())
 }
 
 fn join(base: &str, location: &str) -> String {
@@ -378,7 +511,11 @@ fn join(base: &str, location: &str) -> String {
     let root = base
         .split_once("://")
         .map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or_default()));
-    format!("{}/{}", root.unwrap_or_default(), location.trim_start_matches('/'))
+    format!(
+        "{}/{}",
+        root.unwrap_or_default(),
+        location.trim_start_matches('/')
+    )
 }
 
 fn escape(text: &str) -> String {
@@ -396,11 +533,18 @@ fn escape(text: &str) -> String {
 async fn next_frame(url: &str, body: &mut Incoming) -> Result<Option<Bytes>, RegistryError> {
     loop {
         let Ok(frame) = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await else {
-            return Err(RegistryError::Idle { url: url.to_owned() });
+            return Err(RegistryError::Idle {
+                url: url.to_owned(),
+            });
         };
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => return Err(RegistryError::Transport { url: url.to_owned(), source: Box::new(error) }),
+            Some(Err(error)) => {
+                return Err(RegistryError::Transport {
+                    url: url.to_owned(),
+                    source: Box::new(error),
+                });
+            }
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -412,24 +556,38 @@ async fn next_frame(url: &str, body: &mut Incoming) -> Result<Option<Bytes>, Reg
 
 async fn collect(url: &str, response: Response<Incoming>) -> Result<Bytes, RegistryError> {
     let limit = usize::try_from(DOCUMENT_LIMIT_BYTES).unwrap_or(usize::MAX);
-    let body = tokio::time::timeout(IDLE_TIMEOUT, Limited::new(response.into_body(), limit).collect()).await;
+    let body = tokio::time::timeout(
+        IDLE_TIMEOUT,
+        Limited::new(response.into_body(), limit).collect(),
+    )
+    .await;
     match body {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(source)) => Err(RegistryError::Transport { url: url.to_owned(), source }),
-        Err(_) => Err(RegistryError::Idle { url: url.to_owned() }),
+        Ok(Err(source)) => Err(RegistryError::Transport {
+            url: url.to_owned(),
+            source,
+        }),
+        Err(_) => Err(RegistryError::Idle {
+            url: url.to_owned(),
+        }),
     }
 }
 
 /// The beginning of an error's body, for the user to read.
 async fn excerpt(response: Response<Incoming>) -> String {
     const LIMIT_BYTES: usize = 512;
-    let length: usize =
-        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
+    let length: usize = response
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or(0);
     if length > LIMIT_BYTES * 16 {
         return String::new();
     }
     let body = collect("", response).await.unwrap_or_default();
-    String::from_utf8_lossy(body.get(..body.len().min(LIMIT_BYTES)).unwrap_or_default()).trim().to_owned()
+    String::from_utf8_lossy(body.get(..body.len().min(LIMIT_BYTES)).unwrap_or_default())
+        .trim()
+        .to_owned()
 }
 
 fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
@@ -438,7 +596,9 @@ fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let builder = if tls.insecure_skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
         builder.with_root_certificates(roots(tls.ca_file.as_deref())?)
     };
@@ -449,25 +609,39 @@ fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(io::Error::other)?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
-            builder.with_client_auth_cert(chain, key).map_err(io::Error::other)
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(io::Error::other)
         }
         (None, None) => Ok(builder.with_no_client_auth()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "cert_file and key_file go together")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "cert_file and key_file go together",
+        )),
     }
 }
 
 /// The system's authorities, and the configured one.
 fn roots(ca_file: Option<&Path>) -> io::Result<rustls::RootCertStore> {
     let mut store = rustls::RootCertStore::empty();
-    if let Some(bundle) = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()) {
-        for certificate in CertificateDer::pem_file_iter(bundle).map_err(io::Error::other)?.flatten() {
+    if let Some(bundle) = SYSTEM_ROOTS
+        .iter()
+        .map(Path::new)
+        .find(|path| path.exists())
+    {
+        for certificate in CertificateDer::pem_file_iter(bundle)
+            .map_err(io::Error::other)?
+            .flatten()
+        {
             // Bundles hold certificates that no verifier of today reads; they are no error.
             let _ = store.add(certificate);
         }
     }
     if let Some(path) = ca_file {
         for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-            store.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+            store
+                .add(certificate.map_err(io::Error::other)?)
+                .map_err(io::Error::other)?;
         }
     }
     Ok(store)

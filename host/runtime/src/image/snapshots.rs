@@ -31,7 +31,11 @@ pub(crate) fn chain(diff_ids: &[String]) -> Vec<String> {
             } else {
                 digest_of(format!("{chain_id} {diff_id}").as_bytes())
             };
-            chain_id.trim_start_matches("sha256:").chars().take(NAME_DIGITS).collect()
+            chain_id
+                .trim_start_matches("sha256:")
+                .chars()
+                .take(NAME_DIGITS)
+                .collect()
         })
         .collect()
 }
@@ -71,11 +75,18 @@ impl Snapshots {
         k3s_sys::mount::detach_below(&dir)?;
         for entry in std::fs::read_dir(&dir)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            if entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(TEMPORARY_PREFIX)
+            {
                 k3s_sys::fs::remove_all(&entry.path())?;
             }
         }
-        Ok(Self { dir, leases: Arc::default() })
+        Ok(Self {
+            dir,
+            leases: Arc::default(),
+        })
     }
 
     /// The folder that names are relative to.
@@ -92,12 +103,21 @@ impl Snapshots {
         for name in names {
             *leases.entry(name.clone()).or_default() += 1;
         }
-        Lease { names: names.to_vec(), leases: self.leases.clone() }
+        Lease {
+            names: names.to_vec(),
+            leases: self.leases.clone(),
+        }
     }
 
     /// Unpacks `layer` as `name` over `parents` (lowest first) and verifies its content. Does
     /// nothing when it is there.
-    pub(crate) fn unpack(&self, name: &str, parents: &[String], layer: File, diff_id: &str) -> io::Result<()> {
+    pub(crate) fn unpack(
+        &self,
+        name: &str,
+        parents: &[String],
+        layer: File,
+        diff_id: &str,
+    ) -> io::Result<()> {
         if self.has(name) {
             return Ok(());
         }
@@ -105,8 +125,11 @@ impl Snapshots {
         k3s_sys::fs::remove_all(&temporary)?;
         let fs = temporary.join("fs");
         std::fs::create_dir_all(&fs)?;
-        let applied =
-            if parents.is_empty() { layer::apply(layer, &fs) } else { self.apply_over(parents, layer, &temporary) };
+        let applied = if parents.is_empty() {
+            layer::apply(layer, &fs)
+        } else {
+            self.apply_over(parents, layer, &temporary)
+        };
         let finished = applied.and_then(|found| {
             if found != diff_id {
                 return Err(io::Error::new(
@@ -122,7 +145,11 @@ impl Snapshots {
     }
 
     fn apply_over(&self, parents: &[String], layer: File, temporary: &Path) -> io::Result<String> {
-        let (fs, work, target) = (temporary.join("fs"), temporary.join("work"), temporary.join("root"));
+        let (fs, work, target) = (
+            temporary.join("fs"),
+            temporary.join("work"),
+            temporary.join("root"),
+        );
         std::fs::create_dir_all(&work)?;
         std::fs::create_dir_all(&target)?;
         let short = SocketDir::open(&self.dir)?;
@@ -159,7 +186,10 @@ mod tests {
         let [a, b] = ["a", "b"].map(|letter| format!("sha256:{}", letter.repeat(64)));
         let both = chain(&[a.clone(), b.clone()]);
         assert_eq!(both[0], "a".repeat(NAME_DIGITS));
-        assert_eq!(both[1], digest_of(format!("{a} {b}").as_bytes())[7..7 + NAME_DIGITS]);
+        assert_eq!(
+            both[1],
+            digest_of(format!("{a} {b}").as_bytes())[7..7 + NAME_DIGITS]
+        );
         assert_ne!(chain(&[b])[0], both[1]);
     }
 
@@ -171,7 +201,9 @@ mod tests {
             std::fs::create_dir(snapshots.dir().join(name)).unwrap();
         }
         let lease = snapshots.lease(&["leased".to_owned()]);
-        snapshots.collect(&HashSet::from(["used".to_owned()])).unwrap();
+        snapshots
+            .collect(&HashSet::from(["used".to_owned()]))
+            .unwrap();
         assert!(snapshots.has("used") && snapshots.has("leased") && !snapshots.has("old"));
         drop(lease);
         snapshots.collect(&HashSet::new()).unwrap();

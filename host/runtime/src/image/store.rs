@@ -41,7 +41,9 @@ impl ImageStore {
         let mut images = HashMap::new();
         for entry in std::fs::read_dir(&dir)? {
             let path = entry?.path();
-            let image = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Image>(&bytes).ok());
+            let image = std::fs::read(&path)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<Image>(&bytes).ok());
             match image {
                 Some(image) if image.chain.iter().all(|name| snapshots.has(name)) => {
                     images.insert(image.id.clone(), Arc::new(image));
@@ -52,7 +54,12 @@ impl ImageStore {
                 }
             }
         }
-        Ok(Self { dir, ingest: Content::open(&root.join("ingest"))?, snapshots, images: Arc::new(Mutex::new(images)) })
+        Ok(Self {
+            dir,
+            ingest: Content::open(&root.join("ingest"))?,
+            snapshots,
+            images: Arc::new(Mutex::new(images)),
+        })
     }
 
     pub(crate) fn list(&self) -> Vec<Arc<Image>> {
@@ -64,14 +71,20 @@ impl ImageStore {
     /// The image behind an ID, a tag or a digest, as users and the kubelet write them.
     pub(crate) fn resolve(&self, text: &str) -> Option<Arc<Image>> {
         let images = self.images.lock();
-        let id = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
+        let id = if text.starts_with("sha256:") {
+            text.to_owned()
+        } else {
+            format!("sha256:{text}")
+        };
         if let Some(image) = images.get(&id) {
             return Some(image.clone());
         }
         let reference = Reference::parse(text).ok()?;
         let found = |image: &&Arc<Image>| match &reference.digest {
             Some(digest) => image.digests.contains(&reference.with_digest(digest)),
-            None => reference.tagged().is_some_and(|tagged| image.tags.contains(&tagged)),
+            None => reference
+                .tagged()
+                .is_some_and(|tagged| image.tags.contains(&tagged)),
         };
         images.values().find(found).cloned()
     }
@@ -93,7 +106,11 @@ impl ImageStore {
             .collect();
         for other in losing {
             let mut other = Image::clone(&other);
-            other.tags = other.tags.difference(&image.tags).cloned().collect::<BTreeSet<_>>();
+            other.tags = other
+                .tags
+                .difference(&image.tags)
+                .cloned()
+                .collect::<BTreeSet<_>>();
             self.save(&other)?;
             images.insert(other.id.clone(), Arc::new(other));
         }
@@ -109,7 +126,8 @@ impl ImageStore {
     }
 
     fn record_path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("{}.json", id.trim_start_matches("sha256:")))
+        self.dir
+            .join(format!("{}.json", id.trim_start_matches("sha256:")))
     }
 
     /// Forgets an image; [`ImageStore::collect`] frees what only it used.
@@ -123,16 +141,19 @@ impl ImageStore {
     /// Frees layers that neither an image nor `also_used` (layers of containers) needs.
     pub(crate) fn collect(&self, also_used: &HashSet<String>) -> io::Result<()> {
         let images = self.images.lock();
-        let used =
-            images.values().flat_map(|image| image.chain.iter().cloned()).chain(also_used.iter().cloned()).collect();
+        let used = images
+            .values()
+            .flat_map(|image| image.chain.iter().cloned())
+            .chain(also_used.iter().cloned())
+            .collect();
         self.snapshots.collect(&used)
     }
 
     /// Unpacks the missing layers of the image with this configuration document, and makes its
     /// record (not yet recorded). Blocks; the lease must be held by the caller.
     pub(crate) fn unpack(&self, config: &[u8], layers: &[LayerFile]) -> io::Result<Image> {
-        let document: ConfigDocument =
-            serde_json::from_slice(config).map_err(|error| invalid(format!("image configuration: {error}")))?;
+        let document: ConfigDocument = serde_json::from_slice(config)
+            .map_err(|error| invalid(format!("image configuration: {error}")))?;
         if document.os != "linux" || document.architecture != architecture() {
             return Err(invalid(format!(
                 "the image is for {}/{}, this machine is linux/{}",
@@ -143,19 +164,34 @@ impl ImageStore {
         }
         let diff_ids = &document.rootfs.diff_ids;
         if diff_ids.len() != layers.len()
-            || diff_ids.iter().zip(layers).any(|(diff_id, layer)| *diff_id != layer.diff_id)
+            || diff_ids
+                .iter()
+                .zip(layers)
+                .any(|(diff_id, layer)| *diff_id != layer.diff_id)
         {
-            return Err(invalid("the image configuration names other layers than its manifest"));
+            return Err(invalid(
+                "the image configuration names other layers than its manifest",
+            ));
         }
         let chain = chain(diff_ids);
         for (at, (name, layer)) in chain.iter().zip(layers).enumerate() {
             if !self.snapshots.has(name) {
                 let parents = chain.get(..at).unwrap_or_default();
-                self.snapshots.unpack(name, parents, std::fs::File::open(&layer.path)?, &layer.diff_id)?;
+                self.snapshots.unpack(
+                    name,
+                    parents,
+                    std::fs::File::open(&layer.path)?,
+                    &layer.diff_id,
+                )?;
             }
         }
         let id = digest_of(config);
-        Ok(Image { id, chain, config: document.config, ..Image::default() })
+        Ok(Image {
+            id,
+            chain,
+            config: document.config,
+            ..Image::default()
+        })
     }
 }
 
@@ -168,17 +204,28 @@ mod tests {
     use super::*;
 
     fn image(id: &str, tag: &str) -> Image {
-        Image { id: format!("sha256:{}", id.repeat(64)), tags: [tag.to_owned()].into(), ..Image::default() }
+        Image {
+            id: format!("sha256:{}", id.repeat(64)),
+            tags: [tag.to_owned()].into(),
+            ..Image::default()
+        }
     }
 
     #[test]
     fn a_tag_moves_and_survives_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let store = ImageStore::open(dir.path()).unwrap();
-        store.record(image("a", "docker.io/library/x:latest")).unwrap();
-        store.record(image("b", "docker.io/library/x:latest")).unwrap();
+        store
+            .record(image("a", "docker.io/library/x:latest"))
+            .unwrap();
+        store
+            .record(image("b", "docker.io/library/x:latest"))
+            .unwrap();
         let store = ImageStore::open(dir.path()).unwrap();
-        assert_eq!(store.resolve("x").unwrap().id, format!("sha256:{}", "b".repeat(64)));
+        assert_eq!(
+            store.resolve("x").unwrap().id,
+            format!("sha256:{}", "b".repeat(64))
+        );
         assert!(store.resolve(&"a".repeat(64)).unwrap().tags.is_empty());
         store.remove(&format!("sha256:{}", "b".repeat(64))).unwrap();
         assert!(store.resolve("x").is_none());
@@ -189,7 +236,12 @@ mod tests {
     fn an_image_without_its_layers_is_not_offered() {
         let dir = tempfile::tempdir().unwrap();
         let store = ImageStore::open(dir.path()).unwrap();
-        store.record(Image { chain: vec!["missing".into()], ..image("a", "x") }).unwrap();
+        store
+            .record(Image {
+                chain: vec!["missing".into()],
+                ..image("a", "x")
+            })
+            .unwrap();
         assert!(ImageStore::open(dir.path()).unwrap().list().is_empty());
     }
 }

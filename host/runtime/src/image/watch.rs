@@ -48,7 +48,9 @@ impl ImageFolder {
     async fn follow(&self, tasks: &Tasks) -> io::Result<()> {
         std::fs::create_dir_all(&self.dir)?;
         let inotify = Inotify::init()?;
-        inotify.watches().add(&self.dir, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
+        inotify
+            .watches()
+            .add(&self.dir, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
         let mut events = inotify.into_event_stream(vec![0; EVENT_BUFFER_BYTES])?;
         self.import_all().await?;
         let stopping = tasks.stopping();
@@ -70,7 +72,10 @@ impl ImageFolder {
     }
 
     async fn import_all(&self) -> io::Result<()> {
-        let mut paths: Vec<_> = std::fs::read_dir(&self.dir)?.flatten().map(|entry| entry.path()).collect();
+        let mut paths: Vec<_> = std::fs::read_dir(&self.dir)?
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         paths.sort();
         for path in paths {
             self.import_one(&path).await;
@@ -79,7 +84,10 @@ impl ImageFolder {
     }
 
     async fn import_one(&self, path: &Path) {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if name.starts_with('.') {
             return;
         }
@@ -95,9 +103,15 @@ impl ImageFolder {
         if self.unchanged(name, stamp) {
             return;
         }
-        let (store, scratch, archive_path) = (self.store.clone(), self.root.join("ingest"), path.to_path_buf());
-        let imported =
-            tokio::task::spawn_blocking(move || archive::import(&store, &scratch, &archive_path, true)).await;
+        let (store, scratch, archive_path) = (
+            self.store.clone(),
+            self.root.join("ingest"),
+            path.to_path_buf(),
+        );
+        let imported = tokio::task::spawn_blocking(move || {
+            archive::import(&store, &scratch, &archive_path, true)
+        })
+        .await;
         match imported.map_err(io::Error::other).and_then(|result| result) {
             Ok(images) => {
                 for image in &images {
@@ -108,21 +122,30 @@ impl ImageFolder {
                     tracing::warn!(%error, "cannot remember the import; the next start repeats it");
                 }
             }
-            Err(error) => tracing::error!(archive = %path.display(), %error, "image archive not imported"),
+            Err(error) => {
+                tracing::error!(archive = %path.display(), %error, "image archive not imported")
+            }
         }
     }
 
     async fn pull_list(&self, path: &Path) {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return tracing::error!(list = %path.display(), %error, "image list not read"),
+            Err(error) => {
+                return tracing::error!(list = %path.display(), %error, "image list not read");
+            }
         };
         for name in archive::list_file(&text) {
             if self.store.resolve(&name).is_some() {
                 continue;
             }
             let pulled = match Reference::parse(&name) {
-                Ok(reference) => self.puller.pull(&reference, None).await.map(drop).map_err(|error| error.to_string()),
+                Ok(reference) => self
+                    .puller
+                    .pull(&reference, None)
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
             match pulled {
@@ -157,6 +180,14 @@ impl ImageFolder {
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    Some((metadata.len(), metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())))
+    let metadata = std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    Some((
+        metadata.len(),
+        metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec()),
+    ))
 }

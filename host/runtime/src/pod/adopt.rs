@@ -33,7 +33,11 @@ impl Manager {
             }
         }
         self.remove_strays().await?;
-        let valid: Vec<String> = self.sandboxes().iter().map(|sandbox| sandbox.id()).collect();
+        let valid: Vec<String> = self
+            .sandboxes()
+            .iter()
+            .map(|sandbox| sandbox.id())
+            .collect();
         if let Err(error) = self.config.network.gc(&valid).await {
             tracing::warn!(%error, "the network could not free what is unused");
         }
@@ -41,8 +45,14 @@ impl Manager {
     }
 
     async fn take_over(self: &Arc<Self>, id: &str) {
-        let Ok(sandbox) = self.sandbox(id) else { return };
-        let followed = if sandbox.record().stopped { Ok(false) } else { self.follow(id).await.map(|()| true) };
+        let Ok(sandbox) = self.sandbox(id) else {
+            return;
+        };
+        let followed = if sandbox.record().stopped {
+            Ok(false)
+        } else {
+            self.follow(id).await.map(|()| true)
+        };
         match followed {
             Ok(alive) => sandbox.alive.store(alive, Ordering::SeqCst),
             Err(error) => {
@@ -58,12 +68,16 @@ impl Manager {
     fn read_sandboxes(&self) -> Result<Vec<SandboxRecord>> {
         let dir = self.records("sandboxes");
         let mut out = Vec::new();
-        for entry in std::fs::read_dir(&dir).context(|| format!("read {}", dir.display()))?.flatten() {
+        for entry in std::fs::read_dir(&dir)
+            .context(|| format!("read {}", dir.display()))?
+            .flatten()
+        {
             match record::load::<SandboxRecord>(&entry.path()) {
                 Ok(record) => out.push(record),
                 Err(error) => {
                     tracing::warn!(path = %entry.path().display(), %error, "dropping a damaged sandbox record");
-                    k3s_sys::fs::remove_all(&entry.path()).context(|| "remove a damaged record".into())?;
+                    k3s_sys::fs::remove_all(&entry.path())
+                        .context(|| "remove a damaged record".into())?;
                 }
             }
         }
@@ -72,15 +86,24 @@ impl Manager {
 
     async fn read_containers(&self) -> Result<()> {
         let dir = self.records("containers");
-        for entry in std::fs::read_dir(&dir).context(|| format!("read {}", dir.display()))?.flatten() {
+        for entry in std::fs::read_dir(&dir)
+            .context(|| format!("read {}", dir.display()))?
+            .flatten()
+        {
             let loaded = record::load::<ContainerRecord>(&entry.path().join("container.json"));
-            let owner = loaded.as_ref().ok().and_then(|record| self.sandbox(&record.sandbox).ok());
+            let owner = loaded
+                .as_ref()
+                .ok()
+                .and_then(|record| self.sandbox(&record.sandbox).ok());
             let (Ok(record), Some(owner)) = (loaded, owner) else {
                 tracing::warn!(path = %entry.path().display(), "removing a container without record or sandbox");
-                self.remove_leftover(&entry.file_name().to_string_lossy()).await?;
+                self.remove_leftover(&entry.file_name().to_string_lossy())
+                    .await?;
                 continue;
             };
-            if let (Some(metadata), Some(pod)) = (&record.config.metadata, &owner.record().config.metadata) {
+            if let (Some(metadata), Some(pod)) =
+                (&record.config.metadata, &owner.record().config.metadata)
+            {
                 let _ = self.reserve(container_name(metadata, pod), &record.id);
             }
             self.insert_container(record);
@@ -90,17 +113,27 @@ impl Manager {
 
     /// State folders without a record.
     async fn remove_strays(&self) -> Result<()> {
-        let known: HashSet<String> =
-            self.containers().iter().map(|container| container.with(|record| record.id.clone())).collect();
+        let known: HashSet<String> = self
+            .containers()
+            .iter()
+            .map(|container| container.with(|record| record.id.clone()))
+            .collect();
         for id in names(&self.config.state.join("containers")) {
             if !known.contains(&id) {
                 self.remove_leftover(&id).await?;
             }
         }
-        let known: HashSet<String> = self.sandboxes().iter().map(|sandbox| sandbox.id()).collect();
+        let known: HashSet<String> = self
+            .sandboxes()
+            .iter()
+            .map(|sandbox| sandbox.id())
+            .collect();
         for id in names(&self.config.state.join("sandboxes")) {
             if !known.contains(&id) {
-                let record = SandboxRecord { id, ..SandboxRecord::default() };
+                let record = SandboxRecord {
+                    id,
+                    ..SandboxRecord::default()
+                };
                 self.end_shim(&record).await?;
                 remove_tree(&self.sandbox_dir(&record.id)).await?;
             }

@@ -21,7 +21,11 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn new(record: ContainerRecord) -> Arc<Self> {
         let state = watch::Sender::new(record.state.clone());
-        Arc::new(Self { record: Mutex::new(record), state, busy: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            record: Mutex::new(record),
+            state,
+            busy: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(crate) fn record(&self) -> ContainerRecord {
@@ -56,12 +60,20 @@ impl Container {
     /// Waits until it does not run.
     pub(crate) async fn ended(&self) {
         // The sender lives in `self`: waiting cannot fail.
-        let _ = self.state.subscribe().wait_for(|state| state.phase != Phase::Running).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| state.phase != Phase::Running)
+            .await;
     }
 
     /// Waits until it was started, well or not.
     pub(crate) async fn left_created(&self) {
-        let _ = self.state.subscribe().wait_for(|state| state.phase != Phase::Created).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| state.phase != Phase::Created)
+            .await;
     }
 
     pub(crate) fn to_cri(&self) -> v1::Container {
@@ -82,13 +94,17 @@ impl Container {
 
     pub(crate) fn to_status(&self) -> v1::ContainerStatus {
         let record = self.record.lock();
-        let user = record.state.user.as_ref().map(|(uid, gid, groups)| v1::ContainerUser {
-            linux: Some(v1::LinuxContainerUser {
-                uid: i64::from(*uid),
-                gid: i64::from(*gid),
-                supplemental_groups: groups.iter().map(|&group| i64::from(group)).collect(),
-            }),
-        });
+        let user = record
+            .state
+            .user
+            .as_ref()
+            .map(|(uid, gid, groups)| v1::ContainerUser {
+                linux: Some(v1::LinuxContainerUser {
+                    uid: i64::from(*uid),
+                    gid: i64::from(*gid),
+                    supplemental_groups: groups.iter().map(|&group| i64::from(group)).collect(),
+                }),
+            });
         v1::ContainerStatus {
             id: record.id.clone(),
             metadata: record.config.metadata.clone(),
@@ -104,8 +120,15 @@ impl Container {
             labels: record.config.labels.clone(),
             annotations: record.config.annotations.clone(),
             mounts: record.config.mounts.clone(),
-            log_path: record.log_path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
-            resources: Some(v1::ContainerResources { linux: Some(record.resources.clone()), windows: None }),
+            log_path: record
+                .log_path
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            resources: Some(v1::ContainerResources {
+                linux: Some(record.resources.clone()),
+                windows: None,
+            }),
             image_id: record.image_id.clone(),
             user,
         }

@@ -28,10 +28,15 @@ impl Manager {
     ) -> Result<String> {
         let sandbox = self.sandbox(sandbox)?;
         if !sandbox.is_ready() {
-            return Err(Error::Precondition(format!("sandbox {} is not running", sandbox.id())));
+            return Err(Error::Precondition(format!(
+                "sandbox {} is not running",
+                sandbox.id()
+            )));
         }
-        let metadata =
-            config.metadata.clone().ok_or_else(|| Error::Invalid("container config must include metadata".into()))?;
+        let metadata = config
+            .metadata
+            .clone()
+            .ok_or_else(|| Error::Invalid("container config must include metadata".into()))?;
         let id = self.new_id();
         let pod_metadata = sandbox.record().config.metadata.unwrap_or_default();
         self.reserve(container_name(&metadata, &pod_metadata), &id)?;
@@ -43,7 +48,11 @@ impl Manager {
             let _ = remove_tree(&self.config.state.join("containers").join(&id)).await;
         }
         created?;
-        self.emit(&sandbox.id(), &id, ContainerEventType::ContainerCreatedEvent);
+        self.emit(
+            &sandbox.id(),
+            &id,
+            ContainerEventType::ContainerCreatedEvent,
+        );
         Ok(id)
     }
 
@@ -54,8 +63,15 @@ impl Manager {
         config: ContainerConfig,
         pod: Option<PodSandboxConfig>,
     ) -> Result<()> {
-        let name = config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
-        let image = self.images.resolve(&name).ok_or_else(|| Error::not_found("image", &name))?;
+        let name = config
+            .image
+            .as_ref()
+            .map(|image| image.image.clone())
+            .unwrap_or_default();
+        let image = self
+            .images
+            .resolve(&name)
+            .ok_or_else(|| Error::not_found("image", &name))?;
         let _lease = self.images.snapshots.lease(&image.chain);
         let sandbox_record = sandbox.record();
         let pod = pod.unwrap_or_else(|| sandbox_record.config.clone());
@@ -72,21 +88,38 @@ impl Manager {
         let document = spec::build(&inputs)?;
         let create = self.create_request(&inputs, &record, &image)?;
         make_dirs(&bundle, &self.rootfs(id))?;
-        let bytes = serde_json::to_vec(&document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         k3s_sys::fs::write_replace(&bundle.join("config.json"), &bytes, 0o600)
             .context(|| "write the OCI specification".into())?;
         self.save_container(&record)?;
         self.insert_container(record);
-        self.shim(&sandbox_record.id).call(&Request::Create(Box::new(create))).await
+        self.shim(&sandbox_record.id)
+            .call(&Request::Create(Box::new(create)))
+            .await
     }
 
-    fn new_record(&self, id: &str, sandbox: &SandboxRecord, config: ContainerConfig, image: &Image) -> ContainerRecord {
-        let parent =
-            sandbox.config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).filter(|parent| !parent.is_empty());
+    fn new_record(
+        &self,
+        id: &str,
+        sandbox: &SandboxRecord,
+        config: ContainerConfig,
+        image: &Image,
+    ) -> ContainerRecord {
+        let parent = sandbox
+            .config
+            .linux
+            .as_ref()
+            .map(|linux| linux.cgroup_parent.clone())
+            .filter(|parent| !parent.is_empty());
         let parent = parent.unwrap_or_else(|| self.config.default_cgroup_parent.clone());
         let log_path = (!config.log_path.is_empty() && !sandbox.config.log_directory.is_empty())
             .then(|| Path::new(&sandbox.config.log_directory).join(&config.log_path));
-        let resources = config.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
+        let resources = config
+            .linux
+            .as_ref()
+            .and_then(|linux| linux.resources.clone())
+            .unwrap_or_default();
         ContainerRecord {
             id: id.to_owned(),
             sandbox: sandbox.id.clone(),
@@ -94,16 +127,28 @@ impl Manager {
             image_ref: image.digests.first().unwrap_or(&image.id).clone(),
             chain: image.chain.clone(),
             created_at_ns: self.now_ns(),
-            stop_signal: config.annotations.get(STOP_SIGNAL).unwrap_or(&image.config.stop_signal).clone(),
+            stop_signal: config
+                .annotations
+                .get(STOP_SIGNAL)
+                .unwrap_or(&image.config.stop_signal)
+                .clone(),
             log_path,
             cgroup: format!("{}/{id}", parent.trim_end_matches('/')),
             resources,
-            state: ContainerState { id: id.to_owned(), ..ContainerState::default() },
+            state: ContainerState {
+                id: id.to_owned(),
+                ..ContainerState::default()
+            },
             config,
         }
     }
 
-    fn create_request(&self, inputs: &Inputs<'_>, record: &ContainerRecord, image: &Image) -> Result<Create> {
+    fn create_request(
+        &self,
+        inputs: &Inputs<'_>,
+        record: &ContainerRecord,
+        image: &Image,
+    ) -> Result<Create> {
         let bundle = self.container_dir(&record.id);
         let mut limits = spec::resources::limits(&record.resources);
         limits.devices = Some(spec::devices::rules(&record.config)?);
@@ -130,11 +175,13 @@ impl Manager {
 
     fn namespaces(&self, sandbox: &SandboxRecord, config: &ContainerConfig) -> Result<Namespaces> {
         let pod_options = namespace_options(&sandbox.config);
-        let options = spec::security(config).namespace_options.unwrap_or_else(|| pod_options.clone());
+        let options = spec::security(config)
+            .namespace_options
+            .unwrap_or_else(|| pod_options.clone());
         let pid_of = match spec::mode(options.pid)? {
-            NamespaceMode::Pod => Some(
-                sandbox.pids.init.ok_or_else(|| Error::Precondition("the pod has no PID namespace to share".into()))?,
-            ),
+            NamespaceMode::Pod => Some(sandbox.pids.init.ok_or_else(|| {
+                Error::Precondition("the pod has no PID namespace to share".into())
+            })?),
             NamespaceMode::Target => {
                 let target = self.container(&options.target_id)?;
                 let (owner, pid) = target.with(|record| (record.sandbox.clone(), record.state.pid));
@@ -163,15 +210,25 @@ impl Manager {
         let _busy = container.busy.lock().await;
         let (id, sandbox) = container.with(|record| (record.id.clone(), record.sandbox.clone()));
         if container.phase() != Phase::Created {
-            return Err(Error::Precondition(format!("container {id} is in state {:?}", container.phase())));
+            return Err(Error::Precondition(format!(
+                "container {id} is in state {:?}",
+                container.phase()
+            )));
         }
         if !self.sandbox(&sandbox)?.alive.load(Ordering::SeqCst) {
-            return Err(Error::Precondition(format!("sandbox {sandbox} of container {id} is not running")));
+            return Err(Error::Precondition(format!(
+                "sandbox {sandbox} of container {id} is not running"
+            )));
         }
-        self.shim(&sandbox).call(&Request::Start { id: id.clone() }).await.map_err(|error| match error {
-            Error::Shim(message) => Error::Shim(format!("failed to start container {id:?}: {message}")),
-            other => other,
-        })?;
+        self.shim(&sandbox)
+            .call(&Request::Start { id: id.clone() })
+            .await
+            .map_err(|error| match error {
+                Error::Shim(message) => {
+                    Error::Shim(format!("failed to start container {id:?}: {message}"))
+                }
+                other => other,
+            })?;
         // The state comes over the subscription, which may be a moment later than the answer.
         self.await_state(&container).await;
         Ok(())

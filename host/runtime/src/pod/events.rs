@@ -18,13 +18,19 @@ impl Manager {
         if self.events.receiver_count() == 0 {
             return;
         }
-        let Ok(found) = self.sandbox(sandbox) else { return };
+        let Ok(found) = self.sandbox(sandbox) else {
+            return;
+        };
         let event = ContainerEventResponse {
             container_id: container.to_owned(),
             container_event_type: kind as i32,
             created_at: self.now_ns(),
             pod_sandbox_status: Some(found.to_status()),
-            containers_statuses: self.containers_of(sandbox).iter().map(|container| container.to_status()).collect(),
+            containers_statuses: self
+                .containers_of(sandbox)
+                .iter()
+                .map(|container| container.to_status())
+                .collect(),
         };
         // Nobody listening any more is fine.
         let _ = self.events.send(event);

@@ -25,10 +25,12 @@ impl Manager {
         };
         self.reconcile(sandbox, states).await;
         let (manager, sandbox) = (self.clone(), sandbox.to_owned());
-        self.config.tasks.spawn_until_stopped("shim-events", async move {
-            manager.take_all(&mut reader).await;
-            manager.lost(&sandbox);
-        });
+        self.config
+            .tasks
+            .spawn_until_stopped("shim-events", async move {
+                manager.take_all(&mut reader).await;
+                manager.lost(&sandbox);
+            });
         Ok(())
     }
 
@@ -54,17 +56,27 @@ impl Manager {
             tracing::error!(container = record.id, %error, "container state not saved");
         }
         if before == Phase::Created && after != Phase::Created {
-            self.emit(&record.sandbox, &record.id, ContainerEventType::ContainerStartedEvent);
+            self.emit(
+                &record.sandbox,
+                &record.id,
+                ContainerEventType::ContainerStartedEvent,
+            );
         }
         if before != Phase::Exited && after == Phase::Exited {
-            self.emit(&record.sandbox, &record.id, ContainerEventType::ContainerStoppedEvent);
+            self.emit(
+                &record.sandbox,
+                &record.id,
+                ContainerEventType::ContainerStoppedEvent,
+            );
         }
     }
 
     /// Brings records and shim together after a time apart.
     async fn reconcile(&self, sandbox: &str, states: Vec<ContainerState>) {
-        let mut states: HashMap<String, ContainerState> =
-            states.into_iter().map(|state| (state.id.clone(), state)).collect();
+        let mut states: HashMap<String, ContainerState> = states
+            .into_iter()
+            .map(|state| (state.id.clone(), state))
+            .collect();
         for container in self.containers_of(sandbox) {
             let id = container.with(|record| record.id.clone());
             match states.remove(&id) {
@@ -75,7 +87,11 @@ impl Manager {
         // Made in the last moment of a server that did not come to record it.
         for id in states.into_keys() {
             for request in [
-                Request::Signal { id: id.clone(), signal: nix::libc::SIGKILL, all: true },
+                Request::Signal {
+                    id: id.clone(),
+                    signal: nix::libc::SIGKILL,
+                    all: true,
+                },
                 Request::Remove { id: id.clone() },
             ] {
                 if let Err(error) = self.shim(sandbox).call(&request).await {
@@ -105,7 +121,9 @@ impl Manager {
 
     /// The shim is gone: stopped as asked, or dead.
     fn lost(&self, sandbox: &str) {
-        let Ok(found) = self.sandbox(sandbox) else { return };
+        let Ok(found) = self.sandbox(sandbox) else {
+            return;
+        };
         found.alive.store(false, Ordering::SeqCst);
         if found.record().stopped || self.config.tasks.is_stopping() {
             return;

@@ -34,7 +34,11 @@ pub(crate) struct Manager {
 
 impl Manager {
     pub(crate) fn new(config: RuntimeConfig, images: ImageStore) -> Result<Arc<Self>> {
-        let zygote = Zygote::new(config.shim_executable.clone(), config.shim_cgroup.clone(), config.tasks.clone());
+        let zygote = Zygote::new(
+            config.shim_executable.clone(),
+            config.shim_cgroup.clone(),
+            config.tasks.clone(),
+        );
         let manager = Self {
             zygote,
             images,
@@ -96,8 +100,11 @@ impl Manager {
     }
 
     pub(crate) fn save_container(&self, record: &ContainerRecord) -> Result<()> {
-        record::save(&self.container_dir(&record.id).join("container.json"), record)
-            .context(|| format!("save the record of container {}", record.id))
+        record::save(
+            &self.container_dir(&record.id).join("container.json"),
+            record,
+        )
+        .context(|| format!("save the record of container {}", record.id))
     }
 
     /// By ID, or an unambiguous beginning of it as people type it.
@@ -129,7 +136,9 @@ impl Manager {
 
     pub(crate) fn insert_sandbox(&self, record: SandboxRecord) -> Arc<Sandbox> {
         let sandbox = Sandbox::new(record);
-        self.sandboxes.write().insert(sandbox.id().to_owned(), sandbox.clone());
+        self.sandboxes
+            .write()
+            .insert(sandbox.id().to_owned(), sandbox.clone());
         sandbox
     }
 
@@ -154,7 +163,9 @@ impl Manager {
     pub(crate) fn reserve(&self, name: String, id: &str) -> Result<()> {
         let mut names = self.names.write();
         if let Some(owner) = names.get(&name).filter(|owner| *owner != id) {
-            return Err(Error::Exists(format!("name {name:?} is reserved for {owner:?}")));
+            return Err(Error::Exists(format!(
+                "name {name:?} is reserved for {owner:?}"
+            )));
         }
         names.insert(name, id.to_owned());
         Ok(())
@@ -166,12 +177,18 @@ impl Manager {
 
     /// Layers that containers stand on.
     pub(crate) fn layers_in_use(&self) -> HashSet<String> {
-        self.containers.read().values().flat_map(|container| container.with(|record| record.chain.clone())).collect()
+        self.containers
+            .read()
+            .values()
+            .flat_map(|container| container.with(|record| record.chain.clone()))
+            .collect()
     }
 
     /// Frees layers that nothing needs any more. Blocks; called on a blocking thread.
     pub(crate) fn collect_layers(&self) -> Result<()> {
-        self.images.collect(&self.layers_in_use()).context(|| "free unused layers".into())
+        self.images
+            .collect(&self.layers_in_use())
+            .context(|| "free unused layers".into())
     }
 }
 
@@ -188,17 +205,31 @@ fn find<T>(map: &HashMap<String, Arc<T>>, id: &str) -> Option<Arc<T>> {
 
 /// The unique name of a sandbox, as containerd makes it.
 pub(crate) fn sandbox_name(metadata: &v1::PodSandboxMetadata) -> String {
-    format!("{}_{}_{}_{}", metadata.name, metadata.namespace, metadata.uid, metadata.attempt)
+    format!(
+        "{}_{}_{}_{}",
+        metadata.name, metadata.namespace, metadata.uid, metadata.attempt
+    )
 }
 
 /// The unique name of a container in a sandbox.
-pub(crate) fn container_name(metadata: &v1::ContainerMetadata, sandbox: &v1::PodSandboxMetadata) -> String {
-    format!("{}_{}_{}", metadata.name, sandbox_name(sandbox), metadata.attempt)
+pub(crate) fn container_name(
+    metadata: &v1::ContainerMetadata,
+    sandbox: &v1::PodSandboxMetadata,
+) -> String {
+    format!(
+        "{}_{}_{}",
+        metadata.name,
+        sandbox_name(sandbox),
+        metadata.attempt
+    )
 }
 
 /// Removes a tree on a blocking thread.
 pub(crate) async fn remove_tree(path: &Path) -> Result<()> {
     let owned = path.to_path_buf();
     let removed = tokio::task::spawn_blocking(move || k3s_sys::fs::remove_all(&owned)).await;
-    removed.map_err(std::io::Error::other).and_then(|result| result).context(|| format!("remove {}", path.display()))
+    removed
+        .map_err(std::io::Error::other)
+        .and_then(|result| result)
+        .context(|| format!("remove {}", path.display()))
 }

@@ -68,7 +68,11 @@ mod tests {
     fn records_come_back_as_they_were_and_may_grow() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.json");
-        let record = SandboxRecord { id: "x".into(), ips: vec!["10.42.0.2".into()], ..Default::default() };
+        let record = SandboxRecord {
+            id: "x".into(),
+            ips: vec!["10.42.0.2".into()],
+            ..Default::default()
+        };
         save(&path, &record).unwrap();
         assert_eq!(load::<SandboxRecord>(&path).unwrap(), record);
         std::fs::write(&path, r#"{"id":"y","field_of_tomorrow":1}"#).unwrap();

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use k3s_cri::v1::{self, ContainerEventType, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxState};
+use k3s_cri::v1::{
+    self, ContainerEventType, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxState,
+};
 use parking_lot::Mutex;
 
 use super::manager::{Manager, remove_tree, sandbox_name};
@@ -16,8 +18,10 @@ use crate::spec;
 
 /// What K3s tells containerd to set in every pod's network: its processes may listen on low ports
 /// and send ICMP echo without privileges.
-const POD_SYSCTLS: [(&str, &str); 2] =
-    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+const POD_SYSCTLS: [(&str, &str); 2] = [
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.ping_group_range", "0 2147483647"),
+];
 
 /// A sandbox.
 #[derive(Debug)]
@@ -57,7 +61,11 @@ impl Sandbox {
     }
 
     fn state(&self) -> i32 {
-        let state = if self.is_ready() { PodSandboxState::SandboxReady } else { PodSandboxState::SandboxNotready };
+        let state = if self.is_ready() {
+            PodSandboxState::SandboxReady
+        } else {
+            PodSandboxState::SandboxNotready
+        };
         state as i32
     }
 
@@ -87,7 +95,9 @@ impl Sandbox {
                 additional_ips: ips.map(|ip| v1::PodIp { ip }).collect(),
             }),
             linux: Some(v1::LinuxPodSandboxStatus {
-                namespaces: Some(v1::Namespace { options: Some(namespace_options(&record.config)) }),
+                namespaces: Some(v1::Namespace {
+                    options: Some(namespace_options(&record.config)),
+                }),
             }),
             labels: record.config.labels.clone(),
             annotations: record.config.annotations.clone(),
@@ -98,8 +108,13 @@ impl Sandbox {
 
 /// The pod's namespace options, or the defaults of the protocol.
 pub(crate) fn namespace_options(config: &PodSandboxConfig) -> NamespaceOption {
-    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
-    security.and_then(|security| security.namespace_options.clone()).unwrap_or_default()
+    let security = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.security_context.as_ref());
+    security
+        .and_then(|security| security.namespace_options.clone())
+        .unwrap_or_default()
 }
 
 pub(crate) fn host_network(config: &PodSandboxConfig) -> bool {
@@ -109,18 +124,23 @@ pub(crate) fn host_network(config: &PodSandboxConfig) -> bool {
 /// A sandbox as its network knows it.
 pub(crate) fn network_of(record: &SandboxRecord) -> SandboxNetwork {
     let metadata = record.config.metadata.clone().unwrap_or_default();
-    let ports = record.config.port_mappings.iter().filter(|port| port.host_port > 0).filter_map(|port| {
-        Some(PortMapping {
-            protocol: match v1::Protocol::try_from(port.protocol).ok()? {
-                v1::Protocol::Tcp => Protocol::Tcp,
-                v1::Protocol::Udp => Protocol::Udp,
-                v1::Protocol::Sctp => Protocol::Sctp,
-            },
-            container_port: u16::try_from(port.container_port).ok()?,
-            host_port: u16::try_from(port.host_port).ok()?,
-            host_ip: port.host_ip.parse().ok(),
-        })
-    });
+    let ports = record
+        .config
+        .port_mappings
+        .iter()
+        .filter(|port| port.host_port > 0)
+        .filter_map(|port| {
+            Some(PortMapping {
+                protocol: match v1::Protocol::try_from(port.protocol).ok()? {
+                    v1::Protocol::Tcp => Protocol::Tcp,
+                    v1::Protocol::Udp => Protocol::Udp,
+                    v1::Protocol::Sctp => Protocol::Sctp,
+                },
+                container_port: u16::try_from(port.container_port).ok()?,
+                host_port: u16::try_from(port.host_port).ok()?,
+                host_ip: port.host_ip.parse().ok(),
+            })
+        });
     SandboxNetwork {
         id: record.id.clone(),
         netns_path: record.netns.clone().unwrap_or_default(),
@@ -134,14 +154,22 @@ pub(crate) fn network_of(record: &SandboxRecord) -> SandboxNetwork {
 
 impl Manager {
     /// `RunPodSandbox`.
-    pub(crate) async fn run_sandbox(self: &Arc<Self>, config: PodSandboxConfig, handler: String) -> Result<String> {
+    pub(crate) async fn run_sandbox(
+        self: &Arc<Self>,
+        config: PodSandboxConfig,
+        handler: String,
+    ) -> Result<String> {
         // The names K3s gives runtimes it finds; only its own exists here.
         if !matches!(handler.as_str(), "" | "runc") {
-            return Err(Error::Invalid(format!("no runtime for {handler:?} is configured")));
+            return Err(Error::Invalid(format!(
+                "no runtime for {handler:?} is configured"
+            )));
         }
         spec::refuse::sandbox(&config)?;
-        let metadata =
-            config.metadata.clone().ok_or_else(|| Error::Invalid("sandbox config must include metadata".into()))?;
+        let metadata = config
+            .metadata
+            .clone()
+            .ok_or_else(|| Error::Invalid("sandbox config must include metadata".into()))?;
         let id = self.new_id();
         self.reserve(sandbox_name(&metadata), &id)?;
         let netns = (!host_network(&config)).then(|| self.new_netns());
@@ -190,8 +218,15 @@ impl Manager {
         }
         record.pids = self.zygote.start(&start_request(&record, dir)?).await?;
         if record.netns.is_some() {
-            record.ips =
-                self.config.network.add(&network_of(&record)).await?.0.iter().map(ToString::to_string).collect();
+            record.ips = self
+                .config
+                .network
+                .add(&network_of(&record))
+                .await?
+                .0
+                .iter()
+                .map(ToString::to_string)
+                .collect();
         }
         record.complete = true;
         self.save_sandbox(&record)?;
@@ -199,7 +234,10 @@ impl Manager {
         let sandbox = self.insert_sandbox(record);
         sandbox.alive.store(true, Ordering::SeqCst);
         self.follow(&id).await?;
-        for kind in [ContainerEventType::ContainerCreatedEvent, ContainerEventType::ContainerStartedEvent] {
+        for kind in [
+            ContainerEventType::ContainerCreatedEvent,
+            ContainerEventType::ContainerStartedEvent,
+        ] {
             self.emit(&id, &id, kind);
         }
         Ok(())
@@ -211,14 +249,16 @@ impl Manager {
         if let Some(netns) = &record.netns {
             self.config.network.del(&network_of(record)).await?;
             let path = netns.clone();
-            let released = tokio::task::spawn_blocking(move || k3s_sys::namespace::release(&path)).await;
+            let released =
+                tokio::task::spawn_blocking(move || k3s_sys::namespace::release(&path)).await;
             released
                 .map_err(std::io::Error::other)
                 .and_then(|result| result)
                 .context(|| format!("release {}", netns.display()))?;
         }
         remove_tree(&self.sandbox_dir(&record.id)).await?;
-        k3s_sys::fs::remove_all(&self.sandbox_record_path(&record.id)).context(|| "remove the sandbox's record".into())
+        k3s_sys::fs::remove_all(&self.sandbox_record_path(&record.id))
+            .context(|| "remove the sandbox's record".into())
     }
 
     /// Ends the shim: by asking, or when it does not answer by force.
@@ -231,8 +271,12 @@ impl Manager {
             tracing::debug!(sandbox = record.id, %error, "the shim does not answer; killing it");
             let recorded = std::fs::read_to_string(dir.join(IDENTITY)).unwrap_or_default();
             if recorded == identity(record.pids.shim) {
-                for pid in [record.pids.init, Some(record.pids.shim)].into_iter().flatten() {
-                    k3s_sys::process::kill(pid, nix::libc::SIGKILL).context(|| format!("kill the shim {pid}"))?;
+                for pid in [record.pids.init, Some(record.pids.shim)]
+                    .into_iter()
+                    .flatten()
+                {
+                    k3s_sys::process::kill(pid, nix::libc::SIGKILL)
+                        .context(|| format!("kill the shim {pid}"))?;
                 }
             }
         }
@@ -251,7 +295,9 @@ fn start_request(record: &SandboxRecord, dir: PathBuf) -> Result<StartShim> {
     for (name, value) in wanted {
         let shared_ipc = spec::mode(options.ipc)? == NamespaceMode::Node;
         if !is_namespaced(name, host_network, shared_ipc) {
-            return Err(Error::Invalid(format!("sysctl {name:?} is not of the pod's own namespaces")));
+            return Err(Error::Invalid(format!(
+                "sysctl {name:?} is not of the pod's own namespaces"
+            )));
         }
         sysctls.insert(name.clone(), value.clone());
     }

@@ -9,7 +9,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::error::{Context, Error, Result};
-use crate::shim::protocol::{FRAME_HEADER_BYTES, Kind, Request, Response, SOCKET, frame, message, parse_header};
+use crate::shim::protocol::{
+    FRAME_HEADER_BYTES, Kind, Request, Response, SOCKET, frame, message, parse_header,
+};
 
 /// A shim works on one request at a time and none takes long; one that does not answer within this
 /// is stuck.
@@ -39,16 +41,23 @@ pub(crate) struct FrameWriter(OwnedWriteHalf);
 
 impl ShimClient {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_path_buf() }
+        Self {
+            dir: dir.to_path_buf(),
+        }
     }
 
     async fn connect(&self, request: &Request) -> Result<ShimStream> {
         let connect = || "connect to the shim".to_owned();
         let dir = SocketDir::open(&self.dir).context(connect)?;
-        let stream = UnixStream::connect(dir.path(SOCKET)).await.context(connect)?;
+        let stream = UnixStream::connect(dir.path(SOCKET))
+            .await
+            .context(connect)?;
         let (reader, mut writer) = stream.into_split();
         writer.write_all(&message(request)).await.context(connect)?;
-        Ok(ShimStream { reader: FrameReader(reader), writer: FrameWriter(writer) })
+        Ok(ShimStream {
+            reader: FrameReader(reader),
+            writer: FrameWriter(writer),
+        })
     }
 
     /// Asks and waits for the end of it.
@@ -88,7 +97,9 @@ impl FrameReader {
             other => other.context(read)?,
         };
         let parsed = parse_header(&header).map_err(|error| Error::Shim(error.to_string()))?;
-        let Some((length, kind)) = parsed else { return Ok(None) };
+        let Some((length, kind)) = parsed else {
+            return Ok(None);
+        };
         let mut payload = vec![0; length];
         self.0.read_exact(&mut payload).await.context(read)?;
         Ok(Some((kind, payload)))
@@ -96,13 +107,20 @@ impl FrameReader {
 
     /// The next message; none at the end.
     pub(crate) async fn response(&mut self) -> Result<Option<Response>> {
-        let Some((_, payload)) = self.next().await? else { return Ok(None) };
-        serde_json::from_slice(&payload).map(Some).map_err(|error| Error::Shim(format!("unknown answer: {error}")))
+        let Some((_, payload)) = self.next().await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&payload)
+            .map(Some)
+            .map_err(|error| Error::Shim(format!("unknown answer: {error}")))
     }
 }
 
 impl FrameWriter {
     pub(crate) async fn send(&mut self, kind: Kind, payload: &[u8]) -> Result<()> {
-        self.0.write_all(&frame(kind, payload)).await.context(|| "write to the shim".into())
+        self.0
+            .write_all(&frame(kind, payload))
+            .await
+            .context(|| "write to the shim".into())
     }
 }

@@ -17,8 +17,13 @@ fn number(value: u64) -> Option<v1::UInt64Value> {
 }
 
 /// True when every wanted label is there.
-pub(crate) fn labels_match(wanted: &HashMap<String, String>, labels: &HashMap<String, String>) -> bool {
-    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+pub(crate) fn labels_match(
+    wanted: &HashMap<String, String>,
+    labels: &HashMap<String, String>,
+) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 impl Manager {
@@ -32,9 +37,13 @@ impl Manager {
             annotations: record.config.annotations.clone(),
         };
         let upper = self.container_dir(&record.id).join("upper");
-        let (used, inodes) = k3s_sys::fs::disk_usage(&upper).context(|| format!("measure {}", upper.display()))?;
+        let (used, inodes) =
+            k3s_sys::fs::disk_usage(&upper).context(|| format!("measure {}", upper.display()))?;
         let timestamp = self.now_ns();
-        let mut stats = v1::ContainerStats { attributes: Some(attributes), ..Default::default() };
+        let mut stats = v1::ContainerStats {
+            attributes: Some(attributes),
+            ..Default::default()
+        };
         stats.writable_layer = Some(v1::FilesystemUsage {
             timestamp,
             fs_id: Some(v1::FilesystemIdentifier {
@@ -45,7 +54,10 @@ impl Manager {
         });
         if container.phase() == Phase::Running {
             let usage = cgroup_usage(&record.cgroup)?;
-            (stats.cpu, stats.memory) = (Some(cpu(&usage, timestamp)), Some(memory(&usage, timestamp)));
+            (stats.cpu, stats.memory) = (
+                Some(cpu(&usage, timestamp)),
+                Some(memory(&usage, timestamp)),
+            );
         }
         Ok(stats)
     }
@@ -56,7 +68,10 @@ impl Manager {
         let containers = self.containers_of(&record.id);
         let mut total = Usage::default();
         let mut stats = Vec::new();
-        for container in containers.iter().filter(|container| container.phase() == Phase::Running) {
+        for container in containers
+            .iter()
+            .filter(|container| container.phase() == Phase::Running)
+        {
             // One that ends between the two lines is no longer counted.
             if let Ok(usage) = cgroup_usage(&container.with(|record| record.cgroup.clone())) {
                 total.cpu_nanoseconds += usage.cpu_nanoseconds;
@@ -85,7 +100,10 @@ impl Manager {
                 cpu: Some(cpu(&total, timestamp)),
                 memory: Some(memory(&total, timestamp)),
                 network,
-                process: Some(v1::ProcessUsage { timestamp, process_count: number(total.pids) }),
+                process: Some(v1::ProcessUsage {
+                    timestamp,
+                    process_count: number(total.pids),
+                }),
                 containers: stats,
             }),
             windows: None,
@@ -101,7 +119,11 @@ fn cgroup_usage(path: &str) -> Result<Usage> {
 
 fn cpu(usage: &Usage, timestamp: i64) -> v1::CpuUsage {
     // The rate is the client's to compute: only it knows over which time.
-    v1::CpuUsage { timestamp, usage_core_nano_seconds: number(usage.cpu_nanoseconds), usage_nano_cores: None }
+    v1::CpuUsage {
+        timestamp,
+        usage_core_nano_seconds: number(usage.cpu_nanoseconds),
+        usage_nano_cores: None,
+    }
 }
 
 fn memory(usage: &Usage, timestamp: i64) -> v1::MemoryUsage {
@@ -123,15 +145,25 @@ fn network(shim: i32, timestamp: i64) -> Result<v1::NetworkUsage> {
     let path = format!("/proc/{shim}/net/dev");
     let text = std::fs::read_to_string(&path).context(|| format!("read {path}"))?;
     let interfaces = parse_net_dev(&text);
-    let default_interface = interfaces.iter().find(|interface| interface.name == "eth0").cloned();
-    Ok(v1::NetworkUsage { timestamp, default_interface, interfaces })
+    let default_interface = interfaces
+        .iter()
+        .find(|interface| interface.name == "eth0")
+        .cloned();
+    Ok(v1::NetworkUsage {
+        timestamp,
+        default_interface,
+        interfaces,
+    })
 }
 
 /// proc(5): after two lines of titles, per interface eight counters received and eight sent.
 fn parse_net_dev(text: &str) -> Vec<v1::NetworkInterfaceUsage> {
     let parse = |line: &str| -> Option<v1::NetworkInterfaceUsage> {
         let (name, counters) = line.split_once(':')?;
-        let counters: Vec<u64> = counters.split_ascii_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let counters: Vec<u64> = counters
+            .split_ascii_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         let at = |index: usize| counters.get(index).copied().and_then(number);
         Some(v1::NetworkInterfaceUsage {
             name: name.trim().to_owned(),
@@ -141,13 +173,21 @@ fn parse_net_dev(text: &str) -> Vec<v1::NetworkInterfaceUsage> {
             tx_errors: at(10),
         })
     };
-    text.lines().skip(2).filter_map(parse).filter(|interface| interface.name != "lo").collect()
+    text.lines()
+        .skip(2)
+        .filter_map(parse)
+        .filter(|interface| interface.name != "lo")
+        .collect()
 }
 
 /// Resources of a container may be changed while it runs.
 impl Manager {
     /// `UpdateContainerResources`.
-    pub(crate) fn update_resources(&self, id: &str, new: &v1::LinuxContainerResources) -> Result<()> {
+    pub(crate) fn update_resources(
+        &self,
+        id: &str,
+        new: &v1::LinuxContainerResources,
+    ) -> Result<()> {
         let container = self.container(id)?;
         if container.phase() == Phase::Exited {
             return Err(Error::Precondition(format!("container {id} has exited")));
@@ -155,10 +195,16 @@ impl Manager {
         let record = container.record();
         let merged = crate::spec::resources::merge(&record.resources, new);
         if container.phase() == Phase::Running {
-            let group = Cgroups::detect().context(|| "find the control groups".into())?.group(&record.cgroup);
-            group.apply(&crate::spec::resources::limits(&merged)).context(|| format!("update container {id}"))?;
+            let group = Cgroups::detect()
+                .context(|| "find the control groups".into())?
+                .group(&record.cgroup);
+            group
+                .apply(&crate::spec::resources::limits(&merged))
+                .context(|| format!("update container {id}"))?;
         } else {
-            return Err(Error::Precondition(format!("container {id} does not run yet")));
+            return Err(Error::Precondition(format!(
+                "container {id} does not run yet"
+            )));
         }
         let record = container.update(|record| record.resources = merged);
         self.save_container(&record)
@@ -174,6 +220,12 @@ mod tests {
         let text = "Inter-| Receive\n face |bytes\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  eth0: 100 2 3 0 0 0 0 0 200 4 5 0 0 0 0 0\n";
         let interfaces = parse_net_dev(text);
         assert_eq!(interfaces.len(), 1);
-        assert_eq!((interfaces[0].rx_bytes.unwrap().value, interfaces[0].tx_errors.unwrap().value), (100, 5));
+        assert_eq!(
+            (
+                interfaces[0].rx_bytes.unwrap().value,
+                interfaces[0].tx_errors.unwrap().value
+            ),
+            (100, 5)
+        );
     }
 }

@@ -34,7 +34,13 @@ pub(crate) struct Zygote {
 
 impl Zygote {
     pub(crate) fn new(executable: PathBuf, cgroup: String, tasks: Tasks) -> Self {
-        Self { executable, cgroup, tasks, writer: tokio::sync::Mutex::new(None), waiting: Waiting::default() }
+        Self {
+            executable,
+            cgroup,
+            tasks,
+            writer: tokio::sync::Mutex::new(None),
+            waiting: Waiting::default(),
+        }
     }
 
     /// Forks a shim and waits until it serves.
@@ -51,7 +57,9 @@ impl Zygote {
         };
         self.waiting.lock().remove(&request.sandbox);
         match answer {
-            Ok(Ok(result)) => result.map_err(|error| Error::Shim(format!("start the shim: {error}"))),
+            Ok(Ok(result)) => {
+                result.map_err(|error| Error::Shim(format!("start the shim: {error}")))
+            }
             Ok(Err(_)) => Err(Error::Shim("the shim's parent ended".into())),
             Err(_) => Err(Error::Timeout("the start of the shim".into())),
         }
@@ -66,7 +74,10 @@ impl Zygote {
             return Ok(());
         }
         let fresh = writer.insert(self.spawn()?);
-        fresh.write_all(bytes).await.context(|| "start the shim's parent".into())
+        fresh
+            .write_all(bytes)
+            .await
+            .context(|| "start the shim's parent".into())
     }
 
     fn spawn(&self) -> Result<OwnedWriteHalf> {
@@ -83,7 +94,10 @@ impl Zygote {
             .context(context)?;
         // Children stay in their parent's group: this moves all shims out of the server's.
         let cgroup = Cgroups::detect().context(context)?.group(&self.cgroup);
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .unwrap_or(0);
         cgroup
             .create()
             .and_then(|()| cgroup.add(pid))

@@ -18,8 +18,19 @@ pub(crate) struct Output {
 }
 
 /// Runs `args` in a container; killed after `timeout`, unless that is zero.
-pub(crate) async fn run(shim: &ShimClient, id: String, args: Vec<String>, timeout: Duration) -> Result<Output> {
-    let request = Request::Exec(Exec { id, args, stdout: true, stderr: true, ..Exec::default() });
+pub(crate) async fn run(
+    shim: &ShimClient,
+    id: String,
+    args: Vec<String>,
+    timeout: Duration,
+) -> Result<Output> {
+    let request = Request::Exec(Exec {
+        id,
+        args,
+        stdout: true,
+        stderr: true,
+        ..Exec::default()
+    });
     let mut stream = shim.open(&request).await?;
     let mut output = Output::default();
     let collect = async {

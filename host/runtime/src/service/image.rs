@@ -21,14 +21,21 @@ fn to_cri(image: &Image) -> v1::Image {
         repo_tags: image.tags.iter().cloned().collect(),
         repo_digests: image.digests.iter().cloned().collect(),
         size: image.size_bytes,
-        username: if uid.is_none() { user.to_owned() } else { String::new() },
+        username: if uid.is_none() {
+            user.to_owned()
+        } else {
+            String::new()
+        },
         uid,
         spec: None,
         pinned: image.pinned,
     }
 }
 
-fn credentials(auth: Option<v1::AuthConfig>, reference: &Reference) -> Result<Option<Credentials>, Status> {
+fn credentials(
+    auth: Option<v1::AuthConfig>,
+    reference: &Reference,
+) -> Result<Option<Credentials>, Status> {
     let Some(auth) = auth else { return Ok(None) };
     let server = auth
         .server_address
@@ -37,21 +44,34 @@ fn credentials(auth: Option<v1::AuthConfig>, reference: &Reference) -> Result<Op
         .split('/')
         .next()
         .unwrap_or_default();
-    let known_names = [reference.domain.as_str(), "index.docker.io", "registry-1.docker.io"];
+    let known_names = [
+        reference.domain.as_str(),
+        "index.docker.io",
+        "registry-1.docker.io",
+    ];
     let other_server = !server.is_empty() && !known_names.contains(&server);
     if other_server {
         return Ok(None);
     }
-    Credentials::from_fields(&auth.username, &auth.password, &auth.auth, &auth.identity_token, &auth.registry_token)
-        .map_err(Status::invalid_argument)
+    Credentials::from_fields(
+        &auth.username,
+        &auth.password,
+        &auth.auth,
+        &auth.identity_token,
+        &auth.registry_token,
+    )
+    .map_err(Status::invalid_argument)
 }
 
 /// What lies below `path` of one file system, and where that is.
 fn usage(path: &Path, timestamp: i64) -> Result<v1::FilesystemUsage, Error> {
-    let (used, inodes) = k3s_sys::fs::disk_usage(path).context(|| format!("measure {}", path.display()))?;
+    let (used, inodes) =
+        k3s_sys::fs::disk_usage(path).context(|| format!("measure {}", path.display()))?;
     Ok(v1::FilesystemUsage {
         timestamp,
-        fs_id: Some(v1::FilesystemIdentifier { mountpoint: path.to_string_lossy().into_owned() }),
+        fs_id: Some(v1::FilesystemIdentifier {
+            mountpoint: path.to_string_lossy().into_owned(),
+        }),
         used_bytes: Some(v1::UInt64Value { value: used }),
         inodes_used: Some(v1::UInt64Value { value: inodes }),
     })
@@ -73,7 +93,9 @@ impl ImageService for Service {
             Some(name) => self.manager.images.resolve(&name).into_iter().collect(),
             None => self.manager.images.list(),
         };
-        Ok(Response::new(v1::ListImagesResponse { images: images.iter().map(|image| to_cri(image)).collect() }))
+        Ok(Response::new(v1::ListImagesResponse {
+            images: images.iter().map(|image| to_cri(image)).collect(),
+        }))
     }
 
     async fn image_status(
@@ -81,13 +103,19 @@ impl ImageService for Service {
         request: Request<v1::ImageStatusRequest>,
     ) -> Result<Response<v1::ImageStatusResponse>, Status> {
         let request = request.into_inner();
-        let found = self.manager.images.resolve(&request.image.unwrap_or_default().image);
+        let found = self
+            .manager
+            .images
+            .resolve(&request.image.unwrap_or_default().image);
         let mut info = std::collections::HashMap::new();
         if let (Some(image), true) = (&found, request.verbose) {
             let text = serde_json::json!({"chain": image.chain, "config": image.config});
             info.insert("info".to_owned(), text.to_string());
         }
-        Ok(Response::new(v1::ImageStatusResponse { image: found.map(|image| to_cri(&image)), info }))
+        Ok(Response::new(v1::ImageStatusResponse {
+            image: found.map(|image| to_cri(&image)),
+            info,
+        }))
     }
 
     async fn pull_image(
@@ -96,10 +124,17 @@ impl ImageService for Service {
     ) -> Result<Response<v1::PullImageResponse>, Status> {
         let request = request.into_inner();
         let name = request.image.unwrap_or_default().image;
-        let reference = Reference::parse(&name).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let reference =
+            Reference::parse(&name).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let secret = credentials(request.auth, &reference)?;
-        let image = self.puller.pull(&reference, secret).await.map_err(Error::from)?;
-        Ok(Response::new(v1::PullImageResponse { image_ref: image.id.clone() }))
+        let image = self
+            .puller
+            .pull(&reference, secret)
+            .await
+            .map_err(Error::from)?;
+        Ok(Response::new(v1::PullImageResponse {
+            image_ref: image.id.clone(),
+        }))
     }
 
     async fn remove_image(
@@ -110,7 +145,10 @@ impl ImageService for Service {
         if let Some(image) = self.manager.images.resolve(&name) {
             let manager = self.manager.clone();
             blocking(move || {
-                manager.images.remove(&image.id).context(|| format!("remove image {}", image.id))?;
+                manager
+                    .images
+                    .remove(&image.id)
+                    .context(|| format!("remove image {}", image.id))?;
                 manager.collect_layers()
             })
             .await?;
@@ -150,7 +188,11 @@ mod tests {
             })
         };
         assert!(credentials(auth(""), &reference).unwrap().is_some());
-        assert!(credentials(auth("https://ghcr.io/v1/"), &reference).unwrap().is_some());
+        assert!(
+            credentials(auth("https://ghcr.io/v1/"), &reference)
+                .unwrap()
+                .is_some()
+        );
         assert!(credentials(auth("quay.io"), &reference).unwrap().is_none());
     }
 
@@ -158,7 +200,10 @@ mod tests {
     fn the_user_is_a_number_or_a_name() {
         let of = |user: &str| {
             to_cri(&Image {
-                config: crate::image::model::RunConfig { user: user.into(), ..Default::default() },
+                config: crate::image::model::RunConfig {
+                    user: user.into(),
+                    ..Default::default()
+                },
                 ..Default::default()
             })
         };

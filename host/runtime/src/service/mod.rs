@@ -25,6 +25,8 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, tonic::Status> {
     match tokio::task::spawn_blocking(call).await {
         Ok(result) => result.map_err(tonic::Status::from),
-        Err(error) => Err(tonic::Status::internal(format!("the call panicked: {error}"))),
+        Err(error) => Err(tonic::Status::internal(format!(
+            "the call panicked: {error}"
+        ))),
     }
 }

@@ -30,23 +30,42 @@ fn seconds(value: i64) -> Duration {
 impl Service {
     fn filtered_sandboxes(&self, filter: Option<v1::PodSandboxFilter>) -> Vec<v1::PodSandbox> {
         let filter = filter.unwrap_or_default();
-        let sandboxes = self.manager.sandboxes().into_iter().map(|sandbox| sandbox.to_cri());
+        let sandboxes = self
+            .manager
+            .sandboxes()
+            .into_iter()
+            .map(|sandbox| sandbox.to_cri());
         sandboxes
             .filter(|sandbox| filter.id.is_empty() || sandbox.id.starts_with(&filter.id))
-            .filter(|sandbox| filter.state.as_ref().is_none_or(|state| state.state == sandbox.state))
+            .filter(|sandbox| {
+                filter
+                    .state
+                    .as_ref()
+                    .is_none_or(|state| state.state == sandbox.state)
+            })
             .filter(|sandbox| labels_match(&filter.label_selector, &sandbox.labels))
             .collect()
     }
 
     fn filtered_containers(&self, filter: Option<v1::ContainerFilter>) -> Vec<v1::Container> {
         let filter = filter.unwrap_or_default();
-        let containers = self.manager.containers().into_iter().map(|container| container.to_cri());
+        let containers = self
+            .manager
+            .containers()
+            .into_iter()
+            .map(|container| container.to_cri());
         containers
             .filter(|container| filter.id.is_empty() || container.id.starts_with(&filter.id))
             .filter(|container| {
-                filter.pod_sandbox_id.is_empty() || container.pod_sandbox_id.starts_with(&filter.pod_sandbox_id)
+                filter.pod_sandbox_id.is_empty()
+                    || container.pod_sandbox_id.starts_with(&filter.pod_sandbox_id)
             })
-            .filter(|container| filter.state.as_ref().is_none_or(|state| state.state == container.state))
+            .filter(|container| {
+                filter
+                    .state
+                    .as_ref()
+                    .is_none_or(|state| state.state == container.state)
+            })
             .filter(|container| labels_match(&filter.label_selector, &container.labels))
             .collect()
     }
@@ -78,9 +97,17 @@ impl RuntimeService for Service {
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Answer<v1::StatusResponse> {
-        let ready = v1::RuntimeCondition { r#type: "RuntimeReady".into(), status: true, ..Default::default() };
+        let ready = v1::RuntimeCondition {
+            r#type: "RuntimeReady".into(),
+            status: true,
+            ..Default::default()
+        };
         let network = match self.manager.config.network.check().await {
-            Ok(()) => v1::RuntimeCondition { r#type: "NetworkReady".into(), status: true, ..Default::default() },
+            Ok(()) => v1::RuntimeCondition {
+                r#type: "NetworkReady".into(),
+                status: true,
+                ..Default::default()
+            },
             Err(error) => v1::RuntimeCondition {
                 r#type: "NetworkReady".into(),
                 status: false,
@@ -93,19 +120,39 @@ impl RuntimeService for Service {
             let config = serde_json::json!({"root": self.manager.config.root, "state": self.manager.config.state});
             info.insert("config".to_owned(), config.to_string());
         }
-        let features = Some(v1::RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false });
+        let features = Some(v1::RuntimeHandlerFeatures {
+            recursive_read_only_mounts: true,
+            user_namespaces: false,
+        });
         answer(v1::StatusResponse {
-            status: Some(v1::RuntimeStatus { conditions: vec![ready, network] }),
+            status: Some(v1::RuntimeStatus {
+                conditions: vec![ready, network],
+            }),
             info,
-            runtime_handlers: ["", "runc"].map(|name| v1::RuntimeHandler { name: name.into(), features }).to_vec(),
-            features: Some(v1::RuntimeFeatures { supplemental_groups_policy: true }),
+            runtime_handlers: ["", "runc"]
+                .map(|name| v1::RuntimeHandler {
+                    name: name.into(),
+                    features,
+                })
+                .to_vec(),
+            features: Some(v1::RuntimeFeatures {
+                supplemental_groups_policy: true,
+            }),
         })
     }
 
-    async fn run_pod_sandbox(&self, request: Request<v1::RunPodSandboxRequest>) -> Answer<v1::RunPodSandboxResponse> {
+    async fn run_pod_sandbox(
+        &self,
+        request: Request<v1::RunPodSandboxRequest>,
+    ) -> Answer<v1::RunPodSandboxResponse> {
         let request = request.into_inner();
-        let config = request.config.ok_or_else(|| Status::invalid_argument("config is missing"))?;
-        let pod_sandbox_id = self.manager.run_sandbox(config, request.runtime_handler).await?;
+        let config = request
+            .config
+            .ok_or_else(|| Status::invalid_argument("config is missing"))?;
+        let pod_sandbox_id = self
+            .manager
+            .run_sandbox(config, request.runtime_handler)
+            .await?;
         answer(v1::RunPodSandboxResponse { pod_sandbox_id })
     }
 
@@ -113,7 +160,9 @@ impl RuntimeService for Service {
         &self,
         request: Request<v1::StopPodSandboxRequest>,
     ) -> Answer<v1::StopPodSandboxResponse> {
-        self.manager.stop_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        self.manager
+            .stop_sandbox(&request.into_inner().pod_sandbox_id)
+            .await?;
         answer(v1::StopPodSandboxResponse {})
     }
 
@@ -121,7 +170,9 @@ impl RuntimeService for Service {
         &self,
         request: Request<v1::RemovePodSandboxRequest>,
     ) -> Answer<v1::RemovePodSandboxResponse> {
-        self.manager.remove_sandbox(&request.into_inner().pod_sandbox_id).await?;
+        self.manager
+            .remove_sandbox(&request.into_inner().pod_sandbox_id)
+            .await?;
         answer(v1::RemovePodSandboxResponse {})
     }
 
@@ -133,7 +184,10 @@ impl RuntimeService for Service {
         let sandbox = self.manager.sandbox(&request.pod_sandbox_id)?;
         let mut info = HashMap::new();
         if request.verbose {
-            info.insert("info".to_owned(), serde_json::json!({"pid": sandbox.record().pids.shim}).to_string());
+            info.insert(
+                "info".to_owned(),
+                serde_json::json!({"pid": sandbox.record().pids.shim}).to_string(),
+            );
         }
         answer(v1::PodSandboxStatusResponse {
             status: Some(sandbox.to_status()),
@@ -152,7 +206,9 @@ impl RuntimeService for Service {
         &self,
         request: Request<v1::ListPodSandboxRequest>,
     ) -> Answer<v1::ListPodSandboxResponse> {
-        answer(v1::ListPodSandboxResponse { items: self.filtered_sandboxes(request.into_inner().filter) })
+        answer(v1::ListPodSandboxResponse {
+            items: self.filtered_sandboxes(request.into_inner().filter),
+        })
     }
 
     async fn create_container(
@@ -160,20 +216,34 @@ impl RuntimeService for Service {
         request: Request<v1::CreateContainerRequest>,
     ) -> Answer<v1::CreateContainerResponse> {
         let request = request.into_inner();
-        let config = request.config.ok_or_else(|| Status::invalid_argument("config is missing"))?;
-        let container_id =
-            self.manager.create_container(&request.pod_sandbox_id, config, request.sandbox_config).await?;
+        let config = request
+            .config
+            .ok_or_else(|| Status::invalid_argument("config is missing"))?;
+        let container_id = self
+            .manager
+            .create_container(&request.pod_sandbox_id, config, request.sandbox_config)
+            .await?;
         answer(v1::CreateContainerResponse { container_id })
     }
 
-    async fn start_container(&self, request: Request<v1::StartContainerRequest>) -> Answer<v1::StartContainerResponse> {
-        self.manager.start_container(&request.into_inner().container_id).await?;
+    async fn start_container(
+        &self,
+        request: Request<v1::StartContainerRequest>,
+    ) -> Answer<v1::StartContainerResponse> {
+        self.manager
+            .start_container(&request.into_inner().container_id)
+            .await?;
         answer(v1::StartContainerResponse {})
     }
 
-    async fn stop_container(&self, request: Request<v1::StopContainerRequest>) -> Answer<v1::StopContainerResponse> {
+    async fn stop_container(
+        &self,
+        request: Request<v1::StopContainerRequest>,
+    ) -> Answer<v1::StopContainerResponse> {
         let request = request.into_inner();
-        self.manager.stop_container(&request.container_id, seconds(request.timeout)).await?;
+        self.manager
+            .stop_container(&request.container_id, seconds(request.timeout))
+            .await?;
         answer(v1::StopContainerResponse {})
     }
 
@@ -181,12 +251,19 @@ impl RuntimeService for Service {
         &self,
         request: Request<v1::RemoveContainerRequest>,
     ) -> Answer<v1::RemoveContainerResponse> {
-        self.manager.remove_container(&request.into_inner().container_id).await?;
+        self.manager
+            .remove_container(&request.into_inner().container_id)
+            .await?;
         answer(v1::RemoveContainerResponse {})
     }
 
-    async fn list_containers(&self, request: Request<v1::ListContainersRequest>) -> Answer<v1::ListContainersResponse> {
-        answer(v1::ListContainersResponse { containers: self.filtered_containers(request.into_inner().filter) })
+    async fn list_containers(
+        &self,
+        request: Request<v1::ListContainersRequest>,
+    ) -> Answer<v1::ListContainersResponse> {
+        answer(v1::ListContainersResponse {
+            containers: self.filtered_containers(request.into_inner().filter),
+        })
     }
 
     async fn container_status(
@@ -200,7 +277,10 @@ impl RuntimeService for Service {
             let text = container.with(|record| serde_json::json!({"pid": record.state.pid, "sandboxID": record.sandbox, "cgroup": record.cgroup}));
             info.insert("info".to_owned(), text.to_string());
         }
-        answer(v1::ContainerStatusResponse { status: Some(container.to_status()), info })
+        answer(v1::ContainerStatusResponse {
+            status: Some(container.to_status()),
+            info,
+        })
     }
 
     async fn update_container_resources(
@@ -208,7 +288,9 @@ impl RuntimeService for Service {
         request: Request<v1::UpdateContainerResourcesRequest>,
     ) -> Answer<v1::UpdateContainerResourcesResponse> {
         let request = request.into_inner();
-        let resources = request.linux.ok_or_else(|| Status::invalid_argument("only linux resources can be updated"))?;
+        let resources = request
+            .linux
+            .ok_or_else(|| Status::invalid_argument("only linux resources can be updated"))?;
         let manager = self.manager.clone();
         blocking(move || manager.update_resources(&request.container_id, &resources)).await?;
         answer(v1::UpdateContainerResourcesResponse {})
@@ -219,41 +301,82 @@ impl RuntimeService for Service {
         request: Request<v1::ReopenContainerLogRequest>,
     ) -> Answer<v1::ReopenContainerLogResponse> {
         let (id, sandbox, _) = self.running(&request.into_inner().container_id)?;
-        self.manager.shim(&sandbox).call(&ShimRequest::ReopenLog { id }).await?;
+        self.manager
+            .shim(&sandbox)
+            .call(&ShimRequest::ReopenLog { id })
+            .await?;
         answer(v1::ReopenContainerLogResponse {})
     }
 
-    async fn exec_sync(&self, request: Request<v1::ExecSyncRequest>) -> Answer<v1::ExecSyncResponse> {
+    async fn exec_sync(
+        &self,
+        request: Request<v1::ExecSyncRequest>,
+    ) -> Answer<v1::ExecSyncResponse> {
         let request = request.into_inner();
         let (id, sandbox, _) = self.running(&request.container_id)?;
-        let output = exec_sync::run(&self.manager.shim(&sandbox), id, request.cmd, seconds(request.timeout)).await?;
-        answer(v1::ExecSyncResponse { stdout: output.stdout, stderr: output.stderr, exit_code: output.code })
+        let output = exec_sync::run(
+            &self.manager.shim(&sandbox),
+            id,
+            request.cmd,
+            seconds(request.timeout),
+        )
+        .await?;
+        answer(v1::ExecSyncResponse {
+            stdout: output.stdout,
+            stderr: output.stderr,
+            exit_code: output.code,
+        })
     }
 
     async fn exec(&self, request: Request<v1::ExecRequest>) -> Answer<v1::ExecResponse> {
         let request = request.into_inner();
         let (id, sandbox, _) = self.running(&request.container_id)?;
-        let url = self.sessions.offer_exec(sandbox, v1::ExecRequest { container_id: id, ..request })?;
+        let url = self.sessions.offer_exec(
+            sandbox,
+            v1::ExecRequest {
+                container_id: id,
+                ..request
+            },
+        )?;
         answer(v1::ExecResponse { url })
     }
 
     async fn attach(&self, request: Request<v1::AttachRequest>) -> Answer<v1::AttachResponse> {
         let request = request.into_inner();
         let (id, sandbox, tty) = self.running(&request.container_id)?;
-        let url = self.sessions.offer_attach(sandbox, v1::AttachRequest { container_id: id, tty, ..request })?;
+        let url = self.sessions.offer_attach(
+            sandbox,
+            v1::AttachRequest {
+                container_id: id,
+                tty,
+                ..request
+            },
+        )?;
         answer(v1::AttachResponse { url })
     }
 
-    async fn port_forward(&self, request: Request<v1::PortForwardRequest>) -> Answer<v1::PortForwardResponse> {
+    async fn port_forward(
+        &self,
+        request: Request<v1::PortForwardRequest>,
+    ) -> Answer<v1::PortForwardResponse> {
         let sandbox = self.manager.sandbox(&request.into_inner().pod_sandbox_id)?;
         if !sandbox.is_ready() {
-            return Err(Error::Precondition(format!("sandbox container {:?} is not running", sandbox.id())).into());
+            return Err(Error::Precondition(format!(
+                "sandbox container {:?} is not running",
+                sandbox.id()
+            ))
+            .into());
         }
-        let url = self.sessions.offer_port_forward(sandbox.id(), sandbox.record().netns)?;
+        let url = self
+            .sessions
+            .offer_port_forward(sandbox.id(), sandbox.record().netns)?;
         answer(v1::PortForwardResponse { url })
     }
 
-    async fn container_stats(&self, request: Request<v1::ContainerStatsRequest>) -> Answer<v1::ContainerStatsResponse> {
+    async fn container_stats(
+        &self,
+        request: Request<v1::ContainerStatsRequest>,
+    ) -> Answer<v1::ContainerStatsResponse> {
         let container = self.manager.container(&request.into_inner().container_id)?;
         let manager = self.manager.clone();
         let stats = blocking(move || manager.container_stats(&container)).await?;
@@ -277,10 +400,16 @@ impl RuntimeService for Service {
             // One that is removed meanwhile is left out.
             Ok(wanted
                 .iter()
-                .filter_map(|container| manager.container_stats(&manager.container(&container.id).ok()?.clone()).ok())
+                .filter_map(|container| {
+                    manager
+                        .container_stats(&manager.container(&container.id).ok()?.clone())
+                        .ok()
+                })
                 .collect())
         });
-        answer(v1::ListContainerStatsResponse { stats: stats.await? })
+        answer(v1::ListContainerStatsResponse {
+            stats: stats.await?,
+        })
     }
 
     async fn pod_sandbox_stats(
@@ -307,10 +436,16 @@ impl RuntimeService for Service {
         let stats = blocking(move || {
             Ok(wanted
                 .iter()
-                .filter_map(|sandbox| manager.sandbox_stats(&manager.sandbox(&sandbox.id).ok()?).ok())
+                .filter_map(|sandbox| {
+                    manager
+                        .sandbox_stats(&manager.sandbox(&sandbox.id).ok()?)
+                        .ok()
+                })
                 .collect())
         });
-        answer(v1::ListPodSandboxStatsResponse { stats: stats.await? })
+        answer(v1::ListPodSandboxStatsResponse {
+            stats: stats.await?,
+        })
     }
 
     async fn update_runtime_config(
@@ -334,8 +469,14 @@ impl RuntimeService for Service {
         Err(Error::Unsupported("checkpointing".into()).into())
     }
 
-    async fn get_container_events(&self, _: Request<v1::GetEventsRequest>) -> Answer<Self::GetContainerEventsStream> {
-        answer(super::events::stream(&self.manager.events, self.manager.config.tasks.stopping()))
+    async fn get_container_events(
+        &self,
+        _: Request<v1::GetEventsRequest>,
+    ) -> Answer<Self::GetContainerEventsStream> {
+        answer(super::events::stream(
+            &self.manager.events,
+            self.manager.config.tasks.stopping(),
+        ))
     }
 
     async fn list_metric_descriptors(
@@ -352,8 +493,13 @@ impl RuntimeService for Service {
         Err(Error::Unsupported("metrics by descriptor".into()).into())
     }
 
-    async fn runtime_config(&self, _: Request<v1::RuntimeConfigRequest>) -> Answer<v1::RuntimeConfigResponse> {
-        let linux = v1::LinuxRuntimeConfiguration { cgroup_driver: v1::CgroupDriver::Cgroupfs as i32 };
+    async fn runtime_config(
+        &self,
+        _: Request<v1::RuntimeConfigRequest>,
+    ) -> Answer<v1::RuntimeConfigResponse> {
+        let linux = v1::LinuxRuntimeConfiguration {
+            cgroup_driver: v1::CgroupDriver::Cgroupfs as i32,
+        };
         answer(v1::RuntimeConfigResponse { linux: Some(linux) })
     }
 }

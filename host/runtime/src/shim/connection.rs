@@ -41,7 +41,13 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, inbox: Vec::new(), outbox: VecDeque::new(), role: Role::New, stalled_since: None })
+        Ok(Self {
+            stream,
+            inbox: Vec::new(),
+            outbox: VecDeque::new(),
+            role: Role::New,
+            stalled_since: None,
+        })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -58,7 +64,8 @@ impl Connection {
     }
 
     pub(super) fn stalled(&self, now: Duration) -> bool {
-        self.stalled_since.is_some_and(|since| now.saturating_sub(since) > STALL_LIMIT)
+        self.stalled_since
+            .is_some_and(|since| now.saturating_sub(since) > STALL_LIMIT)
     }
 
     pub(super) fn finished(&self) -> bool {
@@ -97,10 +104,18 @@ impl Connection {
         match self.stream.read(&mut chunk) {
             Ok(0) => Ok(false),
             Ok(count) => {
-                self.inbox.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                self.inbox
+                    .extend_from_slice(chunk.get(..count).unwrap_or_default());
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(true)
+            }
             Err(error) => Err(error),
         }
     }

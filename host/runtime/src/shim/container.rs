@@ -29,11 +29,14 @@ impl Container {
     /// Mounts the root file system and completes the bundle.
     pub(super) fn create(mut create: Create) -> Result<Self, String> {
         let mounted = mount(&create);
-        let prepared = mounted.map_err(|error| format!("mount the root file system: {error}")).and_then(|()| {
-            let resolved = user::resolve(&create.rootfs.target, &create.user).map_err(|error| error.to_string())?;
-            oci::complete_spec(&create.bundle, &resolved)?;
-            Ok(resolved)
-        });
+        let prepared = mounted
+            .map_err(|error| format!("mount the root file system: {error}"))
+            .and_then(|()| {
+                let resolved = user::resolve(&create.rootfs.target, &create.user)
+                    .map_err(|error| error.to_string())?;
+                oci::complete_spec(&create.bundle, &resolved)?;
+                Ok(resolved)
+            });
         let resolved = prepared.inspect_err(|_| {
             let _ = k3s_sys::mount::detach(&create.rootfs.target);
         })?;
@@ -41,9 +44,20 @@ impl Container {
         create.rootfs.lowers = Vec::new();
         create.user = UserRequest::default();
         let user = Some((resolved.uid, resolved.gid, resolved.groups));
-        let state = ContainerState { id: create.id.clone(), user, ..ContainerState::default() };
-        let log = Log::open(create.log_path.clone()).map_err(|error| format!("open the log: {error}"))?;
-        Ok(Self { create, state, stdio: Stdio::default(), log, attached: Vec::new() })
+        let state = ContainerState {
+            id: create.id.clone(),
+            user,
+            ..ContainerState::default()
+        };
+        let log =
+            Log::open(create.log_path.clone()).map_err(|error| format!("open the log: {error}"))?;
+        Ok(Self {
+            create,
+            state,
+            stdio: Stdio::default(),
+            log,
+            attached: Vec::new(),
+        })
     }
 
     pub(super) fn bundle(&self) -> &Path {
@@ -57,7 +71,10 @@ impl Container {
     /// Starts the first process. A failure is a state too: exited, with the reason.
     pub(super) fn start(&mut self, oci_root: &Path, clock: &Clock) -> Result<(), String> {
         if self.state.phase != Phase::Created {
-            return Err(format!("container {} is in state {:?}, not Created", self.state.id, self.state.phase));
+            return Err(format!(
+                "container {} is in state {:?}, not Created",
+                self.state.id, self.state.phase
+            ));
         }
         match self.try_start(oci_root) {
             Ok(started) => {
@@ -80,14 +97,19 @@ impl Container {
 
     fn try_start(&self, oci_root: &Path) -> Result<oci::Started, String> {
         let cgroup = self.cgroup().map_err(|error| error.to_string())?;
-        cgroup.create().and_then(|()| cgroup.apply(&self.create.limits)).map_err(|error| format!("cgroup: {error}"))?;
+        cgroup
+            .create()
+            .and_then(|()| cgroup.apply(&self.create.limits))
+            .map_err(|error| format!("cgroup: {error}"))?;
         oci::start(&self.create, oci_root)
     }
 
     /// Its first process ended.
     pub(super) fn on_exit(&mut self, code: i32, clock: &Clock) {
         let cgroup = self.cgroup();
-        let oom = cgroup.as_ref().is_ok_and(|cgroup| cgroup.oom_kills().is_ok_and(|count| count > 0));
+        let oom = cgroup
+            .as_ref()
+            .is_ok_and(|cgroup| cgroup.oom_kills().is_ok_and(|count| count > 0));
         if self.create.kill_group {
             let _ = cgroup.and_then(|cgroup| cgroup.kill());
         }
@@ -113,7 +135,10 @@ impl Container {
             return Ok(());
         }
         if all {
-            self.cgroup()?.pids()?.into_iter().try_for_each(|pid| k3s_sys::process::kill(pid, signal))?;
+            self.cgroup()?
+                .pids()?
+                .into_iter()
+                .try_for_each(|pid| k3s_sys::process::kill(pid, signal))?;
         }
         k3s_sys::process::kill(self.state.pid, signal)
     }
@@ -152,7 +177,8 @@ fn mount(create: &Create) -> io::Result<()> {
     let rootfs = &create.rootfs;
     std::fs::create_dir_all(&rootfs.target)?;
     std::env::set_current_dir(&rootfs.layers_dir)?;
-    let mounted = k3s_sys::mount::overlay(&rootfs.lowers, &rootfs.upper, &rootfs.work, &rootfs.target);
+    let mounted =
+        k3s_sys::mount::overlay(&rootfs.lowers, &rootfs.upper, &rootfs.work, &rootfs.target);
     std::env::set_current_dir("/")?;
     mounted?;
     make_working_dir(&rootfs.target, &create.bundle)
@@ -163,13 +189,25 @@ fn mount(create: &Create) -> io::Result<()> {
 fn make_working_dir(rootfs: &Path, bundle: &Path) -> io::Result<()> {
     let bytes = std::fs::read(bundle.join("config.json"))?;
     let spec: serde_json::Value = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    let cwd = PathBuf::from(spec.pointer("/process/cwd").and_then(serde_json::Value::as_str).unwrap_or("/"));
+    let cwd = PathBuf::from(
+        spec.pointer("/process/cwd")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("/"),
+    );
     let mut below = PathBuf::from("/");
-    for part in cwd.components().filter(|part| matches!(part, std::path::Component::Normal(_))) {
+    for part in cwd
+        .components()
+        .filter(|part| matches!(part, std::path::Component::Normal(_)))
+    {
         let parent = k3s_sys::fs::open_in_root(rootfs, &below)?;
         below.push(part);
-        if matches!(k3s_sys::fs::open_in_root(rootfs, &below), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            rustix::fs::mkdirat(&parent, part.as_os_str(), rustix::fs::Mode::from_raw_mode(0o755))?;
+        if matches!(k3s_sys::fs::open_in_root(rootfs, &below), Err(error) if error.kind() == io::ErrorKind::NotFound)
+        {
+            rustix::fs::mkdirat(
+                &parent,
+                part.as_os_str(),
+                rustix::fs::Mode::from_raw_mode(0o755),
+            )?;
         }
     }
     Ok(())

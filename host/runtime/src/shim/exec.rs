@@ -20,7 +20,12 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(pid: i32, stdio: Stdio, connection: u64) -> Self {
-        Self { pid, stdio, connection: Some(connection), exit: None }
+        Self {
+            pid,
+            stdio,
+            connection: Some(connection),
+            exit: None,
+        }
     }
 
     pub(super) fn on_exit(&mut self, code: i32, now: Duration) {

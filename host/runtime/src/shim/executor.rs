@@ -19,7 +19,9 @@ use libcontainer::capabilities::drop_privileges;
 use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, Spec};
 use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::syscall::syscall::create_syscall;
-use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
 
 /// Where programs are looked for when the environment does not say, as `execvp` does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -44,30 +46,51 @@ pub(super) struct Payload {
 impl Payload {
     /// For a container's first process.
     pub(super) fn first(failure: OwnedFd) -> Self {
-        Self { failure: Some(Rc::new(failure)), restrictions: None, environment: Rc::default() }
+        Self {
+            failure: Some(Rc::new(failure)),
+            restrictions: None,
+            environment: Rc::default(),
+        }
     }
 
     /// For a process that joins.
     pub(super) fn joining(restrictions: Restrictions) -> Self {
-        Self { failure: None, restrictions: Some(restrictions), environment: Rc::default() }
+        Self {
+            failure: None,
+            restrictions: Some(restrictions),
+            environment: Rc::default(),
+        }
     }
 
     fn args(spec: &Spec) -> Vec<String> {
-        spec.process().as_ref().and_then(|process| process.args().clone()).unwrap_or_default()
+        spec.process()
+            .as_ref()
+            .and_then(|process| process.args().clone())
+            .unwrap_or_default()
     }
 
     fn program(&self, spec: &Spec) -> Result<PathBuf, String> {
         let args = Self::args(spec);
-        let name = args.first().filter(|name| !name.is_empty()).ok_or("no command specified")?;
+        let name = args
+            .first()
+            .filter(|name| !name.is_empty())
+            .ok_or("no command specified")?;
         let environment = self.environment.borrow();
-        find(name, environment.get("PATH").map_or(DEFAULT_PATH, String::as_str))
+        find(
+            name,
+            environment.get("PATH").map_or(DEFAULT_PATH, String::as_str),
+        )
     }
 
     fn run(&self, spec: &Spec) -> Result<(), String> {
         let program = self.program(spec)?;
-        let c_string = |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a NUL octet"));
+        let c_string =
+            |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a NUL octet"));
         let path = c_string(&program.to_string_lossy())?;
-        let args = Self::args(spec).iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
+        let args = Self::args(spec)
+            .iter()
+            .map(|arg| c_string(arg))
+            .collect::<Result<Vec<_>, _>>()?;
         let environment = self
             .environment
             .borrow()
@@ -79,7 +102,11 @@ impl Payload {
             restrictions.impose()?;
         }
         let Err(errno) = nix::unistd::execve(&path, &args, &environment);
-        Err(format!("exec {:?}: {}", program.display().to_string(), errno.desc()))
+        Err(format!(
+            "exec {:?}: {}",
+            program.display().to_string(),
+            errno.desc()
+        ))
     }
 }
 
@@ -89,21 +116,32 @@ impl Restrictions {
     fn impose(&self) -> Result<(), String> {
         let load = || {
             self.seccomp.as_ref().map_or(Ok(()), |filter| {
-                initialize_seccomp(filter).map(drop).map_err(|error| format!("seccomp: {error}"))
+                initialize_seccomp(filter)
+                    .map(drop)
+                    .map_err(|error| format!("seccomp: {error}"))
             })
         };
         let drop_all = || {
             drop_privileges(&self.capabilities, create_syscall().as_ref())
                 .map_err(|error| format!("capabilities: {error}"))
         };
-        if self.no_new_privileges { drop_all().and_then(|()| load()) } else { load().and_then(|()| drop_all()) }
+        if self.no_new_privileges {
+            drop_all().and_then(|()| load())
+        } else {
+            load().and_then(|()| drop_all())
+        }
     }
 }
 
 impl Executor for Payload {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         self.run(spec).map_err(|message| {
-            if let Some(mut failure) = self.failure.as_ref().and_then(|fd| fd.try_clone().ok()).map(File::from) {
+            if let Some(mut failure) = self
+                .failure
+                .as_ref()
+                .and_then(|fd| fd.try_clone().ok())
+                .map(File::from)
+            {
                 let _ = failure.write_all(message.as_bytes());
             }
             ExecutorError::Other(message)
@@ -144,7 +182,11 @@ fn executable(path: &Path) -> Result<(), &'static str> {
             "no such file or directory"
         }
     })?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 { Ok(()) } else { Err("permission denied") }
+    if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        Ok(())
+    } else {
+        Err("permission denied")
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +201,10 @@ mod tests {
             find("no-such-program", "/bin").unwrap_err(),
             "exec: \"no-such-program\": executable file not found in $PATH"
         );
-        assert!(find("/etc/passwd", "").unwrap_err().ends_with("permission denied"));
+        assert!(
+            find("/etc/passwd", "")
+                .unwrap_err()
+                .ends_with("permission denied")
+        );
     }
 }

@@ -39,7 +39,11 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn open(path: Option<PathBuf>) -> io::Result<Self> {
         let file = path.as_ref().map(append_to).transpose()?;
-        Ok(Self { path, file, pending: [Vec::new(), Vec::new()] })
+        Ok(Self {
+            path,
+            file,
+            pending: [Vec::new(), Vec::new()],
+        })
     }
 
     /// Goes on in a new file under the old name, after the old one was renamed.
@@ -52,7 +56,11 @@ impl Log {
     pub(super) fn write(&mut self, stream: Stream, data: &[u8], clock: &Clock) {
         let Some(file) = &mut self.file else { return };
         let [stdout, stderr] = &mut self.pending;
-        let pending = if stream == Stream::Stdout { stdout } else { stderr };
+        let pending = if stream == Stream::Stdout {
+            stdout
+        } else {
+            stderr
+        };
         let records = records(pending, stream, data, &stamp(clock));
         let _ = file.write_all(&records);
     }
@@ -60,7 +68,11 @@ impl Log {
     /// Writes what has no newline, as a partial line.
     pub(super) fn finish(&mut self, stream: Stream, clock: &Clock) {
         let [stdout, stderr] = &mut self.pending;
-        let pending = if stream == Stream::Stdout { stdout } else { stderr };
+        let pending = if stream == Stream::Stdout {
+            stdout
+        } else {
+            stderr
+        };
         let rest = std::mem::take(pending);
         if let (Some(file), false) = (&mut self.file, rest.is_empty()) {
             let mut out = Vec::new();
@@ -74,7 +86,11 @@ fn append_to(path: &PathBuf) -> io::Result<File> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
 }
 
 /// Nine digits of fraction, as Go's `RFC3339Nano` parses.
@@ -86,7 +102,9 @@ fn stamp(clock: &Clock) -> String {
 fn records(pending: &mut Vec<u8>, stream: Stream, data: &[u8], stamp: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() + 64);
     for piece in data.split_inclusive(|&octet| octet == b'\n') {
-        let (text, whole) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+        let (text, whole) = piece
+            .strip_suffix(b"\n")
+            .map_or((piece, false), |text| (text, true));
         pending.extend_from_slice(text);
         while pending.len() > LINE_LIMIT_BYTES {
             let rest = pending.split_off(LINE_LIMIT_BYTES);
@@ -117,10 +135,21 @@ mod tests {
     #[test]
     fn lines_are_whole_or_marked_partial() {
         let mut pending = Vec::new();
-        assert_eq!(records(&mut pending, Stream::Stdout, b"one\ntw", "T"), b"T stdout F one\n");
-        assert_eq!(records(&mut pending, Stream::Stdout, b"o\n\n", "T"), b"T stdout F two\nT stdout F \n");
+        assert_eq!(
+            records(&mut pending, Stream::Stdout, b"one\ntw", "T"),
+            b"T stdout F one\n"
+        );
+        assert_eq!(
+            records(&mut pending, Stream::Stdout, b"o\n\n", "T"),
+            b"T stdout F two\nT stdout F \n"
+        );
         let long = vec![b'x'; LINE_LIMIT_BYTES + 1];
-        let out = records(&mut pending, Stream::Stderr, &[&long[..], b"\n"].concat(), "T");
+        let out = records(
+            &mut pending,
+            Stream::Stderr,
+            &[&long[..], b"\n"].concat(),
+            "T",
+        );
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("T stderr P xxx"));
         assert!(text.ends_with("\nT stderr F x\n"));
@@ -138,7 +167,15 @@ mod tests {
         log.reopen().unwrap();
         log.write(Stream::Stderr, b"after", &clock);
         log.finish(Stream::Stderr, &clock);
-        assert!(std::fs::read_to_string(dir.path().join("old.log")).unwrap().ends_with(" stdout F before\n"));
-        assert!(std::fs::read_to_string(&path).unwrap().ends_with(" stderr P after\n"));
+        assert!(
+            std::fs::read_to_string(dir.path().join("old.log"))
+                .unwrap()
+                .ends_with(" stdout F before\n")
+        );
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .ends_with(" stderr P after\n")
+        );
     }
 }

@@ -33,14 +33,19 @@ use std::process::ExitCode;
 /// does anything else.
 #[must_use]
 pub fn is_shim_invocation() -> bool {
-    std::env::args_os().next().is_some_and(|name| name == protocol::ARGV0)
+    std::env::args_os()
+        .next()
+        .is_some_and(|name| name == protocol::ARGV0)
 }
 
 /// Runs the zygote, and in its children shims, until the server is gone. Must be called before any
 /// thread exists.
 #[must_use]
 pub fn shim_main() -> ExitCode {
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let socket = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from);
     match socket.and_then(zygote::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

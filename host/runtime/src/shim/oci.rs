@@ -32,12 +32,19 @@ pub(super) type Result<T> = std::result::Result<T, String>;
 pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
     let path = bundle.join("config.json");
     let mut spec = load_spec(bundle)?;
-    let process = spec.process_mut().as_mut().ok_or("the OCI spec has no process")?;
+    let process = spec
+        .process_mut()
+        .as_mut()
+        .ok_or("the OCI spec has no process")?;
     let wanted = process.user_mut();
     wanted.set_uid(user.uid);
     wanted.set_gid(user.gid);
     wanted.set_additional_gids(Some(user.groups.clone()));
-    let score = process.oom_score_adj().map(allowed_score).transpose().map_err(text)?;
+    let score = process
+        .oom_score_adj()
+        .map(allowed_score)
+        .transpose()
+        .map_err(text)?;
     process.set_oom_score_adj(score);
     let bytes = serde_json::to_vec(&spec).map_err(text)?;
     k3s_sys::fs::write_replace(&path, &bytes, 0o600).map_err(text)
@@ -46,9 +53,17 @@ pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
 /// Without CAP_SYS_RESOURCE a score below one's own cannot be given; the nearest is, as with
 /// containerd's `restrict_oom_score_adj`.
 fn allowed_score(wanted: i32) -> io::Result<i32> {
-    let may_lower =
-        caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).map_err(io::Error::other)?;
-    if may_lower { Ok(wanted) } else { Ok(wanted.max(k3s_sys::process::oom_score_adj()?)) }
+    let may_lower = caps::has_cap(
+        None,
+        caps::CapSet::Effective,
+        caps::Capability::CAP_SYS_RESOURCE,
+    )
+    .map_err(io::Error::other)?;
+    if may_lower {
+        Ok(wanted)
+    } else {
+        Ok(wanted.max(k3s_sys::process::oom_score_adj()?))
+    }
 }
 
 /// Makes the container's first process and lets it run.
@@ -58,26 +73,44 @@ pub(super) fn start(create: &Create, root: &Path) -> Result<Started> {
         .with_executor(Payload::first(failure_end))
         .with_root_path(root)
         .map_err(chain)?;
-    let (builder, terminal, stdio) = connect(builder, root, create.tty, create.stdin, true, !create.tty)?;
+    let (builder, terminal, stdio) =
+        connect(builder, root, create.tty, create.stdin, true, !create.tty)?;
     let score = k3s_sys::process::oom_score_adj().map_err(text)?;
-    let built = builder.as_init(&create.bundle).with_systemd(false).with_detach(true).build();
+    let built = builder
+        .as_init(&create.bundle)
+        .with_systemd(false)
+        .with_detach(true)
+        .build();
     restore(score);
     let mut container = built.map_err(chain)?;
     let stdio = finish_stdio(terminal, stdio)?;
-    let pid = container.pid().ok_or("libcontainer gave no process")?.as_raw();
+    let pid = container
+        .pid()
+        .ok_or("libcontainer gave no process")?
+        .as_raw();
     container.start().map_err(chain)?;
     drop(container);
     let mut reason = String::new();
     failure.read_to_string(&mut reason).map_err(text)?;
-    if reason.is_empty() { Ok(Started { pid, stdio }) } else { Err(reason) }
+    if reason.is_empty() {
+        Ok(Started { pid, stdio })
+    } else {
+        Err(reason)
+    }
 }
 
 /// Runs one more process in a running container, under the same restrictions.
 pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
     let spec = load_spec(bundle)?;
-    let process = spec.process().as_ref().ok_or("the OCI spec has no process")?;
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or("the OCI spec has no process")?;
     let restrictions = Restrictions {
-        seccomp: spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()),
+        seccomp: spec
+            .linux()
+            .as_ref()
+            .and_then(|linux| linux.seccomp().clone()),
         capabilities: process.capabilities().clone().unwrap_or_default(),
         no_new_privileges: process.no_new_privileges() == Some(true),
     };
@@ -89,14 +122,27 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
         .with_executor(Payload::joining(restrictions))
         .with_root_path(root)
         .map_err(chain)?;
-    let (builder, terminal, stdio) =
-        connect(builder, root, exec.tty, exec.stdin, exec.stdout, exec.stderr && !exec.tty)?;
+    let (builder, terminal, stdio) = connect(
+        builder,
+        root,
+        exec.tty,
+        exec.stdin,
+        exec.stdout,
+        exec.stderr && !exec.tty,
+    )?;
     let score = k3s_sys::process::oom_score_adj().map_err(text)?;
-    let built = builder.as_tenant().with_process(Some(&process_file)).with_detach(true).build();
+    let built = builder
+        .as_tenant()
+        .with_process(Some(&process_file))
+        .with_detach(true)
+        .build();
     restore(score);
     sweep(&root.join(&exec.id));
     let pid = built.map_err(chain)?.as_raw();
-    Ok(Started { pid, stdio: finish_stdio(terminal, stdio)? })
+    Ok(Started {
+        pid,
+        stdio: finish_stdio(terminal, stdio)?,
+    })
 }
 
 /// Without no_new_privs, [`Restrictions`] needs two capabilities to load the filter and to give up
@@ -113,8 +159,11 @@ fn joining_process(process: &Process, exec: &Exec, restrictions: &Restrictions) 
             set.extend([Capability::SysAdmin, Capability::Setpcap]);
             Some(set)
         };
-        let (bounding, effective, permitted) =
-            (more(capabilities.bounding()), more(capabilities.effective()), more(capabilities.permitted()));
+        let (bounding, effective, permitted) = (
+            more(capabilities.bounding()),
+            more(capabilities.effective()),
+            more(capabilities.permitted()),
+        );
         capabilities.set_bounding(bounding);
         capabilities.set_effective(effective);
         capabilities.set_permitted(permitted);
@@ -157,7 +206,8 @@ fn connect(
         const NAME: &str = "console.sock";
         let path = root.join(NAME);
         k3s_sys::fs::remove_all(&path).map_err(text)?;
-        let listener = UnixListener::bind(SocketDir::open(root).map_err(text)?.path(NAME)).map_err(text)?;
+        let listener =
+            UnixListener::bind(SocketDir::open(root).map_err(text)?.path(NAME)).map_err(text)?;
         let builder = builder.with_console_socket(Some(&path));
         return Ok((builder, Some(Console { listener, path }), Stdio::default()));
     }
@@ -168,10 +218,14 @@ fn connect(
 }
 
 fn finish_stdio(console: Option<Console>, stdio: Stdio) -> Result<Stdio> {
-    let Some(console) = console else { return Ok(stdio) };
+    let Some(console) = console else {
+        return Ok(stdio);
+    };
     // The process connected and sent before it reported ready: nothing here waits for it.
     let (connection, _) = console.listener.accept().map_err(text)?;
-    let master = receive_descriptor(&connection).map_err(text)?.ok_or("the container sent no terminal")?;
+    let master = receive_descriptor(&connection)
+        .map_err(text)?
+        .ok_or("the container sent no terminal")?;
     Stdio::terminal(master).map_err(text)
 }
 
@@ -180,7 +234,12 @@ fn receive_descriptor(connection: &std::os::unix::net::UnixStream) -> io::Result
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut payload = [0; 256];
-    rustix::net::recvmsg(connection, &mut [IoSliceMut::new(&mut payload)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    rustix::net::recvmsg(
+        connection,
+        &mut [IoSliceMut::new(&mut payload)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
     Ok(ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,

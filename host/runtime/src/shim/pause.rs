@@ -22,7 +22,10 @@ pub(super) fn start() -> io::Result<i32> {
     }
 }
 
-#[allow(clippy::exit, reason = "a forked process must not return into its parent's code")]
+#[allow(
+    clippy::exit,
+    reason = "a forked process must not return into its parent's code"
+)]
 fn collect() -> ! {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {

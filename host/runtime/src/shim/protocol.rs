@@ -44,9 +44,18 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) fn from_octet(octet: u8) -> Option<Self> {
-        [Self::Message, Self::Stdin, Self::Stdout, Self::Stderr, Self::Resize, Self::StdinEof, Self::Exit, Self::Kill]
-            .into_iter()
-            .find(|&kind| kind as u8 == octet)
+        [
+            Self::Message,
+            Self::Stdin,
+            Self::Stdout,
+            Self::Stderr,
+            Self::Resize,
+            Self::StdinEof,
+            Self::Exit,
+            Self::Kill,
+        ]
+        .into_iter()
+        .find(|&kind| kind as u8 == octet)
     }
 }
 
@@ -63,13 +72,18 @@ pub(crate) fn frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
 /// A frame of JSON.
 pub(crate) fn message<T: Serialize>(value: &T) -> Vec<u8> {
     // These types hold only strings, numbers and maps with string keys: they always serialise.
-    frame(Kind::Message, &serde_json::to_vec(value).unwrap_or_default())
+    frame(
+        Kind::Message,
+        &serde_json::to_vec(value).unwrap_or_default(),
+    )
 }
 
 /// Takes one complete frame from the front of `buffer`. An error is a peer that does not speak
 /// this protocol.
 pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(Kind, Vec<u8>)>, ProtocolError> {
-    let Some((length, kind)) = parse_header(buffer)? else { return Ok(None) };
+    let Some((length, kind)) = parse_header(buffer)? else {
+        return Ok(None);
+    };
     let end = FRAME_HEADER_BYTES + length;
     if buffer.len() < end {
         return Ok(None);
@@ -81,10 +95,16 @@ pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(Kind, Vec<u8>)>
 
 /// Length and kind, when `header` is complete.
 pub(crate) fn parse_header(header: &[u8]) -> Result<Option<(usize, Kind)>, ProtocolError> {
-    let Some(&[a, b, c, d, kind]) = header.first_chunk::<FRAME_HEADER_BYTES>() else { return Ok(None) };
+    let Some(&[a, b, c, d, kind]) = header.first_chunk::<FRAME_HEADER_BYTES>() else {
+        return Ok(None);
+    };
     let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let kind = Kind::from_octet(kind).ok_or(ProtocolError::Kind(kind))?;
-    if length > FRAME_LIMIT_BYTES { Err(ProtocolError::Length(length)) } else { Ok(Some((length, kind))) }
+    if length > FRAME_LIMIT_BYTES {
+        Err(ProtocolError::Length(length))
+    } else {
+        Ok(Some((length, kind)))
+    }
 }
 
 /// The other side is no peer of ours.
@@ -280,14 +300,25 @@ mod tests {
 
     #[test]
     fn frames_come_apart_as_they_were_put_together() {
-        let mut buffer = [frame(Kind::Stdin, b"abc"), message(&Request::Subscribe), frame(Kind::Kill, b"")].concat();
+        let mut buffer = [
+            frame(Kind::Stdin, b"abc"),
+            message(&Request::Subscribe),
+            frame(Kind::Kill, b""),
+        ]
+        .concat();
         let tail = buffer.split_off(4);
         assert!(take_frame(&mut buffer).unwrap().is_none());
         buffer.extend(tail);
-        assert_eq!(take_frame(&mut buffer).unwrap().unwrap(), (Kind::Stdin, b"abc".to_vec()));
+        assert_eq!(
+            take_frame(&mut buffer).unwrap().unwrap(),
+            (Kind::Stdin, b"abc".to_vec())
+        );
         let (kind, payload) = take_frame(&mut buffer).unwrap().unwrap();
         assert_eq!(kind, Kind::Message);
-        assert!(matches!(serde_json::from_slice(&payload).unwrap(), Request::Subscribe));
+        assert!(matches!(
+            serde_json::from_slice(&payload).unwrap(),
+            Request::Subscribe
+        ));
         assert_eq!(take_frame(&mut buffer).unwrap().unwrap().0, Kind::Kill);
         assert!(buffer.is_empty());
     }

@@ -16,7 +16,9 @@ use super::container::Container;
 use super::exec::Session;
 use super::log::Stream;
 use super::oci;
-use super::protocol::{ExecExit, Kind, Phase, Request, Response, SOCKET, ShimPids, WindowSize, frame, message};
+use super::protocol::{
+    ExecExit, Kind, Phase, Request, Response, SOCKET, ShimPids, WindowSize, frame, message,
+};
 use super::setup::Prepared;
 
 /// How often deadlines (stalled clients, undrained sessions) are looked at while one may be running.
@@ -53,7 +55,8 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
-    let child_exits = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let child_exits =
+        SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let oci_root = prepared.dir.join("oci");
     std::fs::create_dir_all(&oci_root)?;
     let mut shim = Shim {
@@ -94,8 +97,11 @@ impl Shim {
             fds.push(PollFd::new(connection.fd(), events));
         }
         for (id, container) in &self.containers {
-            let congested =
-                container.attached.iter().filter_map(|number| self.connections.get(number)).any(Connection::congested);
+            let congested = container
+                .attached
+                .iter()
+                .filter_map(|number| self.connections.get(number))
+                .any(Connection::congested);
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if let (Some(fd), false) = (container.stdio.readable(stream), congested) {
                     sources.push(Source::ContainerOut(id.clone(), stream));
@@ -108,8 +114,10 @@ impl Shim {
             }
         }
         for (&number, session) in &self.sessions {
-            let congested =
-                session.connection.and_then(|number| self.connections.get(&number)).is_some_and(Connection::congested);
+            let congested = session
+                .connection
+                .and_then(|number| self.connections.get(&number))
+                .is_some_and(Connection::congested);
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if let (Some(fd), false) = (session.stdio.readable(stream), congested) {
                     sources.push(Source::SessionOut(number, stream));
@@ -121,22 +129,38 @@ impl Shim {
                 fds.push(PollFd::new(fd, PollFlags::POLLOUT));
             }
         }
-        let deadlines =
-            self.sessions.values().any(Session::exited) || self.connections.values().any(Connection::congested);
-        let timeout = if deadlines { PollTimeout::from(TICK_MS) } else { PollTimeout::NONE };
+        let deadlines = self.sessions.values().any(Session::exited)
+            || self.connections.values().any(Connection::congested);
+        let timeout = if deadlines {
+            PollTimeout::from(TICK_MS)
+        } else {
+            PollTimeout::NONE
+        };
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let ready = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-        Ok(sources.into_iter().zip(ready).filter(|(_, events)| !events.is_empty()).collect())
+        let ready = fds
+            .iter()
+            .map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        Ok(sources
+            .into_iter()
+            .zip(ready)
+            .filter(|(_, events)| !events.is_empty())
+            .collect())
     }
 
     /// A process that does not read its input makes the sender wait.
     fn accepts_input(&self, connection: &Connection) -> bool {
         match &connection.role {
-            Role::Exec(number) => self.sessions.get(number).is_none_or(|session| session.stdio.takes_input()),
-            Role::Attach { id, .. } => self.containers.get(id).is_none_or(|container| container.stdio.takes_input()),
+            Role::Exec(number) => self
+                .sessions
+                .get(number)
+                .is_none_or(|session| session.stdio.takes_input()),
+            Role::Attach { id, .. } => self
+                .containers
+                .get(id)
+                .is_none_or(|container| container.stdio.takes_input()),
             _ => true,
         }
     }
@@ -174,14 +198,17 @@ impl Shim {
     fn reap(&mut self) {
         while matches!(self.child_exits.read_signal(), Ok(Some(_))) {}
         while let Ok(Some(exit)) = k3s_sys::process::reap() {
-            let running =
-                |container: &&mut Container| container.state.phase == Phase::Running && container.state.pid == exit.pid;
+            let running = |container: &&mut Container| {
+                container.state.phase == Phase::Running && container.state.pid == exit.pid
+            };
             if let Some(container) = self.containers.values_mut().find(running) {
                 container.on_exit(exit.code, &self.clock);
                 let id = container.state.id.clone();
                 self.publish(&id);
-            } else if let Some(session) =
-                self.sessions.values_mut().find(|session| session.pid == exit.pid && !session.exited())
+            } else if let Some(session) = self
+                .sessions
+                .values_mut()
+                .find(|session| session.pid == exit.pid && !session.exited())
             {
                 session.on_exit(exit.code, self.clock.elapsed());
             }
@@ -189,25 +216,41 @@ impl Shim {
     }
 
     fn publish(&mut self, id: &str) {
-        let Some(container) = self.containers.get(id) else { return };
+        let Some(container) = self.containers.get(id) else {
+            return;
+        };
         let bytes = message(&Response::States(vec![container.state.clone()]));
         let now = self.clock.elapsed();
-        for connection in self.connections.values_mut().filter(|connection| connection.role == Role::Subscriber) {
+        for connection in self
+            .connections
+            .values_mut()
+            .filter(|connection| connection.role == Role::Subscriber)
+        {
             connection.send(&bytes, now);
         }
     }
 
     fn serve(&mut self, number: u64, events: PollFlags) {
         let now = self.clock.elapsed();
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        let wrote = if events.contains(PollFlags::POLLOUT) { connection.flush(now) } else { Ok(()) };
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let wrote = if events.contains(PollFlags::POLLOUT) {
+            connection.flush(now)
+        } else {
+            Ok(())
+        };
         let alive = match wrote {
-            Ok(()) if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) => connection.fill(),
+            Ok(()) if events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) => {
+                connection.fill()
+            }
             Ok(()) => Ok(!events.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL)),
             Err(error) => Err(error),
         };
         loop {
-            let Some(connection) = self.connections.get_mut(&number) else { return };
+            let Some(connection) = self.connections.get_mut(&number) else {
+                return;
+            };
             match connection.next_frame() {
                 Ok(Some((kind, payload))) => self.take_frame(number, kind, &payload),
                 Ok(None) => break,
@@ -220,7 +263,13 @@ impl Shim {
     }
 
     fn take_frame(&mut self, number: u64, kind: Kind, payload: &[u8]) {
-        let Some(role) = self.connections.get(&number).map(|connection| connection.role.clone()) else { return };
+        let Some(role) = self
+            .connections
+            .get(&number)
+            .map(|connection| connection.role.clone())
+        else {
+            return;
+        };
         match (role, kind) {
             (Role::New, Kind::Message) => match serde_json::from_slice(payload) {
                 Ok(request) => self.request(number, request),
@@ -236,7 +285,9 @@ impl Shim {
                 }
             }
             (Role::Attach { id, stdin }, kind) => {
-                if let (Some(container), true) = (self.containers.get_mut(&id), stdin || kind == Kind::Resize) {
+                if let (Some(container), true) =
+                    (self.containers.get_mut(&id), stdin || kind == Kind::Resize)
+                {
                     input(&mut container.stdio, kind, payload);
                 }
             }
@@ -256,20 +307,29 @@ impl Shim {
                 self.publish(&id);
                 started
             }
-            Request::Signal { id, signal, all } => {
-                self.with(&id, |container| container.signal(signal, all).map_err(|error| error.to_string()))
-            }
-            Request::ReopenLog { id } => {
-                self.with(&id, |container| container.log.reopen().map_err(|error| error.to_string()))
-            }
+            Request::Signal { id, signal, all } => self.with(&id, |container| {
+                container
+                    .signal(signal, all)
+                    .map_err(|error| error.to_string())
+            }),
+            Request::ReopenLog { id } => self.with(&id, |container| {
+                container.log.reopen().map_err(|error| error.to_string())
+            }),
             Request::Remove { id } => self.remove(&id),
             Request::Shutdown => self.shutdown(),
         };
         self.answer(number, result);
     }
 
-    fn with(&mut self, id: &str, call: impl FnOnce(&mut Container) -> Result<(), String>) -> Result<(), String> {
-        self.containers.get_mut(id).ok_or_else(|| format!("container {id} not found")).and_then(call)
+    fn with(
+        &mut self,
+        id: &str,
+        call: impl FnOnce(&mut Container) -> Result<(), String>,
+    ) -> Result<(), String> {
+        self.containers
+            .get_mut(id)
+            .ok_or_else(|| format!("container {id} not found"))
+            .and_then(call)
     }
 
     fn create(&mut self, create: super::protocol::Create) -> Result<(), String> {
@@ -277,24 +337,33 @@ impl Shim {
             return Err(format!("container {} exists", create.id));
         }
         let id = create.id.clone();
-        self.containers.insert(id.clone(), Container::create(create)?);
+        self.containers
+            .insert(id.clone(), Container::create(create)?);
         self.publish(&id);
         Ok(())
     }
 
     fn remove(&mut self, id: &str) -> Result<(), String> {
-        let Some(container) = self.containers.get_mut(id) else { return Ok(()) };
+        let Some(container) = self.containers.get_mut(id) else {
+            return Ok(());
+        };
         if container.state.phase == Phase::Running {
             return Err(format!("container {id} is running"));
         }
-        container.remove(&self.oci_root).map_err(|error| error.to_string())?;
+        container
+            .remove(&self.oci_root)
+            .map_err(|error| error.to_string())?;
         self.containers.remove(id);
         k3s_sys::process::trim_heap();
         Ok(())
     }
 
     fn shutdown(&mut self) -> Result<(), String> {
-        if let Some(container) = self.containers.values().find(|container| container.state.phase == Phase::Running) {
+        if let Some(container) = self
+            .containers
+            .values()
+            .find(|container| container.state.phase == Phase::Running)
+        {
             return Err(format!("container {} is running", container.state.id));
         }
         self.done = true;
@@ -304,13 +373,20 @@ impl Shim {
     fn answer(&mut self, number: u64, result: Result<(), String>) {
         let now = self.clock.elapsed();
         if let Some(connection) = self.connections.get_mut(&number) {
-            connection.send(&message(&result.map_or_else(Response::Failed, |()| Response::Done)), now);
+            connection.send(
+                &message(&result.map_or_else(Response::Failed, |()| Response::Done)),
+                now,
+            );
             connection.role = Role::Closing;
         }
     }
 
     fn subscribe(&mut self, number: u64) {
-        let states = self.containers.values().map(|container| container.state.clone()).collect();
+        let states = self
+            .containers
+            .values()
+            .map(|container| container.state.clone())
+            .collect();
         let now = self.clock.elapsed();
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.role = Role::Subscriber;
@@ -330,7 +406,10 @@ impl Shim {
             Err(error) => self.answer(number, Err(error)),
             Ok(started) => {
                 self.last_number += 1;
-                self.sessions.insert(self.last_number, Session::new(started.pid, started.stdio, number));
+                self.sessions.insert(
+                    self.last_number,
+                    Session::new(started.pid, started.stdio, number),
+                );
                 self.begin(number, Role::Exec(self.last_number));
             }
         }
@@ -355,7 +434,9 @@ impl Shim {
     }
 
     fn container_output(&mut self, id: &str, stream: Stream) {
-        let Some(container) = self.containers.get_mut(id) else { return };
+        let Some(container) = self.containers.get_mut(id) else {
+            return;
+        };
         let data = container.read(stream, &self.clock);
         if data.is_empty() {
             return;
@@ -369,16 +450,25 @@ impl Shim {
     }
 
     fn session_output(&mut self, number: u64, stream: Stream) {
-        let Some(session) = self.sessions.get_mut(&number) else { return };
-        let Some(data) = session.stdio.read(stream).filter(|data| !data.is_empty()) else { return };
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        let Some(data) = session.stdio.read(stream).filter(|data| !data.is_empty()) else {
+            return;
+        };
         let now = self.clock.elapsed();
-        if let Some(connection) = session.connection.and_then(|number| self.connections.get_mut(&number)) {
+        if let Some(connection) = session
+            .connection
+            .and_then(|number| self.connections.get_mut(&number))
+        {
             connection.send(&frame(kind_of(stream), &data), now);
         }
     }
 
     fn disconnect(&mut self, number: u64) {
-        let Some(connection) = self.connections.remove(&number) else { return };
+        let Some(connection) = self.connections.remove(&number) else {
+            return;
+        };
         match connection.role {
             Role::Exec(session) => {
                 if let Some(session) = self.sessions.get_mut(&session) {
@@ -400,10 +490,15 @@ impl Shim {
     /// Ends what is finished: sessions, attachments of ended containers, clients that take nothing.
     fn housekeep(&mut self) {
         let now = self.clock.elapsed();
-        let finished: Vec<_> =
-            self.sessions.iter().filter_map(|(&number, session)| Some((number, session.finished(now)?))).collect();
+        let finished: Vec<_> = self
+            .sessions
+            .iter()
+            .filter_map(|(&number, session)| Some((number, session.finished(now)?)))
+            .collect();
         for (number, code) in finished {
-            let Some(session) = self.sessions.remove(&number) else { continue };
+            let Some(session) = self.sessions.remove(&number) else {
+                continue;
+            };
             let exit = serde_json::to_vec(&ExecExit { code }).unwrap_or_default();
             self.close_with(session.connection, &frame(Kind::Exit, &exit));
         }

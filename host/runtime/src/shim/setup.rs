@@ -35,10 +35,22 @@ pub(super) fn prepare(request: &StartShim) -> io::Result<Prepared> {
     process::become_subreaper()?;
     let listener = bind(&request.dir)?;
     let shim = rustix::process::getpid().as_raw_nonzero().get();
-    k3s_sys::fs::write_replace(&request.dir.join(IDENTITY), identity(shim).as_bytes(), 0o600)?;
+    k3s_sys::fs::write_replace(
+        &request.dir.join(IDENTITY),
+        identity(shim).as_bytes(),
+        0o600,
+    )?;
     enter_namespaces(request)?;
-    let init = if request.pid { Some(pause::start()?) } else { None };
-    Ok(Prepared { listener, dir: request.dir.clone(), pids: ShimPids { shim, init } })
+    let init = if request.pid {
+        Some(pause::start()?)
+    } else {
+        None
+    };
+    Ok(Prepared {
+        listener,
+        dir: request.dir.clone(),
+        pids: ShimPids { shim, init },
+    })
 }
 
 fn bind(dir: &Path) -> io::Result<UnixListener> {
@@ -64,12 +76,16 @@ fn enter_namespaces(request: &StartShim) -> io::Result<()> {
         namespace::loopback_up()?;
         namespace::hold(Kind::Net, path)?;
     }
-    request.sysctls.iter().try_for_each(|(name, value)| set_sysctl(name, value))
+    request
+        .sysctls
+        .iter()
+        .try_for_each(|(name, value)| set_sysctl(name, value))
 }
 
 /// The files of `/proc/sys/net`, `kernel/shm*` and `fs/mqueue` speak of the writer's namespaces.
 fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
     let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-    std::fs::write(&path, value)
-        .map_err(|error| io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}")))
+    std::fs::write(&path, value).map_err(|error| {
+        io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}"))
+    })
 }

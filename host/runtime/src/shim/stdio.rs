@@ -36,8 +36,18 @@ impl Stdio {
     /// Pipes; what is not wanted is `/dev/null` on the process's side.
     pub(super) fn pipes(stdin: bool, stdout: bool, stderr: bool) -> io::Result<(Self, Ends)> {
         let mut stdio = Self::default();
-        let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-        let mut ends = Ends { stdin: Some(null()?), stdout: Some(null()?), stderr: Some(null()?) };
+        let null = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .map(OwnedFd::from)
+        };
+        let mut ends = Ends {
+            stdin: Some(null()?),
+            stdout: Some(null()?),
+            stderr: Some(null()?),
+        };
         if stdin {
             let (read, write) = pipe()?;
             (ends.stdin, stdio.stdin) = (Some(read), Some(nonblocking(write)?));
@@ -56,7 +66,12 @@ impl Stdio {
     /// The controlling side of a terminal.
     pub(super) fn terminal(master: OwnedFd) -> io::Result<Self> {
         let stdin = Some(nonblocking(master.try_clone()?)?);
-        Ok(Self { stdin, stdout: Some(nonblocking(master)?), tty: true, ..Self::default() })
+        Ok(Self {
+            stdin,
+            stdout: Some(nonblocking(master)?),
+            tty: true,
+            ..Self::default()
+        })
     }
 
     /// What to wait for: readable outputs, and the input when something is to be written.
@@ -68,7 +83,11 @@ impl Stdio {
     }
 
     pub(super) fn writable(&self) -> Option<BorrowedFd<'_>> {
-        if self.input.is_empty() { None } else { self.stdin.as_ref().map(AsFd::as_fd) }
+        if self.input.is_empty() {
+            None
+        } else {
+            self.stdin.as_ref().map(AsFd::as_fd)
+        }
     }
 
     /// True while more input may be pushed.
@@ -94,7 +113,12 @@ impl Stdio {
                 chunk.truncate(count);
                 Some(chunk)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
                 Some(Vec::new())
             }
             // A terminal whose last user is gone answers EIO instead of an end of file.
@@ -143,7 +167,12 @@ impl Stdio {
     /// Resizes the terminal; pipes have no size.
     pub(super) fn resize(&self, size: WindowSize) {
         if let (true, Some(master)) = (self.tty, &self.stdout) {
-            let size = rustix::termios::Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+            let size = rustix::termios::Winsize {
+                ws_row: size.height,
+                ws_col: size.width,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            };
             let _ = rustix::termios::tcsetwinsize(master, size);
         }
     }

@@ -20,7 +20,8 @@ pub(super) struct User {
 /// Looks `request` up in the root file system at `rootfs`.
 pub(super) fn resolve(rootfs: &Path, request: &UserRequest) -> io::Result<User> {
     let read = |path: &str| {
-        k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES).map(Option::unwrap_or_default)
+        k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES)
+            .map(Option::unwrap_or_default)
     };
     decide(request, &read("etc/passwd")?, &read("etc/group")?)
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
@@ -53,24 +54,47 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 }
 
 fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, String> {
-    let (user, named_group) =
-        request.user.split_once(':').map_or((request.user.as_str(), None), |(user, group)| (user, Some(group)));
+    let (user, named_group) = request
+        .user
+        .split_once(':')
+        .map_or((request.user.as_str(), None), |(user, group)| {
+            (user, Some(group))
+        });
     let account = match user.parse::<u32>() {
-        Ok(uid) => accounts(passwd).find(|account| account.uid == uid).or(Some(Account { name: "", uid, gid: 0 })),
+        Ok(uid) => accounts(passwd)
+            .find(|account| account.uid == uid)
+            .or(Some(Account {
+                name: "",
+                uid,
+                gid: 0,
+            })),
         Err(_) if user.is_empty() => {
-            accounts(passwd).find(|account| account.uid == 0).or(Some(Account { name: "root", uid: 0, gid: 0 }))
+            accounts(passwd)
+                .find(|account| account.uid == 0)
+                .or(Some(Account {
+                    name: "root",
+                    uid: 0,
+                    gid: 0,
+                }))
         }
         Err(_) => accounts(passwd).find(|account| account.name == user),
     };
-    let account = account.ok_or_else(|| format!("unable to find user {user}: no matching entries in passwd file"))?;
+    let account = account
+        .ok_or_else(|| format!("unable to find user {user}: no matching entries in passwd file"))?;
     let gid = match (request.group, named_group.filter(|name| !name.is_empty())) {
         (Some(gid), _) => gid,
         (None, None) => account.gid,
         (None, Some(name)) => name
             .parse()
             .ok()
-            .or_else(|| groups(group).find(|(found, ..)| *found == name).map(|(_, gid, _)| gid))
-            .ok_or_else(|| format!("unable to find group {name}: no matching entries in group file"))?,
+            .or_else(|| {
+                groups(group)
+                    .find(|(found, ..)| *found == name)
+                    .map(|(_, gid, _)| gid)
+            })
+            .ok_or_else(|| {
+                format!("unable to find group {name}: no matching entries in group file")
+            })?,
     };
     let mut all = request.supplemental_groups.clone();
     all.push(gid);
@@ -83,35 +107,90 @@ fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, Stri
     }
     all.sort_unstable();
     all.dedup();
-    Ok(User { uid: account.uid, gid, groups: all })
+    Ok(User {
+        uid: account.uid,
+        gid,
+        groups: all,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/var/www:/bin/false\nbroken\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/var/www:/bin/false\nbroken\n";
     const GROUP: &str = "root:x:0:\nweb:x:102:\nlogs:x:7:other,web\n";
 
     fn of(user: &str) -> Result<User, String> {
-        decide(&UserRequest { user: user.into(), ..Default::default() }, PASSWD, GROUP)
+        decide(
+            &UserRequest {
+                user: user.into(),
+                ..Default::default()
+            },
+            PASSWD,
+            GROUP,
+        )
     }
 
     #[test]
     fn names_and_numbers_are_found() {
-        assert_eq!(of("web").unwrap(), User { uid: 101, gid: 102, groups: vec![7, 102] });
-        assert_eq!(of("101").unwrap(), User { uid: 101, gid: 102, groups: vec![7, 102] });
+        assert_eq!(
+            of("web").unwrap(),
+            User {
+                uid: 101,
+                gid: 102,
+                groups: vec![7, 102]
+            }
+        );
+        assert_eq!(
+            of("101").unwrap(),
+            User {
+                uid: 101,
+                gid: 102,
+                groups: vec![7, 102]
+            }
+        );
         assert_eq!(of("web:logs").unwrap().gid, 7);
-        assert_eq!(of("5000:6000").unwrap(), User { uid: 5000, gid: 6000, groups: vec![6000] });
-        assert_eq!(of("").unwrap(), User { uid: 0, gid: 0, groups: vec![0] });
-        assert!(of("nobody").unwrap_err().contains("unable to find user nobody"));
+        assert_eq!(
+            of("5000:6000").unwrap(),
+            User {
+                uid: 5000,
+                gid: 6000,
+                groups: vec![6000]
+            }
+        );
+        assert_eq!(
+            of("").unwrap(),
+            User {
+                uid: 0,
+                gid: 0,
+                groups: vec![0]
+            }
+        );
+        assert!(
+            of("nobody")
+                .unwrap_err()
+                .contains("unable to find user nobody")
+        );
         assert!(of("web:nogroup").is_err());
     }
 
     #[test]
     fn the_request_adds_groups_and_may_be_strict() {
-        let request =
-            UserRequest { user: "101".into(), group: Some(9), supplemental_groups: vec![9, 50], strict_groups: true };
-        assert_eq!(decide(&request, PASSWD, GROUP).unwrap(), User { uid: 101, gid: 9, groups: vec![9, 50] });
+        let request = UserRequest {
+            user: "101".into(),
+            group: Some(9),
+            supplemental_groups: vec![9, 50],
+            strict_groups: true,
+        };
+        assert_eq!(
+            decide(&request, PASSWD, GROUP).unwrap(),
+            User {
+                uid: 101,
+                gid: 9,
+                groups: vec![9, 50]
+            }
+        );
     }
 }

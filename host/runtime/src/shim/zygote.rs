@@ -13,7 +13,10 @@ use super::{server, setup};
 pub(super) fn run(mut socket: UnixStream) -> io::Result<()> {
     process::set_name(ARGV0)?;
     std::env::set_current_dir("/")?;
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    let null = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
     nix::unistd::dup2_stderr(&null)?;
@@ -50,16 +53,25 @@ fn fork_detached() -> io::Result<bool> {
 }
 
 /// Ends the middle process, which has nothing to flush.
-#[allow(clippy::exit, reason = "a forked process must not return into its parent's code")]
+#[allow(
+    clippy::exit,
+    reason = "a forked process must not return into its parent's code"
+)]
 fn leave(code: i32) -> ! {
     std::process::exit(code)
 }
 
 fn become_shim(mut socket: UnixStream, request: &StartShim) -> io::Result<()> {
     let started = setup::prepare(request);
-    let result = started.as_ref().map(|shim| shim.pids).map_err(ToString::to_string);
+    let result = started
+        .as_ref()
+        .map(|shim| shim.pids)
+        .map_err(ToString::to_string);
     // One write of less than a socket buffer: answers of several children do not mix.
-    socket.write_all(&message(&ShimStarted { sandbox: request.sandbox.clone(), result }))?;
+    socket.write_all(&message(&ShimStarted {
+        sandbox: request.sandbox.clone(),
+        result,
+    }))?;
     drop(socket);
     started.and_then(server::run)
 }

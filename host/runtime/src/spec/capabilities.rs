@@ -34,7 +34,12 @@ pub(crate) fn of(security: &LinuxContainerSecurityContext) -> Result<BTreeSet<St
     let (add, drop) = security
         .capabilities
         .as_ref()
-        .map(|capabilities| (capabilities.add_capabilities.as_slice(), capabilities.drop_capabilities.as_slice()))
+        .map(|capabilities| {
+            (
+                capabilities.add_capabilities.as_slice(),
+                capabilities.drop_capabilities.as_slice(),
+            )
+        })
         .unwrap_or_default();
     decide(add, drop, &held)
 }
@@ -60,8 +65,13 @@ fn decide(add: &[String], drop: &[String], held: &BTreeSet<String>) -> Result<BT
 
 fn full_name(name: &str) -> Result<String> {
     let upper = name.to_ascii_uppercase();
-    let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-    full.parse::<caps::Capability>().map_err(|_| Error::Invalid(format!("unknown capability {name:?}")))?;
+    let full = if upper.starts_with("CAP_") {
+        upper
+    } else {
+        format!("CAP_{upper}")
+    };
+    full.parse::<caps::Capability>()
+        .map_err(|_| Error::Invalid(format!("unknown capability {name:?}")))?;
     Ok(full)
 }
 

@@ -45,14 +45,35 @@ pub(crate) fn rules(config: &ContainerConfig) -> Result<Vec<DeviceRule>> {
     if security(config).privileged {
         return Ok(vec![DeviceRule::allow_all(DeviceKind::Any, "rwm")]);
     }
-    let mut rules = vec![DeviceRule::allow_all(DeviceKind::Char, "m"), DeviceRule::allow_all(DeviceKind::Block, "m")];
+    let mut rules = vec![
+        DeviceRule::allow_all(DeviceKind::Char, "m"),
+        DeviceRule::allow_all(DeviceKind::Block, "m"),
+    ];
     // null, zero, full, random, urandom, tty, console, ptmx, and pseudo-terminals.
-    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)] {
+    for (major, minor) in [
+        (1, 3),
+        (1, 5),
+        (1, 7),
+        (1, 8),
+        (1, 9),
+        (5, 0),
+        (5, 1),
+        (5, 2),
+    ] {
         rules.push(DeviceRule::allow(DeviceKind::Char, major, minor, "rwm"));
     }
-    rules.push(DeviceRule { kind: DeviceKind::Char, major: Some(136), minor: None, access: "rwm".into() });
+    rules.push(DeviceRule {
+        kind: DeviceKind::Char,
+        major: Some(136),
+        minor: None,
+        access: "rwm".into(),
+    });
     for device in &config.devices {
-        let access = if device.permissions.is_empty() { "rwm" } else { device.permissions.as_str() };
+        let access = if device.permissions.is_empty() {
+            "rwm"
+        } else {
+            device.permissions.as_str()
+        };
         if access.bytes().any(|letter| !b"rwm".contains(&letter)) {
             return Err(Error::Invalid(format!("device permissions {access:?}")));
         }
@@ -67,17 +88,29 @@ pub(crate) fn rules(config: &ContainerConfig) -> Result<Vec<DeviceRule>> {
 
 /// One device, or all below a directory.
 fn requested(device: &Device) -> Result<Vec<(String, Node)>> {
-    let host = std::fs::canonicalize(&device.host_path).context(|| format!("device {}", device.host_path))?;
-    let inside = if device.container_path.is_empty() { &device.host_path } else { &device.container_path };
+    let host = std::fs::canonicalize(&device.host_path)
+        .context(|| format!("device {}", device.host_path))?;
+    let inside = if device.container_path.is_empty() {
+        &device.host_path
+    } else {
+        &device.container_path
+    };
     if !inside.starts_with("/dev/") {
-        return Err(Error::Unsupported(format!("a device outside of /dev ({inside})")));
+        return Err(Error::Unsupported(format!(
+            "a device outside of /dev ({inside})"
+        )));
     }
     if host.is_dir() {
         let mut out = Vec::new();
         for path in host_devices(&host) {
-            let Some(node) = node(&path).context(|| format!("look at {}", path.display()))? else { continue };
+            let Some(node) = node(&path).context(|| format!("look at {}", path.display()))? else {
+                continue;
+            };
             let below = path.strip_prefix(&host).unwrap_or(&path);
-            out.push((Path::new(inside).join(below).to_string_lossy().into_owned(), node));
+            out.push((
+                Path::new(inside).join(below).to_string_lossy().into_owned(),
+                node,
+            ));
         }
         return Ok(out);
     }
@@ -94,7 +127,9 @@ fn host_devices(dir: &Path) -> Vec<PathBuf> {
     let mut pending = vec![dir.to_path_buf()];
     while let Some(dir) = pending.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
+            let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else {
+                continue;
+            };
             if kind.is_dir() && !OWN.iter().any(|own| name == *own) {
                 pending.push(entry.path());
             } else if (kind.is_char_device() || kind.is_block_device()) && name != "console" {
@@ -125,7 +160,11 @@ fn node(path: &Path) -> std::io::Result<Option<Node>> {
 }
 
 fn to_json(path: &str, node: &Node) -> Value {
-    let kind = if node.kind == DeviceKind::Block { "b" } else { "c" };
+    let kind = if node.kind == DeviceKind::Block {
+        "b"
+    } else {
+        "c"
+    };
     json!({"path": path, "type": kind, "major": node.major, "minor": node.minor, "fileMode": node.mode, "uid": node.uid, "gid": node.gid})
 }
 
@@ -134,7 +173,10 @@ mod tests {
     use super::*;
 
     fn with(device: Device) -> ContainerConfig {
-        ContainerConfig { devices: vec![device], ..Default::default() }
+        ContainerConfig {
+            devices: vec![device],
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -145,8 +187,15 @@ mod tests {
             permissions: "r".into(),
         });
         let nodes = nodes(&config, false).unwrap();
-        assert_eq!((nodes[0]["path"].as_str(), nodes[0]["minor"].as_i64()), (Some("/dev/nothing"), Some(3)));
-        assert!(rules(&config).unwrap().contains(&DeviceRule::allow(DeviceKind::Char, 1, 3, "r")));
+        assert_eq!(
+            (nodes[0]["path"].as_str(), nodes[0]["minor"].as_i64()),
+            (Some("/dev/nothing"), Some(3))
+        );
+        assert!(
+            rules(&config)
+                .unwrap()
+                .contains(&DeviceRule::allow(DeviceKind::Char, 1, 3, "r"))
+        );
     }
 
     #[test]
@@ -168,8 +217,12 @@ mod tests {
             .is_err()
         );
         assert!(
-            rules(&with(Device { host_path: "/dev/null".into(), permissions: "q".into(), ..Default::default() }))
-                .is_err()
+            rules(&with(Device {
+                host_path: "/dev/null".into(),
+                permissions: "q".into(),
+                ..Default::default()
+            }))
+            .is_err()
         );
     }
 }

@@ -16,7 +16,9 @@ mod syscalls;
 
 use std::path::Path;
 
-use k3s_cri::v1::{ContainerConfig, LinuxContainerSecurityContext, NamespaceMode, PodSandboxConfig};
+use k3s_cri::v1::{
+    ContainerConfig, LinuxContainerSecurityContext, NamespaceMode, PodSandboxConfig,
+};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -50,7 +52,11 @@ pub(crate) struct Inputs<'a> {
 
 /// The security context, or its defaults.
 pub(crate) fn security(config: &ContainerConfig) -> LinuxContainerSecurityContext {
-    config.linux.as_ref().and_then(|linux| linux.security_context.clone()).unwrap_or_default()
+    config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.security_context.clone())
+        .unwrap_or_default()
 }
 
 /// The specification without the user, which the shim fills in.
@@ -88,8 +94,7 @@ pub(crate) fn insert(object: &mut Value, key: &str, value: Value) {
 }
 
 fn namespaces(namespaces: &Namespaces) -> Vec<Value> {
-    let of_shim =
-        |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{}/ns/{file}", namespaces.shim)});
+    let of_shim = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{}/ns/{file}", namespaces.shim)});
     let mut out = vec![json!({"type": "mount"}), json!({"type": "cgroup"})];
     match namespaces.pid_of {
         Some(pid) => out.push(json!({"type": "pid", "path": format!("/proc/{pid}/ns/pid")})),
@@ -107,7 +112,8 @@ fn namespaces(namespaces: &Namespaces) -> Vec<Value> {
 
 /// A namespace mode as the protocol's number says.
 pub(crate) fn mode(number: i32) -> Result<NamespaceMode> {
-    NamespaceMode::try_from(number).map_err(|_| Error::Invalid(format!("unknown namespace mode {number}")))
+    NamespaceMode::try_from(number)
+        .map_err(|_| Error::Invalid(format!("unknown namespace mode {number}")))
 }
 
 #[cfg(test)]
@@ -115,20 +121,47 @@ mod tests {
     use super::*;
     use k3s_cri::v1::{Capability, LinuxContainerConfig, Mount, SecurityProfile};
 
-    fn inputs<'a>(config: &'a ContainerConfig, sandbox: &'a PodSandboxConfig, image: &'a RunConfig) -> Inputs<'a> {
-        let namespaces = Namespaces { shim: 77, pid_of: None, host_pid: false, host_network: false, host_ipc: false };
-        Inputs { config, sandbox, image, namespaces, rootfs: Path::new("/rootfs"), cgroup: "/pod/c" }
+    fn inputs<'a>(
+        config: &'a ContainerConfig,
+        sandbox: &'a PodSandboxConfig,
+        image: &'a RunConfig,
+    ) -> Inputs<'a> {
+        let namespaces = Namespaces {
+            shim: 77,
+            pid_of: None,
+            host_pid: false,
+            host_network: false,
+            host_ipc: false,
+        };
+        Inputs {
+            config,
+            sandbox,
+            image,
+            namespaces,
+            rootfs: Path::new("/rootfs"),
+            cgroup: "/pod/c",
+        }
     }
 
     fn with_security(security: LinuxContainerSecurityContext) -> ContainerConfig {
-        let linux = Some(LinuxContainerConfig { resources: None, security_context: Some(security) });
-        ContainerConfig { command: vec!["sh".into()], linux, ..Default::default() }
+        let linux = Some(LinuxContainerConfig {
+            resources: None,
+            security_context: Some(security),
+        });
+        ContainerConfig {
+            command: vec!["sh".into()],
+            linux,
+            ..Default::default()
+        }
     }
 
     #[test]
     fn the_pod_shares_what_the_shim_lives_in() {
-        let (config, sandbox, image) =
-            (with_security(Default::default()), PodSandboxConfig::default(), RunConfig::default());
+        let (config, sandbox, image) = (
+            with_security(Default::default()),
+            PodSandboxConfig::default(),
+            RunConfig::default(),
+        );
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
         let namespaces = serde_json::to_string(&spec["linux"]["namespaces"]).unwrap();
         for path in ["/proc/77/ns/ipc", "/proc/77/ns/net", "/proc/77/ns/uts"] {
@@ -147,7 +180,11 @@ mod tests {
             masked_paths: vec!["/proc/kcore".into()],
             ..Default::default()
         };
-        let (config, sandbox, image) = (with_security(security), PodSandboxConfig::default(), RunConfig::default());
+        let (config, sandbox, image) = (
+            with_security(security),
+            PodSandboxConfig::default(),
+            RunConfig::default(),
+        );
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
         assert!(spec["linux"]["seccomp"].is_null());
         assert!(spec["linux"]["maskedPaths"].as_array().unwrap().is_empty());
@@ -163,17 +200,29 @@ mod tests {
     #[test]
     fn a_filter_follows_the_capabilities() {
         let profile = Some(SecurityProfile::default());
-        let plain = LinuxContainerSecurityContext { seccomp: profile.clone(), ..Default::default() };
+        let plain = LinuxContainerSecurityContext {
+            seccomp: profile.clone(),
+            ..Default::default()
+        };
         let admin = LinuxContainerSecurityContext {
             seccomp: profile,
-            capabilities: Some(Capability { add_capabilities: vec!["SYS_ADMIN".into()], ..Default::default() }),
+            capabilities: Some(Capability {
+                add_capabilities: vec!["SYS_ADMIN".into()],
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let allows_mount = |security| {
-            let (config, sandbox, image) = (with_security(security), PodSandboxConfig::default(), RunConfig::default());
-            serde_json::to_string(&build(&inputs(&config, &sandbox, &image)).unwrap()["linux"]["seccomp"])
-                .unwrap()
-                .contains("\"mount\"")
+            let (config, sandbox, image) = (
+                with_security(security),
+                PodSandboxConfig::default(),
+                RunConfig::default(),
+            );
+            serde_json::to_string(
+                &build(&inputs(&config, &sandbox, &image)).unwrap()["linux"]["seccomp"],
+            )
+            .unwrap()
+            .contains("\"mount\"")
         };
         assert!(!allows_mount(plain));
         assert!(allows_mount(admin));
@@ -190,8 +239,12 @@ mod tests {
         }];
         let (sandbox, image) = (PodSandboxConfig::default(), RunConfig::default());
         let spec = build(&inputs(&config, &sandbox, &image)).unwrap();
-        let shm: Vec<_> =
-            spec["mounts"].as_array().unwrap().iter().filter(|mount| mount["destination"] == "/dev/shm").collect();
+        let shm: Vec<_> = spec["mounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|mount| mount["destination"] == "/dev/shm")
+            .collect();
         assert_eq!(shm.len(), 1);
         assert!(shm[0]["options"].as_array().unwrap().contains(&json!("ro")));
     }

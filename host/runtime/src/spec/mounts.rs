@@ -25,7 +25,8 @@ pub(super) fn of(inputs: &Inputs<'_>, security: &LinuxContainerSecurityContext) 
     let volumes = &inputs.config.mounts;
     list.retain(|mount| {
         !volumes.iter().any(|volume| {
-            mount.get("destination").and_then(Value::as_str) == Some(volume.container_path.trim_end_matches('/'))
+            mount.get("destination").and_then(Value::as_str)
+                == Some(volume.container_path.trim_end_matches('/'))
         })
     });
     let mut sorted: Vec<&Mount> = volumes.iter().collect();
@@ -34,7 +35,9 @@ pub(super) fn of(inputs: &Inputs<'_>, security: &LinuxContainerSecurityContext) 
     for volume in &sorted {
         list.push(bind(volume)?);
     }
-    let shared = volumes.iter().any(|volume| volume.propagation == MountPropagation::PropagationBidirectional as i32);
+    let shared = volumes
+        .iter()
+        .any(|volume| volume.propagation == MountPropagation::PropagationBidirectional as i32);
     Ok(Mounts { list, shared })
 }
 
@@ -46,16 +49,43 @@ fn defaults(privileged: bool) -> Vec<Value> {
     let access = if privileged { "rw" } else { "ro" };
     vec![
         entry("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-        entry("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        entry(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
         entry(
             "/dev/pts",
             "devpts",
             "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
         ),
-        entry("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", SHM]),
-        entry("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        entry("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
+        entry(
+            "/dev/shm",
+            "tmpfs",
+            "shm",
+            &["nosuid", "noexec", "nodev", "mode=1777", SHM],
+        ),
+        entry(
+            "/dev/mqueue",
+            "mqueue",
+            "mqueue",
+            &["nosuid", "noexec", "nodev"],
+        ),
+        entry(
+            "/sys",
+            "sysfs",
+            "sysfs",
+            &["nosuid", "noexec", "nodev", access],
+        ),
     ]
 }
 
@@ -73,20 +103,34 @@ fn cgroup(path: &str, privileged: bool) -> Result<Vec<Value>> {
             .into_iter()
             .collect());
     }
-    let mut list = vec![entry("/sys/fs/cgroup", "tmpfs", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755"])];
+    let mut list = vec![entry(
+        "/sys/fs/cgroup",
+        "tmpfs",
+        "tmpfs",
+        &["nosuid", "noexec", "nodev", "mode=755"],
+    )];
     list.extend(group.dirs().map(|(controller, dir)| {
-        entry(&format!("/sys/fs/cgroup/{controller}"), "bind", &dir.to_string_lossy(), &options)
+        entry(
+            &format!("/sys/fs/cgroup/{controller}"),
+            "bind",
+            &dir.to_string_lossy(),
+            &options,
+        )
     }));
     Ok(list)
 }
 
 fn bind(mount: &Mount) -> Result<Value> {
     if mount.host_path.is_empty() || !mount.container_path.starts_with('/') {
-        return Err(Error::Invalid(format!("mount of {:?} at {:?}", mount.host_path, mount.container_path)));
+        return Err(Error::Invalid(format!(
+            "mount of {:?} at {:?}",
+            mount.host_path, mount.container_path
+        )));
     }
     // containerd makes a missing source, and so did Docker before.
     if !Path::new(&mount.host_path).exists() {
-        std::fs::create_dir_all(&mount.host_path).context(|| format!("make the mount source {}", mount.host_path))?;
+        std::fs::create_dir_all(&mount.host_path)
+            .context(|| format!("make the mount source {}", mount.host_path))?;
     }
     let mut options = vec!["rbind"];
     options.push(match MountPropagation::try_from(mount.propagation) {
@@ -96,7 +140,12 @@ fn bind(mount: &Mount) -> Result<Value> {
             require_shared(&mount.host_path)?;
             "rshared"
         }
-        Err(_) => return Err(Error::Invalid(format!("unknown mount propagation {}", mount.propagation))),
+        Err(_) => {
+            return Err(Error::Invalid(format!(
+                "unknown mount propagation {}",
+                mount.propagation
+            )));
+        }
     });
     options.push(if mount.readonly { "ro" } else { "rw" });
     if mount.recursive_read_only {
@@ -108,7 +157,12 @@ fn bind(mount: &Mount) -> Result<Value> {
         }
         options.push("rro");
     }
-    Ok(entry(&mount.container_path, "bind", &mount.host_path, &options))
+    Ok(entry(
+        &mount.container_path,
+        "bind",
+        &mount.host_path,
+        &options,
+    ))
 }
 
 fn require_shared(path: &str) -> Result<()> {
@@ -117,7 +171,9 @@ fn require_shared(path: &str) -> Result<()> {
     if mount.is_some_and(|mount| mount.shared) {
         Ok(())
     } else {
-        Err(Error::Invalid(format!("path {path} is mounted on something that is not a shared mount")))
+        Err(Error::Invalid(format!(
+            "path {path} is mounted on something that is not a shared mount"
+        )))
     }
 }
 
@@ -135,12 +191,21 @@ mod tests {
             ..Default::default()
         };
         assert!(bind(&mount(false)).is_err());
-        assert!(bind(&mount(true)).unwrap()["options"].as_array().unwrap().contains(&json!("rro")));
+        assert!(
+            bind(&mount(true)).unwrap()["options"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("rro"))
+        );
     }
 
     #[test]
     fn a_container_cannot_write_its_control_group() {
-        for mount in cgroup("/x", false).unwrap().iter().filter(|mount| mount["type"] == "bind") {
+        for mount in cgroup("/x", false)
+            .unwrap()
+            .iter()
+            .filter(|mount| mount["type"] == "bind")
+        {
             assert!(mount["options"].as_array().unwrap().contains(&json!("ro")));
         }
     }

@@ -31,8 +31,11 @@ pub(super) fn of(
     if security.no_new_privs {
         insert(&mut process, "noNewPrivileges", json!(true));
     }
-    let score =
-        config.linux.as_ref().and_then(|linux| linux.resources.as_ref()).map(|resources| resources.oom_score_adj);
+    let score = config
+        .linux
+        .as_ref()
+        .and_then(|linux| linux.resources.as_ref())
+        .map(|resources| resources.oom_score_adj);
     insert(&mut process, "oomScoreAdj", json!(score.unwrap_or(0)));
     Ok(process)
 }
@@ -48,7 +51,11 @@ fn command(config: &ContainerConfig, image: &RunConfig) -> Result<Vec<String>> {
         command.clone_from(&image.entrypoint);
     }
     command.append(&mut args);
-    if command.is_empty() { Err(Error::Invalid("no command specified".into())) } else { Ok(command) }
+    if command.is_empty() {
+        Err(Error::Invalid("no command specified".into()))
+    } else {
+        Ok(command)
+    }
 }
 
 /// The pod's variables over the image's over the defaults.
@@ -68,8 +75,17 @@ fn environment(inputs: &Inputs<'_>) -> Vec<String> {
 }
 
 fn hostname(inputs: &Inputs<'_>) -> String {
-    let own = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    if inputs.sandbox.hostname.is_empty() { own() } else { inputs.sandbox.hostname.clone() }
+    let own = || {
+        nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .unwrap_or_default()
+    };
+    if inputs.sandbox.hostname.is_empty() {
+        own()
+    } else {
+        inputs.sandbox.hostname.clone()
+    }
 }
 
 fn set(variables: &mut Vec<String>, variable: String) {
@@ -79,15 +95,32 @@ fn set(variables: &mut Vec<String>, variable: String) {
 }
 
 fn working_dir(config: &ContainerConfig, image: &RunConfig) -> String {
-    let dir = if config.working_dir.is_empty() { &image.working_dir } else { &config.working_dir };
-    if dir.is_empty() { "/".to_owned() } else { dir.clone() }
+    let dir = if config.working_dir.is_empty() {
+        &image.working_dir
+    } else {
+        &config.working_dir
+    };
+    if dir.is_empty() {
+        "/".to_owned()
+    } else {
+        dir.clone()
+    }
 }
 
 /// Who the container runs as, for the shim to look up.
-pub(crate) fn user_request(security: &LinuxContainerSecurityContext, image: &RunConfig) -> Result<UserRequest> {
-    let number =
-        |value: i64| u32::try_from(value).map_err(|_| Error::Invalid(format!("user or group {value} is out of range")));
-    let group = security.run_as_group.as_ref().map(|group| number(group.value)).transpose()?;
+pub(crate) fn user_request(
+    security: &LinuxContainerSecurityContext,
+    image: &RunConfig,
+) -> Result<UserRequest> {
+    let number = |value: i64| {
+        u32::try_from(value)
+            .map_err(|_| Error::Invalid(format!("user or group {value} is out of range")))
+    };
+    let group = security
+        .run_as_group
+        .as_ref()
+        .map(|group| number(group.value))
+        .transpose()?;
     let user = match &security.run_as_user {
         Some(user) => number(user.value)?.to_string(),
         None if !security.run_as_username.is_empty() => security.run_as_username.clone(),
@@ -98,8 +131,13 @@ pub(crate) fn user_request(security: &LinuxContainerSecurityContext, image: &Run
     Ok(UserRequest {
         user,
         group,
-        supplemental_groups: security.supplemental_groups.iter().map(|&group| number(group)).collect::<Result<_>>()?,
-        strict_groups: security.supplemental_groups_policy == SupplementalGroupsPolicy::Strict as i32,
+        supplemental_groups: security
+            .supplemental_groups
+            .iter()
+            .map(|&group| number(group))
+            .collect::<Result<_>>()?,
+        strict_groups: security.supplemental_groups_policy
+            == SupplementalGroupsPolicy::Strict as i32,
     })
 }
 
@@ -119,8 +157,15 @@ mod tests {
 
     fn merged(command_line: &[&str], args: &[&str]) -> Vec<String> {
         let owned = |list: &[&str]| list.iter().map(|part| (*part).to_owned()).collect();
-        command(&ContainerConfig { command: owned(command_line), args: owned(args), ..Default::default() }, &image())
-            .unwrap()
+        command(
+            &ContainerConfig {
+                command: owned(command_line),
+                args: owned(args),
+                ..Default::default()
+            },
+            &image(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -134,17 +179,29 @@ mod tests {
 
     #[test]
     fn the_pod_decides_the_user_before_the_image() {
-        let of = |security: LinuxContainerSecurityContext| user_request(&security, &image()).unwrap();
+        let of =
+            |security: LinuxContainerSecurityContext| user_request(&security, &image()).unwrap();
         assert_eq!(of(Default::default()).user, "web:logs");
-        let with_group =
-            of(LinuxContainerSecurityContext { run_as_group: Some(Int64Value { value: 7 }), ..Default::default() });
-        assert_eq!((with_group.user.as_str(), with_group.group), ("web", Some(7)));
+        let with_group = of(LinuxContainerSecurityContext {
+            run_as_group: Some(Int64Value { value: 7 }),
+            ..Default::default()
+        });
         assert_eq!(
-            of(LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: 5 }), ..Default::default() }).user,
+            (with_group.user.as_str(), with_group.group),
+            ("web", Some(7))
+        );
+        assert_eq!(
+            of(LinuxContainerSecurityContext {
+                run_as_user: Some(Int64Value { value: 5 }),
+                ..Default::default()
+            })
+            .user,
             "5"
         );
-        let negative =
-            LinuxContainerSecurityContext { run_as_user: Some(Int64Value { value: -1 }), ..Default::default() };
+        let negative = LinuxContainerSecurityContext {
+            run_as_user: Some(Int64Value { value: -1 }),
+            ..Default::default()
+        };
         assert!(user_request(&negative, &image()).is_err());
     }
 

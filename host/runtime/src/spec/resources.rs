@@ -17,16 +17,33 @@ pub(crate) fn limits(resources: &LinuxContainerResources) -> Limits {
         memory_bytes: given(resources.memory_limit_in_bytes),
         memory_swap_bytes: given(resources.memory_swap_limit_in_bytes),
         pids: None,
-        hugepages: resources.hugepage_limits.iter().map(|limit| (limit.page_size.clone(), limit.limit)).collect(),
-        unified: resources.unified.iter().map(|(file, value)| (file.clone(), value.clone())).collect(),
+        hugepages: resources
+            .hugepage_limits
+            .iter()
+            .map(|limit| (limit.page_size.clone(), limit.limit))
+            .collect(),
+        unified: resources
+            .unified
+            .iter()
+            .map(|(file, value)| (file.clone(), value.clone()))
+            .collect(),
         devices: None,
     }
 }
 
 /// What a change leaves: fields that are given replace, the others stay.
-pub(crate) fn merge(old: &LinuxContainerResources, new: &LinuxContainerResources) -> LinuxContainerResources {
+pub(crate) fn merge(
+    old: &LinuxContainerResources,
+    new: &LinuxContainerResources,
+) -> LinuxContainerResources {
     let number = |new: i64, old: i64| if new == 0 { old } else { new };
-    let text = |new: &str, old: &str| if new.is_empty() { old.to_owned() } else { new.to_owned() };
+    let text = |new: &str, old: &str| {
+        if new.is_empty() {
+            old.to_owned()
+        } else {
+            new.to_owned()
+        }
+    };
     LinuxContainerResources {
         cpu_period: number(new.cpu_period, old.cpu_period),
         cpu_quota: number(new.cpu_quota, old.cpu_quota),
@@ -40,8 +57,16 @@ pub(crate) fn merge(old: &LinuxContainerResources, new: &LinuxContainerResources
         } else {
             new.hugepage_limits.clone()
         },
-        unified: old.unified.iter().chain(&new.unified).map(|(file, value)| (file.clone(), value.clone())).collect(),
-        memory_swap_limit_in_bytes: number(new.memory_swap_limit_in_bytes, old.memory_swap_limit_in_bytes),
+        unified: old
+            .unified
+            .iter()
+            .chain(&new.unified)
+            .map(|(file, value)| (file.clone(), value.clone()))
+            .collect(),
+        memory_swap_limit_in_bytes: number(
+            new.memory_swap_limit_in_bytes,
+            old.memory_swap_limit_in_bytes,
+        ),
     }
 }
 
@@ -51,13 +76,31 @@ mod tests {
 
     #[test]
     fn zero_is_not_given_and_stays() {
-        let old = LinuxContainerResources { cpu_shares: 512, memory_limit_in_bytes: 1 << 20, ..Default::default() };
+        let old = LinuxContainerResources {
+            cpu_shares: 512,
+            memory_limit_in_bytes: 1 << 20,
+            ..Default::default()
+        };
         let limits = limits(&old);
-        assert_eq!((limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes), (Some(512), None, Some(1 << 20)));
+        assert_eq!(
+            (limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes),
+            (Some(512), None, Some(1 << 20))
+        );
         let merged = merge(
             &old,
-            &LinuxContainerResources { cpu_quota: -1, memory_limit_in_bytes: 2 << 20, ..Default::default() },
+            &LinuxContainerResources {
+                cpu_quota: -1,
+                memory_limit_in_bytes: 2 << 20,
+                ..Default::default()
+            },
         );
-        assert_eq!((merged.cpu_shares, merged.cpu_quota, merged.memory_limit_in_bytes), (512, -1, 2 << 20));
+        assert_eq!(
+            (
+                merged.cpu_shares,
+                merged.cpu_quota,
+                merged.memory_limit_in_bytes
+            ),
+            (512, -1, 2 << 20)
+        );
     }
 }

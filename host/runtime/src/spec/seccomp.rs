@@ -15,21 +15,32 @@ const MASKED_EQUAL: &str = "SCMP_CMP_MASKED_EQ";
 const PROFILE_LIMIT_BYTES: u64 = 4 << 20;
 
 /// The `linux.seccomp` section; none = unconfined.
-pub(super) fn of(security: &LinuxContainerSecurityContext, capabilities: &BTreeSet<String>) -> Result<Option<Value>> {
+pub(super) fn of(
+    security: &LinuxContainerSecurityContext,
+    capabilities: &BTreeSet<String>,
+) -> Result<Option<Value>> {
     if security.privileged {
         return Ok(None);
     }
-    let Some(profile) = &security.seccomp else { return deprecated(security, capabilities) };
+    let Some(profile) = &security.seccomp else {
+        return deprecated(security, capabilities);
+    };
     match ProfileType::try_from(profile.profile_type) {
         Ok(ProfileType::Unconfined) => Ok(None),
         Ok(ProfileType::RuntimeDefault) => Ok(Some(default_profile(capabilities))),
         Ok(ProfileType::Localhost) => load(Path::new(&profile.localhost_ref)).map(Some),
-        Err(_) => Err(Error::Invalid(format!("unknown seccomp profile type {}", profile.profile_type))),
+        Err(_) => Err(Error::Invalid(format!(
+            "unknown seccomp profile type {}",
+            profile.profile_type
+        ))),
     }
 }
 
 #[allow(deprecated, reason = "an old client may still set it")]
-fn deprecated(security: &LinuxContainerSecurityContext, capabilities: &BTreeSet<String>) -> Result<Option<Value>> {
+fn deprecated(
+    security: &LinuxContainerSecurityContext,
+    capabilities: &BTreeSet<String>,
+) -> Result<Option<Value>> {
     match security.seccomp_profile_path.as_str() {
         "" | "unconfined" => Ok(None),
         "runtime/default" | "docker/default" => Ok(Some(default_profile(capabilities))),
@@ -46,12 +57,18 @@ fn default_profile(capabilities: &BTreeSet<String>) -> Value {
         }
     }
     let mut rules = vec![allow_if(&["socket"], 0, 40, "SCMP_CMP_NE", None)];
-    rules.extend(PERSONALITIES.iter().map(|&persona| allow_if(&["personality"], 0, persona, "SCMP_CMP_EQ", None)));
+    rules.extend(
+        PERSONALITIES
+            .iter()
+            .map(|&persona| allow_if(&["personality"], 0, persona, "SCMP_CMP_EQ", None)),
+    );
     if !has("CAP_SYS_ADMIN") {
         rules.push(masked_equal(&["clone"], NAMESPACE_FLAGS, 0));
         // The flags of clone3 lie in memory that no filter sees; with "not implemented" the C
         // libraries fall back to clone.
-        rules.push(json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": nix::libc::ENOSYS}));
+        rules.push(
+            json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": nix::libc::ENOSYS}),
+        );
     }
     rules.insert(0, json!({"names": names, "action": "SCMP_ACT_ALLOW"}));
     json!({
@@ -84,7 +101,8 @@ fn architectures() -> &'static [&'static str] {
 
 /// A `Localhost` profile: the file the kubelet names.
 fn load(path: &Path) -> Result<Value> {
-    let metadata = std::fs::metadata(path).context(|| format!("seccomp profile {}", path.display()))?;
+    let metadata =
+        std::fs::metadata(path).context(|| format!("seccomp profile {}", path.display()))?;
     if metadata.len() > PROFILE_LIMIT_BYTES {
         return Err(Error::Invalid(format!(
             "seccomp profile {} is larger than {PROFILE_LIMIT_BYTES} bytes",
@@ -95,13 +113,28 @@ fn load(path: &Path) -> Result<Value> {
     let mut profile: Value = serde_json::from_slice(&bytes)
         .map_err(|error| Error::Invalid(format!("seccomp profile {}: {error}", path.display())))?;
     if profile.get("defaultAction").is_none() {
-        return Err(Error::Invalid(format!("seccomp profile {} has no defaultAction", path.display())));
+        return Err(Error::Invalid(format!(
+            "seccomp profile {} has no defaultAction",
+            path.display()
+        )));
     }
-    for rule in profile.get_mut("syscalls").and_then(Value::as_array_mut).into_iter().flatten() {
+    for rule in profile
+        .get_mut("syscalls")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if rule.get("action").and_then(Value::as_str) == Some("SCMP_ACT_NOTIFY") {
-            return Err(Error::Unsupported("SCMP_ACT_NOTIFY in a seccomp profile".into()));
+            return Err(Error::Unsupported(
+                "SCMP_ACT_NOTIFY in a seccomp profile".into(),
+            ));
         }
-        for argument in rule.get_mut("args").and_then(Value::as_array_mut).into_iter().flatten() {
+        for argument in rule
+            .get_mut("args")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             swap_mask(argument);
         }
     }
@@ -132,9 +165,15 @@ mod tests {
                 && !allowed.contains(&json!("unshare"))
                 && !allowed.contains(&json!("clone"))
         );
-        let clone = rules.iter().find(|rule| rule["names"][0] == "clone").unwrap();
+        let clone = rules
+            .iter()
+            .find(|rule| rule["names"][0] == "clone")
+            .unwrap();
         assert_eq!(
-            (clone["args"][0]["value"].as_u64(), clone["args"][0]["valueTwo"].as_u64()),
+            (
+                clone["args"][0]["value"].as_u64(),
+                clone["args"][0]["valueTwo"].as_u64()
+            ),
             (Some(0), Some(NAMESPACE_FLAGS))
         );
     }

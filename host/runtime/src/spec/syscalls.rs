@@ -60,8 +60,14 @@ pub(super) const ALWAYS: &[&str] = &[
 pub(super) const ARCHITECTURE: &[&str] = &["arch_prctl", "modify_ldt"];
 /// Calls of this architecture: those of 32-bit programs.
 #[cfg(target_arch = "aarch64")]
-pub(super) const ARCHITECTURE: &[&str] =
-    &["arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2"];
+pub(super) const ARCHITECTURE: &[&str] = &[
+    "arm_fadvise64_64",
+    "arm_sync_file_range",
+    "breakpoint",
+    "cacheflush",
+    "set_tls",
+    "sync_file_range2",
+];
 /// Calls of this architecture.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) const ARCHITECTURE: &[&str] = &[];

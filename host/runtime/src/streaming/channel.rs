@@ -19,7 +19,9 @@ impl Version {
     }
 
     pub(super) fn by_name(name: &str) -> Option<Self> {
-        [Self::V5, Self::V4].into_iter().find(|version| version.name() == name)
+        [Self::V5, Self::V4]
+            .into_iter()
+            .find(|version| version.name() == name)
     }
 }
 

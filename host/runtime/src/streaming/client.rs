@@ -58,11 +58,19 @@ pub(super) enum Output {
 /// From the client.
 pub(super) enum Input {
     WebSocket(SplitStream<Socket>, Version),
-    Spdy { stdin: Option<mpsc::Receiver<Bytes>>, resize: Option<mpsc::Receiver<Bytes>>, acceptor: Acceptor },
+    Spdy {
+        stdin: Option<mpsc::Receiver<Bytes>>,
+        resize: Option<mpsc::Receiver<Bytes>>,
+        acceptor: Acceptor,
+    },
 }
 
 /// Both directions, once the connection has left HTTP and its streams are there.
-pub(super) async fn open(connection: Connection, wants: &Wants, tasks: &Tasks) -> Result<(Output, Input), Failure> {
+pub(super) async fn open(
+    connection: Connection,
+    wants: &Wants,
+    tasks: &Tasks,
+) -> Result<(Output, Input), Failure> {
     match connection {
         Connection::WebSocket(pending, version) => {
             let (mut sink, source) = pending.socket().await?.split();
@@ -80,23 +88,39 @@ pub(super) async fn open(connection: Connection, wants: &Wants, tasks: &Tasks) -
     }
 }
 
-async fn spdy(upgraded: OnUpgrade, wants: &Wants, tasks: &Tasks) -> Result<(Output, Input), Failure> {
+async fn spdy(
+    upgraded: OnUpgrade,
+    wants: &Wants,
+    tasks: &Tasks,
+) -> Result<(Output, Input), Failure> {
     let mut acceptor = connect(upgraded, tasks).await?;
     let count = |wanted: &[bool]| wanted.iter().filter(|wanted| **wanted).count();
     let expected = 1 + count(&[wants.stdin, wants.stdout, wants.stderr, wants.tty]);
     let streams = tokio::time::timeout(STREAMS_TIMEOUT, async {
         let mut streams = Vec::new();
         while streams.len() < expected.min(MAX_STREAMS) {
-            streams.push(acceptor.accept().await.ok_or("the client left before its streams were open")?);
+            streams.push(
+                acceptor
+                    .accept()
+                    .await
+                    .ok_or("the client left before its streams were open")?,
+            );
         }
         Ok::<_, Failure>(streams)
     });
-    let mut streams = streams.await.map_err(|_| "timed out waiting for the client to create its streams")??;
+    let mut streams = streams
+        .await
+        .map_err(|_| "timed out waiting for the client to create its streams")??;
     let mut take = |kind: &str| -> Option<Stream> {
-        let at = streams.iter().position(|stream| stream.headers().get("streamtype") == Some(kind))?;
+        let at = streams
+            .iter()
+            .position(|stream| stream.headers().get("streamtype") == Some(kind))?;
         Some(streams.swap_remove(at))
     };
-    let error = take("error").ok_or("the client opened no error stream")?.split().1;
+    let error = take("error")
+        .ok_or("the client opened no error stream")?
+        .split()
+        .1;
     let writer = |stream: Option<Stream>| stream.map(|stream| stream.split().1);
     let (stdout, stderr) = (writer(take("stdout")), writer(take("stderr")));
     let mut silent = Vec::new();
@@ -106,7 +130,19 @@ async fn spdy(upgraded: OnUpgrade, wants: &Wants, tasks: &Tasks) -> Result<(Outp
         Some(data)
     };
     let (stdin, resize) = (reader(take("stdin")), reader(take("resize")));
-    Ok((Output::Spdy { error, stdout, stderr, silent }, Input::Spdy { stdin, resize, acceptor }))
+    Ok((
+        Output::Spdy {
+            error,
+            stdout,
+            stderr,
+            silent,
+        },
+        Input::Spdy {
+            stdin,
+            resize,
+            acceptor,
+        },
+    ))
 }
 
 /// SPDY on a connection that leaves HTTP; its driver is a task.
@@ -124,12 +160,18 @@ impl Output {
     /// Output of the process.
     pub(super) async fn data(&mut self, channel: u8, data: Vec<u8>) -> Result<(), Failure> {
         let stream = match self {
-            Self::WebSocket(sink) => return Ok(sink.send(Message::binary(message(channel, &data))).await?),
+            Self::WebSocket(sink) => {
+                return Ok(sink.send(Message::binary(message(channel, &data))).await?);
+            }
             Self::Spdy { stderr, .. } if channel == STDERR => stderr,
             Self::Spdy { stdout, .. } => stdout,
         };
         let Some(stream) = stream else { return Ok(()) };
-        if stream.write(data.into()).await { Ok(()) } else { Err("the client left".into()) }
+        if stream.write(data.into()).await {
+            Ok(())
+        } else {
+            Err("the client left".into())
+        }
     }
 
     /// The end, with the status where there is one.
@@ -137,14 +179,26 @@ impl Output {
         match self {
             Self::WebSocket(mut sink) => {
                 if let Some(status) = status {
-                    sink.send(Message::binary(message(ERROR, status.to_string().as_bytes()))).await?;
+                    sink.send(Message::binary(message(
+                        ERROR,
+                        status.to_string().as_bytes(),
+                    )))
+                    .await?;
                 }
                 // Clients take a close without a status (1005) for a broken connection.
-                let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+                let normal = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "".into(),
+                };
                 sink.send(Message::Close(Some(normal))).await?;
                 sink.close().await?;
             }
-            Self::Spdy { mut error, stdout, stderr, silent } => {
+            Self::Spdy {
+                mut error,
+                stdout,
+                stderr,
+                silent,
+            } => {
                 for mut stream in [stdout, stderr].into_iter().flatten().chain(silent) {
                     stream.finish().await;
                 }
@@ -163,7 +217,11 @@ impl Input {
     pub(super) async fn next(&mut self) -> Result<Option<Said>, Failure> {
         match self {
             Self::WebSocket(source, version) => websocket_said(source, *version).await,
-            Self::Spdy { stdin, resize, acceptor } => loop {
+            Self::Spdy {
+                stdin,
+                resize,
+                acceptor,
+            } => loop {
                 tokio::select! {
                     data = receive(stdin) => return Ok(Some(data.map_or(Said::HalfClose, Said::Data))),
                     Some(size) = receive(resize) => return Ok(Some(Said::Resize(size))),
@@ -177,7 +235,9 @@ impl Input {
 
 /// The next data of a stream, its end once, and then nothing any more.
 async fn receive(stream: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
-    let Some(receiver) = stream else { return std::future::pending().await };
+    let Some(receiver) = stream else {
+        return std::future::pending().await;
+    };
     let data = receiver.recv().await;
     if data.is_none() {
         *stream = None;
@@ -185,7 +245,10 @@ async fn receive(stream: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
     data
 }
 
-async fn websocket_said(source: &mut SplitStream<Socket>, version: Version) -> Result<Option<Said>, Failure> {
+async fn websocket_said(
+    source: &mut SplitStream<Socket>,
+    version: Version,
+) -> Result<Option<Said>, Failure> {
     while let Some(received) = source.next().await {
         let data: Bytes = match received? {
             Message::Binary(data) => data,

@@ -48,7 +48,9 @@ pub(super) async fn run(
     let mut acceptor = client::connect(upgraded, tasks).await?;
     let mut unpaired: HashMap<String, Stream> = HashMap::new();
     while let Some(stream) = acceptor.accept().await {
-        let Some(pair) = paired(&mut unpaired, stream) else { continue };
+        let Some(pair) = paired(&mut unpaired, stream) else {
+            continue;
+        };
         let target = target.clone();
         tasks.spawn_until_stopped("port forward", async move { forward(&target, pair).await });
     }
@@ -68,7 +70,11 @@ fn paired(unpaired: &mut HashMap<String, Stream>, stream: Stream) -> Option<Pair
     let error = is_error(&stream)?;
     match unpaired.remove(&request) {
         Some(other) if is_error(&other) == Some(!error) => {
-            let (data, error) = if error { (other, stream) } else { (stream, other) };
+            let (data, error) = if error {
+                (other, stream)
+            } else {
+                (stream, other)
+            };
             Some(Pair { port, data, error })
         }
         _ => {
@@ -81,14 +87,22 @@ fn paired(unpaired: &mut HashMap<String, Stream>, stream: Stream) -> Option<Pair
 }
 
 fn port(stream: &Stream) -> Option<u16> {
-    stream.headers().get("port")?.parse().ok().filter(|port| *port > 0)
+    stream
+        .headers()
+        .get("port")?
+        .parse()
+        .ok()
+        .filter(|port| *port > 0)
 }
 
 async fn forward(target: &Target, mut pair: Pair) {
     match dial(target, pair.port).await {
         Ok(connection) => copy(connection, pair.data).await,
         Err(error) => {
-            let text = format!("error forwarding port {} to pod {}, uid : {error}", pair.port, target.sandbox);
+            let text = format!(
+                "error forwarding port {} to pod {}, uid : {error}",
+                pair.port, target.sandbox
+            );
             pair.error.writer().write(Bytes::from(text)).await;
             pair.data.writer().finish().await;
         }
@@ -105,7 +119,11 @@ async fn dial(target: &Target, port: u16) -> Result<TcpStream, String> {
         Ok(stream) => return Ok(stream),
         Err(error) => error,
     };
-    let namespace = target.netns.as_deref().unwrap_or(Path::new("host")).display();
+    let namespace = target
+        .netns
+        .as_deref()
+        .unwrap_or(Path::new("host"))
+        .display();
     Err(format!(
         "failed to connect to localhost:{port} inside namespace \"{namespace}\", IPv4: dial tcp4 127.0.0.1:{port}: {v4} IPv6 dial tcp6 [::1]:{port}: {v6} "
     ))
@@ -119,15 +137,19 @@ async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, Stri
     };
     let socket = match target.netns.clone() {
         None => make(),
-        Some(path) => tokio::task::spawn_blocking(move || namespace::inside(&path, Kind::Net, make))
-            .await
-            .map_err(io::Error::other)
-            .and_then(|made| made?),
+        Some(path) => {
+            tokio::task::spawn_blocking(move || namespace::inside(&path, Kind::Net, make))
+                .await
+                .map_err(io::Error::other)
+                .and_then(|made| made?)
+        }
     };
     let socket = socket.map_err(|error| error.to_string())?;
     match tokio::time::timeout(CONNECT_TIMEOUT, socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err("connect: connection refused".into()),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err("connect: connection refused".into())
+        }
         Ok(Err(error)) => Err(format!("connect: {error}")),
         Err(_) => Err("i/o timeout".into()),
     }
@@ -161,7 +183,11 @@ async fn pump(read: &mut (impl AsyncReadExt + Unpin), out: &mut StreamWriter) {
             count = read.read(&mut buffer) => count,
             () = out.closed() => return,
         };
-        let Some(data) = count.ok().and_then(|count| buffer.get(..count)).filter(|data| !data.is_empty()) else {
+        let Some(data) = count
+            .ok()
+            .and_then(|count| buffer.get(..count))
+            .filter(|data| !data.is_empty())
+        else {
             return;
         };
         if !out.write(Bytes::copy_from_slice(data)).await {

@@ -11,7 +11,8 @@ use super::channel::Version;
 use super::{Offer, PORT_FORWARD, Shared, forward, session};
 
 const STREAM_PROTOCOL: HeaderName = HeaderName::from_static(k3s_spdy::PROTOCOL_HEADER);
-const ACCEPTED_PROTOCOLS: HeaderName = HeaderName::from_static("x-accepted-stream-protocol-versions");
+const ACCEPTED_PROTOCOLS: HeaderName =
+    HeaderName::from_static("x-accepted-stream-protocol-versions");
 const FORWARD_PROTOCOL: &str = "portforward.k8s.io";
 
 /// A connection that leaves HTTP as soon as the answer is sent.
@@ -28,10 +29,16 @@ pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Respons
         Err(refusal) => return *refusal,
     };
     let Ok(permit) = shared.permits.clone().try_acquire_owned() else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "too many streaming sessions");
+        return text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many streaming sessions",
+        );
     };
     let Some(offer) = shared.sessions.redeem(request.uri().path()) else {
-        return text(StatusCode::NOT_FOUND, "no such streaming session, or it was used already");
+        return text(
+            StatusCode::NOT_FOUND,
+            "no such streaming session, or it was used already",
+        );
     };
     let own = shared.clone();
     shared.tasks.spawn_until_stopped("stream", async move {
@@ -49,32 +56,63 @@ pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Respons
     response
 }
 
-fn negotiate(request: &mut Request<Incoming>) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
-    let forwards = request.uri().path().trim_start_matches('/').starts_with(PORT_FORWARD);
+fn negotiate(
+    request: &mut Request<Incoming>,
+) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
+    let forwards = request
+        .uri()
+        .path()
+        .trim_start_matches('/')
+        .starts_with(PORT_FORWARD);
     if websocket::is_request(request.headers()) {
-        let supported = if forwards { vec![] } else { vec![Version::V5.name(), Version::V4.name()] };
+        let supported = if forwards {
+            vec![]
+        } else {
+            vec![Version::V5.name(), Version::V4.name()]
+        };
         let refuse = |why: String| Box::new(text(StatusCode::BAD_REQUEST, &why));
-        let (response, pending) = websocket::accept(request, &supported).map_err(|error| refuse(error.to_string()))?;
+        let (response, pending) =
+            websocket::accept(request, &supported).map_err(|error| refuse(error.to_string()))?;
         let version = pending.protocol.and_then(Version::by_name);
-        let version = version.ok_or_else(|| refuse("no WebSocket subprotocol was offered".into()))?;
+        let version =
+            version.ok_or_else(|| refuse("no WebSocket subprotocol was offered".into()))?;
         return Ok((response, Connection::WebSocket(pending, version)));
     }
-    if upgrade::is_upgrade(request.headers()) && upgrade::lists(request.headers(), UPGRADE, k3s_spdy::UPGRADE) {
+    if upgrade::is_upgrade(request.headers())
+        && upgrade::lists(request.headers(), UPGRADE, k3s_spdy::UPGRADE)
+    {
         return spdy(request, forwards);
     }
-    Err(Box::new(text(StatusCode::BAD_REQUEST, "unable to upgrade: WebSocket or SPDY/3.1 is needed")))
+    Err(Box::new(text(
+        StatusCode::BAD_REQUEST,
+        "unable to upgrade: WebSocket or SPDY/3.1 is needed",
+    )))
 }
 
 /// The first protocol of the client that is spoken here (upstream `httpstream.Handshake`).
-fn spdy(request: &mut Request<Incoming>, forwards: bool) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
-    let supported = if forwards { vec![FORWARD_PROTOCOL] } else { vec![Version::V5.name(), Version::V4.name()] };
+fn spdy(
+    request: &mut Request<Incoming>,
+    forwards: bool,
+) -> Result<(Response<Body>, Connection), Box<Response<Body>>> {
+    let supported = if forwards {
+        vec![FORWARD_PROTOCOL]
+    } else {
+        vec![Version::V5.name(), Version::V4.name()]
+    };
     let offered = offered(request.headers());
-    let Some(name) = offered.iter().find_map(|name| supported.iter().find(|known| *known == name)).copied() else {
-        let message =
-            format!("unable to negotiate protocol: client supports {offered:?}, server accepts {supported:?}");
+    let Some(name) = offered
+        .iter()
+        .find_map(|name| supported.iter().find(|known| *known == name))
+        .copied()
+    else {
+        let message = format!(
+            "unable to negotiate protocol: client supports {offered:?}, server accepts {supported:?}"
+        );
         let mut refusal = text(StatusCode::FORBIDDEN, &message);
         for name in supported {
-            refusal.headers_mut().append(ACCEPTED_PROTOCOLS, HeaderValue::from_static(name));
+            refusal
+                .headers_mut()
+                .append(ACCEPTED_PROTOCOLS, HeaderValue::from_static(name));
         }
         return Err(Box::new(refusal));
     };
@@ -85,13 +123,23 @@ fn spdy(request: &mut Request<Incoming>, forwards: bool) -> Result<(Response<Bod
     headers.insert(UPGRADE, HeaderValue::from_static(k3s_spdy::UPGRADE));
     headers.insert(STREAM_PROTOCOL, HeaderValue::from_static(name));
     let upgraded = hyper::upgrade::on(request);
-    let connection = if forwards { Connection::Forward(upgraded) } else { Connection::Spdy(upgraded) };
+    let connection = if forwards {
+        Connection::Forward(upgraded)
+    } else {
+        Connection::Spdy(upgraded)
+    };
     Ok((response, connection))
 }
 
 fn offered(headers: &HeaderMap) -> Vec<String> {
-    let lines = headers.get_all(STREAM_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_owned()).collect()
+    let lines = headers
+        .get_all(STREAM_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect()
 }
 
 fn text(status: StatusCode, message: &str) -> Response<Body> {

@@ -76,7 +76,12 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(address: SocketAddr, clock: Clock, random: Random) -> Self {
-        Self { address, clock, random, waiting: Mutex::default() }
+        Self {
+            address,
+            clock,
+            random,
+            waiting: Mutex::default(),
+        }
     }
 
     pub(crate) fn offer_exec(&self, sandbox: String, request: ExecRequest) -> Result<String> {
@@ -89,7 +94,11 @@ impl Sessions {
         self.offer(ATTACH, Offer::Attach { sandbox, request })
     }
 
-    pub(crate) fn offer_port_forward(&self, sandbox: String, netns: Option<PathBuf>) -> Result<String> {
+    pub(crate) fn offer_port_forward(
+        &self,
+        sandbox: String,
+        netns: Option<PathBuf>,
+    ) -> Result<String> {
         self.offer(PORT_FORWARD, Offer::PortForward { sandbox, netns })
     }
 
@@ -98,10 +107,18 @@ impl Sessions {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, entry| entry.until > now);
         if waiting.len() >= OFFER_LIMIT {
-            return Err(Error::Precondition("too many streaming requests wait for their clients".into()));
+            return Err(Error::Precondition(
+                "too many streaming requests wait for their clients".into(),
+            ));
         }
         let token = hex::encode(self.random.bytes::<16>());
-        waiting.insert(token.clone(), Waiting { offer, until: now + OFFER_TTL });
+        waiting.insert(
+            token.clone(),
+            Waiting {
+                offer,
+                until: now + OFFER_TTL,
+            },
+        );
         Ok(format!("http://{}/{kind}/{token}", self.address))
     }
 
@@ -124,7 +141,9 @@ fn check(tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Result<()> {
     if stdin || stdout || stderr {
         Ok(())
     } else {
-        Err(Error::Invalid("one of stdin, stdout, or stderr must be set".into()))
+        Err(Error::Invalid(
+            "one of stdin, stdout, or stderr must be set".into(),
+        ))
     }
 }
 
@@ -138,7 +157,12 @@ struct Shared {
 }
 
 /// Serves until the group stops.
-pub(crate) fn serve(listener: TcpListener, manager: &Arc<Manager>, sessions: &Arc<Sessions>, tasks: &Tasks) {
+pub(crate) fn serve(
+    listener: TcpListener,
+    manager: &Arc<Manager>,
+    sessions: &Arc<Sessions>,
+    tasks: &Tasks,
+) {
     let shared = Shared {
         manager: manager.clone(),
         sessions: sessions.clone(),
@@ -149,7 +173,10 @@ pub(crate) fn serve(listener: TcpListener, manager: &Arc<Manager>, sessions: &Ar
         let answer = handshake::answer(request, &shared);
         std::future::ready(Ok::<_, Infallible>(answer))
     });
-    let options = ServeOptions { max_connections: SESSION_LIMIT, ..ServeOptions::default() };
+    let options = ServeOptions {
+        max_connections: SESSION_LIMIT,
+        ..ServeOptions::default()
+    };
     k3s_serve::serve_with(listener, options, service, tasks);
 }
 
@@ -160,9 +187,20 @@ mod tests {
     #[test]
     fn a_url_is_good_once_and_not_for_ever() {
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
-        let sessions = Sessions::new(([127, 0, 0, 1], 10010).into(), clock.clone(), Random::seeded(1));
-        let request = ExecRequest { stdout: true, ..Default::default() };
-        let path = |url: String| url.strip_prefix("http://127.0.0.1:10010").unwrap().to_owned();
+        let sessions = Sessions::new(
+            ([127, 0, 0, 1], 10010).into(),
+            clock.clone(),
+            Random::seeded(1),
+        );
+        let request = ExecRequest {
+            stdout: true,
+            ..Default::default()
+        };
+        let path = |url: String| {
+            url.strip_prefix("http://127.0.0.1:10010")
+                .unwrap()
+                .to_owned()
+        };
         let first = path(sessions.offer_exec("s".into(), request.clone()).unwrap());
         assert!(sessions.redeem(&first).is_some());
         assert!(sessions.redeem(&first).is_none());
@@ -170,7 +208,16 @@ mod tests {
         clock.advance(OFFER_TTL + Duration::from_secs(1));
         assert!(sessions.redeem(&second).is_none());
         assert!(
-            sessions.offer_exec("s".into(), ExecRequest { tty: true, stderr: true, ..Default::default() }).is_err()
+            sessions
+                .offer_exec(
+                    "s".into(),
+                    ExecRequest {
+                        tty: true,
+                        stderr: true,
+                        ..Default::default()
+                    }
+                )
+                .is_err()
         );
     }
 }

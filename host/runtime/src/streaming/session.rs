@@ -12,7 +12,11 @@ use crate::shim::protocol::{Exec, ExecExit, Kind, Request};
 /// How long a client has to take note of the end.
 const LINGER: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(connection: Connection, offer: Offer, shared: &Shared) -> Result<(), Failure> {
+pub(super) async fn run(
+    connection: Connection,
+    offer: Offer,
+    shared: &Shared,
+) -> Result<(), Failure> {
     let (sandbox, request, wants) = request_of(offer)?;
     let (mut output, mut input) = client::open(connection, &wants, &shared.tasks).await?;
     let status = match shared.manager.shim(&sandbox).open(&request).await {
@@ -21,7 +25,10 @@ pub(super) async fn run(connection: Connection, offer: Offer, shared: &Shared) -
     };
     output.end(status).await?;
     // Closing a socket with input unread resets it, and the peer may lose what it has not read yet.
-    let _late = tokio::time::timeout(LINGER, async { while let Ok(Some(_)) = input.next().await {} }).await;
+    let _late = tokio::time::timeout(LINGER, async {
+        while let Ok(Some(_)) = input.next().await {}
+    })
+    .await;
     Ok(())
 }
 
@@ -53,7 +60,14 @@ fn request_of(offer: Offer) -> Result<(String, Request, Wants), Failure> {
                 tty: request.tty,
                 command: Vec::new(),
             };
-            Ok((sandbox, Request::Attach { id: request.container_id, stdin: request.stdin }, wants))
+            Ok((
+                sandbox,
+                Request::Attach {
+                    id: request.container_id,
+                    stdin: request.stdin,
+                },
+                wants,
+            ))
         }
         Offer::PortForward { .. } => Err("an exec connection came to a port-forward URL".into()),
     }
@@ -86,7 +100,11 @@ async fn pipe(
     }
 }
 
-async fn forward_output(output: &mut Output, (kind, payload): Frame, wants: &Wants) -> Result<(), Failure> {
+async fn forward_output(
+    output: &mut Output,
+    (kind, payload): Frame,
+    wants: &Wants,
+) -> Result<(), Failure> {
     match kind {
         Kind::Stdout if wants.stdout => output.data(STDOUT, payload).await,
         Kind::Stderr if wants.stderr => output.data(STDERR, payload).await,
@@ -96,7 +114,11 @@ async fn forward_output(output: &mut Output, (kind, payload): Frame, wants: &Wan
 
 /// Returns when the client left. A process that takes no more input has ended: its output and exit code
 /// are still to come, so the session goes on without it.
-async fn forward_input(input: &mut Input, writer: crate::pod::FrameWriter, stdin: bool) -> Result<(), Failure> {
+async fn forward_input(
+    input: &mut Input,
+    writer: crate::pod::FrameWriter,
+    stdin: bool,
+) -> Result<(), Failure> {
     let mut writer = Some(writer);
     while let Some(said) = input.next().await? {
         let (kind, data) = match &said {

@@ -9,11 +9,15 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{
-    IMAGE, Node, SLEEP, busybox_archive, digest, entry, eventually, image_config, image_id, layers, shell,
+    IMAGE, Node, SLEEP, busybox_archive, digest, entry, eventually, image_config, image_id, layers,
+    shell,
 };
 
 fn spec(image: &str) -> Option<ImageSpec> {
-    Some(ImageSpec { image: image.into(), ..Default::default() })
+    Some(ImageSpec {
+        image: image.into(),
+        ..Default::default()
+    })
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -31,15 +35,28 @@ struct Published {
 fn publish() -> Published {
     let layers = layers();
     let config = image_config(&layers);
-    let compressed = [gzip(&layers[0]), zstd::encode_all(&layers[1][..], 1).unwrap()];
+    let compressed = [
+        gzip(&layers[0]),
+        zstd::encode_all(&layers[1][..], 1).unwrap(),
+    ];
     let mut blobs = HashMap::from([(digest(&config), config.clone())]);
-    let describe =
-        |bytes: &[u8], kind: &str| serde_json::json!({"mediaType": kind, "digest": digest(bytes), "size": bytes.len()});
-    let kinds = ["application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"];
-    let list: Vec<_> = compressed.iter().zip(kinds).map(|(bytes, kind)| describe(bytes, kind)).collect();
+    let describe = |bytes: &[u8], kind: &str| serde_json::json!({"mediaType": kind, "digest": digest(bytes), "size": bytes.len()});
+    let kinds = [
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+    ];
+    let list: Vec<_> = compressed
+        .iter()
+        .zip(kinds)
+        .map(|(bytes, kind)| describe(bytes, kind))
+        .collect();
     let manifest = serde_json::json!({"schemaVersion": 2, "config": describe(&config, "application/vnd.oci.image.config.v1+json"), "layers": list}).to_string().into_bytes();
     blobs.extend(compressed.into_iter().map(|bytes| (digest(&bytes), bytes)));
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let arch = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
     let mut entry = describe(&manifest, "application/vnd.oci.image.manifest.v1+json");
     entry["platform"] = serde_json::json!({"os": "linux", "architecture": arch});
     let mut other = entry.clone();
@@ -68,10 +85,18 @@ async fn archives_dropped_in_are_imported_pinned_and_others_leave_no_trace() {
         async move { image_id(&mut images, "test.example/late:2").await }
     })
     .await;
-    let list = images.list_images(ListImagesRequest::default()).await.unwrap().into_inner().images;
+    let list = images
+        .list_images(ListImagesRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .images;
     assert_eq!(list.len(), 1, "one image under two names");
     assert!(list[0].pinned && list[0].size > 0);
-    assert_eq!(list[0].repo_tags, ["test.example/busybox:1", "test.example/late:2"]);
+    assert_eq!(
+        list[0].repo_tags,
+        ["test.example/busybox:1", "test.example/late:2"]
+    );
     std::fs::write(node.path("images/broken.tar"), b"this is no archive").unwrap();
     std::fs::write(node.path("images/evil.tar"), evil_archive()).unwrap();
     busybox_archive(&node.path("images/zz-last.tar"), "test.example/last:1");
@@ -87,16 +112,50 @@ async fn archives_dropped_in_are_imported_pinned_and_others_leave_no_trace() {
 /// An image whose layer writes through a link out of its root.
 fn evil_archive() -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
-    entry(&mut layer, "link", tar::EntryType::Symlink, 0o777, &[], Some("/tmp"));
-    entry(&mut layer, "../../../../../../tmp/k3s-runtime-test-escape", tar::EntryType::Regular, 0o644, b"out", None);
+    entry(
+        &mut layer,
+        "link",
+        tar::EntryType::Symlink,
+        0o777,
+        &[],
+        Some("/tmp"),
+    );
+    entry(
+        &mut layer,
+        "../../../../../../tmp/k3s-runtime-test-escape",
+        tar::EntryType::Regular,
+        0o644,
+        b"out",
+        None,
+    );
     let layers = [layer.into_inner().unwrap()];
     let config = image_config(&layers);
     let mut tar = tar::Builder::new(Vec::new());
-    entry(&mut tar, "config.json", tar::EntryType::Regular, 0o644, &config, None);
-    entry(&mut tar, "layer.tar", tar::EntryType::Regular, 0o644, &layers[0], None);
-    let manifest =
-        serde_json::json!([{"Config": "config.json", "RepoTags": ["test.example/evil:1"], "Layers": ["layer.tar"]}]);
-    entry(&mut tar, "manifest.json", tar::EntryType::Regular, 0o644, manifest.to_string().as_bytes(), None);
+    entry(
+        &mut tar,
+        "config.json",
+        tar::EntryType::Regular,
+        0o644,
+        &config,
+        None,
+    );
+    entry(
+        &mut tar,
+        "layer.tar",
+        tar::EntryType::Regular,
+        0o644,
+        &layers[0],
+        None,
+    );
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": ["test.example/evil:1"], "Layers": ["layer.tar"]}]);
+    entry(
+        &mut tar,
+        "manifest.json",
+        tar::EntryType::Regular,
+        0o644,
+        manifest.to_string().as_bytes(),
+        None,
+    );
     tar.into_inner().unwrap()
 }
 
@@ -105,19 +164,50 @@ async fn an_oci_layout_is_imported() {
     let node = Node::start().await;
     let published = publish();
     let mut tar = tar::Builder::new(Vec::new());
-    entry(&mut tar, "oci-layout", tar::EntryType::Regular, 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#, None);
+    entry(
+        &mut tar,
+        "oci-layout",
+        tar::EntryType::Regular,
+        0o644,
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+        None,
+    );
     for (digest, bytes) in &published.blobs {
-        entry(&mut tar, &format!("blobs/{}", digest.replace(':', "/")), tar::EntryType::Regular, 0o644, bytes, None);
+        entry(
+            &mut tar,
+            &format!("blobs/{}", digest.replace(':', "/")),
+            tar::EntryType::Regular,
+            0o644,
+            bytes,
+            None,
+        );
     }
     let top = serde_json::json!({"schemaVersion": 2, "manifests": [{
         "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(&published.index), "size": published.index.len(),
         "annotations": {"io.containerd.image.name": "test.example/layout:3"},
     }]});
-    entry(&mut tar, "index.json", tar::EntryType::Regular, 0o644, top.to_string().as_bytes(), None);
-    std::fs::write(node.path("images/layout.tgz"), gzip(&tar.into_inner().unwrap())).unwrap();
+    entry(
+        &mut tar,
+        "index.json",
+        tar::EntryType::Regular,
+        0o644,
+        top.to_string().as_bytes(),
+        None,
+    );
+    std::fs::write(
+        node.path("images/layout.tgz"),
+        gzip(&tar.into_inner().unwrap()),
+    )
+    .unwrap();
     eventually("the layout is imported", || {
         let mut images = node.images.clone();
-        async move { image_id(&mut images, &format!("test.example/layout@{}", digest(&publish().index))).await }
+        async move {
+            image_id(
+                &mut images,
+                &format!("test.example/layout@{}", digest(&publish().index)),
+            )
+            .await
+        }
     })
     .await;
 }
@@ -128,15 +218,25 @@ async fn removing_an_image_frees_what_no_container_uses() {
     let mut images = node.images.clone();
     let sandbox = node.sandbox("gc").await;
     let id = node.run(&sandbox, shell("c", SLEEP)).await;
-    let layer_count = || std::fs::read_dir(node.path("root/snapshots")).unwrap().count();
+    let layer_count = || {
+        std::fs::read_dir(node.path("root/snapshots"))
+            .unwrap()
+            .count()
+    };
     assert_eq!(layer_count(), 2);
-    images.remove_image(RemoveImageRequest { image: spec(IMAGE) }).await.unwrap();
+    images
+        .remove_image(RemoveImageRequest { image: spec(IMAGE) })
+        .await
+        .unwrap();
     assert!(image_id(&mut images, IMAGE).await.is_none());
     assert_eq!(layer_count(), 2, "the container still stands on them");
     assert_eq!(node.output(&id, "cat /etc/second").await, "second layer");
     node.remove_sandbox(&sandbox).await;
     assert_eq!(layer_count(), 0);
-    images.remove_image(RemoveImageRequest { image: spec(IMAGE) }).await.unwrap();
+    images
+        .remove_image(RemoveImageRequest { image: spec(IMAGE) })
+        .await
+        .unwrap();
 }
 
 /// The requests a registry saw.
@@ -181,13 +281,22 @@ fn respond(
 ) -> Vec<u8> {
     let reply = |status: &str, headers: &str, body: &[u8]| {
         [
-            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len())
-                .as_bytes(),
+            format!(
+                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+                body.len()
+            )
+            .as_bytes(),
             body,
         ]
         .concat()
     };
-    let path = request.split(' ').nth(1).unwrap().split('?').next().unwrap();
+    let path = request
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .split('?')
+        .next()
+        .unwrap();
     if path == "/token" {
         let basic = request.contains("authorization: basic dxnlcjpwyxnz");
         return if basic {
@@ -197,36 +306,51 @@ fn respond(
         };
     }
     if let Some(name) = path.strip_prefix("/elsewhere/") {
-        assert!(!request.contains("authorization: bearer") || request.contains(&format!("host: 127.0.0.1:{port}")));
+        assert!(
+            !request.contains("authorization: bearer")
+                || request.contains(&format!("host: 127.0.0.1:{port}"))
+        );
         let bytes = &published.blobs[name];
-        if let Some(from) =
-            request.split("range: bytes=").nth(1).and_then(|rest| rest.split('-').next()?.parse::<usize>().ok())
+        if let Some(from) = request
+            .split("range: bytes=")
+            .nth(1)
+            .and_then(|rest| rest.split('-').next()?.parse::<usize>().ok())
         {
             return reply("206 Partial Content", "", &bytes[from..]);
         }
         if bytes.len() > 1000 && broken.lock().insert(name.to_owned()) {
-            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                bytes.len()
+            );
             return [head.as_bytes(), &bytes[..bytes.len() / 2]].concat();
         }
         return reply("200 OK", "", bytes);
     }
     if !request.contains("authorization: bearer letmein") {
-        let challenge =
-            format!("www-authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"test\"\r\n");
+        let challenge = format!(
+            "www-authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"test\"\r\n"
+        );
         return reply("401 Unauthorized", &challenge, b"");
     }
     let name = path.rsplit('/').next().unwrap();
     match path {
-        _ if !path.starts_with("/v2/mirrored/busybox/") => reply("404 Not Found", "", b"no such repository"),
-        _ if path.contains("/manifests/") && name == "1.0" => {
-            reply("200 OK", "content-type: application/vnd.oci.image.index.v1+json\r\n", &published.index)
+        _ if !path.starts_with("/v2/mirrored/busybox/") => {
+            reply("404 Not Found", "", b"no such repository")
         }
+        _ if path.contains("/manifests/") && name == "1.0" => reply(
+            "200 OK",
+            "content-type: application/vnd.oci.image.index.v1+json\r\n",
+            &published.index,
+        ),
         _ if path.contains("/manifests/") && published.blobs.contains_key(name) => {
             reply("200 OK", "", &published.blobs[name])
         }
-        _ if path.contains("/blobs/") => {
-            reply("307 Temporary Redirect", &format!("location: /elsewhere/{name}\r\n"), b"")
-        }
+        _ if path.contains("/blobs/") => reply(
+            "307 Temporary Redirect",
+            &format!("location: /elsewhere/{name}\r\n"),
+            b"",
+        ),
         _ => reply("404 Not Found", "", b"no such thing"),
     }
 }
@@ -243,21 +367,55 @@ async fn a_mirror_with_rewrite_token_redirect_and_broken_downloads_serves() {
     std::fs::write(dir.path().join("registries.yaml"), file).unwrap();
     let node = Node::start_in(dir).await;
     let mut images = node.images.clone();
-    let auth =
-        |password: &str| Some(AuthConfig { username: "user".into(), password: password.into(), ..Default::default() });
-    let pull = |auth| PullImageRequest { image: spec("test.example/team/busybox:1.0"), auth, sandbox_config: None };
+    let auth = |password: &str| {
+        Some(AuthConfig {
+            username: "user".into(),
+            password: password.into(),
+            ..Default::default()
+        })
+    };
+    let pull = |auth| PullImageRequest {
+        image: spec("test.example/team/busybox:1.0"),
+        auth,
+        sandbox_config: None,
+    };
     // Wrong credentials: the mirror refuses, and the registry itself does not exist.
     assert!(images.pull_image(pull(auth("wrong"))).await.is_err());
-    let image_ref = images.pull_image(pull(auth("pass"))).await.unwrap().into_inner().image_ref;
-    assert_eq!(image_id(&mut images, &format!("test.example/team/busybox@{index}")).await, Some(image_ref));
-    assert!(seen.lock().iter().any(|request| request.contains("range: bytes=")), "a broken download goes on");
-    assert!(seen.lock().iter().any(|request| request.contains("?ns=test.example")));
-    assert_eq!(std::fs::read_dir(node.path("root/ingest/blobs/sha256")).unwrap().count(), 0);
+    let image_ref = images
+        .pull_image(pull(auth("pass")))
+        .await
+        .unwrap()
+        .into_inner()
+        .image_ref;
+    assert_eq!(
+        image_id(&mut images, &format!("test.example/team/busybox@{index}")).await,
+        Some(image_ref)
+    );
+    assert!(
+        seen.lock()
+            .iter()
+            .any(|request| request.contains("range: bytes=")),
+        "a broken download goes on"
+    );
+    assert!(
+        seen.lock()
+            .iter()
+            .any(|request| request.contains("?ns=test.example"))
+    );
+    assert_eq!(
+        std::fs::read_dir(node.path("root/ingest/blobs/sha256"))
+            .unwrap()
+            .count(),
+        0
+    );
     let sandbox = node.sandbox("pulled").await;
     let mut config = shell("c", SLEEP);
     config.image = spec("test.example/team/busybox:1.0");
     let id = node.run(&sandbox, config).await;
     assert_eq!(node.output(&id, "cat /etc/second").await, "second layer");
-    assert_eq!(node.status(&id).await.image_ref, format!("test.example/team/busybox@{index}"));
+    assert_eq!(
+        node.status(&id).await.image_ref,
+        format!("test.example/team/busybox@{index}")
+    );
     node.remove_sandbox(&sandbox).await;
 }

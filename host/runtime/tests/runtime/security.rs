@@ -1,6 +1,8 @@
 //! What a container may not do.
 
-use k3s_cri::v1::{Capability, Int64Value, Mount, SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy};
+use k3s_cri::v1::{
+    Capability, Int64Value, Mount, SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy,
+};
 
 use crate::harness::{Node, SLEEP, eventually, secured, shell};
 
@@ -10,11 +12,24 @@ const NOTHING: &str = "0000000000000000";
 async fn users_and_groups_come_from_pod_and_image() {
     let node = Node::start().await;
     let sandbox = node.sandbox("users").await;
-    let id =
-        node.run(&sandbox, secured(shell("name", SLEEP), |security| security.run_as_username = "web".into())).await;
-    assert_eq!(node.output(&id, "id -u; id -g; id -G | tr ' ' '\\n' | grep -c .").await, "101\n102\n2");
+    let id = node
+        .run(
+            &sandbox,
+            secured(shell("name", SLEEP), |security| {
+                security.run_as_username = "web".into()
+            }),
+        )
+        .await;
     assert_eq!(
-        node.output(&id, "grep Groups /proc/1/status").await.split_whitespace().collect::<Vec<_>>(),
+        node.output(&id, "id -u; id -g; id -G | tr ' ' '\\n' | grep -c .")
+            .await,
+        "101\n102\n2"
+    );
+    assert_eq!(
+        node.output(&id, "grep Groups /proc/1/status")
+            .await
+            .split_whitespace()
+            .collect::<Vec<_>>(),
         ["Groups:", "7", "102"]
     );
     let status = node.status(&id).await;
@@ -31,14 +46,30 @@ async fn users_and_groups_come_from_pod_and_image() {
         )
         .await;
     assert_eq!(
-        node.output(&id, "grep Groups /proc/1/status").await.split_whitespace().collect::<Vec<_>>(),
+        node.output(&id, "grep Groups /proc/1/status")
+            .await
+            .split_whitespace()
+            .collect::<Vec<_>>(),
         ["Groups:", "500", "2000"]
     );
-    assert_eq!(node.output(&id, "grep CapEff /proc/self/status").await, format!("CapEff:\t{NOTHING}"));
+    assert_eq!(
+        node.output(&id, "grep CapEff /proc/self/status").await,
+        format!("CapEff:\t{NOTHING}")
+    );
     let unknown = node
-        .create(&sandbox, secured(shell("nobody", SLEEP), |security| security.run_as_username = "nobody-here".into()))
+        .create(
+            &sandbox,
+            secured(shell("nobody", SLEEP), |security| {
+                security.run_as_username = "nobody-here".into()
+            }),
+        )
         .await;
-    assert!(unknown.unwrap_err().message().contains("unable to find user nobody-here"));
+    assert!(
+        unknown
+            .unwrap_err()
+            .message()
+            .contains("unable to find user nobody-here")
+    );
     node.remove_sandbox(&sandbox).await;
 }
 
@@ -49,39 +80,65 @@ async fn the_default_filter_is_on_for_the_container_and_its_commands() {
     let filtered = node
         .run(
             &sandbox,
-            secured(shell("filtered", SLEEP), |security| security.seccomp = Some(SecurityProfile::default())),
+            secured(shell("filtered", SLEEP), |security| {
+                security.seccomp = Some(SecurityProfile::default())
+            }),
         )
         .await;
     for process in ["1", "self"] {
-        assert_eq!(node.output(&filtered, &format!("grep ^Seccomp: /proc/{process}/status")).await, "Seccomp:\t2");
+        assert_eq!(
+            node.output(&filtered, &format!("grep ^Seccomp: /proc/{process}/status"))
+                .await,
+            "Seccomp:\t2"
+        );
     }
     // What loading the filter needed is gone again.
     assert_eq!(
-        node.output(&filtered, "grep -h CapEff /proc/self/status").await,
-        node.output(&filtered, "grep -h CapEff /proc/1/status").await
+        node.output(&filtered, "grep -h CapEff /proc/self/status")
+            .await,
+        node.output(&filtered, "grep -h CapEff /proc/1/status")
+            .await
     );
     assert_eq!(
-        node.output(&filtered, "grep -h CapBnd /proc/self/status").await,
-        node.output(&filtered, "grep -h CapBnd /proc/1/status").await
+        node.output(&filtered, "grep -h CapBnd /proc/self/status")
+            .await,
+        node.output(&filtered, "grep -h CapBnd /proc/1/status")
+            .await
     );
     assert_ne!(node.exec(&filtered, "unshare -m true").await.exit_code, 0);
     let strict = secured(shell("strict", SLEEP), |security| {
         security.seccomp = Some(SecurityProfile::default());
         security.no_new_privs = true;
         security.run_as_user = Some(Int64Value { value: 1000 });
-        security.capabilities = Some(Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
+        security.capabilities = Some(Capability {
+            drop_capabilities: vec!["ALL".into()],
+            ..Default::default()
+        });
     });
     let strict = node.run(&sandbox, strict).await;
     assert_eq!(
-        node.output(&strict, "grep -h -e ^Seccomp: -e NoNewPrivs /proc/self/status /proc/1/status").await,
+        node.output(
+            &strict,
+            "grep -h -e ^Seccomp: -e NoNewPrivs /proc/self/status /proc/1/status"
+        )
+        .await,
         "NoNewPrivs:\t1\nSeccomp:\t2\nNoNewPrivs:\t1\nSeccomp:\t2"
     );
-    assert_eq!(node.output(&strict, "grep CapBnd /proc/self/status").await, format!("CapBnd:\t{NOTHING}"));
+    assert_eq!(
+        node.output(&strict, "grep CapBnd /proc/self/status").await,
+        format!("CapBnd:\t{NOTHING}")
+    );
     let open = secured(shell("open", SLEEP), |security| {
-        security.seccomp = Some(SecurityProfile { profile_type: 1, ..Default::default() })
+        security.seccomp = Some(SecurityProfile {
+            profile_type: 1,
+            ..Default::default()
+        })
     });
     let open = node.run(&sandbox, open).await;
-    assert_eq!(node.output(&open, "grep ^Seccomp: /proc/self/status").await, "Seccomp:\t0");
+    assert_eq!(
+        node.output(&open, "grep ^Seccomp: /proc/self/status").await,
+        "Seccomp:\t0"
+    );
     std::fs::write(
         node.path("profile.json"),
         r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#,
@@ -89,7 +146,10 @@ async fn the_default_filter_is_on_for_the_container_and_its_commands() {
     .unwrap();
     let localhost = node.path("profile.json").to_string_lossy().into_owned();
     let own = secured(shell("own", SLEEP), |security| {
-        security.seccomp = Some(SecurityProfile { profile_type: 2, localhost_ref: localhost })
+        security.seccomp = Some(SecurityProfile {
+            profile_type: 2,
+            localhost_ref: localhost,
+        })
     });
     let own = node.run(&sandbox, own).await;
     assert_ne!(node.exec(&own, "mkdir /tmp/x").await.exit_code, 0);
@@ -103,17 +163,44 @@ async fn capabilities_are_added_and_dropped() {
     let sandbox = node.sandbox("capabilities").await;
     let only = |add: &[&str], drop: &[&str]| {
         let own = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-        Some(Capability { add_capabilities: own(add), drop_capabilities: own(drop), ..Default::default() })
+        Some(Capability {
+            add_capabilities: own(add),
+            drop_capabilities: own(drop),
+            ..Default::default()
+        })
     };
-    let none =
-        node.run(&sandbox, secured(shell("none", SLEEP), |security| security.capabilities = only(&[], &["ALL"]))).await;
-    assert_eq!(node.output(&none, "grep CapPrm /proc/1/status").await, format!("CapPrm:\t{NOTHING}"));
-    assert_eq!(node.output(&none, "grep CapPrm /proc/self/status").await, format!("CapPrm:\t{NOTHING}"));
-    let one = node
-        .run(&sandbox, secured(shell("one", SLEEP), |security| security.capabilities = only(&["NET_ADMIN"], &["ALL"])))
+    let none = node
+        .run(
+            &sandbox,
+            secured(shell("none", SLEEP), |security| {
+                security.capabilities = only(&[], &["ALL"])
+            }),
+        )
         .await;
-    assert_eq!(node.output(&one, "grep CapEff /proc/1/status").await, "CapEff:\t0000000000001000");
-    assert_eq!(node.output(&one, "grep CapInh /proc/1/status").await, format!("CapInh:\t{NOTHING}"));
+    assert_eq!(
+        node.output(&none, "grep CapPrm /proc/1/status").await,
+        format!("CapPrm:\t{NOTHING}")
+    );
+    assert_eq!(
+        node.output(&none, "grep CapPrm /proc/self/status").await,
+        format!("CapPrm:\t{NOTHING}")
+    );
+    let one = node
+        .run(
+            &sandbox,
+            secured(shell("one", SLEEP), |security| {
+                security.capabilities = only(&["NET_ADMIN"], &["ALL"])
+            }),
+        )
+        .await;
+    assert_eq!(
+        node.output(&one, "grep CapEff /proc/1/status").await,
+        "CapEff:\t0000000000001000"
+    );
+    assert_eq!(
+        node.output(&one, "grep CapInh /proc/1/status").await,
+        format!("CapInh:\t{NOTHING}")
+    );
     node.remove_sandbox(&sandbox).await;
 }
 
@@ -123,7 +210,9 @@ async fn file_systems_are_read_only_where_asked() {
     let sandbox = node.sandbox("readonly").await;
     std::fs::create_dir_all(node.path("volume")).unwrap();
     std::fs::write(node.path("volume/file"), "content").unwrap();
-    let mut config = secured(shell("c", SLEEP), |security| security.readonly_rootfs = true);
+    let mut config = secured(shell("c", SLEEP), |security| {
+        security.readonly_rootfs = true
+    });
     let host_path = node.path("volume").to_string_lossy().into_owned();
     let mount = |container_path: &str, readonly, recursive_read_only| Mount {
         container_path: container_path.into(),
@@ -132,16 +221,43 @@ async fn file_systems_are_read_only_where_asked() {
         recursive_read_only,
         ..Default::default()
     };
-    config.mounts = vec![mount("/rw", false, false), mount("/ro", true, false), mount("/rro", true, true)];
+    config.mounts = vec![
+        mount("/rw", false, false),
+        mount("/ro", true, false),
+        mount("/rro", true, true),
+    ];
     let id = node.run(&sandbox, config).await;
-    for path in
-        ["/x", "/etc/x", "/ro/x", "/rro/x", "/sys/x", "/proc/sys/kernel/hostname", "/sys/fs/cgroup/memory/cgroup.procs"]
-    {
-        assert_ne!(node.exec(&id, &format!("echo 1 > {path}")).await.exit_code, 0, "{path} was written");
+    for path in [
+        "/x",
+        "/etc/x",
+        "/ro/x",
+        "/rro/x",
+        "/sys/x",
+        "/proc/sys/kernel/hostname",
+        "/sys/fs/cgroup/memory/cgroup.procs",
+    ] {
+        assert_ne!(
+            node.exec(&id, &format!("echo 1 > {path}")).await.exit_code,
+            0,
+            "{path} was written"
+        );
     }
-    assert_eq!(node.output(&id, "cat /ro/file; echo 1 > /rw/new && cat /rw/new").await, "content1");
-    assert_ne!(node.exec(&id, "cat /proc/kcore | head -c1 | grep .").await.exit_code, 0);
-    assert_eq!(node.output(&id, "cat /proc/self/cgroup | grep -c pods || true").await, "0");
+    assert_eq!(
+        node.output(&id, "cat /ro/file; echo 1 > /rw/new && cat /rw/new")
+            .await,
+        "content1"
+    );
+    assert_ne!(
+        node.exec(&id, "cat /proc/kcore | head -c1 | grep .")
+            .await
+            .exit_code,
+        0
+    );
+    assert_eq!(
+        node.output(&id, "cat /proc/self/cgroup | grep -c pods || true")
+            .await,
+        "0"
+    );
     node.remove_sandbox(&sandbox).await;
 }
 
@@ -154,37 +270,95 @@ async fn devices_of_the_host_cannot_be_opened_unless_privileged() {
     let attempt = "mknod /tmp/kmsg c 1 11 && head -c1 /tmp/kmsg";
     assert_ne!(node.exec(&plain, attempt).await.exit_code, 0);
     assert_eq!(
-        node.exec(&plain, "head -c1 /dev/zero > /dev/null && head -c1 /dev/urandom > /dev/null").await.exit_code,
+        node.exec(
+            &plain,
+            "head -c1 /dev/zero > /dev/null && head -c1 /dev/urandom > /dev/null"
+        )
+        .await
+        .exit_code,
         0
     );
-    let privileged =
-        node.run(&sandbox, secured(shell("privileged", SLEEP), |security| security.privileged = true)).await;
-    assert_eq!(node.exec(&privileged, "mknod /tmp/full c 1 11 && : < /tmp/full").await.exit_code, 0);
-    assert_eq!(node.output(&privileged, "grep ^Seccomp: /proc/self/status").await, "Seccomp:\t0");
+    let privileged = node
+        .run(
+            &sandbox,
+            secured(shell("privileged", SLEEP), |security| {
+                security.privileged = true
+            }),
+        )
+        .await;
+    assert_eq!(
+        node.exec(&privileged, "mknod /tmp/full c 1 11 && : < /tmp/full")
+            .await
+            .exit_code,
+        0
+    );
+    assert_eq!(
+        node.output(&privileged, "grep ^Seccomp: /proc/self/status")
+            .await,
+        "Seccomp:\t0"
+    );
     node.remove_sandbox(&sandbox).await;
-    eventually("nothing is left", || async { node.leftovers().is_empty().then_some(()) }).await;
+    eventually("nothing is left", || async {
+        node.leftovers().is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_honoured_is_refused() {
     let node = Node::start().await;
     let sandbox = node.sandbox("refused").await;
-    let label = SeLinuxOption { r#type: "container_t".into(), ..Default::default() };
+    let label = SeLinuxOption {
+        r#type: "container_t".into(),
+        ..Default::default()
+    };
     let error = node
-        .create(&sandbox, secured(shell("selinux", SLEEP), |security| security.selinux_options = Some(label)))
+        .create(
+            &sandbox,
+            secured(shell("selinux", SLEEP), |security| {
+                security.selinux_options = Some(label)
+            }),
+        )
         .await
         .unwrap_err();
     assert_eq!(error.code(), k3s_cri::Code::Unimplemented);
     let mut config = node.sandbox_config("sysctl");
-    config.linux.as_mut().unwrap().sysctls.insert("kernel.panic".into(), "1".into());
-    let request = k3s_cri::v1::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
-    assert!(node.runtime.clone().run_pod_sandbox(request).await.unwrap_err().message().contains("kernel.panic"));
+    config
+        .linux
+        .as_mut()
+        .unwrap()
+        .sysctls
+        .insert("kernel.panic".into(), "1".into());
+    let request = k3s_cri::v1::RunPodSandboxRequest {
+        config: Some(config),
+        runtime_handler: String::new(),
+    };
+    assert!(
+        node.runtime
+            .clone()
+            .run_pod_sandbox(request)
+            .await
+            .unwrap_err()
+            .message()
+            .contains("kernel.panic")
+    );
     let mut config = node.sandbox_config("allowed");
-    config.linux.as_mut().unwrap().sysctls.insert("net.core.somaxconn".into(), "321".into());
+    config
+        .linux
+        .as_mut()
+        .unwrap()
+        .sysctls
+        .insert("net.core.somaxconn".into(), "321".into());
     let allowed = node.sandbox_with(config).await;
     let id = node.run(&allowed, shell("c", SLEEP)).await;
-    assert_eq!(node.output(&id, "cat /proc/sys/net/core/somaxconn").await, "321");
+    assert_eq!(
+        node.output(&id, "cat /proc/sys/net/core/somaxconn").await,
+        "321"
+    );
     node.remove_sandbox(&sandbox).await;
     node.remove_sandbox(&allowed).await;
-    eventually("nothing is left", || async { node.leftovers().is_empty().then_some(()) }).await;
+    eventually("nothing is left", || async {
+        node.leftovers().is_empty().then_some(())
+    })
+    .await;
 }

@@ -12,18 +12,29 @@ use crate::harness::{Node, SLEEP, eventually, shell};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn open(url: &str, protocol: &str) -> Result<Socket, tokio_tungstenite::tungstenite::Error> {
-    let mut request = url.replacen("http://", "ws://", 1).into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.map(|(socket, _)| socket)
+    let mut request = url
+        .replacen("http://", "ws://", 1)
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol.parse().unwrap());
+    tokio_tungstenite::connect_async(request)
+        .await
+        .map(|(socket, _)| socket)
 }
 
 /// Output by channel until the end, or until `until` is true of it.
 async fn collect(socket: &mut Socket, until: impl Fn(&[Vec<u8>; 5]) -> bool) -> [Vec<u8>; 5] {
     let mut out: [Vec<u8>; 5] = Default::default();
     while !until(&out) {
-        let next = tokio::time::timeout(std::time::Duration::from_secs(20), socket.next()).await.expect("a message");
+        let next = tokio::time::timeout(std::time::Duration::from_secs(20), socket.next())
+            .await
+            .expect("a message");
         match next {
-            Some(Ok(Message::Binary(data))) => out[usize::from(data[0])].extend_from_slice(&data[1..]),
+            Some(Ok(Message::Binary(data))) => {
+                out[usize::from(data[0])].extend_from_slice(&data[1..])
+            }
             Some(Ok(Message::Close(_))) | None | Some(Err(_)) => break,
             Some(Ok(_)) => {}
         }
@@ -32,7 +43,10 @@ async fn collect(socket: &mut Socket, until: impl Fn(&[Vec<u8>; 5]) -> bool) -> 
 }
 
 async fn send(socket: &mut Socket, channel: u8, data: &[u8]) {
-    socket.send(Message::binary([&[channel], data].concat())).await.unwrap();
+    socket
+        .send(Message::binary([&[channel], data].concat()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,25 +56,47 @@ async fn a_command_gets_input_and_gives_output_and_status() {
     let id = node.run(&sandbox, shell("c", SLEEP)).await;
     let request = ExecRequest {
         container_id: id.clone(),
-        cmd: ["sh", "-c", "cat; echo done >&2; exit 5"].map(str::to_owned).to_vec(),
+        cmd: ["sh", "-c", "cat; echo done >&2; exit 5"]
+            .map(str::to_owned)
+            .to_vec(),
         stdin: true,
         stdout: true,
         stderr: true,
         tty: false,
     };
-    let url = node.runtime.clone().exec(request).await.unwrap().into_inner().url;
-    assert!(open(&url, "channel.k8s.io").await.is_err(), "an old protocol is refused");
+    let url = node
+        .runtime
+        .clone()
+        .exec(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .url;
+    assert!(
+        open(&url, "channel.k8s.io").await.is_err(),
+        "an old protocol is refused"
+    );
     let mut socket = open(&url, "v5.channel.k8s.io").await.unwrap();
     send(&mut socket, 0, b"typed\n").await;
     send(&mut socket, 255, &[0]).await;
     let [_, stdout, stderr, status, _] = collect(&mut socket, |_| false).await;
-    assert_eq!((stdout.as_slice(), stderr.as_slice()), (&b"typed\n"[..], &b"done\n"[..]));
+    assert_eq!(
+        (stdout.as_slice(), stderr.as_slice()),
+        (&b"typed\n"[..], &b"done\n"[..])
+    );
     let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
     assert_eq!(
-        (&status["status"], &status["reason"], &status["details"]["causes"][0]["message"]),
+        (
+            &status["status"],
+            &status["reason"],
+            &status["details"]["causes"][0]["message"]
+        ),
         (&"Failure".into(), &"NonZeroExitCode".into(), &"5".into())
     );
-    assert!(open(&url, "v5.channel.k8s.io").await.is_err(), "a URL is good once");
+    assert!(
+        open(&url, "v5.channel.k8s.io").await.is_err(),
+        "a URL is good once"
+    );
     node.remove_sandbox(&sandbox).await;
 }
 
@@ -77,7 +113,14 @@ async fn a_terminal_has_a_size_and_hangs_up() {
         stderr: false,
         tty: true,
     };
-    let url = node.runtime.clone().exec(request).await.unwrap().into_inner().url;
+    let url = node
+        .runtime
+        .clone()
+        .exec(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .url;
     let mut socket = open(&url, "v4.channel.k8s.io").await.unwrap();
     send(&mut socket, 4, br#"{"Width":99,"Height":33}"#).await;
     send(&mut socket, 0, b"stty size; echo mark$((1+1))\n").await;
@@ -96,10 +139,22 @@ async fn a_terminal_has_a_size_and_hangs_up() {
         stderr: false,
         tty: true,
     };
-    let url = node.runtime.clone().exec(request).await.unwrap().into_inner().url;
+    let url = node
+        .runtime
+        .clone()
+        .exec(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .url;
     let socket = open(&url, "v4.channel.k8s.io").await.unwrap();
-    eventually("the command runs", || async { node.output(&id, "ps").await.contains("sleep 12345").then_some(()) })
-        .await;
+    eventually("the command runs", || async {
+        node.output(&id, "ps")
+            .await
+            .contains("sleep 12345")
+            .then_some(())
+    })
+    .await;
     drop(socket);
     eventually("the command is gone", || async {
         (!node.output(&id, "ps").await.contains("sleep 12345")).then_some(())
@@ -112,11 +167,27 @@ async fn a_terminal_has_a_size_and_hangs_up() {
 async fn attached_clients_see_output_and_type() {
     let node = Node::start().await;
     let sandbox = node.sandbox("attach").await;
-    let mut config = shell("c", "while read line; do echo got $line; [ $line = end ] && exit 0; done");
+    let mut config = shell(
+        "c",
+        "while read line; do echo got $line; [ $line = end ] && exit 0; done",
+    );
     (config.stdin, config.stdin_once) = (true, true);
     let id = node.run(&sandbox, config).await;
-    let request = AttachRequest { container_id: id.clone(), stdin: true, stdout: true, stderr: true, tty: false };
-    let url = node.runtime.clone().attach(request).await.unwrap().into_inner().url;
+    let request = AttachRequest {
+        container_id: id.clone(),
+        stdin: true,
+        stdout: true,
+        stderr: true,
+        tty: false,
+    };
+    let url = node
+        .runtime
+        .clone()
+        .attach(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .url;
     let mut socket = open(&url, "v5.channel.k8s.io").await.unwrap();
     send(&mut socket, 0, b"one\n").await;
     let out = collect(&mut socket, |out| out[1].ends_with(b"got one\n")).await;
@@ -125,6 +196,9 @@ async fn attached_clients_see_output_and_type() {
     collect(&mut socket, |_| false).await;
     assert_eq!(node.exited(&id).await.exit_code, 0);
     let log = node.log("attach", "c").await;
-    assert!(log.contains("stdout F got one") && log.contains("stdout F got end"), "{log}");
+    assert!(
+        log.contains("stdout F got one") && log.contains("stdout F got end"),
+        "{log}"
+    );
     node.remove_sandbox(&sandbox).await;
 }

@@ -51,8 +51,14 @@ impl NodeSelectorTerm {
     pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         let empty = self.match_expressions.is_empty() && self.match_fields.is_empty();
         !empty
-            && self.match_expressions.iter().all(|r| r.is_met(labels.get(&r.key).map(String::as_str)))
-            && self.match_fields.iter().all(|r| r.key == "metadata.name" && r.is_met(Some(name)))
+            && self
+                .match_expressions
+                .iter()
+                .all(|r| r.is_met(labels.get(&r.key).map(String::as_str)))
+            && self
+                .match_fields
+                .iter()
+                .all(|r| r.key == "metadata.name" && r.is_met(Some(name)))
     }
 }
 
@@ -70,7 +76,10 @@ impl NodeTerms {
     #[must_use]
     pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         self.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
-            && self.any_of.as_ref().is_none_or(|terms| terms.iter().any(|t| t.matches(name, labels)))
+            && self
+                .any_of
+                .as_ref()
+                .is_none_or(|terms| terms.iter().any(|t| t.matches(name, labels)))
     }
 }
 
@@ -98,7 +107,9 @@ impl PodTerm {
     /// Whether `pod` is one of those meant.
     #[must_use]
     pub fn selects(&self, pod: &PodInfo) -> bool {
-        self.namespaces.as_ref().is_none_or(|all| all.contains(&pod.namespace))
+        self.namespaces
+            .as_ref()
+            .is_none_or(|all| all.contains(&pod.namespace))
             && self.selector.matches_labels(&pod.labels)
     }
 }
@@ -123,7 +134,11 @@ mod tests {
     use super::*;
 
     fn requirement(operator: &str, values: &[&str]) -> Requirement {
-        Requirement { key: "k".into(), operator: operator.into(), values: values.iter().map(|v| (*v).into()).collect() }
+        Requirement {
+            key: "k".into(),
+            operator: operator.into(),
+            values: values.iter().map(|v| (*v).into()).collect(),
+        }
     }
 
     #[test]
@@ -140,7 +155,11 @@ mod tests {
             ("Lt", &["5"], Some("4"), true),
             ("Near", &["5"], Some("5"), false),
         ] {
-            assert_eq!(requirement(operator, values).is_met(value), met, "{operator} {values:?} {value:?}");
+            assert_eq!(
+                requirement(operator, values).is_met(value),
+                met,
+                "{operator} {values:?} {value:?}"
+            );
         }
     }
 
@@ -149,6 +168,12 @@ mod tests {
         let labels = BTreeMap::new();
         assert!(!NodeSelectorTerm::default().matches("n", &labels));
         assert!(NodeTerms::default().matches("n", &labels));
-        assert!(!NodeTerms { any_of: Some(vec![]), ..NodeTerms::default() }.matches("n", &labels));
+        assert!(
+            !NodeTerms {
+                any_of: Some(vec![]),
+                ..NodeTerms::default()
+            }
+            .matches("n", &labels)
+        );
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use k3s_client::{Obj, Object};
 use k3s_meta::object::{annotation, at, at_list, at_str};
 use k3s_volume::{
-    Class, PodClaim, best_match, check_ephemeral, class_of, is_fully_bound, names, volume_name, waits_for_consumer,
+    Class, PodClaim, best_match, check_ephemeral, class_of, is_fully_bound, names, volume_name,
+    waits_for_consumer,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -90,7 +91,9 @@ impl Conflict {
         match self {
             Self::Affinity => "node(s) didn't match PersistentVolume's node affinity",
             Self::NoVolume => "node(s) didn't find available persistent volumes to bind",
-            Self::Missing => "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+            Self::Missing => {
+                "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
+            }
         }
     }
 }
@@ -114,17 +117,27 @@ impl VolumeNeeds {
         let mut needs = Self::default();
         for asked in &pod.volume_claims {
             if let Err(refusal) = needs.add(pod, asked, storage) {
-                return Self { refusal: Some(refusal), ..Self::default() };
+                return Self {
+                    refusal: Some(refusal),
+                    ..Self::default()
+                };
             }
         }
         needs
     }
 
-    fn add(&mut self, pod: &PodInfo, asked: &PodClaim, storage: &dyn Storage) -> Result<(), String> {
+    fn add(
+        &mut self,
+        pod: &PodInfo,
+        asked: &PodClaim,
+        storage: &dyn Storage,
+    ) -> Result<(), String> {
         let name = &asked.name;
         let Some(claim) = storage.claim(&format!("{}/{name}", pod.namespace)) else {
             return Err(if asked.ephemeral {
-                format!("waiting for ephemeral volume controller to create the persistentvolumeclaim \"{name}\"")
+                format!(
+                    "waiting for ephemeral volume controller to create the persistentvolumeclaim \"{name}\""
+                )
             } else {
                 format!("persistentvolumeclaim \"{name}\" not found")
             });
@@ -142,15 +155,24 @@ impl VolumeNeeds {
                 "persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{volume}\""
             ));
         }
-        if at_list(value, &["spec", "accessModes"]).iter().any(|mode| mode == "ReadWriteOncePod") {
+        if at_list(value, &["spec", "accessModes"])
+            .iter()
+            .any(|mode| mode == "ReadWriteOncePod")
+        {
             self.exclusive.push(name.clone());
         }
         if is_fully_bound(value) {
-            self.bound.push(storage.volume(volume).map_or(Reach::Nowhere, |volume| reach(&volume)));
+            self.bound.push(
+                storage
+                    .volume(volume)
+                    .map_or(Reach::Nowhere, |volume| reach(&volume)),
+            );
             return Ok(());
         }
         let class = storage.class(class_of(value));
-        let delayed = class.as_ref().is_some_and(|class| waits_for_consumer(class.value()));
+        let delayed = class
+            .as_ref()
+            .is_some_and(|class| waits_for_consumer(class.value()));
         let (true, Some(class)) = (delayed && volume.is_empty(), class) else {
             return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
         };
@@ -173,7 +195,10 @@ impl VolumeNeeds {
             match reach {
                 Reach::Anywhere => {}
                 Reach::Nowhere => return Err(Conflict::Missing),
-                Reach::Terms(terms) if terms.iter().any(|term| term.matches(&node.name, &node.labels)) => {}
+                Reach::Terms(terms)
+                    if terms
+                        .iter()
+                        .any(|term| term.matches(&node.name, &node.labels)) => {}
                 Reach::Terms(_) => return Err(Conflict::Affinity),
             }
         }
@@ -198,20 +223,35 @@ impl Unbound {
                 .iter()
                 .any(|choice| matches!(choice, Choice::Static { volume, .. } if volume.name() == candidate.name()))
         };
-        let fits = |volume: &Value| terms(volume).is_none_or(|t| t.iter().any(|t| t.matches(&node.name, &node.labels)));
-        let free = self.volumes.iter().filter(|volume| !is_taken(volume)).map(|volume| volume.value());
+        let fits = |volume: &Value| {
+            terms(volume).is_none_or(|t| t.iter().any(|t| t.matches(&node.name, &node.labels)))
+        };
+        let free = self
+            .volumes
+            .iter()
+            .filter(|volume| !is_taken(volume))
+            .map(|volume| volume.value());
         if let Some(found) = best_match(claim.value(), free, Some(&fits), false) {
             let name = k3s_meta::object::name(found);
-            let volume = self.volumes.iter().find(|volume| volume.name() == name)?.clone();
+            let volume = self
+                .volumes
+                .iter()
+                .find(|volume| volume.name() == name)?
+                .clone();
             return Some(Choice::Static { claim, volume });
         }
-        (self.provisions && self.topology_allows(&node.labels)).then_some(Choice::Provision { claim })
+        (self.provisions && self.topology_allows(&node.labels))
+            .then_some(Choice::Provision { claim })
     }
 
     fn topology_allows(&self, labels: &BTreeMap<String, String>) -> bool {
         let meets = |expression: &Value| {
             let value = labels.get(at_str(expression, &["key"]));
-            value.is_some_and(|v| at_list(expression, &["values"]).iter().any(|allowed| allowed == v))
+            value.is_some_and(|v| {
+                at_list(expression, &["values"])
+                    .iter()
+                    .any(|allowed| allowed == v)
+            })
         };
         let term = |term: &Value| at_list(term, &["matchLabelExpressions"]).iter().all(meets);
         self.topologies.is_empty() || self.topologies.iter().any(term)
@@ -224,7 +264,10 @@ fn reach(volume: &Obj) -> Reach {
 
 /// The node selector terms of a volume; nothing where it can be used everywhere.
 fn terms(volume: &Value) -> Option<Vec<NodeSelectorTerm>> {
-    let terms = at(volume, &["spec", "nodeAffinity", "required", "nodeSelectorTerms"])?;
+    let terms = at(
+        volume,
+        &["spec", "nodeAffinity", "required", "nodeSelectorTerms"],
+    )?;
     // Validated when it was written; one that cannot be read fits no node.
     Some(Vec::<NodeSelectorTerm>::deserialize(terms).unwrap_or_default())
 }

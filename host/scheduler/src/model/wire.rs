@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    NodeInfo, NodeSelectorTerm, NodeTerms, PodInfo, PodTerm, Resources, SpreadConstraint, Taint, Toleration,
-    VolumeNeeds, Weighted,
+    NodeInfo, NodeSelectorTerm, NodeTerms, PodInfo, PodTerm, Resources, SpreadConstraint, Taint,
+    Toleration, VolumeNeeds, Weighted,
 };
 
 /// What a container without requests counts as in scores (upstream `DefaultMilliCPURequest`,
@@ -181,7 +181,11 @@ impl AffinityTerm {
             (None, true) => Some(vec![namespace.to_owned()]),
             (None, false) => Some(self.namespaces),
         };
-        PodTerm { selector: selector(self.label_selector.as_ref()), namespaces, topology_key: self.topology_key }
+        PodTerm {
+            selector: selector(self.label_selector.as_ref()),
+            namespaces,
+            topology_key: self.topology_key,
+        }
     }
 }
 
@@ -209,33 +213,54 @@ impl WirePod {
         let (requests, scored) = requests(&self.spec);
         let spec = self.spec;
         let (namespace, name) = (self.metadata.namespace, self.metadata.name);
-        let terms = |all: Vec<AffinityTerm>| all.into_iter().map(|t| t.into_term(&namespace)).collect::<Vec<_>>();
+        let terms = |all: Vec<AffinityTerm>| {
+            all.into_iter()
+                .map(|t| t.into_term(&namespace))
+                .collect::<Vec<_>>()
+        };
         let preferred = |all: Vec<PreferredPod>, sign: i64| {
-            let one =
-                |p: PreferredPod| Weighted { weight: sign * p.weight, term: p.pod_affinity_term.into_term(&namespace) };
+            let one = |p: PreferredPod| Weighted {
+                weight: sign * p.weight,
+                term: p.pod_affinity_term.into_term(&namespace),
+            };
             all.into_iter().map(one).collect::<Vec<_>>()
         };
         let mut preferred_pods = preferred(spec.affinity.pod_affinity.preferred, 1);
         preferred_pods.extend(preferred(spec.affinity.pod_anti_affinity.preferred, -1));
-        let waiting = self.status.conditions.into_iter().find(|c| c.kind == "PodScheduled" && c.status == "False");
+        let waiting = self
+            .status
+            .conditions
+            .into_iter()
+            .find(|c| c.kind == "PodScheduled" && c.status == "False");
         PodInfo {
             key,
             volume_claims: volume_claims(&name, spec.volumes),
             host_ports: host_ports(&spec.containers),
-            spread: spec.topology_spread_constraints.into_iter().map(|s| spread(s, &self.metadata.labels)).collect(),
+            spread: spec
+                .topology_spread_constraints
+                .into_iter()
+                .map(|s| spread(s, &self.metadata.labels))
+                .collect(),
             affinity: terms(spec.affinity.pod_affinity.required),
             anti_affinity: terms(spec.affinity.pod_anti_affinity.required),
             preferred_pods,
             node_terms: NodeTerms {
                 labels: spec.node_selector,
-                any_of: spec.affinity.node_affinity.required.map(|r| r.node_selector_terms),
+                any_of: spec
+                    .affinity
+                    .node_affinity
+                    .required
+                    .map(|r| r.node_selector_terms),
             },
             preferred_nodes: spec
                 .affinity
                 .node_affinity
                 .preferred
                 .into_iter()
-                .map(|p| Weighted { weight: p.weight, term: p.preference })
+                .map(|p| Weighted {
+                    weight: p.weight,
+                    term: p.preference,
+                })
                 .collect(),
             name,
             uid: self.metadata.uid,
@@ -260,8 +285,14 @@ impl WirePod {
 /// The claims behind a pod's volumes, as [`k3s_volume::claims_of_pod`] finds them.
 fn volume_claims(pod: &str, volumes: Vec<Volume>) -> Vec<PodClaim> {
     let claim = |volume: Volume| match (volume.persistent_volume_claim, volume.ephemeral) {
-        (Some(source), _) => Some(PodClaim { name: source.claim_name, ephemeral: false }),
-        (None, Some(_)) => Some(PodClaim { name: ephemeral_claim_name(pod, &volume.name), ephemeral: true }),
+        (Some(source), _) => Some(PodClaim {
+            name: source.claim_name,
+            ephemeral: false,
+        }),
+        (None, Some(_)) => Some(PodClaim {
+            name: ephemeral_claim_name(pod, &volume.name),
+            ephemeral: true,
+        }),
         (None, None) => None,
     };
     volumes.into_iter().filter_map(claim).collect()
@@ -272,14 +303,20 @@ fn spread(wire: Spread, labels: &Map) -> SpreadConstraint {
     // `matchLabelKeys`: the pod's own values of these labels narrow the selector.
     for key in &wire.match_label_keys {
         if let (Some(value), Some(map)) = (labels.get(key), own.as_object_mut()) {
-            let set = map.entry("matchLabels").or_insert_with(|| Value::Object(serde_json::Map::new()));
+            let set = map
+                .entry("matchLabels")
+                .or_insert_with(|| Value::Object(serde_json::Map::new()));
             if let Some(set) = set.as_object_mut() {
                 set.insert(key.clone(), value.as_str().into());
             }
         }
     }
     SpreadConstraint {
-        selector: if own.is_null() { LabelSelector::nothing() } else { selector(Some(&own)) },
+        selector: if own.is_null() {
+            LabelSelector::nothing()
+        } else {
+            selector(Some(&own))
+        },
         topology_key: wire.topology_key,
         max_skew: wire.max_skew,
         min_domains: wire.min_domains,
@@ -290,11 +327,24 @@ fn spread(wire: Spread, labels: &Map) -> SpreadConstraint {
 fn host_ports(containers: &[Container]) -> Vec<(String, String, u16)> {
     let taken = |p: &&Port| p.host_port != 0;
     let one = |p: &Port| {
-        let protocol = if p.protocol.is_empty() { "TCP" } else { &p.protocol };
-        let address = if p.host_ip.is_empty() { "0.0.0.0" } else { &p.host_ip };
+        let protocol = if p.protocol.is_empty() {
+            "TCP"
+        } else {
+            &p.protocol
+        };
+        let address = if p.host_ip.is_empty() {
+            "0.0.0.0"
+        } else {
+            &p.host_ip
+        };
         (protocol.to_owned(), address.to_owned(), p.host_port)
     };
-    containers.iter().flat_map(|c| c.ports.iter()).filter(taken).map(one).collect()
+    containers
+        .iter()
+        .flat_map(|c| c.ports.iter())
+        .filter(taken)
+        .map(one)
+        .collect()
 }
 
 /// What a pod asks for (upstream `component-helpers/resource`): containers and sidecars together,
@@ -337,7 +387,10 @@ fn total(spec: &PodSpec, of: &dyn Fn(&Container) -> Resources) -> Resources {
             "cpu" => running.milli_cpu = pod.milli_cpu,
             "memory" => running.memory = pod.memory,
             other => {
-                running.others.insert(other.to_owned(), pod.others.get(other).copied().unwrap_or_default());
+                running.others.insert(
+                    other.to_owned(),
+                    pod.others.get(other).copied().unwrap_or_default(),
+                );
             }
         }
     }

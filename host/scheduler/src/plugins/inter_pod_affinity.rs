@@ -21,15 +21,23 @@ struct Existing {
 }
 
 fn domain(node: &NodeInfo, key: &str) -> Option<Domain> {
-    node.labels.get(key).map(|value| (key.to_owned(), value.clone()))
+    node.labels
+        .get(key)
+        .map(|value| (key.to_owned(), value.clone()))
 }
 
 /// Counts, per domain of the term, the pods that it selects.
 fn count(term: &PodTerm, nodes: &[NodeInfo]) -> HashMap<Domain, usize> {
     let mut found = HashMap::new();
     for node in nodes {
-        let Some(domain) = domain(node, &term.topology_key) else { continue };
-        let selected = node.pods.iter().filter(|p| !p.deleting && term.selects(p)).count();
+        let Some(domain) = domain(node, &term.topology_key) else {
+            continue;
+        };
+        let selected = node
+            .pods
+            .iter()
+            .filter(|p| !p.deleting && term.selects(p))
+            .count();
         if selected > 0 {
             *found.entry(domain).or_insert(0) += selected;
         }
@@ -40,7 +48,12 @@ fn count(term: &PodTerm, nodes: &[NodeInfo]) -> HashMap<Domain, usize> {
 fn forbidden(pod: &PodInfo, nodes: &[NodeInfo]) -> HashMap<Domain, usize> {
     let mut found = HashMap::new();
     for node in nodes {
-        for term in node.pods.iter().flat_map(|p| &p.anti_affinity).filter(|t| t.selects(pod)) {
+        for term in node
+            .pods
+            .iter()
+            .flat_map(|p| &p.anti_affinity)
+            .filter(|t| t.selects(pod))
+        {
             if let Some(domain) = domain(node, &term.topology_key) {
                 *found.entry(domain).or_insert(0) += 1;
             }
@@ -71,20 +84,41 @@ impl Filter for InterPodAffinity {
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Vec<Reason> {
-        let Some(existing) = prepared.as_ref().and_then(|p| p.downcast_ref::<Existing>()) else { return vec![] };
-        let holds =
-            |counts: &HashMap<Domain, usize>, key: &str| domain(node, key).is_some_and(|d| counts.contains_key(&d));
-        let labelled = pod.affinity.iter().all(|t| node.labels.contains_key(&t.topology_key));
-        let near = pod.affinity.iter().zip(&existing.near).all(|(t, c)| holds(c, &t.topology_key));
+        let Some(existing) = prepared.as_ref().and_then(|p| p.downcast_ref::<Existing>()) else {
+            return vec![];
+        };
+        let holds = |counts: &HashMap<Domain, usize>, key: &str| {
+            domain(node, key).is_some_and(|d| counts.contains_key(&d))
+        };
+        let labelled = pod
+            .affinity
+            .iter()
+            .all(|t| node.labels.contains_key(&t.topology_key));
+        let near = pod
+            .affinity
+            .iter()
+            .zip(&existing.near)
+            .all(|(t, c)| holds(c, &t.topology_key));
         let may_start_group = labelled && Self::is_first_of_its_group(pod, existing);
         if !near && !may_start_group {
             return vec![Reason::new("node(s) didn't match pod affinity rules")];
         }
-        if pod.anti_affinity.iter().zip(&existing.away).any(|(t, c)| holds(c, &t.topology_key)) {
+        if pod
+            .anti_affinity
+            .iter()
+            .zip(&existing.away)
+            .any(|(t, c)| holds(c, &t.topology_key))
+        {
             return vec![Reason::new("node(s) didn't match pod anti-affinity rules")];
         }
-        if existing.forbidden.keys().any(|(key, value)| node.labels.get(key) == Some(value)) {
-            return vec![Reason::new("node(s) didn't satisfy existing pods anti-affinity rules")];
+        if existing
+            .forbidden
+            .keys()
+            .any(|(key, value)| node.labels.get(key) == Some(value))
+        {
+            return vec![Reason::new(
+                "node(s) didn't satisfy existing pods anti-affinity rules",
+            )];
         }
         vec![]
     }
@@ -100,20 +134,33 @@ impl Score for InterPodAffinity {
     }
 
     fn prepare(&self, pod: &PodInfo, nodes: &[NodeInfo]) -> Prepared {
-        let counts: Vec<_> = pod.preferred_pods.iter().map(|p| count(&p.term, nodes)).collect();
+        let counts: Vec<_> = pod
+            .preferred_pods
+            .iter()
+            .map(|p| count(&p.term, nodes))
+            .collect();
         Some(Box::new(counts))
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> i64 {
-        let Some(counts) = prepared.as_ref().and_then(|p| p.downcast_ref::<Vec<HashMap<Domain, usize>>>()) else {
+        let Some(counts) = prepared
+            .as_ref()
+            .and_then(|p| p.downcast_ref::<Vec<HashMap<Domain, usize>>>())
+        else {
             return 0;
         };
         let near = |key: &str, counts: &HashMap<Domain, usize>| {
-            domain(node, key).and_then(|d| counts.get(&d).copied()).unwrap_or_default()
+            domain(node, key)
+                .and_then(|d| counts.get(&d).copied())
+                .unwrap_or_default()
         };
         let pairs = pod.preferred_pods.iter().zip(counts);
         pairs
-            .map(|(p, c)| p.weight.saturating_mul(i64::try_from(near(&p.term.topology_key, c)).unwrap_or(i64::MAX)))
+            .map(|(p, c)| {
+                p.weight.saturating_mul(
+                    i64::try_from(near(&p.term.topology_key, c)).unwrap_or(i64::MAX),
+                )
+            })
             .sum()
     }
 

@@ -14,7 +14,9 @@ impl Filter for NodeAffinity {
         if pod.node_terms.matches(&node.name, &node.labels) {
             vec![]
         } else {
-            vec![Reason::new("node(s) didn't match Pod's node affinity/selector")]
+            vec![Reason::new(
+                "node(s) didn't match Pod's node affinity/selector",
+            )]
         }
     }
 }
@@ -29,7 +31,10 @@ impl Score for NodeAffinity {
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> i64 {
-        let wanted = pod.preferred_nodes.iter().filter(|p| p.term.matches(&node.name, &node.labels));
+        let wanted = pod
+            .preferred_nodes
+            .iter()
+            .filter(|p| p.term.matches(&node.name, &node.labels));
         wanted.map(|p| p.weight).sum()
     }
 

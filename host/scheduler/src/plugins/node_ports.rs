@@ -18,8 +18,14 @@ impl Filter for NodePorts {
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
         let taken = || node.pods.iter().flat_map(|p| p.host_ports.iter());
-        if pod.host_ports.iter().any(|wanted| taken().any(|have| clash(wanted, have))) {
-            vec![Reason::new("node(s) didn't have free ports for the requested pod ports")]
+        if pod
+            .host_ports
+            .iter()
+            .any(|wanted| taken().any(|have| clash(wanted, have)))
+        {
+            vec![Reason::new(
+                "node(s) didn't have free ports for the requested pod ports",
+            )]
         } else {
             vec![]
         }

@@ -25,14 +25,20 @@ impl Filter for NodeResourcesFit {
         for (name, asked, have, taken) in [
             ("cpu", asked.milli_cpu, have.milli_cpu, taken.milli_cpu),
             ("memory", asked.memory, have.memory, taken.memory),
-            ("ephemeral-storage", asked.ephemeral_storage, have.ephemeral_storage, taken.ephemeral_storage),
+            (
+                "ephemeral-storage",
+                asked.ephemeral_storage,
+                have.ephemeral_storage,
+                taken.ephemeral_storage,
+            ),
         ] {
             if short(asked, have, taken) {
                 reasons.push(Reason::new(format!("Insufficient {name}")));
             }
         }
         for (name, asked) in &asked.others {
-            let amount = |all: &crate::model::Resources| all.others.get(name).copied().unwrap_or_default();
+            let amount =
+                |all: &crate::model::Resources| all.others.get(name).copied().unwrap_or_default();
             if short(*asked, amount(have), amount(taken)) {
                 reasons.push(Reason::new(format!("Insufficient {name}")));
             }
@@ -53,10 +59,22 @@ impl Score for NodeResourcesFit {
     fn score(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> i64 {
         let free = |have: i64, taken: i64, asked: i64| {
             let left = have.saturating_sub(taken).saturating_sub(asked);
-            if have <= 0 || left < 0 { 0 } else { left.saturating_mul(MAX_SCORE) / have }
+            if have <= 0 || left < 0 {
+                0
+            } else {
+                left.saturating_mul(MAX_SCORE) / have
+            }
         };
-        let cpu = free(node.allocatable.milli_cpu, node.scored.milli_cpu, pod.scored.milli_cpu);
-        let memory = free(node.allocatable.memory, node.scored.memory, pod.scored.memory);
+        let cpu = free(
+            node.allocatable.milli_cpu,
+            node.scored.milli_cpu,
+            pod.scored.milli_cpu,
+        );
+        let memory = free(
+            node.allocatable.memory,
+            node.scored.memory,
+            pod.scored.memory,
+        );
         i64::midpoint(cpu, memory)
     }
 }

@@ -13,7 +13,11 @@ impl Filter for NodeUnschedulable {
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
-        let taint = Taint { key: TAINT.into(), value: String::new(), effect: "NoSchedule".into() };
+        let taint = Taint {
+            key: TAINT.into(),
+            value: String::new(),
+            effect: "NoSchedule".into(),
+        };
         if node.unschedulable && !pod.tolerations.iter().any(|t| t.tolerates(&taint)) {
             vec![Reason::new("node(s) were unschedulable")]
         } else {

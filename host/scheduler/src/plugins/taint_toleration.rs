@@ -6,9 +6,16 @@ use crate::model::{NodeInfo, PodInfo, Taint};
 
 pub(super) struct TaintToleration;
 
-fn untolerated<'a>(pod: &'a PodInfo, node: &'a NodeInfo, effects: &'a [&'a str]) -> impl Iterator<Item = &'a Taint> {
+fn untolerated<'a>(
+    pod: &'a PodInfo,
+    node: &'a NodeInfo,
+    effects: &'a [&'a str],
+) -> impl Iterator<Item = &'a Taint> {
     let counts = move |t: &&Taint| effects.contains(&t.effect.as_str());
-    node.taints.iter().filter(counts).filter(|t| !pod.tolerations.iter().any(|o| o.tolerates(t)))
+    node.taints
+        .iter()
+        .filter(counts)
+        .filter(|t| !pod.tolerations.iter().any(|o| o.tolerates(t)))
 }
 
 impl Filter for TaintToleration {

@@ -43,15 +43,20 @@ fn requests(cpu: &str, memory: &str) -> Value {
 
 #[test]
 fn reasons_are_counted_as_upstream_words_them() {
-    let tainted =
-        node("b", &json!({"spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}));
+    let tainted = node(
+        "b",
+        &json!({"spec": {"taints": [{"key": "dedicated", "value": "db", "effect": "NoSchedule"}]}}),
+    );
     let cordoned = node("c", &json!({"spec": {"unschedulable": true}}));
     let nodes = [node("a", &json!({})), tainted, cordoned];
     assert_eq!(
         outcome(&pod("p", &requests("3", "1Gi")), &nodes),
         "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {dedicated: db}, 1 node(s) were unschedulable."
     );
-    assert_eq!(outcome(&pod("p", &json!({})), &[]), "no nodes available to schedule pods");
+    assert_eq!(
+        outcome(&pod("p", &json!({})), &[]),
+        "no nodes available to schedule pods"
+    );
 }
 
 #[test]
@@ -59,8 +64,16 @@ fn filters_one_by_one() {
     let a = || node("a", &json!({}));
     for (spec, nodes, expected) in [
         (requests("2", "4Gi"), vec![a()], "a"),
-        (requests("2001m", "1Gi"), vec![a()], "0/1 nodes are available: 1 Insufficient cpu."),
-        (requests("3", "5Gi"), vec![a()], "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."),
+        (
+            requests("2001m", "1Gi"),
+            vec![a()],
+            "0/1 nodes are available: 1 Insufficient cpu.",
+        ),
+        (
+            requests("3", "5Gi"),
+            vec![a()],
+            "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.",
+        ),
         (
             json!({"nodeSelector": {"disk": "ssd"}}),
             vec![a()],
@@ -75,7 +88,10 @@ fn filters_one_by_one() {
         ),
         (
             json!({"tolerations": [{"operator": "Exists"}]}),
-            vec![node("a", &json!({"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}}))],
+            vec![node(
+                "a",
+                &json!({"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}}),
+            )],
             "a",
         ),
         (
@@ -93,7 +109,10 @@ fn a_full_node_and_a_taken_port_are_refused() {
     let mut full = node("a", &json!({"status": {"allocatable": {"pods": "1"}}}));
     let port = json!({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}]}]});
     full.add(Arc::new(pod("other", &port)));
-    assert_eq!(outcome(&pod("p", &json!({})), &[full.clone()]), "0/1 nodes are available: 1 Too many pods.");
+    assert_eq!(
+        outcome(&pod("p", &json!({})), &[full.clone()]),
+        "0/1 nodes are available: 1 Too many pods."
+    );
     full.allocatable.pods = 10;
     assert_eq!(
         outcome(&pod("p", &port), &[full.clone()]),
@@ -107,7 +126,13 @@ fn a_full_node_and_a_taken_port_are_refused() {
 fn the_emptier_node_is_preferred() {
     let mut busy = node("busy", &json!({}));
     busy.add(Arc::new(pod("other", &requests("1", "1Gi"))));
-    assert_eq!(outcome(&pod("p", &requests("100m", "100Mi")), &[busy, node("idle", &json!({}))]), "idle");
+    assert_eq!(
+        outcome(
+            &pod("p", &requests("100m", "100Mi")),
+            &[busy, node("idle", &json!({}))]
+        ),
+        "idle"
+    );
 }
 
 #[test]
@@ -134,19 +159,40 @@ fn pods_keep_apart_and_together() {
     let b = node("b", &json!({}));
     a.add(Arc::new(pod("web", &json!({}))));
     assert_eq!(
-        outcome(&pod("p", &affinity("podAntiAffinity", "kubernetes.io/hostname")), &[a.clone(), b.clone()]),
+        outcome(
+            &pod("p", &affinity("podAntiAffinity", "kubernetes.io/hostname")),
+            &[a.clone(), b.clone()]
+        ),
         "b"
     );
-    assert_eq!(outcome(&pod("p", &affinity("podAffinity", "kubernetes.io/hostname")), &[a.clone(), b.clone()]), "a");
+    assert_eq!(
+        outcome(
+            &pod("p", &affinity("podAffinity", "kubernetes.io/hostname")),
+            &[a.clone(), b.clone()]
+        ),
+        "a"
+    );
     assert!(
-        outcome(&pod("p", &affinity("podAntiAffinity", "zone")), &[a, b.clone()])
-            .contains("didn't match pod anti-affinity rules")
+        outcome(
+            &pod("p", &affinity("podAntiAffinity", "zone")),
+            &[a, b.clone()]
+        )
+        .contains("didn't match pod anti-affinity rules")
     );
     // The first of a group that wants to be together may start anywhere.
-    assert_eq!(outcome(&pod("p", &affinity("podAffinity", "zone")), std::slice::from_ref(&b)), "b");
+    assert_eq!(
+        outcome(
+            &pod("p", &affinity("podAffinity", "zone")),
+            std::slice::from_ref(&b)
+        ),
+        "b"
+    );
     let mut guarded = b;
     guarded.add(Arc::new(pod("loner", &affinity("podAntiAffinity", "zone"))));
-    assert!(outcome(&pod("p", &json!({})), &[guarded]).contains("didn't satisfy existing pods anti-affinity rules"));
+    assert!(
+        outcome(&pod("p", &json!({})), &[guarded])
+            .contains("didn't satisfy existing pods anti-affinity rules")
+    );
 }
 
 #[test]
@@ -155,7 +201,13 @@ fn pods_spread_evenly() {
         "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}}]});
     let mut a = node("a", &json!({}));
     a.add(Arc::new(pod("web", &json!({}))));
-    assert_eq!(outcome(&pod("p", &spec), &[a.clone(), node("b", &json!({}))]), "b");
+    assert_eq!(
+        outcome(&pod("p", &spec), &[a.clone(), node("b", &json!({}))]),
+        "b"
+    );
     let full = node("b", &json!({"spec": {"unschedulable": true}}));
-    assert!(outcome(&pod("p", &spec), &[a, full]).contains("1 node(s) didn't match pod topology spread constraints"));
+    assert!(
+        outcome(&pod("p", &spec), &[a, full])
+            .contains("1 node(s) didn't match pod topology spread constraints")
+    );
 }

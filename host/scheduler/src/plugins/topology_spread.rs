@@ -13,10 +13,17 @@ type Counts = Vec<HashMap<String, i64>>;
 
 fn count(pod: &PodInfo, nodes: &[NodeInfo], constraint: &SpreadConstraint) -> HashMap<String, i64> {
     let mut found = HashMap::new();
-    for node in nodes.iter().filter(|n| pod.node_terms.matches(&n.name, &n.labels)) {
-        let Some(domain) = node.labels.get(&constraint.topology_key) else { continue };
+    for node in nodes
+        .iter()
+        .filter(|n| pod.node_terms.matches(&n.name, &n.labels))
+    {
+        let Some(domain) = node.labels.get(&constraint.topology_key) else {
+            continue;
+        };
         let same = |p: &&std::sync::Arc<PodInfo>| {
-            p.namespace == pod.namespace && !p.deleting && constraint.selector.matches_labels(&p.labels)
+            p.namespace == pod.namespace
+                && !p.deleting
+                && constraint.selector.matches_labels(&p.labels)
         };
         let here = i64::try_from(node.pods.iter().filter(same).count()).unwrap_or(i64::MAX);
         *found.entry(domain.clone()).or_insert(0) += here;
@@ -35,14 +42,23 @@ fn refusal(
     counts: &HashMap<String, i64>,
 ) -> Option<Reason> {
     let Some(domain) = node.labels.get(&constraint.topology_key) else {
-        return Some(Reason::new("node(s) didn't match pod topology spread constraints (missing required label)"));
+        return Some(Reason::new(
+            "node(s) didn't match pod topology spread constraints (missing required label)",
+        ));
     };
-    let too_few = constraint.min_domains.is_some_and(|m| i64::try_from(counts.len()).unwrap_or(i64::MAX) < m);
-    let least = if too_few { 0 } else { counts.values().copied().min().unwrap_or_default() };
+    let too_few = constraint
+        .min_domains
+        .is_some_and(|m| i64::try_from(counts.len()).unwrap_or(i64::MAX) < m);
+    let least = if too_few {
+        0
+    } else {
+        counts.values().copied().min().unwrap_or_default()
+    };
     let own = i64::from(constraint.selector.matches_labels(&pod.labels));
     let here = counts.get(domain).copied().unwrap_or_default();
     let skew = here + own - least;
-    (skew > constraint.max_skew).then(|| Reason::new("node(s) didn't match pod topology spread constraints"))
+    (skew > constraint.max_skew)
+        .then(|| Reason::new("node(s) didn't match pod topology spread constraints"))
 }
 
 impl PodTopologySpread {
@@ -62,9 +78,14 @@ impl Filter for PodTopologySpread {
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Vec<Reason> {
-        let Some(counts) = counts(prepared) else { return vec![] };
+        let Some(counts) = counts(prepared) else {
+            return vec![];
+        };
         let required = pod.spread.iter().zip(counts).filter(|(c, _)| c.required);
-        required.filter_map(|(c, counts)| refusal(pod, node, c, counts)).take(1).collect()
+        required
+            .filter_map(|(c, counts)| refusal(pod, node, c, counts))
+            .take(1)
+            .collect()
     }
 }
 
@@ -82,10 +103,16 @@ impl Score for PodTopologySpread {
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> i64 {
-        let Some(counts) = counts(prepared) else { return 0 };
+        let Some(counts) = counts(prepared) else {
+            return 0;
+        };
         let preferred = pod.spread.iter().zip(counts).filter(|(c, _)| !c.required);
         let here = |c: &SpreadConstraint, counts: &HashMap<String, i64>| {
-            node.labels.get(&c.topology_key).and_then(|d| counts.get(d)).copied().unwrap_or_default()
+            node.labels
+                .get(&c.topology_key)
+                .and_then(|d| counts.get(d))
+                .copied()
+                .unwrap_or_default()
         };
         preferred.map(|(c, counts)| here(c, counts)).sum()
     }

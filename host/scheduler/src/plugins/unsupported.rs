@@ -11,6 +11,12 @@ impl Filter for Unsupported {
     }
 
     fn reasons(&self, pod: &PodInfo, _: &NodeInfo, _: &Prepared) -> Vec<Reason> {
-        if pod.claims { vec![Reason::new("node(s) cannot allocate resource claims: not supported")] } else { vec![] }
+        if pod.claims {
+            vec![Reason::new(
+                "node(s) cannot allocate resource claims: not supported",
+            )]
+        } else {
+            vec![]
+        }
     }
 }

@@ -15,7 +15,12 @@ impl Filter for VolumeBinding {
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
-        pod.volumes.choose(node).err().map(|conflict| Reason::new(conflict.text())).into_iter().collect()
+        pod.volumes
+            .choose(node)
+            .err()
+            .map(|conflict| Reason::new(conflict.text()))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -37,7 +42,13 @@ mod tests {
     impl Fake {
         fn new(objects: &[Value]) -> Self {
             let key = |o: &Object| format!("{} {}", o.kind(), o.key());
-            Self(objects.iter().map(|o| Obj::from_value(o.clone()).unwrap()).map(|o| (key(&o), o)).collect())
+            Self(
+                objects
+                    .iter()
+                    .map(|o| Obj::from_value(o.clone()).unwrap())
+                    .map(|o| (key(&o), o))
+                    .collect(),
+            )
         }
     }
 
@@ -49,7 +60,11 @@ mod tests {
             self.0.get(&format!("V {name}")).cloned()
         }
         fn volumes(&self) -> Vec<Object> {
-            self.0.iter().filter(|(key, _)| key.starts_with("V ")).map(|(_, volume)| volume.clone()).collect()
+            self.0
+                .iter()
+                .filter(|(key, _)| key.starts_with("V "))
+                .map(|(_, volume)| volume.clone())
+                .collect()
         }
         fn class(&self, name: &str) -> Option<Object> {
             self.0.get(&format!("S {name}")).cloned()
@@ -106,7 +121,10 @@ mod tests {
         let waits = || class("WaitForFirstConsumer", "example.com/p");
         let none = json!({});
         for (objects, expected) in [
-            (vec![], "0/2 nodes are available: persistentvolumeclaim \"data\" not found."),
+            (
+                vec![],
+                "0/2 nodes are available: persistentvolumeclaim \"data\" not found.",
+            ),
             (
                 vec![claim(&none), class("Immediate", "example.com/p")],
                 "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
@@ -120,14 +138,26 @@ mod tests {
                 vec![bound("v")],
                 "0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s).",
             ),
-            (vec![claim(&none), class("WaitForFirstConsumer", "kubernetes.io/no-provisioner"), volume("v", "b")], "b"),
             (
-                vec![claim(&none), class("WaitForFirstConsumer", "kubernetes.io/no-provisioner")],
+                vec![
+                    claim(&none),
+                    class("WaitForFirstConsumer", "kubernetes.io/no-provisioner"),
+                    volume("v", "b"),
+                ],
+                "b",
+            ),
+            (
+                vec![
+                    claim(&none),
+                    class("WaitForFirstConsumer", "kubernetes.io/no-provisioner"),
+                ],
                 "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.",
             ),
             (
                 vec![
-                    claim(&json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "b"}}})),
+                    claim(
+                        &json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "b"}}}),
+                    ),
                     waits(),
                 ],
                 "b",
@@ -141,7 +171,13 @@ mod tests {
     fn an_existing_volume_is_taken_before_one_is_made() {
         let waits = class("WaitForFirstConsumer", "example.com/p");
         let pod = pod(&Fake::new(&[claim(&json!({})), waits, volume("v", "b")]));
-        assert!(matches!(pod.volumes.choose(&node("b")).unwrap()[..], [Choice::Static { .. }]));
-        assert!(matches!(pod.volumes.choose(&node("a")).unwrap()[..], [Choice::Provision { .. }]));
+        assert!(matches!(
+            pod.volumes.choose(&node("b")).unwrap()[..],
+            [Choice::Static { .. }]
+        ));
+        assert!(matches!(
+            pod.volumes.choose(&node("a")).unwrap()[..],
+            [Choice::Provision { .. }]
+        ));
     }
 }

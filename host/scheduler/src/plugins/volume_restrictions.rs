@@ -18,9 +18,15 @@ impl Filter for VolumeRestrictions {
         let uses = |other: &PodInfo| {
             other.uid != pod.uid
                 && other.namespace == pod.namespace
-                && other.volume_claims.iter().any(|claim| exclusive.contains(&claim.name))
+                && other
+                    .volume_claims
+                    .iter()
+                    .any(|claim| exclusive.contains(&claim.name))
         };
-        let taken = nodes.iter().flat_map(|node| &node.pods).any(|other| uses(other));
+        let taken = nodes
+            .iter()
+            .flat_map(|node| &node.pods)
+            .any(|other| uses(other));
         taken.then(|| Box::new(()) as Box<dyn std::any::Any + Send + Sync>)
     }
 

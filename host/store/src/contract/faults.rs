@@ -1,5 +1,9 @@
 //! A backend that fails when told to, and what the store must make of it.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a contract case fails by panicking"
+)]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +42,11 @@ pub struct FaultyBackend {
 impl FaultyBackend {
     /// The next commits fail with `faults`, in order; later ones do not.
     pub fn new(inner: Arc<dyn Backend>, faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self { inner, faults: Mutex::new(faults.into_iter().collect()), away: AtomicBool::new(false) }
+        Self {
+            inner,
+            faults: Mutex::new(faults.into_iter().collect()),
+            away: AtomicBool::new(false),
+        }
     }
 
     /// Ends [`Fault::Gone`].
@@ -60,7 +68,11 @@ impl Backend for FaultyBackend {
         self.inner.open().await
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         let fault = self.faults.lock().pop_front().unwrap_or(Fault::None);
         match fault {
             Fault::None => self.inner.append(head, writes).await,
@@ -107,26 +119,46 @@ pub(super) async fn all(fixture: &dyn Fixture) {
 
 async fn a_failed_commit_changes_nothing(fixture: &dyn Fixture) {
     for fault in [Fault::Before, Fault::UnknownBefore] {
-        let backend = Arc::new(FaultyBackend::new(fixture.create().await, [Fault::None, fault]));
+        let backend = Arc::new(FaultyBackend::new(
+            fixture.create().await,
+            [Fault::None, fault],
+        ));
         let rig = Rig::open(backend).await;
         let first = rig.put("/f", "1").await;
-        match rig.store.write(Write::put("/f", Precondition::Any, "2")).await {
+        match rig
+            .store
+            .write(Write::put("/f", Precondition::Any, "2"))
+            .await
+        {
             Err(error @ WriteError::Unavailable(_)) => assert!(error.is_retryable()),
             other => panic!("{fault:?}: expected a retryable error, got {other:?}"),
         }
-        assert_eq!((rig.store.revision(), rig.dump("", None).await), (first.revision, vec!["/f=1".to_owned()]));
+        assert_eq!(
+            (rig.store.revision(), rig.dump("", None).await),
+            (first.revision, vec!["/f=1".to_owned()])
+        );
         assert_eq!(rig.put("/f", "3").await.revision, first.revision.plus(1));
         rig.stop().await;
     }
 }
 
 async fn an_unknown_outcome_is_found_out(fixture: &dyn Fixture) {
-    let backend = Arc::new(FaultyBackend::new(fixture.create().await, [Fault::None, Fault::UnknownAfter]));
+    let backend = Arc::new(FaultyBackend::new(
+        fixture.create().await,
+        [Fault::None, Fault::UnknownAfter],
+    ));
     let rig = Rig::open(backend).await;
-    let mut watcher = rig.store.watch("/f", rig.store.revision()).expect("a watch");
+    let mut watcher = rig
+        .store
+        .watch("/f", rig.store.revision())
+        .expect("a watch");
     let first = rig.put("/f", "1").await;
     let second = rig.put("/f", "2").await;
-    assert_eq!(second.revision, first.revision.plus(1), "it was committed, so it is acknowledged");
+    assert_eq!(
+        second.revision,
+        first.revision.plus(1),
+        "it was committed, so it is acknowledged"
+    );
     assert_eq!(rig.dump("", None).await, ["/f=2"]);
     for revision in [first.revision, second.revision] {
         assert_eq!(watcher.next().await.expect("an event").revision, revision);
@@ -142,15 +174,26 @@ async fn failing_at_any_write_loses_nothing(fixture: &dyn Fixture) {
             let faults = (0..nth).map(|_| Fault::None).chain([fault]);
             let rig = Rig::open(Arc::new(FaultyBackend::new(inner.clone(), faults))).await;
             for i in 0..6 {
-                let write = Write::put(format!("/n/{}", i % 4), Precondition::Any, format!("{i}").into_bytes());
+                let write = Write::put(
+                    format!("/n/{}", i % 4),
+                    Precondition::Any,
+                    format!("{i}").into_bytes(),
+                );
                 if rig.store.write(write.clone()).await.is_err() {
-                    rig.store.write(write).await.expect("the second try succeeds");
+                    rig.store
+                        .write(write)
+                        .await
+                        .expect("the second try succeeds");
                 }
             }
             let (state, revision) = (rig.dump("", None).await, rig.store.revision());
             rig.stop().await;
             let rig = Rig::open(fixture.reopen(inner).await).await;
-            assert_eq!((rig.dump("", None).await, rig.store.revision()), (state, revision), "{fault:?} at {nth}");
+            assert_eq!(
+                (rig.dump("", None).await, rig.store.revision()),
+                (state, revision),
+                "{fault:?} at {nth}"
+            );
             rig.stop().await;
         }
     }
@@ -164,19 +207,39 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn writers_do_not_wait_for_ever_for_what_nobody_knows() {
-        let backend = Arc::new(FaultyBackend::new(Arc::new(MemoryBackend::new()), [Fault::None, Fault::Gone]));
+        let backend = Arc::new(FaultyBackend::new(
+            Arc::new(MemoryBackend::new()),
+            [Fault::None, Fault::Gone],
+        ));
         let rig = Rig::open(backend.clone()).await;
         rig.put("/f", "1").await;
-        let unsure = within("an answer", rig.store.write(Write::put("/f", Precondition::Any, "2"))).await;
+        let unsure = within(
+            "an answer",
+            rig.store.write(Write::put("/f", Precondition::Any, "2")),
+        )
+        .await;
         let unknown = |result: &Result<_, WriteError>| {
-            matches!(result, Err(WriteError::Unavailable(BackendError::OutcomeUnknown(_))))
+            matches!(
+                result,
+                Err(WriteError::Unavailable(BackendError::OutcomeUnknown(_)))
+            )
         };
         assert!(unknown(&unsure), "got {unsure:?}");
-        let refused = within("an answer", rig.store.write(Write::put("/g", Precondition::Any, "2"))).await;
-        assert!(refused.is_err() && !unknown(&refused), "this one was not handed in: {refused:?}");
+        let refused = within(
+            "an answer",
+            rig.store.write(Write::put("/g", Precondition::Any, "2")),
+        )
+        .await;
+        assert!(
+            refused.is_err() && !unknown(&refused),
+            "this one was not handed in: {refused:?}"
+        );
         assert_eq!(rig.dump("", None).await, ["/f=1"], "reads go on");
         backend.come_back();
-        until("what was written is seen", || rig.store.get("/f").is_some_and(|e| e.value == "2")).await;
+        until("what was written is seen", || {
+            rig.store.get("/f").is_some_and(|e| e.value == "2")
+        })
+        .await;
         rig.put("/f", "3").await;
         assert_eq!(rig.dump("", None).await, ["/f=3"]);
         rig.stop().await;

@@ -17,7 +17,11 @@ pub(super) struct GatedBackend {
 
 impl GatedBackend {
     pub(super) fn new(inner: Arc<dyn Backend>) -> Self {
-        Self { inner, gate: Semaphore::new(0), held: AtomicUsize::new(0) }
+        Self {
+            inner,
+            gate: Semaphore::new(0),
+            held: AtomicUsize::new(0),
+        }
     }
 
     /// Writes in the commit that waits at the gate.
@@ -41,7 +45,11 @@ impl Backend for GatedBackend {
         self.inner.open().await
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         self.held.store(writes.len(), Ordering::SeqCst);
         // Ends with an error when the gate is opened, which is what is waited for.
         let _ = self.gate.acquire().await;

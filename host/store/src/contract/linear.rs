@@ -10,7 +10,12 @@
 //! - every precondition held at its write's place in the log; every conflict was one;
 //! - a read shows a state that was current at some moment between its beginning and its end, as far as
 //!   its own store had acknowledged it.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a contract case fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -109,7 +114,11 @@ impl Recorder {
     /// How many writes were acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
-        self.calls.lock().iter().filter(|c| c.committed().is_some()).count()
+        self.calls
+            .lock()
+            .iter()
+            .filter(|c| c.committed().is_some())
+            .count()
     }
 
     /// Why writes were refused so far.
@@ -139,9 +148,14 @@ impl Recorder {
 impl Call {
     fn committed(&self) -> Option<Revision> {
         match self.what {
-            What::Put { answer: Answer::Committed(r), .. } | What::Delete { answer: Answer::Committed(r), .. } => {
-                Some(r)
+            What::Put {
+                answer: Answer::Committed(r),
+                ..
             }
+            | What::Delete {
+                answer: Answer::Committed(r),
+                ..
+            } => Some(r),
             _ => None,
         }
     }
@@ -166,7 +180,13 @@ async fn client_loop(client: Client, stop: Arc<AtomicBool>) {
         let begin = client.clock.fetch_add(1, Ordering::SeqCst);
         let what = client.call(&key, n).await;
         let end = client.clock.fetch_add(1, Ordering::SeqCst);
-        client.calls.lock().push(Call { begin, end, store: client.number, key, what });
+        client.calls.lock().push(Call {
+            begin,
+            end,
+            store: client.number,
+            key,
+            what,
+        });
         tokio::task::yield_now().await;
     }
 }
@@ -184,20 +204,35 @@ impl Client {
         };
         if self.random.below(5) == 0 && precondition != Precondition::Absent {
             let answer = self.write(Write::delete(key, precondition)).await;
-            return What::Delete { precondition, answer };
+            return What::Delete {
+                precondition,
+                answer,
+            };
         }
         let value = format!("{}-{n}", self.id);
-        let answer = self.write(Write::put(key, precondition, value.clone().into_bytes())).await;
-        What::Put { precondition, value, answer }
+        let answer = self
+            .write(Write::put(key, precondition, value.clone().into_bytes()))
+            .await;
+        What::Put {
+            precondition,
+            value,
+            answer,
+        }
     }
 
     async fn write(&self, write: Write) -> Answer {
         match self.store.write(write).await {
             Ok(committed) => Answer::Committed(committed.revision),
-            Err(WriteError::Conflict { current }) => Answer::Conflict(current.map(|e| e.mod_revision)),
+            Err(WriteError::Conflict { current }) => {
+                Answer::Conflict(current.map(|e| e.mod_revision))
+            }
             Err(WriteError::Unavailable(why)) => {
                 self.refusals.lock().push(why.to_string());
-                if matches!(why, BackendError::OutcomeUnknown(_)) { Answer::Unknown } else { Answer::Refused }
+                if matches!(why, BackendError::OutcomeUnknown(_)) {
+                    Answer::Unknown
+                } else {
+                    Answer::Refused
+                }
             }
             Err(other) => panic!("an answer that cannot be: {other}"),
         }
@@ -217,7 +252,13 @@ async fn read_log(backend: &dyn Backend, start: Revision) -> BTreeMap<Revision, 
     let through = backend.open().await.expect("the log is there").revision;
     let (mut after, mut rows) = (start, BTreeMap::new());
     while after < through {
-        let request = AfterRequest { after, through, prefix: "".into(), limit: 1000, limit_bytes: 1 << 20 };
+        let request = AfterRequest {
+            after,
+            through,
+            prefix: "".into(),
+            limit: 1000,
+            limit_bytes: 1 << 20,
+        };
         let batch = backend.after(request).await.expect("the log can be read");
         after = batch.through;
         for change in batch.changes {
@@ -227,39 +268,79 @@ async fn read_log(backend: &dyn Backend, start: Revision) -> BTreeMap<Revision, 
                 value: (change.kind != EventKind::Delete).then_some(value),
                 previous: change.prev_revision,
             };
-            assert!(rows.insert(change.revision, row).is_none(), "revision {} is there twice", change.revision);
+            assert!(
+                rows.insert(change.revision, row).is_none(),
+                "revision {} is there twice",
+                change.revision
+            );
         }
     }
     let expected = (1..=through.0 - start.0).map(|n| start.plus(n));
-    assert!(rows.keys().copied().eq(expected), "the log has holes between {start} and {through}");
+    assert!(
+        rows.keys().copied().eq(expected),
+        "the log has holes between {start} and {through}"
+    );
     rows
 }
 
 fn only_what_was_acknowledged(calls: &[Call], log: &BTreeMap<Revision, Row>) {
     let mut acknowledged = BTreeMap::new();
     for call in calls {
-        let Some(revision) = call.committed() else { continue };
-        assert!(acknowledged.insert(revision, call).is_none(), "revision {revision} was given twice");
-        let row = log.get(&revision).unwrap_or_else(|| panic!("an acknowledged write is missing: {call:?}"));
-        let value = if let What::Put { value, .. } = &call.what { Some(value) } else { None };
-        assert!(row.key == call.key && row.value.as_ref() == value, "another row is at {revision}: {call:?}");
+        let Some(revision) = call.committed() else {
+            continue;
+        };
+        assert!(
+            acknowledged.insert(revision, call).is_none(),
+            "revision {revision} was given twice"
+        );
+        let row = log
+            .get(&revision)
+            .unwrap_or_else(|| panic!("an acknowledged write is missing: {call:?}"));
+        let value = if let What::Put { value, .. } = &call.what {
+            Some(value)
+        } else {
+            None
+        };
+        assert!(
+            row.key == call.key && row.value.as_ref() == value,
+            "another row is at {revision}: {call:?}"
+        );
     }
     let unknown = |row: &Row| {
         let asked = |c: &Call| match &c.what {
-            What::Delete { answer: Answer::Unknown, .. } => row.value.is_none(),
-            What::Put { answer: Answer::Unknown, value, .. } => row.value.as_ref() == Some(value),
+            What::Delete {
+                answer: Answer::Unknown,
+                ..
+            } => row.value.is_none(),
+            What::Put {
+                answer: Answer::Unknown,
+                value,
+                ..
+            } => row.value.as_ref() == Some(value),
             _ => false,
         };
         calls.iter().any(|c| c.key == row.key && asked(c))
     };
-    let foreign: Vec<_> = log.iter().filter(|(r, row)| !acknowledged.contains_key(r) && !unknown(row)).collect();
-    assert!(foreign.is_empty(), "in the log, but nobody was told so: {foreign:?}");
+    let foreign: Vec<_> = log
+        .iter()
+        .filter(|(r, row)| !acknowledged.contains_key(r) && !unknown(row))
+        .collect();
+    assert!(
+        foreign.is_empty(),
+        "in the log, but nobody was told so: {foreign:?}"
+    );
 }
 
 fn real_time_order(calls: &[Call]) {
-    let mut writes: Vec<_> = calls.iter().filter_map(|c| Some((c.begin, c.end, c.committed()?))).collect();
+    let mut writes: Vec<_> = calls
+        .iter()
+        .filter_map(|c| Some((c.begin, c.end, c.committed()?)))
+        .collect();
     writes.sort_unstable();
-    let mut ended: Vec<_> = writes.iter().map(|(_, end, revision)| (*end, *revision)).collect();
+    let mut ended: Vec<_> = writes
+        .iter()
+        .map(|(_, end, revision)| (*end, *revision))
+        .collect();
     ended.sort_unstable();
     let (mut next, mut newest) = (0, Revision::ZERO);
     for (begin, _, revision) in writes {
@@ -267,7 +348,10 @@ fn real_time_order(calls: &[Call]) {
             newest = newest.max(ended[next].1);
             next += 1;
         }
-        assert!(revision > newest, "{revision} began after {newest} was acknowledged");
+        assert!(
+            revision > newest,
+            "{revision} began after {newest} was acknowledged"
+        );
     }
 }
 
@@ -284,7 +368,15 @@ fn each_answer_fits(calls: &[Call], log: &BTreeMap<Revision, Row>) {
         let states = states.get(call.key.as_str()).unwrap_or(&empty);
         let before = |at: Revision| states.range(..at).next_back().and_then(|(_, live)| *live);
         match &call.what {
-            What::Put { precondition, answer, .. } | What::Delete { precondition, answer } => match answer {
+            What::Put {
+                precondition,
+                answer,
+                ..
+            }
+            | What::Delete {
+                precondition,
+                answer,
+            } => match answer {
                 Answer::Committed(revision) => {
                     let current = before(*revision);
                     let holds = match precondition {
@@ -295,7 +387,10 @@ fn each_answer_fits(calls: &[Call], log: &BTreeMap<Revision, Row>) {
                     };
                     assert!(holds, "{call:?} was committed on {current:?}");
                     if let Some(current) = current {
-                        assert_eq!(log[revision].previous, current, "{call:?} replaced another row");
+                        assert_eq!(
+                            log[revision].previous, current,
+                            "{call:?} replaced another row"
+                        );
                     }
                 }
                 Answer::Conflict(shown) => {
@@ -309,7 +404,10 @@ fn each_answer_fits(calls: &[Call], log: &BTreeMap<Revision, Row>) {
                         Precondition::Revision(_) => *shown != wanted,
                     };
                     assert!(real, "{call:?} is no conflict");
-                    assert!(shown.is_none_or(|s| states.get(&s) == Some(&Some(s))), "{call:?} shows what never was");
+                    assert!(
+                        shown.is_none_or(|s| states.get(&s) == Some(&Some(s))),
+                        "{call:?} shows what never was"
+                    );
                 }
                 Answer::Refused | Answer::Unknown => {}
             },
@@ -320,19 +418,36 @@ fn each_answer_fits(calls: &[Call], log: &BTreeMap<Revision, Row>) {
 
 /// A read shows nothing older than what its store had acknowledged before it began, and nothing that
 /// began after its end.
-fn check_read(call: &Call, shown: Option<Revision>, calls: &[Call], states: &BTreeMap<Revision, Option<Revision>>) {
+fn check_read(
+    call: &Call,
+    shown: Option<Revision>,
+    calls: &[Call],
+    states: &BTreeMap<Revision, Option<Revision>>,
+) {
     let of_key = |c: &&Call| c.key == call.key && c.committed().is_some();
-    let known = calls.iter().filter(of_key).filter(|c| c.store == call.store && c.end < call.begin);
+    let known = calls
+        .iter()
+        .filter(of_key)
+        .filter(|c| c.store == call.store && c.end < call.begin);
     let oldest = known.filter_map(Call::committed).max().unwrap_or_default();
     // States that end (are replaced) after the oldest allowed moment.
-    let from = states.range(..=oldest).next_back().map_or(Revision::ZERO, |(r, _)| *r);
+    let from = states
+        .range(..=oldest)
+        .next_back()
+        .map_or(Revision::ZERO, |(r, _)| *r);
     let mut allowed: Vec<Option<Revision>> = states.range(from..).map(|(_, live)| *live).collect();
     if from == Revision::ZERO {
         allowed.push(None);
     }
     assert!(allowed.contains(&shown), "{call:?} is older than {oldest}");
-    let later = calls.iter().filter(of_key).find(|c| c.begin > call.end && c.committed() == shown && shown.is_some());
-    assert!(later.is_none(), "{call:?} shows what began after it: {later:?}");
+    let later = calls
+        .iter()
+        .filter(of_key)
+        .find(|c| c.begin > call.end && c.committed() == shown && shown.is_some());
+    assert!(
+        later.is_none(),
+        "{call:?} shows what began after it: {later:?}"
+    );
 }
 
 /// Histories without faults, through one store and through two.
@@ -346,7 +461,11 @@ pub(super) async fn all(fixture: &dyn Fixture) {
         let handles: Vec<Store> = rigs.iter().map(|rig| rig.store.clone()).collect();
         let recorder = Recorder::start(&handles, 4, seed);
         super::rig::until("enough writes", || recorder.acknowledged() >= 200).await;
-        assert_eq!(recorder.refusals(), Vec::<String>::new(), "nothing went wrong, so nothing is refused");
+        assert_eq!(
+            recorder.refusals(),
+            Vec::<String>::new(),
+            "nothing went wrong, so nothing is refused"
+        );
         assert!(recorder.check(&*backend).await > 200);
         for rig in rigs {
             rig.stop().await;

@@ -1,5 +1,9 @@
 //! Lists through the store: order, pages, old revisions from memory and from the backend.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a contract case fails by panicking"
+)]
 
 use super::Fixture;
 use super::rig::Rig;
@@ -7,9 +11,24 @@ use crate::{ListError, ListOptions, Revision, StoreOptions};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     pages_show_one_revision(fixture, StoreOptions::default()).await;
-    pages_show_one_revision(fixture, StoreOptions { ring_events: 1, ..StoreOptions::default() }).await;
+    pages_show_one_revision(
+        fixture,
+        StoreOptions {
+            ring_events: 1,
+            ..StoreOptions::default()
+        },
+    )
+    .await;
     old_revisions(fixture, StoreOptions::default()).await;
-    old_revisions(fixture, StoreOptions { ring_events: 1, read_batch_bytes: 64, ..StoreOptions::default() }).await;
+    old_revisions(
+        fixture,
+        StoreOptions {
+            ring_events: 1,
+            read_batch_bytes: 64,
+            ..StoreOptions::default()
+        },
+    )
+    .await;
     compacted_and_future(fixture).await;
 }
 
@@ -21,10 +40,17 @@ async fn pages_show_one_revision(fixture: &dyn Fixture, options: StoreOptions) {
     rig.put("/r/la", "beside").await;
     let (mut at, mut start_after, mut keys) = (None, None, Vec::new());
     loop {
-        let options = ListOptions { start_after: start_after.clone(), limit: 10, at };
+        let options = ListOptions {
+            start_after: start_after.clone(),
+            limit: 10,
+            at,
+        };
         let page = rig.store.list("/r/l/", options).await.expect("a page");
         assert_eq!(page.more, page.remaining > 0);
-        assert_eq!(page.remaining as usize, 25 - keys.len() - page.entries.len());
+        assert_eq!(
+            page.remaining as usize,
+            25 - keys.len() - page.entries.len()
+        );
         keys.extend(page.entries.iter().map(|e| e.key.to_string()));
         at = Some(page.revision);
         start_after = page.entries.last().map(|e| e.key.to_string());
@@ -33,9 +59,13 @@ async fn pages_show_one_revision(fixture: &dyn Fixture, options: StoreOptions) {
         }
         // Writes between pages must not show in later ones.
         rig.delete(&format!("/r/l/{:02}", keys.len() + 1)).await;
-        rig.put(&format!("/r/l/{:02}x", keys.len() + 2), "new").await;
+        rig.put(&format!("/r/l/{:02}x", keys.len() + 2), "new")
+            .await;
     }
-    assert_eq!(keys, (0..25).map(|i| format!("/r/l/{i:02}")).collect::<Vec<_>>());
+    assert_eq!(
+        keys,
+        (0..25).map(|i| format!("/r/l/{i:02}")).collect::<Vec<_>>()
+    );
     assert_eq!(rig.store.count("/r/l/"), 25);
     rig.stop().await;
 }
@@ -54,7 +84,11 @@ async fn old_revisions(fixture: &dyn Fixture, options: StoreOptions) {
         history.push((rig.store.revision(), rig.dump("/r/o/", None).await));
     }
     for (revision, state) in history {
-        assert_eq!(rig.dump("/r/o/", Some(revision)).await, state, "as of revision {revision}");
+        assert_eq!(
+            rig.dump("/r/o/", Some(revision)).await,
+            state,
+            "as of revision {revision}"
+        );
     }
     rig.stop().await;
 }
@@ -65,8 +99,21 @@ async fn compacted_and_future(fixture: &dyn Fixture) {
         rig.put("/c", &i.to_string()).await;
     }
     let newest = rig.store.revision();
-    let at = async |revision| rig.store.list("", ListOptions { at: Some(revision), ..ListOptions::default() }).await;
-    assert!(matches!(at(newest.plus(1)).await, Err(ListError::Future { .. })));
+    let at = async |revision| {
+        rig.store
+            .list(
+                "",
+                ListOptions {
+                    at: Some(revision),
+                    ..ListOptions::default()
+                },
+            )
+            .await
+    };
+    assert!(matches!(
+        at(newest.plus(1)).await,
+        Err(ListError::Future { .. })
+    ));
     let kept = rig.store.compact(newest, 4).await.expect("compaction");
     assert_eq!((kept, rig.store.compacted()), (newest.minus(4), kept));
     assert!(at(kept).await.is_ok());

@@ -1,5 +1,9 @@
 //! Random writes against a model: list and watch from any revision must equal history.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a contract case fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 
@@ -14,7 +18,16 @@ type State = BTreeMap<String, (String, u64)>;
 pub(super) async fn all(fixture: &dyn Fixture) {
     for seed in 1..=4 {
         let ring_events = if seed % 2 == 0 { 16 } else { 4096 };
-        run(fixture, seed, StoreOptions { ring_events, watch_batch: 7, ..StoreOptions::default() }).await;
+        run(
+            fixture,
+            seed,
+            StoreOptions {
+                ring_events,
+                watch_batch: 7,
+                ..StoreOptions::default()
+            },
+        )
+        .await;
     }
 }
 
@@ -27,7 +40,10 @@ async fn run(fixture: &dyn Fixture, seed: u64, options: StoreOptions) {
         random_write(&rig.store, &random, step, &mut model).await;
         states.insert(rig.store.revision().0, model.clone());
         if random.below(60) == 0 {
-            rig.store.compact(rig.store.revision(), 40).await.expect("compaction");
+            rig.store
+                .compact(rig.store.revision(), 40)
+                .await
+                .expect("compaction");
         }
     }
     let compacted = rig.store.compacted();
@@ -35,7 +51,9 @@ async fn run(fixture: &dyn Fixture, seed: u64, options: StoreOptions) {
         for prefix in ["", "/m/0/", "/m/"] {
             list_and_watch(&rig.store, prefix, Revision(*revision), state, &model)
                 .await
-                .unwrap_or_else(|wrong| panic!("seed {seed}, revision {revision}, prefix {prefix:?}: {wrong}"));
+                .unwrap_or_else(|wrong| {
+                    panic!("seed {seed}, revision {revision}, prefix {prefix:?}: {wrong}")
+                });
         }
     }
     rig.stop().await;
@@ -48,8 +66,14 @@ async fn random_write(store: &Store, random: &Random, step: u64, model: &mut Sta
     let (precondition, holds) = match random.below(5) {
         0 => (Precondition::Absent, current.is_none()),
         1 => (Precondition::Exists, current.is_some()),
-        2 => (Precondition::Revision(Revision(current.unwrap_or(7))), current.is_some()),
-        3 => (Precondition::Revision(Revision(current.unwrap_or(7) + 1)), false),
+        2 => (
+            Precondition::Revision(Revision(current.unwrap_or(7))),
+            current.is_some(),
+        ),
+        3 => (
+            Precondition::Revision(Revision(current.unwrap_or(7) + 1)),
+            false,
+        ),
         _ => (Precondition::Any, true),
     };
     let delete = random.below(3) == 0;
@@ -59,7 +83,11 @@ async fn random_write(store: &Store, random: &Random, step: u64, model: &mut Sta
         Write::put(key.as_str(), precondition, step.to_string().into_bytes())
     };
     let result = store.write(write).await;
-    assert_eq!(result.is_ok(), holds && (current.is_some() || !delete), "{precondition:?} on {key}");
+    assert_eq!(
+        result.is_ok(),
+        holds && (current.is_some() || !delete),
+        "{precondition:?} on {key}"
+    );
     if let Ok(committed) = result {
         if delete {
             model.remove(&key);
@@ -70,36 +98,68 @@ async fn random_write(store: &Store, random: &Random, step: u64, model: &mut Sta
 }
 
 /// The list as of `at` is `state`, and the events after it lead to `end`.
-async fn list_and_watch(store: &Store, prefix: &str, at: Revision, state: &State, end: &State) -> Result<(), String> {
+async fn list_and_watch(
+    store: &Store,
+    prefix: &str,
+    at: Revision,
+    state: &State,
+    end: &State,
+) -> Result<(), String> {
     let within_prefix = |s: &State| -> State {
-        s.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect()
+        s.iter()
+            .filter(|(k, _)| k.starts_with(prefix))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
     };
-    let page = store.list(prefix, ListOptions { at: Some(at), ..ListOptions::default() }).await;
+    let page = store
+        .list(
+            prefix,
+            ListOptions {
+                at: Some(at),
+                ..ListOptions::default()
+            },
+        )
+        .await;
     let page = page.map_err(|e| e.to_string())?;
-    let mut seen: State = page.entries.iter().map(|e| (e.key.to_string(), shown(e))).collect();
+    let mut seen: State = page
+        .entries
+        .iter()
+        .map(|e| (e.key.to_string(), shown(e)))
+        .collect();
     if seen != within_prefix(state) {
         return Err(format!("list shows {seen:?} instead of {state:?}"));
     }
     let mut watcher = store.watch(prefix, at).map_err(|e| e.to_string())?;
     let mut last = at;
     while watcher.progress() < store.revision() {
-        let event = within("an event", watcher.next()).await.map_err(|e| e.to_string())?;
+        let event = within("an event", watcher.next())
+            .await
+            .map_err(|e| e.to_string())?;
         if event.revision <= last {
             return Err(format!("event {event:?} after revision {last}"));
         }
         last = event.revision;
         let before = seen.get(&**event.key()).cloned();
         if before != event.previous.as_ref().map(|e| shown(e)) {
-            return Err(format!("event {event:?} has another previous value than {before:?}"));
+            return Err(format!(
+                "event {event:?} has another previous value than {before:?}"
+            ));
         }
         match event.kind {
             EventKind::Put { .. } => seen.insert(event.key().to_string(), shown(&event.entry)),
             EventKind::Delete => seen.remove(&**event.key()),
         };
     }
-    if seen == within_prefix(end) { Ok(()) } else { Err(format!("the watch leads to {seen:?}")) }
+    if seen == within_prefix(end) {
+        Ok(())
+    } else {
+        Err(format!("the watch leads to {seen:?}"))
+    }
 }
 
 fn shown(entry: &crate::Entry) -> (String, u64) {
-    (String::from_utf8_lossy(&entry.value).into_owned(), entry.mod_revision.0)
+    (
+        String::from_utf8_lossy(&entry.value).into_owned(),
+        entry.mod_revision.0,
+    )
 }

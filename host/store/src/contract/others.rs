@@ -1,5 +1,10 @@
 //! Several stores on one log, as several servers on one database.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a contract case fails by panicking"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +14,9 @@ use async_trait::async_trait;
 use super::Fixture;
 use super::rig::{Rig, until, within};
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, Precondition, Revision, StoreOptions, WatchError, Write, WriteError};
+use crate::{
+    Backend, BackendError, Precondition, Revision, StoreOptions, WatchError, Write, WriteError,
+};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     a_foreign_writer_is_followed(fixture).await;
@@ -21,12 +28,28 @@ pub(super) async fn all(fixture: &dyn Fixture) {
 
 async fn a_foreign_writer_is_followed(fixture: &dyn Fixture) {
     let backend = fixture.create().await;
-    let options = StoreOptions { ring_events: 4, ..StoreOptions::default() };
-    let (ours, theirs) = (Rig::with(backend.clone(), options).await, Rig::open(backend).await);
+    let options = StoreOptions {
+        ring_events: 4,
+        ..StoreOptions::default()
+    };
+    let (ours, theirs) = (
+        Rig::with(backend.clone(), options).await,
+        Rig::open(backend).await,
+    );
     ours.put("/a", "1").await;
-    let conflict = theirs.store.write(Write::put("/a", Precondition::Absent, "2")).await;
-    assert!(matches!(conflict, Err(WriteError::Conflict { current: Some(_) })), "got {conflict:?}");
-    assert_eq!(theirs.dump("", None).await, ["/a=1"], "what the other wrote was read");
+    let conflict = theirs
+        .store
+        .write(Write::put("/a", Precondition::Absent, "2"))
+        .await;
+    assert!(
+        matches!(conflict, Err(WriteError::Conflict { current: Some(_) })),
+        "got {conflict:?}"
+    );
+    assert_eq!(
+        theirs.dump("", None).await,
+        ["/a=1"],
+        "what the other wrote was read"
+    );
     theirs.put("/b", "2").await;
     ours.stop().await;
     theirs.stop().await;
@@ -35,11 +58,19 @@ async fn a_foreign_writer_is_followed(fixture: &dyn Fixture) {
 async fn foreign_rows_reach_watchers_of_an_idle_store(fixture: &dyn Fixture) {
     let backend = Arc::new(SharedBackend(fixture.create().await));
     let (ours, theirs) = (Rig::open(backend.clone()).await, Rig::open(backend).await);
-    let mut watcher = theirs.store.watch("/w/", theirs.store.revision()).expect("a watch");
+    let mut watcher = theirs
+        .store
+        .watch("/w/", theirs.store.revision())
+        .expect("a watch");
     for i in 0..3 {
         let written = ours.put(&format!("/w/{i}"), "v").await;
-        let seen = within("a foreign write's event", watcher.next()).await.expect("an event");
-        assert_eq!((seen.revision, seen.key()), (written.revision, &format!("/w/{i}").into()));
+        let seen = within("a foreign write's event", watcher.next())
+            .await
+            .expect("an event");
+        assert_eq!(
+            (seen.revision, seen.key()),
+            (written.revision, &format!("/w/{i}").into())
+        );
     }
     ours.stop().await;
     theirs.stop().await;
@@ -58,9 +89,18 @@ async fn each_write_is_decided_anew(fixture: &dyn Fixture) {
             tasks.spawn(async move { store.write(write).await.is_ok() });
         }
         let store = rig.store.clone();
-        tasks.spawn(async move { store.write(Write::put("/one", Precondition::Absent, name)).await.is_ok() });
+        tasks.spawn(async move {
+            store
+                .write(Write::put("/one", Precondition::Absent, name))
+                .await
+                .is_ok()
+        });
     }
-    let done = within("all writes", tasks.join_all()).await.into_iter().filter(|ok| *ok).count();
+    let done = within("all writes", tasks.join_all())
+        .await
+        .into_iter()
+        .filter(|ok| *ok)
+        .count();
     assert_eq!(done, 81, "all but one of the two on the same key");
     // The one that wrote last knows all of it; the other reads on with its next write.
     let last = a.put("/last", "v").await.revision;
@@ -85,34 +125,53 @@ async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) 
         return;
     }
     let backend = Arc::new(SharedBackend(inner));
-    let rigs = [Rig::open(backend.clone()).await, Rig::open(backend.clone()).await];
+    let rigs = [
+        Rig::open(backend.clone()).await,
+        Rig::open(backend.clone()).await,
+    ];
     let start = rigs[0].store.revision();
-    let (done, stop) = (Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Arc::new(AtomicBool::new(false)));
+    let (done, stop) = (
+        Arc::new([AtomicU64::new(0), AtomicU64::new(0)]),
+        Arc::new(AtomicBool::new(false)),
+    );
     let mut writers = tokio::task::JoinSet::new();
     for (number, rig) in rigs.iter().enumerate() {
         for writer in 0..WRITERS {
             let (store, done, stop) = (rig.store.clone(), done.clone(), stop.clone());
             writers.spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
-                    let write = Write::put(format!("/full/{number}/{writer}"), Precondition::Any, "v");
-                    store.write(write).await.expect("nobody else writes this key");
+                    let write =
+                        Write::put(format!("/full/{number}/{writer}"), Precondition::Any, "v");
+                    store
+                        .write(write)
+                        .await
+                        .expect("nobody else writes this key");
                     done[number].fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
     }
-    until("both stores get on", || done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)).await;
+    until("both stores get on", || {
+        done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)
+    })
+    .await;
     stop.store(true, Ordering::SeqCst);
     while let Some(ended) = writers.join_next().await {
         ended.expect("a writer that was not refused");
     }
     let end = backend.open().await.expect("opens").revision;
     let written: u64 = done.iter().map(|n| n.load(Ordering::SeqCst)).sum();
-    assert_eq!(end, start.plus(written), "each acknowledged write is one revision");
+    assert_eq!(
+        end,
+        start.plus(written),
+        "each acknowledged write is one revision"
+    );
     for rig in rigs {
         let mut watcher = rig.store.watch("", start).expect("a watch");
         for n in 1..=written {
-            let event = within("each event", watcher.next()).await.expect("an event");
+            let event = within("each event", watcher.next())
+                .await
+                .expect("an event");
             assert_eq!(event.revision, start.plus(n), "without a hole, in order");
         }
         rig.stop().await;
@@ -122,21 +181,34 @@ async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) 
 /// One store sleeps while the other writes and compacts: what it has not read is gone, yet it goes on.
 async fn who_was_away_for_too_long_starts_over(fixture: &dyn Fixture) {
     let backend = fixture.create().await;
-    let (awake, away) = (Rig::open(backend.clone()).await, Rig::open(backend.clone()).await);
+    let (awake, away) = (
+        Rig::open(backend.clone()).await,
+        Rig::open(backend.clone()).await,
+    );
     away.put("/old", "1").await;
-    let mut watcher = away.store.watch("", away.store.revision()).expect("a watch");
+    let mut watcher = away
+        .store
+        .watch("", away.store.revision())
+        .expect("a watch");
     for i in 0..20 {
         awake.put("/new", &i.to_string()).await;
     }
     awake.delete("/old").await;
-    awake.store.compact(awake.store.revision(), 1).await.expect("compaction");
+    awake
+        .store
+        .compact(awake.store.revision(), 1)
+        .await
+        .expect("compaction");
     let back = away.put("/back", "2").await;
     assert_eq!(back.revision, awake.store.revision().plus(1));
     assert_eq!(away.dump("", None).await, ["/back=2", "/new=19"]);
     // Where it looks by itself it may have seen some of that in time.
     if !backend.is_shared() {
         let lost = within("the watcher's end", watcher.next()).await;
-        assert!(matches!(lost, Err(WatchError::Compacted { .. })), "got {lost:?}");
+        assert!(
+            matches!(lost, Err(WatchError::Compacted { .. })),
+            "got {lost:?}"
+        );
     }
     awake.stop().await;
     away.stop().await;
@@ -155,7 +227,11 @@ impl Backend for SharedBackend {
         self.0.open().await
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         self.0.append(head, writes).await
     }
 

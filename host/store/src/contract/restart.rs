@@ -11,7 +11,10 @@ pub(super) async fn all(fixture: &dyn Fixture) {
 
 async fn everything_is_there_after_a_restart(fixture: &dyn Fixture) {
     let backend = fixture.create().await;
-    let options = StoreOptions { read_batch_bytes: 200, ..StoreOptions::default() };
+    let options = StoreOptions {
+        read_batch_bytes: 200,
+        ..StoreOptions::default()
+    };
     let rig = Rig::with(backend.clone(), options.clone()).await;
     for i in 0..200 {
         rig.put(&format!("/s/{i:03}"), &format!("value {i}")).await;
@@ -27,13 +30,27 @@ async fn everything_is_there_after_a_restart(fixture: &dyn Fixture) {
     rig.stop().await;
 
     let rig = Rig::with(fixture.reopen(backend).await, options).await;
-    assert_eq!((rig.store.revision(), rig.store.compacted()), (revision, compacted));
+    assert_eq!(
+        (rig.store.revision(), rig.store.compacted()),
+        (revision, compacted)
+    );
     assert_eq!(rig.dump("", None).await, state);
     assert_eq!(rig.dump("", Some(middle)).await, old);
     let mut watcher = rig.store.watch("/s/", middle).expect("a watch");
     let event = watcher.next().await.expect("history");
-    assert_eq!(event.previous.as_ref().map(|p| p.value.as_ref()), Some(&b"value 1"[..]));
-    let tombstone = rig.store.write(Write::put("/s/000", Precondition::Absent, "again")).await.expect("recreated");
-    assert_eq!(tombstone.revision, revision.plus(1), "revisions go on where they were");
+    assert_eq!(
+        event.previous.as_ref().map(|p| p.value.as_ref()),
+        Some(&b"value 1"[..])
+    );
+    let tombstone = rig
+        .store
+        .write(Write::put("/s/000", Precondition::Absent, "again"))
+        .await
+        .expect("recreated");
+    assert_eq!(
+        tombstone.revision,
+        revision.plus(1),
+        "revisions go on where they were"
+    );
     rig.stop().await;
 }

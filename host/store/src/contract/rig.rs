@@ -1,5 +1,9 @@
 //! A store on a backend under test, and the few helpers that the cases share.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a contract case fails by panicking"
+)]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,28 +29,56 @@ impl Rig {
 
     pub(super) async fn with(backend: Arc<dyn Backend>, options: StoreOptions) -> Self {
         let tasks = Tasks::root("contract");
-        let options = StoreOptions { compact_interval: None, ..options };
-        let store = Store::open(backend, options, Clock::system(), &tasks).await.expect("the store opens");
+        let options = StoreOptions {
+            compact_interval: None,
+            ..options
+        };
+        let store = Store::open(backend, options, Clock::system(), &tasks)
+            .await
+            .expect("the store opens");
         Self { store, tasks }
     }
 
     pub(super) async fn stop(self) {
-        assert!(self.tasks.stop(DEADLINE).await, "the store's tasks stop by themselves");
+        assert!(
+            self.tasks.stop(DEADLINE).await,
+            "the store's tasks stop by themselves"
+        );
     }
 
     pub(super) async fn put(&self, key: &str, value: &str) -> Committed {
         let write = Write::put(key, Precondition::Any, value.as_bytes().to_vec());
-        within("a put", self.store.write(write)).await.expect("the put commits")
+        within("a put", self.store.write(write))
+            .await
+            .expect("the put commits")
     }
 
     pub(super) async fn delete(&self, key: &str) -> Committed {
-        within("a delete", self.store.write(Write::delete(key, Precondition::Any))).await.expect("the delete commits")
+        within(
+            "a delete",
+            self.store.write(Write::delete(key, Precondition::Any)),
+        )
+        .await
+        .expect("the delete commits")
     }
 
     /// `key=value` of everything below `prefix`, as of `at`.
     pub(super) async fn dump(&self, prefix: &str, at: Option<Revision>) -> Vec<String> {
-        let page = self.store.list(prefix, ListOptions { at, ..ListOptions::default() }).await.expect("the list");
-        page.entries.iter().map(|e| format!("{}={}", e.key, String::from_utf8_lossy(&e.value))).collect()
+        let page = self
+            .store
+            .list(
+                prefix,
+                ListOptions {
+                    at,
+                    ..ListOptions::default()
+                },
+            )
+            .await
+            .expect("the list");
+        page.entries
+            .iter()
+            .map(|e| format!("{}={}", e.key, String::from_utf8_lossy(&e.value)))
+            .collect()
     }
 }
 

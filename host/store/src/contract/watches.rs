@@ -1,5 +1,9 @@
 //! Watches through the store: from any revision, through ring and backend, to the end.
-#![allow(clippy::expect_used, clippy::panic, reason = "a contract case fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a contract case fails by panicking"
+)]
 
 use super::Fixture;
 use super::rig::{Rig, until, within};
@@ -7,7 +11,12 @@ use crate::{Event, EventKind, Revision, StoreOptions, WatchError, Watcher};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     every_event_once_from_any_revision(fixture, StoreOptions::default()).await;
-    let tiny = StoreOptions { ring_events: 2, read_batch_bytes: 1, watch_batch: 3, ..StoreOptions::default() };
+    let tiny = StoreOptions {
+        ring_events: 2,
+        read_batch_bytes: 1,
+        watch_batch: 3,
+        ..StoreOptions::default()
+    };
     every_event_once_from_any_revision(fixture, tiny).await;
     live_events_and_progress(fixture).await;
     many_watchers_see_everything(fixture).await;
@@ -21,15 +30,26 @@ fn show(event: &Event) -> String {
         EventKind::Put { created: false } => "update",
         EventKind::Delete => "delete",
     };
-    let previous = event.previous.as_ref().map(|p| String::from_utf8_lossy(&p.value).into_owned());
+    let previous = event
+        .previous
+        .as_ref()
+        .map(|p| String::from_utf8_lossy(&p.value).into_owned());
     let value = String::from_utf8_lossy(&event.entry.value);
-    format!("{} {kind} {}={value} was {previous:?}", event.revision, event.key())
+    format!(
+        "{} {kind} {}={value} was {previous:?}",
+        event.revision,
+        event.key()
+    )
 }
 
 async fn take(watcher: &mut Watcher, n: usize) -> Vec<String> {
     let mut seen = Vec::new();
     while seen.len() < n {
-        seen.push(show(&within("the next event", watcher.next()).await.expect("an event")));
+        seen.push(show(
+            &within("the next event", watcher.next())
+                .await
+                .expect("an event"),
+        ));
     }
     seen
 }
@@ -48,11 +68,19 @@ async fn every_event_once_from_any_revision(fixture: &dyn Fixture, options: Stor
     for from in start.0..=rig.store.revision().0 {
         let after: Vec<_> = all
             .iter()
-            .filter(|e| e.split(' ').next().is_some_and(|r| r.parse::<u64>().is_ok_and(|r| r > from)))
+            .filter(|e| {
+                e.split(' ')
+                    .next()
+                    .is_some_and(|r| r.parse::<u64>().is_ok_and(|r| r > from))
+            })
             .cloned()
             .collect();
         let mut watcher = rig.store.watch("/r/w/", Revision(from)).expect("a watch");
-        assert_eq!(take(&mut watcher, after.len()).await, after, "from revision {from}");
+        assert_eq!(
+            take(&mut watcher, after.len()).await,
+            after,
+            "from revision {from}"
+        );
         assert_eq!(watcher.progress(), rig.store.revision());
     }
     rig.stop().await;
@@ -60,19 +88,38 @@ async fn every_event_once_from_any_revision(fixture: &dyn Fixture, options: Stor
 
 async fn live_events_and_progress(fixture: &dyn Fixture) {
     let rig = Rig::open(fixture.create().await).await;
-    let mut quiet = rig.store.watch("/r/quiet/", rig.store.revision()).expect("a watch");
-    let mut busy = rig.store.watch("/r/busy/", rig.store.revision()).expect("a watch");
+    let mut quiet = rig
+        .store
+        .watch("/r/quiet/", rig.store.revision())
+        .expect("a watch");
+    let mut busy = rig
+        .store
+        .watch("/r/busy/", rig.store.revision())
+        .expect("a watch");
     for i in 0..5 {
         rig.put("/r/busy/a", &i.to_string()).await;
     }
-    assert_eq!(quiet.progress(), rig.store.revision(), "a quiet prefix moves on with the store");
-    assert!(busy.progress() < rig.store.revision(), "events not yet returned hold progress back");
+    assert_eq!(
+        quiet.progress(),
+        rig.store.revision(),
+        "a quiet prefix moves on with the store"
+    );
+    assert!(
+        busy.progress() < rig.store.revision(),
+        "events not yet returned hold progress back"
+    );
     let first = busy.next().await.expect("an event");
     assert_eq!(busy.progress(), first.revision);
     take(&mut busy, 4).await;
     assert_eq!(busy.progress(), rig.store.revision());
     let committed = rig.put("/r/quiet/x", "1").await;
-    assert_eq!(within("the event", quiet.next()).await.expect("an event").revision, committed.revision);
+    assert_eq!(
+        within("the event", quiet.next())
+            .await
+            .expect("an event")
+            .revision,
+        committed.revision
+    );
     rig.stop().await;
 }
 
@@ -99,20 +146,35 @@ async fn many_watchers_see_everything(fixture: &dyn Fixture) {
 }
 
 async fn behind_compaction(fixture: &dyn Fixture) {
-    let options = StoreOptions { ring_events: 2, ..StoreOptions::default() };
+    let options = StoreOptions {
+        ring_events: 2,
+        ..StoreOptions::default()
+    };
     let rig = Rig::with(fixture.create().await, options).await;
     let start = rig.store.revision();
     let mut slow = rig.store.watch("/k", start).expect("a watch");
     for i in 0..10 {
         rig.put("/k", &i.to_string()).await;
     }
-    let compacted = rig.store.compact(rig.store.revision(), 3).await.expect("compaction");
+    let compacted = rig
+        .store
+        .compact(rig.store.revision(), 3)
+        .await
+        .expect("compaction");
     match slow.next().await {
-        Err(WatchError::Compacted { compacted: told, .. }) => assert_eq!(told, compacted),
+        Err(WatchError::Compacted {
+            compacted: told, ..
+        }) => assert_eq!(told, compacted),
         other => panic!("a watcher behind compaction must be told, got {other:?}"),
     }
-    assert!(matches!(rig.store.watch("/k", start), Err(WatchError::Compacted { .. })));
-    let mut edge = rig.store.watch("/k", compacted).expect("a watch at the edge");
+    assert!(matches!(
+        rig.store.watch("/k", start),
+        Err(WatchError::Compacted { .. })
+    ));
+    let mut edge = rig
+        .store
+        .watch("/k", compacted)
+        .expect("a watch at the edge");
     assert_eq!(take(&mut edge, 3).await.len(), 3);
     rig.stop().await;
 }
@@ -123,6 +185,8 @@ async fn stopping_ends_a_watch(fixture: &dyn Fixture) {
     let waiting = tokio::spawn(async move { watcher.next().await.map(|_| ()) });
     until("the watcher waits", || !waiting.is_finished()).await;
     rig.stop().await;
-    let ended = within("the end of the watch", waiting).await.expect("no panic");
+    let ended = within("the end of the watch", waiting)
+        .await
+        .expect("no panic");
     assert!(matches!(ended, Err(WatchError::Closed)));
 }

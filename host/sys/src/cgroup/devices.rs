@@ -47,19 +47,37 @@ struct Instruction {
 
 impl Instruction {
     const fn new(code: u8, to: u8, from: u8, offset: i16, constant: i32) -> Self {
-        Self { code, to, from, offset, constant }
+        Self {
+            code,
+            to,
+            from,
+            offset,
+            constant,
+        }
     }
 
     fn encode(self) -> u64 {
         let [offset_low, offset_high] = self.offset.to_le_bytes();
         let [a, b, c, d] = self.constant.to_le_bytes();
-        u64::from_ne_bytes([self.code, self.to | (self.from << 4), offset_low, offset_high, a, b, c, d])
+        u64::from_ne_bytes([
+            self.code,
+            self.to | (self.from << 4),
+            offset_low,
+            offset_high,
+            a,
+            b,
+            c,
+            d,
+        ])
     }
 }
 
 /// Lets the group at `dir` use only what `rules` allow.
 pub(super) fn restrict(dir: &Path, rules: &[DeviceRule]) -> io::Result<()> {
-    let program: Vec<u64> = compile(rules)?.into_iter().map(Instruction::encode).collect();
+    let program: Vec<u64> = compile(rules)?
+        .into_iter()
+        .map(Instruction::encode)
+        .collect();
     let loaded = load(&program)?;
     attach(&std::fs::File::open(dir)?, &loaded)
 }
@@ -78,7 +96,10 @@ fn compile(rules: &[DeviceRule]) -> io::Result<Vec<Instruction>> {
     for rule in rules {
         out.extend(compile_rule(rule)?);
     }
-    out.extend([Instruction::new(MOVE_CONSTANT, R0, 0, 0, 0), Instruction::new(EXIT, 0, 0, 0, 0)]);
+    out.extend([
+        Instruction::new(MOVE_CONSTANT, R0, 0, 0, 0),
+        Instruction::new(EXIT, 0, 0, 0, 0),
+    ]);
     Ok(out)
 }
 
@@ -99,8 +120,15 @@ fn compile_rule(rule: &DeviceRule) -> io::Result<Vec<Instruction>> {
     }
     for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
         if let Some(number) = number {
-            let constant = i32::try_from(number).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-            tests.push(Instruction::new(JUMP_NOT_EQUAL_CONSTANT, register, 0, 0, constant));
+            let constant =
+                i32::try_from(number).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+            tests.push(Instruction::new(
+                JUMP_NOT_EQUAL_CONSTANT,
+                register,
+                0,
+                0,
+                constant,
+            ));
         }
     }
     // A failed test jumps behind the two instructions that allow.
@@ -110,7 +138,10 @@ fn compile_rule(rule: &DeviceRule) -> io::Result<Vec<Instruction>> {
             test.offset = i16::try_from(end - at - 1).map_err(io::Error::other)?;
         }
     }
-    tests.extend([Instruction::new(MOVE_CONSTANT, R0, 0, 0, 1), Instruction::new(EXIT, 0, 0, 0, 0)]);
+    tests.extend([
+        Instruction::new(MOVE_CONSTANT, R0, 0, 0, 1),
+        Instruction::new(EXIT, 0, 0, 0, 0),
+    ]);
     Ok(tests)
 }
 
@@ -164,7 +195,8 @@ fn load(program: &[u64]) -> io::Result<OwnedFd> {
     };
     // SAFETY: `attr` is the load form of bpf_attr; the program and the licence it points to outlive
     // the call, and their lengths are right.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &attr, size_of::<LoadAttr>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &attr, size_of::<LoadAttr>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -181,8 +213,19 @@ fn attach(group: &impl AsRawFd, program: &OwnedFd) -> io::Result<()> {
         attach_flags: BPF_F_ALLOW_MULTI,
     };
     // SAFETY: `attr` is the attach form of bpf_attr and both descriptors are open.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &attr, size_of::<AttachAttr>()) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_ATTACH,
+            &attr,
+            size_of::<AttachAttr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]
@@ -192,23 +235,46 @@ mod tests {
     /// Runs in whatever version 2 hierarchy is mounted, also an otherwise empty one.
     #[test]
     fn only_listed_devices_can_be_opened() {
-        let Some(root) = crate::mount::table().unwrap().into_iter().find(|mount| mount.kind == "cgroup2") else {
+        let Some(root) = crate::mount::table()
+            .unwrap()
+            .into_iter()
+            .find(|mount| mount.kind == "cgroup2")
+        else {
             return;
         };
-        let dir = root.target.join(format!("k3s-sys-test-devices-{}", std::process::id()));
+        let dir = root
+            .target
+            .join(format!("k3s-sys-test-devices-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         restrict(&dir, &[DeviceRule::allow(DeviceKind::Char, 1, 3, "rw")]).unwrap();
-        let script = format!("echo $$ > {}/cgroup.procs; cat /dev/null && ! head -c1 /dev/zero", dir.display());
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let script = format!(
+            "echo $$ > {}/cgroup.procs; cat /dev/null && ! head -c1 /dev/zero",
+            dir.display()
+        );
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
         std::fs::remove_dir(&dir).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     #[test]
     fn a_failed_test_skips_its_rule() {
         let rule = compile_rule(&DeviceRule::allow(DeviceKind::Block, 8, 0, "r")).unwrap();
-        for (at, instruction) in rule.iter().enumerate().filter(|(_, instruction)| instruction.offset != 0) {
-            assert_eq!(at + 1 + usize::try_from(instruction.offset).unwrap(), rule.len());
+        for (at, instruction) in rule
+            .iter()
+            .enumerate()
+            .filter(|(_, instruction)| instruction.offset != 0)
+        {
+            assert_eq!(
+                at + 1 + usize::try_from(instruction.offset).unwrap(),
+                rule.len()
+            );
         }
         assert!(compile_rule(&DeviceRule::allow_all(DeviceKind::Any, "x")).is_err());
     }

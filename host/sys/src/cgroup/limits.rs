@@ -58,12 +58,22 @@ impl DeviceRule {
     /// One device.
     #[must_use]
     pub fn allow(kind: DeviceKind, major: u32, minor: u32, access: &str) -> Self {
-        Self { kind, major: Some(major), minor: Some(minor), access: access.to_owned() }
+        Self {
+            kind,
+            major: Some(major),
+            minor: Some(minor),
+            access: access.to_owned(),
+        }
     }
 
     /// Every device of a kind.
     #[must_use]
     pub fn allow_all(kind: DeviceKind, access: &str) -> Self {
-        Self { kind, major: None, minor: None, access: access.to_owned() }
+        Self {
+            kind,
+            major: None,
+            minor: None,
+            access: access.to_owned(),
+        }
     }
 }

@@ -26,8 +26,18 @@ pub enum Version {
 }
 
 /// The controllers of version 1 that a container's groups are made in; others stay untouched.
-const CONTROLLERS: [&str; 10] =
-    ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb", "perf_event"];
+const CONTROLLERS: [&str; 10] = [
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "hugetlb",
+    "perf_event",
+];
 
 /// Where the hierarchies are mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,21 +58,34 @@ impl Cgroups {
         for mount in super::mount::table()? {
             match mount.kind.as_str() {
                 "cgroup" => {
-                    let named = mount.super_options.split(',').filter(|option| CONTROLLERS.contains(option));
-                    mounts.extend(named.map(|controller| (controller.to_owned(), mount.target.clone())));
+                    let named = mount
+                        .super_options
+                        .split(',')
+                        .filter(|option| CONTROLLERS.contains(option));
+                    mounts.extend(
+                        named.map(|controller| (controller.to_owned(), mount.target.clone())),
+                    );
                 }
                 "cgroup2" => unified = unified.or(Some(mount.target)),
                 _ => {}
             }
         }
-        match (mounts.contains_key("memory") || mounts.contains_key("cpu"), unified) {
-            (true, _) => Ok(Self { version: Version::V1, mounts }),
-            (false, Some(target)) => {
-                Ok(Self { version: Version::V2, mounts: BTreeMap::from([(String::new(), target)]) })
-            }
-            (false, None) => {
-                Err(io::Error::new(io::ErrorKind::NotFound, "no cgroup hierarchy with controllers is mounted"))
-            }
+        match (
+            mounts.contains_key("memory") || mounts.contains_key("cpu"),
+            unified,
+        ) {
+            (true, _) => Ok(Self {
+                version: Version::V1,
+                mounts,
+            }),
+            (false, Some(target)) => Ok(Self {
+                version: Version::V2,
+                mounts: BTreeMap::from([(String::new(), target)]),
+            }),
+            (false, None) => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "no cgroup hierarchy with controllers is mounted",
+            )),
         }
     }
 
@@ -82,8 +105,16 @@ impl Cgroups {
     #[must_use]
     pub fn group(&self, path: &str) -> Cgroup {
         let relative = path.trim_start_matches('/');
-        let dirs = self.mounts.iter().map(|(controller, mount)| (controller.clone(), mount.join(relative))).collect();
-        Cgroup { version: self.version, dirs, roots: self.mounts.clone() }
+        let dirs = self
+            .mounts
+            .iter()
+            .map(|(controller, mount)| (controller.clone(), mount.join(relative)))
+            .collect();
+        Cgroup {
+            version: self.version,
+            dirs,
+            roots: self.mounts.clone(),
+        }
     }
 }
 
@@ -123,7 +154,10 @@ impl Cgroup {
     /// When a hierarchy cannot be written.
     pub fn create(&self) -> io::Result<()> {
         for (controller, dir) in &self.dirs {
-            let root = self.roots.get(controller).map_or(Path::new("/"), PathBuf::as_path);
+            let root = self
+                .roots
+                .get(controller)
+                .map_or(Path::new("/"), PathBuf::as_path);
             match self.version {
                 Version::V1 => v1::create(controller, root, dir)?,
                 Version::V2 => v2::create(root, dir)?,
@@ -141,12 +175,17 @@ impl Cgroup {
     /// The directory of `controller`; for version 2 the one there is.
     #[must_use]
     pub fn dir(&self, controller: &str) -> Option<&Path> {
-        self.dirs.get(controller).or_else(|| self.dirs.get("")).map(PathBuf::as_path)
+        self.dirs
+            .get(controller)
+            .or_else(|| self.dirs.get(""))
+            .map(PathBuf::as_path)
     }
 
     /// Directories by mount-point name: what a container sees below `/sys/fs/cgroup`.
     pub fn dirs(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.dirs.iter().map(|(controller, dir)| (controller.as_str(), dir.as_path()))
+        self.dirs
+            .iter()
+            .map(|(controller, dir)| (controller.as_str(), dir.as_path()))
     }
 
     /// Moves a process into the group.
@@ -154,7 +193,9 @@ impl Cgroup {
     /// # Errors
     /// When the group or the process is missing.
     pub fn add(&self, pid: i32) -> io::Result<()> {
-        self.dirs.values().try_for_each(|dir| write(dir, "cgroup.procs", &pid.to_string()))
+        self.dirs
+            .values()
+            .try_for_each(|dir| write(dir, "cgroup.procs", &pid.to_string()))
     }
 
     /// Sets limits; what is none stays as it is.
@@ -190,15 +231,22 @@ impl Cgroup {
     pub fn kill(&self) -> io::Result<bool> {
         /// Each attempt waits 2 ms: 50 are enough for the kernel to end what it was told to end.
         const ATTEMPTS: u32 = 50;
-        if self.version == Version::V2 && self.dir("").is_some_and(|dir| dir.join("cgroup.kill").exists()) {
-            self.dirs.values().try_for_each(|dir| write(dir, "cgroup.kill", "1"))?;
+        if self.version == Version::V2
+            && self
+                .dir("")
+                .is_some_and(|dir| dir.join("cgroup.kill").exists())
+        {
+            self.dirs
+                .values()
+                .try_for_each(|dir| write(dir, "cgroup.kill", "1"))?;
         }
         for _ in 0..ATTEMPTS {
             let pids = self.pids()?;
             if pids.is_empty() {
                 return Ok(true);
             }
-            pids.iter().try_for_each(|&pid| super::process::kill(pid, libc::SIGKILL))?;
+            pids.iter()
+                .try_for_each(|&pid| super::process::kill(pid, libc::SIGKILL))?;
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(self.pids()?.is_empty())
@@ -217,8 +265,14 @@ impl Cgroup {
     /// # Errors
     /// When the group is gone.
     pub fn oom_kills(&self) -> io::Result<u64> {
-        let Some(dir) = self.dir("memory") else { return Ok(0) };
-        let file = if self.version == Version::V1 { "memory.oom_control" } else { "memory.events" };
+        let Some(dir) = self.dir("memory") else {
+            return Ok(0);
+        };
+        let file = if self.version == Version::V1 {
+            "memory.oom_control"
+        } else {
+            "memory.events"
+        };
         Ok(keyed(&read(dir, file)?, "oom_kill").unwrap_or(0))
     }
 
@@ -237,7 +291,10 @@ impl Cgroup {
 fn collect_pids(dir: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
     let text = match read(dir, "cgroup.procs") {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(libc::ENODEV) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -276,8 +333,12 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
 /// Writes one control file, naming it in the error: `EINVAL` alone helps nobody.
 fn write(dir: &Path, file: &str, value: &str) -> io::Result<()> {
     let path = dir.join(file);
-    std::fs::write(&path, value)
-        .map_err(|error| io::Error::new(error.kind(), format!("write {value:?} to {}: {error}", path.display())))
+    std::fs::write(&path, value).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("write {value:?} to {}: {error}", path.display()),
+        )
+    })
 }
 
 fn read(dir: &Path, file: &str) -> io::Result<String> {
@@ -286,7 +347,13 @@ fn read(dir: &Path, file: &str) -> io::Result<String> {
 
 /// The number after `key` in lines of `key value`.
 fn keyed(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(key)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 #[cfg(test)]
@@ -294,7 +361,9 @@ mod tests {
     use super::*;
 
     fn group(name: &str) -> Cgroup {
-        let group = Cgroups::detect().unwrap().group(&format!("/k3s-sys-test-{name}-{}", std::process::id()));
+        let group = Cgroups::detect()
+            .unwrap()
+            .group(&format!("/k3s-sys-test-{name}-{}", std::process::id()));
         group.remove().unwrap();
         group.create().unwrap();
         group
@@ -313,7 +382,10 @@ mod tests {
             ..Limits::default()
         };
         group.apply(&limits).unwrap();
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         group.add(pid).unwrap();
         assert_eq!(group.pids().unwrap(), [pid]);
@@ -332,9 +404,16 @@ mod tests {
         let group = group("resize");
         for bytes in [64_i64 << 20, 128 << 20, 32 << 20] {
             group
-                .apply(&Limits { memory_bytes: Some(bytes), memory_swap_bytes: Some(bytes), ..Limits::default() })
+                .apply(&Limits {
+                    memory_bytes: Some(bytes),
+                    memory_swap_bytes: Some(bytes),
+                    ..Limits::default()
+                })
                 .unwrap();
-            assert_eq!(group.usage().unwrap().memory_limit_bytes, Some(bytes.unsigned_abs()));
+            assert_eq!(
+                group.usage().unwrap().memory_limit_bytes,
+                Some(bytes.unsigned_abs())
+            );
         }
         group.remove().unwrap();
     }

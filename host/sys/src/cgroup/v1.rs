@@ -22,7 +22,9 @@ fn inherit_cpuset(root: &Path, dir: &Path) -> io::Result<()> {
     if dir == root {
         return Ok(());
     }
-    let Some(parent) = dir.parent() else { return Ok(()) };
+    let Some(parent) = dir.parent() else {
+        return Ok(());
+    };
     inherit_cpuset(root, parent)?;
     for file in ["cpuset.cpus", "cpuset.mems"] {
         if read(dir, file)?.trim().is_empty() {
@@ -35,7 +37,10 @@ fn inherit_cpuset(root: &Path, dir: &Path) -> io::Result<()> {
 pub(super) fn apply(dirs: &BTreeMap<String, PathBuf>, limits: &Limits) -> io::Result<()> {
     let dir = |controller: &str| {
         dirs.get(controller).map(PathBuf::as_path).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::Unsupported, format!("the kernel has no {controller} cgroup controller"))
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("the kernel has no {controller} cgroup controller"),
+            )
         })
     };
     if let Some(shares) = limits.cpu_shares {
@@ -57,10 +62,22 @@ pub(super) fn apply(dirs: &BTreeMap<String, PathBuf>, limits: &Limits) -> io::Re
         apply_memory(dir("memory")?, limits)?;
     }
     if let Some(pids) = limits.pids {
-        write(dir("pids")?, "pids.max", &if pids < 0 { "max".to_owned() } else { pids.to_string() })?;
+        write(
+            dir("pids")?,
+            "pids.max",
+            &if pids < 0 {
+                "max".to_owned()
+            } else {
+                pids.to_string()
+            },
+        )?;
     }
     for (size, bytes) in &limits.hugepages {
-        write(dir("hugetlb")?, &format!("hugetlb.{size}.limit_in_bytes"), &bytes.to_string())?;
+        write(
+            dir("hugetlb")?,
+            &format!("hugetlb.{size}.limit_in_bytes"),
+            &bytes.to_string(),
+        )?;
     }
     if let Some(rules) = &limits.devices {
         apply_devices(dir("devices")?, rules)?;
@@ -68,7 +85,10 @@ pub(super) fn apply(dirs: &BTreeMap<String, PathBuf>, limits: &Limits) -> io::Re
     if limits.unified.is_empty() {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::Unsupported, "unified resources need cgroup v2"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "unified resources need cgroup v2",
+    ))
 }
 
 /// Memory with swap may never be below memory, not even for a moment: the order of the two writes
@@ -81,11 +101,18 @@ fn apply_memory(dir: &Path, limits: &Limits) -> io::Result<()> {
     let raised = match (limits.memory_bytes, swap) {
         (Some(_), Some(-1)) => true,
         (Some(memory), Some(_)) => u64::try_from(memory).is_ok_and(|memory| {
-            read(dir, SWAP).ok().and_then(|text| text.trim().parse().ok()).is_some_and(|now: u64| memory > now)
+            read(dir, SWAP)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .is_some_and(|now: u64| memory > now)
         }),
         _ => false,
     };
-    let memory = || limits.memory_bytes.map_or(Ok(()), |bytes| write(dir, MEMORY, &bytes.to_string()));
+    let memory = || {
+        limits
+            .memory_bytes
+            .map_or(Ok(()), |bytes| write(dir, MEMORY, &bytes.to_string()))
+    };
     let with_swap = || swap.map_or(Ok(()), |bytes| write(dir, SWAP, &bytes.to_string()));
     if raised {
         with_swap()?;
@@ -100,30 +127,46 @@ fn apply_devices(dir: &Path, rules: &[DeviceRule]) -> io::Result<()> {
     write(dir, "devices.deny", "a")?;
     for rule in rules {
         let number = |value: Option<u32>| value.map_or("*".to_owned(), |value| value.to_string());
-        let numbers = format!("{}:{} {}", number(rule.major), number(rule.minor), rule.access);
+        let numbers = format!(
+            "{}:{} {}",
+            number(rule.major),
+            number(rule.minor),
+            rule.access
+        );
         let kinds: &[&str] = match rule.kind {
-            DeviceKind::Any if rule.major.is_none() && rule.minor.is_none() && rule.access.len() == 3 => &["a"],
+            DeviceKind::Any
+                if rule.major.is_none() && rule.minor.is_none() && rule.access.len() == 3 =>
+            {
+                &["a"]
+            }
             DeviceKind::Any => &["b", "c"],
             DeviceKind::Block => &["b"],
             DeviceKind::Char => &["c"],
         };
-        kinds.iter().try_for_each(|kind| write(dir, "devices.allow", &format!("{kind} {numbers}")))?;
+        kinds
+            .iter()
+            .try_for_each(|kind| write(dir, "devices.allow", &format!("{kind} {numbers}")))?;
     }
     Ok(())
 }
 
 pub(super) fn usage(dirs: &BTreeMap<String, PathBuf>) -> io::Result<Usage> {
     let number = |controller: &str, file: &str| -> io::Result<u64> {
-        let Some(dir) = dirs.get(controller) else { return Ok(0) };
+        let Some(dir) = dirs.get(controller) else {
+            return Ok(0);
+        };
         read(dir, file)?.trim().parse().map_err(io::Error::other)
     };
-    let stat = dirs.get("memory").map_or(Ok(String::new()), |dir| read(dir, "memory.stat"))?;
+    let stat = dirs
+        .get("memory")
+        .map_or(Ok(String::new()), |dir| read(dir, "memory.stat"))?;
     let memory_bytes = number("memory", "memory.usage_in_bytes")?;
     let limit = number("memory", "memory.limit_in_bytes")?;
     Ok(Usage {
         cpu_nanoseconds: number("cpuacct", "cpuacct.usage")?,
         memory_bytes,
-        working_set_bytes: memory_bytes.saturating_sub(keyed(&stat, "total_inactive_file").unwrap_or(0)),
+        working_set_bytes: memory_bytes
+            .saturating_sub(keyed(&stat, "total_inactive_file").unwrap_or(0)),
         rss_bytes: keyed(&stat, "total_rss").unwrap_or(0),
         page_faults: keyed(&stat, "total_pgfault").unwrap_or(0),
         major_page_faults: keyed(&stat, "total_pgmajfault").unwrap_or(0),

@@ -25,20 +25,36 @@ fn delegate(dir: &Path) {
     let available = read(dir, "cgroup.controllers").unwrap_or_default();
     let enabled = read(dir, "cgroup.subtree_control").unwrap_or_default();
     for controller in available.split_ascii_whitespace() {
-        if !enabled.split_ascii_whitespace().any(|name| name == controller) {
+        if !enabled
+            .split_ascii_whitespace()
+            .any(|name| name == controller)
+        {
             let _ = write(dir, "cgroup.subtree_control", &format!("+{controller}"));
         }
     }
 }
 
 pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
-    let or_max = |value: i64| if value < 0 { "max".to_owned() } else { value.to_string() };
+    let or_max = |value: i64| {
+        if value < 0 {
+            "max".to_owned()
+        } else {
+            value.to_string()
+        }
+    };
     if let Some(shares) = limits.cpu_shares.filter(|&shares| shares > 0) {
         write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
     }
     if limits.cpu_quota_us.is_some() || limits.cpu_period_us.is_some() {
-        let quota = limits.cpu_quota_us.filter(|&quota| quota > 0).map_or("max".to_owned(), |quota| quota.to_string());
-        write(dir, "cpu.max", &format!("{quota} {}", limits.cpu_period_us.unwrap_or(100_000)))?;
+        let quota = limits
+            .cpu_quota_us
+            .filter(|&quota| quota > 0)
+            .map_or("max".to_owned(), |quota| quota.to_string());
+        write(
+            dir,
+            "cpu.max",
+            &format!("{quota} {}", limits.cpu_period_us.unwrap_or(100_000)),
+        )?;
     }
     if let Some(cpus) = &limits.cpuset_cpus {
         write(dir, "cpuset.cpus", cpus)?;
@@ -50,8 +66,16 @@ pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
         write(dir, "memory.max", &or_max(memory))?;
     }
     // The file is missing where the kernel has no swap; then nothing can be swapped either.
-    if let (Some(swap), true) = (limits.memory_swap_bytes, dir.join("memory.swap.max").exists()) {
-        let only_swap = if swap < 0 { -1 } else { swap.saturating_sub(limits.memory_bytes.unwrap_or(0).max(0)).max(0) };
+    if let (Some(swap), true) = (
+        limits.memory_swap_bytes,
+        dir.join("memory.swap.max").exists(),
+    ) {
+        let only_swap = if swap < 0 {
+            -1
+        } else {
+            swap.saturating_sub(limits.memory_bytes.unwrap_or(0).max(0))
+                .max(0)
+        };
         write(dir, "memory.swap.max", &or_max(only_swap))?;
     }
     if let Some(pids) = limits.pids {
@@ -69,7 +93,10 @@ pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
         }
         write(dir, file, value)?;
     }
-    limits.devices.as_ref().map_or(Ok(()), |rules| devices::restrict(dir, rules))
+    limits
+        .devices
+        .as_ref()
+        .map_or(Ok(()), |rules| devices::restrict(dir, rules))
 }
 
 /// The logarithmic mapping that opencontainers/cgroups uses since 2025: the default of one scale
@@ -80,15 +107,24 @@ fn weight_of_shares(shares: u64) -> u64 {
     let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
     let weight = 10_f64.powf(exponent).ceil();
     // The formula stays within 1 to 10000 for the clamped range.
-    (1..=10_000_u64).rev().find(|&whole| whole as f64 <= weight).unwrap_or(1)
+    (1..=10_000_u64)
+        .rev()
+        .find(|&whole| whole as f64 <= weight)
+        .unwrap_or(1)
 }
 
 pub(super) fn usage(dir: &Path) -> io::Result<Usage> {
     let stat = read(dir, "memory.stat").unwrap_or_default();
-    let number = |file: &str| read(dir, file).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let number = |file: &str| {
+        read(dir, file)
+            .ok()
+            .and_then(|text| text.trim().parse::<u64>().ok())
+    };
     let memory_bytes = number("memory.current").unwrap_or(0);
     Ok(Usage {
-        cpu_nanoseconds: keyed(&read(dir, "cpu.stat")?, "usage_usec").unwrap_or(0).saturating_mul(1000),
+        cpu_nanoseconds: keyed(&read(dir, "cpu.stat")?, "usage_usec")
+            .unwrap_or(0)
+            .saturating_mul(1000),
         memory_bytes,
         working_set_bytes: memory_bytes.saturating_sub(keyed(&stat, "inactive_file").unwrap_or(0)),
         rss_bytes: keyed(&stat, "anon").unwrap_or(0),
@@ -105,6 +141,13 @@ mod tests {
 
     #[test]
     fn shares_map_to_weights_end_to_end_and_default_to_default() {
-        assert_eq!((weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)), (1, 100, 10_000));
+        assert_eq!(
+            (
+                weight_of_shares(2),
+                weight_of_shares(1024),
+                weight_of_shares(262_144)
+            ),
+            (1, 100, 10_000)
+        );
     }
 }

@@ -36,14 +36,18 @@ impl Net {
     /// Every address of every interface, in the kernel's order (an interface's primary first).
     pub fn addresses(&self) -> Result<Vec<Address>, NetError> {
         let body = |m: &mut Builder| m.raw(&[0; IFADDR_LEN]);
-        self.socket.dump(RTM_GETADDR, body, parse).map_err(|e| refused("ip address show", e))
+        self.socket
+            .dump(RTM_GETADDR, body, parse)
+            .map_err(|e| refused("ip address show", e))
     }
 
     /// Gives an interface an address; it may have it already.
     pub fn add_address(&self, index: u32, net: IpNet) -> Result<(), NetError> {
         let result = self
             .socket
-            .request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, |m| write(m, index, net))
+            .request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, |m| {
+                write(m, index, net)
+            })
             .map_err(|e| refused(format!("ip address add {net} dev {index}"), e));
         unless_exists(result)
     }
@@ -78,7 +82,11 @@ pub(super) fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
 /// The kernel's number of the address family.
 pub(super) fn family(address: IpAddr) -> u8 {
     // Both constants are far below 256.
-    if address.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 }
+    if address.is_ipv4() {
+        libc::AF_INET as u8
+    } else {
+        libc::AF_INET6 as u8
+    }
 }
 
 fn write(m: &mut Builder, index: u32, net: IpNet) {
@@ -100,7 +108,11 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Address> {
     }
     let prefix_len = *payload.get(1)?;
     let attributes = Attributes::after(payload, IFADDR_LEN);
-    let address = from_octets(attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?)?;
+    let address = from_octets(
+        attributes
+            .find(IFA_LOCAL)
+            .or_else(|| attributes.find(IFA_ADDRESS))?,
+    )?;
     Some(Address {
         index: u32_ne(payload.get(4..)?)?,
         net: IpNet::new(address, prefix_len).ok()?,

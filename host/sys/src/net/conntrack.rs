@@ -56,11 +56,21 @@ impl Conntrack {
         let body = |m: &mut Builder| m.raw(&header());
         let each = |kind: u16, payload: &[u8]| {
             let attributes = Attributes::after(payload, NFGEN_LEN);
-            let flow = if kind == CT_NEW { parse(attributes)? } else { return None };
+            let flow = if kind == CT_NEW {
+                parse(attributes)?
+            } else {
+                return None;
+            };
             let tuple = attributes.find(CTA_TUPLE_ORIG).filter(|_| stale(&flow))?;
-            Some((tuple.to_vec(), attributes.find(CTA_ZONE).map(<[u8]>::to_vec)))
+            Some((
+                tuple.to_vec(),
+                attributes.find(CTA_ZONE).map(<[u8]>::to_vec),
+            ))
         };
-        let doomed = self.socket.dump(CT_GET, body, each).map_err(|e| refused("conntrack -L", e))?;
+        let doomed = self
+            .socket
+            .dump(CT_GET, body, each)
+            .map_err(|e| refused("conntrack -L", e))?;
         let mut forgotten = 0;
         for (tuple, zone) in doomed {
             let result = self.socket.request(CT_DELETE, 0, |m| {
@@ -89,7 +99,10 @@ fn parse(attributes: Attributes<'_>) -> Option<Flow> {
     let original = attributes.inside(CTA_TUPLE_ORIG);
     let reply = attributes.inside(CTA_TUPLE_REPLY);
     Some(Flow {
-        protocol: *original.inside(CTA_TUPLE_PROTO).find(CTA_PROTO_NUM)?.first()?,
+        protocol: *original
+            .inside(CTA_TUPLE_PROTO)
+            .find(CTA_PROTO_NUM)?
+            .first()?,
         source: end(original, CTA_IP_V4_SRC, CTA_PROTO_SRC_PORT)?,
         destination: end(original, CTA_IP_V4_DST, CTA_PROTO_DST_PORT)?,
         replier: end(reply, CTA_IP_V4_SRC, CTA_PROTO_SRC_PORT)?,
@@ -99,6 +112,10 @@ fn parse(attributes: Attributes<'_>) -> Option<Flow> {
 fn end(tuple: Attributes<'_>, address: u16, port: u16) -> Option<(Ipv4Addr, u16)> {
     let address = array::<4>(tuple.inside(CTA_TUPLE_IP).find(address)?, 0)?;
     // Protocols without ports (ICMP) count as port 0.
-    let port = tuple.inside(CTA_TUPLE_PROTO).find(port).and_then(|p| array(p, 0)).map_or(0, u16::from_be_bytes);
+    let port = tuple
+        .inside(CTA_TUPLE_PROTO)
+        .find(port)
+        .and_then(|p| array(p, 0))
+        .map_or(0, u16::from_be_bytes);
     Some((address.into(), port))
 }

@@ -53,8 +53,13 @@ impl FromStr for Mac {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes: Option<Vec<u8>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
-        let bytes = bytes.and_then(|b| b.try_into().ok()).ok_or_else(|| format!("{text:?} is no hardware address"))?;
+        let bytes: Option<Vec<u8>> = text
+            .split(':')
+            .map(|part| u8::from_str_radix(part, 16).ok())
+            .collect();
+        let bytes = bytes
+            .and_then(|b| b.try_into().ok())
+            .ok_or_else(|| format!("{text:?} is no hardware address"))?;
         Ok(Self(bytes))
     }
 }
@@ -150,7 +155,9 @@ pub struct LinkChange {
 impl Net {
     /// Every interface.
     pub fn links(&self) -> Result<Vec<Link>, NetError> {
-        self.socket.dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), parse).map_err(|e| refused("ip link show", e))
+        self.socket
+            .dump(RTM_GETLINK, |m| m.raw(&header(0, 0, 0)), parse)
+            .map_err(|e| refused("ip link show", e))
     }
 
     /// One interface by name.
@@ -161,7 +168,9 @@ impl Net {
             m.raw(&header(0, 0, 0));
             m.attr_str(IFLA_IFNAME, name);
         };
-        match self.socket.query(RTM_GETLINK, body, |kind, payload| found = found.take().or(parse(kind, payload))) {
+        match self.socket.query(RTM_GETLINK, body, |kind, payload| {
+            found = found.take().or(parse(kind, payload))
+        }) {
             Ok(()) => Ok(found),
             Err(e) if e.is_missing() => Ok(None),
             Err(e) => Err(refused(format!("ip link show {name}"), e)),
@@ -170,15 +179,23 @@ impl Net {
 
     /// One interface by name, or the error that says it is missing.
     pub fn require_link(&self, name: &str) -> Result<Link, NetError> {
-        self.link(name)?.ok_or_else(|| NetError::NoLink(name.to_owned()))
+        self.link(name)?
+            .ok_or_else(|| NetError::NoLink(name.to_owned()))
     }
 
     /// Creates an interface; an error if the name is taken.
     pub fn create_link(&self, link: &NewLink<'_>) -> Result<(), NetError> {
         check_name(link.name)?;
         self.socket
-            .request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |m| write_new(m, link))
-            .map_err(|e| refused(format!("ip link add {} ({})", link.name, kind_name(&link.kind)), e))
+            .request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |m| {
+                write_new(m, link)
+            })
+            .map_err(|e| {
+                refused(
+                    format!("ip link add {} ({})", link.name, kind_name(&link.kind)),
+                    e,
+                )
+            })
     }
 
     /// Changes an interface.
@@ -198,13 +215,23 @@ impl Net {
             m.raw(&header(0, 0, 0));
             m.attr_str(IFLA_IFNAME, name);
         };
-        unless_missing(self.socket.request(RTM_DELLINK, 0, body).map_err(|e| refused(format!("ip link del {name}"), e)))
+        unless_missing(
+            self.socket
+                .request(RTM_DELLINK, 0, body)
+                .map_err(|e| refused(format!("ip link del {name}"), e)),
+        )
     }
 
     /// Switches the loopback interface on.
     pub fn loopback_up(&self) -> Result<(), NetError> {
         let lo = self.require_link("lo")?;
-        self.change_link(lo.index, &LinkChange { up: Some(true), ..LinkChange::default() })
+        self.change_link(
+            lo.index,
+            &LinkChange {
+                up: Some(true),
+                ..LinkChange::default()
+            },
+        )
     }
 }
 
@@ -212,8 +239,14 @@ impl Net {
 pub fn check_name(name: &str) -> Result<(), NetError> {
     let good = (1..=NAME_MAX).contains(&name.len())
         && !matches!(name, "." | "..")
-        && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
-    if good { Ok(()) } else { Err(NetError::BadLinkName(name.to_owned())) }
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+    if good {
+        Ok(())
+    } else {
+        Err(NetError::BadLinkName(name.to_owned()))
+    }
 }
 
 fn kind_name(kind: &LinkKind<'_>) -> &'static str {
@@ -253,7 +286,9 @@ fn write_new(m: &mut Builder, link: &NewLink<'_>) {
             LinkKind::Bridge | LinkKind::Dummy => {}
             LinkKind::Vxlan(vxlan) => m.nest(IFLA_INFO_DATA, |m| write_vxlan(m, vxlan)),
             LinkKind::Veth { peer, namespace } => m.nest(IFLA_INFO_DATA, |m| {
-                m.nest(VETH_INFO_PEER, |m| write_peer(m, peer, *namespace, link.mtu));
+                m.nest(VETH_INFO_PEER, |m| {
+                    write_peer(m, peer, *namespace, link.mtu)
+                });
             }),
         }
     });
@@ -304,7 +339,9 @@ fn write_change(m: &mut Builder, index: u32, change: &LinkChange) {
     if let Some(hairpin) = change.hairpin {
         m.nest(IFLA_LINKINFO, |m| {
             m.attr_str(IFLA_INFO_SLAVE_KIND, "bridge");
-            m.nest(IFLA_INFO_SLAVE_DATA, |m| m.attr(IFLA_BRPORT_MODE, &[u8::from(hairpin)]));
+            m.nest(IFLA_INFO_SLAVE_DATA, |m| {
+                m.attr(IFLA_BRPORT_MODE, &[u8::from(hairpin)])
+            });
         });
     }
 }
@@ -321,10 +358,16 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Link> {
         index: u32_ne(payload.get(4..)?)?,
         name: string(attributes.find(IFLA_IFNAME)?),
         mtu: attributes.find(IFLA_MTU).and_then(u32_ne).unwrap_or(0),
-        mac: attributes.find(IFLA_ADDRESS).and_then(|a| a.try_into().ok()).map(Mac),
+        mac: attributes
+            .find(IFLA_ADDRESS)
+            .and_then(|a| a.try_into().ok())
+            .map(Mac),
         up: u32_ne(payload.get(8..)?)? & IFF_UP != 0,
         controller: attributes.find(IFLA_MASTER).and_then(u32_ne),
-        alias: attributes.find(IFLA_IFALIAS).map(string).filter(|a| !a.is_empty()),
+        alias: attributes
+            .find(IFLA_IFALIAS)
+            .map(string)
+            .filter(|a| !a.is_empty()),
         vxlan: (link_kind.as_deref() == Some("vxlan")).then(|| parse_vxlan(data)),
         kind: link_kind,
     })
@@ -333,15 +376,25 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Link> {
 fn parse_vxlan(data: Attributes<'_>) -> Vxlan {
     Vxlan {
         id: data.find(IFLA_VXLAN_ID).and_then(u32_ne).unwrap_or(0),
-        port: data.find(IFLA_VXLAN_PORT).and_then(|v| array(v, 0)).map_or(0, u16::from_be_bytes),
-        local: data.find(IFLA_VXLAN_LOCAL).and_then(|v| array::<4>(v, 0)).map(Ipv4Addr::from),
+        port: data
+            .find(IFLA_VXLAN_PORT)
+            .and_then(|v| array(v, 0))
+            .map_or(0, u16::from_be_bytes),
+        local: data
+            .find(IFLA_VXLAN_LOCAL)
+            .and_then(|v| array::<4>(v, 0))
+            .map(Ipv4Addr::from),
         underlay: data.find(IFLA_VXLAN_LINK).and_then(u32_ne),
     }
 }
 
 /// The link in a multicast message, and whether it is there.
 pub(super) fn parse_change(kind: u16, payload: &[u8]) -> Option<(String, bool)> {
-    let name = || Attributes::after(payload, IFINFO_LEN).find(IFLA_IFNAME).map(string);
+    let name = || {
+        Attributes::after(payload, IFINFO_LEN)
+            .find(IFLA_IFNAME)
+            .map(string)
+    };
     match kind {
         RTM_NEWLINK => Some((name()?, true)),
         RTM_DELLINK => Some((name()?, false)),

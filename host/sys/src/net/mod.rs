@@ -102,27 +102,40 @@ pub struct Net {
 impl Net {
     /// The calling thread's namespace.
     pub fn current() -> Result<Self, NetError> {
-        let socket = Socket::open(Protocol::Route).map_err(|source| refused("open rtnetlink", source))?;
+        let socket =
+            Socket::open(Protocol::Route).map_err(|source| refused("open rtnetlink", source))?;
         Ok(Self { socket, path: None })
     }
 
     /// The namespace whose file is at `path`.
     pub fn of_namespace(path: &Path) -> Result<Self, NetError> {
         let net = netns::run_in(path, Self::current)??;
-        Ok(Self { path: Some(path.to_owned()), ..net })
+        Ok(Self {
+            path: Some(path.to_owned()),
+            ..net
+        })
     }
 
     /// The namespace itself, for moving links into it; of one that was not opened by path, the calling
     /// thread's.
     pub fn namespace(&self) -> Result<std::fs::File, NetError> {
-        let path = self.path.clone().unwrap_or_else(|| "/proc/thread-self/ns/net".into());
-        std::fs::File::open(&path).map_err(|source| NetError::Namespace { path: path.display().to_string(), source })
+        let path = self
+            .path
+            .clone()
+            .unwrap_or_else(|| "/proc/thread-self/ns/net".into());
+        std::fs::File::open(&path).map_err(|source| NetError::Namespace {
+            path: path.display().to_string(),
+            source,
+        })
     }
 }
 
 /// Names what the kernel refused.
 fn refused(what: impl Into<String>, source: NetlinkError) -> NetError {
-    NetError::Kernel { what: what.into(), source }
+    NetError::Kernel {
+        what: what.into(),
+        source,
+    }
 }
 
 /// Done already is as good as done.

@@ -43,21 +43,35 @@ pub struct Neighbour {
 
 impl Net {
     /// The permanent entries of one table on one interface.
-    pub fn neighbours(&self, table: NeighbourTable, index: u32) -> Result<Vec<Neighbour>, NetError> {
-        let family = if table == NeighbourTable::Forwarding { AF_BRIDGE } else { 0 };
+    pub fn neighbours(
+        &self,
+        table: NeighbourTable,
+        index: u32,
+    ) -> Result<Vec<Neighbour>, NetError> {
+        let family = if table == NeighbourTable::Forwarding {
+            AF_BRIDGE
+        } else {
+            0
+        };
         let body = |m: &mut Builder| {
             let mut header = [0; NDMSG_LEN];
             header[0] = family;
             m.raw(&header);
         };
-        let each = |kind, payload: &[u8]| parse(kind, payload).filter(|n| n.table == table && n.index == index);
-        self.socket.dump(RTM_GETNEIGH, body, each).map_err(|e| refused("ip neighbour show", e))
+        let each = |kind, payload: &[u8]| {
+            parse(kind, payload).filter(|n| n.table == table && n.index == index)
+        };
+        self.socket
+            .dump(RTM_GETNEIGH, body, each)
+            .map_err(|e| refused("ip neighbour show", e))
     }
 
     /// Puts a permanent entry in, in place of the one with the same key.
     pub fn replace_neighbour(&self, neighbour: &Neighbour) -> Result<(), NetError> {
         self.socket
-            .request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, |m| write(m, neighbour))
+            .request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, |m| {
+                write(m, neighbour)
+            })
             .map_err(|e| refused(format!("ip neighbour replace {}", neighbour.address), e))
     }
 
@@ -92,7 +106,11 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Neighbour> {
     let attributes = Attributes::after(payload, NDMSG_LEN);
     let bridge = *payload.first()? == AF_BRIDGE;
     Some(Neighbour {
-        table: if bridge { NeighbourTable::Forwarding } else { NeighbourTable::Arp },
+        table: if bridge {
+            NeighbourTable::Forwarding
+        } else {
+            NeighbourTable::Arp
+        },
         index: u32_ne(payload.get(4..)?)?,
         address: from_octets(attributes.find(NDA_DST)?)?,
         mac: Mac(attributes.find(NDA_LLADDR)?.try_into().ok()?),

@@ -24,7 +24,13 @@ pub fn create(path: &Path) -> Result<(), NetError> {
         on_new_thread(|| {
             nix::sched::unshare(CloneFlags::CLONE_NEWNET)?;
             let own = Path::new("/proc/thread-self/ns/net");
-            nix::mount::mount(Some(own), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            nix::mount::mount(
+                Some(own),
+                path,
+                None::<&str>,
+                MsFlags::MS_BIND,
+                None::<&str>,
+            )
         })?
         .map_err(io::Error::from)
         .inspect_err(|_| drop(fs::remove_file(path)))
@@ -62,7 +68,9 @@ pub fn run_in_new<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NetErro
     let run = || -> io::Result<Result<T, NetError>> {
         on_new_thread(|| {
             nix::sched::unshare(CloneFlags::CLONE_NEWNET)?;
-            Ok(super::Net::current().and_then(|net| net.loopback_up()).map(|()| work()))
+            Ok(super::Net::current()
+                .and_then(|net| net.loopback_up())
+                .map(|()| work()))
         })?
         .map_err(|e: nix::Error| io::Error::from(e))
     };
@@ -78,11 +86,18 @@ pub fn is_same(a: &Path, b: &Path) -> io::Result<bool> {
 
 fn on_new_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
-        let handle = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
-        handle.join().map_err(|_| io::Error::other("the thread inside the namespace panicked"))
+        let handle = thread::Builder::new()
+            .name("netns".into())
+            .spawn_scoped(scope, work)?;
+        handle
+            .join()
+            .map_err(|_| io::Error::other("the thread inside the namespace panicked"))
     })
 }
 
 fn failed(path: &Path, source: io::Error) -> NetError {
-    NetError::Namespace { path: path.display().to_string(), source }
+    NetError::Namespace {
+        path: path.display().to_string(),
+        source,
+    }
 }

@@ -28,10 +28,16 @@ impl Net {
         routes.sort_by_key(|r| r.metric.unwrap_or(0));
         let (links, addresses) = (self.links()?, self.addresses()?);
         for route in routes {
-            let Some(link) = links.iter().find(|l| l.index == route.index && l.up) else { continue };
-            let own =
-                addresses.iter().filter(|a| a.index == link.index && !a.host_scope).find_map(|a| v4(a.net.addr()));
-            let Some(address) = route.source.and_then(v4).or(own) else { continue };
+            let Some(link) = links.iter().find(|l| l.index == route.index && l.up) else {
+                continue;
+            };
+            let own = addresses
+                .iter()
+                .filter(|a| a.index == link.index && !a.host_scope)
+                .find_map(|a| v4(a.net.addr()));
+            let Some(address) = route.source.and_then(v4).or(own) else {
+                continue;
+            };
             return Ok(DefaultRoute {
                 interface: link.name.clone(),
                 index: link.index,
@@ -46,11 +52,21 @@ impl Net {
     /// The interface that has this address, as a [`DefaultRoute`] without a gateway: for `--node-ip`
     /// on a machine without a default route.
     pub fn route_of_address(&self, address: Ipv4Addr) -> Result<Option<DefaultRoute>, NetError> {
-        let Some(owned) = self.addresses()?.into_iter().find(|a| a.net.addr() == IpAddr::V4(address)) else {
+        let Some(owned) = self
+            .addresses()?
+            .into_iter()
+            .find(|a| a.net.addr() == IpAddr::V4(address))
+        else {
             return Ok(None);
         };
         let link = self.links()?.into_iter().find(|l| l.index == owned.index);
-        Ok(link.map(|l| DefaultRoute { interface: l.name, index: l.index, mtu: l.mtu, address, gateway: None }))
+        Ok(link.map(|l| DefaultRoute {
+            interface: l.name,
+            index: l.index,
+            mtu: l.mtu,
+            address,
+            gateway: None,
+        }))
     }
 }
 

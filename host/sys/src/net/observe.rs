@@ -40,14 +40,19 @@ impl Observer {
             let socket = Socket::open_with_groups(Protocol::Route, groups)?;
             register(socket)
         };
-        Ok(Self { socket: open().map_err(|e| refused("listen to rtnetlink", e))? })
+        Ok(Self {
+            socket: open().map_err(|e| refused("listen to rtnetlink", e))?,
+        })
     }
 
     /// Waits for the next changes. Cancel safe: what was not returned is returned next time.
     pub async fn changed(&mut self) -> Result<Vec<Change>, NetError> {
         loop {
-            let mut ready =
-                self.socket.readable().await.map_err(|e| refused("listen to rtnetlink", NetlinkError::Socket(e)))?;
+            let mut ready = self
+                .socket
+                .readable()
+                .await
+                .map_err(|e| refused("listen to rtnetlink", NetlinkError::Socket(e)))?;
             let mut changes = Vec::new();
             let result = self.socket.get_ref().poll_multicast(|kind, payload| {
                 changes.push(match parse_change(kind, payload) {
@@ -59,7 +64,9 @@ impl Observer {
             match result {
                 Ok(true) => {}
                 Ok(false) => ready.clear_ready(),
-                Err(NetlinkError::Socket(e)) if e.raw_os_error() == Some(libc::ENOBUFS) => changes.push(Change::Lost),
+                Err(NetlinkError::Socket(e)) if e.raw_os_error() == Some(libc::ENOBUFS) => {
+                    changes.push(Change::Lost)
+                }
                 Err(e) => return Err(refused("listen to rtnetlink", e)),
             }
             if !changes.is_empty() {
@@ -73,7 +80,8 @@ impl Observer {
 fn register(socket: Socket) -> Result<AsyncFd<Socket>, NetlinkError> {
     // SAFETY: the socket owns its descriptor and gives the same one as long as it lives; the
     // registration owns the socket.
-    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(|e| NetlinkError::Socket(e.into()))
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
+        .map_err(|e| NetlinkError::Socket(e.into()))
 }
 
 impl AsRawFd for Observer {

@@ -39,8 +39,15 @@ impl Net {
             m.attr_str(TCA_KIND, TBF);
             m.nest(TCA_OPTIONS, |m| options(m, bytes_per_sec));
         };
-        let sent = self.socket.request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body);
-        sent.map_err(|e| refused(format!("tc qdisc replace root tbf rate {bytes_per_sec}Bps"), e))
+        let sent = self
+            .socket
+            .request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body);
+        sent.map_err(|e| {
+            refused(
+                format!("tc qdisc replace root tbf rate {bytes_per_sec}Bps"),
+                e,
+            )
+        })
     }
 
     /// Takes a limit away. False if there was none.
@@ -49,14 +56,21 @@ impl Net {
             return Ok(false);
         }
         let body = |m: &mut Builder| header(m, index, HANDLE, TC_H_ROOT);
-        unless_missing(self.socket.request(RTM_DELQDISC, 0, body).map_err(|e| refused("tc qdisc del root", e)))
+        unless_missing(
+            self.socket
+                .request(RTM_DELQDISC, 0, body)
+                .map_err(|e| refused("tc qdisc del root", e)),
+        )
     }
 
     /// The limit of a link in bytes a second.
     pub fn rate_limit(&self, index: u32) -> Result<Option<u64>, NetError> {
         let body = |m: &mut Builder| header(m, index, 0, 0);
         let each = |kind, payload: &[u8]| read(kind, payload, index);
-        let found = self.socket.dump(RTM_GETQDISC, body, each).map_err(|e| refused("tc qdisc show", e))?;
+        let found = self
+            .socket
+            .dump(RTM_GETQDISC, body, each)
+            .map_err(|e| refused("tc qdisc show", e))?;
         Ok(found.first().copied())
     }
 }
@@ -93,7 +107,10 @@ fn read(kind: u16, payload: &[u8], index: u32) -> Option<u64> {
         return None;
     }
     let options = Attributes::after(attributes.find(TCA_OPTIONS)?, 0);
-    if let Some(wide) = options.find(TCA_TBF_RATE64).and_then(|value| array(value, 0)) {
+    if let Some(wide) = options
+        .find(TCA_TBF_RATE64)
+        .and_then(|value| array(value, 0))
+    {
         return Some(u64::from_ne_bytes(wide));
     }
     u32_ne(options.find(TCA_TBF_PARMS)?.get(RATE_OFFSET..)?).map(u64::from)

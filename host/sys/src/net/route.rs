@@ -66,13 +66,17 @@ impl Net {
     /// The unicast routes of the main table.
     pub fn routes(&self) -> Result<Vec<Route>, NetError> {
         let body = |m: &mut Builder| m.raw(&[0; RTMSG_LEN]);
-        self.socket.dump(RTM_GETROUTE, body, parse).map_err(|e| refused("ip route show", e))
+        self.socket
+            .dump(RTM_GETROUTE, body, parse)
+            .map_err(|e| refused("ip route show", e))
     }
 
     /// Puts a route in, in place of the one to the same destination with the same metric.
     pub fn replace_route(&self, route: &Route) -> Result<(), NetError> {
         self.socket
-            .request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, |m| write(m, route))
+            .request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, |m| {
+                write(m, route)
+            })
             .map_err(|e| refused(format!("ip route replace {}", route.destination), e))
     }
 
@@ -88,13 +92,26 @@ impl Net {
 
 fn write(m: &mut Builder, route: &Route) {
     let destination = route.destination;
-    let protocol = if route.owned { PROTOCOL_OWNED } else { PROTOCOL_BOOT };
+    let protocol = if route.owned {
+        PROTOCOL_OWNED
+    } else {
+        PROTOCOL_BOOT
+    };
     let scope = match route.scope {
         RouteScope::Universe => SCOPE_UNIVERSE,
         RouteScope::Link => SCOPE_LINK,
     };
     let flags = if route.on_link { RTNH_F_ONLINK } else { 0 };
-    m.raw(&[family(destination.addr()), destination.prefix_len(), 0, 0, TABLE_MAIN, protocol, scope, TYPE_UNICAST]);
+    m.raw(&[
+        family(destination.addr()),
+        destination.prefix_len(),
+        0,
+        0,
+        TABLE_MAIN,
+        protocol,
+        scope,
+        TYPE_UNICAST,
+    ]);
     m.raw(&flags.to_ne_bytes());
     if destination.prefix_len() > 0 {
         m.attr(RTA_DST, &octets(destination.network()));
@@ -112,9 +129,13 @@ fn write(m: &mut Builder, route: &Route) {
 }
 
 fn parse(kind: u16, payload: &[u8]) -> Option<Route> {
-    let [family, prefix_len, _, _, table, protocol, scope, route_type] = *payload.first_chunk::<8>()?;
+    let [family, prefix_len, _, _, table, protocol, scope, route_type] =
+        *payload.first_chunk::<8>()?;
     let attributes = Attributes::after(payload, RTMSG_LEN);
-    let table = attributes.find(RTA_TABLE).and_then(u32_ne).unwrap_or_else(|| table.into());
+    let table = attributes
+        .find(RTA_TABLE)
+        .and_then(u32_ne)
+        .unwrap_or_else(|| table.into());
     if kind != RTM_NEWROUTE || table != u32::from(TABLE_MAIN) || route_type != TYPE_UNICAST {
         return None;
     }
@@ -131,7 +152,11 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Route> {
         index: attributes.find(RTA_OIF).and_then(u32_ne)?,
         source: address(RTA_PREFSRC),
         metric: attributes.find(RTA_PRIORITY).and_then(u32_ne),
-        scope: if scope == SCOPE_LINK { RouteScope::Link } else { RouteScope::Universe },
+        scope: if scope == SCOPE_LINK {
+            RouteScope::Link
+        } else {
+            RouteScope::Universe
+        },
         on_link: u32_ne(payload.get(8..)?)? & RTNH_F_ONLINK != 0,
         owned: protocol == PROTOCOL_OWNED,
     })

@@ -39,7 +39,10 @@ pub fn get(key: &str) -> Result<Option<String>, NetError> {
     match fs::read_to_string(path_of(key)?) {
         Ok(value) => Ok(Some(value.trim().to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(NetError::Sysctl { key: key.to_owned(), source }),
+        Err(source) => Err(NetError::Sysctl {
+            key: key.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -49,7 +52,12 @@ pub fn set(key: &str, value: &str) -> Result<bool, NetError> {
     if get(key)?.as_deref() == Some(value) {
         return Ok(false);
     }
-    fs::write(path_of(key)?, value).map(|()| true).map_err(|source| NetError::Sysctl { key: key.to_owned(), source })
+    fs::write(path_of(key)?, value)
+        .map(|()| true)
+        .map_err(|source| NetError::Sysctl {
+            key: key.to_owned(),
+            source,
+        })
 }
 
 /// The file of a listed key. Interface names may contain dots, so only the first three parts and the
@@ -59,12 +67,17 @@ fn path_of(key: &str) -> Result<PathBuf, NetError> {
     if GLOBAL.contains(&key) {
         return Ok(PathBuf::from("/proc/sys").join(key.replace('.', "/")));
     }
-    let (family, rest) = key.strip_prefix("net.").and_then(|k| k.split_once(".conf.")).ok_or_else(denied)?;
+    let (family, rest) = key
+        .strip_prefix("net.")
+        .and_then(|k| k.split_once(".conf."))
+        .ok_or_else(denied)?;
     let (name, setting) = rest.rsplit_once('.').ok_or_else(denied)?;
     if !PER_LINK.contains(&(family, setting)) || link::check_name(name).is_err() {
         return Err(denied());
     }
-    Ok(PathBuf::from(format!("/proc/sys/net/{family}/conf/{name}/{setting}")))
+    Ok(PathBuf::from(format!(
+        "/proc/sys/net/{family}/conf/{name}/{setting}"
+    )))
 }
 
 #[cfg(test)]
@@ -74,12 +87,24 @@ mod tests {
     #[test]
     fn only_listed_keys_have_a_file() {
         let path = |key| path_of(key).map(|p| p.display().to_string());
-        assert_eq!(path("net.ipv4.ip_forward").unwrap(), "/proc/sys/net/ipv4/ip_forward");
-        assert_eq!(path("net.ipv4.conf.flannel.1.rp_filter").unwrap(), "/proc/sys/net/ipv4/conf/flannel.1/rp_filter");
-        for bad in
-            ["kernel.core_pattern", "net.ipv4.tcp_mem", "net.ipv4.conf.../../x.rp_filter", "net.ipv4.conf.rp_filter"]
-        {
-            assert!(matches!(path_of(bad), Err(NetError::SysctlDenied(_))), "{bad}");
+        assert_eq!(
+            path("net.ipv4.ip_forward").unwrap(),
+            "/proc/sys/net/ipv4/ip_forward"
+        );
+        assert_eq!(
+            path("net.ipv4.conf.flannel.1.rp_filter").unwrap(),
+            "/proc/sys/net/ipv4/conf/flannel.1/rp_filter"
+        );
+        for bad in [
+            "kernel.core_pattern",
+            "net.ipv4.tcp_mem",
+            "net.ipv4.conf.../../x.rp_filter",
+            "net.ipv4.conf.rp_filter",
+        ] {
+            assert!(
+                matches!(path_of(bad), Err(NetError::SysctlDenied(_))),
+                "{bad}"
+            );
         }
     }
 }

@@ -54,6 +54,9 @@ impl NetlinkError {
     /// The thing does not exist: each family has its own number for it.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self.errno(), Some(libc::ENOENT | libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO))
+        matches!(
+            self.errno(),
+            Some(libc::ENOENT | libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO)
+        )
     }
 }

@@ -5,13 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::NetlinkError;
 use super::wire::{
-    Attributes, Builder, HEADER_LEN, Header, Messages, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP,
-    NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, array, string,
+    Attributes, Builder, HEADER_LEN, Header, Messages, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, array, string,
 };
 
 /// The kernel never builds a dump datagram larger than 32 KiB; twice that leaves room.
@@ -59,15 +61,28 @@ impl Socket {
             Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
         };
         let open = || -> nix::Result<OwnedFd> {
-            let fd = nix::sys::socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, family)?;
+            let fd = nix::sys::socket::socket(
+                AddressFamily::Netlink,
+                SockType::Raw,
+                SockFlag::SOCK_CLOEXEC,
+                family,
+            )?;
             nix::sys::socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-            nix::sys::socket::setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::seconds(ANSWER_TIMEOUT_SECS))?;
+            nix::sys::socket::setsockopt(
+                &fd,
+                sockopt::ReceiveTimeout,
+                &TimeVal::seconds(ANSWER_TIMEOUT_SECS),
+            )?;
             Ok(fd)
         };
         let fd = open().map_err(|e| NetlinkError::Socket(e.into()))?;
         set_flag(fd.as_fd(), libc::NETLINK_EXT_ACK).map_err(NetlinkError::Socket)?;
         set_flag(fd.as_fd(), libc::NETLINK_CAP_ACK).map_err(NetlinkError::Socket)?;
-        Ok(Self { fd, sequence: AtomicU32::new(1), turn: Mutex::new(vec![0; RECEIVE_LEN]) })
+        Ok(Self {
+            fd,
+            sequence: AtomicU32::new(1),
+            turn: Mutex::new(vec![0; RECEIVE_LEN]),
+        })
     }
 
     pub(crate) fn next_sequence(&self) -> u32 {
@@ -75,8 +90,14 @@ impl Socket {
     }
 
     /// Sends one request and waits for its acknowledgement.
-    pub(crate) fn request(&self, kind: u16, flags: u16, body: impl FnOnce(&mut Builder)) -> Result<(), NetlinkError> {
-        self.converse(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body, |_, _| {}).map(drop)
+    pub(crate) fn request(
+        &self,
+        kind: u16,
+        flags: u16,
+        body: impl FnOnce(&mut Builder),
+    ) -> Result<(), NetlinkError> {
+        self.converse(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body, |_, _| {})
+            .map(drop)
     }
 
     /// Sends one request, hands every answer to `each`, and returns at its acknowledgement.
@@ -86,7 +107,8 @@ impl Socket {
         body: impl FnOnce(&mut Builder),
         each: impl FnMut(u16, &[u8]),
     ) -> Result<(), NetlinkError> {
-        self.converse(kind, NLM_F_REQUEST | NLM_F_ACK, body, each).map(drop)
+        self.converse(kind, NLM_F_REQUEST | NLM_F_ACK, body, each)
+            .map(drop)
     }
 
     /// Reads a whole table. Starts over when the kernel says that it changed meanwhile.
@@ -99,7 +121,9 @@ impl Socket {
         for _ in 0..DUMP_TRIES {
             let mut rows = Vec::new();
             let flags = NLM_F_REQUEST | NLM_F_DUMP;
-            if self.converse(kind, flags, &body, |kind, payload| rows.extend(each(kind, payload)))? {
+            if self.converse(kind, flags, &body, |kind, payload| {
+                rows.extend(each(kind, payload))
+            })? {
                 return Ok(rows);
             }
         }
@@ -119,22 +143,32 @@ impl Socket {
         while let Some(received) = self.receive_once(&mut turn, MsgFlags::MSG_DONTWAIT)? {
             for (header, payload) in Messages(received) {
                 match (header.kind, error_of(header, payload)) {
-                    (NLMSG_ERROR, Some(error)) => errors.push(BatchError { sequence: header.sequence, error }),
+                    (NLMSG_ERROR, Some(error)) => errors.push(BatchError {
+                        sequence: header.sequence,
+                        error,
+                    }),
                     (NLMSG_ERROR, None) if header.sequence == last => acknowledged = true,
                     _ => {}
                 }
             }
         }
         if errors.is_empty() && !acknowledged {
-            return Err(NetlinkError::Malformed("a batch was neither acknowledged nor refused"));
+            return Err(NetlinkError::Malformed(
+                "a batch was neither acknowledged nor refused",
+            ));
         }
         Ok(errors)
     }
 
     /// Receives one multicast datagram; None if nothing is waiting.
-    pub(crate) fn poll_multicast(&self, mut each: impl FnMut(u16, &[u8])) -> Result<bool, NetlinkError> {
+    pub(crate) fn poll_multicast(
+        &self,
+        mut each: impl FnMut(u16, &[u8]),
+    ) -> Result<bool, NetlinkError> {
         let mut turn = self.lock();
-        let Some(received) = self.receive_once(&mut turn, MsgFlags::MSG_DONTWAIT)? else { return Ok(false) };
+        let Some(received) = self.receive_once(&mut turn, MsgFlags::MSG_DONTWAIT)? else {
+            return Ok(false);
+        };
         for (header, payload) in Messages(received) {
             each(header.kind, payload);
         }
@@ -150,7 +184,11 @@ impl Socket {
         each: impl FnMut(u16, &[u8]),
     ) -> Result<bool, NetlinkError> {
         let mut turn = self.lock();
-        let header = Header { kind, flags, sequence: self.next_sequence() };
+        let header = Header {
+            kind,
+            flags,
+            sequence: self.next_sequence(),
+        };
         let mut builder = Builder::default();
         builder.message(header, body);
         self.send(builder.as_bytes())?;
@@ -158,9 +196,14 @@ impl Socket {
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), NetlinkError> {
-        nix::sys::socket::sendto(self.fd.as_raw_fd(), bytes, &NetlinkAddr::new(0, 0), MsgFlags::empty())
-            .map(drop)
-            .map_err(|e| NetlinkError::Socket(e.into()))
+        nix::sys::socket::sendto(
+            self.fd.as_raw_fd(),
+            bytes,
+            &NetlinkAddr::new(0, 0),
+            MsgFlags::empty(),
+        )
+        .map(drop)
+        .map_err(|e| NetlinkError::Socket(e.into()))
     }
 
     /// Reads up to the end of the conversation `sequence`.
@@ -175,17 +218,25 @@ impl Socket {
             let Some(received) = self.receive_once(buffer, MsgFlags::empty())? else {
                 return Err(NetlinkError::Socket(io::ErrorKind::TimedOut.into()));
             };
-            for (header, payload) in Messages(received).filter(|(header, _)| header.sequence == sequence) {
+            for (header, payload) in
+                Messages(received).filter(|(header, _)| header.sequence == sequence)
+            {
                 intact &= header.flags & NLM_F_DUMP_INTR == 0;
                 match header.kind {
-                    NLMSG_DONE | NLMSG_ERROR => return error_of(header, payload).map_or(Ok(intact), Err),
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        return error_of(header, payload).map_or(Ok(intact), Err);
+                    }
                     kind => each(kind, payload),
                 }
             }
         }
     }
 
-    fn receive_once<'b>(&self, buffer: &'b mut [u8], flags: MsgFlags) -> Result<Option<&'b [u8]>, NetlinkError> {
+    fn receive_once<'b>(
+        &self,
+        buffer: &'b mut [u8],
+        flags: MsgFlags,
+    ) -> Result<Option<&'b [u8]>, NetlinkError> {
         loop {
             return match nix::sys::socket::recv(self.fd.as_raw_fd(), buffer, flags) {
                 Ok(length) => Ok(buffer.get(..length)),
@@ -199,7 +250,11 @@ impl Socket {
     fn make_room(&self, batch_len: usize) -> Result<(), NetlinkError> {
         let set = || -> nix::Result<()> {
             // The kernel doubles the figure for its own bookkeeping, and a skb has overhead.
-            nix::sys::socket::setsockopt(&self.fd, sockopt::SndBufForce, &(batch_len + HEADER_LEN).max(212_992))?;
+            nix::sys::socket::setsockopt(
+                &self.fd,
+                sockopt::SndBufForce,
+                &(batch_len + HEADER_LEN).max(212_992),
+            )?;
             nix::sys::socket::setsockopt(&self.fd, sockopt::RcvBufForce, &RECEIVE_BUFFER)
         };
         set().map_err(|e| NetlinkError::Socket(e.into()))
@@ -207,7 +262,9 @@ impl Socket {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
         // The buffer holds nothing that a panic could have left half-done.
-        self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.turn
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -241,7 +298,11 @@ fn detail_of(header: Header, payload: &[u8]) -> Option<String> {
         return None;
     }
     let echoed = usize::try_from(u32::from_ne_bytes(array(payload, 4)?)).ok()?;
-    let skip = if header.flags & NLM_F_CAPPED == 0 { echoed.next_multiple_of(4) } else { HEADER_LEN };
+    let skip = if header.flags & NLM_F_CAPPED == 0 {
+        echoed.next_multiple_of(4)
+    } else {
+        HEADER_LEN
+    };
     Attributes::after(payload, 4 + skip).find(1).map(string)
 }
 
@@ -259,5 +320,9 @@ fn set_flag(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -148,7 +148,8 @@ impl<'a> Attributes<'a> {
 
     /// The value of the first attribute of this type.
     pub(crate) fn find(self, kind: u16) -> Option<&'a [u8]> {
-        self.into_iter().find_map(|(k, value)| (k == kind).then_some(value))
+        self.into_iter()
+            .find_map(|(k, value)| (k == kind).then_some(value))
     }
 
     /// The attributes inside the first attribute of this type; empty if there is none.
@@ -192,7 +193,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let mut builder = Builder::default();
-        let header = Header { kind: 20, flags: NLM_F_REQUEST, sequence: 7 };
+        let header = Header {
+            kind: 20,
+            flags: NLM_F_REQUEST,
+            sequence: 7,
+        };
         builder.message(header, |m| {
             m.raw(&[9, 9, 9, 9]);
             m.attr_str(1, "cni0");
@@ -201,7 +206,13 @@ mod tests {
                 m.attr(4, &[1, 2, 3]);
             });
         });
-        builder.message(Header { sequence: 8, ..header }, |_| {});
+        builder.message(
+            Header {
+                sequence: 8,
+                ..header
+            },
+            |_| {},
+        );
 
         let messages: Vec<_> = Messages(builder.as_bytes()).collect();
         assert_eq!(messages.len(), 2);
@@ -215,7 +226,14 @@ mod tests {
     #[test]
     fn a_cut_buffer_yields_nothing_instead_of_failing() {
         let mut builder = Builder::default();
-        builder.message(Header { kind: 1, flags: 0, sequence: 0 }, |m| m.attr(1, &[0; 8]));
+        builder.message(
+            Header {
+                kind: 1,
+                flags: 0,
+                sequence: 0,
+            },
+            |m| m.attr(1, &[0; 8]),
+        );
         let whole = builder.as_bytes();
         for end in 0..whole.len() {
             assert_eq!(Messages(&whole[..end]).count(), 0);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::model::{
-    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, Set, SetData, TableId, Verdict, key_len,
+    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, Set, SetData, TableId,
+    Verdict, key_len,
 };
 use super::statement::Rule;
 use super::uapi::*;
@@ -71,7 +72,10 @@ impl Batch {
 
     /// Creates a table.
     pub fn add_table(&mut self, table: &TableId, comment: Option<&str>) {
-        self.push(Command::AddTable { table: table.clone(), comment: comment.map(str::to_owned) });
+        self.push(Command::AddTable {
+            table: table.clone(),
+            comment: comment.map(str::to_owned),
+        });
     }
 
     /// Removes a table.
@@ -89,7 +93,13 @@ impl Batch {
 
     /// Creates a chain.
     pub fn add_chain(&mut self, table: &TableId, name: &str, base: Option<BaseChain>) {
-        self.push(Command::AddChain(table.clone(), Chain { name: name.to_owned(), base }));
+        self.push(Command::AddChain(
+            table.clone(),
+            Chain {
+                name: name.to_owned(),
+                base,
+            },
+        ));
     }
 
     /// Appends a rule.
@@ -105,14 +115,22 @@ impl Batch {
     /// Adds elements.
     pub fn add_elements(&mut self, table: &TableId, set: &str, elements: Vec<Element>) {
         if !elements.is_empty() {
-            self.push(Command::AddElements(table.clone(), set.to_owned(), elements));
+            self.push(Command::AddElements(
+                table.clone(),
+                set.to_owned(),
+                elements,
+            ));
         }
     }
 
     /// Removes elements.
     pub fn delete_elements(&mut self, table: &TableId, set: &str, elements: Vec<Element>) {
         if !elements.is_empty() {
-            self.push(Command::DeleteElements(table.clone(), set.to_owned(), elements));
+            self.push(Command::DeleteElements(
+                table.clone(),
+                set.to_owned(),
+                elements,
+            ));
         }
     }
 }
@@ -128,8 +146,12 @@ impl Command {
             Self::DeleteChain(table, chain) => format!("delete chain {table} {chain}"),
             Self::AddRule(table, chain, _) => format!("add rule {table} {chain}"),
             Self::AddSet(table, set) => format!("add set {table} {}", set.name),
-            Self::AddElements(table, set, e) => format!("add {} elements to {table} {set}", e.len()),
-            Self::DeleteElements(table, set, e) => format!("delete {} elements from {table} {set}", e.len()),
+            Self::AddElements(table, set, e) => {
+                format!("add {} elements to {table} {set}", e.len())
+            }
+            Self::DeleteElements(table, set, e) => {
+                format!("delete {} elements from {table} {set}", e.len())
+            }
         }
     }
 }
@@ -146,26 +168,43 @@ pub(super) struct Encoded {
 impl Encoded {
     /// The last command's sequence number: the one that is acknowledged.
     pub(super) fn last(&self) -> u32 {
-        self.first + u32::try_from(self.origins.len()).unwrap_or(u32::MAX).saturating_sub(1)
+        self.first
+            + u32::try_from(self.origins.len())
+                .unwrap_or(u32::MAX)
+                .saturating_sub(1)
     }
 }
 
 /// Encodes a batch that is not empty.
 pub(super) fn encode(batch: &Batch) -> Result<Encoded, NftError> {
-    let mut writer = Writer { builder: Builder::default(), origins: Vec::new(), command: 0, total: 0 };
+    let mut writer = Writer {
+        builder: Builder::default(),
+        origins: Vec::new(),
+        command: 0,
+        total: 0,
+    };
     writer.total = batch.commands.iter().map(messages_of).sum();
     writer.frame(BATCH_BEGIN, 0);
     for (index, command) in batch.commands.iter().enumerate() {
         writer.command = index;
         writer.write(command)?;
     }
-    writer.frame(BATCH_END, u32::try_from(writer.origins.len()).unwrap_or(u32::MAX) + 1);
-    Ok(Encoded { builder: writer.builder, origins: writer.origins, first: 1 })
+    writer.frame(
+        BATCH_END,
+        u32::try_from(writer.origins.len()).unwrap_or(u32::MAX) + 1,
+    );
+    Ok(Encoded {
+        builder: writer.builder,
+        origins: writer.origins,
+        first: 1,
+    })
 }
 
 fn messages_of(command: &Command) -> usize {
     match command {
-        Command::AddElements(_, _, e) | Command::DeleteElements(_, _, e) => e.len().div_ceil(ELEMENTS_PER_MESSAGE),
+        Command::AddElements(_, _, e) | Command::DeleteElements(_, _, e) => {
+            e.len().div_ceil(ELEMENTS_PER_MESSAGE)
+        }
         _ => 1,
     }
 }
@@ -179,19 +218,34 @@ struct Writer {
 
 impl Writer {
     fn frame(&mut self, kind: u16, sequence: u32) {
-        self.builder.message(Header { kind, flags: NLM_F_REQUEST, sequence }, |m| {
-            m.raw(&[0, 0]);
-            m.raw(&BATCH_RESOURCE);
-        });
+        self.builder.message(
+            Header {
+                kind,
+                flags: NLM_F_REQUEST,
+                sequence,
+            },
+            |m| {
+                m.raw(&[0, 0]);
+                m.raw(&BATCH_RESOURCE);
+            },
+        );
     }
 
     fn message(&mut self, kind: u16, flags: u16, table: &TableId, body: impl FnOnce(&mut Builder)) {
         self.origins.push(self.command);
         // Only the last message is acknowledged: errors come back anyway, and one answer says that
         // the transaction is through.
-        let acknowledge = if self.origins.len() == self.total { NLM_F_ACK } else { 0 };
+        let acknowledge = if self.origins.len() == self.total {
+            NLM_F_ACK
+        } else {
+            0
+        };
         let sequence = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
-        let header = Header { kind, flags: NLM_F_REQUEST | acknowledge | flags, sequence };
+        let header = Header {
+            kind,
+            flags: NLM_F_REQUEST | acknowledge | flags,
+            sequence,
+        };
         self.builder.message(header, |m| {
             m.raw(&nfgen(table.family()));
             body(m);
@@ -200,15 +254,21 @@ impl Writer {
 
     fn write(&mut self, command: &Command) -> Result<(), NftError> {
         match command {
-            Command::AddTable { table, comment } => self.message(NEW_TABLE, NLM_F_CREATE, table, |m| {
-                m.attr_str(TABLE_NAME, table.name());
-                if let Some(comment) = comment {
-                    write_comment(m, TABLE_USERDATA, comment);
-                }
+            Command::AddTable { table, comment } => {
+                self.message(NEW_TABLE, NLM_F_CREATE, table, |m| {
+                    m.attr_str(TABLE_NAME, table.name());
+                    if let Some(comment) = comment {
+                        write_comment(m, TABLE_USERDATA, comment);
+                    }
+                })
+            }
+            Command::DeleteTable(table) => self.message(DEL_TABLE, 0, table, |m| {
+                m.attr_str(TABLE_NAME, table.name())
             }),
-            Command::DeleteTable(table) => self.message(DEL_TABLE, 0, table, |m| m.attr_str(TABLE_NAME, table.name())),
             Command::AddChain(table, chain) => {
-                self.message(NEW_CHAIN, NLM_F_CREATE, table, |m| write_chain(m, table, chain));
+                self.message(NEW_CHAIN, NLM_F_CREATE, table, |m| {
+                    write_chain(m, table, chain)
+                });
             }
             Command::FlushChain(table, chain) => self.message(DEL_RULE, 0, table, |m| {
                 m.attr_str(RULE_TABLE, table.name());
@@ -222,12 +282,16 @@ impl Writer {
             Command::AddSet(table, set) => {
                 check_set(set)?;
                 let id = u32::try_from(self.origins.len() + 1).unwrap_or(u32::MAX);
-                self.message(NEW_SET, NLM_F_CREATE, table, |m| write_set(m, table, set, id));
+                self.message(NEW_SET, NLM_F_CREATE, table, |m| {
+                    write_set(m, table, set, id)
+                });
             }
             Command::AddElements(table, set, elements) => {
                 self.elements(NEW_ELEMENT, NLM_F_CREATE, table, set, elements);
             }
-            Command::DeleteElements(table, set, elements) => self.elements(DEL_ELEMENT, 0, table, set, elements),
+            Command::DeleteElements(table, set, elements) => {
+                self.elements(DEL_ELEMENT, 0, table, set, elements)
+            }
         }
         Ok(())
     }
@@ -237,19 +301,30 @@ impl Writer {
         self.message(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, table, |m| {
             m.attr_str(RULE_TABLE, table.name());
             m.attr_str(RULE_CHAIN, chain);
-            m.nest(RULE_EXPRESSIONS, |m| result = compile::write_rule(m, table.family(), rule));
+            m.nest(RULE_EXPRESSIONS, |m| {
+                result = compile::write_rule(m, table.family(), rule)
+            });
         });
         result
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, table: &TableId, set: &str, elements: &[Element]) {
+    fn elements(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        table: &TableId,
+        set: &str,
+        elements: &[Element],
+    ) {
         for chunk in elements.chunks(ELEMENTS_PER_MESSAGE) {
             self.message(kind, flags, table, |m| {
                 m.attr_str(ELEM_LIST_TABLE, table.name());
                 m.attr_str(ELEM_LIST_SET, set);
                 m.nest(ELEM_LIST_ELEMENTS, |m| {
                     for element in chunk {
-                        m.nest(LIST_ELEM, |m| write_element(m, element, kind == NEW_ELEMENT));
+                        m.nest(LIST_ELEM, |m| {
+                            write_element(m, element, kind == NEW_ELEMENT)
+                        });
                     }
                 });
             });
@@ -294,16 +369,31 @@ fn write_chain(m: &mut Builder, table: &TableId, chain: &Chain) {
 
 fn check_set(set: &Set) -> Result<(), NftError> {
     if set.interval && set.key.len() < 2 {
-        return Err(NftError::Unsupported(format!("set {}: ranges need a key of two parts or more", set.name)));
+        return Err(NftError::Unsupported(format!(
+            "set {}: ranges need a key of two parts or more",
+            set.name
+        )));
     }
     Ok(())
 }
 
 fn write_set(m: &mut Builder, table: &TableId, set: &Set, id: u32) {
     let mut flags = 0;
-    flags |= if set.data == SetData::None { 0 } else { FLAG_MAP };
-    flags |= if set.interval { FLAG_INTERVAL | FLAG_CONCAT } else { 0 };
-    flags |= if set.dynamic.is_some() { FLAG_TIMEOUT | FLAG_EVAL } else { 0 };
+    flags |= if set.data == SetData::None {
+        0
+    } else {
+        FLAG_MAP
+    };
+    flags |= if set.interval {
+        FLAG_INTERVAL | FLAG_CONCAT
+    } else {
+        0
+    };
+    flags |= if set.dynamic.is_some() {
+        FLAG_TIMEOUT | FLAG_EVAL
+    } else {
+        0
+    };
     m.attr_str(SET_TABLE, table.name());
     m.attr_str(SET_NAME, &set.name);
     m.attr_be32(SET_FLAGS, flags);
@@ -333,7 +423,9 @@ fn write_description(m: &mut Builder, set: &Set) {
     if set.interval {
         m.nest(SET_DESC_CONCAT, |m| {
             for field in &set.key {
-                m.nest(LIST_ELEM, |m| m.attr_be32(SET_FIELD_LEN, length(field.width())));
+                m.nest(LIST_ELEM, |m| {
+                    m.attr_be32(SET_FIELD_LEN, length(field.width()))
+                });
             }
         });
     }
@@ -385,7 +477,10 @@ fn write_comment(m: &mut Builder, attribute: u16, comment: &str) {
     }
     let text = comment.get(..end).unwrap_or_default();
     // Type, length (of the text with its zero), text.
-    let mut data = vec![UDATA_COMMENT, u8::try_from(text.len() + 1).unwrap_or(u8::MAX)];
+    let mut data = vec![
+        UDATA_COMMENT,
+        u8::try_from(text.len() + 1).unwrap_or(u8::MAX),
+    ];
     data.extend_from_slice(text.as_bytes());
     data.push(0);
     m.attr(attribute, &data);
@@ -393,7 +488,9 @@ fn write_comment(m: &mut Builder, attribute: u16, comment: &str) {
 
 /// The kernel's 64-bit milliseconds.
 pub(super) fn milliseconds(duration: Duration) -> [u8; 8] {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).to_be_bytes()
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .to_be_bytes()
 }
 
 /// The data type number that `nft list` prints by: six bits for each part.

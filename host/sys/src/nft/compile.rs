@@ -8,8 +8,13 @@ use super::{NftError, batch::write_verdict};
 use crate::netlink::Builder;
 
 /// Writes the expressions of one rule.
-pub(super) fn write_rule(m: &mut Builder, family: Family, rule: &[Statement]) -> Result<(), NftError> {
-    rule.iter().try_for_each(|statement| Compiler { m, family, next: 0 }.statement(statement))
+pub(super) fn write_rule(
+    m: &mut Builder,
+    family: Family,
+    rule: &[Statement],
+) -> Result<(), NftError> {
+    rule.iter()
+        .try_for_each(|statement| Compiler { m, family, next: 0 }.statement(statement))
 }
 
 struct Compiler<'a> {
@@ -22,7 +27,12 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn statement(&mut self, statement: &Statement) -> Result<(), NftError> {
         match statement {
-            Statement::Compare { load, mask, comparison, value } => {
+            Statement::Compare {
+                load,
+                mask,
+                comparison,
+                value,
+            } => {
                 let register = self.load(load)?;
                 if let Some(mask) = mask {
                     self.mask(register, mask);
@@ -37,7 +47,13 @@ impl Compiler<'_> {
                 let register = self.loads(key)?;
                 self.lookup(map, register, Some(REG_VERDICT), false);
             }
-            Statement::Update { update, set, key, data, timeout } => {
+            Statement::Update {
+                update,
+                set,
+                key,
+                data,
+                timeout,
+            } => {
                 let key = self.loads(key)?;
                 let data = data.as_ref().map(|d| self.load(d)).transpose()?;
                 self.update(*update, set, key, data, *timeout);
@@ -121,7 +137,9 @@ impl Compiler<'_> {
         let first = self.next;
         self.next += self.registers_of(load);
         if self.next > REG32_COUNT {
-            return Err(NftError::Unsupported("a rule statement needs more than 16 registers".into()));
+            return Err(NftError::Unsupported(
+                "a rule statement needs more than 16 registers".into(),
+            ));
         }
         Ok(register(first))
     }
@@ -216,7 +234,14 @@ impl Compiler<'_> {
         });
     }
 
-    fn update(&mut self, update: Update, set: &str, key: u32, data: Option<u32>, timeout: Option<std::time::Duration>) {
+    fn update(
+        &mut self,
+        update: Update,
+        set: &str,
+        key: u32,
+        data: Option<u32>,
+        timeout: Option<std::time::Duration>,
+    ) {
         let operation = match update {
             Update::Add => 0,
             Update::Refresh => 1,

@@ -21,13 +21,16 @@ pub(super) fn table(payload: &[u8]) -> Option<(TableId, Option<String>)> {
 
 /// The name of a set.
 pub(super) fn set_name(payload: &[u8]) -> Option<String> {
-    Attributes::after(payload, NFGEN_LEN).find(SET_NAME).map(string)
+    Attributes::after(payload, NFGEN_LEN)
+        .find(SET_NAME)
+        .map(string)
 }
 
 /// The elements in one message of a listing.
 pub(super) fn elements(payload: &[u8]) -> Vec<Element> {
     let list = Attributes::after(payload, NFGEN_LEN).inside(ELEM_LIST_ELEMENTS);
-    list.filter_map(|(_, value)| element(Attributes(value))).collect()
+    list.filter_map(|(_, value)| element(Attributes(value)))
+        .collect()
 }
 
 fn element(attributes: Attributes<'_>) -> Option<Element> {

@@ -68,7 +68,8 @@ impl Nft for FakeNft {
         }
         let mut tables = state.tables.clone();
         for (index, command) in batch.commands().iter().enumerate() {
-            apply(&mut tables, command).map_err(|errno| refuse(index, &command.describe(), errno))?;
+            apply(&mut tables, command)
+                .map_err(|errno| refuse(index, &command.describe(), errno))?;
         }
         state.tables = tables;
         state.commits.push(batch.clone());
@@ -76,12 +77,20 @@ impl Nft for FakeNft {
     }
 
     fn tables(&self) -> Result<Vec<(TableId, Option<String>)>, NftError> {
-        Ok(self.lock().tables.iter().map(|(id, table)| (id.clone(), table.comment.clone())).collect())
+        Ok(self
+            .lock()
+            .tables
+            .iter()
+            .map(|(id, table)| (id.clone(), table.comment.clone()))
+            .collect())
     }
 
     fn sets(&self, table: &TableId) -> Result<Vec<String>, NftError> {
         let state = self.lock();
-        let table = state.tables.get(table).ok_or_else(|| refuse(0, "list sets", libc::ENOENT))?;
+        let table = state
+            .tables
+            .get(table)
+            .ok_or_else(|| refuse(0, "list sets", libc::ENOENT))?;
         Ok(table.sets.keys().cloned().collect())
     }
 
@@ -94,31 +103,51 @@ impl Nft for FakeNft {
 
     fn rule_count(&self, table: &TableId) -> Result<usize, NftError> {
         let state = self.lock();
-        let table = state.tables.get(table).ok_or_else(|| refuse(0, "list rules", libc::ENOENT))?;
+        let table = state
+            .tables
+            .get(table)
+            .ok_or_else(|| refuse(0, "list rules", libc::ENOENT))?;
         Ok(table.chains.values().map(|(_, rules)| rules.len()).sum())
     }
 }
 
 fn refuse(command: usize, what: &str, errno: i32) -> NftError {
-    let error = NetlinkError::Refused { source: io::Error::from_raw_os_error(errno), detail: None };
-    NftError::Refused(vec![Failure { command, what: what.to_owned(), error }])
+    let error = NetlinkError::Refused {
+        source: io::Error::from_raw_os_error(errno),
+        detail: None,
+    };
+    NftError::Refused(vec![Failure {
+        command,
+        what: what.to_owned(),
+        error,
+    }])
 }
 
 fn apply(tables: &mut Tables, command: &Command) -> Result<(), i32> {
     match command {
         Command::AddTable { table, comment } => {
-            tables.entry(table.clone()).or_insert_with(|| FakeTable { comment: comment.clone(), ..Default::default() });
+            tables.entry(table.clone()).or_insert_with(|| FakeTable {
+                comment: comment.clone(),
+                ..Default::default()
+            });
             Ok(())
         }
         Command::DeleteTable(table) => tables.remove(table).map(drop).ok_or(libc::ENOENT),
         Command::AddChain(table, chain) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            table.chains.entry(chain.name.clone()).or_insert_with(|| (chain.clone(), Vec::new()));
+            table
+                .chains
+                .entry(chain.name.clone())
+                .or_insert_with(|| (chain.clone(), Vec::new()));
             Ok(())
         }
         Command::FlushChain(table, chain) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            table.chains.get_mut(chain).map(|(_, rules)| rules.clear()).ok_or(libc::ENOENT)
+            table
+                .chains
+                .get_mut(chain)
+                .map(|(_, rules)| rules.clear())
+                .ok_or(libc::ENOENT)
         }
         Command::DeleteChain(table, chain) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
@@ -130,22 +159,38 @@ fn apply(tables: &mut Tables, command: &Command) -> Result<(), i32> {
         Command::AddRule(table, chain, rule) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
             table.check_rule(rule)?;
-            table.chains.get_mut(chain).ok_or(libc::ENOENT)?.1.push(rule.clone());
+            table
+                .chains
+                .get_mut(chain)
+                .ok_or(libc::ENOENT)?
+                .1
+                .push(rule.clone());
             Ok(())
         }
         Command::AddSet(table, set) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            let (known, _) = table.sets.entry(set.name.clone()).or_insert_with(|| (set.clone(), BTreeMap::new()));
-            if known == set { Ok(()) } else { Err(libc::EEXIST) }
+            let (known, _) = table
+                .sets
+                .entry(set.name.clone())
+                .or_insert_with(|| (set.clone(), BTreeMap::new()));
+            if known == set {
+                Ok(())
+            } else {
+                Err(libc::EEXIST)
+            }
         }
         Command::AddElements(table, set, elements) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            elements.iter().try_for_each(|element| table.add_element(set, element))
+            elements
+                .iter()
+                .try_for_each(|element| table.add_element(set, element))
         }
         Command::DeleteElements(table, set, elements) => {
             let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
             let (_, known) = table.sets.get_mut(set).ok_or(libc::ENOENT)?;
-            elements.iter().try_for_each(|e| known.remove(&e.key).map(drop).ok_or(libc::ENOENT))
+            elements
+                .iter()
+                .try_for_each(|e| known.remove(&e.key).map(drop).ok_or(libc::ENOENT))
         }
     }
 }
@@ -160,14 +205,22 @@ impl FakeTable {
         }
         let fits = match (&definition.data, &element.data) {
             (SetData::None, Data::None) | (SetData::Verdict, Data::Verdict(_)) => true,
-            (SetData::Value(fields), Data::Value(value)) => super::model::key_len(fields) == value.len(),
+            (SetData::Value(fields), Data::Value(value)) => {
+                super::model::key_len(fields) == value.len()
+            }
             _ => false,
         };
         if !fits || element.key.len() != definition.key_len() {
             return Err(libc::EINVAL);
         }
-        let existing = known.entry(element.key.clone()).or_insert_with(|| element.clone());
-        if existing.data == element.data { Ok(()) } else { Err(libc::EBUSY) }
+        let existing = known
+            .entry(element.key.clone())
+            .or_insert_with(|| element.clone());
+        if existing.data == element.data {
+            Ok(())
+        } else {
+            Err(libc::EBUSY)
+        }
     }
 
     /// Sets and chains that a rule names must exist.
@@ -176,15 +229,25 @@ impl FakeTable {
             let (set, loads, chain): (Option<&str>, Vec<&Load>, Option<&str>) = match statement {
                 Statement::InSet { set, key, .. } => (Some(set), key.iter().collect(), None),
                 Statement::VerdictMap { map, key } => (Some(map), key.iter().collect(), None),
-                Statement::Update { set, key, data, .. } => (Some(set), key.iter().chain(data).collect(), None),
+                Statement::Update { set, key, data, .. } => {
+                    (Some(set), key.iter().chain(data).collect(), None)
+                }
                 Statement::Dnat { to, .. } => (None, vec![to], None),
                 Statement::Compare { load, .. } => (None, vec![load], None),
                 Statement::Verdict(verdict) => (None, Vec::new(), target(verdict)),
                 _ => (None, Vec::new(), None),
             };
-            let maps =
-                loads.into_iter().filter_map(|l| if let Load::Lookup { map, .. } = l { Some(&**map) } else { None });
-            if set.into_iter().chain(maps).any(|name| !self.sets.contains_key(name))
+            let maps = loads.into_iter().filter_map(|l| {
+                if let Load::Lookup { map, .. } = l {
+                    Some(&**map)
+                } else {
+                    None
+                }
+            });
+            if set
+                .into_iter()
+                .chain(maps)
+                .any(|name| !self.sets.contains_key(name))
                 || chain.is_some_and(|name| !self.chains.contains_key(name))
             {
                 return Err(libc::ENOENT);

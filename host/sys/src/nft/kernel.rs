@@ -33,7 +33,11 @@ impl Nft for Nftables {
             return Ok(());
         }
         let encoded = batch::encode(batch)?;
-        tracing::trace!(bytes = encoded.builder.len(), commands = batch.commands().len(), "packet filter transaction");
+        tracing::trace!(
+            bytes = encoded.builder.len(),
+            commands = batch.commands().len(),
+            "packet filter transaction"
+        );
         let errors = self
             .socket
             .batch(encoded.builder.as_bytes(), encoded.last())
@@ -42,10 +46,18 @@ impl Nft for Nftables {
             return Ok(());
         }
         let failures = errors.into_iter().map(|error| {
-            let place = usize::try_from(error.sequence.saturating_sub(encoded.first)).unwrap_or(usize::MAX);
+            let place =
+                usize::try_from(error.sequence.saturating_sub(encoded.first)).unwrap_or(usize::MAX);
             let command = encoded.origins.get(place).copied().unwrap_or(usize::MAX);
-            let what = batch.commands().get(command).map_or_else(|| "commit".to_owned(), super::Command::describe);
-            Failure { command, what, error: error.error }
+            let what = batch
+                .commands()
+                .get(command)
+                .map_or_else(|| "commit".to_owned(), super::Command::describe);
+            Failure {
+                command,
+                what,
+                error: error.error,
+            }
         });
         Err(NftError::Refused(failures.collect()))
     }
@@ -54,8 +66,18 @@ impl Nft for Nftables {
         let mut tables = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {
             let body = |m: &mut Builder| m.raw(&nfgen(family));
-            let each = |kind, payload: &[u8]| if kind == NEW_TABLE { decode::table(payload) } else { None };
-            tables.extend(self.socket.dump(GET_TABLE, body, each).map_err(|e| failed("list tables", e))?);
+            let each = |kind, payload: &[u8]| {
+                if kind == NEW_TABLE {
+                    decode::table(payload)
+                } else {
+                    None
+                }
+            };
+            tables.extend(
+                self.socket
+                    .dump(GET_TABLE, body, each)
+                    .map_err(|e| failed("list tables", e))?,
+            );
         }
         Ok(tables)
     }
@@ -65,8 +87,16 @@ impl Nft for Nftables {
             m.raw(&nfgen(table.family()));
             m.attr_str(SET_TABLE, table.name());
         };
-        let each = |kind, payload: &[u8]| if kind == NEW_SET { decode::set_name(payload) } else { None };
-        self.socket.dump(GET_SET, body, each).map_err(|e| failed(&format!("list the sets of {table}"), e))
+        let each = |kind, payload: &[u8]| {
+            if kind == NEW_SET {
+                decode::set_name(payload)
+            } else {
+                None
+            }
+        };
+        self.socket
+            .dump(GET_SET, body, each)
+            .map_err(|e| failed(&format!("list the sets of {table}"), e))
     }
 
     fn elements(&self, table: &TableId, set: &str) -> Result<Vec<Element>, NftError> {
@@ -89,12 +119,17 @@ impl Nft for Nftables {
             m.attr_str(RULE_TABLE, table.name());
         };
         let each = |kind, _: &[u8]| (kind == NEW_RULE).then_some(());
-        let rules =
-            self.socket.dump(GET_RULE, body, each).map_err(|e| failed(&format!("list the rules of {table}"), e))?;
+        let rules = self
+            .socket
+            .dump(GET_RULE, body, each)
+            .map_err(|e| failed(&format!("list the rules of {table}"), e))?;
         Ok(rules.len())
     }
 }
 
 fn failed(what: &str, source: NetlinkError) -> NftError {
-    NftError::Kernel { what: what.to_owned(), source }
+    NftError::Kernel {
+        what: what.to_owned(),
+        source,
+    }
 }

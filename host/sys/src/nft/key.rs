@@ -56,7 +56,11 @@ mod tests {
 
     #[test]
     fn parts_are_padded() {
-        let key: Vec<u8> = Key::new().ipv4([10, 43, 0, 10].into()).protocol(17).port(53).into();
+        let key: Vec<u8> = Key::new()
+            .ipv4([10, 43, 0, 10].into())
+            .protocol(17)
+            .port(53)
+            .into();
         assert_eq!(key, [10, 43, 0, 10, 17, 0, 0, 0, 0, 53, 0, 0]);
     }
 }

@@ -21,9 +21,12 @@ pub use batch::{Batch, Command};
 pub use kernel::Nftables;
 pub use key::Key;
 pub use model::{
-    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, OWNER_PREFIX, Set, SetData, TableId, Verdict,
+    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, OWNER_PREFIX, Set, SetData,
+    TableId, Verdict,
 };
-pub use statement::{ADDRESS_LOCAL, Comparison, Load, Rejection, Rule, Statement, Update, ct_state, ct_status};
+pub use statement::{
+    ADDRESS_LOCAL, Comparison, Load, Rejection, Rule, Statement, Update, ct_state, ct_status,
+};
 
 use crate::netlink::NetlinkError;
 
@@ -65,8 +68,11 @@ pub struct Failure {
 const FAILURES_SHOWN: usize = 3;
 
 fn describe(failures: &[Failure]) -> String {
-    let mut text: Vec<String> =
-        failures.iter().take(FAILURES_SHOWN).map(|f| format!("{}: {}", f.what, f.error)).collect();
+    let mut text: Vec<String> = failures
+        .iter()
+        .take(FAILURES_SHOWN)
+        .map(|f| format!("{}: {}", f.what, f.error))
+        .collect();
     if failures.len() > FAILURES_SHOWN {
         text.push(format!("and {} more", failures.len() - FAILURES_SHOWN));
     }

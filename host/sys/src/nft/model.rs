@@ -29,7 +29,10 @@ impl TableId {
     /// Names a table; the name must start with [`OWNER_PREFIX`].
     pub fn new(family: Family, name: &str) -> Result<Self, NftError> {
         if name.starts_with(OWNER_PREFIX) {
-            Ok(Self { family, name: name.into() })
+            Ok(Self {
+                family,
+                name: name.into(),
+            })
         } else {
             Err(NftError::NotOurs(name.to_owned()))
         }
@@ -185,19 +188,33 @@ impl Set {
     /// A plain set or map.
     #[must_use]
     pub fn new(name: &str, key: &[Field], data: SetData) -> Self {
-        Self { name: name.to_owned(), key: key.to_vec(), data, interval: false, dynamic: None, size: None }
+        Self {
+            name: name.to_owned(),
+            key: key.to_vec(),
+            data,
+            interval: false,
+            dynamic: None,
+            size: None,
+        }
     }
 
     /// Elements are ranges.
     #[must_use]
     pub fn intervals(self) -> Self {
-        Self { interval: true, ..self }
+        Self {
+            interval: true,
+            ..self
+        }
     }
 
     /// Rules may add elements.
     #[must_use]
     pub fn dynamic(self, timeout: Duration, size: u32) -> Self {
-        Self { dynamic: Some(timeout), size: Some(size), ..self }
+        Self {
+            dynamic: Some(timeout),
+            size: Some(size),
+            ..self
+        }
     }
 
     /// Bytes of a key.
@@ -245,24 +262,39 @@ impl Element {
     /// A member of a set.
     #[must_use]
     pub fn member(key: impl Into<Vec<u8>>) -> Self {
-        Self { key: key.into(), key_end: None, data: Data::None, expires: None, comment: None }
+        Self {
+            key: key.into(),
+            key_end: None,
+            data: Data::None,
+            expires: None,
+            comment: None,
+        }
     }
 
     /// An entry of a verdict map.
     #[must_use]
     pub fn verdict(key: impl Into<Vec<u8>>, verdict: Verdict) -> Self {
-        Self { data: Data::Verdict(verdict), ..Self::member(key) }
+        Self {
+            data: Data::Verdict(verdict),
+            ..Self::member(key)
+        }
     }
 
     /// An entry of a map.
     #[must_use]
     pub fn value(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Self { data: Data::Value(value.into()), ..Self::member(key) }
+        Self {
+            data: Data::Value(value.into()),
+            ..Self::member(key)
+        }
     }
 
     /// The same with a comment.
     #[must_use]
     pub fn with_comment(self, comment: impl Into<String>) -> Self {
-        Self { comment: Some(comment.into()), ..self }
+        Self {
+            comment: Some(comment.into()),
+            ..self
+        }
     }
 }

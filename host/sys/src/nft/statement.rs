@@ -166,23 +166,39 @@ impl Statement {
     /// Goes on if the load has exactly this value.
     #[must_use]
     pub fn equals(load: Load, value: impl Into<Vec<u8>>) -> Self {
-        Self::Compare { load, mask: None, comparison: Comparison::Equal, value: value.into() }
+        Self::Compare {
+            load,
+            mask: None,
+            comparison: Comparison::Equal,
+            value: value.into(),
+        }
     }
 
     /// Goes on if the load has any other value.
     #[must_use]
     pub fn differs(load: Load, value: impl Into<Vec<u8>>) -> Self {
-        Self::Compare { load, mask: None, comparison: Comparison::NotEqual, value: value.into() }
+        Self::Compare {
+            load,
+            mask: None,
+            comparison: Comparison::NotEqual,
+            value: value.into(),
+        }
     }
 
     /// Goes on if the address is (or is not) in the IPv4 network.
     #[must_use]
     pub fn in_network(load: Load, network: Ipv4Addr, prefix_len: u8, inside: bool) -> Self {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix_len.min(32))).unwrap_or(0);
+        let mask = u32::MAX
+            .checked_shl(32 - u32::from(prefix_len.min(32)))
+            .unwrap_or(0);
         Self::Compare {
             load,
             mask: Some(mask.to_be_bytes().to_vec()),
-            comparison: if inside { Comparison::Equal } else { Comparison::NotEqual },
+            comparison: if inside {
+                Comparison::Equal
+            } else {
+                Comparison::NotEqual
+            },
             value: (u32::from(network) & mask).to_be_bytes().to_vec(),
         }
     }
@@ -193,7 +209,11 @@ impl Statement {
         Self::Compare {
             load,
             mask: Some(bits.to_ne_bytes().to_vec()),
-            comparison: if inside { Comparison::NotEqual } else { Comparison::Equal },
+            comparison: if inside {
+                Comparison::NotEqual
+            } else {
+                Comparison::Equal
+            },
             value: vec![0; 4],
         }
     }
@@ -203,8 +223,17 @@ impl Statement {
     pub fn interface(load: Load, name: &str, inside: bool) -> Self {
         let mut value = name.as_bytes().to_vec();
         value.resize(16, 0);
-        let comparison = if inside { Comparison::Equal } else { Comparison::NotEqual };
-        Self::Compare { load, mask: None, comparison, value }
+        let comparison = if inside {
+            Comparison::Equal
+        } else {
+            Comparison::NotEqual
+        };
+        Self::Compare {
+            load,
+            mask: None,
+            comparison,
+            value,
+        }
     }
 }
 

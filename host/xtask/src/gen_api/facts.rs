@@ -27,7 +27,12 @@ const ALL_METHODS: [&str; 5] = ["create", "delete", "get", "patch", "update"];
 const CONNECT: [(&str, &str, &str, &[&str]); 6] = [
     ("pods", "attach", "PodAttachOptions", &["create", "get"]),
     ("pods", "exec", "PodExecOptions", &["create", "get"]),
-    ("pods", "portforward", "PodPortForwardOptions", &["create", "get"]),
+    (
+        "pods",
+        "portforward",
+        "PodPortForwardOptions",
+        &["create", "get"],
+    ),
     ("pods", "proxy", "PodProxyOptions", &ALL_METHODS),
     ("services", "proxy", "ServiceProxyOptions", &ALL_METHODS),
     ("nodes", "proxy", "NodeProxyOptions", &ALL_METHODS),
@@ -41,8 +46,14 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn from_facts(facts: &Value, messages: &Value) -> Result<Self> {
         let all = facts["types"].as_object().context("facts without types")?;
-        let resources = facts["resources"].as_array().context("facts without resources")?;
-        let mut resources: Vec<Value> = resources.iter().filter(|r| served(r)).map(with_connect).collect();
+        let resources = facts["resources"]
+            .as_array()
+            .context("facts without resources")?;
+        let mut resources: Vec<Value> = resources
+            .iter()
+            .filter(|r| served(r))
+            .map(with_connect)
+            .collect();
         resources.sort_by_key(|r| (text(r, "group"), text(r, "version"), text(r, "plural")));
         let mut types = Map::new();
         let mut open: Vec<String> = META_TYPES.iter().map(|t| format!("{META}{t}")).collect();
@@ -54,9 +65,17 @@ impl Source {
             if types.contains_key(&name) {
                 continue;
             }
-            let mut t = all.get(&name).with_context(|| format!("no type {name}"))?.clone();
+            let mut t = all
+                .get(&name)
+                .with_context(|| format!("no type {name}"))?
+                .clone();
             add_tags(&name, &mut t, messages);
-            for field in t.get("fields").and_then(Value::as_object).into_iter().flat_map(Map::values) {
+            for field in t
+                .get("fields")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flat_map(Map::values)
+            {
                 open.extend(named_type(&field["t"]));
             }
             types.insert(name, t);
@@ -67,7 +86,10 @@ impl Source {
 
 /// Stable versions are served by default; alpha and beta are not.
 pub(super) fn served(r: &Value) -> bool {
-    let stable = text(r, "version").trim_start_matches('v').bytes().all(|b| b.is_ascii_digit());
+    let stable = text(r, "version")
+        .trim_start_matches('v')
+        .bytes()
+        .all(|b| b.is_ascii_digit());
     stable && !LEFT_OUT_GROUPS.contains(&text(r, "group").as_str())
 }
 
@@ -78,8 +100,13 @@ pub(super) fn text(v: &Value, key: &str) -> String {
 pub(super) fn with_connect(r: &Value) -> Value {
     let mut r = r.clone();
     for (plural, sub, kind, verbs) in CONNECT {
-        let here = r.get("group").is_some_and(|g| g == "") && r.get("plural").is_some_and(|p| p == plural);
-        if let Some(entry) = r.get_mut("sub").and_then(|subs| subs.get_mut(sub)).filter(|_| here) {
+        let here =
+            r.get("group").is_some_and(|g| g == "") && r.get("plural").is_some_and(|p| p == plural);
+        if let Some(entry) = r
+            .get_mut("sub")
+            .and_then(|subs| subs.get_mut(sub))
+            .filter(|_| here)
+        {
             *entry = json!({"verbs": verbs, "kind": ["", "v1", kind], "connect": true});
         }
     }
@@ -91,18 +118,33 @@ pub(super) fn wanted_kinds(r: &Value) -> Vec<[String; 3]> {
     let [group, version, kind] = ["group", "version", "kind"].map(|key| text(r, key));
     let list = [group.clone(), version.clone(), format!("{kind}List")];
     let own = [group, version, kind];
-    let subs = r["sub"].as_object().into_iter().flat_map(Map::values).map(|s| strings(&s["kind"]));
+    let subs = r["sub"]
+        .as_object()
+        .into_iter()
+        .flat_map(Map::values)
+        .map(|s| strings(&s["kind"]));
     let subs = subs.filter_map(|k| <[String; 3]>::try_from(k).ok());
     [own, list].into_iter().chain(subs).collect()
 }
 
 pub(super) fn strings(v: &Value) -> Vec<String> {
-    v.as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
+    v.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|s| s.as_str().map(str::to_owned))
+        .collect()
 }
 
 pub(super) fn type_of(types: &Map<String, Value>, gvk: &[String; 3]) -> Option<String> {
-    let is = |t: &Value| t["gvk"].as_array().is_some_and(|list| list.iter().any(|g| strings(g) == gvk));
-    types.iter().find(|(_, t)| is(t)).map(|(name, _)| name.clone())
+    let is = |t: &Value| {
+        t["gvk"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|g| strings(g) == gvk))
+    };
+    types
+        .iter()
+        .find(|(_, t)| is(t))
+        .map(|(name, _)| name.clone())
 }
 
 pub(super) fn named_type(t: &Value) -> Option<String> {
@@ -119,7 +161,9 @@ pub(super) fn named_type(t: &Value) -> Option<String> {
 pub(super) fn add_tags(name: &str, t: &mut Value, messages: &Value) {
     let message = name.trim_start_matches("io.k8s.");
     let package = message.rsplit_once('.').map_or("", |(p, _)| p);
-    let Some(fields) = t["fields"].as_object_mut() else { return };
+    let Some(fields) = t["fields"].as_object_mut() else {
+        return;
+    };
     let embedded: Vec<(u64, Map<String, Value>)> = messages[message]
         .as_object()
         .into_iter()
@@ -127,12 +171,22 @@ pub(super) fn add_tags(name: &str, t: &mut Value, messages: &Value) {
         .filter(|(field, _)| !fields.contains_key(*field))
         .filter_map(|(_, spec)| {
             let inner = spec[2].as_str()?;
-            let inner = inner.strip_prefix('.').map_or_else(|| format!("{package}.{inner}"), str::to_owned);
-            Some((spec[0].as_u64()?, messages[inner.as_str()].as_object()?.clone()))
+            let inner = inner
+                .strip_prefix('.')
+                .map_or_else(|| format!("{package}.{inner}"), str::to_owned);
+            Some((
+                spec[0].as_u64()?,
+                messages[inner.as_str()].as_object()?.clone(),
+            ))
         })
         .collect();
-    for (field, spec) in fields.iter_mut().filter(|(_, spec)| spec.get("pb").is_none()) {
-        let found = embedded.iter().find_map(|(outer, inner)| Some((*outer, inner.get(field)?[0].as_u64()?)));
+    for (field, spec) in fields
+        .iter_mut()
+        .filter(|(_, spec)| spec.get("pb").is_none())
+    {
+        let found = embedded
+            .iter()
+            .find_map(|(outer, inner)| Some((*outer, inner.get(field)?[0].as_u64()?)));
         if let Some((outer, inner)) = found {
             spec["pb"] = json!([outer, inner]);
         }

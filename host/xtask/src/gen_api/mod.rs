@@ -22,10 +22,16 @@ use tables::Tables;
 pub(crate) fn generate(facts_dir: &Path, api_dir: &Path) -> Result<()> {
     let facts = read(&facts_dir.join("k8s-1.36-facts.json"))?;
     let messages = read(&facts_dir.join("k8s-1.36-protobuf.json"))?;
-    let source = Source::from_facts(&facts, messages.get("messages").context("no protobuf messages")?)?;
+    let source = Source::from_facts(
+        &facts,
+        messages.get("messages").context("no protobuf messages")?,
+    )?;
     let dir = api_dir.join("gen-source");
     std::fs::create_dir_all(&dir)?;
-    std::fs::write(dir.join("resources.json"), lines(&Value::Array(source.resources)))?;
+    std::fs::write(
+        dir.join("resources.json"),
+        lines(&Value::Array(source.resources)),
+    )?;
     std::fs::write(dir.join("types.json"), lines(&Value::Object(source.types)))?;
     write_tables(api_dir)
 }
@@ -43,7 +49,12 @@ pub(crate) fn tables(source_dir: &Path) -> Result<Vec<(&'static str, String)>> {
     let (mut resources, mut types) = (Vec::new(), serde_json::Map::new());
     for prefix in ["", "own-"] {
         let list = read(&source_dir.join(format!("{prefix}resources.json")))?;
-        resources.extend(list.as_array().context("the resources are not a list")?.iter().cloned());
+        resources.extend(
+            list.as_array()
+                .context("the resources are not a list")?
+                .iter()
+                .cloned(),
+        );
         let map = read(&source_dir.join(format!("{prefix}types.json")))?;
         types.extend(map.as_object().context("the types are not a map")?.clone());
     }
@@ -68,7 +79,13 @@ fn read(path: &Path) -> Result<Value> {
 /// JSON with one entry per line, so that a new Kubernetes version shows as a readable difference.
 fn lines(v: &Value) -> String {
     let (open, rows, close) = match v {
-        Value::Object(map) => ("{", map.iter().map(|(k, v)| format!("{}: {v}", json!(k))).collect::<Vec<_>>(), "}"),
+        Value::Object(map) => (
+            "{",
+            map.iter()
+                .map(|(k, v)| format!("{}: {v}", json!(k)))
+                .collect::<Vec<_>>(),
+            "}",
+        ),
         Value::Array(list) => ("[", list.iter().map(Value::to_string).collect(), "]"),
         other => return other.to_string(),
     };
@@ -84,12 +101,18 @@ mod tests {
         let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api");
         for (name, want) in tables(&api.join("gen-source")).unwrap() {
             let have = std::fs::read_to_string(api.join("src/gen").join(name)).unwrap();
-            assert!(have == want, "src/gen/{name} is stale: run `cargo xtask gen-api`");
+            assert!(
+                have == want,
+                "src/gen/{name} is stale: run `cargo xtask gen-api`"
+            );
         }
     }
 
     #[test]
     fn sources_have_one_entry_per_line() {
-        assert_eq!(lines(&json!({"a": 1, "b": [2]})), "{\n\"a\": 1,\n\"b\": [2]\n}\n");
+        assert_eq!(
+            lines(&json!({"a": 1, "b": [2]})),
+            "{\n\"a\": 1,\n\"b\": [2]\n}\n"
+        );
     }
 }

@@ -32,7 +32,11 @@ impl Names {
         for chunk in text.as_bytes().chunks(110) {
             let _ = write!(out, "\\\n{}", String::from_utf8_lossy(chunk));
         }
-        let _ = write!(out, "\";\n\n#[rustfmt::skip]\npub(crate) static AT: [u32; {}] = [\n", at.len());
+        let _ = write!(
+            out,
+            "\";\n\n#[rustfmt::skip]\npub(crate) static AT: [u32; {}] = [\n",
+            at.len()
+        );
         wrap(&mut out, at.iter().map(usize::to_string));
         out.push_str("];\n");
         out
@@ -54,5 +58,7 @@ pub(super) fn wrap(out: &mut String, items: impl Iterator<Item = String>) {
 }
 
 pub(super) fn header(what: &str) -> String {
-    format!("//! {what}\n//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.\n\n")
+    format!(
+        "//! {what}\n//! Generated from `gen-source/` by `host/xtask/src/gen_api`; do not edit.\n\n"
+    )
 }

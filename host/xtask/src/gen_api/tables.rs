@@ -25,7 +25,11 @@ impl Tables {
         names.id("");
         Self {
             names,
-            type_ids: types.keys().enumerate().map(|(i, name)| (name.clone(), i)).collect(),
+            type_ids: types
+                .keys()
+                .enumerate()
+                .map(|(i, name)| (name.clone(), i))
+                .collect(),
             value_types: Vec::new(),
             key_sets: vec![Vec::new()],
             field_rows: Vec::new(),
@@ -39,11 +43,17 @@ impl Tables {
         let mut first = 0;
         for (id, (name, t)) in types.iter().enumerate() {
             let fields = t["fields"].as_object().cloned().unwrap_or_default();
-            let rows =
-                fields.iter().map(|(field, spec)| self.field_row(name, field, spec)).collect::<Result<Vec<_>>>()?;
+            let rows = fields
+                .iter()
+                .map(|(field, spec)| self.field_row(name, field, spec))
+                .collect::<Result<Vec<_>>>()?;
             let name_id = self.names.id(name);
             let atomic = t["mapType"] == "atomic";
-            self.type_rows.push(format!("t({name_id},{first},{},Shape::{},{atomic})", rows.len(), shape(name, t)));
+            self.type_rows.push(format!(
+                "t({name_id},{first},{},Shape::{},{atomic})",
+                rows.len(),
+                shape(name, t)
+            ));
             first += rows.len();
             self.field_rows.extend(rows);
             self.add_gvks(id, t);
@@ -54,17 +64,28 @@ impl Tables {
 
     pub(super) fn add_gvks(&mut self, id: usize, t: &Value) {
         for gvk in t["gvk"].as_array().into_iter().flatten().map(strings) {
-            let ids: Vec<String> = gvk.iter().map(|part| self.names.id(part).to_string()).collect();
+            let ids: Vec<String> = gvk
+                .iter()
+                .map(|part| self.names.id(part).to_string())
+                .collect();
             self.gvks.push(format!("({id},{})", ids.join(",")));
         }
     }
 
     pub(super) fn add_unions(&mut self, id: usize, t: &Value) {
         for union in t["unions"].as_array().into_iter().flatten() {
-            let pairs = union["fields-to-discriminateBy"].as_object().into_iter().flatten();
-            let pairs: Vec<String> = pairs.map(|(k, v)| format!("({k:?}, {:?})", v.as_str().unwrap_or(""))).collect();
+            let pairs = union["fields-to-discriminateBy"]
+                .as_object()
+                .into_iter()
+                .flatten();
+            let pairs: Vec<String> = pairs
+                .map(|(k, v)| format!("({k:?}, {:?})", v.as_str().unwrap_or("")))
+                .collect();
             let discriminator = union["discriminator"].as_str().unwrap_or("");
-            self.unions.push(format!("({id}, {discriminator:?}, &[{}])", pairs.join(", ")));
+            self.unions.push(format!(
+                "({id}, {discriminator:?}, &[{}])",
+                pairs.join(", ")
+            ));
         }
     }
 
@@ -81,14 +102,22 @@ impl Tables {
             }
             tag => (0, tag.as_u64().unwrap_or(0)),
         };
-        Ok(format!("f({name},{ty},{flags},{keys},{merge_key},{embed},{tag})"))
+        Ok(format!(
+            "f({name},{ty},{flags},{keys},{merge_key},{embed},{tag})"
+        ))
     }
 
     /// The index of a value type in the table of value types, which lists and maps refer to.
     pub(super) fn value_type(&mut self, t: &Value) -> Result<usize> {
         let text = match t {
-            Value::Array(list) => format!("List({})", self.value_type(list.first().unwrap_or(&Value::Null))?),
-            Value::Object(map) => format!("Map({})", self.value_type(map.get("map").unwrap_or(&Value::Null))?),
+            Value::Array(list) => format!(
+                "List({})",
+                self.value_type(list.first().unwrap_or(&Value::Null))?
+            ),
+            Value::Object(map) => format!(
+                "Map({})",
+                self.value_type(map.get("map").unwrap_or(&Value::Null))?
+            ),
             Value::String(s) => match s.as_str() {
                 "string" => "String".to_owned(),
                 "string:byte" => "Bytes".to_owned(),
@@ -96,7 +125,12 @@ impl Tables {
                 "integer:int32" => "Int32".to_owned(),
                 "integer:int64" => "Int64".to_owned(),
                 "number:double" => "Double".to_owned(),
-                name => format!("Named({})", self.type_ids.get(name).with_context(|| format!("no type {name}"))?),
+                name => format!(
+                    "Named({})",
+                    self.type_ids
+                        .get(name)
+                        .with_context(|| format!("no type {name}"))?
+                ),
             },
             other => bail!("unknown value type {other}"),
         };
@@ -119,8 +153,14 @@ impl Tables {
     pub(super) fn fields_file(&self) -> String {
         let mut out = header("Fields of all types, type by type, sorted by name within a type.");
         let count = self.field_rows.len();
-        let _ = write!(out, "use crate::schema::{{Field, ValueType, field as f}};\nuse ValueType::*;\n\n");
-        let _ = write!(out, "#[rustfmt::skip]\npub(crate) static FIELDS: [Field; {count}] = [\n");
+        let _ = write!(
+            out,
+            "use crate::schema::{{Field, ValueType, field as f}};\nuse ValueType::*;\n\n"
+        );
+        let _ = write!(
+            out,
+            "#[rustfmt::skip]\npub(crate) static FIELDS: [Field; {count}] = [\n"
+        );
         wrap(&mut out, self.field_rows.iter().cloned());
         let _ = write!(
             out,
@@ -129,15 +169,25 @@ impl Tables {
         );
         wrap(&mut out, self.value_types.iter().cloned());
         out.push_str("];\n\n/// Keys of lists that are maps, as name indices.\n#[rustfmt::skip]\npub(crate) static KEY_SETS: &[&[u16]] = &[\n");
-        wrap(&mut out, self.key_sets.iter().map(|keys| format!("&{keys:?}")));
+        wrap(
+            &mut out,
+            self.key_sets.iter().map(|keys| format!("&{keys:?}")),
+        );
         out.push_str("];\n");
         out
     }
 
     pub(super) fn types_file(&self) -> String {
         let mut out = header("All types, sorted by name.");
-        let _ = write!(out, "use crate::schema::{{Shape, Type, type_row as t}};\n\n");
-        let _ = write!(out, "#[rustfmt::skip]\npub(crate) static TYPES: [Type; {}] = [\n", self.type_rows.len());
+        let _ = write!(
+            out,
+            "use crate::schema::{{Shape, Type, type_row as t}};\n\n"
+        );
+        let _ = write!(
+            out,
+            "#[rustfmt::skip]\npub(crate) static TYPES: [Type; {}] = [\n",
+            self.type_rows.len()
+        );
         wrap(&mut out, self.type_rows.iter().cloned());
         let _ = write!(
             out,
@@ -145,8 +195,12 @@ impl Tables {
             self.gvks.len()
         );
         wrap(&mut out, self.gvks.iter().cloned());
-        out.push_str("];\n\n/// Type, discriminator, and members with their discriminator values.\n");
-        out.push_str("#[rustfmt::skip]\npub(crate) static UNIONS: &[crate::schema::UnionRow] = &[\n");
+        out.push_str(
+            "];\n\n/// Type, discriminator, and members with their discriminator values.\n",
+        );
+        out.push_str(
+            "#[rustfmt::skip]\npub(crate) static UNIONS: &[crate::schema::UnionRow] = &[\n",
+        );
         for row in &self.unions {
             let _ = writeln!(out, "    {row},");
         }
@@ -165,7 +219,9 @@ pub(super) fn shape(name: &str, t: &Value) -> &'static str {
         _ if t["fields"].is_object() => "Struct",
         "FieldsV1" | "RawExtension" | "Patch" | "JSON" => "Any",
         // A schema, or something simpler in its place.
-        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => "Any",
+        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
+            "Any"
+        }
         _ => "Struct",
     }
 }

@@ -35,8 +35,11 @@ fn condition(text: &str) -> Result<BreakerCondition, String> {
         _ => return Err(bad()),
     };
     let number = |text: &str| text.trim().parse::<f64>().map_err(|_| bad());
-    let arguments: Vec<f64> =
-        arguments.split(',').filter(|part| !part.trim().is_empty()).map(number).collect::<Result<_, _>>()?;
+    let arguments: Vec<f64> = arguments
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(number)
+        .collect::<Result<_, _>>()?;
     if arguments.len() != count {
         return Err(bad());
     }
@@ -49,9 +52,16 @@ fn condition(text: &str) -> Result<BreakerCondition, String> {
         ("<", Comparison::Less),
         (">", Comparison::Greater),
     ];
-    let found = comparisons.iter().find_map(|(sign, comparison)| Some((rest.strip_prefix(sign)?, *comparison)));
+    let found = comparisons
+        .iter()
+        .find_map(|(sign, comparison)| Some((rest.strip_prefix(sign)?, *comparison)));
     let (value, comparison) = found.ok_or_else(bad)?;
-    Ok(BreakerCondition { metric, arguments, comparison, value: number(value)? })
+    Ok(BreakerCondition {
+        metric,
+        arguments,
+        comparison,
+        value: number(value)?,
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +84,13 @@ mod tests {
                 BreakerTerm::Any(2)
             ]
         ));
-        for bad in ["", "NetworkErrorRatio()", "Foo() > 1", "LatencyAtQuantileMS() > 1", "(NetworkErrorRatio() > 1)"] {
+        for bad in [
+            "",
+            "NetworkErrorRatio()",
+            "Foo() > 1",
+            "LatencyAtQuantileMS() > 1",
+            "(NetworkErrorRatio() > 1)",
+        ] {
             assert!(parse(bad).unwrap_err().contains("not supported"), "{bad}");
         }
     }

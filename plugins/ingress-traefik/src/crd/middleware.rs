@@ -8,8 +8,9 @@ use crate::key::{Key, Kind};
 use crate::outcome::Warnings;
 use crate::state::View;
 use crate::wit::{
-    Action, BasicAuth, Buffering, CircuitBreaker, Compress, Cors, ErrorPages, ForwardAuth, Headers, InFlight,
-    IpStrategy, Middleware, RateLimit, Redirect, RedirectScheme, Reference as Named, Retry, Rewrite, Source,
+    Action, BasicAuth, Buffering, CircuitBreaker, Compress, Cors, ErrorPages, ForwardAuth, Headers,
+    InFlight, IpStrategy, Middleware, RateLimit, Redirect, RedirectScheme, Reference as Named,
+    Retry, Rewrite, Source,
 };
 
 /// Chains may name each other this deep.
@@ -25,7 +26,13 @@ pub(crate) fn named(
     warnings: &mut Warnings,
 ) -> Result<Vec<Middleware>, String> {
     let key = match reference.name.split_once('@') {
-        None => resolve(view, Kind::Middleware, namespace, &reference.namespace, &reference.name)?,
+        None => resolve(
+            view,
+            Kind::Middleware,
+            namespace,
+            &reference.namespace,
+            &reference.name,
+        )?,
         Some((full, "kubernetescrd")) => split(view, Kind::Middleware, namespace, full)?,
         Some(_) => return Err(format!("Middleware {} does not exist", reference.name)),
     };
@@ -35,9 +42,18 @@ pub(crate) fn named(
 }
 
 /// The object that `NAMESPACE-NAME` means: both parts may have dashes, so each way is looked at.
-pub(crate) fn split(view: &View<'_>, kind: Kind, namespace: &str, full: &str) -> Result<Key, String> {
-    let ways = full.match_indices('-').filter_map(|(at, _)| Some((full.get(..at)?, full.get(at + 1..)?)));
-    let found = ways.map(|(namespace, name)| Key::new(kind, namespace, name)).find(|key| view.exists(key));
+pub(crate) fn split(
+    view: &View<'_>,
+    kind: Kind,
+    namespace: &str,
+    full: &str,
+) -> Result<Key, String> {
+    let ways = full
+        .match_indices('-')
+        .filter_map(|(at, _)| Some((full.get(..at)?, full.get(at + 1..)?)));
+    let found = ways
+        .map(|(namespace, name)| Key::new(kind, namespace, name))
+        .find(|key| view.exists(key));
     let key = found.ok_or_else(|| format!("{} {full} does not exist", kind.name()))?;
     resolve(view, kind, namespace, &key.namespace, &key.name)
 }
@@ -50,40 +66,68 @@ fn collect(
     warnings: &mut Warnings,
 ) -> Result<(), String> {
     if depth > MAX_DEPTH || all.len() >= MAX_LENGTH {
-        return Err(format!("Middleware {}/{}: chains are too deep or too long", key.namespace, key.name));
+        return Err(format!(
+            "Middleware {}/{}: chains are too deep or too long",
+            key.namespace, key.name
+        ));
     }
     let found: Custom<Spec> = read(view, key)?;
     if let Spec::Chain(chain) = &found.spec {
         for inner in &chain.middlewares {
-            let inner = resolve(view, Kind::Middleware, &key.namespace, &inner.namespace, &inner.name)?;
+            let inner = resolve(
+                view,
+                Kind::Middleware,
+                &key.namespace,
+                &inner.namespace,
+                &inner.name,
+            )?;
             collect(view, &inner, depth + 1, all, warnings)?;
         }
         return Ok(());
     }
     let name = format!("{}/{}", key.namespace, key.name);
-    let action = action(view, key, found.spec, warnings).map_err(|error| format!("Middleware {name}: {error}"))?;
+    let action = action(view, key, found.spec, warnings)
+        .map_err(|error| format!("Middleware {name}: {error}"))?;
     all.push(Middleware { name, action });
     Ok(())
 }
 
-fn action(view: &View<'_>, key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<Action, String> {
-    let secret = |name: String| Named { namespace: key.namespace.clone(), name };
+fn action(
+    view: &View<'_>,
+    key: &Key,
+    spec: Spec,
+    warnings: &mut Warnings,
+) -> Result<Action, String> {
+    let secret = |name: String| Named {
+        namespace: key.namespace.clone(),
+        name,
+    };
     Ok(match spec {
-        Spec::StripPrefix(s) if s.force_slash == Some(false) => return Err("forceSlash: false is not supported".into()),
+        Spec::StripPrefix(s) if s.force_slash == Some(false) => {
+            return Err("forceSlash: false is not supported".into());
+        }
         Spec::StripPrefix(s) => Action::StripPrefix(needed("prefixes", s.prefixes)?),
         Spec::StripPrefixRegex(s) => Action::StripPrefixRegexp(needed("regex", s.regex)?),
         Spec::AddPrefix(s) => Action::AddPrefix(s.prefix),
         Spec::ReplacePath(s) => Action::ReplacePath(s.path),
-        Spec::ReplacePathRegex(s) => {
-            Action::ReplacePathRegexp(Rewrite { pattern: s.regex, replacement: s.replacement })
-        }
+        Spec::ReplacePathRegex(s) => Action::ReplacePathRegexp(Rewrite {
+            pattern: s.regex,
+            replacement: s.replacement,
+        }),
         Spec::RedirectScheme(s) => Action::RedirectScheme(RedirectScheme {
-            scheme: if s.scheme.is_empty() { return Err("a scheme is needed".into()) } else { s.scheme },
+            scheme: if s.scheme.is_empty() {
+                return Err("a scheme is needed".into());
+            } else {
+                s.scheme
+            },
             port: s.port,
             permanent: s.permanent,
         }),
         Spec::RedirectRegex(s) => Action::Redirect(Redirect {
-            rewrite: Rewrite { pattern: s.regex, replacement: s.replacement },
+            rewrite: Rewrite {
+                pattern: s.regex,
+                replacement: s.replacement,
+            },
             permanent: s.permanent,
         }),
         Spec::Headers(s) => Action::Headers(headers(*s)),
@@ -112,9 +156,10 @@ fn action(view: &View<'_>, key: &Key, spec: Spec, warnings: &mut Warnings) -> Re
             burst: s.burst.unwrap_or(1),
             source: source(s.source_criterion, Source::Client(strategy(None))),
         }),
-        Spec::InFlightReq(s) => {
-            Action::InFlight(InFlight { amount: s.amount, source: source(s.source_criterion, Source::Host) })
-        }
+        Spec::InFlightReq(s) => Action::InFlight(InFlight {
+            amount: s.amount,
+            source: source(s.source_criterion, Source::Host),
+        }),
         Spec::Retry(s) => Action::Retry(Retry {
             attempts: s.attempts,
             initial_interval_ms: millis_or(s.initial_interval.as_ref(), 0)?,
@@ -136,12 +181,15 @@ fn action(view: &View<'_>, key: &Key, spec: Spec, warnings: &mut Warnings) -> Re
                 included: s.included_content_types,
             })
         }
-        Spec::IpAllowList(s) | Spec::IpWhiteList(s) => {
-            Action::IpAllowList((needed("sourceRange", s.source_range)?, strategy(s.ip_strategy)))
-        }
+        Spec::IpAllowList(s) | Spec::IpWhiteList(s) => Action::IpAllowList((
+            needed("sourceRange", s.source_range)?,
+            strategy(s.ip_strategy),
+        )),
         Spec::Buffering(s) => {
             if s.mem_request_body_bytes > 0 || s.mem_response_body_bytes > 0 {
-                warnings.push("buffered bodies are held in memory whole; mem*BodyBytes has no effect".into());
+                warnings.push(
+                    "buffered bodies are held in memory whole; mem*BodyBytes has no effect".into(),
+                );
             }
             Action::Buffering(Buffering {
                 max_request_bytes: s.max_request_body_bytes,
@@ -154,17 +202,26 @@ fn action(view: &View<'_>, key: &Key, spec: Spec, warnings: &mut Warnings) -> Re
 }
 
 fn needed<T>(name: &str, list: Vec<T>) -> Result<Vec<T>, String> {
-    if list.is_empty() { Err(format!("{name} is needed")) } else { Ok(list) }
+    if list.is_empty() {
+        Err(format!("{name} is needed"))
+    } else {
+        Ok(list)
+    }
 }
 
 fn strategy(spec: Option<spec::IpStrategy>) -> IpStrategy {
     let spec = spec.unwrap_or_default();
-    IpStrategy { depth: spec.depth, excluded: spec.excluded_ips }
+    IpStrategy {
+        depth: spec.depth,
+        excluded: spec.excluded_ips,
+    }
 }
 
 fn source(spec: Option<spec::SourceCriterion>, default: Source) -> Source {
     match spec {
-        Some(spec) if !spec.request_header_name.is_empty() => Source::Header(spec.request_header_name),
+        Some(spec) if !spec.request_header_name.is_empty() => {
+            Source::Header(spec.request_header_name)
+        }
         Some(spec) if spec.request_host => Source::Host,
         Some(spec) if spec.ip_strategy.is_some() => Source::Client(strategy(spec.ip_strategy)),
         _ => default,
@@ -175,7 +232,10 @@ fn errors(view: &View<'_>, key: &Key, spec: spec::Errors) -> Result<Action, Stri
     let service = spec.service.ok_or("a service is needed")?;
     let range = |text: &String| {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let number = |part: &str| part.parse::<u16>().map_err(|_| format!("{text:?} is no range of status codes"));
+        let number = |part: &str| {
+            part.parse::<u16>()
+                .map_err(|_| format!("{text:?} is no range of status codes"))
+        };
         Ok::<_, String>((number(first)?, number(last)?))
     };
     Ok(Action::Errors(ErrorPages {
@@ -197,20 +257,44 @@ fn headers(spec: spec::Headers) -> Headers {
         (true, true) => value.to_owned(),
         (true, false) => String::new(),
     };
-    put("X-Frame-Options", either(spec.custom_frame_options_value, spec.frame_deny, "DENY"));
-    put("X-Content-Type-Options", either(String::new(), spec.content_type_nosniff, "nosniff"));
-    put("X-XSS-Protection", either(spec.custom_browser_xss_value, spec.browser_xss_filter, "1; mode=block"));
+    put(
+        "X-Frame-Options",
+        either(spec.custom_frame_options_value, spec.frame_deny, "DENY"),
+    );
+    put(
+        "X-Content-Type-Options",
+        either(String::new(), spec.content_type_nosniff, "nosniff"),
+    );
+    put(
+        "X-XSS-Protection",
+        either(
+            spec.custom_browser_xss_value,
+            spec.browser_xss_filter,
+            "1; mode=block",
+        ),
+    );
     put("Content-Security-Policy", spec.content_security_policy);
-    put("Content-Security-Policy-Report-Only", spec.content_security_policy_report_only);
+    put(
+        "Content-Security-Policy-Report-Only",
+        spec.content_security_policy_report_only,
+    );
     put("Referrer-Policy", spec.referrer_policy);
     put("Permissions-Policy", spec.permissions_policy);
     let mut on_tls = Vec::new();
     if spec.sts_seconds > 0 {
         let mut value = format!("max-age={}", spec.sts_seconds);
-        value.push_str(if spec.sts_include_subdomains { "; includeSubDomains" } else { "" });
+        value.push_str(if spec.sts_include_subdomains {
+            "; includeSubDomains"
+        } else {
+            ""
+        });
         value.push_str(if spec.sts_preload { "; preload" } else { "" });
         let header = ("Strict-Transport-Security".to_owned(), value);
-        if spec.force_sts_header { response.push(header) } else { on_tls.push(header) }
+        if spec.force_sts_header {
+            response.push(header)
+        } else {
+            on_tls.push(header)
+        }
     }
     response.extend(spec.custom_response_headers);
     let asks_for_cors = spec.access_control_allow_credentials

@@ -24,10 +24,19 @@ use crate::key::{Key, Kind};
 use crate::state::View;
 
 /// The object that `name` (and maybe `namespace`) means to an object in `own` namespace.
-fn resolve(view: &View<'_>, kind: Kind, own: &str, namespace: &str, name: &str) -> Result<Key, String> {
+fn resolve(
+    view: &View<'_>,
+    kind: Kind,
+    own: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Key, String> {
     let wanted = if namespace.is_empty() { own } else { namespace };
     if wanted != own && !view.config.allow_cross_namespace {
-        return Err(format!("{} {wanted}/{name} is in another namespace, which is not allowed here", kind.name()));
+        return Err(format!(
+            "{} {wanted}/{name} is in another namespace, which is not allowed here",
+            kind.name()
+        ));
     }
     Ok(Key::new(kind, wanted, name))
 }

@@ -17,7 +17,10 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     let object: Custom<IngressRoute> = match view.get(key)? {
         Ok(object) => object,
         Err(error) => {
-            outcome.error("InvalidObject", format!("{error}; the object is not served"));
+            outcome.error(
+                "InvalidObject",
+                format!("{error}; the object is not served"),
+            );
             return Some(outcome);
         }
     };
@@ -25,11 +28,18 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
         return None;
     }
     let mut warnings = Warnings::new();
-    let named = object.spec.tls.as_ref().and_then(|tls| tls.options.as_ref());
+    let named = object
+        .spec
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.options.as_ref());
     let options = match tls::options(view, &key.namespace, named, &mut warnings) {
         Ok(options) => options,
         Err(error) => {
-            outcome.error("InvalidTLSOption", format!("{error}; the object is not served"));
+            outcome.error(
+                "InvalidTLSOption",
+                format!("{error}; the object is not served"),
+            );
             return Some(outcome);
         }
     };
@@ -43,7 +53,15 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
         }
     }
     for (at, wanted) in object.spec.routes.iter().enumerate() {
-        match route(view, key, at, wanted, &object.spec, options.as_ref(), &mut warnings) {
+        match route(
+            view,
+            key,
+            at,
+            wanted,
+            &object.spec,
+            options.as_ref(),
+            &mut warnings,
+        ) {
             Ok(route) => outcome.routes.push(route),
             Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
         }
@@ -70,7 +88,12 @@ fn route(
     }
     let mut middlewares = Vec::new();
     for reference in &wanted.middlewares {
-        middlewares.extend(middleware::named(view, &key.namespace, reference, warnings)?);
+        middlewares.extend(middleware::named(
+            view,
+            &key.namespace,
+            reference,
+            warnings,
+        )?);
     }
     Ok(Route {
         name: format!("{}/{}/route{at}", key.namespace, key.name),
@@ -79,7 +102,11 @@ fn route(
         priority: priority(wanted.priority, &wanted.r#match) * UNIT,
         middlewares,
         target: service::target(view, &key.namespace, &wanted.services)?,
-        tls: if spec.tls.is_some() { TlsUse::Required } else { TlsUse::Either },
+        tls: if spec.tls.is_some() {
+            TlsUse::Required
+        } else {
+            TlsUse::Either
+        },
         tls_options: options.cloned(),
     })
 }
@@ -87,16 +114,30 @@ fn route(
 /// Without one of its author's, a rule's priority is its length.
 pub(crate) fn priority(given: i64, rule: &str) -> i64 {
     let length = i64::try_from(rule.len()).unwrap_or(i64::MAX / UNIT);
-    if given == 0 { length } else { given.clamp(i64::MIN / UNIT, i64::MAX / UNIT) }
+    if given == 0 {
+        length
+    } else {
+        given.clamp(i64::MIN / UNIT, i64::MAX / UNIT)
+    }
 }
 
 /// Objects without the annotation, or with our name in it.
 pub(crate) fn is_ours(metadata: &Meta) -> bool {
-    matches!(metadata.annotations.get(CLASS_ANNOTATION).map(String::as_str), None | Some("" | "traefik"))
+    matches!(
+        metadata
+            .annotations
+            .get(CLASS_ANNOTATION)
+            .map(String::as_str),
+        None | Some("" | "traefik")
+    )
 }
 
 pub(crate) fn check_syntax(syntax: &str) -> Result<(), String> {
-    if matches!(syntax, "" | "v3" | "default") { Ok(()) } else { Err(format!("rule syntax {syntax} is not supported")) }
+    if matches!(syntax, "" | "v3" | "default") {
+        Ok(())
+    } else {
+        Err(format!("rule syntax {syntax} is not supported"))
+    }
 }
 
 /// Certificates come from Secrets only.
@@ -107,7 +148,9 @@ pub(crate) fn warn_of_certificates(tls: &Tls, warnings: &mut Warnings) {
         (tls.store.is_some(), "store"),
     ] {
         if given {
-            warnings.push(format!("tls.{name} has no effect; certificates come from Secrets"));
+            warnings.push(format!(
+                "tls.{name} has no effect; certificates come from Secrets"
+            ));
         }
     }
 }

@@ -15,7 +15,12 @@ const MAX_DEPTH: usize = 50;
 
 /// Reads a rule. The error is for its author.
 pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Matcher>, String> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, dialect, out: Vec::new() };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        at: 0,
+        dialect,
+        out: Vec::new(),
+    };
     parser.any(0)?;
     match parser.peek() {
         None => Ok(parser.out),
@@ -48,12 +53,22 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             '|' if rest.starts_with("||") => (Token::Or, 2),
             '`' | '"' => {
                 let inner = rest.get(1..).unwrap_or_default();
-                let end = inner.find(first).ok_or_else(|| format!("{rest} has no closing {first}"))?;
-                (Token::Text(inner.get(..end).unwrap_or_default().to_owned()), end + 2)
+                let end = inner
+                    .find(first)
+                    .ok_or_else(|| format!("{rest} has no closing {first}"))?;
+                (
+                    Token::Text(inner.get(..end).unwrap_or_default().to_owned()),
+                    end + 2,
+                )
             }
             letter if letter.is_ascii_alphabetic() => {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-                (Token::Word(rest.get(..end).unwrap_or_default().to_owned()), end)
+                let end = rest
+                    .find(|c: char| !c.is_ascii_alphanumeric())
+                    .unwrap_or(rest.len());
+                (
+                    Token::Word(rest.get(..end).unwrap_or_default().to_owned()),
+                    end,
+                )
             }
             other => return Err(format!("unexpected character {other:?}")),
         };
@@ -118,7 +133,11 @@ impl Parser {
         }
         if self.take(&Token::Open) {
             self.any(depth + 1)?;
-            return if self.take(&Token::Close) { Ok(()) } else { Err("a parenthesis is not closed".to_owned()) };
+            return if self.take(&Token::Close) {
+                Ok(())
+            } else {
+                Err("a parenthesis is not closed".to_owned())
+            };
         }
         match self.peek().cloned() {
             Some(Token::Word(name)) => {
@@ -139,7 +158,11 @@ impl Parser {
         loop {
             match self.peek().cloned() {
                 Some(Token::Text(text)) => arguments.push(text),
-                other => return Err(format!("{name}: expected a text in backticks, found {other:?}")),
+                other => {
+                    return Err(format!(
+                        "{name}: expected a text in backticks, found {other:?}"
+                    ));
+                }
             }
             self.at += 1;
             if self.take(&Token::Close) {
@@ -158,7 +181,9 @@ impl Parser {
             (Dialect::Http, "Path") => Some(Matcher::Path),
             (Dialect::Http, "PathPrefix") => Some(Matcher::PathPrefix),
             (Dialect::Http, "PathRegexp") => Some(Matcher::PathRegexp),
-            (Dialect::Http, "Method") => Some(|method| Matcher::Method(method.to_ascii_uppercase())),
+            (Dialect::Http, "Method") => {
+                Some(|method| Matcher::Method(method.to_ascii_uppercase()))
+            }
             (_, "ClientIP") => Some(Matcher::ClientIp),
             (Dialect::Tcp, "HostSNI") => Some(|host| Matcher::Sni(host.to_ascii_lowercase())),
             (Dialect::Tcp, "HostSNIRegexp") => Some(Matcher::SniRegexp),
@@ -173,11 +198,23 @@ impl Parser {
             return Ok(());
         }
         let mut arguments = arguments.into_iter();
-        let matcher = match (self.dialect, name, arguments.next(), arguments.next(), arguments.next()) {
-            (Dialect::Http, "Header", Some(key), Some(value), None) => Matcher::Header((key, value)),
-            (Dialect::Http, "HeaderRegexp", Some(key), Some(value), None) => Matcher::HeaderRegexp((key, value)),
+        let matcher = match (
+            self.dialect,
+            name,
+            arguments.next(),
+            arguments.next(),
+            arguments.next(),
+        ) {
+            (Dialect::Http, "Header", Some(key), Some(value), None) => {
+                Matcher::Header((key, value))
+            }
+            (Dialect::Http, "HeaderRegexp", Some(key), Some(value), None) => {
+                Matcher::HeaderRegexp((key, value))
+            }
             (Dialect::Http, "Query", Some(key), Some(value), None) => Matcher::Query((key, value)),
-            (Dialect::Http, "QueryRegexp", Some(key), Some(value), None) => Matcher::QueryRegexp((key, value)),
+            (Dialect::Http, "QueryRegexp", Some(key), Some(value), None) => {
+                Matcher::QueryRegexp((key, value))
+            }
             // The parameter is there, whatever its value.
             (Dialect::Http, "Query" | "QueryRegexp", Some(key), None, None) => {
                 Matcher::QueryRegexp((key, String::new()))
@@ -212,14 +249,33 @@ mod tests {
                     Matcher::All(2),
                 ],
             ),
-            ("Host(`a`, `b`)", vec![Matcher::Host(own("a")), Matcher::Host(own("b")), Matcher::Any(2)]),
-            ("Header(`X`,`1`)", vec![Matcher::Header((own("X"), own("1")))]),
-            ("Query(`q`)", vec![Matcher::QueryRegexp((own("q"), own("")))]),
-            ("ClientIP(`10.0.0.0/8`)", vec![Matcher::ClientIp(own("10.0.0.0/8"))]),
+            (
+                "Host(`a`, `b`)",
+                vec![
+                    Matcher::Host(own("a")),
+                    Matcher::Host(own("b")),
+                    Matcher::Any(2),
+                ],
+            ),
+            (
+                "Header(`X`,`1`)",
+                vec![Matcher::Header((own("X"), own("1")))],
+            ),
+            (
+                "Query(`q`)",
+                vec![Matcher::QueryRegexp((own("q"), own("")))],
+            ),
+            (
+                "ClientIP(`10.0.0.0/8`)",
+                vec![Matcher::ClientIp(own("10.0.0.0/8"))],
+            ),
         ] {
             assert_eq!(parse(rule, Dialect::Http), Ok(expected), "{rule}");
         }
-        assert_eq!(parse("HostSNI(`*`)", Dialect::Tcp), Ok(vec![Matcher::Sni(own("*"))]));
+        assert_eq!(
+            parse("HostSNI(`*`)", Dialect::Tcp),
+            Ok(vec![Matcher::Sni(own("*"))])
+        );
     }
 
     #[test]
@@ -240,6 +296,10 @@ mod tests {
             assert!(error.contains(part), "{rule}: {error}");
         }
         let deep = format!("{}Host(`a`){}", "(".repeat(100), ")".repeat(100));
-        assert!(parse(&deep, Dialect::Http).unwrap_err().contains("too deeply"));
+        assert!(
+            parse(&deep, Dialect::Http)
+                .unwrap_err()
+                .contains("too deeply")
+        );
     }
 }

@@ -16,21 +16,38 @@ const MAX_DEPTH: usize = 8;
 const FINE: u64 = 10_000;
 
 /// A target of all `services` by their weights.
-pub(crate) fn target(view: &View<'_>, namespace: &str, services: &[Service]) -> Result<Target, String> {
+pub(crate) fn target(
+    view: &View<'_>,
+    namespace: &str,
+    services: &[Service],
+) -> Result<Target, String> {
     match services {
         // Middlewares answer (a redirect), or nobody does.
-        [] => Ok(Target { backends: Vec::new(), sticky: None }),
-        [only] if only.kind == "TraefikService" && only.name == "noop@internal" => target(view, namespace, &[]),
+        [] => Ok(Target {
+            backends: Vec::new(),
+            sticky: None,
+        }),
+        [only] if only.kind == "TraefikService" && only.name == "noop@internal" => {
+            target(view, namespace, &[])
+        }
         [only] if only.kind == "TraefikService" => {
             let (backends, sticky) = weighted(view, namespace, only, 0)?;
             Ok(Target { backends, sticky })
         }
-        several => Ok(Target { backends: spread(view, namespace, several, 0)?, sticky: None }),
+        several => Ok(Target {
+            backends: spread(view, namespace, several, 0)?,
+            sticky: None,
+        }),
     }
 }
 
 /// The backends of several services, each with its share.
-fn spread(view: &View<'_>, namespace: &str, services: &[Service], depth: usize) -> Result<Vec<Backend>, String> {
+fn spread(
+    view: &View<'_>,
+    namespace: &str,
+    services: &[Service],
+    depth: usize,
+) -> Result<Vec<Backend>, String> {
     let mut all = Vec::new();
     for service in services {
         let weight = service.weight.unwrap_or(1);
@@ -59,12 +76,24 @@ fn weighted(
     depth: usize,
 ) -> Result<(Vec<Backend>, Option<Cookie>), String> {
     if depth >= MAX_DEPTH {
-        return Err(format!("TraefikService {} is nested too deeply", service.name));
+        return Err(format!(
+            "TraefikService {} is nested too deeply",
+            service.name
+        ));
     }
-    let key = resolve(view, Kind::TraefikService, namespace, &service.namespace, &service.name)?;
+    let key = resolve(
+        view,
+        Kind::TraefikService,
+        namespace,
+        &service.namespace,
+        &service.name,
+    )?;
     let found: Custom<TraefikService> = read(view, &key)?;
     let Some(group) = found.spec.weighted else {
-        return Err(format!("TraefikService {}/{} has no weighted services", key.namespace, key.name));
+        return Err(format!(
+            "TraefikService {}/{} has no weighted services",
+            key.namespace, key.name
+        ));
     };
     let backends = spread(view, &key.namespace, &group.services, depth + 1)?;
     Ok((backends, group.sticky.map(cookie).transpose()?.flatten()))
@@ -72,21 +101,39 @@ fn weighted(
 
 fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend, String> {
     if !matches!(service.kind.as_str(), "" | "Service") {
-        return Err(format!("services of kind {} are not supported", service.kind));
+        return Err(format!(
+            "services of kind {} are not supported",
+            service.kind
+        ));
     }
     // Traefik's other strategies choose by load or by hash; round robin and wrr are the same here.
     if !matches!(service.strategy.as_str(), "" | "RoundRobin" | "wrr") {
         return Err(format!("strategy {} is not supported", service.strategy));
     }
-    let key = resolve(view, Kind::Service, namespace, &service.namespace, &service.name)?;
+    let key = resolve(
+        view,
+        Kind::Service,
+        namespace,
+        &service.namespace,
+        &service.name,
+    )?;
     let port = match &service.port {
         Some(NumberOrText::Number(number)) => {
             let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
-            PortReference { number, ..PortReference::default() }
+            PortReference {
+                number,
+                ..PortReference::default()
+            }
         }
         Some(NumberOrText::Text(name)) => match name.parse() {
-            Ok(number) => PortReference { number, ..PortReference::default() },
-            Err(_) => PortReference { name: name.clone(), ..PortReference::default() },
+            Ok(number) => PortReference {
+                number,
+                ..PortReference::default()
+            },
+            Err(_) => PortReference {
+                name: name.clone(),
+                ..PortReference::default()
+            },
         },
         None => return Err(format!("service {}: a port is needed", service.name)),
     };
@@ -107,7 +154,9 @@ fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend
 }
 
 fn cookie(sticky: Sticky) -> Result<Option<Cookie>, String> {
-    let Some(cookie) = sticky.cookie else { return Ok(None) };
+    let Some(cookie) = sticky.cookie else {
+        return Ok(None);
+    };
     Ok(Some(Cookie {
         same_site: annotations::same_site(&cookie.same_site)?,
         name: cookie.name,

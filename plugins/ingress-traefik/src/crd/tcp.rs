@@ -19,7 +19,10 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     let object: Custom<IngressRouteTcp> = match view.get(key)? {
         Ok(object) => object,
         Err(error) => {
-            outcome.error("InvalidObject", format!("{error}; the object is not served"));
+            outcome.error(
+                "InvalidObject",
+                format!("{error}; the object is not served"),
+            );
             return Some(outcome);
         }
     };
@@ -39,7 +42,10 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             match tls::options(view, &key.namespace, tls.options.as_ref(), &mut warnings) {
                 Ok(found) => options = found,
                 Err(error) => {
-                    outcome.error("InvalidTLSOption", format!("{error}; the object is not served"));
+                    outcome.error(
+                        "InvalidTLSOption",
+                        format!("{error}; the object is not served"),
+                    );
                     return Some(outcome);
                 }
             }
@@ -48,7 +54,10 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     };
     for (at, one) in object.spec.routes.iter().enumerate() {
         match tcp_route(view, key, at, one, (mode, options.as_ref())) {
-            Ok(route) => outcome.tcp_routes.push(TcpRoute { entry_points: object.spec.entry_points.clone(), ..route }),
+            Ok(route) => outcome.tcp_routes.push(TcpRoute {
+                entry_points: object.spec.entry_points.clone(),
+                ..route
+            }),
             Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
         }
     }
@@ -64,27 +73,49 @@ fn tcp_route(
     (tls, options): (TcpTls, Option<&TlsOptions>),
 ) -> Result<TcpRoute, String> {
     route::check_syntax(&route.syntax)?;
-    let services = route.services.iter().map(|service| backend(view, &key.namespace, service));
+    let services = route
+        .services
+        .iter()
+        .map(|service| backend(view, &key.namespace, service));
     Ok(TcpRoute {
         name: format!("{}/{}/tcp/{at}", key.namespace, key.name),
         entry_points: Vec::new(),
         rule: rule::parse(&route.r#match, Dialect::Tcp)?,
         priority: route::priority(route.priority, &route.r#match) * UNIT,
-        target: Target { backends: services.collect::<Result<_, _>>()?, sticky: None },
+        target: Target {
+            backends: services.collect::<Result<_, _>>()?,
+            sticky: None,
+        },
         tls,
         tls_options: options.cloned(),
     })
 }
 
 fn backend(view: &View<'_>, namespace: &str, wanted: &ServiceTcp) -> Result<Backend, String> {
-    let key = resolve(view, Kind::Service, namespace, &wanted.namespace, &wanted.name)?;
+    let key = resolve(
+        view,
+        Kind::Service,
+        namespace,
+        &wanted.namespace,
+        &wanted.name,
+    )?;
     let port = match &wanted.port {
         NumberOrText::Number(number) => {
             let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
-            PortReference { number, ..PortReference::default() }
+            PortReference {
+                number,
+                ..PortReference::default()
+            }
         }
-        NumberOrText::Text(name) => PortReference { name: name.clone(), ..PortReference::default() },
+        NumberOrText::Text(name) => PortReference {
+            name: name.clone(),
+            ..PortReference::default()
+        },
     };
     let backend = service::backend(view, &key.namespace, &key.name, &port)?;
-    Ok(Backend { weight: wanted.weight.unwrap_or(1), sticky: None, ..backend })
+    Ok(Backend {
+        weight: wanted.weight.unwrap_or(1),
+        sticky: None,
+        ..backend
+    })
 }

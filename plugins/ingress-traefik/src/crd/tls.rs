@@ -50,8 +50,16 @@ pub(crate) fn options(
     let key = match named {
         Some(reference) if reference.name != DEFAULT || !reference.namespace.is_empty() => {
             match reference.name.split_once('@') {
-                None => resolve(view, Kind::TlsOption, namespace, &reference.namespace, &reference.name)?,
-                Some((full, "kubernetescrd")) => super::middleware::split(view, Kind::TlsOption, namespace, full)?,
+                None => resolve(
+                    view,
+                    Kind::TlsOption,
+                    namespace,
+                    &reference.namespace,
+                    &reference.name,
+                )?,
+                Some((full, "kubernetescrd")) => {
+                    super::middleware::split(view, Kind::TlsOption, namespace, full)?
+                }
                 Some(_) => return Err(format!("TLSOption {} does not exist", reference.name)),
             }
         }
@@ -69,7 +77,10 @@ pub(crate) fn options(
 /// There may be one TLSOption of that name in the cluster; with two, Traefik takes none, which would
 /// let handshakes through that both forbid.
 fn default_options(view: &View<'_>) -> Result<Option<Key>, String> {
-    let mut all = view.keys(Kind::TlsOption).into_iter().filter(|key| key.name == DEFAULT);
+    let mut all = view
+        .keys(Kind::TlsOption)
+        .into_iter()
+        .filter(|key| key.name == DEFAULT);
     match (all.next(), all.next()) {
         (Some(_), Some(_)) => Err("there are several TLSOptions named default".to_owned()),
         (found, _) => Ok(found),
@@ -82,13 +93,21 @@ fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOption
         "VersionTLS12" => Ok(TlsVersion::Tls12),
         "VersionTLS13" => Ok(TlsVersion::Tls13),
         "VersionTLS10" | "VersionTLS11" => {
-            warnings.push(format!("{text} is not offered; TLS 1.2 is the lowest version"));
+            warnings.push(format!(
+                "{text} is not offered; TLS 1.2 is the lowest version"
+            ));
             Ok(TlsVersion::Tls12)
         }
         other => Err(format!("{other:?} is no TLS version")),
     };
-    let (min, max) = (version(&spec.min_version, TlsVersion::Tls12)?, version(&spec.max_version, TlsVersion::Tls13)?);
-    let auth = spec.client_auth.unwrap_or(ClientAuthSpec { secret_names: Vec::new(), client_auth_type: String::new() });
+    let (min, max) = (
+        version(&spec.min_version, TlsVersion::Tls12)?,
+        version(&spec.max_version, TlsVersion::Tls13)?,
+    );
+    let auth = spec.client_auth.unwrap_or(ClientAuthSpec {
+        secret_names: Vec::new(),
+        client_auth_type: String::new(),
+    });
     let client_auth = match auth.client_auth_type.as_str() {
         "" | "NoClientCert" => ClientAuth::None,
         "RequestClientCert" => ClientAuth::Request,
@@ -97,7 +116,10 @@ fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOption
         "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerify,
         other => return Err(format!("{other:?} is no type of client authentication")),
     };
-    let authority = |name: String| wit::Reference { namespace: key.namespace.clone(), name };
+    let authority = |name: String| wit::Reference {
+        namespace: key.namespace.clone(),
+        name,
+    };
     Ok(TlsOptions {
         name: format!("{}/{}", key.namespace, key.name),
         min_version: min,

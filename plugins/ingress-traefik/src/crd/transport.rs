@@ -44,7 +44,9 @@ struct Timeouts {
 pub(crate) fn transport(view: &View<'_>, namespace: &str, name: &str) -> Result<Transport, String> {
     let key = match name.split_once('@') {
         None => resolve(view, Kind::ServersTransport, namespace, "", name)?,
-        Some((full, "kubernetescrd")) => super::middleware::split(view, Kind::ServersTransport, namespace, full)?,
+        Some((full, "kubernetescrd")) => {
+            super::middleware::split(view, Kind::ServersTransport, namespace, full)?
+        }
         Some(_) => return Err(format!("ServersTransport {name} does not exist")),
     };
     from_spec(&key, read::<Custom<Spec>>(view, &key)?.spec)
@@ -52,13 +54,19 @@ pub(crate) fn transport(view: &View<'_>, namespace: &str, name: &str) -> Result<
 }
 
 fn from_spec(key: &Key, spec: Spec) -> Result<Transport, String> {
-    let secret = |name: String| Reference { namespace: key.namespace.clone(), name };
+    let secret = |name: String| Reference {
+        namespace: key.namespace.clone(),
+        name,
+    };
     let mut certificates = spec.certificates_secrets;
     if certificates.len() > 1 {
         return Err("only one client certificate is supported".to_owned());
     }
     let (dial, header) = match &spec.forwarding_timeouts {
-        Some(t) => (millis_or(t.dial_timeout.as_ref(), 0)?, millis_or(t.response_header_timeout.as_ref(), 0)?),
+        Some(t) => (
+            millis_or(t.dial_timeout.as_ref(), 0)?,
+            millis_or(t.response_header_timeout.as_ref(), 0)?,
+        ),
         None => (0, 0),
     };
     let short = |millis: u64| u32::try_from(millis).map_err(|_| "a timeout is too long".to_owned());
@@ -66,7 +74,12 @@ fn from_spec(key: &Key, spec: Spec) -> Result<Transport, String> {
     Ok(Transport {
         server_name: spec.server_name,
         insecure_skip_verify: spec.insecure_skip_verify,
-        root_cas: spec.root_cas_secrets.into_iter().chain(named).map(secret).collect(),
+        root_cas: spec
+            .root_cas_secrets
+            .into_iter()
+            .chain(named)
+            .map(secret)
+            .collect(),
         client_certificate: certificates.pop().map(secret),
         dial_timeout_ms: short(dial)?,
         response_header_timeout_ms: short(header)?,

@@ -14,10 +14,13 @@ impl NumberOrText {
     /// Milliseconds: a Go duration (`1m30s`), or a number of seconds.
     pub(crate) fn millis(&self) -> Result<u64, String> {
         match self {
-            Self::Number(seconds) => {
-                u64::try_from(*seconds).map(|s| s.saturating_mul(1000)).map_err(|_| format!("{seconds} is no duration"))
-            }
-            Self::Text(text) => text.parse::<u64>().map(|s| s.saturating_mul(1000)).or_else(|_| go_duration(text)),
+            Self::Number(seconds) => u64::try_from(*seconds)
+                .map(|s| s.saturating_mul(1000))
+                .map_err(|_| format!("{seconds} is no duration")),
+            Self::Text(text) => text
+                .parse::<u64>()
+                .map(|s| s.saturating_mul(1000))
+                .or_else(|_| go_duration(text)),
         }
     }
 }
@@ -36,10 +39,14 @@ fn go_duration(text: &str) -> Result<u64, String> {
         return Err(bad());
     }
     while !rest.is_empty() {
-        let end = rest.find(|c: char| c.is_ascii_alphabetic() || c == 'µ').ok_or_else(bad)?;
+        let end = rest
+            .find(|c: char| c.is_ascii_alphabetic() || c == 'µ')
+            .ok_or_else(bad)?;
         let (number, tail) = rest.split_at(end);
         let number: f64 = number.parse().map_err(|_| bad())?;
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let factor = match unit {
             "h" => 3_600_000.0,
@@ -56,7 +63,11 @@ fn go_duration(text: &str) -> Result<u64, String> {
     if millis < 0.0 {
         return Err(bad());
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above, saturating")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked above, saturating"
+    )]
     let whole = millis.round() as u64;
     Ok(whole)
 }

@@ -8,7 +8,9 @@ use k3s_datastore_kine::bindings::exports::k3s::datastore::backend as wit;
 use k3s_datastore_kine::error::Failure;
 use k3s_datastore_kine::sql::Connection;
 use k3s_datastore_kine::{Dialect, append, compact, open, read};
-use k3s_store::backend::{AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record};
+use k3s_store::backend::{
+    AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record,
+};
 use k3s_store::{Backend, BackendError, EventKind, Revision};
 
 /// Kine's table over one connection.
@@ -21,7 +23,11 @@ pub(super) struct Native<C> {
 impl<C: Connection + Send + 'static> Native<C> {
     /// `shared` as the component says it, so that the store behaves the same.
     pub(super) fn new(dialect: &'static Dialect, connection: C, shared: bool) -> Self {
-        Self { dialect, connection: Arc::new(Mutex::new(connection)), shared }
+        Self {
+            dialect,
+            connection: Arc::new(Mutex::new(connection)),
+            shared,
+        }
     }
 
     /// On a thread that may block, as calls of components are.
@@ -30,9 +36,17 @@ impl<C: Connection + Send + 'static> Native<C> {
         work: impl FnOnce(&C, &'static Dialect) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, BackendError> {
         let (connection, dialect) = (self.connection.clone(), self.dialect);
-        let work = move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner), dialect);
+        let work = move || {
+            work(
+                &connection.lock().unwrap_or_else(PoisonError::into_inner),
+                dialect,
+            )
+        };
         let lost = |error| BackendError::OutcomeUnknown(format!("the thread ended: {error}"));
-        tokio::task::spawn_blocking(work).await.map_err(lost)?.map_err(failed)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(lost)?
+            .map_err(failed)
     }
 }
 
@@ -55,10 +69,17 @@ impl<C: Connection + Send + 'static> Backend for Native<C> {
 
     async fn open(&self) -> Result<Opened, BackendError> {
         let position = self.call(|db, dialect| open::open(db, dialect)).await?;
-        Ok(Opened { revision: Revision(position.revision), compacted: Revision(position.compacted) })
+        Ok(Opened {
+            revision: Revision(position.revision),
+            compacted: Revision(position.compacted),
+        })
     }
 
-    async fn append(&self, head: Revision, writes: Arc<[Append]>) -> Result<Vec<Outcome>, BackendError> {
+    async fn append(
+        &self,
+        head: Revision,
+        writes: Arc<[Append]>,
+    ) -> Result<Vec<Outcome>, BackendError> {
         let outcomes = self.call(move |db, dialect| {
             let rows = writes.iter().map(row).collect();
             append::append(db, dialect, head.0, rows)
@@ -73,27 +94,50 @@ impl<C: Connection + Send + 'static> Backend for Native<C> {
     async fn after(&self, request: AfterRequest) -> Result<AfterBatch, BackendError> {
         let changes = self.call(move |db, dialect| {
             let limits = limits(request.limit, request.limit_bytes);
-            read::after(db, dialect, request.after.0, request.through.0, &request.prefix, limits)
+            read::after(
+                db,
+                dialect,
+                request.after.0,
+                request.through.0,
+                &request.prefix,
+                limits,
+            )
         });
         let found = changes.await?;
-        Ok(AfterBatch { changes: found.changes.into_iter().map(change).collect(), through: Revision(found.through) })
+        Ok(AfterBatch {
+            changes: found.changes.into_iter().map(change).collect(),
+            through: Revision(found.through),
+        })
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeBatch, BackendError> {
         let entries = self.call(move |db, dialect| {
             let limits = limits(request.limit, request.limit_bytes);
-            read::range(db, dialect, request.at.0, &request.prefix, request.start_after.as_deref(), limits)
+            read::range(
+                db,
+                dialect,
+                request.at.0,
+                &request.prefix,
+                request.start_after.as_deref(),
+                limits,
+            )
         });
         let found = entries.await?;
-        Ok(RangeBatch { records: found.entries.into_iter().map(record).collect(), more: found.more })
+        Ok(RangeBatch {
+            records: found.entries.into_iter().map(record).collect(),
+            more: found.more,
+        })
     }
 
     async fn compact(&self, to: Revision) -> Result<Revision, BackendError> {
-        self.call(move |db, dialect| compact::compact(db, dialect, to.0)).await.map(Revision)
+        self.call(move |db, dialect| compact::compact(db, dialect, to.0))
+            .await
+            .map(Revision)
     }
 
     async fn maintain(&self) -> Result<(), BackendError> {
-        self.call(|db, dialect| compact::maintain(db, dialect)).await
+        self.call(|db, dialect| compact::maintain(db, dialect))
+            .await
     }
 
     async fn size_bytes(&self) -> Result<u64, BackendError> {
@@ -107,7 +151,10 @@ impl<C: Connection + Send + 'static> Backend for Native<C> {
 
 fn limits(rows: usize, bytes: usize) -> wit::Limits {
     let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    wit::Limits { rows: most(rows), bytes: most(bytes) }
+    wit::Limits {
+        rows: most(rows),
+        bytes: most(bytes),
+    }
 }
 
 /// As the host makes it for a component.

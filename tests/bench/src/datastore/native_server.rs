@@ -3,13 +3,15 @@
 use std::cell::RefCell;
 
 use anyhow::Result;
-use k3s_datastore_kine::sql::{Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
+use k3s_datastore_kine::sql::{
+    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
+};
 use k3s_harness::PASSWORD;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlRow, MySqlSslMode};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection, Row as _,
-    TypeInfo as _, ValueRef as _, query_with, raw_sql,
+    Arguments as _, AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, PgConnection,
+    Row as _, TypeInfo as _, ValueRef as _, query_with, raw_sql,
 };
 use tokio::runtime::Handle;
 
@@ -33,7 +35,10 @@ macro_rules! server {
         impl $name {
             fn say(&self, text: &'static str) -> SqlResult<()> {
                 let mut connection = self.connection.borrow_mut();
-                self.handle.block_on(raw_sql(text).execute(&mut *connection)).map(drop).map_err(error)
+                self.handle
+                    .block_on(raw_sql(text).execute(&mut *connection))
+                    .map(drop)
+                    .map_err(error)
             }
 
             fn arguments(args: &[Value]) -> SqlResult<$arguments> {
@@ -54,26 +59,45 @@ macro_rules! server {
             fn execute(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
                 let query = query_with(AssertSqlSafe(text), Self::arguments(args)?);
                 let mut connection = self.connection.borrow_mut();
-                let result = self.handle.block_on(query.execute(&mut *connection)).map_err(error)?;
-                Ok(Outcome { affected: result.rows_affected(), last_id: None })
+                let result = self
+                    .handle
+                    .block_on(query.execute(&mut *connection))
+                    .map_err(error)?;
+                Ok(Outcome {
+                    affected: result.rows_affected(),
+                    last_id: None,
+                })
             }
 
             fn select(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
                 let query = query_with(AssertSqlSafe(text), Self::arguments(args)?);
                 let mut connection = self.connection.borrow_mut();
-                let found = self.handle.block_on(connection.fetch_all(query)).map_err(error)?;
+                let found = self
+                    .handle
+                    .block_on(connection.fetch_all(query))
+                    .map_err(error)?;
                 let complete = found.len() <= limits.rows as usize;
                 let value = |row, i| $column(row, i).map_err(error);
                 let rows = found.iter().take(limits.rows as usize);
-                let rows = rows.map(|row| (0..row.len()).map(|i| value(row, i)).collect::<SqlResult<Row>>());
-                Ok(Rows { rows: rows.collect::<Result<_, _>>()?, complete })
+                let rows = rows.map(|row| {
+                    (0..row.len())
+                        .map(|i| value(row, i))
+                        .collect::<SqlResult<Row>>()
+                });
+                Ok(Rows {
+                    rows: rows.collect::<Result<_, _>>()?,
+                    complete,
+                })
             }
         }
 
         impl Connection for $name {
             fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
                 self.say(if write { $words.write } else { $words.read })?;
-                Ok(Box::new(Transaction { server: self, open: true }))
+                Ok(Box::new(Transaction {
+                    server: self,
+                    open: true,
+                }))
             }
 
             fn query(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
@@ -83,7 +107,11 @@ macro_rules! server {
 
         impl Server for $name {
             fn end(&self, commit: bool) -> SqlResult<()> {
-                self.say(if commit { $words.commit } else { $words.rollback })
+                self.say(if commit {
+                    $words.commit
+                } else {
+                    $words.rollback
+                })
             }
 
             fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
@@ -145,26 +173,61 @@ const MARIADB: Words = Words {
     rollback: "ROLLBACK; DO RELEASE_LOCK(MD5(CONCAT('k3s/', DATABASE())))",
 };
 
-server!(Postgres, PgConnection, PgArguments, postgres_column, POSTGRES);
-server!(MariaDb, MySqlConnection, MySqlArguments, mariadb_column, MARIADB);
+server!(
+    Postgres,
+    PgConnection,
+    PgArguments,
+    postgres_column,
+    POSTGRES
+);
+server!(
+    MariaDb,
+    MySqlConnection,
+    MySqlArguments,
+    mariadb_column,
+    MARIADB
+);
 
 impl Postgres {
     pub(super) async fn connect(port: u16, database: &str) -> Result<Self> {
-        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("k3s");
-        let options = options.password(PASSWORD).database(database).ssl_mode(PgSslMode::Disable);
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(port)
+            .username("k3s");
+        let options = options
+            .password(PASSWORD)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable);
         let connection = PgConnection::connect_with(&options.statement_cache_capacity(128)).await?;
-        Ok(Self { connection: RefCell::new(connection), handle: Handle::current() })
+        Ok(Self {
+            connection: RefCell::new(connection),
+            handle: Handle::current(),
+        })
     }
 }
 
 impl MariaDb {
     pub(super) async fn connect(port: u16, database: &str) -> Result<Self> {
-        let options = MySqlConnectOptions::new().host("127.0.0.1").port(port).username("k3s").password(PASSWORD);
-        let options = options.database(database).charset("utf8mb4").pipes_as_concat(false);
-        let options = options.ssl_mode(MySqlSslMode::Disabled).statement_cache_capacity(128);
+        let options = MySqlConnectOptions::new()
+            .host("127.0.0.1")
+            .port(port)
+            .username("k3s")
+            .password(PASSWORD);
+        let options = options
+            .database(database)
+            .charset("utf8mb4")
+            .pipes_as_concat(false);
+        let options = options
+            .ssl_mode(MySqlSslMode::Disabled)
+            .statement_cache_capacity(128);
         let mut connection = MySqlConnection::connect_with(&options).await?;
-        raw_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").execute(&mut connection).await?;
-        Ok(Self { connection: RefCell::new(connection), handle: Handle::current() })
+        raw_sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            .execute(&mut connection)
+            .await?;
+        Ok(Self {
+            connection: RefCell::new(connection),
+            handle: Handle::current(),
+        })
     }
 }
 
@@ -185,17 +248,31 @@ fn mariadb_column(row: &MySqlRow, index: usize) -> sqlx::Result<Value> {
     let kind = raw.type_info().name().to_owned();
     Ok(match kind.as_str() {
         _ if raw.is_null() => Value::Null,
-        unsigned if unsigned.ends_with("INT UNSIGNED") => {
-            Value::Integer(i64::try_from(row.try_get_unchecked::<u64, _>(index)?).unwrap_or(i64::MAX))
-        }
+        unsigned if unsigned.ends_with("INT UNSIGNED") => Value::Integer(
+            i64::try_from(row.try_get_unchecked::<u64, _>(index)?).unwrap_or(i64::MAX),
+        ),
         number if number.ends_with("INT") => Value::Integer(row.try_get_unchecked(index)?),
-        bytes if bytes.ends_with("BLOB") || bytes.ends_with("BINARY") => Value::Blob(row.try_get_unchecked(index)?),
+        bytes if bytes.ends_with("BLOB") || bytes.ends_with("BINARY") => {
+            Value::Blob(row.try_get_unchecked(index)?)
+        }
         _ => Value::Text(row.try_get_unchecked(index)?),
     })
 }
 
 fn error(error: sqlx::Error) -> SqlError {
-    let constraint = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code.starts_with("23"));
-    let failure = Failure { sqlstate: String::new(), native_code: 0, message: error.to_string(), retryable: false };
-    if constraint { SqlError::Constraint(failure) } else { SqlError::Failed(failure) }
+    let constraint = error
+        .as_database_error()
+        .and_then(|e| e.code())
+        .is_some_and(|code| code.starts_with("23"));
+    let failure = Failure {
+        sqlstate: String::new(),
+        native_code: 0,
+        message: error.to_string(),
+        retryable: false,
+    };
+    if constraint {
+        SqlError::Constraint(failure)
+    } else {
+        SqlError::Failed(failure)
+    }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use k3s_datastore_kine::sql::{Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value};
+use k3s_datastore_kine::sql::{
+    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
@@ -27,27 +29,39 @@ impl Sqlite {
     fn prepare(&self, text: &str, args: &[Value]) -> SqlResult<CachedStatement<'_>> {
         let mut statement = self.0.prepare_cached(text).map_err(error)?;
         for (index, value) in args.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, Bind(value)).map_err(error)?;
+            statement
+                .raw_bind_parameter(index + 1, Bind(value))
+                .map_err(error)?;
         }
         Ok(statement)
     }
 
     fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
         let affected = self.prepare(text, args)?.raw_execute().map_err(error)? as u64;
-        Ok(Outcome { affected, last_id: Some(self.0.last_insert_rowid()) })
+        Ok(Outcome {
+            affected,
+            last_id: Some(self.0.last_insert_rowid()),
+        })
     }
 
     fn select(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {
         let mut statement = self.prepare(text, args)?;
         let columns = statement.column_count();
         let mut found = statement.raw_query();
-        let mut rows = Rows { rows: Vec::new(), complete: true };
+        let mut rows = Rows {
+            rows: Vec::new(),
+            complete: true,
+        };
         while let Some(row) = found.next().map_err(error)? {
             if rows.rows.len() >= limits.rows as usize {
                 rows.complete = false;
                 break;
             }
-            rows.rows.push((0..columns).map(|i| row.get_ref(i).map(owned).map_err(error)).collect::<Result<_, _>>()?);
+            rows.rows.push(
+                (0..columns)
+                    .map(|i| row.get_ref(i).map(owned).map_err(error))
+                    .collect::<Result<_, _>>()?,
+            );
         }
         Ok(rows)
     }
@@ -80,14 +94,32 @@ fn owned(value: ValueRef<'_>) -> Value {
 fn error(error: rusqlite::Error) -> SqlError {
     let message = error.to_string();
     let constraint = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation);
-    let failure = Failure { sqlstate: String::new(), native_code: 0, message, retryable: false };
-    if constraint { SqlError::Constraint(failure) } else { SqlError::Failed(failure) }
+    let failure = Failure {
+        sqlstate: String::new(),
+        native_code: 0,
+        message,
+        retryable: false,
+    };
+    if constraint {
+        SqlError::Constraint(failure)
+    } else {
+        SqlError::Failed(failure)
+    }
 }
 
 impl Connection for Sqlite {
     fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
-        self.0.execute_batch(if write { "BEGIN IMMEDIATE" } else { "BEGIN DEFERRED" }).map_err(error)?;
-        Ok(Box::new(Transaction { db: self, open: true }))
+        self.0
+            .execute_batch(if write {
+                "BEGIN IMMEDIATE"
+            } else {
+                "BEGIN DEFERRED"
+            })
+            .map_err(error)?;
+        Ok(Box::new(Transaction {
+            db: self,
+            open: true,
+        }))
     }
 
     fn query(&self, text: &str, args: &[Value], limits: Limits) -> SqlResult<Rows> {

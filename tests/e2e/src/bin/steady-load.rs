@@ -35,7 +35,11 @@ struct Load {
     sent: Arc<AtomicU32>,
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "that is what it is for")]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "that is what it is for"
+)]
 fn main() -> ExitCode {
     match run() {
         Ok((sent, failed)) => {
@@ -71,20 +75,28 @@ fn run() -> Result<(u32, u32)> {
         })
         .collect();
     while !Path::new(file).exists() && start.elapsed() < LONGEST {
-        std::fs::write(format!("{file}.sent"), load.sent.load(Ordering::Relaxed).to_string())?;
+        std::fs::write(
+            format!("{file}.sent"),
+            load.sent.load(Ordering::Relaxed).to_string(),
+        )?;
         std::thread::sleep(Duration::from_millis(20));
     }
     load.stop.store(true, Ordering::Relaxed);
     let mut failed = 0;
     for worker in workers {
-        failed += worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?;
+        failed += worker
+            .join()
+            .map_err(|_| anyhow::anyhow!("a worker panicked"))?;
     }
     Ok((load.sent.load(Ordering::Relaxed), failed))
 }
 
 impl Load {
     /// How many requests failed.
-    #[allow(clippy::print_stderr, reason = "a failed request must be described somewhere")]
+    #[allow(
+        clippy::print_stderr,
+        reason = "a failed request must be described somewhere"
+    )]
     fn work(&self, start: Instant, keep: bool) -> u32 {
         let mut connection = None;
         let (mut turn, mut failed) = (0, 0);
@@ -97,7 +109,11 @@ impl Load {
                 if failed <= DESCRIBED {
                     eprintln!(
                         "request {turn} ({}): {error:#}",
-                        if keep { "kept connection" } else { "new connection" }
+                        if keep {
+                            "kept connection"
+                        } else {
+                            "new connection"
+                        }
                     );
                 }
             }
@@ -114,7 +130,10 @@ impl Load {
             None => BufReader::new(connect(&self.address)?),
         };
         let close = if keep { "" } else { "Connection: close\r\n" };
-        stream.get_mut().write_all(format!("{}{close}\r\n", self.request).as_bytes()).context("send")?;
+        stream
+            .get_mut()
+            .write_all(format!("{}{close}\r\n", self.request).as_bytes())
+            .context("send")?;
         let goes_on = answer(&mut stream)?;
         *connection = (keep && goes_on).then_some(stream);
         Ok(())
@@ -132,11 +151,17 @@ fn connect(address: &str) -> Result<TcpStream> {
 /// Reads an answer to its end. True when the connection can be used again.
 fn answer(stream: &mut BufReader<TcpStream>) -> Result<bool> {
     let status = line(stream).context("status line")?;
-    ensure!(status.split(' ').nth(1) == Some("200"), "answered {status:?}");
+    ensure!(
+        status.split(' ').nth(1) == Some("200"),
+        "answered {status:?}"
+    );
     let (mut length, mut chunked, mut goes_on) = (None, false, true);
     loop {
         let header = line(stream).context("header")?.to_ascii_lowercase();
-        match header.split_once(':').map(|(name, value)| (name, value.trim())) {
+        match header
+            .split_once(':')
+            .map(|(name, value)| (name, value.trim()))
+        {
             None => break,
             Some(("content-length", value)) => length = Some(value.parse::<u64>()?),
             Some(("transfer-encoding", value)) => chunked = value == "chunked",

@@ -48,7 +48,10 @@ impl Load {
                  echo \"w{w}-$n $? $said\" >> w{w}.log; done",
                 k3s.display()
             );
-            cluster.corner().background(&format!("exec bash -c {}", quoted(&line)), &format!("client{w}"))
+            cluster.corner().background(
+                &format!("exec bash -c {}", quoted(&line)),
+                &format!("client{w}"),
+            )
         };
         let clients = (0..WRITERS).map(client).collect::<Result<_>>()?;
         Ok(Self { dir, clients })
@@ -57,7 +60,8 @@ impl Load {
     /// What each client has been told so far.
     fn tries(&self) -> Result<Vec<Vec<Try>>> {
         let read = |w: usize| {
-            let text = std::fs::read_to_string(self.dir.join(format!("w{w}.log"))).unwrap_or_default();
+            let text =
+                std::fs::read_to_string(self.dir.join(format!("w{w}.log"))).unwrap_or_default();
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             whole.lines().map(parsed).collect::<Result<Vec<_>>>()
         };
@@ -65,13 +69,31 @@ impl Load {
     }
 
     /// Waits until each client was answered so `more` often.
-    fn wait_for(&self, cluster: &Cluster, what: &str, acknowledged: bool, more: usize) -> Result<()> {
-        let of = |tries: &[Try]| tries.iter().filter(|t| t.acknowledged() == acknowledged).count();
+    fn wait_for(
+        &self,
+        cluster: &Cluster,
+        what: &str,
+        acknowledged: bool,
+        more: usize,
+    ) -> Result<()> {
+        let of = |tries: &[Try]| {
+            tries
+                .iter()
+                .filter(|t| t.acknowledged() == acknowledged)
+                .count()
+        };
         let before: Vec<usize> = self.tries()?.iter().map(|tries| of(tries)).collect();
         cluster.wait_for(what, SOON, || {
             let now: Vec<usize> = self.tries()?.iter().map(|tries| of(tries)).collect();
-            let all = before.iter().zip(&now).all(|(before, now)| *now >= before + more);
-            if all { Ok(()) } else { bail!("{before:?} became {now:?}") }
+            let all = before
+                .iter()
+                .zip(&now)
+                .all(|(before, now)| *now >= before + more);
+            if all {
+                Ok(())
+            } else {
+                bail!("{before:?} became {now:?}")
+            }
         })
     }
 
@@ -92,8 +114,16 @@ impl Try {
 
 fn parsed(line: &str) -> Result<Try> {
     let mut words = line.splitn(3, ' ').map(str::to_owned);
-    let mut next = || words.next().with_context(|| format!("a line of a client: {line}"));
-    Ok(Try { name: next()?, code: next()?, said: next()? })
+    let mut next = || {
+        words
+            .next()
+            .with_context(|| format!("a line of a client: {line}"))
+    };
+    Ok(Try {
+        name: next()?,
+        code: next()?,
+        said: next()?,
+    })
 }
 
 fn quoted(line: &str) -> String {
@@ -106,7 +136,10 @@ pub(crate) fn under_load(cluster: &mut Cluster, away: Duration) -> Result<()> {
     let pod = container(cluster, "client")?;
     // kubectl's own lists have no revision.
     let list: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", COLLECTION])?.ok()?)?;
-    let from = list["metadata"]["resourceVersion"].as_str().context("a revision")?.to_owned();
+    let from = list["metadata"]["resourceVersion"]
+        .as_str()
+        .context("a revision")?
+        .to_owned();
     let mut watch = watch(cluster, &from)?;
     let load = Load::start(cluster)?;
     load.wait_for(cluster, "writes before the outage", true, 5)?;
@@ -124,7 +157,10 @@ pub(crate) fn under_load(cluster: &mut Cluster, away: Duration) -> Result<()> {
     load.wait_for(cluster, "writes after the outage", true, 5)?;
     cluster.wait_until_ready()?;
     let more = self::lists(cluster)? - lists;
-    ensure!(more <= LISTS, "{more} lists were asked for, as if watches had broken");
+    ensure!(
+        more <= LISTS,
+        "{more} lists were asked for, as if watches had broken"
+    );
     let tries = load.stop()?;
     nothing_lost(cluster, &tries)?;
     nothing_twice(cluster)?;
@@ -140,7 +176,11 @@ fn while_it_is_away(cluster: &Cluster) -> Result<()> {
     cluster.get(&["pods"])?;
     let checks = cluster.wait_for("/readyz says no", SOON, || {
         let ready = cluster.kubectl(&["get", "--raw", "/readyz?verbose"])?;
-        if ready.code == Some(0) { bail!("still ready") } else { Ok(ready.stdout + &ready.stderr) }
+        if ready.code == Some(0) {
+            bail!("still ready")
+        } else {
+            Ok(ready.stdout + &ready.stderr)
+        }
     })?;
     ensure!(checks.contains("[-]etcd failed"), "{checks}");
     Ok(())
@@ -150,39 +190,68 @@ fn while_it_is_away(cluster: &Cluster) -> Result<()> {
 fn watch(cluster: &Cluster, from: &str) -> Result<Background> {
     let (kubectl, config) = (k3s_harness::kubectl_binary()?, "/etc/rancher/k3s/k3s.yaml");
     let path = format!("{COLLECTION}?watch=true&resourceVersion={from}");
-    let line = format!("exec {} --kubeconfig {config} get --raw '{path}'", kubectl.display());
+    let line = format!(
+        "exec {} --kubeconfig {config} get --raw '{path}'",
+        kubectl.display()
+    );
     cluster.corner().background(&line, "watch.json")
 }
 
 /// Lists that the server has answered so far.
 fn lists(cluster: &Cluster) -> Result<f64> {
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics"])?.ok()?;
-    let of = metrics.lines().filter(|l| l.starts_with("apiserver_request_total{verb=\"LIST\""));
-    Ok(of.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    let of = metrics
+        .lines()
+        .filter(|l| l.starts_with("apiserver_request_total{verb=\"LIST\""));
+    Ok(of
+        .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum())
 }
 
 /// What would differ if the container had been started again.
 fn container(cluster: &Cluster, pod: &str) -> Result<Value> {
     let pod = cluster.get(&["pod", pod])?;
     let status = &pod["status"]["containerStatuses"][0];
-    Ok(serde_json::json!([pod["metadata"]["uid"], status["containerID"], status["restartCount"], status["state"]]))
+    Ok(serde_json::json!([
+        pod["metadata"]["uid"],
+        status["containerID"],
+        status["restartCount"],
+        status["state"]
+    ]))
 }
 
 fn nothing_lost(cluster: &Cluster, tries: &[Try]) -> Result<()> {
     let list = cluster.get(&["configmaps"])?;
     let items = list["items"].as_array().into_iter().flatten();
-    let there: BTreeSet<&str> = items.filter_map(|i| i["metadata"]["name"].as_str()).collect();
+    let there: BTreeSet<&str> = items
+        .filter_map(|i| i["metadata"]["name"].as_str())
+        .collect();
     let (done, refused): (Vec<_>, Vec<_>) = tries.iter().partition(|t| t.acknowledged());
-    let lost: Vec<_> = done.iter().filter(|t| !there.contains(t.name.as_str())).map(|t| &t.name).collect();
+    let lost: Vec<_> = done
+        .iter()
+        .filter(|t| !there.contains(t.name.as_str()))
+        .map(|t| &t.name)
+        .collect();
     ensure!(lost.is_empty(), "acknowledged and not there: {lost:?}");
     for Try { name, code, said } in &refused {
         ensure!(code != "124", "{name} hung");
-        ensure!(said.contains("datastore") && said.contains("try again"), "{name}: {said}");
+        ensure!(
+            said.contains("datastore") && said.contains("try again"),
+            "{name}: {said}"
+        );
         let unsure = said.contains("may or may not");
-        ensure!(unsure || !there.contains(name.as_str()), "{name} is there, although it was said: {said}");
+        ensure!(
+            unsure || !there.contains(name.as_str()),
+            "{name} is there, although it was said: {said}"
+        );
     }
     let example = refused.first().context("nothing was refused")?;
-    println!("{} writes acknowledged, {} refused, for example: {}", done.len(), refused.len(), example.said);
+    println!(
+        "{} writes acknowledged, {} refused, for example: {}",
+        done.len(),
+        refused.len(),
+        example.said
+    );
     Ok(())
 }
 
@@ -198,7 +267,11 @@ fn nothing_twice(cluster: &mut Cluster) -> Result<()> {
 /// The watch that was there before has seen every object come, once, in the order of revisions.
 fn each_seen_once(cluster: &Cluster, tries: &[Try]) -> Result<()> {
     let path = cluster.corner().dir().join("watch.json");
-    let wanted: BTreeSet<&str> = tries.iter().filter(|t| t.acknowledged()).map(|t| t.name.as_str()).collect();
+    let wanted: BTreeSet<&str> = tries
+        .iter()
+        .filter(|t| t.acknowledged())
+        .map(|t| t.name.as_str())
+        .collect();
     cluster.wait_for("the watch has seen every write", SOON, || {
         let text = std::fs::read_to_string(&path)?;
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -206,16 +279,27 @@ fn each_seen_once(cluster: &Cluster, tries: &[Try]) -> Result<()> {
         for line in whole.lines() {
             let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
             let meta = &event["object"]["metadata"];
-            let revision: u64 = meta["resourceVersion"].as_str().context("a revision")?.parse()?;
+            let revision: u64 = meta["resourceVersion"]
+                .as_str()
+                .context("a revision")?
+                .parse()?;
             ensure!(revision > last, "revision {revision} after {last}");
             last = revision;
             if event["type"] == "ADDED" {
-                *seen.entry(meta["name"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+                *seen
+                    .entry(meta["name"].as_str().unwrap_or_default().to_owned())
+                    .or_default() += 1;
             }
         }
-        let missing: Vec<_> = wanted.iter().filter(|name| !seen.contains_key(**name)).collect();
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|name| !seen.contains_key(**name))
+            .collect();
         let twice: Vec<_> = seen.iter().filter(|(_, n)| **n > 1).collect();
-        ensure!(missing.is_empty() && twice.is_empty(), "missing {missing:?}, twice {twice:?}");
+        ensure!(
+            missing.is_empty() && twice.is_empty(),
+            "missing {missing:?}, twice {twice:?}"
+        );
         Ok(())
     })
 }

@@ -48,8 +48,14 @@ impl fmt::Display for Action {
             Self::DeleteAddress(link, address) => write!(f, "take {address} from {link}"),
             Self::PutRoute(route) => write!(f, "route {} by {}", route.destination, route.link),
             Self::DeleteRoute(route) => write!(f, "delete route {}", route.destination),
-            Self::PutNeighbour(n) => write!(f, "{:?} entry {} {} on {}", n.table, n.address, n.mac, n.link),
-            Self::DeleteNeighbour(n) => write!(f, "delete {:?} entry {} {}", n.table, n.address, n.mac),
+            Self::PutNeighbour(n) => write!(
+                f,
+                "{:?} entry {} {} on {}",
+                n.table, n.address, n.mac, n.link
+            ),
+            Self::DeleteNeighbour(n) => {
+                write!(f, "delete {:?} entry {} {}", n.table, n.address, n.mac)
+            }
             Self::SetSysctl(key, value) => write!(f, "set {key}={value}"),
             Self::InPod(action) => write!(f, "in the pod: {action}"),
         }
@@ -63,14 +69,21 @@ pub(super) fn diff(
     now: &Snapshot,
     inside: Option<&Snapshot>,
 ) -> Result<Vec<Action>, PlanError> {
-    let mut differ = Differ { alias: format!("{ALIAS_PREFIX}{owner}"), now, inside, actions: Vec::new() };
+    let mut differ = Differ {
+        alias: format!("{ALIAS_PREFIX}{owner}"),
+        now,
+        inside,
+        actions: Vec::new(),
+    };
     for link in &desired.links {
         differ.link(link)?;
     }
     for (key, value) in &desired.sysctls {
         let current = now.sysctl(key).map_err(denied)?;
         if current.as_ref() != Some(value) {
-            differ.actions.push(Action::SetSysctl(key.clone(), value.clone()));
+            differ
+                .actions
+                .push(Action::SetSysctl(key.clone(), value.clone()));
         }
     }
     if owner == NODE_OWNER {
@@ -118,34 +131,50 @@ impl Differ<'_> {
         let same_kind = found.kind.as_deref() == Some(wanted.kind.name());
         match found.alias.as_deref() {
             Some(alias) if alias == self.alias => Ok(()),
-            Some(alias) if alias.starts_with(ALIAS_PREFIX) => {
-                Err(PlanError::Conflict(format!("link {} belongs to {alias}", wanted.name)))
-            }
+            Some(alias) if alias.starts_with(ALIAS_PREFIX) => Err(PlanError::Conflict(format!(
+                "link {} belongs to {alias}",
+                wanted.name
+            ))),
             _ if same_kind => Ok(()),
-            _ => Err(PlanError::Conflict(format!("there is a link {} already, of another kind", wanted.name))),
+            _ => Err(PlanError::Conflict(format!(
+                "there is a link {} already, of another kind",
+                wanted.name
+            ))),
         }
     }
 
     fn must_be_remade(&self, wanted: &DesiredLink, found: &Link) -> bool {
         match &wanted.kind {
             Kind::Bridge => found.kind.as_deref() != Some("bridge"),
-            Kind::Vxlan { id, port, local, underlay } => {
+            Kind::Vxlan {
+                id,
+                port,
+                local,
+                underlay,
+            } => {
                 let underlay = self.now.link(underlay).map(|l| l.index);
                 let same = |v: &k3s_sys::net::Vxlan| {
-                    v.id == *id && v.port == *port && v.local == Some(*local) && v.underlay == underlay
+                    v.id == *id
+                        && v.port == *port
+                        && v.local == Some(*local)
+                        && v.underlay == underlay
                 };
                 !found.vxlan.as_ref().is_some_and(same)
             }
             // The far end may be gone with the sandbox's last life.
             Kind::Pod(end) => {
-                found.alias.as_deref() != Some(&self.alias) || self.inside.and_then(|i| i.link(&end.name)).is_none()
+                found.alias.as_deref() != Some(&self.alias)
+                    || self.inside.and_then(|i| i.link(&end.name)).is_none()
             }
         }
     }
 
     fn create(&mut self, wanted: &DesiredLink) {
         self.actions.push(Action::CreateLink(wanted.clone()));
-        let add = wanted.addresses.iter().map(|a| Action::AddAddress(wanted.name.clone(), *a));
+        let add = wanted
+            .addresses
+            .iter()
+            .map(|a| Action::AddAddress(wanted.name.clone(), *a));
         self.actions.extend(add);
         if let Kind::Pod(end) = &wanted.kind {
             self.pod_end(end, None);
@@ -158,11 +187,15 @@ impl Differ<'_> {
             up: !found.up,
             mtu: Some(wanted.mtu).filter(|mtu| *mtu != found.mtu),
             mac: wanted.mac.filter(|mac| Some(*mac) != found.mac),
-            bridge: wanted.bridge.clone().filter(|bridge| Some(bridge.as_str()) != controller),
+            bridge: wanted
+                .bridge
+                .clone()
+                .filter(|bridge| Some(bridge.as_str()) != controller),
             adopt: found.alias.as_deref() != Some(&self.alias),
         };
         if change != Change::default() {
-            self.actions.push(Action::ChangeLink(wanted.name.clone(), change));
+            self.actions
+                .push(Action::ChangeLink(wanted.name.clone(), change));
         }
         self.addresses(&wanted.addresses, found);
         if let (Kind::Pod(end), Some(inside)) = (&wanted.kind, self.inside) {
@@ -179,33 +212,48 @@ impl Differ<'_> {
             .filter(|a| a.index == found.index && a.net.addr().is_ipv4())
             .map(|a| a.net)
             .collect();
-        let add = wanted.iter().filter(|a| !has.contains(a)).map(|a| Action::AddAddress(found.name.clone(), *a));
+        let add = wanted
+            .iter()
+            .filter(|a| !has.contains(a))
+            .map(|a| Action::AddAddress(found.name.clone(), *a));
         self.actions.extend(add);
-        let gone = has.iter().filter(|a| !wanted.contains(a)).map(|a| Action::DeleteAddress(found.name.clone(), *a));
+        let gone = has
+            .iter()
+            .filter(|a| !wanted.contains(a))
+            .map(|a| Action::DeleteAddress(found.name.clone(), *a));
         self.actions.extend(gone);
     }
 
     fn pod_end(&mut self, end: &PodEnd, found: Option<&Link>) {
         let change = Change {
             up: found.is_none_or(|l| !l.up),
-            mac: end.mac.filter(|mac| found.is_none_or(|l| l.mac != Some(*mac))),
+            mac: end
+                .mac
+                .filter(|mac| found.is_none_or(|l| l.mac != Some(*mac))),
             ..Change::default()
         };
         if change != Change::default() {
             self.in_pod(Action::ChangeLink(end.name.clone(), change));
         }
         let has = |a: &IpNet| {
-            let same = |x: &k3s_sys::net::Address| found.is_some_and(|l| l.index == x.index) && x.net == *a;
+            let same = |x: &k3s_sys::net::Address| {
+                found.is_some_and(|l| l.index == x.index) && x.net == *a
+            };
             self.inside.is_some_and(|i| i.addresses.iter().any(same))
         };
         let missing: Vec<IpNet> = end.addresses.iter().filter(|a| !has(a)).copied().collect();
         let routes = end.routes.iter();
         let lost: Vec<DesiredRoute> = routes
-            .filter(|r| !found.is_some_and(|l| self.inside.is_some_and(|i| has_route(i, r, l.index))))
+            .filter(|r| {
+                !found.is_some_and(|l| self.inside.is_some_and(|i| has_route(i, r, l.index)))
+            })
             .cloned()
             .collect();
-        missing.into_iter().for_each(|a| self.in_pod(Action::AddAddress(end.name.clone(), a)));
-        lost.into_iter().for_each(|r| self.in_pod(Action::PutRoute(r)));
+        missing
+            .into_iter()
+            .for_each(|a| self.in_pod(Action::AddAddress(end.name.clone(), a)));
+        lost.into_iter()
+            .for_each(|r| self.in_pod(Action::PutRoute(r)));
     }
 
     fn in_pod(&mut self, action: Action) {
@@ -234,8 +282,14 @@ impl Differ<'_> {
                 && w.mac == n.mac
                 && self.now.name_of(n.index) == Some(w.link.as_str())
         };
-        let missing = wanted.iter().filter(|w| !self.now.neighbours.iter().any(|n| same(w, n)));
-        let gone = self.now.neighbours.iter().filter(|n| !wanted.iter().any(|w| same(w, n)));
+        let missing = wanted
+            .iter()
+            .filter(|w| !self.now.neighbours.iter().any(|n| same(w, n)));
+        let gone = self
+            .now
+            .neighbours
+            .iter()
+            .filter(|n| !wanted.iter().any(|w| same(w, n)));
         // Of two entries with one key the new one must stay, so the old one goes first.
         let gone: Vec<Action> = gone.map(|n| Action::DeleteNeighbour(*n)).collect();
         let missing: Vec<Action> = missing.map(|w| Action::PutNeighbour(w.clone())).collect();
@@ -244,17 +298,24 @@ impl Differ<'_> {
     }
 
     fn prune_links(&mut self, desired: &Desired) {
-        let ours = self.now.links.iter().filter(|l| l.alias.as_deref() == Some(&self.alias));
+        let ours = self
+            .now
+            .links
+            .iter()
+            .filter(|l| l.alias.as_deref() == Some(&self.alias));
         let gone = ours.filter(|l| !desired.links.iter().any(|w| w.name == l.name));
-        self.actions.extend(gone.map(|l| Action::DeleteLink(l.name.clone())));
+        self.actions
+            .extend(gone.map(|l| Action::DeleteLink(l.name.clone())));
     }
 }
 
 fn has_route(snapshot: &Snapshot, wanted: &DesiredRoute, index: u32) -> bool {
-    snapshot
-        .routes
-        .iter()
-        .any(|r| r.destination == wanted.destination && r.gateway == wanted.gateway && r.index == index && r.owned)
+    snapshot.routes.iter().any(|r| {
+        r.destination == wanted.destination
+            && r.gateway == wanted.gateway
+            && r.index == index
+            && r.owned
+    })
 }
 
 #[cfg(test)]

@@ -22,29 +22,49 @@ impl Grants {
     #[must_use]
     pub fn for_networks(networks: Vec<Ipv4Net>) -> Self {
         let link_prefixes = ["cni", "flannel", "veth"].map(str::to_owned).to_vec();
-        Self { link_prefixes, networks, node_address: None }
+        Self {
+            link_prefixes,
+            networks,
+            node_address: None,
+        }
     }
 
     pub(super) fn check_link(&self, name: &str) -> Result<(), PlanError> {
-        let known = self.link_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
-        if known { Ok(()) } else { Err(PlanError::Denied(format!("a link named {name}"))) }
+        let known = self
+            .link_prefixes
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_str()));
+        if known {
+            Ok(())
+        } else {
+            Err(PlanError::Denied(format!("a link named {name}")))
+        }
     }
 
     pub(super) fn check_network(&self, network: &IpNet) -> Result<(), PlanError> {
         let known = match network {
-            IpNet::V4(network) => self.networks.iter().any(|granted| granted.contains(network)),
+            IpNet::V4(network) => self
+                .networks
+                .iter()
+                .any(|granted| granted.contains(network)),
             IpNet::V6(_) => false,
         };
-        if known { Ok(()) } else { Err(PlanError::Denied(format!("{network} on the node"))) }
+        if known {
+            Ok(())
+        } else {
+            Err(PlanError::Denied(format!("{network} on the node")))
+        }
     }
 }
 
 /// Reads an address.
 pub(super) fn address(text: &str) -> Result<IpAddr, PlanError> {
-    text.parse().map_err(|_| PlanError::Invalid(format!("{text:?} is no address")))
+    text.parse()
+        .map_err(|_| PlanError::Invalid(format!("{text:?} is no address")))
 }
 
 /// Reads an address with its prefix length.
 pub(super) fn network(text: &str) -> Result<IpNet, PlanError> {
-    text.parse().map_err(|_| PlanError::Invalid(format!("{text:?} is no address with prefix length")))
+    text.parse()
+        .map_err(|_| PlanError::Invalid(format!("{text:?} is no address with prefix length")))
 }

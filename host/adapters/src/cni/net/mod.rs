@@ -129,13 +129,20 @@ impl NodeNetwork for NetHost {
 
     /// Received is limited at the end of its pair on the node, sent at the pod's own end.
     fn limit(&self, id: &str, namespace: &Path, limits: Bandwidth) -> Result<(), PlanError> {
-        let failed = |source| PlanError::Net { what: "limit the pod's bandwidth".to_owned(), source };
+        let failed = |source| PlanError::Net {
+            what: "limit the pod's bandwidth".to_owned(),
+            source,
+        };
         if let Some(bits) = limits.ingress {
             let alias = format!("{ALIAS_PREFIX}{id}");
             let links = self.net.links().map_err(failed)?;
-            let outside = links.iter().find(|link| link.alias.as_deref() == Some(&alias));
+            let outside = links
+                .iter()
+                .find(|link| link.alias.as_deref() == Some(&alias));
             let outside = outside.ok_or_else(|| failed(NetError::NoLink(alias)))?;
-            self.net.limit_rate(outside.index, bits / BITS).map_err(failed)?;
+            self.net
+                .limit_rate(outside.index, bits / BITS)
+                .map_err(failed)?;
         }
         if let Some(bits) = limits.egress {
             let inside = Net::of_namespace(namespace).map_err(failed)?;
@@ -162,7 +169,13 @@ impl NetHost {
     /// own, since settings are files of that.
     #[must_use]
     pub fn new(net: Net, nft: Arc<dyn Nft>, grants: Grants) -> Self {
-        Self { net, nft, grants, pods: Mutex::default(), turn: Mutex::new(()) }
+        Self {
+            net,
+            nft,
+            grants,
+            pods: Mutex::default(),
+            turn: Mutex::new(()),
+        }
     }
 
     /// Makes the plan true. Answers how many changes that took.
@@ -170,10 +183,17 @@ impl NetHost {
         let _turn = self.turn.lock();
         let work = self.compare(owner, plan)?;
         let count = work.actions.len() + work.filter.changes();
-        let doer = Doer { owner, host: &self.net, pod: work.pod.as_ref() };
+        let doer = Doer {
+            owner,
+            host: &self.net,
+            pod: work.pod.as_ref(),
+        };
         for action in &work.actions {
             tracing::debug!(owner, %action, "network");
-            doer.perform(action).map_err(|source| PlanError::Net { what: action.to_string(), source })?;
+            doer.perform(action).map_err(|source| PlanError::Net {
+                what: action.to_string(),
+                source,
+            })?;
         }
         work.filter.commit(&*self.nft)?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
@@ -183,7 +203,12 @@ impl NetHost {
     pub fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
         let _turn = self.turn.lock();
         let work = self.compare(owner, plan)?;
-        Ok(work.actions.iter().map(ToString::to_string).chain(work.filter.describe()).collect())
+        Ok(work
+            .actions
+            .iter()
+            .map(ToString::to_string)
+            .chain(work.filter.describe())
+            .collect())
     }
 
     /// Removes everything of the owner's. The pod's own namespace need not exist any more: what is in
@@ -204,8 +229,11 @@ impl NetHost {
     pub fn owners(&self) -> Result<BTreeSet<String>, PlanError> {
         let _turn = self.turn.lock();
         let links = self.net.links().map_err(looking)?;
-        let mut owners: BTreeSet<String> =
-            links.iter().filter_map(|l| l.alias.as_deref()?.strip_prefix(ALIAS_PREFIX)).map(str::to_owned).collect();
+        let mut owners: BTreeSet<String> = links
+            .iter()
+            .filter_map(|l| l.alias.as_deref()?.strip_prefix(ALIAS_PREFIX))
+            .map(str::to_owned)
+            .collect();
         owners.extend(tables::owners(&*self.nft)?);
         if self.net.routes().map_err(looking)?.iter().any(|r| r.owned) {
             owners.insert(NODE_OWNER.to_owned());
@@ -216,10 +244,9 @@ impl NetHost {
     /// The way out of the node: as configured, or by the default route.
     pub fn uplink(&self) -> Result<DefaultRoute, PlanError> {
         let found = match self.grants.node_address {
-            Some(address) => self
-                .net
-                .route_of_address(address)
-                .and_then(|found| found.ok_or_else(|| NetError::NoLink(format!("(with address {address})")))),
+            Some(address) => self.net.route_of_address(address).and_then(|found| {
+                found.ok_or_else(|| NetError::NoLink(format!("(with address {address})")))
+            }),
             None => self.net.default_route(),
         };
         found.map_err(looking)
@@ -232,15 +259,24 @@ impl NetHost {
             Some(_) => Some(self.pod(owner)?),
             None => None,
         };
-        let inside = pod.as_ref().map(|net| Snapshot::take(net, owner)).transpose().map_err(looking)?;
+        let inside = pod
+            .as_ref()
+            .map(|net| Snapshot::take(net, owner))
+            .transpose()
+            .map_err(looking)?;
         let actions = diff::diff(owner, &desired, &snapshot, inside.as_ref())?;
         let filter = tables::diff(&*self.nft, owner, &desired)?;
-        Ok(Work { actions, filter, pod })
+        Ok(Work {
+            actions,
+            filter,
+            pod,
+        })
     }
 
     fn pod(&self, id: &str) -> Result<Net, PlanError> {
         let path = self.pods.lock().get(id).cloned();
-        let path = path.ok_or_else(|| PlanError::Invalid(format!("no call is about a sandbox {id}")))?;
+        let path =
+            path.ok_or_else(|| PlanError::Invalid(format!("no call is about a sandbox {id}")))?;
         Net::of_namespace(&path).map_err(looking)
     }
 }
@@ -253,16 +289,24 @@ struct Work {
 }
 
 fn looking(source: NetError) -> PlanError {
-    PlanError::Net { what: "look at the network".to_owned(), source }
+    PlanError::Net {
+        what: "look at the network".to_owned(),
+        source,
+    }
 }
 
 /// Removes every trace of a pod network from this namespace, also one that another process left:
 /// owned links and flannel's by name, owned routes, owned tables.
 pub fn cleanup(net: &Net, nft: &dyn Nft) -> Result<(), PlanError> {
     for link in net.links().map_err(looking)? {
-        let ours = link.alias.as_deref().is_some_and(|a| a.starts_with(ALIAS_PREFIX));
-        let known =
-            matches!(link.name.as_str(), "cni0" | "flannel.1" | "flannel-v6.1" | "flannel-wg" | "flannel-wg-v6");
+        let ours = link
+            .alias
+            .as_deref()
+            .is_some_and(|a| a.starts_with(ALIAS_PREFIX));
+        let known = matches!(
+            link.name.as_str(),
+            "cni0" | "flannel.1" | "flannel-v6.1" | "flannel-wg" | "flannel-wg-v6"
+        );
         if ours || known {
             net.delete_link(&link.name).map_err(looking)?;
         }

@@ -37,7 +37,12 @@ pub(super) struct DesiredLink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bridge,
-    Vxlan { id: u32, port: u16, local: Ipv4Addr, underlay: String },
+    Vxlan {
+        id: u32,
+        port: u16,
+        local: Ipv4Addr,
+        underlay: String,
+    },
     Pod(PodEnd),
 }
 
@@ -81,17 +86,37 @@ impl Desired {
     pub(super) fn read(owner: &str, plan: &wit::Plan, grants: &Grants) -> Result<Self, PlanError> {
         check_owner(owner)?;
         check_sizes(plan)?;
-        let node_only =
-            [plan.routes.is_empty(), plan.neighbours.is_empty(), plan.sysctls.is_empty(), plan.tables.is_empty()];
+        let node_only = [
+            plan.routes.is_empty(),
+            plan.neighbours.is_empty(),
+            plan.sysctls.is_empty(),
+            plan.tables.is_empty(),
+        ];
         if owner != NODE_OWNER && node_only.contains(&false) {
             let what = "routes, neighbours, settings and tables are the owner node's only";
             return Err(PlanError::Denied(what.to_owned()));
         }
         let desired = Self {
-            links: plan.links.iter().map(|l| read_link(l, grants)).collect::<Result<_, _>>()?,
-            routes: plan.routes.iter().map(|r| read_node_route(r, grants)).collect::<Result<_, _>>()?,
-            neighbours: plan.neighbours.iter().map(read_neighbour).collect::<Result<_, _>>()?,
-            sysctls: plan.sysctls.iter().map(|s| (s.key.clone(), s.value.clone())).collect(),
+            links: plan
+                .links
+                .iter()
+                .map(|l| read_link(l, grants))
+                .collect::<Result<_, _>>()?,
+            routes: plan
+                .routes
+                .iter()
+                .map(|r| read_node_route(r, grants))
+                .collect::<Result<_, _>>()?,
+            neighbours: plan
+                .neighbours
+                .iter()
+                .map(read_neighbour)
+                .collect::<Result<_, _>>()?,
+            sysctls: plan
+                .sysctls
+                .iter()
+                .map(|s| (s.key.clone(), s.value.clone()))
+                .collect(),
             tables: plan.tables.clone(),
             elements: plan.elements.clone(),
         };
@@ -108,13 +133,24 @@ impl Desired {
     }
 
     fn check(&self, owner: &str) -> Result<(), PlanError> {
-        let pods = self.links.iter().filter(|l| matches!(l.kind, Kind::Pod(_))).count();
+        let pods = self
+            .links
+            .iter()
+            .filter(|l| matches!(l.kind, Kind::Pod(_)))
+            .count();
         if pods > 1 || (pods == 1 && owner == NODE_OWNER) {
             return Err(PlanError::Invalid("one pair for one sandbox".to_owned()));
         }
         for neighbour in &self.neighbours {
-            if !self.links.iter().any(|l| l.name == neighbour.link && matches!(l.kind, Kind::Vxlan { .. })) {
-                return Err(PlanError::Denied(format!("neighbours on {}", neighbour.link)));
+            if !self
+                .links
+                .iter()
+                .any(|l| l.name == neighbour.link && matches!(l.kind, Kind::Vxlan { .. }))
+            {
+                return Err(PlanError::Denied(format!(
+                    "neighbours on {}",
+                    neighbour.link
+                )));
             }
         }
         Ok(())
@@ -122,13 +158,26 @@ impl Desired {
 }
 
 fn check_owner(owner: &str) -> Result<(), PlanError> {
-    let good =
-        (1..=100).contains(&owner.len()) && owner.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if good { Ok(()) } else { Err(PlanError::Invalid(format!("{owner:?} is no name of an owner"))) }
+    let good = (1..=100).contains(&owner.len())
+        && owner
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if good {
+        Ok(())
+    } else {
+        Err(PlanError::Invalid(format!(
+            "{owner:?} is no name of an owner"
+        )))
+    }
 }
 
 fn check_sizes(plan: &wit::Plan) -> Result<(), PlanError> {
-    let rules: usize = plan.tables.iter().flat_map(|t| &t.chains).map(|c| c.rules.len()).sum();
+    let rules: usize = plan
+        .tables
+        .iter()
+        .flat_map(|t| &t.chains)
+        .map(|c| c.rules.len())
+        .sum();
     let sizes = [
         plan.links.len(),
         plan.routes.len(),
@@ -141,7 +190,9 @@ fn check_sizes(plan: &wit::Plan) -> Result<(), PlanError> {
     if sizes.iter().all(|size| *size <= LIST_MAX) {
         return Ok(());
     }
-    Err(PlanError::Invalid(format!("a plan has at most {LIST_MAX} entries in each list")))
+    Err(PlanError::Invalid(format!(
+        "a plan has at most {LIST_MAX} entries in each list"
+    )))
 }
 
 fn read_link(from: &wit::Link, grants: &Grants) -> Result<DesiredLink, PlanError> {
@@ -150,15 +201,26 @@ fn read_link(from: &wit::Link, grants: &Grants) -> Result<DesiredLink, PlanError
     if let Some(bridge) = &from.bridge {
         grants.check_link(bridge)?;
     }
-    let addresses: Vec<IpNet> = from.addresses.iter().map(|a| network(a)).collect::<Result<_, _>>()?;
+    let addresses: Vec<IpNet> = from
+        .addresses
+        .iter()
+        .map(|a| network(a))
+        .collect::<Result<_, _>>()?;
     addresses.iter().try_for_each(|a| grants.check_network(a))?;
     let kind = match &from.kind {
         wit::LinkKind::Bridge => Kind::Bridge,
         wit::LinkKind::Vxlan(v) => {
             let IpAddr::V4(local) = address(&v.local)? else {
-                return Err(PlanError::Invalid("a tunnel over IPv6 is not offered".to_owned()));
+                return Err(PlanError::Invalid(
+                    "a tunnel over IPv6 is not offered".to_owned(),
+                ));
             };
-            Kind::Vxlan { id: v.id, port: v.port, local, underlay: v.underlay.clone() }
+            Kind::Vxlan {
+                id: v.id,
+                port: v.port,
+                local,
+                underlay: v.underlay.clone(),
+            }
         }
         wit::LinkKind::Pod(end) => Kind::Pod(read_pod_end(end)?),
     };
@@ -179,8 +241,16 @@ fn read_pod_end(end: &wit::PodEnd) -> Result<PodEnd, PlanError> {
     Ok(PodEnd {
         name: end.name.clone(),
         mac: end.mac.as_deref().map(mac).transpose()?,
-        addresses: end.addresses.iter().map(|a| network(a)).collect::<Result<_, _>>()?,
-        routes: end.routes.iter().map(|r| read_route(&end.name, r)).collect::<Result<_, _>>()?,
+        addresses: end
+            .addresses
+            .iter()
+            .map(|a| network(a))
+            .collect::<Result<_, _>>()?,
+        routes: end
+            .routes
+            .iter()
+            .map(|r| read_route(&end.name, r))
+            .collect::<Result<_, _>>()?,
     })
 }
 

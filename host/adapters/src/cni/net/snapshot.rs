@@ -23,12 +23,21 @@ impl Snapshot {
         let links = net.links()?;
         let alias = format!("{ALIAS_PREFIX}{owner}");
         let mut neighbours = Vec::new();
-        for tunnel in links.iter().filter(|l| l.vxlan.is_some() && l.alias.as_deref() == Some(&alias)) {
+        for tunnel in links
+            .iter()
+            .filter(|l| l.vxlan.is_some() && l.alias.as_deref() == Some(&alias))
+        {
             for table in [NeighbourTable::Arp, NeighbourTable::Forwarding] {
                 neighbours.extend(net.neighbours(table, tunnel.index)?);
             }
         }
-        Ok(Self { links, addresses: net.addresses()?, routes: net.routes()?, neighbours, sysctls: None })
+        Ok(Self {
+            links,
+            addresses: net.addresses()?,
+            routes: net.routes()?,
+            neighbours,
+            sysctls: None,
+        })
     }
 
     pub(super) fn link(&self, name: &str) -> Option<&Link> {
@@ -36,7 +45,10 @@ impl Snapshot {
     }
 
     pub(super) fn name_of(&self, index: u32) -> Option<&str> {
-        self.links.iter().find(|l| l.index == index).map(|l| l.name.as_str())
+        self.links
+            .iter()
+            .find(|l| l.index == index)
+            .map(|l| l.name.as_str())
     }
 
     pub(super) fn sysctl(&self, key: &str) -> Result<Option<String>, NetError> {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use k3s_sys::nft::{
-    BaseChain, Batch, ChainKind, Comparison, Data, Element, Family, Field, Hook, Load, Nft, NftError, Rejection, Set,
-    SetData, Statement, TableId, Verdict, remove_tables,
+    BaseChain, Batch, ChainKind, Comparison, Data, Element, Family, Field, Hook, Load, Nft,
+    NftError, Rejection, Set, SetData, Statement, TableId, Verdict, remove_tables,
 };
 use k3s_wit_bindings::net::k3s::net::net as wit;
 
@@ -36,7 +36,11 @@ impl Work {
     }
 
     pub(super) fn commit(&self, nft: &dyn Nft) -> Result<(), NftError> {
-        if self.batch.is_empty() { Ok(()) } else { nft.commit(&self.batch) }
+        if self.batch.is_empty() {
+            Ok(())
+        } else {
+            nft.commit(&self.batch)
+        }
     }
 }
 
@@ -45,7 +49,11 @@ type Present = BTreeMap<TableId, (Option<String>, BTreeMap<String, Vec<Element>>
 
 fn present(nft: &dyn Nft) -> Result<Present, NftError> {
     let mut present = Present::new();
-    for (table, comment) in nft.tables()?.into_iter().filter(|(t, _)| t.name().starts_with(PREFIX)) {
+    for (table, comment) in nft
+        .tables()?
+        .into_iter()
+        .filter(|(t, _)| t.name().starts_with(PREFIX))
+    {
         let mut sets = BTreeMap::new();
         for set in nft.sets(&table)? {
             let elements = nft.elements(&table, &set)?;
@@ -83,9 +91,13 @@ pub(super) fn diff(nft: &dyn Nft, owner: &str, desired: &Desired) -> Result<Work
 }
 
 fn id(name: &str) -> Result<TableId, PlanError> {
-    let good = !name.is_empty() && name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let good = !name.is_empty()
+        && name.len() <= 32
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !good {
-        return Err(PlanError::Invalid(format!("{name:?} is no name of a table")));
+        return Err(PlanError::Invalid(format!(
+            "{name:?} is no name of a table"
+        )));
     }
     Ok(TableId::new(Family::Ipv4, &format!("{PREFIX}{name}"))?)
 }
@@ -106,7 +118,10 @@ fn tables(work: &mut Work, present: &Present, wanted: &[wit::Table]) -> Result<(
             }
         }
     }
-    let names: Vec<TableId> = wanted.iter().map(|t| id(&t.name)).collect::<Result<_, _>>()?;
+    let names: Vec<TableId> = wanted
+        .iter()
+        .map(|t| id(&t.name))
+        .collect::<Result<_, _>>()?;
     for gone in present.keys().filter(|id| !names.contains(id)) {
         work.words.push(format!("delete table {gone}"));
         work.batch.delete_table(gone);
@@ -121,14 +136,27 @@ fn comment(table: &wit::Table) -> String {
     format!("{NODE_OWNER} {:016x}", hasher.finish())
 }
 
-fn elements(work: &mut Work, present: &Present, owner: &str, desired: &Desired) -> Result<(), PlanError> {
+fn elements(
+    work: &mut Work,
+    present: &Present,
+    owner: &str,
+    desired: &Desired,
+) -> Result<(), PlanError> {
     let mut wanted: BTreeMap<(TableId, String), Vec<Element>> = BTreeMap::new();
     for from in &desired.elements {
         let id = id(&from.table)?;
-        let planned = desired.tables.iter().any(|t| t.name == from.table && t.sets.iter().any(|s| s.name == from.set));
-        let exists = present.get(&id).is_some_and(|(_, sets)| sets.contains_key(&from.set));
+        let planned = desired
+            .tables
+            .iter()
+            .any(|t| t.name == from.table && t.sets.iter().any(|s| s.name == from.set));
+        let exists = present
+            .get(&id)
+            .is_some_and(|(_, sets)| sets.contains_key(&from.set));
         if !planned && !exists {
-            return Err(PlanError::Invalid(format!("there is no set {} in {id}", from.set)));
+            return Err(PlanError::Invalid(format!(
+                "there is no set {} in {id}",
+                from.set
+            )));
         }
         let element = Element {
             key: from.key.clone(),
@@ -137,7 +165,10 @@ fn elements(work: &mut Work, present: &Present, owner: &str, desired: &Desired) 
             expires: None,
             comment: Some(owner.to_owned()),
         };
-        wanted.entry((id, from.set.clone())).or_default().push(element);
+        wanted
+            .entry((id, from.set.clone()))
+            .or_default()
+            .push(element);
     }
     for (id, (_, sets)) in present {
         for (set, found) in sets {
@@ -163,23 +194,35 @@ fn one_set(
     for element in &new {
         if let Some(other) = found.iter().find(|e| e.key == element.key && !own(e)) {
             let whose = other.comment.as_deref().unwrap_or("nobody known");
-            return Err(PlanError::Conflict(format!("an entry of {id} {set} is taken already, by {whose}")));
+            return Err(PlanError::Conflict(format!(
+                "an entry of {id} {set} is taken already, by {whose}"
+            )));
         }
     }
     let same = |a: &Element, b: &Element| a.key == b.key && a.data == b.data;
-    let gone: Vec<Element> = found.iter().filter(own).filter(|e| !new.iter().any(|n| same(n, e))).cloned().collect();
+    let gone: Vec<Element> = found
+        .iter()
+        .filter(own)
+        .filter(|e| !new.iter().any(|n| same(n, e)))
+        .cloned()
+        .collect();
     if !gone.is_empty() {
-        work.words.push(format!("delete {} entries of {id} {set}", gone.len()));
+        work.words
+            .push(format!("delete {} entries of {id} {set}", gone.len()));
         work.batch.delete_elements(id, set, gone);
     }
-    let missing = new.into_iter().filter(|n| !found.iter().any(|e| same(n, e))).collect();
+    let missing = new
+        .into_iter()
+        .filter(|n| !found.iter().any(|e| same(n, e)))
+        .collect();
     add(work, id, set, missing);
     Ok(())
 }
 
 fn add(work: &mut Work, id: &TableId, set: &str, elements: Vec<Element>) {
     if !elements.is_empty() {
-        work.words.push(format!("add {} entries to {id} {set}", elements.len()));
+        work.words
+            .push(format!("add {} entries to {id} {set}", elements.len()));
         work.batch.add_elements(id, set, elements);
     }
 }
@@ -192,7 +235,14 @@ fn write(batch: &mut Batch, id: &TableId, comment: &str, table: &wit::Table) {
             wit::SetData::Verdict => SetData::Verdict,
             wit::SetData::Value(fields) => SetData::Value(fields.iter().map(field).collect()),
         };
-        batch.add_set(id, Set::new(&set.name, &set.key.iter().map(field).collect::<Vec<_>>(), data));
+        batch.add_set(
+            id,
+            Set::new(
+                &set.name,
+                &set.key.iter().map(field).collect::<Vec<_>>(),
+                data,
+            ),
+        );
     }
     // All chains before the rules that jump to them.
     for chain in &table.chains {
@@ -259,17 +309,35 @@ fn statement(statement: &wit::Statement) -> Statement {
         wit::Statement::Compare(c) => Statement::Compare {
             load: load(c.load),
             mask: Some(c.mask.clone()).filter(|mask| !mask.is_empty()),
-            comparison: if c.negate { Comparison::NotEqual } else { Comparison::Equal },
+            comparison: if c.negate {
+                Comparison::NotEqual
+            } else {
+                Comparison::Equal
+            },
             value: c.value.clone(),
         },
-        wit::Statement::InSet(m) => Statement::InSet { key: loads(&m.key), set: m.set.clone(), negate: m.negate },
-        wit::Statement::VerdictMap(l) => Statement::VerdictMap { key: loads(&l.key), map: l.set.clone() },
+        wit::Statement::InSet(m) => Statement::InSet {
+            key: loads(&m.key),
+            set: m.set.clone(),
+            negate: m.negate,
+        },
+        wit::Statement::VerdictMap(l) => Statement::VerdictMap {
+            key: loads(&l.key),
+            map: l.set.clone(),
+        },
         wit::Statement::Dnat(l) => {
-            let to = Load::Lookup { key: loads(&l.key), map: l.set.clone(), width: ENDPOINT_WIDTH };
+            let to = Load::Lookup {
+                key: loads(&l.key),
+                map: l.set.clone(),
+                width: ENDPOINT_WIDTH,
+            };
             Statement::Dnat { to, port: true }
         }
         wit::Statement::Masquerade => Statement::Masquerade,
-        wit::Statement::SetMark(mark) => Statement::SetMark { keep: mark.keep, flip: mark.flip },
+        wit::Statement::SetMark(mark) => Statement::SetMark {
+            keep: mark.keep,
+            flip: mark.flip,
+        },
         wit::Statement::Counter => Statement::Counter,
         wit::Statement::Reject => Statement::Reject(Rejection::PortUnreachable),
         wit::Statement::Verdict(v) => Statement::Verdict(verdict(v)),

@@ -46,8 +46,12 @@ pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between tries to connect. Bounded by the patience.
-const RECONNECT: BackoffPolicy =
-    BackoffPolicy { base: Duration::from_millis(20), factor: 2.0, cap: Duration::from_secs(1), jitter: 0.0 };
+const RECONNECT: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(20),
+    factor: 2.0,
+    cap: Duration::from_secs(1),
+    jitter: 0.0,
+};
 
 /// What went wrong, and what that means.
 #[derive(Debug)]
@@ -62,18 +66,30 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(error: Error) -> Self {
-        Self { error, lost: false, undone: false }
+        Self {
+            error,
+            lost: false,
+            undone: false,
+        }
     }
 
     fn lost(why: impl Into<String>) -> Self {
-        Self { error: Error::Unavailable(why.into()), lost: true, undone: false }
+        Self {
+            error: Error::Unavailable(why.into()),
+            lost: true,
+            undone: false,
+        }
     }
 
     /// One sentence for the operator.
     pub(super) fn reason(&self) -> String {
         match &self.error {
-            Error::Denied(m) | Error::Busy(m) | Error::Unavailable(m) | Error::Other(m) => m.clone(),
-            Error::Constraint(f) | Error::Corrupt(f) | Error::Storage(f) | Error::Failed(f) => f.message.clone(),
+            Error::Denied(m) | Error::Busy(m) | Error::Unavailable(m) | Error::Other(m) => {
+                m.clone()
+            }
+            Error::Constraint(f) | Error::Corrupt(f) | Error::Storage(f) | Error::Failed(f) => {
+                f.message.clone()
+            }
             Error::TooLarge(bytes) => format!("{bytes} bytes are too many"),
         }
     }
@@ -97,10 +113,15 @@ pub(super) trait Driver: Send + Sync + 'static {
     async fn begin(connection: &mut Self::Connection, write: bool) -> Result<(), Fault>;
 
     /// Ends it and gives the lock back.
-    async fn end(connection: &mut Self::Connection, write: bool, commit: bool) -> Result<(), Fault>;
+    async fn end(connection: &mut Self::Connection, write: bool, commit: bool)
+    -> Result<(), Fault>;
 
     /// A statement without rows.
-    async fn run(connection: &mut Self::Connection, text: &str, args: &[Value]) -> Result<Outcome, Fault>;
+    async fn run(
+        connection: &mut Self::Connection,
+        text: &str,
+        args: &[Value],
+    ) -> Result<Outcome, Fault>;
 
     /// A query.
     async fn query(
@@ -148,7 +169,10 @@ pub(super) async fn prepare(driver: &impl Driver, patience: Duration) -> Result<
             return Err(fault);
         }
         if tries == 0 {
-            tracing::warn!(reason = fault.reason(), "the database is not there yet; will try for {patience:?}");
+            tracing::warn!(
+                reason = fault.reason(),
+                "the database is not there yet; will try for {patience:?}"
+            );
         }
         sleep(delay).await;
         tries += 1;
@@ -179,8 +203,15 @@ struct ServerLink<D: Driver> {
 
 impl<D: Driver> ServerLink<D> {
     /// Does what can be done twice, on a new connection if the old one is lost.
-    fn patiently<T>(&mut self, work: impl AsyncFn(&mut D::Connection) -> Result<T, Fault>) -> Result<T, Error> {
-        let patience = if self.writable { WRITER_PATIENCE } else { READER_PATIENCE };
+    fn patiently<T>(
+        &mut self,
+        work: impl AsyncFn(&mut D::Connection) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        let patience = if self.writable {
+            WRITER_PATIENCE
+        } else {
+            READER_PATIENCE
+        };
         let (driver, slot) = (&self.driver, &mut self.connection);
         self.handle.block_on(async {
             let end = Instant::now() + patience;
@@ -201,9 +232,14 @@ impl<D: Driver> ServerLink<D> {
     }
 
     /// Does something once, in the open transaction.
-    fn inside<T>(&mut self, work: impl AsyncFnOnce(&mut D::Connection) -> Result<T, Fault>) -> Result<T, Error> {
+    fn inside<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut D::Connection) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
         let Transaction::Open { write } = self.transaction else {
-            return Err(Error::Other("the transaction has failed; it can only be dropped".to_owned()));
+            return Err(Error::Other(
+                "the transaction has failed; it can only be dropped".to_owned(),
+            ));
         };
         let result = match &mut self.connection {
             Some(connection) => self.handle.block_on(limited(STATEMENT, work(connection))),
@@ -237,10 +273,15 @@ async fn once<D: Driver, T>(
 }
 
 /// Within a time; a server that does not answer in it is lost.
-async fn limited<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+async fn limited<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     match timeout(limit, work).await {
         Ok(result) => result,
-        Err(_) => Err(Fault::lost(format!("the database did not answer within {limit:?}"))),
+        Err(_) => Err(Fault::lost(format!(
+            "the database did not answer within {limit:?}"
+        ))),
     }
 }
 
@@ -264,13 +305,20 @@ impl<D: Driver> Link for ServerLink<D> {
     fn commit(&mut self) -> Result<(), Error> {
         let Transaction::Open { write } = self.transaction else {
             self.rollback();
-            return Err(Error::Busy("the transaction had failed and is rolled back".to_owned()));
+            return Err(Error::Busy(
+                "the transaction had failed and is rolled back".to_owned(),
+            ));
         };
         self.transaction = Transaction::None;
         let Some(mut connection) = self.connection.take() else {
-            return Err(Error::Busy("the connection was lost before the commit".to_owned()));
+            return Err(Error::Busy(
+                "the connection was lost before the commit".to_owned(),
+            ));
         };
-        match self.handle.block_on(limited(STATEMENT, D::end(&mut connection, write, true))) {
+        match self
+            .handle
+            .block_on(limited(STATEMENT, D::end(&mut connection, write, true)))
+        {
             Ok(()) => {
                 self.connection = Some(connection);
                 Ok(())
@@ -282,11 +330,19 @@ impl<D: Driver> Link for ServerLink<D> {
     }
 
     fn rollback(&mut self) {
-        let (Transaction::Open { write } | Transaction::Failed { write }) = self.transaction else { return };
+        let (Transaction::Open { write } | Transaction::Failed { write }) = self.transaction else {
+            return;
+        };
         self.transaction = Transaction::None;
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         // A connection that cannot even do this is dropped, which makes the server roll back.
-        if self.handle.block_on(limited(STATEMENT, D::end(&mut connection, write, false))).is_ok() {
+        if self
+            .handle
+            .block_on(limited(STATEMENT, D::end(&mut connection, write, false)))
+            .is_ok()
+        {
             self.connection = Some(connection);
         }
     }
@@ -333,10 +389,15 @@ async fn gather<R: Row>(
     fault: impl Fn(sqlx::Error) -> Fault,
     column: impl Fn(&R, usize) -> sqlx::Result<Result<Value, Fault>>,
 ) -> Result<Rows, Fault> {
-    let mut rows = Rows { rows: Vec::new(), complete: true };
+    let mut rows = Rows {
+        rows: Vec::new(),
+        complete: true,
+    };
     let mut bytes = 0;
     while let Some(row) = found.try_next().await.map_err(&fault)? {
-        let row = (0..row.len()).map(|i| column(&row, i).map_err(&fault)?).collect::<Result<Vec<Value>, Fault>>()?;
+        let row = (0..row.len())
+            .map(|i| column(&row, i).map_err(&fault)?)
+            .collect::<Result<Vec<Value>, Fault>>()?;
         let size: usize = row.iter().map(size_of).sum();
         if size > ROW_BYTES {
             return Err(Fault::new(Error::TooLarge(size as u64)));
@@ -357,19 +418,34 @@ fn fault_of_client(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {
         // A refused certificate comes as an error of the stream below.
-        E::Io(cause) if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Fault::new(Error::Unavailable(format!("TLS to the database failed: {cause}")))
+        E::Io(cause)
+            if cause
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>()) =>
+        {
+            Fault::new(Error::Unavailable(format!(
+                "TLS to the database failed: {cause}"
+            )))
         }
         E::Io(cause) => Fault::lost(format!("cannot reach the database: {cause}")),
-        E::Protocol(what) => Fault::lost(format!("the database says what is not understood: {what}")),
+        E::Protocol(what) => {
+            Fault::lost(format!("the database says what is not understood: {what}"))
+        }
         E::WorkerCrashed => Fault::lost("the connection ended"),
         // Trying again would not help.
-        E::Tls(cause) => Fault::new(Error::Unavailable(format!("TLS to the database failed: {cause}"))),
+        E::Tls(cause) => Fault::new(Error::Unavailable(format!(
+            "TLS to the database failed: {cause}"
+        ))),
         E::Configuration(cause) => Fault::new(Error::Unavailable(cause.to_string())),
         other => Fault::new(Error::Other(other.to_string())),
     }
 }
 
 fn failure(sqlstate: &str, native_code: i32, message: &str, retryable: bool) -> Failure {
-    Failure { sqlstate: sqlstate.to_owned(), native_code, message: message.to_owned(), retryable }
+    Failure {
+        sqlstate: sqlstate.to_owned(),
+        native_code,
+        message: message.to_owned(),
+        retryable,
+    }
 }

@@ -7,8 +7,14 @@
 
 use k3s_config::datastore::{Address, DatabaseServer, TlsMode};
 use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Flavour, Limits, Outcome, Rows, Value};
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef, query_with, raw_sql};
+use sqlx::mysql::{
+    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow,
+    MySqlSslMode,
+};
+use sqlx::{
+    Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, TypeInfo, ValueRef, query_with,
+    raw_sql,
+};
 
 use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, failure, fault_of_client, gather};
 use crate::datastore::link::{ROW_BYTES, STATEMENTS};
@@ -52,13 +58,25 @@ impl MySqlDriver {
             options = options.ssl_client_cert(cert).ssl_client_key(key);
         }
         let database = server.database.clone();
-        Self { options: options.clone().database(&database), without_database: options, database }
+        Self {
+            options: options.clone().database(&database),
+            without_database: options,
+            database,
+        }
     }
 
     async fn create(&self) -> Result<(), Fault> {
-        let mut connection = MySqlConnection::connect_with(&self.without_database).await.map_err(fault)?;
-        let create = format!("CREATE DATABASE IF NOT EXISTS `{}`", self.database.replace('`', "``"));
-        raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.map_err(fault)?;
+        let mut connection = MySqlConnection::connect_with(&self.without_database)
+            .await
+            .map_err(fault)?;
+        let create = format!(
+            "CREATE DATABASE IF NOT EXISTS `{}`",
+            self.database.replace('`', "``")
+        );
+        raw_sql(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await
+            .map_err(fault)?;
         connection.close().await.map_err(fault)
     }
 }
@@ -79,8 +97,13 @@ impl Driver for MySqlDriver {
     const FLAVOUR: Flavour = Flavour::Mysql;
 
     async fn connect(&self) -> Result<MySqlConnection, Fault> {
-        let mut connection = MySqlConnection::connect_with(&self.options).await.map_err(fault)?;
-        raw_sql(AssertSqlSafe(session())).execute(&mut connection).await.map_err(fault)?;
+        let mut connection = MySqlConnection::connect_with(&self.options)
+            .await
+            .map_err(fault)?;
+        raw_sql(AssertSqlSafe(session()))
+            .execute(&mut connection)
+            .await
+            .map_err(fault)?;
         Ok(connection)
     }
 
@@ -103,26 +126,51 @@ impl Driver for MySqlDriver {
             return Ok(());
         }
         let text = format!("SELECT GET_LOCK({LOCK}, {LOCK_SECS}); START TRANSACTION");
-        let rows = raw_sql(AssertSqlSafe(text)).fetch_all(connection).await.map_err(fault)?;
-        let got = rows.first().map(|row| row.try_get_unchecked::<Option<i64>, _>(0)).transpose().map_err(fault)?;
+        let rows = raw_sql(AssertSqlSafe(text))
+            .fetch_all(connection)
+            .await
+            .map_err(fault)?;
+        let got = rows
+            .first()
+            .map(|row| row.try_get_unchecked::<Option<i64>, _>(0))
+            .transpose()
+            .map_err(fault)?;
         match got.flatten() {
             Some(1) => Ok(()),
-            _ => Err(Fault::new(Error::Busy(format!("another server keeps the write lock for {LOCK_SECS} s")))),
+            _ => Err(Fault::new(Error::Busy(format!(
+                "another server keeps the write lock for {LOCK_SECS} s"
+            )))),
         }
     }
 
     async fn end(connection: &mut MySqlConnection, write: bool, commit: bool) -> Result<(), Fault> {
         let end = if commit { "COMMIT" } else { "ROLLBACK" };
-        let text = if write { format!("{end}; DO RELEASE_LOCK({LOCK})") } else { end.to_owned() };
-        raw_sql(AssertSqlSafe(text)).execute(connection).await.map_err(fault)?;
+        let text = if write {
+            format!("{end}; DO RELEASE_LOCK({LOCK})")
+        } else {
+            end.to_owned()
+        };
+        raw_sql(AssertSqlSafe(text))
+            .execute(connection)
+            .await
+            .map_err(fault)?;
         Ok(())
     }
 
-    async fn run(connection: &mut MySqlConnection, text: &str, args: &[Value]) -> Result<Outcome, Fault> {
+    async fn run(
+        connection: &mut MySqlConnection,
+        text: &str,
+        args: &[Value],
+    ) -> Result<Outcome, Fault> {
         let query = query_with(AssertSqlSafe(text), bind(args)?);
         let result = query.execute(connection).await.map_err(fault)?;
-        let last_id = i64::try_from(result.last_insert_id()).ok().filter(|id| *id > 0);
-        Ok(Outcome { affected: result.rows_affected(), last_id })
+        let last_id = i64::try_from(result.last_insert_id())
+            .ok()
+            .filter(|id| *id > 0);
+        Ok(Outcome {
+            affected: result.rows_affected(),
+            last_id,
+        })
     }
 
     async fn query(
@@ -138,8 +186,15 @@ impl Driver for MySqlDriver {
 
 /// This is the server's setting and not the session's, so it can only be told.
 async fn warn_if_not_durable(connection: &mut MySqlConnection) -> Result<(), Fault> {
-    let rows = raw_sql("SELECT @@innodb_flush_log_at_trx_commit").fetch_all(connection).await.map_err(fault)?;
-    let flush = rows.first().map(|row| row.try_get_unchecked::<i64, _>(0)).transpose().map_err(fault)?;
+    let rows = raw_sql("SELECT @@innodb_flush_log_at_trx_commit")
+        .fetch_all(connection)
+        .await
+        .map_err(fault)?;
+    let flush = rows
+        .first()
+        .map(|row| row.try_get_unchecked::<i64, _>(0))
+        .transpose()
+        .map_err(fault)?;
     if flush != Some(1) {
         tracing::warn!(
             "innodb_flush_log_at_trx_commit is not 1: a crash of the database can lose writes that were acknowledged"
@@ -177,24 +232,44 @@ fn column(row: &MySqlRow, index: usize) -> sqlx::Result<Result<Value, Fault>> {
             let n: u64 = row.try_get_unchecked(index)?;
             match i64::try_from(n) {
                 Ok(n) => Value::Integer(n),
-                Err(_) => return Ok(Err(Fault::new(Error::Other(format!("{n} has more than 63 bits"))))),
+                Err(_) => {
+                    return Ok(Err(Fault::new(Error::Other(format!(
+                        "{n} has more than 63 bits"
+                    )))));
+                }
             }
         }
         "DOUBLE" => Value::Real(row.try_get_unchecked(index)?),
         "FLOAT" => Value::Real(row.try_get_unchecked::<f32, _>(index)?.into()),
-        text if text.ends_with("CHAR") || text.ends_with("TEXT") => Value::Text(row.try_get_unchecked(index)?),
-        bytes if bytes.ends_with("BLOB") || bytes.ends_with("BINARY") => Value::Blob(row.try_get_unchecked(index)?),
-        other => return Ok(Err(Fault::new(Error::Other(format!("a column has type {other}; cast it"))))),
+        text if text.ends_with("CHAR") || text.ends_with("TEXT") => {
+            Value::Text(row.try_get_unchecked(index)?)
+        }
+        bytes if bytes.ends_with("BLOB") || bytes.ends_with("BINARY") => {
+            Value::Blob(row.try_get_unchecked(index)?)
+        }
+        other => {
+            return Ok(Err(Fault::new(Error::Other(format!(
+                "a column has type {other}; cast it"
+            )))));
+        }
     }))
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {
-    Some(error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?.number())
+    Some(
+        error
+            .as_database_error()?
+            .try_downcast_ref::<MySqlDatabaseError>()?
+            .number(),
+    )
 }
 
 /// By the server's number, as most of its errors share one SQLSTATE (MariaDB: error code reference).
 fn fault(error: sqlx::Error) -> Fault {
-    let Some(database) = error.as_database_error().and_then(|e| e.try_downcast_ref::<MySqlDatabaseError>()) else {
+    let Some(database) = error
+        .as_database_error()
+        .and_then(|e| e.try_downcast_ref::<MySqlDatabaseError>())
+    else {
         return fault_of_client(&error);
     };
     let (number, message) = (database.number(), database.message());
@@ -202,13 +277,23 @@ fn fault(error: sqlx::Error) -> Fault {
     let failure = |retryable| failure(sqlstate, i32::from(number), message, retryable);
     match number {
         // Too many connections, shutdown, killed, timeouts of the session.
-        1040 | 1053 | 1152 | 1154..=1161 | 1203 | 1226 | 1317 | 1927 | 3024 | 4031 => return Fault::lost(message),
+        1040 | 1053 | 1152 | 1154..=1161 | 1203 | 1226 | 1317 | 1927 | 3024 | 4031 => {
+            return Fault::lost(message);
+        }
         // Lock wait timeout, deadlock (also one that a Galera cluster finds at commit): rolled back.
-        1205 | 1213 => return Fault { error: Error::Busy(message.to_owned()), lost: false, undone: true },
+        1205 | 1213 => {
+            return Fault {
+                error: Error::Busy(message.to_owned()),
+                lost: false,
+                undone: true,
+            };
+        }
         _ => {}
     }
     Fault::new(match number {
-        1044 | 1045 | 1142 | 1143 | 1227 | 1290 | 1698 | 1792 | 1836 => Error::Denied(message.to_owned()),
+        1044 | 1045 | 1142 | 1143 | 1227 | 1290 | 1698 | 1792 | 1836 => {
+            Error::Denied(message.to_owned())
+        }
         1049 => Error::Unavailable(message.to_owned()),
         1021 | 1028 | 1041 | 1114 | 1180 => Error::Storage(failure(true)),
         1153 => Error::TooLarge(ROW_BYTES as u64),

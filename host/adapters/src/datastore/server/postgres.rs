@@ -10,12 +10,12 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, PgSslMode,
-    PgTypeInfo,
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgRow,
+    PgSeverity, PgSslMode, PgTypeInfo,
 };
 use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Encode, Postgres, Row, Type, TypeInfo, ValueRef, query_with,
-    raw_sql,
+    Arguments, AssertSqlSafe, ConnectOptions, Connection, Encode, Postgres, Row, Type, TypeInfo,
+    ValueRef, query_with, raw_sql,
 };
 
 use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, STATEMENT, failure, fault_of_client, gather};
@@ -61,7 +61,10 @@ impl PostgresDriver {
         if let Some((cert, key)) = &server.tls.client {
             options = options.ssl_client_cert(cert).ssl_client_key(key);
         }
-        Self { options, database: server.database.clone() }
+        Self {
+            options,
+            database: server.database.clone(),
+        }
     }
 
     /// Creates the database; somebody else may have been quicker.
@@ -69,8 +72,13 @@ impl PostgresDriver {
         let options = self.options.clone().database(MAINTENANCE);
         let mut connection = PgConnection::connect_with(&options).await.map_err(fault)?;
         let create = format!("CREATE DATABASE \"{}\"", self.database.replace('"', "\"\""));
-        match raw_sql(AssertSqlSafe(create)).execute(&mut connection).await {
-            Err(error) if !matches!(code(&error).as_deref(), Some("42P04" | "23505")) => Err(fault(error)),
+        match raw_sql(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await
+        {
+            Err(error) if !matches!(code(&error).as_deref(), Some("42P04" | "23505")) => {
+                Err(fault(error))
+            }
             _ => Ok(()),
         }
     }
@@ -93,8 +101,13 @@ impl Driver for PostgresDriver {
     const FLAVOUR: Flavour = Flavour::Postgres;
 
     async fn connect(&self) -> Result<PgConnection, Fault> {
-        let mut connection = PgConnection::connect_with(&self.options).await.map_err(fault)?;
-        raw_sql(AssertSqlSafe(session())).execute(&mut connection).await.map_err(fault)?;
+        let mut connection = PgConnection::connect_with(&self.options)
+            .await
+            .map_err(fault)?;
+        raw_sql(AssertSqlSafe(session()))
+            .execute(&mut connection)
+            .await
+            .map_err(fault)?;
         Ok(connection)
     }
 
@@ -114,7 +127,10 @@ impl Driver for PostgresDriver {
         } else {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned()
         };
-        raw_sql(AssertSqlSafe(text)).execute(connection).await.map_err(fault)?;
+        raw_sql(AssertSqlSafe(text))
+            .execute(connection)
+            .await
+            .map_err(fault)?;
         Ok(())
     }
 
@@ -124,13 +140,25 @@ impl Driver for PostgresDriver {
         Ok(())
     }
 
-    async fn run(connection: &mut PgConnection, text: &str, args: &[Value]) -> Result<Outcome, Fault> {
+    async fn run(
+        connection: &mut PgConnection,
+        text: &str,
+        args: &[Value],
+    ) -> Result<Outcome, Fault> {
         let query = query_with(AssertSqlSafe(text), bind(args)?);
         let result = query.execute(connection).await.map_err(fault)?;
-        Ok(Outcome { affected: result.rows_affected(), last_id: None })
+        Ok(Outcome {
+            affected: result.rows_affected(),
+            last_id: None,
+        })
     }
 
-    async fn query(connection: &mut PgConnection, text: &str, args: &[Value], limits: Limits) -> Result<Rows, Fault> {
+    async fn query(
+        connection: &mut PgConnection,
+        text: &str,
+        args: &[Value],
+        limits: Limits,
+    ) -> Result<Rows, Fault> {
         let query = query_with(AssertSqlSafe(text), bind(args)?);
         gather(query.fetch(connection), limits, fault, column).await
     }
@@ -180,9 +208,15 @@ fn column(row: &PgRow, index: usize) -> sqlx::Result<Result<Value, Fault>> {
         "BOOL" => Value::Integer(row.try_get_unchecked::<bool, _>(index)?.into()),
         "FLOAT8" => Value::Real(row.try_get_unchecked(index)?),
         "FLOAT4" => Value::Real(row.try_get_unchecked::<f32, _>(index)?.into()),
-        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN" => Value::Text(row.try_get_unchecked(index)?),
+        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN" => {
+            Value::Text(row.try_get_unchecked(index)?)
+        }
         "BYTEA" => Value::Blob(row.try_get_unchecked(index)?),
-        other => return Ok(Err(Fault::new(Error::Other(format!("a column has type {other}; cast it"))))),
+        other => {
+            return Ok(Err(Fault::new(Error::Other(format!(
+                "a column has type {other}; cast it"
+            )))));
+        }
     }))
 }
 
@@ -192,7 +226,10 @@ fn code(error: &sqlx::Error) -> Option<String> {
 
 /// By SQLSTATE (PostgreSQL manual, appendix A).
 fn fault(error: sqlx::Error) -> Fault {
-    let Some(database) = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>()) else {
+    let Some(database) = error
+        .as_database_error()
+        .and_then(|e| e.try_downcast_ref::<PgDatabaseError>())
+    else {
         return fault_of_client(&error);
     };
     let (code, message) = (database.code(), database.message());
@@ -215,11 +252,20 @@ fn fault(error: sqlx::Error) -> Fault {
         },
     };
     // A server that ends, starts, or has no connection left will be asked again.
-    if code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03") {
+    if code.starts_with("08")
+        || matches!(
+            code,
+            "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03"
+        )
+    {
         return Fault::lost(message);
     }
     // An ERROR, unlike a FATAL, is the answer of a session that goes on: it has rolled back.
-    Fault { error: kind, lost: ends && !matches!(code.get(..2), Some("28" | "3D")), undone: !ends }
+    Fault {
+        error: kind,
+        lost: ends && !matches!(code.get(..2), Some("28" | "3D")),
+        undone: !ends,
+    }
 }
 
 #[cfg(test)]

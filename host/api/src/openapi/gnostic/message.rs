@@ -82,8 +82,10 @@ fn encode_fields(fields: &[Field], extensions: u32, map: &Map<String, Value>, ou
     for (key, number, kind) in fields {
         match (*key, kind) {
             ("*", Kind::Named(message)) => {
-                let taken =
-                    |k: &str| fields.iter().any(|(key, ..)| *key == k) || (extensions != 0 && k.starts_with("x-"));
+                let taken = |k: &str| {
+                    fields.iter().any(|(key, ..)| *key == k)
+                        || (extensions != 0 && k.starts_with("x-"))
+                };
                 for (name, value) in map.iter().filter(|(k, _)| !taken(k)) {
                     named(*number, name, out, |out| encode(message, value, out));
                 }
@@ -115,11 +117,15 @@ fn encode_field(number: u32, kind: Kind, value: &Value, out: &mut Vec<u8>) {
             key(number, 1, out);
             out.extend(value.as_f64().unwrap_or(0.0).to_le_bytes());
         }
-        Kind::Texts => list().filter_map(Value::as_str).for_each(|s| text(number, s, out)),
+        Kind::Texts => list()
+            .filter_map(Value::as_str)
+            .for_each(|s| text(number, s, out)),
         Kind::Any => nested(number, out, |out| any(value, out)),
         Kind::Anys => list().for_each(|v| nested(number, out, |out| any(v, out))),
         Kind::One(message) => nested(number, out, |out| encode(message, value, out)),
-        Kind::Many(message) => list().for_each(|v| nested(number, out, |out| encode(message, v, out))),
+        Kind::Many(message) => {
+            list().for_each(|v| nested(number, out, |out| encode(message, v, out)))
+        }
         Kind::Named(message) => {
             for (name, v) in value.as_object().into_iter().flatten() {
                 named(number, name, out, |out| encode(message, v, out));
@@ -181,16 +187,28 @@ mod tests {
     use serde_json::json;
 
     static INNER: Message = Message::Fields(&[("on", 3, Kind::Bool)], 0);
-    static OUTER: Message =
-        Message::Fields(&[("name", 1, Kind::Text), ("n", 2, Kind::Int), ("*", 4, Kind::Named(&INNER))], 15);
+    static OUTER: Message = Message::Fields(
+        &[
+            ("name", 1, Kind::Text),
+            ("n", 2, Kind::Int),
+            ("*", 4, Kind::Named(&INNER)),
+        ],
+        15,
+    );
 
     #[test]
     fn writes_the_wire_format() {
         let mut out = Vec::new();
-        encode(&OUTER, &json!({"name": "ab", "n": 300, "k": {"on": true}, "x-a": 1}), &mut out);
+        encode(
+            &OUTER,
+            &json!({"name": "ab", "n": 300, "k": {"on": true}, "x-a": 1}),
+            &mut out,
+        );
         let mut want = vec![0x0a, 2, b'a', b'b', 0x10, 0xac, 0x02];
         want.extend([0x22, 7, 0x0a, 1, b'k', 0x12, 2, 0x18, 1]);
-        want.extend([0x7a, 11, 0x0a, 3, b'x', b'-', b'a', 0x12, 4, 0x12, 2, b'1', b'\n']);
+        want.extend([
+            0x7a, 11, 0x0a, 3, b'x', b'-', b'a', 0x12, 4, 0x12, 2, b'1', b'\n',
+        ]);
         assert_eq!(out, want);
     }
 }

@@ -12,10 +12,22 @@ pub(in crate::openapi) fn encode(document: &Value) -> Vec<u8> {
 }
 
 static DOCUMENT: Message = Message::Fields(
-    &[("swagger", 1, Text), ("info", 2, One(&INFO)), ("paths", 8, One(&PATHS)), ("definitions", 9, One(&DEFINITIONS))],
+    &[
+        ("swagger", 1, Text),
+        ("info", 2, One(&INFO)),
+        ("paths", 8, One(&PATHS)),
+        ("definitions", 9, One(&DEFINITIONS)),
+    ],
     16,
 );
-static INFO: Message = Message::Fields(&[("title", 1, Text), ("version", 2, Text), ("description", 3, Text)], 7);
+static INFO: Message = Message::Fields(
+    &[
+        ("title", 1, Text),
+        ("version", 2, Text),
+        ("description", 3, Text),
+    ],
+    7,
+);
 static DEFINITIONS: Message = Message::Fields(&[("*", 1, Named(&SCHEMA))], 0);
 static ITEMS: Message = Message::Wrapped(&[1], &SCHEMA);
 static ADDITIONAL_PROPERTIES: Message = Message::BoolOr(&SCHEMA);
@@ -80,12 +92,19 @@ static OPERATION: Message = Message::Fields(
 );
 
 /// `ParametersItem { Parameter { BodyParameter | NonBodyParameter { Query.. | Path.. } } }`
-static PARAMETERS_ITEM: Message = Message::Choice("in", &[("body", &BODY), ("query", &QUERY), ("path", &PATH)]);
+static PARAMETERS_ITEM: Message =
+    Message::Choice("in", &[("body", &BODY), ("query", &QUERY), ("path", &PATH)]);
 static BODY: Message = Message::Wrapped(&[1, 1], &BODY_PARAMETER);
 static QUERY: Message = Message::Wrapped(&[1, 2, 3], &QUERY_PARAMETER);
 static PATH: Message = Message::Wrapped(&[1, 2, 4], &PATH_PARAMETER);
 static BODY_PARAMETER: Message = Message::Fields(
-    &[("description", 1, Text), ("name", 2, Text), ("in", 3, Text), ("required", 4, Bool), ("schema", 5, One(&SCHEMA))],
+    &[
+        ("description", 1, Text),
+        ("name", 2, Text),
+        ("in", 3, Text),
+        ("required", 4, Bool),
+        ("schema", 5, One(&SCHEMA)),
+    ],
     6,
 );
 static QUERY_PARAMETER: Message = Message::Fields(
@@ -115,5 +134,8 @@ static PATH_PARAMETER: Message = Message::Fields(
 static RESPONSES: Message = Message::Fields(&[("*", 1, Named(&RESPONSE_VALUE))], 2);
 static RESPONSE_VALUE: Message = Message::RefOr(&RESPONSE, &REFERENCE);
 static REFERENCE: Message = Message::Fields(&[("$ref", 1, Text)], 0);
-static RESPONSE: Message = Message::Fields(&[("description", 1, Text), ("schema", 2, One(&SCHEMA_ITEM))], 5);
+static RESPONSE: Message = Message::Fields(
+    &[("description", 1, Text), ("schema", 2, One(&SCHEMA_ITEM))],
+    5,
+);
 static SCHEMA_ITEM: Message = Message::Wrapped(&[1], &SCHEMA);

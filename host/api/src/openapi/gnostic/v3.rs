@@ -12,10 +12,22 @@ pub(in crate::openapi) fn encode(document: &Value) -> Vec<u8> {
 }
 
 static DOCUMENT: Message = Message::Fields(
-    &[("openapi", 1, Text), ("info", 2, One(&INFO)), ("paths", 4, One(&PATHS)), ("components", 5, One(&COMPONENTS))],
+    &[
+        ("openapi", 1, Text),
+        ("info", 2, One(&INFO)),
+        ("paths", 4, One(&PATHS)),
+        ("components", 5, One(&COMPONENTS)),
+    ],
     9,
 );
-static INFO: Message = Message::Fields(&[("title", 1, Text), ("description", 2, Text), ("version", 6, Text)], 7);
+static INFO: Message = Message::Fields(
+    &[
+        ("title", 1, Text),
+        ("description", 2, Text),
+        ("version", 6, Text),
+    ],
+    7,
+);
 static COMPONENTS: Message = Message::Fields(&[("schemas", 1, One(&SCHEMAS))], 10);
 static SCHEMAS: Message = Message::Fields(&[("*", 1, Named(&SCHEMA_OR_REFERENCE))], 0);
 static REFERENCE: Message = Message::Fields(&[("$ref", 1, Text)], 0);
@@ -94,11 +106,25 @@ static PARAMETER: Message = Message::Fields(
     14,
 );
 static BODY_OR_REFERENCE: Message = Message::RefOr(&BODY, &REFERENCE);
-static BODY: Message =
-    Message::Fields(&[("description", 1, Text), ("content", 2, One(&MEDIA_TYPES)), ("required", 3, Bool)], 4);
+static BODY: Message = Message::Fields(
+    &[
+        ("description", 1, Text),
+        ("content", 2, One(&MEDIA_TYPES)),
+        ("required", 3, Bool),
+    ],
+    4,
+);
 static MEDIA_TYPES: Message = Message::Fields(&[("*", 1, Named(&MEDIA_TYPE))], 0);
 static MEDIA_TYPE: Message = Message::Fields(&[("schema", 1, One(&SCHEMA_OR_REFERENCE))], 5);
-static RESPONSES: Message =
-    Message::Fields(&[("default", 1, One(&RESPONSE_OR_REFERENCE)), ("*", 2, Named(&RESPONSE_OR_REFERENCE))], 3);
+static RESPONSES: Message = Message::Fields(
+    &[
+        ("default", 1, One(&RESPONSE_OR_REFERENCE)),
+        ("*", 2, Named(&RESPONSE_OR_REFERENCE)),
+    ],
+    3,
+);
 static RESPONSE_OR_REFERENCE: Message = Message::RefOr(&RESPONSE, &REFERENCE);
-static RESPONSE: Message = Message::Fields(&[("description", 1, Text), ("content", 3, One(&MEDIA_TYPES))], 5);
+static RESPONSE: Message = Message::Fields(
+    &[("description", 1, Text), ("content", 3, One(&MEDIA_TYPES))],
+    5,
+);

@@ -37,7 +37,13 @@ const SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
 ];
-const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+const SELINUX_TYPES: [&str; 5] = [
+    "",
+    "container_t",
+    "container_init_t",
+    "container_kvm_t",
+    "container_engine_t",
+];
 const APPARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 /// Probes and hooks could reach other hosts through the node until this version took their host away.
 const HOST_PROBES_SINCE: u32 = 34;
@@ -80,15 +86,26 @@ fn host_namespaces(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 }
 
 fn host_paths(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let volumes: Vec<_> = subject.volumes().iter().filter(|v| v.get("hostPath").is_some()).map(name).collect();
+    let volumes: Vec<_> = subject
+        .volumes()
+        .iter()
+        .filter(|v| v.get("hostPath").is_some())
+        .map(name)
+        .collect();
     if !volumes.is_empty() {
-        found.push(("hostPath volumes", format!("{} {}", plural("volume", volumes.len()), quoted(&volumes))));
+        found.push((
+            "hostPath volumes",
+            format!("{} {}", plural("volume", volumes.len()), quoted(&volumes)),
+        ));
     }
 }
 
 fn host_ports(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let ports = |c: &Value| -> Vec<i64> {
-        at_list(c, &["ports"]).iter().filter_map(|p| p.get("hostPort")?.as_i64().filter(|port| *port != 0)).collect()
+        at_list(c, &["ports"])
+            .iter()
+            .filter_map(|p| p.get("hostPort")?.as_i64().filter(|port| *port != 0))
+            .collect()
     };
     let names = subject.named(|c| !ports(c).is_empty());
     if names.is_empty() {
@@ -99,14 +116,23 @@ fn host_ports(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     all.dedup();
     let shown: Vec<String> = all.iter().map(ToString::to_string).collect();
     let verb = if names.len() == 1 { "uses" } else { "use" };
-    let text = format!("{} {verb} {} {}", containers(&names), plural("hostPort", shown.len()), shown.join(", "));
+    let text = format!(
+        "{} {verb} {} {}",
+        containers(&names),
+        plural("hostPort", shown.len()),
+        shown.join(", ")
+    );
     found.push(("hostPort", text));
 }
 
 fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let added = |c: &Value| -> Vec<String> {
-        let list = at_list(c, &["securityContext", "capabilities", "add"]).iter().filter_map(Value::as_str);
-        list.filter(|capability| !CAPABILITIES.contains(capability)).map(str::to_owned).collect()
+        let list = at_list(c, &["securityContext", "capabilities", "add"])
+            .iter()
+            .filter_map(Value::as_str);
+        list.filter(|capability| !CAPABILITIES.contains(capability))
+            .map(str::to_owned)
+            .collect()
     };
     let names = subject.named(|c| !added(c).is_empty());
     if names.is_empty() {
@@ -115,13 +141,21 @@ fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let mut all: Vec<String> = subject.containers().flat_map(added).collect();
     all.sort();
     all.dedup();
-    let text = format!("{} must not include {} in securityContext.capabilities.add", containers(&names), quoted(&all));
+    let text = format!(
+        "{} must not include {} in securityContext.capabilities.add",
+        containers(&names),
+        quoted(&all)
+    );
     found.push(("non-default capabilities", text));
 }
 
 fn sysctls(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let all = at_list(subject.spec, &["securityContext", "sysctls"]);
-    let forbidden: Vec<_> = all.iter().map(name).filter(|sysctl| !SYSCTLS.contains(sysctl)).collect();
+    let forbidden: Vec<_> = all
+        .iter()
+        .map(name)
+        .filter(|sysctl| !SYSCTLS.contains(sysctl))
+        .collect();
     if !forbidden.is_empty() {
         found.push(("forbidden sysctls", forbidden.join(", ")));
     }
@@ -131,7 +165,9 @@ fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let mut types: Vec<String> = Vec::new();
     let (mut user, mut role) = (false, false);
     let mut judge = |holder: &Value| {
-        let Some(options) = at(holder, &["securityContext", "seLinuxOptions"]) else { return false };
+        let Some(options) = at(holder, &["securityContext", "seLinuxOptions"]) else {
+            return false;
+        };
         let kind = at_str(options, &["type"]);
         let (bad_type, has_user, has_role) = (
             !SELINUX_TYPES.contains(&kind),
@@ -146,7 +182,11 @@ fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
         bad_type || has_user || has_role
     };
     let pod = judge(subject.spec);
-    let names: Vec<_> = subject.containers().filter(|c| judge(c)).map(name).collect();
+    let names: Vec<_> = subject
+        .containers()
+        .filter(|c| judge(c))
+        .map(name)
+        .collect();
     if !pod && names.is_empty() {
         return;
     }
@@ -154,12 +194,19 @@ fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     types.dedup();
     let mut parts = Vec::new();
     if !types.is_empty() {
-        parts.push(format!("{} {}", plural("type", types.len()), quoted(&types)));
+        parts.push(format!(
+            "{} {}",
+            plural("type", types.len()),
+            quoted(&types)
+        ));
     }
     parts.extend(user.then(|| "user may not be set".to_owned()));
     parts.extend(role.then(|| "role may not be set".to_owned()));
-    let text =
-        format!("{} set forbidden securityContext.seLinuxOptions: {}", setters(pod, &names, "and"), parts.join("; "));
+    let text = format!(
+        "{} set forbidden securityContext.seLinuxOptions: {}",
+        setters(pod, &names, "and"),
+        parts.join("; ")
+    );
     found.push(("seLinuxOptions", text));
 }
 
@@ -172,16 +219,23 @@ fn apparmor(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let (pod, names) = (forbidden(subject.spec), subject.named(forbidden));
     if pod || !names.is_empty() {
         let who = setters(pod, &names, "and");
-        details.push(format!("{who} must not set securityContext.appArmorProfile.type to \"Unconfined\""));
+        details.push(format!(
+            "{who} must not set securityContext.appArmorProfile.type to \"Unconfined\""
+        ));
     }
     let annotations = string_map(at(subject.metadata, &["annotations"]));
     let bad = annotations.iter().filter(|(key, value)| {
-        let fine = value.is_empty() || *value == "runtime/default" || value.starts_with("localhost/");
+        let fine =
+            value.is_empty() || *value == "runtime/default" || value.starts_with("localhost/");
         key.starts_with(APPARMOR_ANNOTATION) && !fine
     });
     let bad: Vec<String> = bad.map(|(key, value)| format!("{key}={value:?}")).collect();
     if !bad.is_empty() {
-        details.push(format!("{} {}", plural("annotation", bad.len()), bad.join(", ")));
+        details.push(format!(
+            "{} {}",
+            plural("annotation", bad.len()),
+            bad.join(", ")
+        ));
     }
     if !details.is_empty() {
         found.push(("forbidden AppArmor profile", details.join("; ")));
@@ -196,7 +250,8 @@ fn seccomp(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let (pod, names) = (unconfined(subject.spec), subject.named(unconfined));
     if pod || !names.is_empty() {
         let who = setters(pod, &names, "and");
-        let text = format!("{who} must not set securityContext.seccompProfile.type to \"Unconfined\"");
+        let text =
+            format!("{who} must not set securityContext.seccompProfile.type to \"Unconfined\"");
         found.push((super::restricted::SECCOMP, text));
     }
 }
@@ -204,25 +259,40 @@ fn seccomp(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 fn privileged(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let privileged = subject.named(|c| at_bool(c, &["securityContext", "privileged"]));
     if !privileged.is_empty() {
-        let text = format!("{} must not set securityContext.privileged=true", containers(&privileged));
+        let text = format!(
+            "{} must not set securityContext.privileged=true",
+            containers(&privileged)
+        );
         found.push(("privileged", text));
     }
 }
 
 fn proc_mount(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let unmasked = subject.named(|c| !matches!(at_str(c, &["securityContext", "procMount"]), "" | "Default"));
+    let unmasked =
+        subject.named(|c| !matches!(at_str(c, &["securityContext", "procMount"]), "" | "Default"));
     if !unmasked.is_empty() {
-        let text = format!("{} must not set securityContext.procMount to \"Unmasked\"", containers(&unmasked));
+        let text = format!(
+            "{} must not set securityContext.procMount to \"Unmasked\"",
+            containers(&unmasked)
+        );
         found.push(("procMount", text));
     }
 }
 
 fn host_process(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let host_process = |holder: &Value| at_bool(holder, &["securityContext", "windowsOptions", "hostProcess"]);
+    let host_process = |holder: &Value| {
+        at_bool(
+            holder,
+            &["securityContext", "windowsOptions", "hostProcess"],
+        )
+    };
     let (pod, names) = (host_process(subject.spec), subject.named(host_process));
     if pod || !names.is_empty() {
         let who = setters(pod, &names, "and");
-        found.push(("hostProcess", format!("{who} must not set securityContext.windowsOptions.hostProcess=true")));
+        found.push((
+            "hostProcess",
+            format!("{who} must not set securityContext.windowsOptions.hostProcess=true"),
+        ));
     }
 }
 
@@ -237,8 +307,12 @@ fn host_probes(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     ];
     let hosts = |c: &Value| -> Vec<String> {
         let handlers = HANDLERS.into_iter().filter_map(|path| at(c, path));
-        let actions = handlers.flat_map(|h| ["httpGet", "tcpSocket"].map(|action| at_str(h, &[action, "host"])));
-        actions.filter(|host| !host.is_empty()).map(str::to_owned).collect()
+        let actions = handlers
+            .flat_map(|h| ["httpGet", "tcpSocket"].map(|action| at_str(h, &[action, "host"])));
+        actions
+            .filter(|host| !host.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let names = subject.named(|c| !hosts(c).is_empty());
     if names.is_empty() {
@@ -248,7 +322,11 @@ fn host_probes(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     all.sort();
     all.dedup();
     let verb = if names.len() == 1 { "uses" } else { "use" };
-    let text =
-        format!("{} {verb} probe or lifecycle {} {}", containers(&names), plural("host", all.len()), quoted(&all));
+    let text = format!(
+        "{} {verb} probe or lifecycle {} {}",
+        containers(&names),
+        plural("host", all.len()),
+        quoted(&all)
+    );
     found.push(("probe or lifecycle host", text));
 }

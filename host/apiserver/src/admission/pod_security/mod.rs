@@ -27,7 +27,11 @@ const TEMPLATES: &[(&str, &str, &[&str])] = &[
     ("apps", "statefulsets", &["spec", "template"]),
     ("apps", "daemonsets", &["spec", "template"]),
     ("batch", "jobs", &["spec", "template"]),
-    ("batch", "cronjobs", &["spec", "jobTemplate", "spec", "template"]),
+    (
+        "batch",
+        "cronjobs",
+        &["spec", "jobTemplate", "spec", "template"],
+    ),
 ];
 /// Existing pods looked at when a namespace becomes stricter (upstream `defaultNamespaceMaxPodsToCheck`).
 const MAX_PODS: usize = 3000;
@@ -41,7 +45,9 @@ impl PodSecurity {
 
     fn policies(&self, namespace: &str) -> Result<Policies> {
         let found = find(&self.0, "", "namespaces", "", namespace)?;
-        Ok(found.map(|namespace| Policies::of(&namespace)).unwrap_or_default())
+        Ok(found
+            .map(|namespace| Policies::of(&namespace))
+            .unwrap_or_default())
     }
 
     fn pod(&self, attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
@@ -49,8 +55,13 @@ impl PodSecurity {
         let subject = Subject::new(object::at(pod, &["metadata"]), object::at(pod, &["spec"]));
         let violations = violations(policies.get(Mode::Enforce), &subject);
         if !violations.is_empty() {
-            let text = format!("violates PodSecurity {:?}: {violations}", policies.get(Mode::Enforce).to_string());
-            return Err(Status::forbidden(&attributes.resource.gr(), object::name(pod), &text).into());
+            let text = format!(
+                "violates PodSecurity {:?}: {violations}",
+                policies.get(Mode::Enforce).to_string()
+            );
+            return Err(
+                Status::forbidden(&attributes.resource.gr(), object::name(pod), &text).into(),
+            );
         }
         warn(attributes, &policies, &subject);
         Ok(())
@@ -58,40 +69,67 @@ impl PodSecurity {
 
     fn template(&self, attributes: &Attributes<'_>, template: &Value) -> Result<()> {
         let policies = self.policies(attributes.namespace)?;
-        let subject = Subject::new(object::at(template, &["metadata"]), object::at(template, &["spec"]));
+        let subject = Subject::new(
+            object::at(template, &["metadata"]),
+            object::at(template, &["spec"]),
+        );
         warn(attributes, &policies, &subject);
         Ok(())
     }
 
-    async fn namespace(&self, attributes: &Attributes<'_>, new: &Value, old: Option<&Value>) -> Result<()> {
+    async fn namespace(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
         let wrong = |namespace: &Value| policy::mistakes(&object::labels(namespace));
         let before = old.map(wrong).unwrap_or_default();
-        let mistakes: Vec<_> = wrong(new).into_iter().filter(|mistake| !before.contains(mistake)).collect();
+        let mistakes: Vec<_> = wrong(new)
+            .into_iter()
+            .filter(|mistake| !before.contains(mistake))
+            .collect();
         if !mistakes.is_empty() {
             let labels = Path::new("metadata").child("labels");
             let mut errors = ErrorList::new();
             for (label, value, expected) in mistakes {
-                errors.push(field::invalid(&labels.key(&label), &Value::from(value), expected));
+                errors.push(field::invalid(
+                    &labels.key(&label),
+                    &Value::from(value),
+                    expected,
+                ));
             }
-            return Err(Status::invalid(&GroupKind::new("", "Namespace"), object::name(new), &errors).into());
+            return Err(Status::invalid(
+                &GroupKind::new("", "Namespace"),
+                object::name(new),
+                &errors,
+            )
+            .into());
         }
         let Some(old) = old else { return Ok(()) };
         let (before, now) = (Policies::of(old), Policies::of(new));
         let (before, now) = (before.get(Mode::Enforce), now.get(Mode::Enforce));
         if before != now && now.level > before.level {
-            self.warn_of_existing(attributes, object::name(new), now).await?;
+            self.warn_of_existing(attributes, object::name(new), now)
+                .await?;
         }
         Ok(())
     }
 
     /// One warning for the namespace, then one per kind of violation with the pods that have it.
-    async fn warn_of_existing(&self, attributes: &Attributes<'_>, namespace: &str, setting: &Setting) -> Result<()> {
+    async fn warn_of_existing(
+        &self,
+        attributes: &Attributes<'_>,
+        namespace: &str,
+        setting: &Setting,
+    ) -> Result<()> {
         let pods = self.0.resource("", "v1", "pods")?;
         let list = self.0.list(pods, &ListRequest::all(namespace)).await?;
         let mut found: Vec<(String, String, usize)> = Vec::new();
         for entry in list.entries.into_iter().take(MAX_PODS) {
             let pod = Object::stored(pods, entry).to_value()?;
-            let subject = Subject::new(object::at(&pod, &["metadata"]), object::at(&pod, &["spec"]));
+            let subject =
+                Subject::new(object::at(&pod, &["metadata"]), object::at(&pod, &["spec"]));
             let reasons = reasons(setting, &subject);
             if reasons.is_empty() {
                 continue;
@@ -114,7 +152,9 @@ impl PodSecurity {
                 1 => " (and 1 other pod)".to_owned(),
                 more => format!(" (and {more} other pods)"),
             };
-            attributes.warnings.add(format!("{name}{others}: {reasons}"));
+            attributes
+                .warnings
+                .add(format!("{name}{others}: {reasons}"));
         }
         Ok(())
     }
@@ -124,7 +164,10 @@ fn warn(attributes: &Attributes<'_>, policies: &Policies, subject: &Subject<'_>)
     let setting = policies.get(Mode::Warn);
     let violations = violations(setting, subject);
     if !violations.is_empty() {
-        attributes.warnings.add(format!("would violate PodSecurity {:?}: {violations}", setting.to_string()));
+        attributes.warnings.add(format!(
+            "would violate PodSecurity {:?}: {violations}",
+            setting.to_string()
+        ));
     }
 }
 
@@ -146,13 +189,23 @@ fn found(setting: &Setting, subject: &Subject<'_>) -> Vec<Violation> {
 fn violations(setting: &Setting, subject: &Subject<'_>) -> String {
     let shown: Vec<String> = found(setting, subject)
         .into_iter()
-        .map(|(reason, detail)| if detail.is_empty() { reason.to_owned() } else { format!("{reason} ({detail})") })
+        .map(|(reason, detail)| {
+            if detail.is_empty() {
+                reason.to_owned()
+            } else {
+                format!("{reason} ({detail})")
+            }
+        })
         .collect();
     shown.join(", ")
 }
 
 fn reasons(setting: &Setting, subject: &Subject<'_>) -> String {
-    found(setting, subject).into_iter().map(|(reason, _)| reason).collect::<Vec<_>>().join(", ")
+    found(setting, subject)
+        .into_iter()
+        .map(|(reason, _)| reason)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Whether an update could bring a violation: of what may change in a pod's spec only images and added
@@ -162,7 +215,13 @@ fn is_significant(new: &Value, old: &Value) -> bool {
         subject::LISTS
             .iter()
             .flat_map(|list| object::at_list(pod, &["spec", list]))
-            .map(|c| format!("{}\n{}", object::at_str(c, &["name"]), object::at_str(c, &["image"])))
+            .map(|c| {
+                format!(
+                    "{}\n{}",
+                    object::at_str(c, &["name"]),
+                    object::at_str(c, &["image"])
+                )
+            })
             .collect()
     };
     images(new) != images(old)
@@ -170,19 +229,36 @@ fn is_significant(new: &Value, old: &Value) -> bool {
 
 #[async_trait]
 impl Step for PodSecurity {
-    async fn validate(&self, attributes: &Attributes<'_>, new: Option<&Value>, old: Option<&Value>) -> Result<()> {
-        let Some(new) = new.filter(|_| matches!(attributes.operation, Operation::Create | Operation::Update)) else {
+    async fn validate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        let Some(new) =
+            new.filter(|_| matches!(attributes.operation, Operation::Create | Operation::Update))
+        else {
             return Ok(());
         };
         if is(attributes, "", "namespaces") {
             return self.namespace(attributes, new, old).await;
         }
-        if attributes.resource.is("", "pods") && matches!(attributes.subresource, "" | "ephemeralcontainers") {
-            return if old.is_none_or(|old| is_significant(new, old)) { self.pod(attributes, new) } else { Ok(()) };
+        if attributes.resource.is("", "pods")
+            && matches!(attributes.subresource, "" | "ephemeralcontainers")
+        {
+            return if old.is_none_or(|old| is_significant(new, old)) {
+                self.pod(attributes, new)
+            } else {
+                Ok(())
+            };
         }
-        let template = TEMPLATES.iter().find(|(group, plural, _)| is(attributes, group, plural));
+        let template = TEMPLATES
+            .iter()
+            .find(|(group, plural, _)| is(attributes, group, plural));
         match template.and_then(|(.., path)| object::at(new, path)) {
-            Some(template) if old.is_none_or(|old| template_of(old, attributes) != Some(template)) => {
+            Some(template)
+                if old.is_none_or(|old| template_of(old, attributes) != Some(template)) =>
+            {
                 self.template(attributes, template)
             }
             _ => Ok(()),
@@ -191,7 +267,9 @@ impl Step for PodSecurity {
 }
 
 fn template_of<'a>(old: &'a Value, attributes: &Attributes<'_>) -> Option<&'a Value> {
-    let (.., path) = TEMPLATES.iter().find(|(group, plural, _)| is(attributes, group, plural))?;
+    let (.., path) = TEMPLATES
+        .iter()
+        .find(|(group, plural, _)| is(attributes, group, plural))?;
     object::at(old, path)
 }
 
@@ -203,7 +281,10 @@ mod tests {
     use super::*;
 
     fn told(level: Level, spec: &Value) -> String {
-        let setting = Setting { level, ..Setting::default() };
+        let setting = Setting {
+            level,
+            ..Setting::default()
+        };
         violations(&setting, &Subject::new(None, Some(spec)))
     }
 

@@ -82,8 +82,11 @@ impl Policies {
         let enforce = setting(&labels, "enforce");
         let warn = setting(&labels, "warn");
         // As strict as enforced, unless it says otherwise.
-        let warn =
-            if labels.contains_key(&format!("{PREFIX}warn")) || warn.level > enforce.level { warn } else { enforce };
+        let warn = if labels.contains_key(&format!("{PREFIX}warn")) || warn.level > enforce.level {
+            warn
+        } else {
+            enforce
+        };
         Self { enforce, warn }
     }
 
@@ -96,11 +99,18 @@ impl Policies {
 }
 
 fn setting(labels: &BTreeMap<String, String>, mode: &str) -> Setting {
-    let Some(level) = labels.get(&format!("{PREFIX}{mode}")) else { return Setting::default() };
+    let Some(level) = labels.get(&format!("{PREFIX}{mode}")) else {
+        return Setting::default();
+    };
     // What cannot be read is taken for the strictest.
     let level = Level::parse(level).unwrap_or(Level::Restricted);
-    let version = labels.get(&format!("{PREFIX}{mode}-version")).map(String::as_str);
-    Setting { level, minor: version.and_then(|v| minor(v).flatten()) }
+    let version = labels
+        .get(&format!("{PREFIX}{mode}-version"))
+        .map(String::as_str);
+    Setting {
+        level,
+        minor: version.and_then(|v| minor(v).flatten()),
+    }
 }
 
 /// `latest` (no number) or `v1.N`.
@@ -120,8 +130,15 @@ pub(super) fn mistakes(labels: &BTreeMap<String, String>) -> Vec<(String, String
     let mut found = Vec::new();
     for mode in ["enforce", "audit", "warn"] {
         let level = format!("{PREFIX}{mode}");
-        if let Some(value) = labels.get(&level).filter(|value| Level::parse(value).is_none()) {
-            found.push((level, value.clone(), "must be one of privileged, baseline, restricted"));
+        if let Some(value) = labels
+            .get(&level)
+            .filter(|value| Level::parse(value).is_none())
+        {
+            found.push((
+                level,
+                value.clone(),
+                "must be one of privileged, baseline, restricted",
+            ));
         }
         let version = format!("{PREFIX}{mode}-version");
         if let Some(value) = labels.get(&version).filter(|value| minor(value).is_none()) {
@@ -140,20 +157,33 @@ mod tests {
     #[test]
     fn labels_name_levels_and_versions() {
         let namespace = |labels: Value| json!({"metadata": {"labels": labels}});
-        let policies = Policies::of(&namespace(json!({"pod-security.kubernetes.io/enforce": "baseline",
-            "pod-security.kubernetes.io/enforce-version": "v1.30", "pod-security.kubernetes.io/warn": "restricted"})));
+        let policies = Policies::of(&namespace(
+            json!({"pod-security.kubernetes.io/enforce": "baseline",
+            "pod-security.kubernetes.io/enforce-version": "v1.30", "pod-security.kubernetes.io/warn": "restricted"}),
+        ));
         assert_eq!(policies.get(Mode::Enforce).to_string(), "baseline:v1.30");
         assert_eq!(policies.get(Mode::Warn).to_string(), "restricted:latest");
         assert!(!policies.get(Mode::Enforce).is_since(34) && policies.get(Mode::Warn).is_since(34));
-        assert_eq!(Policies::of(&namespace(json!({}))).get(Mode::Enforce).level, Level::Privileged);
-        let wrong = Policies::of(&namespace(json!({"pod-security.kubernetes.io/enforce": "stirct"})));
+        assert_eq!(
+            Policies::of(&namespace(json!({}))).get(Mode::Enforce).level,
+            Level::Privileged
+        );
+        let wrong = Policies::of(&namespace(
+            json!({"pod-security.kubernetes.io/enforce": "stirct"}),
+        ));
         assert_eq!(wrong.get(Mode::Enforce).level, Level::Restricted);
     }
 
     #[test]
     fn mistakes_are_found() {
-        let labels = [("pod-security.kubernetes.io/warn", "x"), ("pod-security.kubernetes.io/enforce-version", "1.30")];
-        let labels = labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let labels = [
+            ("pod-security.kubernetes.io/warn", "x"),
+            ("pod-security.kubernetes.io/enforce-version", "1.30"),
+        ];
+        let labels = labels
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         assert_eq!(mistakes(&labels).len(), 2);
     }
 }

@@ -13,12 +13,17 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(metadata: Option<&'a Value>, spec: Option<&'a Value>) -> Self {
-        Self { metadata: metadata.unwrap_or(&Value::Null), spec: spec.unwrap_or(&Value::Null) }
+        Self {
+            metadata: metadata.unwrap_or(&Value::Null),
+            spec: spec.unwrap_or(&Value::Null),
+        }
     }
 
     pub(super) fn containers(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
         let spec = self.spec;
-        LISTS.into_iter().flat_map(move |list| object::at_list(spec, &[list]))
+        LISTS
+            .into_iter()
+            .flat_map(move |list| object::at_list(spec, &[list]))
     }
 
     /// Names of the containers that a rule finds.
@@ -37,7 +42,11 @@ pub(super) fn name(value: &Value) -> &str {
 
 /// `"a", "b"`
 pub(super) fn quoted<T: AsRef<str>>(names: &[T]) -> String {
-    names.iter().map(|name| format!("{:?}", name.as_ref())).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("{:?}", name.as_ref()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `container "a"` or `containers "a", "b"`.
@@ -46,7 +55,11 @@ pub(super) fn containers(names: &[&str]) -> String {
 }
 
 pub(super) fn plural(word: &str, count: usize) -> String {
-    if count == 1 { word.to_owned() } else { format!("{word}s") }
+    if count == 1 {
+        word.to_owned()
+    } else {
+        format!("{word}s")
+    }
 }
 
 /// Who sets something: `pod`, containers, or both, joined by `conjunction`.

@@ -37,7 +37,8 @@ impl Graph {
     pub(super) fn refers(&self, node: &str, what: Refers, namespace: &str, name: &str) -> bool {
         let wanted = (what, Box::from(name));
         let pods = self.nodes.get(node).into_iter().flat_map(HashMap::values);
-        pods.filter(|pod| &*pod.namespace == namespace).any(|pod| pod.refers.contains(&wanted))
+        pods.filter(|pod| &*pod.namespace == namespace)
+            .any(|pod| pod.refers.contains(&wanted))
     }
 
     fn put(&mut self, entry: &Entry) {
@@ -48,16 +49,29 @@ impl Graph {
         };
         let node = object::at_str(&pod, &["spec", "nodeName"]);
         // A pod that has ended needs nothing any more.
-        if node.is_empty() || matches!(object::at_str(&pod, &["status", "phase"]), "Succeeded" | "Failed") {
+        if node.is_empty()
+            || matches!(
+                object::at_str(&pod, &["status", "phase"]),
+                "Succeeded" | "Failed"
+            )
+        {
             return;
         }
-        let known = Pod { namespace: object::namespace(&pod).into(), refers: references(&pod) };
-        self.nodes.entry(node.into()).or_default().insert(entry.key.clone(), known);
+        let known = Pod {
+            namespace: object::namespace(&pod).into(),
+            refers: references(&pod),
+        };
+        self.nodes
+            .entry(node.into())
+            .or_default()
+            .insert(entry.key.clone(), known);
         self.node_of.insert(entry.key.clone(), node.into());
     }
 
     fn remove(&mut self, key: &Arc<str>) {
-        let Some(node) = self.node_of.remove(key) else { return };
+        let Some(node) = self.node_of.remove(key) else {
+            return;
+        };
         if let Some(pods) = self.nodes.get_mut(&node) {
             pods.remove(key);
             if pods.is_empty() {
@@ -72,7 +86,10 @@ pub(super) fn start(registry: &Registry, tasks: &Tasks) -> Result<Arc<RwLock<Gra
     let prefix = registry.resource("", "v1", "pods")?.prefix.clone();
     let graph = Arc::new(RwLock::new(Graph::default()));
     let watcher = build(registry, &prefix, &graph)?;
-    tasks.spawn_until_stopped("node graph", follow(registry.clone(), watcher, graph.clone()));
+    tasks.spawn_until_stopped(
+        "node graph",
+        follow(registry.clone(), watcher, graph.clone()),
+    );
     Ok(graph)
 }
 
@@ -118,19 +135,34 @@ fn references(pod: &Value) -> HashSet<(Refers, Box<str>)> {
             found.insert((what, Box::from(name)));
         }
     };
-    add(Refers::ServiceAccount, object::at_str(pod, &["spec", "serviceAccountName"]));
+    add(
+        Refers::ServiceAccount,
+        object::at_str(pod, &["spec", "serviceAccountName"]),
+    );
     for secret in object::at_list(pod, &["spec", "imagePullSecrets"]) {
         add(Refers::Secret, object::at_str(secret, &["name"]));
     }
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in object::at_list(pod, &["spec", list]) {
             for source in object::at_list(container, &["envFrom"]) {
-                add(Refers::Secret, object::at_str(source, &["secretRef", "name"]));
-                add(Refers::ConfigMap, object::at_str(source, &["configMapRef", "name"]));
+                add(
+                    Refers::Secret,
+                    object::at_str(source, &["secretRef", "name"]),
+                );
+                add(
+                    Refers::ConfigMap,
+                    object::at_str(source, &["configMapRef", "name"]),
+                );
             }
             for variable in object::at_list(container, &["env"]) {
-                add(Refers::Secret, object::at_str(variable, &["valueFrom", "secretKeyRef", "name"]));
-                add(Refers::ConfigMap, object::at_str(variable, &["valueFrom", "configMapKeyRef", "name"]));
+                add(
+                    Refers::Secret,
+                    object::at_str(variable, &["valueFrom", "secretKeyRef", "name"]),
+                );
+                add(
+                    Refers::ConfigMap,
+                    object::at_str(variable, &["valueFrom", "configMapKeyRef", "name"]),
+                );
             }
         }
     }
@@ -141,21 +173,46 @@ fn references(pod: &Value) -> HashSet<(Refers, Box<str>)> {
 }
 
 fn volume_references(pod: &Value, volume: &Value, add: &mut impl FnMut(Refers, &str)) {
-    add(Refers::Secret, object::at_str(volume, &["secret", "secretName"]));
-    add(Refers::ConfigMap, object::at_str(volume, &["configMap", "name"]));
-    add(Refers::Claim, object::at_str(volume, &["persistentVolumeClaim", "claimName"]));
-    if volume.get("ephemeral").is_some_and(|source| !source.is_null()) {
-        let name = format!("{}-{}", object::name(pod), object::at_str(volume, &["name"]));
+    add(
+        Refers::Secret,
+        object::at_str(volume, &["secret", "secretName"]),
+    );
+    add(
+        Refers::ConfigMap,
+        object::at_str(volume, &["configMap", "name"]),
+    );
+    add(
+        Refers::Claim,
+        object::at_str(volume, &["persistentVolumeClaim", "claimName"]),
+    );
+    if volume
+        .get("ephemeral")
+        .is_some_and(|source| !source.is_null())
+    {
+        let name = format!(
+            "{}-{}",
+            object::name(pod),
+            object::at_str(volume, &["name"])
+        );
         add(Refers::Claim, &name);
     }
     for source in object::at_list(volume, &["projected", "sources"]) {
         add(Refers::Secret, object::at_str(source, &["secret", "name"]));
-        add(Refers::ConfigMap, object::at_str(source, &["configMap", "name"]));
+        add(
+            Refers::ConfigMap,
+            object::at_str(source, &["configMap", "name"]),
+        );
     }
     for (kind, field) in SECRET_SOURCES {
-        add(Refers::Secret, object::at_str(volume, &[kind, field, "name"]));
+        add(
+            Refers::Secret,
+            object::at_str(volume, &[kind, field, "name"]),
+        );
     }
-    add(Refers::Secret, object::at_str(volume, &["azureFile", "secretName"]));
+    add(
+        Refers::Secret,
+        object::at_str(volume, &["azureFile", "secretName"]),
+    );
 }
 
 /// Volume sources that name a secret.

@@ -21,7 +21,10 @@ const NODE_PREFIX: &str = "system:node:";
 
 /// The node a user is; `None` for everybody else.
 pub(crate) fn node_of(user: &UserInfo) -> Option<&str> {
-    let name = user.name.strip_prefix(NODE_PREFIX).filter(|name| !name.is_empty())?;
+    let name = user
+        .name
+        .strip_prefix(NODE_PREFIX)
+        .filter(|name| !name.is_empty())?;
     user.in_group(NODES_GROUP).then_some(name)
 }
 
@@ -34,7 +37,10 @@ pub(crate) struct NodeAuthorizer {
 impl NodeAuthorizer {
     pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<Self> {
         let graph = graph::start(registry, tasks)?;
-        Ok(Self { graph, registry: registry.clone() })
+        Ok(Self {
+            graph,
+            registry: registry.clone(),
+        })
     }
 
     /// Decides on a request of a node; `None` for requests of others.
@@ -46,7 +52,9 @@ impl NodeAuthorizer {
         Some(match (asked.group, asked.resource) {
             ("", "secrets") => self.referred(node, asked, Refers::Secret),
             ("", "configmaps") => self.referred(node, asked, Refers::ConfigMap),
-            ("", "persistentvolumeclaims") if asked.subresource.is_empty() || asked.verb == "get" => {
+            ("", "persistentvolumeclaims")
+                if asked.subresource.is_empty() || asked.verb == "get" =>
+            {
                 self.referred(node, asked, Refers::Claim)
             }
             ("", "persistentvolumes") => self.volume(node, asked),
@@ -79,7 +87,9 @@ impl NodeAuthorizer {
         if self.refers(node, what, namespace, name) {
             return Decision::Allow;
         }
-        deny(&format!("no relationship found between node '{node}' and this object"))
+        deny(&format!(
+            "no relationship found between node '{node}' and this object"
+        ))
     }
 
     /// A volume is needed when a claim that is bound to it is.
@@ -87,20 +97,34 @@ impl NodeAuthorizer {
         if asked.verb != "get" || !asked.subresource.is_empty() {
             return deny("can only get resources of this type");
         }
-        let claim = self.registry.resource("", "v1", "persistentvolumes").ok().and_then(|volumes| {
-            let volume = self.registry.get(volumes, "", asked.name).ok()?.to_value().ok()?;
-            let text = |key| k3s_meta::object::at_str(&volume, &["spec", "claimRef", key]).to_owned();
-            Some((text("namespace"), text("name")))
-        });
+        let claim = self
+            .registry
+            .resource("", "v1", "persistentvolumes")
+            .ok()
+            .and_then(|volumes| {
+                let volume = self
+                    .registry
+                    .get(volumes, "", asked.name)
+                    .ok()?
+                    .to_value()
+                    .ok()?;
+                let text =
+                    |key| k3s_meta::object::at_str(&volume, &["spec", "claimRef", key]).to_owned();
+                Some((text("namespace"), text("name")))
+            });
         match claim {
             Some((namespace, name)) => self.decide(node, Refers::Claim, &namespace, &name),
-            None => deny(&format!("no relationship found between node '{node}' and this object")),
+            None => deny(&format!(
+                "no relationship found between node '{node}' and this object"
+            )),
         }
     }
 
     fn service_account(&self, node: &str, asked: &Attributes<'_>) -> Decision {
         match (asked.verb, asked.subresource) {
-            ("create", "token") => self.decide(node, Refers::ServiceAccount, asked.namespace, asked.name),
+            ("create", "token") => {
+                self.decide(node, Refers::ServiceAccount, asked.namespace, asked.name)
+            }
             ("get" | "list" | "watch", "") if !asked.name.is_empty() => {
                 self.decide(node, Refers::ServiceAccount, asked.namespace, asked.name)
             }
@@ -117,11 +141,20 @@ fn deny(reason: &str) -> Decision {
 fn pods(node: &str, asked: &Attributes<'_>) -> Decision {
     match (asked.verb, asked.subresource) {
         ("list" | "watch", "") => {
-            let selector = asked.field_selector.and_then(|text| FieldSelector::parse(text).ok());
-            let own = selector.is_some_and(|selector| selector.exact_match("spec.nodeName") == Some(node));
-            if own { Decision::Allow } else { deny("can only list/watch pods with spec.nodeName field selector") }
+            let selector = asked
+                .field_selector
+                .and_then(|text| FieldSelector::parse(text).ok());
+            let own = selector
+                .is_some_and(|selector| selector.exact_match("spec.nodeName") == Some(node));
+            if own {
+                Decision::Allow
+            } else {
+                deny("can only list/watch pods with spec.nodeName field selector")
+            }
         }
-        ("get" | "create" | "delete", "") | ("update" | "patch", "status") | ("create", "eviction") => Decision::Allow,
+        ("get" | "create" | "delete", "")
+        | ("update" | "patch", "status")
+        | ("create", "eviction") => Decision::Allow,
         _ => deny(""),
     }
 }
@@ -131,16 +164,19 @@ fn own_node(node: &str, asked: &Attributes<'_>) -> Decision {
         ("create", "") => Decision::Allow,
         ("get" | "list" | "watch", "") if asked.name == node => Decision::Allow,
         ("update" | "patch", "" | "status") => Decision::Allow,
-        ("get" | "list" | "watch", "") => {
-            deny(&format!("node '{node}' cannot read all nodes, only its own Node object"))
-        }
+        ("get" | "list" | "watch", "") => deny(&format!(
+            "node '{node}' cannot read all nodes, only its own Node object"
+        )),
         _ => deny(""),
     }
 }
 
 fn lease(node: &str, asked: &Attributes<'_>) -> Decision {
     if asked.namespace != "kube-node-lease" {
-        return deny(&format!("can only access leases in the {:?} system namespace", "kube-node-lease"));
+        return deny(&format!(
+            "can only access leases in the {:?} system namespace",
+            "kube-node-lease"
+        ));
     }
     match asked.verb {
         "create" => Decision::Allow,

@@ -8,11 +8,27 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("", "events", &["create", "patch", "update"]),
     ("", "services", &["get", "list", "watch"]),
     ("authentication.k8s.io", "tokenreviews", &["create"]),
-    ("authorization.k8s.io", "localsubjectaccessreviews", &["create"]),
-    ("authorization.k8s.io", "selfsubjectaccessreviews", &["create"]),
-    ("authorization.k8s.io", "selfsubjectrulesreviews", &["create"]),
+    (
+        "authorization.k8s.io",
+        "localsubjectaccessreviews",
+        &["create"],
+    ),
+    (
+        "authorization.k8s.io",
+        "selfsubjectaccessreviews",
+        &["create"],
+    ),
+    (
+        "authorization.k8s.io",
+        "selfsubjectrulesreviews",
+        &["create"],
+    ),
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
-    ("certificates.k8s.io", "certificatesigningrequests", &["create", "get", "list", "watch"]),
+    (
+        "certificates.k8s.io",
+        "certificatesigningrequests",
+        &["create", "get", "list", "watch"],
+    ),
     ("events.k8s.io", "events", &["create", "patch", "update"]),
     ("node.k8s.io", "runtimeclasses", &["get", "list", "watch"]),
     ("storage.k8s.io", "csidrivers", &["get", "list", "watch"]),
@@ -21,5 +37,7 @@ const RULES: &[(&str, &str, &[&str])] = &[
 
 pub(super) fn allows(asked: &Attributes<'_>) -> bool {
     let resource = asked.resource_path();
-    RULES.iter().any(|(group, rule, verbs)| *group == asked.group && *rule == resource && verbs.contains(&asked.verb))
+    RULES.iter().any(|(group, rule, verbs)| {
+        *group == asked.group && *rule == resource && verbs.contains(&asked.verb)
+    })
 }

@@ -17,7 +17,12 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// 403 in upstream's words.
-pub(crate) fn check(context: &Context, resource: &Resource, new: &Value, old: Option<&Value>) -> Result<()> {
+pub(crate) fn check(
+    context: &Context,
+    resource: &Resource,
+    new: &Value,
+    old: Option<&Value>,
+) -> Result<()> {
     if resource.kind.group != super::GROUP || context.user.in_group(MASTERS) {
         return Ok(());
     }
@@ -28,7 +33,12 @@ pub(crate) fn check(context: &Context, resource: &Resource, new: &Value, old: Op
     }
 }
 
-fn check_role(context: &Context, resource: &Resource, new: &Value, old: Option<&Value>) -> Result<()> {
+fn check_role(
+    context: &Context,
+    resource: &Resource,
+    new: &Value,
+    old: Option<&Value>,
+) -> Result<()> {
     let unchanged = |field: &str| old.is_some_and(|old| old.get(field) == new.get(field));
     if unchanged("rules") && unchanged("aggregationRule") {
         return Ok(());
@@ -38,7 +48,10 @@ fn check_role(context: &Context, resource: &Resource, new: &Value, old: Option<&
         return Ok(());
     }
     let mut wanted = Rule::read_all(new);
-    if new.get("aggregationRule").is_some_and(|rule| !rule.is_null()) {
+    if new
+        .get("aggregationRule")
+        .is_some_and(|rule| !rule.is_null())
+    {
         // Aggregation can bring in anything.
         let all = "*".to_owned();
         wanted = vec![
@@ -48,19 +61,35 @@ fn check_role(context: &Context, resource: &Resource, new: &Value, old: Option<&
                 resources: vec![all.clone()],
                 ..Rule::default()
             },
-            Rule { verbs: vec![all.clone()], paths: vec![all], ..Rule::default() },
+            Rule {
+                verbs: vec![all.clone()],
+                paths: vec![all],
+                ..Rule::default()
+            },
         ];
     }
     confirm(context, resource, object::name(new), namespace, &wanted)
 }
 
-fn check_binding(context: &Context, resource: &Resource, new: &Value, old: Option<&Value>) -> Result<()> {
+fn check_binding(
+    context: &Context,
+    resource: &Resource,
+    new: &Value,
+    old: Option<&Value>,
+) -> Result<()> {
     let same = |field: &str| old.is_some_and(|old| old.get(field) == new.get(field));
     if same("roleRef") && same("subjects") {
         return Ok(());
     }
-    let (kind, name) = (object::at_str(new, &["roleRef", "kind"]), object::at_str(new, &["roleRef", "name"]));
-    let plural = if kind == "Role" { "roles" } else { "clusterroles" };
+    let (kind, name) = (
+        object::at_str(new, &["roleRef", "kind"]),
+        object::at_str(new, &["roleRef", "name"]),
+    );
+    let plural = if kind == "Role" {
+        "roles"
+    } else {
+        "clusterroles"
+    };
     if allowed(context, "bind", plural, name) {
         return Ok(());
     }
@@ -88,11 +117,25 @@ fn allowed(context: &Context, verb: &str, plural: &str, name: &str) -> bool {
     context.core.authorizer.authorize(&attributes) == Decision::Allow
 }
 
-fn confirm(context: &Context, resource: &Resource, name: &str, namespace: &str, wanted: &[Rule]) -> Result<()> {
-    let (held, _) = context.core.authorizer.rbac.rules_for(&context.user, namespace);
+fn confirm(
+    context: &Context,
+    resource: &Resource,
+    name: &str,
+    namespace: &str,
+    wanted: &[Rule],
+) -> Result<()> {
+    let (held, _) = context
+        .core
+        .authorizer
+        .rbac
+        .rules_for(&context.user, namespace);
     let missing: Vec<Rule> = wanted
         .iter()
-        .filter(|rule| rule.simple().iter().any(|one| !held.iter().any(|have| have.covers(one))))
+        .filter(|rule| {
+            rule.simple()
+                .iter()
+                .any(|one| !held.iter().any(|have| have.covers(one)))
+        })
         .cloned()
         .collect();
     if missing.is_empty() {
@@ -100,7 +143,11 @@ fn confirm(context: &Context, resource: &Resource, name: &str, namespace: &str, 
     }
     let user = &context.user;
     let shown: Vec<String> = missing.iter().take(SHOWN).map(Rule::show).collect();
-    let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
+    let groups: Vec<String> = user
+        .groups
+        .iter()
+        .map(|group| format!("{group:?}"))
+        .collect();
     let message = format!(
         "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
         user.name,

@@ -48,24 +48,42 @@ impl Index {
         if plural.ends_with("bindings") {
             self.put_binding(plural, key, value);
         } else {
-            let name = RoleName { namespace: object::namespace(value).into(), name: object::name(value).into() };
-            self.roles.insert(name.clone(), Rule::read_all(value).into());
+            let name = RoleName {
+                namespace: object::namespace(value).into(),
+                name: object::name(value).into(),
+            };
+            self.roles
+                .insert(name.clone(), Rule::read_all(value).into());
             self.role_keys.insert(key.clone(), name);
         }
     }
 
     fn put_binding(&mut self, plural: &str, key: &Arc<str>, value: &Value) {
         let namespace = object::namespace(value);
-        let role_namespace = if object::at_str(value, &["roleRef", "kind"]) == "Role" { namespace } else { "" };
+        let role_namespace = if object::at_str(value, &["roleRef", "kind"]) == "Role" {
+            namespace
+        } else {
+            ""
+        };
         let role = RoleName {
             namespace: role_namespace.to_owned(),
             name: object::at_str(value, &["roleRef", "name"]).to_owned(),
         };
-        let subjects =
-            object::at_list(value, &["subjects"]).iter().filter_map(|s| Subject::read(s, namespace)).collect();
-        let binding = Arc::new(Binding { plural: plural.to_owned(), namespace: namespace.to_owned(), role, subjects });
+        let subjects = object::at_list(value, &["subjects"])
+            .iter()
+            .filter_map(|s| Subject::read(s, namespace))
+            .collect();
+        let binding = Arc::new(Binding {
+            plural: plural.to_owned(),
+            namespace: namespace.to_owned(),
+            role,
+            subjects,
+        });
         for subject in &binding.subjects {
-            self.by_subject.entry(subject.clone()).or_default().push((key.clone(), binding.clone()));
+            self.by_subject
+                .entry(subject.clone())
+                .or_default()
+                .push((key.clone(), binding.clone()));
         }
         self.bindings.insert(key.clone(), binding);
     }
@@ -77,7 +95,9 @@ impl Index {
             }
             return;
         }
-        let Some(binding) = self.bindings.remove(key) else { return };
+        let Some(binding) = self.bindings.remove(key) else {
+            return;
+        };
         for subject in &binding.subjects {
             if let Some(list) = self.by_subject.get_mut(subject) {
                 list.retain(|(other, _)| other != key);
@@ -92,10 +112,18 @@ impl Index {
     pub(super) fn clear(&mut self, plural: &str) {
         let of_kind = |namespaced: bool| move |namespace: &str| namespaced != namespace.is_empty();
         let keys: Vec<Arc<str>> = if plural.ends_with("bindings") {
-            self.bindings.iter().filter(|(_, b)| b.plural == plural).map(|(key, _)| key.clone()).collect()
+            self.bindings
+                .iter()
+                .filter(|(_, b)| b.plural == plural)
+                .map(|(key, _)| key.clone())
+                .collect()
         } else {
             let matches = of_kind(plural == "roles");
-            self.role_keys.iter().filter(|(_, name)| matches(&name.namespace)).map(|(key, _)| key.clone()).collect()
+            self.role_keys
+                .iter()
+                .filter(|(_, name)| matches(&name.namespace))
+                .map(|(key, _)| key.clone())
+                .collect()
         };
         for key in keys {
             self.remove(plural, &key);
@@ -104,7 +132,10 @@ impl Index {
 
     pub(super) fn role(&self, kind: &str, namespace: &str, name: &str) -> Option<&Arc<[Rule]>> {
         let namespace = if kind == "Role" { namespace } else { "" };
-        self.roles.get(&RoleName { namespace: namespace.to_owned(), name: name.to_owned() })
+        self.roles.get(&RoleName {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// Shows every rule that applies to the user in the namespace until one satisfies. Roles that
@@ -116,8 +147,11 @@ impl Index {
         missing: &mut Vec<String>,
         mut satisfied: impl FnMut(&Rule) -> bool,
     ) -> bool {
-        let subjects = std::iter::once(Subject::User(user.name.clone()))
-            .chain(user.groups.iter().map(|group| Subject::Group(group.clone())));
+        let subjects = std::iter::once(Subject::User(user.name.clone())).chain(
+            user.groups
+                .iter()
+                .map(|group| Subject::Group(group.clone())),
+        );
         for subject in subjects {
             for (_, binding) in self.by_subject.get(&subject).into_iter().flatten() {
                 if !binding.namespace.is_empty() && binding.namespace != namespace {
@@ -136,7 +170,11 @@ impl Index {
 
 impl RoleName {
     fn not_found(&self) -> String {
-        let kind = if self.namespace.is_empty() { "clusterrole" } else { "role" };
+        let kind = if self.namespace.is_empty() {
+            "clusterrole"
+        } else {
+            "role"
+        };
         format!("{kind}.rbac.authorization.k8s.io {:?} not found", self.name)
     }
 }
@@ -149,8 +187,14 @@ impl Subject {
             "Group" => Some(Self::Group(name.to_owned())),
             "ServiceAccount" => {
                 let namespace = object::at_str(value, &["namespace"]);
-                let namespace = if namespace.is_empty() { binding_namespace } else { namespace };
-                Some(Self::User(format!("system:serviceaccount:{namespace}:{name}")))
+                let namespace = if namespace.is_empty() {
+                    binding_namespace
+                } else {
+                    namespace
+                };
+                Some(Self::User(format!(
+                    "system:serviceaccount:{namespace}:{name}"
+                )))
             }
             _ => None,
         }

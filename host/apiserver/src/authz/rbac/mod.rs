@@ -18,7 +18,12 @@ use index::Index;
 use rule::Rule;
 
 /// The kinds that make up the policy.
-const PLURALS: [&str; 4] = ["clusterrolebindings", "clusterroles", "rolebindings", "roles"];
+const PLURALS: [&str; 4] = [
+    "clusterrolebindings",
+    "clusterroles",
+    "rolebindings",
+    "roles",
+];
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The authorizer. Its index is as new as the last policy change it has seen, which is moments
@@ -47,7 +52,12 @@ impl Rbac {
     pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let index = self.index.read();
         let mut missing = Vec::new();
-        let allowed = index.visit(attributes.user, attributes.namespace, &mut missing, |rule| rule.allows(attributes));
+        let allowed = index.visit(
+            attributes.user,
+            attributes.namespace,
+            &mut missing,
+            |rule| rule.allows(attributes),
+        );
         if allowed {
             return Decision::Allow;
         }
@@ -60,10 +70,12 @@ impl Rbac {
     /// All rules that apply to a user in a namespace (and everywhere).
     pub(crate) fn rules_for(&self, user: &UserInfo, namespace: &str) -> (Vec<Rule>, Vec<String>) {
         let (mut rules, mut missing) = (Vec::new(), Vec::new());
-        self.index.read().visit(user, namespace, &mut missing, |rule| {
-            rules.push(rule.clone());
-            false
-        });
+        self.index
+            .read()
+            .visit(user, namespace, &mut missing, |rule| {
+                rules.push(rule.clone());
+                false
+            });
         (rules, missing)
     }
 
@@ -73,7 +85,12 @@ impl Rbac {
     }
 }
 
-async fn follow(registry: Registry, plural: &'static str, mut watcher: Watcher, index: Arc<RwLock<Index>>) {
+async fn follow(
+    registry: Registry,
+    plural: &'static str,
+    mut watcher: Watcher,
+    index: Arc<RwLock<Index>>,
+) {
     loop {
         match watcher.next_batch().await {
             Ok(events) => {
@@ -94,7 +111,12 @@ async fn follow(registry: Registry, plural: &'static str, mut watcher: Watcher, 
 }
 
 /// The log has moved on past the watcher: the present state replaces what the index had.
-fn rebuild(registry: &Registry, plural: &str, prefix: String, index: &RwLock<Index>) -> Option<Watcher> {
+fn rebuild(
+    registry: &Registry,
+    plural: &str,
+    prefix: String,
+    index: &RwLock<Index>,
+) -> Option<Watcher> {
     let snapshot = registry.store().snapshot();
     let mut index = index.write();
     index.clear(plural);

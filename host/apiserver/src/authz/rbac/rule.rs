@@ -19,7 +19,11 @@ impl Rule {
     /// Reads a rule.
     pub(crate) fn read(value: &Value) -> Self {
         let list = |key| {
-            object::at_list(value, &[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+            object::at_list(value, &[key])
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         Self {
             verbs: list("verbs"),
@@ -32,7 +36,10 @@ impl Rule {
 
     /// The rules of a role.
     pub(crate) fn read_all(role: &Value) -> Vec<Self> {
-        object::at_list(role, &["rules"]).iter().map(Self::read).collect()
+        object::at_list(role, &["rules"])
+            .iter()
+            .map(Self::read)
+            .collect()
     }
 
     /// The rule as it stands in a role.
@@ -63,7 +70,10 @@ impl Rule {
             return self.paths.iter().any(|path| path_matches(path, asked.path));
         }
         has(&self.groups, asked.group)
-            && self.resources.iter().any(|rule| resource_matches(rule, asked.resource, asked.subresource))
+            && self
+                .resources
+                .iter()
+                .any(|rule| resource_matches(rule, asked.resource, asked.subresource))
             && (self.names.is_empty() || self.names.iter().any(|name| name == asked.name))
     }
 
@@ -74,9 +84,15 @@ impl Rule {
         };
         let resource = |want: &String| {
             let (plural, sub) = want.split_once('/').unwrap_or((want, ""));
-            self.resources.iter().any(|rule| rule == want || resource_matches(rule, plural, sub))
+            self.resources
+                .iter()
+                .any(|rule| rule == want || resource_matches(rule, plural, sub))
         };
-        let path = |want: &String| self.paths.iter().any(|rule| rule == want || path_matches(rule, want));
+        let path = |want: &String| {
+            self.paths
+                .iter()
+                .any(|rule| rule == want || path_matches(rule, want))
+        };
         has(&self.verbs, &other.verbs)
             && has(&self.groups, &other.groups)
             && other.resources.iter().all(resource)
@@ -90,7 +106,11 @@ impl Rule {
         let mut out = Vec::new();
         for verb in &self.verbs {
             for path in &self.paths {
-                out.push(Self { verbs: vec![verb.clone()], paths: vec![path.clone()], ..Self::default() });
+                out.push(Self {
+                    verbs: vec![verb.clone()],
+                    paths: vec![path.clone()],
+                    ..Self::default()
+                });
             }
             for group in &self.groups {
                 for resource in &self.resources {
@@ -103,7 +123,10 @@ impl Rule {
                     if self.names.is_empty() {
                         out.push(one);
                     } else {
-                        out.extend(self.names.iter().map(|name| Self { names: vec![name.clone()], ..one.clone() }));
+                        out.extend(self.names.iter().map(|name| Self {
+                            names: vec![name.clone()],
+                            ..one.clone()
+                        }));
                     }
                 }
             }
@@ -113,7 +136,12 @@ impl Rule {
 
     /// As upstream prints a rule in a refusal.
     pub(crate) fn show(&self) -> String {
-        let quoted = |list: &[String]| list.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" ");
+        let quoted = |list: &[String]| {
+            list.iter()
+                .map(|text| format!("{text:?}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         let mut parts = Vec::new();
         for (name, list) in [
             ("APIGroups", &self.groups),
@@ -142,7 +170,11 @@ fn resource_matches(rule: &str, resource: &str, subresource: &str) -> bool {
 }
 
 fn path_matches(rule: &str, path: &str) -> bool {
-    rule == "*" || rule == path || rule.strip_suffix('*').is_some_and(|start| path.starts_with(start))
+    rule == "*"
+        || rule == path
+        || rule
+            .strip_suffix('*')
+            .is_some_and(|start| path.starts_with(start))
 }
 
 #[cfg(test)]
@@ -158,17 +190,29 @@ mod tests {
         assert!(resource_matches("*/scale", "deployments", "scale"));
         assert!(!resource_matches("pods", "pods", "log"));
         assert!(!resource_matches("*/scale", "deployments", ""));
-        assert!(path_matches("/healthz/*", "/healthz/ping") && !path_matches("/healthz", "/healthz/ping"));
+        assert!(
+            path_matches("/healthz/*", "/healthz/ping")
+                && !path_matches("/healthz", "/healthz/ping")
+        );
     }
 
     #[test]
     fn a_rule_covers_what_it_grants() {
         let all = Rule::read(&json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
-        let pods = Rule::read(&json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]}));
+        let pods = Rule::read(
+            &json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]}),
+        );
         assert_eq!(pods.simple().len(), 4);
-        assert!(pods.simple().iter().all(|rule| all.covers(rule) && pods.covers(rule)));
+        assert!(
+            pods.simple()
+                .iter()
+                .all(|rule| all.covers(rule) && pods.covers(rule))
+        );
         assert!(!all.simple().iter().any(|rule| pods.covers(rule)));
-        let one = Rule { names: vec!["a".into()], ..pods.clone() };
+        let one = Rule {
+            names: vec!["a".into()],
+            ..pods.clone()
+        };
         assert!(!pods.simple().iter().any(|rule| one.covers(rule)));
     }
 }

@@ -16,14 +16,22 @@ const ALL: &[Controller] = &[
             On("", "nodes/status", "patch,update"),
             On("", "pods", "list,watch"),
             EVENTS,
-            On("storage.k8s.io", "volumeattachments", "create,delete,get,list,watch"),
+            On(
+                "storage.k8s.io",
+                "volumeattachments",
+                "create,delete,get,list,watch",
+            ),
             On("storage.k8s.io", "csidrivers,csinodes", READ),
         ],
     ),
     Controller(
         "clusterrole-aggregation-controller",
         "system:controller:clusterrole-aggregation-controller",
-        &[On("rbac.authorization.k8s.io", "clusterroles", "escalate,get,list,patch,update,watch")],
+        &[On(
+            "rbac.authorization.k8s.io",
+            "clusterroles",
+            "escalate,get,list,patch,update,watch",
+        )],
     ),
     Controller(
         "cronjob-controller",
@@ -47,7 +55,11 @@ const ALL: &[Controller] = &[
             On("", "nodes", "list,watch"),
             On("", "pods", "create,delete,list,patch,watch"),
             On("", "pods/binding", "create"),
-            On("apps", "controllerrevisions", "create,delete,get,list,patch,update,watch"),
+            On(
+                "apps",
+                "controllerrevisions",
+                "create,delete,get,list,patch,update,watch",
+            ),
             EVENTS,
         ],
     ),
@@ -58,7 +70,11 @@ const ALL: &[Controller] = &[
             On("apps,extensions", "deployments", "get,list,update,watch"),
             On("apps,extensions", "deployments/status", "patch,update"),
             On("apps,extensions", "deployments/finalizers", "update"),
-            On("apps,extensions", "replicasets", "create,delete,get,list,patch,update,watch"),
+            On(
+                "apps,extensions",
+                "replicasets",
+                "create,delete,get,list,patch,update,watch",
+            ),
             On("", "pods", "get,list,update,watch"),
             EVENTS,
         ],
@@ -94,7 +110,11 @@ const ALL: &[Controller] = &[
         &[
             On("", "nodes,pods,services", READ),
             On("", "services/finalizers", "update"),
-            On("discovery.k8s.io", "endpointslices", "create,delete,get,list,update"),
+            On(
+                "discovery.k8s.io",
+                "endpointslices",
+                "create,delete,get,list,update",
+            ),
             On("discovery.k8s.io", "endpointslices/restricted", "create"),
             EVENTS,
         ],
@@ -106,7 +126,11 @@ const ALL: &[Controller] = &[
             On("", "endpoints,services", READ),
             On("", "services/finalizers", "update"),
             On("", "endpoints/finalizers", "update"),
-            On("discovery.k8s.io", "endpointslices", "create,delete,get,list,update"),
+            On(
+                "discovery.k8s.io",
+                "endpointslices",
+                "create,delete,get,list,update",
+            ),
             On("discovery.k8s.io", "endpointslices/restricted", "create"),
             EVENTS,
         ],
@@ -145,7 +169,11 @@ const ALL: &[Controller] = &[
             On("*", "*/scale", "get,update"),
             On("", "pods", "list"),
             On("metrics.k8s.io", "pods", "list"),
-            On("custom.metrics.k8s.io,external.metrics.k8s.io", "*", "get,list"),
+            On(
+                "custom.metrics.k8s.io,external.metrics.k8s.io",
+                "*",
+                "get,list",
+            ),
             EVENTS,
         ],
     ),
@@ -186,7 +214,11 @@ const ALL: &[Controller] = &[
         "persistent-volume-binder",
         "system:controller:persistent-volume-binder",
         &[
-            On("", "persistentvolumes", "create,delete,get,list,update,watch"),
+            On(
+                "",
+                "persistentvolumes",
+                "create,delete,get,list,update,watch",
+            ),
             On("", "persistentvolumes/status", "update"),
             On("", "persistentvolumeclaims", "get,list,update,watch"),
             On("", "persistentvolumeclaims/status", "update"),
@@ -202,7 +234,11 @@ const ALL: &[Controller] = &[
     Controller(
         "pod-garbage-collector",
         "system:controller:pod-garbage-collector",
-        &[On("", "pods", "delete,list,watch"), On("", "nodes", "get,list"), On("", "pods/status", "patch")],
+        &[
+            On("", "pods", "delete,list,watch"),
+            On("", "nodes", "get,list"),
+            On("", "pods/status", "patch"),
+        ],
     ),
     Controller(
         "pv-protection-controller",
@@ -212,7 +248,11 @@ const ALL: &[Controller] = &[
     Controller(
         "pvc-protection-controller",
         "system:controller:pvc-protection-controller",
-        &[On("", "persistentvolumeclaims", "get,list,update,watch"), On("", "pods", READ), EVENTS],
+        &[
+            On("", "persistentvolumeclaims", "get,list,update,watch"),
+            On("", "pods", READ),
+            EVENTS,
+        ],
     ),
     Controller(
         "replicaset-controller",
@@ -239,7 +279,11 @@ const ALL: &[Controller] = &[
     Controller(
         "resourcequota-controller",
         "system:controller:resourcequota-controller",
-        &[On("*", "*", "list,watch"), On("", "resourcequotas/status", "update"), EVENTS],
+        &[
+            On("*", "*", "list,watch"),
+            On("", "resourcequotas/status", "update"),
+            EVENTS,
+        ],
     ),
     Controller(
         "root-ca-cert-publisher",
@@ -254,7 +298,12 @@ const ALL: &[Controller] = &[
     Controller(
         "service-controller",
         "system:controller:service-controller",
-        &[On("", "services", READ), On("", "services/status", "patch,update"), On("", "nodes", "list,watch"), EVENTS],
+        &[
+            On("", "services", READ),
+            On("", "services/status", "patch,update"),
+            On("", "nodes", "list,watch"),
+            EVENTS,
+        ],
     ),
     Controller(
         "statefulset-controller",
@@ -265,8 +314,16 @@ const ALL: &[Controller] = &[
             On("apps", "statefulsets/status", "patch,update"),
             On("apps", "statefulsets/finalizers", "update"),
             On("", "pods", "create,delete,get,patch,update"),
-            On("apps", "controllerrevisions", "create,delete,get,list,patch,update,watch"),
-            On("", "persistentvolumeclaims", "create,delete,get,list,patch,update,watch"),
+            On(
+                "apps",
+                "controllerrevisions",
+                "create,delete,get,list,patch,update,watch",
+            ),
+            On(
+                "",
+                "persistentvolumeclaims",
+                "create,delete,get,list,patch,update,watch",
+            ),
             EVENTS,
         ],
     ),
@@ -284,13 +341,22 @@ const ALL: &[Controller] = &[
         "certificate-controller",
         "system:controller:certificate-controller",
         &[
-            On("certificates.k8s.io", "certificatesigningrequests", "delete,get,list,watch"),
+            On(
+                "certificates.k8s.io",
+                "certificatesigningrequests",
+                "delete,get,list,watch",
+            ),
             On(
                 "certificates.k8s.io",
                 "certificatesigningrequests/approval,certificatesigningrequests/status",
                 "update",
             ),
-            Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet", "approve"),
+            Named(
+                "certificates.k8s.io",
+                "signers",
+                "kubernetes.io/kube-apiserver-client-kubelet",
+                "approve",
+            ),
             Named(
                 "certificates.k8s.io",
                 "signers",
@@ -305,15 +371,24 @@ const ALL: &[Controller] = &[
         "validatingadmissionpolicy-status-controller",
         "system:controller:validatingadmissionpolicy-status-controller",
         &[
-            On("admissionregistration.k8s.io", "validatingadmissionpolicies", READ),
-            On("admissionregistration.k8s.io", "validatingadmissionpolicies/status", "get,patch,update"),
+            On(
+                "admissionregistration.k8s.io",
+                "validatingadmissionpolicies",
+                READ,
+            ),
+            On(
+                "admissionregistration.k8s.io",
+                "validatingadmissionpolicies/status",
+                "get,patch,update",
+            ),
             EVENTS,
         ],
     ),
 ];
 
 pub(super) fn roles() -> impl Iterator<Item = Role> {
-    ALL.iter().map(|Controller(_, role, lines)| Role::new(role, lines))
+    ALL.iter()
+        .map(|Controller(_, role, lines)| Role::new(role, lines))
 }
 
 pub(super) fn bindings() -> impl Iterator<Item = Binding> {

@@ -3,7 +3,8 @@
 use super::{Binding, On, Role, Subject, Url, bind};
 
 const PUBLIC: &str = "/healthz,/livez,/readyz,/version,/version/";
-const DISCOVERY: &str = "/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/";
+const DISCOVERY: &str =
+    "/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/";
 
 pub(super) const ROLES: &[Role] = &[
     Role::new("system:discovery", &[Url(DISCOVERY, "get")]),
@@ -11,13 +12,20 @@ pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:basic-user",
         &[
-            On("authorization.k8s.io", "selfsubjectaccessreviews,selfsubjectrulesreviews", "create"),
+            On(
+                "authorization.k8s.io",
+                "selfsubjectaccessreviews,selfsubjectrulesreviews",
+                "create",
+            ),
             On("authentication.k8s.io", "selfsubjectreviews", "create"),
         ],
     ),
     Role::new(
         "system:monitoring",
-        &[Url("/metrics,/metrics/slis,/livez,/readyz,/healthz,/livez/*,/readyz/*,/healthz/*", "get")],
+        &[Url(
+            "/metrics,/metrics/slis,/livez,/readyz,/healthz,/livez/*,/readyz/*,/healthz/*",
+            "get",
+        )],
     ),
     Role::new(
         "system:service-account-issuer-discovery",
@@ -33,8 +41,14 @@ pub(super) fn bindings() -> Vec<Binding> {
     vec![
         bind("system:discovery", &[known]),
         bind("system:basic-user", &[known]),
-        bind("system:public-info-viewer", &[known, Subject::Group("system:unauthenticated")]),
+        bind(
+            "system:public-info-viewer",
+            &[known, Subject::Group("system:unauthenticated")],
+        ),
         bind("system:monitoring", &[Subject::Group("system:monitoring")]),
-        bind("system:service-account-issuer-discovery", &[Subject::Group("system:serviceaccounts")]),
+        bind(
+            "system:service-account-issuer-discovery",
+            &[Subject::Group("system:serviceaccounts")],
+        ),
     ]
 }

@@ -42,8 +42,16 @@ pub(super) const ROLES: &[Role] = &[
             On("", "configmaps,nodes,persistentvolumeclaims", READ),
             // A claim that cannot be served on its node goes back to the scheduler; one that grew
             // says so in its status.
-            On("", "persistentvolumeclaims,persistentvolumeclaims/status", "patch"),
-            On("", "persistentvolumes", "create,delete,get,list,patch,watch"),
+            On(
+                "",
+                "persistentvolumeclaims,persistentvolumeclaims/status",
+                "patch",
+            ),
+            On(
+                "",
+                "persistentvolumes",
+                "create,delete,get,list,patch,watch",
+            ),
             On("storage.k8s.io", "storageclasses", READ),
             EVENTS,
         ],
@@ -56,12 +64,24 @@ pub(super) const ROLES: &[Role] = &[
             On("events.k8s.io", "events", "create,patch,update"),
             On("", "nodes", "*"),
             On("", "nodes/status", "patch,update"),
-            On("", "services,services/status", "get,list,patch,update,watch"),
-            On("", "serviceaccounts,secrets,configmaps", "create,get,list,update,watch"),
+            On(
+                "",
+                "services,services/status",
+                "get,list,patch,update,watch",
+            ),
+            On(
+                "",
+                "serviceaccounts,secrets,configmaps",
+                "create,get,list,update,watch",
+            ),
             On("", "namespaces,pods", "create,get,list,watch"),
             On("", "endpoints", "create,get,list,update,watch"),
             On("discovery.k8s.io", "endpointslices", READ),
-            On("apps", "daemonsets", "create,delete,get,list,patch,update,watch"),
+            On(
+                "apps",
+                "daemonsets",
+                "create,delete,get,list,patch,update,watch",
+            ),
         ],
     ),
 ];
@@ -76,7 +96,10 @@ pub(super) fn bindings() -> Vec<Binding> {
         Binding {
             name: "kube-apiserver-kubelet-admin",
             role: "system:kubelet-api-admin",
-            subjects: vec![Subject::User("kube-apiserver"), Subject::User("system:apiserver")],
+            subjects: vec![
+                Subject::User("kube-apiserver"),
+                Subject::User("system:apiserver"),
+            ],
         },
         // Applies whatever the administrator puts into the manifests directory, roles included. Who can
         // write there owns the machine already.
@@ -93,7 +116,10 @@ pub(super) fn bindings() -> Vec<Binding> {
         Binding {
             name: "local-path-provisioner-bind",
             role: "local-path-provisioner-role",
-            subjects: vec![Subject::Account("kube-system", "local-path-provisioner-service-account")],
+            subjects: vec![Subject::Account(
+                "kube-system",
+                "local-path-provisioner-service-account",
+            )],
         },
         Binding {
             name: "system:traefik",

@@ -69,15 +69,30 @@ pub(super) enum Subject {
 
 impl Role {
     const fn new(name: &'static str, lines: &'static [Line]) -> Self {
-        Self { name, lines, aggregates_to: &[], aggregated: false }
+        Self {
+            name,
+            lines,
+            aggregates_to: &[],
+            aggregated: false,
+        }
     }
 
     const fn part(name: &'static str, to: &'static [&'static str], lines: &'static [Line]) -> Self {
-        Self { name, lines, aggregates_to: to, aggregated: false }
+        Self {
+            name,
+            lines,
+            aggregates_to: to,
+            aggregated: false,
+        }
     }
 
     const fn sum(name: &'static str, to: &'static [&'static str]) -> Self {
-        Self { name, lines: &[], aggregates_to: to, aggregated: true }
+        Self {
+            name,
+            lines: &[],
+            aggregates_to: to,
+            aggregated: true,
+        }
     }
 
     /// A name with nothing behind it, for bindings.
@@ -94,7 +109,9 @@ impl Role {
     pub(super) fn reaches(&self, name: &str) -> bool {
         // The sums form a chain, so this ends.
         let through = |to: &str| SUMS.iter().any(|sum| sum.name == to && sum.reaches(name));
-        self.aggregates_to.iter().any(|to| *to == name || through(to))
+        self.aggregates_to
+            .iter()
+            .any(|to| *to == name || through(to))
     }
 }
 
@@ -102,9 +119,12 @@ impl Line {
     fn rule(&self) -> Rule {
         let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         match self {
-            On(groups, resources, verbs) => {
-                Rule { groups: list(groups), resources: list(resources), verbs: list(verbs), ..Rule::default() }
-            }
+            On(groups, resources, verbs) => Rule {
+                groups: list(groups),
+                resources: list(resources),
+                verbs: list(verbs),
+                ..Rule::default()
+            },
             Named(groups, resources, names, verbs) => Rule {
                 groups: list(groups),
                 resources: list(resources),
@@ -112,17 +132,32 @@ impl Line {
                 verbs: list(verbs),
                 ..Rule::default()
             },
-            Url(paths, verbs) => Rule { paths: list(paths), verbs: list(verbs), ..Rule::default() },
+            Url(paths, verbs) => Rule {
+                paths: list(paths),
+                verbs: list(verbs),
+                ..Rule::default()
+            },
         }
     }
 }
 
 /// The roles that are sums.
-const SUMS: [Role; 3] = [Role::sum("admin", &[]), Role::sum("edit", &["admin"]), Role::sum("view", &["edit"])];
+const SUMS: [Role; 3] = [
+    Role::sum("admin", &[]),
+    Role::sum("edit", &["admin"]),
+    Role::sum("view", &["edit"]),
+];
 
 /// All cluster roles.
 pub(super) fn cluster_roles() -> Vec<Role> {
-    let areas: [&[Role]; 6] = [&SUMS, users::ROLES, discovery::ROLES, nodes::ROLES, system::ROLES, distribution::ROLES];
+    let areas: [&[Role]; 6] = [
+        &SUMS,
+        users::ROLES,
+        discovery::ROLES,
+        nodes::ROLES,
+        system::ROLES,
+        distribution::ROLES,
+    ];
     let mut roles: Vec<Role> = areas.concat();
     roles.extend(controllers::roles());
     roles
@@ -146,7 +181,11 @@ pub(super) fn namespaced_roles() -> Vec<NamespacedRole> {
 }
 
 fn bind(name: &'static str, subjects: &[Subject]) -> Binding {
-    Binding { name, role: name, subjects: subjects.to_vec() }
+    Binding {
+        name,
+        role: name,
+        subjects: subjects.to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -168,7 +207,13 @@ mod tests {
     #[test]
     fn what_viewers_may_admins_may() {
         let parts = cluster_roles();
-        let sum = |name: &str| parts.iter().filter(|p| p.reaches(name)).flat_map(Role::rules).collect::<Vec<_>>();
+        let sum = |name: &str| {
+            parts
+                .iter()
+                .filter(|p| p.reaches(name))
+                .flat_map(Role::rules)
+                .collect::<Vec<_>>()
+        };
         let (view, admin) = (sum("view"), sum("admin"));
         assert!(!view.is_empty());
         assert!(view.iter().all(|rule| admin.contains(rule)));

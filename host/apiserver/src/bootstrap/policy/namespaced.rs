@@ -7,52 +7,86 @@ const PUBLIC: &str = "kube-public";
 
 pub(super) fn all() -> Vec<NamespacedRole> {
     let account = |name| Subject::Account(SYSTEM, name);
-    let role = |namespace, role, subjects| NamespacedRole { namespace, role, subjects };
+    let role = |namespace, role, subjects| NamespacedRole {
+        namespace,
+        role,
+        subjects,
+    };
     vec![
         role(
             SYSTEM,
             Role::new(
                 "extension-apiserver-authentication-reader",
-                &[Named("", "configmaps", "extension-apiserver-authentication", READ)],
+                &[Named(
+                    "",
+                    "configmaps",
+                    "extension-apiserver-authentication",
+                    READ,
+                )],
             ),
             Vec::new(),
         ),
         role(
             SYSTEM,
-            Role::new("system:controller:bootstrap-signer", &[On("", "secrets", READ)]),
+            Role::new(
+                "system:controller:bootstrap-signer",
+                &[On("", "secrets", READ)],
+            ),
             vec![account("bootstrap-signer")],
         ),
         role(
             SYSTEM,
-            Role::new("system:controller:cloud-provider", &[On("", "configmaps", "create,get,list,watch")]),
+            Role::new(
+                "system:controller:cloud-provider",
+                &[On("", "configmaps", "create,get,list,watch")],
+            ),
             vec![account("cloud-provider")],
         ),
         role(
             SYSTEM,
-            Role::new("system:controller:token-cleaner", &[On("", "secrets", "delete,get,list,watch"), EVENTS]),
+            Role::new(
+                "system:controller:token-cleaner",
+                &[On("", "secrets", "delete,get,list,watch"), EVENTS],
+            ),
             vec![account("token-cleaner")],
         ),
         role(
             SYSTEM,
             Role::new(
                 "system::leader-locking-kube-controller-manager",
-                &[On("", "configmaps", "watch"), Named("", "configmaps", "kube-controller-manager", "get,update")],
+                &[
+                    On("", "configmaps", "watch"),
+                    Named("", "configmaps", "kube-controller-manager", "get,update"),
+                ],
             ),
-            vec![Subject::User("system:kube-controller-manager"), account("kube-controller-manager")],
+            vec![
+                Subject::User("system:kube-controller-manager"),
+                account("kube-controller-manager"),
+            ],
         ),
         role(
             SYSTEM,
             Role::new(
                 "system::leader-locking-kube-scheduler",
-                &[On("", "configmaps", "watch"), Named("", "configmaps", "kube-scheduler", "get,update")],
+                &[
+                    On("", "configmaps", "watch"),
+                    Named("", "configmaps", "kube-scheduler", "get,update"),
+                ],
             ),
-            vec![Subject::User("system:kube-scheduler"), account("kube-scheduler")],
+            vec![
+                Subject::User("system:kube-scheduler"),
+                account("kube-scheduler"),
+            ],
         ),
         role(
             PUBLIC,
             Role::new(
                 "system:controller:bootstrap-signer",
-                &[On("", "configmaps", READ), Named("", "configmaps", "cluster-info", "update"), EVENTS],
+                &[
+                    On("", "configmaps", READ),
+                    Named("", "configmaps", "cluster-info", "update"),
+                    EVENTS,
+                ],
             ),
             vec![account("bootstrap-signer")],
         ),

@@ -10,13 +10,21 @@ pub(super) const ROLES: &[Role] = &[
             On("authorization.k8s.io", "subjectaccessreviews", "create"),
         ],
     ),
-    Role::new("system:kube-aggregator", &[On("", "endpoints,services", READ)]),
+    Role::new(
+        "system:kube-aggregator",
+        &[On("", "endpoints,services", READ)],
+    ),
     Role::new(
         "system:kube-controller-manager",
         &[
             EVENTS,
             On("coordination.k8s.io", "leases", "create"),
-            Named("coordination.k8s.io", "leases", "kube-controller-manager", "get,update"),
+            Named(
+                "coordination.k8s.io",
+                "leases",
+                "kube-controller-manager",
+                "get,update",
+            ),
             On("", "secrets,serviceaccounts", "create"),
             On("", "secrets", "delete"),
             On("", "configmaps,namespaces,secrets,serviceaccounts", "get"),
@@ -28,14 +36,26 @@ pub(super) const ROLES: &[Role] = &[
             On("", "serviceaccounts/token", "create"),
         ],
     ),
-    Role::new("system:kube-dns", &[On("", "endpoints,services", "list,watch")]),
+    Role::new(
+        "system:kube-dns",
+        &[On("", "endpoints,services", "list,watch")],
+    ),
     Role::new(
         "system:kube-scheduler",
         &[
             EVENTS,
             On("coordination.k8s.io", "leases", "create"),
-            Named("coordination.k8s.io", "leases", "kube-scheduler", "get,update"),
-            On("coordination.k8s.io", "leasecandidates", "create,delete,deletecollection,get,list,patch,update,watch"),
+            Named(
+                "coordination.k8s.io",
+                "leases",
+                "kube-scheduler",
+                "get,update",
+            ),
+            On(
+                "coordination.k8s.io",
+                "leasecandidates",
+                "create,delete,deletecollection,get,list,patch,update,watch",
+            ),
             On("", "nodes", READ),
             On("", "pods", "delete,get,list,watch"),
             On("", "bindings,pods/binding", "create"),
@@ -44,13 +64,25 @@ pub(super) const ROLES: &[Role] = &[
             On("apps,extensions", "replicasets", READ),
             On("apps", "statefulsets", READ),
             On("policy", "poddisruptionbudgets", READ),
-            On("", "persistentvolumeclaims,persistentvolumes", "get,list,patch,update,watch"),
+            On(
+                "",
+                "persistentvolumeclaims,persistentvolumes",
+                "get,list,patch,update,watch",
+            ),
             On("authentication.k8s.io", "tokenreviews", "create"),
             On("authorization.k8s.io", "subjectaccessreviews", "create"),
             On("storage.k8s.io", "csinodes", READ),
             On("", "namespaces", READ),
-            On("storage.k8s.io", "csidrivers,csistoragecapacities,storageclasses,volumeattachments", READ),
-            On("resource.k8s.io", "deviceclasses,resourceclaims,resourceslices", READ),
+            On(
+                "storage.k8s.io",
+                "csidrivers,csistoragecapacities,storageclasses,volumeattachments",
+                READ,
+            ),
+            On(
+                "resource.k8s.io",
+                "deviceclasses,resourceclaims,resourceslices",
+                READ,
+            ),
             On("resource.k8s.io", "resourceclaims", "patch,update"),
             On("resource.k8s.io", "resourceclaims/status", "patch,update"),
         ],
@@ -75,28 +107,63 @@ pub(super) const ROLES: &[Role] = &[
     ),
     Role::new(
         "system:certificates.k8s.io:kube-apiserver-client-approver",
-        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client", "approve")],
+        &[Named(
+            "certificates.k8s.io",
+            "signers",
+            "kubernetes.io/kube-apiserver-client",
+            "approve",
+        )],
     ),
     Role::new(
         "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
-        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-client-kubelet", "approve")],
+        &[Named(
+            "certificates.k8s.io",
+            "signers",
+            "kubernetes.io/kube-apiserver-client-kubelet",
+            "approve",
+        )],
     ),
     Role::new(
         "system:certificates.k8s.io:kubelet-serving-approver",
-        &[Named("certificates.k8s.io", "signers", "kubernetes.io/kubelet-serving", "approve")],
+        &[Named(
+            "certificates.k8s.io",
+            "signers",
+            "kubernetes.io/kubelet-serving",
+            "approve",
+        )],
     ),
     Role::new(
         "system:certificates.k8s.io:legacy-unknown-approver",
-        &[Named("certificates.k8s.io", "signers", "kubernetes.io/legacy-unknown", "approve")],
+        &[Named(
+            "certificates.k8s.io",
+            "signers",
+            "kubernetes.io/legacy-unknown",
+            "approve",
+        )],
     ),
 ];
 
 pub(super) fn bindings() -> Vec<Binding> {
     vec![
-        bind("system:kube-controller-manager", &[Subject::User("system:kube-controller-manager")]),
-        bind("system:kube-dns", &[Subject::Account("kube-system", "kube-dns"), Subject::User("system:kube-dns")]),
-        bind("system:kube-scheduler", &[Subject::User("system:kube-scheduler")]),
-        bind("system:volume-scheduler", &[Subject::User("system:kube-scheduler")]),
+        bind(
+            "system:kube-controller-manager",
+            &[Subject::User("system:kube-controller-manager")],
+        ),
+        bind(
+            "system:kube-dns",
+            &[
+                Subject::Account("kube-system", "kube-dns"),
+                Subject::User("system:kube-dns"),
+            ],
+        ),
+        bind(
+            "system:kube-scheduler",
+            &[Subject::User("system:kube-scheduler")],
+        ),
+        bind(
+            "system:volume-scheduler",
+            &[Subject::User("system:kube-scheduler")],
+        ),
     ]
 }
 
@@ -107,6 +174,11 @@ mod tests {
 
     #[test]
     fn no_component_may_do_everything() {
-        assert!(ROLES.iter().flat_map(|role| role.lines).all(|line| !matches!(line, On("*", "*", "*") | Url("*", _))));
+        assert!(
+            ROLES
+                .iter()
+                .flat_map(|role| role.lines)
+                .all(|line| !matches!(line, On("*", "*", "*") | Url("*", _)))
+        );
     }
 }

@@ -21,22 +21,46 @@ const VIEW: &[Line] = &[
         "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status",
         READ,
     ),
-    On("autoscaling", "horizontalpodautoscalers,horizontalpodautoscalers/status", READ),
+    On(
+        "autoscaling",
+        "horizontalpodautoscalers,horizontalpodautoscalers/status",
+        READ,
+    ),
     On("batch", "cronjobs,cronjobs/status,jobs,jobs/status", READ),
     On(
         "extensions",
         "daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,ingresses,ingresses/status,networkpolicies,replicasets,replicasets/scale,replicasets/status,replicationcontrollers/scale",
         READ,
     ),
-    On("policy", "poddisruptionbudgets,poddisruptionbudgets/status", READ),
-    On("networking.k8s.io", "ingresses,ingresses/status,networkpolicies", READ),
-    On("resource.k8s.io", "resourceclaims,resourceclaims/status,resourceclaimtemplates", READ),
+    On(
+        "policy",
+        "poddisruptionbudgets,poddisruptionbudgets/status",
+        READ,
+    ),
+    On(
+        "networking.k8s.io",
+        "ingresses,ingresses/status,networkpolicies",
+        READ,
+    ),
+    On(
+        "resource.k8s.io",
+        "resourceclaims,resourceclaims/status,resourceclaimtemplates",
+        READ,
+    ),
 ];
 
 const EDIT: &[Line] = &[
-    On("", "pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy", READ),
+    On(
+        "",
+        "pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy",
+        READ,
+    ),
     On("", "serviceaccounts", "impersonate"),
-    On("", "pods,pods/attach,pods/exec,pods/portforward,pods/proxy", WRITE),
+    On(
+        "",
+        "pods,pods/attach,pods/exec,pods/portforward,pods/proxy",
+        WRITE,
+    ),
     On("", "pods/eviction", "create"),
     On(
         "",
@@ -59,12 +83,24 @@ const EDIT: &[Line] = &[
     On("policy", "poddisruptionbudgets", WRITE),
     On("networking.k8s.io", "ingresses,networkpolicies", WRITE),
     On("coordination.k8s.io", "leases", READ_WRITE),
-    On("resource.k8s.io", "resourceclaims,resourceclaimtemplates", WRITE),
+    On(
+        "resource.k8s.io",
+        "resourceclaims,resourceclaimtemplates",
+        WRITE,
+    ),
 ];
 
 const ADMIN: &[Line] = &[
-    On("authorization.k8s.io", "localsubjectaccessreviews", "create"),
-    On("rbac.authorization.k8s.io", "rolebindings,roles", READ_WRITE),
+    On(
+        "authorization.k8s.io",
+        "localsubjectaccessreviews",
+        "create",
+    ),
+    On(
+        "rbac.authorization.k8s.io",
+        "rolebindings,roles",
+        READ_WRITE,
+    ),
 ];
 
 pub(super) const ROLES: &[Role] = &[

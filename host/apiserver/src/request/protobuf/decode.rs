@@ -29,7 +29,10 @@ pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Decoded<Value>
             fields(kind, 0, bytes, &mut map, depth)?;
             Ok(Value::Object(map))
         }
-        Shape::Quantity => Ok(only(bytes, 1)?.map(Wire::text).transpose()?.map_or(Value::Null, Value::from)),
+        Shape::Quantity => Ok(only(bytes, 1)?
+            .map(Wire::text)
+            .transpose()?
+            .map_or(Value::Null, Value::from)),
         Shape::IntOrString => int_or_string(bytes),
         Shape::Time => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339(at).into())),
         Shape::MicroTime => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339_micro(at).into())),
@@ -39,14 +42,27 @@ pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Decoded<Value>
 
 /// Fields of a struct that stand directly in the message (`embedded` 0) or in the embedded message
 /// of that number.
-fn fields(kind: &Type, embedded: u8, bytes: &[u8], map: &mut Map<String, Value>, depth: usize) -> Decoded<()> {
+fn fields(
+    kind: &Type,
+    embedded: u8,
+    bytes: &[u8],
+    map: &mut Map<String, Value>,
+    depth: usize,
+) -> Decoded<()> {
     let mut reader = Reader::new(bytes);
     while let Some((tag, wire)) = reader.next()? {
-        let direct = kind.fields().iter().find(|f| f.embedded_tag() == embedded && u64::from(f.tag()) == tag);
+        let direct = kind
+            .fields()
+            .iter()
+            .find(|f| f.embedded_tag() == embedded && u64::from(f.tag()) == tag);
         if let Some(field) = direct {
             put(field, wire, map, depth)?;
         } else if embedded == 0
-            && let Some(inner) = kind.fields().iter().map(Field::embedded_tag).find(|e| *e != 0 && u64::from(*e) == tag)
+            && let Some(inner) = kind
+                .fields()
+                .iter()
+                .map(Field::embedded_tag)
+                .find(|e| *e != 0 && u64::from(*e) == tag)
         {
             fields(kind, inner, wire.bytes()?, map, depth)?;
         }
@@ -132,11 +148,18 @@ fn one(kind: ValueType, wire: Wire<'_>, depth: usize) -> Decoded<Value> {
             let mut list = Vec::new();
             let mut reader = Reader::new(wire.bytes()?);
             while let Some((_, item)) = reader.next()? {
-                push(kind.element().unwrap_or(ValueType::String), item, &mut list, depth)?;
+                push(
+                    kind.element().unwrap_or(ValueType::String),
+                    item,
+                    &mut list,
+                    depth,
+                )?;
             }
             list.into()
         }
-        ValueType::Map(_) => return Err("proto: a map inside a list or map is not supported".to_owned()),
+        ValueType::Map(_) => {
+            return Err("proto: a map inside a list or map is not supported".to_owned());
+        }
         ValueType::Named(_) => {
             let named = kind.named().ok_or("proto: type without definition")?;
             message(named, wire.bytes()?, depth.saturating_add(1))?
@@ -158,26 +181,44 @@ fn only(bytes: &[u8], wanted: u64) -> Decoded<Option<Wire<'_>>> {
 fn int_or_string(bytes: &[u8]) -> Decoded<Value> {
     let text = only(bytes, 1)?.map(Wire::integer).transpose()? == Some(1);
     if text {
-        return Ok(only(bytes, 3)?.map(Wire::text).transpose()?.unwrap_or_default().into());
+        return Ok(only(bytes, 3)?
+            .map(Wire::text)
+            .transpose()?
+            .unwrap_or_default()
+            .into());
     }
-    Ok(only(bytes, 2)?.map(Wire::integer).transpose()?.unwrap_or(0).into())
+    Ok(only(bytes, 2)?
+        .map(Wire::integer)
+        .transpose()?
+        .unwrap_or(0)
+        .into())
 }
 
 /// The zero time is no time.
 fn time(bytes: &[u8]) -> Decoded<Option<Timestamp>> {
-    let number = |tag| only(bytes, tag)?.map(Wire::integer).transpose().map(|n| n.unwrap_or(0));
+    let number = |tag| {
+        only(bytes, tag)?
+            .map(Wire::integer)
+            .transpose()
+            .map(|n| n.unwrap_or(0))
+    };
     let (seconds, nanos): (i64, i64) = (number(1)?, number(2)?);
     if seconds == 0 && nanos == 0 {
         return Ok(None);
     }
     let nanos = i32::try_from(nanos).map_err(|_| "proto: time out of range")?;
-    Timestamp::new(seconds, nanos).map(Some).map_err(|_| "proto: time out of range".to_owned())
+    Timestamp::new(seconds, nanos)
+        .map(Some)
+        .map_err(|_| "proto: time out of range".to_owned())
 }
 
 /// Trees that travel as JSON inside protobuf.
 fn any(kind: &Type, bytes: &[u8]) -> Decoded<Value> {
     if !matches!(kind.go_name(), "RawExtension" | "FieldsV1" | "JSON") {
-        return Err(format!("proto: fields of type {} are not supported; send JSON", kind.go_name()));
+        return Err(format!(
+            "proto: fields of type {} are not supported; send JSON",
+            kind.go_name()
+        ));
     }
     match only(bytes, 1)? {
         None => Ok(Value::Null),

@@ -23,9 +23,9 @@ const MAGIC: &[u8] = b"k8s\0";
 /// # Errors
 /// A text for the client where the body is malformed or of an unknown type.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
-    let rest = bytes
-        .strip_prefix(MAGIC)
-        .ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or(
+        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]",
+    )?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     let mut envelope = Reader::new(rest);
     while let Some((tag, value)) = envelope.next()? {
@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn a_deployment_with_explicit_zero() {
         let labels = bytes(11, &[bytes(1, b"app"), bytes(2, b"a")].concat());
-        let meta = bytes(1, &[bytes(1, b"web"), bytes(3, b""), bytes(8, b""), labels].concat());
+        let meta = bytes(
+            1,
+            &[bytes(1, b"web"), bytes(3, b""), bytes(8, b""), labels].concat(),
+        );
         // replicas is a pointer: 0 is said, not missing. minReadySeconds and paused are not.
         let spec = bytes(2, &[number(1, 0), number(5, 0), number(7, 0)].concat());
         let body = envelope("apps/v1", "Deployment", &[meta, spec].concat());
@@ -109,17 +112,41 @@ mod tests {
         let empty_dir = bytes(2, &bytes(2, &bytes(1, b"1Mi")));
         let volume = bytes(1, &[bytes(1, b"v"), bytes(2, &empty_dir)].concat());
         // Container{name: c, ports: [{containerPort: 80}], livenessProbe: {handler: {httpGet: {port: http}}}}
-        let http_get = bytes(2, &bytes(2, &[number(1, 1), number(2, 0), bytes(3, b"http")].concat()));
+        let http_get = bytes(
+            2,
+            &bytes(2, &[number(1, 1), number(2, 0), bytes(3, b"http")].concat()),
+        );
         let probe = bytes(10, &bytes(1, &http_get));
-        let container = bytes(2, &[bytes(1, b"c"), bytes(6, &number(3, 80)), probe].concat());
-        let created = bytes(8, &[vec![8, 0x80, 0xa8, 0xd6, 0xb9, 0x06], number(2, 0)].concat());
-        let body = envelope("v1", "Pod", &[bytes(1, &created), bytes(2, &[volume, container].concat())].concat());
+        let container = bytes(
+            2,
+            &[bytes(1, b"c"), bytes(6, &number(3, 80)), probe].concat(),
+        );
+        let created = bytes(
+            8,
+            &[vec![8, 0x80, 0xa8, 0xd6, 0xb9, 0x06], number(2, 0)].concat(),
+        );
+        let body = envelope(
+            "v1",
+            "Pod",
+            &[bytes(1, &created), bytes(2, &[volume, container].concat())].concat(),
+        );
         let pod = parse(&body).unwrap();
-        assert_eq!(pod["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]));
+        assert_eq!(
+            pod["spec"]["volumes"],
+            json!([{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}])
+        );
         let container = &pod["spec"]["containers"][0];
         assert_eq!(container["ports"], json!([{"containerPort": 80}]));
-        assert_eq!(container["livenessProbe"], json!({"httpGet": {"port": "http"}}));
-        assert!(pod["metadata"]["creationTimestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(
+            container["livenessProbe"],
+            json!({"httpGet": {"port": "http"}})
+        );
+        assert!(
+            pod["metadata"]["creationTimestamp"]
+                .as_str()
+                .unwrap()
+                .ends_with('Z')
+        );
     }
 
     #[test]

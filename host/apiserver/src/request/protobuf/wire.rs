@@ -42,7 +42,11 @@ impl<'a> Reader<'a> {
 
     /// The next number of a packed list; `None` at the end.
     pub(super) fn packed(&mut self) -> Result<Option<u64>, String> {
-        if self.rest.is_empty() { Ok(None) } else { self.varint().map(Some) }
+        if self.rest.is_empty() {
+            Ok(None)
+        } else {
+            self.varint().map(Some)
+        }
     }
 
     fn varint(&mut self) -> Result<u64, String> {
@@ -73,14 +77,18 @@ impl<'a> Wire<'a> {
     /// As text.
     pub(super) fn text(self) -> Result<String, String> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "proto: invalid UTF-8 in a string".to_owned())
+        std::str::from_utf8(bytes)
+            .map(str::to_owned)
+            .map_err(|_| "proto: invalid UTF-8 in a string".to_owned())
     }
 
     /// As bytes or a message.
     pub(super) fn bytes(self) -> Result<&'a [u8], String> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            other => Err(format!("proto: wrong wireType for a length-delimited field: {other:?}")),
+            other => Err(format!(
+                "proto: wrong wireType for a length-delimited field: {other:?}"
+            )),
         }
     }
 

@@ -24,17 +24,31 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let (what, out) = arguments(words)?;
     let module = if what.is_dir() { cargo(&what)? } else { what };
     let bytes = std::fs::read(&module).with_context(|| module.display().to_string())?;
-    let component =
-        componentize(&bytes).map_err(|why| anyhow!("{}: it does not become a component: {why}", module.display()))?;
+    let component = componentize(&bytes).map_err(|why| {
+        anyhow!(
+            "{}: it does not become a component: {why}",
+            module.display()
+        )
+    })?;
     let out = match out {
         Some(out) => out,
-        None => PathBuf::from(module.file_name().context("a module without a name")?).with_extension("component.wasm"),
+        None => PathBuf::from(module.file_name().context("a module without a name")?)
+            .with_extension("component.wasm"),
     };
     std::fs::write(&out, &component).with_context(|| out.display().to_string())?;
-    let reference = if out.components().count() == 1 { Path::new(".").join(&out) } else { out };
+    let reference = if out.components().count() == 1 {
+        Path::new(".").join(&out)
+    } else {
+        out
+    };
     let opened = Opened::read(&reference.display().to_string())?;
     let kind = opened.contract()?.kind;
-    println!("{}: a {kind} plugin of {} bytes, {}", reference.display(), component.len(), Digest::of(&component));
+    println!(
+        "{}: a {kind} plugin of {} bytes, {}",
+        reference.display(),
+        component.len(),
+        Digest::of(&component)
+    );
     println!("k3s server --plugin {kind}={}", reference.display());
     Ok(())
 }
@@ -54,28 +68,50 @@ fn arguments(words: &[String]) -> Result<(PathBuf, Option<PathBuf>)> {
 fn cargo(dir: &Path) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command.current_dir(dir).envs(PROFILE.iter().copied());
-    command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     let output = command
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cargo did not start; install Rust with rustup")?;
     if !output.status.success() {
-        bail!("cargo could not build {} (is the target there? rustup target add {TARGET})", dir.display());
+        bail!(
+            "cargo could not build {} (is the target there? rustup target add {TARGET})",
+            dir.display()
+        );
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let modules: Vec<PathBuf> = text.lines().filter_map(module_of).collect();
     match modules.as_slice() {
         [module] => Ok(module.clone()),
         [] => bail!("{}: no library with crate-type cdylib", dir.display()),
-        many => bail!("{}: {} libraries are cdylibs; give one module's file instead", dir.display(), many.len()),
+        many => bail!(
+            "{}: {} libraries are cdylibs; give one module's file instead",
+            dir.display(),
+            many.len()
+        ),
     }
 }
 
 /// The module that one of cargo's messages tells of.
 fn module_of(line: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_cdylib = message.pointer("/target/crate_types")?.as_array()?.iter().any(|t| t == "cdylib");
+    let is_cdylib = message
+        .pointer("/target/crate_types")?
+        .as_array()?
+        .iter()
+        .any(|t| t == "cdylib");
     let files = message.get("filenames").filter(|_| is_cdylib)?.as_array()?;
-    files.iter().filter_map(Value::as_str).find(|f| f.ends_with(".wasm")).map(PathBuf::from)
+    files
+        .iter()
+        .filter_map(Value::as_str)
+        .find(|f| f.ends_with(".wasm"))
+        .map(PathBuf::from)
 }

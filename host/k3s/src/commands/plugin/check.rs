@@ -12,7 +12,9 @@ use super::open::{Opened, OwnHost, runtime};
 pub(super) fn run(words: &[String]) -> Result<()> {
     let (reference, settings) = match words {
         [one] if !one.starts_with('-') => (one, Map::new()),
-        [one, flag, file] | [flag, file, one] if flag == "--config" => (one, read(Path::new(file))?),
+        [one, flag, file] | [flag, file, one] if flag == "--config" => {
+            (one, read(Path::new(file))?)
+        }
         _ => bail!("usage: k3s plugin check REF [--config FILE]"),
     };
     let opened = Opened::read(reference)?;
@@ -20,7 +22,11 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     // Whether the operator will grant it is another question.
     let own = OwnHost::new()?;
     let host = own.host.granting(Grants { wasi: true });
-    let tried = Tried { host: &host, source: opened.source(), settings: &settings };
+    let tried = Tried {
+        host: &host,
+        source: opened.source(),
+        settings: &settings,
+    };
     let (kind, runtime) = (contract.kind, runtime()?);
     // The datastores' suite is the store's own, whose cases fail by panicking; what they say is printed below.
     std::panic::set_hook(Box::new(|_| {}));
@@ -29,7 +35,11 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     cases.iter().for_each(print);
     match failed {
         0 => {
-            println!("{}: keeps the contract of {kind} plugins ({} cases)", opened.name, cases.len());
+            println!(
+                "{}: keeps the contract of {kind} plugins ({} cases)",
+                opened.name,
+                cases.len()
+            );
             Ok(())
         }
         failed => bail!("{}: {failed} of {} cases failed", opened.name, cases.len()),

@@ -12,10 +12,24 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let opened = Opened::read(one(words, "inspect REF")?)?;
     let contract = opened.contract()?;
     let field = |name: &str, value: &str| println!("{name:<10}{value}");
-    field("kind:", &format!("{} ({})", contract.kind, contract_of(contract, &opened.inspection.exports)));
+    field(
+        "kind:",
+        &format!(
+            "{} ({})",
+            contract.kind,
+            contract_of(contract, &opened.inspection.exports)
+        ),
+    );
     field("digest:", &opened.inspection.digest.to_string());
     field("size:", &format!("{} bytes", opened.inspection.size_bytes));
-    field("imports:", if opened.inspection.imports.is_empty() { "none" } else { "" });
+    field(
+        "imports:",
+        if opened.inspection.imports.is_empty() {
+            "none"
+        } else {
+            ""
+        },
+    );
     let (mut grants, mut unknown) = (BTreeSet::new(), 0);
     for import in &opened.inspection.imports {
         let verdict = match contract.need(import) {
@@ -32,13 +46,24 @@ pub(super) fn run(words: &[String]) -> Result<()> {
         println!("  {import:<40} {verdict}");
     }
     let needed: Vec<&str> = grants.into_iter().collect();
-    field("grants:", if needed.is_empty() { "none".to_owned() } else { needed.join(", ") }.as_str());
+    field(
+        "grants:",
+        if needed.is_empty() {
+            "none".to_owned()
+        } else {
+            needed.join(", ")
+        }
+        .as_str(),
+    );
     if unknown > 0 {
         bail!("{}: it cannot be loaded here", opened.name);
     }
     // It is asked what it is with everything granted, since nothing can be done with it in that.
     let own = OwnHost::new()?;
-    let loaded = own.host.granting(Grants { wasi: true }).load(opened.source(), contract)?;
+    let loaded = own
+        .host
+        .granting(Grants { wasi: true })
+        .load(opened.source(), contract)?;
     field("name:", &loaded.description.name);
     field("version:", &loaded.description.version);
     Ok(())

@@ -30,7 +30,9 @@ REF is a bundled name (sqlite, flannel), a file, or oci://HOST/REPOSITORY@sha256
 ";
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
-    let (command, rest) = words.split_first().map_or(("help", &[][..]), |(c, rest)| (c.as_str(), rest));
+    let (command, rest) = words
+        .split_first()
+        .map_or(("help", &[][..]), |(c, rest)| (c.as_str(), rest));
     let outcome = match command {
         "list" => return list::run(rest),
         "inspect" => inspect::run(rest),
@@ -41,7 +43,11 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             print!("{USAGE}");
             Ok(())
         }
-        other => return refuse(&format!("unknown command `plugin {other}`; see `k3s plugin help`")),
+        other => {
+            return refuse(&format!(
+                "unknown command `plugin {other}`; see `k3s plugin help`"
+            ));
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,7 +44,8 @@ macro_rules! templates {
 }
 
 /// Kind and source; the manifest is one for all.
-const TEMPLATES: &[(&str, &str)] = templates!["datastore", "cni", "ingress", "load-balancer", "storage"];
+const TEMPLATES: &[(&str, &str)] =
+    templates!["datastore", "cni", "ingress", "load-balancer", "storage"];
 const MANIFEST: &str = include_str!("../../../../../plugins/sdk/templates/Cargo.toml");
 
 pub(super) fn run(words: &[String]) -> Result<()> {
@@ -53,26 +54,45 @@ pub(super) fn run(words: &[String]) -> Result<()> {
         [flag, kind, dir] if flag == "--kind" => (kind, dir),
         _ => bail!("usage: k3s plugin new KIND DIR"),
     };
-    let known = || TEMPLATES.iter().map(|(kind, _)| *kind).collect::<Vec<_>>().join(", ");
+    let known = || {
+        TEMPLATES
+            .iter()
+            .map(|(kind, _)| *kind)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let template = TEMPLATES.iter().find(|(name, _)| name == kind);
-    let (_, source) = template.with_context(|| format!("no template for {kind:?} (templates: {})", known()))?;
+    let (_, source) =
+        template.with_context(|| format!("no template for {kind:?} (templates: {})", known()))?;
     let dir = Path::new(dir);
     if dir.exists() {
         bail!("{} exists already", dir.display());
     }
-    let name = dir.file_name().and_then(|name| name.to_str()).context("a folder needs a name")?;
+    let name = dir
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("a folder needs a name")?;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         bail!("{name:?} becomes the plugin's name: use lower case letters, digits and dashes");
     }
-    write(&dir.join("Cargo.toml"), &MANIFEST.replace("my-plugin", name).replace("my-kind", kind))?;
+    write(
+        &dir.join("Cargo.toml"),
+        &MANIFEST.replace("my-plugin", name).replace("my-kind", kind),
+    )?;
     write(&dir.join("src/lib.rs"), source)?;
     write(&dir.join(".gitignore"), "/target\n/*.wasm\n")?;
     for (path, text) in SDK {
         write(&dir.join(VENDOR).join(path), text)?;
     }
-    println!("{}: a {kind} plugin that works; change src/lib.rs, then\n", dir.display());
-    println!("  k3s plugin build {0} -o {name}.wasm\n  k3s plugin check ./{name}.wasm", dir.display());
+    println!(
+        "{}: a {kind} plugin that works; change src/lib.rs, then\n",
+        dir.display()
+    );
+    println!(
+        "  k3s plugin build {0} -o {name}.wasm\n  k3s plugin check ./{name}.wasm",
+        dir.display()
+    );
     println!("  k3s server --plugin {kind}=./{name}.wasm");
     Ok(())
 }
@@ -95,7 +115,10 @@ mod tests {
         let sources = std::fs::read_dir(root.join("plugins/sdk/src")).unwrap();
         for file in sources.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
             let path = format!("plugins/sdk/src/{file}");
-            assert!(SDK.iter().any(|(known, _)| *known == path), "{path} is not vendored");
+            assert!(
+                SDK.iter().any(|(known, _)| *known == path),
+                "{path} is not vendored"
+            );
         }
     }
 
@@ -103,14 +126,24 @@ mod tests {
     fn every_kind_has_a_template_and_the_sdk_a_feature() {
         let manifest = SDK[0].1;
         for kind in k3s_adapters::CONTRACTS.iter().map(|contract| contract.kind) {
-            assert!(TEMPLATES.iter().any(|(known, _)| *known == kind), "no template for {kind}");
-            assert!(manifest.contains(&format!("\n{kind} = []\n")), "no feature for {kind}");
+            assert!(
+                TEMPLATES.iter().any(|(known, _)| *known == kind),
+                "no template for {kind}"
+            );
+            assert!(
+                manifest.contains(&format!("\n{kind} = []\n")),
+                "no feature for {kind}"
+            );
         }
     }
 
     #[test]
     fn names_and_folders_that_cannot_be_are_refused() {
-        let run = |kind: &str, dir: &str| run(&[kind.to_owned(), dir.to_owned()]).unwrap_err().to_string();
+        let run = |kind: &str, dir: &str| {
+            run(&[kind.to_owned(), dir.to_owned()])
+                .unwrap_err()
+                .to_string()
+        };
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         assert!(run("dns", &at("x")).contains("templates: datastore, cni"));

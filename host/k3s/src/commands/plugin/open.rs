@@ -24,27 +24,48 @@ pub(super) struct Opened {
 impl Opened {
     /// Reads what `reference` names.
     pub(super) fn read(reference: &str) -> Result<Self> {
-        let bytes = match PluginSource::parse(reference).map_err(|reason| anyhow!("{reference}: {reason}"))? {
+        let bytes = match PluginSource::parse(reference)
+            .map_err(|reason| anyhow!("{reference}: {reason}"))?
+        {
             PluginSource::Bundled(name) => Cow::Borrowed(find(&name)?),
             PluginSource::File(path) => Cow::Owned(read_file(&path)?),
             PluginSource::Registry(name) => Cow::Owned(fetch(&name)?),
         };
-        let source = Source { name: reference, bytes: &bytes, digest: None, compiled: None };
+        let source = Source {
+            name: reference,
+            bytes: &bytes,
+            digest: None,
+            compiled: None,
+        };
         let inspection = Host::inspect(source)?;
-        Ok(Self { name: reference.to_owned(), bytes, inspection })
+        Ok(Self {
+            name: reference.to_owned(),
+            bytes,
+            inspection,
+        })
     }
 
     pub(super) fn source(&self) -> Source<'_> {
-        Source { name: &self.name, bytes: &self.bytes, digest: None, compiled: None }
+        Source {
+            name: &self.name,
+            bytes: &self.bytes,
+            digest: None,
+            compiled: None,
+        }
     }
 
     /// The contract that its exports mean.
     pub(super) fn contract(&self) -> Result<&'static Contract> {
-        let found = CONTRACTS.iter().find(|contract| contract.is_meant_by(&self.inspection.exports));
+        let found = CONTRACTS
+            .iter()
+            .find(|contract| contract.is_meant_by(&self.inspection.exports));
         let exports = self.inspection.exports.join(", ");
-        found
-            .copied()
-            .with_context(|| format!("{}: of no kind of plugin that is known here (it exports {exports})", self.name))
+        found.copied().with_context(|| {
+            format!(
+                "{}: of no kind of plugin that is known here (it exports {exports})",
+                self.name
+            )
+        })
     }
 }
 
@@ -57,8 +78,12 @@ pub(super) struct OwnHost {
 
 impl OwnHost {
     pub(super) fn new() -> Result<Self> {
-        let cache_dir = std::env::temp_dir().join(format!("k3s-plugin-{}", Random::from_os().name_suffix(10)));
-        let host = Host::new(HostOptions { cache_dir: Some(cache_dir.clone()), ..HostOptions::default() })?;
+        let cache_dir =
+            std::env::temp_dir().join(format!("k3s-plugin-{}", Random::from_os().name_suffix(10)));
+        let host = Host::new(HostOptions {
+            cache_dir: Some(cache_dir.clone()),
+            ..HostOptions::default()
+        })?;
         Ok(Self { host, cache_dir })
     }
 }
@@ -72,13 +97,24 @@ impl Drop for OwnHost {
 
 /// A runtime for what is asynchronous.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start the task runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the task runtime")
 }
 
 fn find(name: &str) -> Result<&'static [u8]> {
     let all = bundled::all();
-    let found = all.iter().find(|b| b.name == name || bundled::short_name(b) == name);
-    let known = || all.iter().map(bundled::short_name).collect::<Vec<_>>().join(", ");
+    let found = all
+        .iter()
+        .find(|b| b.name == name || bundled::short_name(b) == name);
+    let known = || {
+        all.iter()
+            .map(bundled::short_name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     Ok(found
         .with_context(|| {
             format!(
@@ -93,13 +129,21 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     let what = || path.display().to_string();
     let size = std::fs::metadata(path).with_context(what)?.len();
     if size > u64::try_from(Source::LIMIT_BYTES)? {
-        bail!("{}: {size} bytes are above the limit of {}", what(), Source::LIMIT_BYTES);
+        bail!(
+            "{}: {size} bytes are above the limit of {}",
+            what(),
+            Source::LIMIT_BYTES
+        );
     }
     std::fs::read(path).with_context(what)
 }
 
 fn fetch(reference: &str) -> Result<Vec<u8>> {
     let limit_bytes = u64::try_from(Source::LIMIT_BYTES)?;
-    let from = ArtifactSource { registries: Path::new(REGISTRIES), keep: None, limit_bytes };
+    let from = ArtifactSource {
+        registries: Path::new(REGISTRIES),
+        keep: None,
+        limit_bytes,
+    };
     Ok(runtime()?.block_on(fetch_artifact(reference, from))?)
 }

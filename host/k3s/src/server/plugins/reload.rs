@@ -36,11 +36,17 @@ struct Entry {
 
 impl Swaps {
     /// `component` runs; `swap` replaces it, or fails and leaves it.
-    pub(crate) fn add<F>(&self, component: &Component, swap: impl Fn(Component) -> F + Send + Sync + 'static)
-    where
+    pub(crate) fn add<F>(
+        &self,
+        component: &Component,
+        swap: impl Fn(Component) -> F + Send + Sync + 'static,
+    ) where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.enter(component, Some(Arc::new(move |new| Box::pin(swap(new)) as SwapFuture)));
+        self.enter(
+            component,
+            Some(Arc::new(move |new| Box::pin(swap(new)) as SwapFuture)),
+        );
     }
 
     /// `component` runs until the server stops.
@@ -50,12 +56,21 @@ impl Swaps {
 
     fn enter(&self, component: &Component, swap: Option<SwapFunction>) {
         let (runs, reference) = (component.fingerprint(), component.reference.clone());
-        self.0.lock().push(Entry { kind: component.kind, runs, reference, swap });
+        self.0.lock().push(Entry {
+            kind: component.kind,
+            runs,
+            reference,
+            swap,
+        });
     }
 
     /// Where a battery that runs came from.
     pub(crate) fn reference_of(&self, kind: &str) -> Option<String> {
-        self.0.lock().iter().find(|e| e.kind == kind).map(|e| e.reference.clone())
+        self.0
+            .lock()
+            .iter()
+            .find(|e| e.kind == kind)
+            .map(|e| e.reference.clone())
     }
 
     fn replaced(&self, kind: &str, runs: Fingerprint, reference: &str) {
@@ -67,10 +82,18 @@ impl Swaps {
 }
 
 /// Acts on every SIGHUP that `hangup` gives.
-pub(crate) fn start(mut hangup: Signal, reread: Reread, swaps: Swaps, events: PluginEvents, tasks: &Tasks) {
+pub(crate) fn start(
+    mut hangup: Signal,
+    reread: Reread,
+    swaps: Swaps,
+    events: PluginEvents,
+    tasks: &Tasks,
+) {
     tasks.spawn_until_stopped("reload", async move {
         while hangup.recv().await.is_some() {
-            info!("SIGHUP: reading the plugins' configuration again; other settings need a restart");
+            info!(
+                "SIGHUP: reading the plugins' configuration again; other settings need a restart"
+            );
             match reread() {
                 Ok(settings) => all(&settings, &swaps, &events).await,
                 Err(why) => error!(%why, "the configuration is refused; everything stays as it is"),
@@ -86,11 +109,17 @@ async fn all(settings: &ServerSettings, swaps: &Swaps, events: &PluginEvents) {
             Ok(None) => {}
             Ok(Some(new)) => {
                 info!(kind = entry.kind, plugin = new, "a plugin was replaced");
-                events.swapped(entry.kind, &format!("{} was replaced by {new}", entry.reference));
+                events.swapped(
+                    entry.kind,
+                    &format!("{} was replaced by {new}", entry.reference),
+                );
             }
             Err(why) => {
                 let why = format!("{why:#}");
-                error!(kind = entry.kind, why, "a plugin was not replaced; {} serves on", entry.reference);
+                error!(
+                    kind = entry.kind,
+                    why, "a plugin was not replaced; {} serves on", entry.reference
+                );
                 events.refused(entry.kind, &format!("{} serves on: {why}", entry.reference));
             }
         }
@@ -105,8 +134,14 @@ async fn one(entry: &Entry, settings: &ServerSettings, swaps: &Swaps) -> Result<
         return Ok(None);
     }
     let Some(swap) = &entry.swap else {
-        warn!(kind = entry.kind, "this plugin is changed by a restart of the server only");
-        anyhow::bail!("restart needed: a {} is not replaced while the server runs", entry.kind);
+        warn!(
+            kind = entry.kind,
+            "this plugin is changed by a restart of the server only"
+        );
+        anyhow::bail!(
+            "restart needed: a {} is not replaced while the server runs",
+            entry.kind
+        );
     };
     swap(new).await?;
     swaps.replaced(entry.kind, fingerprint, &reference);

@@ -11,7 +11,9 @@ use k3s_client::{Client, EventRecorder, ObjectReference};
 use k3s_lifecycle::Tasks;
 use k3s_meta::user::UserInfo;
 use k3s_plugin_host::{Health, Host, Status};
-use k3s_registry::{Call, DeleteOptions, ListRequest, NoAdmission, Registry, Resource, Scope, Update, Warnings};
+use k3s_registry::{
+    Call, DeleteOptions, ListRequest, NoAdmission, Registry, Resource, Scope, Update, Warnings,
+};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tracing::warn;
@@ -32,7 +34,13 @@ pub(crate) struct PluginEvents(EventRecorder);
 
 impl PluginEvents {
     pub(crate) fn new(client: Client, node: &str, clock: Clock, tasks: &Tasks) -> Self {
-        Self(EventRecorder::new(client, "plugin-host", node, clock, tasks))
+        Self(EventRecorder::new(
+            client,
+            "plugin-host",
+            node,
+            clock,
+            tasks,
+        ))
     }
 
     pub(crate) fn swapped(&self, kind: &str, message: &str) {
@@ -48,7 +56,8 @@ impl PluginEvents {
     }
 
     fn recovered(&self, kind: &str) {
-        self.0.normal(about(kind), "Recovered", "it may be called again");
+        self.0
+            .normal(about(kind), "Recovered", "it may be called again");
     }
 }
 
@@ -82,10 +91,15 @@ async fn run(publisher: Publisher, changed: Arc<Notify>) {
     let mut shown: Option<BTreeMap<&'static str, Value>> = None;
     loop {
         let all = by_kind(&publisher.host.status(), publisher.clock.elapsed());
-        let wanted: BTreeMap<&'static str, Value> =
-            all.iter().map(|(kind, plugin)| (*kind, plugin.object(publisher.swaps.reference_of(kind)))).collect();
-        let mut again =
-            all.values().filter_map(|p| p.until).min().map(|until| until.saturating_sub(publisher.clock.elapsed()));
+        let wanted: BTreeMap<&'static str, Value> = all
+            .iter()
+            .map(|(kind, plugin)| (*kind, plugin.object(publisher.swaps.reference_of(kind))))
+            .collect();
+        let mut again = all
+            .values()
+            .filter_map(|p| p.until)
+            .min()
+            .map(|until| until.saturating_sub(publisher.clock.elapsed()));
         if shown.as_ref() != Some(&wanted) {
             publisher.tell(shown.as_ref(), &wanted);
             match publisher.write(&wanted).await {
@@ -135,7 +149,14 @@ fn by_kind(all: &[Status], now: Duration) -> BTreeMap<&'static str, Shown> {
             }
             // The one made last; the other is about to go.
             _ => {
-                kinds.insert(status.kind, Shown { status: status.clone(), health, until });
+                kinds.insert(
+                    status.kind,
+                    Shown {
+                        status: status.clone(),
+                        health,
+                        until,
+                    },
+                );
             }
         }
     }
@@ -167,23 +188,37 @@ impl Shown {
             },
         });
         if !status.last_error.is_empty() {
-            k3s_meta::object::set(&mut object, &["status", "lastError"], status.last_error.as_str().into());
+            k3s_meta::object::set(
+                &mut object,
+                &["status", "lastError"],
+                status.last_error.as_str().into(),
+            );
         }
         object
     }
 }
 
-fn health_of<'a>(objects: Option<&'a BTreeMap<&'static str, Value>>, kind: &str) -> Option<&'a str> {
+fn health_of<'a>(
+    objects: Option<&'a BTreeMap<&'static str, Value>>,
+    kind: &str,
+) -> Option<&'a str> {
     k3s_meta::object::at(objects?.get(kind)?, &["status", "health"])?.as_str()
 }
 
 impl Publisher {
     /// Events for what is news.
-    fn tell(&self, before: Option<&BTreeMap<&'static str, Value>>, now: &BTreeMap<&'static str, Value>) {
+    fn tell(
+        &self,
+        before: Option<&BTreeMap<&'static str, Value>>,
+        now: &BTreeMap<&'static str, Value>,
+    ) {
         for (kind, object) in now {
             match (health_of(before, kind), health_of(Some(now), kind)) {
                 (old, Some("Quarantined")) if old != Some("Quarantined") => {
-                    self.events.quarantined(kind, k3s_meta::object::at_str(object, &["status", "lastError"]));
+                    self.events.quarantined(
+                        kind,
+                        k3s_meta::object::at_str(object, &["status", "lastError"]),
+                    );
                 }
                 (Some("Quarantined"), Some("Ready")) => self.events.recovered(kind),
                 _ => {}
@@ -194,16 +229,26 @@ impl Publisher {
     async fn write(&self, wanted: &BTreeMap<&'static str, Value>) -> k3s_registry::Result<()> {
         let resource = self.registry.resource(GROUP, VERSION, PLURAL)?.clone();
         let user = UserInfo::new("system:k3s-supervisor", ["system:masters"]);
-        let call = Call { user: &user, dry_run: false, admission: &NoAdmission, warnings: &Warnings::default() };
+        let call = Call {
+            user: &user,
+            dry_run: false,
+            admission: &NoAdmission,
+            warnings: &Warnings::default(),
+        };
         for (kind, object) in wanted {
             self.put(&resource, kind, object, &call).await?;
         }
-        let list = self.registry.list(&resource, &ListRequest::default()).await?;
+        let list = self
+            .registry
+            .list(&resource, &ListRequest::default())
+            .await?;
         for entry in list.entries {
             let object = resource.decode(&entry)?;
             let name = k3s_meta::object::name(&object);
             if !wanted.contains_key(name) {
-                self.registry.delete(&resource, "", name, &DeleteOptions::default(), &call).await?;
+                self.registry
+                    .delete(&resource, "", name, &DeleteOptions::default(), &call)
+                    .await?;
             }
         }
         Ok(())
@@ -216,11 +261,21 @@ impl Publisher {
         object: &Value,
         call: &Call<'_>,
     ) -> k3s_registry::Result<()> {
-        let update = Update { resource, namespace: "", name, scope: Scope::Main, create_missing: true };
+        let update = Update {
+            resource,
+            namespace: "",
+            name,
+            scope: Scope::Main,
+            create_missing: true,
+        };
         let make = |old: Option<&Value>| {
             let mut new = old.cloned().unwrap_or_else(|| object.clone());
             for part in ["spec", "status"] {
-                k3s_meta::object::set(&mut new, &[part], object.get(part).cloned().unwrap_or_default());
+                k3s_meta::object::set(
+                    &mut new,
+                    &[part],
+                    object.get(part).cloned().unwrap_or_default(),
+                );
             }
             Ok(new)
         };

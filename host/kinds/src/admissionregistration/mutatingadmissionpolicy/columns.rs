@@ -8,15 +8,32 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::integer("Mutations", "Mutation indicates the number of mutations rules defined in this configuration"),
-    Column::text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
+    Column::integer(
+        "Mutations",
+        "Mutation indicates the number of mutations rules defined in this configuration",
+    ),
+    Column::text(
+        "ParamKind",
+        "ParamKind specifies the kind of resources used to parameterize this policy",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let kind = tree::at(object, "spec.paramKind").map_or_else(
         || print::UNSET.to_owned(),
-        |kind| format!("{}/{}", tree::text(kind, "apiVersion"), tree::text(kind, "kind")),
+        |kind| {
+            format!(
+                "{}/{}",
+                tree::text(kind, "apiVersion"),
+                tree::text(kind, "kind")
+            )
+        },
     );
-    vec![print::name(object), tree::list(object, "spec.mutations").len().into(), kind.into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        tree::list(object, "spec.mutations").len().into(),
+        kind.into(),
+        print::age(object, now),
+    ]
 }

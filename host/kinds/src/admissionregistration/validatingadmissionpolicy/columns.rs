@@ -12,14 +12,28 @@ pub(super) const COLUMNS: &[Column] = &[
         "Validations",
         "Validations indicates the number of validation rules defined in this configuration",
     ),
-    Column::text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
+    Column::text(
+        "ParamKind",
+        "ParamKind specifies the kind of resources used to parameterize this policy",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let kind = tree::at(object, "spec.paramKind").map_or_else(
         || print::UNSET.to_owned(),
-        |kind| format!("{}/{}", tree::text(kind, "apiVersion"), tree::text(kind, "kind")),
+        |kind| {
+            format!(
+                "{}/{}",
+                tree::text(kind, "apiVersion"),
+                tree::text(kind, "kind")
+            )
+        },
     );
-    vec![print::name(object), tree::list(object, "spec.validations").len().into(), kind.into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        tree::list(object, "spec.validations").len().into(),
+        kind.into(),
+        print::age(object, now),
+    ]
 }

@@ -9,8 +9,14 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("PolicyName", "PolicyName indicates the policy definition which the policy binding binded to"),
-    Column::text("ParamRef", "ParamRef indicates the param resource which sets the configration param"),
+    Column::text(
+        "PolicyName",
+        "PolicyName indicates the policy definition which the policy binding binded to",
+    ),
+    Column::text(
+        "ParamRef",
+        "ParamRef indicates the param resource which sets the configration param",
+    ),
     Column::AGE,
 ];
 

@@ -13,7 +13,10 @@ pub(super) fn validate(binding: &Value) -> ErrorList {
     let path = Path::new("spec.validationActions");
     let actions = tree::texts(binding, "spec.validationActions");
     if actions.is_empty() {
-        errors.push(field::required(&path, "at least one validation action is required"));
+        errors.push(field::required(
+            &path,
+            "at least one validation action is required",
+        ));
     }
     for (index, action) in actions.iter().enumerate() {
         if !ACTIONS.contains(action) {
@@ -22,7 +25,11 @@ pub(super) fn validate(binding: &Value) -> ErrorList {
     }
     if actions.contains(&"Deny") && actions.contains(&"Warn") {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
-        errors.push(field::invalid(&path, tree::at(binding, "spec.validationActions"), detail));
+        errors.push(field::invalid(
+            &path,
+            tree::at(binding, "spec.validationActions"),
+            detail,
+        ));
     }
     errors
 }

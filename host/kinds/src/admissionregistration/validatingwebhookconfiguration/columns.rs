@@ -8,10 +8,17 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::integer("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration"),
+    Column::integer(
+        "Webhooks",
+        "Webhooks indicates the number of webhooks registered in this configuration",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), tree::list(object, "webhooks").len().into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        tree::list(object, "webhooks").len().into(),
+        print::age(object, now),
+    ]
 }

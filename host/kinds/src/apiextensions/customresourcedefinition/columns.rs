@@ -9,5 +9,8 @@ use crate::{print, tree};
 pub(super) const COLUMNS: &[Column] = &[Column::NAME, Column::CREATED_AT];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), tree::text(object, "metadata.creationTimestamp").into()]
+    vec![
+        print::name(object),
+        tree::text(object, "metadata.creationTimestamp").into(),
+    ]
 }

@@ -11,7 +11,9 @@ pub(super) fn default(definition: &mut Value) {
     for field in ["conditions", "storedVersions"] {
         tree::set_missing(definition, &format!("status.{field}"), json!([]));
     }
-    let Some(spec) = tree::at_mut(definition, "spec") else { return };
+    let Some(spec) = tree::at_mut(definition, "spec") else {
+        return;
+    };
     let kind = tree::text(spec, "names.kind").to_owned();
     if !kind.is_empty() {
         tree::set_zero(spec, "names.singular", kind.to_lowercase());

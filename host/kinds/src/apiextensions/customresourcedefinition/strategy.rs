@@ -19,8 +19,12 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value) {
 }
 
 fn remember_storage_version(definition: &mut Value) {
-    let storage = tree::list(definition, "spec.versions").iter().find(|version| tree::flag(version, "storage"));
-    let Some(name) = storage.map(|version| tree::text(version, "name").to_owned()) else { return };
+    let storage = tree::list(definition, "spec.versions")
+        .iter()
+        .find(|version| tree::flag(version, "storage"));
+    let Some(name) = storage.map(|version| tree::text(version, "name").to_owned()) else {
+        return;
+    };
     if !tree::texts(definition, "status.storedVersions").contains(&name.as_str()) {
         let mut stored = tree::list(definition, "status.storedVersions").to_vec();
         stored.push(name.into());

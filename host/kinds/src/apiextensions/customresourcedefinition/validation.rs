@@ -28,20 +28,42 @@ fn rest(definition: &Value) -> ErrorList {
     let (group, plural) = (tree::text(spec, "group"), tree::text(spec, "names.plural"));
     let name = tree::text(definition, "metadata.name");
     if name != format!("{plural}.{group}") {
-        errors.push(field::invalid(&Path::new("metadata.name"), name, "must be spec.names.plural+\".\"+spec.group"));
+        errors.push(field::invalid(
+            &Path::new("metadata.name"),
+            name,
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     if group.is_empty() {
         errors.push(field::required(&path.child("group"), ""));
     } else {
-        errors.check(&path.child("group"), group, names::is_dns1123_subdomain(group));
+        errors.check(
+            &path.child("group"),
+            group,
+            names::is_dns1123_subdomain(group),
+        );
         if group.split('.').count() < 2 {
-            errors.push(field::invalid(&path.child("group"), group, "should be a domain with at least one dot"));
+            errors.push(field::invalid(
+                &path.child("group"),
+                group,
+                "should be a domain with at least one dot",
+            ));
         }
     }
-    checks::required_one_of(&mut errors, spec, "scope", &path, &["Cluster", "Namespaced"]);
+    checks::required_one_of(
+        &mut errors,
+        spec,
+        "scope",
+        &path,
+        &["Cluster", "Namespaced"],
+    );
     if tree::flag(spec, "preserveUnknownFields") {
         let detail = "must be false in order to use apiextensions.k8s.io/v1; set x-kubernetes-preserve-unknown-fields in the schema instead";
-        errors.push(field::invalid(&path.child("preserveUnknownFields"), true, detail));
+        errors.push(field::invalid(
+            &path.child("preserveUnknownFields"),
+            true,
+            detail,
+        ));
     }
     approval(&mut errors, definition, group);
     versions::versions(&mut errors, spec, &path.child("versions"));
@@ -52,7 +74,9 @@ fn rest(definition: &Value) -> ErrorList {
 
 /// Whether a group belongs to the Kubernetes project.
 pub(super) fn is_protected(group: &str) -> bool {
-    PROTECTED.iter().any(|suffix| group == *suffix || group.ends_with(&format!(".{suffix}")))
+    PROTECTED
+        .iter()
+        .any(|suffix| group == *suffix || group.ends_with(&format!(".{suffix}")))
 }
 
 fn approval(errors: &mut ErrorList, definition: &Value, group: &str) {
@@ -60,12 +84,19 @@ fn approval(errors: &mut ErrorList, definition: &Value, group: &str) {
         return;
     }
     let path = Path::new("metadata").child("annotations").key(APPROVED);
-    let given = tree::map(definition, "metadata.annotations").get(APPROVED).and_then(Value::as_str).unwrap_or_default();
+    let given = tree::map(definition, "metadata.annotations")
+        .get(APPROVED)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let see = "see https://github.com/kubernetes/enhancements/pull/1111";
     if given.is_empty() {
-        let detail = format!("protected groups must have approval annotation \"{APPROVED}\", {see}");
+        let detail =
+            format!("protected groups must have approval annotation \"{APPROVED}\", {see}");
         errors.push(field::required(&path, detail));
-    } else if !given.starts_with("https://") && !given.starts_with("http://") && !given.starts_with("unapproved") {
+    } else if !given.starts_with("https://")
+        && !given.starts_with("http://")
+        && !given.starts_with("unapproved")
+    {
         let detail = format!(
             "protected groups must have approval annotation \"{APPROVED}\" with either a URL or a reason starting with \"unapproved\", {see}"
         );
@@ -81,17 +112,29 @@ fn names_of(errors: &mut ErrorList, spec: &Value, path: &Path) {
             errors.push(field::required(&path.child(name), ""));
         } else {
             // Kinds are written in camel case and still become part of a DNS name.
-            errors.check(&path.child(name), text, names::is_dns1035_label(&text.to_lowercase()));
+            errors.check(
+                &path.child(name),
+                text,
+                names::is_dns1035_label(&text.to_lowercase()),
+            );
         }
     }
     for list in ["shortNames", "categories"] {
         for (index, text) in tree::texts(found, list).iter().enumerate() {
-            errors.check(&path.child(list).index(index), *text, names::is_dns1035_label(text));
+            errors.check(
+                &path.child(list).index(index),
+                *text,
+                names::is_dns1035_label(text),
+            );
         }
     }
     if tree::has(found, "kind") && tree::text(found, "kind") == tree::text(found, "listKind") {
         let detail = "kind and listKind may not be the same";
-        errors.push(field::invalid(&path.child("listKind"), tree::text(found, "listKind"), detail));
+        errors.push(field::invalid(
+            &path.child("listKind"),
+            tree::text(found, "listKind"),
+            detail,
+        ));
     }
 }
 
@@ -111,11 +154,20 @@ fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     let at = path.child("webhook");
     match tree::at(conversion, "webhook.clientConfig") {
-        None => errors.push(field::required(&at.child("clientConfig"), "required when strategy is set to Webhook")),
+        None => errors.push(field::required(
+            &at.child("clientConfig"),
+            "required when strategy is set to Webhook",
+        )),
         Some(client) => {
-            let given = ["url", "service"].iter().filter(|name| tree::at(client, name).is_some()).count();
+            let given = ["url", "service"]
+                .iter()
+                .filter(|name| tree::at(client, name).is_some())
+                .count();
             if given != 1 {
-                errors.push(field::required(&at.child("clientConfig"), "exactly one of url or service is required"));
+                errors.push(field::required(
+                    &at.child("clientConfig"),
+                    "exactly one of url or service is required",
+                ));
             }
         }
     }
@@ -130,7 +182,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     errors.append(versions::schemas(new, Some(old)));
     let established = tree::list(old, "status.conditions")
         .iter()
-        .any(|condition| tree::text(condition, "type") == "Established" && tree::text(condition, "status") == "True");
+        .any(|condition| {
+            tree::text(condition, "type") == "Established"
+                && tree::text(condition, "status") == "True"
+        });
     if established {
         for name in ["scope", "names.kind"] {
             checks::immutable(&mut errors, new, old, &format!("spec.{name}"));
@@ -139,8 +194,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     for name in ["group", "names.plural"] {
         checks::immutable(&mut errors, new, old, &format!("spec.{name}"));
     }
-    let versions: Vec<&str> =
-        tree::list(new, "spec.versions").iter().map(|version| tree::text(version, "name")).collect();
+    let versions: Vec<&str> = tree::list(new, "spec.versions")
+        .iter()
+        .map(|version| tree::text(version, "name"))
+        .collect();
     for (index, stored) in tree::texts(new, "status.storedVersions").iter().enumerate() {
         if !versions.contains(stored) {
             let at = Path::new("status.storedVersions").index(index);

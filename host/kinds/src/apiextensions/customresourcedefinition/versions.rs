@@ -10,7 +10,16 @@ use crate::custom::structural;
 use crate::tree;
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
-const COLUMN_FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+const COLUMN_FORMATS: [&str; 8] = [
+    "byte",
+    "date",
+    "date-time",
+    "double",
+    "float",
+    "int32",
+    "int64",
+    "password",
+];
 /// Selectable fields of one version; each is looked up in every object of a filtered list.
 const MAX_SELECTABLE: usize = 8;
 
@@ -24,18 +33,30 @@ pub(super) fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
         errors.check(&at.child("name"), name, names::is_dns1035_label(name));
         seen.insert(errors, name, &at.child("name"));
         if tree::at(version, "schema.openAPIV3Schema").is_none() {
-            errors.push(field::required(&at.child("schema.openAPIV3Schema"), "schemas are required"));
+            errors.push(field::required(
+                &at.child("schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
         if tree::has(version, "deprecationWarning") && !tree::flag(version, "deprecated") {
             let warning = tree::at(version, "deprecationWarning");
             let detail = "can only be set for deprecated versions";
-            errors.push(field::invalid(&at.child("deprecationWarning"), warning, detail));
+            errors.push(field::invalid(
+                &at.child("deprecationWarning"),
+                warning,
+                detail,
+            ));
         }
         columns(errors, version, &at.child("additionalPrinterColumns"));
         scale(errors, version, &at.child("subresources").child("scale"));
         selectable(errors, version, &at.child("selectableFields"));
     }
-    if versions.iter().filter(|version| tree::flag(version, "storage")).count() != 1 {
+    if versions
+        .iter()
+        .filter(|version| tree::flag(version, "storage"))
+        .count()
+        != 1
+    {
         let detail = "must have exactly one version marked as storage version";
         errors.push(field::invalid(path, tree::at(spec, "versions"), detail));
     }
@@ -46,13 +67,25 @@ pub(super) fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
 pub(super) fn schemas(definition: &Value, old: Option<&Value>) -> ErrorList {
     const SCHEMA: &str = "schema.openAPIV3Schema";
     let versions = tree::list(definition, "spec.versions");
-    let before = old.map(|old| tree::list(old, "spec.versions")).unwrap_or_default();
-    let known = |schema: &Value| before.iter().any(|version| tree::at(version, SCHEMA) == Some(schema));
-    let first = versions.first().and_then(|version| tree::at(version, SCHEMA));
-    let shared = versions.iter().all(|version| tree::at(version, SCHEMA) == first);
+    let before = old
+        .map(|old| tree::list(old, "spec.versions"))
+        .unwrap_or_default();
+    let known = |schema: &Value| {
+        before
+            .iter()
+            .any(|version| tree::at(version, SCHEMA) == Some(schema))
+    };
+    let first = versions
+        .first()
+        .and_then(|version| tree::at(version, SCHEMA));
+    let shared = versions
+        .iter()
+        .all(|version| tree::at(version, SCHEMA) == first);
     let mut errors = ErrorList::new();
     for (index, version) in versions.iter().enumerate() {
-        let Some(schema) = tree::at(version, SCHEMA).filter(|schema| !known(schema)) else { continue };
+        let Some(schema) = tree::at(version, SCHEMA).filter(|schema| !known(schema)) else {
+            continue;
+        };
         if shared {
             return structural::check(schema, &Path::new("spec.validation.openAPIV3Schema"));
         }
@@ -63,7 +96,10 @@ pub(super) fn schemas(definition: &Value, old: Option<&Value>) -> ErrorList {
 }
 
 fn columns(errors: &mut ErrorList, version: &Value, path: &Path) {
-    for (index, column) in tree::list(version, "additionalPrinterColumns").iter().enumerate() {
+    for (index, column) in tree::list(version, "additionalPrinterColumns")
+        .iter()
+        .enumerate()
+    {
         let at = path.index(index);
         checks::required(errors, column, "name", &at, "");
         checks::required_one_of(errors, column, "type", &at, &COLUMN_TYPES);
@@ -78,7 +114,9 @@ fn columns(errors: &mut ErrorList, version: &Value, path: &Path) {
 }
 
 fn scale(errors: &mut ErrorList, version: &Value, path: &Path) {
-    let Some(scale) = tree::at(version, "subresources.scale") else { return };
+    let Some(scale) = tree::at(version, "subresources.scale") else {
+        return;
+    };
     let mut one = |name: &str, roots: &[&str], required: bool| {
         let text = tree::text(scale, name);
         let at = path.child(name);
@@ -87,7 +125,11 @@ fn scale(errors: &mut ErrorList, version: &Value, path: &Path) {
                 errors.push(field::required(&at, ""));
             }
         } else if !plain_fields(text) {
-            errors.push(field::invalid(&at, text, "should be a json path without array notation"));
+            errors.push(field::invalid(
+                &at,
+                text,
+                "should be a json path without array notation",
+            ));
         } else if !roots.iter().any(|root| text.starts_with(root)) {
             let detail = format!("should be a json path under {}", roots.join(" or "));
             errors.push(field::invalid(&at, text, detail));
@@ -115,12 +157,26 @@ fn selectable(errors: &mut ErrorList, version: &Value, path: &Path) {
         if text.is_empty() {
             errors.push(field::required(&at, ""));
         } else if !plain_fields(text) {
-            errors.push(field::invalid(&at, text, "is an invalid path: must be a simple json path of fields"));
+            errors.push(field::invalid(
+                &at,
+                text,
+                "is an invalid path: must be a simple json path of fields",
+            ));
         } else if text.starts_with(".metadata.") {
-            errors.push(field::invalid(&at, text, "must not point to fields in metadata"));
+            errors.push(field::invalid(
+                &at,
+                text,
+                "must not point to fields in metadata",
+            ));
         } else if known.is_none() {
-            errors.push(field::invalid(&at, text, "is an invalid path: does not refer to a valid field"));
-        } else if !known.is_some_and(|schema| matches!(tree::text(schema, "type"), "string" | "integer" | "boolean")) {
+            errors.push(field::invalid(
+                &at,
+                text,
+                "is an invalid path: does not refer to a valid field",
+            ));
+        } else if !known.is_some_and(|schema| {
+            matches!(tree::text(schema, "type"), "string" | "integer" | "boolean")
+        }) {
             let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
             errors.push(field::invalid(&at, text, detail));
         }
@@ -132,5 +188,7 @@ fn selectable(errors: &mut ErrorList, version: &Value, path: &Path) {
 fn schema_of<'v>(version: &'v Value, path: &str) -> Option<&'v Value> {
     let path = JsonPath::parse(path).ok()?;
     let root = tree::at(version, "schema.openAPIV3Schema")?;
-    path.fields()?.into_iter().try_fold(root, |schema, name| schema.get("properties")?.get(name))
+    path.fields()?
+        .into_iter()
+        .try_fold(root, |schema, name| schema.get("properties")?.get(name))
 }

@@ -8,7 +8,10 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Service", "The reference to the service that hosts this API endpoint."),
+    Column::text(
+        "Service",
+        "The reference to the service that hosts this API endpoint.",
+    ),
     Column::text("Available", "Whether this service is available."),
     Column::AGE,
 ];
@@ -16,17 +19,33 @@ pub(super) const COLUMNS: &[Column] = &[
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let service = tree::at(object, "spec.service").map_or_else(
         || "Local".to_owned(),
-        |service| format!("{}/{}", tree::text(service, "namespace"), tree::text(service, "name")),
+        |service| {
+            format!(
+                "{}/{}",
+                tree::text(service, "namespace"),
+                tree::text(service, "name")
+            )
+        },
     );
-    vec![print::name(object), service.into(), available(object).into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        service.into(),
+        available(object).into(),
+        print::age(object, now),
+    ]
 }
 
 fn available(service: &Value) -> String {
-    let found =
-        tree::list(service, "status.conditions").iter().find(|condition| tree::text(condition, "type") == "Available");
+    let found = tree::list(service, "status.conditions")
+        .iter()
+        .find(|condition| tree::text(condition, "type") == "Available");
     match found {
         None => "Unknown".to_owned(),
         Some(condition) if tree::text(condition, "status") == "True" => "True".to_owned(),
-        Some(condition) => format!("{} ({})", tree::text(condition, "status"), tree::text(condition, "reason")),
+        Some(condition) => format!(
+            "{} ({})",
+            tree::text(condition, "status"),
+            tree::text(condition, "reason")
+        ),
     }
 }

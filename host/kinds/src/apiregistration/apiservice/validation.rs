@@ -31,7 +31,11 @@ pub(super) fn validate(service: &Value) -> ErrorList {
             for name in ["caBundle", "insecureSkipTLSVerify"] {
                 if tree::has(spec, name) && tree::at(spec, name) != Some(&Value::Bool(false)) {
                     let detail = "local APIServices may not have a caBundle";
-                    errors.push(field::invalid(&path.child(name), tree::at(spec, name), detail));
+                    errors.push(field::invalid(
+                        &path.child(name),
+                        tree::at(spec, name),
+                        detail,
+                    ));
                 }
             }
         }
@@ -41,7 +45,11 @@ pub(super) fn validate(service: &Value) -> ErrorList {
             }
             if tree::flag(spec, "insecureSkipTLSVerify") && tree::has(spec, "caBundle") {
                 let detail = "may not be true if caBundle is present";
-                errors.push(field::invalid(&path.child("insecureSkipTLSVerify"), true, detail));
+                errors.push(field::invalid(
+                    &path.child("insecureSkipTLSVerify"),
+                    true,
+                    detail,
+                ));
             }
         }
     }

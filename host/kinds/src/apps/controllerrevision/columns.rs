@@ -10,14 +10,22 @@ use k3s_meta::object::OwnerReference;
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
     Column::text("Controller", "Controller of the object"),
-    Column::text("Revision", "Revision indicates the revision of the state represented by Data."),
+    Column::text(
+        "Revision",
+        "Revision indicates the revision of the state represented by Data.",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let controller =
-        k3s_meta::object::controller_of(object).map_or_else(|| print::NONE.to_owned(), |owner| reference(&owner));
-    vec![print::name(object), controller.into(), print::integer(object, "revision"), print::age(object, now)]
+    let controller = k3s_meta::object::controller_of(object)
+        .map_or_else(|| print::NONE.to_owned(), |owner| reference(&owner));
+    vec![
+        print::name(object),
+        controller.into(),
+        print::integer(object, "revision"),
+        print::age(object, now),
+    ]
 }
 
 fn reference(owner: &OwnerReference) -> String {

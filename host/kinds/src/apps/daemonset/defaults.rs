@@ -6,11 +6,18 @@ use crate::core::podspec::defaults;
 use crate::tree;
 
 pub(super) fn default(set: &mut Value) {
-    for field in ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"] {
+    for field in [
+        "currentNumberScheduled",
+        "desiredNumberScheduled",
+        "numberMisscheduled",
+        "numberReady",
+    ] {
         tree::set_missing(set, &format!("status.{field}"), 0);
     }
     defaults::template(set, "spec.template");
-    let Some(spec) = tree::at_mut(set, "spec") else { return };
+    let Some(spec) = tree::at_mut(set, "spec") else {
+        return;
+    };
     tree::set_zero(spec, "updateStrategy.type", "RollingUpdate");
     if tree::text(spec, "updateStrategy.type") == "RollingUpdate" {
         tree::set_missing(spec, "updateStrategy.rollingUpdate.maxUnavailable", 1);

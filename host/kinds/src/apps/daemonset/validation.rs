@@ -17,7 +17,11 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     workload::template(&mut errors, spec, &path, "DaemonSet");
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
     checks::not_negative(&mut errors, spec, "revisionHistoryLimit", &path);
-    strategy(&mut errors, tree::at(spec, "updateStrategy").unwrap_or(&Value::Null), &path.child("updateStrategy"));
+    strategy(
+        &mut errors,
+        tree::at(spec, "updateStrategy").unwrap_or(&Value::Null),
+        &path.child("updateStrategy"),
+    );
     errors
 }
 
@@ -28,7 +32,11 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
             Some(rolling) => self::rolling(errors, rolling, &path.child("rollingUpdate")),
             None => errors.push(field::required(&path.child("rollingUpdate"), "")),
         },
-        _ => errors.push(field::not_supported(path, strategy, &["OnDelete", "RollingUpdate"])),
+        _ => errors.push(field::not_supported(
+            path,
+            strategy,
+            &["OnDelete", "RollingUpdate"],
+        )),
     }
 }
 
@@ -41,7 +49,10 @@ fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
     }
     let zero = |value: &Value| value.as_i64() == Some(0) || checks::percent(value) == Some(0);
     match (zero(&unavailable), zero(&surge)) {
-        (true, true) => errors.push(field::required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0")),
+        (true, true) => errors.push(field::required(
+            &path.child("maxUnavailable"),
+            "cannot be 0 when maxSurge is 0",
+        )),
         (false, false) => {
             let detail = "may not be set when maxUnavailable is non-zero";
             errors.push(field::invalid(&path.child("maxSurge"), &surge, detail));

@@ -8,7 +8,9 @@ use crate::tree;
 pub(super) fn default(deployment: &mut Value) {
     tree::set_missing(deployment, "status", json!({}));
     defaults::template(deployment, "spec.template");
-    let Some(spec) = tree::at_mut(deployment, "spec") else { return };
+    let Some(spec) = tree::at_mut(deployment, "spec") else {
+        return;
+    };
     tree::set_missing(spec, "replicas", 1);
     tree::set_zero(spec, "strategy.type", "RollingUpdate");
     if tree::text(spec, "strategy.type") == "RollingUpdate" {

@@ -16,12 +16,22 @@ pub(super) fn validate(deployment: &Value) -> ErrorList {
     workload::selector(&mut errors, spec, &path, "deployment");
     workload::matches(&mut errors, spec, &path);
     workload::template(&mut errors, spec, &path, "ReplicaSet");
-    strategy(&mut errors, tree::at(spec, "strategy").unwrap_or(&Value::Null), &path.child("strategy"));
-    for name in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+    strategy(
+        &mut errors,
+        tree::at(spec, "strategy").unwrap_or(&Value::Null),
+        &path.child("strategy"),
+    );
+    for name in [
+        "minReadySeconds",
+        "revisionHistoryLimit",
+        "progressDeadlineSeconds",
+    ] {
         checks::not_negative(&mut errors, spec, name, &path);
     }
-    let (deadline, ready) =
-        (tree::int(spec, "progressDeadlineSeconds"), tree::int(spec, "minReadySeconds").unwrap_or(0));
+    let (deadline, ready) = (
+        tree::int(spec, "progressDeadlineSeconds"),
+        tree::int(spec, "minReadySeconds").unwrap_or(0),
+    );
     if let Some(deadline) = deadline.filter(|deadline| *deadline <= ready) {
         errors.push(field::invalid(
             &path.child("progressDeadlineSeconds"),
@@ -41,9 +51,16 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
             errors.push(field::forbidden(&at, detail));
         }
         ("Recreate", None) => {}
-        ("RollingUpdate", None) => errors.push(field::required(&at, "this should be defaulted and never be nil")),
+        ("RollingUpdate", None) => errors.push(field::required(
+            &at,
+            "this should be defaulted and never be nil",
+        )),
         ("RollingUpdate", Some(rolling)) => self::rolling(errors, rolling, &at),
-        _ => errors.push(field::not_supported(path, strategy, &["Recreate", "RollingUpdate"])),
+        _ => errors.push(field::not_supported(
+            path,
+            strategy,
+            &["Recreate", "RollingUpdate"],
+        )),
     }
 }
 
@@ -55,7 +72,11 @@ fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
     let zero = |value: &Value| value.as_i64() == Some(0) || checks::percent(value) == Some(0);
     if zero(&unavailable) && zero(&surge) {
         let detail = "may not be 0 when `maxSurge` is 0";
-        errors.push(field::invalid(&path.child("maxUnavailable"), &unavailable, detail));
+        errors.push(field::invalid(
+            &path.child("maxUnavailable"),
+            &unavailable,
+            detail,
+        ));
     }
     checks::not_above_hundred(errors, &unavailable, &path.child("maxUnavailable"));
 }
@@ -84,12 +105,20 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let count = |name: &str| tree::int(status, name).unwrap_or(0);
     for name in ["updatedReplicas", "readyReplicas", "availableReplicas"] {
         if count(name) > count("replicas") {
-            errors.push(field::invalid(&path.child(name), count(name), "cannot be greater than status.replicas"));
+            errors.push(field::invalid(
+                &path.child(name),
+                count(name),
+                "cannot be greater than status.replicas",
+            ));
         }
     }
     if count("availableReplicas") > count("readyReplicas") {
         let detail = "cannot be greater than readyReplicas";
-        errors.push(field::invalid(&path.child("availableReplicas"), count("availableReplicas"), detail));
+        errors.push(field::invalid(
+            &path.child("availableReplicas"),
+            count("availableReplicas"),
+            detail,
+        ));
     }
     errors
 }
@@ -123,13 +152,22 @@ mod tests {
                 |it| tree::set(it, "spec.replicas", -1),
                 "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             ),
-            (|it| tree::remove(it, "spec.selector"), "spec.selector: Required value"),
+            (
+                |it| tree::remove(it, "spec.selector"),
+                "spec.selector: Required value",
+            ),
             (
                 |it| tree::set(it, "spec.template.metadata.labels", json!({"app": "b"})),
                 "spec.template.metadata.labels: Invalid value: {\"app\":\"b\"}: `selector` does not match template `labels`",
             ),
             (
-                |it| tree::set(it, "spec.strategy", json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}})),
+                |it| {
+                    tree::set(
+                        it,
+                        "spec.strategy",
+                        json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}),
+                    )
+                },
                 "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",
             ),
             (

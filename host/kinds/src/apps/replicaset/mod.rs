@@ -34,7 +34,12 @@ impl KindRules for ReplicaSet {
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![("status.replicas", tree::int(object, "status.replicas").unwrap_or(0).to_string())]
+        vec![(
+            "status.replicas",
+            tree::int(object, "status.replicas")
+                .unwrap_or(0)
+                .to_string(),
+        )]
     }
 
     fn validate(&self, object: &Value) -> ErrorList {

@@ -17,5 +17,11 @@ pub(super) const COLUMNS: &[Column] = &[
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let ready = print::ratio(object, "status.readyReplicas", "spec.replicas");
     let (containers, images) = print::containers(tree::at(object, "spec.template.spec"));
-    vec![print::name(object), ready.into(), print::age(object, now), containers, images]
+    vec![
+        print::name(object),
+        ready.into(),
+        print::age(object, now),
+        containers,
+        images,
+    ]
 }

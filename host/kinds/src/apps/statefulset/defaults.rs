@@ -10,14 +10,24 @@ pub(super) fn default(set: &mut Value) {
     tree::set_missing(set, "status.replicas", 0);
     tree::set_missing(set, "status.availableReplicas", 0);
     defaults::template(set, "spec.template");
-    let Some(spec) = tree::at_mut(set, "spec") else { return };
+    let Some(spec) = tree::at_mut(set, "spec") else {
+        return;
+    };
     tree::set_zero(spec, "podManagementPolicy", "OrderedReady");
     tree::set_zero(spec, "updateStrategy.type", "RollingUpdate");
     if tree::text(spec, "updateStrategy.type") == "RollingUpdate" {
         tree::set_missing(spec, "updateStrategy.rollingUpdate.partition", 0);
     }
-    tree::set_zero(spec, "persistentVolumeClaimRetentionPolicy.whenDeleted", "Retain");
-    tree::set_zero(spec, "persistentVolumeClaimRetentionPolicy.whenScaled", "Retain");
+    tree::set_zero(
+        spec,
+        "persistentVolumeClaimRetentionPolicy.whenDeleted",
+        "Retain",
+    );
+    tree::set_zero(
+        spec,
+        "persistentVolumeClaimRetentionPolicy.whenScaled",
+        "Retain",
+    );
     tree::set_missing(spec, "replicas", 1);
     tree::set_missing(spec, "revisionHistoryLimit", 10);
     for claim in tree::each_mut(spec, "volumeClaimTemplates") {

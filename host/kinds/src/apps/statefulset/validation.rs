@@ -24,9 +24,19 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
-    checks::required_one_of(&mut errors, spec, "podManagementPolicy", &path, &["OrderedReady", "Parallel"]);
+    checks::required_one_of(
+        &mut errors,
+        spec,
+        "podManagementPolicy",
+        &path,
+        &["OrderedReady", "Parallel"],
+    );
     strategy(&mut errors, spec, &path.child("updateStrategy"));
-    retention(&mut errors, spec, &path.child("persistentVolumeClaimRetentionPolicy"));
+    retention(
+        &mut errors,
+        spec,
+        &path.child("persistentVolumeClaimRetentionPolicy"),
+    );
     for name in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
         checks::not_negative(&mut errors, spec, name, &path);
     }
@@ -50,9 +60,16 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
         })
         .collect();
     if !claims.is_empty() && tree::at(&spec, "template.spec").is_some() {
-        let named = |volume: &Value| claims.iter().any(|claim| claim.get("name") == volume.get("name"));
-        let mut volumes: Vec<Value> =
-            tree::list(&spec, "template.spec.volumes").iter().filter(|volume| !named(volume)).cloned().collect();
+        let named = |volume: &Value| {
+            claims
+                .iter()
+                .any(|claim| claim.get("name") == volume.get("name"))
+        };
+        let mut volumes: Vec<Value> = tree::list(&spec, "template.spec.volumes")
+            .iter()
+            .filter(|volume| !named(volume))
+            .cloned()
+            .collect();
         volumes.extend(claims);
         tree::set(&mut spec, "template.spec.volumes", volumes);
     }
@@ -67,7 +84,11 @@ fn strategy(errors: &mut ErrorList, spec: &Value, path: &Path) {
         "OnDelete" => {
             if rolling.is_some() {
                 let detail = "only allowed for updateStrategy 'RollingUpdate'";
-                errors.push(field::invalid(&path.child("rollingUpdate"), rolling, detail));
+                errors.push(field::invalid(
+                    &path.child("rollingUpdate"),
+                    rolling,
+                    detail,
+                ));
             }
         }
         "RollingUpdate" => {
@@ -78,17 +99,27 @@ fn strategy(errors: &mut ErrorList, spec: &Value, path: &Path) {
                     checks::int_or_percent(errors, unavailable, &at.child("maxUnavailable"));
                     checks::not_above_hundred(errors, unavailable, &at.child("maxUnavailable"));
                     if unavailable.as_i64() == Some(0) || checks::percent(unavailable) == Some(0) {
-                        errors.push(field::invalid(&at.child("maxUnavailable"), unavailable, "cannot be 0"));
+                        errors.push(field::invalid(
+                            &at.child("maxUnavailable"),
+                            unavailable,
+                            "cannot be 0",
+                        ));
                     }
                 }
             }
         }
-        _ => errors.push(field::invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")),
+        _ => errors.push(field::invalid(
+            path,
+            strategy,
+            "must be 'RollingUpdate' or 'OnDelete'",
+        )),
     }
 }
 
 fn retention(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(policy) = tree::at(spec, "persistentVolumeClaimRetentionPolicy") else { return };
+    let Some(policy) = tree::at(spec, "persistentVolumeClaimRetentionPolicy") else {
+        return;
+    };
     for name in ["whenDeleted", "whenScaled"] {
         checks::required_one_of(errors, policy, name, path, &["Delete", "Retain"]);
     }
@@ -114,15 +145,30 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
     let status = tree::at(new, "status").unwrap_or(&Value::Null);
-    let counts =
-        ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration"];
+    let counts = [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+    ];
     for name in counts {
         checks::not_negative(&mut errors, status, name, &path);
     }
     let count = |name: &str| tree::int(status, name).unwrap_or(0);
-    for name in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
+    for name in [
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+    ] {
         if count(name) > count("replicas") {
-            errors.push(field::invalid(&path.child(name), count(name), "cannot be greater than status.replicas"));
+            errors.push(field::invalid(
+                &path.child(name),
+                count(name),
+                "cannot be greater than status.replicas",
+            ));
         }
     }
     errors

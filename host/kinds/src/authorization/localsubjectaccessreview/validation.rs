@@ -10,14 +10,24 @@ pub(super) fn validate(review: &Value) -> ErrorList {
     let mut errors = shared::attributes(review);
     errors.append(shared::subject(review));
     let asked = tree::text(review, "spec.resourceAttributes.namespace");
-    if tree::at(review, "spec.resourceAttributes").is_some() && asked != tree::text(review, "metadata.namespace") {
+    if tree::at(review, "spec.resourceAttributes").is_some()
+        && asked != tree::text(review, "metadata.namespace")
+    {
         let path = Path::new("spec.resourceAttributes.namespace");
-        errors.push(field::invalid(&path, asked, "must match metadata.namespace"));
+        errors.push(field::invalid(
+            &path,
+            asked,
+            "must match metadata.namespace",
+        ));
     }
     if tree::at(review, "spec.nonResourceAttributes").is_some() {
         let path = Path::new("spec.nonResourceAttributes");
         let detail = "disallowed on this kind of request";
-        errors.push(field::invalid(&path, tree::at(review, "spec.nonResourceAttributes"), detail));
+        errors.push(field::invalid(
+            &path,
+            tree::at(review, "spec.nonResourceAttributes"),
+            detail,
+        ));
     }
     errors
 }

@@ -40,9 +40,13 @@ pub(super) fn cells(scaler: &Value, now: Timestamp) -> Vec<Value> {
         tree::text(scaler, "spec.scaleTargetRef.kind"),
         tree::text(scaler, "spec.scaleTargetRef.name")
     );
-    let minimum =
-        tree::int(scaler, "spec.minReplicas").map_or_else(|| print::UNSET.to_owned(), |number| number.to_string());
-    let targets = if tree::text(scaler, "apiVersion") == "autoscaling/v1" { cpu(scaler) } else { metrics(scaler) };
+    let minimum = tree::int(scaler, "spec.minReplicas")
+        .map_or_else(|| print::UNSET.to_owned(), |number| number.to_string());
+    let targets = if tree::text(scaler, "apiVersion") == "autoscaling/v1" {
+        cpu(scaler)
+    } else {
+        metrics(scaler)
+    };
     vec![
         print::name(scaler),
         reference.into(),
@@ -61,7 +65,10 @@ fn cpu(scaler: &Value) -> String {
     };
     let current = percent("status.currentCPUUtilizationPercentage", print::UNKNOWN);
     match tree::int(scaler, "spec.targetCPUUtilizationPercentage") {
-        Some(_) => format!("cpu: {current}/{}", percent("spec.targetCPUUtilizationPercentage", "<auto>")),
+        Some(_) => format!(
+            "cpu: {current}/{}",
+            percent("spec.targetCPUUtilizationPercentage", "<auto>")
+        ),
         None => print::NONE.to_owned(),
     }
 }
@@ -72,9 +79,16 @@ fn metrics(scaler: &Value) -> String {
     if specs.is_empty() {
         return print::NONE.to_owned();
     }
-    let all = specs.iter().enumerate().map(|(index, spec)| metric(spec, statuses.get(index)));
+    let all = specs
+        .iter()
+        .enumerate()
+        .map(|(index, spec)| metric(spec, statuses.get(index)));
     let shown = all.take(SHOWN).collect::<Vec<_>>().join(", ");
-    if specs.len() > SHOWN { format!("{shown} + {} more...", specs.len() - SHOWN) } else { shown }
+    if specs.len() > SHOWN {
+        format!("{shown} + {} more...", specs.len() - SHOWN)
+    } else {
+        shown
+    }
 }
 
 fn metric(spec: &Value, status: Option<&Value>) -> String {
@@ -87,20 +101,41 @@ fn metric(spec: &Value, status: Option<&Value>) -> String {
         _ => return "<unknown type>".to_owned(),
     };
     let current = |field: &str| {
-        status.and_then(|status| tree::at(status, &format!("{source}.current.{field}"))).map(print::int_or_string)
+        status
+            .and_then(|status| tree::at(status, &format!("{source}.current.{field}")))
+            .map(print::int_or_string)
     };
-    let target = |field: &str| tree::at(spec, &format!("{source}.target.{field}")).map(print::int_or_string);
+    let target =
+        |field: &str| tree::at(spec, &format!("{source}.target.{field}")).map(print::int_or_string);
     let unknown = || print::UNKNOWN.to_owned();
     let resource = source == "resource" || source == "containerResource";
-    let prefix = if resource { format!("{}: ", tree::text(spec, &format!("{source}.name"))) } else { String::new() };
+    let prefix = if resource {
+        format!("{}: ", tree::text(spec, &format!("{source}.name")))
+    } else {
+        String::new()
+    };
     if let Some(average) = target("averageValue") {
-        let suffix = if source == "external" || source == "object" { " (avg)" } else { "" };
-        return format!("{prefix}{}/{average}{suffix}", current("averageValue").unwrap_or_else(unknown));
+        let suffix = if source == "external" || source == "object" {
+            " (avg)"
+        } else {
+            ""
+        };
+        return format!(
+            "{prefix}{}/{average}{suffix}",
+            current("averageValue").unwrap_or_else(unknown)
+        );
     }
     if resource {
         let percent = |value: Option<String>| value.map(|value| format!("{value}%"));
         let goal = percent(target("averageUtilization")).unwrap_or_else(|| "<auto>".to_owned());
-        return format!("{prefix}{}/{goal}", percent(current("averageUtilization")).unwrap_or_else(unknown));
+        return format!(
+            "{prefix}{}/{goal}",
+            percent(current("averageUtilization")).unwrap_or_else(unknown)
+        );
     }
-    format!("{}/{}", current("value").unwrap_or_else(unknown), target("value").unwrap_or_else(|| "0".to_owned()))
+    format!(
+        "{}/{}",
+        current("value").unwrap_or_else(unknown),
+        target("value").unwrap_or_else(|| "0".to_owned())
+    )
 }

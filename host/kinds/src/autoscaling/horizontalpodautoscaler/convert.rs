@@ -23,17 +23,24 @@ pub(crate) fn convert(scaler: &mut Value, api_version: &str) {
 }
 
 fn upgrade(scaler: &mut Value) {
-    let mut metrics = take(scaler, METRICS).and_then(|value| value.as_array().cloned()).unwrap_or_default();
+    let mut metrics = take(scaler, METRICS)
+        .and_then(|value| value.as_array().cloned())
+        .unwrap_or_default();
     if let Some(percent) = tree::int(scaler, "spec.targetCPUUtilizationPercentage") {
         let target = json!({"type": "Utilization", "averageUtilization": percent});
-        metrics.insert(0, json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
+        metrics.insert(
+            0,
+            json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}),
+        );
     }
     tree::remove(scaler, "spec.targetCPUUtilizationPercentage");
     tree::set(scaler, "spec.metrics", metrics);
     if let Some(behavior) = take(scaler, BEHAVIOR) {
         tree::set(scaler, "spec.behavior", behavior);
     }
-    let mut current = take(scaler, CURRENT).and_then(|value| value.as_array().cloned()).unwrap_or_default();
+    let mut current = take(scaler, CURRENT)
+        .and_then(|value| value.as_array().cloned())
+        .unwrap_or_default();
     if let Some(percent) = tree::int(scaler, "status.currentCPUUtilizationPercentage") {
         current.insert(
             0,
@@ -51,7 +58,8 @@ fn upgrade(scaler: &mut Value) {
 
 fn downgrade(scaler: &mut Value) {
     let is_cpu = |metric: &Value| tree::text(metric, "resource.name") == "cpu";
-    let utilization = |metric: &Value, at: &str| tree::int(metric, &format!("resource.{at}.averageUtilization"));
+    let utilization =
+        |metric: &Value, at: &str| tree::int(metric, &format!("resource.{at}.averageUtilization"));
     let (mut target, mut rest) = (None, Vec::new());
     for metric in tree::list(scaler, "spec.metrics") {
         match utilization(metric, "target").filter(|_| is_cpu(metric) && target.is_none()) {
@@ -74,7 +82,10 @@ fn downgrade(scaler: &mut Value) {
     }
     put(scaler, METRICS, &Value::Array(rest));
     put(scaler, CURRENT, &Value::Array(others));
-    for (path, key) in [("spec.behavior", BEHAVIOR), ("status.conditions", CONDITIONS)] {
+    for (path, key) in [
+        ("spec.behavior", BEHAVIOR),
+        ("status.conditions", CONDITIONS),
+    ] {
         let value = tree::at(scaler, path).cloned().unwrap_or_default();
         put(scaler, key, &value);
         tree::remove(scaler, path);
@@ -115,7 +126,10 @@ mod tests {
                 {"type": "Pods", "pods": {"metric": {"name": "qps"}}}]}});
         let mut scaler = second.clone();
         convert(&mut scaler, "autoscaling/v1");
-        assert_eq!(tree::int(&scaler, "spec.targetCPUUtilizationPercentage"), Some(60));
+        assert_eq!(
+            tree::int(&scaler, "spec.targetCPUUtilizationPercentage"),
+            Some(60)
+        );
         assert_eq!(tree::at(&scaler, "spec.metrics"), None);
         assert!(tree::map(&scaler, "metadata.annotations").contains_key(METRICS));
         convert(&mut scaler, "autoscaling/v2");

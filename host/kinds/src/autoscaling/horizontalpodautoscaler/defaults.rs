@@ -7,11 +7,14 @@ use crate::{quantity, tree};
 pub(super) fn default(scaler: &mut Value) {
     tree::set_missing(scaler, "status.desiredReplicas", 0);
     let first_version = tree::text(scaler, "apiVersion") == "autoscaling/v1";
-    let has_metrics = tree::map(scaler, "metadata.annotations").contains_key("autoscaling.alpha.kubernetes.io/metrics");
+    let has_metrics = tree::map(scaler, "metadata.annotations")
+        .contains_key("autoscaling.alpha.kubernetes.io/metrics");
     if first_version {
         tree::set_missing(scaler, "status.currentReplicas", 0);
     }
-    let Some(spec) = tree::at_mut(scaler, "spec") else { return };
+    let Some(spec) = tree::at_mut(scaler, "spec") else {
+        return;
+    };
     tree::set_missing(spec, "minReplicas", 1);
     if first_version {
         if !has_metrics {
@@ -21,10 +24,20 @@ pub(super) fn default(scaler: &mut Value) {
     }
     if !tree::has(spec, "metrics") {
         let target = json!({"type": "Utilization", "averageUtilization": 80});
-        tree::set(spec, "metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
+        tree::set(
+            spec,
+            "metrics",
+            json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]),
+        );
     }
     for metric in tree::each_mut(spec, "metrics") {
-        for source in ["resource", "containerResource", "pods", "object", "external"] {
+        for source in [
+            "resource",
+            "containerResource",
+            "pods",
+            "object",
+            "external",
+        ] {
             quantity::canonical(metric, &format!("{source}.target.value"));
             quantity::canonical(metric, &format!("{source}.target.averageValue"));
         }
@@ -42,7 +55,10 @@ fn behavior(behavior: &mut Value) {
             "scaleUp",
             json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]),
         ),
-        ("scaleDown", json!([{"type": "Percent", "value": 100, "periodSeconds": 15}])),
+        (
+            "scaleDown",
+            json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]),
+        ),
     ] {
         tree::set_missing(behavior, &format!("{rules}.selectPolicy"), "Max");
         tree::set_missing(behavior, &format!("{rules}.policies"), policies);

@@ -21,10 +21,18 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
     let minimum = tree::int(spec, "minReplicas").unwrap_or(1);
     let maximum = tree::int(spec, "maxReplicas").unwrap_or(0);
     if minimum < 1 {
-        errors.push(field::invalid(&path.child("minReplicas"), minimum, "must be greater than or equal to 1"));
+        errors.push(field::invalid(
+            &path.child("minReplicas"),
+            minimum,
+            "must be greater than or equal to 1",
+        ));
     }
     if maximum < 1 {
-        errors.push(field::invalid(&path.child("maxReplicas"), maximum, "must be greater than 0"));
+        errors.push(field::invalid(
+            &path.child("maxReplicas"),
+            maximum,
+            "must be greater than 0",
+        ));
     }
     if maximum < minimum {
         errors.push(field::invalid(
@@ -51,11 +59,18 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
 fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
     let kind = tree::text(metric, "type");
     if kind.is_empty() {
-        errors.push(field::required(&path.child("type"), "must specify a metric source type"));
+        errors.push(field::required(
+            &path.child("type"),
+            "must specify a metric source type",
+        ));
         return;
     }
     let Some((_, source)) = SOURCES.iter().find(|(name, _)| *name == kind) else {
-        errors.push(field::not_supported(&path.child("type"), kind, &SOURCES.map(|(name, _)| name)));
+        errors.push(field::not_supported(
+            &path.child("type"),
+            kind,
+            &SOURCES.map(|(name, _)| name),
+        ));
         return;
     };
     for (_, other) in SOURCES.iter().filter(|(_, other)| other != source) {
@@ -70,24 +85,45 @@ fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
         return;
     };
     let at = path.child(source);
-    let named = if matches!(*source, "resource" | "containerResource") { "name" } else { "metric.name" };
-    checks::required(errors, found, named, &at, if named == "name" { "must specify a resource name" } else { "" });
+    let named = if matches!(*source, "resource" | "containerResource") {
+        "name"
+    } else {
+        "metric.name"
+    };
+    checks::required(
+        errors,
+        found,
+        named,
+        &at,
+        if named == "name" {
+            "must specify a resource name"
+        } else {
+            ""
+        },
+    );
     let has = |field: &str| tree::at(found, &format!("target.{field}")).is_some();
     match *source {
-        "resource" | "containerResource" => match (has("averageUtilization"), has("averageValue")) {
-            (false, false) => {
-                let detail = "must set either a target raw value or a target utilization";
-                errors.push(field::required(&at.child("target.averageUtilization"), detail));
+        "resource" | "containerResource" => {
+            match (has("averageUtilization"), has("averageValue")) {
+                (false, false) => {
+                    let detail = "must set either a target raw value or a target utilization";
+                    errors.push(field::required(
+                        &at.child("target.averageUtilization"),
+                        detail,
+                    ));
+                }
+                (true, true) => {
+                    let detail = "may not set both a target raw value and a target utilization";
+                    errors.push(field::forbidden(&at.child("target.averageValue"), detail));
+                }
+                _ => {}
             }
-            (true, true) => {
-                let detail = "may not set both a target raw value and a target utilization";
-                errors.push(field::forbidden(&at.child("target.averageValue"), detail));
-            }
-            _ => {}
-        },
+        }
         "pods" if !has("averageValue") => {
-            errors
-                .push(field::required(&at.child("target.averageValue"), "must specify a positive target averageValue"));
+            errors.push(field::required(
+                &at.child("target.averageValue"),
+                "must specify a positive target averageValue",
+            ));
         }
         "object" | "external" if !has("value") && !has("averageValue") => {
             let detail = "must set either a target value or averageValue";
@@ -101,15 +137,32 @@ fn rules(errors: &mut ErrorList, rules: &Value, path: &Path) {
     if let Some(window) = tree::int(rules, "stabilizationWindowSeconds") {
         let at = path.child("stabilizationWindowSeconds");
         if window < 0 {
-            errors.push(field::invalid(&at, window, "must be greater than or equal to zero"));
+            errors.push(field::invalid(
+                &at,
+                window,
+                "must be greater than or equal to zero",
+            ));
         } else if window > 3600 {
-            errors.push(field::invalid(&at, window, "must be less than or equal to 3600"));
+            errors.push(field::invalid(
+                &at,
+                window,
+                "must be less than or equal to 3600",
+            ));
         }
     }
-    checks::one_of(errors, rules, "selectPolicy", path, &["Disabled", "Max", "Min"]);
+    checks::one_of(
+        errors,
+        rules,
+        "selectPolicy",
+        path,
+        &["Disabled", "Max", "Min"],
+    );
     let policies = tree::list(rules, "policies");
     if policies.is_empty() {
-        errors.push(field::required(&path.child("policies"), "must specify at least one Policy"));
+        errors.push(field::required(
+            &path.child("policies"),
+            "must specify at least one Policy",
+        ));
     }
     for (index, policy) in policies.iter().enumerate() {
         let at = path.child("policies").index(index);
@@ -117,11 +170,20 @@ fn rules(errors: &mut ErrorList, rules: &Value, path: &Path) {
         for name in ["value", "periodSeconds"] {
             let number = tree::int(policy, name).unwrap_or(0);
             if number <= 0 {
-                errors.push(field::invalid(&at.child(name), number, "must be greater than zero"));
+                errors.push(field::invalid(
+                    &at.child(name),
+                    number,
+                    "must be greater than zero",
+                ));
             }
         }
-        if let Some(seconds) = tree::int(policy, "periodSeconds").filter(|seconds| *seconds > 1800) {
-            errors.push(field::invalid(&at.child("periodSeconds"), seconds, "must be less than or equal to 1800"));
+        if let Some(seconds) = tree::int(policy, "periodSeconds").filter(|seconds| *seconds > 1800)
+        {
+            errors.push(field::invalid(
+                &at.child("periodSeconds"),
+                seconds,
+                "must be less than or equal to 1800",
+            ));
         }
     }
 }

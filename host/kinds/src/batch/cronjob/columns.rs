@@ -29,7 +29,8 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         "" => print::NONE.to_owned(),
         time => print::since(time, now),
     };
-    let (containers, images) = print::containers(tree::at(object, "spec.jobTemplate.spec.template.spec"));
+    let (containers, images) =
+        print::containers(tree::at(object, "spec.jobTemplate.spec.template.spec"));
     vec![
         print::name(object),
         tree::text(object, "spec.schedule").into(),

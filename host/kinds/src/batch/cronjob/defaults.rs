@@ -7,7 +7,9 @@ use crate::tree;
 
 pub(super) fn default(cron: &mut Value) {
     tree::set_missing(cron, "status", json!({}));
-    let Some(spec) = tree::at_mut(cron, "spec") else { return };
+    let Some(spec) = tree::at_mut(cron, "spec") else {
+        return;
+    };
     tree::set_zero(spec, "concurrencyPolicy", "Allow");
     tree::set_missing(spec, "suspend", false);
     tree::set_missing(spec, "successfulJobsHistoryLimit", 3);

@@ -18,10 +18,20 @@ pub(super) fn validate(cron: &Value) -> ErrorList {
     let path = Path::new("spec");
     let spec = tree::at(cron, "spec").unwrap_or(&Value::Null);
     schedule(&mut errors, spec, &path);
-    for name in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+    for name in [
+        "startingDeadlineSeconds",
+        "successfulJobsHistoryLimit",
+        "failedJobsHistoryLimit",
+    ] {
         checks::not_negative(&mut errors, spec, name, &path);
     }
-    checks::required_one_of(&mut errors, spec, "concurrencyPolicy", &path, &["Allow", "Forbid", "Replace"]);
+    checks::required_one_of(
+        &mut errors,
+        spec,
+        "concurrencyPolicy",
+        &path,
+        &["Allow", "Forbid", "Replace"],
+    );
     template(&mut errors, spec, &path.child("jobTemplate"));
     let name = tree::text(cron, "metadata.name");
     if name.len() > MAX_NAME_BYTES {
@@ -48,7 +58,11 @@ fn schedule(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     let at = path.child("timeZone");
     match tree::at(spec, "timeZone").and_then(Value::as_str) {
-        Some("") => errors.push(field::invalid(&at, "", "timeZone must be nil or non-empty string")),
+        Some("") => errors.push(field::invalid(
+            &at,
+            "",
+            "timeZone must be nil or non-empty string",
+        )),
         Some(zone) if zone.eq_ignore_ascii_case("local") => {
             errors.push(field::invalid(
                 &at,
@@ -57,7 +71,11 @@ fn schedule(errors: &mut ErrorList, spec: &Value, path: &Path) {
             ));
         }
         Some(zone) if !is_zone_name(zone) => {
-            errors.push(field::invalid(&at, zone, format!("unknown time zone {zone}")));
+            errors.push(field::invalid(
+                &at,
+                zone,
+                format!("unknown time zone {zone}"),
+            ));
         }
         _ => {}
     }
@@ -67,7 +85,9 @@ fn schedule(errors: &mut ErrorList, spec: &Value, path: &Path) {
 fn is_zone_name(zone: &str) -> bool {
     !zone.starts_with('/')
         && !zone.contains("..")
-        && zone.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+'))
+        && zone
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+'))
 }
 
 fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
@@ -76,14 +96,25 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
         return;
     };
     let meta = template.get("metadata").unwrap_or(&Value::Null);
-    errors.append(object_meta::validate_labels(meta, "labels", &path.child("labels")));
-    errors.append(object_meta::validate_annotations(meta, &path.child("annotations")));
+    errors.append(object_meta::validate_labels(
+        meta,
+        "labels",
+        &path.child("labels"),
+    ));
+    errors.append(object_meta::validate_annotations(
+        meta,
+        &path.child("annotations"),
+    ));
     let empty = Value::Object(serde_json::Map::new());
     let job = tree::at(template, "spec").unwrap_or(&empty);
     job::spec(errors, job, &path.child("spec"));
     if tree::flag(job, "manualSelector") {
         let at = path.child("spec.manualSelector");
-        errors.push(field::not_supported(&at, tree::at(job, "manualSelector"), &["nil", "false"]));
+        errors.push(field::not_supported(
+            &at,
+            tree::at(job, "manualSelector"),
+            &["nil", "false"],
+        ));
     }
 }
 

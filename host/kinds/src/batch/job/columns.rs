@@ -33,7 +33,9 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 
 fn status(job: &Value) -> &'static str {
     let holds = |kind: &str| {
-        let found = tree::list(job, "status.conditions").iter().find(|condition| tree::text(condition, "type") == kind);
+        let found = tree::list(job, "status.conditions")
+            .iter()
+            .find(|condition| tree::text(condition, "type") == kind);
         found.is_some_and(|condition| tree::text(condition, "status") == "True")
     };
     if holds("Complete") {
@@ -55,7 +57,10 @@ fn status(job: &Value) -> &'static str {
 
 fn completions(job: &Value) -> String {
     let succeeded = tree::int(job, "status.succeeded").unwrap_or(0);
-    match (tree::int(job, "spec.completions"), tree::int(job, "spec.parallelism").unwrap_or(0)) {
+    match (
+        tree::int(job, "spec.completions"),
+        tree::int(job, "spec.parallelism").unwrap_or(0),
+    ) {
         (Some(completions), _) => format!("{succeeded}/{completions}"),
         (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
         (None, _) => format!("{succeeded}/1"),
@@ -67,5 +72,10 @@ fn duration(job: &Value, now: Timestamp) -> String {
     if start.is_empty() {
         return String::new();
     }
-    print::since(start, tree::text(job, "status.completionTime").parse().unwrap_or(now))
+    print::since(
+        start,
+        tree::text(job, "status.completionTime")
+            .parse()
+            .unwrap_or(now),
+    )
 }

@@ -11,18 +11,28 @@ pub(crate) fn default(job: &mut Value) {
     if !labels.is_empty() && !tree::has(job, "metadata.labels") {
         tree::set(job, "metadata.labels", labels);
     }
-    let Some(spec) = tree::at_mut(job, "spec") else { return };
+    let Some(spec) = tree::at_mut(job, "spec") else {
+        return;
+    };
     template(spec);
     if tree::at(spec, "completions").is_none() && tree::at(spec, "parallelism").is_none() {
         tree::set(spec, "completions", 1);
     }
     tree::set_missing(spec, "parallelism", 1);
     // With a limit per index the limit of the whole job only guards against overflow.
-    let limit = if tree::at(spec, "backoffLimitPerIndex").is_some() { i64::from(i32::MAX) } else { 6 };
+    let limit = if tree::at(spec, "backoffLimitPerIndex").is_some() {
+        i64::from(i32::MAX)
+    } else {
+        6
+    };
     tree::set_missing(spec, "backoffLimit", limit);
     tree::set_missing(spec, "completionMode", "NonIndexed");
     tree::set_missing(spec, "suspend", false);
-    let policy = if tree::at(spec, "podFailurePolicy").is_some() { "Failed" } else { "TerminatingOrFailed" };
+    let policy = if tree::at(spec, "podFailurePolicy").is_some() {
+        "Failed"
+    } else {
+        "TerminatingOrFailed"
+    };
     tree::set_missing(spec, "podReplacementPolicy", policy);
 }
 

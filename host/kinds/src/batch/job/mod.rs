@@ -31,7 +31,12 @@ impl KindRules for Job {
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![("status.successful", tree::int(object, "status.succeeded").unwrap_or(0).to_string())]
+        vec![(
+            "status.successful",
+            tree::int(object, "status.succeeded")
+                .unwrap_or(0)
+                .to_string(),
+        )]
     }
 
     fn prepare_create(&self, object: &mut Value) {

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn selector_and_labels_follow_from_name_and_uid() {
-        let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {}}}});
+        let mut job =
+            json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {}}}});
         prepare_create(&mut job);
         assert_eq!(
             tree::at(&job, "spec.selector"),
@@ -51,8 +52,10 @@ mod tests {
         );
         assert_eq!(
             tree::at(&job, "spec.template.metadata.labels"),
-            Some(&json!({"job-name": "j", "batch.kubernetes.io/job-name": "j", "controller-uid": "u",
-                "batch.kubernetes.io/controller-uid": "u"}))
+            Some(
+                &json!({"job-name": "j", "batch.kubernetes.io/job-name": "j", "controller-uid": "u",
+                "batch.kubernetes.io/controller-uid": "u"})
+            )
         );
     }
 }

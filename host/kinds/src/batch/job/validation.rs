@@ -44,7 +44,10 @@ fn generated(errors: &mut ErrorList, job: &Value) {
     ] {
         let found = labels.get(key).and_then(Value::as_str);
         match found {
-            None => errors.push(field::required(&path.key(key), format!("must be '{expected}'"))),
+            None => errors.push(field::required(
+                &path.key(key),
+                format!("must be '{expected}'"),
+            )),
             Some(found) if found != expected => {
                 errors.push(field::invalid(
                     &path,
@@ -71,45 +74,94 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
         checks::not_negative(errors, spec, name, path);
     }
     completion_mode(errors, spec, path);
-    checks::one_of(errors, spec, "podReplacementPolicy", path, &["Failed", "TerminatingOrFailed"]);
+    checks::one_of(
+        errors,
+        spec,
+        "podReplacementPolicy",
+        path,
+        &["Failed", "TerminatingOrFailed"],
+    );
     failure_policy(errors, spec, path);
-    errors.append(validation::template(tree::at(spec, "template"), &path.child("template")));
+    errors.append(validation::template(
+        tree::at(spec, "template"),
+        &path.child("template"),
+    ));
     let policy = tree::text(spec, "template.spec.restartPolicy");
     if !matches!(policy, "OnFailure" | "Never") {
         let at = path.child("template.spec.restartPolicy");
-        errors.push(field::required(&at, "valid values: \"OnFailure\", \"Never\""));
+        errors.push(field::required(
+            &at,
+            "valid values: \"OnFailure\", \"Never\"",
+        ));
     }
     if tree::at(spec, "podFailurePolicy").is_some() && policy != "Never" {
         let at = path.child("template.spec.restartPolicy");
-        errors.push(field::invalid(&at, policy, "only \"Never\" is supported when podFailurePolicy is specified"));
+        errors.push(field::invalid(
+            &at,
+            policy,
+            "only \"Never\" is supported when podFailurePolicy is specified",
+        ));
     }
 }
 
 fn completion_mode(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    checks::one_of(errors, spec, "completionMode", path, &["Indexed", "NonIndexed"]);
+    checks::one_of(
+        errors,
+        spec,
+        "completionMode",
+        path,
+        &["Indexed", "NonIndexed"],
+    );
     if tree::text(spec, "completionMode") != "Indexed" {
         for name in ["backoffLimitPerIndex", "maxFailedIndexes"] {
             if tree::at(spec, name).is_some() {
                 let detail = "requires indexed completion mode";
-                errors.push(field::invalid(&path.child(name), tree::at(spec, name), detail));
+                errors.push(field::invalid(
+                    &path.child(name),
+                    tree::at(spec, name),
+                    detail,
+                ));
             }
         }
         return;
     }
     if tree::at(spec, "completions").is_none() {
-        errors.push(field::required(&path.child("completions"), "when completion mode is Indexed"));
+        errors.push(field::required(
+            &path.child("completions"),
+            "when completion mode is Indexed",
+        ));
     }
-    if let Some(parallelism) = tree::int(spec, "parallelism").filter(|number| *number > MAX_INDEXED_PARALLELISM) {
-        let detail = format!("must be less than or equal to {MAX_INDEXED_PARALLELISM} when completion mode is Indexed");
-        errors.push(field::invalid(&path.child("parallelism"), parallelism, detail));
+    if let Some(parallelism) =
+        tree::int(spec, "parallelism").filter(|number| *number > MAX_INDEXED_PARALLELISM)
+    {
+        let detail = format!(
+            "must be less than or equal to {MAX_INDEXED_PARALLELISM} when completion mode is Indexed"
+        );
+        errors.push(field::invalid(
+            &path.child("parallelism"),
+            parallelism,
+            detail,
+        ));
     }
 }
 
 fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    for (index, rule) in tree::list(spec, "podFailurePolicy.rules").iter().enumerate() {
+    for (index, rule) in tree::list(spec, "podFailurePolicy.rules")
+        .iter()
+        .enumerate()
+    {
         let at = path.child("podFailurePolicy.rules").index(index);
-        checks::required_one_of(errors, rule, "action", &at, &["Count", "FailIndex", "FailJob", "Ignore"]);
-        let (codes, conditions) = (tree::at(rule, "onExitCodes"), tree::has(rule, "onPodConditions"));
+        checks::required_one_of(
+            errors,
+            rule,
+            "action",
+            &at,
+            &["Count", "FailIndex", "FailJob", "Ignore"],
+        );
+        let (codes, conditions) = (
+            tree::at(rule, "onExitCodes"),
+            tree::has(rule, "onPodConditions"),
+        );
         match (codes, conditions) {
             (Some(_), true) => {
                 errors.push(field::invalid(
@@ -119,10 +171,20 @@ fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
                 ));
             }
             (None, false) => {
-                errors.push(field::invalid(&at, rule, "specifying one of OnExitCodes and OnPodConditions is required"));
+                errors.push(field::invalid(
+                    &at,
+                    rule,
+                    "specifying one of OnExitCodes and OnPodConditions is required",
+                ));
             }
             (Some(codes), false) => {
-                checks::required_one_of(errors, codes, "operator", &at.child("onExitCodes"), &["In", "NotIn"]);
+                checks::required_one_of(
+                    errors,
+                    codes,
+                    "operator",
+                    &at.child("onExitCodes"),
+                    &["In", "NotIn"],
+                );
             }
             (None, true) => {}
         }
@@ -134,7 +196,13 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     completions(&mut errors, new, old);
     checks::immutable(&mut errors, new, old, "spec.selector");
     template(&mut errors, new, old);
-    for name in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for name in [
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ] {
         checks::immutable(&mut errors, new, old, &format!("spec.{name}"));
     }
     errors
@@ -146,12 +214,20 @@ fn completions(errors: &mut ErrorList, new: &Value, old: &Value) {
     if after == before {
         return;
     }
-    let elastic = tree::text(new, "spec.completionMode") == "Indexed" && after.is_some() && before.is_some();
+    let elastic =
+        tree::text(new, "spec.completionMode") == "Indexed" && after.is_some() && before.is_some();
     if !elastic {
-        errors.push(field::immutable(&Path::new("spec.completions"), tree::at(new, "spec.completions")));
+        errors.push(field::immutable(
+            &Path::new("spec.completions"),
+            tree::at(new, "spec.completions"),
+        ));
     } else if after != tree::int(new, "spec.parallelism") {
         let detail = "can only be modified in tandem with spec.parallelism";
-        errors.push(field::invalid(&Path::new("spec.completions"), tree::at(new, "spec.completions"), detail));
+        errors.push(field::invalid(
+            &Path::new("spec.completions"),
+            tree::at(new, "spec.completions"),
+            detail,
+        ));
     }
 }
 
@@ -186,15 +262,25 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     }
     let holds = |kind: &str| {
         let conditions = tree::list(status, "conditions").iter();
-        conditions.filter(|it| tree::text(it, "type") == kind).any(|it| tree::text(it, "status") == "True")
+        conditions
+            .filter(|it| tree::text(it, "type") == kind)
+            .any(|it| tree::text(it, "status") == "True")
     };
     if holds("Complete") && holds("Failed") {
         let detail = "cannot set Complete=True and Failed=true conditions";
-        errors.push(field::invalid(&path.child("conditions"), tree::at(status, "conditions"), detail));
+        errors.push(field::invalid(
+            &path.child("conditions"),
+            tree::at(status, "conditions"),
+            detail,
+        ));
     }
     if tree::has(status, "completionTime") && !holds("Complete") {
         let detail = "cannot set completionTime when there is no Complete=True condition";
-        errors.push(field::invalid(&path.child("completionTime"), tree::at(status, "completionTime"), detail));
+        errors.push(field::invalid(
+            &path.child("completionTime"),
+            tree::at(status, "completionTime"),
+            detail,
+        ));
     }
     errors
 }
@@ -232,9 +318,22 @@ mod tests {
     #[test]
     fn the_template_is_immutable() {
         let mut new = job();
-        tree::set(&mut new, "spec.template.spec.terminationGracePeriodSeconds", 1);
+        tree::set(
+            &mut new,
+            "spec.template.spec.terminationGracePeriodSeconds",
+            1,
+        );
         let errors = validate_update(&new, &job());
-        assert!(errors.to_string().ends_with("field is immutable"), "{errors}");
-        assert_eq!(errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>(), ["spec.template"]);
+        assert!(
+            errors.to_string().ends_with("field is immutable"),
+            "{errors}"
+        );
+        assert_eq!(
+            errors
+                .iter()
+                .map(|error| error.field.clone())
+                .collect::<Vec<_>>(),
+            ["spec.template"]
+        );
     }
 }

@@ -41,8 +41,17 @@ pub fn prepare_approval(new: &mut Value, old: &Value) {
 /// `/status`: everything of the status may change but the decision.
 pub(super) fn keep_decision(new: &mut Value, old: &Value) {
     tree::copy(new, old, "spec");
-    let mut conditions: Vec<Value> = tree::list(old, "status.conditions").iter().filter(is_decision).cloned().collect();
-    conditions.extend(tree::list(new, "status.conditions").iter().filter(|it| !is_decision(it)).cloned());
+    let mut conditions: Vec<Value> = tree::list(old, "status.conditions")
+        .iter()
+        .filter(is_decision)
+        .cloned()
+        .collect();
+    conditions.extend(
+        tree::list(new, "status.conditions")
+            .iter()
+            .filter(|it| !is_decision(it))
+            .cloned(),
+    );
     if !conditions.is_empty() {
         tree::set(new, "status.conditions", conditions);
     }
@@ -57,7 +66,9 @@ pub fn stamp_conditions(request: &mut Value, old: &Value, now: &str) {
     for condition in tree::each_mut(request, "status.conditions") {
         tree::set_missing(condition, "lastUpdateTime", now);
         let kind = tree::text(condition, "type").to_owned();
-        let before = tree::list(old, "status.conditions").iter().find(|it| tree::text(it, "type") == kind);
+        let before = tree::list(old, "status.conditions")
+            .iter()
+            .find(|it| tree::text(it, "type") == kind);
         match before.filter(|it| tree::text(it, "status") == tree::text(condition, "status")) {
             Some(before) => tree::copy(condition, before, "lastTransitionTime"),
             None => tree::set_missing(condition, "lastTransitionTime", now),

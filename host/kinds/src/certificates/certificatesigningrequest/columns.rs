@@ -9,7 +9,10 @@ use crate::{print, tree};
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
     Column::AGE,
-    Column::text("SignerName", "signerName indicates the requested signer, and is a qualified name."),
+    Column::text(
+        "SignerName",
+        "signerName indicates the requested signer, and is a qualified name.",
+    ),
     Column::text(
         "Requestor",
         "request contains an x509 certificate signing request encoded in a \"CERTIFICATE REQUEST\" PEM block. When serialized as JSON or YAML, the data is additionally base64-encoded.",
@@ -25,8 +28,8 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(request: &Value, now: Timestamp) -> Vec<Value> {
-    let duration =
-        tree::int(request, "spec.expirationSeconds").map_or_else(|| print::NONE.to_owned(), print::human_duration);
+    let duration = tree::int(request, "spec.expirationSeconds")
+        .map_or_else(|| print::NONE.to_owned(), print::human_duration);
     vec![
         print::name(request),
         print::age(request, now),
@@ -38,7 +41,11 @@ pub(super) fn cells(request: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn condition(request: &Value) -> String {
-    let has = |kind: &str| tree::list(request, "status.conditions").iter().any(|it| tree::text(it, "type") == kind);
+    let has = |kind: &str| {
+        tree::list(request, "status.conditions")
+            .iter()
+            .any(|it| tree::text(it, "type") == kind)
+    };
     let mut text = if has("Denied") {
         "Denied"
     } else if has("Approved") {

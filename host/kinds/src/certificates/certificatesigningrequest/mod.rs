@@ -27,7 +27,10 @@ impl KindRules for CertificateSigningRequest {
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![("spec.signerName", tree::text(object, "spec.signerName").to_owned())]
+        vec![(
+            "spec.signerName",
+            tree::text(object, "spec.signerName").to_owned(),
+        )]
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value) {

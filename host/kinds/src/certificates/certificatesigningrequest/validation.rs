@@ -43,10 +43,20 @@ pub(super) fn validate(request: &Value) -> ErrorList {
     let path = Path::new("spec");
     body(&mut errors, request, &path.child("request"));
     usages(&mut errors, request, &path.child("usages"));
-    signer(&mut errors, tree::text(request, "spec.signerName"), &path.child("signerName"));
-    if let Some(seconds) = tree::int(request, "spec.expirationSeconds").filter(|seconds| *seconds < MIN_SECONDS) {
+    signer(
+        &mut errors,
+        tree::text(request, "spec.signerName"),
+        &path.child("signerName"),
+    );
+    if let Some(seconds) =
+        tree::int(request, "spec.expirationSeconds").filter(|seconds| *seconds < MIN_SECONDS)
+    {
         let detail = "may not specify a duration less than 600 seconds (10 minutes)";
-        errors.push(field::invalid(&path.child("expirationSeconds"), seconds, detail));
+        errors.push(field::invalid(
+            &path.child("expirationSeconds"),
+            seconds,
+            detail,
+        ));
     }
     errors.append(conditions(request));
     errors
@@ -55,12 +65,20 @@ pub(super) fn validate(request: &Value) -> ErrorList {
 /// The signer reads the request itself; here it only has to be one PEM block of the right type.
 fn body(errors: &mut ErrorList, request: &Value, path: &Path) {
     let text = tree::text(request, "spec.request");
-    let pem = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let pem = STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default();
     let pem = pem.trim();
-    let begins =
-        pem.contains("-----BEGIN CERTIFICATE REQUEST-----") || pem.contains("-----BEGIN NEW CERTIFICATE REQUEST-----");
+    let begins = pem.contains("-----BEGIN CERTIFICATE REQUEST-----")
+        || pem.contains("-----BEGIN NEW CERTIFICATE REQUEST-----");
     if !begins || !pem.ends_with("-----") {
-        errors.push(field::invalid(path, text, "PEM block type must be CERTIFICATE REQUEST"));
+        errors.push(field::invalid(
+            path,
+            text,
+            "PEM block type must be CERTIFICATE REQUEST",
+        ));
     }
 }
 
@@ -96,7 +114,8 @@ fn signer(errors: &mut ErrorList, name: &str, path: &Path) {
             }
         }
         _ => {
-            let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+            let detail =
+                "must be a fully qualified domain and path of the form 'example.com/signer-name'";
             errors.push(field::invalid(path, name, detail));
         }
     }
@@ -145,7 +164,10 @@ fn decisions(new: &Value, old: &Value) -> ErrorList {
     let mut errors = conditions(new);
     for kind in ["Approved", "Denied"] {
         let count = |request| {
-            tree::list(request, "status.conditions").iter().filter(|it| tree::text(it, "type") == kind).count()
+            tree::list(request, "status.conditions")
+                .iter()
+                .filter(|it| tree::text(it, "type") == kind)
+                .count()
         };
         if count(new) < count(old) {
             let detail = format!("updates may not remove a condition of type {kind:?}");
@@ -157,7 +179,10 @@ fn decisions(new: &Value, old: &Value) -> ErrorList {
 
 pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = decisions(new, old);
-    let (after, before) = (tree::text(new, "status.certificate"), tree::text(old, "status.certificate"));
+    let (after, before) = (
+        tree::text(new, "status.certificate"),
+        tree::text(old, "status.certificate"),
+    );
     if !before.is_empty() && after != before {
         let detail = "updates may not set certificate content when it is already set";
         errors.push(field::forbidden(&Path::new("status.certificate"), detail));

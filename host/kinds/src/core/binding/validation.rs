@@ -12,7 +12,11 @@ pub(super) fn validate(binding: &Value) -> ErrorList {
     let target = tree::at(binding, "target").unwrap_or(&Value::Null);
     let kind = tree::text(target, "kind");
     if !matches!(kind, "" | "Node") {
-        errors.push(field::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));
+        errors.push(field::not_supported(
+            &path.child("kind"),
+            kind,
+            &["Node", "<empty>"],
+        ));
     }
     checks::required(&mut errors, target, "name", &path, "");
     errors

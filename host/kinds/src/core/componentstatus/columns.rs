@@ -14,12 +14,19 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let healthy = tree::list(object, "conditions").iter().find(|condition| tree::text(condition, "type") == "Healthy");
+    let healthy = tree::list(object, "conditions")
+        .iter()
+        .find(|condition| tree::text(condition, "type") == "Healthy");
     let field = |name| healthy.map_or("", |condition| tree::text(condition, name));
     let status = match healthy.map(|condition| tree::text(condition, "status")) {
         None => "Unknown",
         Some("True") => "Healthy",
         Some(_) => "Unhealthy",
     };
-    vec![print::name(object), status.into(), field("message").into(), field("error").into()]
+    vec![
+        print::name(object),
+        status.into(),
+        field("message").into(),
+        field("error").into(),
+    ]
 }

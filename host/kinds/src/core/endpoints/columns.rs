@@ -16,7 +16,11 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), endpoints(object).into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        endpoints(object).into(),
+        print::age(object, now),
+    ]
 }
 
 /// Addresses shown before the rest is only counted.
@@ -29,7 +33,9 @@ fn endpoints(object: &Value) -> String {
     }
     let mut all = Vec::new();
     for subset in subsets {
-        let addresses = tree::list(subset, "addresses").iter().map(|address| tree::text(address, "ip"));
+        let addresses = tree::list(subset, "addresses")
+            .iter()
+            .map(|address| tree::text(address, "ip"));
         let ports = tree::list(subset, "ports");
         if ports.is_empty() {
             all.extend(addresses.map(str::to_owned));
@@ -40,10 +46,23 @@ fn endpoints(object: &Value) -> String {
             }
         }
     }
-    let shown = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(",");
-    if all.len() > SHOWN { format!("{shown} + {} more...", all.len() - SHOWN) } else { shown }
+    let shown = all
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(",");
+    if all.len() > SHOWN {
+        format!("{shown} + {} more...", all.len() - SHOWN)
+    } else {
+        shown
+    }
 }
 
 fn join(ip: &str, port: i64) -> String {
-    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+    if ip.contains(':') {
+        format!("[{ip}]:{port}")
+    } else {
+        format!("{ip}:{port}")
+    }
 }

@@ -17,7 +17,10 @@ pub(super) fn validate(endpoints: &Value) -> ErrorList {
 
 fn subset(errors: &mut ErrorList, subset: &Value, path: &Path) {
     if !tree::has(subset, "addresses") && !tree::has(subset, "notReadyAddresses") {
-        errors.push(field::required(path, "must specify `addresses` or `notReadyAddresses`"));
+        errors.push(field::required(
+            path,
+            "must specify `addresses` or `notReadyAddresses`",
+        ));
     }
     for list in ["addresses", "notReadyAddresses"] {
         for (index, address) in tree::list(subset, list).iter().enumerate() {
@@ -38,7 +41,11 @@ fn subset(errors: &mut ErrorList, subset: &Value, path: &Path) {
         } else {
             errors.check(&at.child("name"), name, names::is_dns1123_label(name));
         }
-        checks::port_number(errors, tree::int(port, "port").unwrap_or(0), &at.child("port"));
+        checks::port_number(
+            errors,
+            tree::int(port, "port").unwrap_or(0),
+            &at.child("port"),
+        );
         checks::required_one_of(errors, port, "protocol", &at, &["SCTP", "TCP", "UDP"]);
     }
 }

@@ -52,11 +52,23 @@ pub(crate) fn cells_named(event: &Value, now: Timestamp, names: &Names) -> Vec<V
     };
     let first = print::since(&or(names.first, "eventTime"), now);
     let (last, count) = if let Some(series) = tree::at(event, "series") {
-        (print::since(tree::text(series, "lastObservedTime"), now), tree::int(series, "count").unwrap_or(0))
+        (
+            print::since(tree::text(series, "lastObservedTime"), now),
+            tree::int(series, "count").unwrap_or(0),
+        )
     } else {
         let last = tree::text(event, names.last);
-        let last = if last.is_empty() { first.clone() } else { print::since(last, now) };
-        (last, tree::int(event, names.count).filter(|count| *count != 0).unwrap_or(1))
+        let last = if last.is_empty() {
+            first.clone()
+        } else {
+            print::since(last, now)
+        };
+        (
+            last,
+            tree::int(event, names.count)
+                .filter(|count| *count != 0)
+                .unwrap_or(1),
+        )
     };
     let component = or(&format!("{}.component", names.source), names.reporter);
     let instance = or(&format!("{}.host", names.source), "reportingInstance");
@@ -66,7 +78,12 @@ pub(crate) fn cells_named(event: &Value, now: Timestamp, names: &Names) -> Vec<V
         tree::text(event, "reason").into(),
         target(event, names.object).into(),
         tree::text(event, &format!("{}.fieldPath", names.object)).into(),
-        if instance.is_empty() { component } else { format!("{component}, {instance}") }.into(),
+        if instance.is_empty() {
+            component
+        } else {
+            format!("{component}, {instance}")
+        }
+        .into(),
         tree::text(event, names.message).trim().into(),
         first.into(),
         count.into(),

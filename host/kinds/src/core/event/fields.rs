@@ -8,10 +8,20 @@ use crate::tree;
 pub(crate) fn fields(event: &Value) -> Vec<(&'static str, String)> {
     let object = |field: &str| {
         let old = tree::text(event, &format!("involvedObject.{field}"));
-        if old.is_empty() { tree::text(event, &format!("regarding.{field}")) } else { old }.to_owned()
+        if old.is_empty() {
+            tree::text(event, &format!("regarding.{field}"))
+        } else {
+            old
+        }
+        .to_owned()
     };
     let first = |paths: &[&str]| {
-        paths.iter().map(|path| tree::text(event, path)).find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+        paths
+            .iter()
+            .map(|path| tree::text(event, path))
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+            .to_owned()
     };
     let reporter = first(&["reportingComponent", "reportingController"]);
     let source = first(&["source.component", "deprecatedSource.component"]);

@@ -15,13 +15,25 @@ pub(super) fn validate(event: &Value) -> ErrorList {
     let target = tree::text(event, "involvedObject.namespace");
     if target.is_empty() {
         if !matches!(namespace, "" | "default" | "kube-system") {
-            errors.push(field::invalid(&path, target, "does not match event.namespace"));
+            errors.push(field::invalid(
+                &path,
+                target,
+                "does not match event.namespace",
+            ));
         }
     } else if target != namespace {
-        errors.push(field::invalid(&path, target, "does not match event.namespace"));
+        errors.push(field::invalid(
+            &path,
+            target,
+            "does not match event.namespace",
+        ));
     }
     if !namespace.is_empty() {
-        errors.check(&Path::new("namespace"), namespace, names::is_dns1123_label(namespace));
+        errors.check(
+            &Path::new("namespace"),
+            namespace,
+            names::is_dns1123_label(namespace),
+        );
     }
     errors
 }

@@ -7,7 +7,13 @@ use crate::{quantity, tree};
 /// For containers, a maximum is the default limit, and a default limit or a minimum the default request.
 pub(super) fn default(range: &mut Value) {
     for item in tree::each_mut(range, "spec.limits") {
-        for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+        for list in [
+            "max",
+            "min",
+            "default",
+            "defaultRequest",
+            "maxLimitRequestRatio",
+        ] {
             quantity::canonical_list(item, list);
         }
         if tree::text(item, "type") == "Container" {

@@ -22,7 +22,10 @@ pub(super) fn validate(range: &Value) -> ErrorList {
         if kind == "Pod" {
             for list in ["default", "defaultRequest"] {
                 if tree::has(item, list) {
-                    errors.push(field::forbidden(&path.child(list), "may not be specified when `type` is 'Pod'"));
+                    errors.push(field::forbidden(
+                        &path.child(list),
+                        "may not be specified when `type` is 'Pod'",
+                    ));
                 }
             }
         }
@@ -32,7 +35,13 @@ pub(super) fn validate(range: &Value) -> ErrorList {
 }
 
 fn item(errors: &mut ErrorList, item: &Value, path: &Path) {
-    let lists = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
+    let lists = [
+        "max",
+        "min",
+        "default",
+        "defaultRequest",
+        "maxLimitRequestRatio",
+    ];
     let mut resources = BTreeSet::new();
     for list in lists {
         for (name, amount) in tree::map(item, list) {
@@ -50,19 +59,29 @@ fn item(errors: &mut ErrorList, item: &Value, path: &Path) {
             ("default", "max"),
             ("defaultRequest", "default"),
         ] {
-            let (Some(small), Some(large)) = (amount(low), amount(high)) else { continue };
+            let (Some(small), Some(large)) = (amount(low), amount(high)) else {
+                continue;
+            };
             if small > large {
                 let wording = match (low, high) {
-                    ("min", "max") => format!("min value {small} is greater than max value {large}"),
+                    ("min", "max") => {
+                        format!("min value {small} is greater than max value {large}")
+                    }
                     ("defaultRequest", "max") => {
                         format!("default request value {small} is greater than max value {large}")
                     }
                     ("min", "defaultRequest") => {
                         format!("min value {small} is greater than default request value {large}")
                     }
-                    ("min", _) => format!("min value {small} is greater than default value {large}"),
-                    (_, "max") => format!("default value {small} is greater than max value {large}"),
-                    _ => format!("default request value {small} is greater than default limit value {large}"),
+                    ("min", _) => {
+                        format!("min value {small} is greater than default value {large}")
+                    }
+                    (_, "max") => {
+                        format!("default value {small} is greater than max value {large}")
+                    }
+                    _ => format!(
+                        "default request value {small} is greater than default limit value {large}"
+                    ),
                 };
                 let at = if low == "min" && high == "max" {
                     "min"
@@ -71,7 +90,11 @@ fn item(errors: &mut ErrorList, item: &Value, path: &Path) {
                 } else {
                     high
                 };
-                errors.push(field::invalid(&path.child(at).key(name), small.to_string(), wording));
+                errors.push(field::invalid(
+                    &path.child(at).key(name),
+                    small.to_string(),
+                    wording,
+                ));
             }
         }
     }

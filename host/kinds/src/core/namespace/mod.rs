@@ -32,7 +32,10 @@ impl KindRules for Namespace {
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![
-            ("status.phase", tree::text(object, "status.phase").to_owned()),
+            (
+                "status.phase",
+                tree::text(object, "status.phase").to_owned(),
+            ),
             ("name", tree::text(object, "metadata.name").to_owned()),
         ]
     }

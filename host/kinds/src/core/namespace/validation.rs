@@ -10,12 +10,18 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let phase = tree::text(new, "status.phase");
     let deleted = tree::has(new, "metadata.deletionTimestamp");
     match (deleted, phase) {
-        (false, phase) if phase != "Active" => {
-            field::invalid(&path, phase, "may only be 'Active' if `deletionTimestamp` is empty").into()
-        }
-        (true, phase) if phase != "Terminating" => {
-            field::invalid(&path, phase, "may only be 'Terminating' if `deletionTimestamp` is not empty").into()
-        }
+        (false, phase) if phase != "Active" => field::invalid(
+            &path,
+            phase,
+            "may only be 'Active' if `deletionTimestamp` is empty",
+        )
+        .into(),
+        (true, phase) if phase != "Terminating" => field::invalid(
+            &path,
+            phase,
+            "may only be 'Terminating' if `deletionTimestamp` is not empty",
+        )
+        .into(),
         _ => ErrorList::new(),
     }
 }

@@ -49,7 +49,9 @@ pub(super) fn cells(node: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn status(node: &Value) -> String {
-    let ready = tree::list(node, "status.conditions").iter().find(|condition| tree::text(condition, "type") == "Ready");
+    let ready = tree::list(node, "status.conditions")
+        .iter()
+        .find(|condition| tree::text(condition, "type") == "Ready");
     let mut status = match ready.map(|condition| tree::text(condition, "status")) {
         Some("True") => "Ready",
         Some(_) => "NotReady",
@@ -68,14 +70,22 @@ fn roles(node: &Value) -> String {
     for (key, value) in tree::map(node, "metadata.labels") {
         match key.strip_prefix("node-role.kubernetes.io/") {
             Some(role) if !role.is_empty() => roles.insert(role),
-            None if key == "kubernetes.io/role" && value != "" => roles.insert(value.as_str().unwrap_or_default()),
+            None if key == "kubernetes.io/role" && value != "" => {
+                roles.insert(value.as_str().unwrap_or_default())
+            }
             _ => false,
         };
     }
-    if roles.is_empty() { print::NONE.to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
+    if roles.is_empty() {
+        print::NONE.to_owned()
+    } else {
+        roles.into_iter().collect::<Vec<_>>().join(",")
+    }
 }
 
 fn address<'a>(node: &'a Value, kind: &str) -> &'a str {
-    let found = tree::list(node, "status.addresses").iter().find(|address| tree::text(address, "type") == kind);
+    let found = tree::list(node, "status.addresses")
+        .iter()
+        .find(|address| tree::text(address, "type") == kind);
     found.map_or(print::NONE, |address| tree::text(address, "address"))
 }

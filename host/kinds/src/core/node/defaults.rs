@@ -12,7 +12,11 @@ pub(super) fn default(node: &mut Value) {
     if let Some(capacity) = tree::at(node, "status.capacity").cloned() {
         tree::set_missing(node, "status.allocatable", capacity);
     }
-    tree::set_missing(node, "status.daemonEndpoints", json!({"kubeletEndpoint": {"Port": 0}}));
+    tree::set_missing(
+        node,
+        "status.daemonEndpoints",
+        json!({"kubeletEndpoint": {"Port": 0}}),
+    );
     for field in [
         "architecture",
         "bootID",

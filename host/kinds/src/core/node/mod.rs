@@ -26,7 +26,10 @@ impl KindRules for Node {
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![("spec.unschedulable", tree::flag(object, "spec.unschedulable").to_string())]
+        vec![(
+            "spec.unschedulable",
+            tree::flag(object, "spec.unschedulable").to_string(),
+        )]
     }
 
     fn validate(&self, object: &Value) -> ErrorList {

@@ -23,7 +23,11 @@ pub(super) fn validate(node: &Value) -> ErrorList {
     }
     if cidrs.len() > 2 {
         let detail = "may specify no more than one CIDR for each IP family";
-        errors.push(field::invalid(&path, tree::at(node, "spec.podCIDRs"), detail));
+        errors.push(field::invalid(
+            &path,
+            tree::at(node, "spec.podCIDRs"),
+            detail,
+        ));
     }
     let primary = tree::text(node, "spec.podCIDR");
     if !primary.is_empty() && cidrs.first().is_some_and(|first| *first != primary) {
@@ -44,7 +48,13 @@ fn taints(errors: &mut ErrorList, node: &Value) {
         let [key, value, effect] = ["key", "value", "effect"].map(|part| tree::text(taint, part));
         errors.check(&at.child("key"), key, names::is_qualified_name(key));
         errors.check(&at.child("value"), value, names::is_label_value(value));
-        checks::required_one_of(errors, taint, "effect", &at, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        checks::required_one_of(
+            errors,
+            taint,
+            "effect",
+            &at,
+            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
+        );
         if !seen.insert((key, effect)) {
             let mut duplicate = field::duplicate(&at, taint);
             "taints must be unique by key and effect pair".clone_into(&mut duplicate.detail);
@@ -56,7 +66,10 @@ fn taints(errors: &mut ErrorList, node: &Value) {
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     let path = Path::new("spec");
-    let (after, before) = (tree::texts(new, "spec.podCIDRs"), tree::texts(old, "spec.podCIDRs"));
+    let (after, before) = (
+        tree::texts(new, "spec.podCIDRs"),
+        tree::texts(old, "spec.podCIDRs"),
+    );
     if !before.is_empty() && after != before {
         let detail = "node updates may not change podCIDR except from \"\" to valid";
         errors.push(field::forbidden(&path.child("podCIDRs"), detail));
@@ -68,7 +81,14 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     let rest = |node: &Value| {
         let mut spec = tree::at(node, "spec").cloned().unwrap_or_default();
-        for open in ["podCIDR", "podCIDRs", "providerID", "unschedulable", "taints", "configSource"] {
+        for open in [
+            "podCIDR",
+            "podCIDRs",
+            "providerID",
+            "unschedulable",
+            "taints",
+            "configSource",
+        ] {
             tree::remove(&mut spec, open);
         }
         // Go drops false and empty; so does this comparison.
@@ -87,7 +107,10 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     for (index, address) in tree::list(new, "status.addresses").iter().enumerate() {
         let key = (tree::text(address, "type"), tree::text(address, "address"));
         if !seen.insert(key) {
-            errors.push(field::duplicate(&Path::new("status.addresses").index(index), address));
+            errors.push(field::duplicate(
+                &Path::new("status.addresses").index(index),
+                address,
+            ));
         }
     }
     errors

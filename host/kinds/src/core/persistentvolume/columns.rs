@@ -22,7 +22,13 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let claim = tree::at(object, "spec.claimRef")
-        .map(|claim| format!("{}/{}", tree::text(claim, "namespace"), tree::text(claim, "name")))
+        .map(|claim| {
+            format!(
+                "{}/{}",
+                tree::text(claim, "namespace"),
+                tree::text(claim, "name")
+            )
+        })
         .unwrap_or_default();
     vec![
         print::name(object),

@@ -8,7 +8,9 @@ use crate::{quantity, tree};
 /// Volumes made by hand are kept, and carry a file system.
 pub(super) fn default(volume: &mut Value) {
     tree::set_zero(volume, "status.phase", "Pending");
-    let Some(spec) = tree::at_mut(volume, "spec") else { return };
+    let Some(spec) = tree::at_mut(volume, "spec") else {
+        return;
+    };
     tree::set_zero(spec, "persistentVolumeReclaimPolicy", "Retain");
     tree::set_missing(spec, "volumeMode", "Filesystem");
     quantity::canonical_list(spec, "capacity");

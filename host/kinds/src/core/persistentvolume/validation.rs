@@ -46,16 +46,32 @@ pub(super) fn validate(volume: &Value) -> ErrorList {
     }
     claim::access_modes(&mut errors, spec, &path);
     capacity(&mut errors, spec, &path.child("capacity"));
-    checks::one_of(&mut errors, spec, "persistentVolumeReclaimPolicy", &path, &["Delete", "Recycle", "Retain"]);
+    checks::one_of(
+        &mut errors,
+        spec,
+        "persistentVolumeReclaimPolicy",
+        &path,
+        &["Delete", "Recycle", "Retain"],
+    );
     if let Some(selector) = tree::at(spec, "nodeAffinity.required") {
         node_selector(&mut errors, selector, &path.child("nodeAffinity.required"));
     }
     source(&mut errors, spec, &path);
     let class = tree::text(spec, "storageClassName");
     if !class.is_empty() {
-        errors.check(&path.child("storageClassName"), class, names::is_dns1123_subdomain(class));
+        errors.check(
+            &path.child("storageClassName"),
+            class,
+            names::is_dns1123_subdomain(class),
+        );
     }
-    checks::one_of(&mut errors, spec, "volumeMode", &path, &["Block", "Filesystem"]);
+    checks::one_of(
+        &mut errors,
+        spec,
+        "volumeMode",
+        &path,
+        &["Block", "Filesystem"],
+    );
     errors
 }
 
@@ -65,11 +81,19 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
         errors.push(field::required(path, ""));
     }
     if !capacity.is_empty() && (!capacity.contains_key("storage") || capacity.len() > 1) {
-        errors.push(field::not_supported(path, tree::at(spec, "capacity"), &["storage"]));
+        errors.push(field::not_supported(
+            path,
+            tree::at(spec, "capacity"),
+            &["storage"],
+        ));
     }
     for (name, amount) in capacity {
         if quantity::read(amount).is_none_or(|quantity| quantity.milli() <= 0) {
-            errors.push(field::invalid(&path.key(name), amount, "must be greater than zero"));
+            errors.push(field::invalid(
+                &path.key(name),
+                amount,
+                "must be greater than zero",
+            ));
         }
     }
 }
@@ -77,11 +101,16 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
 fn source(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let mut given = 0;
     for kind in SOURCES {
-        let Some(source) = tree::at(spec, kind) else { continue };
+        let Some(source) = tree::at(spec, kind) else {
+            continue;
+        };
         let at = path.child(kind);
         given += 1;
         if given > 1 {
-            errors.push(field::forbidden(&at, "may not specify more than 1 volume type"));
+            errors.push(field::forbidden(
+                &at,
+                "may not specify more than 1 volume type",
+            ));
             continue;
         }
         match kind {
@@ -104,9 +133,14 @@ fn source(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if given == 0 {
         errors.push(field::required(path, "must specify a volume type"));
     }
-    if tree::text(spec, "hostPath.path") == "/" && tree::text(spec, "persistentVolumeReclaimPolicy") == "Recycle" {
+    if tree::text(spec, "hostPath.path") == "/"
+        && tree::text(spec, "persistentVolumeReclaimPolicy") == "Recycle"
+    {
         let detail = "may not be 'recycle' for a hostPath mount of '/'";
-        errors.push(field::forbidden(&path.child("persistentVolumeReclaimPolicy"), detail));
+        errors.push(field::forbidden(
+            &path.child("persistentVolumeReclaimPolicy"),
+            detail,
+        ));
     }
 }
 
@@ -118,10 +152,16 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     });
     if changed {
         let detail = "spec.persistentvolumesource is immutable after creation";
-        errors.push(field::forbidden(&Path::new("spec.persistentvolumesource"), detail));
+        errors.push(field::forbidden(
+            &Path::new("spec.persistentvolumesource"),
+            detail,
+        ));
     }
     let mode = Path::new("volumeMode");
-    let (after, before) = (tree::at(new, "spec.volumeMode"), tree::at(old, "spec.volumeMode"));
+    let (after, before) = (
+        tree::at(new, "spec.volumeMode"),
+        tree::at(old, "spec.volumeMode"),
+    );
     if !semantic_eq(after, before) {
         errors.push(field::immutable(&mode, after));
     }

@@ -20,7 +20,10 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let (capacity, modes) = if tree::has(object, "spec.volumeName") {
-        (print::quantity(object, "status.capacity.storage"), print::access_modes(object, "status.accessModes"))
+        (
+            print::quantity(object, "status.capacity.storage"),
+            print::access_modes(object, "status.accessModes"),
+        )
     } else {
         ("".into(), "".into())
     };

@@ -25,10 +25,15 @@ pub(crate) fn default_spec(spec: &mut Value) {
 /// `dataSource` and `dataSourceRef` mirror one another as long as neither names a namespace
 /// (`NormalizeDataSources`).
 fn data_source(spec: &mut Value) {
-    let (source, reference) = (tree::at(spec, "dataSource").cloned(), tree::at(spec, "dataSourceRef").cloned());
+    let (source, reference) = (
+        tree::at(spec, "dataSource").cloned(),
+        tree::at(spec, "dataSourceRef").cloned(),
+    );
     match (source, reference) {
         (Some(source), None) => tree::set(spec, "dataSourceRef", source),
-        (None, Some(reference)) if !tree::has(&reference, "namespace") => tree::set(spec, "dataSource", reference),
+        (None, Some(reference)) if !tree::has(&reference, "namespace") => {
+            tree::set(spec, "dataSource", reference)
+        }
         _ => {}
     }
 }

@@ -10,18 +10,30 @@ use crate::equality::semantic_eq;
 use crate::{quantity, tree};
 
 /// Access modes, in the order in which messages name them.
-pub(crate) const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+pub(crate) const ACCESS_MODES: [&str; 4] = [
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
 
 pub(crate) fn validate(claim: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    spec(&mut errors, tree::at(claim, "spec").unwrap_or(&Value::Null), &Path::new("spec"));
+    spec(
+        &mut errors,
+        tree::at(claim, "spec").unwrap_or(&Value::Null),
+        &Path::new("spec"),
+    );
     errors
 }
 
 /// Validates the spec of a claim or of a template of one.
 pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if !tree::has(spec, "accessModes") {
-        errors.push(field::required(&path.child("accessModes"), "at least 1 access mode is required"));
+        errors.push(field::required(
+            &path.child("accessModes"),
+            "at least 1 access mode is required",
+        ));
     }
     access_modes(errors, spec, path);
     if let Some(selector) = tree::at(spec, "selector") {
@@ -37,17 +49,27 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     let class = tree::text(spec, "storageClassName");
     if !class.is_empty() {
-        errors.check(&path.child("storageClassName"), class, names::is_dns1123_subdomain(class));
+        errors.check(
+            &path.child("storageClassName"),
+            class,
+            names::is_dns1123_subdomain(class),
+        );
     }
     checks::one_of(errors, spec, "volumeMode", path, &["Block", "Filesystem"]);
     for name in ["dataSource", "dataSourceRef"] {
-        let Some(source) = tree::at(spec, name) else { continue };
+        let Some(source) = tree::at(spec, name) else {
+            continue;
+        };
         for part in ["name", "kind"] {
             checks::required(errors, source, part, &path.child(name), "");
         }
         if !tree::has(source, "apiGroup") && tree::text(source, "kind") != "PersistentVolumeClaim" {
             let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
-            errors.push(field::invalid(&path.child(name), tree::text(source, "kind"), detail));
+            errors.push(field::invalid(
+                &path.child(name),
+                tree::text(source, "kind"),
+                detail,
+            ));
         }
     }
 }
@@ -57,7 +79,11 @@ pub(crate) fn access_modes(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let modes = tree::texts(spec, "accessModes");
     for mode in &modes {
         if !ACCESS_MODES.contains(mode) {
-            errors.push(field::not_supported(&path.child("accessModes"), *mode, &ACCESS_MODES));
+            errors.push(field::not_supported(
+                &path.child("accessModes"),
+                *mode,
+                &ACCESS_MODES,
+            ));
         }
     }
     if modes.contains(&"ReadWriteOncePod") && modes.len() > 1 {
@@ -90,14 +116,20 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(field::forbidden(&path, detail));
     }
     let amount = |claim: &Value, at: &str| tree::at(claim, at).and_then(quantity::read);
-    let (request, capacity) = (amount(new, "spec.resources.requests.storage"), amount(old, "status.capacity.storage"));
+    let (request, capacity) = (
+        amount(new, "spec.resources.requests.storage"),
+        amount(old, "status.capacity.storage"),
+    );
     let before = amount(old, "spec.resources.requests.storage");
     if let (Some(request), Some(capacity), Some(before)) = (request, capacity, before)
         && request < before
         && request <= capacity
     {
         let detail = "field can not be less than status.capacity";
-        errors.push(field::forbidden(&path.child("resources.requests.storage"), detail));
+        errors.push(field::forbidden(
+            &path.child("resources.requests.storage"),
+            detail,
+        ));
     }
     errors
 }

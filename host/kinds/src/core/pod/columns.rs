@@ -23,11 +23,17 @@ pub(super) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
     let summary = status_text::summarize(pod);
     let restarts = match summary.last_restart {
         Some(at) if summary.restarts != 0 => {
-            format!("{} ({} ago)", summary.restarts, print::human_duration(now.as_second() - at.as_second()))
+            format!(
+                "{} ({} ago)",
+                summary.restarts,
+                print::human_duration(now.as_second() - at.as_second())
+            )
         }
         _ => summary.restarts.to_string(),
     };
-    let address = tree::list(pod, "status.podIPs").first().map_or("", |ip| tree::text(ip, "ip"));
+    let address = tree::list(pod, "status.podIPs")
+        .first()
+        .map_or("", |ip| tree::text(ip, "ip"));
     vec![
         print::name(pod),
         format!("{}/{}", summary.ready, summary.total).into(),

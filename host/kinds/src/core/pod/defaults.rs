@@ -56,10 +56,15 @@ fn pod_level(spec: &mut Value) {
         let mut derived = requests;
         for (name, amount) in aggregate(spec, "requests") {
             if is_pod_level_resource(&name) && is_overcommit_allowed(&name) {
-                derived.entry(name).or_insert_with(|| Value::String(amount.to_string()));
+                derived
+                    .entry(name)
+                    .or_insert_with(|| Value::String(amount.to_string()));
             }
         }
-        for (name, amount) in limits.into_iter().filter(|(name, _)| is_pod_level_resource(name)) {
+        for (name, amount) in limits
+            .into_iter()
+            .filter(|(name, _)| is_pod_level_resource(name))
+        {
             derived.entry(name).or_insert(amount);
         }
         tree::set(spec, "resources.requests", derived);
@@ -71,7 +76,9 @@ fn pod_level(spec: &mut Value) {
 fn pod_level_limits(spec: &mut Value) {
     let derived: Map<String, Value> = aggregate(spec, "limits")
         .into_iter()
-        .filter(|(name, _)| is_pod_level_resource(name) && is_overcommit_allowed(name) && all_limited(spec, name))
+        .filter(|(name, _)| {
+            is_pod_level_resource(name) && is_overcommit_allowed(name) && all_limited(spec, name)
+        })
         .map(|(name, amount)| (name, Value::String(amount.to_string())))
         .collect();
     if !derived.is_empty() {

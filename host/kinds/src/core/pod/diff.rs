@@ -23,13 +23,22 @@ fn walk(lines: &mut Vec<String>, path: &str, old: Option<&Value>, new: Option<&V
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for key in old.keys().chain(added) {
-                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let at = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 walk(lines, &at, old.get(key), new.get(key));
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             for index in 0..old.len().max(new.len()) {
-                walk(lines, &format!("{path}[{index}]"), old.get(index), new.get(index));
+                walk(
+                    lines,
+                    &format!("{path}[{index}]"),
+                    old.get(index),
+                    new.get(index),
+                );
             }
         }
         _ => {

@@ -39,7 +39,11 @@ impl KindRules for Pod {
         let class = object.get("spec").map_or("BestEffort", qos::class);
         let mut status = json!({"phase": "Pending", "qosClass": class});
         if tree::has(object, "spec.schedulingGates") {
-            tree::set(&mut status, "conditions", json!([subresource::gated_condition()]));
+            tree::set(
+                &mut status,
+                "conditions",
+                json!([subresource::gated_condition()]),
+            );
         }
         tree::set(object, "status", status);
     }
@@ -85,13 +89,17 @@ impl KindRules for Pod {
             ("spec.restartPolicy", text("spec.restartPolicy")),
             ("spec.schedulerName", text("spec.schedulerName")),
             ("spec.serviceAccountName", text("spec.serviceAccountName")),
-            ("spec.hostNetwork", tree::flag(object, "spec.hostNetwork").to_string()),
+            (
+                "spec.hostNetwork",
+                tree::flag(object, "spec.hostNetwork").to_string(),
+            ),
             ("status.phase", text("status.phase")),
             (
                 "status.podIP",
-                tree::list(object, "status.podIPs")
-                    .first()
-                    .map_or_else(|| text("status.podIP"), |ip| tree::text(ip, "ip").to_owned()),
+                tree::list(object, "status.podIPs").first().map_or_else(
+                    || text("status.podIP"),
+                    |ip| tree::text(ip, "ip").to_owned(),
+                ),
             ),
             ("status.nominatedNodeName", text("status.nominatedNodeName")),
         ]

@@ -11,7 +11,10 @@ pub(crate) fn class(spec: &Value) -> &'static str {
     let holders: Vec<&Value> = if pod_level {
         vec![spec]
     } else {
-        ["containers", "initContainers"].iter().flat_map(|list| tree::list(spec, list)).collect()
+        ["containers", "initContainers"]
+            .iter()
+            .flat_map(|list| tree::list(spec, list))
+            .collect()
     };
     let mut any = false;
     let mut guaranteed = true;
@@ -47,9 +50,18 @@ mod tests {
         let full = json!({"cpu": "1", "memory": "1Gi"});
         let cases = [
             (json!({"containers": [{}]}), "BestEffort"),
-            (json!({"containers": [{"resources": {"requests": {"cpu": "1"}}}]}), "Burstable"),
-            (json!({"containers": [{"resources": {"requests": full, "limits": full}}]}), "Guaranteed"),
-            (json!({"containers": [{"resources": {"requests": full, "limits": full}}, {}]}), "Burstable"),
+            (
+                json!({"containers": [{"resources": {"requests": {"cpu": "1"}}}]}),
+                "Burstable",
+            ),
+            (
+                json!({"containers": [{"resources": {"requests": full, "limits": full}}]}),
+                "Guaranteed",
+            ),
+            (
+                json!({"containers": [{"resources": {"requests": full, "limits": full}}, {}]}),
+                "Burstable",
+            ),
         ];
         for (spec, expected) in cases {
             assert_eq!(class(&spec), expected, "{spec}");

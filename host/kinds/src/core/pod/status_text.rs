@@ -29,7 +29,9 @@ struct Restarts {
 impl Restarts {
     fn add(&mut self, status: &Value) {
         self.count += tree::int(status, "restartCount").unwrap_or(0);
-        let finished = tree::text(status, "lastState.terminated.finishedAt").parse().ok();
+        let finished = tree::text(status, "lastState.terminated.finishedAt")
+            .parse()
+            .ok();
         self.last = self.last.max(finished);
     }
 }
@@ -40,10 +42,15 @@ pub(super) fn summarize(pod: &Value) -> Summary {
     let mut summary = Summary {
         reason: if own.is_empty() { phase } else { own }.to_owned(),
         total: tree::list(pod, "spec.containers").len()
-            + tree::list(pod, "spec.initContainers").iter().filter(|container| is_sidecar(container)).count(),
+            + tree::list(pod, "spec.initContainers")
+                .iter()
+                .filter(|container| is_sidecar(container))
+                .count(),
         ..Summary::default()
     };
-    if condition(pod, "PodScheduled").is_some_and(|it| tree::text(it, "reason") == "SchedulingGated") {
+    if condition(pod, "PodScheduled")
+        .is_some_and(|it| tree::text(it, "reason") == "SchedulingGated")
+    {
         "SchedulingGated".clone_into(&mut summary.reason);
     }
     let initialization = init_containers(pod, &mut summary);
@@ -52,7 +59,8 @@ pub(super) fn summarize(pod: &Value) -> Summary {
         containers(pod, &mut summary, &mut restarts);
         (summary.restarts, summary.last_restart) = (restarts.count, restarts.last);
     } else {
-        (summary.restarts, summary.last_restart) = (initialization.all.count, initialization.all.last);
+        (summary.restarts, summary.last_restart) =
+            (initialization.all.count, initialization.all.last);
     }
     if tree::has(pod, "metadata.deletionTimestamp") {
         if own == "NodeLost" {
@@ -75,10 +83,15 @@ struct Initialization {
 fn init_containers(pod: &Value, summary: &mut Summary) -> Initialization {
     let specs = tree::list(pod, "spec.initContainers");
     let mut result = Initialization::default();
-    for (index, status) in tree::list(pod, "status.initContainerStatuses").iter().enumerate() {
+    for (index, status) in tree::list(pod, "status.initContainerStatuses")
+        .iter()
+        .enumerate()
+    {
         result.all.add(status);
         let name = tree::text(status, "name");
-        let sidecar = specs.iter().any(|spec| tree::text(spec, "name") == name && is_sidecar(spec));
+        let sidecar = specs
+            .iter()
+            .any(|spec| tree::text(spec, "name") == name && is_sidecar(spec));
         if sidecar {
             result.sidecars.add(status);
         }
@@ -93,7 +106,9 @@ fn init_containers(pod: &Value, summary: &mut Summary) -> Initialization {
         let waiting = tree::text(status, "state.waiting.reason");
         summary.reason = match terminated {
             Some(state) => format!("Init:{}", exit_reason(state)),
-            None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
+            None if !waiting.is_empty() && waiting != "PodInitializing" => {
+                format!("Init:{waiting}")
+            }
             None => format!("Init:{index}/{}", specs.len()),
         };
         result.pending = true;
@@ -137,7 +152,10 @@ fn exit_reason(terminated: &Value) -> String {
         return reason.to_owned();
     }
     match tree::int(terminated, "signal").unwrap_or(0) {
-        0 => format!("ExitCode:{}", tree::int(terminated, "exitCode").unwrap_or(0)),
+        0 => format!(
+            "ExitCode:{}",
+            tree::int(terminated, "exitCode").unwrap_or(0)
+        ),
         signal => format!("Signal:{signal}"),
     }
 }
@@ -147,7 +165,9 @@ fn is_sidecar(container: &Value) -> bool {
 }
 
 fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
-    tree::list(pod, "status.conditions").iter().find(|condition| tree::text(condition, "type") == kind)
+    tree::list(pod, "status.conditions")
+        .iter()
+        .find(|condition| tree::text(condition, "type") == kind)
 }
 
 fn is_true(pod: &Value, kind: &str) -> bool {

@@ -27,7 +27,10 @@ pub fn prepare_resize(new: &mut Value, old: &Value) {
         let path = format!("spec.{list}");
         for container in tree::each_mut(new, &path) {
             let name = tree::text(container, "name").to_owned();
-            let Some(source) = tree::list(&wanted, &path).iter().find(|other| tree::text(other, "name") == name) else {
+            let Some(source) = tree::list(&wanted, &path)
+                .iter()
+                .find(|other| tree::text(other, "name") == name)
+            else {
                 continue;
             };
             tree::copy(container, source, "resources");
@@ -45,7 +48,10 @@ pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> ErrorList {
     let wanted = tree::list(new, "spec.ephemeralContainers");
     for before in tree::list(old, "spec.ephemeralContainers") {
         let name = tree::text(before, "name");
-        match wanted.iter().find(|after| tree::text(after, "name") == name) {
+        match wanted
+            .iter()
+            .find(|after| tree::text(after, "name") == name)
+        {
             None => {
                 errors.push(field::forbidden(
                     &path,
@@ -74,8 +80,14 @@ pub fn validate_resize(new: &Value, old: &Value) -> ErrorList {
         let detail = "Pod QOS Class may not change as a result of resizing";
         errors.push(field::invalid(&path, class(new), detail));
     }
-    if !semantic_eq(Some(&without_cpu_and_memory(new)), Some(&without_cpu_and_memory(old))) {
-        errors.push(field::forbidden(&path, "only cpu and memory resources are mutable"));
+    if !semantic_eq(
+        Some(&without_cpu_and_memory(new)),
+        Some(&without_cpu_and_memory(old)),
+    ) {
+        errors.push(field::forbidden(
+            &path,
+            "only cpu and memory resources are mutable",
+        ));
     }
     errors
 }
@@ -102,10 +114,15 @@ fn without_cpu_and_memory(pod: &Value) -> Value {
 pub fn bind(pod: &mut Value, binding: &Value, now: &str) -> Result<(), String> {
     let name = tree::text(pod, "metadata.name").to_owned();
     if tree::has(pod, "metadata.deletionTimestamp") {
-        return Err(format!("pod {name} is being deleted, cannot be assigned to a host"));
+        return Err(format!(
+            "pod {name} is being deleted, cannot be assigned to a host"
+        ));
     }
     if tree::has(pod, "spec.nodeName") {
-        return Err(format!("pod {name} is already assigned to node {:?}", tree::text(pod, "spec.nodeName")));
+        return Err(format!(
+            "pod {name} is already assigned to node {:?}",
+            tree::text(pod, "spec.nodeName")
+        ));
     }
     if tree::has(pod, "spec.schedulingGates") {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
@@ -166,11 +183,15 @@ mod tests {
 
     #[test]
     fn a_pod_is_bound_once() {
-        let mut pod = json!({"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}});
+        let mut pod =
+            json!({"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}});
         let binding = json!({"target": {"kind": "Node", "name": "n1"}});
         bind(&mut pod, &binding, "2026-01-02T03:04:05Z").unwrap();
         assert_eq!(tree::text(&pod, "spec.nodeName"), "n1");
-        assert_eq!(tree::text(&tree::list(&pod, "status.conditions")[0], "status"), "True");
+        assert_eq!(
+            tree::text(&tree::list(&pod, "status.conditions")[0], "status"),
+            "True"
+        );
         let again = bind(&mut pod, &binding, "2026-01-02T03:04:05Z").unwrap_err();
         assert_eq!(again, "pod p is already assigned to node \"n1\"");
     }
@@ -193,8 +214,7 @@ mod tests {
     #[test]
     fn resize_changes_resources_alone() {
         let old = json!({"spec": {"containers": [{"name": "c", "image": "a", "resources": {}}]}});
-        let mut new =
-            json!({"spec": {"containers": [{"name": "c", "image": "b", "resources": {"requests": {"cpu": "1"}}}]}});
+        let mut new = json!({"spec": {"containers": [{"name": "c", "image": "b", "resources": {"requests": {"cpu": "1"}}}]}});
         prepare_resize(&mut new, &old);
         assert_eq!(
             new,

@@ -28,7 +28,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     for (list, detail) in [
         ("containers", "pod updates may not add or remove containers"),
-        ("initContainers", "pod updates may not add or remove containers"),
+        (
+            "initContainers",
+            "pod updates may not add or remove containers",
+        ),
     ] {
         let at = format!("spec.{list}");
         if tree::list(new, &at).len() != tree::list(old, &at).len() {
@@ -43,7 +46,8 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let (found, expected) = (new.get("spec"), Some(&expected));
     if !semantic_eq(found, expected) {
         let changes = diff::lines(expected, found);
-        let detail = format!("pod updates may not change fields other than {OPEN_FIELDS}\n{changes}");
+        let detail =
+            format!("pod updates may not change fields other than {OPEN_FIELDS}\n{changes}");
         errors.push(field::forbidden(&path, detail));
     }
     errors
@@ -81,7 +85,11 @@ fn deadline(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
     let [new, old] = [new, old].map(|pod| tree::int(pod, "spec.activeDeadlineSeconds"));
     match (new, old) {
         (Some(new), Some(old)) if new > old => {
-            errors.push(field::invalid(path, new, "must be less than or equal to previous value"));
+            errors.push(field::invalid(
+                path,
+                new,
+                "must be less than or equal to previous value",
+            ));
         }
         (None, Some(_)) => {
             let detail = "must not update from a positive integer to nil value";
@@ -92,12 +100,15 @@ fn deadline(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
 }
 
 fn gates(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
-    let before: Vec<&str> =
-        tree::list(old, "spec.schedulingGates").iter().map(|gate| tree::text(gate, "name")).collect();
+    let before: Vec<&str> = tree::list(old, "spec.schedulingGates")
+        .iter()
+        .map(|gate| tree::text(gate, "name"))
+        .collect();
     for (index, gate) in tree::list(new, "spec.schedulingGates").iter().enumerate() {
         let name = tree::text(gate, "name");
         if !before.contains(&name) {
-            let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            let detail =
+                format!("only deletion is allowed, but found new scheduling gate '{name}'");
             errors.push(field::forbidden(&path.index(index), detail));
         }
     }
@@ -106,10 +117,14 @@ fn gates(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
 /// Tolerations may be added; of an old one only the seconds may change.
 fn tolerations(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
     let same = |left: &Value, right: &Value| {
-        ["key", "operator", "value", "effect"].iter().all(|part| tree::text(left, part) == tree::text(right, part))
+        ["key", "operator", "value", "effect"]
+            .iter()
+            .all(|part| tree::text(left, part) == tree::text(right, part))
     };
     let wanted = tree::list(new, "spec.tolerations");
-    let kept = tree::list(old, "spec.tolerations").iter().all(|old| wanted.iter().any(|new| same(new, old)));
+    let kept = tree::list(old, "spec.tolerations")
+        .iter()
+        .all(|old| wanted.iter().any(|new| same(new, old)));
     if !kept {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(field::forbidden(path, detail));
@@ -121,15 +136,26 @@ pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let nominated = tree::text(new, "status.nominatedNodeName");
     if !nominated.is_empty() {
-        errors.check(&path.child("nominatedNodeName"), nominated, names::is_dns1123_subdomain(nominated));
+        errors.check(
+            &path.child("nominatedNodeName"),
+            nominated,
+            names::is_dns1123_subdomain(nominated),
+        );
     }
-    let class = (tree::text(new, "status.qosClass"), tree::text(old, "status.qosClass"));
+    let class = (
+        tree::text(new, "status.qosClass"),
+        tree::text(old, "status.qosClass"),
+    );
     if !class.1.is_empty() && class.0 != class.1 {
         errors.push(field::immutable(&path.child("qosClass"), class.0));
     }
     for (index, condition) in tree::list(new, "status.conditions").iter().enumerate() {
         let kind = tree::text(condition, "type");
-        errors.check(&path.child("conditions").index(index).child("type"), kind, names::is_qualified_name(kind));
+        errors.check(
+            &path.child("conditions").index(index).child("type"),
+            kind,
+            names::is_qualified_name(kind),
+        );
     }
     restarts(&mut errors, new, old, &path);
     errors
@@ -142,15 +168,23 @@ fn restarts(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
         return;
     }
     for before in tree::list(old, "status.containerStatuses") {
-        let Some(ended) = tree::at(before, "state.terminated") else { continue };
+        let Some(ended) = tree::at(before, "state.terminated") else {
+            continue;
+        };
         if policy == "OnFailure" && tree::int(ended, "exitCode").unwrap_or(0) != 0 {
             continue;
         }
-        for (index, after) in tree::list(new, "status.containerStatuses").iter().enumerate() {
+        for (index, after) in tree::list(new, "status.containerStatuses")
+            .iter()
+            .enumerate()
+        {
             let same = tree::text(after, "name") == tree::text(before, "name");
             if same && tree::at(after, "state.terminated").is_none() {
                 let at = path.child("containerStatuses").index(index).child("state");
-                errors.push(field::forbidden(&at, "may not be transitioned to non-terminated state"));
+                errors.push(field::forbidden(
+                    &at,
+                    "may not be transitioned to non-terminated state",
+                ));
             }
         }
     }
@@ -173,7 +207,11 @@ mod tests {
     fn images_may_change_and_nothing_else() {
         let old = pod();
         let mut new = pod();
-        tree::set(&mut new, "spec.containers", json!([{"name": "c", "image": "i:2"}]));
+        tree::set(
+            &mut new,
+            "spec.containers",
+            json!([{"name": "c", "image": "i:2"}]),
+        );
         Pod.default(&mut new);
         assert!(validate_update(&new, &old).is_empty());
         tree::set(&mut new, "spec.nodeName", "b");
@@ -186,7 +224,11 @@ mod tests {
     #[test]
     fn containers_are_neither_added_nor_removed() {
         let mut new = pod();
-        tree::set(&mut new, "spec.containers", json!([{"name": "c", "image": "i:1"}, {"name": "d", "image": "i:1"}]));
+        tree::set(
+            &mut new,
+            "spec.containers",
+            json!([{"name": "c", "image": "i:1"}, {"name": "d", "image": "i:1"}]),
+        );
         Pod.default(&mut new);
         assert_eq!(
             validate_update(&new, &pod()).to_string(),

@@ -28,7 +28,8 @@ pub fn pod_limits(spec: &Value) -> Amounts {
 #[must_use]
 pub fn amounts(object: &Value, path: &str) -> Amounts {
     let list = tree::map(object, path).iter();
-    list.filter_map(|(name, amount)| Some((name.clone(), quantity::read(amount)?))).collect()
+    list.filter_map(|(name, amount)| Some((name.clone(), quantity::read(amount)?)))
+        .collect()
 }
 
 fn total(spec: &Value, list: &str, overhead_always: bool) -> Amounts {
@@ -83,7 +84,8 @@ mod tests {
 
     #[test]
     fn init_containers_count_by_their_peak_and_sidecars_stay() {
-        let with = |name: &str, cpu: &str| json!({"name": name, "resources": {"requests": {"cpu": cpu}}});
+        let with =
+            |name: &str, cpu: &str| json!({"name": name, "resources": {"requests": {"cpu": cpu}}});
         let mut sidecar = with("s", "100m");
         sidecar["restartPolicy"] = json!("Always");
         let spec = json!({"initContainers": [sidecar, with("i", "1")], "containers": [with("a", "200m"), with("b", "300m")],

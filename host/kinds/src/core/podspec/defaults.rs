@@ -7,11 +7,14 @@ use super::volume_defaults;
 use crate::{quantity, tree};
 
 /// The lists of a pod spec that hold containers.
-pub(crate) const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+pub(crate) const CONTAINER_LISTS: [&str; 3] =
+    ["initContainers", "containers", "ephemeralContainers"];
 
 /// Defaults of the template at `path` of a workload.
 pub(crate) fn template(object: &mut Value, path: &str) {
-    let Some(template) = tree::at_mut(object, path) else { return };
+    let Some(template) = tree::at_mut(object, path) else {
+        return;
+    };
     tree::set_missing(template, "metadata", json!({}));
     if let Some(spec) = tree::at_mut(template, "spec") {
         pod_spec(spec);
@@ -36,8 +39,16 @@ pub(crate) fn pod_spec(spec: &mut Value) {
 
 /// Both spellings of the service account are kept alike; the newer one leads.
 fn service_account(spec: &mut Value) {
-    let (current, deprecated) = (tree::text(spec, "serviceAccountName"), tree::text(spec, "serviceAccount"));
-    let name = if current.is_empty() { deprecated } else { current }.to_owned();
+    let (current, deprecated) = (
+        tree::text(spec, "serviceAccountName"),
+        tree::text(spec, "serviceAccount"),
+    );
+    let name = if current.is_empty() {
+        deprecated
+    } else {
+        current
+    }
+    .to_owned();
     if !name.is_empty() {
         tree::set(spec, "serviceAccountName", name.clone());
         tree::set(spec, "serviceAccount", name);

@@ -2,9 +2,15 @@
 
 /// `Always` for an image without tag and digest or with tag `latest`, otherwise `IfNotPresent`.
 pub(crate) fn pull_policy(image: &str) -> &'static str {
-    let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
+    let (name, digest) = image
+        .split_once('@')
+        .map_or((image, false), |(name, _)| (name, true));
     // A colon in the last path segment starts a tag; an earlier one belongs to a registry port.
-    let tag = name.rsplit('/').next().and_then(|segment| segment.split_once(':')).map(|(_, tag)| tag);
+    let tag = name
+        .rsplit('/')
+        .next()
+        .and_then(|segment| segment.split_once(':'))
+        .map(|(_, tag)| tag);
     match tag {
         Some("latest") => "Always",
         None if !digest && !image.is_empty() => "Always",

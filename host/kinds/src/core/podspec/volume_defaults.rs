@@ -14,9 +14,11 @@ const TOKEN_SECONDS: i64 = 3600;
 
 /// Defaults of one volume.
 pub(super) fn volume(volume: &mut Value) {
-    let sources = volume
-        .as_object()
-        .map_or(0, |map| map.iter().filter(|(key, value)| *key != "name" && !value.is_null()).count());
+    let sources = volume.as_object().map_or(0, |map| {
+        map.iter()
+            .filter(|(key, value)| *key != "name" && !value.is_null())
+            .count()
+    });
     if sources == 0 {
         tree::set(volume, "emptyDir", json!({}));
     }

@@ -11,8 +11,16 @@ use crate::{quantity, tree};
 /// Warnings about a pod.
 pub(crate) fn pod(pod: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
-    annotations(&mut warnings, pod.get("metadata").unwrap_or(&Value::Null), &Path::new("metadata"));
-    spec(&mut warnings, pod.get("spec").unwrap_or(&Value::Null), &Path::new("spec"));
+    annotations(
+        &mut warnings,
+        pod.get("metadata").unwrap_or(&Value::Null),
+        &Path::new("metadata"),
+    );
+    spec(
+        &mut warnings,
+        pod.get("spec").unwrap_or(&Value::Null),
+        &Path::new("spec"),
+    );
     warnings
 }
 
@@ -21,8 +29,16 @@ pub(crate) fn template(object: &Value, at: &str) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(template) = tree::at(object, at) {
         let path = Path::new(at);
-        annotations(&mut warnings, template.get("metadata").unwrap_or(&Value::Null), &path.child("metadata"));
-        spec(&mut warnings, template.get("spec").unwrap_or(&Value::Null), &path.child("spec"));
+        annotations(
+            &mut warnings,
+            template.get("metadata").unwrap_or(&Value::Null),
+            &path.child("metadata"),
+        );
+        spec(
+            &mut warnings,
+            template.get("spec").unwrap_or(&Value::Null),
+            &path.child("spec"),
+        );
     }
     warnings
 }
@@ -34,11 +50,19 @@ fn annotations(warnings: &mut Vec<String>, meta: &Value, path: &Path) {
         let seccomp = key == "seccomp.security.alpha.kubernetes.io/pod"
             || key.starts_with("container.seccomp.security.alpha.kubernetes.io/");
         if seccomp {
-            warnings.push(format!("{at}: non-functional in v1.27+; use the \"seccompProfile\" field instead"));
+            warnings.push(format!(
+                "{at}: non-functional in v1.27+; use the \"seccompProfile\" field instead"
+            ));
         } else if key.starts_with("container.apparmor.security.beta.kubernetes.io/") {
-            warnings.push(format!("{at}: deprecated since v1.30; use the \"appArmorProfile\" field instead"));
-        } else if key == "pod.alpha.kubernetes.io/init-containers" || key == "pod.beta.kubernetes.io/init-containers" {
-            warnings.push(format!("{at}: non-functional in v1.16+; use the \"initContainers\" field instead"));
+            warnings.push(format!(
+                "{at}: deprecated since v1.30; use the \"appArmorProfile\" field instead"
+            ));
+        } else if key == "pod.alpha.kubernetes.io/init-containers"
+            || key == "pod.beta.kubernetes.io/init-containers"
+        {
+            warnings.push(format!(
+                "{at}: non-functional in v1.16+; use the \"initContainers\" field instead"
+            ));
         }
     }
 }
@@ -51,14 +75,23 @@ fn spec(warnings: &mut Vec<String>, spec: &Value, path: &Path) {
     duplicates(warnings, spec, "imagePullSecrets", "name", path);
     for (index, secret) in tree::list(spec, "imagePullSecrets").iter().enumerate() {
         if !tree::has(secret, "name") {
-            warnings.push(format!("{}: invalid empty name \"\"", path.child("imagePullSecrets").index(index)));
+            warnings.push(format!(
+                "{}: invalid empty name \"\"",
+                path.child("imagePullSecrets").index(index)
+            ));
         }
     }
     for (index, alias) in tree::list(spec, "hostAliases").iter().enumerate() {
         let ip = tree::text(alias, "ip");
-        let earlier = tree::list(spec, "hostAliases").iter().take(index).any(|other| tree::text(other, "ip") == ip);
+        let earlier = tree::list(spec, "hostAliases")
+            .iter()
+            .take(index)
+            .any(|other| tree::text(other, "ip") == ip);
         if earlier {
-            warnings.push(format!("{}: duplicate ip {ip:?}", path.child("hostAliases").index(index).child("ip")));
+            warnings.push(format!(
+                "{}: duplicate ip {ip:?}",
+                path.child("hostAliases").index(index).child("ip")
+            ));
         }
     }
     if tree::int(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
@@ -76,8 +109,14 @@ fn spec(warnings: &mut Vec<String>, spec: &Value, path: &Path) {
 
 fn node_labels(warnings: &mut Vec<String>, spec: &Value, path: &Path) {
     const DEPRECATED: [(&str, &str); 4] = [
-        ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-        ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
+        (
+            "beta.kubernetes.io/arch",
+            "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
+        ),
+        (
+            "beta.kubernetes.io/os",
+            "deprecated since v1.14; use \"kubernetes.io/os\" instead",
+        ),
         (
             "failure-domain.beta.kubernetes.io/region",
             "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
@@ -96,10 +135,16 @@ fn node_labels(warnings: &mut Vec<String>, spec: &Value, path: &Path) {
 
 fn volume(warnings: &mut Vec<String>, volume: &Value, path: &Path) {
     const DEPRECATED: [(&str, &str); 5] = [
-        ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
+        (
+            "gitRepo",
+            "deprecated in v1.11, and disabled by default in v1.33+",
+        ),
         ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
         ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
-        ("glusterfs", "deprecated in v1.25, this feature will be removed soon after in a subsequent release"),
+        (
+            "glusterfs",
+            "deprecated in v1.25, this feature will be removed soon after in a subsequent release",
+        ),
         ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
     ];
     for (kind, text) in DEPRECATED {
@@ -112,9 +157,17 @@ fn volume(warnings: &mut Vec<String>, volume: &Value, path: &Path) {
 fn container(warnings: &mut Vec<String>, container: &Value, path: &Path) {
     for list in ["limits", "requests"] {
         let amount = tree::at(container, &format!("resources.{list}.ephemeral-storage"));
-        fraction(warnings, amount, &path.child("resources").child(list).key("ephemeral-storage"));
+        fraction(
+            warnings,
+            amount,
+            &path.child("resources").child(list).key("ephemeral-storage"),
+        );
         let amount = tree::at(container, &format!("resources.{list}.memory"));
-        fraction(warnings, amount, &path.child("resources").child(list).key("memory"));
+        fraction(
+            warnings,
+            amount,
+            &path.child("resources").child(list).key("memory"),
+        );
     }
     duplicates(warnings, container, "env", "name", path);
     ports(warnings, container, path);
@@ -124,7 +177,10 @@ fn fraction(warnings: &mut Vec<String>, amount: Option<&Value>, path: &Path) {
     let Some(amount) = amount else { return };
     let bytes = quantity::read(amount).map(|quantity| quantity.milli());
     if bytes.is_some_and(|milli| milli % 1000 != 0) {
-        warnings.push(format!("{path}: fractional byte value {} is invalid, must be an integer", amount));
+        warnings.push(format!(
+            "{path}: fractional byte value {} is invalid, must be an integer",
+            amount
+        ));
     }
 }
 
@@ -146,7 +202,10 @@ fn duplicates(warnings: &mut Vec<String>, holder: &Value, list: &str, key: &str,
                 ));
             }
         } else if seen.contains(name) {
-            warnings.push(format!("{}: duplicate name {name:?}", path.child(list).index(index).child(key)));
+            warnings.push(format!(
+                "{}: duplicate name {name:?}",
+                path.child(list).index(index).child(key)
+            ));
         }
         seen.insert(name);
     }
@@ -155,7 +214,10 @@ fn duplicates(warnings: &mut Vec<String>, holder: &Value, list: &str, key: &str,
 fn ports(warnings: &mut Vec<String>, container: &Value, path: &Path) {
     let mut seen: BTreeMap<(i64, &str), usize> = BTreeMap::new();
     for (index, port) in tree::list(container, "ports").iter().enumerate() {
-        let key = (tree::int(port, "containerPort").unwrap_or(0), tree::text(port, "protocol"));
+        let key = (
+            tree::int(port, "containerPort").unwrap_or(0),
+            tree::text(port, "protocol"),
+        );
         if let Some(first) = seen.get(&key) {
             warnings.push(format!(
                 "{}: duplicate port definition with {}",

@@ -9,11 +9,19 @@ use crate::{print, tree};
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
     Column::text("Containers", "Names of each container in the template."),
-    Column::text("Images", "Images referenced by each container in the template."),
+    Column::text(
+        "Images",
+        "Images referenced by each container in the template.",
+    ),
     Column::text("Pod Labels", "The labels for the pod template."),
 ];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
     let (containers, images) = print::containers(tree::at(object, "template.spec"));
-    vec![print::name(object), containers, images, print::labels(tree::map(object, "template.metadata.labels")).into()]
+    vec![
+        print::name(object),
+        containers,
+        images,
+        print::labels(tree::map(object, "template.metadata.labels")).into(),
+    ]
 }

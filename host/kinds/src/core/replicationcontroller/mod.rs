@@ -30,7 +30,12 @@ impl KindRules for ReplicationController {
     }
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![("status.replicas", tree::int(object, "status.replicas").unwrap_or(0).to_string())]
+        vec![(
+            "status.replicas",
+            tree::int(object, "status.replicas")
+                .unwrap_or(0)
+                .to_string(),
+        )]
     }
 
     fn validate(&self, object: &Value) -> ErrorList {

@@ -13,17 +13,29 @@ pub(super) fn validate(controller: &Value) -> ErrorList {
     let path = Path::new("spec");
     let spec = tree::at(controller, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
-    errors.append(object_meta::validate_labels(spec, "selector", &path.child("selector")));
+    errors.append(object_meta::validate_labels(
+        spec,
+        "selector",
+        &path.child("selector"),
+    ));
     if !tree::has(spec, "selector") {
         errors.push(field::required(&path.child("selector"), ""));
     }
     checks::not_negative(&mut errors, spec, "replicas", &path);
     let labels = tree::map(spec, "template.metadata.labels");
     let selector = tree::map(spec, "selector");
-    if tree::at(spec, "template").is_some() && !selector.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+    if tree::at(spec, "template").is_some()
+        && !selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    {
         let detail = "`selector` does not match template `labels`";
         let at = path.child("template.metadata.labels");
-        errors.push(field::invalid(&at, tree::at(spec, "template.metadata.labels"), detail));
+        errors.push(field::invalid(
+            &at,
+            tree::at(spec, "template.metadata.labels"),
+            detail,
+        ));
     }
     workload::template(&mut errors, spec, &path, "ReplicationController");
     errors

@@ -8,7 +8,10 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Request", "Request represents a minimum amount of cpu/memory that a container may consume."),
+    Column::text(
+        "Request",
+        "Request represents a minimum amount of cpu/memory that a container may consume.",
+    ),
     Column::text(
         "Limit",
         "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
@@ -17,11 +20,17 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let (limits, requests): (Vec<_>, Vec<_>) =
-        tree::map(object, "status.hard").iter().partition(|(name, _)| name.starts_with("limits."));
+    let (limits, requests): (Vec<_>, Vec<_>) = tree::map(object, "status.hard")
+        .iter()
+        .partition(|(name, _)| name.starts_with("limits."));
     let requests = usage(object, &requests);
     let limits = usage(object, &limits);
-    vec![print::name(object), requests.into(), limits.into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        requests.into(),
+        limits.into(),
+        print::age(object, now),
+    ]
 }
 
 fn usage(object: &Value, resources: &[(&String, &Value)]) -> String {

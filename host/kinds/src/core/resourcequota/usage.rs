@@ -10,19 +10,37 @@ use crate::core::podspec::amounts::{Amounts, amounts, pod_limits, pod_requests};
 use crate::tree;
 
 /// Kinds of the core group that are also counted by their plain name.
-const PLAIN: [&str; 7] =
-    ["configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets", "services"];
+const PLAIN: [&str; 7] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+];
 /// Compute resources of a pod that are counted under their own name besides `requests.`.
 const PLAIN_REQUESTS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// With a quota on one of these, every container has to say how much it wants.
-const MUST_BE_GIVEN: [&str; 6] = ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+const MUST_BE_GIVEN: [&str; 6] = [
+    "cpu",
+    "memory",
+    "requests.cpu",
+    "requests.memory",
+    "limits.cpu",
+    "limits.memory",
+];
 const STORAGE_CLASS: &str = ".storageclass.storage.k8s.io/";
 
 /// What one object uses.
 #[must_use]
 pub fn usage(group: &str, plural: &str, object: &Value) -> Amounts {
     let one = Quantity::from_value(1, k3s_meta::quantity::Format::DecimalSi);
-    let counted = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+    let counted = if group.is_empty() {
+        plural.to_owned()
+    } else {
+        format!("{plural}.{group}")
+    };
     let mut used = Amounts::from([(format!("count/{counted}"), one)]);
     match (group, plural) {
         ("", "pods") => {
@@ -66,17 +84,30 @@ fn service(used: &mut Amounts, service: &Value) {
     let ports = tree::list(service, "spec.ports");
     let mut insert = |name: &str, count: usize| {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        used.insert(name.to_owned(), Quantity::from_value(count, k3s_meta::quantity::Format::DecimalSi));
+        used.insert(
+            name.to_owned(),
+            Quantity::from_value(count, k3s_meta::quantity::Format::DecimalSi),
+        );
     };
     match tree::text(service, "spec.type") {
         "NodePort" => insert("services.nodeports", ports.len()),
         "LoadBalancer" => {
-            let allocates =
-                tree::at(service, "spec.allocateLoadBalancerNodePorts").and_then(Value::as_bool) != Some(false);
-            let given =
-                ports.iter().filter(|p| p.get("nodePort").and_then(Value::as_i64).is_some_and(|n| n > 0)).count();
+            let allocates = tree::at(service, "spec.allocateLoadBalancerNodePorts")
+                .and_then(Value::as_bool)
+                != Some(false);
+            let given = ports
+                .iter()
+                .filter(|p| {
+                    p.get("nodePort")
+                        .and_then(Value::as_i64)
+                        .is_some_and(|n| n > 0)
+                })
+                .count();
             insert("services.loadbalancers", 1);
-            insert("services.nodeports", if allocates { ports.len() } else { given });
+            insert(
+                "services.nodeports",
+                if allocates { ports.len() } else { given },
+            );
         }
         _ => {}
     }
@@ -84,7 +115,9 @@ fn service(used: &mut Amounts, service: &Value) {
 
 fn claim(used: &mut Amounts, claim: &Value, one: Quantity) {
     let class = tree::text(claim, "spec.storageClassName");
-    let storage = amounts(claim, "spec.resources.requests").get("storage").copied();
+    let storage = amounts(claim, "spec.resources.requests")
+        .get("storage")
+        .copied();
     if let Some(storage) = storage {
         used.insert("requests.storage".to_owned(), storage);
     }
@@ -99,22 +132,37 @@ fn claim(used: &mut Amounts, claim: &Value, one: Quantity) {
 /// Whether a quota with this `spec` counts an object of this kind at all, and this one by its scopes.
 #[must_use]
 pub fn covers(spec: &Value, group: &str, plural: &str, object: &Value) -> bool {
-    let plain =
-        tree::texts(spec, "scopes").into_iter().map(|scope| covered_by(scope, "Exists", &[], group, plural, object));
-    let chosen = tree::list(spec, "scopeSelector.matchExpressions").iter().map(|expression| {
-        let values = tree::texts(expression, "values");
-        let (scope, operator) = (tree::text(expression, "scopeName"), tree::text(expression, "operator"));
-        covered_by(scope, operator, &values, group, plural, object)
-    });
+    let plain = tree::texts(spec, "scopes")
+        .into_iter()
+        .map(|scope| covered_by(scope, "Exists", &[], group, plural, object));
+    let chosen = tree::list(spec, "scopeSelector.matchExpressions")
+        .iter()
+        .map(|expression| {
+            let values = tree::texts(expression, "values");
+            let (scope, operator) = (
+                tree::text(expression, "scopeName"),
+                tree::text(expression, "operator"),
+            );
+            covered_by(scope, operator, &values, group, plural, object)
+        });
     plain.chain(chosen).all(|covered| covered)
 }
 
-fn covered_by(scope: &str, operator: &str, values: &[&str], group: &str, plural: &str, object: &Value) -> bool {
+fn covered_by(
+    scope: &str,
+    operator: &str,
+    values: &[&str],
+    group: &str,
+    plural: &str,
+    object: &Value,
+) -> bool {
     if (group, plural) != ("", "pods") {
         return false;
     }
     let spec = tree::at(object, "spec").unwrap_or(&Value::Null);
-    let ends = tree::at(spec, "activeDeadlineSeconds").and_then(Value::as_i64).is_some_and(|s| s >= 0);
+    let ends = tree::at(spec, "activeDeadlineSeconds")
+        .and_then(Value::as_i64)
+        .is_some_and(|s| s >= 0);
     match scope {
         "Terminating" => ends,
         "NotTerminating" => !ends,
@@ -135,22 +183,35 @@ fn covered_by(scope: &str, operator: &str, values: &[&str], group: &str, plural:
 }
 
 fn is_best_effort(spec: &Value) -> bool {
-    let lists = ["containers", "initContainers"].into_iter().flat_map(|list| tree::list(spec, list));
+    let lists = ["containers", "initContainers"]
+        .into_iter()
+        .flat_map(|list| tree::list(spec, list));
     lists.chain([spec]).all(|holder| {
-        ["resources.requests", "resources.limits"].iter().all(|path| {
-            let set = amounts(holder, path);
-            !["cpu", "memory"].iter().any(|name| set.get(*name).is_some_and(|amount| !amount.is_zero()))
-        })
+        ["resources.requests", "resources.limits"]
+            .iter()
+            .all(|path| {
+                let set = amounts(holder, path);
+                !["cpu", "memory"]
+                    .iter()
+                    .any(|name| set.get(*name).is_some_and(|amount| !amount.is_zero()))
+            })
     })
 }
 
 fn crosses_namespaces(spec: &Value) -> bool {
     let elsewhere = |term: &Value| {
-        !tree::list(term, "namespaces").is_empty() || tree::at(term, "namespaceSelector").is_some_and(|s| !s.is_null())
+        !tree::list(term, "namespaces").is_empty()
+            || tree::at(term, "namespaceSelector").is_some_and(|s| !s.is_null())
     };
     ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
-        let required = tree::list(spec, &format!("affinity.{kind}.requiredDuringSchedulingIgnoredDuringExecution"));
-        let preferred = tree::list(spec, &format!("affinity.{kind}.preferredDuringSchedulingIgnoredDuringExecution"));
+        let required = tree::list(
+            spec,
+            &format!("affinity.{kind}.requiredDuringSchedulingIgnoredDuringExecution"),
+        );
+        let preferred = tree::list(
+            spec,
+            &format!("affinity.{kind}.preferredDuringSchedulingIgnoredDuringExecution"),
+        );
         let preferred = preferred.iter().filter_map(|p| p.get("podAffinityTerm"));
         required.iter().chain(preferred).any(elsewhere)
     })
@@ -159,18 +220,25 @@ fn crosses_namespaces(spec: &Value) -> bool {
 /// What a pod has to say for a quota with these names; nothing when it says all.
 #[must_use]
 pub fn missing<'a>(hard: impl Iterator<Item = &'a String>, pod: &Value) -> Option<String> {
-    let needed: Vec<&String> = hard.filter(|name| MUST_BE_GIVEN.contains(&name.as_str())).collect();
+    let needed: Vec<&String> = hard
+        .filter(|name| MUST_BE_GIVEN.contains(&name.as_str()))
+        .collect();
     let mut absent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let containers = ["containers", "initContainers"].into_iter();
     for container in containers.flat_map(|list| tree::list(pod, &format!("spec.{list}"))) {
-        let given = |list: &str, name: &str| amounts(container, &format!("resources.{list}")).contains_key(name);
+        let given = |list: &str, name: &str| {
+            amounts(container, &format!("resources.{list}")).contains_key(name)
+        };
         for name in &needed {
             let is_given = match name.split_once('.') {
                 Some((list, resource)) => given(list, resource),
                 None => given("requests", name),
             };
             if !is_given {
-                absent.entry(name).or_default().push(tree::text(container, "name"));
+                absent
+                    .entry(name)
+                    .or_default()
+                    .push(tree::text(container, "name"));
             }
         }
     }
@@ -187,7 +255,11 @@ pub fn missing<'a>(hard: impl Iterator<Item = &'a String>, pod: &Value) -> Optio
 /// `a=1,b=2`, as upstream prints a resource list.
 #[must_use]
 pub fn shown(amounts: &Amounts) -> String {
-    amounts.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(",")
+    amounts
+        .iter()
+        .map(|(name, amount)| format!("{name}={amount}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[cfg(test)]
@@ -199,19 +271,32 @@ mod tests {
     #[test]
     fn objects_count_under_their_names() {
         let pod = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}}]}});
-        assert_eq!(shown(&usage("", "pods", &pod)), "count/pods=1,cpu=1,limits.memory=1Gi,pods=1,requests.cpu=1");
+        assert_eq!(
+            shown(&usage("", "pods", &pod)),
+            "count/pods=1,cpu=1,limits.memory=1Gi,pods=1,requests.cpu=1"
+        );
         let done = json!({"status": {"phase": "Succeeded"}, "spec": {"containers": []}});
         assert_eq!(shown(&usage("", "pods", &done)), "count/pods=1");
-        let service = json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 1}, {"port": 2}]}});
+        let service =
+            json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 1}, {"port": 2}]}});
         assert_eq!(
             shown(&usage("", "services", &service)),
             "count/services=1,services=1,services.loadbalancers=1,services.nodeports=2"
         );
         let claim = json!({"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}});
         let used = usage("", "persistentvolumeclaims", &claim);
-        assert_eq!(used["fast.storageclass.storage.k8s.io/requests.storage"].to_string(), "1Gi");
-        assert_eq!(shown(&usage("apps", "deployments", &json!({}))), "count/deployments.apps=1");
-        assert_eq!(shown(&usage("", "secrets", &json!({}))), "count/secrets=1,secrets=1");
+        assert_eq!(
+            used["fast.storageclass.storage.k8s.io/requests.storage"].to_string(),
+            "1Gi"
+        );
+        assert_eq!(
+            shown(&usage("apps", "deployments", &json!({}))),
+            "count/deployments.apps=1"
+        );
+        assert_eq!(
+            shown(&usage("", "secrets", &json!({}))),
+            "count/secrets=1,secrets=1"
+        );
     }
 
     #[test]
@@ -223,21 +308,29 @@ mod tests {
         for (spec, first, second) in [
             (json!({}), true, true),
             (json!({"scopes": ["BestEffort"]}), true, false),
-            (json!({"scopes": ["NotBestEffort", "Terminating"]}), false, true),
+            (
+                json!({"scopes": ["NotBestEffort", "Terminating"]}),
+                false,
+                true,
+            ),
             (json!({"scopes": ["NotTerminating"]}), true, false),
             (high, false, true),
         ] {
             assert_eq!(covers(&spec, "", "pods", &best_effort), first, "{spec}");
             assert_eq!(covers(&spec, "", "pods", &important), second, "{spec}");
         }
-        assert!(!covers(&json!({"scopes": ["BestEffort"]}), "", "secrets", &json!({})));
+        assert!(!covers(
+            &json!({"scopes": ["BestEffort"]}),
+            "",
+            "secrets",
+            &json!({})
+        ));
         assert!(covers(&json!({}), "", "secrets", &json!({})));
     }
 
     #[test]
     fn containers_have_to_say_what_is_limited() {
-        let pod =
-            json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "resources": {"requests": {"cpu": "1"}}}]}});
+        let pod = json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "resources": {"requests": {"cpu": "1"}}}]}});
         let hard = ["limits.cpu", "pods", "requests.cpu"].map(str::to_owned);
         assert_eq!(
             missing(hard.iter(), &pod).as_deref(),

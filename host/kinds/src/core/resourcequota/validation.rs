@@ -47,24 +47,45 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
     for (name, amount) in tree::map(quota, "spec.hard") {
         let at = path.child("hard").key(name);
         errors.check(&at, name, names::is_qualified_name(name));
-        let huge = ["hugepages-", "requests.hugepages-"].iter().any(|prefix| name.starts_with(prefix));
+        let huge = ["hugepages-", "requests.hugepages-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         if !name.contains('/') && !huge && !STANDARD.contains(&name.as_str()) {
-            errors.push(field::invalid(&at, name, "must be a standard resource type or fully qualified"));
-            errors.push(field::invalid(&at, name, "must be a standard resource for quota"));
+            errors.push(field::invalid(
+                &at,
+                name,
+                "must be a standard resource type or fully qualified",
+            ));
+            errors.push(field::invalid(
+                &at,
+                name,
+                "must be a standard resource for quota",
+            ));
         }
         amount_of(&mut errors, name, amount, &at);
     }
     for scope in tree::texts(quota, "spec.scopes") {
         if !SCOPES.contains(&scope) {
             let detail = "unsupported scope";
-            errors.push(field::invalid(&path.child("scopes"), tree::at(quota, "spec.scopes"), detail));
+            errors.push(field::invalid(
+                &path.child("scopes"),
+                tree::at(quota, "spec.scopes"),
+                detail,
+            ));
         }
     }
-    for (index, expression) in tree::list(quota, "spec.scopeSelector.matchExpressions").iter().enumerate() {
+    for (index, expression) in tree::list(quota, "spec.scopeSelector.matchExpressions")
+        .iter()
+        .enumerate()
+    {
         let at = path.child("scopeSelector.matchExpressions").index(index);
         let scope = tree::text(expression, "scopeName");
         if !SCOPES.contains(&scope) {
-            errors.push(field::invalid(&at.child("scopeName"), scope, "unsupported scope"));
+            errors.push(field::invalid(
+                &at.child("scopeName"),
+                scope,
+                "unsupported scope",
+            ));
         }
         let values = tree::list(expression, "values").len();
         match tree::text(expression, "operator") {
@@ -74,10 +95,18 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
             }
             "Exists" | "DoesNotExist" if values != 0 => {
                 let detail = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector";
-                errors.push(field::invalid(&at.child("values"), tree::at(expression, "values"), detail));
+                errors.push(field::invalid(
+                    &at.child("values"),
+                    tree::at(expression, "values"),
+                    detail,
+                ));
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            operator => errors.push(field::invalid(&at.child("operator"), operator, "not a valid selector operator")),
+            operator => errors.push(field::invalid(
+                &at.child("operator"),
+                operator,
+                "not a valid selector operator",
+            )),
         }
     }
     errors

@@ -12,7 +12,10 @@ use crate::tree;
 pub(super) fn validate(secret: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     keyed::keys(&mut errors, secret, "data");
-    let total: usize = tree::map(secret, "data").values().map(keyed::decoded_len).sum();
+    let total: usize = tree::map(secret, "data")
+        .values()
+        .map(keyed::decoded_len)
+        .sum();
     if total > keyed::MAX_BYTES {
         errors.push(field::too_long(&Path::new("data"), keyed::MAX_BYTES));
     }
@@ -31,15 +34,22 @@ fn typed(errors: &mut ErrorList, secret: &Value) {
     match tree::text(secret, "type") {
         "kubernetes.io/service-account-token" => {
             let key = "kubernetes.io/service-account.name";
-            let account =
-                tree::map(secret, "metadata.annotations").get(key).and_then(Value::as_str).unwrap_or_default();
+            let account = tree::map(secret, "metadata.annotations")
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             if account.is_empty() {
-                errors.push(field::required(&Path::new("metadata.annotations").key(key), ""));
+                errors.push(field::required(
+                    &Path::new("metadata.annotations").key(key),
+                    "",
+                ));
             }
         }
         "kubernetes.io/dockercfg" => json(errors, secret, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => json(errors, secret, ".dockerconfigjson"),
-        "kubernetes.io/basic-auth" if !has("username") && !has("password") => require(&["username", "password"]),
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            require(&["username", "password"])
+        }
         "kubernetes.io/ssh-auth" => require(&["ssh-privatekey"]),
         "kubernetes.io/tls" => require(&["tls.crt", "tls.key"]),
         _ => {}
@@ -52,9 +62,16 @@ fn json(errors: &mut ErrorList, secret: &Value, key: &str) {
         errors.push(field::required(&path, ""));
         return;
     };
-    let parsed = STANDARD.decode(text).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let parsed = STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     if parsed.is_none() {
-        errors.push(field::invalid(&path, "<secret contents redacted>", "invalid character in JSON document"));
+        errors.push(field::invalid(
+            &path,
+            "<secret contents redacted>",
+            "invalid character in JSON document",
+        ));
     }
 }
 

@@ -17,8 +17,15 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(service: &Value, now: Timestamp) -> Vec<Value> {
-    let cluster_ip = tree::texts(service, "spec.clusterIPs").first().copied().unwrap_or(print::NONE);
-    let ports = tree::list(service, "spec.ports").iter().map(port).collect::<Vec<_>>().join(",");
+    let cluster_ip = tree::texts(service, "spec.clusterIPs")
+        .first()
+        .copied()
+        .unwrap_or(print::NONE);
+    let ports = tree::list(service, "spec.ports")
+        .iter()
+        .map(port)
+        .collect::<Vec<_>>()
+        .join(",");
     vec![
         print::name(service),
         tree::text(service, "spec.type").into(),
@@ -40,7 +47,11 @@ fn external(service: &Value) -> String {
             if !balancer.is_empty() {
                 addresses.insert(0, &balancer);
             }
-            if addresses.is_empty() { "<pending>".to_owned() } else { addresses.join(",") }
+            if addresses.is_empty() {
+                "<pending>".to_owned()
+            } else {
+                addresses.join(",")
+            }
         }
         "ExternalName" => tree::text(service, "spec.externalName").to_owned(),
         _ => print::UNKNOWN.to_owned(),
@@ -48,7 +59,10 @@ fn external(service: &Value) -> String {
 }
 
 fn port(port: &Value) -> String {
-    let (number, protocol) = (tree::int(port, "port").unwrap_or(0), tree::text(port, "protocol"));
+    let (number, protocol) = (
+        tree::int(port, "port").unwrap_or(0),
+        tree::text(port, "protocol"),
+    );
     match tree::int(port, "nodePort").unwrap_or(0) {
         0 => format!("{number}/{protocol}"),
         node_port => format!("{number}:{node_port}/{protocol}"),
@@ -68,12 +82,30 @@ mod tests {
             "spec": {"type": "NodePort", "clusterIPs": ["10.43.0.1"], "selector": {"app": "web"},
                 "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}});
         let row = |service: &Value| {
-            cells(service, now).iter().map(|cell| cell.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            cells(service, now)
+                .iter()
+                .map(|cell| cell.as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(row(&service), ["web", "NodePort", "10.43.0.1", "<none>", "80:30080/TCP,53/UDP", "60s", "app=web"]);
+        assert_eq!(
+            row(&service),
+            [
+                "web",
+                "NodePort",
+                "10.43.0.1",
+                "<none>",
+                "80:30080/TCP,53/UDP",
+                "60s",
+                "app=web"
+            ]
+        );
         tree::set(&mut service, "spec.type", "LoadBalancer");
         assert_eq!(row(&service)[3], "<pending>");
-        tree::set(&mut service, "status.loadBalancer.ingress", json!([{"ip": "192.0.2.2"}, {"ip": "192.0.2.1"}]));
+        tree::set(
+            &mut service,
+            "status.loadBalancer.ingress",
+            json!([{"ip": "192.0.2.2"}, {"ip": "192.0.2.1"}]),
+        );
         assert_eq!(row(&service)[3], "192.0.2.1,192.0.2.2");
     }
 }

@@ -10,7 +10,9 @@ const AFFINITY_SECONDS: i64 = 10_800;
 pub(super) fn default(service: &mut Value) {
     tree::set_missing(service, "status", json!({}));
     tree::set_missing(service, "status.loadBalancer", json!({}));
-    let Some(spec) = tree::at_mut(service, "spec") else { return };
+    let Some(spec) = tree::at_mut(service, "spec") else {
+        return;
+    };
     affinity(spec);
     tree::set_zero(spec, "type", "ClusterIP");
     for port in tree::each_mut(spec, "ports") {
@@ -20,8 +22,8 @@ pub(super) fn default(service: &mut Value) {
         }
     }
     let kind = tree::text(spec, "type").to_owned();
-    let external =
-        matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
+    let external = matches!(kind.as_str(), "NodePort" | "LoadBalancer")
+        || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
     if external {
         tree::set_zero(spec, "externalTrafficPolicy", "Cluster");
     }
@@ -41,7 +43,11 @@ pub(super) fn default(service: &mut Value) {
 fn affinity(spec: &mut Value) {
     tree::set_zero(spec, "sessionAffinity", "None");
     if tree::text(spec, "sessionAffinity") == "ClientIP" {
-        tree::set_missing(spec, "sessionAffinityConfig.clientIP.timeoutSeconds", AFFINITY_SECONDS);
+        tree::set_missing(
+            spec,
+            "sessionAffinityConfig.clientIP.timeoutSeconds",
+            AFFINITY_SECONDS,
+        );
     } else if tree::text(spec, "sessionAffinity") == "None" {
         tree::remove(spec, "sessionAffinityConfig");
     }

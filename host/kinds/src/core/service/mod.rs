@@ -37,7 +37,10 @@ impl KindRules for Service {
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![
-            ("spec.clusterIP", tree::text(object, "spec.clusterIP").to_owned()),
+            (
+                "spec.clusterIP",
+                tree::text(object, "spec.clusterIP").to_owned(),
+            ),
             ("spec.type", tree::text(object, "spec.type").to_owned()),
         ]
     }

@@ -43,7 +43,9 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path, kind: &str) {
     }
     checks::required_one_of(errors, port, "protocol", path, &["SCTP", "TCP", "UDP"]);
     match tree::at(port, "targetPort") {
-        Some(Value::String(name)) => errors.check(&path.child("targetPort"), name, names::is_port_name(name)),
+        Some(Value::String(name)) => {
+            errors.check(&path.child("targetPort"), name, names::is_port_name(name))
+        }
         target => {
             let target = target.and_then(Value::as_i64).unwrap_or(0);
             checks::port_number(errors, target, &path.child("targetPort"));
@@ -51,9 +53,14 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path, kind: &str) {
     }
     let protocol = tree::text(port, "appProtocol");
     if !protocol.is_empty() {
-        errors.check(&path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
+        errors.check(
+            &path.child("appProtocol"),
+            protocol,
+            names::is_qualified_name(protocol),
+        );
     }
-    if tree::int(port, "nodePort").unwrap_or(0) != 0 && !matches!(kind, "NodePort" | "LoadBalancer") {
+    if tree::int(port, "nodePort").unwrap_or(0) != 0 && !matches!(kind, "NodePort" | "LoadBalancer")
+    {
         let detail = format!("may not be used when `type` is '{kind}'");
         errors.push(field::forbidden(&path.child("nodePort"), detail));
     }
@@ -70,7 +77,10 @@ fn duplicates(errors: &mut ErrorList, ports: &[Value], path: &Path) {
         }
         let node_port = tree::int(port, "nodePort").unwrap_or(0);
         if node_port != 0 && !node_ports.insert((protocol, node_port)) {
-            errors.push(field::duplicate(&at.child("nodePort"), &shown(protocol, 0, node_port)));
+            errors.push(field::duplicate(
+                &at.child("nodePort"),
+                &shown(protocol, 0, node_port),
+            ));
         }
     }
 }

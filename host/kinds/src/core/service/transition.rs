@@ -27,7 +27,8 @@ fn needs_cluster_ip(service: &Value) -> bool {
 fn needs_node_port(service: &Value) -> bool {
     kind(service) == "NodePort"
         || (kind(service) == "LoadBalancer"
-            && tree::at(service, "spec.allocateLoadBalancerNodePorts").is_none_or(|it| it == &Value::Bool(true)))
+            && tree::at(service, "spec.allocateLoadBalancerNodePorts")
+                .is_none_or(|it| it == &Value::Bool(true)))
 }
 
 fn needs_health_check_port(service: &Value) -> bool {
@@ -60,13 +61,18 @@ fn keep_cluster_ips(new: &mut Value, old: &Value) {
 
 fn keep_node_ports(new: &mut Value, old: &Value) {
     if needs_node_port(new) && needs_node_port(old) {
-        let mut taken: Vec<(String, i64)> =
-            tree::list(new, "spec.ports").iter().filter_map(|port| Some((protocol(port), node_port(port)?))).collect();
+        let mut taken: Vec<(String, i64)> = tree::list(new, "spec.ports")
+            .iter()
+            .filter_map(|port| Some((protocol(port), node_port(port)?)))
+            .collect();
         for port in tree::each_mut(new, "spec.ports") {
-            let before = tree::list(old, "spec.ports")
-                .iter()
-                .find(|other| protocol(other) == protocol(port) && tree::int(other, "port") == tree::int(port, "port"));
-            let Some(number) = before.and_then(node_port) else { continue };
+            let before = tree::list(old, "spec.ports").iter().find(|other| {
+                protocol(other) == protocol(port)
+                    && tree::int(other, "port") == tree::int(port, "port")
+            });
+            let Some(number) = before.and_then(node_port) else {
+                continue;
+            };
             let wanted = (protocol(port), number);
             if node_port(port).is_none() && !taken.contains(&wanted) {
                 tree::set(port, "nodePort", number);
@@ -74,7 +80,10 @@ fn keep_node_ports(new: &mut Value, old: &Value) {
             }
         }
     }
-    if needs_health_check_port(new) && needs_health_check_port(old) && !tree::has(new, "spec.healthCheckNodePort") {
+    if needs_health_check_port(new)
+        && needs_health_check_port(old)
+        && !tree::has(new, "spec.healthCheckNodePort")
+    {
         tree::copy(new, old, "spec.healthCheckNodePort");
     }
 }
@@ -85,7 +94,13 @@ fn drop_unused(new: &mut Value, old: &Value) {
         && same(new, old, "spec.clusterIP")
         && same(new, old, "spec.clusterIPs")
     {
-        for path in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+        for path in [
+            "clusterIP",
+            "clusterIPs",
+            "ipFamilies",
+            "ipFamilyPolicy",
+            "internalTrafficPolicy",
+        ] {
             tree::remove(new, &format!("spec.{path}"));
         }
     }
@@ -94,18 +109,25 @@ fn drop_unused(new: &mut Value, old: &Value) {
             tree::remove(port, "nodePort");
         }
     }
-    if needs_health_check_port(old) && !needs_health_check_port(new) && same(new, old, "spec.healthCheckNodePort") {
+    if needs_health_check_port(old)
+        && !needs_health_check_port(new)
+        && same(new, old, "spec.healthCheckNodePort")
+    {
         tree::remove(new, "spec.healthCheckNodePort");
     }
     if kind(old) == "LoadBalancer" && kind(new) != "LoadBalancer" {
-        for path in ["spec.allocateLoadBalancerNodePorts", "spec.loadBalancerClass"] {
+        for path in [
+            "spec.allocateLoadBalancerNodePorts",
+            "spec.loadBalancerClass",
+        ] {
             if same(new, old, path) {
                 tree::remove(new, path);
             }
         }
     }
     let external = |service: &Value| {
-        matches!(kind(service), "NodePort" | "LoadBalancer") || tree::has(service, "spec.externalIPs")
+        matches!(kind(service), "NodePort" | "LoadBalancer")
+            || tree::has(service, "spec.externalIPs")
     };
     if external(old) && !external(new) && same(new, old, "spec.externalTrafficPolicy") {
         tree::remove(new, "spec.externalTrafficPolicy");
@@ -114,7 +136,10 @@ fn drop_unused(new: &mut Value, old: &Value) {
 
 fn same_node_ports(new: &Value, old: &Value) -> bool {
     let ports = |service| -> Vec<i64> {
-        let mut ports: Vec<i64> = tree::list(service, "spec.ports").iter().filter_map(node_port).collect();
+        let mut ports: Vec<i64> = tree::list(service, "spec.ports")
+            .iter()
+            .filter_map(node_port)
+            .collect();
         ports.sort_unstable();
         ports
     };
@@ -139,7 +164,8 @@ mod tests {
     fn applying_again_keeps_allocations() {
         let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.43.0.9", "clusterIPs": ["10.43.0.9"],
             "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
-        let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
+        let mut new =
+            json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
         apply(&mut new, &old);
         assert_eq!(new, old);
     }

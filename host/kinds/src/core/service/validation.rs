@@ -20,13 +20,21 @@ pub(super) fn validate(service: &Value) -> ErrorList {
     let kind = tree::text(spec, "type");
     if is_headless(spec) && matches!(kind, "LoadBalancer" | "NodePort") {
         let detail = format!("may not be set to 'None' for {kind} services");
-        errors.push(field::invalid(&path.child("clusterIPs").index(0), "None", detail));
+        errors.push(field::invalid(
+            &path.child("clusterIPs").index(0),
+            "None",
+            detail,
+        ));
     }
     if kind == "ExternalName" {
         external_name(&mut errors, spec, &path);
     }
     port_validation::validate(&mut errors, spec, &path, is_headless(spec));
-    errors.append(object_meta::validate_labels(spec, "selector", &path.child("selector")));
+    errors.append(object_meta::validate_labels(
+        spec,
+        "selector",
+        &path.child("selector"),
+    ));
     affinity(&mut errors, spec, &path);
     for (index, ip) in tree::texts(spec, "externalIPs").iter().enumerate() {
         let at = path.child("externalIPs").index(index);
@@ -41,19 +49,27 @@ pub(super) fn validate(service: &Value) -> ErrorList {
 }
 
 fn is_headless(spec: &Value) -> bool {
-    tree::texts(spec, "clusterIPs").first() == Some(&"None") || tree::text(spec, "clusterIP") == "None"
+    tree::texts(spec, "clusterIPs").first() == Some(&"None")
+        || tree::text(spec, "clusterIP") == "None"
 }
 
 fn external_name(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if tree::has(spec, "clusterIPs") {
-        errors.push(field::forbidden(&path.child("clusterIPs"), "may not be set for ExternalName services"));
+        errors.push(field::forbidden(
+            &path.child("clusterIPs"),
+            "may not be set for ExternalName services",
+        ));
     }
     // A trailing dot marks the name as complete.
     let name = tree::text(spec, "externalName").trim_end_matches('.');
     if name.is_empty() {
         errors.push(field::required(&path.child("externalName"), ""));
     } else {
-        errors.check(&path.child("externalName"), name, names::is_dns1123_subdomain(name));
+        errors.check(
+            &path.child("externalName"),
+            name,
+            names::is_dns1123_subdomain(name),
+        );
     }
 }
 
@@ -62,10 +78,15 @@ fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let config = path.child("sessionAffinityConfig");
     match tree::text(spec, "sessionAffinity") {
         "ClientIP" => {
-            let seconds = tree::int(spec, "sessionAffinityConfig.clientIP.timeoutSeconds").unwrap_or(0);
+            let seconds =
+                tree::int(spec, "sessionAffinityConfig.clientIP.timeoutSeconds").unwrap_or(0);
             if seconds <= 0 || seconds > MAX_AFFINITY_SECONDS {
                 let detail = format!("must be greater than 0 and less than {MAX_AFFINITY_SECONDS}");
-                errors.push(field::invalid(&config.child("clientIP.timeoutSeconds"), seconds, detail));
+                errors.push(field::invalid(
+                    &config.child("clientIP.timeoutSeconds"),
+                    seconds,
+                    detail,
+                ));
             }
         }
         "None" if tree::at(spec, "sessionAffinityConfig").is_some() => {
@@ -81,9 +102,15 @@ fn balancer(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if tree::has(spec, "loadBalancerSourceRanges") {
         let at = path.child("loadBalancerSourceRanges");
         if !is_balancer {
-            errors.push(field::forbidden(&at, "may only be used when `type` is 'LoadBalancer'"));
+            errors.push(field::forbidden(
+                &at,
+                "may only be used when `type` is 'LoadBalancer'",
+            ));
         }
-        for (index, range) in tree::texts(spec, "loadBalancerSourceRanges").iter().enumerate() {
+        for (index, range) in tree::texts(spec, "loadBalancerSourceRanges")
+            .iter()
+            .enumerate()
+        {
             if range.trim().parse::<ipnet::IpNet>().is_err() {
                 let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
                 errors.push(field::invalid(&at.index(index), *range, detail));
@@ -92,48 +119,91 @@ fn balancer(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     for name in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
         if !is_balancer && tree::at(spec, name).is_some() {
-            errors.push(field::forbidden(&path.child(name), "may only be used when `type` is 'LoadBalancer'"));
+            errors.push(field::forbidden(
+                &path.child(name),
+                "may only be used when `type` is 'LoadBalancer'",
+            ));
         }
     }
     let class = tree::text(spec, "loadBalancerClass");
     if !class.is_empty() {
-        errors.check(&path.child("loadBalancerClass"), class, names::is_qualified_name(class));
+        errors.check(
+            &path.child("loadBalancerClass"),
+            class,
+            names::is_qualified_name(class),
+        );
     }
 }
 
 fn traffic(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let kind = tree::text(spec, "type");
-    let external =
-        matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
+    let external = matches!(kind, "NodePort" | "LoadBalancer")
+        || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
     let at = path.child("externalTrafficPolicy");
     match tree::text(spec, "externalTrafficPolicy") {
         "" if external => errors.push(field::required(&at, "")),
         "" => {}
         policy if !external => {
-            errors.push(field::invalid(&at, policy, "may only be set for externally-accessible services"));
+            errors.push(field::invalid(
+                &at,
+                policy,
+                "may only be set for externally-accessible services",
+            ));
         }
-        _ => checks::one_of(errors, spec, "externalTrafficPolicy", path, &["Cluster", "Local"]),
+        _ => checks::one_of(
+            errors,
+            spec,
+            "externalTrafficPolicy",
+            path,
+            &["Cluster", "Local"],
+        ),
     }
     let health = tree::int(spec, "healthCheckNodePort").unwrap_or(0);
-    if health != 0 && !(kind == "LoadBalancer" && tree::text(spec, "externalTrafficPolicy") == "Local") {
-        let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.push(field::invalid(&path.child("healthCheckNodePort"), health, detail));
+    if health != 0
+        && !(kind == "LoadBalancer" && tree::text(spec, "externalTrafficPolicy") == "Local")
+    {
+        let detail =
+            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(field::invalid(
+            &path.child("healthCheckNodePort"),
+            health,
+            detail,
+        ));
     }
     if matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
-        checks::required_one_of(errors, spec, "internalTrafficPolicy", path, &["Cluster", "Local"]);
+        checks::required_one_of(
+            errors,
+            spec,
+            "internalTrafficPolicy",
+            path,
+            &["Cluster", "Local"],
+        );
     }
-    checks::one_of(errors, spec, "trafficDistribution", path, &["PreferClose", "PreferSameNode", "PreferSameZone"]);
+    checks::one_of(
+        errors,
+        spec,
+        "trafficDistribution",
+        path,
+        &["PreferClose", "PreferSameNode", "PreferSameZone"],
+    );
 }
 
 fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let (primary, all) = (tree::text(spec, "clusterIP"), tree::texts(spec, "clusterIPs"));
+    let (primary, all) = (
+        tree::text(spec, "clusterIP"),
+        tree::texts(spec, "clusterIPs"),
+    );
     let at = path.child("clusterIPs");
     if all.first().is_some_and(|first| *first != primary) {
         let detail = "must match `clusterIPs[0]`";
         errors.push(field::invalid(&path.child("clusterIP"), primary, detail));
     }
     if all.len() > 2 {
-        errors.push(field::invalid(&at, tree::at(spec, "clusterIPs"), "may only hold up to 2 values"));
+        errors.push(field::invalid(
+            &at,
+            tree::at(spec, "clusterIPs"),
+            "may only hold up to 2 values",
+        ));
     }
     for (index, ip) in all.iter().enumerate() {
         match *ip {
@@ -149,10 +219,20 @@ fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     for (index, family) in tree::texts(spec, "ipFamilies").iter().enumerate() {
         if !matches!(*family, "IPv4" | "IPv6") {
-            errors.push(field::not_supported(&path.child("ipFamilies").index(index), *family, &["IPv4", "IPv6"]));
+            errors.push(field::not_supported(
+                &path.child("ipFamilies").index(index),
+                *family,
+                &["IPv4", "IPv6"],
+            ));
         }
     }
-    checks::one_of(errors, spec, "ipFamilyPolicy", path, &["PreferDualStack", "RequireDualStack", "SingleStack"]);
+    checks::one_of(
+        errors,
+        spec,
+        "ipFamilyPolicy",
+        path,
+        &["PreferDualStack", "RequireDualStack", "SingleStack"],
+    );
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
@@ -172,7 +252,11 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
                 ));
             }
             (Some(after), Some(before)) if after != before => {
-                errors.push(field::invalid(&at, tree::at(new, "spec.clusterIPs"), "may not change once set"));
+                errors.push(field::invalid(
+                    &at,
+                    tree::at(new, "spec.clusterIPs"),
+                    "may not change once set",
+                ));
             }
             _ => {}
         }
@@ -180,17 +264,25 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let class = "spec.loadBalancerClass";
     let both = [new, old].map(|service| tree::text(service, "spec.type") == "LoadBalancer");
     if both == [true, true] && !semantic_eq(tree::at(new, class), tree::at(old, class)) {
-        errors.push(field::invalid(&Path::new(class), tree::at(new, class), "may not change once set"));
+        errors.push(field::invalid(
+            &Path::new(class),
+            tree::at(new, class),
+            "may not change once set",
+        ));
     }
     let needs_health = |service| {
         tree::text(service, "spec.type") == "LoadBalancer"
             && tree::text(service, "spec.externalTrafficPolicy") == "Local"
     };
-    let health = [new, old].map(|service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0));
+    let health =
+        [new, old].map(|service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0));
     if needs_health(new) && needs_health(old) && health[0] != health[1] {
-        let detail =
-            "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
-        errors.push(field::invalid(&path.child("healthCheckNodePort"), health[0], detail));
+        let detail = "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
+        errors.push(field::invalid(
+            &path.child("healthCheckNodePort"),
+            health[0],
+            detail,
+        ));
     }
     errors.append(validate(new));
     errors
@@ -201,7 +293,10 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let path = Path::new("status.loadBalancer.ingress");
     let ingress = tree::list(new, "status.loadBalancer.ingress");
     if !ingress.is_empty() && tree::text(new, "spec.type") != "LoadBalancer" {
-        errors.push(field::forbidden(&path, "may only be used when `spec.type` is \"LoadBalancer\""));
+        errors.push(field::forbidden(
+            &path,
+            "may only be used when `spec.type` is \"LoadBalancer\"",
+        ));
     }
     for (index, point) in ingress.iter().enumerate() {
         let at = path.index(index);
@@ -209,9 +304,18 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         if !ip.is_empty() {
             errors.check(&at.child("ip"), ip, names::is_ip(ip));
         }
-        ip_mode(&mut errors, tree::text(point, "ipMode"), ip, &at.child("ipMode"));
+        ip_mode(
+            &mut errors,
+            tree::text(point, "ipMode"),
+            ip,
+            &at.child("ipMode"),
+        );
         if !host.is_empty() {
-            errors.check(&at.child("hostname"), host, names::is_dns1123_subdomain(host));
+            errors.check(
+                &at.child("hostname"),
+                host,
+                names::is_dns1123_subdomain(host),
+            );
         }
     }
     errors
@@ -222,7 +326,10 @@ fn ip_mode(errors: &mut ErrorList, mode: &str, ip: &str, path: &Path) {
     match mode {
         "" if ip.is_empty() => {}
         "" => errors.push(field::required(path, "must be specified when `ip` is set")),
-        _ if ip.is_empty() => errors.push(field::forbidden(path, "may not be specified when `ip` is not set")),
+        _ if ip.is_empty() => errors.push(field::forbidden(
+            path,
+            "may not be specified when `ip` is not set",
+        )),
         "Proxy" | "VIP" => {}
         mode => errors.push(field::not_supported(path, mode, &["Proxy", "VIP"])),
     }
@@ -230,7 +337,9 @@ fn ip_mode(errors: &mut ErrorList, mode: &str, ip: &str, path: &Path) {
 
 pub(super) fn warnings(service: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
-    if tree::map(service, "metadata.annotations").contains_key("service.kubernetes.io/topology-aware-hints") {
+    if tree::map(service, "metadata.annotations")
+        .contains_key("service.kubernetes.io/topology-aware-hints")
+    {
         warnings.push(
             "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"
                 .to_owned(),
@@ -238,7 +347,8 @@ pub(super) fn warnings(service: &Value) -> Vec<String> {
     }
     if is_headless(service.get("spec").unwrap_or(&Value::Null)) {
         if tree::has(service, "spec.loadBalancerIP") {
-            warnings.push("spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"".to_owned());
+            warnings
+                .push("spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"".to_owned());
         }
         if tree::has(service, "spec.externalIPs") {
             warnings.push("spec.externalIPs is ignored when spec.clusterIP is \"None\"".to_owned());
@@ -280,7 +390,10 @@ mod tests {
                 json!({"ports": [{"port": 80, "nodePort": 30000}]}),
                 "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
             ),
-            (json!({"type": "ExternalName"}), "spec.externalName: Required value"),
+            (
+                json!({"type": "ExternalName"}),
+                "spec.externalName: Required value",
+            ),
             (
                 json!({"ports": [{"port": 80}, {"port": 81}]}),
                 "[spec.ports[0].name: Required value, spec.ports[1].name: Required value]",
@@ -296,10 +409,14 @@ mod tests {
     fn load_balancer_fields_are_checked() {
         let balancer = |more: Value| {
             let mut spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}], "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"]});
-            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             service(spec)
         };
-        let local = |port: i64| balancer(json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": port}));
+        let local = |port: i64| {
+            balancer(json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": port}))
+        };
         assert!(validate(&local(30_000)).is_empty());
         assert_eq!(
             validate_update(&local(30_001), &local(30_000)).to_string(),
@@ -321,12 +438,17 @@ mod tests {
             format!("{path}: Forbidden: may not be specified when `ip` is not set")
         );
         let odd = shown(json!({"ip": "192.0.2.1", "ipMode": "Odd"})).to_string();
-        assert_eq!(odd, format!("{path}: Unsupported value: \"Odd\": supported values: \"Proxy\", \"VIP\""));
+        assert_eq!(
+            odd,
+            format!("{path}: Unsupported value: \"Odd\": supported values: \"Proxy\", \"VIP\"")
+        );
     }
 
     #[test]
     fn the_cluster_ip_stays() {
-        let with = |ip: &str| service(json!({"ports": [{"port": 80}], "clusterIP": ip, "clusterIPs": [ip]}));
+        let with = |ip: &str| {
+            service(json!({"ports": [{"port": 80}], "clusterIP": ip, "clusterIPs": [ip]}))
+        };
         assert_eq!(
             validate_update(&with("10.43.0.2"), &with("10.43.0.1")).to_string(),
             "spec.clusterIPs[0]: Invalid value: [\"10.43.0.2\"]: may not change once set"

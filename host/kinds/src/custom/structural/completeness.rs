@@ -18,9 +18,22 @@ fn junctors(
     errors: &mut ErrorList,
 ) {
     for junctor in JUNCTORS {
-        let members = value.get(junctor).and_then(Value::as_array).into_iter().flatten().enumerate();
-        for (index, member) in members.filter_map(|(index, member)| Some((index, member.as_object()?))) {
-            node(member, &value_path.child(junctor).index(index), structure, path, errors);
+        let members = value
+            .get(junctor)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate();
+        for (index, member) in
+            members.filter_map(|(index, member)| Some((index, member.as_object()?)))
+        {
+            node(
+                member,
+                &value_path.child(junctor).index(index),
+                structure,
+                path,
+                errors,
+            );
         }
     }
     if let Some(not) = value.get("not").and_then(Value::as_object) {
@@ -36,18 +49,35 @@ fn node(
     errors: &mut ErrorList,
 ) {
     let Some(map) = structure else {
-        errors.push(field::required(path, format!("because it is defined in {value_path}")));
+        errors.push(field::required(
+            path,
+            format!("because it is defined in {value_path}"),
+        ));
         return;
     };
     junctors(value, value_path, structure, path, errors);
     if let Some(items) = value.get("items").and_then(Value::as_object) {
         let below = map.get("items").and_then(Value::as_object);
-        node(items, &value_path.child("items"), below, &path.child("items"), errors);
+        node(
+            items,
+            &value_path.child("items"),
+            below,
+            &path.child("items"),
+            errors,
+        );
     }
     for (name, property) in properties(value) {
-        let Some(property) = property.as_object() else { continue };
-        let own = map.get("properties").and_then(|own| own.get(name)).and_then(Value::as_object);
-        let (value_at, at) = (value_path.child("properties").key(name), path.child("properties").key(name));
+        let Some(property) = property.as_object() else {
+            continue;
+        };
+        let own = map
+            .get("properties")
+            .and_then(|own| own.get(name))
+            .and_then(Value::as_object);
+        let (value_at, at) = (
+            value_path.child("properties").key(name),
+            path.child("properties").key(name),
+        );
         node(property, &value_at, own, &at, errors);
     }
 }

@@ -21,7 +21,14 @@ const UNSUPPORTED: [(&str, &str); 6] = [
 /// What has to be a number where it is given.
 const NUMBERS: [&str; 3] = ["minimum", "maximum", "multipleOf"];
 /// What has to be a whole number that is not negative.
-const COUNTS: [&str; 6] = ["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"];
+const COUNTS: [&str; 6] = [
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+];
 const BOOLEANS: [&str; 7] = [
     "nullable",
     "exclusiveMinimum",
@@ -50,14 +57,26 @@ pub(super) fn node(schema: &Value, path: &Path, patterns: &mut Patterns, errors:
         let at = path.child("x-kubernetes-preserve-unknown-fields");
         errors.push(field::invalid(&at, false, "must be true or undefined"));
     }
-    if map.get("x-kubernetes-validations").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty()) {
+    if map
+        .get("x-kubernetes-validations")
+        .and_then(Value::as_array)
+        .is_some_and(|rules| !rules.is_empty())
+    {
         let detail = "validation rules in CEL are not evaluated by this server, and ignoring them would let invalid objects in: remove them to use this definition";
-        errors.push(field::forbidden(&path.child("x-kubernetes-validations"), detail));
+        errors.push(field::forbidden(
+            &path.child("x-kubernetes-validations"),
+            detail,
+        ));
     }
     children(map, path, patterns, errors);
 }
 
-fn children(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
+fn children(
+    map: &Map<String, Value>,
+    path: &Path,
+    patterns: &mut Patterns,
+    errors: &mut ErrorList,
+) {
     match map.get("items") {
         Some(Value::Array(_)) => {
             let detail = "items must be a schema object and not an array";
@@ -69,20 +88,37 @@ fn children(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, erro
     match map.get("additionalProperties") {
         Some(Value::Bool(false)) => {
             let detail = "additionalProperties cannot be set to false";
-            errors.push(field::forbidden(&path.child("additionalProperties"), detail));
+            errors.push(field::forbidden(
+                &path.child("additionalProperties"),
+                detail,
+            ));
         }
         Some(Value::Bool(true)) | None => {}
         Some(inner) => node(inner, &path.child("additionalProperties"), patterns, errors),
     }
     if map.contains_key("additionalProperties") && properties(map).next().is_some() {
         let detail = "additionalProperties and properties are mutual exclusive";
-        errors.push(field::forbidden(&path.child("additionalProperties"), detail));
+        errors.push(field::forbidden(
+            &path.child("additionalProperties"),
+            detail,
+        ));
     }
     for (name, property) in properties(map) {
-        node(property, &path.child("properties").key(name), patterns, errors);
+        node(
+            property,
+            &path.child("properties").key(name),
+            patterns,
+            errors,
+        );
     }
     for junctor in JUNCTORS {
-        for (index, inner) in map.get(junctor).and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for (index, inner) in map
+            .get(junctor)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
             node(inner, &path.child(junctor).index(index), patterns, errors);
         }
     }
@@ -93,12 +129,16 @@ fn children(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, erro
 
 fn forbidden(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
     for (key, detail) in UNSUPPORTED {
-        if map.get(key).is_some_and(|value| !crate::tree::is_empty(value)) {
+        if map
+            .get(key)
+            .is_some_and(|value| !crate::tree::is_empty(value))
+        {
             errors.push(field::forbidden(&path.child(key), detail));
         }
     }
     if flag(map, "uniqueItems") {
-        let detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
+        let detail =
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         errors.push(field::forbidden(&path.child("uniqueItems"), detail));
     }
 }
@@ -109,13 +149,19 @@ fn types(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
         None => {}
         Some(Value::String(kind)) if kind.is_empty() || TYPES.contains(&kind.as_str()) => {}
         Some(Value::String(kind)) if kind == "null" => {
-            errors.push(field::forbidden(&at, "type cannot be set to null, use nullable as an alternative"));
+            errors.push(field::forbidden(
+                &at,
+                "type cannot be set to null, use nullable as an alternative",
+            ));
         }
         Some(Value::String(kind)) => errors.push(field::not_supported(&at, kind, &TYPES)),
         Some(other) => errors.push(field::invalid(&at, other, "must be a string")),
     }
     for key in BOOLEANS {
-        if let Some(value) = map.get(key).filter(|value| !value.is_boolean() && !value.is_null()) {
+        if let Some(value) = map
+            .get(key)
+            .filter(|value| !value.is_boolean() && !value.is_null())
+        {
             errors.push(field::invalid(&path.child(key), value, "must be a boolean"));
         }
     }
@@ -123,22 +169,49 @@ fn types(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
 
 fn values(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
     for key in NUMBERS {
-        if let Some(value) = map.get(key).filter(|value| !value.is_number() && !value.is_null()) {
+        if let Some(value) = map
+            .get(key)
+            .filter(|value| !value.is_number() && !value.is_null())
+        {
             errors.push(field::invalid(&path.child(key), value, "must be a number"));
         }
     }
     for key in COUNTS {
-        if let Some(value) = map.get(key).filter(|value| value.as_u64().is_none() && !value.is_null()) {
-            errors.push(field::invalid(&path.child(key), value, "must be greater than or equal to 0"));
+        if let Some(value) = map
+            .get(key)
+            .filter(|value| value.as_u64().is_none() && !value.is_null())
+        {
+            errors.push(field::invalid(
+                &path.child(key),
+                value,
+                "must be greater than or equal to 0",
+            ));
         }
     }
-    for key in ["required", "enum", "allOf", "anyOf", "oneOf", "x-kubernetes-list-map-keys"] {
-        if let Some(value) = map.get(key).filter(|value| !value.is_array() && !value.is_null()) {
+    for key in [
+        "required",
+        "enum",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "x-kubernetes-list-map-keys",
+    ] {
+        if let Some(value) = map
+            .get(key)
+            .filter(|value| !value.is_array() && !value.is_null())
+        {
             errors.push(field::invalid(&path.child(key), value, "must be a list"));
         }
     }
-    if let Some(value) = map.get("properties").filter(|value| !value.is_object() && !value.is_null()) {
-        errors.push(field::invalid(&path.child("properties"), value, "must be a map"));
+    if let Some(value) = map
+        .get("properties")
+        .filter(|value| !value.is_object() && !value.is_null())
+    {
+        errors.push(field::invalid(
+            &path.child("properties"),
+            value,
+            "must be a map",
+        ));
     }
 }
 

@@ -51,12 +51,17 @@ fn text<'v>(map: &'v Map<String, Value>, key: &str) -> &'v str {
 }
 
 fn properties(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    map.get("properties").and_then(Value::as_object).into_iter().flatten()
+    map.get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
 }
 
 /// `validateStructuralInvariants`
 fn node(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList) {
-    let Some(map) = schema.as_object() else { return };
+    let Some(map) = schema.as_object() else {
+        return;
+    };
     let kind = text(map, "type");
     if kind == "array" && !map.contains_key("items") {
         errors.push(field::required(&path.child("items"), "must be specified"));
@@ -65,7 +70,12 @@ fn node(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList) {
         node(items, Level::Item, &path.child("items"), errors);
     }
     for (name, property) in properties(map) {
-        node(property, Level::Field, &path.child("properties").key(name), errors);
+        node(
+            property,
+            Level::Field,
+            &path.child("properties").key(name),
+            errors,
+        );
     }
     if let Some(additional) = map.get("additionalProperties") {
         let at = path.child("additionalProperties");
@@ -85,10 +95,15 @@ fn type_of(map: &Map<String, Value>, level: Level, path: &Path, errors: &mut Err
     let (kind, at) = (text(map, "type"), path.child("type"));
     if flag(map, "x-kubernetes-embedded-resource") && kind != "object" {
         let detail = "must be object if x-kubernetes-embedded-resource is true";
-        errors.push(if kind.is_empty() { field::required(&at, detail) } else { field::invalid(&at, kind, detail) });
+        errors.push(if kind.is_empty() {
+            field::required(&at, detail)
+        } else {
+            field::invalid(&at, kind, detail)
+        });
         return;
     }
-    let free = flag(map, "x-kubernetes-int-or-string") || flag(map, "x-kubernetes-preserve-unknown-fields");
+    let free = flag(map, "x-kubernetes-int-or-string")
+        || flag(map, "x-kubernetes-preserve-unknown-fields");
     if kind.is_empty() && !free {
         let detail = match level {
             Level::Root => "must not be empty at the root",
@@ -107,11 +122,16 @@ fn object_fields(map: &Map<String, Value>, level: Level, path: &Path, errors: &m
     let embedded = flag(map, "x-kubernetes-embedded-resource");
     if embedded && map.contains_key("additionalProperties") {
         let detail = "must not be used if x-kubernetes-embedded-resource is set";
-        errors.push(field::forbidden(&path.child("additionalProperties"), detail));
+        errors.push(field::forbidden(
+            &path.child("additionalProperties"),
+            detail,
+        ));
     }
-    if embedded && !flag(map, "x-kubernetes-preserve-unknown-fields") && properties(map).next().is_none() {
-        let detail =
-            "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields";
+    if embedded
+        && !flag(map, "x-kubernetes-preserve-unknown-fields")
+        && properties(map).next().is_none()
+    {
+        let detail = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields";
         errors.push(field::required(&path.child("properties"), detail));
     }
     if level != Level::Root && !embedded {
@@ -119,20 +139,26 @@ fn object_fields(map: &Map<String, Value>, level: Level, path: &Path, errors: &m
     }
     let at = |name: &str| path.child("properties").key(name);
     for (name, property) in properties(map) {
-        let Some(property) = property.as_object() else { continue };
+        let Some(property) = property.as_object() else {
+            continue;
+        };
         let (kind, wanted) = match name.as_str() {
             "kind" | "apiVersion" => (text(property, "type"), "string"),
             "metadata" => (text(property, "type"), "object"),
             _ => continue,
         };
         if kind != wanted {
-            errors.push(field::invalid(&at(name).child("type"), kind, format!("must be {wanted}")));
+            errors.push(field::invalid(
+                &at(name).child("type"),
+                kind,
+                format!("must be {wanted}"),
+            ));
         }
         if name == "metadata" && level == Level::Root {
-            let others = properties(property).any(|(name, _)| !matches!(name.as_str(), "name" | "generateName"));
+            let others = properties(property)
+                .any(|(name, _)| !matches!(name.as_str(), "name" | "generateName"));
             if others {
-                let detail =
-                    "must not specify anything other than name and generateName, but metadata is implicitly specified";
+                let detail = "must not specify anything other than name and generateName, but metadata is implicitly specified";
                 errors.push(field::forbidden(&at(name), detail));
             }
         }
@@ -141,7 +167,9 @@ fn object_fields(map: &Map<String, Value>, level: Level, path: &Path, errors: &m
 
 /// Defaults have to be what the schema asks for.
 fn defaults(schema: &Value, path: &Path, is_root: bool, errors: &mut ErrorList) {
-    let Some(map) = schema.as_object() else { return };
+    let Some(map) = schema.as_object() else {
+        return;
+    };
     if let Some(default) = map.get("default").filter(|default| !default.is_null()) {
         let at = path.child("default");
         if is_root {

@@ -9,7 +9,10 @@ use super::{JUNCTORS, flag, properties, text};
 /// Checks the junctors of a node that describes structure.
 pub(super) fn check(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
     let any_of = map.get("anyOf") == Some(&int_or_string());
-    let first = map.get("allOf").and_then(|all| all.get(0)).and_then(|first| first.get("anyOf"));
+    let first = map
+        .get("allOf")
+        .and_then(|all| all.get(0))
+        .and_then(|first| first.get("anyOf"));
     let free = flag(map, "x-kubernetes-int-or-string");
     let excused = match (free && any_of, free && first == Some(&int_or_string())) {
         (true, _) => Excused::AnyOf,
@@ -33,8 +36,15 @@ fn int_or_string() -> Value {
 
 fn junctors(map: &Map<String, Value>, path: &Path, excused: Excused, errors: &mut ErrorList) {
     for junctor in JUNCTORS {
-        let members = map.get(junctor).and_then(Value::as_array).into_iter().flatten().enumerate();
-        for (index, member) in members.filter_map(|(index, member)| Some((index, member.as_object()?))) {
+        let members = map
+            .get(junctor)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate();
+        for (index, member) in
+            members.filter_map(|(index, member)| Some((index, member.as_object()?)))
+        {
             if junctor == "anyOf" && excused == Excused::AnyOf {
                 continue;
             }
@@ -53,12 +63,18 @@ fn junctors(map: &Map<String, Value>, path: &Path, excused: Excused, errors: &mu
 fn value_only(map: &Map<String, Value>, path: &Path, excused: Excused, errors: &mut ErrorList) {
     for key in ["type", "title", "description"] {
         if !text(map, key).is_empty() {
-            errors.push(field::forbidden(&path.child(key), "must be empty to be structural"));
+            errors.push(field::forbidden(
+                &path.child(key),
+                "must be empty to be structural",
+            ));
         }
     }
     for key in ["default", "additionalProperties"] {
         if map.get(key).is_some_and(|value| !value.is_null()) {
-            errors.push(field::forbidden(&path.child(key), "must be undefined to be structural"));
+            errors.push(field::forbidden(
+                &path.child(key),
+                "must be undefined to be structural",
+            ));
         }
     }
     for key in [
@@ -68,7 +84,10 @@ fn value_only(map: &Map<String, Value>, path: &Path, excused: Excused, errors: &
         "x-kubernetes-int-or-string",
     ] {
         if flag(map, key) {
-            errors.push(field::forbidden(&path.child(key), "must be false to be structural"));
+            errors.push(field::forbidden(
+                &path.child(key),
+                "must be false to be structural",
+            ));
         }
     }
     junctors(map, path, excused, errors);
@@ -78,7 +97,10 @@ fn value_only(map: &Map<String, Value>, path: &Path, excused: Excused, errors: &
     for (name, property) in properties(map) {
         let at = path.child("properties").key(name);
         if name == "metadata" {
-            errors.push(field::forbidden(&at, "must not be specified in a nested context"));
+            errors.push(field::forbidden(
+                &at,
+                "must not be specified in a nested context",
+            ));
         }
         if let Some(property) = property.as_object() {
             value_only(property, &at, Excused::Nothing, errors);

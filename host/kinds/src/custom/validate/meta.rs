@@ -28,7 +28,11 @@ fn visit(schema: &Schema, value: &Value, path: &Path, is_root: bool, errors: &mu
             }
             for (name, value) in map {
                 if let Some(property) = schema.property(name) {
-                    let below = if schema.properties.contains_key(name) { path.child(name) } else { path.key(name) };
+                    let below = if schema.properties.contains_key(name) {
+                        path.child(name)
+                    } else {
+                        path.key(name)
+                    };
                     visit(property, value, &below, false, errors);
                 }
             }

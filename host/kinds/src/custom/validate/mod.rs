@@ -96,15 +96,27 @@ impl Walk {
         if values.is_empty() || values.iter().any(|allowed| same(allowed, value)) {
             return;
         }
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let quoted: Vec<String> = values.iter().map(|v| k3s_meta::quote::quote(&text(v))).collect();
-        self.fail(ErrorType::NotSupported, value.into(), format!("supported values: {}", quoted.join(", ")));
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let quoted: Vec<String> = values
+            .iter()
+            .map(|v| k3s_meta::quote::quote(&text(v)))
+            .collect();
+        self.fail(
+            ErrorType::NotSupported,
+            value.into(),
+            format!("supported values: {}", quoted.join(", ")),
+        );
     }
 
     /// An error at the present place.
     fn fail(&mut self, kind: ErrorType, value: BadValue, detail: String) {
         let path = Path::new(&self.path);
-        self.errors.push(FieldError::new(kind, &path, value, detail));
+        self.errors
+            .push(FieldError::new(kind, &path, value, detail));
     }
 
     /// The usual form of an error: what stands there, and what should.
@@ -150,7 +162,9 @@ fn type_name(value: &Value) -> &'static str {
 /// Equality of JSON: numbers are equal when they are the same number.
 pub(crate) fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
-        (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (Value::Number(left), Value::Number(right)) => {
+            left == right || left.as_f64() == right.as_f64()
+        }
         (left, right) => left == right,
     }
 }

@@ -8,22 +8,34 @@ use crate::custom::schema::Checks;
 
 impl Walk {
     pub(super) fn text(&mut self, checks: &Checks, text: &str) {
-        let length =
-            if checks.max_length.is_some() || checks.min_length.is_some() { text.chars().count() as u64 } else { 0 };
+        let length = if checks.max_length.is_some() || checks.min_length.is_some() {
+            text.chars().count() as u64
+        } else {
+            0
+        };
         if let Some(max) = checks.max_length.filter(|max| length > *max) {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            self.errors.push(field::too_long(&Path::new(&self.path), max));
+            self.errors
+                .push(field::too_long(&Path::new(&self.path), max));
         }
         if let Some(min) = checks.min_length.filter(|min| length < *min) {
             self.invalid(text.into(), &format!("should be at least {min} chars long"));
         }
-        if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+        if let Some(pattern) = checks
+            .pattern
+            .as_ref()
+            .filter(|pattern| !pattern.is_match(text))
+        {
             self.invalid(text.into(), &format!("should match '{}'", pattern.text()));
         }
         if let Some((name, Some(format))) = &checks.format
             && !format.holds(text)
         {
-            let message = format!("{} in body must be of type {name}: {}", self.path, k3s_meta::quote::quote(text));
+            let message = format!(
+                "{} in body must be of type {name}: {}",
+                self.path,
+                k3s_meta::quote::quote(text)
+            );
             self.fail(ErrorType::TypeInvalid, text.into(), message);
         }
     }
@@ -34,7 +46,10 @@ impl Walk {
         if let Some(factor) = checks.multiple_of.filter(|factor| *factor > 0.0) {
             let ratio = value / factor;
             if (ratio - ratio.round()).abs() > f64::EPSILON {
-                self.invalid(shown(), &format!("should be a multiple of {}", plain(factor)));
+                self.invalid(
+                    shown(),
+                    &format!("should be a multiple of {}", plain(factor)),
+                );
             }
         }
         if let Some(max) = checks.maximum {

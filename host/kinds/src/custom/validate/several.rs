@@ -33,15 +33,23 @@ impl Walk {
         }
         if !checks.all_of.is_empty() {
             let tries = self.tries(&checks.all_of, value, old);
-            let (bad, all) = (tries.iter().filter(|errors| !errors.is_empty()).count(), tries.len());
+            let (bad, all) = (
+                tries.iter().filter(|errors| !errors.is_empty()).count(),
+                tries.len(),
+            );
             if bad > 0 {
                 let none = if bad == all { ". None validated" } else { "" };
                 self.composite(&format!("must validate all the schemas (allOf){none}"));
             }
-            tries.into_iter().for_each(|errors| self.errors.append(errors));
+            tries
+                .into_iter()
+                .for_each(|errors| self.errors.append(errors));
         }
         if let Some(not) = &checks.not
-            && self.tries(std::slice::from_ref(not), value, old).iter().all(ErrorList::is_empty)
+            && self
+                .tries(std::slice::from_ref(not), value, old)
+                .iter()
+                .all(ErrorList::is_empty)
         {
             self.composite("must not validate the schema (not)");
         }
@@ -55,7 +63,10 @@ impl Walk {
         old: Option<&Value>,
     ) -> Vec<ErrorList> {
         let one = |schema: &S| {
-            let mut walk = Walk { path: self.path.clone(), errors: ErrorList::new() };
+            let mut walk = Walk {
+                path: self.path.clone(),
+                errors: ErrorList::new(),
+            };
             walk.node(schema.borrow(), value, old);
             walk.errors
         };
@@ -71,6 +82,11 @@ impl Walk {
 
     fn composite(&mut self, what: &str) {
         let message = format!("{} {what}", k3s_meta::quote::quote(&self.path));
-        self.errors.push(FieldError::new(ErrorType::Invalid, &Path::root(), BadValue::Text(String::new()), message));
+        self.errors.push(FieldError::new(
+            ErrorType::Invalid,
+            &Path::root(),
+            BadValue::Text(String::new()),
+            message,
+        ));
     }
 }

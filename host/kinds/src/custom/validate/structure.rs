@@ -15,10 +15,14 @@ impl Walk {
         }
         if let Some(max) = checks.max_items.filter(|max| count as u64 > *max) {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            self.errors.push(field::too_many(&Path::new(&self.path), count, max));
+            self.errors
+                .push(field::too_many(&Path::new(&self.path), count, max));
         }
         if checks.unique_items && repeated(list) {
-            self.invalid((&Value::Array(list.to_vec())).into(), "shouldn't contain duplicates");
+            self.invalid(
+                (&Value::Array(list.to_vec())).into(),
+                "shouldn't contain duplicates",
+            );
         }
         let Some(items) = &schema.items else { return };
         let before = old.and_then(Value::as_array);
@@ -32,14 +36,24 @@ impl Walk {
         let checks = &schema.checks;
         let count = map.len();
         if let Some(min) = checks.min_properties.filter(|min| (count as u64) < *min) {
-            self.invalid(count.into(), &format!("should have at least {min} properties"));
+            self.invalid(
+                count.into(),
+                &format!("should have at least {min} properties"),
+            );
         }
         if let Some(max) = checks.max_properties.filter(|max| count as u64 > *max) {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
-            self.errors.push(field::too_many(&Path::new(&self.path), count, max));
+            self.errors
+                .push(field::too_many(&Path::new(&self.path), count, max));
         }
-        for name in checks.required.iter().filter(|name| !map.contains_key(*name)) {
-            self.below(name, |walk| walk.fail(ErrorType::Required, BadValue::Omitted, String::new()));
+        for name in checks
+            .required
+            .iter()
+            .filter(|name| !map.contains_key(*name))
+        {
+            self.below(name, |walk| {
+                walk.fail(ErrorType::Required, BadValue::Omitted, String::new())
+            });
         }
         for (name, value) in map {
             if let Some(property) = schema.property(name) {
@@ -51,13 +65,19 @@ impl Walk {
 }
 
 fn repeated(list: &[Value]) -> bool {
-    list.iter().enumerate().any(|(at, item)| list.iter().take(at).any(|other| same(other, item)))
+    list.iter()
+        .enumerate()
+        .any(|(at, item)| list.iter().take(at).any(|other| same(other, item)))
 }
 
 /// The item of the list before that is the same one: only lists that are maps tell.
 fn counterpart<'v>(kind: &ListKind, item: &Value, before: &'v [Value]) -> Option<&'v Value> {
-    let ListKind::Map(keys) = kind else { return None };
-    before.iter().find(|other| keys.iter().all(|key| other.get(key) == item.get(key)))
+    let ListKind::Map(keys) = kind else {
+        return None;
+    };
+    before
+        .iter()
+        .find(|other| keys.iter().all(|key| other.get(key) == item.get(key)))
 }
 
 /// Errors of lists that may not repeat an item: `x-kubernetes-list-type` `set` and `map`.
@@ -80,7 +100,11 @@ fn visit(schema: &Schema, value: &Value, path: &Path, errors: &mut ErrorList) {
         Value::Object(map) => {
             for (name, value) in map {
                 if let Some(property) = schema.property(name) {
-                    let below = if schema.properties.contains_key(name) { path.child(name) } else { path.key(name) };
+                    let below = if schema.properties.contains_key(name) {
+                        path.child(name)
+                    } else {
+                        path.key(name)
+                    };
                     visit(property, value, &below, errors);
                 }
             }
@@ -95,7 +119,9 @@ fn repeats(kind: &ListKind, list: &[Value], path: &Path, errors: &mut ErrorList)
         ListKind::Atomic => None,
         ListKind::Set => Some(item.clone()),
         ListKind::Map(keys) => {
-            let pairs = keys.iter().filter_map(|key| Some((key.clone(), item.get(key)?.clone())));
+            let pairs = keys
+                .iter()
+                .filter_map(|key| Some((key.clone(), item.get(key)?.clone())));
             item.is_object().then(|| Value::Object(pairs.collect()))
         }
     };

@@ -8,7 +8,10 @@ use crate::custom::schema::Schema;
 
 fn errors(schema: &Value, value: Value) -> Vec<String> {
     let schema = Schema::read(&json!({"type": "object", "properties": {"spec": schema}}));
-    validate(&schema, &json!({ "spec": value }), None).iter().map(ToString::to_string).collect()
+    validate(&schema, &json!({ "spec": value }), None)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -39,13 +42,21 @@ fn wording_of_every_check() {
             json!(true),
             "spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\"",
         ),
-        (json!({"type": "object", "required": ["a"]}), json!({}), "spec.a: Required value"),
+        (
+            json!({"type": "object", "required": ["a"]}),
+            json!({}),
+            "spec.a: Required value",
+        ),
         (
             json!({"type": "string", "enum": ["a", "b"]}),
             json!("c"),
             "spec: Unsupported value: \"c\": supported values: \"a\", \"b\"",
         ),
-        (json!({"type": "string", "maxLength": 2}), json!("abc"), "spec: Too long: may not be more than 2 bytes"),
+        (
+            json!({"type": "string", "maxLength": 2}),
+            json!("abc"),
+            "spec: Too long: may not be more than 2 bytes",
+        ),
         (
             json!({"type": "string", "minLength": 2}),
             json!("ä"),
@@ -144,7 +155,11 @@ fn wording_of_every_check() {
     ];
     for (schema, value, want) in table {
         let got = errors(&schema, value.clone());
-        assert_eq!(got.first().map(String::as_str), Some(want), "{schema} {value}: {got:?}")
+        assert_eq!(
+            got.first().map(String::as_str),
+            Some(want),
+            "{schema} {value}: {got:?}"
+        )
     }
 }
 
@@ -154,23 +169,35 @@ fn what_is_fine() {
         (json!({"type": "integer"}), json!(1.0)),
         (json!({"type": "number"}), json!(1)),
         (json!({"type": "string", "nullable": true}), json!(null)),
-        (json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}), json!("50%")),
+        (
+            json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
+            json!("50%"),
+        ),
         (json!({"type": "integer", "enum": [1, 2]}), json!(2.0)),
         (json!({"type": "string", "format": "no-such"}), json!("x")),
-        (json!({"x-kubernetes-preserve-unknown-fields": true}), json!([1, {"a": null}])),
+        (
+            json!({"x-kubernetes-preserve-unknown-fields": true}),
+            json!([1, {"a": null}]),
+        ),
     ];
     for (schema, value) in table {
-        assert_eq!(errors(&schema, value.clone()), Vec::<String>::new(), "{schema} {value}");
+        assert_eq!(
+            errors(&schema, value.clone()),
+            Vec::<String>::new(),
+            "{schema} {value}"
+        );
     }
 }
 
 #[test]
 fn an_update_only_answers_for_what_it_changes() {
-    let schema = Schema::read(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
-        "a": {"type": "string", "maxLength": 1}, "b": {"type": "string", "maxLength": 1},
-        "list": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
-            "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string", "maxLength": 1}}}},
-    }}}}));
+    let schema = Schema::read(
+        &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "a": {"type": "string", "maxLength": 1}, "b": {"type": "string", "maxLength": 1},
+            "list": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string", "maxLength": 1}}}},
+        }}}}),
+    );
     let old = json!({"spec": {"a": "long", "b": "x", "list": [{"k": "1", "v": "long"}]}});
     let new = json!({"spec": {"a": "long", "b": "y", "list": [{"k": "0", "v": "x"}, {"k": "1", "v": "long"}]}});
     assert!(validate(&schema, &new, Some(&old)).is_empty());
@@ -180,20 +207,28 @@ fn an_update_only_answers_for_what_it_changes() {
 
 #[test]
 fn lists_without_repetition() {
-    let schema = Schema::read(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
-        "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
-        "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],
-            "items": {"type": "object", "properties": {"port": {"type": "integer"}, "protocol": {"type": "string"}}}},
-    }}}}));
+    let schema = Schema::read(
+        &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],
+                "items": {"type": "object", "properties": {"port": {"type": "integer"}, "protocol": {"type": "string"}}}},
+        }}}}),
+    );
     let object = json!({"spec": {
         "set": ["a", "b", "a"],
         "map": [{"port": 1, "protocol": "TCP"}, {"port": 1, "protocol": "UDP"}, {"port": 1, "protocol": "TCP", "x": 1}],
     }});
-    let mut got: Vec<String> = distinct(&schema, &object, &Path::root()).iter().map(ToString::to_string).collect();
+    let mut got: Vec<String> = distinct(&schema, &object, &Path::root())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     got.sort();
     assert_eq!(
         got,
-        ["spec.map[2]: Duplicate value: {\"port\":1,\"protocol\":\"TCP\"}", "spec.set[2]: Duplicate value: \"a\""]
+        [
+            "spec.map[2]: Duplicate value: {\"port\":1,\"protocol\":\"TCP\"}",
+            "spec.set[2]: Duplicate value: \"a\""
+        ]
     );
 }
 
@@ -202,7 +237,16 @@ fn objects_inside_objects_have_a_type() {
     let schema = Schema::read(&json!({"type": "object", "properties": {
         "template": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}}}));
     let object = json!({"template": {"kind": "Pod", "metadata": {"labels": {"-": "x"}}}});
-    let got: Vec<String> = embedded(&schema, &object, &Path::root()).iter().map(ToString::to_string).collect();
-    assert_eq!(got[0], "template.apiVersion: Required value: must not be empty");
-    assert!(got[1].starts_with("template.metadata.labels: Invalid value: \"-\""), "{got:?}");
+    let got: Vec<String> = embedded(&schema, &object, &Path::root())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        got[0],
+        "template.apiVersion: Required value: must not be empty"
+    );
+    assert!(
+        got[1].starts_with("template.metadata.labels: Invalid value: \"-\""),
+        "{got:?}"
+    );
 }

@@ -25,7 +25,9 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let ports = print::first_three(tree::list(object, "ports").iter().map(port));
-    let endpoints = tree::list(object, "endpoints").iter().flat_map(|endpoint| tree::texts(endpoint, "addresses"));
+    let endpoints = tree::list(object, "endpoints")
+        .iter()
+        .flat_map(|endpoint| tree::texts(endpoint, "addresses"));
     let endpoints = print::first_three(endpoints.map(str::to_owned));
     vec![
         print::name(object),

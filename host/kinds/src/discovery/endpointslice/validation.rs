@@ -14,13 +14,28 @@ const MAX_PORTS: usize = 20_000;
 pub(super) fn validate(slice: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let kind = tree::text(slice, "addressType");
-    checks::required_one_of(&mut errors, slice, "addressType", &Path::root(), &["FQDN", "IPv4", "IPv6"]);
+    checks::required_one_of(
+        &mut errors,
+        slice,
+        "addressType",
+        &Path::root(),
+        &["FQDN", "IPv4", "IPv6"],
+    );
     let endpoints = tree::list(slice, "endpoints");
     if endpoints.len() > MAX_ENDPOINTS {
-        errors.push(field::too_many(&Path::new("endpoints"), endpoints.len(), MAX_ENDPOINTS));
+        errors.push(field::too_many(
+            &Path::new("endpoints"),
+            endpoints.len(),
+            MAX_ENDPOINTS,
+        ));
     }
     for (index, endpoint) in endpoints.iter().enumerate() {
-        self::endpoint(&mut errors, endpoint, kind, &Path::new("endpoints").index(index));
+        self::endpoint(
+            &mut errors,
+            endpoint,
+            kind,
+            &Path::new("endpoints").index(index),
+        );
     }
     ports(&mut errors, slice, &Path::new("ports"));
     errors
@@ -39,13 +54,21 @@ fn endpoint(errors: &mut ErrorList, endpoint: &Value, kind: &str, path: &Path) {
         match kind {
             "IPv4" => {
                 if address.parse::<std::net::Ipv4Addr>().is_err() {
-                    errors.push(field::invalid(&at, *address, "must be a valid IPv4 address"));
+                    errors.push(field::invalid(
+                        &at,
+                        *address,
+                        "must be a valid IPv4 address",
+                    ));
                 }
                 errors.append(checks::special_ip(address, &at));
             }
             "IPv6" => {
                 if address.parse::<std::net::Ipv6Addr>().is_err() {
-                    errors.push(field::invalid(&at, *address, "must be a valid IPv6 address"));
+                    errors.push(field::invalid(
+                        &at,
+                        *address,
+                        "must be a valid IPv6 address",
+                    ));
                 }
                 errors.append(checks::special_ip(address, &at));
             }
@@ -54,7 +77,10 @@ fn endpoint(errors: &mut ErrorList, endpoint: &Value, kind: &str, path: &Path) {
         }
     }
     for (name, rule) in [
-        ("nodeName", names::is_dns1123_subdomain as fn(&str) -> Result<(), Vec<String>>),
+        (
+            "nodeName",
+            names::is_dns1123_subdomain as fn(&str) -> Result<(), Vec<String>>,
+        ),
         ("hostname", names::is_dns1123_label),
         ("zone", names::is_label_value),
     ] {
@@ -83,7 +109,11 @@ fn ports(errors: &mut ErrorList, slice: &Value, path: &Path) {
         }
         let protocol = tree::text(port, "appProtocol");
         if !protocol.is_empty() {
-            errors.check(&at.child("appProtocol"), protocol, names::is_qualified_name(protocol));
+            errors.check(
+                &at.child("appProtocol"),
+                protocol,
+                names::is_qualified_name(protocol),
+            );
         }
     }
 }

@@ -19,19 +19,33 @@ pub(super) fn validate(event: &Value) -> ErrorList {
     if reporter.is_empty() {
         errors.push(field::required(&Path::new("reportingController"), ""));
     } else {
-        errors.check(&Path::new("reportingController"), reporter, names::is_qualified_name(reporter));
+        errors.check(
+            &Path::new("reportingController"),
+            reporter,
+            names::is_qualified_name(reporter),
+        );
     }
-    for (name, limit) in
-        [("reportingInstance", REASON_LIMIT_BYTES), ("action", REASON_LIMIT_BYTES), ("reason", REASON_LIMIT_BYTES)]
-    {
+    for (name, limit) in [
+        ("reportingInstance", REASON_LIMIT_BYTES),
+        ("action", REASON_LIMIT_BYTES),
+        ("reason", REASON_LIMIT_BYTES),
+    ] {
         if tree::text(event, name).is_empty() {
             errors.push(field::required(&Path::new(name), ""));
         } else if tree::text(event, name).len() > limit {
-            errors.push(field::invalid(&Path::new(name), "", format!("can have at most {limit} characters")));
+            errors.push(field::invalid(
+                &Path::new(name),
+                "",
+                format!("can have at most {limit} characters"),
+            ));
         }
     }
     if tree::text(event, "note").len() > NOTE_LIMIT_BYTES {
-        errors.push(field::invalid(&Path::new("message"), "", "can have at most 1024 characters"));
+        errors.push(field::invalid(
+            &Path::new("message"),
+            "",
+            "can have at most 1024 characters",
+        ));
     }
     errors
 }
@@ -39,8 +53,16 @@ pub(super) fn validate(event: &Value) -> ErrorList {
 /// Only the series of an event goes on.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
-    for name in ["regarding", "reason", "action", "note", "type", "reportingController", "reportingInstance", "related"]
-    {
+    for name in [
+        "regarding",
+        "reason",
+        "action",
+        "note",
+        "type",
+        "reportingController",
+        "reportingInstance",
+        "related",
+    ] {
         checks::immutable(&mut errors, new, old, name);
     }
     errors

@@ -14,10 +14,18 @@ pub(super) fn validate(schema: &Value) -> ErrorList {
     let spec = tree::at(schema, "spec").unwrap_or(&Value::Null);
     let precedence = tree::int(spec, "matchingPrecedence").unwrap_or(0);
     if precedence <= 0 {
-        errors.push(field::invalid(&path.child("matchingPrecedence"), precedence, "must be a positive value"));
+        errors.push(field::invalid(
+            &path.child("matchingPrecedence"),
+            precedence,
+            "must be a positive value",
+        ));
     } else if precedence > MAX_PRECEDENCE {
         let detail = format!("must not be greater than {MAX_PRECEDENCE}");
-        errors.push(field::invalid(&path.child("matchingPrecedence"), precedence, detail));
+        errors.push(field::invalid(
+            &path.child("matchingPrecedence"),
+            precedence,
+            detail,
+        ));
     }
     if let Some(method) = tree::at(spec, "distinguisherMethod") {
         checks::required_one_of(
@@ -30,7 +38,13 @@ pub(super) fn validate(schema: &Value) -> ErrorList {
     }
     let level = tree::at(spec, "priorityLevelConfiguration").unwrap_or(&Value::Null);
     let detail = "must reference a priority level";
-    checks::required(&mut errors, level, "name", &path.child("priorityLevelConfiguration"), detail);
+    checks::required(
+        &mut errors,
+        level,
+        "name",
+        &path.child("priorityLevelConfiguration"),
+        detail,
+    );
     for (index, rule) in tree::list(spec, "rules").iter().enumerate() {
         self::rule(&mut errors, rule, &path.child("rules").index(index));
     }
@@ -39,11 +53,20 @@ pub(super) fn validate(schema: &Value) -> ErrorList {
 
 fn rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
     if !tree::has(rule, "subjects") {
-        errors.push(field::required(&path.child("subjects"), "subjects must contain at least one value"));
+        errors.push(field::required(
+            &path.child("subjects"),
+            "subjects must contain at least one value",
+        ));
     }
     for (index, subject) in tree::list(rule, "subjects").iter().enumerate() {
         let kinds = ["Group", "ServiceAccount", "User"];
-        checks::required_one_of(errors, subject, "kind", &path.child("subjects").index(index), &kinds);
+        checks::required_one_of(
+            errors,
+            subject,
+            "kind",
+            &path.child("subjects").index(index),
+            &kinds,
+        );
     }
     if !tree::has(rule, "resourceRules") && !tree::has(rule, "nonResourceRules") {
         let detail = "at least one of resourceRules and nonResourceRules has to be non-empty";

@@ -8,12 +8,18 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Type", "`type` indicates whether this priority level is subject to limitation on request execution."),
+    Column::text(
+        "Type",
+        "`type` indicates whether this priority level is subject to limitation on request execution.",
+    ),
     Column::text(
         "NominalConcurrencyShares",
         "`nominalConcurrencyShares` (NCS) contributes to the computation of the NominalConcurrencyLimit (NominalCL) of this level.",
     ),
-    Column::text("Queues", "`queues` is the number of queues for this priority level."),
+    Column::text(
+        "Queues",
+        "`queues` is the number of queues for this priority level.",
+    ),
     Column::text(
         "HandSize",
         "`handSize` is a small positive number that configures the shuffle sharding of requests into queues.",
@@ -26,7 +32,11 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let number = |path| tree::at(object, path).cloned().unwrap_or_else(|| print::NONE.into());
+    let number = |path| {
+        tree::at(object, path)
+            .cloned()
+            .unwrap_or_else(|| print::NONE.into())
+    };
     vec![
         print::name(object),
         tree::text(object, "spec.type").into(),

@@ -11,14 +11,26 @@ pub(super) fn validate(level: &Value) -> ErrorList {
     let path = Path::new("spec");
     let spec = tree::at(level, "spec").unwrap_or(&Value::Null);
     checks::required_one_of(&mut errors, spec, "type", &path, &["Exempt", "Limited"]);
-    match (tree::text(spec, "type"), tree::at(spec, "limited"), tree::at(spec, "exempt")) {
+    match (
+        tree::text(spec, "type"),
+        tree::at(spec, "limited"),
+        tree::at(spec, "exempt"),
+    ) {
         ("Limited", _, Some(_)) => {
-            errors.push(field::forbidden(&path.child("exempt"), "must be nil if the type is Limited"));
+            errors.push(field::forbidden(
+                &path.child("exempt"),
+                "must be nil if the type is Limited",
+            ));
         }
         ("Limited", None, None) => {
-            errors.push(field::required(&path.child("limited"), "must not be empty when type is Limited"));
+            errors.push(field::required(
+                &path.child("limited"),
+                "must not be empty when type is Limited",
+            ));
         }
-        ("Limited", Some(limited), None) => self::limited(&mut errors, limited, &path.child("limited")),
+        ("Limited", Some(limited), None) => {
+            self::limited(&mut errors, limited, &path.child("limited"))
+        }
         ("Exempt", Some(_), _) => {
             let detail = "must be nil if the type is not Limited";
             errors.push(field::forbidden(&path.child("limited"), detail));
@@ -46,10 +58,15 @@ fn limited(errors: &mut ErrorList, limited: &Value, path: &Path) {
             for name in ["queues", "handSize", "queueLengthLimit"] {
                 let number = tree::int(queuing, name).unwrap_or(0);
                 if number <= 0 {
-                    errors.push(field::invalid(&at.child("queuing").child(name), number, "must be positive"));
+                    errors.push(field::invalid(
+                        &at.child("queuing").child(name),
+                        number,
+                        "must be positive",
+                    ));
                 }
             }
-            let [hand, queues] = ["handSize", "queues"].map(|name| tree::int(queuing, name).unwrap_or(0));
+            let [hand, queues] =
+                ["handSize", "queues"].map(|name| tree::int(queuing, name).unwrap_or(0));
             if hand > queues {
                 let detail = format!("should not be greater than queues ({queues})");
                 errors.push(field::invalid(&at.child("queuing.handSize"), hand, detail));

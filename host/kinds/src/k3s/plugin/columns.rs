@@ -10,14 +10,28 @@ use crate::{print, tree};
 const DIGEST_SHOWN: usize = 19;
 
 pub(super) const COLUMNS: &[Column] = &[
-    Column { name: "Kind", description: "What the plugin serves as; also the object's name.", ..Column::NAME },
+    Column {
+        name: "Kind",
+        description: "What the plugin serves as; also the object's name.",
+        ..Column::NAME
+    },
     Column::text("Name", "What the plugin calls itself."),
     Column::text("Version", "The plugin's own version."),
     Column::text("Digest", "The beginning of the SHA-256 of the component."),
-    Column::text("Health", "Ready, Restarting after a failure, or Quarantined after several."),
-    Column::integer("Restarts", "Failures since the server started; after each a fresh instance is made."),
+    Column::text(
+        "Health",
+        "Ready, Restarting after a failure, or Quarantined after several.",
+    ),
+    Column::integer(
+        "Restarts",
+        "Failures since the server started; after each a fresh instance is made.",
+    ),
     Column::AGE,
-    Column::text("Source", "Where the component came from: a bundled name, a file or a registry.").wide(),
+    Column::text(
+        "Source",
+        "Where the component came from: a bundled name, a file or a registry.",
+    )
+    .wide(),
     Column::text("Last Error", "Why it failed the last time.").wide(),
 ];
 
@@ -30,7 +44,9 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         status("version").into(),
         digest.get(..DIGEST_SHOWN).unwrap_or(&digest).into(),
         status("health").into(),
-        tree::at(object, "status.restarts").cloned().unwrap_or_else(|| 0.into()),
+        tree::at(object, "status.restarts")
+            .cloned()
+            .unwrap_or_else(|| 0.into()),
         print::age(object, now),
         tree::text(object, "spec.source").into(),
         status("lastError").into(),

@@ -8,15 +8,28 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Class", "The name of the IngressClass resource that should be used for additional configuration"),
-    Column::text("Hosts", "Hosts that incoming requests are matched against before the ingress rule"),
-    Column::text("Address", "Address is a list containing ingress points for the load-balancer"),
+    Column::text(
+        "Class",
+        "The name of the IngressClass resource that should be used for additional configuration",
+    ),
+    Column::text(
+        "Hosts",
+        "Hosts that incoming requests are matched against before the ingress rule",
+    ),
+    Column::text(
+        "Address",
+        "Address is a list containing ingress points for the load-balancer",
+    ),
     Column::text("Ports", "Ports of TLS configurations that open"),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let ports = if tree::has(object, "spec.tls") { "80, 443" } else { "80" };
+    let ports = if tree::has(object, "spec.tls") {
+        "80, 443"
+    } else {
+        "80"
+    };
     vec![
         print::name(object),
         print::or_none(tree::text(object, "spec.ingressClassName")),

@@ -30,7 +30,11 @@ fn spec(ingress: &Value) -> ErrorList {
         Some(backend) => self::backend(&mut errors, backend, &path.child("defaultBackend")),
         None if rules.is_empty() => {
             let detail = "either `defaultBackend` or `rules` must be specified";
-            errors.push(field::invalid(&path, tree::at(spec, "rules").unwrap_or(&Value::Array(Vec::new())), detail));
+            errors.push(field::invalid(
+                &path,
+                tree::at(spec, "rules").unwrap_or(&Value::Array(Vec::new())),
+                detail,
+            ));
         }
         None => {}
     }
@@ -39,12 +43,20 @@ fn spec(ingress: &Value) -> ErrorList {
     }
     for (index, tls) in tree::list(spec, "tls").iter().enumerate() {
         for (number, name) in tree::texts(tls, "hosts").iter().enumerate() {
-            host(&mut errors, name, &path.child("tls").index(index).child("hosts").index(number));
+            host(
+                &mut errors,
+                name,
+                &path.child("tls").index(index).child("hosts").index(number),
+            );
         }
     }
     let class = tree::text(spec, "ingressClassName");
     if !class.is_empty() {
-        errors.check(&path.child("ingressClassName"), class, names::is_dns1123_subdomain(class));
+        errors.check(
+            &path.child("ingressClassName"),
+            class,
+            names::is_dns1123_subdomain(class),
+        );
     }
     errors
 }
@@ -55,25 +67,39 @@ fn class(ingress: &Value) -> ErrorList {
     if annotated && tree::at(ingress, "spec.ingressClassName").is_some() {
         let path = Path::new("annotations").child(CLASS_ANNOTATION);
         let value = tree::map(ingress, "metadata.annotations").get(CLASS_ANNOTATION);
-        return field::invalid(&path, value, "can not be set when the class field is also set").into();
+        return field::invalid(
+            &path,
+            value,
+            "can not be set when the class field is also set",
+        )
+        .into();
     }
     ErrorList::new()
 }
 
 fn host(errors: &mut ErrorList, name: &str, path: &Path) {
-    let outcome =
-        if name.contains('*') { names::is_wildcard_dns1123_subdomain(name) } else { names::is_dns1123_subdomain(name) };
+    let outcome = if name.contains('*') {
+        names::is_wildcard_dns1123_subdomain(name)
+    } else {
+        names::is_dns1123_subdomain(name)
+    };
     errors.check(path, name, outcome);
 }
 
 fn rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
     let name = tree::text(rule, "host");
     if name.parse::<std::net::IpAddr>().is_ok() {
-        errors.push(field::invalid(&path.child("host"), name, "must be a DNS name, not an IP address"));
+        errors.push(field::invalid(
+            &path.child("host"),
+            name,
+            "must be a DNS name, not an IP address",
+        ));
     } else if !name.is_empty() {
         host(errors, name, &path.child("host"));
     }
-    let Some(http) = tree::at(rule, "http") else { return };
+    let Some(http) = tree::at(rule, "http") else {
+        return;
+    };
     let at = path.child("http.paths");
     if !tree::has(http, "paths") {
         errors.push(field::required(&at, ""));
@@ -87,30 +113,57 @@ fn path(errors: &mut ErrorList, found: &Value, path: &Path) {
     let text = tree::text(found, "path");
     let supported = ["Exact", "ImplementationSpecific", "Prefix"];
     match tree::text(found, "pathType") {
-        "" => errors.push(field::required(&path.child("pathType"), "pathType must be specified")),
+        "" => errors.push(field::required(
+            &path.child("pathType"),
+            "pathType must be specified",
+        )),
         "Exact" | "Prefix" => {
             if !text.starts_with('/') {
-                errors.push(field::invalid(&path.child("path"), text, "must be an absolute path"));
+                errors.push(field::invalid(
+                    &path.child("path"),
+                    text,
+                    "must be an absolute path",
+                ));
             }
             for part in ["//", "/./", "/../", "%2f", "%2F"] {
                 if text.contains(part) {
-                    errors.push(field::invalid(&path.child("path"), text, format!("must not contain '{part}'")));
+                    errors.push(field::invalid(
+                        &path.child("path"),
+                        text,
+                        format!("must not contain '{part}'"),
+                    ));
                 }
             }
             for end in ["/..", "/."] {
                 if text.ends_with(end) {
-                    errors.push(field::invalid(&path.child("path"), text, format!("cannot end with '{end}'")));
+                    errors.push(field::invalid(
+                        &path.child("path"),
+                        text,
+                        format!("cannot end with '{end}'"),
+                    ));
                 }
             }
         }
         "ImplementationSpecific" => {
             if !text.is_empty() && !text.starts_with('/') {
-                errors.push(field::invalid(&path.child("path"), text, "must be an absolute path"));
+                errors.push(field::invalid(
+                    &path.child("path"),
+                    text,
+                    "must be an absolute path",
+                ));
             }
         }
-        kind => errors.push(field::not_supported(&path.child("pathType"), kind, &supported)),
+        kind => errors.push(field::not_supported(
+            &path.child("pathType"),
+            kind,
+            &supported,
+        )),
     }
-    backend(errors, tree::at(found, "backend").unwrap_or(&Value::Null), &path.child("backend"));
+    backend(
+        errors,
+        tree::at(found, "backend").unwrap_or(&Value::Null),
+        &path.child("backend"),
+    );
 }
 
 fn backend(errors: &mut ErrorList, backend: &Value, path: &Path) {
@@ -119,7 +172,10 @@ fn backend(errors: &mut ErrorList, backend: &Value, path: &Path) {
             let detail = "cannot set both resource and service backends";
             errors.push(field::invalid(path, "", detail));
         }
-        (None, None) => errors.push(field::required(path, "resource or service backend is required")),
+        (None, None) => errors.push(field::required(
+            path,
+            "resource or service backend is required",
+        )),
         (None, Some(resource)) => {
             for name in ["kind", "name"] {
                 checks::required(errors, resource, name, &path.child("resource"), "");
@@ -136,25 +192,39 @@ fn service(errors: &mut ErrorList, service: &Value, path: &Path) {
     } else {
         errors.check(&path.child("name"), name, names::is_dns1035_label(name));
     }
-    let (name, number) = (tree::text(service, "port.name"), tree::int(service, "port.number").unwrap_or(0));
+    let (name, number) = (
+        tree::text(service, "port.name"),
+        tree::int(service, "port.number").unwrap_or(0),
+    );
     match (name.is_empty(), number) {
         (true, 0) => errors.push(field::required(path, "port name or number is required")),
         (false, 0) => errors.check(&path.child("port.name"), name, names::is_port_name(name)),
-        (false, _) => errors.push(field::invalid(path, "", "cannot set both port name & port number")),
+        (false, _) => errors.push(field::invalid(
+            path,
+            "",
+            "cannot set both port name & port number",
+        )),
         (true, number) => checks::port_number(errors, number, &path.child("port.number")),
     }
 }
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    for (index, point) in tree::list(new, "status.loadBalancer.ingress").iter().enumerate() {
+    for (index, point) in tree::list(new, "status.loadBalancer.ingress")
+        .iter()
+        .enumerate()
+    {
         let at = Path::new("status.loadBalancer.ingress").index(index);
         let (ip, name) = (tree::text(point, "ip"), tree::text(point, "hostname"));
         if !ip.is_empty() {
             errors.check(&at.child("ip"), ip, names::is_ip(ip));
         }
         if !name.is_empty() {
-            errors.check(&at.child("hostname"), name, names::is_dns1123_subdomain(name));
+            errors.check(
+                &at.child("hostname"),
+                name,
+                names::is_dns1123_subdomain(name),
+            );
         }
     }
     errors
@@ -164,5 +234,7 @@ pub(super) fn warnings(ingress: &Value) -> Vec<String> {
     if !tree::map(ingress, "metadata.annotations").contains_key(CLASS_ANNOTATION) {
         return Vec::new();
     }
-    vec![format!("annotation {CLASS_ANNOTATION:?} is deprecated, please use 'spec.ingressClassName' instead")]
+    vec![format!(
+        "annotation {CLASS_ANNOTATION:?} is deprecated, please use 'spec.ingressClassName' instead"
+    )]
 }

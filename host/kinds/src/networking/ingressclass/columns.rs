@@ -8,8 +8,14 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Controller", "Controller that is responsible for handling this class"),
-    Column::text("Parameters", "A reference to a resource with additional parameters"),
+    Column::text(
+        "Controller",
+        "Controller that is responsible for handling this class",
+    ),
+    Column::text(
+        "Parameters",
+        "A reference to a resource with additional parameters",
+    ),
     Column::AGE,
 ];
 
@@ -23,8 +29,13 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn parameters(class: &Value) -> String {
-    let Some(parameters) = tree::at(class, "spec.parameters") else { return print::NONE.to_owned() };
-    let (kind, name) = (tree::text(parameters, "kind"), tree::text(parameters, "name"));
+    let Some(parameters) = tree::at(class, "spec.parameters") else {
+        return print::NONE.to_owned();
+    };
+    let (kind, name) = (
+        tree::text(parameters, "kind"),
+        tree::text(parameters, "name"),
+    );
     match tree::at(parameters, "apiGroup").and_then(Value::as_str) {
         Some(group) => format!("{kind}.{group}/{name}"),
         None => format!("{kind}/{name}"),

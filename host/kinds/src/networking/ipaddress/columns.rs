@@ -23,6 +23,14 @@ fn parent(parent: &Value) -> String {
     let parts = ["group", "resource", "namespace", "name"];
     let resource = tree::text(parent, "resource");
     let [group, _, namespace, name] = parts.map(|part| tree::text(parent, part));
-    let resource = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    [resource.as_str(), namespace, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    let resource = if group.is_empty() {
+        resource.to_owned()
+    } else {
+        format!("{resource}.{group}")
+    };
+    [resource.as_str(), namespace, name]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("/")
 }

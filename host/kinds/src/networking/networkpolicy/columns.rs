@@ -16,5 +16,9 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), print::selector(tree::at(object, "spec.podSelector")).into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        print::selector(tree::at(object, "spec.podSelector")).into(),
+        print::age(object, now),
+    ]
 }

@@ -6,7 +6,9 @@ use crate::tree;
 
 /// A policy isolates ingress, and egress when it has egress rules.
 pub(super) fn default(policy: &mut Value) {
-    let Some(spec) = tree::at_mut(policy, "spec") else { return };
+    let Some(spec) = tree::at_mut(policy, "spec") else {
+        return;
+    };
     tree::set_missing(spec, "podSelector", json!({}));
     for rules in ["ingress", "egress"] {
         for rule in tree::each_mut(spec, rules) {
@@ -16,7 +18,11 @@ pub(super) fn default(policy: &mut Value) {
         }
     }
     if !tree::has(spec, "policyTypes") {
-        let types = if tree::has(spec, "egress") { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        let types = if tree::has(spec, "egress") {
+            json!(["Ingress", "Egress"])
+        } else {
+            json!(["Ingress"])
+        };
         tree::set(spec, "policyTypes", types);
     }
 }

@@ -14,7 +14,10 @@ pub(super) fn validate(policy: &Value) -> ErrorList {
         errors.append(checks::label_selector(selector, &path.child("podSelector")));
     }
     for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
-        for (index, rule) in tree::list(policy, &format!("spec.{rules}")).iter().enumerate() {
+        for (index, rule) in tree::list(policy, &format!("spec.{rules}"))
+            .iter()
+            .enumerate()
+        {
             let at = path.child(rules).index(index);
             for (number, port) in tree::list(rule, "ports").iter().enumerate() {
                 self::port(&mut errors, port, &at.child("ports").index(number));
@@ -27,7 +30,11 @@ pub(super) fn validate(policy: &Value) -> ErrorList {
     let types = tree::texts(policy, "spec.policyTypes");
     if types.len() > 2 {
         let detail = "may not specify more than two policyTypes";
-        errors.push(field::invalid(&path.child("policyTypes"), tree::at(policy, "spec.policyTypes"), detail));
+        errors.push(field::invalid(
+            &path.child("policyTypes"),
+            tree::at(policy, "spec.policyTypes"),
+            detail,
+        ));
         return errors;
     }
     for (index, kind) in types.iter().enumerate() {
@@ -45,7 +52,11 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
         Some(Value::String(name)) => {
             if tree::at(port, "endPort").is_some() {
                 let detail = "may not be specified when `port` is non-numeric";
-                errors.push(field::invalid(&path.child("endPort"), tree::at(port, "endPort"), detail));
+                errors.push(field::invalid(
+                    &path.child("endPort"),
+                    tree::at(port, "endPort"),
+                    detail,
+                ));
             }
             errors.check(&path.child("port"), name, names::is_port_name(name));
         }
@@ -62,7 +73,11 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
         }
         None if tree::at(port, "endPort").is_some() => {
             let detail = "may not be specified when `port` is not specified";
-            errors.push(field::invalid(&path.child("endPort"), tree::at(port, "endPort"), detail));
+            errors.push(field::invalid(
+                &path.child("endPort"),
+                tree::at(port, "endPort"),
+                detail,
+            ));
         }
         None => {}
     }
@@ -105,7 +120,11 @@ fn ip_block(errors: &mut ErrorList, block: &Value, path: &Path) {
         match except.parse::<ipnet::IpNet>() {
             Err(_) => errors.push(field::invalid(&at, *except, CIDR)),
             Ok(inner) if outer == inner || !outer.contains(&inner) => {
-                errors.push(field::invalid(&at, *except, "must be a strict subset of `cidr`"));
+                errors.push(field::invalid(
+                    &at,
+                    *except,
+                    "must be a strict subset of `cidr`",
+                ));
             }
             Ok(_) => {}
         }

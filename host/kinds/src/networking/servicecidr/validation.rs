@@ -15,7 +15,11 @@ pub(super) fn validate(object: &Value) -> ErrorList {
     }
     if cidrs.len() > 2 {
         let detail = "may only hold up to 2 values";
-        errors.push(field::invalid(&path, tree::at(object, "spec.cidrs"), detail));
+        errors.push(field::invalid(
+            &path,
+            tree::at(object, "spec.cidrs"),
+            detail,
+        ));
     }
     for (index, cidr) in cidrs.iter().enumerate() {
         if cidr.parse::<ipnet::IpNet>().is_err() {

@@ -16,5 +16,9 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), tree::text(object, "handler").into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        tree::text(object, "handler").into(),
+        print::age(object, now),
+    ]
 }

@@ -12,13 +12,21 @@ use crate::tree;
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let handler = tree::text(class, "handler");
-    errors.check(&Path::new("handler"), handler, names::is_dns1123_label(handler));
+    errors.check(
+        &Path::new("handler"),
+        handler,
+        names::is_dns1123_label(handler),
+    );
     if let Some(overhead) = tree::at(class, "overhead") {
         resources::list(&mut errors, overhead, "podFixed", &Path::new("overhead"));
     }
     if let Some(scheduling) = tree::at(class, "scheduling") {
         let path = Path::new("scheduling");
-        errors.append(object_meta::validate_labels(scheduling, "nodeSelector", &path.child("nodeSelector")));
+        errors.append(object_meta::validate_labels(
+            scheduling,
+            "nodeSelector",
+            &path.child("nodeSelector"),
+        ));
         tolerations(&mut errors, scheduling, &path.child("tolerations"));
     }
     errors

@@ -5,7 +5,12 @@ use serde_json::Value;
 use crate::tree;
 
 pub(super) fn default(budget: &mut Value) {
-    for field in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
+    for field in [
+        "currentHealthy",
+        "desiredHealthy",
+        "disruptionsAllowed",
+        "expectedPods",
+    ] {
         tree::set_missing(budget, &format!("status.{field}"), 0);
     }
 }

@@ -12,7 +12,11 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
     let spec = tree::at(budget, "spec").unwrap_or(&Value::Null);
     let bounds = ["minAvailable", "maxUnavailable"].map(|name| (name, tree::at(spec, name)));
     if bounds.iter().all(|(_, bound)| bound.is_some()) {
-        errors.push(field::invalid(&path, spec, "minAvailable and maxUnavailable cannot be both set"));
+        errors.push(field::invalid(
+            &path,
+            spec,
+            "minAvailable and maxUnavailable cannot be both set",
+        ));
     }
     for (name, bound) in bounds {
         if let Some(bound) = bound {
@@ -23,14 +27,25 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
     if let Some(selector) = tree::at(spec, "selector") {
         errors.append(checks::label_selector(selector, &path.child("selector")));
     }
-    checks::one_of(&mut errors, spec, "unhealthyPodEvictionPolicy", &path, &["AlwaysAllow", "IfHealthyBudget"]);
+    checks::one_of(
+        &mut errors,
+        spec,
+        "unhealthyPodEvictionPolicy",
+        &path,
+        &["AlwaysAllow", "IfHealthyBudget"],
+    );
     errors
 }
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let status = tree::at(new, "status").unwrap_or(&Value::Null);
-    for name in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+    for name in [
+        "disruptionsAllowed",
+        "currentHealthy",
+        "desiredHealthy",
+        "expectedPods",
+    ] {
         checks::not_negative(&mut errors, status, name, &Path::new("status"));
     }
     errors

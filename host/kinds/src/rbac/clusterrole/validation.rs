@@ -9,7 +9,9 @@ use crate::tree;
 
 pub(super) fn validate(role: &Value) -> ErrorList {
     let mut errors = policy_rule::validate(role, false);
-    let Some(aggregation) = tree::at(role, "aggregationRule") else { return errors };
+    let Some(aggregation) = tree::at(role, "aggregationRule") else {
+        return errors;
+    };
     let path = Path::new("aggregationRule.clusterRoleSelectors");
     let selectors = tree::list(aggregation, "clusterRoleSelectors");
     if selectors.is_empty() {

@@ -16,7 +16,11 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::AGE,
     Column::text("Users", "Users in the clusterRoleBinding").wide(),
     Column::text("Groups", "Groups in the clusterRoleBinding").wide(),
-    Column::text("ServiceAccounts", "ServiceAccounts in the clusterRoleBinding").wide(),
+    Column::text(
+        "ServiceAccounts",
+        "ServiceAccounts in the clusterRoleBinding",
+    )
+    .wide(),
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -8,12 +8,19 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("State", "A summary of the current state (allocated, pending, reserved, etc.)."),
+    Column::text(
+        "State",
+        "A summary of the current state (allocated, pending, reserved, etc.).",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), state(object).into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        state(object).into(),
+        print::age(object, now),
+    ]
 }
 
 fn state(claim: &Value) -> String {

@@ -45,7 +45,11 @@ pub(crate) fn requests(errors: &mut ErrorList, object: &Value, at: &str) {
             (Some(exactly), true) => single(errors, exactly, &at.child("exactly")),
             (None, false) => {
                 for (number, alternative) in alternatives.iter().enumerate() {
-                    single(errors, alternative, &at.child("firstAvailable").index(number));
+                    single(
+                        errors,
+                        alternative,
+                        &at.child("firstAvailable").index(number),
+                    );
                 }
             }
         }
@@ -55,12 +59,26 @@ pub(crate) fn requests(errors: &mut ErrorList, object: &Value, at: &str) {
 fn single(errors: &mut ErrorList, request: &Value, path: &Path) {
     if checks::required(errors, request, "deviceClassName", path, "") {
         let class = tree::text(request, "deviceClassName");
-        errors.check(&path.child("deviceClassName"), class, names::is_dns1123_subdomain(class));
+        errors.check(
+            &path.child("deviceClassName"),
+            class,
+            names::is_dns1123_subdomain(class),
+        );
     }
-    checks::one_of(errors, request, "allocationMode", path, &["All", "ExactCount"]);
+    checks::one_of(
+        errors,
+        request,
+        "allocationMode",
+        path,
+        &["All", "ExactCount"],
+    );
     let exact = tree::text(request, "allocationMode") == "ExactCount";
     if exact && tree::int(request, "count").is_some_and(|count| count <= 0) {
-        errors.push(field::invalid(&path.child("count"), tree::at(request, "count"), "must be greater than zero"));
+        errors.push(field::invalid(
+            &path.child("count"),
+            tree::at(request, "count"),
+            "must be greater than zero",
+        ));
     }
 }
 

@@ -22,7 +22,10 @@ impl KindRules for ResourceSlice {
 
     fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![
-            ("spec.nodeName", tree::text(object, "spec.nodeName").to_owned()),
+            (
+                "spec.nodeName",
+                tree::text(object, "spec.nodeName").to_owned(),
+            ),
             ("spec.driver", tree::text(object, "spec.driver").to_owned()),
         ]
     }

@@ -15,10 +15,25 @@ pub(super) fn validate(slice: &Value) -> ErrorList {
     let spec = tree::at(slice, "spec").unwrap_or(&Value::Null);
     if checks::required(&mut errors, spec, "driver", &path, "") {
         let driver = tree::text(spec, "driver");
-        errors.check(&path.child("driver"), driver, names::is_dns1123_subdomain(driver));
+        errors.check(
+            &path.child("driver"),
+            driver,
+            names::is_dns1123_subdomain(driver),
+        );
     }
-    checks::required(&mut errors, tree::at(spec, "pool").unwrap_or(&Value::Null), "name", &path.child("pool"), "");
-    let scopes = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
+    checks::required(
+        &mut errors,
+        tree::at(spec, "pool").unwrap_or(&Value::Null),
+        "name",
+        &path.child("pool"),
+        "",
+    );
+    let scopes = [
+        "nodeName",
+        "nodeSelector",
+        "allNodes",
+        "perDeviceNodeSelection",
+    ];
     let given = scopes.iter().filter(|name| tree::has(spec, name)).count();
     let detail = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
     match given {
@@ -28,7 +43,11 @@ pub(super) fn validate(slice: &Value) -> ErrorList {
     }
     let devices = tree::list(spec, "devices");
     if devices.len() > MAX_DEVICES {
-        errors.push(field::too_many(&path.child("devices"), devices.len(), MAX_DEVICES));
+        errors.push(field::too_many(
+            &path.child("devices"),
+            devices.len(),
+            MAX_DEVICES,
+        ));
     }
     let mut seen = Unique::new();
     for (index, device) in devices.iter().enumerate() {

@@ -8,7 +8,10 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::boolean("AttachRequired", "attachRequired indicates this CSI volume driver requires an attach operation."),
+    Column::boolean(
+        "AttachRequired",
+        "attachRequired indicates this CSI volume driver requires an attach operation.",
+    ),
     Column::boolean(
         "PodInfoOnMount",
         "podInfoOnMount indicates this CSI volume driver requires additional pod information (like podName, podUID, etc.) during mount operations, if set to true. If set to false, pod information will not be passed on mount. Default is false.",
@@ -25,16 +28,28 @@ pub(super) const COLUMNS: &[Column] = &[
         "RequiresRepublish",
         "requiresRepublish indicates the CSI driver wants `NodePublishVolume` being periodically called to reflect any possible change in the mounted volume.",
     ),
-    Column::text("Modes", "volumeLifecycleModes defines what kind of volumes this CSI volume driver supports."),
+    Column::text(
+        "Modes",
+        "volumeLifecycleModes defines what kind of volumes this CSI volume driver supports.",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = object.get("spec").unwrap_or(&Value::Null);
-    let flag = |field, default: bool| tree::at(spec, field).and_then(Value::as_bool).unwrap_or(default).into();
+    let flag = |field, default: bool| {
+        tree::at(spec, field)
+            .and_then(Value::as_bool)
+            .unwrap_or(default)
+            .into()
+    };
     let tokens = match tree::at(spec, "tokenRequests").and_then(Value::as_array) {
         None => print::UNSET.to_owned(),
-        Some(requests) => requests.iter().map(|request| tree::text(request, "audience")).collect::<Vec<_>>().join(","),
+        Some(requests) => requests
+            .iter()
+            .map(|request| tree::text(request, "audience"))
+            .collect::<Vec<_>>()
+            .join(","),
     };
     vec![
         print::name(object),

@@ -5,9 +5,16 @@ use serde_json::{Value, json};
 use crate::tree;
 
 pub(super) fn default(driver: &mut Value) {
-    let Some(spec) = tree::at_mut(driver, "spec") else { return };
+    let Some(spec) = tree::at_mut(driver, "spec") else {
+        return;
+    };
     tree::set_missing(spec, "attachRequired", true);
-    for field in ["podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"] {
+    for field in [
+        "podInfoOnMount",
+        "storageCapacity",
+        "requiresRepublish",
+        "seLinuxMount",
+    ] {
         tree::set_missing(spec, field, false);
     }
     tree::set_missing(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");

@@ -27,7 +27,11 @@ pub(super) fn validate(driver: &Value) -> ErrorList {
     for mode in tree::texts(spec, "volumeLifecycleModes") {
         if !matches!(mode, "Persistent" | "Ephemeral") {
             let at = path.child("volumeLifecycleModes");
-            errors.push(field::not_supported(&at, mode, &["Ephemeral", "Persistent"]));
+            errors.push(field::not_supported(
+                &at,
+                mode,
+                &["Ephemeral", "Persistent"],
+            ));
         }
     }
     tokens(&mut errors, spec, &path.child("tokenRequests"));
@@ -38,10 +42,20 @@ fn tokens(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let mut seen = Unique::new();
     for (index, request) in tree::list(spec, "tokenRequests").iter().enumerate() {
         let at = path.index(index);
-        seen.insert(errors, tree::text(request, "audience"), &at.child("audience"));
-        if let Some(seconds) = tree::int(request, "expirationSeconds").filter(|seconds| *seconds < MIN_TOKEN_SECONDS) {
+        seen.insert(
+            errors,
+            tree::text(request, "audience"),
+            &at.child("audience"),
+        );
+        if let Some(seconds) =
+            tree::int(request, "expirationSeconds").filter(|seconds| *seconds < MIN_TOKEN_SECONDS)
+        {
             let detail = "may not specify a duration less than 10 minutes";
-            errors.push(field::invalid(&at.child("expirationSeconds"), seconds, detail));
+            errors.push(field::invalid(
+                &at.child("expirationSeconds"),
+                seconds,
+                detail,
+            ));
         }
     }
 }

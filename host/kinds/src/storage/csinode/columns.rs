@@ -8,10 +8,17 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::integer("Drivers", "Drivers indicates the number of CSI drivers registered on the node"),
+    Column::integer(
+        "Drivers",
+        "Drivers indicates the number of CSI drivers registered on the node",
+    ),
     Column::AGE,
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), tree::list(object, "spec.drivers").len().into(), print::age(object, now)]
+    vec![
+        print::name(object),
+        tree::list(object, "spec.drivers").len().into(),
+        print::age(object, now),
+    ]
 }

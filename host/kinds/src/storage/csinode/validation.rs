@@ -17,19 +17,36 @@ pub(super) fn validate(node: &Value) -> ErrorList {
         let path = Path::new("spec.drivers").index(index);
         if checks::required(&mut errors, driver, "name", &path, "") {
             let name = tree::text(driver, "name");
-            errors.check(&path.child("name"), name, names::is_dns1123_subdomain(&name.to_lowercase()));
+            errors.check(
+                &path.child("name"),
+                name,
+                names::is_dns1123_subdomain(&name.to_lowercase()),
+            );
             seen.insert(&mut errors, name, &path.child("name"));
         }
         checks::required(&mut errors, driver, "nodeID", &path, "");
         if tree::text(driver, "nodeID").len() > MAX_NODE_ID_BYTES {
             let detail = format!("must be {MAX_NODE_ID_BYTES} characters or less");
-            errors.push(field::invalid(&path.child("nodeID"), tree::text(driver, "nodeID"), detail));
+            errors.push(field::invalid(
+                &path.child("nodeID"),
+                tree::text(driver, "nodeID"),
+                detail,
+            ));
         }
         if let Some(allocatable) = tree::at(driver, "allocatable") {
-            checks::not_negative(&mut errors, allocatable, "count", &path.child("allocatable"));
+            checks::not_negative(
+                &mut errors,
+                allocatable,
+                "count",
+                &path.child("allocatable"),
+            );
         }
         for key in tree::texts(driver, "topologyKeys") {
-            errors.check(&path.child("topologyKeys"), key, names::is_qualified_name(key));
+            errors.check(
+                &path.child("topologyKeys"),
+                key,
+                names::is_qualified_name(key),
+            );
         }
     }
     errors
@@ -42,8 +59,15 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         for (index, after) in tree::list(new, "spec.drivers").iter().enumerate() {
             let same = tree::text(after, "name") == tree::text(before, "name");
             let fixed = ["nodeID", "topologyKeys"];
-            if same && fixed.iter().any(|name| !semantic_eq(tree::at(after, name), tree::at(before, name))) {
-                errors.push(field::immutable(&Path::new("spec.drivers").index(index), after));
+            if same
+                && fixed
+                    .iter()
+                    .any(|name| !semantic_eq(tree::at(after, name), tree::at(before, name)))
+            {
+                errors.push(field::immutable(
+                    &Path::new("spec.drivers").index(index),
+                    after,
+                ));
             }
         }
     }

@@ -19,5 +19,9 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
-    vec![print::name(object), tree::text(object, "storageClassName").into(), print::or_unset(object, "capacity")]
+    vec![
+        print::name(object),
+        tree::text(object, "storageClassName").into(),
+        print::or_unset(object, "capacity"),
+    ]
 }

@@ -10,14 +10,24 @@ use crate::{quantity, tree};
 pub(super) fn validate(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let class = tree::text(object, "storageClassName");
-    errors.check(&Path::new("storageClassName"), class, names::is_dns1123_subdomain(class));
+    errors.check(
+        &Path::new("storageClassName"),
+        class,
+        names::is_dns1123_subdomain(class),
+    );
     if let Some(topology) = tree::at(object, "nodeTopology") {
         errors.append(checks::label_selector(topology, &Path::new("nodeTopology")));
     }
     for name in ["capacity", "maximumVolumeSize"] {
         let amount = tree::at(object, name);
-        if amount.is_some_and(|amount| quantity::read(amount).is_none_or(|quantity| quantity.milli() < 0)) {
-            errors.push(field::invalid(&Path::new(name), amount, crate::object_meta::NOT_NEGATIVE));
+        if amount.is_some_and(|amount| {
+            quantity::read(amount).is_none_or(|quantity| quantity.milli() < 0)
+        }) {
+            errors.push(field::invalid(
+                &Path::new(name),
+                amount,
+                crate::object_meta::NOT_NEGATIVE,
+            ));
         }
     }
     errors

@@ -8,7 +8,10 @@ use crate::{print, tree};
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text("Provisioner", "provisioner indicates the type of the provisioner."),
+    Column::text(
+        "Provisioner",
+        "provisioner indicates the type of the provisioner.",
+    ),
     Column::text(
         "ReclaimPolicy",
         "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class. Defaults to Delete.",
@@ -17,7 +20,10 @@ pub(super) const COLUMNS: &[Column] = &[
         "VolumeBindingMode",
         "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound.  When unset, VolumeBindingImmediate is used. This field is only honored by servers that enable the VolumeScheduling feature.",
     ),
-    Column::text("AllowVolumeExpansion", "allowVolumeExpansion shows whether the storage class allow volume expand."),
+    Column::text(
+        "AllowVolumeExpansion",
+        "allowVolumeExpansion shows whether the storage class allow volume expand.",
+    ),
     Column::AGE,
 ];
 
@@ -39,10 +45,16 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 /// The class that claims without one get is marked in its name.
 fn name(class: &Value) -> String {
     let annotations = tree::map(class, "metadata.annotations");
-    let is_default =
-        ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
-            .iter()
-            .any(|key| annotations.get(*key).is_some_and(|value| value == "true"));
+    let is_default = [
+        "storageclass.kubernetes.io/is-default-class",
+        "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+    .iter()
+    .any(|key| annotations.get(*key).is_some_and(|value| value == "true"));
     let name = tree::text(class, "metadata.name");
-    if is_default { format!("{name} (default)") } else { name.to_owned() }
+    if is_default {
+        format!("{name} (default)")
+    } else {
+        name.to_owned()
+    }
 }

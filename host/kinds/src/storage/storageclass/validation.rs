@@ -15,9 +15,21 @@ pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     provisioner(&mut errors, class);
     parameters(&mut errors, class);
-    checks::one_of(&mut errors, class, "reclaimPolicy", &Path::root(), &["Delete", "Retain"]);
+    checks::one_of(
+        &mut errors,
+        class,
+        "reclaimPolicy",
+        &Path::root(),
+        &["Delete", "Retain"],
+    );
     let modes = ["Immediate", "WaitForFirstConsumer"];
-    checks::required_one_of(&mut errors, class, "volumeBindingMode", &Path::root(), &modes);
+    checks::required_one_of(
+        &mut errors,
+        class,
+        "volumeBindingMode",
+        &Path::root(),
+        &modes,
+    );
     errors
 }
 
@@ -37,7 +49,10 @@ fn parameters(errors: &mut ErrorList, class: &Value) {
     if parameters.len() > MAX_PARAMETERS {
         errors.push(field::too_long(&path, MAX_PARAMETERS));
     }
-    let bytes: usize = parameters.iter().map(|(key, value)| key.len() + value.as_str().unwrap_or_default().len()).sum();
+    let bytes: usize = parameters
+        .iter()
+        .map(|(key, value)| key.len() + value.as_str().unwrap_or_default().len())
+        .sum();
     if bytes > MAX_PARAMETERS_BYTES {
         errors.push(field::too_long(&path, MAX_PARAMETERS_BYTES));
     }
@@ -51,7 +66,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     for name in ["parameters", "provisioner", "reclaimPolicy"] {
         if !semantic_eq(tree::at(new, name), tree::at(old, name)) {
-            errors.push(field::forbidden(&Path::new(name), format!("updates to {name} are forbidden.")));
+            errors.push(field::forbidden(
+                &Path::new(name),
+                format!("updates to {name} are forbidden."),
+            ));
         }
     }
     checks::immutable(&mut errors, new, old, "volumeBindingMode");

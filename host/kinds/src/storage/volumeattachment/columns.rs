@@ -12,8 +12,14 @@ pub(super) const COLUMNS: &[Column] = &[
         "Attacher",
         "attacher indicates the name of the volume driver that MUST handle this request. This is the name returned by GetPluginName().",
     ),
-    Column::text("PV", "persistentVolumeName represents the name of the persistent volume to attach."),
-    Column::text("Node", "nodeName represents the node that the volume should be attached to."),
+    Column::text(
+        "PV",
+        "persistentVolumeName represents the name of the persistent volume to attach.",
+    ),
+    Column::text(
+        "Node",
+        "nodeName represents the node that the volume should be attached to.",
+    ),
     Column::boolean(
         "Attached",
         "attached indicates the volume is successfully attached. This field must only be set by the entity completing the attach operation, i.e. the external-attacher.",

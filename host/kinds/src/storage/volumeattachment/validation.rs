@@ -15,10 +15,18 @@ pub(super) fn validate(attachment: &Value) -> ErrorList {
     if attacher.is_empty() {
         errors.push(field::required(&path.child("attacher"), ""));
     } else {
-        errors.check(&path.child("attacher"), attacher, names::is_dns1123_subdomain(&attacher.to_lowercase()));
+        errors.check(
+            &path.child("attacher"),
+            attacher,
+            names::is_dns1123_subdomain(&attacher.to_lowercase()),
+        );
     }
     let sources = ["inlineVolumeSpec", "persistentVolumeName"];
-    match sources.iter().filter(|name| tree::at(spec, &format!("source.{name}")).is_some()).count() {
+    match sources
+        .iter()
+        .filter(|name| tree::at(spec, &format!("source.{name}")).is_some())
+        .count()
+    {
         0 => {
             let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
             errors.push(field::required(&path.child("source"), detail));
@@ -30,7 +38,11 @@ pub(super) fn validate(attachment: &Value) -> ErrorList {
         }
     }
     let node = tree::text(spec, "nodeName");
-    errors.check(&path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+    errors.check(
+        &path.child("nodeName"),
+        node,
+        names::is_dns1123_subdomain(node),
+    );
     errors
 }
 

@@ -10,7 +10,10 @@ pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     checks::required(&mut errors, class, "driverName", &Path::root(), "");
     if !tree::has(class, "parameters") {
-        errors.push(field::required(&Path::new("parameters"), "must contain at least one key/value pair"));
+        errors.push(field::required(
+            &Path::new("parameters"),
+            "must contain at least one key/value pair",
+        ));
     }
     errors
 }

@@ -32,22 +32,43 @@ pub(crate) async fn run(session: &Session, args: &Explain) -> Result<(), Failure
         None => &preferred.resource,
         Some(version) => &discovery.kind(version, &preferred.resource.kind)?.resource,
     };
-    let place = if resource.group.is_empty() { "api" } else { "apis" };
+    let place = if resource.group.is_empty() {
+        "api"
+    } else {
+        "apis"
+    };
     let document = format!("/openapi/v3/{place}/{}", resource.api_version());
-    let document = session.json(Method::GET, &document, "application/json", None).await?;
-    let schemas = Schemas::new(document.pointer("/components/schemas").unwrap_or(&Value::Null));
-    let mut at = schemas.of_kind(&resource.group, &resource.version, &resource.kind).ok_or_else(|| {
-        Failure::local(format!("couldn't find resource for \"{}, Kind={}\"", resource.api_version(), resource.kind))
-    })?;
+    let document = session
+        .json(Method::GET, &document, "application/json", None)
+        .await?;
+    let schemas = Schemas::new(
+        document
+            .pointer("/components/schemas")
+            .unwrap_or(&Value::Null),
+    );
+    let mut at = schemas
+        .of_kind(&resource.group, &resource.version, &resource.kind)
+        .ok_or_else(|| {
+            Failure::local(format!(
+                "couldn't find resource for \"{}, Kind={}\"",
+                resource.api_version(),
+                resource.kind
+            ))
+        })?;
     let mut field = None;
     for name in path.split('.').filter(|name| !name.is_empty()) {
-        at = schemas.field(at, name).ok_or_else(|| Failure::local(format!("field \"{name}\" does not exist")))?;
+        at = schemas
+            .field(at, name)
+            .ok_or_else(|| Failure::local(format!("field \"{name}\" does not exist")))?;
         field = Some(name);
     }
     if !resource.group.is_empty() {
         println!("GROUP:      {}", resource.group);
     }
-    println!("KIND:       {}\nVERSION:    {}\n", resource.kind, resource.version);
+    println!(
+        "KIND:       {}\nVERSION:    {}\n",
+        resource.kind, resource.version
+    );
     if let Some(name) = field {
         println!("FIELD: {name} <{}>\n\n", schemas.type_name(at));
     }

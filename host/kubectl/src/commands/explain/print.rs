@@ -17,7 +17,9 @@ pub(super) fn documentation(schemas: &Schemas<'_>, schema: &Value, recursive: bo
     if descriptions.is_empty() {
         out.push_str("    <empty>\n");
     }
-    descriptions.iter().for_each(|text| indent(&mut out, text, 4));
+    descriptions
+        .iter()
+        .for_each(|text| indent(&mut out, text, 4));
     out.push_str("    \n");
     if schemas.fields(schema).is_some() {
         out.push_str("FIELDS:\n");
@@ -27,11 +29,27 @@ pub(super) fn documentation(schemas: &Schemas<'_>, schema: &Value, recursive: bo
     out
 }
 
-fn fields(out: &mut String, schemas: &Schemas<'_>, schema: &Value, margin: usize, recursive: bool, depth: usize) {
+fn fields(
+    out: &mut String,
+    schemas: &Schemas<'_>,
+    schema: &Value,
+    margin: usize,
+    recursive: bool,
+    depth: usize,
+) {
     for (name, field) in schemas.fields(schema).into_iter().flatten() {
-        let required = if schemas.is_required(schema, name) { " -required-" } else { "" };
+        let required = if schemas.is_required(schema, name) {
+            " -required-"
+        } else {
+            ""
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{:margin$}{name}\t<{}>{required}", "", schemas.type_name(field));
+        let _ = writeln!(
+            out,
+            "{:margin$}{name}\t<{}>{required}",
+            "",
+            schemas.type_name(field)
+        );
         if !recursive {
             let own = field.get("description").and_then(Value::as_str);
             indent(out, own.unwrap_or("<no description>"), margin + 2);
@@ -47,7 +65,8 @@ fn indent(out: &mut String, text: &str, margin: usize) {
     for paragraph in text.trim_end().split('\n') {
         let mut line = String::new();
         for word in paragraph.split(' ') {
-            if !line.is_empty() && margin + line.chars().count() + 1 + word.chars().count() > WIDTH {
+            if !line.is_empty() && margin + line.chars().count() + 1 + word.chars().count() > WIDTH
+            {
                 let _ = writeln!(out, "{:margin$}{}", "", line.trim_end());
                 line.clear();
             } else if !line.is_empty() {
@@ -68,7 +87,11 @@ mod tests {
     #[test]
     fn lines_are_wrapped_and_paragraphs_kept() {
         let mut out = String::new();
-        indent(&mut out, &format!("{} end\n\nnext", "word ".repeat(15).trim_end()), 4);
+        indent(
+            &mut out,
+            &format!("{} end\n\nnext", "word ".repeat(15).trim_end()),
+            4,
+        );
         let first = format!("    {}", "word ".repeat(15).trim_end());
         assert_eq!(out, format!("{first}\n    end\n    \n    next\n"));
     }
@@ -78,6 +101,9 @@ mod tests {
         let none = json!({});
         let schema = json!({"description": "D.", "properties": {"a": {"type": "string", "description": "A."}}, "required": ["a"]});
         let text = documentation(&Schemas::new(&none), &schema, false);
-        assert_eq!(text, "DESCRIPTION:\n    D.\n    \nFIELDS:\n  a\t<string> -required-\n    A.\n\n\n");
+        assert_eq!(
+            text,
+            "DESCRIPTION:\n    D.\n    \nFIELDS:\n  a\t<string> -required-\n    A.\n\n\n"
+        );
     }
 }

@@ -18,20 +18,30 @@ impl<'a> Schemas<'a> {
                 && object::at_str(gvk, &["version"]) == version
                 && object::at_str(gvk, &["kind"]) == kind
         };
-        let of = |schema: &&Value| object::at_list(schema, &["x-kubernetes-group-version-kind"]).iter().any(is);
+        let of = |schema: &&Value| {
+            object::at_list(schema, &["x-kubernetes-group-version-kind"])
+                .iter()
+                .any(is)
+        };
         self.0.as_object()?.values().find(of)
     }
 
     /// The name and schema that `schema` refers to.
     pub(super) fn reference(&self, schema: &'a Value) -> Option<(&'a str, &'a Value)> {
-        let holder = object::at_list(schema, &["allOf"]).first().unwrap_or(schema);
+        let holder = object::at_list(schema, &["allOf"])
+            .first()
+            .unwrap_or(schema);
         let name = holder.get("$ref")?.as_str()?.rsplit('/').next()?;
         Some((name, self.0.get(name)?))
     }
 
     /// What a list or map is made of, through references, down to fields or a plain type.
     pub(super) fn inner(&self, schema: &'a Value) -> &'a Value {
-        match (self.reference(schema), schema.get("items"), schema.get("additionalProperties")) {
+        match (
+            self.reference(schema),
+            schema.get("items"),
+            schema.get("additionalProperties"),
+        ) {
             (Some((_, target)), ..) => self.inner(target),
             (None, Some(items), _) => self.inner(items),
             (None, None, Some(values)) if values.is_object() => self.inner(values),
@@ -49,7 +59,9 @@ impl<'a> Schemas<'a> {
     }
 
     pub(super) fn is_required(&self, schema: &'a Value, name: &str) -> bool {
-        object::at_list(self.inner(schema), &["required"]).iter().any(|r| r == name)
+        object::at_list(self.inner(schema), &["required"])
+            .iter()
+            .any(|r| r == name)
     }
 
     /// `[]Container`, `map[string]string`, `integer`.
@@ -75,10 +87,17 @@ impl<'a> Schemas<'a> {
 
     /// The field's own description, then those of what it refers to.
     pub(super) fn descriptions(&self, schema: &'a Value) -> Vec<&'a str> {
-        let mut found: Vec<&str> = schema.get("description").and_then(Value::as_str).into_iter().collect();
+        let mut found: Vec<&str> = schema
+            .get("description")
+            .and_then(Value::as_str)
+            .into_iter()
+            .collect();
         if let Some((_, target)) = self.reference(schema) {
             found.extend(self.descriptions(target));
-        } else if let Some(items) = schema.get("items").or_else(|| schema.get("additionalProperties")) {
+        } else if let Some(items) = schema
+            .get("items")
+            .or_else(|| schema.get("additionalProperties"))
+        {
             found.extend(self.descriptions(items));
         }
         found

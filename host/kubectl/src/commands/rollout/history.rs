@@ -22,7 +22,11 @@ pub(super) async fn show(session: &Session, one: &Named<'_>) -> Result<(), Failu
     let live = one.get(session).await?;
     let mut rows = vec![["REVISION", "CHANGE-CAUSE"].map(str::to_owned).to_vec()];
     for revision in of(session, one, &live).await? {
-        let cause = revision.keeper.annotation(CAUSE).filter(|c| !c.is_empty()).unwrap_or("<none>");
+        let cause = revision
+            .keeper
+            .annotation(CAUSE)
+            .filter(|c| !c.is_empty())
+            .unwrap_or("<none>");
         rows.push(vec![revision.number.to_string(), cause.to_owned()]);
     }
     println!("{} \n{}", one.shown(), history_table(&rows));
@@ -35,16 +39,35 @@ fn history_table(rows: &[Vec<String>]) -> String {
 }
 
 /// Oldest first.
-pub(super) async fn of(session: &Session, one: &Named<'_>, live: &Value) -> Result<Vec<Revision>, Failure> {
-    super::of(one, &["deployments", "daemonsets", "statefulsets"], "history")?;
+pub(super) async fn of(
+    session: &Session,
+    one: &Named<'_>,
+    live: &Value,
+) -> Result<Vec<Revision>, Failure> {
+    super::of(
+        one,
+        &["deployments", "daemonsets", "statefulsets"],
+        "history",
+    )?;
     let deployment = one.served.resource.plural == "deployments";
-    let keepers: &Resource = if deployment { &resources::REPLICA_SETS } else { &resources::CONTROLLER_REVISIONS };
-    let list = session.client.list_all(keepers, Some(&session.namespace), &ListParams::default()).await?;
+    let keepers: &Resource = if deployment {
+        &resources::REPLICA_SETS
+    } else {
+        &resources::CONTROLLER_REVISIONS
+    };
+    let list = session
+        .client
+        .list_all(keepers, Some(&session.namespace), &ListParams::default())
+        .await?;
     let uid = object::uid(live);
-    let owned = |keeper: &Object| object::controller_of(keeper.value()).is_some_and(|owner| owner.uid == uid);
+    let owned = |keeper: &Object| {
+        object::controller_of(keeper.value()).is_some_and(|owner| owner.uid == uid)
+    };
     let number = |keeper: &Object| {
         if deployment {
-            keeper.annotation(REVISION).and_then(|text| text.parse().ok())
+            keeper
+                .annotation(REVISION)
+                .and_then(|text| text.parse().ok())
         } else {
             object::at_i64(keeper.value(), &["revision"])
         }
@@ -53,7 +76,12 @@ pub(super) async fn of(session: &Session, one: &Named<'_>, live: &Value) -> Resu
         .items
         .into_iter()
         .filter(owned)
-        .filter_map(|keeper| Some(Revision { number: number(&keeper)?, keeper }))
+        .filter_map(|keeper| {
+            Some(Revision {
+                number: number(&keeper)?,
+                keeper,
+            })
+        })
         .collect();
     revisions.sort_by_key(|r| r.number);
     Ok(revisions)

@@ -62,7 +62,10 @@ pub(crate) async fn run(session: &Session, rollout: &Rollout) -> Result<(), Fail
     let what = match rollout {
         Rollout::Status(args) => &args.what,
         Rollout::Undo(args) => &args.what,
-        Rollout::History(what) | Rollout::Restart(what) | Rollout::Pause(what) | Rollout::Resume(what) => what,
+        Rollout::History(what)
+        | Rollout::Restart(what)
+        | Rollout::Pause(what)
+        | Rollout::Resume(what) => what,
     };
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &what.what, &what.selection).await? {
@@ -80,8 +83,14 @@ pub(crate) async fn run(session: &Session, rollout: &Rollout) -> Result<(), Fail
 
 /// A new annotation on the pod template makes every pod new.
 async fn restart(session: &Session, one: &Named<'_>) -> Result<(), Failure> {
-    of(one, &["deployments", "daemonsets", "statefulsets"], "restarting")?;
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    of(
+        one,
+        &["deployments", "daemonsets", "statefulsets"],
+        "restarting",
+    )?;
+    let now = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
     let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
     let patch = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
     one.patch(session, None, MERGE, &patch).await?;
@@ -90,17 +99,26 @@ async fn restart(session: &Session, one: &Named<'_>) -> Result<(), Failure> {
 }
 
 async fn pause(session: &Session, one: &Named<'_>, paused: bool) -> Result<(), Failure> {
-    let (verb, done) = if paused { ("pausing", "paused") } else { ("resuming", "resumed") };
+    let (verb, done) = if paused {
+        ("pausing", "paused")
+    } else {
+        ("resuming", "resumed")
+    };
     of(one, &["deployments"], verb)?;
     let now = one.get(session).await?.pointer("/spec/paused") == Some(&true.into());
     if now == paused {
         return Err(Failure::local(format!(
             "{} is {}",
             one.shown(),
-            if paused { "already paused" } else { "not paused" }
+            if paused {
+                "already paused"
+            } else {
+                "not paused"
+            }
         )));
     }
-    one.patch(session, None, MERGE, &json!({"spec": {"paused": paused}})).await?;
+    one.patch(session, None, MERGE, &json!({"spec": {"paused": paused}}))
+        .await?;
     println!("{} {done}", one.shown());
     Ok(())
 }
@@ -111,5 +129,8 @@ fn of(one: &Named<'_>, kinds: &[&str], doing: &str) -> Result<(), Failure> {
     if resource.group == "apps" && kinds.contains(&&*resource.plural) {
         return Ok(());
     }
-    Err(Failure::local(format!("{resource} \"{}\" {doing} is not supported", one.name)))
+    Err(Failure::local(format!(
+        "{resource} \"{}\" {doing} is not supported",
+        one.name
+    )))
 }

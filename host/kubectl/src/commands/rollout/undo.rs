@@ -31,10 +31,13 @@ pub(super) async fn run(session: &Session, one: &Named<'_>, wanted: i64) -> Resu
             return Ok(());
         }
         let patch = json!([{"op": "replace", "path": "/spec/template", "value": template}]);
-        one.patch(session, None, "application/json-patch+json", &patch).await?;
+        one.patch(session, None, "application/json-patch+json", &patch)
+            .await?;
     } else {
         // The data of a controller revision are the patch itself.
-        let data = object::at(revision.keeper.value(), &["data"]).cloned().unwrap_or(Value::Null);
+        let data = object::at(revision.keeper.value(), &["data"])
+            .cloned()
+            .unwrap_or(Value::Null);
         one.patch(session, None, STRATEGIC, &data).await?;
     }
     println!("{} rolled back", one.shown());
@@ -57,7 +60,9 @@ fn pick(revisions: &[Revision], wanted: i64) -> Result<&Revision, Failure> {
 
 /// A replica set's template without what the deployment's controller added.
 fn template(revision: &Revision) -> Value {
-    let mut template = object::at(revision.keeper.value(), &["spec", "template"]).cloned().unwrap_or(Value::Null);
+    let mut template = object::at(revision.keeper.value(), &["spec", "template"])
+        .cloned()
+        .unwrap_or(Value::Null);
     object::remove(&mut template, &["metadata", "labels", HASH]);
     template
 }

@@ -12,7 +12,9 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 /// Validates `affinity` of a pod spec.
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(affinity) = tree::at(spec, "affinity") else { return };
+    let Some(affinity) = tree::at(spec, "affinity") else {
+        return;
+    };
     if let Some(nodes) = tree::at(affinity, "nodeAffinity") {
         node_affinity(errors, nodes, &path.child("nodeAffinity"));
     }
@@ -40,7 +42,10 @@ fn node_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
 pub(crate) fn node_selector(errors: &mut ErrorList, selector: &Value, path: &Path) {
     let terms = tree::list(selector, "nodeSelectorTerms");
     if terms.is_empty() {
-        errors.push(field::required(&path.child("nodeSelectorTerms"), "must have at least one node selector term"));
+        errors.push(field::required(
+            &path.child("nodeSelectorTerms"),
+            "must have at least one node selector term",
+        ));
     }
     for (index, term) in terms.iter().enumerate() {
         node_term(errors, term, &path.child("nodeSelectorTerms").index(index));
@@ -54,14 +59,22 @@ fn node_term(errors: &mut ErrorList, term: &Value, path: &Path) {
         let key = tree::text(expression, "key");
         errors.check(&at.child("key"), key, names::is_qualified_name(key));
         for (number, value) in tree::texts(expression, "values").iter().enumerate() {
-            errors.check(&at.child("values").index(number), *value, names::is_label_value(value));
+            errors.check(
+                &at.child("values").index(number),
+                *value,
+                names::is_label_value(value),
+            );
         }
     }
     for (index, expression) in tree::list(term, "matchFields").iter().enumerate() {
         let at = path.child("matchFields").index(index);
         let key = tree::text(expression, "key");
         if key != "metadata.name" {
-            errors.push(field::invalid(&at.child("key"), key, "not a valid field selector key"));
+            errors.push(field::invalid(
+                &at.child("key"),
+                key,
+                "not a valid field selector key",
+            ));
         }
         match tree::text(expression, "operator") {
             "In" | "NotIn" if tree::list(expression, "values").len() != 1 => {
@@ -69,7 +82,11 @@ fn node_term(errors: &mut ErrorList, term: &Value, path: &Path) {
                 errors.push(field::required(&at.child("values"), detail));
             }
             "In" | "NotIn" => {}
-            operator => errors.push(field::invalid(&at.child("operator"), operator, "not a valid selector operator")),
+            operator => errors.push(field::invalid(
+                &at.child("operator"),
+                operator,
+                "not a valid selector operator",
+            )),
         }
     }
 }
@@ -90,7 +107,11 @@ fn expression_operator(errors: &mut ErrorList, expression: &Value, path: &Path) 
             errors.push(field::required(&path.child("values"), detail));
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        operator => errors.push(field::invalid(&path.child("operator"), operator, "not a valid selector operator")),
+        operator => errors.push(field::invalid(
+            &path.child("operator"),
+            operator,
+            "not a valid selector operator",
+        )),
     }
 }
 
@@ -114,19 +135,34 @@ fn pod_term(errors: &mut ErrorList, term: &Value, path: &Path) {
         }
     }
     for name in tree::texts(term, "namespaces") {
-        errors.check(&path.child("namespace"), name, names::is_dns1123_label(name));
+        errors.check(
+            &path.child("namespace"),
+            name,
+            names::is_dns1123_label(name),
+        );
     }
     let key = tree::text(term, "topologyKey");
     if key.is_empty() {
-        errors.push(field::required(&path.child("topologyKey"), "can not be empty"));
+        errors.push(field::required(
+            &path.child("topologyKey"),
+            "can not be empty",
+        ));
     } else {
-        errors.check(&path.child("topologyKey"), key, names::is_qualified_name(key));
+        errors.check(
+            &path.child("topologyKey"),
+            key,
+            names::is_qualified_name(key),
+        );
     }
 }
 
 fn weight(errors: &mut ErrorList, holder: &Value, path: &Path) {
     let weight = tree::int(holder, "weight").unwrap_or(0);
     if !(1..=100).contains(&weight) {
-        errors.push(field::invalid(&path.child("weight"), weight, "must be in the range 1-100"));
+        errors.push(field::invalid(
+            &path.child("weight"),
+            weight,
+            "must be in the range 1-100",
+        ));
     }
 }

@@ -25,7 +25,13 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volume
         unique(errors, container, &at, &mut names);
         handlers::lifecycle(errors, container, &at);
         handlers::probes(errors, container, &at);
-        checks::one_of(errors, container, "restartPolicy", &at, &["Always", "Never", "OnFailure"]);
+        checks::one_of(
+            errors,
+            container,
+            "restartPolicy",
+            &at,
+            &["Always", "Never", "OnFailure"],
+        );
     }
     ports::host_conflicts(errors, tree::list(spec, "containers"), &regular);
     for (index, container) in tree::list(spec, "initContainers").iter().enumerate() {
@@ -42,14 +48,25 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volume
     }
 }
 
-fn unique<'a>(errors: &mut ErrorList, container: &'a Value, path: &Path, names: &mut HashSet<&'a str>) {
+fn unique<'a>(
+    errors: &mut ErrorList,
+    container: &'a Value,
+    path: &Path,
+    names: &mut HashSet<&'a str>,
+) {
     let name = tree::text(container, "name");
     if !name.is_empty() && !names.insert(name) {
         errors.push(field::duplicate(&path.child("name"), name));
     }
 }
 
-fn common(errors: &mut ErrorList, container: &Value, path: &Path, volumes: &Volumes<'_>, host_network: bool) {
+fn common(
+    errors: &mut ErrorList,
+    container: &Value,
+    path: &Path,
+    volumes: &Volumes<'_>,
+    host_network: bool,
+) {
     if checks::required(errors, container, "name", path, "") {
         let name = tree::text(container, "name");
         errors.check(&path.child("name"), name, names::is_dns1123_label(name));
@@ -58,32 +75,65 @@ fn common(errors: &mut ErrorList, container: &Value, path: &Path, volumes: &Volu
     if image.is_empty() {
         errors.push(field::required(&path.child("image"), ""));
     } else if image.trim() != image {
-        errors.push(field::invalid(&path.child("image"), image, "must not have leading or trailing whitespace"));
+        errors.push(field::invalid(
+            &path.child("image"),
+            image,
+            "must not have leading or trailing whitespace",
+        ));
     }
-    checks::one_of(errors, container, "terminationMessagePolicy", path, &["FallbackToLogsOnError", "File"]);
+    checks::one_of(
+        errors,
+        container,
+        "terminationMessagePolicy",
+        path,
+        &["FallbackToLogsOnError", "File"],
+    );
     ports::validate(errors, container, &path.child("ports"), host_network);
     env::validate(errors, container, &path.child("env"));
     env::validate_from(errors, container, &path.child("envFrom"));
     mounts::validate(errors, container, path, volumes);
-    checks::one_of(errors, container, "imagePullPolicy", path, &["Always", "IfNotPresent", "Never"]);
+    checks::one_of(
+        errors,
+        container,
+        "imagePullPolicy",
+        path,
+        &["Always", "IfNotPresent", "Never"],
+    );
     resources::requirements(errors, container, &path.child("resources"));
     for (index, policy) in tree::list(container, "resizePolicy").iter().enumerate() {
         let at = path.child("resizePolicy").index(index);
         checks::required_one_of(errors, policy, "resourceName", &at, &["cpu", "memory"]);
-        checks::required_one_of(errors, policy, "restartPolicy", &at, &["NotRequired", "RestartContainer"]);
+        checks::required_one_of(
+            errors,
+            policy,
+            "restartPolicy",
+            &at,
+            &["NotRequired", "RestartContainer"],
+        );
     }
     security::container(errors, container, &path.child("securityContext"));
 }
 
 /// Init containers run to their end, so nothing may watch them, unless they are sidecars.
 fn init(errors: &mut ErrorList, container: &Value, path: &Path) {
-    checks::one_of(errors, container, "restartPolicy", path, &["Always", "Never", "OnFailure"]);
+    checks::one_of(
+        errors,
+        container,
+        "restartPolicy",
+        path,
+        &["Always", "Never", "OnFailure"],
+    );
     if tree::text(container, "restartPolicy") == "Always" {
         handlers::lifecycle(errors, container, path);
         handlers::probes(errors, container, path);
         return;
     }
-    for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+    for name in [
+        "lifecycle",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+    ] {
         if tree::at(container, name).is_some() {
             let detail = "may not be set for init containers without restartPolicy=Always";
             errors.push(field::forbidden(&path.child(name), detail));
@@ -92,13 +142,26 @@ fn init(errors: &mut ErrorList, container: &Value, path: &Path) {
 }
 
 fn ephemeral(errors: &mut ErrorList, container: &Value, path: &Path, spec: &Value) {
-    for name in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"] {
+    for name in [
+        "ports",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle",
+        "resizePolicy",
+    ] {
         if tree::has(container, name) {
-            errors.push(field::forbidden(&path.child(name), "cannot be set for an Ephemeral Container"));
+            errors.push(field::forbidden(
+                &path.child(name),
+                "cannot be set for an Ephemeral Container",
+            ));
         }
     }
     if tree::has(container, "resources") {
-        errors.push(field::forbidden(&path.child("resources"), "cannot be set for an Ephemeral Container"));
+        errors.push(field::forbidden(
+            &path.child("resources"),
+            "cannot be set for an Ephemeral Container",
+        ));
     }
     let target = tree::text(container, "targetContainerName");
     let known = ["containers", "initContainers"]

@@ -7,7 +7,13 @@ use serde_json::Value;
 use crate::checks::{self, Check};
 use crate::tree;
 
-const SOURCES: [&str; 5] = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
+const SOURCES: [&str; 5] = [
+    "fieldRef",
+    "resourceFieldRef",
+    "configMapKeyRef",
+    "secretKeyRef",
+    "fileKeyRef",
+];
 
 /// Fields of the pod that a variable can take its value from.
 const FIELDS: [&str; 9] = [
@@ -23,8 +29,13 @@ const FIELDS: [&str; 9] = [
 ];
 
 /// Fields of the pod that a downward API volume can show.
-const VOLUME_FIELDS: [&str; 5] =
-    ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+const VOLUME_FIELDS: [&str; 5] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+];
 
 const RESOURCES: [&str; 6] = [
     "limits.cpu",
@@ -49,9 +60,14 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path) {
 }
 
 fn value_from(errors: &mut ErrorList, variable: &Value, source: &Value, path: &Path) {
-    let given: Vec<&str> = SOURCES.into_iter().filter(|name| tree::at(source, name).is_some()).collect();
+    let given: Vec<&str> = SOURCES
+        .into_iter()
+        .filter(|name| tree::at(source, name).is_some())
+        .collect();
     for name in &given {
-        let Some(reference) = tree::at(source, name) else { continue };
+        let Some(reference) = tree::at(source, name) else {
+            continue;
+        };
         let at = path.child(name);
         match *name {
             "fieldRef" => field_ref(errors, reference, &at, &FIELDS),
@@ -65,13 +81,20 @@ fn value_from(errors: &mut ErrorList, variable: &Value, source: &Value, path: &P
         }
     }
     if given.is_empty() {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         errors.push(field::invalid(path, "", detail));
     } else if tree::has(variable, "value") {
-        errors.push(field::invalid(path, "", "may not be specified when `value` is not empty"));
+        errors.push(field::invalid(
+            path,
+            "",
+            "may not be specified when `value` is not empty",
+        ));
     } else if given.len() > 1 {
-        errors.push(field::invalid(path, "", "may not have more than one field specified at a time"));
+        errors.push(field::invalid(
+            path,
+            "",
+            "may not have more than one field specified at a time",
+        ));
     }
 }
 
@@ -94,16 +117,32 @@ fn field_ref(errors: &mut ErrorList, reference: &Value, path: &Path, supported: 
     let text = tree::text(reference, "fieldPath");
     let Some((base, key)) = subscript(text) else {
         if !supported.contains(&text) {
-            errors.push(field::not_supported(&path.child("fieldPath"), text, supported));
+            errors.push(field::not_supported(
+                &path.child("fieldPath"),
+                text,
+                supported,
+            ));
         }
         return;
     };
     match base {
         "metadata.annotations" => {
-            errors.check(&path.child("fieldPath"), text, names::is_qualified_name(&key.to_lowercase()));
+            errors.check(
+                &path.child("fieldPath"),
+                text,
+                names::is_qualified_name(&key.to_lowercase()),
+            );
         }
-        "metadata.labels" => errors.check(&path.child("fieldPath"), text, names::is_qualified_name(key)),
-        _ => errors.push(field::invalid(&path.child("fieldPath"), text, "does not support subscript")),
+        "metadata.labels" => errors.check(
+            &path.child("fieldPath"),
+            text,
+            names::is_qualified_name(key),
+        ),
+        _ => errors.push(field::invalid(
+            &path.child("fieldPath"),
+            text,
+            "does not support subscript",
+        )),
     }
 }
 
@@ -119,16 +158,25 @@ fn resource_ref(errors: &mut ErrorList, reference: &Value, path: &Path, volume: 
         errors.push(field::required(&path.child("containerName"), ""));
     } else if checks::required(errors, reference, "resource", path, "") {
         let resource = tree::text(reference, "resource");
-        let huge = resource.split_once('.').is_some_and(|(_, name)| name.starts_with("hugepages-"));
+        let huge = resource
+            .split_once('.')
+            .is_some_and(|(_, name)| name.starts_with("hugepages-"));
         if !huge && !RESOURCES.contains(&resource) {
-            errors.push(field::not_supported(&path.child("resource"), resource, &RESOURCES));
+            errors.push(field::not_supported(
+                &path.child("resource"),
+                resource,
+                &RESOURCES,
+            ));
         }
     }
 }
 
 /// One file of a downward API volume.
 pub(super) fn downward_file(errors: &mut ErrorList, item: &Value, path: &Path) {
-    match (tree::at(item, "fieldRef"), tree::at(item, "resourceFieldRef")) {
+    match (
+        tree::at(item, "fieldRef"),
+        tree::at(item, "resourceFieldRef"),
+    ) {
         (Some(_), Some(_)) => {
             errors.push(field::invalid(
                 path,
@@ -136,9 +184,16 @@ pub(super) fn downward_file(errors: &mut ErrorList, item: &Value, path: &Path) {
                 "fieldRef and resourceFieldRef can not be specified simultaneously",
             ));
         }
-        (Some(reference), None) => field_ref(errors, reference, &path.child("fieldRef"), &VOLUME_FIELDS),
-        (None, Some(reference)) => resource_ref(errors, reference, &path.child("resourceFieldRef"), true),
-        (None, None) => errors.push(field::required(path, "one of fieldRef and resourceFieldRef is required")),
+        (Some(reference), None) => {
+            field_ref(errors, reference, &path.child("fieldRef"), &VOLUME_FIELDS)
+        }
+        (None, Some(reference)) => {
+            resource_ref(errors, reference, &path.child("resourceFieldRef"), true)
+        }
+        (None, None) => errors.push(field::required(
+            path,
+            "one of fieldRef and resourceFieldRef is required",
+        )),
     }
 }
 
@@ -151,17 +206,31 @@ pub(super) fn validate_from(errors: &mut ErrorList, container: &Value, path: &Pa
         }
         let mut given = 0;
         for name in ["configMapRef", "secretRef"] {
-            let Some(reference) = tree::at(source, name) else { continue };
+            let Some(reference) = tree::at(source, name) else {
+                continue;
+            };
             given += 1;
             if checks::required(errors, reference, "name", &at.child(name), "") {
                 let target = tree::text(reference, "name");
-                errors.check(&at.child(name).child("name"), target, names::is_dns1123_subdomain(target));
+                errors.check(
+                    &at.child(name).child("name"),
+                    target,
+                    names::is_dns1123_subdomain(target),
+                );
             }
         }
         match given {
-            0 => errors.push(field::invalid(&at, "", "must specify one of: `configMapRef` or `secretRef`")),
+            0 => errors.push(field::invalid(
+                &at,
+                "",
+                "must specify one of: `configMapRef` or `secretRef`",
+            )),
             1 => {}
-            _ => errors.push(field::invalid(&at, "", "may not have more than one field specified at a time")),
+            _ => errors.push(field::invalid(
+                &at,
+                "",
+                "may not have more than one field specified at a time",
+            )),
         }
     }
 }

@@ -10,24 +10,47 @@ use crate::tree;
 /// Validates the three probes of a container.
 pub(super) fn probes(errors: &mut ErrorList, container: &Value, path: &Path) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = tree::at(container, name) else { continue };
+        let Some(probe) = tree::at(container, name) else {
+            continue;
+        };
         let at = path.child(name);
         self::probe(errors, probe, &at);
         // Only readiness can come back after several successes in a row.
         let successes = tree::int(probe, "successThreshold").unwrap_or(1);
         if name != "readinessProbe" && successes != 1 {
-            errors.push(field::invalid(&at.child("successThreshold"), successes, "must be 1"));
+            errors.push(field::invalid(
+                &at.child("successThreshold"),
+                successes,
+                "must be 1",
+            ));
         }
     }
 }
 
 fn probe(errors: &mut ErrorList, probe: &Value, path: &Path) {
-    handler(errors, probe, path, &["exec", "httpGet", "tcpSocket", "grpc"]);
-    for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    handler(
+        errors,
+        probe,
+        path,
+        &["exec", "httpGet", "tcpSocket", "grpc"],
+    );
+    for number in [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ] {
         checks::not_negative(errors, probe, number, path);
     }
-    if let Some(seconds) = tree::int(probe, "terminationGracePeriodSeconds").filter(|seconds| *seconds <= 0) {
-        errors.push(field::invalid(&path.child("terminationGracePeriodSeconds"), seconds, "must be greater than 0"));
+    if let Some(seconds) =
+        tree::int(probe, "terminationGracePeriodSeconds").filter(|seconds| *seconds <= 0)
+    {
+        errors.push(field::invalid(
+            &path.child("terminationGracePeriodSeconds"),
+            seconds,
+            "must be greater than 0",
+        ));
     }
 }
 
@@ -35,7 +58,12 @@ fn probe(errors: &mut ErrorList, probe: &Value, path: &Path) {
 pub(super) fn lifecycle(errors: &mut ErrorList, container: &Value, path: &Path) {
     for name in ["postStart", "preStop"] {
         if let Some(hook) = tree::at(container, &format!("lifecycle.{name}")) {
-            handler(errors, hook, &path.child("lifecycle").child(name), &["exec", "httpGet", "tcpSocket", "sleep"]);
+            handler(
+                errors,
+                hook,
+                &path.child("lifecycle").child(name),
+                &["exec", "httpGet", "tcpSocket", "sleep"],
+            );
         }
     }
 }
@@ -43,11 +71,16 @@ pub(super) fn lifecycle(errors: &mut ErrorList, container: &Value, path: &Path) 
 fn handler(errors: &mut ErrorList, holder: &Value, path: &Path, kinds: &[&str]) {
     let mut given = 0;
     for kind in kinds {
-        let Some(action) = tree::at(holder, kind) else { continue };
+        let Some(action) = tree::at(holder, kind) else {
+            continue;
+        };
         let at = path.child(kind);
         given += 1;
         if given > 1 {
-            errors.push(field::forbidden(&at, "may not specify more than 1 handler type"));
+            errors.push(field::forbidden(
+                &at,
+                "may not specify more than 1 handler type",
+            ));
             continue;
         }
         match *kind {
@@ -58,7 +91,11 @@ fn handler(errors: &mut ErrorList, holder: &Value, path: &Path, kinds: &[&str]) 
             "sleep" => {
                 let seconds = tree::int(action, "seconds").unwrap_or(0);
                 if seconds < 0 {
-                    errors.push(field::invalid(&at, seconds, "must be greater than or equal to 0"));
+                    errors.push(field::invalid(
+                        &at,
+                        seconds,
+                        "must be greater than or equal to 0",
+                    ));
                 }
             }
             _ => port(errors, action, &at.child("port")),
@@ -75,7 +112,11 @@ fn http_get(errors: &mut ErrorList, action: &Value, path: &Path) {
     checks::one_of(errors, action, "scheme", path, &["HTTP", "HTTPS"]);
     for header in tree::list(action, "httpHeaders") {
         let name = tree::text(header, "name");
-        errors.check(&path.child("httpHeaders"), name, names::is_http_header_name(name));
+        errors.check(
+            &path.child("httpHeaders"),
+            name,
+            names::is_http_header_name(name),
+        );
     }
 }
 

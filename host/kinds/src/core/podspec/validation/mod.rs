@@ -28,9 +28,19 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
     let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"));
     containers::validate(&mut errors, spec, path, &volumes);
     resources::pod_level(&mut errors, spec, path);
-    checks::required_one_of(&mut errors, spec, "restartPolicy", path, &["Always", "Never", "OnFailure"]);
+    checks::required_one_of(
+        &mut errors,
+        spec,
+        "restartPolicy",
+        path,
+        &["Always", "Never", "OnFailure"],
+    );
     network::dns(&mut errors, spec, path);
-    errors.append(object_meta::validate_labels(spec, "nodeSelector", &path.child("nodeSelector")));
+    errors.append(object_meta::validate_labels(
+        spec,
+        "nodeSelector",
+        &path.child("nodeSelector"),
+    ));
     security::pod(&mut errors, spec, path);
     affinity::validate(&mut errors, spec, &path.child("affinity"));
     scheduling::validate(&mut errors, spec, path);
@@ -43,10 +53,15 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
 
 /// Errors of the pod template at `path`: its labels, annotations and spec.
 pub(crate) fn template(template: Option<&Value>, path: &Path) -> ErrorList {
-    let Some(template) = template else { return field::required(path, "").into() };
+    let Some(template) = template else {
+        return field::required(path, "").into();
+    };
     let mut errors = metadata(template, path);
     let empty = Value::Object(serde_json::Map::new());
-    errors.append(pod_spec(tree::at(template, "spec").unwrap_or(&empty), &path.child("spec")));
+    errors.append(pod_spec(
+        tree::at(template, "spec").unwrap_or(&empty),
+        &path.child("spec"),
+    ));
     if tree::has(template, "spec.ephemeralContainers") {
         errors.push(field::forbidden(
             &path.child("spec.ephemeralContainers"),
@@ -60,13 +75,21 @@ fn metadata(template: &Value, path: &Path) -> ErrorList {
     let empty = Value::Null;
     let meta = tree::at(template, "metadata").unwrap_or(&empty);
     let mut errors = object_meta::validate_labels(meta, "labels", &path.child("labels"));
-    errors.append(object_meta::validate_annotations(meta, &path.child("annotations")));
+    errors.append(object_meta::validate_annotations(
+        meta,
+        &path.child("annotations"),
+    ));
     errors
 }
 
 /// Names by which a pod refers to other objects.
 fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    for name in ["serviceAccountName", "nodeName", "runtimeClassName", "priorityClassName"] {
+    for name in [
+        "serviceAccountName",
+        "nodeName",
+        "runtimeClassName",
+        "priorityClassName",
+    ] {
         let value = tree::text(spec, name);
         if !value.is_empty() {
             errors.check(&path.child(name), value, names::is_dns1123_subdomain(value));
@@ -88,6 +111,12 @@ fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
 }
 
 fn preemption(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    checks::one_of(errors, spec, "preemptionPolicy", path, &["Never", "PreemptLowerPriority"]);
+    checks::one_of(
+        errors,
+        spec,
+        "preemptionPolicy",
+        path,
+        &["Never", "PreemptLowerPriority"],
+    );
     resources::list(errors, spec, "overhead", path);
 }

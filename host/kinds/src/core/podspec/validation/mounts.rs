@@ -10,9 +10,16 @@ use crate::checks;
 use crate::tree;
 
 /// Validates `volumeMounts` and `volumeDevices` of a container.
-pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, volumes: &Volumes<'_>) {
-    let devices: HashSet<&str> =
-        tree::list(container, "volumeDevices").iter().map(|device| tree::text(device, "devicePath")).collect();
+pub(super) fn validate(
+    errors: &mut ErrorList,
+    container: &Value,
+    path: &Path,
+    volumes: &Volumes<'_>,
+) {
+    let devices: HashSet<&str> = tree::list(container, "volumeDevices")
+        .iter()
+        .map(|device| tree::text(device, "devicePath"))
+        .collect();
     let mut paths = HashSet::new();
     for (index, mount) in tree::list(container, "volumeMounts").iter().enumerate() {
         let at = path.child("volumeMounts").index(index);
@@ -22,7 +29,11 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, v
             errors.push(field::required(&at.child("mountPath"), ""));
         }
         if !paths.insert(target) {
-            errors.push(field::invalid(&at.child("mountPath"), target, "must be unique"));
+            errors.push(field::invalid(
+                &at.child("mountPath"),
+                target,
+                "must be unique",
+            ));
         }
         if devices.contains(target) {
             errors.push(field::invalid(
@@ -42,7 +53,11 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, v
         if target.is_empty() {
             errors.push(field::required(&at.child("devicePath"), ""));
         } else if !paths.insert(target) {
-            errors.push(field::invalid(&at.child("devicePath"), target, "must be unique"));
+            errors.push(field::invalid(
+                &at.child("devicePath"),
+                target,
+                "must be unique",
+            ));
         }
     }
 }
@@ -57,14 +72,21 @@ fn known(errors: &mut ErrorList, user: &Value, path: &Path, volumes: &Volumes<'_
 }
 
 fn sub_path(errors: &mut ErrorList, mount: &Value, path: &Path) {
-    let (plain, expression) = (tree::text(mount, "subPath"), tree::text(mount, "subPathExpr"));
+    let (plain, expression) = (
+        tree::text(mount, "subPath"),
+        tree::text(mount, "subPathExpr"),
+    );
     if !plain.is_empty() {
         relative_path(errors, plain, &path.child("subPath"));
     }
     if !expression.is_empty() {
         if !plain.is_empty() {
             let detail = "subPathExpr and subPath are mutually exclusive";
-            errors.push(field::invalid(&path.child("subPathExpr"), expression, detail));
+            errors.push(field::invalid(
+                &path.child("subPathExpr"),
+                expression,
+                detail,
+            ));
         }
         relative_path(errors, expression, &path.child("subPathExpr"));
     }
@@ -79,7 +101,13 @@ fn propagation(errors: &mut ErrorList, mount: &Value, path: &Path, container: &V
         errors.push(field::forbidden(&path.child("mountPropagation"), detail));
     }
     let recursive = tree::text(mount, "recursiveReadOnly");
-    checks::one_of(errors, mount, "recursiveReadOnly", path, &["Disabled", "Enabled", "IfPossible"]);
+    checks::one_of(
+        errors,
+        mount,
+        "recursiveReadOnly",
+        path,
+        &["Disabled", "Enabled", "IfPossible"],
+    );
     if matches!(recursive, "Enabled" | "IfPossible") {
         if !tree::flag(mount, "readOnly") {
             let detail = "may only be specified when readOnly is true";

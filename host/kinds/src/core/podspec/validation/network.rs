@@ -19,22 +19,38 @@ pub(super) fn dns(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let servers = tree::texts(spec, "dnsConfig.nameservers");
     if tree::text(spec, "dnsPolicy") == "None" && servers.is_empty() {
         let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-        let at =
-            if tree::at(spec, "dnsConfig").is_some() { config_path.child("nameservers") } else { config_path.clone() };
+        let at = if tree::at(spec, "dnsConfig").is_some() {
+            config_path.child("nameservers")
+        } else {
+            config_path.clone()
+        };
         errors.push(field::required(&at, detail));
     }
-    let Some(config) = tree::at(spec, "dnsConfig") else { return };
+    let Some(config) = tree::at(spec, "dnsConfig") else {
+        return;
+    };
     if servers.len() > MAX_NAMESERVERS {
         let detail = format!("must not have more than {MAX_NAMESERVERS} nameservers");
-        errors.push(field::invalid(&config_path.child("nameservers"), tree::at(config, "nameservers"), detail));
+        errors.push(field::invalid(
+            &config_path.child("nameservers"),
+            tree::at(config, "nameservers"),
+            detail,
+        ));
     }
     for (index, server) in servers.iter().enumerate() {
-        errors.check(&config_path.child("nameservers").index(index), *server, names::is_ip(server));
+        errors.check(
+            &config_path.child("nameservers").index(index),
+            *server,
+            names::is_ip(server),
+        );
     }
     searches(errors, config, &config_path.child("searches"));
     for (index, option) in tree::list(config, "options").iter().enumerate() {
         if !tree::has(option, "name") {
-            errors.push(field::required(&config_path.child("options").index(index), "must not be empty"));
+            errors.push(field::required(
+                &config_path.child("options").index(index),
+                "must not be empty",
+            ));
         }
     }
 }
@@ -46,14 +62,19 @@ fn searches(errors: &mut ErrorList, config: &Value, path: &Path) {
         errors.push(field::invalid(path, tree::at(config, "searches"), detail));
     }
     if searches.join(" ").len() > MAX_SEARCH_BYTES {
-        let detail = "must not have more than 2048 characters (including spaces) in the search list";
+        let detail =
+            "must not have more than 2048 characters (including spaces) in the search list";
         errors.push(field::invalid(path, tree::at(config, "searches"), detail));
     }
     for (index, search) in searches.iter().enumerate() {
         // A trailing dot marks a name as complete, and underscores occur in service names.
         let name = search.strip_suffix('.').unwrap_or(search).replace('_', "-");
         if !name.is_empty() {
-            errors.check(&path.index(index), *search, names::is_dns1123_subdomain(name.trim_start_matches('-')));
+            errors.check(
+                &path.index(index),
+                *search,
+                names::is_dns1123_subdomain(name.trim_start_matches('-')),
+            );
         }
     }
 }
@@ -65,7 +86,11 @@ pub(super) fn hosts(errors: &mut ErrorList, spec: &Value, path: &Path) {
         let ip = tree::text(alias, "ip");
         errors.check(&at.child("ip"), ip, names::is_ip(ip));
         for (number, name) in tree::texts(alias, "hostnames").iter().enumerate() {
-            errors.check(&at.child("hostnames").index(number), *name, names::is_dns1123_subdomain(name));
+            errors.check(
+                &at.child("hostnames").index(number),
+                *name,
+                names::is_dns1123_subdomain(name),
+            );
         }
     }
 }

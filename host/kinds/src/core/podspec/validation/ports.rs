@@ -50,9 +50,17 @@ pub(super) fn host_conflicts(errors: &mut ErrorList, containers: &[Value], path:
             if host == 0 {
                 continue;
             }
-            let key = format!("{}/{}/{host}", tree::text(port, "protocol"), tree::text(port, "hostIP"));
+            let key = format!(
+                "{}/{}/{host}",
+                tree::text(port, "protocol"),
+                tree::text(port, "hostIP")
+            );
             if !taken.insert(key.clone()) {
-                let at = path.index(index).child("ports").index(number).child("hostPort");
+                let at = path
+                    .index(index)
+                    .child("ports")
+                    .index(number)
+                    .child("hostPort");
                 errors.push(field::duplicate(&at, key));
             }
         }

@@ -11,7 +11,8 @@ use crate::object_meta::NOT_NEGATIVE;
 use crate::{quantity, tree};
 
 /// Text of the error about what is no quantity.
-const NO_QUANTITY: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const NO_QUANTITY: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 /// Validates the requirements of a container at `path`.
 pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Path) {
@@ -24,12 +25,21 @@ pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Pat
 
 /// Validates requirements of the pod as a whole.
 pub(super) fn pod_level(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(requirements) = tree::at(spec, "resources") else { return };
+    let Some(requirements) = tree::at(spec, "resources") else {
+        return;
+    };
     let path = path.child("resources");
     for field in ["limits", "requests"] {
-        for name in tree::map(requirements, field).keys().filter(|name| !is_pod_level_resource(name)) {
+        for name in tree::map(requirements, field)
+            .keys()
+            .filter(|name| !is_pod_level_resource(name))
+        {
             let supported = ["cpu", "hugepages-", "memory"];
-            errors.push(field::not_supported(&path.child(field).key(name), name, &supported));
+            errors.push(field::not_supported(
+                &path.child(field).key(name),
+                name,
+                &supported,
+            ));
         }
         list(errors, requirements, field, &path);
     }
@@ -47,10 +57,19 @@ pub(crate) fn list(errors: &mut ErrorList, holder: &Value, field: &str, path: &P
 
 fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
     errors.check(path, name, names::is_qualified_name(name));
-    let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage" | "storage") || name.starts_with("hugepages-");
+    let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage" | "storage")
+        || name.starts_with("hugepages-");
     if !name.contains('/') && !standard {
-        errors.push(field::invalid(path, name, "must be a standard resource type or fully qualified"));
-        errors.push(field::invalid(path, name, "must be a standard resource for containers"));
+        errors.push(field::invalid(
+            path,
+            name,
+            "must be a standard resource type or fully qualified",
+        ));
+        errors.push(field::invalid(
+            path,
+            name,
+            "must be a standard resource for containers",
+        ));
     }
 }
 
@@ -72,17 +91,28 @@ pub(crate) fn amount_of(errors: &mut ErrorList, name: &str, amount: &Value, path
 fn compare(errors: &mut ErrorList, requirements: &Value, path: &Path) {
     let (requests, limits) = (path.child("requests"), path.child("limits"));
     for (name, request) in tree::map(requirements, "requests") {
-        let Some(amount) = quantity::read(request) else { continue };
-        let limit = tree::map(requirements, "limits").get(name).and_then(|limit| Some((limit, quantity::read(limit)?)));
+        let Some(amount) = quantity::read(request) else {
+            continue;
+        };
+        let limit = tree::map(requirements, "limits")
+            .get(name)
+            .and_then(|limit| Some((limit, quantity::read(limit)?)));
         let Some((text, limit)) = limit else {
             if !is_overcommit_allowed(name) {
-                errors.push(field::required(&limits, "Limit must be set for non overcommitable resources"));
+                errors.push(field::required(
+                    &limits,
+                    "Limit must be set for non overcommitable resources",
+                ));
             }
             continue;
         };
         if let Some(word) = mismatch(name, &amount, &limit) {
             let text = text.as_str().unwrap_or_default();
-            errors.push(field::invalid(&requests, request, format!("must be {word} {name} limit of {text}")));
+            errors.push(field::invalid(
+                &requests,
+                request,
+                format!("must be {word} {name} limit of {text}"),
+            ));
         }
     }
 }

@@ -13,7 +13,10 @@ use crate::tree;
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
     for (index, gate) in tree::list(spec, "readinessGates").iter().enumerate() {
         let kind = tree::text(gate, "conditionType");
-        let at = path.child("readinessGates").index(index).child("conditionType");
+        let at = path
+            .child("readinessGates")
+            .index(index)
+            .child("conditionType");
         errors.check(&at, kind, names::is_qualified_name(kind));
     }
     let mut seen = checks::Unique::new();
@@ -28,29 +31,52 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
 
 fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let mut seen = HashSet::new();
-    for (index, constraint) in tree::list(spec, "topologySpreadConstraints").iter().enumerate() {
+    for (index, constraint) in tree::list(spec, "topologySpreadConstraints")
+        .iter()
+        .enumerate()
+    {
         let at = path.index(index);
         let skew = tree::int(constraint, "maxSkew").unwrap_or(0);
         if skew <= 0 {
-            errors.push(field::invalid(&at.child("maxSkew"), skew, "must be greater than zero"));
+            errors.push(field::invalid(
+                &at.child("maxSkew"),
+                skew,
+                "must be greater than zero",
+            ));
         }
-        let (key, action) = (tree::text(constraint, "topologyKey"), tree::text(constraint, "whenUnsatisfiable"));
+        let (key, action) = (
+            tree::text(constraint, "topologyKey"),
+            tree::text(constraint, "whenUnsatisfiable"),
+        );
         if key.is_empty() {
-            errors.push(field::required(&at.child("topologyKey"), "can not be empty"));
+            errors.push(field::required(
+                &at.child("topologyKey"),
+                "can not be empty",
+            ));
         } else {
             errors.check(&at.child("topologyKey"), key, names::is_qualified_name(key));
         }
         let actions = ["DoNotSchedule", "ScheduleAnyway"];
         if !actions.contains(&action) {
-            errors.push(field::not_supported(&at.child("whenUnsatisfiable"), action, &actions));
+            errors.push(field::not_supported(
+                &at.child("whenUnsatisfiable"),
+                action,
+                &actions,
+            ));
         }
         if !seen.insert((key, action)) {
-            errors
-                .push(field::duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), format!("{{{key}, {action}}}")));
+            errors.push(field::duplicate(
+                &at.child("{topologyKey, whenUnsatisfiable}"),
+                format!("{{{key}, {action}}}"),
+            ));
         }
         if let Some(minimum) = tree::int(constraint, "minDomains") {
             if minimum <= 0 {
-                errors.push(field::invalid(&at.child("minDomains"), minimum, "must be greater than zero"));
+                errors.push(field::invalid(
+                    &at.child("minDomains"),
+                    minimum,
+                    "must be greater than zero",
+                ));
             }
             if action != "DoNotSchedule" {
                 let detail = "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway";
@@ -94,7 +120,17 @@ fn toleration(errors: &mut ErrorList, toleration: &Value, path: &Path) {
                 errors.push(field::invalid(&path.child("operator"), toleration, detail));
             }
         }
-        _ => errors.push(field::not_supported(&path.child("operator"), operator, &["Equal", "Exists"])),
+        _ => errors.push(field::not_supported(
+            &path.child("operator"),
+            operator,
+            &["Equal", "Exists"],
+        )),
     }
-    checks::one_of(errors, toleration, "effect", path, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+    checks::one_of(
+        errors,
+        toleration,
+        "effect",
+        path,
+        &["NoSchedule", "PreferNoSchedule", "NoExecute"],
+    );
 }

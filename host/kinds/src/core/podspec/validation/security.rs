@@ -13,7 +13,9 @@ const SYSCTL_MAX: usize = 253;
 
 /// Validates the context of a container at `path`.
 pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path) {
-    let Some(context) = tree::at(container, "securityContext") else { return };
+    let Some(context) = tree::at(container, "securityContext") else {
+        return;
+    };
     ids(errors, context, path, &["runAsUser", "runAsGroup"]);
     checks::one_of(errors, context, "procMount", path, &["Default", "Unmasked"]);
     profiles(errors, context, path);
@@ -35,7 +37,11 @@ pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path) 
 pub(super) fn pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if tree::flag(spec, "hostPID") && tree::flag(spec, "shareProcessNamespace") {
         let at = path.child("shareProcessNamespace");
-        errors.push(field::invalid(&at, true, "ShareProcessNamespace and HostPID cannot both be enabled"));
+        errors.push(field::invalid(
+            &at,
+            true,
+            "ShareProcessNamespace and HostPID cannot both be enabled",
+        ));
     }
     if tree::at(spec, "hostUsers") == Some(&Value::Bool(false)) {
         for name in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -45,16 +51,39 @@ pub(super) fn pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
             }
         }
     }
-    let Some(context) = tree::at(spec, "securityContext") else { return };
+    let Some(context) = tree::at(spec, "securityContext") else {
+        return;
+    };
     let path = path.child("securityContext");
-    ids(errors, context, &path, &["fsGroup", "runAsUser", "runAsGroup"]);
+    ids(
+        errors,
+        context,
+        &path,
+        &["fsGroup", "runAsUser", "runAsGroup"],
+    );
     for (index, group) in tree::list(context, "supplementalGroups").iter().enumerate() {
         if let Some(group) = group.as_i64() {
-            errors.check(&path.child("supplementalGroups").index(index), group, names::in_range(group, 0, MAX_ID));
+            errors.check(
+                &path.child("supplementalGroups").index(index),
+                group,
+                names::in_range(group, 0, MAX_ID),
+            );
         }
     }
-    checks::one_of(errors, context, "fsGroupChangePolicy", &path, &["Always", "OnRootMismatch"]);
-    checks::one_of(errors, context, "supplementalGroupsPolicy", &path, &["Merge", "Strict"]);
+    checks::one_of(
+        errors,
+        context,
+        "fsGroupChangePolicy",
+        &path,
+        &["Always", "OnRootMismatch"],
+    );
+    checks::one_of(
+        errors,
+        context,
+        "supplementalGroupsPolicy",
+        &path,
+        &["Merge", "Strict"],
+    );
     sysctls(errors, context, &path.child("sysctls"));
     profiles(errors, context, &path);
 }
@@ -91,7 +120,9 @@ fn sysctls(errors: &mut ErrorList, context: &Value, path: &Path) {
 fn is_sysctl(name: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |part: &str| {
-        part.starts_with(edge) && part.ends_with(edge) && part.chars().all(|c| edge(c) || matches!(c, '-' | '_'))
+        part.starts_with(edge)
+            && part.ends_with(edge)
+            && part.chars().all(|c| edge(c) || matches!(c, '-' | '_'))
     };
     name.len() <= SYSCTL_MAX && name.split(['.', '/']).all(part)
 }
@@ -99,13 +130,25 @@ fn is_sysctl(name: &str) -> bool {
 /// Seccomp and AppArmor profiles: a file is named exactly when the type calls for one.
 fn profiles(errors: &mut ErrorList, context: &Value, path: &Path) {
     for name in ["seccompProfile", "appArmorProfile"] {
-        let Some(profile) = tree::at(context, name) else { continue };
+        let Some(profile) = tree::at(context, name) else {
+            continue;
+        };
         let at = path.child(name);
-        checks::required_one_of(errors, profile, "type", &at, &["Localhost", "RuntimeDefault", "Unconfined"]);
+        checks::required_one_of(
+            errors,
+            profile,
+            "type",
+            &at,
+            &["Localhost", "RuntimeDefault", "Unconfined"],
+        );
         let file = tree::text(profile, "localhostProfile");
         if tree::text(profile, "type") == "Localhost" {
             if file.is_empty() {
-                let kind = if name == "seccompProfile" { "seccomp" } else { "AppArmor" };
+                let kind = if name == "seccompProfile" {
+                    "seccomp"
+                } else {
+                    "AppArmor"
+                };
                 let detail = if kind == "seccomp" {
                     "must be set when seccomp type is Localhost"
                 } else {

@@ -15,8 +15,16 @@ use crate::{quantity, tree};
 pub(super) type Volumes<'a> = HashSet<&'a str>;
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
-const HOST_PATH_TYPES: [&str; 8] =
-    ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+const HOST_PATH_TYPES: [&str; 8] = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+];
 
 /// Validates `volumes` of a pod spec and gives the names of those that are usable.
 pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path) -> Volumes<'a> {
@@ -43,13 +51,19 @@ pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path)
 
 fn source(errors: &mut ErrorList, volume: &Value, path: &Path) {
     let mut given = 0;
-    for (kind, source) in
-        volume.as_object().into_iter().flatten().filter(|(kind, source)| *kind != "name" && !source.is_null())
+    for (kind, source) in volume
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(kind, source)| *kind != "name" && !source.is_null())
     {
         let at = path.child(kind);
         given += 1;
         if given > 1 {
-            errors.push(field::forbidden(&at, "may not specify more than 1 volume type"));
+            errors.push(field::forbidden(
+                &at,
+                "may not specify more than 1 volume type",
+            ));
         } else {
             typed(errors, kind, source, &at);
         }
@@ -93,14 +107,22 @@ fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
         "nfs" => nfs(errors, source, path),
         "csi" => csi(errors, source, path),
         "ephemeral" => match tree::at(source, "volumeClaimTemplate.spec") {
-            Some(spec) => {
-                persistentvolumeclaim::validation::spec(errors, spec, &path.child("volumeClaimTemplate.spec"))
-            }
+            Some(spec) => persistentvolumeclaim::validation::spec(
+                errors,
+                spec,
+                &path.child("volumeClaimTemplate.spec"),
+            ),
             None => errors.push(field::required(&path.child("volumeClaimTemplate"), "")),
         },
         "image" => {
             checks::required(errors, source, "reference", path, "");
-            checks::one_of(errors, source, "pullPolicy", path, &["Always", "IfNotPresent", "Never"]);
+            checks::one_of(
+                errors,
+                source,
+                "pullPolicy",
+                path,
+                &["Always", "IfNotPresent", "Never"],
+            );
         }
         _ => {}
     }
@@ -113,7 +135,11 @@ pub(crate) fn host_path(errors: &mut ErrorList, source: &Value, path: &Path) {
     }
     let kind = tree::text(source, "type");
     if !HOST_PATH_TYPES.contains(&kind) {
-        errors.push(field::not_supported(&path.child("type"), kind, &HOST_PATH_TYPES));
+        errors.push(field::not_supported(
+            &path.child("type"),
+            kind,
+            &HOST_PATH_TYPES,
+        ));
     }
 }
 
@@ -122,7 +148,11 @@ pub(crate) fn nfs(errors: &mut ErrorList, source: &Value, path: &Path) {
     checks::required(errors, source, "server", path, "");
     checks::required(errors, source, "path", path, "");
     if !tree::text(source, "path").starts_with('/') {
-        errors.push(field::invalid(&path.child("path"), tree::text(source, "path"), "must be an absolute path"));
+        errors.push(field::invalid(
+            &path.child("path"),
+            tree::text(source, "path"),
+            "must be an absolute path",
+        ));
     }
 }
 
@@ -130,7 +160,11 @@ pub(crate) fn nfs(errors: &mut ErrorList, source: &Value, path: &Path) {
 pub(crate) fn csi(errors: &mut ErrorList, source: &Value, path: &Path) {
     if checks::required(errors, source, "driver", path, "") {
         let driver = tree::text(source, "driver");
-        errors.check(&path.child("driver"), driver, names::is_dns1123_subdomain(&driver.to_lowercase()));
+        errors.check(
+            &path.child("driver"),
+            driver,
+            names::is_dns1123_subdomain(&driver.to_lowercase()),
+        );
     }
 }
 
@@ -164,13 +198,19 @@ fn projected(errors: &mut ErrorList, source: &Value, path: &Path) {
     for (index, source) in tree::list(source, "sources").iter().enumerate() {
         let at = path.index(index);
         let mut given = 0;
-        for (kind, projection) in
-            source.as_object().into_iter().flatten().filter(|(_, projection)| !projection.is_null())
+        for (kind, projection) in source
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(_, projection)| !projection.is_null())
         {
             let at = at.child(kind);
             given += 1;
             if given > 1 {
-                errors.push(field::forbidden(&at, "may not specify more than 1 volume type"));
+                errors.push(field::forbidden(
+                    &at,
+                    "may not specify more than 1 volume type",
+                ));
                 continue;
             }
             match kind.as_str() {
@@ -193,11 +233,19 @@ fn token(errors: &mut ErrorList, projection: &Value, path: &Path) {
     let seconds = tree::int(projection, "expirationSeconds").unwrap_or(0);
     if seconds < 600 {
         let detail = "may not specify a duration less than 10 minutes";
-        errors.push(field::invalid(&path.child("expirationSeconds"), seconds, detail));
+        errors.push(field::invalid(
+            &path.child("expirationSeconds"),
+            seconds,
+            detail,
+        ));
     }
     if seconds > 1 << 32 {
         let detail = "may not specify a duration larger than 2^32 seconds";
-        errors.push(field::invalid(&path.child("expirationSeconds"), seconds, detail));
+        errors.push(field::invalid(
+            &path.child("expirationSeconds"),
+            seconds,
+            detail,
+        ));
     }
     file_path(errors, projection, path);
 }
@@ -208,7 +256,11 @@ fn file_path(errors: &mut ErrorList, holder: &Value, path: &Path) {
         relative_path(errors, file, &path.child("path"));
         // A directory entry that begins so is the updater's own.
         if file.starts_with("..") && !file.starts_with("../") {
-            errors.push(field::invalid(&path.child("path"), file, "must not start with '..'"));
+            errors.push(field::invalid(
+                &path.child("path"),
+                file,
+                "must not start with '..'",
+            ));
         }
     }
 }
