@@ -1,10 +1,12 @@
 //! The small things every component needs and none should own: time that tests can drive,
-//! seeded randomness, backoff with a cap, and secrets that cannot be printed by accident.
+//! seeded randomness, backoff with a cap, secrets that cannot be printed by accident, and errors
+//! printed with their causes.
 //!
 //! Nothing here does I/O, and nothing here knows Kubernetes.
 
 pub mod backoff;
 pub mod clock;
+pub mod error;
 pub mod random;
 pub mod secret;
 

@@ -164,10 +164,10 @@ macro_rules! export_cni {
                     nodes: Vec<contract::Node>,
                 ) -> Result<contract::Outcome, Error> {
                     with(|plugin| plugin.sync(&this_node, &nodes))
-        }
+                }
             }
 
-            $crate::cni::bindings::export_raw!(Exported with_types_in $crate::cni::bindings);
+    $crate::cni::bindings::export_raw!(Exported with_types_in $crate::cni::bindings);
         };
     };
 }

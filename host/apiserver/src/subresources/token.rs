@@ -145,9 +145,10 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         "Secret" => ("secret", "secrets", context.info.namespace.as_str()),
         "Node" => ("node", "nodes", ""),
         other => {
-            return Err(
-                Status::bad_request(format!("cannot bind token to object of type {other}")).into(),
-            );
+            return Err(Status::bad_request(format!(
+                "cannot bind token to object of type {other}"
+            ))
+            .into());
         }
     };
     let resource = context.registry().resource("", "v1", plural)?;
