@@ -8,6 +8,8 @@
 )]
 
 mod commands;
+mod node;
+mod plugins;
 mod server;
 mod version;
 

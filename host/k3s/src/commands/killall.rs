@@ -10,7 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::refuse;
-use crate::server::{Paths, ServerLock};
+use crate::node::Paths;
+use crate::server::ServerLock;
 
 /// A server needs at most 10 s after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(15);

@@ -9,7 +9,8 @@ use k3s_observe::{LogOptions, init_logging};
 use tracing::warn;
 
 use super::refuse;
-use crate::server::{self, Reread};
+use crate::plugins::reload::Reread;
+use crate::server;
 
 /// Threads of the scheduler of tasks. More would only cost memory on the small machines this is
 /// for; blocking work has a pool of its own.

@@ -22,10 +22,11 @@ use k3s_store::{Store, StoreOptions};
 
 use super::datastore::Place;
 use super::identity::{NodeIdentity, service_address};
-use super::plugins::status::{self, PluginEvents, Publisher};
-use super::plugins::{Component, Plugins};
 use super::supervisor::Supervisor;
-use super::{Shared, ingress, load_balancer, storage};
+use super::{Shared, load_balancer};
+use crate::node::{ingress, storage};
+use crate::plugins::status::{self, PluginEvents, Publisher};
+use crate::plugins::{Component, Plugins};
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
 
 /// A node's share of the pod network (K3s: /24 of a /16).

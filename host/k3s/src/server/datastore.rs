@@ -12,7 +12,7 @@ use k3s_config::datastore::{DatabaseKind, DatabaseServer, Endpoint};
 use k3s_plugin_host::Host;
 use serde_json::Map;
 
-use super::plugins::{Component, find_bundled};
+use crate::plugins::{Component, find_bundled};
 
 /// A resolved `--datastore-endpoint`. Its `Display` has no password.
 pub(crate) enum Place {

@@ -17,9 +17,10 @@ use k3s_plugin_host::{Host, Policy};
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
+use super::Shared;
 use super::control_plane::component_client;
-use super::plugins::Component;
-use super::{Shared, ingress};
+use crate::node::ingress;
+use crate::plugins::Component;
 
 /// K3s' service load balancer is a part of its cloud controller.
 const IDENTITY: &str = "k3s-cloud-controller-manager";

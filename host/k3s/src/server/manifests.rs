@@ -7,8 +7,9 @@ use anyhow::Result;
 use k3s_deploy::{Manifests, ManifestsConfig, Packaged, USER};
 use k3s_lifecycle::Tasks;
 
+use super::Shared;
 use super::control_plane::{ControlPlane, component_client};
-use super::{Shared, ingress, node, storage};
+use crate::node::{self, ingress, storage};
 
 /// Starts following `server/manifests`.
 pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Result<Manifests> {

@@ -5,21 +5,14 @@
 //! proxy, storage, DNS, ingress. Each stage has a task group of its own; a stage that fails stops those
 //! before it.
 
-mod control_plane;
+pub(crate) mod control_plane;
 mod datastore;
-mod external_runtime;
-mod identity;
-mod ingress;
-mod kernel;
+pub(crate) mod identity;
 mod kubeconfig;
 mod load_balancer;
 mod manifests;
-mod network;
-mod node;
 mod notify;
-mod plugins;
 mod preflight;
-mod storage;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -34,11 +27,10 @@ use k3s_observe::{Metrics, Timeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use plugins::reload::Swaps;
+use crate::node::{self, ingress, kernel};
+use crate::plugins::{self, reload::Swaps};
 
 pub(crate) use datastore::Place;
-pub(crate) use node::Paths;
-pub(crate) use plugins::reload::Reread;
 pub(crate) use preflight::ServerLock;
 
 /// How long each stage may take to stop; together they stay below the 10 s that a user waits.
@@ -105,7 +97,11 @@ impl Stages {
 }
 
 /// Runs the server until a signal or a failure.
-pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<()> {
+pub(crate) async fn run(
+    settings: ServerSettings,
+    clock: Clock,
+    reread: plugins::reload::Reread,
+) -> Result<()> {
     preflight::check(!settings.disable_agent)?;
     kubeconfig::check(&settings.kubeconfig)?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -173,7 +169,7 @@ async fn first_failure(stages: &Stages) -> &'static str {
 /// What a reload needs: its signal, and the settings read anew.
 struct Reload {
     hangup: Signal,
-    reread: Reread,
+    reread: plugins::reload::Reread,
 }
 
 async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Running> {

@@ -12,10 +12,10 @@ use k3s_plugin_host::Policy;
 use serde_json::Map;
 use tracing::warn;
 
-use super::Shared;
-use super::control_plane::{ControlPlane, component_client};
-use super::identity::NodeIdentity;
-use super::plugins::Component;
+use crate::plugins::Component;
+use crate::server::Shared;
+use crate::server::control_plane::{ControlPlane, component_client};
+use crate::server::identity::NodeIdentity;
 
 /// As in K3s, for `--disable` and as the service account that it acts as.
 pub(crate) const NAME: &str = "traefik";

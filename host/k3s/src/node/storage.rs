@@ -14,10 +14,10 @@ use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use serde_json::{Map, json};
 
-use super::Shared;
-use super::control_plane::ControlPlane;
-use super::identity::NodeIdentity;
-use super::plugins::Component;
+use crate::plugins::Component;
+use crate::server::Shared;
+use crate::server::control_plane::ControlPlane;
+use crate::server::identity::NodeIdentity;
 
 /// For `--disable`, as in K3s.
 pub(crate) const NAME: &str = "local-storage";

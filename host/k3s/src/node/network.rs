@@ -18,10 +18,10 @@ use k3s_sys::net::Net;
 use k3s_sys::nft::Nftables;
 use serde_json::{Map, Value};
 
-use super::Shared;
-use super::control_plane::ControlPlane;
-use super::identity::NodeIdentity;
-use super::plugins::Component;
+use crate::plugins::Component;
+use crate::server::Shared;
+use crate::server::control_plane::ControlPlane;
+use crate::server::identity::NodeIdentity;
 
 /// Where host-local leases are kept, as the CNI plugin of that name keeps them.
 const LEASES: &str = "/var/lib/cni/networks";

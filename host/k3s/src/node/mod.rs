@@ -1,5 +1,11 @@
 //! The node in the server's process: container runtime, kubelet, service proxy, cluster DNS.
 
+mod external_runtime;
+pub(crate) mod ingress;
+pub(crate) mod kernel;
+mod network;
+pub(crate) mod storage;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,9 +31,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::Shared;
-use super::control_plane::{ControlPlane, component_client};
-use super::identity::NodeIdentity;
+use crate::server::Shared;
+use crate::server::control_plane::{ControlPlane, component_client};
+use crate::server::identity::NodeIdentity;
 use crate::version::VERSION;
 
 /// Cluster DNS listens here on the node's address; pods reach it through the `kube-dns` Service.
@@ -95,7 +101,7 @@ pub(crate) async fn start(
         start_proxy(shared, tasks, node, plane)?;
         shared.timeline.ready("service proxy");
     }
-    super::storage::start(shared, tasks, node, plane, manifests)?;
+    storage::start(shared, tasks, node, plane, manifests)?;
     shared.timeline.ready("storage");
     if shared.is_disabled(DNS) {
         tasks.spawn_until_stopped("dns removal", async move {
@@ -117,7 +123,7 @@ pub(crate) async fn start(
         .await?;
         shared.timeline.ready("dns");
     }
-    super::ingress::start(shared, tasks, node, plane).await?;
+    ingress::start(shared, tasks, node, plane).await?;
     Ok(Node { _runtime: runtime })
 }
 
@@ -130,7 +136,7 @@ async fn start_containers(
 ) -> Result<(String, Option<Runtime>)> {
     let settings = &shared.settings;
     let client = component_client(&plane.clients, "system:k3s-controller");
-    let own_network = || super::network::start(shared, tasks, node, plane, &client);
+    let own_network = || network::start(shared, tasks, node, plane, &client);
     match (
         &settings.container_runtime_endpoint,
         settings.flannel_backend.as_str(),
@@ -138,12 +144,12 @@ async fn start_containers(
         // The other runtime calls the other network by itself.
         (Some(endpoint), "none") => Ok((endpoint.clone(), None)),
         (Some(endpoint), _) => {
-            super::external_runtime::connect(own_network()?, tasks)?;
+            external_runtime::connect(own_network()?, tasks)?;
             Ok((endpoint.clone(), None))
         }
         (None, backend) => {
             let network = if backend == "none" {
-                super::network::foreign(shared, tasks)
+                network::foreign(shared, tasks)
             } else {
                 own_network()?
             };

@@ -15,7 +15,7 @@ use k3s_runtime::{ArtifactSource, fetch_artifact};
 use serde_json::{Map, Value};
 use tracing::info;
 
-use super::datastore::Place;
+use crate::server::Place;
 
 /// The bundled plugin of a kind when nothing else is asked for; that of the datastore follows from the
 /// endpoint.
