@@ -78,10 +78,10 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
             match node_port(port) {
                 // Two protocols of one service may share a port.
                 Some(asked) if own.contains(&asked) || kept.contains(&asked) => {
-                    drop(own.insert(asked))
+                    own.insert(asked);
                 }
                 Some(asked) if wants => {
-                    drop(claim(work, asked, &path()).map(|asked| own.insert(asked)))
+                    own.extend(claim(work, asked, &path()));
                 }
                 None if wants => {
                     if let Some(given) = pick(work, &path()) {
