@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("lifecycle", 1),
     ("observe", 1),
     ("config", 1),
+    ("objects", 1),
     ("volume", 1),
     ("wit-bindings", 1),
     ("spdy", 1),
