@@ -1,4 +1,8 @@
-//! House rules as tests: see `tests/`. The library only finds the workspace.
+//! House rules as tests: see `tests/`. The library finds the workspace's files and reads their syntax;
+//! `cargo run -p k3s-tidy` prints the figures that the rules are about.
+
+pub mod public;
+pub mod source;
 
 use std::path::{Path, PathBuf};
 
