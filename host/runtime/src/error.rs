@@ -25,7 +25,7 @@ pub(crate) enum Error {
     /// A name is taken.
     #[error("{0}")]
     Exists(String),
-    #[error("{context}: {source}")]
+    #[error("{context}")]
     Io {
         context: String,
         #[source]
@@ -34,9 +34,9 @@ pub(crate) enum Error {
     /// The shim refused or failed; its words.
     #[error("{0}")]
     Shim(String),
-    #[error("failed to setup network for sandbox: {0}")]
+    #[error("failed to setup network for sandbox")]
     Network(#[from] NetworkError),
-    #[error("failed to pull and unpack image: {0}")]
+    #[error("failed to pull and unpack image")]
     Pull(#[from] PullError),
     #[error("{0} timed out")]
     Timeout(String),
@@ -79,6 +79,6 @@ impl From<Error> for Status {
             Error::Pull(PullError::Registry(error)) if error.is_transient() => Code::Unavailable,
             Error::Io { .. } | Error::Shim(_) | Error::Network(_) | Error::Pull(_) => Code::Unknown,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, k3s_base::error::chain(&error))
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_cri::v1::image_service_server::ImageServiceServer;
 use k3s_cri::v1::runtime_service_server::RuntimeServiceServer;
 use k3s_cri::{Incoming, MESSAGE_LIMIT_BYTES};
@@ -67,11 +68,11 @@ impl Runtime {
             config.random.clone(),
         ));
         let manager = Manager::new(config.clone(), images.clone())
-            .map_err(|error| StartError::Adopt(error.to_string()))?;
+            .map_err(|error| StartError::Adopt(chain(&error)))?;
         manager
             .adopt()
             .await
-            .map_err(|error| StartError::Adopt(error.to_string()))?;
+            .map_err(|error| StartError::Adopt(chain(&error)))?;
 
         let listener = TcpListener::bind(config.streaming)
             .await
@@ -168,7 +169,7 @@ fn serve(config: &RuntimeConfig, service: Service) -> Result<(), StartError> {
             .serve_with_incoming_shutdown(Incoming::new(listener), stopped)
             .await
         {
-            tracing::error!(%error, "the CRI server failed");
+            tracing::error!(error = chain(&error), "the CRI server failed");
         }
     });
     Ok(())

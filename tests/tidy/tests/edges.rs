@@ -229,3 +229,45 @@ fn named_bans_hold() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+/// Entries of `[workspace.dependencies]` that no member uses yet, each with the reason why it stays.
+const WAITING: &[(&str, &str)] = &[("kube", "the client crate is moving to it")];
+
+#[test]
+fn every_workspace_dependency_is_used() {
+    let text = std::fs::read_to_string(k3s_tidy::root().join("Cargo.toml"))
+        .expect("the workspace has a manifest");
+    let section = text
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .expect("it has a list of dependencies");
+    let names = section
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim());
+    let members = members();
+    let is_used = |name: &&str| {
+        let entry = format!("\n{name}.workspace = true");
+        let with_options = format!("\n{name} = {{ workspace = true");
+        members
+            .iter()
+            .any(|text| text.contains(&entry) || text.contains(&with_options))
+    };
+    let unused: Vec<_> = names
+        .filter(|name| !is_used(name) && !WAITING.iter().any(|(waiting, _)| waiting == name))
+        .collect();
+    assert!(unused.is_empty(), "no member uses {unused:?}");
+}
+
+/// The text of every member's manifest.
+fn members() -> Vec<String> {
+    ["host", "plugins", "tests"]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(k3s_tidy::root().join(folder)).ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("Cargo.toml")).ok())
+        .collect()
+}

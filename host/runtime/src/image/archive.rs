@@ -79,7 +79,7 @@ pub(crate) fn import(
     match refused {
         Some(error) if recorded.is_empty() => Err(error),
         Some(error) => {
-            tracing::warn!(archive = %path.display(), %error, "an image of the archive was left out");
+            tracing::warn!(archive = %path.display(), error = k3s_base::error::chain(&error), "an image of the archive was left out");
             Ok(recorded)
         }
         None => Ok(recorded),

@@ -106,7 +106,7 @@ pub async fn fetch_artifact(
             Err(error @ (ArtifactError::Content { .. } | ArtifactError::Keep { .. })) => {
                 return Err(error);
             }
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => failures.push(k3s_base::error::chain(&error)),
         }
     }
     // All of them: that the registry itself cannot be found says nothing about the mirror that was meant.
@@ -239,7 +239,7 @@ impl Job<'_> {
     }
 
     fn fetch_error(&self, error: &RegistryError) -> ArtifactError {
-        ArtifactError::Fetch(error.to_string())
+        ArtifactError::Fetch(k3s_base::error::chain(error))
     }
 }
 

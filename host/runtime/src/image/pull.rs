@@ -39,7 +39,7 @@ pub(crate) enum PullError {
     Registry(#[from] RegistryError),
     #[error("{reference}: {detail}")]
     Content { reference: String, detail: String },
-    #[error("unpack {reference}: {source}")]
+    #[error("unpack {reference}")]
     Unpack {
         reference: String,
         #[source]
@@ -80,7 +80,7 @@ impl Puller {
             match self.pull_from(endpoint, reference, secret.clone()).await {
                 Ok(image) => return Ok(image),
                 Err(error) => {
-                    tracing::debug!(%reference, %error, "endpoint gave no image");
+                    tracing::debug!(%reference, error = k3s_base::error::chain(&error), "endpoint gave no image");
                     last = Some(error);
                 }
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 
 use super::archive;
@@ -41,7 +42,7 @@ impl ImageFolder {
     /// arrives in between is not missed.
     pub(crate) async fn run(self, tasks: Tasks) {
         if let Err(error) = self.follow(&tasks).await {
-            tracing::error!(dir = %self.dir.display(), %error, "no longer watching for image archives");
+            tracing::error!(dir = %self.dir.display(), error = chain(&error), "no longer watching for image archives");
         }
     }
 
@@ -119,11 +120,14 @@ impl ImageFolder {
                 }
                 let ids = images.iter().map(|image| image.id.clone()).collect();
                 if let Err(error) = self.remember(name, stamp, ids) {
-                    tracing::warn!(%error, "cannot remember the import; the next start repeats it");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "cannot remember the import; the next start repeats it"
+                    );
                 }
             }
             Err(error) => {
-                tracing::error!(archive = %path.display(), %error, "image archive not imported")
+                tracing::error!(archive = %path.display(), error = chain(&error), "image archive not imported")
             }
         }
     }
@@ -132,7 +136,7 @@ impl ImageFolder {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                return tracing::error!(list = %path.display(), %error, "image list not read");
+                return tracing::error!(list = %path.display(), error = chain(&error), "image list not read");
             }
         };
         for name in archive::list_file(&text) {
@@ -145,8 +149,8 @@ impl ImageFolder {
                     .pull(&reference, None)
                     .await
                     .map(drop)
-                    .map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                    .map_err(|error| chain(&error)),
+                Err(error) => Err(chain(&error)),
             };
             match pulled {
                 Ok(()) => tracing::info!(image = name, "pulled image of the list"),

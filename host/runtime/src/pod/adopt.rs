@@ -1,5 +1,6 @@
 //! After a start: finds what an earlier server process left running and goes on with it.
 
+use k3s_base::error::chain;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,11 @@ impl Manager {
         }
         for record in unfinished {
             if let Err(error) = self.undo_sandbox(&record).await {
-                tracing::warn!(sandbox = record.id, %error, "an unfinished sandbox left something behind");
+                tracing::warn!(
+                    sandbox = record.id,
+                    error = chain(&error),
+                    "an unfinished sandbox left something behind"
+                );
             }
         }
         self.remove_strays().await?;
@@ -39,7 +44,10 @@ impl Manager {
             .map(|sandbox| sandbox.id())
             .collect();
         if let Err(error) = self.config.network.gc(&valid).await {
-            tracing::warn!(%error, "the network could not free what is unused");
+            tracing::warn!(
+                error = chain(&error),
+                "the network could not free what is unused"
+            );
         }
         Ok(())
     }
@@ -56,7 +64,11 @@ impl Manager {
         match followed {
             Ok(alive) => sandbox.alive.store(alive, Ordering::SeqCst),
             Err(error) => {
-                tracing::info!(sandbox = id, %error, "sandbox did not survive");
+                tracing::info!(
+                    sandbox = id,
+                    error = chain(&error),
+                    "sandbox did not survive"
+                );
                 for container in self.containers_of(id) {
                     let _ = self.kill_group(&container);
                     self.unknown(&container);
@@ -75,7 +87,7 @@ impl Manager {
             match record::load::<SandboxRecord>(&entry.path()) {
                 Ok(record) => out.push(record),
                 Err(error) => {
-                    tracing::warn!(path = %entry.path().display(), %error, "dropping a damaged sandbox record");
+                    tracing::warn!(path = %entry.path().display(), error = chain(&error), "dropping a damaged sandbox record");
                     k3s_sys::fs::remove_all(&entry.path())
                         .context(|| "remove a damaged record".into())?;
                 }

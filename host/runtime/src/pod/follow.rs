@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use k3s_base::error::chain;
 use k3s_cri::v1::ContainerEventType;
 
 use super::container::Container;
@@ -53,7 +54,11 @@ impl Manager {
         }
         let record = container.record();
         if let Err(error) = self.save_container(&record) {
-            tracing::error!(container = record.id, %error, "container state not saved");
+            tracing::error!(
+                container = record.id,
+                error = chain(&error),
+                "container state not saved"
+            );
         }
         if before == Phase::Created && after != Phase::Created {
             self.emit(
@@ -95,7 +100,11 @@ impl Manager {
                 Request::Remove { id: id.clone() },
             ] {
                 if let Err(error) = self.shim(sandbox).call(&request).await {
-                    tracing::warn!(container = id, %error, "an unrecorded container stays");
+                    tracing::warn!(
+                        container = id,
+                        error = chain(&error),
+                        "an unrecorded container stays"
+                    );
                 }
             }
         }
@@ -131,7 +140,11 @@ impl Manager {
         for container in self.containers_of(sandbox) {
             // Without their parent they would run on unseen.
             if let Err(error) = self.kill_group(&container) {
-                tracing::error!(sandbox, %error, "processes of a lost shim stay");
+                tracing::error!(
+                    sandbox,
+                    error = chain(&error),
+                    "processes of a lost shim stay"
+                );
             }
             self.unknown(&container);
         }

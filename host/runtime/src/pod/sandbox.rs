@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use k3s_base::error::chain;
 use k3s_cri::v1::{
     self, ContainerEventType, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxState,
 };
@@ -268,7 +269,11 @@ impl Manager {
             return Ok(());
         }
         if let Err(error) = self.shim(&record.id).call(&Request::Shutdown).await {
-            tracing::debug!(sandbox = record.id, %error, "the shim does not answer; killing it");
+            tracing::debug!(
+                sandbox = record.id,
+                error = chain(&error),
+                "the shim does not answer; killing it"
+            );
             let recorded = std::fs::read_to_string(dir.join(IDENTITY)).unwrap_or_default();
             if recorded == identity(record.pids.shim) {
                 for pid in [record.pids.init, Some(record.pids.shim)]

@@ -40,7 +40,7 @@ pub(crate) async fn run(
                 Kind::Stderr => append(&mut output.stderr, &payload),
                 Kind::Exit => {
                     output.code = serde_json::from_slice::<ExecExit>(&payload)
-                        .map_err(|error| Error::Shim(error.to_string()))?
+                        .map_err(|error| Error::Shim(k3s_base::error::chain(&error)))?
                         .code;
                     return Ok(());
                 }

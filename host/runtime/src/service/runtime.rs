@@ -112,7 +112,7 @@ impl RuntimeService for Service {
                 r#type: "NetworkReady".into(),
                 status: false,
                 reason: "NetworkPluginNotReady".into(),
-                message: error.to_string(),
+                message: k3s_base::error::chain(&error),
             },
         };
         let mut info = HashMap::new();

@@ -7,6 +7,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use k3s_serve::websocket::{Message, Socket};
 use k3s_spdy::{Acceptor, Stream, StreamWriter};
@@ -150,7 +151,7 @@ pub(super) async fn connect(upgraded: OnUpgrade, tasks: &Tasks) -> Result<Accept
     let (acceptor, driver) = k3s_spdy::connect(TokioIo::new(upgraded.await?));
     tasks.spawn_until_stopped("spdy", async move {
         if let Err(error) = driver.await {
-            tracing::debug!(%error, "SPDY connection ended");
+            tracing::debug!(error = chain(&error), "SPDY connection ended");
         }
     });
     Ok(acceptor)

@@ -4,6 +4,7 @@ use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use k3s_base::error::chain;
 use k3s_serve::websocket::{self, Pending};
 use k3s_serve::{Body, body, upgrade};
 
@@ -50,7 +51,7 @@ pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Respons
             (connection, offer) => session::run(connection, offer, &own).await,
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, "streaming session ended");
+            tracing::debug!(error = chain(&*error), "streaming session ended");
         }
     });
     response

@@ -1,5 +1,6 @@
 //! One exec or attach: octets between a client and a process in a shim.
 
+use k3s_base::error::chain;
 use std::time::Duration;
 
 use super::channel::{self, STDERR, STDOUT};
@@ -21,7 +22,7 @@ pub(super) async fn run(
     let (mut output, mut input) = client::open(connection, &wants, &shared.tasks).await?;
     let status = match shared.manager.shim(&sandbox).open(&request).await {
         Ok(shim) => pipe(shim, &mut output, &mut input, &wants).await?,
-        Err(error) => Some(channel::failure_status(&error.to_string())),
+        Err(error) => Some(channel::failure_status(&chain(&error))),
     };
     output.end(status).await?;
     // Closing a socket with input unread resets it, and the peer may lose what it has not read yet.
@@ -130,7 +131,7 @@ async fn forward_input(
         if let Some(open) = &mut writer
             && let Err(error) = open.send(kind, data).await
         {
-            tracing::debug!(%error, "the process takes no more input");
+            tracing::debug!(error = chain(&error), "the process takes no more input");
             writer = None;
         }
     }
