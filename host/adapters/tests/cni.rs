@@ -15,21 +15,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k3s_adapters::bundled;
-use k3s_adapters::cni::{
-    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, SyncError, cleanup, follow_nodes,
-    open_cni,
-};
+use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
 use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
 use k3s_client::{Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy};
+use k3s_podnetwork::{
+    FollowNodes, Grants, NetHost, Node, NodeSync, SyncError, cleanup, follow_nodes,
+};
 use k3s_runtime::{PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use k3s_sys::net::{
     Link, LinkChange, LinkKind, NeighbourTable, Net, NewLink, Route, RouteScope, netns,
 };
 use k3s_sys::nft::{Nft, Nftables};
-use k3s_wit_bindings::cni::exports::k3s::cni::network::Node;
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,16 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k3s_adapters::bundled;
-use k3s_adapters::load_balancer::{
-    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer,
-    release, serve,
-};
+use k3s_adapters::load_balancer::{LoadBalancer, LoadBalancerOptions, open_load_balancer};
 use k3s_base::{Clock, Random};
 use k3s_client::Informers;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources::{ENDPOINT_SLICES, EVENTS, NODES, SERVICES};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy, Source};
+use k3s_servicelb::{NodeForwards, ServeLoadBalancers, release, serve};
 use serde_json::{Value, json};
 
 const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";

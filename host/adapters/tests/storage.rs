@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_adapters::bundled;
-use k3s_adapters::storage::{Drive, StorageOptions, StorageProvisioner, drive, open_storage};
+use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
 use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
 use k3s_client::{DeleteParams, Informers, Patch, resources};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy, Source};
+use k3s_storage::{SettingsSource, StorageConfig};
 use serde_json::{Value, json};
 
 struct Lab {
@@ -61,14 +62,20 @@ fn lab() -> Lab {
     let client = api.client("provisioner");
     let informers = Informers::new(client.clone(), Clock::system(), Random::seeded(2), &tasks);
     api.seed(&resources::NODES, json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
-    let drive_it = Drive {
+    let config = StorageConfig {
         provisioner: provisioner.clone(),
+        provisioner_name: "rancher.io/local-path".into(),
+        settings: SettingsSource {
+            namespace: "kube-system".into(),
+            name: "local-path-config".into(),
+            key: "config.json".into(),
+        },
         client,
         informers,
         node_name: "a".into(),
         clock: Clock::system(),
     };
-    drive(drive_it, &tasks);
+    k3s_storage::start(config, &tasks);
     Lab {
         _scratch: scratch,
         root,

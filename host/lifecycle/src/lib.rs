@@ -6,10 +6,13 @@
 //! first. A task that panics is logged by name and trips the group's `failed` token, so that a
 //! composition can decide to stop.
 
+mod sleep;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use sleep::sleep_opt;
 use tokio::task::JoinHandle;
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

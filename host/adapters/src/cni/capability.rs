@@ -4,13 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
+use k3s_base::error::chain;
 use k3s_plugin_host::PluginState;
+use k3s_podnetwork::{Ipam, IpamError, NodeNetwork, PlanError};
 use k3s_wit_bindings::ipam::k3s::ipam::ipam;
 use k3s_wit_bindings::net::k3s::net::net;
 use wasmtime::component::{HasData, Linker};
-
-use super::ipam::{Ipam, IpamError};
-use super::net::{NodeNetwork, PlanError};
 
 /// What an instance is granted.
 #[derive(Clone)]
@@ -141,7 +140,7 @@ fn read_range(range: &ipam::Range) -> Result<(Ipv4Net, Ipv4Addr), IpamError> {
 }
 
 fn net_error(error: PlanError) -> net::Error {
-    let text = error.to_string();
+    let text = chain(&error);
     match error {
         PlanError::Denied(why) => net::Error::Denied(why),
         PlanError::Invalid(why) => net::Error::Invalid(why),

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use k3s_base::{Clock, Random};
+use k3s_podnetwork::{FakeNode, Grants, Ipam, NODE_OWNER, Node, NodeNetwork, NodeSync, SyncError};
 use k3s_runtime::{PodNetwork, SandboxNetwork};
-use k3s_wit_bindings::cni::exports::k3s::cni::network::Node;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::fake::FakeNode;
-use super::net::{Grants, NODE_OWNER, NodeNetwork};
-use super::network::{CniNetwork, SyncError};
+use super::CONTRACT;
+use super::network::CniNetwork;
 use super::open::{Parts, open_on};
-use super::{CONTRACT, Ipam};
 use crate::check::{Case, CheckError, Tried, Verdict, ensure};
 
 const THIS: &str = "node-1";

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use k3s_base::error::chain;
 use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
+use k3s_podnetwork::{Node, NodeNetwork, NodeSync, Outcome, SyncError};
 use k3s_runtime::{
     Bandwidth, NetworkError, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork,
 };
@@ -16,7 +18,6 @@ use tokio::sync::Semaphore;
 use wasmtime::Store;
 
 use super::capability::Grant;
-use super::net::NodeNetwork;
 use super::open::Parts;
 
 /// The component with its capabilities.
@@ -24,17 +25,6 @@ pub(super) type Instance = Plugin<Grant, Cni>;
 
 /// Calls that wait for their turn; the next one is told to try later. A node has 110 pods by default.
 const MAX_WAITING: usize = 512;
-
-/// Why `sync` had no result.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The node has no pod CIDR yet, or is not registered.
-    #[error("{0}")]
-    NotReady(String),
-    /// The plugin failed, or the host did what it asked in vain.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// Why another component did not take over. The one before serves on.
 #[derive(Debug, thiserror::Error)]
@@ -156,34 +146,6 @@ impl CniNetwork {
         }
     }
 
-    /// Tells the plugin of the cluster's nodes; later instances are told the same.
-    pub async fn sync(
-        &self,
-        this_node: &str,
-        nodes: Vec<wit::Node>,
-    ) -> Result<wit::Outcome, SyncError> {
-        let arguments = LastSync {
-            this_node: this_node.to_owned(),
-            nodes,
-        };
-        let call = arguments.clone();
-        let result = self
-            .call("sync", String::new(), move |b, store| {
-                b.k3s_cni_network()
-                    .call_sync(store, &call.this_node, &call.nodes)
-            })
-            .await
-            .map_err(|error| SyncError::Failed(error.message))?;
-        match result {
-            Ok(outcome) => {
-                *self.last_sync.lock() = Some(arguments);
-                Ok(outcome)
-            }
-            Err(wit::Error::NotReady(why)) => Err(SyncError::NotReady(why)),
-            Err(error) => Err(SyncError::Failed(describe(error).message)),
-        }
-    }
-
     /// Whatever the plugin is: a limit is not a matter of how pods are connected.
     async fn limit(&self, pod: &SandboxNetwork, limits: Bandwidth) -> Result<(), NetworkError> {
         if limits == Bandwidth::default() {
@@ -192,7 +154,7 @@ impl CniNetwork {
         let (net, id, namespace) = (self.net.clone(), pod.id.clone(), pod.netns_path.clone());
         let work = move || {
             net.limit(&id, &namespace, limits)
-                .map_err(|e| e.to_string())
+                .map_err(|error| chain(&error))
         };
         let result = tokio::task::spawn_blocking(work).await;
         let failed = |message| NetworkError {
@@ -318,6 +280,45 @@ struct Reach {
 impl Drop for Reach {
     fn drop(&mut self) {
         self.net.end_pod(&self.id);
+    }
+}
+
+fn node(from: Node) -> wit::Node {
+    wit::Node {
+        name: from.name,
+        internal_ips: from.internal_ips,
+        pod_cidrs: from.pod_cidrs,
+        annotations: from.annotations,
+    }
+}
+
+#[async_trait]
+impl NodeSync for CniNetwork {
+    /// Later instances are told the same.
+    async fn sync(&self, this_node: &str, nodes: Vec<Node>) -> Result<Outcome, SyncError> {
+        let arguments = LastSync {
+            this_node: this_node.to_owned(),
+            nodes: nodes.into_iter().map(node).collect(),
+        };
+        let call = arguments.clone();
+        let result = self
+            .call("sync", String::new(), move |b, store| {
+                b.k3s_cni_network()
+                    .call_sync(store, &call.this_node, &call.nodes)
+            })
+            .await
+            .map_err(|error| SyncError::Unavailable(error.into()))?;
+        match result {
+            Ok(outcome) => {
+                *self.last_sync.lock() = Some(arguments);
+                Ok(Outcome {
+                    annotations: outcome.annotations,
+                    subnet_env: outcome.subnet_env,
+                })
+            }
+            Err(wit::Error::NotReady(why)) => Err(SyncError::NotReady(why)),
+            Err(error) => Err(SyncError::Failed(describe(error).message)),
+        }
     }
 }
 

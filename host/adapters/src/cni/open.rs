@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random};
 use k3s_plugin_host::{Host, Limits, LoadError, Plugin, PluginSpec, PluginState, Policy, Source};
+use k3s_podnetwork::{Ipam, NetHost, NodeNetwork, Rehearsal};
 use k3s_wit_bindings::cni::Cni;
 use k3s_wit_bindings::cni::exports::k3s::common::plugin::ConfigError;
 use parking_lot::Mutex;
@@ -14,10 +15,7 @@ use wasmtime::Store;
 
 use super::CONTRACT;
 use super::capability::{self, Grant};
-use super::ipam::Ipam;
-use super::net::{NetHost, NodeNetwork};
 use super::network::{CniNetwork, Instance, LastSync};
-use super::rehearse::Rehearsal;
 
 /// How to run a pod network.
 pub struct CniOptions {
@@ -115,10 +113,7 @@ impl Parts {
         let mut linker = host.linker::<Grant>()?;
         capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
         let switch = Arc::new(AtomicBool::new(live));
-        let net = Arc::new(Rehearsal {
-            real: self.grant.net.clone(),
-            live: switch.clone(),
-        });
+        let net = Arc::new(Rehearsal::new(self.grant.net.clone(), switch.clone()));
         let grant = Grant {
             net,
             ipam: self.grant.ipam.clone(),

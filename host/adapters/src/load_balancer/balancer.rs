@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use k3s_plugin_host::{CallError, Host, LoadError, Plugin, Source, Status};
+use k3s_servicelb::{Assignment, Balancer, BalancerError, Changes, Inputs, Proposal};
 use k3s_wit_bindings::load_balancer::LoadBalancer as Bindings;
-use k3s_wit_bindings::load_balancer::exports::k3s::load_balancer::balancer as wit;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::inputs::{Calls, Changes, Inputs, View};
-use super::model::{Assignment, checked};
+use super::calls::{Calls, View};
+use super::convert;
 use super::open::{LoadBalancerOptions, slot};
 
 /// The running component.
@@ -21,18 +22,15 @@ const ANSWER: u32 = 1000;
 /// again is cut off here.
 const ANSWERS: usize = 1000;
 
-/// Why there is no answer.
+/// Why another component did not take over. The one before serves on.
 #[derive(Debug, thiserror::Error)]
-pub enum BalancerError {
-    /// The plugin failed or is down. Repeat with no changes: the next instance is given everything.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// The calling task was cut off.
-    #[error("the call was cut off")]
-    CutOff,
-    /// A new component was refused; the old one goes on.
+pub enum SwapError {
+    /// It is refused.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// It failed with the Services there are.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// A component and what it has seen.
@@ -44,7 +42,7 @@ pub(super) struct Slot {
 /// A load balancer by plugin. One question at a time.
 pub struct LoadBalancer {
     slot: Arc<tokio::sync::Mutex<Slot>>,
-    /// The plugin of the slot, for [`LoadBalancer::status`] while a question is being answered.
+    /// The plugin of the slot, for [`LoadBalancer::status`] during a call.
     current: Mutex<Arc<Instance>>,
     inputs: Arc<Mutex<Inputs>>,
     /// What a component said when it took over.
@@ -71,23 +69,48 @@ impl LoadBalancer {
         self.current.lock().clone().status()
     }
 
-    /// Tells the component what changed; answers with the assignments that are new or different.
+    /// Puts another component in place of this one, once it has been given everything and has
+    /// assigned every Service. Until then, and if it fails, nothing changes.
     ///
     /// # Errors
-    /// When the component has no answer. The changes are kept: try again without.
-    pub async fn update(&self, changes: Changes) -> Result<Vec<Assignment>, BalancerError> {
+    /// When the component is refused, or fails.
+    pub async fn swap(
+        &self,
+        host: &Host,
+        source: Source<'_>,
+        options: LoadBalancerOptions,
+    ) -> Result<(), SwapError> {
+        let mut current = self.slot.lock().await;
+        let inputs = self.inputs.clone();
+        let (new, answers) = tokio::task::block_in_place(|| {
+            let new = slot(host, source, options, inputs.clone())?;
+            let answers = ask(&new.plugin, &Calls::default(), &inputs)?;
+            Ok::<_, SwapError>((new, answers))
+        })?;
+        *self.current.lock() = new.plugin.clone();
+        *current = new;
+        *self.swapped.lock() = answers;
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Balancer for LoadBalancer {
+    async fn update(&self, changes: Changes) -> Result<Vec<Assignment>, BalancerError> {
         let mut slot = self.slot.clone().lock_owned().await;
         let mut answers = std::mem::take(&mut *self.swapped.lock());
         let inputs = self.inputs.clone();
         let work = move || {
-            let calls = inputs.lock().change(changes, &mut slot.view);
+            let changes = inputs.lock().apply(changes);
+            let calls = slot.view.calls(changes);
             ask(&slot.plugin, &calls, &inputs)
         };
-        let result = tokio::task::spawn_blocking(work).await;
-        match result
-            .map_err(|_| BalancerError::CutOff)
-            .and_then(|answer| Ok(answer?))
-        {
+        let result = match tokio::task::spawn_blocking(work).await {
+            Ok(answer) => answer.map_err(|error| BalancerError(error.into())),
+            Err(lost) => Err(BalancerError(lost.into())),
+        };
+        match result {
             Ok(newer) => {
                 answers.extend(newer);
                 Ok(answers)
@@ -99,34 +122,7 @@ impl LoadBalancer {
         }
     }
 
-    /// Puts another component in place of this one, once it has been given everything and has
-    /// assigned every Service. Until then, and if it fails, nothing changes.
-    ///
-    /// # Errors
-    /// When the component is refused, or fails.
-    pub async fn swap(
-        &self,
-        host: &Host,
-        source: Source<'_>,
-        options: LoadBalancerOptions,
-    ) -> Result<(), BalancerError> {
-        let mut current = self.slot.lock().await;
-        let inputs = self.inputs.clone();
-        let (new, answers) = tokio::task::block_in_place(|| {
-            let new = slot(host, source, options, inputs.clone())?;
-            let answers = ask(&new.plugin, &Calls::default(), &inputs)?;
-            Ok::<_, BalancerError>((new, answers))
-        })?;
-        *self.current.lock() = new.plugin.clone();
-        *current = new;
-        *self.swapped.lock() = answers;
-        self.wake.notify_one();
-        Ok(())
-    }
-
-    /// Waits until another component took over; [`LoadBalancer::update`] then answers with what it
-    /// assigned.
-    pub(super) async fn taken_over(&self) {
+    async fn replaced(&self) {
         self.wake.notified().await;
     }
 }
@@ -141,7 +137,7 @@ fn ask(
     let inputs = inputs.lock();
     Ok(answers
         .into_iter()
-        .filter_map(|answer| checked(answer, &inputs))
+        .filter_map(|proposal| proposal.check(&inputs))
         .collect())
 }
 
@@ -150,7 +146,7 @@ pub(super) fn answers(
     plugin: &Instance,
     calls: &Calls,
     limit: u32,
-) -> Result<Vec<wit::Assignment>, CallError> {
+) -> Result<Vec<Proposal>, CallError> {
     plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;
         let mut all = Vec::new();
@@ -159,11 +155,13 @@ pub(super) fn answers(
                 .k3s_load_balancer_balancer()
                 .call_assign(&mut *store, limit)?;
             let more = answer.len() >= limit as usize;
-            all.extend(answer);
+            all.extend(answer.into_iter().map(convert::proposal));
             if !more {
                 return Ok(all);
             }
         }
-        Err(wasmtime::Error::msg("it has no end of assignments"))
+        Err(wasmtime::Error::msg(
+            "it returned more than 1000 pages of assignments",
+        ))
     })
 }

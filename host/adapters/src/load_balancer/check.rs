@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use k3s_base::{Clock, Random};
 use k3s_client::{Obj, Object};
-use k3s_wit_bindings::load_balancer::exports::k3s::load_balancer::balancer::Assignment;
+use k3s_servicelb::{Changes, Inputs, Proposal};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::CONTRACT;
 use super::balancer::{Slot, answers};
-use super::inputs::{Calls, Changes, Inputs, addresses};
+use super::calls::Calls;
 use super::open::{LoadBalancerOptions, slot};
 use crate::check::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
@@ -26,7 +26,7 @@ const NODES: [(&str, &str); 2] = [("n1", "192.0.2.1"), ("n2", "192.0.2.2")];
 struct Rig {
     slot: Slot,
     inputs: Arc<Mutex<Inputs>>,
-    said: BTreeMap<String, Assignment>,
+    said: BTreeMap<String, Proposal>,
 }
 
 fn given() -> Value {
@@ -54,7 +54,8 @@ impl Rig {
 
     /// Tells what changed; gives the keys of the Services that were answered about.
     fn tell(&mut self, changes: Changes) -> Result<Vec<String>, String> {
-        let calls = self.inputs.lock().change(changes, &mut self.slot.view);
+        let changes = self.inputs.lock().apply(changes);
+        let calls = self.slot.view.calls(changes);
         self.ask(&calls, MANY)
     }
 
@@ -89,21 +90,20 @@ impl Rig {
 }
 
 /// What the host would leave out with a warning is wrong here.
-fn is_sound(answer: &Assignment, inputs: &Inputs) -> Verdict {
+fn is_sound(answer: &Proposal, inputs: &Inputs) -> Verdict {
     let service = &answer.service;
     ensure(
-        inputs.services.contains_key(service.as_str()),
+        inputs.service_key(service).is_some(),
         &format!("it assigned {service:?}, which is not there"),
     )?;
     for forward in &answer.forwards {
-        let node = inputs.nodes.get(forward.node.as_str());
-        let node = node.ok_or_else(|| {
+        let own = inputs.addresses_of(&forward.node);
+        let own = own.ok_or_else(|| {
             format!(
                 "{service} is given to node {:?}, which is not there",
                 forward.node
             )
         })?;
-        let own = addresses(node);
         let strange = forward
             .addresses
             .iter()
@@ -269,7 +269,8 @@ fn says_nothing_twice(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     let all = services(&[("a", 80), ("b", 81), ("c", 82)])?;
-    let calls = rig.inputs.lock().change(all, &mut rig.slot.view);
+    let all = rig.inputs.lock().apply(all);
+    let calls = rig.slot.view.calls(all);
     let plugin = rig.slot.plugin.clone();
     let first = plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;

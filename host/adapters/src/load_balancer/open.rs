@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random};
 use k3s_plugin_host::{Host, Limits, LoadError, Plugin, PluginSpec, Policy, Source};
+use k3s_servicelb::Inputs;
 use k3s_wit_bindings::load_balancer::LoadBalancer as Bindings;
 use k3s_wit_bindings::load_balancer::exports::k3s::common::plugin::ConfigError;
 use parking_lot::Mutex;
 
 use super::CONTRACT;
 use super::balancer::{Instance, LoadBalancer, Slot};
-use super::inputs::{Inputs, View};
+use super::calls::View;
 
 /// How to run a load balancer.
 #[derive(Clone, Debug)]
@@ -76,8 +77,9 @@ pub(super) fn slot(
             let masks = bindings
                 .k3s_load_balancer_balancer()
                 .call_wanted(&mut *store)?;
-            let all = inputs.lock().all(&masks);
-            all.tell(&bindings, &mut *store)?;
+            let everything = inputs.lock().everything();
+            let calls = View::new(&masks).calls(everything);
+            calls.tell(&bindings, &mut *store)?;
             Ok(bindings)
         }),
     };

@@ -4,15 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use k3s_base::{Clock, Random};
-use k3s_wit_bindings::storage::exports::k3s::storage::provisioner::{
-    Claim, Class, Existing, Node, Request, Volume,
-};
+use k3s_storage::{Claim, Class, Existing, Node, ProvisionError, Provisioner, Request, Volume};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::CONTRACT;
 use super::open::{StorageOptions, open_storage};
-use super::provisioner::{ProvisionError, StorageProvisioner};
+use super::provisioner::StorageProvisioner;
 use crate::check::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
 const NODE: &str = "node-1";

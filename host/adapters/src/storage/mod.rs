@@ -1,27 +1,19 @@
-//! Persistent volumes by plugin: a provisioner component over one capability, [`Directories`], and the
-//! driver that watches claims and volumes through the API and writes what the component decides.
-//!
-//! The plugin says where a volume lives; this module is alone with the API and the disk. The driver
-//! acts for claims whose first pod runs on this node, and deletes volumes that were made on it. It
-//! keeps nothing: claims and volumes are the desired state, and every step is repeated until done.
+//! Persistent volumes by plugin: `k3s_storage::Provisioner` implemented by a component over one
+//! capability, [`Directories`].
 //!
 //! Calls go to one instance, one at a time. A trap costs the instance; the next one is configured
-//! alike. While the plugin is down, claims stay pending with an Event and volumes stay mounted.
-//!
-//! Tasks owned: those of two controllers ([`drive`]).
+//! alike.
 
 mod capability;
 pub(crate) mod check;
+mod convert;
 mod directories;
-mod driver;
 mod open;
-mod plan;
 mod provisioner;
 
 pub use directories::{Directories, DirectoryError};
-pub use driver::{Drive, PROVISIONER, drive};
 pub use open::{StorageOptions, open_storage};
-pub use provisioner::{ProvisionError, StorageProvisioner};
+pub use provisioner::StorageProvisioner;
 
 use k3s_plugin_host::Contract;
 

@@ -3,33 +3,21 @@
 
 use std::sync::Arc;
 
-use k3s_plugin_host::{CallError, Host, LoadError, Plugin, PluginState, Source, Status};
+use async_trait::async_trait;
+use k3s_plugin_host::{Host, LoadError, Plugin, PluginState, Source, Status};
+use k3s_storage::{Class, Existing, Node, ProvisionError, Provisioner, Request, Volume};
 use k3s_wit_bindings::storage::Storage;
 use k3s_wit_bindings::storage::exports::k3s::common::plugin::ConfigError;
-use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Store;
 
 use super::capability::Grant;
+use super::convert;
 use super::open::{Config, Ground, load};
 
 /// The component with its capability.
 pub(super) type Instance = Plugin<Grant, Storage>;
-
-/// Why a volume was not made, deleted or changed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ProvisionError {
-    /// It fails alike until somebody changes the claim, its class or the configuration.
-    #[error("{0}")]
-    Refused(String),
-    /// It cannot be on this node.
-    #[error("{0}")]
-    WrongNode(String),
-    /// Worth another try soon.
-    #[error("{0}")]
-    Later(String),
-}
 
 /// A component and what it is configured with.
 #[derive(Clone)]
@@ -94,11 +82,51 @@ impl StorageProvisioner {
         Ok(())
     }
 
-    /// Gives the plugin another configuration, now and for instances to come.
+    /// Room for new volumes of a class on a node, in bytes.
     ///
     /// # Errors
-    /// When the plugin does not take it; the one before stays.
-    pub async fn configure(&self, config: Vec<u8>) -> Result<(), ProvisionError> {
+    /// When the plugin cannot say.
+    pub async fn capacity(&self, class: Class, node: Node) -> Result<u64, ProvisionError> {
+        let (class, node) = (convert::class(class), convert::node(node));
+        self.call("capacity", move |b, store| {
+            b.k3s_storage_provisioner()
+                .call_capacity(store, &class, &node)
+        })
+        .await?
+        .map_err(convert::error)
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T>
+        + Send
+        + 'static,
+    ) -> Result<T, ProvisionError> {
+        let _turn = self.turn().await?;
+        run(self.running().plugin, function, call).await
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ProvisionError> {
+        let turn = self.turn.acquire().await;
+        turn.map_err(|closed| ProvisionError::Unavailable(closed.into()))
+    }
+}
+
+async fn run<T: Send + 'static>(
+    plugin: Arc<Instance>,
+    function: &'static str,
+    call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
+) -> Result<T, ProvisionError> {
+    tokio::task::spawn_blocking(move || plugin.call(function, call))
+        .await
+        .map_err(|lost| ProvisionError::Unavailable(lost.into()))?
+        .map_err(|error| ProvisionError::Unavailable(error.into()))
+}
+
+#[async_trait]
+impl Provisioner for StorageProvisioner {
+    async fn configure(&self, config: Vec<u8>) -> Result<(), ProvisionError> {
         let running = self.running();
         if *running.config.lock() == config {
             return Ok(());
@@ -117,97 +145,39 @@ impl StorageProvisioner {
                 Ok(())
             }
             Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
-                // Whatever the refused attempt left behind goes with the instance.
+                // What the refused attempt left behind is dropped with the instance.
                 running.plugin.recycle();
                 Err(ProvisionError::Refused(why))
             }
         }
     }
 
-    pub(super) async fn provision(
-        &self,
-        request: wit::Request,
-    ) -> Result<wit::Volume, ProvisionError> {
+    async fn provision(&self, request: Request) -> Result<Volume, ProvisionError> {
+        let request = convert::request(request);
         self.call("provision", move |b, store| {
             b.k3s_storage_provisioner().call_provision(store, &request)
         })
         .await?
-        .map_err(refused)
+        .map(convert::volume)
+        .map_err(convert::error)
     }
 
-    pub(super) async fn delete(&self, volume: wit::Existing) -> Result<(), ProvisionError> {
+    async fn delete(&self, volume: Existing) -> Result<(), ProvisionError> {
+        let volume = convert::existing(volume);
         self.call("delete", move |b, store| {
             b.k3s_storage_provisioner().call_delete(store, &volume)
         })
         .await?
-        .map_err(refused)
+        .map_err(convert::error)
     }
 
-    pub(super) async fn expand(
-        &self,
-        volume: wit::Existing,
-        bytes: u64,
-    ) -> Result<u64, ProvisionError> {
+    async fn expand(&self, volume: Existing, bytes: u64) -> Result<u64, ProvisionError> {
+        let volume = convert::existing(volume);
         self.call("expand", move |b, store| {
             b.k3s_storage_provisioner()
                 .call_expand(store, &volume, bytes)
         })
         .await?
-        .map_err(refused)
-    }
-
-    /// Room for new volumes of a class on a node, in bytes.
-    ///
-    /// # Errors
-    /// When the plugin cannot say.
-    pub async fn capacity(
-        &self,
-        class: wit::Class,
-        node: wit::Node,
-    ) -> Result<u64, ProvisionError> {
-        self.call("capacity", move |b, store| {
-            b.k3s_storage_provisioner()
-                .call_capacity(store, &class, &node)
-        })
-        .await?
-        .map_err(refused)
-    }
-
-    async fn call<T: Send + 'static>(
-        &self,
-        function: &'static str,
-        call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T>
-        + Send
-        + 'static,
-    ) -> Result<T, ProvisionError> {
-        let _turn = self.turn().await?;
-        run(self.running().plugin, function, call).await
-    }
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, ProvisionError> {
-        let turn = self.turn.acquire().await;
-        turn.map_err(|_| ProvisionError::Later("the provisioner is stopping".to_owned()))
-    }
-}
-
-async fn run<T: Send + 'static>(
-    plugin: Arc<Instance>,
-    function: &'static str,
-    call: impl FnOnce(&Storage, &mut Store<PluginState<Grant>>) -> wasmtime::Result<T> + Send + 'static,
-) -> Result<T, ProvisionError> {
-    let later = |message: String| ProvisionError::Later(message);
-    let result = tokio::task::spawn_blocking(move || plugin.call(function, call)).await;
-    result
-        .map_err(|e| later(format!("the call was cut off: {e}")))?
-        .map_err(|e: CallError| later(e.to_string()))
-}
-
-fn refused(error: wit::Error) -> ProvisionError {
-    match error {
-        wit::Error::Invalid(why) | wit::Error::Unsupported(why) => ProvisionError::Refused(why),
-        wit::Error::WrongNode(why) => ProvisionError::WrongNode(why),
-        wit::Error::Retry(why) | wit::Error::Exhausted(why) | wit::Error::Other(why) => {
-            ProvisionError::Later(why)
-        }
+        .map_err(convert::error)
     }
 }

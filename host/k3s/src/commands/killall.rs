@@ -78,7 +78,7 @@ fn stop_server(server_dir: &Path) -> Result<()> {
 fn network() -> Result<()> {
     let nft = k3s_sys::nft::Nftables::open()?;
     k3s_netproxy::cleanup(&nft)?;
-    k3s_adapters::cni::cleanup(&k3s_sys::net::Net::current()?, &nft)?;
+    k3s_podnetwork::cleanup(&k3s_sys::net::Net::current()?, &nft)?;
     k3s_cni::uninstall(&k3s_cni::InstallPaths::default())?;
     Ok(())
 }

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::cni::{
-    CniNetwork, CniOptions, FollowNodes, Grants, NetHost, follow_nodes, open_cni,
-};
+use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
 use k3s_client::{Client, Informers};
 use k3s_cni::{ForeignNetwork, ForeignOptions};
 use k3s_config::ServerSettings;
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
+use k3s_podnetwork::{FollowNodes, Grants, NetHost, follow_nodes};
 use k3s_runtime::PodNetwork;
 use k3s_sys::net::Net;
 use k3s_sys::nft::Nftables;

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::storage::{
-    Drive, PROVISIONER, StorageOptions, StorageProvisioner, drive, open_storage,
-};
+use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
 use k3s_client::Informers;
 use k3s_deploy::{Manifests, Packaged};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
+use k3s_storage::{SettingsSource, StorageConfig};
 use serde_json::{Map, json};
 
 use crate::plugins::Component;
@@ -24,7 +23,10 @@ pub(crate) const NAME: &str = "local-storage";
 /// As K3s' manifest calls the account of its provisioner.
 const ACCOUNT: &str = "local-path-provisioner-service-account";
 const CLASS: &str = "local-path";
+/// The provisioner's name in storage classes.
+const PROVISIONER: &str = "rancher.io/local-path";
 const SETTINGS: &str = "local-path-config";
+const SETTINGS_KEY: &str = "config.json";
 const NAMESPACE: &str = "kube-system";
 
 /// Starts the provisioner of this node.
@@ -53,8 +55,14 @@ pub(crate) fn start(
     let provisioner = Arc::new(provisioner);
     make_replaceable(shared, plane, &provisioner, (root, manifests));
     let client = plane.clients.for_controller(ACCOUNT);
-    let drive_it = Drive {
+    let config = StorageConfig {
         provisioner,
+        provisioner_name: PROVISIONER.to_owned(),
+        settings: SettingsSource {
+            namespace: NAMESPACE.to_owned(),
+            name: SETTINGS.to_owned(),
+            key: SETTINGS_KEY.to_owned(),
+        },
         informers: Informers::new(
             client.clone(),
             shared.clock.clone(),
@@ -65,7 +73,7 @@ pub(crate) fn start(
         node_name: node.name.clone(),
         clock: shared.clock.clone(),
     };
-    drive(drive_it, tasks);
+    k3s_storage::start(config, tasks);
     Ok(())
 }
 
@@ -106,7 +114,7 @@ pub(crate) fn manifest(config: &str) -> Packaged {
     let settings = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": SETTINGS, "namespace": NAMESPACE},
-        "data": {"config.json": config},
+        "data": {SETTINGS_KEY: config},
     });
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",

@@ -4,16 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::load_balancer::{
-    LoadBalancer, LoadBalancerOptions, NodeForwards, ServeLoadBalancers, open_load_balancer,
-    release, serve,
-};
+use k3s_adapters::load_balancer::{LoadBalancer, LoadBalancerOptions, open_load_balancer};
 use k3s_base::{Clock, Random};
 use k3s_client::{ClientFactory, Informers};
 use k3s_ingress::EntryPoint;
 use k3s_lifecycle::Tasks;
 use k3s_netproxy::Forwards;
 use k3s_plugin_host::{Host, Policy};
+use k3s_servicelb::{NodeForwards, ServeLoadBalancers, release, serve};
 use serde_json::{Map, Value, json};
 use tracing::warn;
 

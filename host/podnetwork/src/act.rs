@@ -4,19 +4,19 @@ use k3s_sys::net::{
     LinkChange, LinkKind, Neighbour, Net, NetError, NewLink, Route, RouteScope, Vxlan, sysctl,
 };
 
-use super::ALIAS_PREFIX;
-use super::diff::{Action, Change};
-use super::model::{DesiredLink, DesiredRoute, Kind};
+use crate::diff::{Action, Change};
+use crate::host::ALIAS_PREFIX;
+use crate::model::{DesiredLink, DesiredRoute, Kind};
 
 /// Performs actions for an owner.
-pub(super) struct Doer<'a> {
-    pub(super) owner: &'a str,
-    pub(super) host: &'a Net,
-    pub(super) pod: Option<&'a Net>,
+pub(crate) struct Doer<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) host: &'a Net,
+    pub(crate) pod: Option<&'a Net>,
 }
 
 impl Doer<'_> {
-    pub(super) fn perform(&self, action: &Action) -> Result<(), NetError> {
+    pub(crate) fn perform(&self, action: &Action) -> Result<(), NetError> {
         match action {
             Action::CreateLink(link) => self.create(link),
             Action::InPod(action) => match self.pod {

@@ -13,29 +13,30 @@ use k3s_sys::nft::{
 };
 use k3s_wit_bindings::net::k3s::net::net as wit;
 
-use super::model::Desired;
-use super::{NODE_OWNER, PlanError};
+use crate::error::PlanError;
+use crate::host::NODE_OWNER;
+use crate::model::Desired;
 
 /// In front of a plugin's table names.
 const PREFIX: &str = "k3s-cni-";
 
 /// One transaction, and what it does in words.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(crate) struct Work {
     batch: Batch,
     words: Vec<String>,
 }
 
 impl Work {
-    pub(super) fn changes(&self) -> usize {
+    pub(crate) fn changes(&self) -> usize {
         self.words.len()
     }
 
-    pub(super) fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         self.words.clone()
     }
 
-    pub(super) fn commit(&self, nft: &dyn Nft) -> Result<(), NftError> {
+    pub(crate) fn commit(&self, nft: &dyn Nft) -> Result<(), NftError> {
         if self.batch.is_empty() {
             Ok(())
         } else {
@@ -65,7 +66,7 @@ fn present(nft: &dyn Nft) -> Result<Present, NftError> {
 }
 
 /// Whoever owns a table or an element.
-pub(super) fn owners(nft: &dyn Nft) -> Result<BTreeSet<String>, NftError> {
+pub(crate) fn owners(nft: &dyn Nft) -> Result<BTreeSet<String>, NftError> {
     let mut owners = BTreeSet::new();
     for (_, sets) in present(nft)?.into_values() {
         owners.insert(NODE_OWNER.to_owned());
@@ -75,12 +76,12 @@ pub(super) fn owners(nft: &dyn Nft) -> Result<BTreeSet<String>, NftError> {
 }
 
 /// Removes every plugin's tables.
-pub(super) fn cleanup(nft: &dyn Nft) -> Result<usize, NftError> {
+pub(crate) fn cleanup(nft: &dyn Nft) -> Result<usize, NftError> {
     remove_tables(nft, |table| table.name().starts_with(PREFIX))
 }
 
 /// What has to change for this owner.
-pub(super) fn diff(nft: &dyn Nft, owner: &str, desired: &Desired) -> Result<Work, PlanError> {
+pub(crate) fn diff(nft: &dyn Nft, owner: &str, desired: &Desired) -> Result<Work, PlanError> {
     let present = present(nft)?;
     let mut work = Work::default();
     if owner == NODE_OWNER {

@@ -1,29 +1,30 @@
-//! Follows the cluster, asks the plugin, tells the nodes; a controller beside it writes to the API.
+//! Follows the cluster, asks the balancer and tells the nodes; a controller beside it writes to the API.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_base::{Backoff, BackoffPolicy, Clock, Random};
 use k3s_client::{
     Client, EventRecorder, Informer, InformerEvent, Informers, Obj, Subscription, WorkQueue,
     resources,
 };
-use k3s_lifecycle::Tasks;
+use k3s_lifecycle::{Tasks, sleep_opt};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
-use serde::Deserialize;
 
-use super::balancer::LoadBalancer;
-use super::decide::next;
-use super::inputs::Changes;
-use super::model::Assignment;
-use super::table::Table;
-use super::write::write;
+use crate::balancer::Balancer;
+use crate::decide::next;
+use crate::endpoints::{ready_nodes, service_of};
+use crate::inputs::Changes;
+use crate::model::Assignment;
+use crate::table::Table;
+use crate::write::write;
 
 /// Events come from this component; K3s' name for it.
 const COMPONENT: &str = "service-lb-controller";
-/// Questions are at least this far apart: one change alone is asked at once, a burst in a few.
+/// Calls are at least this far apart: a single change is passed at once, a burst in a few calls.
 const SPACING: Duration = Duration::from_millis(10);
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(200),
@@ -31,10 +32,9 @@ const RETRY: BackoffPolicy = BackoffPolicy {
     cap: Duration::from_secs(30),
     jitter: 0.2,
 };
-/// Writes to one Service for one look; two are the most that are needed.
+/// Writes to one Service in one reconciliation; two are the most that are needed.
 const STEPS: usize = 4;
 const BY_SERVICE: &str = "service";
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// How nodes learn what they answer for.
 pub trait NodeForwards: Send + Sync + 'static {
@@ -45,8 +45,8 @@ pub trait NodeForwards: Send + Sync + 'static {
 
 /// What serving needs.
 pub struct ServeLoadBalancers {
-    /// Who decides.
-    pub balancer: Arc<LoadBalancer>,
+    /// Who assigns.
+    pub balancer: Arc<dyn Balancer>,
     /// With the identity of the cloud controller.
     pub client: Client,
     /// The same identity's informers.
@@ -70,7 +70,7 @@ pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
     );
     let services = config.informers.all(&resources::SERVICES);
     let slices = config.informers.all(&resources::ENDPOINT_SLICES);
-    slices.add_index(BY_SERVICE, service_of_slice);
+    slices.add_index(BY_SERVICE, |slice| service_of(slice).into_iter().collect());
     let table: Arc<Table> = Arc::default();
     let writer = Writer {
         client: config.client,
@@ -96,7 +96,7 @@ pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
     controller.run(writer, &Statuses::default(), tasks);
 }
 
-/// What to look at before the next question. Bounded by the number of objects.
+/// What to pass on with the next call. Bounded by the number of objects.
 #[derive(Default)]
 struct Changed {
     services: BTreeSet<Key>,
@@ -106,7 +106,7 @@ struct Changed {
 }
 
 struct Planner {
-    balancer: Arc<LoadBalancer>,
+    balancer: Arc<dyn Balancer>,
     services: Informer,
     nodes: Informer,
     slices: Informer,
@@ -138,13 +138,12 @@ impl Planner {
         let mut first = true;
         loop {
             self.drain(&mut feeds);
-            let delay = self.ask(&mut backoff).await;
+            let delay = self.update(&mut backoff).await;
             if delay.is_none() && std::mem::take(&mut first) {
-                self.table.complete();
-                self.services
-                    .list()
-                    .iter()
-                    .for_each(|service| self.queue.add(service.key().clone()));
+                self.table.set_complete();
+                for service in self.services.list() {
+                    self.queue.add(service.key().clone());
+                }
             }
             tokio::time::sleep(SPACING).await;
             self.wait(&mut feeds, delay).await;
@@ -168,32 +167,32 @@ impl Planner {
             event = feeds.services.next() => self.changed.service(&event),
             event = feeds.nodes.next() => self.changed.node(&event),
             event = feeds.slices.next() => self.changed.slice(&event),
-            () = self.balancer.taken_over() => {}
-            () = after(delay) => {}
+            () = self.balancer.replaced() => {}
+            () = sleep_opt(delay) => {}
         }
     }
 
-    /// Asks the plugin and acts on its answer. Answers how long to wait before a retry.
-    async fn ask(&mut self, backoff: &mut Backoff) -> Option<Duration> {
+    /// Passes on what changed and acts on the answer. Returns how long to wait before a retry.
+    async fn update(&mut self, backoff: &mut Backoff) -> Option<Duration> {
         let changes = self.collect();
         for (key, object) in &changes.services {
             match object {
                 None => self.forget(key),
-                Some(object) if object.is_deleting() => self.let_go(key),
+                Some(object) if object.is_deleting() => self.withdraw(key),
                 Some(_) => {}
             }
         }
         match self.balancer.update(changes).await {
             Ok(assignments) => {
                 backoff.reset();
-                assignments
-                    .into_iter()
-                    .for_each(|assignment| self.take(assignment));
+                for assignment in assignments {
+                    self.apply(assignment);
+                }
                 None
             }
             Err(error) => {
-                let delay = backoff.next_delay(&self.random);
-                tracing::warn!(%error, ?delay, "load balancers stay as they are");
+                let (error, delay) = (chain(&error), backoff.next_delay(&self.random));
+                tracing::warn!(error, ?delay, "load balancers stay as they are");
                 Some(delay)
             }
         }
@@ -226,66 +225,65 @@ impl Planner {
 
     fn ready_nodes(&self, service: &str) -> BTreeSet<String> {
         let slices = self.slices.by_index(BY_SERVICE, service);
-        slices
-            .iter()
-            .flat_map(|slice| nodes_of_slice(slice))
-            .collect()
+        slices.iter().flat_map(|slice| ready_nodes(slice)).collect()
     }
 
-    /// A Service that is gone, or no load balancer any more.
+    /// A Service that was deleted, or is no longer a load balancer.
     fn forget(&self, service: &Key) {
         if let Some(before) = self.table.last(service) {
-            before
-                .forwards
-                .iter()
-                .for_each(|forward| self.forwards.set(&forward.node, service, &[]));
+            for forward in &before.forwards {
+                self.forwards.set(&forward.node, service, &[]);
+            }
             self.table.remove(service);
             self.queue.add(service.clone());
         }
     }
 
-    /// A Service that is being deleted: nodes stop to answer, whatever the plugin says and whether or not it
-    /// can be asked, so that nothing of it is left when its finalizer goes.
-    fn let_go(&self, service: &Key) {
+    /// On deletion, removes all forwards at once, whatever the balancer says and whether or not it
+    /// answers, so that nothing is left when the finalizer is removed.
+    fn withdraw(&self, service: &Key) {
         if let Some(before) = self.table.last(service) {
-            self.take(Assignment::clone(&before));
+            self.apply(Assignment::clone(&before));
         }
     }
 
-    fn take(&self, mut assignment: Assignment) {
+    /// Tells the nodes first, then the writers.
+    fn apply(&self, mut assignment: Assignment) {
         let service = assignment.service.clone();
         let object = self.services.get(&service);
         if object.as_ref().is_some_and(|object| object.is_deleting()) {
             assignment.forwards.clear();
         }
         let before = self.table.last(&service);
-        let forwards = &assignment.forwards;
-        let had: BTreeSet<&str> = before
-            .iter()
-            .flat_map(|b| &b.forwards)
-            .map(|f| f.node.as_str())
-            .collect();
-        for node in had
-            .into_iter()
-            .filter(|node| !forwards.iter().any(|f| f.node == *node))
-        {
-            self.forwards.set(node, &service, &[]);
-        }
-        forwards
-            .iter()
-            .for_each(|f| self.forwards.set(&f.node, &service, &f.addresses));
-        let known = before
-            .as_ref()
-            .map(|b| b.problems.as_slice())
-            .unwrap_or_default();
+        self.set_forwards(before.as_deref(), &assignment);
         if let Some(object) = object {
-            for problem in assignment.problems.iter().filter(|p| !known.contains(p)) {
-                self.recorder
-                    .warning(&*object, &problem.reason, &*problem.message);
-            }
+            self.record_problems(&object, before.as_deref(), &assignment);
         }
         self.table.set(assignment);
         self.queue.add(service);
+    }
+
+    fn set_forwards(&self, before: Option<&Assignment>, assignment: &Assignment) {
+        let (service, forwards) = (&assignment.service, &assignment.forwards);
+        let had = before.map(|b| b.forwards.as_slice()).unwrap_or_default();
+        for old in had {
+            if !forwards.iter().any(|f| f.node == old.node) {
+                self.forwards.set(&old.node, service, &[]);
+            }
+        }
+        for forward in forwards {
+            self.forwards
+                .set(&forward.node, service, &forward.addresses);
+        }
+    }
+
+    /// Events for problems that the last assignment did not have.
+    fn record_problems(&self, object: &Obj, before: Option<&Assignment>, now: &Assignment) {
+        let known = before.map(|b| b.problems.as_slice()).unwrap_or_default();
+        for problem in now.problems.iter().filter(|p| !known.contains(p)) {
+            self.recorder
+                .warning(object, &problem.reason, &*problem.message);
+        }
     }
 }
 
@@ -300,10 +298,9 @@ impl Changed {
 
     fn slice(&mut self, event: &InformerEvent) {
         self.endpoints
-            .extend(service_of_slice(event.object()).into_iter().map(Key::from));
+            .extend(service_of(event.object()).map(Key::from));
         if let InformerEvent::Updated { old, .. } = event {
-            self.endpoints
-                .extend(service_of_slice(old).into_iter().map(Key::from));
+            self.endpoints.extend(service_of(old).map(Key::from));
         }
     }
 }
@@ -357,50 +354,4 @@ fn is_balancer(service: &Obj) -> bool {
         .value()
         .pointer("/spec/type")
         .is_some_and(|kind| kind == "LoadBalancer")
-}
-
-fn service_of_slice(slice: &Obj) -> Vec<String> {
-    let name = slice.label(SERVICE_NAME_LABEL);
-    name.map(|name| format!("{}/{name}", slice.namespace()))
-        .into_iter()
-        .collect()
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Slice {
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Endpoint {
-    node_name: Option<String>,
-    conditions: Conditions,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Conditions {
-    ready: Option<bool>,
-}
-
-/// Nodes with a ready endpoint; an absent condition means ready.
-fn nodes_of_slice(slice: &Obj) -> Vec<String> {
-    let read = slice.decode::<Slice>();
-    if let Err(error) = &read {
-        tracing::warn!(object = %slice.key(), %error, "left out, since it cannot be read");
-    }
-    let endpoints = read.unwrap_or_default().endpoints.into_iter();
-    endpoints
-        .filter(|e| e.conditions.ready.unwrap_or(true))
-        .filter_map(|e| e.node_name)
-        .collect()
-}
-
-async fn after(delay: Option<Duration>) {
-    match delay {
-        Some(delay) => tokio::time::sleep(delay).await,
-        None => std::future::pending().await,
-    }
 }

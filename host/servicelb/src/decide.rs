@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::model::{Assignment, Ingress, Problem};
+use crate::model::{Assignment, Ingress, Problem};
 
 /// Keeps a Service until its load balancer is gone (`k8s.io/cloud-provider`, `service/helpers`).
-pub(super) const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+pub(crate) const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
 /// `LoadBalancerPortsError` of `core/v1`: ports that cannot be had.
 const PORTS_ERROR: &str = "LoadBalancerPortsError";
 /// The reason of a problem that is that condition too.
@@ -16,7 +16,7 @@ const PORT_CONFLICT: &str = "PortConflict";
 
 /// One write. They are done in order, and the Service is looked at again after each.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The list of finalizers.
     Finalizers(Vec<String>),
     /// Merged into the status.
@@ -24,7 +24,7 @@ pub(super) enum Step {
 }
 
 /// The next write, if there is one. `assignment` is none for what the load balancer does not know.
-pub(super) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) -> Option<Step> {
+pub(crate) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) -> Option<Step> {
     let deleting = text(service, "/metadata/deletionTimestamp").is_some();
     let is_balancer = text(service, "/spec/type") == Some("LoadBalancer");
     let claimed = assignment.filter(|a| a.claimed && is_balancer);
@@ -47,9 +47,9 @@ pub(super) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) 
     }
 }
 
-/// The next write to take back what was written for a load balancer that is no more. Only Services
-/// whose addresses are all nodes' are touched: others are served by somebody else.
-pub(super) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step> {
+/// The next write to take back what was written for a load balancer that no longer exists. Only
+/// Services whose addresses are all nodes' are touched: others are served by another controller.
+pub(crate) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step> {
     let has_class = text(service, "/spec/loadBalancerClass").is_some();
     let shown = ingress(service);
     let ours = shown.iter().all(|entry| {
@@ -143,7 +143,7 @@ fn conditions(service: &Value, problems: &[Problem], now: &str) -> Option<Value>
 
 fn put(into: &mut Value, name: &str, value: Option<Value>) {
     if let (Some(map), Some(value)) = (into.as_object_mut(), value) {
-        let _: Option<Value> = Map::insert(map, name.to_owned(), value);
+        map.insert(name.to_owned(), value);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Takes back what an earlier load balancer wrote, in a cluster that has none any more.
+//! Takes back what an earlier load balancer wrote, in a cluster that no longer has one.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,9 +7,9 @@ use k3s_client::{Client, Informer, Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
 
-use super::decide;
-use super::inputs::addresses;
-use super::write::write;
+use crate::decide;
+use crate::inputs::node_addresses;
+use crate::write::write;
 
 /// A status and a finalizer are two writes.
 const STEPS: usize = 3;
@@ -48,7 +48,7 @@ impl Reconciler for Releaser {
             .nodes
             .list()
             .iter()
-            .flat_map(|node| addresses(node))
+            .flat_map(|node| node_addresses(node))
             .collect();
         for _ in 0..STEPS {
             let Some(step) = decide::release(service.value(), &nodes) else {

@@ -10,7 +10,9 @@ use k3s_sys::net::DefaultRoute;
 use k3s_wit_bindings::net::k3s::net::net::{LinkKind, Plan};
 use parking_lot::Mutex;
 
-use super::net::{Grants, NodeNetwork, PlanError, validate};
+use crate::error::PlanError;
+use crate::grants::Grants;
+use crate::host::{NodeNetwork, validate};
 
 /// The fake node's way out.
 const UPLINK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -25,14 +27,16 @@ struct World {
     changes: u32,
 }
 
-/// The fake.
-pub(super) struct FakeNode {
+/// A node without a kernel.
+pub struct FakeNode {
     grants: Grants,
     world: Mutex<World>,
 }
 
 impl FakeNode {
-    pub(super) fn new(grants: Grants) -> Self {
+    /// A node on which nothing exists yet.
+    #[must_use]
+    pub fn new(grants: Grants) -> Self {
         Self {
             grants,
             world: Mutex::default(),
@@ -40,7 +44,8 @@ impl FakeNode {
     }
 
     /// Plans that changed something so far.
-    pub(super) fn changes(&self) -> u32 {
+    #[must_use]
+    pub fn changes(&self) -> u32 {
         self.world.lock().changes
     }
 
@@ -56,7 +61,7 @@ impl FakeNode {
         for link in &plan.links {
             if links().any(|other| other.name == link.name) {
                 return Err(PlanError::Conflict(format!(
-                    "link {} belongs to somebody else",
+                    "link {} belongs to another owner",
                     link.name
                 )));
             }
@@ -69,7 +74,7 @@ impl FakeNode {
         let exists = |name: &str| links().chain(&plan.links).any(|link| link.name == name);
         match plan.routes.iter().find(|route| !exists(&route.link)) {
             Some(route) => Err(PlanError::Invalid(format!(
-                "a route by a link that is not there: {}",
+                "a route over a link that does not exist: {}",
                 route.link
             ))),
             None => Ok(()),
@@ -132,7 +137,7 @@ impl NodeNetwork for FakeNode {
         Ok(if equal {
             Vec::new()
         } else {
-            vec![format!("the plan of {owner} is another")]
+            vec![format!("the plan of {owner} is different")]
         })
     }
 

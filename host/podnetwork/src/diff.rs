@@ -6,24 +6,25 @@ use std::fmt;
 use ipnet::IpNet;
 use k3s_sys::net::{Link, Mac, Neighbour, NetError, Route};
 
-use super::model::{Desired, DesiredLink, DesiredNeighbour, DesiredRoute, Kind, PodEnd};
-use super::snapshot::Snapshot;
-use super::{ALIAS_PREFIX, NODE_OWNER, PlanError, looking};
+use crate::error::PlanError;
+use crate::host::{ALIAS_PREFIX, NODE_OWNER, read_failed};
+use crate::model::{Desired, DesiredLink, DesiredNeighbour, DesiredRoute, Kind, PodEnd};
+use crate::snapshot::Snapshot;
 
 /// Properties of a link to change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) up: bool,
-    pub(super) mtu: Option<u32>,
-    pub(super) mac: Option<Mac>,
-    pub(super) bridge: Option<String>,
+pub(crate) struct Change {
+    pub(crate) up: bool,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) bridge: Option<String>,
     /// Make it the owner's.
-    pub(super) adopt: bool,
+    pub(crate) adopt: bool,
 }
 
 /// One step. Links go by name, since those to come have no number yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     CreateLink(DesiredLink),
     ChangeLink(String, Change),
     DeleteLink(String),
@@ -63,7 +64,7 @@ impl fmt::Display for Action {
 }
 
 /// The steps for one owner. `inside` is the pod's namespace, if the plan reaches into it.
-pub(super) fn diff(
+pub(crate) fn diff(
     owner: &str,
     desired: &Desired,
     now: &Snapshot,
@@ -97,7 +98,7 @@ pub(super) fn diff(
 fn denied(error: NetError) -> PlanError {
     match error {
         NetError::SysctlDenied(key) => PlanError::Denied(format!("the setting {key}")),
-        other => looking(other),
+        other => read_failed(other),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::PlanError;
+use crate::error::PlanError;
 
 /// The limits of a plan.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Grants {
         }
     }
 
-    pub(super) fn check_link(&self, name: &str) -> Result<(), PlanError> {
+    pub(crate) fn check_link(&self, name: &str) -> Result<(), PlanError> {
         let known = self
             .link_prefixes
             .iter()
@@ -41,7 +41,7 @@ impl Grants {
         }
     }
 
-    pub(super) fn check_network(&self, network: &IpNet) -> Result<(), PlanError> {
+    pub(crate) fn check_network(&self, network: &IpNet) -> Result<(), PlanError> {
         let known = match network {
             IpNet::V4(network) => self
                 .networks
@@ -58,13 +58,13 @@ impl Grants {
 }
 
 /// Reads an address.
-pub(super) fn address(text: &str) -> Result<IpAddr, PlanError> {
+pub(crate) fn address(text: &str) -> Result<IpAddr, PlanError> {
     text.parse()
         .map_err(|_| PlanError::Invalid(format!("{text:?} is no address")))
 }
 
 /// Reads an address with its prefix length.
-pub(super) fn network(text: &str) -> Result<IpNet, PlanError> {
+pub(crate) fn network(text: &str) -> Result<IpNet, PlanError> {
     text.parse()
         .map_err(|_| PlanError::Invalid(format!("{text:?} is no address with prefix length")))
 }

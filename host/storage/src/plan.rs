@@ -1,14 +1,13 @@
-//! Pure: which claims and volumes are ours to act on, what the plugin is told of them, and the
-//! objects that come of its answers.
+//! Decisions, without I/O: which claims and volumes belong to a provisioner on this node, what the
+//! provisioner is asked about them, and the objects that its answers become.
 
 use k3s_client::Obj;
 use k3s_meta::object::{annotation, annotations, at, at_list, at_str, labels};
 use k3s_meta::quantity::{Format, Quantity};
-use k3s_volume::{Class, class_of, names, volume_name};
-use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
+use k3s_volume::{class_of, names, volume_name};
 use serde_json::{Value, json};
 
-use super::driver::PROVISIONER;
+use crate::provisioner::{Claim, Class, Existing, Node, Request, Volume, VolumeKind};
 
 /// Notes on a volume the node it was made on; K3s' provisioner does the same.
 const MADE_ON: &str = "local.path.provisioner/selected-node";
@@ -16,27 +15,27 @@ const MADE_ON: &str = "local.path.provisioner/selected-node";
 const MAX_ENTRIES: usize = 1000;
 
 /// The name of a claim's volume.
-pub(super) fn volume_name_of(claim: &Obj) -> String {
+pub(crate) fn volume_name_of(claim: &Obj) -> String {
     format!("pvc-{}", claim.uid())
 }
 
-/// Whether a claim waits for a volume of ours on this node.
-pub(super) fn is_wanted(claim: &Obj, node: &str) -> bool {
+/// Whether a claim waits for a volume of `provisioner` on this node.
+pub(crate) fn is_wanted(claim: &Obj, provisioner: &str, node: &str) -> bool {
     let value = claim.value();
     let selected = annotation(value, names::SELECTED_NODE);
     !claim.is_deleting()
         && volume_name(value).is_empty()
-        && annotation(value, names::STORAGE_PROVISIONER) == Some(PROVISIONER)
+        && annotation(value, names::STORAGE_PROVISIONER) == Some(provisioner)
         && selected.is_none_or(|selected| selected == node)
 }
 
-/// What the plugin is asked.
-pub(super) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> wit::Request {
+/// What the provisioner is asked.
+pub(crate) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> Request {
     let value = claim.value();
     let selected = annotation(value, names::SELECTED_NODE).is_some();
-    wit::Request {
+    Request {
         volume_name: volume_name_of(claim),
-        claim: wit::Claim {
+        claim: Claim {
             namespace: claim.namespace().to_owned(),
             name: claim.name().to_owned(),
             uid: claim.uid().to_owned(),
@@ -50,14 +49,14 @@ pub(super) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> wit::Requ
             block: at_str(value, &["spec", "volumeMode"]) == "Block",
             has_selector: at(value, &["spec", "selector"]).is_some_and(|s| !s.is_null()),
         },
-        class: wit::Class {
+        class: Class {
             name: class.name().to_owned(),
             annotations: pairs(annotations(class.value())),
             parameters: pairs(k3s_meta::object::string_map(
                 class.value().get("parameters"),
             )),
         },
-        node: node.filter(|_| selected).map(|node| wit::Node {
+        node: node.filter(|_| selected).map(|node| Node {
             name: node.name().to_owned(),
             labels: pairs(labels(node.value())),
         }),
@@ -73,12 +72,12 @@ fn bytes(quantity: Option<Quantity>) -> u64 {
 }
 
 /// A size as a claim would write it.
-pub(super) fn quantity(bytes: u64) -> String {
+pub(crate) fn quantity(bytes: u64) -> String {
     Quantity::from_value(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySi).to_string()
 }
 
 /// The PersistentVolume of an answer.
-pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
+pub(crate) fn volume(claim: &Obj, class: &Obj, made: &Volume, provisioner: &str) -> Value {
     let mut spec = json!({
         "accessModes": at(claim.value(), &["spec", "accessModes"]),
         "capacity": {"storage": quantity(made.capacity_bytes)},
@@ -92,8 +91,8 @@ pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
         "volumeMode": "Filesystem",
     });
     let source = match made.kind {
-        wit::Kind::Local => ("local", json!({"path": made.path})),
-        wit::Kind::HostPath => (
+        VolumeKind::Local => ("local", json!({"path": made.path})),
+        VolumeKind::HostPath => (
             "hostPath",
             json!({"path": made.path, "type": "DirectoryOrCreate"}),
         ),
@@ -111,7 +110,7 @@ pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
             map.insert("mountOptions".into(), options.clone());
         }
     }
-    let mut noted = json!({names::PROVISIONED_BY: PROVISIONER});
+    let mut noted = json!({names::PROVISIONED_BY: provisioner});
     for (key, value) in &made.annotations {
         k3s_meta::object::set(&mut noted, &[key], value.as_str().into());
     }
@@ -122,10 +121,10 @@ pub(super) fn volume(claim: &Obj, class: &Obj, made: &wit::Volume) -> Value {
     })
 }
 
-/// A volume that the plugin made on this node, as it is told of it.
-pub(super) fn existing(volume: &Obj, node: &str) -> Option<wit::Existing> {
+/// A volume that `provisioner` made on this node, as it is told of it.
+pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Existing> {
     let value = volume.value();
-    if annotation(value, names::PROVISIONED_BY) != Some(PROVISIONER) {
+    if annotation(value, names::PROVISIONED_BY) != Some(provisioner) {
         return None;
     }
     if annotation(value, MADE_ON).is_some_and(|made_on| made_on != node) {
@@ -137,7 +136,7 @@ pub(super) fn existing(volume: &Obj, node: &str) -> Option<wit::Existing> {
         .find(|p| !p.is_empty())?;
     let capacity =
         at(value, &["spec", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
-    Some(wit::Existing {
+    Some(Existing {
         volume_name: volume.name().to_owned(),
         path: path.to_owned(),
         capacity_bytes: bytes(capacity),
@@ -146,14 +145,14 @@ pub(super) fn existing(volume: &Obj, node: &str) -> Option<wit::Existing> {
 }
 
 /// Whether a volume's data is to be deleted now.
-pub(super) fn is_to_delete(volume: &Obj) -> bool {
+pub(crate) fn is_to_delete(volume: &Obj) -> bool {
     at_str(volume.value(), &["status", "phase"]) == "Released"
         && at_str(volume.value(), &["spec", "persistentVolumeReclaimPolicy"]) == "Delete"
         && !volume.is_deleting()
 }
 
 /// The size that a bound claim asks for beyond what it has.
-pub(super) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
+pub(crate) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
     let value = claim.value();
     let has =
         at(value, &["status", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
@@ -161,7 +160,7 @@ pub(super) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
     let grows = at_str(value, &["status", "phase"]) == "Bound"
         && !claim.is_deleting()
         && has.is_some_and(|has| wanted > has)
-        && class.is_some_and(|class| Class(class.value()).can_expand());
+        && class.is_some_and(|class| k3s_volume::Class(class.value()).can_expand());
     grows.then(|| bytes(Some(wanted)))
 }
 
@@ -170,6 +169,9 @@ mod tests {
     use k3s_client::Object;
 
     use super::*;
+    use crate::provisioner::Affinity;
+
+    const PROVISIONER: &str = "rancher.io/local-path";
 
     fn object(value: Value) -> Object {
         Obj::from_value(value).unwrap()
@@ -186,18 +188,19 @@ mod tests {
 
     #[test]
     fn only_claims_of_this_node_and_provisioner_are_wanted() {
-        assert!(is_wanted(&claim(&json!({})), "a"));
-        assert!(!is_wanted(&claim(&json!({})), "b"));
+        assert!(is_wanted(&claim(&json!({})), PROVISIONER, "a"));
+        assert!(!is_wanted(&claim(&json!({})), PROVISIONER, "b"));
         assert!(!is_wanted(
             &claim(&json!({"spec": {"volumeName": "v"}})),
+            PROVISIONER,
             "a"
         ));
         let other = json!({"metadata": {"annotations": {"volume.kubernetes.io/storage-provisioner": "x/y"}}});
-        assert!(!is_wanted(&claim(&other), "a"));
+        assert!(!is_wanted(&claim(&other), PROVISIONER, "a"));
     }
 
     #[test]
-    fn a_volume_is_what_the_plugin_answered() {
+    fn a_volume_is_what_the_provisioner_answered() {
         let class = object(json!({"metadata": {"name": "local-path"}, "reclaimPolicy": "Retain"}));
         let node =
             object(json!({"metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}}}));
@@ -208,17 +211,17 @@ mod tests {
             ("pvc-u", 2 << 30)
         );
         assert_eq!(asked.node.unwrap().name, "a");
-        let made = wit::Volume {
-            kind: wit::Kind::Local,
+        let made = Volume {
+            kind: VolumeKind::Local,
             path: "/s/x".into(),
-            affinity: Some(wit::Affinity {
+            affinity: Some(Affinity {
                 key: "kubernetes.io/hostname".into(),
                 values: vec!["a".into()],
             }),
             capacity_bytes: 2 << 30,
             annotations: vec![(MADE_ON.into(), "a".into())],
         };
-        let volume = volume(&claim, &class, &made);
+        let volume = volume(&claim, &class, &made, PROVISIONER);
         assert_eq!(volume["spec"]["local"]["path"], "/s/x");
         assert_eq!(volume["spec"]["capacity"]["storage"], "2Gi");
         assert_eq!(volume["spec"]["persistentVolumeReclaimPolicy"], "Retain");
@@ -227,8 +230,11 @@ mod tests {
             PROVISIONER
         );
         let stored = object(volume);
-        assert_eq!(existing(&stored, "a").unwrap().path, "/s/x");
-        assert!(existing(&stored, "b").is_none(), "another node's");
+        assert_eq!(existing(&stored, PROVISIONER, "a").unwrap().path, "/s/x");
+        assert!(
+            existing(&stored, PROVISIONER, "b").is_none(),
+            "another node's"
+        );
         assert!(!is_to_delete(&stored));
     }
 

@@ -1,7 +1,7 @@
 //! Table tests of the decisions: a Service and its assignment in, one write out.
 
 use super::*;
-use crate::load_balancer::model::Forward;
+use crate::model::Forward;
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 

@@ -1,19 +1,21 @@
-//! Follows the cluster's nodes and tells the plugin; tells the cluster what the plugin says of this one.
+//! Follows the cluster's nodes and tells the plugin, and writes down what the plugin answers about this
+//! one: annotations of its Node object, and `subnet.env` for software that reads it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, Informers, Obj, Patch, Subscription, resources};
-use k3s_lifecycle::Tasks;
+use k3s_lifecycle::{Tasks, sleep_opt};
 use k3s_sys::net::{Change, Observer};
-use k3s_wit_bindings::cni::exports::k3s::cni::network::{Node, Outcome};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::network::{CniNetwork, SyncError};
+use crate::error::SyncError;
 
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(200),
@@ -24,10 +26,42 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 /// After a change of the node's own network, others follow in a moment.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// A node of the cluster, in the fields that a pod network uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// The object's name.
+    pub name: String,
+    /// Addresses of type `InternalIP`, in their order.
+    pub internal_ips: Vec<String>,
+    /// `spec.podCIDRs`, or `spec.podCIDR` where only that is set.
+    pub pod_cidrs: Vec<String>,
+    /// Those of flannel; others change all the time.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// What a plugin answers about this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Annotations that the Node object should have.
+    pub annotations: Vec<(String, String)>,
+    /// Contents of `subnet.env`; empty for none.
+    pub subnet_env: String,
+}
+
+/// The plugin as this module calls it.
+#[async_trait]
+pub trait NodeSync: Send + Sync + 'static {
+    /// Brings the plugin up to date with the cluster's nodes. Idempotent.
+    ///
+    /// # Errors
+    /// [`SyncError::NotReady`] until this node has what the plugin needs; others are worth a retry.
+    async fn sync(&self, this_node: &str, nodes: Vec<Node>) -> Result<Outcome, SyncError>;
+}
+
 /// What following needs.
 pub struct FollowNodes {
-    /// The network to tell.
-    pub network: Arc<CniNetwork>,
+    /// The plugin to tell.
+    pub network: Arc<dyn NodeSync>,
     /// With the node's identity.
     pub client: Client,
     /// The same identity's informers.
@@ -40,8 +74,8 @@ pub struct FollowNodes {
     pub random: Random,
 }
 
-/// Starts to follow: `sync` at the start, when a node appears, goes or changes in something that
-/// matters, and when somebody changes the node's own network.
+/// Starts to follow: `sync` at the start, when a node appears, disappears or changes in something
+/// that matters, and when the node's own network is changed from outside.
 pub fn follow_nodes(follow: FollowNodes, tasks: &Tasks) {
     tasks.spawn_until_stopped("cni nodes", run(follow));
 }
@@ -53,19 +87,13 @@ async fn run(follow: FollowNodes) {
         .inspect_err(|error| tracing::warn!(%error, "changes of the node's network go unnoticed"))
         .ok();
     informer.has_synced().await;
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut known: BTreeMap<String, Node> = BTreeMap::new();
     let mut backoff = RETRY.start();
     loop {
         while events.try_next().is_some() {}
-        let nodes: Vec<Node> = informer
-            .list()
-            .iter()
-            .filter_map(|object| read(object))
-            .collect();
-        let facts = nodes
-            .iter()
-            .map(|n| (n.name.clone(), format!("{n:?}")))
-            .collect();
+        let objects = informer.list();
+        let nodes: Vec<Node> = objects.iter().filter_map(|object| read(object)).collect();
+        let facts = nodes.iter().map(|n| (n.name.clone(), n.clone())).collect();
         let delay = match follow.sync(nodes).await {
             Ok(()) => {
                 backoff.reset();
@@ -77,8 +105,8 @@ async fn run(follow: FollowNodes) {
                 known = facts;
                 None
             }
-            Err(SyncError::Failed(why)) => {
-                let delay = backoff.next_delay(&follow.random);
+            Err(error) => {
+                let (why, delay) = (chain(&error), backoff.next_delay(&follow.random));
                 tracing::warn!(why, ?delay, "the pod network is not set up");
                 Some(delay)
             }
@@ -86,7 +114,7 @@ async fn run(follow: FollowNodes) {
         tokio::select! {
             () = node_changed(&mut events, &mut known) => {}
             () = network_changed(observer.as_mut()) => {}
-            () = after(delay) => {}
+            () = sleep_opt(delay) => {}
         }
     }
 }
@@ -113,7 +141,10 @@ impl FollowNodes {
             std::fs::create_dir_all(&self.run_dir)?;
             k3s_sys::fs::write_replace(&path, outcome.subnet_env.as_bytes(), 0o644)
         };
-        write().map_err(|e| SyncError::Failed(format!("{}: {e}", path.display())))
+        write().map_err(|source| SyncError::SubnetEnv {
+            path: path.clone(),
+            source,
+        })
     }
 
     async fn annotate(&self, node: &Node, outcome: &Outcome) -> Result<(), SyncError> {
@@ -131,22 +162,23 @@ impl FollowNodes {
             .client
             .patch(&resources::NODES, None, &node.name, &patch)
             .await;
-        result
-            .map(drop)
-            .map_err(|e| SyncError::Failed(format!("annotate node {}: {e}", node.name)))
+        result.map(drop).map_err(|source| SyncError::Annotate {
+            node: node.name.clone(),
+            source,
+        })
     }
 }
 
 /// Waits until a node differs from what is known in something that matters. Nodes write their status
 /// all the time.
-async fn node_changed(events: &mut Subscription, known: &mut BTreeMap<String, String>) {
+async fn node_changed(events: &mut Subscription, known: &mut BTreeMap<String, Node>) {
     loop {
         let event = events.next().await;
         let name = event.object().name();
         let now = if event.is_deleted() {
             None
         } else {
-            read(event.object()).map(|n| format!("{n:?}"))
+            read(event.object())
         };
         if known.get(name) != now.as_ref() {
             return;
@@ -154,7 +186,7 @@ async fn node_changed(events: &mut Subscription, known: &mut BTreeMap<String, St
     }
 }
 
-/// Waits until somebody changed addresses or routes, or took one of our devices away.
+/// Waits until addresses or routes were changed, or one of our devices was removed.
 async fn network_changed(observer: Option<&mut Observer>) {
     let Some(observer) = observer else {
         return std::future::pending().await;
@@ -173,13 +205,6 @@ async fn network_changed(observer: Option<&mut Observer>) {
             tokio::time::sleep(SETTLE).await;
             return;
         }
-    }
-}
-
-async fn after(delay: Option<Duration>) {
-    match delay {
-        Some(delay) => tokio::time::sleep(delay).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -244,7 +269,6 @@ fn read(object: &Obj) -> Option<Node> {
         name: object.name().to_owned(),
         internal_ips: internal.map(|a| a.address).collect(),
         pod_cidrs,
-        // Only those that a pod network cares for: others change all the time.
         annotations: flannel.collect(),
     })
 }

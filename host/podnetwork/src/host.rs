@@ -1,14 +1,4 @@
-//! The `net` capability: plans made true.
-//!
-//! [`model`] reads a guest's plan and refuses what is not granted; [`snapshot`] looks at the kernel;
-//! [`diff`] decides what to do, purely; [`act`] does it; [`tables`] is the same for the packet filter.
-
-mod act;
-mod diff;
-mod grants;
-mod model;
-mod snapshot;
-mod tables;
+//! The `net` capability over the kernel: a plan is read, compared with what is there, and made true.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -16,65 +6,29 @@ use std::sync::Arc;
 
 use k3s_runtime::Bandwidth;
 use k3s_sys::net::{DefaultRoute, Net, NetError};
-use k3s_sys::nft::{Nft, NftError};
+use k3s_sys::nft::Nft;
 use k3s_wit_bindings::net::k3s::net::net::Plan;
 use parking_lot::Mutex;
 
-pub use grants::Grants;
-
-use act::Doer;
-use diff::Action;
-use model::Desired;
-use snapshot::Snapshot;
+use crate::act::Doer;
+use crate::diff::{self, Action};
+use crate::error::PlanError;
+use crate::grants::Grants;
+use crate::model::Desired;
+use crate::snapshot::Snapshot;
+use crate::tables;
 
 /// Written in front of the owner's name in a link's alias.
-const ALIAS_PREFIX: &str = "k3s-cni:";
+pub(crate) const ALIAS_PREFIX: &str = "k3s-cni:";
 /// A pod's link, as everybody calls it.
 const POD_LINK: &str = "eth0";
 /// Of a byte.
 const BITS: u64 = 8;
 /// Owner of what the node as a whole needs.
-pub(crate) const NODE_OWNER: &str = "node";
-
-/// Why a plan was not made true.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// Not granted.
-    #[error("not granted: {0}")]
-    Denied(String),
-    /// The plan cannot be read.
-    #[error("{0}")]
-    Invalid(String),
-    /// Something is there that is not the owner's.
-    #[error("{0}")]
-    Conflict(String),
-    /// The kernel refused.
-    #[error("{what}: {}", chain(.source))]
-    Net {
-        /// While doing what.
-        what: String,
-        /// The answer.
-        #[source]
-        source: NetError,
-    },
-    /// The packet filter refused.
-    #[error(transparent)]
-    Nft(#[from] NftError),
-}
-
-/// A message with its causes, for places that keep one line only.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
+pub const NODE_OWNER: &str = "node";
 
 /// What the `net` capability is backed by: the kernel, or a fake that a component is checked on.
-pub(super) trait NodeNetwork: Send + Sync {
+pub trait NodeNetwork: Send + Sync {
     /// Lets plans of this sandbox reach its namespace, until [`NodeNetwork::end_pod`].
     fn begin_pod(&self, id: &str, namespace: PathBuf);
     /// See [`NodeNetwork::begin_pod`].
@@ -85,7 +39,7 @@ pub(super) trait NodeNetwork: Send + Sync {
     fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError>;
     /// Removes everything of the owner's.
     fn remove(&self, owner: &str) -> Result<(), PlanError>;
-    /// Everybody who owns anything.
+    /// Everyone who owns anything.
     fn owners(&self) -> Result<BTreeSet<String>, PlanError>;
     /// The way out of the node.
     fn uplink(&self) -> Result<DefaultRoute, PlanError>;
@@ -94,7 +48,7 @@ pub(super) trait NodeNetwork: Send + Sync {
 }
 
 /// Holds a plan against the rules for plans, without making it true.
-pub(super) fn validate(owner: &str, plan: &Plan, grants: &Grants) -> Result<(), PlanError> {
+pub(crate) fn validate(owner: &str, plan: &Plan, grants: &Grants) -> Result<(), PlanError> {
     Desired::read(owner, plan, grants).map(drop)
 }
 
@@ -225,17 +179,23 @@ impl NetHost {
         self.apply(owner, &nothing).map(drop)
     }
 
-    /// Everybody who owns anything.
+    /// Everyone who owns anything.
     pub fn owners(&self) -> Result<BTreeSet<String>, PlanError> {
         let _turn = self.turn.lock();
-        let links = self.net.links().map_err(looking)?;
+        let links = self.net.links().map_err(read_failed)?;
         let mut owners: BTreeSet<String> = links
             .iter()
             .filter_map(|l| l.alias.as_deref()?.strip_prefix(ALIAS_PREFIX))
             .map(str::to_owned)
             .collect();
         owners.extend(tables::owners(&*self.nft)?);
-        if self.net.routes().map_err(looking)?.iter().any(|r| r.owned) {
+        if self
+            .net
+            .routes()
+            .map_err(read_failed)?
+            .iter()
+            .any(|r| r.owned)
+        {
             owners.insert(NODE_OWNER.to_owned());
         }
         Ok(owners)
@@ -249,12 +209,12 @@ impl NetHost {
             }),
             None => self.net.default_route(),
         };
-        found.map_err(looking)
+        found.map_err(read_failed)
     }
 
     fn compare(&self, owner: &str, plan: &Plan) -> Result<Work, PlanError> {
         let desired = Desired::read(owner, plan, &self.grants)?;
-        let snapshot = Snapshot::take(&self.net, owner).map_err(looking)?;
+        let snapshot = Snapshot::take(&self.net, owner).map_err(read_failed)?;
         let pod = match desired.pod_end() {
             Some(_) => Some(self.pod(owner)?),
             None => None,
@@ -263,7 +223,7 @@ impl NetHost {
             .as_ref()
             .map(|net| Snapshot::take(net, owner))
             .transpose()
-            .map_err(looking)?;
+            .map_err(read_failed)?;
         let actions = diff::diff(owner, &desired, &snapshot, inside.as_ref())?;
         let filter = tables::diff(&*self.nft, owner, &desired)?;
         Ok(Work {
@@ -277,7 +237,7 @@ impl NetHost {
         let path = self.pods.lock().get(id).cloned();
         let path =
             path.ok_or_else(|| PlanError::Invalid(format!("no call is about a sandbox {id}")))?;
-        Net::of_namespace(&path).map_err(looking)
+        Net::of_namespace(&path).map_err(read_failed)
     }
 }
 
@@ -288,9 +248,9 @@ struct Work {
     pod: Option<Net>,
 }
 
-fn looking(source: NetError) -> PlanError {
+pub(crate) fn read_failed(source: NetError) -> PlanError {
     PlanError::Net {
-        what: "look at the network".to_owned(),
+        what: "read the network".to_owned(),
         source,
     }
 }
@@ -298,7 +258,7 @@ fn looking(source: NetError) -> PlanError {
 /// Removes every trace of a pod network from this namespace, also one that another process left:
 /// owned links and flannel's by name, owned routes, owned tables.
 pub fn cleanup(net: &Net, nft: &dyn Nft) -> Result<(), PlanError> {
-    for link in net.links().map_err(looking)? {
+    for link in net.links().map_err(read_failed)? {
         let ours = link
             .alias
             .as_deref()
@@ -308,11 +268,16 @@ pub fn cleanup(net: &Net, nft: &dyn Nft) -> Result<(), PlanError> {
             "cni0" | "flannel.1" | "flannel-v6.1" | "flannel-wg" | "flannel-wg-v6"
         );
         if ours || known {
-            net.delete_link(&link.name).map_err(looking)?;
+            net.delete_link(&link.name).map_err(read_failed)?;
         }
     }
-    for route in net.routes().map_err(looking)?.iter().filter(|r| r.owned) {
-        net.delete_route(route).map_err(looking)?;
+    for route in net
+        .routes()
+        .map_err(read_failed)?
+        .iter()
+        .filter(|r| r.owned)
+    {
+        net.delete_route(route).map_err(read_failed)?;
     }
     tables::cleanup(nft)?;
     Ok(())

@@ -10,30 +10,12 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 use parking_lot::Mutex;
 
+use crate::error::IpamError;
+
 /// `host-local` remembers there where to go on, so that an address rests before it is given again.
 const LAST_RESERVED: &str = "last_reserved_ip.0";
 /// The interface named in the second line.
 const INTERFACE: &str = "eth0";
-
-/// Why there is no lease.
-#[derive(Debug, thiserror::Error)]
-pub enum IpamError {
-    /// Every address is taken.
-    #[error("no address is free in {0}")]
-    Exhausted(Ipv4Net),
-    /// A name or range that cannot be used.
-    #[error("{0}")]
-    Invalid(String),
-    /// The disk failed.
-    #[error("{path}")]
-    Disk {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// The leases of all networks of this node.
 #[derive(Debug)]

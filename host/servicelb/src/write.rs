@@ -3,10 +3,10 @@
 use k3s_client::{Client, Object, Patch, resources};
 use serde_json::json;
 
-use super::decide::Step;
+use crate::decide::Step;
 
 /// Performs one write. The Service must not have changed since it was looked at.
-pub(super) async fn write(
+pub(crate) async fn write(
     client: &Client,
     service: &Object,
     step: Step,

@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::model::Assignment;
+use crate::model::Assignment;
 
 /// Assignments by Service.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: RwLock<Rows>,
 }
 
 #[derive(Debug, Default)]
 struct Rows {
-    /// Every Service has been looked at once; before that, absence means nothing.
+    /// Every Service was assigned once; before that, absence means nothing.
     complete: bool,
     by_service: HashMap<Arc<str>, Arc<Assignment>>,
 }
 
 impl Table {
-    /// Takes an assignment in. From here on writers act on it, so nodes are told before.
-    pub(super) fn set(&self, assignment: Assignment) {
+    /// Stores an assignment. From here on writers act on it, so nodes are told before.
+    pub(crate) fn set(&self, assignment: Assignment) {
         self.rows
             .write()
             .by_service
@@ -30,21 +30,22 @@ impl Table {
     }
 
     /// Forgets a Service; as with [`Table::set`], nodes are told before.
-    pub(super) fn remove(&self, service: &str) {
+    pub(crate) fn remove(&self, service: &str) {
         self.rows.write().by_service.remove(service);
     }
 
     /// What a Service was assigned last.
-    pub(super) fn last(&self, service: &str) -> Option<Arc<Assignment>> {
+    pub(crate) fn last(&self, service: &str) -> Option<Arc<Assignment>> {
         self.rows.read().by_service.get(service).cloned()
     }
 
-    pub(super) fn complete(&self) {
+    /// Every Service was assigned once.
+    pub(crate) fn set_complete(&self) {
         self.rows.write().complete = true;
     }
 
-    /// `None` before every Service was looked at; `Some(None)` for a Service without assignment.
-    pub(super) fn get(&self, service: &str) -> Option<Option<Arc<Assignment>>> {
+    /// `None` before every Service was assigned once; `Some(None)` for a Service without assignment.
+    pub(crate) fn get(&self, service: &str) -> Option<Option<Arc<Assignment>>> {
         let rows = self.rows.read();
         rows.complete.then(|| rows.by_service.get(service).cloned())
     }

@@ -1,5 +1,5 @@
-//! The node's network for a component that is tried out: its plans are read and compared, not made true,
-//! until the component takes over.
+//! The node's network for a plugin that does not serve yet: its plans are read and compared, not made
+//! true, until the plugin takes over.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,23 @@ use k3s_runtime::Bandwidth;
 use k3s_sys::net::DefaultRoute;
 use k3s_wit_bindings::net::k3s::net::net::Plan;
 
-use super::net::{NodeNetwork, PlanError};
+use crate::error::PlanError;
+use crate::host::NodeNetwork;
 
-/// A network that does nothing until it is told to.
-pub(super) struct Rehearsal {
-    pub(super) real: Arc<dyn NodeNetwork>,
+/// A network that changes nothing while its plugin is a candidate.
+pub struct Rehearsal {
+    real: Arc<dyn NodeNetwork>,
     /// Whether plans are made true.
-    pub(super) live: Arc<AtomicBool>,
+    live: Arc<AtomicBool>,
 }
 
 impl Rehearsal {
+    /// Plans go to `real` from the moment on that `live` is set.
+    #[must_use]
+    pub fn new(real: Arc<dyn NodeNetwork>, live: Arc<AtomicBool>) -> Self {
+        Self { real, live }
+    }
+
     fn is_live(&self) -> bool {
         self.live.load(Ordering::Relaxed)
     }

@@ -6,36 +6,37 @@ use ipnet::IpNet;
 use k3s_sys::net::{Mac, NeighbourTable, link};
 use k3s_wit_bindings::net::k3s::net::net as wit;
 
-use super::grants::{Grants, address, network};
-use super::{NODE_OWNER, PlanError};
+use crate::error::PlanError;
+use crate::grants::{Grants, address, network};
+use crate::host::NODE_OWNER;
 
 /// Entries in each list of a plan.
 const LIST_MAX: usize = 4096;
 
 /// A plan.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desired {
-    pub(super) links: Vec<DesiredLink>,
-    pub(super) routes: Vec<DesiredRoute>,
-    pub(super) neighbours: Vec<DesiredNeighbour>,
-    pub(super) sysctls: Vec<(String, String)>,
-    pub(super) tables: Vec<wit::Table>,
-    pub(super) elements: Vec<wit::Element>,
+pub(crate) struct Desired {
+    pub(crate) links: Vec<DesiredLink>,
+    pub(crate) routes: Vec<DesiredRoute>,
+    pub(crate) neighbours: Vec<DesiredNeighbour>,
+    pub(crate) sysctls: Vec<(String, String)>,
+    pub(crate) tables: Vec<wit::Table>,
+    pub(crate) elements: Vec<wit::Element>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DesiredLink {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    pub(super) mtu: u32,
-    pub(super) mac: Option<Mac>,
-    pub(super) bridge: Option<String>,
-    pub(super) hairpin: bool,
-    pub(super) addresses: Vec<IpNet>,
+pub(crate) struct DesiredLink {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) mtu: u32,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) bridge: Option<String>,
+    pub(crate) hairpin: bool,
+    pub(crate) addresses: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bridge,
     Vxlan {
         id: u32,
@@ -48,7 +49,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// As the kernel calls it.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
             Self::Vxlan { .. } => "vxlan",
@@ -58,32 +59,32 @@ impl Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodEnd {
-    pub(super) name: String,
-    pub(super) mac: Option<Mac>,
-    pub(super) addresses: Vec<IpNet>,
-    pub(super) routes: Vec<DesiredRoute>,
+pub(crate) struct PodEnd {
+    pub(crate) name: String,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) addresses: Vec<IpNet>,
+    pub(crate) routes: Vec<DesiredRoute>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DesiredRoute {
-    pub(super) link: String,
-    pub(super) destination: IpNet,
-    pub(super) gateway: Option<IpAddr>,
-    pub(super) on_link: bool,
+pub(crate) struct DesiredRoute {
+    pub(crate) link: String,
+    pub(crate) destination: IpNet,
+    pub(crate) gateway: Option<IpAddr>,
+    pub(crate) on_link: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DesiredNeighbour {
-    pub(super) link: String,
-    pub(super) table: NeighbourTable,
-    pub(super) address: IpAddr,
-    pub(super) mac: Mac,
+pub(crate) struct DesiredNeighbour {
+    pub(crate) link: String,
+    pub(crate) table: NeighbourTable,
+    pub(crate) address: IpAddr,
+    pub(crate) mac: Mac,
 }
 
 impl Desired {
     /// Reads a plan; refuses what is not granted.
-    pub(super) fn read(owner: &str, plan: &wit::Plan, grants: &Grants) -> Result<Self, PlanError> {
+    pub(crate) fn read(owner: &str, plan: &wit::Plan, grants: &Grants) -> Result<Self, PlanError> {
         check_owner(owner)?;
         check_sizes(plan)?;
         let node_only = [
@@ -125,7 +126,7 @@ impl Desired {
     }
 
     /// The pod's end, if there is one.
-    pub(super) fn pod_end(&self) -> Option<&PodEnd> {
+    pub(crate) fn pod_end(&self) -> Option<&PodEnd> {
         self.links.iter().find_map(|l| match &l.kind {
             Kind::Pod(end) => Some(end),
             _ => None,

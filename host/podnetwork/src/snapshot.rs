@@ -4,22 +4,22 @@ use std::collections::HashMap;
 
 use k3s_sys::net::{Address, Link, Neighbour, NeighbourTable, Net, NetError, Route, sysctl};
 
-use super::ALIAS_PREFIX;
+use crate::host::ALIAS_PREFIX;
 
 /// Links, addresses, routes; and neighbours of the owner's tunnels.
 #[derive(Debug, Default)]
-pub(super) struct Snapshot {
-    pub(super) links: Vec<Link>,
-    pub(super) addresses: Vec<Address>,
-    pub(super) routes: Vec<Route>,
-    pub(super) neighbours: Vec<Neighbour>,
+pub(crate) struct Snapshot {
+    pub(crate) links: Vec<Link>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) neighbours: Vec<Neighbour>,
     /// Settings for tests; from the kernel otherwise.
-    pub(super) sysctls: Option<HashMap<String, String>>,
+    pub(crate) sysctls: Option<HashMap<String, String>>,
 }
 
 impl Snapshot {
     /// Looks.
-    pub(super) fn take(net: &Net, owner: &str) -> Result<Self, NetError> {
+    pub(crate) fn take(net: &Net, owner: &str) -> Result<Self, NetError> {
         let links = net.links()?;
         let alias = format!("{ALIAS_PREFIX}{owner}");
         let mut neighbours = Vec::new();
@@ -40,18 +40,18 @@ impl Snapshot {
         })
     }
 
-    pub(super) fn link(&self, name: &str) -> Option<&Link> {
+    pub(crate) fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|l| l.name == name)
     }
 
-    pub(super) fn name_of(&self, index: u32) -> Option<&str> {
+    pub(crate) fn name_of(&self, index: u32) -> Option<&str> {
         self.links
             .iter()
             .find(|l| l.index == index)
             .map(|l| l.name.as_str())
     }
 
-    pub(super) fn sysctl(&self, key: &str) -> Result<Option<String>, NetError> {
+    pub(crate) fn sysctl(&self, key: &str) -> Result<Option<String>, NetError> {
         match &self.sysctls {
             Some(values) => Ok(values.get(key).cloned()),
             None => sysctl::get(key),

@@ -1,0 +1,375 @@
+//! Two controllers: one has the provisioner make, delete and expand volumes as claims and volumes ask
+//! for it, the other one passes the cluster's settings on to the provisioner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::Clock;
+use k3s_base::error::chain;
+use k3s_client::{
+    Client, DeleteParams, EventRecorder, Informer, InformerEvent, Informers, Object, Patch, Scope,
+    resources,
+};
+use k3s_lifecycle::Tasks;
+use k3s_meta::object::at_str;
+use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
+use k3s_volume::{class_of, names};
+use serde_json::{Value, json};
+
+use crate::plan;
+use crate::provisioner::{ProvisionError, Provisioner};
+
+/// What was refused is tried again after this; a change of claim, class or volume comes earlier.
+const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+
+/// The entry of a ConfigMap that holds the provisioner's configuration.
+#[derive(Clone, Debug)]
+pub struct SettingsSource {
+    /// The ConfigMap's namespace.
+    pub namespace: String,
+    /// The ConfigMap's name.
+    pub name: String,
+    /// The key in `data`.
+    pub key: String,
+}
+
+/// What the driver needs.
+pub struct StorageConfig {
+    /// Who provides volumes.
+    pub provisioner: Arc<dyn Provisioner>,
+    /// Its name in storage classes: `rancher.io/local-path`.
+    pub provisioner_name: String,
+    /// Where users change its configuration.
+    pub settings: SettingsSource,
+    /// With the provisioner's identity.
+    pub client: Client,
+    /// The same identity's informers.
+    pub informers: Informers,
+    /// This node.
+    pub node_name: String,
+    /// Time.
+    pub clock: Clock,
+}
+
+struct StorageController {
+    provisioner: Arc<dyn Provisioner>,
+    provisioner_name: String,
+    client: Client,
+    recorder: EventRecorder,
+    node_name: String,
+    claims: Informer,
+    volumes: Informer,
+    classes: Informer,
+    nodes: Informer,
+}
+
+struct SettingsController {
+    provisioner: Arc<dyn Provisioner>,
+    key: String,
+    recorder: EventRecorder,
+    maps: Informer,
+}
+
+/// Starts both controllers. A key with a namespace is a claim's, one without a volume's.
+pub fn start(config: StorageConfig, tasks: &Tasks) {
+    let tasks = tasks.child("storage");
+    let component = format!("{}_{}", config.provisioner_name, config.node_name);
+    let clock = config.clock.clone();
+    let recorder = EventRecorder::new(config.client.clone(), &component, "", clock, &tasks);
+    let statuses = Statuses::default();
+    start_settings(&config, &recorder, &statuses, &tasks);
+    start_storage(config, recorder, &statuses, &tasks);
+}
+
+fn start_settings(
+    config: &StorageConfig,
+    recorder: &EventRecorder,
+    statuses: &Statuses,
+    tasks: &Tasks,
+) {
+    let source = &config.settings;
+    let by_name = Scope::fields(format!("metadata.name={}", source.name));
+    let scope = by_name.in_namespace(&source.namespace);
+    let maps = config.informers.of(&resources::CONFIG_MAPS, scope);
+    let controller = SettingsController {
+        provisioner: config.provisioner.clone(),
+        key: source.key.clone(),
+        recorder: recorder.clone(),
+        maps: maps.clone(),
+    };
+    Controller::new("storage-settings")
+        .watch_own(&maps)
+        .run(controller, statuses, tasks);
+}
+
+fn start_storage(
+    config: StorageConfig,
+    recorder: EventRecorder,
+    statuses: &Statuses,
+    tasks: &Tasks,
+) {
+    let informers = &config.informers;
+    let claims = informers.all(&resources::PERSISTENT_VOLUME_CLAIMS);
+    let volumes = informers.all(&resources::PERSISTENT_VOLUMES);
+    let classes = informers.all(&resources::STORAGE_CLASSES);
+    let nodes = informers.all(&resources::NODES);
+    let controller = StorageController {
+        provisioner: config.provisioner,
+        provisioner_name: config.provisioner_name,
+        client: config.client,
+        recorder,
+        node_name: config.node_name,
+        claims: claims.clone(),
+        volumes: volumes.clone(),
+        classes: classes.clone(),
+        nodes: nodes.clone(),
+    };
+    let claims_of_class = claims.clone();
+    Controller::new("storage-provisioner")
+        .watch(&claims, present)
+        .watch(&volumes, present)
+        .watch(&classes, move |event| {
+            class_changed(event, &claims_of_class)
+        })
+        .requires(&nodes)
+        .run(controller, statuses, tasks);
+}
+
+/// The object's own key, unless it was deleted: the driver keeps nothing to clean up.
+fn present(event: &InformerEvent) -> Vec<Key> {
+    if event.is_deleted() {
+        Vec::new()
+    } else {
+        vec![event.object().key().clone()]
+    }
+}
+
+/// A class that changed concerns all claims of it.
+fn class_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
+    let class = event.object().name();
+    let of_class = |claim: &Object| class_of(claim.value()) == class;
+    claims
+        .list()
+        .into_iter()
+        .filter(of_class)
+        .map(|claim| claim.key().clone())
+        .collect()
+}
+
+impl Reconciler for SettingsController {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        let Some(map) = self.maps.get(key) else {
+            return Ok(Outcome::Done);
+        };
+        let text = at_str(map.value(), &["data", &self.key]);
+        match self.provisioner.configure(text.as_bytes().to_vec()).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(error @ (ProvisionError::Retry(_) | ProvisionError::Unavailable(_))) => {
+                Err(Error::other(chain(&error)))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "storage settings refused");
+                let key = &self.key;
+                let message =
+                    format!("{key} is refused, the settings before stay in force: {error}");
+                self.recorder.warning(&*map, "ConfigRefused", message);
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+impl Reconciler for StorageController {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
+        if !key.contains('/') {
+            return match self.volumes.get(key) {
+                Some(volume) => self.reclaim_volume(&volume).await,
+                None => Ok(Outcome::Done),
+            };
+        }
+        let Some(claim) = self.claims.get(key) else {
+            return Ok(Outcome::Done);
+        };
+        let class = self.classes.get(class_of(claim.value()));
+        if plan::is_wanted(&claim, &self.provisioner_name, &self.node_name) {
+            // Without its class nothing is known of the wish; the class's arrival brings us back.
+            return match class {
+                Some(class) => self.provision_volume(&claim, &class).await,
+                None => Ok(Outcome::Done),
+            };
+        }
+        match plan::growth(&claim, class.as_deref()) {
+            Some(bytes) => self.expand_volume(&claim, bytes).await,
+            None => Ok(Outcome::Done),
+        }
+    }
+}
+
+impl StorageController {
+    async fn provision_volume(&self, claim: &Object, class: &Object) -> Result<Outcome, Error> {
+        let name = plan::volume_name_of(claim);
+        if self.volumes.get(&name).is_some() {
+            // Binding it is the volume controller's part.
+            return Ok(Outcome::Done);
+        }
+        let message = format!(
+            "External provisioner is provisioning volume for claim \"{}\"",
+            claim.key()
+        );
+        self.recorder.normal(&**claim, "Provisioning", message);
+        let node = self.nodes.get(&self.node_name);
+        let request = plan::request(claim, class, node.as_deref());
+        match self.provisioner.provision(request).await {
+            Ok(volume) => {
+                let object = plan::volume(claim, class, &volume, &self.provisioner_name);
+                self.create_object(claim, &name, &object).await
+            }
+            Err(error) => self.note_failure(claim, class, error).await,
+        }
+    }
+
+    async fn create_object(
+        &self,
+        claim: &Object,
+        name: &str,
+        object: &Value,
+    ) -> Result<Outcome, Error> {
+        let volumes = &resources::PERSISTENT_VOLUMES;
+        match self.client.create(volumes, None, object).await {
+            Ok(_) => {
+                let message = format!("Successfully provisioned volume {name}");
+                self.recorder
+                    .normal(&**claim, "ProvisioningSucceeded", message);
+                Ok(Outcome::Done)
+            }
+            Err(error) if error.is_already_exists() => Ok(Outcome::Done),
+            Err(error) => {
+                let message = format!("Error saving volume {name}: {error}");
+                self.recorder
+                    .warning(&**claim, "ProvisioningFailed", message);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn note_failure(
+        &self,
+        claim: &Object,
+        class: &Object,
+        error: ProvisionError,
+    ) -> Result<Outcome, Error> {
+        let message = format!(
+            "failed to provision volume with StorageClass \"{}\": {}",
+            class.name(),
+            chain(&error)
+        );
+        self.recorder
+            .warning(&**claim, "ProvisioningFailed", message);
+        match error {
+            ProvisionError::WrongNode(_) => self.release_node(claim).await,
+            error => retry(&error),
+        }
+    }
+
+    /// Takes the chosen node off a claim, so that the scheduler chooses again.
+    async fn release_node(&self, claim: &Object) -> Result<Outcome, Error> {
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": claim.uid(), "resourceVersion": claim.resource_version(),
+            "annotations": {names::SELECTED_NODE: null},
+        }}));
+        let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
+        self.client
+            .patch(claims, claim.ns(), claim.name(), &patch)
+            .await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Deletes a released volume: the data first, then the object.
+    async fn reclaim_volume(&self, volume: &Object) -> Result<Outcome, Error> {
+        let existing = plan::existing(volume, &self.provisioner_name, &self.node_name);
+        let Some(existing) = existing.filter(|_| plan::is_to_delete(volume)) else {
+            return Ok(Outcome::Done);
+        };
+        if !self.is_still_to_delete(volume).await? {
+            return Ok(Outcome::Done);
+        }
+        if let Err(error) = self.provisioner.delete(existing).await {
+            self.recorder
+                .warning(&**volume, "VolumeFailedDelete", chain(&error));
+            return retry(&error);
+        }
+        let params = DeleteParams::default().with_uid(volume.uid());
+        let volumes = &resources::PERSISTENT_VOLUMES;
+        let deleted = self.client.delete(volumes, None, volume.name(), &params);
+        match deleted.await {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    /// Asks the API itself: a cache that lags must not cost anyone's data.
+    async fn is_still_to_delete(&self, volume: &Object) -> Result<bool, Error> {
+        let volumes = &resources::PERSISTENT_VOLUMES;
+        match self.client.get(volumes, None, volume.name()).await {
+            Ok(fresh) => Ok(fresh.uid() == volume.uid() && plan::is_to_delete(&fresh)),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn expand_volume(&self, claim: &Object, bytes: u64) -> Result<Outcome, Error> {
+        let Some(volume) = self.volumes.get(k3s_volume::volume_name(claim.value())) else {
+            return Ok(Outcome::Done);
+        };
+        let existing = plan::existing(&volume, &self.provisioner_name, &self.node_name);
+        let Some(existing) = existing else {
+            return Ok(Outcome::Done);
+        };
+        match self.provisioner.expand(existing, bytes).await {
+            Ok(size) => self.write_size(claim, &volume, &plan::quantity(size)).await,
+            Err(error) => {
+                self.recorder
+                    .warning(&**claim, "VolumeResizeFailed", chain(&error));
+                retry(&error)
+            }
+        }
+    }
+
+    async fn write_size(
+        &self,
+        claim: &Object,
+        volume: &Object,
+        size: &str,
+    ) -> Result<Outcome, Error> {
+        let capacity = Patch::Merge(json!({"spec": {"capacity": {"storage": size}}}));
+        let volumes = &resources::PERSISTENT_VOLUMES;
+        self.client
+            .patch(volumes, None, volume.name(), &capacity)
+            .await?;
+        let status = Patch::Merge(
+            json!({"metadata": {"uid": claim.uid()}, "status": {"capacity": {"storage": size}}}),
+        );
+        let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
+        self.client
+            .patch_status(claims, claim.ns(), claim.name(), &status)
+            .await?;
+        self.recorder.normal(
+            &**claim,
+            "VolumeResizeSuccessful",
+            "Resize volume succeeded",
+        );
+        Ok(Outcome::Done)
+    }
+}
+
+/// What was refused waits for a change, or for a long while; everything else is retried with back-off.
+fn retry(error: &ProvisionError) -> Result<Outcome, Error> {
+    match error {
+        ProvisionError::Refused(_) | ProvisionError::WrongNode(_) => {
+            Ok(Outcome::After(REFUSED_AGAIN))
+        }
+        ProvisionError::Retry(_) | ProvisionError::Unavailable(_) => {
+            Err(Error::other(chain(error)))
+        }
+    }
+}
