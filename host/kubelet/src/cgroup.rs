@@ -15,6 +15,12 @@ use crate::pod::qos::{self, QosClass};
 /// Controllers a pod needs below its parent (v2).
 const CONTROLLERS: [&str; 5] = ["cpu", "memory", "pids", "cpuset", "io"];
 
+const CLASSES: [QosClass; 3] = [
+    QosClass::Guaranteed,
+    QosClass::Burstable,
+    QosClass::BestEffort,
+];
+
 /// The hierarchies, found once.
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroups {
@@ -59,11 +65,7 @@ impl Cgroups {
             root: config.cgroup_root.clone(),
             pids_limit: config.pod_pids_limit,
         };
-        for class in [
-            QosClass::Guaranteed,
-            QosClass::Burstable,
-            QosClass::BestEffort,
-        ] {
+        for class in CLASSES {
             this.make(&class_path(&this.root, class))?;
         }
         this.set_shares(&class_path(&this.root, QosClass::BestEffort), 0);
@@ -95,11 +97,7 @@ impl Cgroups {
 
     /// Removes the pod's cgroup and what is left below it, in whichever class it is.
     pub(crate) fn remove_pod(&self, uid: &str) -> io::Result<()> {
-        for class in [
-            QosClass::Guaranteed,
-            QosClass::Burstable,
-            QosClass::BestEffort,
-        ] {
+        for class in CLASSES {
             let path = class_path(&self.root, class) + "/pod" + uid;
             for hierarchy in &self.hierarchies {
                 remove_tree(&below(hierarchy, &path))?;
@@ -111,11 +109,7 @@ impl Cgroups {
     /// Uids of pods that have a cgroup: orphans among them are removed.
     pub(crate) fn pod_uids(&self) -> Vec<String> {
         let mut uids = Vec::new();
-        for class in [
-            QosClass::Guaranteed,
-            QosClass::Burstable,
-            QosClass::BestEffort,
-        ] {
+        for class in CLASSES {
             for hierarchy in &self.hierarchies {
                 let Ok(entries) = fs::read_dir(below(hierarchy, &class_path(&self.root, class)))
                 else {
@@ -134,12 +128,7 @@ impl Cgroups {
 
     /// Processes and threads of a pod now; 0 where the kernel does not count them.
     pub(crate) fn pod_processes(&self, uid: &str) -> u64 {
-        let classes = [
-            QosClass::Guaranteed,
-            QosClass::Burstable,
-            QosClass::BestEffort,
-        ];
-        let files = classes.into_iter().flat_map(|class| {
+        let files = CLASSES.into_iter().flat_map(|class| {
             let pod = format!("{}/pod{uid}/pids.current", class_path(&self.root, class));
             self.hierarchies
                 .iter()

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random, Secret};
 
-use crate::eviction::EvictionSettings;
+use crate::eviction::settings::EvictionSettings;
 
-/// Everything the kubelet is told; nothing else is read from flags or the environment.
+/// Everything the kubelet is configured with; it reads no flags and no environment.
 #[derive(Clone, Debug)]
 pub struct KubeletConfig {
     /// Name of the Node object.

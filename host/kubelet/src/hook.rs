@@ -3,66 +3,111 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
+use k8s_openapi::api::core::v1::{
+    Container, ExecAction, HTTPGetAction, LifecycleHandler, TCPSocketAction,
+};
+use tokio::net::TcpStream;
 
-use crate::context::Ctx;
-use crate::probe::{http, port_number};
+use crate::cri::{Cri, CriError};
+use crate::probe::dial::{PortError, port_number};
+use crate::probe::http::{self, HttpError};
 
 /// A hook has no timeout of its own: the grace period of the caller ends it, or this.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Runs the handler to its end.
+/// Why a hook failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HookError {
+    #[error(transparent)]
+    Runtime(#[from] CriError),
+    #[error("command '{command}' exited with {code}: {output}")]
+    Exit {
+        command: String,
+        code: i32,
+        output: String,
+    },
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("HTTP status {0}")]
+    Status(u16),
+    #[error(transparent)]
+    Port(#[from] PortError),
+    #[error("cannot connect to {host}:{port}")]
+    Connect {
+        host: String,
+        port: u16,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the lifecycle handler names no action")]
+    NoAction,
+}
+
+/// Runs the handler to its end for the container `id`, which has the address `pod_ip`.
 pub(crate) async fn run(
-    ctx: &Ctx,
+    cri: &Cri,
     handler: &LifecycleHandler,
     container: &Container,
     id: &str,
     pod_ip: &str,
-) -> Result<(), String> {
-    if let Some(exec) = &handler.exec {
-        let command = exec.command.clone().unwrap_or_default();
-        let answer = ctx
-            .cri
-            .exec_sync(id, &command, LIMIT)
-            .await
-            .map_err(|e| e.to_string())?;
-        if answer.exit_code == 0 {
-            return Ok(());
-        }
-        let output = String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned();
-        return Err(format!(
-            "command '{}' exited with {}: {output}",
-            command.join(" "),
-            answer.exit_code
-        ));
+) -> Result<(), HookError> {
+    if let Some(action) = &handler.exec {
+        return exec(cri, action, id).await;
     }
-    if let Some(get) = &handler.http_get {
-        let target = http::Target::new(get, container, pod_ip)?;
-        let answer = http::get(&target, LIMIT, "kube-lifecycle/1.36").await?;
-        return if answer.status < 400 {
-            Ok(())
-        } else {
-            Err(format!("HTTP status {}", answer.status))
-        };
+    if let Some(action) = &handler.http_get {
+        return http_get(action, container, pod_ip).await;
     }
-    if let Some(sleep) = &handler.sleep {
-        tokio::time::sleep(Duration::from_secs(
-            u64::try_from(sleep.seconds).unwrap_or(0),
-        ))
-        .await;
+    if let Some(action) = &handler.sleep {
+        let seconds = u64::try_from(action.seconds).unwrap_or(0);
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         return Ok(());
     }
-    if let Some(tcp) = &handler.tcp_socket {
-        let host = tcp
-            .host
-            .clone()
-            .filter(|h| !h.is_empty())
-            .unwrap_or_else(|| pod_ip.to_owned());
-        let port = port_number(&tcp.port, container)?;
-        return tokio::net::TcpStream::connect((host.as_str(), port))
-            .await
-            .map(drop)
-            .map_err(|e| e.to_string());
+    if let Some(action) = &handler.tcp_socket {
+        return tcp_socket(action, container, pod_ip).await;
     }
-    Err("the lifecycle handler names no action".to_owned())
+    Err(HookError::NoAction)
+}
+
+async fn exec(cri: &Cri, action: &ExecAction, id: &str) -> Result<(), HookError> {
+    let command = action.command.as_deref().unwrap_or_default();
+    let answer = cri.exec_sync(id, command, LIMIT).await?;
+    if answer.exit_code == 0 {
+        return Ok(());
+    }
+    let output = [answer.stdout, answer.stderr].concat();
+    Err(HookError::Exit {
+        command: command.join(" "),
+        code: answer.exit_code,
+        output: String::from_utf8_lossy(&output).into_owned(),
+    })
+}
+
+async fn http_get(
+    action: &HTTPGetAction,
+    container: &Container,
+    pod_ip: &str,
+) -> Result<(), HookError> {
+    let target = http::Target::new(action, container, pod_ip)?;
+    let answer = http::get(&target, LIMIT, "kube-lifecycle/1.36").await?;
+    if answer.status < 400 {
+        Ok(())
+    } else {
+        Err(HookError::Status(answer.status))
+    }
+}
+
+async fn tcp_socket(
+    action: &TCPSocketAction,
+    container: &Container,
+    pod_ip: &str,
+) -> Result<(), HookError> {
+    let host = action.host.as_deref().filter(|host| !host.is_empty());
+    let host = host.unwrap_or(pod_ip);
+    let port = port_number(&action.port, container)?;
+    let connected = TcpStream::connect((host, port)).await;
+    connected.map(drop).map_err(|source| HookError::Connect {
+        host: host.to_owned(),
+        port,
+        source,
+    })
 }

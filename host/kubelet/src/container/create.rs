@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use k3s_cri::v1;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::context::ContainerContext;
 use super::env::environment;
+use super::error::ConfigError;
 use super::expand::expand;
-use super::fields::NodeFacts;
+use super::fields::NodeContext;
 use super::{mounts, resources, security};
-use crate::context::Context;
+use crate::config::KubeletConfig;
 use crate::labels;
 use crate::pod::model;
-use crate::volume::Mounted;
+use crate::volume::manager::Mounted;
 
-/// Annotation-free inputs of one container start.
-pub(crate) struct Request<'a> {
+/// What one container is made from.
+pub(crate) struct ContainerRequest<'a> {
     pub(crate) pod: &'a Pod,
     pub(crate) container: &'a Container,
     pub(crate) attempt: u32,
@@ -24,17 +26,20 @@ pub(crate) struct Request<'a> {
     /// What was asked for, not what it resolved to.
     pub(crate) image_name: &'a str,
     pub(crate) volumes: &'a Mounted,
-    pub(crate) facts: &'a NodeFacts,
+    pub(crate) node: &'a NodeContext,
     /// The container whose processes it is to see (ephemeral containers only).
     pub(crate) target: Option<&'a str>,
 }
 
-/// Builds the configuration; an error becomes `CreateContainerConfigError`.
+/// Builds the configuration.
+///
+/// # Errors
+/// What a referenced object or field lacks, or what the security context forbids.
 pub(crate) async fn container_config(
-    ctx: &Context,
-    request: &Request<'_>,
-) -> Result<v1::ContainerConfig, String> {
-    let Request {
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
+) -> Result<v1::ContainerConfig, ConfigError> {
+    let ContainerRequest {
         pod,
         container,
         attempt,
@@ -43,7 +48,7 @@ pub(crate) async fn container_config(
     } = *request;
     let image_uid = image.uid.map(|u| u.value);
     security::verify_non_root(pod, container, image_uid, &image.username)?;
-    let environment = environment(ctx, pod, container, request.facts).await?;
+    let environment = environment(ctx, pod, container, request.node).await?;
     let lookup = |name: &str| environment.get(name);
     let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
         list.iter()
@@ -84,7 +89,7 @@ pub(crate) async fn container_config(
             resources: Some(resources::container_resources(
                 pod,
                 container,
-                ctx.node.memory_bytes(),
+                ctx.node.machine.memory_bytes,
             )),
             security_context: Some(security::container_security(
                 pod,
@@ -144,7 +149,7 @@ fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String
     fixed.into_iter().chain(signal).collect()
 }
 
-/// Where the container writes its last words.
+/// Where the container writes its termination message.
 pub(crate) fn message_path(container: &Container) -> &str {
     container
         .termination_message_path
@@ -154,8 +159,13 @@ pub(crate) fn message_path(container: &Container) -> &str {
 }
 
 /// The host file behind it: one per attempt.
-pub(crate) fn message_file(ctx: &Context, uid: &str, container: &str, attempt: u32) -> PathBuf {
-    ctx.config
+pub(crate) fn message_file(
+    config: &KubeletConfig,
+    uid: &str,
+    container: &str,
+    attempt: u32,
+) -> PathBuf {
+    config
         .pod_dir(uid)
         .join("containers")
         .join(container)

@@ -51,12 +51,14 @@ pub(crate) fn file(dns: &DnsConfig) -> String {
 
 /// The configuration for one pod; `host` is the parsed host file.
 pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> DnsConfig {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
+    let spec = pod.spec.as_ref();
+    let policy = spec
+        .and_then(|s| s.dns_policy.as_deref())
+        .unwrap_or("ClusterFirst");
     let cluster = match policy {
         "None" => false,
         "ClusterFirstWithHostNet" => true,
-        "ClusterFirst" => !spec.host_network.unwrap_or(false),
+        "ClusterFirst" => !model::host_network(pod),
         _ => false,
     };
     let mut dns = match (policy, cluster && !config.cluster_dns.is_empty()) {
@@ -64,7 +66,7 @@ pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> Dns
         (_, true) => cluster_first(config, model::namespace(pod), host),
         (_, false) => host,
     };
-    if let Some(own) = &spec.dns_config {
+    if let Some(own) = spec.and_then(|s| s.dns_config.as_ref()) {
         append(&mut dns.servers, own.nameservers.iter().flatten().cloned());
         append(
             &mut dns.searches,

@@ -3,11 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMapKeySelector, Container, EnvFromSource, EnvVarSource, Pod, SecretKeySelector, Service,
+    ServicePort,
+};
 
+use super::context::ContainerContext;
+use super::error::ConfigError;
 use super::expand::expand;
-use super::fields::{NodeFacts, field_value, resource_value};
-use crate::context::Context;
+use super::fields::{NodeContext, field_value, resource_value};
+use crate::api::unless_optional;
 use crate::pod::model;
 
 /// The variables in order; a name occurs once.
@@ -40,21 +45,15 @@ impl Environment {
 
 /// Builds the environment; an error is what `CreateContainerConfigError` says.
 pub(crate) async fn environment(
-    ctx: &Context,
+    ctx: &ContainerContext,
     pod: &Pod,
     container: &Container,
-    facts: &NodeFacts,
-) -> Result<Environment, String> {
-    let links = pod
-        .spec
-        .as_ref()
-        .and_then(|s| s.enable_service_links)
-        .unwrap_or(true);
-    let mut services = service_variables(
-        &ctx.services(model::namespace(pod)),
-        model::namespace(pod),
-        links,
-    );
+    node: &NodeContext,
+) -> Result<Environment, ConfigError> {
+    let namespace = model::namespace(pod);
+    let spec = pod.spec.as_ref();
+    let links = spec.and_then(|s| s.enable_service_links).unwrap_or(true);
+    let mut services = service_variables(&ctx.api.services(namespace), namespace, links);
     let mut result = Environment::default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
@@ -64,13 +63,11 @@ pub(crate) async fn environment(
     }
     for variable in container.env.iter().flatten() {
         let value = match &variable.value_from {
-            Some(source) => value_from(ctx, pod, container, facts, source).await?,
+            Some(source) => value_from(ctx, pod, container, node, source).await?,
             None => {
                 let lookup = |name: &str| result.get(name).or_else(|| services.get(name).cloned());
-                Some(expand(
-                    variable.value.as_deref().unwrap_or_default(),
-                    lookup,
-                ))
+                let text = variable.value.as_deref().unwrap_or_default();
+                Some(expand(text, lookup))
             }
         };
         if let Some(value) = value {
@@ -87,35 +84,24 @@ pub(crate) async fn environment(
 }
 
 async fn env_from(
-    ctx: &Context,
+    ctx: &ContainerContext,
     pod: &Pod,
-    source: &k8s_openapi::api::core::v1::EnvFromSource,
-) -> Result<Vec<(String, String)>, String> {
+    source: &EnvFromSource,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let namespace = model::namespace(pod);
     if let Some(reference) = &source.config_map_ref {
-        let found = ctx.config_map(namespace, &reference.name).await;
-        return match optional(found, reference.optional)? {
-            Some(map) => Ok(map
-                .data
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|(k, _)| usable(k))
-                .collect()),
-            None => Ok(Vec::new()),
-        };
+        let found = ctx.api.config_map(namespace, &reference.name).await;
+        let map = unless_optional(found, reference.optional)?;
+        let data = map.and_then(|map| map.data).unwrap_or_default();
+        return Ok(data.into_iter().filter(|(key, _)| usable(key)).collect());
     }
     if let Some(reference) = &source.secret_ref {
-        let found = ctx.secret(namespace, &reference.name).await;
-        let Some(secret) = optional(found, reference.optional)? else {
-            return Ok(Vec::new());
-        };
-        let data = secret
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|(k, _)| usable(k));
-        return Ok(data
-            .map(|(k, v)| (k, String::from_utf8_lossy(&v.0).into_owned()))
+        let found = ctx.api.secret(namespace, &reference.name).await;
+        let secret = unless_optional(found, reference.optional)?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let usable = data.into_iter().filter(|(key, _)| usable(key));
+        return Ok(usable
+            .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
             .collect());
     }
     Ok(Vec::new())
@@ -126,73 +112,69 @@ fn usable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'=')
 }
 
-/// A missing object is fine where it is optional.
-fn optional<T>(
-    found: Result<T, crate::context::Lookup>,
-    optional: Option<bool>,
-) -> Result<Option<T>, String> {
-    match found {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if error.missing && optional == Some(true) => Ok(None),
-        Err(error) => Err(error.message),
-    }
-}
-
 async fn value_from(
-    ctx: &Context,
+    ctx: &ContainerContext,
     pod: &Pod,
     container: &Container,
-    facts: &NodeFacts,
+    node: &NodeContext,
     source: &EnvVarSource,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, ConfigError> {
     let namespace = model::namespace(pod);
     if let Some(field) = &source.field_ref {
-        return field_value(pod, facts, &field.field_path).map(Some);
+        return Ok(Some(field_value(pod, node, &field.field_path)?));
     }
     if let Some(resource) = &source.resource_field_ref {
-        return resource_value(pod, Some(container), facts, resource).map(Some);
+        return Ok(Some(resource_value(pod, Some(container), node, resource)?));
     }
-    if let Some(key) = &source.config_map_key_ref {
-        let found = optional(ctx.config_map(namespace, &key.name).await, key.optional)?;
-        let Some(map) = found else { return Ok(None) };
-        return config_map_key(&map, &key.key, namespace, &key.name, key.optional);
+    if let Some(selector) = &source.config_map_key_ref {
+        return config_map_key(ctx, namespace, selector).await;
     }
-    if let Some(key) = &source.secret_key_ref {
-        let found = optional(ctx.secret(namespace, &key.name).await, key.optional)?;
-        let Some(secret) = found else { return Ok(None) };
-        return secret_key(&secret, &key.key, namespace, &key.name, key.optional);
+    if let Some(selector) = &source.secret_key_ref {
+        return secret_key(ctx, namespace, selector).await;
     }
     if source.file_key_ref.is_some() {
-        return Err("env.valueFrom.fileKeyRef is not supported by this node".to_owned());
+        return Err(ConfigError::Unsupported("env.valueFrom.fileKeyRef"));
     }
-    Err("env.valueFrom names no source".to_owned())
+    Err(ConfigError::NoSource)
 }
 
-fn config_map_key(
-    map: &ConfigMap,
-    key: &str,
-    ns: &str,
-    name: &str,
-    optional: Option<bool>,
-) -> Result<Option<String>, String> {
-    match map.data.as_ref().and_then(|d| d.get(key)) {
-        Some(value) => Ok(Some(value.clone())),
-        None if optional == Some(true) => Ok(None),
-        None => Err(format!("couldn't find key {key} in ConfigMap {ns}/{name}")),
+async fn config_map_key(
+    ctx: &ContainerContext,
+    namespace: &str,
+    selector: &ConfigMapKeySelector,
+) -> Result<Option<String>, ConfigError> {
+    let found = ctx.api.config_map(namespace, &selector.name).await;
+    let Some(map) = unless_optional(found, selector.optional)? else {
+        return Ok(None);
+    };
+    match map.data.and_then(|mut data| data.remove(&selector.key)) {
+        None if selector.optional != Some(true) => Err(ConfigError::MissingKey {
+            kind: "ConfigMap",
+            namespace: namespace.to_owned(),
+            name: selector.name.clone(),
+            key: selector.key.clone(),
+        }),
+        value => Ok(value),
     }
 }
 
-fn secret_key(
-    secret: &Secret,
-    key: &str,
-    ns: &str,
-    name: &str,
-    optional: Option<bool>,
-) -> Result<Option<String>, String> {
-    match secret.data.as_ref().and_then(|d| d.get(key)) {
-        Some(value) => Ok(Some(String::from_utf8_lossy(&value.0).into_owned())),
-        None if optional == Some(true) => Ok(None),
-        None => Err(format!("couldn't find key {key} in Secret {ns}/{name}")),
+async fn secret_key(
+    ctx: &ContainerContext,
+    namespace: &str,
+    selector: &SecretKeySelector,
+) -> Result<Option<String>, ConfigError> {
+    let found = ctx.api.secret(namespace, &selector.name).await;
+    let Some(secret) = unless_optional(found, selector.optional)? else {
+        return Ok(None);
+    };
+    match secret.data.and_then(|mut data| data.remove(&selector.key)) {
+        None if selector.optional != Some(true) => Err(ConfigError::MissingKey {
+            kind: "Secret",
+            namespace: namespace.to_owned(),
+            name: selector.name.clone(),
+            key: selector.key.clone(),
+        }),
+        value => Ok(value.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())),
     }
 }
 
@@ -225,39 +207,50 @@ fn add_service(variables: &mut BTreeMap<String, String>, name: &str, service: &S
     if ip.is_empty() || ip == "None" {
         return;
     }
-    let ports = spec.ports.as_deref().unwrap_or_default();
-    let upper = |text: &str| text.to_ascii_uppercase().replace('-', "_");
-    let prefix = upper(name);
+    let prefix = variable_name(name);
+    variables.insert(format!("{prefix}_SERVICE_HOST"), ip.to_owned());
+    for (index, port) in spec.ports.iter().flatten().enumerate() {
+        add_port(variables, &prefix, ip, index == 0, port);
+    }
+}
+
+/// The variables of one port, in the form of Kubernetes and in that of Docker links. Those without
+/// a number or name are of the first port.
+fn add_port(
+    variables: &mut BTreeMap<String, String>,
+    prefix: &str,
+    ip: &str,
+    first: bool,
+    port: &ServicePort,
+) {
+    let number = port.port.to_string();
+    let protocol = port.protocol.as_deref().unwrap_or("TCP");
+    let scheme = protocol.to_ascii_lowercase();
     let host = if ip.contains(':') {
         format!("[{ip}]")
     } else {
         ip.to_owned()
     };
-    let mut set =
-        |suffix: String, value: String| variables.insert(format!("{prefix}_{suffix}"), value);
-    set("SERVICE_HOST".into(), ip.to_owned());
-    for (index, port) in ports.iter().enumerate() {
-        let number = port.port;
-        if index == 0 {
-            set("SERVICE_PORT".into(), number.to_string());
-        }
-        if let Some(port_name) = port.name.as_deref().filter(|n| !n.is_empty()) {
-            set(
-                format!("SERVICE_PORT_{}", upper(port_name)),
-                number.to_string(),
-            );
-        }
-        let protocol = port.protocol.as_deref().unwrap_or("TCP");
-        let url = format!("{}://{host}:{number}", protocol.to_ascii_lowercase());
-        if index == 0 {
-            set("PORT".into(), url.clone());
-        }
-        let link = format!("PORT_{number}_{protocol}");
-        set(link.clone(), url);
-        set(format!("{link}_PROTO"), protocol.to_ascii_lowercase());
-        set(format!("{link}_PORT"), number.to_string());
-        set(format!("{link}_ADDR"), ip.to_owned());
+    let url = format!("{scheme}://{host}:{number}");
+    let mut set = |suffix: &str, value: &str| {
+        variables.insert(format!("{prefix}_{suffix}"), value.to_owned());
+    };
+    if first {
+        set("SERVICE_PORT", &number);
+        set("PORT", &url);
     }
+    if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
+        set(&format!("SERVICE_PORT_{}", variable_name(name)), &number);
+    }
+    let link = format!("PORT_{number}_{protocol}");
+    set(&link, &url);
+    set(&format!("{link}_PROTO"), &scheme);
+    set(&format!("{link}_PORT"), &number);
+    set(&format!("{link}_ADDR"), ip);
+}
+
+fn variable_name(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `$(NAME)` expansion in commands, arguments and environment values, as
 //! `third_party/forked/golang/expansion` of Kubernetes does it.
 
+use std::cell::RefCell;
+
+use super::error::ConfigError;
+
 /// Replaces `$(NAME)` by what `lookup` gives; an unknown name stays as it is, `$$` is one `$`.
 pub(crate) fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(input.len());
@@ -27,12 +31,12 @@ pub(crate) fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> St
     out
 }
 
-/// Names in `input` that `lookup` does not know; `subPathExpr` refuses them.
+/// The same, but a name that `lookup` does not know is an error: `subPathExpr` refuses it.
 pub(crate) fn expand_strict(
     input: &str,
     lookup: impl Fn(&str) -> Option<String>,
-) -> Result<String, String> {
-    let missing = std::cell::RefCell::new(None);
+) -> Result<String, ConfigError> {
+    let missing = RefCell::new(None);
     let out = expand(input, |name| {
         let value = lookup(name);
         if value.is_none() {
@@ -41,7 +45,7 @@ pub(crate) fn expand_strict(
         value
     });
     match missing.into_inner() {
-        Some(name) => Err(format!("missing value for \"{name}\"")),
+        Some(name) => Err(ConfigError::MissingValue(name)),
         None => Ok(out),
     }
 }
@@ -63,7 +67,7 @@ mod tests {
             assert_eq!(expand(input, lookup), want, "{input}");
         }
         assert_eq!(
-            expand_strict("$(B)", lookup).unwrap_err(),
+            expand_strict("$(B)", lookup).unwrap_err().to_string(),
             "missing value for \"B\""
         );
     }

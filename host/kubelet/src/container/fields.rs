@@ -6,27 +6,39 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
 
 use crate::pod::model;
-use crate::pod::qos::{limits, milli, requests, whole};
+use crate::pod::qos::{Amounts, limits, milli, requests, whole};
 
 /// What the node adds to the pod's own fields.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct NodeFacts {
+pub(crate) struct NodeContext {
     pub(crate) node_ips: Vec<String>,
     pub(crate) pod_ips: Vec<String>,
-    pub(crate) allocatable_milli_cpu: i64,
-    pub(crate) allocatable_memory_bytes: i64,
-    pub(crate) allocatable_ephemeral_bytes: i64,
+    /// A limit that a container does not set is the node's.
+    pub(crate) allocatable: Amounts,
+}
+
+/// Why a field or resource has no value.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FieldError {
+    #[error("fieldPath \"{0}\" does not support subscript")]
+    Subscript(String),
+    #[error("unsupported fieldPath: {0}")]
+    Field(String),
+    #[error("container {0} not found")]
+    Container(String),
+    #[error("unsupported container resource : {0}")]
+    Resource(String),
 }
 
 /// The value of `spec.nodeName`, `metadata.labels['x']` and so on.
-pub(crate) fn field_value(pod: &Pod, facts: &NodeFacts, path: &str) -> Result<String, String> {
+pub(crate) fn field_value(pod: &Pod, node: &NodeContext, path: &str) -> Result<String, FieldError> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();
     if let Some((map, key)) = subscript(path) {
         let map = match map {
             "metadata.labels" => meta.labels.as_ref(),
             "metadata.annotations" => meta.annotations.as_ref(),
-            _ => return Err(format!("fieldPath \"{path}\" does not support subscript")),
+            _ => return Err(FieldError::Subscript(path.to_owned())),
         };
         return Ok(map.and_then(|m| m.get(key)).cloned().unwrap_or_default());
     }
@@ -39,11 +51,11 @@ pub(crate) fn field_value(pod: &Pod, facts: &NodeFacts, path: &str) -> Result<St
         "metadata.annotations" => format_map(meta.annotations.as_ref()),
         "spec.nodeName" => text(spec.and_then(|s| s.node_name.as_ref())),
         "spec.serviceAccountName" => text(spec.and_then(|s| s.service_account_name.as_ref())),
-        "status.hostIP" => text(facts.node_ips.first()),
-        "status.hostIPs" => facts.node_ips.join(","),
-        "status.podIP" => text(facts.pod_ips.first()),
-        "status.podIPs" => facts.pod_ips.join(","),
-        _ => return Err(format!("unsupported fieldPath: {path}")),
+        "status.hostIP" => text(node.node_ips.first()),
+        "status.hostIPs" => node.node_ips.join(","),
+        "status.podIP" => text(node.pod_ips.first()),
+        "status.podIPs" => node.pod_ips.join(","),
+        _ => return Err(FieldError::Field(path.to_owned())),
     })
 }
 
@@ -82,9 +94,9 @@ fn quoted(value: &str) -> String {
 pub(crate) fn resource_value(
     pod: &Pod,
     own: Option<&Container>,
-    facts: &NodeFacts,
+    node: &NodeContext,
     selector: &ResourceFieldSelector,
-) -> Result<String, String> {
+) -> Result<String, FieldError> {
     let named = selector.container_name.as_deref().filter(|n| !n.is_empty());
     let spec = pod.spec.as_ref();
     let found = match named {
@@ -96,23 +108,21 @@ pub(crate) fn resource_value(
         None => own,
     };
     let container =
-        found.ok_or_else(|| format!("container {} not found", named.unwrap_or_default()))?;
+        found.ok_or_else(|| FieldError::Container(named.unwrap_or_default().to_owned()))?;
     let or_node = |limit: i64, node: i64| if limit == 0 { node } else { limit };
+    let allocatable = &node.allocatable;
     let (limit, request) = (limits(container), requests(container));
     let (amount, scale) = match selector.resource.as_str() {
-        "limits.cpu" => (or_node(limit.milli_cpu, facts.allocatable_milli_cpu), 1000),
+        "limits.cpu" => (or_node(limit.milli_cpu, allocatable.milli_cpu), 1000),
         "requests.cpu" => (request.milli_cpu, 1000),
-        "limits.memory" => (
-            or_node(limit.memory_bytes, facts.allocatable_memory_bytes),
-            1,
-        ),
+        "limits.memory" => (or_node(limit.memory_bytes, allocatable.memory_bytes), 1),
         "requests.memory" => (request.memory_bytes, 1),
         "limits.ephemeral-storage" => (
-            or_node(limit.ephemeral_bytes, facts.allocatable_ephemeral_bytes),
+            or_node(limit.ephemeral_bytes, allocatable.ephemeral_bytes),
             1,
         ),
         "requests.ephemeral-storage" => (request.ephemeral_bytes, 1),
-        other => return Err(format!("unsupported container resource : {other}")),
+        other => return Err(FieldError::Resource(other.to_owned())),
     };
     let divisor = selector
         .divisor
@@ -137,9 +147,9 @@ mod tests {
 
     #[test]
     fn fields_and_subscripts() {
-        let facts = NodeFacts {
+        let facts = NodeContext {
             pod_ips: vec!["10.0.0.1".into()],
-            ..NodeFacts::default()
+            ..NodeContext::default()
         };
         assert_eq!(
             field_value(&pod(), &facts, "metadata.labels['b']").unwrap(),
@@ -158,9 +168,12 @@ mod tests {
 
     #[test]
     fn cpu_is_rounded_up_and_missing_limits_are_the_nodes() {
-        let facts = NodeFacts {
-            allocatable_milli_cpu: 4000,
-            ..NodeFacts::default()
+        let facts = NodeContext {
+            allocatable: Amounts {
+                milli_cpu: 4000,
+                ..Amounts::default()
+            },
+            ..NodeContext::default()
         };
         let pod = pod();
         let own = &pod.spec.as_ref().unwrap().containers[0];

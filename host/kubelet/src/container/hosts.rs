@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{HostAlias, Pod};
 
+use super::error::HostnameError;
 use crate::pod::model;
 
 /// The longest hostname Linux takes is 64; Kubernetes cuts pod names at 63.
@@ -9,27 +10,28 @@ const HOSTNAME_LIMIT: usize = 63;
 const FQDN_LIMIT: usize = 64;
 
 /// `(hostname, domain)`; the domain is empty unless the pod has a subdomain.
-pub(crate) fn hostname(pod: &Pod, cluster_domain: &str) -> Result<(String, String), String> {
-    let spec = pod.spec.clone().unwrap_or_default();
-    if let Some(name) = spec.hostname_override.filter(|n| !n.is_empty()) {
+pub(crate) fn hostname(pod: &Pod, cluster_domain: &str) -> Result<(String, String), HostnameError> {
+    let spec = pod.spec.as_ref();
+    let filled = |field: Option<&String>| field.filter(|text| !text.is_empty()).cloned();
+    if let Some(name) = filled(spec.and_then(|s| s.hostname_override.as_ref())) {
         return Ok((name, String::new()));
     }
-    let own = spec.hostname.filter(|h| !h.is_empty());
+    let own = filled(spec.and_then(|s| s.hostname.as_ref()));
     let host = own.unwrap_or_else(|| {
         let name: String = model::name(pod).chars().take(HOSTNAME_LIMIT).collect();
         name.trim_end_matches(['-', '.']).to_owned()
     });
-    let Some(subdomain) = spec.subdomain.filter(|s| !s.is_empty()) else {
+    let Some(subdomain) = filled(spec.and_then(|s| s.subdomain.as_ref())) else {
         return Ok((host, String::new()));
     };
     let domain = format!("{subdomain}.{}.svc.{cluster_domain}", model::namespace(pod));
-    if spec.set_hostname_as_fqdn == Some(true) {
+    if spec.and_then(|s| s.set_hostname_as_fqdn) == Some(true) {
         let fqdn = format!("{host}.{domain}");
         if fqdn.len() > FQDN_LIMIT {
-            return Err(format!(
-                "Failed to construct FQDN from Pod hostname and cluster domain, FQDN {fqdn} is too long ({FQDN_LIMIT} characters is the max, {} characters requested)",
-                fqdn.len()
-            ));
+            return Err(HostnameError {
+                fqdn,
+                limit: FQDN_LIMIT,
+            });
         }
         return Ok((fqdn, domain));
     }
@@ -102,6 +104,7 @@ mod tests {
         assert!(
             hostname(&pod("p", long), "c.l")
                 .unwrap_err()
+                .to_string()
                 .contains("is too long")
         );
     }

@@ -1,9 +1,11 @@
 //! From a container's spec to what CRI is asked for. Each aspect is one file; `create.rs` and
 //! `sandbox.rs` put them together.
 
+pub(crate) mod context;
 pub(crate) mod create;
 pub(crate) mod dns;
 pub(crate) mod env;
+pub(crate) mod error;
 pub(crate) mod expand;
 pub(crate) mod fields;
 pub(crate) mod hosts;

@@ -8,18 +8,19 @@ use k3s_cri::v1::{Mount, MountPropagation};
 use k3s_sys::volume as sys;
 use k8s_openapi::api::core::v1::VolumeMount;
 
-use super::create::{Request, message_file, message_path};
+use super::context::ContainerContext;
+use super::create::{ContainerRequest, message_file, message_path};
+use super::error::ConfigError;
 use super::expand::expand_strict;
 use super::{dns, hosts};
-use crate::context::Context;
 use crate::pod::model;
 
 /// All mounts of the container.
 pub(crate) fn container_mounts(
-    ctx: &Context,
-    request: &Request<'_>,
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
     lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<Mount>, String> {
+) -> Result<Vec<Mount>, ConfigError> {
     let mut mounts = Vec::new();
     for (index, mount) in request.container.volume_mounts.iter().flatten().enumerate() {
         mounts.push(volume_mount(ctx, request, mount, index, &lookup)?);
@@ -61,18 +62,19 @@ fn plain(container_path: &str, host_path: &Path, readonly: bool) -> Mount {
 }
 
 fn volume_mount(
-    ctx: &Context,
-    request: &Request<'_>,
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
     mount: &VolumeMount,
     index: usize,
     lookup: &impl Fn(&str) -> Option<String>,
-) -> Result<Mount, String> {
-    let volume = request.volumes.get(&mount.name).ok_or_else(|| {
-        format!(
-            "volume \"{}\" of the mount {} is not in the pod",
-            mount.name, mount.mount_path
-        )
-    })?;
+) -> Result<Mount, ConfigError> {
+    let volume = request
+        .volumes
+        .get(&mount.name)
+        .ok_or_else(|| ConfigError::UnknownVolume {
+            volume: mount.name.clone(),
+            mount_path: mount.mount_path.clone(),
+        })?;
     let sub_path = match (mount.sub_path_expr.as_deref(), mount.sub_path.as_deref()) {
         (Some(expr), _) if !expr.is_empty() => expand_strict(expr, lookup)?,
         (_, Some(path)) => path.to_owned(),
@@ -90,7 +92,7 @@ fn volume_mount(
     );
     Ok(Mount {
         propagation: propagation(mount.mount_propagation.as_deref()) as i32,
-        recursive_read_only: read_only && recursive && ctx.features().recursive_read_only,
+        recursive_read_only: read_only && recursive && ctx.node.features().recursive_read_only,
         ..plain(&mount.mount_path, &host_path, read_only)
     })
 }
@@ -106,27 +108,24 @@ fn propagation(mode: Option<&str>) -> MountPropagation {
 /// Opens the sub path without leaving the volume and binds what was opened to a place of the
 /// node's own, so that a symlink swapped in later changes nothing.
 fn bind_sub_path(
-    ctx: &Context,
-    request: &Request<'_>,
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
     mount: &VolumeMount,
     index: usize,
     volume: &Path,
     sub_path: &str,
-) -> Result<PathBuf, String> {
+) -> Result<PathBuf, ConfigError> {
     let relative = Path::new(sub_path);
     if !relative
         .components()
         .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
     {
-        return Err(format!(
-            "subPath \"{sub_path}\" must be a relative path without \"..\""
-        ));
+        return Err(ConfigError::SubPathEscapes(sub_path.to_owned()));
     }
-    let failed = |e: std::io::Error| {
-        format!(
-            "failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {e}",
-            mount.name, request.container.name
-        )
+    let failed = |source: std::io::Error| ConfigError::SubPath {
+        mount: mount.name.clone(),
+        container: request.container.name.clone(),
+        source,
     };
     let source = match sys::open_beneath(volume, relative) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -143,7 +142,7 @@ fn bind_sub_path(
         .join(&mount.name)
         .join(&request.container.name)
         .join(index.to_string());
-    // A restarted container resolves the path anew.
+    // What a restarted container had mounted may have been replaced since.
     sys::unmount(&target).map_err(failed)?;
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
@@ -161,55 +160,71 @@ fn bind_sub_path(
     Ok(target)
 }
 
-fn hosts_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
-    let spec = request.pod.spec.clone().unwrap_or_default();
+fn hosts_file(
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
+) -> Result<PathBuf, ConfigError> {
+    let spec = request.pod.spec.as_ref();
     let path = ctx
         .config
         .pod_dir(model::uid(request.pod))
         .join("etc-hosts");
-    let aliases = spec.host_aliases.unwrap_or_default();
-    let text = if spec.host_network.unwrap_or(false) {
-        let own = std::fs::read_to_string("/etc/hosts")
-            .map_err(|e| format!("cannot read /etc/hosts: {e}"))?;
-        hosts::from_node(&own, &aliases)
+    let aliases = spec.and_then(|s| s.host_aliases.as_deref());
+    let aliases = aliases.unwrap_or_default();
+    let text = if model::host_network(request.pod) {
+        hosts::from_node(&read_file(Path::new("/etc/hosts"))?, aliases)
     } else {
         let (host, domain) = hosts::hostname(request.pod, &ctx.config.cluster_domain)?;
-        hosts::managed(&request.facts.pod_ips, &host, &domain, &aliases)
+        hosts::managed(&request.node.pod_ips, &host, &domain, aliases)
     };
     // Written in place: running containers of the pod have this very file mounted.
-    write_in_place(&path, text.as_bytes(), 0o644)
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    Ok(path)
+    write_in_place(path, text.as_bytes(), 0o644)
 }
 
-fn resolver_file(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
-    let host = &ctx.config.resolv_conf;
-    let host = std::fs::read_to_string(host)
-        .map_err(|e| format!("cannot read {}: {e}", host.display()))?;
+fn resolver_file(
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
+) -> Result<PathBuf, ConfigError> {
+    let host = read_file(&ctx.config.resolv_conf)?;
     let text = dns::file(&dns::pod_dns(&ctx.config, request.pod, dns::parse(&host)));
     let path = ctx
         .config
         .pod_dir(model::uid(request.pod))
         .join("etc-resolv.conf");
-    write_in_place(&path, text.as_bytes(), 0o644)
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    Ok(path)
+    write_in_place(path, text.as_bytes(), 0o644)
 }
 
-fn message_log(ctx: &Context, request: &Request<'_>) -> Result<PathBuf, String> {
+fn message_log(
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
+) -> Result<PathBuf, ConfigError> {
     let path = message_file(
-        ctx,
+        &ctx.config,
         model::uid(request.pod),
         &request.container.name,
         request.attempt,
     );
     // Any user of the container may write it.
-    write_in_place(&path, b"", 0o666)
-        .map_err(|e| format!("cannot make {}: {e}", path.display()))?;
-    Ok(path)
+    write_in_place(path, b"", 0o666)
 }
 
-fn write_in_place(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
+/// Reads a file of the node's own.
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::ReadFile {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Brings the file to `content` without replacing it; returns its path.
+fn write_in_place(path: PathBuf, content: &[u8], mode: u32) -> Result<PathBuf, ConfigError> {
+    match try_write_in_place(&path, content, mode) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(ConfigError::WriteFile { path, source }),
+    }
+}
+
+fn try_write_in_place(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }

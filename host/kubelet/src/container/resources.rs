@@ -4,6 +4,7 @@
 use k3s_cri::v1::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use crate::pod::model::has_critical_priority;
 use crate::pod::qos::{QosClass, limits, qos_class, requests};
 
 /// CFS period: 100 ms, as upstream's default.
@@ -11,8 +12,6 @@ pub(crate) const PERIOD_US: i64 = 100_000;
 const MIN_SHARES: i64 = 2;
 const MAX_SHARES: i64 = 262_144;
 const MIN_QUOTA_US: i64 = 1_000;
-/// Priority from which a pod counts as node critical (`system-node-critical`).
-const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
 
 /// `cpu.shares` for a request.
 pub(crate) fn shares(milli_cpu: i64) -> i64 {
@@ -47,12 +46,7 @@ pub(crate) fn weight(shares: i64) -> i64 {
 
 /// How eagerly the kernel kills the container when memory runs out.
 pub(crate) fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: i64) -> i64 {
-    let critical = pod
-        .spec
-        .as_ref()
-        .and_then(|s| s.priority)
-        .is_some_and(|p| p >= SYSTEM_CRITICAL_PRIORITY);
-    if critical {
+    if has_critical_priority(pod) {
         return -997;
     }
     match qos_class(pod) {

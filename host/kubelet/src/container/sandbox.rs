@@ -3,27 +3,25 @@
 use std::collections::HashMap;
 
 use k3s_cri::v1;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::{dns, hosts, security};
-use crate::context::Context;
+use super::error::ConfigError;
+use super::{dns, hosts, mounts, resources, security};
+use crate::config::KubeletConfig;
 use crate::pod::{model, qos};
 use crate::{cgroup, labels, logs};
 
 /// Builds the configuration for attempt number `attempt`.
 pub(crate) fn sandbox_config(
-    ctx: &Context,
+    config: &KubeletConfig,
     pod: &Pod,
     attempt: u32,
-) -> Result<v1::PodSandboxConfig, String> {
-    let config = &ctx.config;
-    let spec = pod.spec.clone().unwrap_or_default();
-    let host_network = spec.host_network.unwrap_or(false);
+) -> Result<v1::PodSandboxConfig, ConfigError> {
+    let empty = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&empty);
+    let host_network = model::host_network(pod);
     let (hostname, _) = hosts::hostname(pod, &config.cluster_domain)?;
-    let resolver = std::fs::read_to_string(&config.resolv_conf)
-        .map_err(|e| format!("cannot read {}: {e}", config.resolv_conf.display()))?;
-    let (cpu_limit, memory_limit) = qos::pod_limits(pod);
-    let requests = qos::pod_requests(pod);
+    let resolver = mounts::read_file(&config.resolv_conf)?;
     Ok(v1::PodSandboxConfig {
         metadata: Some(v1::PodSandboxMetadata {
             name: model::name(pod).to_owned(),
@@ -43,7 +41,7 @@ pub(crate) fn sandbox_config(
         port_mappings: if host_network {
             Vec::new()
         } else {
-            port_mappings(&spec)
+            port_mappings(spec)
         },
         labels: pod_labels(pod),
         annotations: pod
@@ -56,22 +54,25 @@ pub(crate) fn sandbox_config(
         linux: Some(v1::LinuxPodSandboxConfig {
             cgroup_parent: cgroup::pod_path(config, pod),
             security_context: Some(security::sandbox_security(pod, &config.seccomp_root)),
-            sysctls: security::sysctls(&spec),
+            sysctls: security::sysctls(spec),
             overhead: None,
-            resources: Some(v1::LinuxContainerResources {
-                cpu_shares: super::resources::shares(requests.milli_cpu),
-                cpu_quota: super::resources::quota(cpu_limit.unwrap_or(0)),
-                cpu_period: if cpu_limit.is_some() {
-                    super::resources::PERIOD_US
-                } else {
-                    0
-                },
-                memory_limit_in_bytes: memory_limit.unwrap_or(0),
-                ..v1::LinuxContainerResources::default()
-            }),
+            resources: Some(pod_resources(pod)),
         }),
         windows: None,
     })
+}
+
+/// The pod's requests and limits as settings of its cgroup.
+fn pod_resources(pod: &Pod) -> v1::LinuxContainerResources {
+    let (cpu_limit, memory_limit) = qos::pod_limits(pod);
+    let requests = qos::pod_requests(pod);
+    v1::LinuxContainerResources {
+        cpu_shares: resources::shares(requests.milli_cpu),
+        cpu_quota: resources::quota(cpu_limit.unwrap_or(0)),
+        cpu_period: cpu_limit.map_or(0, |_| resources::PERIOD_US),
+        memory_limit_in_bytes: memory_limit.unwrap_or(0),
+        ..v1::LinuxContainerResources::default()
+    }
 }
 
 /// The pod's own labels and the ones it is found by again.
@@ -92,7 +93,7 @@ pub(crate) fn pod_labels(pod: &Pod) -> HashMap<String, String> {
     all
 }
 
-fn port_mappings(spec: &k8s_openapi::api::core::v1::PodSpec) -> Vec<v1::PortMapping> {
+fn port_mappings(spec: &PodSpec) -> Vec<v1::PortMapping> {
     let ports = model::all_containers(spec).flat_map(|(_, c)| c.ports.iter().flatten());
     ports
         .filter(|p| p.host_port.is_some_and(|port| port > 0))

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{
     Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
 };
 
-use crate::pod::model::all_containers;
-use crate::pod::status::Rejection;
+use super::error::NonRootError;
+use crate::pod::model::{self, Rejection, all_containers};
 
 /// Sysctls that are namespaced and harmless (`pkg/kubelet/sysctl/safe_sysctls.go`).
 const SAFE_SYSCTLS: [&str; 12] = [
@@ -292,10 +292,11 @@ pub(crate) fn sandbox_security(
     pod: &Pod,
     seccomp_root: &std::path::Path,
 ) -> v1::LinuxSandboxSecurityContext {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let context = spec.security_context.clone().unwrap_or_default();
-    let (supplemental_groups, supplemental_groups_policy) = groups(&context);
-    let privileged = all_containers(&spec).any(|(_, c)| {
+    let (spec, context) = (PodSpec::default(), PodSecurityContext::default());
+    let spec = pod.spec.as_ref().unwrap_or(&spec);
+    let context = spec.security_context.as_ref().unwrap_or(&context);
+    let (supplemental_groups, supplemental_groups_policy) = groups(context);
+    let privileged = all_containers(spec).any(|(_, c)| {
         c.security_context
             .as_ref()
             .and_then(|s| s.privileged)
@@ -306,7 +307,7 @@ pub(crate) fn sandbox_security(
         localhost_profile: None,
     };
     v1::LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces(&spec)),
+        namespace_options: Some(namespaces(spec)),
         run_as_user: context.run_as_user.map(int),
         run_as_group: context.run_as_group.map(int),
         supplemental_groups,
@@ -327,11 +328,13 @@ pub(crate) fn container_security(
     target: Option<&str>,
     seccomp_root: &std::path::Path,
 ) -> v1::LinuxContainerSecurityContext {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let pod_context = spec.security_context.clone().unwrap_or_default();
-    let own = container.security_context.clone().unwrap_or_default();
+    let (spec, pod_context) = (PodSpec::default(), PodSecurityContext::default());
+    let spec = pod.spec.as_ref().unwrap_or(&spec);
+    let pod_context = spec.security_context.as_ref().unwrap_or(&pod_context);
+    let own = SecurityContext::default();
+    let own = container.security_context.as_ref().unwrap_or(&own);
     let privileged = own.privileged.unwrap_or(false);
-    let (supplemental_groups, supplemental_groups_policy) = groups(&pod_context);
+    let (supplemental_groups, supplemental_groups_policy) = groups(pod_context);
     let run_as_user = own.run_as_user.or(pod_context.run_as_user);
     let unmasked = own.proc_mount.as_deref() == Some("Unmasked") || privileged;
     let paths = |list: &[&str]| {
@@ -352,9 +355,9 @@ pub(crate) fn container_security(
         localhost_profile: None,
     };
     v1::LinuxContainerSecurityContext {
-        capabilities: capabilities(&own),
+        capabilities: capabilities(own),
         privileged,
-        namespace_options: Some(container_namespaces(&spec, target)),
+        namespace_options: Some(container_namespaces(spec, target)),
         run_as_user: run_as_user
             .or(if image_user.is_empty() {
                 image_uid
@@ -371,7 +374,7 @@ pub(crate) fn container_security(
         readonly_rootfs: own.read_only_root_filesystem.unwrap_or(false),
         supplemental_groups,
         supplemental_groups_policy,
-        no_new_privs: no_new_privs(&own),
+        no_new_privs: no_new_privs(own),
         masked_paths,
         readonly_paths: paths(&READ_ONLY),
         seccomp: Some(seccomp(
@@ -408,7 +411,7 @@ pub(crate) fn verify_non_root(
     container: &Container,
     image_uid: Option<i64>,
     image_user: &str,
-) -> Result<(), String> {
+) -> Result<(), NonRootError> {
     let pod_context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
     let own = container.security_context.as_ref();
     let wanted = own
@@ -419,24 +422,21 @@ pub(crate) fn verify_non_root(
     }
     let place = format!(
         "(pod: \"{}\", container: {})",
-        crate::pod::model::pod_long(pod),
+        model::pod_long(pod),
         container.name
     );
     let user = own
         .and_then(|c| c.run_as_user)
         .or(pod_context.and_then(|c| c.run_as_user));
     match (user, image_uid) {
-        (Some(0), _) => Err(format!(
-            "container's runAsUser breaks non-root policy {place}"
-        )),
+        (Some(0), _) => Err(NonRootError::RunAsUser { place }),
         (Some(_), _) => Ok(()),
-        (None, _) if !image_user.is_empty() => Err(format!(
-            "container has runAsNonRoot and image has non-numeric user ({image_user}), cannot verify user is non-root {place}"
-        )),
+        (None, _) if !image_user.is_empty() => Err(NonRootError::NamedUser {
+            user: image_user.to_owned(),
+            place,
+        }),
         (None, Some(uid)) if uid != 0 => Ok(()),
-        (None, _) => Err(format!(
-            "container has runAsNonRoot and image will run as root {place}"
-        )),
+        (None, _) => Err(NonRootError::Root { place }),
     }
 }
 
@@ -515,11 +515,13 @@ mod tests {
         assert!(
             verify_non_root(&pod, container, Some(0), "")
                 .unwrap_err()
+                .to_string()
                 .contains("will run as root")
         );
         assert!(
             verify_non_root(&pod, container, None, "www")
                 .unwrap_err()
+                .to_string()
                 .contains("non-numeric user (www)")
         );
         assert!(verify_non_root(&pod, container, Some(7), "").is_ok());

@@ -4,23 +4,19 @@
 use k3s_meta::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::manager::EvictionManager;
 use super::usage::{self, PodUse};
-use super::{evict, is_active};
-use crate::context::Ctx;
+use crate::config::KubeletConfig;
 use crate::pod::model::{self, all_containers};
 
 /// Evicts every pod that is over a limit of its own. Costs nothing where no pod has one.
-pub(super) async fn enforce(ctx: &Ctx) {
-    let limited: Vec<_> = ctx
-        .pods
-        .list()
-        .into_iter()
-        .filter(|handle| is_active(handle) && has_limit(&handle.pod()))
-        .collect();
+pub(super) async fn enforce(manager: &EvictionManager) {
+    let mut limited = manager.evictable();
+    limited.retain(|handle| has_limit(&handle.pod()));
     if limited.is_empty() {
         return;
     }
-    let usages = match usage::pods(ctx).await {
+    let usages = match usage::pods(manager).await {
         Ok(usages) => usages,
         Err(error) => {
             tracing::debug!(%error, "use of pods not known");
@@ -30,12 +26,12 @@ pub(super) async fn enforce(ctx: &Ctx) {
     for handle in limited {
         let pod = handle.pod();
         let used = usages.get(&handle.uid).cloned().unwrap_or_default();
-        let message = match over_volume(ctx, &pod).await {
+        let message = match over_volume(&manager.config, &pod).await {
             Some(message) => Some(message),
             None => over_limit(&pod, &used),
         };
         if let Some(message) = message {
-            evict(ctx, &handle, message);
+            manager.evict(&handle, message);
         }
     }
 }
@@ -73,10 +69,9 @@ fn has_limit(pod: &Pod) -> bool {
     volumes(pod).next().is_some() || pod.spec.as_ref().is_some_and(limited)
 }
 
-async fn over_volume(ctx: &Ctx, pod: &Pod) -> Option<String> {
+async fn over_volume(config: &KubeletConfig, pod: &Pod) -> Option<String> {
     for (name, limit) in volumes(pod) {
-        let folder = ctx
-            .config
+        let folder = config
             .pod_dir(model::uid(pod))
             .join("volumes/kubernetes.io~empty-dir")
             .join(&name);

@@ -31,15 +31,15 @@ pub(super) struct Met {
     pub(super) available: u64,
 }
 
-/// The node's conditions.
+/// What the node is short of: its pressure conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Conditions {
+pub(crate) struct NodePressure {
     pub(crate) memory: bool,
     pub(crate) disk: bool,
     pub(crate) pid: bool,
 }
 
-/// What was met at the last look, and when each condition was last true.
+/// What was met at the last reading, and when each condition was last true.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     met: Vec<Signal>,
@@ -53,13 +53,13 @@ impl Pressure {
         &self.met
     }
 
-    /// The conditions after a look at `now`.
+    /// The conditions after a reading at `now`.
     pub(super) fn update(
         &mut self,
         met: &[Met],
         now: Duration,
         transition: Duration,
-    ) -> Conditions {
+    ) -> NodePressure {
         self.met = met.iter().map(|m| m.signal).collect();
         let has = |wanted: &dyn Fn(Signal) -> bool| self.met.iter().any(|signal| wanted(*signal));
         let (memory, disk, pid) = (
@@ -73,7 +73,7 @@ impl Pressure {
             }
             last.is_some_and(|last| now.saturating_sub(last) < transition || met)
         };
-        Conditions {
+        NodePressure {
             memory: holds(&mut self.memory, memory),
             disk: holds(&mut self.disk, disk),
             pid: holds(&mut self.pid, pid),
@@ -222,13 +222,13 @@ mod tests {
         assert!(pressure.update(&[], second(69), second(60)).memory);
         assert_eq!(
             pressure.update(&[], second(70), second(60)),
-            Conditions::default()
+            NodePressure::default()
         );
         assert_eq!(
             pressure.update(&[short], second(80), second(0)),
-            Conditions {
+            NodePressure {
                 memory: true,
-                ..Conditions::default()
+                ..NodePressure::default()
             }
         );
     }

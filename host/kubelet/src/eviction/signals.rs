@@ -1,4 +1,4 @@
-//! What the signals are now.
+//! Reads the eviction signals.
 
 use std::path::Path;
 
@@ -6,11 +6,12 @@ use k3s_sys::volume::FsUsage;
 
 use super::plan::{Observation, Observations};
 use super::settings::Signal;
-use crate::context::Ctx;
-use crate::node::{info, pids};
+use crate::config::KubeletConfig;
+use crate::cri::Cri;
+use crate::node::info;
 
 /// Reads all of them; what cannot be read is left out and so never met.
-pub(super) async fn observe(ctx: &Ctx) -> Observations {
+pub(super) async fn observe(config: &KubeletConfig, cri: &Cri) -> Observations {
     let mut all = Observations::new();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory =
@@ -24,13 +25,13 @@ pub(super) async fn observe(ctx: &Ctx) -> Observations {
             },
         );
     }
-    if let Ok(usage) = k3s_sys::volume::usage(&ctx.config.root_dir) {
+    if let Ok(usage) = k3s_sys::volume::usage(&config.root_dir) {
         file_system(&mut all, usage, Signal::NodeFs, Signal::NodeFsInodes);
     }
-    if let Some(usage) = image_fs(ctx).await {
+    if let Some(usage) = image_fs(cri).await {
         file_system(&mut all, usage, Signal::ImageFs, Signal::ImageFsInodes);
     }
-    if let Some((running, max)) = pids() {
+    if let Some((running, max)) = info::pids() {
         let number = |value: i64| u64::try_from(value).unwrap_or(0);
         all.insert(
             Signal::Pid,
@@ -43,8 +44,8 @@ pub(super) async fn observe(ctx: &Ctx) -> Observations {
     all
 }
 
-async fn image_fs(ctx: &Ctx) -> Option<FsUsage> {
-    let answer = ctx.cri.image_fs().await.ok()?;
+async fn image_fs(cri: &Cri) -> Option<FsUsage> {
+    let answer = cri.image_fs().await.ok()?;
     let mount = answer
         .image_filesystems
         .first()?

@@ -1,12 +1,12 @@
-//! What pods use of the node: memory and writable layers as the runtime says, volumes and logs as
-//! the file system says.
+//! What pods use of the node: memory and writable layers as the runtime reports them, volumes and
+//! logs as the file system does.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::context::Ctx;
-use crate::cri::CriError;
+use super::manager::EvictionManager;
+use crate::cri::{Cri, CriError};
 use crate::pod::model;
 use crate::{labels, logs};
 
@@ -47,15 +47,15 @@ impl PodUse {
 }
 
 /// Of all pods, by uid.
-pub(super) async fn pods(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
-    let mut all = containers(ctx).await?;
-    for handle in ctx.pods.list() {
+pub(super) async fn pods(manager: &EvictionManager) -> Result<HashMap<String, PodUse>, CriError> {
+    let mut all = containers(&manager.cri).await?;
+    let config = &manager.config;
+    for handle in manager.pods.list() {
         let pod = handle.pod();
-        let trees = vec![
-            ctx.config
-                .pod_dir(&handle.uid)
-                .join("volumes/kubernetes.io~empty-dir"),
-            logs::pod_log_dir(&ctx.config.pod_log_dir, &pod),
+        let volumes = config.pod_dir(&handle.uid).join("volumes");
+        let trees = [
+            volumes.join("kubernetes.io~empty-dir"),
+            logs::pod_log_dir(&config.pod_log_dir, &pod),
         ];
         let usage = all.entry(handle.uid.clone()).or_default();
         for tree in trees {
@@ -63,14 +63,14 @@ pub(super) async fn pods(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError>
             usage.files_bytes = usage.files_bytes.saturating_add(bytes);
             usage.inodes = usage.inodes.saturating_add(inodes);
         }
-        usage.processes = ctx.cgroups.pod_processes(model::uid(&pod));
+        usage.processes = manager.cgroups.pod_processes(model::uid(&pod));
     }
     Ok(all)
 }
 
-async fn containers(ctx: &Ctx) -> Result<HashMap<String, PodUse>, CriError> {
+async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
     let mut all: HashMap<String, PodUse> = HashMap::new();
-    for stats in ctx.cri.container_stats().await? {
+    for stats in cri.container_stats().await? {
         let Some(attributes) = &stats.attributes else {
             continue;
         };

@@ -3,22 +3,23 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k3s_base::error::chain;
 use k3s_cri::v1::AuthConfig;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use crate::context::Ctx;
+use crate::api::ApiReader;
 use crate::pod::model;
 
 /// Credentials that fit the image, the most specific first.
-pub(crate) async fn for_image(ctx: &Ctx, pod: &Pod, image: &str) -> Vec<AuthConfig> {
+pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<AuthConfig> {
     let mut found = Vec::new();
     for reference in pod
         .spec
         .iter()
         .flat_map(|s| s.image_pull_secrets.iter().flatten())
     {
-        match ctx.secret(model::namespace(pod), &reference.name).await {
+        match api.secret(model::namespace(pod), &reference.name).await {
             Ok(secret) => {
                 let data = secret.data.unwrap_or_default();
                 let parse = |key: &str| {
@@ -30,9 +31,9 @@ pub(crate) async fn for_image(ctx: &Ctx, pod: &Pod, image: &str) -> Vec<AuthConf
                     .or_else(|| parse(".dockercfg"));
                 found.extend(auths.iter().flat_map(|auths| matching(auths, image)));
             }
-            // A missing secret is no reason not to try: upstream pulls without it and warns.
+            // The image may need no credentials: upstream pulls without a missing secret and warns.
             Err(error) => {
-                tracing::warn!(pod = %model::pod_key(pod), error = %error.message, "image pull secret not used")
+                tracing::warn!(pod = %model::pod_key(pod), error = chain(&error), "image pull secret not used")
             }
         }
     }

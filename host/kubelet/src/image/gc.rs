@@ -1,23 +1,27 @@
 //! Removes unused images when the image file system fills up, the longest unused first
 //! (`pkg/kubelet/images/image_gc_manager.go`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_cri::v1;
+use k3s_lifecycle::Tasks;
 
-use crate::context::Ctx;
+use super::manager::ImageManager;
+use crate::config::KubeletConfig;
+use crate::cri::CriError;
 
-/// Between looks at the file system.
+/// Between checks of the file system.
 const PERIOD: Duration = Duration::from_secs(300);
 /// An image used this recently stays.
 const MIN_AGE: Duration = Duration::from_secs(120);
 
-/// Looks every five minutes.
-pub(crate) async fn run(ctx: Ctx) {
-    while ctx.tasks.sleep(PERIOD).await {
-        if let Err(error) = collect(&ctx).await {
+/// Checks the file system every five minutes until the kubelet stops.
+pub(crate) async fn run(config: Arc<KubeletConfig>, images: Arc<ImageManager>, tasks: Tasks) {
+    while tasks.sleep(PERIOD).await {
+        if let Err(error) = collect(&config, &images).await {
             tracing::warn!(%error, "image collection failed");
         }
     }
@@ -31,8 +35,8 @@ fn to_free(usage: k3s_sys::volume::FsUsage, high_percent: u64, low_percent: u64)
         .then(|| used.saturating_sub(all / 100 * low_percent))
 }
 
-async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
-    let filesystems = ctx.cri.image_fs().await?.image_filesystems;
+async fn collect(config: &KubeletConfig, images: &ImageManager) -> Result<(), CriError> {
+    let filesystems = images.cri.image_fs().await?.image_filesystems;
     let Some(mount) = filesystems
         .first()
         .and_then(|f| f.fs_id.as_ref())
@@ -45,16 +49,16 @@ async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
     };
     let Some(mut wanted) = to_free(
         usage,
-        ctx.config.image_gc_high_percent,
-        ctx.config.image_gc_low_percent,
+        config.image_gc_high_percent,
+        config.image_gc_low_percent,
     ) else {
         return Ok(());
     };
-    for image in unused(ctx).await? {
+    for image in unused(images).await? {
         if wanted == 0 {
             break;
         }
-        match ctx.cri.remove_image(&image.id).await {
+        match images.cri.remove_image(&image.id).await {
             Ok(()) => wanted = wanted.saturating_sub(image.size),
             Err(error) => tracing::debug!(%error, image = image.id, "image not removed"),
         }
@@ -63,9 +67,9 @@ async fn collect(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
 }
 
 /// Removes every unused image: disk is short.
-pub(crate) async fn collect_all(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
-    for image in unused(ctx).await? {
-        if let Err(error) = ctx.cri.remove_image(&image.id).await {
+pub(crate) async fn collect_all(images: &ImageManager) -> Result<(), CriError> {
+    for image in unused(images).await? {
+        if let Err(error) = images.cri.remove_image(&image.id).await {
             tracing::debug!(%error, image = image.id, "image not removed");
         }
     }
@@ -73,16 +77,16 @@ pub(crate) async fn collect_all(ctx: &Ctx) -> Result<(), crate::cri::CriError> {
 }
 
 /// Images no container uses, the longest unused first.
-async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
-    let containers = ctx.cri.containers(std::collections::HashMap::new()).await?;
+async fn unused(images: &ImageManager) -> Result<Vec<v1::Image>, CriError> {
+    let containers = images.cri.containers(HashMap::new()).await?;
     let mut used: HashSet<String> = HashSet::new();
     for container in containers {
         used.insert(container.image_ref);
         used.insert(container.image_id);
         used.extend(container.image.map(|i| i.image));
     }
-    let now = ctx.config.clock.elapsed();
-    let last_used = ctx.images.last_used.lock().clone();
+    let now = images.clock.elapsed();
+    let last_used = images.last_used();
     let names = |image: &v1::Image| -> Vec<String> {
         image
             .repo_tags
@@ -101,7 +105,7 @@ async fn unused(ctx: &Ctx) -> Result<Vec<v1::Image>, crate::cri::CriError> {
             .unwrap_or_default();
         now.saturating_sub(last)
     };
-    let mut free: Vec<_> = ctx
+    let mut free: Vec<_> = images
         .cri
         .images()
         .await?

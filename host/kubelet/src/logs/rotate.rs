@@ -1,49 +1,77 @@
 //! Log rotation: a file above the limit is renamed with the time, the runtime opens a new one, and
-//! the oldest go (`pkg/kubelet/logs/container_log_manager.go`).
+//! the oldest are removed (`pkg/kubelet/logs/container_log_manager.go`).
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::Ctx;
+use k3s_base::error::chain;
+use k3s_lifecycle::Tasks;
+
+use crate::config::KubeletConfig;
+use crate::cri::{Cri, CriError};
 use crate::pod::model::State;
+use crate::pod::table::PodTable;
 
 /// As upstream's `containerLogMonitorInterval`.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Looks at the logs of running containers.
-pub(crate) async fn run(ctx: Ctx) {
-    while ctx.tasks.sleep(PERIOD).await {
-        for handle in ctx.pods.list() {
-            for record in handle
-                .observed()
-                .containers
-                .iter()
-                .filter(|c| c.state == State::Running)
-            {
-                let path = PathBuf::from(&record.log_path);
-                let large =
-                    std::fs::metadata(&path).is_ok_and(|m| m.len() >= ctx.config.log_max_bytes);
-                if large && let Err(error) = rotate(&ctx, &path, &record.id).await {
-                    tracing::warn!(error, path = %path.display(), "container log not rotated");
+/// Why a log is not rotated.
+#[derive(Debug, thiserror::Error)]
+enum RotateError {
+    #[error("the file cannot be renamed")]
+    Rename(#[source] io::Error),
+    #[error("the runtime does not open a new file")]
+    Reopen(#[source] CriError),
+    #[error("an old file cannot be removed")]
+    Remove(#[source] io::Error),
+}
+
+/// Rotates the logs of running containers.
+pub(crate) struct LogRotator {
+    pub(crate) config: Arc<KubeletConfig>,
+    pub(crate) cri: Cri,
+    pub(crate) pods: Arc<PodTable>,
+}
+
+impl LogRotator {
+    /// Checks all logs every ten seconds until the kubelet stops.
+    pub(crate) async fn run(self, tasks: Tasks) {
+        while tasks.sleep(PERIOD).await {
+            for handle in self.pods.list() {
+                let observed = handle.observed();
+                let records = observed.containers.iter();
+                for record in records.filter(|c| c.state == State::Running) {
+                    self.check(Path::new(&record.log_path), &record.id).await;
                 }
             }
         }
     }
-}
 
-async fn rotate(ctx: &Ctx, path: &Path, id: &str) -> Result<(), String> {
-    let stamp = ctx.config.clock.now().strftime("%Y%m%d-%H%M%S").to_string();
-    let rotated = PathBuf::from(format!("{}.{stamp}", path.display()));
-    std::fs::rename(path, &rotated).map_err(|e| e.to_string())?;
-    if let Err(error) = ctx.cri.reopen_log(id).await {
-        // The runtime still writes to the old file: give it its name back.
-        std::fs::rename(&rotated, path).map_err(|e| e.to_string())?;
-        return Err(error.to_string());
+    async fn check(&self, path: &Path, id: &str) {
+        let limit = self.config.log_max_bytes;
+        let large = std::fs::metadata(path).is_ok_and(|m| m.len() >= limit);
+        if large && let Err(error) = self.rotate(path, id).await {
+            tracing::warn!(error = chain(&error), path = %path.display(), "container log not rotated");
+        }
     }
-    for old in surplus(siblings(path), ctx.config.log_max_files) {
-        std::fs::remove_file(&old).map_err(|e| e.to_string())?;
+
+    async fn rotate(&self, path: &Path, id: &str) -> Result<(), RotateError> {
+        let now = self.config.clock.now();
+        let stamp = now.strftime("%Y%m%d-%H%M%S");
+        let rotated = PathBuf::from(format!("{}.{stamp}", path.display()));
+        std::fs::rename(path, &rotated).map_err(RotateError::Rename)?;
+        if let Err(error) = self.cri.reopen_log(id).await {
+            // The runtime still writes to the old file: give it its name back.
+            std::fs::rename(&rotated, path).map_err(RotateError::Rename)?;
+            return Err(RotateError::Reopen(error));
+        }
+        for old in surplus(siblings(path), self.config.log_max_files) {
+            std::fs::remove_file(&old).map_err(RotateError::Remove)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Rotated files of this log.
@@ -78,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go() {
+    fn the_oldest_are_removed() {
         let files = ["0.log.3", "0.log.1", "0.log.2"]
             .map(PathBuf::from)
             .to_vec();

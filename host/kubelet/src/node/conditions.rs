@@ -3,92 +3,111 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::eviction::Conditions;
+use crate::eviction::plan::NodePressure;
 
 /// What the conditions are decided from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Health {
     /// Why the runtime or its network is not ready; empty when they are.
     pub(crate) not_ready: Vec<String>,
-    pub(crate) pressure: Conditions,
+    pub(crate) pressure: NodePressure,
 }
 
 /// The four conditions. `before` is the list in the object: transition times are kept where the
 /// status did not change.
 pub(crate) fn conditions(health: &Health, before: &[Value], now: Timestamp) -> Vec<Value> {
-    let pick = |bad: bool, yes: (&'static str, &'static str), no: (&'static str, &'static str)| {
-        let (reason, message) = if bad { yes } else { no };
-        (bad, reason, message.to_owned())
-    };
-    let ready = health.not_ready.is_empty();
-    let list = [
-        (
-            "MemoryPressure",
-            pick(
-                health.pressure.memory,
-                (
-                    "KubeletHasInsufficientMemory",
-                    "kubelet has insufficient memory available",
-                ),
-                (
-                    "KubeletHasSufficientMemory",
-                    "kubelet has sufficient memory available",
-                ),
-            ),
-        ),
-        (
-            "DiskPressure",
-            pick(
-                health.pressure.disk,
-                ("KubeletHasDiskPressure", "kubelet has disk pressure"),
-                ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-            ),
-        ),
-        (
-            "PIDPressure",
-            pick(
-                health.pressure.pid,
-                (
-                    "KubeletHasInsufficientPID",
-                    "kubelet has insufficient PID available",
-                ),
-                (
-                    "KubeletHasSufficientPID",
-                    "kubelet has sufficient PID available",
-                ),
-            ),
-        ),
-        (
-            "Ready",
-            if ready {
-                (
-                    true,
-                    "KubeletReady",
-                    "kubelet is posting ready status".to_owned(),
-                )
-            } else {
-                (false, "KubeletNotReady", health.not_ready.join(", "))
-            },
-        ),
+    let pressure = health.pressure;
+    let resources = [
+        (&MEMORY, pressure.memory),
+        (&DISK, pressure.disk),
+        (&PID, pressure.pid),
     ];
-    list.into_iter()
-        .map(|(kind, verdict)| condition(kind, verdict, before, now))
-        .collect()
+    let mut list: Vec<Value> = resources
+        .into_iter()
+        .map(|(texts, short)| {
+            let (reason, message) = if short { texts.short } else { texts.enough };
+            let verdict = Verdict {
+                on: short,
+                reason,
+                message,
+            };
+            condition(texts.kind, verdict, before, now)
+        })
+        .collect();
+    let problems = health.not_ready.join(", ");
+    let ready = if health.not_ready.is_empty() {
+        Verdict {
+            on: true,
+            reason: "KubeletReady",
+            message: "kubelet is posting ready status",
+        }
+    } else {
+        Verdict {
+            on: false,
+            reason: "KubeletNotReady",
+            message: &problems,
+        }
+    };
+    list.push(condition("Ready", ready, before, now));
+    list
 }
 
-fn condition(kind: &str, verdict: (bool, &str, String), before: &[Value], now: Timestamp) -> Value {
-    let (on, reason, message) = verdict;
-    let status = if on { "True" } else { "False" };
+/// Reason and message of a pressure condition for either state.
+struct PressureTexts {
+    kind: &'static str,
+    short: (&'static str, &'static str),
+    enough: (&'static str, &'static str),
+}
+
+const MEMORY: PressureTexts = PressureTexts {
+    kind: "MemoryPressure",
+    short: (
+        "KubeletHasInsufficientMemory",
+        "kubelet has insufficient memory available",
+    ),
+    enough: (
+        "KubeletHasSufficientMemory",
+        "kubelet has sufficient memory available",
+    ),
+};
+
+const DISK: PressureTexts = PressureTexts {
+    kind: "DiskPressure",
+    short: ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    enough: ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+};
+
+const PID: PressureTexts = PressureTexts {
+    kind: "PIDPressure",
+    short: (
+        "KubeletHasInsufficientPID",
+        "kubelet has insufficient PID available",
+    ),
+    enough: (
+        "KubeletHasSufficientPID",
+        "kubelet has sufficient PID available",
+    ),
+};
+
+struct Verdict<'a> {
+    on: bool,
+    reason: &'static str,
+    message: &'a str,
+}
+
+fn condition(kind: &str, verdict: Verdict<'_>, before: &[Value], now: Timestamp) -> Value {
+    let status = if verdict.on { "True" } else { "False" };
     let now = k3s_base::clock::rfc3339(now);
-    let old = before
-        .iter()
-        .find(|c| c.get("type").and_then(Value::as_str) == Some(kind));
-    let since = old
-        .filter(|c| c.get("status").and_then(Value::as_str) == Some(status))
-        .and_then(|c| c.get("lastTransitionTime").and_then(Value::as_str))
-        .unwrap_or(&now);
-    json!({"type": kind, "status": status, "reason": reason, "message": message,
-        "lastHeartbeatTime": now, "lastTransitionTime": since})
+    let text = |condition: &Value, field: &str| {
+        let text = condition.get(field).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let old = before.iter().find(|c| text(c, "type") == kind);
+    let unchanged = old.filter(|c| text(c, "status") == status);
+    let since = unchanged.map(|c| text(c, "lastTransitionTime"));
+    let since = since.filter(|time| !time.is_empty());
+    json!({"type": kind, "status": status, "reason": verdict.reason, "message": verdict.message,
+        "lastHeartbeatTime": now, "lastTransitionTime": since.unwrap_or(now)})
 }
 
 #[cfg(test)]
@@ -99,9 +118,9 @@ mod tests {
     fn transition_time_moves_only_with_the_status() {
         let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let first = conditions(&Health::default(), &[], at("2026-01-01T00:00:00Z"));
-        let pressure = Conditions {
+        let pressure = NodePressure {
             disk: true,
-            ..Conditions::default()
+            ..NodePressure::default()
         };
         let later = conditions(
             &Health {

@@ -109,6 +109,24 @@ fn hugepages(dir: &Path) -> Vec<(String, i64)> {
     found
 }
 
+/// Processes now and at most.
+pub(crate) fn pids() -> Option<(i64, i64)> {
+    let loadavg = fs::read_to_string("/proc/loadavg").ok()?;
+    let running = loadavg
+        .split_whitespace()
+        .nth(3)?
+        .split('/')
+        .nth(1)?
+        .parse()
+        .ok()?;
+    let max = fs::read_to_string("/proc/sys/kernel/pid_max")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some((running, max))
+}
+
 /// The address the kernel would send from: no packet leaves, connecting a datagram socket only
 /// picks the route.
 pub(crate) fn default_route_address() -> Option<IpAddr> {

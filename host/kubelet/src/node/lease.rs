@@ -1,53 +1,71 @@
 //! The node's heartbeat: its Lease in `kube-node-lease`, renewed every ten seconds.
 
-use k3s_client::{Error, Object, Patch, resources};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::error::chain;
+use k3s_client::{Client, Error, Object, Patch, resources};
+use k3s_lifecycle::Tasks;
 use serde_json::{Value, json};
 
-use crate::context::Ctx;
+use super::state::NodeState;
+use crate::config::KubeletConfig;
 
 const NAMESPACE: &str = "kube-node-lease";
 /// Four missed renewals make the node unknown (upstream's `--node-lease-duration-seconds`).
 const DURATION_SECONDS: i64 = 40;
 
-/// Renews for ever; a failed renewal is tried again after a second.
-pub(crate) async fn run(ctx: Ctx) {
-    loop {
-        let wait = match renew(&ctx).await {
-            Ok(()) => ctx.config.lease_period,
-            Err(error) => {
-                tracing::debug!(%error, "node lease not renewed");
-                std::time::Duration::from_secs(1)
-            }
-        };
-        if !ctx.tasks.sleep(wait).await {
-            return;
-        }
-    }
+/// After a failed renewal.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Renews the lease.
+pub(crate) struct LeaseRenewer {
+    pub(crate) config: Arc<KubeletConfig>,
+    pub(crate) client: Client,
+    pub(crate) node: Arc<NodeState>,
 }
 
-async fn renew(ctx: &Ctx) -> Result<(), Error> {
-    let name = &ctx.config.node_name;
-    let now = k3s_base::clock::rfc3339_micro(ctx.config.clock.now());
-    let spec =
-        json!({"holderIdentity": name, "leaseDurationSeconds": DURATION_SECONDS, "renewTime": now});
-    let patch = Patch::Merge(json!({ "spec": spec }));
-    match ctx
-        .client
-        .patch(&resources::LEASES, Some(NAMESPACE), name, &patch)
-        .await
-    {
-        Err(error) if error.is_not_found() => {}
-        other => return other.map(drop),
+impl LeaseRenewer {
+    /// Renews until the kubelet stops.
+    pub(crate) async fn run(self, tasks: Tasks) {
+        loop {
+            let wait = match self.renew().await {
+                Ok(()) => self.config.lease_period,
+                Err(error) => {
+                    tracing::debug!(error = chain(&error), "node lease not renewed");
+                    RETRY
+                }
+            };
+            if !tasks.sleep(wait).await {
+                return;
+            }
+        }
     }
-    // The owner makes the Lease go with the Node.
-    let Some(node) = ctx.node.object() else {
-        return Ok(());
-    };
-    let lease = new_lease(&node, &spec);
-    ctx.client
-        .create(&resources::LEASES, Some(NAMESPACE), &lease)
-        .await
-        .map(drop)
+
+    async fn renew(&self) -> Result<(), Error> {
+        let name = &self.config.node_name;
+        let now = k3s_base::clock::rfc3339_micro(self.config.clock.now());
+        let spec = json!({"holderIdentity": name, "leaseDurationSeconds": DURATION_SECONDS, "renewTime": now});
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        let patched = self
+            .client
+            .patch(&resources::LEASES, Some(NAMESPACE), name, &patch)
+            .await;
+        match patched {
+            Err(error) if error.is_not_found() => {}
+            other => return other.map(drop),
+        }
+        // Owned by the Node, so that the Lease is deleted with it.
+        let Some(node) = self.node.object() else {
+            return Ok(());
+        };
+        let lease = new_lease(&node, &spec);
+        let created = self
+            .client
+            .create(&resources::LEASES, Some(NAMESPACE), &lease)
+            .await;
+        created.map(drop)
+    }
 }
 
 fn new_lease(node: &Object, spec: &Value) -> Value {

@@ -1,26 +1,26 @@
-//! Whether this node takes a pod (`pkg/kubelet/lifecycle/predicate.go` and the admit handlers).
+//! Whether this node admits a pod (`pkg/kubelet/lifecycle/predicate.go` and the admit handlers).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model::{self, all_containers};
+use super::model::{Rejection, all_containers, is_critical};
 use super::qos::{self, Amounts, QosClass};
-use super::status::Rejection;
 use crate::container::security::{Features, unsupported};
-use crate::eviction::{Conditions, is_critical};
+use crate::eviction::plan::NodePressure;
 
 const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
 /// What the decision is made from.
 pub(crate) struct Node<'a> {
-    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) allocatable: Amounts,
     pub(crate) max_pods: usize,
     pub(crate) features: Features,
-    pub(crate) pressure: Conditions,
-    /// Pods already taken and not finished, without the one in question.
-    pub(crate) others: &'a [std::sync::Arc<Pod>],
+    pub(crate) pressure: NodePressure,
+    /// Pods that were admitted and have not finished, without the one in question.
+    pub(crate) others: &'a [Arc<Pod>],
 }
 
 fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
@@ -30,7 +30,7 @@ fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
     })
 }
 
-/// `None` when the pod is welcome.
+/// Why the node refuses the pod; `None` when it admits it.
 pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     unsupported(pod, node.features)
         .or_else(|| pressure(pod, node))
@@ -40,7 +40,7 @@ pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
 }
 
 fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let Conditions { memory, disk, pid } = node.pressure;
+    let NodePressure { memory, disk, pid } = node.pressure;
     let names = [
         (memory, "MemoryPressure"),
         (disk, "DiskPressure"),
@@ -54,7 +54,7 @@ fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     if names.is_empty() || is_critical(pod) {
         return None;
     }
-    // A pod that said how much memory it needs is not what a shortage of memory is blamed on.
+    // A pod that requests memory is within what the node has promised.
     if names == ["MemoryPressure"]
         && (qos::qos_class(pod) != QosClass::BestEffort || tolerates_memory_pressure(pod))
     {
@@ -178,19 +178,13 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     )
 }
 
-/// Whether the pod still counts against the node.
-pub(crate) fn counts(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed")) && !model::uid(pod).is_empty()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
+
+    static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
     fn pod(spec: serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec}))
@@ -201,7 +195,7 @@ mod tests {
     fn a_node_under_pressure_takes_only_what_it_must() {
         let reason = |spec: serde_json::Value, memory, disk| {
             let node = Node {
-                labels: BTreeMap::new(),
+                labels: &BTreeMap::new(),
                 allocatable: Amounts {
                     milli_cpu: 2000,
                     memory_bytes: 1 << 30,
@@ -209,7 +203,7 @@ mod tests {
                 },
                 max_pods: 2,
                 features: Features::default(),
-                pressure: Conditions {
+                pressure: NodePressure {
                     memory,
                     disk,
                     pid: false,
@@ -242,7 +236,7 @@ mod tests {
             "resources": {"requests": {"cpu": "1500m"}}}]});
         let others = [Arc::new(pod(web.clone()))];
         let node = |others| Node {
-            labels: BTreeMap::new(),
+            labels: &NO_LABELS,
             allocatable: Amounts {
                 milli_cpu: 2000,
                 memory_bytes: 1 << 30,
@@ -250,7 +244,7 @@ mod tests {
             },
             max_pods: 2,
             features: Features::default(),
-            pressure: Conditions::default(),
+            pressure: NodePressure::default(),
             others,
         };
         let reason = |spec, others| admit(&pod(spec), &node(others)).map(|r| r.reason);

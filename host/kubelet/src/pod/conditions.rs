@@ -17,7 +17,7 @@ pub(crate) const OWN: [&str; 6] = [
     DISRUPTION_TARGET,
 ];
 
-/// Says that the pod was ended by somebody who had nothing against the pod itself.
+/// Says that the pod was ended for a reason that lies outside of it.
 const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
 struct Verdict {
@@ -226,20 +226,20 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
     }
 }
 
-/// Whether the object says otherwise in a condition of the node's: somebody else wrote it (the node
-/// lifecycle controller, while the node was not ready), and it has to be put right although nothing
-/// changed here.
+/// Whether the object contradicts a condition of the node's. Another component wrote it (the node
+/// lifecycle controller, while the node was not ready), and the node has to correct it although
+/// nothing changed here.
 pub(crate) fn overwritten(pod: &Pod, status: &PodStatus) -> bool {
-    let list = |s: &PodStatus| s.conditions.clone().unwrap_or_default();
-    let present = pod.status.as_ref().map(list).unwrap_or_default();
-    list(status)
+    let present = pod
+        .status
         .iter()
-        .filter(|own| OWN.contains(&own.type_.as_str()))
-        .any(|own| {
-            present
-                .iter()
-                .any(|there| there.type_ == own.type_ && there.status != own.status)
-        })
+        .flat_map(|s| s.conditions.iter().flatten());
+    let differs = |there: &PodCondition| {
+        let mut own = status.conditions.iter().flatten();
+        OWN.contains(&there.type_.as_str())
+            && own.any(|own| own.type_ == there.type_ && own.status != there.status)
+    };
+    present.into_iter().any(differs)
 }
 
 fn ready(inputs: &Inputs<'_>, spec: &PodSpec, containers: &Verdict) -> Verdict {

@@ -1,367 +1,209 @@
-//! Keeps the table of pods equal to what the API and the manifest directory say: admits, starts
-//! workers, tells them of changes, finds orphans in the runtime and on disk.
+//! Keeps the set of pods equal to what the API and the manifest directory say: admits new pods,
+//! starts their workers and tells workers of changes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_client::{EventType, Informer, InformerEvent, Object};
-use k3s_cri::v1;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k3s_lifecycle::Tasks;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::Notify;
 
 use super::admit::{self, Node};
-use super::model;
-use super::qos::{self, Amounts, QosClass};
-use super::static_pods::{self, Manifests};
-use super::table::{Handle, Source};
-use super::worker;
-use crate::context::Ctx;
-use crate::{labels, logs, volume};
+use super::handle::Source;
+use super::housekeeping::Housekeeper;
+use super::model::{self, Rejection};
+use super::static_pods::{Manifests, MirrorPods};
+use super::workers::PodWorkers;
+use crate::config::KubeletConfig;
+use crate::events::Events;
+use crate::labels;
+use crate::node::state::NodeState;
 
-/// Between looks for orphans; events and workers do the rest.
+/// Between searches for orphans; events and workers do the rest.
 const HOUSEKEEPING: Duration = Duration::from_secs(300);
-/// A runtime that cuts the event stream is asked again after this.
-const RECONNECT: Duration = Duration::from_secs(1);
 
-/// The informer of this node's pods.
-pub(crate) fn informer(ctx: &Ctx) -> &Informer {
-    &ctx.pod_objects
+/// See the module.
+pub(crate) struct PodManager {
+    pub(crate) config: Arc<KubeletConfig>,
+    pub(crate) events: Events,
+    pub(crate) node: Arc<NodeState>,
+    pub(crate) workers: Arc<PodWorkers>,
+    pub(crate) mirrors: MirrorPods,
+    pub(crate) housekeeper: Housekeeper,
+    /// Pods bound to this node, mirrors among them.
+    pub(crate) objects: Informer,
+    /// Another part asks to compare the table with what should be there.
+    pub(crate) resync: Arc<Notify>,
 }
 
-/// A worker ended: what was waiting for its place may go on.
-pub(crate) fn readmit(ctx: &Ctx, _gone: &Handle) {
-    ctx.resync.notify_one();
-}
+impl PodManager {
+    /// Starts the manager's task.
+    pub(crate) fn start(self, tasks: &Tasks) {
+        tasks.spawn_until_stopped("pod manager", self.run());
+    }
 
-/// Gives the burstable class its share of the CPU.
-pub(crate) fn balance(ctx: &Ctx) {
-    let pods = ctx.pods.list();
-    let sum = pods
-        .iter()
-        .map(|h| h.pod())
-        .filter(|p| admit::counts(p) && qos::qos_class(p) == QosClass::Burstable)
-        .fold(Amounts::default(), |sum, p| sum.plus(qos::pod_requests(&p)));
-    ctx.cgroups.set_burstable_shares(sum.milli_cpu);
-}
+    async fn run(self) {
+        let mut subscription = self.objects.subscribe();
+        self.objects.has_synced().await;
+        // Admission needs the node's labels.
+        self.node.registered().await;
+        let mut manifests = Manifests::open(&self.config);
+        self.reconcile(&manifests).await;
+        self.node.set_pods_synced();
+        self.housekeeper.clean_up().await;
+        loop {
+            tokio::select! {
+                event = subscription.next() => self.handle_event(event).await,
+                () = self.resync.notified() => self.reconcile(&manifests).await,
+                () = manifests.changed() => self.reconcile(&manifests).await,
+                () = tokio::time::sleep(HOUSEKEEPING) => self.housekeeper.clean_up().await,
+            }
+        }
+    }
 
-/// Starts the manager's tasks.
-pub(crate) fn start(ctx: &Ctx) {
-    ctx.tasks
-        .spawn_until_stopped("pod manager", run(ctx.clone()));
-    ctx.tasks
-        .spawn_until_stopped("runtime events", follow_events(ctx.clone()));
-}
-
-async fn run(ctx: Ctx) {
-    let mut subscription = ctx.pod_objects.subscribe();
-    ctx.pod_objects.has_synced().await;
-    // Admission needs the node's labels.
-    while ctx.node.object().is_none() {
-        if !ctx.tasks.sleep(Duration::from_millis(20)).await {
+    async fn handle_event(&self, event: InformerEvent) {
+        if is_mirror(event.object()) {
+            self.mirrors.sync().await;
             return;
         }
-    }
-    let mut manifests = Manifests::open(&ctx.config);
-    reconcile(&ctx, &manifests).await;
-    ctx.node.set_pods_synced();
-    housekeep(&ctx).await;
-    loop {
-        tokio::select! {
-            event = subscription.next() => apply(&ctx, event, &manifests).await,
-            () = ctx.resync.notified() => reconcile(&ctx, &manifests).await,
-            () = manifests.changed() => reconcile(&ctx, &manifests).await,
-            () = tokio::time::sleep(HOUSEKEEPING) => housekeep(&ctx).await,
-        }
-    }
-}
-
-async fn apply(ctx: &Ctx, event: InformerEvent, manifests: &Manifests) {
-    if event.object().annotation(labels::CONFIG_MIRROR).is_some() {
-        static_pods::sync_mirrors(ctx, manifests).await;
-        return;
-    }
-    match event {
-        InformerEvent::Added(object) => desire(ctx, &object),
-        InformerEvent::Updated { old, new } => {
-            if old.uid() != new.uid() {
-                gone(ctx, old.uid());
+        match event {
+            InformerEvent::Added(object) => self.handle_pod_update(&object),
+            InformerEvent::Updated { old, new } => {
+                if old.uid() != new.uid() {
+                    self.handle_pod_removal(old.uid());
+                }
+                self.handle_pod_update(&new);
             }
-            desire(ctx, &new);
+            InformerEvent::Deleted(object) => self.handle_pod_removal(object.uid()),
         }
-        InformerEvent::Deleted(object) => gone(ctx, object.uid()),
     }
-}
 
-fn gone(ctx: &Ctx, uid: &str) {
-    if let Some(handle) = ctx.pods.get(uid) {
-        handle.remove();
-    }
-}
-
-/// Brings the whole table to the present state, oldest pods first.
-async fn reconcile(ctx: &Ctx, manifests: &Manifests) {
-    let mut objects: Vec<Object> = ctx
-        .pod_objects
-        .list()
-        .into_iter()
-        .filter(|o| o.annotation(labels::CONFIG_MIRROR).is_none())
-        .collect();
-    objects.sort_by(|a, b| {
-        a.meta()
-            .creation_timestamp
-            .cmp(&b.meta().creation_timestamp)
-            .then_with(|| a.key().cmp(b.key()))
-    });
-    let files = manifests.read(&ctx.config);
-    let wanted: HashSet<String> = objects
-        .iter()
-        .map(|o| o.uid().to_owned())
-        .chain(files.iter().map(|p| model::uid(p).to_owned()))
-        .collect();
-    for handle in ctx.pods.list() {
-        if handle.source != Source::Orphan && !wanted.contains(&handle.uid) && !handle.is_removed()
-        {
+    fn handle_pod_removal(&self, uid: &str) {
+        if let Some(handle) = self.workers.table.get(uid) {
             handle.remove();
         }
     }
-    for pod in files {
-        if ctx.pods.get(model::uid(&pod)).is_none() {
-            take(ctx, Source::File, Arc::new(pod));
-        }
-    }
-    for object in &objects {
-        desire(ctx, object);
-    }
-    static_pods::sync_mirrors(ctx, manifests).await;
-}
 
-/// A pod of the API: known ones get the new state, others a worker.
-fn desire(ctx: &Ctx, object: &Object) {
-    let pod: Arc<Pod> = match object.decode() {
-        Ok(pod) => Arc::new(pod),
-        Err(error) => {
-            tracing::error!(%error, pod = %object.key(), "pod cannot be read");
-            return;
-        }
-    };
-    match ctx.pods.get(object.uid()) {
-        Some(handle) if handle.source == Source::Api => {
-            let known = handle.pod().metadata.resource_version.clone();
-            if known.as_deref() != Some(object.resource_version()) {
-                handle.update(pod);
-            }
-        }
-        // Being removed as an orphan; its worker's end brings us back here.
-        Some(_) => {}
-        None => take(ctx, Source::Api, pod),
-    }
-}
-
-/// Admits the pod and starts its worker.
-fn take(ctx: &Ctx, source: Source, pod: Arc<Pod>) {
-    let handle = Arc::new(Handle::new(source, pod.clone()));
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|s| s.phase.as_deref())
-        .unwrap_or("Pending");
-    // A pod that runs already was admitted by the process before.
-    if phase == "Pending" && pod.metadata.deletion_timestamp.is_none() {
-        let others = counted(ctx, &handle.uid);
-        if let Some(rejection) = admit::admit(&pod, &admission_view(ctx, &others)) {
-            ctx.events.pod(
-                &pod,
-                EventType::Warning,
-                &rejection.reason,
-                rejection.message.clone(),
-            );
-            *handle.rejection.lock() = Some(rejection);
-        }
-    }
-    spawn(ctx, handle);
-    balance(ctx);
-}
-
-fn spawn(ctx: &Ctx, handle: Arc<Handle>) {
-    ctx.pods.insert(handle.clone());
-    ctx.tasks
-        .spawn("pod worker", worker::run(ctx.clone(), handle));
-}
-
-fn counted(ctx: &Ctx, except: &str) -> Vec<Arc<Pod>> {
-    let others = ctx
-        .pods
-        .list()
-        .into_iter()
-        .filter(|h| h.uid != except && h.source != Source::Orphan);
-    let active = others.filter(|h| {
-        h.rejection.lock().is_none()
-            && !matches!(h.status().phase.as_deref(), Some("Succeeded" | "Failed"))
-    });
-    active.map(|h| h.pod()).collect()
-}
-
-fn admission_view<'a>(ctx: &Ctx, others: &'a [Arc<Pod>]) -> Node<'a> {
-    let machine = &ctx.node.machine;
-    let disk = k3s_sys::volume::usage(&ctx.config.root_dir).map_or(0, |u| u.capacity_bytes);
-    Node {
-        labels: ctx
-            .node
-            .object()
-            .map(|o| o.meta().labels.clone())
-            .unwrap_or_default(),
-        allocatable: Amounts {
-            milli_cpu: machine.cpus * 1000,
-            memory_bytes: machine.memory_bytes,
-            ephemeral_bytes: i64::try_from(disk).unwrap_or(i64::MAX),
-        },
-        max_pods: usize::try_from(ctx.config.max_pods).unwrap_or(usize::MAX),
-        features: ctx.features(),
-        pressure: ctx.node.pressure(),
-        others,
-    }
-}
-
-/// Wakes the worker of every pod the runtime reports about. A lost stream means lost events, so all
-/// workers look after a reconnect.
-async fn follow_events(ctx: Ctx) {
-    loop {
-        match ctx.cri.events().await {
-            Ok(mut events) => {
-                ctx.pods.list().iter().for_each(|handle| handle.wake());
-                loop {
-                    match events.message().await {
-                        Ok(Some(event)) => wake_for(&ctx, &event),
-                        Ok(None) => break,
-                        Err(status) => {
-                            tracing::debug!(%status, "runtime event stream ended");
-                            break;
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no runtime events");
-                // A runtime of before CRI events (containerd 1.6): all that is left is to look.
-                if error.code == k3s_cri::Code::Unimplemented {
-                    ctx.pods.list().iter().for_each(|handle| handle.wake());
-                }
-            }
-        }
-        if !ctx.tasks.sleep(RECONNECT).await {
-            return;
-        }
-    }
-}
-
-fn wake_for(ctx: &Ctx, event: &v1::ContainerEventResponse) {
-    let sandbox = event.pod_sandbox_status.as_ref();
-    let uid = sandbox
-        .and_then(|s| s.metadata.as_ref().map(|m| m.uid.clone()))
-        .or_else(|| sandbox.and_then(|s| s.labels.get(labels::POD_UID).cloned()))
-        .or_else(|| {
-            event
-                .containers_statuses
-                .iter()
-                .find_map(|c| c.labels.get(labels::POD_UID).cloned())
+    /// Brings the whole table to the present state, oldest pods first: they were admitted first.
+    async fn reconcile(&self, manifests: &Manifests) {
+        let mut objects = self.objects.list();
+        objects.retain(|object| !is_mirror(object));
+        objects.sort_by(|a, b| {
+            let created = |object: &Object| object.meta().creation_timestamp.clone();
+            created(a)
+                .cmp(&created(b))
+                .then_with(|| a.key().cmp(b.key()))
         });
-    match uid.filter(|uid| !uid.is_empty()) {
-        Some(uid) => {
-            if let Some(handle) = ctx.pods.get(&uid) {
-                handle.wake();
+        let files = manifests.read(&self.config);
+        self.remove_unwanted(&objects, &files);
+        for pod in files {
+            if self.workers.table.get(model::uid(&pod)).is_none() {
+                self.admit_and_start(Source::File, Arc::new(pod));
             }
         }
-        None => {
-            let knows = |h: &Arc<Handle>| {
-                let observed = h.observed();
-                observed
-                    .containers
-                    .iter()
-                    .any(|c| c.id == event.container_id)
-                    || observed
-                        .sandboxes
-                        .iter()
-                        .any(|s| s.id == event.container_id)
-            };
-            ctx.pods
-                .list()
-                .iter()
-                .filter(|h| knows(h))
-                .for_each(|h| h.wake());
+        for object in &objects {
+            self.handle_pod_update(object);
+        }
+        self.mirrors.sync().await;
+    }
+
+    /// Ends the pods that their source does not have any more.
+    fn remove_unwanted(&self, objects: &[Object], files: &[Pod]) {
+        let of_api = objects.iter().map(|object| object.uid());
+        let of_files = files.iter().map(model::uid);
+        let wanted: HashSet<&str> = of_api.chain(of_files).collect();
+        for handle in self.workers.table.list() {
+            let known = handle.source == Source::Orphan || wanted.contains(handle.uid.as_str());
+            if !known && !handle.is_removed() {
+                handle.remove();
+            }
         }
     }
-}
 
-/// Removes what belongs to no pod: containers, directories, cgroups, logs.
-async fn housekeep(ctx: &Ctx) {
-    let mut known: HashSet<String> = ctx.pods.list().iter().map(|h| h.uid.clone()).collect();
-    match runtime_pods(ctx).await {
-        Ok(pods) => {
-            for (uid, pod) in pods {
-                if known.insert(uid) {
-                    tracing::info!(pod = %model::pod_key(&pod), "removing a pod that only the runtime knows");
-                    spawn(ctx, Arc::new(Handle::new(Source::Orphan, Arc::new(pod))));
+    /// A pod of the API: a known one gets the new state, another one a worker.
+    fn handle_pod_update(&self, object: &Object) {
+        match self.workers.table.get(object.uid()) {
+            Some(handle) if handle.source == Source::Api => {
+                // Compared before decoding: a resync brings every pod along, and few have changed.
+                if !handle.is_version(object.resource_version())
+                    && let Some(pod) = decode(object)
+                {
+                    handle.update_pod(pod);
+                }
+            }
+            // It is being removed as an orphan; its worker's end brings us back here.
+            Some(_) => {}
+            None => {
+                if let Some(pod) = decode(object) {
+                    self.admit_and_start(Source::Api, pod);
                 }
             }
         }
-        // Without the runtime's word nothing on disk is safe to remove.
-        Err(error) => {
-            tracing::debug!(%error, "orphans not looked for");
-            return;
-        }
     }
-    for uid in ctx
-        .cgroups
-        .pod_uids()
-        .into_iter()
-        .filter(|uid| !known.contains(uid))
-    {
-        if let Err(error) = ctx.cgroups.remove_pod(&uid) {
-            tracing::debug!(%error, uid, "orphaned cgroup not removed");
-        }
-    }
-    let entries = std::fs::read_dir(ctx.config.root_dir.join("pods"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    for entry in entries.filter(|e| !known.contains(&e.file_name().to_string_lossy().into_owned()))
-    {
-        if let Err(error) = volume::remove_pod_dir(&entry.path()) {
-            tracing::warn!(%error, path = %entry.path().display(), "orphaned pod directory not removed");
-        }
-    }
-    logs::remove_orphans(&ctx.config, &known);
-}
 
-/// Pods as the runtime knows them: enough to stop and remove them.
-async fn runtime_pods(ctx: &Ctx) -> Result<BTreeMap<String, Pod>, crate::cri::CriError> {
-    let mut pods = BTreeMap::new();
-    let sandboxes = ctx.cri.sandboxes(HashMap::new()).await?;
-    let containers = ctx.cri.containers(HashMap::new()).await?;
-    let all = sandboxes.iter().map(|s| (&s.labels, None)).chain(
-        containers
-            .iter()
-            .map(|c| (&c.labels, c.annotations.get(labels::GRACE_PERIOD))),
-    );
-    for (pod_labels, grace) in all {
-        let get = |key: &str| pod_labels.get(key).cloned();
-        let Some(uid) = get(labels::POD_UID) else {
-            continue;
+    /// Admits the pod and starts its worker; a refused pod gets one too, to write its status.
+    fn admit_and_start(&self, source: Source, pod: Arc<Pod>) {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        let pending = phase.unwrap_or("Pending") == "Pending";
+        // A pod that runs already was admitted by the process before.
+        let rejection = if pending && pod.metadata.deletion_timestamp.is_none() {
+            self.admit(&pod)
+        } else {
+            None
         };
-        let pod = pods.entry(uid.clone()).or_insert_with(|| Pod {
-            metadata: ObjectMeta {
-                name: get(labels::POD_NAME),
-                namespace: get(labels::POD_NAMESPACE),
-                uid: Some(uid),
-                ..ObjectMeta::default()
+        self.workers.start(source, pod, rejection);
+        self.workers.burstable.update();
+    }
+
+    fn admit(&self, pod: &Pod) -> Option<Rejection> {
+        let others = self.active_pods(model::uid(pod));
+        let node = self.node.object();
+        let labels = node.as_ref().map(|node| &node.meta().labels);
+        let rejection = admit::admit(
+            pod,
+            &Node {
+                labels: labels.unwrap_or(&Default::default()),
+                allocatable: self.node.allocatable(),
+                max_pods: usize::try_from(self.config.max_pods).unwrap_or(usize::MAX),
+                features: self.node.features(),
+                pressure: self.node.pressure(),
+                others: &others,
             },
-            spec: Some(PodSpec::default()),
-            status: None,
-        });
-        if let (Some(spec), Some(grace)) = (&mut pod.spec, grace.and_then(|g| g.parse().ok())) {
-            spec.termination_grace_period_seconds = Some(grace);
+        )?;
+        let message = rejection.message.clone();
+        self.events
+            .pod(pod, EventType::Warning, &rejection.reason, message);
+        Some(rejection)
+    }
+
+    /// The pods that count against the node, without the one in question.
+    fn active_pods(&self, except: &str) -> Vec<Arc<Pod>> {
+        let handles = self.workers.table.list();
+        let others = handles
+            .iter()
+            .filter(|handle| handle.uid != except && handle.source != Source::Orphan);
+        others
+            .filter(|handle| handle.is_active())
+            .map(|handle| handle.pod())
+            .collect()
+    }
+}
+
+fn is_mirror(object: &Object) -> bool {
+    object.annotation(labels::CONFIG_MIRROR).is_some()
+}
+
+/// A pod that cannot be read is left alone: the API has validated it, so that this is a version
+/// this node does not understand.
+fn decode(object: &Object) -> Option<Arc<Pod>> {
+    match object.decode() {
+        Ok(pod) => Some(Arc::new(pod)),
+        Err(error) => {
+            tracing::error!(error = chain(&error), pod = %object.key(), "pod cannot be read");
+            None
         }
     }
-    Ok(pods)
 }

@@ -1,15 +1,16 @@
-//! A container's last words: what it wrote to its termination message file, or the end of its log
+//! A container's termination message: what it wrote to its termination message file, or the end of its log
 //! (`pkg/kubelet/kuberuntime/kuberuntime_container.go`, `getTerminationMessage`).
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model::{self, ContainerRecord, every_container};
+use super::model::{self, ContainerRecord, Observed, State, every_container};
+use crate::config::KubeletConfig;
 use crate::container::create::message_file;
-use crate::context::Ctx;
 use crate::logs;
 
 /// `MaxContainerTerminationMessageLength`.
@@ -18,23 +19,44 @@ const MESSAGE_LIMIT_BYTES: u64 = 4096;
 const LOG_LIMIT_BYTES: usize = 2048;
 const LOG_LIMIT_LINES: usize = 80;
 
+/// Messages of ended containers by id. A file is read once, since the container cannot write to it
+/// any more.
+#[derive(Debug, Default)]
+pub(crate) struct TerminationMessages(HashMap<String, String>);
+
+impl TerminationMessages {
+    /// Adds the messages to the records of ended containers, and forgets containers that are gone.
+    pub(crate) fn fill(&mut self, config: &KubeletConfig, pod: &Pod, observed: &mut Observed) {
+        let records = &observed.containers;
+        self.0.retain(|id, _| records.iter().any(|c| &c.id == id));
+        let exited = observed.containers.iter_mut();
+        for record in exited.filter(|c| c.state == State::Exited) {
+            let known = self.0.entry(record.id.clone());
+            let message = known.or_insert_with(|| termination_message(config, pod, record));
+            if !message.is_empty() {
+                record.message.clone_from(message);
+            }
+        }
+    }
+}
+
 /// The message to show for an ended container.
-pub(crate) fn last_words(ctx: &Ctx, pod: &Pod, record: &ContainerRecord) -> String {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let Some((_, container)) = every_container(&spec).find(|(_, c)| c.name == record.name) else {
+fn termination_message(config: &KubeletConfig, pod: &Pod, record: &ContainerRecord) -> String {
+    let containers = pod.spec.iter().flat_map(every_container);
+    let Some((_, container)) = containers.into_iter().find(|(_, c)| c.name == record.name) else {
         return String::new();
     };
-    let file = message_file(ctx, model::uid(pod), &record.name, record.attempt);
-    let words = read_start(&file).unwrap_or_default();
+    let file = message_file(config, model::uid(pod), &record.name, record.attempt);
+    let message = read_start(&file).unwrap_or_default();
     let from_logs =
         container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-    if words.is_empty() && from_logs && record.exit_code != 0 {
+    if message.is_empty() && from_logs && record.exit_code != 0 {
         return log_tail(Path::new(&record.log_path));
     }
-    if words.is_empty() {
+    if message.is_empty() {
         record.message.clone()
     } else {
-        words
+        message
     }
 }
 

@@ -1,19 +1,31 @@
-//! A pod's life on the node. `plan.rs`, `status.rs`, `conditions.rs`, `qos.rs`, `admit.rs` and
-//! `backoff.rs` decide and do no I/O; `worker.rs` drives one pod with `start.rs` and `stop.rs`;
-//! `manager.rs` keeps the set of workers; `writer.rs` tells the API.
+//! A pod's life on the node.
+//!
+//! Decisions without I/O: `admit.rs` (may it run here), `state.rs` (which sync function comes next),
+//! `plan.rs` (which action), `status.rs` and `conditions.rs` (what the API shows), `qos.rs`,
+//! `backoff.rs`. `manager.rs` follows the pods' sources, `workers.rs` starts a `worker.rs` for each,
+//! which drives `sync.rs`; `perform/` acts on the runtime, `publish.rs` and `writer.rs` report.
+//! `handle.rs` is all that other parts of the node see of a pod.
 
-pub(crate) mod admit;
+mod admit;
 pub(crate) mod backoff;
+pub(crate) mod burstable;
 mod conditions;
+pub(crate) mod error;
+pub(crate) mod handle;
+pub(crate) mod housekeeping;
+pub(crate) mod lifecycle_events;
 pub(crate) mod manager;
 mod message;
 pub(crate) mod model;
+pub(crate) mod perform;
 pub(crate) mod plan;
+mod publish;
 pub(crate) mod qos;
-mod start;
-mod static_pods;
-pub(crate) mod status;
-mod stop;
+mod state;
+pub(crate) mod static_pods;
+mod status;
+mod sync;
 pub(crate) mod table;
 mod worker;
+pub(crate) mod workers;
 mod writer;

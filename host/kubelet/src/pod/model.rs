@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use sha2::{Digest, Sha256};
 
+use crate::labels;
+
 /// A container's state as CRI reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -89,6 +91,41 @@ impl Observed {
             .iter()
             .filter(|c| matches!(c.state, State::Running | State::Unknown))
     }
+}
+
+/// Why a container is not running, as the last attempt to start it left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// A verdict of the node on the pod as a whole: it overrides what the containers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// Whether a phase is one that no pod leaves.
+pub(crate) fn is_terminal(phase: Option<&str>) -> bool {
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// `SystemCriticalPriority`.
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
+/// Whether the pod's priority is that of `system-node-critical` or above.
+pub(crate) fn has_critical_priority(pod: &Pod) -> bool {
+    let priority = pod.spec.as_ref().and_then(|s| s.priority);
+    priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL)
+}
+
+/// Static pods and those of system priority are never evicted (`IsCriticalPod`).
+pub(crate) fn is_critical(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    let source = annotations.and_then(|a| a.get(labels::CONFIG_SOURCE));
+    source.is_some_and(|source| source != "api") || has_critical_priority(pod)
 }
 
 /// Which list of the spec a container stands in, and where.

@@ -38,7 +38,20 @@ pub(crate) struct Kill {
     pub(crate) message: String,
 }
 
-/// The actions, in the order they are performed.
+/// One step towards the pod's spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Stop every container, then the sandbox.
+    KillPod,
+    /// Stop these containers, all at once.
+    KillContainers(Vec<Kill>),
+    /// Make a sandbox with this attempt number.
+    CreateSandbox { attempt: u32 },
+    /// Create and start one container.
+    StartContainer(Slot),
+}
+
+/// All that separates the pod from its spec, in the order in which it is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Stop every container and the sandbox first.
@@ -51,9 +64,27 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Nothing to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// The next step. What follows it is planned again from what the runtime then reports, so that
+    /// a step never acts on what the one before has changed. `may_start` tells which containers do
+    /// not wait for a back-off; it is asked about every container that the plan starts.
+    pub(crate) fn next_action(&self, mut may_start: impl FnMut(Slot) -> bool) -> Option<Action> {
+        if self.kill_pod {
+            return Some(Action::KillPod);
+        }
+        if !self.kill.is_empty() {
+            return Some(Action::KillContainers(self.kill.clone()));
+        }
+        if let Some(attempt) = self.create_sandbox {
+            return Some(Action::CreateSandbox { attempt });
+        }
+        let mut next = None;
+        for slot in &self.start {
+            // All are asked, since those that wait have to show why.
+            if may_start(*slot) {
+                next.get_or_insert(*slot);
+            }
+        }
+        next.map(Action::StartContainer)
     }
 }
 

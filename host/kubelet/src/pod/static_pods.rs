@@ -1,23 +1,44 @@
 //! Static pods: manifests in a directory, run without the API, shown there by mirror pods
 //! (`pkg/kubelet/config/file.go`, `pkg/kubelet/pod/mirror_client.go`).
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
-use k3s_client::{DeleteParams, resources};
-use k8s_openapi::api::core::v1::Pod;
+use k3s_base::error::chain;
+use k3s_client::{Client, DeleteParams, Informer, Object, resources};
+use k8s_openapi::api::core::v1::{Pod, Toleration};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::handle::Source;
 use super::model;
-use super::table::Source;
+use super::table::PodTable;
 use crate::config::KubeletConfig;
-use crate::context::Ctx;
 use crate::labels;
+use crate::node::state::NodeState;
 
 /// A larger manifest is refused: no pod is that big.
 const MANIFEST_LIMIT_BYTES: u64 = 1 << 20;
+
+/// Why a file is not the manifest of a static pod.
+#[derive(Debug, thiserror::Error)]
+enum ManifestError {
+    #[error("the file cannot be read")]
+    Read(#[from] io::Error),
+    #[error("{0} bytes are too many for a pod")]
+    TooLarge(u64),
+    #[error("the file is not YAML")]
+    Yaml(#[from] serde_saphyr::Error),
+    #[error("the file does not describe a pod")]
+    Decode(#[from] serde_json::Error),
+    #[error("kind is not Pod")]
+    Kind,
+    #[error("spec.containers is empty")]
+    NoContainers,
+}
 
 /// The manifest directory and its change notices.
 pub(crate) struct Manifests {
@@ -49,39 +70,34 @@ impl Manifests {
         }
     }
 
-    /// The pods the files describe now. A file that is none is named in the log and left out.
+    /// The pods the files describe now. A file that describes none is named in the log and left out.
     pub(crate) fn read(&self, config: &KubeletConfig) -> Vec<Pod> {
         let Some(dir) = &config.pod_manifests else {
             return Vec::new();
         };
-        let mut files: Vec<_> = std::fs::read_dir(dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|e| e.path())
-            .collect();
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.retain(|path| is_manifest(path));
         files.sort();
-        let visible = |p: &&std::path::PathBuf| {
-            p.is_file()
-                && !p
-                    .file_name()
-                    .is_some_and(|n| n.to_string_lossy().starts_with('.'))
-        };
-        files
-            .iter()
-            .filter(visible)
-            .filter_map(|path| match read(config, path) {
-                Ok(pod) => Some(pod),
-                Err(error) => {
+        let pods = files.iter().filter_map(|path| {
+            read(config, path)
+                .inspect_err(|error| {
+                    let error = chain(error);
                     tracing::warn!(error, path = %path.display(), "static pod manifest cannot be used");
-                    None
-                }
-            })
-            .collect()
+                })
+                .ok()
+        });
+        pods.collect()
     }
 }
 
-fn watch(dir: &Path) -> std::io::Result<EventStream<[u8; 4096]>> {
+/// Files whose name begins with a dot are an editor's.
+fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    path.is_file() && !name.is_some_and(|name| name.starts_with('.'))
+}
+
+fn watch(dir: &Path) -> io::Result<EventStream<[u8; 4096]>> {
     std::fs::create_dir_all(dir)?;
     let inotify = Inotify::init()?;
     let mask =
@@ -90,116 +106,146 @@ fn watch(dir: &Path) -> std::io::Result<EventStream<[u8; 4096]>> {
     inotify.into_event_stream([0; 4096])
 }
 
-fn read(config: &KubeletConfig, path: &Path) -> Result<Pod, String> {
-    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+fn read(config: &KubeletConfig, path: &Path) -> Result<Pod, ManifestError> {
+    let size = std::fs::metadata(path)?.len();
     if size > MANIFEST_LIMIT_BYTES {
-        return Err(format!("{size} bytes are too many for a pod"));
+        return Err(ManifestError::TooLarge(size));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = std::fs::read_to_string(path)?;
     parse(config, &text)
 }
 
 /// Reads a manifest and gives it the identity of a static pod on this node.
-fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, String> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, ManifestError> {
+    let value: Value = serde_saphyr::from_str(text)?;
     if value.get("kind").and_then(Value::as_str) != Some("Pod") {
-        return Err("kind is not Pod".to_owned());
+        return Err(ManifestError::Kind);
     }
-    let mut pod: Pod = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    let mut pod: Pod = serde_json::from_value(value)?;
     if pod.spec.as_ref().is_none_or(|s| s.containers.is_empty()) {
-        return Err("spec.containers is empty".to_owned());
+        return Err(ManifestError::NoContainers);
     }
-    let mut digest = Sha256::new();
-    digest.update(config.node_name.as_bytes());
-    digest.update(text.as_bytes());
-    let hash: String = digest
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let meta = &mut pod.metadata;
-    meta.name = Some(format!(
-        "{}-{}",
-        meta.name.clone().unwrap_or_default(),
-        config.node_name
-    ));
-    meta.namespace.get_or_insert_with(|| "default".to_owned());
-    meta.uid = Some(hash.clone());
-    let annotations = meta.annotations.get_or_insert_default();
-    annotations.insert(labels::CONFIG_SOURCE.to_owned(), "file".to_owned());
-    annotations.insert(
-        labels::CONFIG_SEEN.to_owned(),
-        k3s_base::clock::rfc3339_micro(config.clock.now()),
-    );
-    annotations.insert(labels::CONFIG_HASH.to_owned(), hash);
-    if let Some(spec) = &mut pod.spec {
-        spec.node_name = Some(config.node_name.clone());
-        spec.enable_service_links.get_or_insert(true);
-        // A static pod is not evicted by taints.
-        let all: Vec<k8s_openapi::api::core::v1::Toleration> =
-            serde_json::from_value(json!([{"operator": "Exists", "effect": "NoExecute"}]))
-                .unwrap_or_default();
-        spec.tolerations.get_or_insert_default().extend(all);
-    }
+    set_identity(&mut pod, config, manifest_hash(config, text));
+    bind(&mut pod, config);
     Ok(pod)
 }
 
-/// Makes, replaces and removes mirror pods so that each running static pod has one.
-pub(crate) async fn sync_mirrors(ctx: &Ctx, _manifests: &Manifests) {
-    let statics: Vec<_> = ctx
-        .pods
-        .list()
-        .into_iter()
-        .filter(|h| h.source == Source::File && !h.is_removed())
-        .collect();
-    for mirror in ctx.pod_objects.list() {
-        let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else {
-            continue;
-        };
-        if statics.iter().any(|h| h.uid == hash) && !mirror.is_deleting() {
-            continue;
-        }
-        let params = DeleteParams::now().with_uid(mirror.uid());
-        if let Err(error) = ctx
-            .client
-            .delete(&resources::PODS, mirror.ns(), mirror.name(), &params)
-            .await
-        {
-            tracing::debug!(%error, pod = %mirror.key(), "mirror pod not deleted");
-        }
-    }
-    for handle in statics {
-        let pod = handle.pod();
-        if ctx.pod_objects.get(&model::pod_key(&pod)).is_some() {
-            continue;
-        }
-        match ctx
-            .client
-            .create(
-                &resources::PODS,
-                Some(model::namespace(&pod)),
-                &mirror(ctx, &pod),
-            )
-            .await
-        {
-            Ok(_) => handle.wake(),
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => {
-                tracing::debug!(%error, pod = %model::pod_key(&pod), "mirror pod not made")
-            }
-        }
+/// The pod's uid: another node or another text makes another pod.
+fn manifest_hash(config: &KubeletConfig, text: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(config.node_name.as_bytes());
+    digest.update(text.as_bytes());
+    let digest = digest.finalize();
+    digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn set_identity(pod: &mut Pod, config: &KubeletConfig, hash: String) {
+    let meta = &mut pod.metadata;
+    let name = meta.name.clone().unwrap_or_default();
+    meta.name = Some(format!("{name}-{}", config.node_name));
+    meta.namespace.get_or_insert_with(|| "default".to_owned());
+    meta.uid = Some(hash.clone());
+    let now = config.clock.now();
+    let annotations = meta.annotations.get_or_insert_default();
+    for (key, value) in [
+        (labels::CONFIG_SOURCE, "file".to_owned()),
+        (labels::CONFIG_SEEN, k3s_base::clock::rfc3339_micro(now)),
+        (labels::CONFIG_HASH, hash),
+    ] {
+        annotations.insert(key.to_owned(), value);
     }
 }
 
-fn mirror(ctx: &Ctx, pod: &Pod) -> Value {
+/// What scheduler and admission would have added.
+fn bind(pod: &mut Pod, config: &KubeletConfig) {
+    let Some(spec) = &mut pod.spec else { return };
+    spec.node_name = Some(config.node_name.clone());
+    spec.enable_service_links.get_or_insert(true);
+    // A static pod is not evicted by taints.
+    spec.tolerations.get_or_insert_default().push(Toleration {
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        ..Toleration::default()
+    });
+}
+
+/// Shows static pods in the API.
+pub(crate) struct MirrorPods {
+    pub(crate) client: Client,
+    pub(crate) node: Arc<NodeState>,
+    pub(crate) pods: Arc<PodTable>,
+    /// Pods bound to this node, mirrors among them.
+    pub(crate) objects: Informer,
+}
+
+impl MirrorPods {
+    /// Makes and removes mirror pods so that each running static pod has one, and no other has.
+    pub(crate) async fn sync(&self) {
+        let mut statics = self.pods.list();
+        statics.retain(|handle| handle.source == Source::File && !handle.is_removed());
+        for mirror in self.objects.list() {
+            let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else {
+                continue;
+            };
+            let wanted = statics.iter().any(|handle| handle.uid == hash);
+            if !wanted || mirror.is_deleting() {
+                self.delete(&mirror).await;
+            }
+        }
+        for handle in statics {
+            let pod = handle.pod();
+            let missing = self.objects.get(&model::pod_key(&pod)).is_none();
+            if missing && self.create(&pod).await {
+                handle.relist();
+            }
+        }
+    }
+
+    async fn delete(&self, mirror: &Object) {
+        let params = DeleteParams::now().with_uid(mirror.uid());
+        let (namespace, name) = (mirror.ns(), mirror.name());
+        let deleted = self
+            .client
+            .delete(&resources::PODS, namespace, name, &params)
+            .await;
+        if let Err(error) = deleted {
+            tracing::debug!(error = chain(&error), pod = %mirror.key(), "mirror pod not deleted");
+        }
+    }
+
+    /// True when there is a new mirror.
+    async fn create(&self, pod: &Pod) -> bool {
+        let mirror = mirror(pod, self.node.object().as_ref());
+        let namespace = Some(model::namespace(pod));
+        let created = self
+            .client
+            .create(&resources::PODS, namespace, &mirror)
+            .await;
+        match created {
+            Ok(_) => return true,
+            Err(error) if error.is_already_exists() => {}
+            Err(error) => {
+                let pod = model::pod_key(pod);
+                tracing::debug!(error = chain(&error), pod, "mirror pod not made");
+            }
+        }
+        false
+    }
+}
+
+/// The pod as the API shows it, owned by the node.
+fn mirror(pod: &Pod, node: Option<&Object>) -> Value {
     let mut value = serde_json::to_value(pod).unwrap_or(Value::Null);
     if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("uid");
         if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.insert(labels::CONFIG_MIRROR.to_owned(), json!(model::uid(pod)));
         }
-        if let Some(node) = ctx.node.object() {
+        if let Some(node) = node {
             let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": node.name(), "uid": node.uid(), "controller": true}]);
             meta.insert("ownerReferences".to_owned(), owner);
         }

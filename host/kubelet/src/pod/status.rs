@@ -6,31 +6,18 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodStatus, VolumeMountStatus,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus,
+    VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::model::{
-    ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network,
-    init_containers, is_sidecar, restart_policy, restarts_after,
+    ContainerRecord, Observed, Rejection, Slot, State, Waiting, as_container, ephemeral_containers,
+    host_network, init_containers, is_sidecar, restart_policy, restarts_after,
 };
 use super::plan::Verdicts;
 use super::qos::qos_class;
-
-/// Why a container is not running, as the last try left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
-
-/// A verdict on the pod as a whole that overrides what its containers say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    pub(crate) reason: String,
-    pub(crate) message: String,
-}
 
 /// What the status is made from.
 pub(crate) struct Inputs<'a> {
@@ -51,8 +38,9 @@ pub(crate) struct Inputs<'a> {
 
 /// The status as it should be written.
 pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
-    let spec = inputs.pod.spec.clone().unwrap_or_default();
-    let init_list = init_containers(&spec);
+    let empty = PodSpec::default();
+    let spec = inputs.pod.spec.as_ref().unwrap_or(&empty);
+    let init_list = init_containers(spec);
     let main: Vec<_> = spec
         .containers
         .iter()
@@ -64,13 +52,13 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
         .enumerate()
         .map(|(i, c)| container_status(inputs, Slot::Init(i), c, true))
         .collect();
-    let ephemeral: Vec<_> = ephemeral_containers(&spec)
+    let ephemeral: Vec<_> = ephemeral_containers(spec)
         .iter()
         .enumerate()
         .map(|(i, c)| container_status(inputs, Slot::Ephemeral(i), &as_container(c), false))
         .collect();
     let previous = inputs.before.phase.as_deref().unwrap_or_default();
-    let computed = phase(&spec, &init, &main, inputs.terminal);
+    let computed = phase(spec, &init, &main, inputs.terminal);
     // A terminal phase never changes again.
     let phase = match (inputs.rejection, previous) {
         (Some(_), _) => "Failed",
@@ -111,7 +99,7 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
         status.init_container_statuses = (!init.is_empty()).then_some(init);
         status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
     }
-    status.conditions = Some(conditions::conditions(inputs, &spec, &status));
+    status.conditions = Some(conditions::conditions(inputs, spec, &status));
     status
 }
 
@@ -360,7 +348,7 @@ fn show_waiting(
     if record.is_some_and(|r| r.state == State::Exited) {
         status.last_state = status.state.take();
     }
-    status.state = Some(waiting_state(&waiting.reason, &waiting.message));
+    status.state = Some(waiting_state(waiting.reason, &waiting.message));
 }
 
 fn set_ready(
@@ -417,11 +405,7 @@ struct Count {
     succeeded: usize,
 }
 
-fn count(
-    spec: &k8s_openapi::api::core::v1::PodSpec,
-    init: &[ContainerStatus],
-    main: &[ContainerStatus],
-) -> Count {
+fn count(spec: &PodSpec, init: &[ContainerStatus], main: &[ContainerStatus]) -> Count {
     let mut count = Count::default();
     for (container, status) in init_containers(spec).iter().zip(init) {
         match (is_sidecar(container), parts(status)) {
@@ -456,7 +440,7 @@ fn count(
 
 /// The pod's phase from its containers' statuses.
 fn phase(
-    spec: &k8s_openapi::api::core::v1::PodSpec,
+    spec: &PodSpec,
     init: &[ContainerStatus],
     main: &[ContainerStatus],
     terminal: bool,

@@ -162,7 +162,7 @@ fn a_held_back_container_waits_and_shows_its_last_end() {
     case.waiting.insert(
         "a".into(),
         Waiting {
-            reason: "CrashLoopBackOff".into(),
+            reason: "CrashLoopBackOff",
             message: "m".into(),
         },
     );

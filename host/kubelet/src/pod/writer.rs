@@ -1,22 +1,29 @@
-//! Writes a pod's status to the API when it differs, the newest one only, and deletes the object
-//! when the pod is gone from the node (upstream's status manager, per pod).
+//! Writes a pod's status to the API when it differs, only the newest one, and deletes the object
+//! once nothing of the pod is left on the node (upstream's status manager, per pod).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_client::{DeleteParams, Error, Object, Patch, resources};
+use k3s_base::error::chain;
+use k3s_base::{BackoffPolicy, Random};
+use k3s_client::{Client, DeleteParams, Error, Informer, Object, Patch, resources};
+use k3s_lifecycle::Tasks;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::conditions::OWN;
+use super::handle::{Desired, Source};
 use super::model;
-use super::table::{Handle, Source};
-use crate::context::Ctx;
 use crate::labels;
 
-const RETRY_BASE: Duration = Duration::from_millis(200);
-const RETRY_CAP: Duration = Duration::from_secs(10);
+/// Between failed writes.
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(200),
+    factor: 2.0,
+    cap: Duration::from_secs(10),
+    jitter: 0.0,
+};
 
 /// Fields of the status that the node writes.
 const FIELDS: [&str; 13] = [
@@ -35,107 +42,161 @@ const FIELDS: [&str; 13] = [
     "ephemeralContainerStatuses",
 ];
 
-/// Follows the worker's statuses until it ends.
-pub(crate) async fn run(ctx: Ctx, handle: Arc<Handle>, mut updates: watch::Receiver<PodStatus>) {
-    let mut last: Option<Object> = None;
-    while updates.changed().await.is_ok() {
-        let mut wait = RETRY_BASE;
-        loop {
-            let status = updates.borrow_and_update().clone();
-            match write(&ctx, &handle, &status, &mut last).await {
-                Ok(()) => break,
-                Err(error) if error.is_not_found() || handle.source == Source::Orphan => break,
-                Err(error) => {
-                    tracing::debug!(%error, pod = %model::pod_key(&handle.pod()), "pod status not written")
+/// The writer of one pod.
+pub(crate) struct StatusWriter {
+    pub(crate) client: Client,
+    /// Pods bound to this node, mirrors among them.
+    pub(crate) objects: Informer,
+    pub(crate) desired: watch::Receiver<Desired>,
+    /// The version of the object that the last write made.
+    pub(crate) written: watch::Sender<u64>,
+    pub(crate) random: Random,
+    pub(crate) tasks: Tasks,
+}
+
+impl StatusWriter {
+    /// Writes each status that comes, until there are none to come.
+    pub(crate) async fn run(&self, mut statuses: watch::Receiver<Arc<PodStatus>>) {
+        let mut last: Option<Object> = None;
+        while statuses.changed().await.is_ok() {
+            let mut retry = RETRY.start();
+            while !self.try_write(&mut statuses, &mut last).await {
+                let ended = statuses.has_changed().is_err();
+                if ended && self.desired.borrow().removed {
+                    return;
+                }
+                let wait = retry.next_delay(&self.random);
+                // A newer status cuts the wait short; there is none after the worker's end.
+                tokio::select! {
+                    go_on = self.tasks.sleep(wait) => if !go_on { return },
+                    _ = statuses.changed(), if !ended => {}
                 }
             }
-            let ended = updates.has_changed().is_err();
-            if ended && handle.is_removed() {
+        }
+    }
+
+    /// True when the newest status is written or cannot be.
+    async fn try_write(
+        &self,
+        statuses: &mut watch::Receiver<Arc<PodStatus>>,
+        last: &mut Option<Object>,
+    ) -> bool {
+        let status = statuses.borrow_and_update().clone();
+        let desired = self.desired.borrow().clone();
+        if desired.source == Source::Orphan {
+            return true;
+        }
+        match self.write(&desired, &status, last).await {
+            Ok(()) => true,
+            Err(error) if error.is_not_found() => true,
+            Err(error) => {
+                let pod = model::pod_key(&desired.pod);
+                tracing::debug!(error = chain(&error), pod, "pod status not written");
+                false
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        desired: &Desired,
+        status: &PodStatus,
+        last: &mut Option<Object>,
+    ) -> Result<(), Error> {
+        let Some(base) = self.base(desired, last.as_ref()).await? else {
+            return Ok(());
+        };
+        let old = base.value().get("status").unwrap_or(&Value::Null);
+        let Ok(new) = serde_json::to_value(status) else {
+            return Ok(());
+        };
+        let Some(patch) = patch(base.uid(), old, &new) else {
+            return Ok(());
+        };
+        let (namespace, name) = (base.namespace(), base.name());
+        let patch = Patch::Strategic(patch);
+        let written = self
+            .client
+            .patch_status(&resources::PODS, Some(namespace), name, &patch)
+            .await?;
+        self.written
+            .send_modify(|known| *known = version(&written).max(*known));
+        *last = Some(written);
+        Ok(())
+    }
+
+    /// The object as the API has it: the newer of the last answer and the informer's; for a static
+    /// pod its mirror.
+    async fn base(
+        &self,
+        desired: &Desired,
+        last: Option<&Object>,
+    ) -> Result<Option<Object>, Error> {
+        let pod = &desired.pod;
+        let found = match (self.objects.get(&model::pod_key(pod)), last) {
+            (Some(cached), Some(last)) if is_newer(last, &cached) => Some(last.clone()),
+            (Some(cached), _) => Some(cached),
+            (None, _) => self.fetch(pod).await?,
+        };
+        Ok(found.filter(|object| belongs(desired, object)))
+    }
+
+    async fn fetch(&self, pod: &Pod) -> Result<Option<Object>, Error> {
+        let (namespace, name) = (model::namespace(pod), model::name(pod));
+        let found = self
+            .client
+            .get(&resources::PODS, Some(namespace), name)
+            .await;
+        match found {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Deletes the object once nothing of the pod is left on the node, if it is still this pod's and
+    /// deletion was asked for.
+    pub(crate) async fn delete_pod(&self) {
+        let desired = self.desired.borrow().clone();
+        let pod = &desired.pod;
+        if desired.source != Source::Api || pod.metadata.deletion_timestamp.is_none() {
+            return;
+        }
+        let (namespace, name) = (model::namespace(pod), model::name(pod));
+        let params = DeleteParams::now().with_uid(model::uid(pod));
+        let mut retry = RETRY.start();
+        loop {
+            let deleted = self
+                .client
+                .delete(&resources::PODS, Some(namespace), name, &params)
+                .await;
+            match deleted {
+                Ok(_) => return,
+                Err(error) if error.is_not_found() || error.is_conflict() => return,
+                Err(error) => {
+                    let pod = model::pod_key(pod);
+                    tracing::debug!(error = chain(&error), pod, "pod not deleted yet");
+                }
+            }
+            let wait = retry.next_delay(&self.random);
+            if !self.tasks.sleep(wait).await {
                 return;
             }
-            // A newer status cuts the wait short; there is none after the worker's end.
-            tokio::select! {
-                go_on = ctx.tasks.sleep(wait) => if !go_on { return },
-                _ = updates.changed(), if !ended => {}
-            }
-            wait = (wait * 2).min(RETRY_CAP);
         }
     }
-}
-
-async fn write(
-    ctx: &Ctx,
-    handle: &Handle,
-    status: &PodStatus,
-    last: &mut Option<Object>,
-) -> Result<(), Error> {
-    if handle.source == Source::Orphan {
-        return Ok(());
-    }
-    let pod = handle.pod();
-    let base = base(ctx, handle, &pod, last).await?;
-    let Some(base) = base else { return Ok(()) };
-    let old = base.value().get("status").cloned().unwrap_or(Value::Null);
-    let Ok(new) = serde_json::to_value(status) else {
-        return Ok(());
-    };
-    let Some(patch) = patch(base.uid(), &old, &new) else {
-        return Ok(());
-    };
-    let written = ctx
-        .client
-        .patch_status(
-            &resources::PODS,
-            Some(base.namespace()),
-            base.name(),
-            &Patch::Strategic(patch),
-        )
-        .await?;
-    handle.wrote(version(&written));
-    *last = Some(written);
-    Ok(())
-}
-
-/// The object as the API has it: the newer of the last answer and the informer's; for a static pod
-/// its mirror.
-async fn base(
-    ctx: &Ctx,
-    handle: &Handle,
-    pod: &Pod,
-    last: &Option<Object>,
-) -> Result<Option<Object>, Error> {
-    let key = model::pod_key(pod);
-    let cached = super::manager::informer(ctx).get(&key);
-    let found = match (cached, last) {
-        (Some(cached), Some(last))
-            if cached.uid() == last.uid() && version(last) > version(&cached) =>
-        {
-            Some(last.clone())
-        }
-        (Some(cached), _) => Some(cached),
-        (None, _) => match ctx
-            .client
-            .get(
-                &resources::PODS,
-                Some(model::namespace(pod)),
-                model::name(pod),
-            )
-            .await
-        {
-            Ok(object) => Some(object),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        },
-    };
-    Ok(found.filter(|object| belongs(handle, object)))
 }
 
 /// Whether the API object is this pod, or the mirror of this static pod.
-pub(crate) fn belongs(handle: &Handle, object: &Object) -> bool {
-    match handle.source {
-        Source::File => object.annotation(labels::CONFIG_MIRROR) == Some(handle.uid.as_str()),
-        _ => object.uid() == handle.uid,
+fn belongs(desired: &Desired, object: &Object) -> bool {
+    let uid = model::uid(&desired.pod);
+    match desired.source {
+        Source::File => object.annotation(labels::CONFIG_MIRROR) == Some(uid),
+        Source::Api | Source::Orphan => object.uid() == uid,
     }
+}
+
+/// Whether `last` is a newer state of the same object.
+fn is_newer(last: &Object, cached: &Object) -> bool {
+    cached.uid() == last.uid() && version(last) > version(cached)
 }
 
 fn version(object: &Object) -> u64 {
@@ -177,84 +238,54 @@ fn loses(before: Option<&Value>, after: &[Value]) -> bool {
         .is_some_and(|old| old.iter().any(|entry| !after.contains(entry)))
 }
 
-/// Conditions merge by type, so only the node's own are sent, and only what differs.
+/// Conditions merge by type, so only the node's own are sent, and of those only what differs.
 fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
-    let list = |status: &Value| {
-        status
-            .get("conditions")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let kind = |c: &Value| {
-        c.get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let before = list(old);
-    let stale = ["reason", "message"];
-    list(new)
-        .into_iter()
-        .filter(|c| OWN.contains(&kind(c).as_str()))
-        .filter_map(|mut c| {
-            let old = before.iter().find(|b| kind(b) == kind(&c));
-            // lastProbeTime is null in what upstream writes and absent here.
-            let same = old.is_some_and(|o| {
-                [
-                    "status",
-                    "reason",
-                    "message",
-                    "lastTransitionTime",
-                    "observedGeneration",
-                ]
-                .iter()
-                .all(|f| o.get(*f) == c.get(*f))
-            });
-            if same {
-                return None;
-            }
-            for field in stale {
-                if c.get(field).is_none() && old.is_some_and(|o| o.get(field).is_some()) {
-                    c.as_object_mut()?.insert(field.to_owned(), Value::Null);
-                }
-            }
-            Some(c)
+    let before = conditions(old);
+    let own = |condition: &&Value| OWN.contains(&kind(condition));
+    conditions(new)
+        .iter()
+        .filter(own)
+        .filter_map(|condition| {
+            let old = before.iter().find(|old| kind(old) == kind(condition));
+            changed_condition(old, condition)
         })
         .collect()
 }
 
-/// The node is done with the pod: the object goes, if it is still this pod's and deletion was asked
-/// for.
-pub(crate) async fn delete(ctx: &Ctx, handle: &Handle) {
-    let pod = handle.pod();
-    if handle.source != Source::Api || pod.metadata.deletion_timestamp.is_none() {
-        return;
+fn conditions(status: &Value) -> &[Value] {
+    let list = status.get("conditions").and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn kind(condition: &Value) -> &str {
+    condition
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// The condition as it is sent; `None` when nothing that counts differs. `lastProbeTime` does not:
+/// it is null in what upstream writes and absent here.
+fn changed_condition(old: Option<&Value>, new: &Value) -> Option<Value> {
+    const COMPARED: [&str; 5] = [
+        "status",
+        "reason",
+        "message",
+        "lastTransitionTime",
+        "observedGeneration",
+    ];
+    let same = |old: &Value| COMPARED.iter().all(|f| old.get(*f) == new.get(*f));
+    if old.is_some_and(same) {
+        return None;
     }
-    let params = DeleteParams::now().with_uid(handle.uid.clone());
-    let mut wait = RETRY_BASE;
-    loop {
-        match ctx
-            .client
-            .delete(
-                &resources::PODS,
-                Some(model::namespace(&pod)),
-                model::name(&pod),
-                &params,
-            )
-            .await
-        {
-            Ok(_) => return,
-            Err(error) if error.is_not_found() || error.is_conflict() => return,
-            Err(error) => {
-                tracing::debug!(%error, pod = %model::pod_key(&pod), "pod not deleted yet")
-            }
+    let mut sent = new.clone();
+    for field in ["reason", "message"] {
+        // A merge keeps what is not named.
+        if new.get(field).is_none() && old.is_some_and(|old| old.get(field).is_some()) {
+            sent.as_object_mut()?.insert(field.to_owned(), Value::Null);
         }
-        if !ctx.tasks.sleep(wait).await {
-            return;
-        }
-        wait = (wait * 2).min(RETRY_CAP);
     }
+    Some(sent)
 }
 
 #[cfg(test)]

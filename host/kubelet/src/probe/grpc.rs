@@ -5,12 +5,42 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use k3s_base::error::chain;
 
-use super::{Outcome, dial};
+use super::dial::{DialError, dial};
+use super::prober::Outcome;
 
 /// `HealthCheckResponse.SERVING`.
 const SERVING: u8 = 1;
+/// `HealthCheckResponse.SERVICE_UNKNOWN`, which servers say with the status `NOT_FOUND`.
+const SERVICE_UNKNOWN: u8 = 3;
+
+/// Why there is no health status.
+#[derive(Debug, thiserror::Error)]
+enum GrpcError {
+    #[error("error: failed to connect service at \"{address}\"")]
+    Connect {
+        address: String,
+        #[source]
+        source: DialError,
+    },
+    #[error(
+        "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+    )]
+    NoHealthService(#[source] hyper::Error),
+    #[error(
+        "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): grpc status {0}"
+    )]
+    Status(String),
+    #[error("the service name is too long")]
+    ServiceName,
+    #[error("the request cannot be sent")]
+    Request(#[from] http::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
 
 /// Asks the server at `ip:port` for the health of `service`.
 pub(crate) async fn check(ip: &str, port: i32, service: &str, timeout: Duration) -> Outcome {
@@ -23,7 +53,7 @@ pub(crate) async fn check(ip: &str, port: i32, service: &str, timeout: Duration)
             "service unhealthy (responded with \"{}\")",
             name(status)
         )),
-        Ok(Err(error)) => Outcome::Failure(error),
+        Ok(Err(error)) => Outcome::Failure(chain(&error)),
         Err(_) => Outcome::Failure(format!(
             "timeout: health rpc did not complete within {}s",
             timeout.as_secs()
@@ -35,29 +65,23 @@ fn name(status: u8) -> &'static str {
     match status {
         0 => "UNKNOWN",
         2 => "NOT_SERVING",
-        3 => "SERVICE_UNKNOWN",
+        SERVICE_UNKNOWN => "SERVICE_UNKNOWN",
         _ => "INVALID",
     }
 }
 
 /// Length-prefixed `HealthCheckRequest { service = 1 }`.
-fn request(service: &str) -> Result<Bytes, String> {
-    let length = u8::try_from(service.len())
-        .ok()
-        .filter(|l| *l < 128)
-        .ok_or("the service name is too long")?;
+fn message(service: &str) -> Result<Bytes, GrpcError> {
+    // A longer field would need a length of two bytes.
+    let length = u8::try_from(service.len()).ok().filter(|l| *l < 128);
+    let length = length.ok_or(GrpcError::ServiceName)?;
     let mut message = Vec::new();
     if length > 0 {
         message.extend([0x0a, length]);
         message.extend(service.as_bytes());
     }
-    let mut frame = vec![
-        0,
-        0,
-        0,
-        0,
-        u8::try_from(message.len()).map_err(|e| e.to_string())?,
-    ];
+    let total = if length > 0 { length + 2 } else { 0 };
+    let mut frame = vec![0, 0, 0, 0, total];
     frame.extend(message);
     Ok(frame.into())
 }
@@ -70,56 +94,46 @@ fn status(body: &[u8]) -> u8 {
     }
 }
 
-async fn call(ip: &str, port: u16, service: &str, timeout: Duration) -> Result<u8, String> {
-    let refused = |e: String| {
-        format!(
-            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {e}"
-        )
-    };
-    let stream = dial(ip, port, timeout)
+async fn call(ip: &str, port: u16, service: &str, timeout: Duration) -> Result<u8, GrpcError> {
+    let stream = dial(ip, port, timeout).await;
+    let stream = stream.map_err(|source| GrpcError::Connect {
+        address: format!("{ip}:{port}"),
+        source,
+    })?;
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
         .await
-        .map_err(|e| format!("error: failed to connect service at \"{ip}:{port}\": {e}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .map_err(|e| refused(e.to_string()))?;
+        .map_err(GrpcError::NoHealthService)?;
     let request = http::Request::post(format!("http://{ip}:{port}/grpc.health.v1.Health/Check"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("user-agent", "kube-probe/1.36")
-        .body(Full::new(request(service)?))
-        .map_err(|e| e.to_string())?;
+        .body(Full::new(message(service)?))?;
     let talk = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|e| refused(e.to_string()))?;
-        let early = response.headers().get("grpc-status").cloned();
-        let collected = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|e| e.to_string())?;
-        let late = collected
-            .trailers()
-            .and_then(|t| t.get("grpc-status"))
-            .cloned();
-        match late.or(early).as_ref().and_then(|v| v.to_str().ok()) {
-            Some("0") => Ok(status(&collected.to_bytes())),
-            Some("5") => Ok(3),
-            other => Err(refused(format!(
-                "grpc status {}",
-                other.unwrap_or("missing")
-            ))),
-        }
+        let response = sender.send_request(request).await;
+        read_status(response.map_err(GrpcError::NoHealthService)?).await
     };
     tokio::pin!(talk);
     tokio::select! {
         answer = &mut talk => answer,
-        ended = connection => match ended {
-            Ok(()) => talk.await,
-            Err(error) => Err(error.to_string()),
-        },
+        ended = connection => {
+            ended?;
+            talk.await
+        }
+    }
+}
+
+/// The health status in the answer. `grpc-status` stands in the trailers, or in the headers of an
+/// answer without a body.
+async fn read_status(response: http::Response<Incoming>) -> Result<u8, GrpcError> {
+    let early = response.headers().get("grpc-status").cloned();
+    let collected = response.into_body().collect().await?;
+    let trailers = collected.trailers();
+    let late = trailers.and_then(|t| t.get("grpc-status")).cloned();
+    match late.or(early).as_ref().and_then(|v| v.to_str().ok()) {
+        Some("0") => Ok(status(&collected.to_bytes())),
+        Some("5") => Ok(SERVICE_UNKNOWN),
+        other => Err(GrpcError::Status(other.unwrap_or("missing").to_owned())),
     }
 }
 
@@ -130,7 +144,7 @@ mod tests {
     #[test]
     fn messages_are_framed() {
         assert_eq!(
-            request("ab").unwrap().as_ref(),
+            message("ab").unwrap().as_ref(),
             [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']
         );
         assert_eq!(status(&[0, 0, 0, 0, 2, 8, 1]), SERVING);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction};
@@ -12,14 +13,50 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{dial, port_number};
+use super::dial::{DialError, PortError, dial, host_port, port_number};
 
 /// As Go's client.
 const MAX_REDIRECTS: usize = 10;
-/// Of a body no more is read: the status is what counts.
+/// No more of a body is read: only the status matters.
 const BODY_LIMIT_BYTES: usize = 10 << 10;
 
-/// Where to and what to send.
+/// Why a GET failed, in the words of Go's client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error(transparent)]
+    Port(#[from] PortError),
+    #[error("Get \"{url}\"")]
+    Exchange {
+        url: String,
+        #[source]
+        source: ExchangeError,
+    },
+    #[error("Get \"{url}\": stopped after {MAX_REDIRECTS} redirects")]
+    Redirects { url: String },
+    #[error(
+        "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+    )]
+    Timeout { url: String },
+}
+
+/// Why one request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("TLS")]
+    Tls(#[from] rustls::Error),
+    #[error("TLS handshake")]
+    Handshake(#[source] std::io::Error),
+    #[error("not a host name")]
+    Host(#[from] rustls::pki_types::InvalidDnsNameError),
+    #[error("the request cannot be sent")]
+    Request(#[from] http::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// Where a request is sent, and what with.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     tls: bool,
@@ -29,8 +66,8 @@ pub(crate) struct Target {
     headers: Vec<(String, String)>,
 }
 
-/// What came back.
-pub(crate) struct Answer {
+/// What the server answered.
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     location: Option<String>,
 }
@@ -40,7 +77,7 @@ impl Target {
         get: &HTTPGetAction,
         container: &Container,
         pod_ip: &str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, HttpError> {
         let path = get.path.clone().unwrap_or_default();
         Ok(Self {
             tls: get.scheme.as_deref() == Some("HTTPS"),
@@ -65,33 +102,24 @@ impl Target {
     }
 
     fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        host_port(&self.host, self.port)
+    }
+
+    fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
     }
 
     fn url(&self) -> String {
-        format!(
-            "{}://{}{}",
-            if self.tls { "https" } else { "http" },
-            self.authority(),
-            self.path
-        )
+        self.origin() + &self.path
     }
 
     /// The same target at a new path; `None` where the redirect leaves the host.
     fn redirected(&self, location: &str) -> Option<Self> {
-        let scheme = format!(
-            "{}://{}",
-            if self.tls { "https" } else { "http" },
-            self.authority()
-        );
         let path = if location.starts_with('/') && !location.starts_with("//") {
             location
         } else {
-            location.strip_prefix(&scheme)?
+            location.strip_prefix(&self.origin())?
         };
         Some(Self {
             path: if path.is_empty() {
@@ -104,55 +132,63 @@ impl Target {
     }
 }
 
-/// GETs the target within `timeout`.
-pub(crate) async fn get(target: &Target, timeout: Duration, agent: &str) -> Result<Answer, String> {
-    let follow = async {
-        let mut at = target.clone();
-        for _ in 0..MAX_REDIRECTS {
-            let answer = once(&at, timeout, agent)
-                .await
-                .map_err(|e| format!("Get \"{}\": {e}", at.url()))?;
-            let next = answer
-                .location
-                .as_deref()
-                .filter(|_| (300..400).contains(&answer.status))
-                .and_then(|l| at.redirected(l));
-            match next {
-                Some(next) => at = next,
-                // Leaving the host counts as success with a warning upstream: the status stands.
-                None => return Ok(answer),
-            }
-        }
-        Err(format!(
-            "Get \"{}\": stopped after {MAX_REDIRECTS} redirects",
-            target.url()
-        ))
-    };
-    tokio::time::timeout(timeout, follow).await.unwrap_or_else(|_| {
-        Err(format!(
-            "Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
-            target.url()
-        ))
-    })
+/// GETs the target within `timeout`, redirects included.
+///
+/// # Errors
+/// See [`HttpError`].
+pub(crate) async fn get(
+    target: &Target,
+    timeout: Duration,
+    agent: &str,
+) -> Result<HttpResponse, HttpError> {
+    let follow = follow(target, timeout, agent);
+    let answer = tokio::time::timeout(timeout, follow).await;
+    answer.unwrap_or_else(|_elapsed| Err(HttpError::Timeout { url: target.url() }))
 }
 
-async fn once(target: &Target, timeout: Duration, agent: &str) -> Result<Answer, String> {
+async fn follow(
+    target: &Target,
+    timeout: Duration,
+    agent: &str,
+) -> Result<HttpResponse, HttpError> {
+    let mut at = target.clone();
+    for _ in 0..MAX_REDIRECTS {
+        let answer = once(&at, timeout, agent).await;
+        let answer = answer.map_err(|source| HttpError::Exchange {
+            url: at.url(),
+            source,
+        })?;
+        let location = answer.location.as_deref();
+        let location = location.filter(|_| (300..400).contains(&answer.status));
+        match location.and_then(|location| at.redirected(location)) {
+            Some(next) => at = next,
+            // Leaving the host counts as success with a warning upstream: the status stands.
+            None => return Ok(answer),
+        }
+    }
+    Err(HttpError::Redirects { url: target.url() })
+}
+
+async fn once(
+    target: &Target,
+    timeout: Duration,
+    agent: &str,
+) -> Result<HttpResponse, ExchangeError> {
     let stream = dial(&target.host, target.port, timeout).await?;
     if !target.tls {
         return exchange(target, stream, agent).await;
     }
     let config =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
+            .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate))
             .with_no_client_auth();
-    let name = ServerName::try_from(target.host.clone()).map_err(|e| e.to_string())?;
+    let name = ServerName::try_from(target.host.clone())?;
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|e| e.to_string())?;
+        .map_err(ExchangeError::Handshake)?;
     exchange(target, stream, agent).await
 }
 
@@ -160,41 +196,15 @@ async fn exchange(
     target: &Target,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     agent: &str,
-) -> Result<Answer, String> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| e.to_string())?;
-    let mut request = http::Request::builder().method("GET").uri(&target.path);
-    let has = |name: &str| {
-        target
-            .headers
-            .iter()
-            .any(|(n, _)| n.eq_ignore_ascii_case(name))
-    };
-    if !has("host") {
-        request = request.header("Host", target.authority());
-    }
-    if !has("user-agent") {
-        request = request.header("User-Agent", agent);
-    }
-    if !has("accept") {
-        request = request.header("Accept", "*/*");
-    }
-    for (name, value) in &target.headers {
-        request = request.header(name, value);
-    }
-    let request = request
-        .header("Connection", "close")
-        .body(Empty::<bytes::Bytes>::new())
-        .map_err(|e| e.to_string())?;
+) -> Result<HttpResponse, ExchangeError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = request(target, agent)?;
     let talk = async {
-        let mut response = sender
-            .send_request(request)
-            .await
-            .map_err(|e| e.to_string())?;
+        let mut response = sender.send_request(request).await?;
         let mut read = 0;
         while let Some(Ok(frame)) = response.body_mut().frame().await {
-            read += frame.data_ref().map_or(0, bytes::Bytes::len);
+            read += frame.data_ref().map_or(0, Bytes::len);
             if read > BODY_LIMIT_BYTES {
                 break;
             }
@@ -204,7 +214,7 @@ async fn exchange(
             .get("location")
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        Ok(Answer {
+        Ok(HttpResponse {
             status: response.status().as_u16(),
             location,
         })
@@ -213,11 +223,32 @@ async fn exchange(
     tokio::pin!(talk);
     tokio::select! {
         answer = &mut talk => answer,
-        ended = connection => match ended {
-            Ok(()) => talk.await,
-            Err(error) => Err(error.to_string()),
-        },
+        ended = connection => {
+            ended?;
+            talk.await
+        }
     }
+}
+
+/// The request with the headers of Go's client, unless the target sets its own.
+fn request(target: &Target, agent: &str) -> Result<http::Request<Empty<Bytes>>, http::Error> {
+    let mut request = http::Request::builder().method("GET").uri(&target.path);
+    let authority = target.authority();
+    let defaults = [
+        ("Host", authority.as_str()),
+        ("User-Agent", agent),
+        ("Accept", "*/*"),
+    ];
+    for (name, value) in defaults {
+        let mut own = target.headers.iter();
+        if !own.any(|(header, _)| header.eq_ignore_ascii_case(name)) {
+            request = request.header(name, value);
+        }
+    }
+    for (name, value) in &target.headers {
+        request = request.header(name, value);
+    }
+    request.header("Connection", "close").body(Empty::new())
 }
 
 /// Probes do not verify who answers: the pod is asked by its address.
@@ -318,7 +349,7 @@ mod tests {
             .err()
             .unwrap();
         assert_eq!(
-            error,
+            k3s_base::error::chain(&error),
             format!(
                 "Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"
             )

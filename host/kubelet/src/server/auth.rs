@@ -3,17 +3,18 @@
 //! (`pkg/kubelet/server/auth.go`, with the fine-grained subresources of KEP-2862).
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
-use k3s_client::resources;
+use k3s_base::Clock;
+use k3s_base::error::chain;
+use k3s_client::{Client, resources};
 use k3s_serve::PeerCertificates;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-use crate::context::Context;
 
 /// How long verdicts are kept (`authentication.webhook.cacheTTL`, `authorization.webhook.cache*TTL`
 /// are longer; a revoked right should not outlive half a minute here).
@@ -41,39 +42,37 @@ pub(crate) enum Refusal {
 }
 
 type AccessKey = (Caller, &'static str, &'static str);
-/// Valid until then; `None` for a token that is nobody's.
+/// Valid until then; `None` for a token that authenticates nobody.
 type Reviewed = (Duration, Option<Caller>);
 
-/// Cached verdicts.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
+/// Asks the API who calls and what they may do, and remembers the answers for a while.
+pub(crate) struct Authorizer {
+    client: Client,
+    clock: Clock,
+    node_name: String,
     tokens: Mutex<HashMap<[u8; 32], Reviewed>>,
     access: Mutex<HashMap<AccessKey, (Duration, bool)>>,
 }
 
-/// Subresources of `nodes` that allow the path, the narrowest first.
-fn subresources(path: &str) -> Vec<&'static str> {
-    let under = |prefix: &str| {
-        path == prefix
-            || path
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('/'))
+/// Subresources of `nodes` that allow the paths below a prefix, the narrowest first.
+const SUBRESOURCES: [(&str, &[&str]); 7] = [
+    ("/stats", &["stats"]),
+    ("/metrics", &["metrics"]),
+    ("/logs", &["log"]),
+    ("/pods", &["pods", "proxy"]),
+    ("/runningpods", &["pods", "proxy"]),
+    ("/healthz", &["healthz", "proxy"]),
+    ("/configz", &["configz", "proxy"]),
+];
+
+/// The subresources that allow the path; `proxy` allows all that the table does not name.
+fn subresources(path: &str) -> &'static [&'static str] {
+    let is_under = |prefix: &str| {
+        let rest = path.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if under("/stats") {
-        vec!["stats"]
-    } else if under("/metrics") {
-        vec!["metrics"]
-    } else if under("/logs") {
-        vec!["log"]
-    } else if under("/pods") || under("/runningpods") {
-        vec!["pods", "proxy"]
-    } else if under("/healthz") {
-        vec!["healthz", "proxy"]
-    } else if under("/configz") {
-        vec!["configz", "proxy"]
-    } else {
-        vec!["proxy"]
-    }
+    let row = SUBRESOURCES.iter().find(|(prefix, _)| is_under(prefix));
+    row.map_or(&["proxy"], |(_, subresources)| subresources)
 }
 
 fn verb(method: &Method) -> &'static str {
@@ -86,31 +85,129 @@ fn verb(method: &Method) -> &'static str {
     }
 }
 
-/// Lets the request through or says why not.
-pub(crate) async fn check(
-    ctx: &Context,
-    cache: &Cache,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-    peer: Option<&PeerCertificates>,
-) -> Result<(), Refusal> {
-    let caller = match peer.and_then(from_certificate) {
-        Some(caller) => caller,
-        None => from_token(ctx, cache, headers).await?,
-    };
-    let verb = verb(method);
-    let wanted = subresources(path);
-    for subresource in &wanted {
-        if allowed(ctx, cache, &caller, verb, subresource).await? {
-            return Ok(());
+impl Authorizer {
+    pub(crate) fn new(client: Client, clock: Clock, node_name: String) -> Self {
+        Self {
+            client,
+            clock,
+            node_name,
+            tokens: Mutex::default(),
+            access: Mutex::default(),
         }
     }
-    Err(Refusal::Forbidden(format!(
-        "Forbidden (user={}, verb={verb}, resource=nodes, subresource({})={wanted:?})",
-        caller.name,
-        wanted.len()
-    )))
+
+    /// Lets the request through or says why not.
+    pub(crate) async fn check(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Option<&PeerCertificates>,
+    ) -> Result<(), Refusal> {
+        let caller = match peer.and_then(from_certificate) {
+            Some(caller) => caller,
+            None => self.authenticate(headers).await?,
+        };
+        let verb = verb(method);
+        let wanted = subresources(path);
+        for subresource in wanted {
+            if self.is_allowed(&caller, verb, subresource).await? {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Forbidden(format!(
+            "Forbidden (user={}, verb={verb}, resource=nodes, subresource({})={wanted:?})",
+            caller.name,
+            wanted.len()
+        )))
+    }
+
+    /// The caller that the bearer token stands for.
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let token = bearer_token(headers).ok_or(Refusal::Unauthorized)?;
+        let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let now = self.clock.elapsed();
+        if let Some((until, caller)) = self.tokens.lock().get(&key).cloned()
+            && until > now
+        {
+            return caller.ok_or(Refusal::Unauthorized);
+        }
+        let caller = self.review_token(token).await?;
+        let until = now + if caller.is_some() { ALLOWED } else { DENIED };
+        insert(&mut self.tokens.lock(), key, (until, caller.clone()));
+        caller.ok_or(Refusal::Unauthorized)
+    }
+
+    async fn review_token(&self, token: &str) -> Result<Option<Caller>, Refusal> {
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+        let answer = self
+            .client
+            .create(&resources::TOKEN_REVIEWS, None, &review)
+            .await;
+        let answer = answer.map_err(|error| {
+            Refusal::Unavailable(format!("token review failed: {}", chain(&error)))
+        })?;
+        Ok(reviewed(
+            answer.value().get("status").unwrap_or(&Value::Null),
+        ))
+    }
+
+    async fn is_allowed(
+        &self,
+        caller: &Caller,
+        verb: &'static str,
+        subresource: &'static str,
+    ) -> Result<bool, Refusal> {
+        let key = (caller.clone(), verb, subresource);
+        let now = self.clock.elapsed();
+        if let Some((until, verdict)) = self.access.lock().get(&key).copied()
+            && until > now
+        {
+            return Ok(verdict);
+        }
+        let verdict = self.review_access(caller, verb, subresource).await?;
+        let until = now + if verdict { ALLOWED } else { DENIED };
+        insert(&mut self.access.lock(), key, (until, verdict));
+        Ok(verdict)
+    }
+
+    async fn review_access(
+        &self,
+        caller: &Caller,
+        verb: &str,
+        subresource: &str,
+    ) -> Result<bool, Refusal> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {
+                "user": caller.name, "uid": caller.uid, "groups": caller.groups, "extra": caller.extra,
+                "resourceAttributes": {"verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": self.node_name},
+            },
+        });
+        let answer = self
+            .client
+            .create(&resources::SUBJECT_ACCESS_REVIEWS, None, &review)
+            .await;
+        let answer = answer.map_err(|error| {
+            Refusal::Unavailable(format!("access review failed: {}", chain(&error)))
+        })?;
+        let status = answer.value().get("status");
+        let allowed = status.and_then(|status| status.get("allowed"));
+        Ok(allowed.and_then(Value::as_bool) == Some(true))
+    }
+}
+
+fn insert<K: Eq + Hash, V>(cache: &mut HashMap<K, V>, key: K, value: V) {
+    if cache.len() >= MAX_ENTRIES {
+        cache.clear();
+    }
+    cache.insert(key, value);
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    let token = header.strip_prefix("Bearer ")?.trim();
+    (!token.is_empty()).then_some(token)
 }
 
 /// The identity in a certificate that the TLS layer has verified: CN is the user, O the groups.
@@ -129,39 +226,7 @@ fn from_certificate(peer: &PeerCertificates) -> Option<Caller> {
     })
 }
 
-async fn from_token(ctx: &Context, cache: &Cache, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let header = headers
-        .get(http::header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let token = header
-        .strip_prefix("Bearer ")
-        .map(str::trim)
-        .filter(|t| !t.is_empty())
-        .ok_or(Refusal::Unauthorized)?;
-    let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-    let now = ctx.config.clock.elapsed();
-    if let Some((until, caller)) = cache.tokens.lock().get(&key).cloned()
-        && until > now
-    {
-        return caller.ok_or(Refusal::Unauthorized);
-    }
-    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
-    let answer = ctx
-        .client
-        .create(&resources::TOKEN_REVIEWS, None, &review)
-        .await
-        .map_err(|e| Refusal::Unavailable(format!("token review failed: {e}")))?;
-    let caller = reviewed(answer.value().get("status").unwrap_or(&Value::Null));
-    let until = now + if caller.is_some() { ALLOWED } else { DENIED };
-    let mut tokens = cache.tokens.lock();
-    if tokens.len() >= MAX_ENTRIES {
-        tokens.clear();
-    }
-    tokens.insert(key, (until, caller.clone()));
-    caller.ok_or(Refusal::Unauthorized)
-}
-
+/// The caller in the status of a TokenReview; `None` when it authenticates nobody.
 fn reviewed(status: &Value) -> Option<Caller> {
     if status.get("authenticated").and_then(Value::as_bool) != Some(true) {
         return None;
@@ -187,45 +252,6 @@ fn reviewed(status: &Value) -> Option<Caller> {
             .and_then(|e| serde_json::from_value(e).ok())
             .unwrap_or_default(),
     })
-}
-
-async fn allowed(
-    ctx: &Context,
-    cache: &Cache,
-    caller: &Caller,
-    verb: &'static str,
-    subresource: &'static str,
-) -> Result<bool, Refusal> {
-    let key = (caller.clone(), verb, subresource);
-    let now = ctx.config.clock.elapsed();
-    if let Some((until, verdict)) = cache.access.lock().get(&key).copied()
-        && until > now
-    {
-        return Ok(verdict);
-    }
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-        "spec": {
-            "user": caller.name, "uid": caller.uid, "groups": caller.groups, "extra": caller.extra,
-            "resourceAttributes": {"verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": ctx.config.node_name},
-        },
-    });
-    let answer = ctx
-        .client
-        .create(&resources::SUBJECT_ACCESS_REVIEWS, None, &review)
-        .await
-        .map_err(|e| Refusal::Unavailable(format!("access review failed: {e}")))?;
-    let verdict = answer
-        .value()
-        .pointer("/status/allowed")
-        .and_then(Value::as_bool)
-        == Some(true);
-    let mut access = cache.access.lock();
-    if access.len() >= MAX_ENTRIES {
-        access.clear();
-    }
-    access.insert(key, (now + if verdict { ALLOWED } else { DENIED }, verdict));
-    Ok(verdict)
 }
 
 #[cfg(test)]

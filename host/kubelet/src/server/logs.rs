@@ -2,6 +2,7 @@
 
 use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use k3s_cri::v1::ContainerState;
 use k3s_serve::{Body, body};
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
@@ -13,6 +14,29 @@ use crate::pod::model;
 /// Chunks waiting for a slow client; then the reader waits.
 const CHANNEL: usize = 4;
 
+/// Why a log is not served, in upstream's words.
+#[derive(Debug, thiserror::Error)]
+enum LogError {
+    #[error("invalid {name}: \"{value}\"")]
+    Invalid { name: &'static str, value: String },
+    #[error("at most one of `sinceTime` or `sinceSeconds` may be specified")]
+    TwoTimes,
+    #[error(
+        "stream: Unsupported value: \"{0}\": supported values: \"All\", \"Stdout\", \"Stderr\""
+    )]
+    Stream(String),
+    #[error("container \"{container}\" in pod \"{pod}\" is not available")]
+    Unknown { container: String, pod: String },
+    #[error("previous terminated container \"{container}\" in pod \"{pod}\" not found")]
+    NoPrevious { container: String, pod: String },
+    #[error("container \"{container}\" in pod \"{pod}\" is waiting to start: {why}")]
+    Waiting {
+        container: String,
+        pod: String,
+        why: String,
+    },
+}
+
 /// Streams the log.
 pub(crate) async fn serve(
     server: &Server,
@@ -21,8 +45,7 @@ pub(crate) async fn serve(
     container: &str,
     query: &Query,
 ) -> Response<Body> {
-    let ctx = &server.ctx;
-    let Some(handle) = ctx.pods.by_name(namespace, pod_name) else {
+    let Some(handle) = server.pods.by_name(namespace, pod_name) else {
         return text(
             StatusCode::NOT_FOUND,
             format!("pod \"{pod_name}\" does not exist\n"),
@@ -39,9 +62,9 @@ pub(crate) async fn serve(
             format!("container \"{container}\" not found in pod \"{pod_name}\"\n"),
         );
     }
-    let options = match options(query, ctx.config.clock.now()) {
+    let options = match options(query, server.config.clock.now()) {
         Ok(options) => options,
-        Err(message) => return text(StatusCode::BAD_REQUEST, message),
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
     let id = match choose(
         &handle.status(),
@@ -50,29 +73,28 @@ pub(crate) async fn serve(
         query.flag("previous"),
     ) {
         Ok(id) => id,
-        Err(message) => return text(StatusCode::BAD_REQUEST, message),
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let path = match ctx.cri.container_status(&id).await {
+    let path = match server.cri.container_status(&id).await {
         Ok(Some(status)) => std::path::PathBuf::from(status.log_path),
         Ok(None) => {
             return text(
                 StatusCode::BAD_REQUEST,
                 format!(
                     "unable to retrieve container logs for {}://{id}",
-                    ctx.runtime_name
+                    server.runtime_name
                 ),
             );
         }
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     let (sender, body) = body::channel(CHANNEL);
-    let context = ctx.clone();
-    ctx.tasks.spawn_until_stopped("log reader", async move {
+    let cri = server.cri.clone();
+    server.tasks.spawn_until_stopped("log reader", async move {
         let running = || async {
-            let status = context.cri.container_status(&id).await;
-            status.is_ok_and(|s| {
-                s.is_some_and(|s| s.state == k3s_cri::v1::ContainerState::ContainerRunning as i32)
-            })
+            let status = cri.container_status(&id).await;
+            let state = status.ok().flatten().map(|status| status.state);
+            state == Some(ContainerState::ContainerRunning as i32)
         };
         if let Err(error) = read::send(path, options, sender.clone(), running).await {
             sender.fail(error).await;
@@ -86,97 +108,114 @@ pub(crate) async fn serve(
     response
 }
 
-fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
-    let number = |name: &str| -> Result<Option<u64>, String> {
-        query
-            .get(name)
-            .map(|v| v.parse().map_err(|_| format!("invalid {name}: \"{v}\"")))
-            .transpose()
-    };
-    let since_seconds = number("sinceSeconds")?;
-    let since = match (query.get("sinceTime"), since_seconds) {
-        (Some(time), None) => Some(
-            time.parse()
-                .map_err(|_| format!("invalid sinceTime: \"{time}\""))?,
-        ),
-        (None, Some(secs)) => now
-            .checked_sub(SignedDuration::from_secs(i64::try_from(secs).unwrap_or(0)))
-            .ok(),
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            return Err("at most one of `sinceTime` or `sinceSeconds` may be specified".to_owned());
-        }
-    };
-    let stream = match query.get("stream").unwrap_or("All") {
-        "All" | "" => None,
-        "Stdout" => Some("stdout".to_owned()),
-        "Stderr" => Some("stderr".to_owned()),
-        other => {
-            return Err(format!(
-                "stream: Unsupported value: \"{other}\": supported values: \"All\", \"Stdout\", \"Stderr\""
-            ));
-        }
-    };
+fn options(query: &Query, now: Timestamp) -> Result<Options, LogError> {
     Ok(Options {
         follow: query.flag("follow"),
         timestamps: query.flag("timestamps"),
-        tail: number("tailLines")?,
-        since,
-        limit_bytes: number("limitBytes")?,
-        stream,
+        tail: number(query, "tailLines")?,
+        since: since(query, now)?,
+        limit_bytes: number(query, "limitBytes")?,
+        stream: stream(query)?,
     })
 }
 
-/// The container whose log is meant (`validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`).
+fn number(query: &Query, name: &'static str) -> Result<Option<u64>, LogError> {
+    let invalid = |value: &str| LogError::Invalid {
+        name,
+        value: value.to_owned(),
+    };
+    let value = query.get(name);
+    value
+        .map(|value| value.parse().map_err(|_| invalid(value)))
+        .transpose()
+}
+
+/// The time from which lines are wanted.
+fn since(query: &Query, now: Timestamp) -> Result<Option<Timestamp>, LogError> {
+    match (query.get("sinceTime"), number(query, "sinceSeconds")?) {
+        (Some(_), Some(_)) => Err(LogError::TwoTimes),
+        (Some(time), None) => {
+            let parsed = time.parse().map_err(|_| LogError::Invalid {
+                name: "sinceTime",
+                value: time.to_owned(),
+            });
+            parsed.map(Some)
+        }
+        (None, Some(secs)) => {
+            let age = SignedDuration::from_secs(i64::try_from(secs).unwrap_or(0));
+            Ok(now.checked_sub(age).ok())
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn stream(query: &Query) -> Result<Option<String>, LogError> {
+    match query.get("stream").unwrap_or("All") {
+        "All" | "" => Ok(None),
+        "Stdout" => Ok(Some("stdout".to_owned())),
+        "Stderr" => Ok(Some("stderr".to_owned())),
+        other => Err(LogError::Stream(other.to_owned())),
+    }
+}
+
+/// The id of the container whose log is meant (`validateContainerLogStatus` in
+/// `pkg/kubelet/kubelet_pods.go`).
 fn choose(
     status: &PodStatus,
     pod: &str,
     container: &str,
     previous: bool,
-) -> Result<String, String> {
+) -> Result<String, LogError> {
+    let owned = || (container.to_owned(), pod.to_owned());
+    let Some(found) = container_status(status, container) else {
+        let (container, pod) = owned();
+        return Err(LogError::Unknown { container, pod });
+    };
+    let state = found.state.as_ref();
+    let last = found.last_state.as_ref();
+    let last = last.and_then(|s| s.terminated.as_ref()?.container_id.as_deref());
+    if previous {
+        let (container, pod) = owned();
+        return last
+            .map(bare_id)
+            .ok_or(LogError::NoPrevious { container, pod });
+    }
+    if state.is_some_and(|s| s.running.is_some()) {
+        let id = found.container_id.as_deref();
+        return Ok(bare_id(id.unwrap_or_default()));
+    }
+    let ended = state.and_then(|s| s.terminated.as_ref()?.container_id.as_deref());
+    if let Some(id) = ended.or(last) {
+        return Ok(bare_id(id));
+    }
+    let reason = state.and_then(|s| s.waiting.as_ref()?.reason.as_deref());
+    let why = match reason.unwrap_or_default() {
+        "ErrImagePull" => "image can't be pulled",
+        "ImagePullBackOff" => "trying and failing to pull image",
+        other => other,
+    };
+    let (container, pod) = owned();
+    Err(LogError::Waiting {
+        container,
+        pod,
+        why: why.to_owned(),
+    })
+}
+
+fn container_status<'a>(status: &'a PodStatus, container: &str) -> Option<&'a ContainerStatus> {
     let lists = [
         &status.container_statuses,
         &status.init_container_statuses,
         &status.ephemeral_container_statuses,
     ];
     let mut all = lists.into_iter().flatten().flatten();
-    let found: Option<&ContainerStatus> = all.find(|s| s.name == container);
-    let Some(found) = found else {
-        return Err(format!(
-            "container \"{container}\" in pod \"{pod}\" is not available"
-        ));
-    };
-    let bare = |id: &str| {
-        id.split_once("://")
-            .map_or_else(|| id.to_owned(), |(_, id)| id.to_owned())
-    };
-    let state = found.state.clone().unwrap_or_default();
-    let last = found
-        .last_state
-        .clone()
-        .unwrap_or_default()
-        .terminated
-        .and_then(|t| t.container_id);
-    if previous {
-        return last.map(|id| bare(&id)).ok_or_else(|| {
-            format!("previous terminated container \"{container}\" in pod \"{pod}\" not found")
-        });
-    }
-    if state.running.is_some() {
-        return Ok(bare(found.container_id.as_deref().unwrap_or_default()));
-    }
-    if let Some(id) = state.terminated.and_then(|t| t.container_id).or(last) {
-        return Ok(bare(&id));
-    }
-    let reason = state.waiting.and_then(|w| w.reason).unwrap_or_default();
-    let why = match reason.as_str() {
-        "ErrImagePull" => "image can't be pulled",
-        "ImagePullBackOff" => "trying and failing to pull image",
-        other => other,
-    };
-    Err(format!(
-        "container \"{container}\" in pod \"{pod}\" is waiting to start: {why}"
-    ))
+    all.find(|status| status.name == container)
+}
+
+/// The runtime's id in `runtime://id`.
+fn bare_id(id: &str) -> String {
+    let bare = id.split_once("://").map_or(id, |(_, bare)| bare);
+    bare.to_owned()
 }
 
 #[cfg(test)]
@@ -199,7 +238,7 @@ mod tests {
             json!({}),
         );
         assert_eq!(
-            choose(&waiting, "y", "c", false).unwrap_err(),
+            choose(&waiting, "y", "c", false).unwrap_err().to_string(),
             "container \"c\" in pod \"y\" is waiting to start: ContainerCreating"
         );
         let crashed = status(
@@ -213,6 +252,7 @@ mod tests {
         assert!(
             choose(&running, "y", "c", true)
                 .unwrap_err()
+                .to_string()
                 .starts_with("previous terminated container")
         );
     }

@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use k3s_client::Client;
+use k3s_lifecycle::Tasks;
 use k3s_serve::{Body, PeerCertificates, ServeOptions, body};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -22,8 +24,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::config::KubeletConfig;
-use crate::context::Ctx;
-use crate::error::KubeletError;
+use crate::cri::{Cri, CriError};
+use crate::error::{KubeletError, TlsError};
+use crate::node::state::NodeState;
+use crate::pod::table::PodTable;
+use auth::{Authorizer, Refusal};
 use query::Query;
 
 /// Open connections to the healthz port; more wait in the kernel's backlog.
@@ -31,26 +36,54 @@ const HEALTHZ_CONNECTIONS: usize = 16;
 
 /// What handlers share.
 pub(crate) struct Server {
-    pub(crate) ctx: Ctx,
-    cache: auth::Cache,
+    config: Arc<KubeletConfig>,
+    cri: Cri,
+    node: Arc<NodeState>,
+    pods: Arc<PodTable>,
+    /// Prefix of container ids.
+    runtime_name: Arc<str>,
+    authorizer: Authorizer,
+    tasks: Tasks,
 }
 
-/// Serves on the listener until the kubelet stops.
-pub(crate) fn start(ctx: &Ctx, listener: TcpListener, tls: Arc<ServerConfig>) {
-    let server = Arc::new(Server {
-        ctx: ctx.clone(),
-        cache: auth::Cache::default(),
-    });
-    let service = tower::service_fn(move |request: Request<Incoming>| {
-        let server = server.clone();
-        async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
-    });
-    k3s_serve::serve(listener, tls, service, &ctx.tasks);
+impl Server {
+    /// `client` asks the API about callers.
+    pub(crate) fn new(
+        config: Arc<KubeletConfig>,
+        client: Client,
+        cri: Cri,
+        node: Arc<NodeState>,
+        pods: Arc<PodTable>,
+        runtime_name: Arc<str>,
+        tasks: Tasks,
+    ) -> Self {
+        let (clock, name) = (config.clock.clone(), config.node_name.clone());
+        Self {
+            authorizer: Authorizer::new(client, clock, name),
+            config,
+            cri,
+            node,
+            pods,
+            runtime_name,
+            tasks,
+        }
+    }
+
+    /// Serves on the listener until the kubelet stops.
+    pub(crate) fn start(self, listener: TcpListener, tls: Arc<ServerConfig>) {
+        let tasks = self.tasks.clone();
+        let server = Arc::new(self);
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
+        });
+        k3s_serve::serve(listener, tls, service, &tasks);
+    }
 }
 
-/// Serves `/healthz` on loopback, without TLS and for everybody, until the kubelet stops. A port that is
-/// taken is no reason for a node not to run.
-pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
+/// Serves `/healthz` without TLS and authentication until the kubelet stops. The address is on
+/// loopback; a node runs also when the port is taken.
+pub(crate) async fn start_healthz(node: Arc<NodeState>, address: SocketAddr, tasks: &Tasks) {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -58,13 +91,9 @@ pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
             return;
         }
     };
-    let server = Arc::new(Server {
-        ctx: ctx.clone(),
-        cache: auth::Cache::default(),
-    });
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let answer = match request.uri().path() {
-            "/healthz" | "/healthz/ping" | "/healthz/log" | "/healthz/syncloop" => healthz(&server),
+            "/healthz" | "/healthz/ping" | "/healthz/log" | "/healthz/syncloop" => healthz(&node),
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         };
         std::future::ready(Ok::<_, Infallible>(answer))
@@ -73,41 +102,43 @@ pub(crate) async fn start_healthz(ctx: &Ctx, address: SocketAddr) {
         max_connections: HEALTHZ_CONNECTIONS,
         ..ServeOptions::default()
     };
-    k3s_serve::serve_with(listener, options, service, &ctx.tasks);
+    k3s_serve::serve_with(listener, options, service, tasks);
 }
 
 /// TLS with optional client certificates of the client CA: bearer tokens come without one.
 pub(crate) fn tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, KubeletError> {
-    let bad = |what: &str, e: &dyn std::fmt::Display| KubeletError::Tls(format!("{what}: {e}"));
-    let certificates =
-        |pem: &[u8], what: &str| -> Result<Vec<CertificateDer<'static>>, KubeletError> {
-            let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            let all = all.map_err(|e| bad(what, &e))?;
-            if all.is_empty() {
-                Err(bad(what, &"no certificate in the PEM data"))
-            } else {
-                Ok(all)
-            }
-        };
+    try_tls(config).map_err(KubeletError::Tls)
+}
+
+fn try_tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for authority in certificates(&config.client_ca_pem, "client CA")? {
-        roots.add(authority).map_err(|e| bad("client CA", &e))?;
+    let authorities = certificates(&config.client_ca_pem);
+    for authority in authorities.map_err(TlsError::ClientCaPem)? {
+        roots.add(authority).map_err(TlsError::ClientCa)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
-        .map_err(|e| bad("client CA", &e))?;
-    let chain = certificates(&config.serving_cert_pem, "serving certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(config.serving_key_pem.reveal())
-        .map_err(|e| bad("serving key", &e))?;
+        .map_err(TlsError::Verifier)?;
+    let chain = certificates(&config.serving_cert_pem).map_err(TlsError::CertificatePem)?;
+    let key = PrivateKeyDer::from_pem_slice(config.serving_key_pem.reveal());
     let tls = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| bad("protocol versions", &e))?
+        .map_err(TlsError::Settings)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|e| bad("serving certificate", &e))?;
+        .with_single_cert(chain, key.map_err(TlsError::KeyPem)?)
+        .map_err(TlsError::Settings)?;
     Ok(Arc::new(tls))
+}
+
+/// The certificates in the text, one at least.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() {
+        return Err(pem::Error::NoItemsFound);
+    }
+    Ok(all)
 }
 
 /// A plain text answer.
@@ -131,22 +162,16 @@ fn json_answer(value: &Value) -> Response<Body> {
 async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<PeerCertificates>().cloned();
-    let allowed = auth::check(
-        &server.ctx,
-        &server.cache,
-        request.method(),
-        &path,
-        request.headers(),
-        peer.as_ref(),
-    )
-    .await;
+    let (method, headers) = (request.method(), request.headers());
+    let allowed = server
+        .authorizer
+        .check(method, &path, headers, peer.as_ref())
+        .await;
     match allowed {
         Ok(()) => route(server, request, &path).await,
-        Err(auth::Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
-        Err(auth::Refusal::Forbidden(message)) => text(StatusCode::FORBIDDEN, message),
-        Err(auth::Refusal::Unavailable(message)) => {
-            text(StatusCode::INTERNAL_SERVER_ERROR, message)
-        }
+        Err(Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
+        Err(Refusal::Forbidden(message)) => text(StatusCode::FORBIDDEN, message),
+        Err(Refusal::Unavailable(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
     }
 }
 
@@ -154,7 +179,6 @@ async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Respo
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let get = request.method() == Method::GET;
-    let ctx = &server.ctx;
     match parts.as_slice() {
         ["containerLogs", ns, pod, container] if get => {
             logs::serve(server, ns, pod, container, &query).await
@@ -184,30 +208,30 @@ async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Respo
         ["portForward", ns, pod] | ["portForward", ns, pod, _] => {
             stream::serve(server, request, ns, pod, stream::What::PortForward, &query).await
         }
-        ["pods"] if get => json_answer(&stats::pod_list(ctx, false)),
-        ["runningpods"] if get => json_answer(&stats::pod_list(ctx, true)),
-        ["stats", "summary"] | ["stats"] if get => match stats::summary(ctx).await {
+        ["pods"] if get => json_answer(&stats::pod_list(&server.pods, false)),
+        ["runningpods"] if get => json_answer(&stats::pod_list(&server.pods, true)),
+        ["stats", "summary"] | ["stats"] if get => match stats::summary(server).await {
             Ok(summary) => json_answer(&summary),
-            Err(message) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
-        ["metrics"] if get => metrics(Ok(stats::own(ctx))),
-        ["metrics", "resource"] if get => metrics(stats::resource(ctx).await),
-        ["metrics", "cadvisor"] if get => metrics(stats::cadvisor(ctx).await),
-        ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] if get => healthz(server),
-        ["configz"] if get => json_answer(&configz(&ctx.config)),
+        ["metrics"] if get => metrics(Ok(stats::own(server))),
+        ["metrics", "resource"] if get => metrics(stats::resource(server).await),
+        ["metrics", "cadvisor"] if get => metrics(stats::cadvisor(server).await),
+        ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] if get => healthz(&server.node),
+        ["configz"] if get => json_answer(&configz(&server.config)),
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }
 
-fn metrics(series: Result<String, String>) -> Response<Body> {
+fn metrics(series: Result<String, CriError>) -> Response<Body> {
     match series {
         Ok(series) => text(StatusCode::OK, series),
-        Err(message) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
-fn healthz(server: &Server) -> Response<Body> {
-    if server.ctx.node.runtime_ok() {
+fn healthz(node: &NodeState) -> Response<Body> {
+    if node.runtime_ready() {
         text(StatusCode::OK, "ok")
     } else {
         text(

@@ -7,10 +7,12 @@ use std::fmt::Write;
 use k3s_cri::v1;
 use serde_json::{Value, json};
 
-use crate::context::Context;
+use super::Server;
+use crate::cri::{Cri, CriError};
 use crate::labels;
 use crate::node::info::meminfo;
 use crate::pod::model::{self, State};
+use crate::pod::table::PodTable;
 
 /// Clock ticks per second: fixed at 100 for user space on Linux.
 const TICKS: f64 = 100.0;
@@ -62,8 +64,8 @@ struct ContainerUse {
     stats: v1::ContainerStats,
 }
 
-async fn containers(ctx: &Context) -> Result<Vec<ContainerUse>, String> {
-    let stats = ctx.cri.container_stats().await.map_err(|e| e.to_string())?;
+async fn containers(cri: &Cri) -> Result<Vec<ContainerUse>, CriError> {
+    let stats = cri.container_stats().await?;
     let of = |stats: v1::ContainerStats| {
         let attributes = stats.attributes.clone()?;
         let label = |key: &str| attributes.labels.get(key).cloned().unwrap_or_default();
@@ -102,10 +104,10 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 /// `/metrics/resource`: what metrics-server reads.
-pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
-    let containers = containers(ctx).await?;
+pub(crate) async fn resource(server: &Server) -> Result<String, CriError> {
+    let containers = containers(&server.cri).await?;
     let node = node_use();
-    let now = ctx.config.clock.now().as_millisecond();
+    let now = server.config.clock.now().as_millisecond();
     let mut out = String::new();
     let labels = |c: &ContainerUse| {
         format!(
@@ -148,7 +150,7 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
         "Start time of the container since unix epoch in seconds",
     );
     for c in &containers {
-        if let Some(start) = started(ctx, &c.uid, &c.id) {
+        if let Some(start) = started(&server.pods, &c.uid, &c.id) {
             let _ = writeln!(
                 out,
                 "container_start_time_seconds{} {} {now}",
@@ -190,8 +192,8 @@ pub(crate) async fn resource(ctx: &Context) -> Result<String, String> {
     Ok(out)
 }
 
-fn started(ctx: &Context, uid: &str, id: &str) -> Option<i64> {
-    let observed = ctx.pods.get(uid)?.observed();
+fn started(pods: &PodTable, uid: &str, id: &str) -> Option<i64> {
+    let observed = pods.get(uid)?.observed();
     observed
         .containers
         .iter()
@@ -234,8 +236,8 @@ fn pods(out: &mut String, containers: &[ContainerUse], now: i64) {
 }
 
 /// `/metrics/cadvisor`: the container and machine series that dashboards use most.
-pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
-    let containers = containers(ctx).await?;
+pub(crate) async fn cadvisor(server: &Server) -> Result<String, CriError> {
+    let containers = containers(&server.cri).await?;
     let mut out = String::new();
     let labels = |c: &ContainerUse| {
         format!(
@@ -268,7 +270,7 @@ pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
         "Size of RSS in bytes.",
         &|c| c.rss.to_string(),
     );
-    let machine = &ctx.node.machine;
+    let machine = &server.node.machine;
     let _ = writeln!(
         out,
         "# HELP machine_cpu_cores Number of logical CPU cores.\n# TYPE machine_cpu_cores gauge\nmachine_cpu_cores {}",
@@ -283,9 +285,9 @@ pub(crate) async fn cadvisor(ctx: &Context) -> Result<String, String> {
 }
 
 /// `/metrics`: the kubelet's own.
-pub(crate) fn own(ctx: &Context) -> String {
+pub(crate) fn own(server: &Server) -> String {
     let mut out = String::new();
-    let handles = ctx.pods.list();
+    let handles = server.pods.list();
     let observed: Vec<_> = handles.iter().map(|h| h.observed()).collect();
     let ready = observed
         .iter()
@@ -294,7 +296,7 @@ pub(crate) fn own(ctx: &Context) -> String {
     let _ = writeln!(
         out,
         "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n# TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1",
-        ctx.config.node_name
+        server.config.node_name
     );
     let _ = writeln!(
         out,
@@ -329,11 +331,11 @@ pub(crate) fn own(ctx: &Context) -> String {
 }
 
 /// `/stats/summary`.
-pub(crate) async fn summary(ctx: &Context) -> Result<Value, String> {
-    let containers = containers(ctx).await?;
+pub(crate) async fn summary(server: &Server) -> Result<Value, CriError> {
+    let containers = containers(&server.cri).await?;
     let node = node_use();
-    let time = k3s_base::clock::rfc3339(ctx.config.clock.now());
-    let disk = k3s_sys::volume::usage(&ctx.config.root_dir).unwrap_or_default();
+    let time = k3s_base::clock::rfc3339(server.config.clock.now());
+    let disk = k3s_sys::volume::usage(&server.config.root_dir).unwrap_or_default();
     let filesystem = json!({"time": time, "availableBytes": disk.available_bytes, "capacityBytes": disk.capacity_bytes,
         "usedBytes": disk.used_bytes, "inodes": disk.inodes, "inodesFree": disk.inodes_free,
         "inodesUsed": disk.inodes.saturating_sub(disk.inodes_free)});
@@ -345,17 +347,17 @@ pub(crate) async fn summary(ctx: &Context) -> Result<Value, String> {
     let cpu_nanos = (node.cpu_seconds * 1e9) as u64;
     Ok(json!({
         "node": {
-            "nodeName": ctx.config.node_name,
+            "nodeName": server.config.node_name,
             "cpu": {"time": time, "usageCoreNanoSeconds": cpu_nanos},
             "memory": {"time": time, "availableBytes": node.memory_available_bytes, "usageBytes": node.memory_used_bytes,
                 "workingSetBytes": node.memory_used_bytes},
             "fs": filesystem,
         },
-        "pods": summary_pods(ctx, &containers, &time),
+        "pods": summary_pods(&server.pods, &containers, &time),
     }))
 }
 
-fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<Value> {
+fn summary_pods(table: &PodTable, containers: &[ContainerUse], time: &str) -> Vec<Value> {
     let mut pods: BTreeMap<&str, Vec<&ContainerUse>> = BTreeMap::new();
     for c in containers {
         pods.entry(&c.uid).or_default().push(c);
@@ -373,7 +375,7 @@ fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<V
     pods.into_iter()
         .filter_map(|(uid, list)| {
             let first = list.first()?;
-            let start = ctx.pods.get(uid).and_then(|h| h.status().start_time).map(|t| k3s_base::clock::rfc3339(t.0));
+            let start = table.get(uid).and_then(|h| h.status().start_time.clone()).map(|t| k3s_base::clock::rfc3339(t.0));
             Some(json!({
                 "podRef": {"name": first.pod, "namespace": first.namespace, "uid": uid},
                 "startTime": start,
@@ -387,8 +389,8 @@ fn summary_pods(ctx: &Context, containers: &[ContainerUse], time: &str) -> Vec<V
 }
 
 /// `/pods` and `/runningpods`.
-pub(crate) fn pod_list(ctx: &Context, running_only: bool) -> Value {
-    let handles = ctx.pods.list();
+pub(crate) fn pod_list(pods: &PodTable, running_only: bool) -> Value {
+    let handles = pods.list();
     let wanted = handles
         .iter()
         .filter(|h| !running_only || h.observed().ready_sandbox().is_some());
@@ -396,7 +398,7 @@ pub(crate) fn pod_list(ctx: &Context, running_only: bool) -> Value {
         .filter_map(|h| {
             let pod = h.pod();
             let mut full = (*pod).clone();
-            full.status = Some(h.status());
+            full.status = Some((*h.status()).clone());
             Some((model::pod_key(&pod), serde_json::to_value(full).ok()?))
         })
         .collect();

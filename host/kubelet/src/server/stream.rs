@@ -1,8 +1,9 @@
 //! `/exec`, `/attach` and `/portForward`: the runtime gives a URL, and the upgraded connection is
 //! passed through to it byte for byte, whatever protocol the two ends speak.
 
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use k3s_base::error::chain;
 use k3s_cri::{Code, v1};
 use k3s_serve::{Body, body, upgrade};
 use tokio::net::TcpStream;
@@ -59,12 +60,12 @@ async fn url(
     what: What<'_>,
     query: &Query,
 ) -> Result<String, Box<Response<Body>>> {
-    let ctx = &server.ctx;
-    let handle = ctx
+    let cri = &server.cri;
+    let handle = server
         .pods
         .by_name(namespace, pod)
         .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "pod does not exist"))?;
-    let observed = ctx.cri.observe(&handle.uid).await.map_err(runtime_error)?;
+    let observed = cri.observe(&handle.uid).await.map_err(runtime_error)?;
     let running = |name: &str| -> Result<ContainerRecord, Box<Response<Body>>> {
         let found = observed
             .latest(name)
@@ -100,7 +101,7 @@ async fn url(
                 stdout,
                 stderr,
             };
-            ctx.cri.exec(request).await.map_err(runtime_error)
+            cri.exec(request).await.map_err(runtime_error)
         }
         What::Attach { container } => {
             let request = v1::AttachRequest {
@@ -110,7 +111,7 @@ async fn url(
                 stdout,
                 stderr,
             };
-            ctx.cri.attach(request).await.map_err(runtime_error)
+            cri.attach(request).await.map_err(runtime_error)
         }
         What::PortForward => {
             let sandbox = observed
@@ -126,17 +127,32 @@ async fn url(
                 pod_sandbox_id: sandbox.id.clone(),
                 port: ports,
             };
-            ctx.cri.port_forward(request).await.map_err(runtime_error)
+            cri.port_forward(request).await.map_err(runtime_error)
         }
     }
+}
+
+/// Why the runtime's streaming server cannot be reached.
+#[derive(Debug, thiserror::Error)]
+enum ForwardError {
+    #[error("the URL cannot be used")]
+    Url(#[from] http::uri::InvalidUri),
+    #[error("the URL names no host")]
+    NoHost,
+    #[error("the request cannot be sent")]
+    Request(#[from] http::Error),
+    #[error("no connection")]
+    Connect(#[source] std::io::Error),
+    #[error(transparent)]
+    Upgrade(k3s_serve::ServeError),
 }
 
 async fn forward(server: &Server, mut request: Request<Incoming>, url: &str) -> Response<Body> {
     match try_forward(server, &mut request, url).await {
         Ok(response) => response,
-        Err(message) => text(
+        Err(error) => text(
             StatusCode::BAD_GATEWAY,
-            format!("streaming server of the runtime: {message}"),
+            format!("streaming server of the runtime: {}", chain(&error)),
         ),
     }
 }
@@ -145,13 +161,13 @@ async fn try_forward(
     server: &Server,
     request: &mut Request<Incoming>,
     url: &str,
-) -> Result<Response<Body>, String> {
-    let url: Uri = url.parse().map_err(|e| format!("bad URL \"{url}\": {e}"))?;
-    let authority = url.authority().ok_or("the URL names no host")?.clone();
+) -> Result<Response<Body>, ForwardError> {
+    let url: Uri = url.parse()?;
+    let authority = url.authority().ok_or(ForwardError::NoHost)?.clone();
     let port = authority.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((authority.host(), port))
         .await
-        .map_err(|e| e.to_string())?;
+        .map_err(ForwardError::Connect)?;
     let path = url.path_and_query().map_or("/", |p| p.as_str());
     let mut outbound = Request::builder()
         .method(request.method().clone())
@@ -165,11 +181,11 @@ async fn try_forward(
         }
         headers.insert(
             http::header::HOST,
-            authority.as_str().parse().map_err(|_| "bad host")?,
+            HeaderValue::from_str(authority.as_str()).map_err(http::Error::from)?,
         );
     }
-    let outbound = outbound.body(body::empty()).map_err(|e| e.to_string())?;
-    upgrade::proxy(request, outbound, Box::new(stream), &server.ctx.tasks)
+    let outbound = outbound.body(body::empty())?;
+    upgrade::proxy(request, outbound, Box::new(stream), &server.tasks)
         .await
-        .map_err(|e| e.to_string())
+        .map_err(ForwardError::Upgrade)
 }

@@ -2,7 +2,7 @@
 //! volume is a directory of this node (`hostPath` and `local`). Other kinds make the pod wait with
 //! a clear message.
 //!
-//! Claim and volume are asked of the server at each mount, as upstream does: what the pod may see
+//! Claim and volume are read from the API at each mount, as upstream does: what the pod may see
 //! depends on them.
 
 use std::path::PathBuf;
@@ -13,8 +13,9 @@ use k3s_volume::{check_ephemeral, ephemeral_claim_name, is_fully_bound, names, v
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde_json::Value;
 
-use super::{Ready, hostpath};
-use crate::context::Context;
+use super::error::{ClaimError, MountError};
+use super::hostpath;
+use super::manager::{Ready, VolumeManager};
 use crate::pod::model;
 
 /// A claim's directory.
@@ -26,50 +27,22 @@ pub(crate) struct Claimed {
 
 /// The directory behind a volume that stands for a claim; nothing for other volumes.
 pub(crate) async fn resolve(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     volume: &Volume,
-) -> Result<Option<Claimed>, String> {
-    let (claim_name, read_only, ephemeral) =
-        match (&volume.persistent_volume_claim, &volume.ephemeral) {
-            (Some(source), _) => (
-                source.claim_name.clone(),
-                source.read_only.unwrap_or(false),
-                false,
-            ),
-            (None, Some(_)) => (
-                ephemeral_claim_name(model::name(pod), &volume.name),
-                false,
-                true,
-            ),
-            (None, None) => return Ok(None),
-        };
-    let namespace = model::namespace(pod);
-    let of_claim = |why: String| format!("error processing PVC {namespace}/{claim_name}: {why}");
-    let claim = ctx
-        .client
-        .get(
-            &resources::PERSISTENT_VOLUME_CLAIMS,
-            Some(namespace),
-            &claim_name,
-        )
-        .await;
-    let claim = claim.map_err(|e| of_claim(format!("failed to fetch PVC from API server: {e}")))?;
-    if ephemeral {
-        check_ephemeral(claim.value(), model::name(pod), model::uid(pod)).map_err(of_claim)?;
-    }
-    check_claim(&claim).map_err(|why| of_claim(why.to_owned()))?;
-    let bound_to = volume_name(claim.value());
-    let persistent = ctx
-        .client
-        .get(&resources::PERSISTENT_VOLUMES, None, bound_to)
-        .await;
-    let persistent = persistent.map_err(|e| {
-        of_claim(format!(
-            "failed to fetch PV {bound_to} from API server: {e}"
-        ))
+) -> Result<Option<Claimed>, MountError> {
+    let (name, read_only) = match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => (source.claim_name.clone(), source.read_only.unwrap_or(false)),
+        (None, Some(_)) => (ephemeral_claim_name(model::name(pod), &volume.name), false),
+        (None, None) => return Ok(None),
+    };
+    let ephemeral = volume.persistent_volume_claim.is_none();
+    let persistent = persistent_volume(manager, pod, &name, ephemeral).await;
+    let persistent = persistent.map_err(|source| MountError::Claim {
+        namespace: model::namespace(pod).to_owned(),
+        claim: name,
+        source,
     })?;
-    check_volume(&persistent, &claim).map_err(of_claim)?;
     let Directory {
         path,
         kind,
@@ -82,30 +55,59 @@ pub(crate) async fn resolve(
     }))
 }
 
+/// The persistent volume that the claim `name` is bound to, once the pod may use it.
+async fn persistent_volume(
+    manager: &VolumeManager,
+    pod: &Pod,
+    name: &str,
+    ephemeral: bool,
+) -> Result<Object, ClaimError> {
+    let (client, namespace) = (&manager.client, model::namespace(pod));
+    let claim = client
+        .get(&resources::PERSISTENT_VOLUME_CLAIMS, Some(namespace), name)
+        .await
+        .map_err(ClaimError::FetchClaim)?;
+    if ephemeral {
+        check_ephemeral(claim.value(), model::name(pod), model::uid(pod))
+            .map_err(|refusal| ClaimError::NotOwned(refusal.to_string()))?;
+    }
+    check_claim(&claim)?;
+    let bound_to = volume_name(claim.value());
+    let volume = client
+        .get(&resources::PERSISTENT_VOLUMES, None, bound_to)
+        .await
+        .map_err(|source| ClaimError::FetchVolume {
+            name: bound_to.to_owned(),
+            source,
+        })?;
+    check_volume(&volume, &claim)?;
+    Ok(volume)
+}
+
 /// Whether a pod may begin to use the claim.
-fn check_claim(claim: &Object) -> Result<(), &'static str> {
+fn check_claim(claim: &Object) -> Result<(), ClaimError> {
     if claim.is_deleting() {
-        return Err("PVC is being deleted");
+        return Err(ClaimError::Deleting);
     }
     let phase = at_str(claim.value(), &["status", "phase"]);
     if phase != "Bound" || !is_fully_bound(claim.value()) {
-        return Err("PVC is not bound");
+        return Err(ClaimError::NotBound);
     }
     if at_str(claim.value(), &["spec", "volumeMode"]) == "Block" {
-        return Err("block volumes are not supported by this node");
+        return Err(ClaimError::Block);
     }
     Ok(())
 }
 
-fn check_volume(volume: &Object, claim: &Object) -> Result<(), String> {
+fn check_volume(volume: &Object, claim: &Object) -> Result<(), ClaimError> {
     let owner = at_str(volume.value(), &["spec", "claimRef", "uid"]);
     if owner == claim.uid() {
         return Ok(());
     }
-    Err(format!(
-        "PV.Spec.ClaimRef.UID {owner} does not match PVC.UID {}",
-        claim.uid()
-    ))
+    Err(ClaimError::OtherClaim {
+        owner: owner.to_owned(),
+        claim: claim.uid().to_owned(),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,7 +119,7 @@ struct Directory {
 }
 
 /// Where a volume that is a directory is.
-fn directory(volume: &Value) -> Result<Directory, String> {
+fn directory(volume: &Value) -> Result<Directory, MountError> {
     if let Some(host) = at(volume, &["spec", "hostPath"]).filter(|source| !source.is_null()) {
         let (path, kind) = (
             at_str(host, &["path"]).into(),
@@ -137,12 +139,10 @@ fn directory(volume: &Value) -> Result<Directory, String> {
             takes_group: true,
         });
     }
-    let made_by = annotation(volume, names::PROVISIONED_BY)
-        .map_or_else(String::new, |by| format!(" (made by {by})"));
-    Err(format!(
-        "persistent volume {}{made_by} is of a kind that this node does not support; only hostPath and local are",
-        k3s_meta::object::name(volume)
-    ))
+    Err(MountError::UnsupportedPersistentVolume {
+        name: k3s_meta::object::name(volume).to_owned(),
+        provisioner: annotation(volume, names::PROVISIONED_BY).map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -157,18 +157,22 @@ mod tests {
         let claim = |value: Value| Obj::from_value(value).unwrap();
         let done = json!({"pv.kubernetes.io/bind-completed": "yes"});
         let bound = json!({"metadata": {"name": "c", "uid": "1", "annotations": done}, "spec": {"volumeName": "v"}, "status": {"phase": "Bound"}});
-        assert_eq!(check_claim(&claim(bound.clone())), Ok(()));
+        assert!(check_claim(&claim(bound.clone())).is_ok());
         let mut deleting = bound.clone();
         deleting["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-        assert_eq!(check_claim(&claim(deleting)), Err("PVC is being deleted"));
-        assert_eq!(
+        assert!(matches!(
+            check_claim(&claim(deleting)),
+            Err(ClaimError::Deleting)
+        ));
+        assert!(matches!(
             check_claim(&claim(json!({"metadata": {"name": "c"}}))),
-            Err("PVC is not bound")
-        );
+            Err(ClaimError::NotBound)
+        ));
         let volume = claim(json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"uid": "2"}}}));
         assert!(
             check_volume(&volume, &claim(bound))
                 .unwrap_err()
+                .to_string()
                 .contains("does not match")
         );
         let local = json!({"metadata": {"name": "v"}, "spec": {"local": {"path": "/x"}}});
@@ -176,6 +180,7 @@ mod tests {
         assert!(
             directory(&json!({"metadata": {"name": "v"}, "spec": {"nfs": {}}}))
                 .unwrap_err()
+                .to_string()
                 .contains("only hostPath")
         );
     }

@@ -3,39 +3,26 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path};
+
+use super::error::HostPathError;
 
 /// Checks `path` against the hostPath `kind`, making it for the `OrCreate` kinds.
-pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), String> {
-    let shown = path.display();
-    if path
-        .components()
-        .any(|c| matches!(c, std::path::Component::ParentDir))
-        || !path.is_absolute()
-    {
-        return Err(format!(
-            "hostPath {shown} must be absolute and without \"..\""
-        ));
+pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), HostPathError> {
+    if path.components().any(|c| matches!(c, Component::ParentDir)) || !path.is_absolute() {
+        return Err(HostPathError::Escapes(path.to_owned()));
     }
-    let failed = |e: std::io::Error| format!("hostPath {shown}: {e}");
-    match kind {
-        "" => return Ok(()),
-        "DirectoryOrCreate" if !path.exists() => {
-            fs::create_dir_all(path).map_err(failed)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-        }
-        "FileOrCreate" if !path.exists() => {
-            fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .map_err(failed)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(failed)?;
-        }
-        _ => {}
+    if kind.is_empty() {
+        return Ok(());
+    }
+    if !path.exists() {
+        make(path, kind).map_err(|source| HostPathError::Make {
+            path: path.to_owned(),
+            source,
+        })?;
     }
     let found = fs::metadata(path).map(|m| m.file_type());
-    let (right, what) = match (kind, &found) {
+    let (right, expected) = match (kind, &found) {
         ("Directory" | "DirectoryOrCreate", found) => (
             found.as_ref().is_ok_and(fs::FileType::is_dir),
             "a directory",
@@ -55,12 +42,34 @@ pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), String> {
             found.as_ref().is_ok_and(FileTypeExt::is_block_device),
             "a block device",
         ),
-        _ => return Err(format!("hostPath type {kind} is not supported")),
+        _ => return Err(HostPathError::Unsupported(kind.to_owned())),
     };
     if right {
         Ok(())
     } else {
-        Err(format!("hostPath type check failed: {shown} is not {what}"))
+        Err(HostPathError::WrongType {
+            path: path.to_owned(),
+            expected,
+        })
+    }
+}
+
+/// Makes what the `OrCreate` kinds ask for.
+fn make(path: &Path, kind: &str) -> std::io::Result<()> {
+    match kind {
+        "DirectoryOrCreate" => {
+            fs::create_dir_all(path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        }
+        "FileOrCreate" => {
+            // Appending tolerates that something else makes the file meanwhile.
+            fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -72,7 +81,7 @@ mod tests {
     fn types_are_checked() {
         assert!(prepare(Path::new("/dev/null"), "CharDevice").is_ok());
         assert_eq!(
-            prepare(Path::new("/"), "File").unwrap_err(),
+            prepare(Path::new("/"), "File").unwrap_err().to_string(),
             "hostPath type check failed: / is not a file"
         );
         assert!(prepare(Path::new("/tmp/../etc"), "").is_err());

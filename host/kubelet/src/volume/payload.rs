@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
-    ServiceAccountTokenProjection, Volume, VolumeProjection,
+    DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
+    Volume, VolumeProjection,
 };
 
 use super::atomic::{File, Payload};
-use super::token;
-use crate::container::fields::{NodeFacts, field_value, resource_value};
-use crate::context::{Context, Lookup};
+use super::error::MountError;
+use super::manager::VolumeManager;
+use crate::api::unless_optional;
+use crate::container::fields::{NodeContext, field_value, resource_value};
 use crate::pod::model;
 
 /// Mode of files where nothing is said.
@@ -18,53 +19,32 @@ const DEFAULT_MODE: i32 = 0o644;
 
 /// The payload of a volume; `None` when it is not of these kinds.
 pub(crate) async fn payload(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     volume: &Volume,
-    facts: &NodeFacts,
-) -> Option<Result<Payload, String>> {
-    if let Some(source) = &volume.config_map {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        Some(
-            config_map(
-                ctx,
-                pod,
-                &source.name,
-                source.items.as_deref(),
-                source.optional,
-                mode,
-            )
-            .await,
-        )
+    node: &NodeContext,
+) -> Result<Option<Payload>, MountError> {
+    let payload = if let Some(source) = &volume.config_map {
+        let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
+        config_map(manager, pod, &source.name, items, source.optional, mode).await?
     } else if let Some(source) = &volume.secret {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
+        let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
         let name = source.secret_name.as_deref().unwrap_or_default();
-        Some(
-            secret(
-                ctx,
-                pod,
-                name,
-                source.items.as_deref(),
-                source.optional,
-                mode,
-            )
-            .await,
-        )
+        secret(manager, pod, name, items, source.optional, mode).await?
     } else if let Some(source) = &volume.downward_api {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        Some(downward(
-            pod,
-            source.items.as_deref().unwrap_or_default(),
-            facts,
-            mode,
-        ))
+        let items = source.items.as_deref().unwrap_or_default();
+        downward_api(pod, items, node, default_mode(source.default_mode))?
+    } else if let Some(source) = &volume.projected {
+        projected(manager, pod, source, node).await?
     } else {
-        match &volume.projected {
-            Some(source) => Some(projected(ctx, pod, source, facts).await),
-            None => None,
-        }
-    }
-    .map(|payload| payload.map(|p| with_group(pod, p)))
+        return Ok(None);
+    };
+    Ok(Some(with_group(pod, payload)))
+}
+
+/// The mode of files for which the volume states none.
+fn default_mode(mode: Option<i32>) -> i32 {
+    mode.unwrap_or(DEFAULT_MODE)
 }
 
 /// `fsGroup` owns the files and may read them.
@@ -99,12 +79,12 @@ fn file(content: Vec<u8>, mode: i32) -> File {
 
 /// Picks keys: all of them, or the listed ones under their paths.
 fn pick(
-    what: &str,
+    kind: &'static str,
     data: BTreeMap<String, Vec<u8>>,
     items: Option<&[KeyToPath]>,
     optional: Option<bool>,
     mode: i32,
-) -> Result<Payload, String> {
+) -> Result<Payload, MountError> {
     let Some(items) = items.filter(|i| !i.is_empty()) else {
         return Ok(data
             .into_iter()
@@ -122,92 +102,66 @@ fn pick(
             }
             None if optional == Some(true) => {}
             None => {
-                return Err(format!(
-                    "{what} references non-existent {what} key: {}",
-                    item.key
-                ));
+                return Err(MountError::MissingKey {
+                    kind,
+                    key: item.key.clone(),
+                });
             }
         }
     }
     Ok(payload)
 }
 
-fn optional<T>(found: Result<T, Lookup>, optional: Option<bool>) -> Result<Option<T>, String> {
-    match found {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if error.missing && optional == Some(true) => Ok(None),
-        Err(error) => Err(error.message),
-    }
-}
-
 async fn config_map(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     name: &str,
     items: Option<&[KeyToPath]>,
-    may_miss: Option<bool>,
+    optional: Option<bool>,
     mode: i32,
-) -> Result<Payload, String> {
-    let found = ctx.config_map(model::namespace(pod), name).await;
-    match optional::<ConfigMap>(found, may_miss)? {
-        Some(map) => {
-            let text = map
-                .data
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(k, v)| (k, v.into_bytes()));
-            let binary = map
-                .binary_data
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(k, v)| (k, v.0));
-            pick(
-                "configmap",
-                text.chain(binary).collect(),
-                items,
-                may_miss,
-                mode,
-            )
-        }
-        None => Ok(Payload::new()),
-    }
+) -> Result<Payload, MountError> {
+    let found = manager.api.config_map(model::namespace(pod), name).await;
+    let Some(map) = unless_optional(found, optional)? else {
+        return Ok(Payload::new());
+    };
+    let text = map.data.unwrap_or_default().into_iter();
+    let binary = map.binary_data.unwrap_or_default().into_iter();
+    let data = text
+        .map(|(key, value)| (key, value.into_bytes()))
+        .chain(binary.map(|(key, value)| (key, value.0)))
+        .collect();
+    pick("configmap", data, items, optional, mode)
 }
 
 async fn secret(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     name: &str,
     items: Option<&[KeyToPath]>,
-    may_miss: Option<bool>,
+    optional: Option<bool>,
     mode: i32,
-) -> Result<Payload, String> {
-    let found = ctx.secret(model::namespace(pod), name).await;
-    match optional::<Secret>(found, may_miss)? {
-        Some(secret) => {
-            let data = secret
-                .data
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(k, v)| (k, v.0))
-                .collect();
-            pick("secret", data, items, may_miss, mode)
-        }
-        None => Ok(Payload::new()),
-    }
+) -> Result<Payload, MountError> {
+    let found = manager.api.secret(model::namespace(pod), name).await;
+    let Some(secret) = unless_optional(found, optional)? else {
+        return Ok(Payload::new());
+    };
+    let data = secret.data.unwrap_or_default().into_iter();
+    let data = data.map(|(key, value)| (key, value.0)).collect();
+    pick("secret", data, items, optional, mode)
 }
 
-fn downward(
+fn downward_api(
     pod: &Pod,
     items: &[DownwardAPIVolumeFile],
-    facts: &NodeFacts,
+    node: &NodeContext,
     mode: i32,
-) -> Result<Payload, String> {
+) -> Result<Payload, MountError> {
     let mut payload = Payload::new();
     for item in items {
         let value = match (&item.field_ref, &item.resource_field_ref) {
-            (Some(field), _) => field_value(pod, facts, &field.field_path)?,
-            (_, Some(resource)) => resource_value(pod, None, facts, resource)?,
-            _ => return Err(format!("downward API file {} names no source", item.path)),
+            (Some(field), _) => field_value(pod, node, &field.field_path)?,
+            (_, Some(resource)) => resource_value(pod, None, node, resource)?,
+            _ => return Err(MountError::NoSource(item.path.clone())),
         };
         payload.insert(
             item.path.clone(),
@@ -218,75 +172,57 @@ fn downward(
 }
 
 async fn projected(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     source: &ProjectedVolumeSource,
-    facts: &NodeFacts,
-) -> Result<Payload, String> {
-    let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
+    node: &NodeContext,
+) -> Result<Payload, MountError> {
+    let mode = default_mode(source.default_mode);
     let mut payload = Payload::new();
     for projection in source.sources.iter().flatten() {
-        payload.extend(projection_files(ctx, pod, projection, facts, mode).await?);
+        payload.extend(projection_files(manager, pod, projection, node, mode).await?);
     }
     Ok(payload)
 }
 
 async fn projection_files(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     projection: &VolumeProjection,
-    facts: &NodeFacts,
+    node: &NodeContext,
     mode: i32,
-) -> Result<Payload, String> {
+) -> Result<Payload, MountError> {
     if let Some(source) = &projection.config_map {
-        return config_map(
-            ctx,
-            pod,
-            &source.name,
-            source.items.as_deref(),
-            source.optional,
-            mode,
-        )
-        .await;
+        let items = source.items.as_deref();
+        return config_map(manager, pod, &source.name, items, source.optional, mode).await;
     }
     if let Some(source) = &projection.secret {
-        return secret(
-            ctx,
-            pod,
-            &source.name,
-            source.items.as_deref(),
-            source.optional,
-            mode,
-        )
-        .await;
+        let items = source.items.as_deref();
+        return secret(manager, pod, &source.name, items, source.optional, mode).await;
     }
     if let Some(source) = &projection.downward_api {
-        return downward(
-            pod,
-            source.items.as_deref().unwrap_or_default(),
-            facts,
-            mode,
-        );
+        let items = source.items.as_deref().unwrap_or_default();
+        return downward_api(pod, items, node, mode);
     }
     if let Some(source) = &projection.service_account_token {
-        return service_account_token(ctx, pod, source, mode).await;
+        return service_account_token(manager, pod, source, mode).await;
     }
     if projection.cluster_trust_bundle.is_some() {
-        return Err("clusterTrustBundle projections are not supported by this node".to_owned());
+        return Err(MountError::UnsupportedProjection("clusterTrustBundle"));
     }
     if projection.pod_certificate.is_some() {
-        return Err("podCertificate projections are not supported by this node".to_owned());
+        return Err(MountError::UnsupportedProjection("podCertificate"));
     }
     Ok(Payload::new())
 }
 
 async fn service_account_token(
-    ctx: &Context,
+    manager: &VolumeManager,
     pod: &Pod,
     source: &ServiceAccountTokenProjection,
     mode: i32,
-) -> Result<Payload, String> {
-    let value = token::token(ctx, pod, source).await?;
+) -> Result<Payload, MountError> {
+    let value = manager.tokens.token(pod, source).await?;
     let mut file = file(value.into_bytes(), mode);
     // Readable for the one user of the pod only, where all containers agree on one.
     if fs_group(pod).is_none()

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k3s_client::resources;
+use k3s_base::Clock;
+use k3s_client::{Client, resources};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccountTokenProjection};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::context::Context;
+use super::error::TokenError;
 use crate::pod::model;
 
 /// Upstream renews after a day at the latest.
@@ -29,94 +30,111 @@ struct Key {
 }
 
 /// Tokens of the pods on this node; in memory only, a restart asks for new ones. Bounded by the
-/// pods: [`Tokens::forget`] runs when one goes.
-#[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<Key, Token>>);
+/// pods: [`Tokens::forget`] runs when one ends.
+pub(crate) struct Tokens {
+    client: Client,
+    clock: Clock,
+    held: Mutex<HashMap<Key, Token>>,
+}
 
 impl Tokens {
-    /// Drops the tokens of a pod that is gone.
+    pub(crate) fn new(client: Client, clock: Clock) -> Self {
+        Self {
+            client,
+            clock,
+            held: Mutex::default(),
+        }
+    }
+
+    /// Drops the tokens of a pod that has ended.
     pub(crate) fn forget(&self, uid: &str) {
-        self.0.lock().retain(|key, _| key.pod_uid != uid);
+        self.held.lock().retain(|key, _| key.pod_uid != uid);
     }
 
     /// When the pod's next token is due.
     pub(crate) fn next_refresh(&self, uid: &str) -> Option<Timestamp> {
-        self.0
+        self.held
             .lock()
             .iter()
             .filter(|(key, _)| key.pod_uid == uid)
             .map(|(_, token)| token.refresh_at)
             .min()
     }
-}
 
-/// The present token, a new one where it is due.
-pub(crate) async fn token(
-    ctx: &Context,
-    pod: &Pod,
-    source: &ServiceAccountTokenProjection,
-) -> Result<String, String> {
-    let key = Key {
-        pod_uid: model::uid(pod).to_owned(),
-        audience: source.audience.clone().unwrap_or_default(),
-        expiration_seconds: source.expiration_seconds.unwrap_or(3600),
-    };
-    let now = ctx.config.clock.now();
-    if let Some(held) = ctx.tokens.0.lock().get(&key)
-        && held.refresh_at > now
-    {
-        return Ok(held.value.clone());
+    /// The pod's present token, or a new one where that is due.
+    ///
+    /// # Errors
+    /// When the API refuses the request or answers without a token.
+    pub(crate) async fn token(
+        &self,
+        pod: &Pod,
+        source: &ServiceAccountTokenProjection,
+    ) -> Result<String, TokenError> {
+        let key = Key {
+            pod_uid: model::uid(pod).to_owned(),
+            audience: source.audience.clone().unwrap_or_default(),
+            expiration_seconds: source.expiration_seconds.unwrap_or(3600),
+        };
+        let now = self.clock.now();
+        if let Some(held) = self.held.lock().get(&key)
+            && held.refresh_at > now
+        {
+            return Ok(held.value.clone());
+        }
+        let fresh = self.request(pod, &key, now).await?;
+        let value = fresh.value.clone();
+        self.held.lock().insert(key, fresh);
+        Ok(value)
     }
-    let fresh = request(ctx, pod, &key, now).await?;
-    ctx.tokens.0.lock().insert(key, fresh.clone());
-    Ok(fresh.value)
+
+    async fn request(&self, pod: &Pod, key: &Key, now: Timestamp) -> Result<Token, TokenError> {
+        let spec = pod.spec.as_ref();
+        let account = spec.and_then(|s| s.service_account_name.as_deref());
+        let answer = self
+            .client
+            .create_subresource(
+                &resources::SERVICE_ACCOUNTS,
+                Some(model::namespace(pod)),
+                account.unwrap_or("default"),
+                "token",
+                &token_request(pod, key),
+            )
+            .await
+            .map_err(TokenError::Request)?;
+        let status = answer.value().get("status");
+        let text = |name: &str| status?.get(name)?.as_str();
+        let (Some(value), Some(expires)) = (text("token"), text("expirationTimestamp")) else {
+            return Err(TokenError::Missing);
+        };
+        let expires: Timestamp = expires.parse().map_err(TokenError::Expiration)?;
+        Ok(Token {
+            value: value.to_owned(),
+            refresh_at: refresh_at(now, expires),
+        })
+    }
 }
 
-async fn request(ctx: &Context, pod: &Pod, key: &Key, now: Timestamp) -> Result<Token, String> {
-    let account = pod
-        .spec
-        .as_ref()
-        .and_then(|s| s.service_account_name.as_deref())
-        .unwrap_or("default");
-    let namespace = model::namespace(pod);
+fn token_request(pod: &Pod, key: &Key) -> Value {
     let audiences: Vec<&str> = Some(key.audience.as_str())
-        .filter(|a| !a.is_empty())
+        .filter(|audience| !audience.is_empty())
         .into_iter()
         .collect();
-    let body = json!({
+    json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
         "spec": {
             "audiences": audiences,
             "expirationSeconds": key.expiration_seconds,
             "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": model::name(pod), "uid": key.pod_uid},
         },
-    });
-    let failed = |e: &dyn std::fmt::Display| format!("failed to fetch token: {e}");
-    let answer = ctx
-        .client
-        .create_subresource(
-            &resources::SERVICE_ACCOUNTS,
-            Some(namespace),
-            account,
-            "token",
-            &body,
-        )
-        .await
-        .map_err(|e| failed(&e))?;
-    let status = answer.value().get("status").cloned().unwrap_or(Value::Null);
-    let text = |name: &str| status.get(name).and_then(Value::as_str);
-    let (Some(value), Some(expires)) = (text("token"), text("expirationTimestamp")) else {
-        return Err(failed(&"the API server sent no token"));
-    };
-    let expires: Timestamp = expires.parse().map_err(|e| failed(&e))?;
+    })
+}
+
+/// 80 % of the token's life, or a day.
+fn refresh_at(now: Timestamp, expires: Timestamp) -> Timestamp {
     let life = expires.duration_since(now);
     let eighty_percent = life
         .checked_mul(4)
         .and_then(|d| d.checked_div(5))
         .unwrap_or(SignedDuration::ZERO);
-    let refresh_at = now.checked_add(eighty_percent.min(MAX_AGE)).unwrap_or(now);
-    Ok(Token {
-        value: value.to_owned(),
-        refresh_at,
-    })
+    now.checked_add(eighty_percent.min(MAX_AGE)).unwrap_or(now)
 }

@@ -1,0 +1,535 @@
+//! One pod's sync functions (`syncPod`, `SyncTerminatingPod`, `SyncTerminatedPod` of
+//! `pkg/kubelet/kubelet.go`): observe the runtime, advance the state, perform one action of the
+//! plan, publish. Between two actions the runtime is observed again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3s_base::error::chain;
+use k3s_client::EventType;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::watch;
+
+use super::burstable::BurstableShares;
+use super::error::{StartError, SyncError};
+use super::handle::Desired;
+use super::message::TerminationMessages;
+use super::model::{self, Observed, Rejection, Slot, State};
+use super::perform::{Grace, Performer, SandboxContext, StartRequest};
+use super::plan::{Action, Kill, plan};
+use super::publish::{Publisher, View};
+use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
+use crate::node::state::Readiness;
+use crate::probe::probers::Probers;
+use crate::volume::manager::Mounted;
+use crate::volume::pod::PodVolumes;
+
+/// What a sync led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Something was done: sync again at once.
+    Again,
+    /// Nothing to do until something changes.
+    Wait,
+    /// Nothing of the pod is left on the node.
+    Finished,
+}
+
+/// The pod's state and the means to act on it. Its worker owns it.
+pub(crate) struct PodSync {
+    performer: Arc<Performer>,
+    burstable: Arc<BurstableShares>,
+    uid: String,
+    desired: watch::Receiver<Desired>,
+    readiness: watch::Receiver<Readiness>,
+    publisher: Publisher,
+    probers: Probers,
+    volumes: PodVolumes,
+    state: PodState,
+    messages: TerminationMessages,
+    /// The sandbox that containers are started in, as described for this version of the pod.
+    sandbox: Option<(Arc<Pod>, Arc<SandboxContext>)>,
+}
+
+impl PodSync {
+    pub(crate) fn new(
+        performer: Arc<Performer>,
+        burstable: Arc<BurstableShares>,
+        probers: Probers,
+        publisher: Publisher,
+        desired: watch::Receiver<Desired>,
+    ) -> Self {
+        let uid = model::uid(&desired.borrow().pod).to_owned();
+        Self {
+            readiness: performer.containers.node.readiness(),
+            volumes: PodVolumes::new(performer.volumes.clone()),
+            performer,
+            burstable,
+            uid,
+            desired,
+            publisher,
+            probers,
+            state: PodState::default(),
+            messages: TerminationMessages::default(),
+            sandbox: None,
+        }
+    }
+
+    /// Brings the pod one step on.
+    pub(crate) async fn sync_once(&mut self) -> Result<Next, SyncError> {
+        let desired = self.desired.borrow_and_update().clone();
+        let mut observed = self.observe(&desired.pod).await?;
+        self.probers.sync(&desired.pod, &observed);
+        self.note_verdicts(&desired);
+        let running = self.state.work() == WorkState::SyncPod
+            && self.state.ended().is_none()
+            && !desired.is_deleting();
+        let finished = running && self.publish(&desired.pod, &observed, false);
+        loop {
+            let facts = Facts {
+                deleting: desired.is_deleting(),
+                finished,
+                alive: observed.alive(),
+            };
+            match self.state.advance(facts) {
+                WorkState::SyncPod => return self.sync_pod(&desired.pod, &observed).await,
+                WorkState::TerminatingPod => {
+                    observed = self.sync_terminating_pod(&desired.pod, &observed).await?;
+                }
+                WorkState::TerminatedPod => {
+                    self.sync_terminated_pod(&desired.pod, &observed).await?;
+                    return Ok(Next::Wait);
+                }
+                WorkState::RemovingPod => {
+                    self.remove_pod(&desired.pod, &observed).await?;
+                    return Ok(Next::Finished);
+                }
+            }
+        }
+    }
+
+    /// Reads what the runtime has of the pod and shows it to the node's other parts.
+    async fn observe(&mut self, pod: &Pod) -> Result<Arc<Observed>, SyncError> {
+        let mut observed = self.performer.observe(&self.uid).await?;
+        let config = &self.performer.config;
+        self.messages.fill(config, pod, &mut observed);
+        Ok(self.publisher.publish_observed(observed))
+    }
+
+    /// Takes the node's reasons to end the pod: refusal, eviction, the pod's own deadline.
+    fn note_verdicts(&mut self, desired: &Desired) {
+        let verdicts = [&desired.rejection, &desired.eviction];
+        for verdict in verdicts.into_iter().flatten() {
+            self.state.end(verdict.clone());
+        }
+        let overdue = self.deadline_left() == Some(Duration::ZERO);
+        if overdue && self.state.ended().is_none() && !desired.is_deleting() {
+            let message = "Pod was active on the node longer than the specified deadline";
+            let reason = "DeadlineExceeded";
+            self.performer
+                .events
+                .pod(&desired.pod, EventType::Normal, reason, message);
+            self.state.end(Arc::new(Rejection {
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+            }));
+        }
+    }
+
+    /// Performs the next action of the plan.
+    async fn sync_pod(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Arc<Observed>,
+    ) -> Result<Next, SyncError> {
+        let plan = plan(pod, observed, self.probers.verdicts());
+        let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
+        let recreates = plan.create_sandbox.is_some();
+        match action {
+            None => {
+                // What waits shows why.
+                self.publish(pod, observed, false);
+                self.refresh_volumes(pod, observed).await;
+                return Ok(Next::Wait);
+            }
+            Some(Action::KillPod) => self.kill_pod(pod, observed, recreates).await?,
+            Some(Action::KillContainers(kills)) => {
+                self.kill_containers(pod, observed, &kills).await?;
+            }
+            Some(Action::CreateSandbox { attempt }) => {
+                if !self.may_start_pod(pod).await {
+                    return Ok(Next::Wait);
+                }
+                self.create_sandbox(pod, observed, attempt).await?;
+            }
+            Some(Action::StartContainer(slot)) => {
+                if !self.may_start_pod(pod).await {
+                    return Ok(Next::Wait);
+                }
+                self.start_container(pod, observed, slot).await?;
+            }
+        }
+        Ok(Next::Again)
+    }
+
+    /// Whether network and Services are there; [`PodSync::changed`] tells when they are.
+    async fn may_start_pod(&mut self, pod: &Pod) -> bool {
+        let readiness = *self.readiness.borrow_and_update();
+        if !readiness.admits(model::host_network(pod)) {
+            tracing::debug!(pod = %model::pod_key(pod), "the pod network is not ready");
+            return false;
+        }
+        self.performer.containers.api.services_synced().await;
+        true
+    }
+
+    /// Whether the container does not wait for a back-off; one that enters it gets an event.
+    fn may_start(&mut self, pod: &Pod, observed: &Observed, slot: Slot) -> bool {
+        let Some(container) = pod.spec.as_ref().and_then(|spec| slot.of(spec)) else {
+            return false;
+        };
+        let name = &container.name;
+        let now = self.performer.config.clock.elapsed();
+        let record = observed.latest(name).filter(|r| r.state == State::Exited);
+        let exited_at = record.map(|record| self.monotonic(record.finished_at_ns, now));
+        match self.state.start_gate(pod, name, exited_at, now) {
+            StartGate::Open => return true,
+            StartGate::Waits => {}
+            StartGate::EntersBackOff => {
+                let pod_name = model::pod_long(pod);
+                let message =
+                    format!("Back-off restarting failed container {name} in pod {pod_name}");
+                self.performer
+                    .events
+                    .container(pod, slot, EventType::Warning, "BackOff", message);
+            }
+        }
+        false
+    }
+
+    /// A wall time of the runtime on the monotonic scale.
+    fn monotonic(&self, wall_ns: i64, now: Duration) -> Duration {
+        let wall_now = self.performer.config.clock.now().as_nanosecond();
+        let wall_now = i64::try_from(wall_now).unwrap_or(i64::MAX);
+        let ago = u64::try_from(wall_now.saturating_sub(wall_ns)).unwrap_or(0);
+        now.saturating_sub(Duration::from_nanos(ago))
+    }
+
+    /// Stops everything because the plan says so; with `recreates` a new sandbox follows.
+    async fn kill_pod(
+        &mut self,
+        pod: &Pod,
+        observed: &Observed,
+        recreates: bool,
+    ) -> Result<(), SyncError> {
+        if recreates {
+            let message = "Pod sandbox changed, it will be killed and re-created.";
+            self.performer
+                .events
+                .pod(pod, EventType::Normal, "SandboxChanged", message);
+        }
+        self.stop_all(pod, observed).await
+    }
+
+    async fn kill_containers(
+        &self,
+        pod: &Pod,
+        observed: &Observed,
+        kills: &[Kill],
+    ) -> Result<(), SyncError> {
+        let grace = grace(&self.desired.borrow());
+        self.performer
+            .kill_containers(pod, observed, kills, grace)
+            .await
+    }
+
+    async fn create_sandbox(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+        attempt: u32,
+    ) -> Result<(), SyncError> {
+        self.mount_volumes(pod, observed).await?;
+        let sandbox = self.performer.create_sandbox(pod, attempt).await?;
+        self.sandbox = Some((pod.clone(), Arc::new(sandbox)));
+        Ok(())
+    }
+
+    /// The sandbox that the pod has.
+    async fn sandbox(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+    ) -> Result<Option<Arc<SandboxContext>>, SyncError> {
+        let Some(record) = observed.ready_sandbox() else {
+            return Ok(None);
+        };
+        if let Some((described_for, sandbox)) = &self.sandbox
+            && Arc::ptr_eq(described_for, pod)
+            && sandbox.id == record.id
+        {
+            return Ok(Some(sandbox.clone()));
+        }
+        let sandbox = self.performer.open_sandbox(pod, record).await?;
+        let sandbox = Arc::new(sandbox);
+        self.sandbox = Some((pod.clone(), sandbox.clone()));
+        Ok(Some(sandbox))
+    }
+
+    /// The pod's volumes, made or refreshed where something they depend on has changed.
+    async fn fresh_volumes(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+    ) -> Result<Arc<Mounted>, SyncError> {
+        let now = self.performer.config.clock.now();
+        match self.volumes.fresh(pod, now) {
+            Some(mounted) => Ok(mounted),
+            None => self.mount_volumes(pod, observed).await,
+        }
+    }
+
+    /// Makes the pod's cgroup, directories and volumes.
+    async fn mount_volumes(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Observed,
+    ) -> Result<Arc<Mounted>, SyncError> {
+        self.performer.prepare_pod(pod)?;
+        let node = self.performer.containers.node_context(pod, observed);
+        Ok(self.volumes.mount(pod, &node).await?)
+    }
+
+    /// Brings the files of a running pod up to date when their sources or the pod changed.
+    async fn refresh_volumes(&mut self, pod: &Arc<Pod>, observed: &Observed) {
+        if observed.ready_sandbox().is_none() {
+            return;
+        }
+        if let Err(error) = self.fresh_volumes(pod, observed).await {
+            // The old files stay; the next change or relist tries again.
+            self.report(pod, &error);
+        }
+    }
+
+    /// Starts one container. A failure of its own makes it wait; only one of the pod is an error.
+    async fn start_container(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Arc<Observed>,
+        slot: Slot,
+    ) -> Result<(), SyncError> {
+        let Some(container) = pod.spec.as_ref().and_then(|spec| slot.of(spec)) else {
+            return Ok(());
+        };
+        let volumes = self.fresh_volumes(pod, observed).await?;
+        let Some(sandbox) = self.sandbox(pod, observed).await? else {
+            return Ok(());
+        };
+        let request = StartRequest {
+            pod,
+            slot,
+            container: &container,
+            observed,
+            attempt: next_attempt(pod, observed, slot, &container.name),
+            sandbox: &sandbox,
+            volumes: &volumes,
+        };
+        if let Err(error) = self.try_start(&request).await {
+            self.note_start_failure(pod, slot, &container, &error);
+        }
+        Ok(())
+    }
+
+    /// Deletion cuts the pull and the hook short: the next sync stops what was started.
+    async fn try_start(&mut self, request: &StartRequest<'_>) -> Result<(), StartError> {
+        let performer = self.performer.clone();
+        let deleting = deleted(self.desired.clone());
+        tokio::pin!(deleting);
+        let image = tokio::select! {
+            image = performer.ensure_image(request) => image?,
+            () = &mut deleting => return Ok(()),
+        };
+        let started = performer.start_container(request, &image).await;
+        if started.as_ref().err().is_none_or(StartError::has_container) {
+            self.note_created(request);
+        }
+        let id = started?;
+        self.state.note_started(&request.container.name);
+        let lifecycle = request.container.lifecycle.as_ref();
+        if lifecycle.is_none_or(|l| l.post_start.is_none()) {
+            return Ok(());
+        }
+        // The container runs while its hook does, and its status says so.
+        if let Ok(observed) = self.observe(request.pod).await {
+            self.publish(request.pod, &observed, false);
+        }
+        let grace = grace(&self.desired.borrow());
+        tokio::select! {
+            done = performer.post_start(request, &id, grace) => Ok(done?),
+            () = deleting => Ok(()),
+        }
+    }
+
+    /// A container made after a run counts for the crash loop.
+    fn note_created(&mut self, request: &StartRequest<'_>) {
+        let name = &request.container.name;
+        let record = request.observed.latest(name);
+        if record.is_some_and(|record| record.state == State::Exited) {
+            let now = self.performer.config.clock.elapsed();
+            self.state.note_restart(name, now);
+        }
+    }
+
+    fn note_start_failure(
+        &mut self,
+        pod: &Pod,
+        slot: Slot,
+        container: &Container,
+        error: &StartError,
+    ) {
+        let message = error.event_message();
+        self.performer
+            .events
+            .container(pod, slot, EventType::Warning, "Failed", message);
+        let now = self.performer.config.clock.elapsed();
+        self.state
+            .note_start_failure(&container.name, error.waiting(), now);
+    }
+
+    /// Stops what runs; returns what the runtime has afterwards.
+    async fn sync_terminating_pod(
+        &mut self,
+        pod: &Pod,
+        observed: &Observed,
+    ) -> Result<Arc<Observed>, SyncError> {
+        self.publish(pod, observed, false);
+        self.stop_all(pod, observed).await?;
+        let after = self.observe(pod).await?;
+        if after.alive() {
+            return Err(SyncError::StillRunning);
+        }
+        Ok(after)
+    }
+
+    /// Stops containers, then sandboxes. A grace period that shrinks meanwhile takes effect at once.
+    async fn stop_all(&mut self, pod: &Pod, observed: &Observed) -> Result<(), SyncError> {
+        let mut desired = self.desired.clone();
+        let mut announce = true;
+        loop {
+            let (grace, period) = {
+                let desired = desired.borrow_and_update();
+                (grace(&desired), desired.grace())
+            };
+            let stop = self
+                .performer
+                .kill_all_containers(pod, observed, grace, announce);
+            tokio::select! {
+                stopped = stop => break stopped?,
+                () = shrunk(&mut desired, period) => announce = false,
+            }
+        }
+        self.performer.stop_sandboxes(observed).await
+    }
+
+    /// Gives back what the pod holds; its containers and logs stay until it is deleted.
+    async fn sync_terminated_pod(
+        &mut self,
+        pod: &Pod,
+        observed: &Observed,
+    ) -> Result<(), SyncError> {
+        self.publish_end(pod, observed);
+        self.performer.release(&self.uid).await?;
+        self.burstable.update();
+        Ok(())
+    }
+
+    /// Removes everything of the pod from the node.
+    async fn remove_pod(&mut self, pod: &Pod, observed: &Observed) -> Result<(), SyncError> {
+        self.publish_end(pod, observed);
+        self.performer.remove(pod, observed).await?;
+        self.burstable.update();
+        Ok(())
+    }
+
+    /// Publishes the last status and ends what follows a running pod.
+    fn publish_end(&mut self, pod: &Pod, observed: &Observed) {
+        self.probers.stop();
+        self.publish(pod, observed, true);
+        self.volumes.close();
+        self.sandbox = None;
+    }
+
+    /// True when the phase is one that no pod leaves.
+    fn publish(&self, pod: &Pod, observed: &Observed, terminal: bool) -> bool {
+        self.publisher.publish(&View {
+            pod,
+            observed,
+            state: &self.state,
+            verdicts: self.probers.verdicts(),
+            terminal,
+        })
+    }
+
+    /// Says in log and event what went wrong.
+    pub(crate) fn report(&self, pod: &Pod, error: &SyncError) {
+        tracing::debug!(pod = %model::pod_key(pod), error = chain(error), "pod not synced");
+        if let Some((reason, message)) = error.event() {
+            self.performer
+                .events
+                .pod(pod, EventType::Warning, reason, message);
+        }
+    }
+
+    fn deadline_left(&self) -> Option<Duration> {
+        let started = self.publisher.status().start_time.as_ref().map(|t| t.0);
+        let pod = &self.desired.borrow().pod;
+        deadline_left(pod, started, self.performer.config.clock.now())
+    }
+
+    /// How long until a sync is due although nothing changes, if one is: a back-off ends, a token
+    /// has to be renewed or the pod's deadline passes.
+    pub(crate) fn next_due(&mut self) -> Option<Duration> {
+        let clock = &self.performer.config.clock;
+        let due = self.state.take_due();
+        let due = due.map(|at| at.saturating_sub(clock.elapsed()));
+        let running = self.state.work() == WorkState::SyncPod;
+        let token = self.volumes.until_refresh(&self.uid, clock.now());
+        let deadline = self.deadline_left();
+        let timers = [token, deadline].into_iter().flatten();
+        due.into_iter().chain(timers.filter(|_| running)).min()
+    }
+
+    /// Resolves when something that the pod depends on changes: what is wanted of it, a probe's
+    /// verdict, the source of a file, the readiness of the network.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            Ok(()) = self.desired.changed() => {}
+            () = self.probers.changed() => {}
+            () = self.volumes.changed() => {}
+            Ok(()) = self.readiness.changed() => {}
+        }
+    }
+}
+
+fn grace(desired: &Desired) -> Grace {
+    if desired.removed {
+        Grace::strict(desired.grace())
+    } else {
+        Grace::new(desired.grace())
+    }
+}
+
+/// Resolves once the pod is to be deleted.
+async fn deleted(mut desired: watch::Receiver<Desired>) {
+    if desired.wait_for(Desired::is_deleting).await.is_err() {
+        // The handle is gone with the process: only the worker's own stop ends it.
+        std::future::pending().await
+    }
+}
+
+/// Resolves once the grace period is shorter than `period`.
+async fn shrunk(desired: &mut watch::Receiver<Desired>, period: Duration) {
+    if desired.wait_for(|d| d.grace() < period).await.is_err() {
+        std::future::pending().await
+    }
+}

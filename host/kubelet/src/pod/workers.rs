@@ -1,0 +1,91 @@
+//! Starts the workers of pods and keeps the table of those that run (`podWorkers` of
+//! `pkg/kubelet/pod_workers.go`).
+
+use std::sync::Arc;
+
+use k3s_client::{Client, Informer};
+use k3s_lifecycle::Tasks;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, watch};
+
+use super::burstable::BurstableShares;
+use super::handle::{PodHandle, Source, WorkerEnd, channel};
+use super::model::Rejection;
+use super::perform::Performer;
+use super::publish::Publisher;
+use super::sync::PodSync;
+use super::table::PodTable;
+use super::worker::{Ended, PodWorker};
+use super::writer::StatusWriter;
+use crate::probe::prober::ProbeContext;
+use crate::probe::probers::Probers;
+
+/// See the module.
+pub(crate) struct PodWorkers {
+    pub(crate) table: Arc<PodTable>,
+    pub(crate) performer: Arc<Performer>,
+    pub(crate) burstable: Arc<BurstableShares>,
+    pub(crate) probes: Arc<ProbeContext>,
+    pub(crate) client: Client,
+    /// Pods bound to this node, mirrors among them.
+    pub(crate) objects: Informer,
+    /// Prefix of container ids.
+    pub(crate) runtime_name: Arc<str>,
+    /// Asks the manager to compare the table with what should be there.
+    pub(crate) resync: Arc<Notify>,
+    pub(crate) tasks: Tasks,
+}
+
+impl PodWorkers {
+    /// Starts the worker of a pod that is new on this node.
+    pub(crate) fn start(&self, source: Source, pod: Arc<Pod>, rejection: Option<Rejection>) {
+        let (handle, end) = channel(source, pod, rejection);
+        let handle = Arc::new(handle);
+        self.table.insert(handle.clone());
+        self.tasks.spawn("pod worker", self.work(handle, end));
+    }
+
+    /// The task of one pod: its worker and the writer of its status.
+    fn work(
+        &self,
+        handle: Arc<PodHandle>,
+        end: WorkerEnd,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let config = &self.performer.config;
+        let (updates, statuses) = watch::channel(Arc::default());
+        let (written, versions) = watch::channel(0);
+        let writer = StatusWriter {
+            client: self.client.clone(),
+            objects: self.objects.clone(),
+            desired: end.desired.clone(),
+            written,
+            random: config.random.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let probers = Probers::new(self.probes.clone(), end.published.subscribe());
+        let (desired, relist) = (end.desired.clone(), end.relist.clone());
+        let publisher = Publisher {
+            node: self.performer.containers.node.clone(),
+            runtime_name: self.runtime_name.clone(),
+            clock: config.clock.clone(),
+            published: end.published,
+            updates,
+            written: versions,
+        };
+        let (performer, burstable) = (self.performer.clone(), self.burstable.clone());
+        let sync = PodSync::new(performer, burstable, probers, publisher, desired.clone());
+        let (random, tasks) = (config.random.clone(), self.tasks.clone());
+        let worker = PodWorker::new(sync, desired, relist, random, tasks);
+        let (table, resync) = (self.table.clone(), self.resync.clone());
+        async move {
+            // The writer ends once the worker has dropped its sender and the last status is written.
+            let (ended, ()) = tokio::join!(worker.run(), writer.run(statuses));
+            if ended == Ended::PodRemoved {
+                writer.delete_pod().await;
+                table.remove(&handle.uid);
+                // A pod that waits for this one's name or place may start now.
+                resync.notify_one();
+            }
+        }
+    }
+}
