@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{Method, Request, Response, StatusCode};
-use k3s_meta::Status;
-use k3s_registry::Warnings;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use k3s_meta::{Status, UserInfo};
+use k3s_registry::{Result, Warnings};
 use k3s_serve::Body;
 
-use crate::authz::Decision;
+use crate::authz::{Attributes, Decision};
 use crate::context::Context;
 use crate::core::Core;
 use crate::request::{Accept, Query, RequestInfo};
-use crate::{Result, authn, handlers, nonresource, respond};
+use crate::{authn, handlers, nonresource, respond};
 
 /// `--request-timeout`: for everything but long-running requests.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,10 +28,10 @@ pub(crate) async fn handle(
     let started = core.registry.clock().elapsed();
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let info = RequestInfo::parse(request.method(), request.uri().path(), &query);
-    let (seen, core_seen) = (info.clone(), core.clone());
-    let long = info.is_long_running();
-    let work = AssertUnwindSafe(guarded(core, request, info, query)).catch_unwind();
-    let done = if long {
+    let is_long_running = info.is_long_running();
+    let answering = answer(core.clone(), request, info.clone(), query);
+    let work = AssertUnwindSafe(answering).catch_unwind();
+    let done = if is_long_running {
         Ok(work.await)
     } else {
         tokio::time::timeout(REQUEST_TIMEOUT, work).await
@@ -40,7 +40,7 @@ pub(crate) async fn handle(
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(error))) => respond::status::response(error.status()),
         Ok(Err(_panic)) => {
-            tracing::error!(verb = seen.verb, path = %seen.path, "a handler panicked");
+            tracing::error!(verb = info.verb, path = %info.path, "a handler panicked");
             let text = "This request caused apiserver to panic. Look in the logs for details.";
             respond::text(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
@@ -49,11 +49,12 @@ pub(crate) async fn handle(
             respond::status::response(&Status::timeout(text))
         }
     };
-    finish(&core_seen, &seen, started, &response);
+    record(&core, &info, started, &response);
     Ok(response)
 }
 
-async fn guarded(
+/// The steps of the chain that may refuse, up to the handler's answer.
+async fn answer(
     core: Arc<Core>,
     mut request: Request<Body>,
     info: RequestInfo,
@@ -78,11 +79,11 @@ async fn guarded(
     let headers = std::mem::take(request.headers_mut());
     let accept = match Accept::negotiate(&headers) {
         Ok(accept) => accept,
-        // What is passed through is not ours to negotiate.
+        // What is passed through is negotiated by whoever answers it.
         Err(_) if info.is_long_running() && info.verb != "watch" => {
-            Accept::negotiate(&http::HeaderMap::new())?
+            Accept::negotiate(&HeaderMap::new())?
         }
-        Err(_) if !info.is_resource => nonresource::accept(&headers),
+        Err(_) if !info.is_resource => nonresource::DEFAULT_FORM,
         Err(error) => return Err(error),
     };
     let context = Arc::new(Context {
@@ -94,18 +95,18 @@ async fn guarded(
         accept,
         warnings: Warnings::default(),
     });
-    let answer = if context.info.is_resource {
+    let answered = if context.info.is_resource {
         handlers::dispatch(context.clone(), request).await
     } else {
         nonresource::dispatch(context.clone(), request).await
     };
-    let mut response = answer.unwrap_or_else(|error| respond::status::response(error.status()));
+    let mut response = answered.unwrap_or_else(|error| respond::status::response(error.status()));
     respond::warn(&mut response, context.warnings.take());
     Ok(response)
 }
 
-fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Result<()> {
-    let attributes = crate::authz::Attributes::of_request(user, info);
+fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo) -> Result<()> {
+    let attributes = Attributes::of_request(user, info);
     match core.authorizer.authorize(&attributes) {
         Decision::Allow => {}
         Decision::Deny(reason) => return Err(attributes.forbidden(&reason).into()),
@@ -114,7 +115,7 @@ fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Resu
     let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward")
         && info.resource == "pods";
     if connects && info.verb == "get" {
-        let create = crate::authz::Attributes {
+        let create = Attributes {
             verb: "create",
             ..attributes
         };
@@ -125,7 +126,8 @@ fn authorize(core: &Core, user: &k3s_meta::UserInfo, info: &RequestInfo) -> Resu
     Ok(())
 }
 
-fn finish(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
+/// Counts the finished request.
+fn record(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
     let known = info.is_resource
         && core
             .registry

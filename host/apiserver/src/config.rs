@@ -11,7 +11,8 @@ use k3s_pki::ServiceAccountKeys;
 use k3s_registry::Registry;
 use rustls::ClientConfig;
 
-use crate::{HealthCheck, KubeletDialer};
+use crate::health::HealthCheck;
+use crate::kubelet::KubeletDialer;
 
 /// Everything handed in.
 pub struct ApiServerConfig {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use k3s_meta::UserInfo;
-use k3s_registry::{Call, Registry, Warnings};
+use k3s_registry::{Call, Registry, Resource, Result, Warnings};
+use serde_json::Value;
 
+use crate::authz::rbac::escalation::Grantor;
 use crate::core::Core;
 use crate::request::{Accept, Query, RequestInfo};
 
-/// What every handler needs to know.
+/// A request that was let in, and the server's parts that answer it.
 pub(crate) struct Context {
     pub(crate) core: Arc<Core>,
     pub(crate) info: RequestInfo,
@@ -35,7 +37,25 @@ impl Context {
         }
     }
 
-    /// Whether JSON is to be indented: asked for, or a person with curl is looking.
+    /// Refuses a write of policy that grants more than the user holds.
+    ///
+    /// # Errors
+    /// 403 in upstream's words.
+    pub(crate) fn check_grants(
+        &self,
+        resource: &Resource,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        let grantor = Grantor {
+            authorizer: &self.core.authorizer,
+            user: &self.user,
+            namespace: &self.info.namespace,
+        };
+        grantor.check(resource, new, old)
+    }
+
+    /// Whether JSON is to be indented: asked for, or sent to a person with curl or a browser.
     pub(crate) fn pretty(&self) -> bool {
         self.query.optional_flag("pretty").unwrap_or_else(|| {
             let agent = self

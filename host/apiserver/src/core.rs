@@ -8,11 +8,11 @@ use k3s_registry::Registry;
 use crate::admission;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
+use crate::documents::Documents;
 use crate::health::Health;
 use crate::inflight::Inflight;
 use crate::kubelet::Kubelets;
 use crate::metrics::ApiMetrics;
-use crate::nonresource::Documents;
 
 /// The server's parts; one per process, shared by reference count.
 pub(crate) struct Core {

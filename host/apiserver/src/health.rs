@@ -1,8 +1,9 @@
 //! `/livez`, `/readyz`, `/healthz`: named checks, shown in upstream's text form.
 //!
-//! Anybody may ask, so a check's answer is used again for half a second: probing costs the datastore at
-//! most two questions a second, however often a load balancer asks.
+//! Probes need no credential, so a check's result is used again for half a second: probing costs the
+//! datastore at most two questions a second, however often a load balancer asks.
 
+use std::error::Error;
 use std::fmt::Write;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,37 +11,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::Clock;
+use k3s_base::error::chain;
+use k3s_serve::BoxError;
 use k3s_store::Store;
 use tokio::sync::Mutex;
 
-/// How long one answer of a check is used.
+/// How long one result of a check is used.
 const FRESH: Duration = Duration::from_millis(500);
 /// How long a check may take (upstream's `etcd-healthcheck-timeout` and `etcd-readycheck-timeout`).
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Answer = Result<(), String>;
-type Ask = dyn Fn() -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync;
+/// Why a component is not well.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Unhealthy {
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("the check failed")]
+    Failed(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+type CheckResult = Result<(), Unhealthy>;
+type Checking = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// One named check of a component.
 #[derive(Clone)]
 pub struct HealthCheck {
     name: String,
     ready_only: bool,
-    ask: Arc<Ask>,
-    /// The last answer and when it came; held while asking, so that only one asks.
-    last: Arc<Mutex<Option<(Duration, Answer)>>>,
+    check: Arc<dyn Fn() -> Checking + Send + Sync>,
+    /// The last result and when it came; locked while checking, so that only one request checks.
+    last: Arc<Mutex<Option<(Duration, CheckResult)>>>,
 }
 
 impl HealthCheck {
     /// A check that counts for every probe. It is given up after two seconds.
-    pub fn new<F>(name: impl Into<String>, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
         Self {
             name: name.into(),
             ready_only: false,
-            ask: Arc::new(move || Box::pin(ask())),
+            check: Arc::new(move || Box::pin(check())),
             last: Arc::default(),
         }
     }
@@ -58,25 +70,27 @@ impl HealthCheck {
             let store = store.clone();
             Self::new(name, move || {
                 let store = store.clone();
-                async move { store.health().await.map_err(|error| error.to_string()) }
+                async move { Ok(store.health().await?) }
             })
         };
         [check("etcd"), check("etcd-readiness").ready_only()]
     }
 
-    async fn answer(&self, clock: &Clock) -> Answer {
+    /// The result of a moment ago, or of checking again.
+    async fn run(&self, clock: &Clock) -> CheckResult {
         let mut last = self.last.lock().await;
-        if let Some((at, answer)) = &*last
+        if let Some((at, result)) = &*last
             && clock.elapsed().saturating_sub(*at) < FRESH
         {
-            return answer.clone();
+            return result.clone();
         }
-        let late = || Err(format!("no answer within {} s", PATIENCE.as_secs()));
-        let answer = tokio::time::timeout(PATIENCE, (self.ask)())
-            .await
-            .unwrap_or_else(|_| late());
-        *last = Some((clock.elapsed(), answer.clone()));
-        answer
+        let result = match tokio::time::timeout(PATIENCE, (self.check)()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Unhealthy::Failed(error.into())),
+            Err(_elapsed) => Err(Unhealthy::Late),
+        };
+        *last = Some((clock.elapsed(), result.clone()));
+        result
     }
 }
 
@@ -104,7 +118,7 @@ pub(crate) struct Health {
     clock: Clock,
 }
 
-/// The answer of a probe.
+/// The answer to a probe.
 pub(crate) struct Report {
     pub(crate) healthy: bool,
     pub(crate) text: String,
@@ -119,8 +133,8 @@ impl Health {
         Self { checks, clock }
     }
 
-    /// Runs the probe's checks, or the one named. Reasons are not shown to whoever may ask: they
-    /// are in the log, as upstream withholds them.
+    /// Runs the probe's checks, or the one named. Reasons are not shown, since probes need no
+    /// credential: they are in the log, as upstream withholds them.
     pub(crate) async fn probe(
         &self,
         probe: Probe,
@@ -141,8 +155,8 @@ impl Health {
             // Writing to a String cannot fail.
             let _ = if exclude.contains(&check.name.as_str()) {
                 writeln!(text, "[+]{} excluded: ok", check.name)
-            } else if let Err(reason) = check.answer(&self.clock).await {
-                tracing::warn!(probe = probe.name(), check = %check.name, %reason, "health check failed");
+            } else if let Err(error) = check.run(&self.clock).await {
+                tracing::warn!(probe = probe.name(), check = %check.name, reason = %chain(&error), "health check failed");
                 healthy = false;
                 writeln!(text, "[-]{} failed: reason withheld", check.name)
             } else {
@@ -176,8 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_failure_shows_all_checks() {
-        let cni =
-            HealthCheck::new("cni", || async { Err("secret reason".to_owned()) }).ready_only();
+        let cni = HealthCheck::new("cni", || async { Err("secret reason".into()) }).ready_only();
         let health = Health::new(
             vec![HealthCheck::new("etcd", || async { Ok(()) }), cni],
             clock(),
@@ -205,18 +218,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_used_again_for_half_a_second() {
+    async fn a_result_is_used_again_for_half_a_second() {
         let asked = Arc::new(AtomicU32::new(0));
         let seen = asked.clone();
         let check = HealthCheck::new("etcd", move || {
             let n = seen.fetch_add(1, Ordering::Relaxed);
-            async move {
-                if n == 0 {
-                    Ok(())
-                } else {
-                    Err("gone".to_owned())
-                }
-            }
+            async move { if n == 0 { Ok(()) } else { Err("gone".into()) } }
         });
         let clock = clock();
         let health = Health::new(vec![check], clock.clone());

@@ -1,6 +1,6 @@
 //! How many requests run at once.
 //!
-//! Above the bound a request waits its turn, first come first served, and is refused with 429 when
+//! Above the bound a request waits for its turn, first come first served, and is refused with 429 when
 //! its turn does not come in time or too many wait already. Long-running requests do not count:
 //! watches would fill any bound by doing nothing.
 
@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k3s_meta::Status;
+use k3s_registry::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::Result;
 
 /// `--max-requests-inflight`.
 const READING: usize = 400;
@@ -39,7 +38,7 @@ impl Default for Inflight {
 }
 
 impl Inflight {
-    /// A place among the running requests.
+    /// Waits for a place among the running requests; dropping it gives the place back.
     pub(crate) async fn enter(&self, mutating: bool) -> Result<OwnedSemaphorePermit> {
         let room = if mutating {
             &self.mutating
@@ -60,7 +59,7 @@ impl Inflight {
     }
 }
 
-fn full() -> crate::Error {
+fn full() -> Error {
     Status::too_many_requests("Too many requests, please try again later.", 1).into()
 }
 

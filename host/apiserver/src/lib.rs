@@ -1,16 +1,17 @@
 //! The Kubernetes API over the registry: one handler chain for every request and every kind.
 //!
-//! Chain: what is addressed → panic and time limits → who asks → requests in flight → impersonation
-//! → may they → the verb's handler (admission runs inside the registry's write path) → the form of
-//! answer the client takes. A cross-cutting rule is a step of this chain and is written once.
+//! Chain: request info → panic and time limits → authentication → requests in flight → impersonation
+//! → authorization → the verb's handler (admission runs inside the registry's write path) → the form
+//! of answer that the client takes. A cross-cutting rule is a step of this chain and is written once.
 //!
 //! Invariants: kinds are data, no handler knows one (subresources with behaviour of their own are
 //! in `subresources/`, one file each); an identity comes from TLS, a verified token, or the
-//! in-process extension that nothing on a wire can set; every failure is a `Status` and becomes a
-//! response in exactly one place (`respond::status`).
+//! in-process extension that nothing on a wire can set; every failure is a `Status`, which exactly one
+//! module renders (`respond::status`); admission parses no stored object per request, but asks
+//! mirrors of the cluster state (`admission::listers`).
 //!
-//! Tasks (child group `apiserver`): the RBAC index, the node graph, custom resource definitions, upgraded pipes and outbound
-//! connections to kubelets. Bounds: requests in flight, body size, waiting time; see `inflight`.
+//! Tasks (child group `apiserver`): the mirrors of RBAC policy, of pods by node and of the kinds that
+//! admission asks about, custom resource definitions, upgraded pipes and outbound connections to kubelets. Bounds: requests in flight, body size, waiting time; see `inflight`.
 #![cfg_attr(
     test,
     allow(
@@ -30,6 +31,7 @@ mod config;
 mod context;
 mod core;
 mod custom;
+mod documents;
 mod handlers;
 mod health;
 mod inflight;

@@ -5,14 +5,14 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use k3s_observe::Metrics;
-use k3s_store::Store;
+use k3s_registry::Registry;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::RequestInfo;
+use crate::request::RequestInfo;
 use crate::store_metrics::StoreMetrics;
 
 /// The families of this crate and the registry they are shown in.
@@ -45,7 +45,7 @@ const BUCKETS: [f64; 12] = [
 ];
 
 impl ApiMetrics {
-    pub(crate) fn new(shown: Metrics, store: &Store) -> Self {
+    pub(crate) fn new(shown: Metrics, objects: &Registry) -> Self {
         let this = Self {
             shown,
             requests: Family::default(),
@@ -74,7 +74,7 @@ impl ApiMetrics {
                 "Requests being served",
                 this.inflight.clone(),
             );
-            registry.register_collector(Box::new(StoreMetrics(store.clone())));
+            registry.register_collector(Box::new(StoreMetrics(objects.clone())));
         });
         this
     }

@@ -1,4 +1,4 @@
-//! Putting the server together, and the service it is.
+//! Puts the server together, and answers requests as a tower service.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -7,24 +7,29 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use http::{Request, Response};
+use k3s_registry::Error;
 use k3s_serve::Body;
 use tower::Service;
 
+use crate::admission;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
+use crate::bootstrap;
+use crate::chain;
+use crate::config::ApiServerConfig;
 use crate::core::Core;
+use crate::custom;
+use crate::documents::Documents;
 use crate::health::{Health, HealthCheck};
 use crate::inflight::Inflight;
 use crate::kubelet::Kubelets;
 use crate::metrics::ApiMetrics;
-use crate::nonresource::Documents;
-use crate::{ApiServerConfig, Error, admission, bootstrap, chain, custom};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Stored objects the server itself needs cannot be read, or default ones cannot be written.
-    #[error("cannot set up the API: {0}")]
+    #[error("cannot set up the API")]
     Setup(#[from] Error),
 }
 
@@ -64,12 +69,12 @@ impl ApiServer {
             .chain(config.health_checks)
             .collect();
         let core = Arc::new(Core {
-            admission: admission::Chain::new(&registry, &authorizer),
+            admission: admission::Chain::start(&registry, &authorizer, &tasks)?,
             authenticator,
             authorizer,
             inflight: Inflight::default(),
             kubelets: Kubelets::new(config.kubelet_dialer, config.kubelet_tls, registry.clone()),
-            metrics: ApiMetrics::new(config.metrics, registry.store()),
+            metrics: ApiMetrics::new(config.metrics, &registry),
             health: Health::new(checks, registry.clock().clone()),
             documents: Documents::new(config.version, config.service_accounts),
             tasks,

@@ -1,15 +1,22 @@
-//! The store's counters at `/metrics`, read when somebody looks.
+//! The counters of store and registry at `/metrics`, read when they are asked for.
 
 use std::fmt;
 
-use k3s_store::Store;
+use k3s_registry::Registry;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Shows [`k3s_store::Stats`].
-pub(crate) struct StoreMetrics(pub(crate) Store);
+/// Shows [`k3s_store::Stats`] and what the registry has decoded.
+pub(crate) struct StoreMetrics(pub(crate) Registry);
+
+impl StoreMetrics {
+    fn decoded(&self) -> u64 {
+        let resources = self.0.resources().iter();
+        resources.map(|resource| resource.decoded()).sum()
+    }
+}
 
 impl fmt::Debug for StoreMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,7 +26,7 @@ impl fmt::Debug for StoreMetrics {
 
 impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let stats = self.0.stats();
+        let stats = self.0.store().stats();
         let counters = [
             (
                 "k3s_store_commits",
@@ -56,6 +63,11 @@ impl Collector for StoreMetrics {
                 "k3s_store_backend_reads",
                 "Reads of history that memory could not answer",
                 stats.backend_reads,
+            ),
+            (
+                "k3s_registry_decoded_objects",
+                "Stored objects of built-in kinds that were decoded",
+                self.decoded(),
             ),
         ];
         for (name, help, value) in counters {

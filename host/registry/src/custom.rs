@@ -4,7 +4,7 @@
 //! Built-in resources are looked up first and never touch it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use k3s_api::define::{Definition, TooMany, define};
 use k3s_api::discovery::Row;
@@ -109,6 +109,7 @@ pub fn resource(
         convert: None,
         api_version: served,
         hooks: None,
+        decoded: AtomicU64::new(0),
         custom: Some(custom),
     }))
 }

@@ -7,6 +7,8 @@
 //! admission, store; an update repeats all of it on the current object when somebody else was
 //! faster.
 //!
+//! [`mirror`] keeps decoded views of stored objects for those who are asked on every request.
+//!
 //! Invariants: objects are stored as canonical JSON without `metadata.resourceVersion`, which is
 //! spliced in when they are served; nothing here knows HTTP; an object that cannot be decoded is an
 //! error and never silently left out.
@@ -31,6 +33,7 @@ mod error;
 mod keys;
 pub mod list;
 mod meta;
+pub mod mirror;
 mod object;
 mod registry;
 mod resource;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use k3s_api::Kind;
@@ -29,6 +30,8 @@ pub struct Resource {
     /// `apiVersion` as served.
     pub api_version: String,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
+    /// How many stored objects were decoded; see [`Resource::decoded`].
+    pub(crate) decoded: AtomicU64,
     /// What it has if it is defined at run time.
     pub custom: Option<Custom>,
 }
@@ -92,6 +95,7 @@ impl Resource {
             convert: convert::of(kind.group, kind.version, kind.kind),
             api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
             hooks,
+            decoded: AtomicU64::new(0),
             custom: None,
         }
     }
@@ -139,6 +143,7 @@ impl Resource {
     /// # Errors
     /// When the bytes cannot be decoded.
     pub fn decode(&self, entry: &Entry) -> Result<Value> {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
         let mut value: Value = serde_json::from_slice(&entry.value).map_err(|e| {
             Error::internal(format_args!(
                 "unable to decode the stored object at {}: {e}",
@@ -156,6 +161,13 @@ impl Resource {
         // Objects stored by an older server get today's defaults, as upstream gives them on decode.
         self.rules.default(&mut value);
         Ok(value)
+    }
+
+    /// How many stored objects were decoded since the start: the work that reads cost beyond
+    /// passing bytes on.
+    #[must_use]
+    pub fn decoded(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
     }
 
     /// Whether the stored bytes are what is served.

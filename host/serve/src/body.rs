@@ -11,7 +11,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
 
-use crate::{BoxError, ServeError};
+use crate::error::{BoxError, ServeError};
 
 /// A request or response body: bytes known beforehand, or a stream of them.
 pub type Body = BoxBody<Bytes, BoxError>;

@@ -1,4 +1,4 @@
-//! Reaching another HTTP server over a byte stream that somebody else dialled.
+//! Reaching another HTTP server over a byte stream that the caller has dialled.
 
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use crate::{Body, BoxIo, ServeError};
+use crate::body::Body;
+use crate::error::ServeError;
+use crate::io::BoxIo;
 
 /// Speaks TLS over `io` as a client that expects `server`.
 ///

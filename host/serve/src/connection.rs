@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
@@ -19,13 +20,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
+use crate::body::{self, Body};
+use crate::error::{BoxError, ServeError};
+use crate::extensions::{ConnectionSlot, PeerCertificates, RemoteAddr};
+use crate::io::Io;
 use crate::options::{
     CONNECTION_WINDOW_BYTES, HEADER_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
-    SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES,
-};
-use crate::{
-    Body, BoxError, ConnectionSlot, Io, PeerCertificates, RemoteAddr, ServeError, ServeOptions,
-    body,
+    SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES, ServeOptions,
 };
 
 /// The first byte of every TLS record that opens a handshake.
@@ -41,12 +42,22 @@ pub(crate) struct Connection {
     pub(crate) tasks: Tasks,
 }
 
-/// What every request of the connection carries.
+/// What every request of the connection is told, as extensions.
 #[derive(Clone)]
-struct Facts {
+struct PeerInfo {
     remote: RemoteAddr,
-    peer: PeerCertificates,
+    certificates: PeerCertificates,
     slot: ConnectionSlot,
+}
+
+impl PeerInfo {
+    fn new(remote: SocketAddr) -> Self {
+        Self {
+            remote: RemoteAddr(remote),
+            certificates: PeerCertificates::default(),
+            slot: ConnectionSlot::default(),
+        }
+    }
 }
 
 pub(crate) async fn serve_connection<S>(
@@ -65,13 +76,9 @@ where
         tasks,
     } = connection;
     stream.set_nodelay(true)?;
-    let mut facts = Facts {
-        remote: RemoteAddr(remote),
-        peer: PeerCertificates::default(),
-        slot: ConnectionSlot::default(),
-    };
+    let mut peer = PeerInfo::new(remote);
     let Some(tls) = options.tls.clone() else {
-        return serve_http1(stream, service, facts, &options, &tasks).await;
+        return serve_http1(stream, service, peer, &options, &tasks).await;
     };
     let stopping = tasks.stopping();
     let stream = tokio::select! {
@@ -81,18 +88,12 @@ where
         () = stopping.cancelled() => return Ok(()),
     };
     let (_, session) = stream.get_ref();
-    facts.peer = PeerCertificates(
-        session
-            .peer_certificates()
-            .unwrap_or_default()
-            .iter()
-            .cloned()
-            .collect(),
-    );
+    let certificates = session.peer_certificates().unwrap_or_default();
+    peer.certificates = PeerCertificates(certificates.into());
     if session.alpn_protocol() == Some(b"h2") {
-        serve_http2(stream, service, facts, &options, &tasks).await
+        serve_http2(stream, service, peer, &options, &tasks).await
     } else {
-        serve_http1(stream, service, facts, &options, &tasks).await
+        serve_http1(stream, service, peer, &options, &tasks).await
     }
 }
 
@@ -102,10 +103,12 @@ async fn handshake(
 ) -> Result<TlsStream<TcpStream>, ServeError> {
     let mut first = [0; 1];
     stream.peek(&mut first).await?;
-    if first.first().is_some_and(u8::is_ascii_alphabetic) && first.first() != Some(&TLS_HANDSHAKE) {
+    let [byte] = first;
+    if byte != TLS_HANDSHAKE && byte.is_ascii_alphabetic() {
+        // Without this answer the client would see a connection that closes for no reason.
         stream.write_all(PLAIN_ON_TLS).await?;
         stream.shutdown().await?;
-        return Err(ServeError::NotAnUpgrade("plain HTTP on a TLS port"));
+        return Err(ServeError::PlainHttp);
     }
     Ok(TlsAcceptor::from(tls).accept(stream).await?)
 }
@@ -113,7 +116,7 @@ async fn handshake(
 async fn serve_http1<I, S>(
     io: I,
     service: S,
-    facts: Facts,
+    peer: PeerInfo,
     options: &ServeOptions,
     tasks: &Tasks,
 ) -> Result<(), ServeError>
@@ -128,24 +131,16 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .half_close(false);
-    let handler = service_fn(move |request| respond(service.clone(), facts.clone(), request));
-    let mut connection = pin!(
-        builder
-            .serve_connection(TokioIo::new(io), handler)
-            .with_upgrades()
-    );
-    let stopping = tasks.stopping();
-    tokio::select! {
-        done = connection.as_mut() => return Ok(done?),
-        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    drain(connection, options).await
+    let handler = service_fn(move |request| respond(service.clone(), peer.clone(), request));
+    let connection = builder.serve_connection(TokioIo::new(io), handler);
+    let connection = connection.with_upgrades();
+    drive(connection, |it| it.graceful_shutdown(), options, tasks).await
 }
 
 async fn serve_http2<I, S>(
     io: I,
     service: S,
-    facts: Facts,
+    peer: PeerInfo,
     options: &ServeOptions,
     tasks: &Tasks,
 ) -> Result<(), ServeError>
@@ -164,29 +159,37 @@ where
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-    let handler = service_fn(move |request| respond(service.clone(), facts.clone(), request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), handler));
-    let stopping = tasks.stopping();
-    tokio::select! {
-        done = connection.as_mut() => return Ok(done?),
-        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    drain(connection, options).await
+    let handler = service_fn(move |request| respond(service.clone(), peer.clone(), request));
+    let connection = builder.serve_connection(TokioIo::new(io), handler);
+    drive(connection, |it| it.graceful_shutdown(), options, tasks).await
 }
 
-async fn drain<C>(connection: Pin<&mut C>, options: &ServeOptions) -> Result<(), ServeError>
+/// Runs a connection to its end. After the stop signal, `shut_down` tells it to finish what it has
+/// begun, for which it has the drain timeout.
+async fn drive<C>(
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+    options: &ServeOptions,
+    tasks: &Tasks,
+) -> Result<(), ServeError>
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
+    let mut connection = pin!(connection);
+    let stopping = tasks.stopping();
+    tokio::select! {
+        done = connection.as_mut() => return Ok(done?),
+        () = stopping.cancelled() => shut_down(connection.as_mut()),
+    }
     match tokio::time::timeout(options.drain_timeout, connection).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(ServeError::Timeout("while draining")),
+        Err(_elapsed) => Err(ServeError::Timeout("while draining")),
     }
 }
 
 async fn respond<S>(
     service: S,
-    facts: Facts,
+    peer: PeerInfo,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible>
 where
@@ -194,11 +197,11 @@ where
     S::Error: Into<BoxError>,
 {
     let extensions = request.extensions_mut();
-    extensions.insert(facts.remote);
-    extensions.insert(facts.peer);
-    extensions.insert(facts.slot);
+    extensions.insert(peer.remote);
+    extensions.insert(peer.certificates);
+    extensions.insert(peer.slot);
     Ok(service.oneshot(request).await.unwrap_or_else(|error| {
-        tracing::error!(error = %error.into(), "handler failed");
+        tracing::error!(error = %chain(&*error.into()), "handler failed");
         let mut response = Response::new(body::full("Internal Server Error\n"));
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         response

@@ -9,13 +9,13 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The socket could not be reached, read or written.
-    #[error("connection failed: {0}")]
+    #[error("connection failed")]
     Io(#[from] io::Error),
-    /// The peer answered something that is not HTTP.
-    #[error("HTTP exchange failed: {0}")]
+    /// The peer answered something that is not HTTP, or broke off.
+    #[error("HTTP exchange failed")]
     Http(#[from] hyper::Error),
     /// A body ended with an error.
-    #[error("body failed: {0}")]
+    #[error("body failed")]
     Body(#[source] BoxError),
     /// A body is longer than the limit that was given, in bytes.
     #[error("body is longer than {limit} bytes")]
@@ -23,6 +23,9 @@ pub enum ServeError {
         /// The limit.
         limit: usize,
     },
+    /// A peer speaks plain HTTP on a port that speaks TLS.
+    #[error("plain HTTP on a TLS port")]
+    PlainHttp,
     /// The request asks for no upgrade, or for one that is malformed.
     #[error("not a valid upgrade request: {0}")]
     NotAnUpgrade(&'static str),
@@ -33,7 +36,7 @@ pub enum ServeError {
         offered: Vec<String>,
     },
     /// A message could not be built from its parts.
-    #[error("message cannot be built: {0}")]
+    #[error("message cannot be built")]
     Message(#[from] http::Error),
     /// Nothing came within the time allowed.
     #[error("timed out {0}")]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,17 +10,20 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 use tracing::{debug, warn};
 
+use crate::body::{self, Body};
 use crate::connection::{Connection, serve_connection};
-use crate::{Body, BoxError, ServeOptions, body};
+use crate::error::BoxError;
+use crate::options::ServeOptions;
 
-/// Out of file descriptors and the like: trying again at once would only spin.
+/// When file descriptors have run out and the like, trying again at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves HTTPS on `listener` until `tasks` stops; returns at once.
@@ -83,20 +87,17 @@ where
         tasks.spawn("connection", async move {
             let _room = permit;
             if let Err(error) = serve_connection(connection, service).await {
-                debug!(%remote, error = %error, "connection ended");
+                debug!(%remote, error = %chain(&error), "connection ended");
             }
         });
     }
 }
 
+/// The next connection and its place among the open ones; `None` after a failure that may pass.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(
-    tokio::net::TcpStream,
-    std::net::SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = room.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, remote)) => Some((stream, remote, permit)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k3s_lifecycle::Tasks;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 
-use crate::Io;
+use crate::io::Io;
 
 /// Bytes held per direction: enough for bulk copies, small enough for hundreds of sessions.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -32,7 +32,7 @@ pub async fn run(a: impl Io, b: impl Io, tasks: &Tasks) -> (u64, u64) {
         },
         () = async { stopping.cancelled().await; tokio::time::sleep(STOP_GRACE).await } => {}
     }
-    // A peer that is gone already cannot be told.
+    // A peer that has left already cannot be told.
     let _ = tokio::join!(a_writer.shutdown(), b_writer.shutdown());
     (up, down)
 }

@@ -5,12 +5,16 @@ use futures_util::{SinkExt, StreamExt};
 use http::header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::body::{self, Body};
+use crate::connect;
+use crate::error::ServeError;
+use crate::io::{BoxIo, Io};
 use crate::upgrade::lists;
 use crate::websocket::{self, Message, MessageBytes, Socket};
-use crate::{Body, BoxIo, Io, ServeError, body, connect};
 
 /// SPDY frames as binary messages.
 pub const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
@@ -49,8 +53,8 @@ pub async fn proxy<B>(
     tasks.spawn("tunnel", async move {
         match (client.socket().await, server.await) {
             (Ok(client), Ok(server)) => copy(client, TokioIo::new(server), &group).await,
-            (Err(error), _) => tracing::debug!(%error, "tunnel came to nothing"),
-            (_, Err(error)) => tracing::debug!(%error, "tunnel came to nothing"),
+            (Err(error), _) => tracing::debug!(error = %chain(&error), "the tunnel failed"),
+            (_, Err(error)) => tracing::debug!(%error, "the tunnel failed"),
         }
     });
     Ok(accepted)
@@ -103,7 +107,7 @@ async fn copy(socket: Socket, io: impl Io, tasks: &Tasks) {
         () = outward => {}
         () = stopping.cancelled() => {}
     }
-    // A peer that is gone already cannot be told.
+    // A peer that has left already cannot be told.
     let (_client, _server) = (sink.close().await, write.shutdown().await);
 }
 

@@ -5,7 +5,10 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use k3s_lifecycle::Tasks;
 
-use crate::{Body, BoxIo, ServeError, body, connect, pipe};
+use crate::body::{self, Body};
+use crate::error::ServeError;
+use crate::io::BoxIo;
+use crate::{connect, pipe};
 
 /// True when the client asks to leave HTTP on this connection.
 #[must_use]
@@ -48,7 +51,7 @@ pub async fn proxy<B>(
             (Ok(client), Ok(server)) => {
                 pipe::run(TokioIo::new(client), TokioIo::new(server), &group).await;
             }
-            (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "upgrade came to nothing"),
+            (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "the upgrade failed"),
         }
     });
     Ok(answer.map(|_| body::empty()))

@@ -16,8 +16,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 pub use tokio_tungstenite::tungstenite::{Bytes as MessageBytes, Message};
 
+use crate::body::{self, Body};
+use crate::error::ServeError;
 use crate::upgrade::lists;
-use crate::{Body, ServeError, body};
 
 /// Remote command with a close signal per channel (Kubernetes 1.29 and later).
 pub const V5: &str = "v5.channel.k8s.io";
@@ -36,7 +37,7 @@ const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// An established WebSocket.
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// A handshake that was answered; the socket is there once the 101 has been sent.
+/// A handshake that was answered; the socket exists once the 101 has been sent.
 #[derive(Debug)]
 pub struct Pending {
     upgrade: OnUpgrade,
@@ -51,7 +52,7 @@ pub fn is_request(headers: &HeaderMap) -> bool {
 }
 
 /// Answers a WebSocket handshake. Of the subprotocols the client offers, in its order, the first
-/// that is in `supported` is taken.
+/// that is in `supported` wins.
 ///
 /// # Errors
 /// [`ServeError::NotAnUpgrade`] for a malformed handshake, [`ServeError::Subprotocol`] where the two

@@ -70,4 +70,4 @@ pub use options::{Extract, StoreOptions};
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use store::Store;
-pub use watcher::Watcher;
+pub use watcher::{Changes, Watcher};

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::backend::AfterRequest;
+use crate::backend::{AfterRequest, BackendError};
+use crate::error::WatchError;
 use crate::log::Read;
+use crate::model::{Event, Revision};
+use crate::plan;
 use crate::shared::Shared;
-use crate::{BackendError, Event, Revision, WatchError, plan};
 
 /// Rows read from the backend in one go.
 const HISTORY_ROWS: usize = 500;
@@ -57,6 +59,47 @@ impl Watcher {
             self.read().await
         } else {
             Ok(self.buffer.drain(..).collect())
+        }
+    }
+
+    /// The next events that memory holds, without waiting: empty when the watcher has caught up.
+    /// `None` when the events after its place have left memory, so that only [`Watcher::next_batch`]
+    /// or a new snapshot leads on.
+    pub fn try_next_batch(&mut self) -> Option<Vec<Arc<Event>>> {
+        if !self.buffer.is_empty() {
+            return Some(self.buffer.drain(..).collect());
+        }
+        let state = self.shared.state.read();
+        let mut events = Vec::new();
+        // A long log of other keys is read in several steps.
+        while events.is_empty() {
+            let max = self.shared.options.watch_batch;
+            match state
+                .log
+                .read(&self.prefix, self.cursor, max, state.revision)
+            {
+                Read::Events(found, cursor) => (events, self.cursor) = (found, cursor),
+                Read::CaughtUp => break,
+                Read::Behind => return None,
+            }
+        }
+        Some(events)
+    }
+
+    /// True when every event of the prefix up to the store's newest revision was returned. Costs
+    /// a lookup, so it can be asked for every request.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        let state = self.shared.state.read();
+        self.buffer.is_empty() && state.log.is_drained(&self.prefix, self.cursor)
+    }
+
+    /// Tells when something new may have happened below the prefix, without reading it.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes {
+            shared: self.shared.clone(),
+            wake: self.wake.clone(),
         }
     }
 
@@ -148,5 +191,30 @@ impl Watcher {
             .iter()
             .map(|c| plan::replayed(c, extract))
             .collect())
+    }
+}
+
+/// The bell of a prefix. It outlives the [`Watcher`] it came from, so that a task can wait for
+/// events while somebody else holds the watcher and reads them.
+#[derive(Clone)]
+pub struct Changes {
+    shared: Arc<Shared>,
+    wake: watch::Receiver<()>,
+}
+
+impl Changes {
+    /// Waits until something may have happened since the last call. Cancel safe.
+    ///
+    /// # Errors
+    /// [`WatchError::Closed`] once the store has stopped.
+    pub async fn changed(&mut self) -> Result<(), WatchError> {
+        if self.shared.state.read().closed {
+            return Err(WatchError::Closed);
+        }
+        self.wake.changed().await.map_err(|_| WatchError::Closed)?;
+        if self.shared.state.read().closed {
+            return Err(WatchError::Closed);
+        }
+        Ok(())
     }
 }

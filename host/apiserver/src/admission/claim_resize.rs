@@ -1,26 +1,39 @@
 //! PersistentVolumeClaimResize: a claim grows only if its class allows that.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use k3s_meta::{Status, object};
-use k3s_registry::{Attributes, Operation, Registry, Result};
+use k3s_meta::object;
+use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
-use super::{Step, find, is};
+use super::listers::Listers;
+use super::{Step, forbidden, is_write_of};
 
-pub(super) struct PersistentVolumeClaimResize(Registry);
+const NOT_BOUND: &str = "Only bound persistent volume claims can be expanded";
+const NOT_EXPANDABLE: &str = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
+
+pub(super) struct PersistentVolumeClaimResize(Arc<Listers>);
 
 impl PersistentVolumeClaimResize {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+    pub(super) fn new(listers: &Arc<Listers>) -> Self {
+        Self(listers.clone())
     }
 
-    fn may_grow(&self, claim: &Value) -> Result<bool> {
+    fn can_expand(&self, claim: &Value) -> Result<bool> {
         let class = k3s_volume::class_of(claim);
         if class.is_empty() {
             return Ok(false);
         }
-        let class = find(&self.0, "storage.k8s.io", "storageclasses", "", class)?;
-        Ok(class.is_some_and(|class| k3s_volume::Class(&class).can_expand()))
+        let class = self.0.storage_classes.get("", class)?;
+        Ok(class.is_some_and(|class| k3s_volume::Class(&class.0).can_expand()))
+    }
+}
+
+fn grows(new: &Value, old: &Value) -> bool {
+    match (k3s_volume::request(new), k3s_volume::request(old)) {
+        (Some(new), Some(old)) => new > old,
+        _ => false,
     }
 }
 
@@ -35,28 +48,16 @@ impl Step for PersistentVolumeClaimResize {
         let (Some(new), Some(old)) = (new, old) else {
             return Ok(());
         };
-        if attributes.operation != Operation::Update
-            || !is(attributes, "", "persistentvolumeclaims")
-        {
+        let updates = attributes.operation == Operation::Update
+            && is_write_of(attributes, "", "persistentvolumeclaims");
+        if !updates || !grows(new, old) {
             return Ok(());
         }
-        let grows = match (k3s_volume::request(new), k3s_volume::request(old)) {
-            (Some(new), Some(old)) => new > old,
-            _ => false,
-        };
-        if !grows {
-            return Ok(());
-        }
-        let refuse = |text: &str| {
-            Err(Status::forbidden(&attributes.resource.gr(), object::name(new), text).into())
-        };
         if object::at_str(old, &["status", "phase"]) != "Bound" {
-            return refuse("Only bound persistent volume claims can be expanded");
+            return Err(forbidden(attributes, object::name(new), NOT_BOUND));
         }
-        if !self.may_grow(old)? {
-            return refuse(
-                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
-            );
+        if !self.can_expand(old)? {
+            return Err(forbidden(attributes, object::name(new), NOT_EXPANDABLE));
         }
         Ok(())
     }

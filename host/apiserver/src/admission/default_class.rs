@@ -1,18 +1,21 @@
 //! DefaultStorageClass: a claim that says nothing about its class gets the default one. One that
 //! names the empty class wants none.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use k3s_meta::object;
-use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
+use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
-use super::{Step, is};
+use super::listers::Listers;
+use super::{Step, is_write_of};
 
-pub(super) struct DefaultStorageClass(Registry);
+pub(super) struct DefaultStorageClass(Arc<Listers>);
 
 impl DefaultStorageClass {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+    pub(super) fn new(listers: &Arc<Listers>) -> Self {
+        Self(listers.clone())
     }
 }
 
@@ -24,23 +27,16 @@ impl Step for DefaultStorageClass {
         claim: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        let concerns = attributes.operation == Operation::Create
-            && is(attributes, "", "persistentvolumeclaims");
-        if !concerns || k3s_volume::has_class(claim) {
+        let creates = attributes.operation == Operation::Create
+            && is_write_of(attributes, "", "persistentvolumeclaims");
+        if !creates || k3s_volume::has_class(claim) {
             return Ok(());
         }
-        let classes = self.0.resource("storage.k8s.io", "v1", "storageclasses")?;
-        let entries = self.0.list(classes, &ListRequest::all("")).await?.entries;
-        let all: Vec<Value> = entries
-            .into_iter()
-            .map(|entry| Object::stored(classes, entry).to_value())
-            .collect::<Result<_>>()?;
-        if let Some(class) = k3s_volume::default_class(&all) {
-            object::set(
-                claim,
-                &["spec", "storageClassName"],
-                object::name(class).into(),
-            );
+        let classes = self.0.storage_classes.list("")?;
+        let objects = classes.iter().map(|class| &class.0);
+        if let Some(class) = k3s_volume::default_class(objects) {
+            let name = object::name(class).into();
+            object::set(claim, &["spec", "storageClassName"], name);
         }
         Ok(())
     }

@@ -2,47 +2,37 @@
 //! the newest, as upstream since 1.26. One that has the annotation from before there were classes, or
 //! names the empty class, keeps what it says.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use k3s_meta::object;
-use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
+use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
-use super::{Step, is};
+use super::listers::{IngressClass, Listers};
+use super::{Step, is_write_of};
 
-const GROUP: &str = "networking.k8s.io";
-const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
-pub(super) struct DefaultIngressClass(Registry);
+pub(super) struct DefaultIngressClass(Arc<Listers>);
 
 impl DefaultIngressClass {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
-    }
-
-    async fn default_class(&self) -> Result<Option<Value>> {
-        let classes = self.0.resource(GROUP, "v1", "ingressclasses")?;
-        let entries = self.0.list(classes, &ListRequest::all("")).await?.entries;
-        let all: Vec<Value> = entries
-            .into_iter()
-            .map(|entry| Object::stored(classes, entry).to_value())
-            .collect::<Result<_>>()?;
-        Ok(newest_default(all))
+    pub(super) fn new(listers: &Arc<Listers>) -> Self {
+        Self(listers.clone())
     }
 }
 
 /// Of those made in the same second, the one whose name comes first.
-fn newest_default(classes: Vec<Value>) -> Option<Value> {
-    let defaults = classes
-        .into_iter()
-        .filter(|class| object::annotation(class, DEFAULT) == Some("true"));
-    defaults.min_by(|a, b| {
-        let newer = object::creation_timestamp(b).cmp(&object::creation_timestamp(a));
-        newer.then_with(|| object::name(a).cmp(object::name(b)))
-    })
+fn newest_default(classes: &[Arc<IngressClass>]) -> Option<&IngressClass> {
+    let defaults = classes.iter().filter(|class| class.is_default);
+    let newest = defaults.min_by(|a, b| {
+        let newer = b.created_at.cmp(&a.created_at);
+        newer.then_with(|| a.name.cmp(&b.name))
+    });
+    newest.map(|class| &**class)
 }
 
-fn says_its_class(ingress: &Value) -> bool {
+fn names_class(ingress: &Value) -> bool {
     object::at(ingress, &["spec", "ingressClassName"]).is_some_and(|class| !class.is_null())
         || object::annotation(ingress, CLASS_ANNOTATION).is_some()
 }
@@ -55,17 +45,15 @@ impl Step for DefaultIngressClass {
         ingress: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        let concerns =
-            attributes.operation == Operation::Create && is(attributes, GROUP, "ingresses");
-        if !concerns || says_its_class(ingress) {
+        let creates = attributes.operation == Operation::Create
+            && is_write_of(attributes, "networking.k8s.io", "ingresses");
+        if !creates || names_class(ingress) {
             return Ok(());
         }
-        if let Some(class) = self.default_class().await? {
-            object::set(
-                ingress,
-                &["spec", "ingressClassName"],
-                object::name(&class).into(),
-            );
+        let classes = self.0.ingress_classes.list("")?;
+        if let Some(class) = newest_default(&classes) {
+            let name = class.name.as_str().into();
+            object::set(ingress, &["spec", "ingressClassName"], name);
         }
         Ok(())
     }

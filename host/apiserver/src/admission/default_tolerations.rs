@@ -6,7 +6,7 @@ use k3s_meta::object;
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Value, json};
 
-use super::{Step, is};
+use super::{Step, is_write_of};
 
 const SECONDS: i64 = 300;
 const TAINTS: [&str; 2] = [
@@ -24,7 +24,7 @@ impl Step for DefaultTolerationSeconds {
         pod: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        if attributes.operation != Operation::Create || !is(attributes, "", "pods") {
+        if attributes.operation != Operation::Create || !is_write_of(attributes, "", "pods") {
             return Ok(());
         }
         let mut tolerations = object::at_list(pod, &["spec", "tolerations"]).to_vec();

@@ -2,80 +2,100 @@
 //! containers, pods and claims are held to their minima, maxima and ratios
 //! (`plugin/pkg/admission/limitranger`).
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use k3s_kinds::amounts::{Amounts, amounts, pod_limits, pod_requests};
-use k3s_meta::{Status, object};
-use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
+use k3s_meta::object;
+use k3s_meta::quantity::Quantity;
+use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Map, Value};
 
-use super::{Step, is};
+use super::listers::{LimitItem, LimitKind, LimitRange, Listers};
+use super::{Step, forbidden, is_write_of};
 
 /// Says what was filled in.
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
-pub(super) struct LimitRanger(Registry);
+pub(super) struct LimitRanger(Arc<Listers>);
 
 impl LimitRanger {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+    pub(super) fn new(listers: &Arc<Listers>) -> Self {
+        Self(listers.clone())
     }
+}
 
-    /// `spec.limits` of all ranges of the namespace.
-    async fn items(&self, namespace: &str) -> Result<Vec<Value>> {
-        let ranges = self.0.resource("", "v1", "limitranges")?;
-        let mut items = Vec::new();
-        for entry in self
-            .0
-            .list(ranges, &ListRequest::all(namespace))
-            .await?
-            .entries
-        {
-            let range = Object::stored(ranges, entry).to_value()?;
-            items.extend(object::at_list(&range, &["spec", "limits"]).to_vec());
+fn items(ranges: &[Arc<LimitRange>]) -> impl Iterator<Item = &LimitItem> + Clone {
+    ranges.iter().flat_map(|range| &range.limits)
+}
+
+/// What containers get that state nothing.
+#[derive(Default)]
+struct Defaults {
+    limits: Map<String, Value>,
+    requests: Map<String, Value>,
+}
+
+impl Defaults {
+    fn of<'a>(items: impl Iterator<Item = &'a LimitItem>) -> Self {
+        let mut defaults = Self::default();
+        for item in items.filter(|item| item.kind == LimitKind::Container) {
+            add_missing(&mut defaults.limits, &item.default_limits);
+            add_missing(&mut defaults.requests, &item.default_requests);
         }
-        Ok(items)
+        defaults
+    }
+
+    fn is_empty(&self) -> bool {
+        self.limits.is_empty() && self.requests.is_empty()
     }
 }
 
-/// Default limits and requests of containers.
-fn defaults(items: &[Value]) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut limits, mut requests) = (Map::new(), Map::new());
-    for item in items
-        .iter()
-        .filter(|item| object::at_str(item, &["type"]) == "Container")
-    {
-        add(&mut limits, item.get("default"));
-        add(&mut requests, item.get("defaultRequest"));
-    }
-    (limits, requests)
-}
-
-fn add(to: &mut Map<String, Value>, from: Option<&Value>) {
-    for (name, quantity) in from.and_then(Value::as_object).into_iter().flatten() {
-        to.entry(name.clone()).or_insert_with(|| quantity.clone());
+/// Of several ranges the first decides.
+fn add_missing(to: &mut Map<String, Value>, from: &Map<String, Value>) {
+    for (name, quantity) in from {
+        to.entry(name).or_insert_with(|| quantity.clone());
     }
 }
 
-/// Fills one list of a container; the names of what was missing.
-fn fill(container: &mut Value, field: &str, defaults: &Map<String, Value>) -> Vec<String> {
-    let mut set = Vec::new();
+/// Fills one list of a container; the names of what was missing, sorted.
+fn fill_list(container: &mut Value, field: &str, defaults: &Map<String, Value>) -> Vec<String> {
+    let mut filled = Vec::new();
     if !defaults.is_empty()
         && let Some(map) = object::map_mut(container, &["resources", field])
     {
         for (name, quantity) in defaults {
             if !map.contains_key(name) {
                 map.insert(name.clone(), quantity.clone());
-                set.push(name.clone());
+                filled.push(name.clone());
             }
         }
     }
-    set.sort();
-    set
+    filled.sort();
+    filled
 }
 
-fn fill_pod(pod: &mut Value, limits: &Map<String, Value>, requests: &Map<String, Value>) {
-    let mut told = Vec::new();
-    for (list, what) in [
+/// Fills both lists of a container and notes what was filled; `role` is `container` or
+/// `init container`.
+fn fill_container(container: &mut Value, role: &str, defaults: &Defaults, notes: &mut Vec<String>) {
+    let name = object::at_str(container, &["name"]).to_owned();
+    let lists = [
+        ("requests", "request", &defaults.requests),
+        ("limits", "limit", &defaults.limits),
+    ];
+    for (field, word, defaults) in lists {
+        let filled = fill_list(container, field, defaults);
+        if !filled.is_empty() {
+            let names = filled.join(", ");
+            notes.push(format!("{names} {word} for {role} {name}"));
+        }
+    }
+}
+
+fn fill_pod(pod: &mut Value, defaults: &Defaults) {
+    let mut notes = Vec::new();
+    for (list, role) in [
         ("containers", "container"),
         ("initContainers", "init container"),
     ] {
@@ -84,161 +104,146 @@ fn fill_pod(pod: &mut Value, limits: &Map<String, Value>, requests: &Map<String,
             .and_then(|spec| spec.get_mut(list))
             .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            let name = object::at_str(container, &["name"]).to_owned();
-            for (field, word, defaults) in [
-                ("requests", "request", requests),
-                ("limits", "limit", limits),
-            ] {
-                let set = fill(container, field, defaults);
-                if !set.is_empty() {
-                    told.push(format!("{} {word} for {what} {name}", set.join(", ")));
-                }
-            }
+            fill_container(container, role, defaults, &mut notes);
         }
     }
-    if !told.is_empty()
+    if !notes.is_empty()
         && let Some(annotations) = object::map_mut(pod, &["metadata", "annotations"])
     {
-        annotations.insert(
-            ANNOTATION.to_owned(),
-            format!("LimitRanger plugin set: {}", told.join("; ")).into(),
-        );
+        let note = format!("LimitRanger plugin set: {}", notes.join("; "));
+        annotations.insert(ANNOTATION.to_owned(), note.into());
     }
 }
 
-/// What one limit of a range is about.
-struct Limit<'a> {
-    /// `Container`, `Pod` or `PersistentVolumeClaim`.
-    kind: &'a str,
-    item: &'a Value,
+/// What one container, pod or claim asks for, held against limits.
+struct Check<'a> {
+    requests: &'a Amounts,
+    limits: &'a Amounts,
+    /// What breaks a limit, in upstream's words.
+    broken: &'a mut Vec<String>,
 }
 
-impl Limit<'_> {
-    /// What breaks this limit, in upstream's words.
-    fn check(&self, requests: &Amounts, limits: &Amounts, broken: &mut Vec<String>) {
-        let kind = self.kind;
-        for (name, least) in amounts(self.item, "min") {
-            match (requests.get(&name), limits.get(&name)) {
-                (None, _) => {
-                    broken.push(format!(
-                        "minimum {name} usage per {kind} is {least}.  No request is specified"
-                    ));
-                }
-                (Some(request), _) if *request < least => {
-                    broken.push(format!(
-                        "minimum {name} usage per {kind} is {least}, but request is {request}"
-                    ));
-                }
-                (_, Some(limit)) if *limit < least => {
-                    broken.push(format!(
-                        "minimum {name} usage per {kind} is {least}, but limit is {limit}"
-                    ));
-                }
-                _ => {}
-            }
+impl Check<'_> {
+    fn run(&mut self, item: &LimitItem) {
+        let kind = item.kind;
+        for (name, least) in &item.min {
+            self.check_min(kind, name, *least);
         }
-        for (name, most) in amounts(self.item, "max") {
-            match (requests.get(&name), limits.get(&name)) {
+        for (name, most) in &item.max {
+            match kind {
                 // A claim has no limit: its request is what it gets.
-                (request, _) if kind == "PersistentVolumeClaim" => {
-                    if let Some(request) = request.filter(|request| **request > most) {
-                        broken.push(format!(
-                            "maximum {name} usage per {kind} is {most}, but request is {request}"
-                        ));
-                    }
-                }
-                (_, None) => broken.push(format!(
-                    "maximum {name} usage per {kind} is {most}.  No limit is specified"
-                )),
-                (_, Some(limit)) if *limit > most => {
-                    broken.push(format!(
-                        "maximum {name} usage per {kind} is {most}, but limit is {limit}"
-                    ));
-                }
-                (Some(request), _) if *request > most => {
-                    broken.push(format!(
-                        "maximum {name} usage per {kind} is {most}, but request is {request}"
-                    ));
-                }
-                _ => {}
+                LimitKind::PersistentVolumeClaim => self.check_max_request(kind, name, *most),
+                _ => self.check_max(kind, name, *most),
             }
         }
-        self.check_ratio(requests, limits, broken);
+        for (name, most) in &item.max_limit_request_ratio {
+            self.check_ratio(kind, name, *most);
+        }
     }
 
-    fn check_ratio(&self, requests: &Amounts, limits: &Amounts, broken: &mut Vec<String>) {
-        let kind = self.kind;
-        for (name, most) in amounts(self.item, "maxLimitRequestRatio") {
-            let given =
-                |list: &Amounts| list.get(&name).copied().filter(|amount| !amount.is_zero());
-            let start = format!("{name} max limit to request ratio per {kind} is {most}, but");
-            match (given(requests), given(limits)) {
-                (None, _) => {
-                    broken.push(format!("{start} no request is specified or request is 0"))
-                }
-                (_, None) => broken.push(format!("{start} no limit is specified or limit is 0")),
-                (Some(request), Some(limit)) => {
-                    let ratio = limit.as_f64() / request.as_f64();
-                    if ratio > most.as_f64() {
-                        broken.push(format!("{start} provided ratio is {ratio:.6}"));
-                    }
+    fn check_min(&mut self, kind: LimitKind, name: &str, least: Quantity) {
+        let start = format!("minimum {name} usage per {} is {least}", kind.as_str());
+        match (self.requests.get(name), self.limits.get(name)) {
+            (None, _) => self.add(format!("{start}.  No request is specified")),
+            (Some(request), _) if *request < least => {
+                self.add(format!("{start}, but request is {request}"));
+            }
+            (_, Some(limit)) if *limit < least => {
+                self.add(format!("{start}, but limit is {limit}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn check_max(&mut self, kind: LimitKind, name: &str, most: Quantity) {
+        let start = format!("maximum {name} usage per {} is {most}", kind.as_str());
+        match self.limits.get(name) {
+            None => self.add(format!("{start}.  No limit is specified")),
+            Some(limit) if *limit > most => self.add(format!("{start}, but limit is {limit}")),
+            Some(_) => self.check_max_request(kind, name, most),
+        }
+    }
+
+    fn check_max_request(&mut self, kind: LimitKind, name: &str, most: Quantity) {
+        if let Some(request) = self.requests.get(name).filter(|request| **request > most) {
+            let kind = kind.as_str();
+            self.add(format!(
+                "maximum {name} usage per {kind} is {most}, but request is {request}"
+            ));
+        }
+    }
+
+    fn check_ratio(&mut self, kind: LimitKind, name: &str, most: Quantity) {
+        let kind = kind.as_str();
+        let start = format!("{name} max limit to request ratio per {kind} is {most}, but");
+        let stated = |amounts: &Amounts| {
+            let amount = amounts.get(name).copied();
+            amount.filter(|amount| !amount.is_zero())
+        };
+        match (stated(self.requests), stated(self.limits)) {
+            (None, _) => self.add(format!("{start} no request is specified or request is 0")),
+            (_, None) => self.add(format!("{start} no limit is specified or limit is 0")),
+            (Some(request), Some(limit)) => {
+                let ratio = limit.as_f64() / request.as_f64();
+                if ratio > most.as_f64() {
+                    self.add(format!("{start} provided ratio is {ratio:.6}"));
                 }
             }
         }
+    }
+
+    fn add(&mut self, text: String) {
+        self.broken.push(text);
     }
 }
 
 /// What of a pod breaks the limits.
-fn check_pod(items: &[Value], spec: &Value) -> Vec<String> {
+fn check_pod<'a>(items: impl Iterator<Item = &'a LimitItem>, spec: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     for item in items {
-        match object::at_str(item, &["type"]) {
-            "Container" => {
-                let limit = Limit {
-                    kind: "Container",
-                    item,
-                };
-                for container in ["containers", "initContainers"]
-                    .iter()
-                    .flat_map(|list| object::at_list(spec, &[list]))
-                {
-                    let (requests, limits) = (
-                        amounts(container, "resources.requests"),
-                        amounts(container, "resources.limits"),
-                    );
-                    limit.check(&requests, &limits, &mut broken);
-                }
+        match item.kind {
+            LimitKind::Container => check_containers(item, spec, &mut broken),
+            LimitKind::Pod => Check {
+                requests: &pod_requests(spec),
+                limits: &pod_limits(spec),
+                broken: &mut broken,
             }
-            "Pod" => Limit { kind: "Pod", item }.check(
-                &pod_requests(spec),
-                &pod_limits(spec),
-                &mut broken,
-            ),
-            _ => {}
+            .run(item),
+            LimitKind::PersistentVolumeClaim | LimitKind::Other => {}
         }
     }
     broken
 }
 
-fn check_claim(items: &[Value], claim: &Value) -> Vec<String> {
+fn check_containers(item: &LimitItem, spec: &Value, broken: &mut Vec<String>) {
+    let lists = ["containers", "initContainers"];
+    for container in lists.iter().flat_map(|list| object::at_list(spec, &[list])) {
+        Check {
+            requests: &amounts(container, "resources.requests"),
+            limits: &amounts(container, "resources.limits"),
+            broken: &mut *broken,
+        }
+        .run(item);
+    }
+}
+
+fn check_claim<'a>(items: impl Iterator<Item = &'a LimitItem>, claim: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     let requests = amounts(claim, "spec.resources.requests");
-    for item in items
-        .iter()
-        .filter(|item| object::at_str(item, &["type"]) == "PersistentVolumeClaim")
-    {
-        Limit {
-            kind: "PersistentVolumeClaim",
-            item,
+    for item in items.filter(|item| item.kind == LimitKind::PersistentVolumeClaim) {
+        Check {
+            requests: &requests,
+            limits: &Amounts::new(),
+            broken: &mut broken,
         }
-        .check(&requests, &Amounts::new(), &mut broken);
+        .run(item);
     }
     broken
 }
 
 /// Several errors as Go's aggregate prints them.
 fn aggregate(mut broken: Vec<String>) -> Option<String> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     broken.retain(|text| seen.insert(text.clone()));
     match broken.as_slice() {
         [] => None,
@@ -255,12 +260,13 @@ impl Step for LimitRanger {
         pod: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        if attributes.operation != Operation::Create || !is(attributes, "", "pods") {
+        if attributes.operation != Operation::Create || !is_write_of(attributes, "", "pods") {
             return Ok(());
         }
-        let (limits, requests) = defaults(&self.items(attributes.namespace).await?);
-        if !limits.is_empty() || !requests.is_empty() {
-            fill_pod(pod, &limits, &requests);
+        let ranges = self.0.limit_ranges.list(attributes.namespace)?;
+        let defaults = Defaults::of(items(&ranges));
+        if !defaults.is_empty() {
+            fill_pod(pod, &defaults);
         }
         Ok(())
     }
@@ -272,22 +278,20 @@ impl Step for LimitRanger {
         _: Option<&Value>,
     ) -> Result<()> {
         let creates = attributes.operation == Operation::Create;
-        let is_pod = creates && is(attributes, "", "pods");
+        let is_pod = creates && is_write_of(attributes, "", "pods");
         let is_claim = (creates || attributes.operation == Operation::Update)
-            && is(attributes, "", "persistentvolumeclaims");
+            && is_write_of(attributes, "", "persistentvolumeclaims");
         let Some(new) = new.filter(|_| is_pod || is_claim) else {
             return Ok(());
         };
-        let items = self.items(attributes.namespace).await?;
+        let ranges = self.0.limit_ranges.list(attributes.namespace)?;
         let broken = match object::at(new, &["spec"]) {
-            Some(spec) if is_pod => check_pod(&items, spec),
-            _ => check_claim(&items, new),
+            Some(spec) if is_pod => check_pod(items(&ranges), spec),
+            _ => check_claim(items(&ranges), new),
         };
         match aggregate(broken) {
             None => Ok(()),
-            Some(text) => {
-                Err(Status::forbidden(&attributes.resource.gr(), object::name(new), &text).into())
-            }
+            Some(text) => Err(forbidden(attributes, object::name(new), &text)),
         }
     }
 }
@@ -300,7 +304,7 @@ mod tests {
 
     #[test]
     fn limits_are_held_in_upstreams_words() {
-        let items = |item: Value| vec![item];
+        let items = |item: Value| vec![LimitItem::read(&item)];
         let spec = |requests: Value, limits: Value| json!({"containers": [{"name": "c", "resources": {"requests": requests, "limits": limits}}]});
         for (item, requests, limits, want) in [
             (
@@ -335,14 +339,14 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                aggregate(check_pod(&items(item), &spec(requests, limits))).as_deref(),
+                aggregate(check_pod(items(item).iter(), &spec(requests, limits))).as_deref(),
                 Some(want)
             );
         }
         let fine = json!({"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "100m"}});
         assert_eq!(
             aggregate(check_pod(
-                &items(fine),
+                items(fine).iter(),
                 &spec(json!({"cpu": "500m"}), json!({"cpu": "1"}))
             )),
             None
@@ -351,19 +355,19 @@ mod tests {
         let range = items(json!({"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}}));
         let want = "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi";
         assert_eq!(
-            aggregate(check_claim(&range, &claim)).as_deref(),
+            aggregate(check_claim(range.iter(), &claim)).as_deref(),
             Some(want)
         );
     }
 
     #[test]
-    fn defaults_are_filled_and_told() {
-        let items = [
-            json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "500m", "memory": "1Mi"}}),
-        ];
-        let (limits, requests) = defaults(&items);
+    fn defaults_are_filled_and_noted() {
+        let item = LimitItem::read(
+            &json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "500m", "memory": "1Mi"}}),
+        );
+        let defaults = Defaults::of([&item].into_iter());
         let mut pod = json!({"metadata": {}, "spec": {"containers": [{"name": "c", "resources": {"requests": {"memory": "2Mi"}}}]}});
-        fill_pod(&mut pod, &limits, &requests);
+        fill_pod(&mut pod, &defaults);
         assert_eq!(
             pod["spec"]["containers"][0]["resources"],
             json!({"requests": {"memory": "2Mi", "cpu": "500m"}, "limits": {"cpu": "1"}})

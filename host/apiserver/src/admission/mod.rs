@@ -1,5 +1,6 @@
 //! The admission chain: one step per file, in upstream's order.
 //!
+//! Steps ask about other objects through [`listers`], so that a request parses no stored object.
 //! Mutating webhooks will join as the last mutating step, validating webhooks and quota as the last
 //! validating ones: [`Chain`] is the list to put them in.
 
@@ -8,6 +9,7 @@ mod default_class;
 mod default_ingress_class;
 mod default_tolerations;
 mod limit_ranger;
+mod listers;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_security;
@@ -19,10 +21,13 @@ mod storage_protection;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_registry::{Admission, Attributes, Registry, Result};
+use k3s_lifecycle::Tasks;
+use k3s_meta::Status;
+use k3s_registry::{Admission, Attributes, Error, Registry, Result};
 use serde_json::Value;
 
 use crate::authz::Authorizer;
+use listers::Listers;
 
 /// One step of the chain. Both halves admit unless they say otherwise.
 #[async_trait]
@@ -52,22 +57,31 @@ trait Step: Send + Sync {
 pub(crate) struct Chain(Vec<Box<dyn Step>>);
 
 impl Chain {
-    pub(crate) fn new(registry: &Registry, authorizer: &Arc<Authorizer>) -> Self {
-        Self(vec![
-            Box::new(namespace_lifecycle::NamespaceLifecycle::new(registry)),
-            Box::new(limit_ranger::LimitRanger::new(registry)),
-            Box::new(service_account::ServiceAccount::new(registry)),
+    /// Builds the steps and starts to mirror the cluster state they decide on.
+    ///
+    /// # Errors
+    /// When the store has stopped.
+    pub(crate) fn start(
+        registry: &Registry,
+        authorizer: &Arc<Authorizer>,
+        tasks: &Tasks,
+    ) -> Result<Self> {
+        let listers = Arc::new(Listers::start(registry, tasks)?);
+        Ok(Self(vec![
+            Box::new(namespace_lifecycle::NamespaceLifecycle::new(&listers)),
+            Box::new(limit_ranger::LimitRanger::new(&listers)),
+            Box::new(service_account::ServiceAccountStep::new(registry, &listers)),
             Box::new(node_restriction::NodeRestriction::new(registry, authorizer)),
-            Box::new(priority::Priority::new(registry)),
+            Box::new(priority::Priority::new(&listers)),
             Box::new(default_tolerations::DefaultTolerationSeconds),
-            Box::new(default_class::DefaultStorageClass::new(registry)),
+            Box::new(default_class::DefaultStorageClass::new(&listers)),
             Box::new(storage_protection::StorageObjectInUseProtection),
-            Box::new(claim_resize::PersistentVolumeClaimResize::new(registry)),
-            Box::new(default_ingress_class::DefaultIngressClass::new(registry)),
-            Box::new(pod_security::PodSecurity::new(registry)),
+            Box::new(claim_resize::PersistentVolumeClaimResize::new(&listers)),
+            Box::new(default_ingress_class::DefaultIngressClass::new(&listers)),
+            Box::new(pod_security::PodSecurity::new(registry, &listers)),
             // The last: what is charged should also be stored.
-            Box::new(resource_quota::ResourceQuota::new(registry)),
-        ])
+            Box::new(resource_quota::QuotaStep::new(registry, &listers)),
+        ]))
     }
 }
 
@@ -99,22 +113,11 @@ impl Admission for Chain {
 }
 
 /// True for a write of the object itself (no subresource) of this group and plural.
-fn is(attributes: &Attributes<'_>, group: &str, plural: &str) -> bool {
+fn is_write_of(attributes: &Attributes<'_>, group: &str, plural: &str) -> bool {
     attributes.subresource.is_empty() && attributes.resource.is(group, plural)
 }
 
-/// An object, or `None` when it does not exist.
-fn find(
-    registry: &Registry,
-    group: &str,
-    plural: &str,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<Value>> {
-    let resource = registry.resource(group, "v1", plural)?;
-    match registry.get(resource, namespace, name) {
-        Ok(object) => object.to_value().map(Some),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+/// The 403 with which a step refuses the object `name`; `text` says why, in upstream's words.
+fn forbidden(attributes: &Attributes<'_>, name: &str, text: &str) -> Error {
+    Status::forbidden(&attributes.resource.gr(), name, text).into()
 }

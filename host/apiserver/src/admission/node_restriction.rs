@@ -1,17 +1,17 @@
 //! NodeRestriction: a kubelet changes its own Node and Lease, and the pods bound to it, and nothing
 //! that would draw other workloads to it (`plugin/pkg/admission/noderestriction`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::{Status, object};
-use k3s_registry::{Attributes, Operation, Registry, Result};
+use k3s_meta::object::{self, OwnerReference};
+use k3s_registry::{Attributes, Error, Operation, Registry, Result};
 use serde_json::Value;
 
-use super::{Step, find};
+use super::{Step, forbidden};
 use crate::authz::Authorizer;
-use crate::authz::node::{Refers, node_of};
+use crate::authz::node::{ReferenceKind, node_of};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const RESTRICTED_PREFIX: &str = "node-restriction.kubernetes.io/";
@@ -38,7 +38,31 @@ pub(super) struct NodeRestriction {
     authorizer: Arc<Authorizer>,
 }
 
-type Verdict = std::result::Result<(), String>;
+/// Why a node may not do what it asks.
+#[derive(Debug, thiserror::Error)]
+enum Denial {
+    /// The rules forbid it; a sentence for the client, in upstream's words.
+    #[error("{0}")]
+    Refused(String),
+    /// What the rules ask about cannot be read.
+    #[error("cannot look up what the node asks about")]
+    Lookup(#[from] Error),
+}
+
+impl Denial {
+    fn into_error(self, attributes: &Attributes<'_>) -> Error {
+        match self {
+            Self::Refused(text) => forbidden(attributes, attributes.name, &text),
+            Self::Lookup(error) => error,
+        }
+    }
+}
+
+type Verdict = std::result::Result<(), Denial>;
+
+fn refuse(text: impl Into<String>) -> Verdict {
+    Err(Denial::Refused(text.into()))
+}
 
 impl NodeRestriction {
     pub(super) fn new(registry: &Registry, authorizer: &Arc<Authorizer>) -> Self {
@@ -48,165 +72,155 @@ impl NodeRestriction {
         }
     }
 
-    fn judge(
-        &self,
-        node: &str,
-        attributes: &Attributes<'_>,
-        new: Option<&Value>,
-        old: Option<&Value>,
-    ) -> Result<Verdict> {
-        let kind = attributes.resource.kind;
-        Ok(match (kind.group, kind.plural, attributes.subresource) {
-            ("", "pods", "") => self.pod(node, attributes, new, old),
-            ("", "pods", "status") => pod_status(node, new, old),
-            ("", "pods", "eviction") => self.eviction(node, attributes)?,
-            ("", "pods", sub) => Err(format!(
-                "unexpected pod subresource {sub:?}, only 'status' and 'eviction' are allowed"
-            )),
-            ("", "nodes", _) => node_object(node, attributes, new, old),
-            ("", "serviceaccounts", "token") => self.token(node, attributes, new)?,
-            ("coordination.k8s.io", "leases", _) => lease(node, attributes),
-            ("storage.k8s.io", "csinodes", _) => named_as_node(node, attributes, "CSINode"),
-            _ => Ok(()),
-        })
-    }
-
-    fn pod(
+    fn check_request(
         &self,
         node: &str,
         attributes: &Attributes<'_>,
         new: Option<&Value>,
         old: Option<&Value>,
     ) -> Verdict {
-        match (attributes.operation, new, old) {
-            (Operation::Create, Some(pod), _) => mirror_pod(node, pod),
-            (Operation::Delete, _, Some(pod)) if bound_to(pod, node) => Ok(()),
-            (Operation::Delete, ..) => Err(format!(
-                "node {node:?} can only delete pods with spec.nodeName set to itself"
+        let kind = attributes.resource.kind;
+        match (kind.group, kind.plural, attributes.subresource) {
+            ("", "pods", "") => check_pod(node, attributes, new, old),
+            ("", "pods", "status") => check_pod_status(node, new, old),
+            ("", "pods", "eviction") => self.check_eviction(node, attributes),
+            ("", "pods", other) => refuse(format!(
+                "unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"
             )),
-            _ => Err(format!(
-                "unexpected operation {:?}",
-                attributes.operation.as_str()
-            )),
+            ("", "nodes", _) => check_node(node, attributes, new, old),
+            ("", "serviceaccounts", "token") => match new {
+                Some(request) => self.check_token(node, attributes, request),
+                None => Ok(()),
+            },
+            ("coordination.k8s.io", "leases", _) => check_lease(node, attributes),
+            ("storage.k8s.io", "csinodes", _) => check_name(node, attributes, "CSINode"),
+            _ => Ok(()),
         }
     }
 
-    fn eviction(&self, node: &str, attributes: &Attributes<'_>) -> Result<Verdict> {
-        let pod = find(
-            &self.registry,
-            "",
-            "pods",
-            attributes.namespace,
-            attributes.name,
-        )?;
-        Ok(match pod {
-            Some(pod) if !bound_to(&pod, node) => Err(format!(
+    fn check_eviction(&self, node: &str, attributes: &Attributes<'_>) -> Verdict {
+        let pod = self.find_pod(attributes.namespace, attributes.name)?;
+        match pod {
+            Some(pod) if !is_bound_to(&pod, node) => refuse(format!(
                 "node {node} can only evict pods with spec.nodeName set to itself"
             )),
             _ => Ok(()),
-        })
+        }
     }
 
     /// Tokens are for pods of the node, and bound to them.
-    fn token(
-        &self,
-        node: &str,
-        attributes: &Attributes<'_>,
-        request: Option<&Value>,
-    ) -> Result<Verdict> {
-        let Some(request) = request else {
-            return Ok(Ok(()));
-        };
+    fn check_token(&self, node: &str, attributes: &Attributes<'_>, request: &Value) -> Verdict {
         let reference = |key| object::at_str(request, &["spec", "boundObjectRef", key]);
-        if reference("kind") != "Pod" || reference("name").is_empty() {
-            return Ok(Err("node requested token not bound to a pod".to_owned()));
+        let (pod_name, pod_uid) = (reference("name"), reference("uid"));
+        if reference("kind") != "Pod" || pod_name.is_empty() {
+            return refuse("node requested token not bound to a pod");
         }
-        if reference("uid").is_empty() {
-            return Ok(Err(
-                "node requested token with a pod binding without a uid".to_owned()
+        if pod_uid.is_empty() {
+            return refuse("node requested token with a pod binding without a uid");
+        }
+        let Some(pod) = self.find_pod(attributes.namespace, pod_name)? else {
+            return refuse(format!("pod {pod_name:?} not found"));
+        };
+        if object::uid(&pod) != pod_uid {
+            return refuse(
+                "the UID in the bound object reference does not match the UID in record",
+            );
+        }
+        if !is_bound_to(&pod, node) {
+            return refuse("node requested token bound to a pod scheduled on a different node");
+        }
+        let (namespace, account) = (attributes.namespace, attributes.name);
+        let runs_as =
+            self.authorizer
+                .node
+                .refers(node, ReferenceKind::ServiceAccount, namespace, account);
+        if !runs_as {
+            return refuse(format!(
+                "no pod of node {node:?} runs as this service account"
             ));
         }
-        let pod = find(
-            &self.registry,
-            "",
-            "pods",
-            attributes.namespace,
-            reference("name"),
-        )?;
-        Ok(match pod {
-            None => Err(format!("pod {:?} not found", reference("name"))),
-            Some(pod) if object::uid(&pod) != reference("uid") => Err(
-                "the UID in the bound object reference does not match the UID in record".to_owned(),
-            ),
-            Some(pod) if !bound_to(&pod, node) => {
-                Err("node requested token bound to a pod scheduled on a different node".to_owned())
-            }
-            Some(_)
-                if !self.authorizer.node.refers(
-                    node,
-                    Refers::ServiceAccount,
-                    attributes.namespace,
-                    attributes.name,
-                ) =>
-            {
-                Err(format!(
-                    "no pod of node {node:?} runs as this service account"
-                ))
-            }
-            Some(_) => Ok(()),
-        })
+        Ok(())
+    }
+
+    fn find_pod(&self, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let pods = self.registry.resource("", "v1", "pods")?;
+        match self.registry.get(pods, namespace, name) {
+            Ok(pod) => pod.to_value().map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn bound_to(pod: &Value, node: &str) -> bool {
+fn is_bound_to(pod: &Value, node: &str) -> bool {
     object::at_str(pod, &["spec", "nodeName"]) == node
 }
 
-fn mirror_pod(node: &str, pod: &Value) -> Verdict {
+fn check_pod(
+    node: &str,
+    attributes: &Attributes<'_>,
+    new: Option<&Value>,
+    old: Option<&Value>,
+) -> Verdict {
+    match (attributes.operation, new, old) {
+        (Operation::Create, Some(pod), _) => check_mirror_pod(node, pod),
+        (Operation::Delete, _, Some(pod)) if is_bound_to(pod, node) => Ok(()),
+        (Operation::Delete, ..) => refuse(format!(
+            "node {node:?} can only delete pods with spec.nodeName set to itself"
+        )),
+        _ => refuse(format!(
+            "unexpected operation {:?}",
+            attributes.operation.as_str()
+        )),
+    }
+}
+
+fn check_mirror_pod(node: &str, pod: &Value) -> Verdict {
     if object::annotation(pod, MIRROR).is_none() {
-        return Err(format!(
+        return refuse(format!(
             "pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods"
         ));
     }
-    if !bound_to(pod, node) {
-        return Err(format!(
+    if !is_bound_to(pod, node) {
+        return refuse(format!(
             "node {node:?} can only create pods with spec.nodeName set to itself"
         ));
     }
     let owners = object::owner_references(pod);
     if owners.len() > 1 {
-        return Err(format!(
+        return refuse(format!(
             "node {node:?} can only create pods with a single owner reference set to itself"
         ));
     }
-    match owners.first() {
-        Some(owner) if owner.kind != "Node" || owner.name != node || owner.api_version != "v1" => {
-            Err(format!(
-                "node {node:?} can only create pods with an owner reference set to itself"
-            ))
-        }
-        _ => Ok(()),
+    let is_own = |owner: &OwnerReference| {
+        owner.kind == "Node" && owner.name == node && owner.api_version == "v1"
+    };
+    if !owners.iter().all(is_own) {
+        return refuse(format!(
+            "node {node:?} can only create pods with an owner reference set to itself"
+        ));
     }
+    Ok(())
 }
 
-fn pod_status(node: &str, new: Option<&Value>, old: Option<&Value>) -> Verdict {
+fn check_pod_status(node: &str, new: Option<&Value>, old: Option<&Value>) -> Verdict {
     let (Some(new), Some(old)) = (new, old) else {
         return Ok(());
     };
-    if !bound_to(old, node) {
-        return Err(format!(
+    if !is_bound_to(old, node) {
+        return refuse(format!(
             "node {node:?} can only update pod status for pods with spec.nodeName set to itself"
         ));
     }
     if object::labels(new) != object::labels(old) {
-        return Err(format!(
+        return refuse(format!(
             "node {node:?} cannot update labels through pod status"
         ));
     }
     Ok(())
 }
 
-fn node_object(
+fn check_node(
     node: &str,
     attributes: &Attributes<'_>,
     new: Option<&Value>,
@@ -214,48 +228,50 @@ fn node_object(
 ) -> Verdict {
     let name = new.map_or(attributes.name, object::name);
     if name != node || attributes.operation == Operation::Delete {
-        return Err(format!(
-            "node {node:?} is not allowed to modify node {:?}",
-            if name.is_empty() {
-                attributes.name
-            } else {
-                name
-            }
+        let shown = if name.is_empty() {
+            attributes.name
+        } else {
+            name
+        };
+        return refuse(format!(
+            "node {node:?} is not allowed to modify node {shown:?}"
         ));
     }
     let Some(new) = new else { return Ok(()) };
-    let labels = changed(
-        &object::labels(new),
-        &old.map(object::labels).unwrap_or_default(),
-    );
-    let forbidden: Vec<String> = labels.into_iter().filter(|label| !may_set(label)).collect();
-    if !forbidden.is_empty() {
-        let verb = if old.is_some() {
-            "modify"
-        } else {
-            "set the following"
-        };
-        return Err(format!(
-            "is not allowed to {verb} labels: {}",
-            forbidden.join(", ")
+    check_node_labels(new, old)?;
+    let Some(old) = old else { return Ok(()) };
+    let taints = |node| object::at(node, &["spec", "taints"]).filter(|taints| !taints.is_null());
+    if taints(new) != taints(old) {
+        return refuse(format!("node {node:?} is not allowed to modify taints"));
+    }
+    if object::owner_references(old) != object::owner_references(new) {
+        return refuse(format!(
+            "node {node:?} is not allowed to modify ownerReferences"
         ));
     }
-    if let Some(old) = old
-        && object::at(new, &["spec", "taints"]).filter(|v| !v.is_null())
-            != object::at(old, &["spec", "taints"]).filter(|v| !v.is_null())
-    {
-        return Err(format!("node {node:?} is not allowed to modify taints"));
-    }
-    if old.is_none_or(|old| object::owner_references(old) == object::owner_references(new)) {
+    Ok(())
+}
+
+fn check_node_labels(new: &Value, old: Option<&Value>) -> Verdict {
+    let before = old.map(object::labels).unwrap_or_default();
+    let labels = changed(&object::labels(new), &before);
+    let forbidden: Vec<String> = labels.into_iter().filter(|label| !may_set(label)).collect();
+    if forbidden.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "node {node:?} is not allowed to modify ownerReferences"
+    let verb = if old.is_some() {
+        "modify"
+    } else {
+        "set the following"
+    };
+    refuse(format!(
+        "is not allowed to {verb} labels: {}",
+        forbidden.join(", ")
     ))
 }
 
 fn changed(new: &BTreeMap<String, String>, old: &BTreeMap<String, String>) -> Vec<String> {
-    let keys: std::collections::BTreeSet<&String> = new.keys().chain(old.keys()).collect();
+    let keys: BTreeSet<&String> = new.keys().chain(old.keys()).collect();
     keys.into_iter()
         .filter(|key| new.get(*key) != old.get(*key))
         .cloned()
@@ -277,20 +293,18 @@ fn may_set(label: &str) -> bool {
     !reserved || own_domain || OWN_LABELS.contains(&label)
 }
 
-fn lease(node: &str, attributes: &Attributes<'_>) -> Verdict {
+fn check_lease(node: &str, attributes: &Attributes<'_>) -> Verdict {
     if attributes.namespace != "kube-node-lease" {
-        return Err(
-            "can only access leases in the \"kube-node-lease\" system namespace".to_owned(),
-        );
+        return refuse("can only access leases in the \"kube-node-lease\" system namespace");
     }
-    named_as_node(node, attributes, "lease")
+    check_name(node, attributes, "lease")
 }
 
-fn named_as_node(node: &str, attributes: &Attributes<'_>, what: &str) -> Verdict {
+fn check_name(node: &str, attributes: &Attributes<'_>, what: &str) -> Verdict {
     if attributes.name.is_empty() || attributes.name == node {
         return Ok(());
     }
-    Err(format!(
+    refuse(format!(
         "can only access {what} with the same name as the requesting node"
     ))
 }
@@ -306,9 +320,8 @@ impl Step for NodeRestriction {
         let Some(node) = node_of(attributes.user) else {
             return Ok(());
         };
-        self.judge(node, attributes, new, old)?.map_err(|text| {
-            Status::forbidden(&attributes.resource.gr(), attributes.name, &text).into()
-        })
+        self.check_request(node, attributes, new, old)
+            .map_err(|denial| denial.into_error(attributes))
     }
 }
 

@@ -1,80 +1,65 @@
 //! Priority: a pod's priority is that of its class.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use k3s_meta::{Status, object};
-use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
+use k3s_meta::object;
+use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
-use super::{Step, find, is};
+use super::listers::{Listers, PriorityClass};
+use super::{Step, forbidden, is_write_of};
 
 const GROUP: &str = "scheduling.k8s.io";
+/// What pods get whose class says nothing.
+const DEFAULT_POLICY: &str = "PreemptLowerPriority";
 
-pub(super) struct Priority(Registry);
+pub(super) struct Priority(Arc<Listers>);
 
 impl Priority {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+    pub(super) fn new(listers: &Arc<Listers>) -> Self {
+        Self(listers.clone())
     }
 
-    /// The class pods get that name none: of several, the one with the lowest value.
-    async fn default_class(&self) -> Result<Option<Value>> {
-        let classes = self.0.resource(GROUP, "v1", "priorityclasses")?;
-        let list = self.0.list(classes, &ListRequest::all("")).await?;
-        let mut found: Option<Value> = None;
-        for entry in list.entries {
-            let class = Object::stored(classes, entry).to_value()?;
-            let lower = found
-                .as_ref()
-                .is_none_or(|other| value_of(&class) < value_of(other));
-            if object::at_bool(&class, &["globalDefault"]) && lower {
-                found = Some(class);
-            }
+    /// The class of pods that name none: of several defaults, the one with the lowest value.
+    fn default_class(&self) -> Result<Option<Arc<PriorityClass>>> {
+        let classes = self.0.priority_classes.list("")?.into_iter();
+        let defaults = classes.filter(|class| class.is_global_default);
+        Ok(defaults.min_by_key(|class| class.value))
+    }
+
+    fn class_of(
+        &self,
+        attributes: &Attributes<'_>,
+        pod: &Value,
+    ) -> Result<Option<Arc<PriorityClass>>> {
+        let name = object::at_str(pod, &["spec", "priorityClassName"]);
+        if name.is_empty() {
+            return self.default_class();
         }
-        Ok(found)
+        let class = self.0.priority_classes.get("", name)?;
+        if class.is_none() {
+            let text = format!("no PriorityClass with name {name} was found");
+            return Err(forbidden(attributes, object::name(pod), &text));
+        }
+        Ok(class)
     }
 
-    async fn pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
-        let refuse =
-            |text: String| Status::forbidden(&attributes.resource.gr(), object::name(pod), &text);
-        let named = object::at_str(pod, &["spec", "priorityClassName"]).to_owned();
-        let class =
-            if named.is_empty() {
-                self.default_class().await?
-            } else {
-                let class = find(&self.0, GROUP, "priorityclasses", "", &named)?;
-                Some(class.ok_or_else(|| {
-                    refuse(format!("no PriorityClass with name {named} was found"))
-                })?)
-            };
-        let priority = class.as_ref().map_or(0, value_of);
+    /// Writes what the class says into a new pod, which must not say anything else itself.
+    fn resolve_priority(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
+        let class = self.class_of(attributes, pod)?;
+        let priority = class.as_ref().map_or(0, |class| class.value);
         let policy = class
             .as_ref()
-            .map(|class| object::at_str(class, &["preemptionPolicy"]).to_owned());
-        let policy = policy
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(|| "PreemptLowerPriority".to_owned());
-        if object::at_i64(pod, &["spec", "priority"]).is_some_and(|given| given != priority) {
-            let given = object::at_i64(pod, &["spec", "priority"]).unwrap_or(0);
-            return Err(refuse(format!(
-                "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {priority} from the given PriorityClass name"
-            ))
-            .into());
-        }
-        let given = object::at_str(pod, &["spec", "preemptionPolicy"]);
-        if !given.is_empty() && given != policy {
-            return Err(refuse(format!(
-                "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
-            ))
-            .into());
-        }
-        if named.is_empty()
-            && let Some(class) = &class
-        {
-            object::set(
-                pod,
-                &["spec", "priorityClassName"],
-                object::name(class).into(),
-            );
+            .map(|class| class.preemption_policy.as_str())
+            .filter(|policy| !policy.is_empty())
+            .unwrap_or(DEFAULT_POLICY);
+        check_priority(attributes, pod, priority)?;
+        check_policy(attributes, pod, policy)?;
+        if let Some(class) = &class {
+            // The name it has already, or that of the default class.
+            let name = class.name.as_str().into();
+            object::set(pod, &["spec", "priorityClassName"], name);
         }
         object::set(pod, &["spec", "priority"], priority.into());
         object::set(pod, &["spec", "preemptionPolicy"], policy.into());
@@ -82,8 +67,38 @@ impl Priority {
     }
 }
 
-fn value_of(class: &Value) -> i64 {
-    object::at_i64(class, &["value"]).unwrap_or(0)
+fn check_priority(attributes: &Attributes<'_>, pod: &Value, computed: i64) -> Result<()> {
+    match object::at_i64(pod, &["spec", "priority"]) {
+        Some(given) if given != computed => {
+            let text = format!(
+                "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name"
+            );
+            Err(forbidden(attributes, object::name(pod), &text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_policy(attributes: &Attributes<'_>, pod: &Value, computed: &str) -> Result<()> {
+    let given = object::at_str(pod, &["spec", "preemptionPolicy"]);
+    if given.is_empty() || given == computed {
+        return Ok(());
+    }
+    let text = format!(
+        "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name"
+    );
+    Err(forbidden(attributes, object::name(pod), &text))
+}
+
+/// Pods made before there were classes keep what they have.
+fn keep_priority(pod: &mut Value, old: &Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        if object::at(pod, &["spec", field]).is_none_or(Value::is_null)
+            && let Some(kept) = object::at(old, &["spec", field])
+        {
+            object::set(pod, &["spec", field], kept.clone());
+        }
+    }
 }
 
 #[async_trait]
@@ -94,20 +109,13 @@ impl Step for Priority {
         new: &mut Value,
         old: Option<&Value>,
     ) -> Result<()> {
-        if !is(attributes, "", "pods") {
+        if !is_write_of(attributes, "", "pods") {
             return Ok(());
         }
         match (attributes.operation, old) {
-            (Operation::Create, _) => self.pod(attributes, new).await,
+            (Operation::Create, _) => self.resolve_priority(attributes, new),
             (Operation::Update, Some(old)) => {
-                // Pods made before there were classes keep what they have.
-                for field in ["priority", "preemptionPolicy"] {
-                    if object::at(new, &["spec", field]).is_none_or(Value::is_null)
-                        && let Some(kept) = object::at(old, &["spec", field])
-                    {
-                        object::set(new, &["spec", field], kept.clone());
-                    }
-                }
+                keep_priority(new, old);
                 Ok(())
             }
             _ => Ok(()),
@@ -120,19 +128,19 @@ impl Step for Priority {
         new: Option<&Value>,
         _: Option<&Value>,
     ) -> Result<()> {
-        let Some(class) = new.filter(|_| is(attributes, GROUP, "priorityclasses")) else {
+        let Some(class) = new.filter(|_| is_write_of(attributes, GROUP, "priorityclasses")) else {
             return Ok(());
         };
         if !object::at_bool(class, &["globalDefault"]) {
             return Ok(());
         }
-        match self.default_class().await? {
-            Some(other) if object::name(&other) != object::name(class) => {
+        match self.default_class()? {
+            Some(other) if other.name != object::name(class) => {
                 let text = format!(
                     "PriorityClass {} is already marked as default. Only one default can exist",
-                    object::name(&other)
+                    other.name
                 );
-                Err(Status::forbidden(&attributes.resource.gr(), object::name(class), &text).into())
+                Err(forbidden(attributes, object::name(class), &text))
             }
             _ => Ok(()),
         }

@@ -1,135 +1,163 @@
 //! ResourceQuota: what a new or changed object uses is charged to the quotas of its namespace before it
 //! is stored, and refused where it does not fit (`plugin/pkg/admission/resourcequota`).
 //!
-//! A charge is one optimistic update of the quota's status, so two writers cannot both take the last of
-//! it. An object that is charged and then not stored is given back by the quota controller's recount.
+//! Quotas are first checked against the mirror, which costs nothing where there are none. The charge
+//! itself is one optimistic update of the stored quota's status that checks again what it finds
+//! there, so two writers cannot both take the last of it. An object that is charged and then not
+//! stored is given back by the quota controller's recount.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_kinds::amounts::{Amounts, add, amounts};
+use k3s_kinds::amounts::{Amounts, add};
 use k3s_kinds::quota::{covers, missing, shown, usage};
+use k3s_meta::object;
 use k3s_meta::quantity::Quantity;
-use k3s_meta::{Status, object};
+use k3s_registry::mirror::Decode;
 use k3s_registry::{
-    Attributes, Call, Error, ListRequest, NoAdmission, Object, Operation, Registry, Resource,
-    Result, Scope, Update,
+    Attributes, Call, Error, NoAdmission, Operation, Registry, Result, Scope, Update,
 };
 use serde_json::Value;
 
-use super::Step;
+use super::listers::{Listers, ResourceQuota};
+use super::{Step, forbidden};
 
-pub(super) struct ResourceQuota(Registry);
+pub(super) struct QuotaStep {
+    registry: Registry,
+    listers: Arc<Listers>,
+}
 
-/// What the request wants charged, and its refusals.
+/// What one request uses more than before.
 struct Charge<'a> {
     attributes: &'a Attributes<'a>,
     object: &'a Value,
-    /// What the object uses, and what it used before.
+    /// What the object uses.
     usage: Amounts,
-    before: Amounts,
+    /// What it used before an update.
+    previous: Amounts,
 }
 
-impl Charge<'_> {
-    fn refused(&self, text: &str) -> Error {
-        Status::forbidden(
-            &self.attributes.resource.gr(),
-            object::name(self.object),
-            text,
-        )
-        .into()
+impl<'a> Charge<'a> {
+    fn new(attributes: &'a Attributes<'a>, object: &'a Value, old: Option<&Value>) -> Self {
+        let kind = attributes.resource.kind;
+        let used_by = |object: &Value| usage(kind.group, kind.plural, object);
+        Self {
+            attributes,
+            object,
+            usage: used_by(object),
+            previous: old.map(used_by).unwrap_or_default(),
+        }
     }
 
     /// What this quota has to be charged: nothing where it does not count the object.
-    fn due(&self, quota: &Value) -> Result<Amounts> {
-        let spec = object::at(quota, &["spec"]).unwrap_or(&Value::Null);
+    ///
+    /// # Errors
+    /// When the object does not fit, or does not state what the quota limits.
+    fn due(&self, quota: &ResourceQuota) -> Result<Amounts> {
         let kind = self.attributes.resource.kind;
-        if !covers(spec, kind.group, kind.plural, self.object) {
+        if !covers(&quota.scopes, kind.group, kind.plural, self.object) {
             return Ok(Amounts::new());
         }
-        let name = object::name(quota);
-        // As upstream, a quota limits what the controller has taken note of.
-        let hard = amounts(quota, "status.hard");
-        if self.attributes.resource.is("", "pods")
-            && let Some(text) = missing(hard.keys(), self.object)
-        {
-            return Err(self.refused(&format!("failed quota: {name}: {text}")));
+        self.check_stated(quota)?;
+        let due = self.increase(quota);
+        self.check_counted(quota, &due)?;
+        self.check_fits(quota, &due)?;
+        Ok(due)
+    }
+
+    /// Where compute resources are limited, every container of a pod has to say what it wants.
+    fn check_stated(&self, quota: &ResourceQuota) -> Result<()> {
+        if !self.attributes.resource.is("", "pods") {
+            return Ok(());
         }
-        let known = amounts(quota, "status.used");
+        match missing(quota.hard.keys(), self.object) {
+            Some(text) => Err(self.refused(&format!("failed quota: {}: {text}", quota.name))),
+            None => Ok(()),
+        }
+    }
+
+    /// What is used more than before. What an update gives back is counted by the controller.
+    fn increase(&self, quota: &ResourceQuota) -> Amounts {
         let mut due = Amounts::new();
-        let mut unknown = Vec::new();
-        for (resource, amount) in self
-            .usage
-            .iter()
-            .filter(|(resource, _)| hard.contains_key(*resource))
-        {
-            if !known.contains_key(resource) {
-                unknown.push(resource.as_str());
-            }
-            let more = *amount - self.before.get(resource).copied().unwrap_or(Quantity::ZERO);
-            // What an update gives back is counted by the controller.
+        for (resource, amount) in self.limited(quota) {
+            let more = *amount - amount_of(&self.previous, resource);
             if !more.is_negative() && !more.is_zero() {
                 due.insert(resource.clone(), more);
             }
         }
-        if !unknown.is_empty() && !due.is_empty() {
-            return Err(self.refused(&format!(
-                "status unknown for quota: {name}, resources: {}",
-                unknown.join(",")
-            )));
-        }
-        self.check(name, &hard, &known, &due)?;
-        Ok(due)
+        due
     }
 
-    fn check(&self, name: &str, hard: &Amounts, used: &Amounts, due: &Amounts) -> Result<()> {
-        let of =
-            |list: &Amounts, resource: &str| list.get(resource).copied().unwrap_or(Quantity::ZERO);
+    /// Nothing is charged to a quota whose use the controller has not counted yet.
+    fn check_counted(&self, quota: &ResourceQuota, due: &Amounts) -> Result<()> {
+        let limited = self.limited(quota).map(|(resource, _)| resource.as_str());
+        let uncounted: Vec<&str> = limited
+            .filter(|resource| !quota.used.contains_key(*resource))
+            .collect();
+        if uncounted.is_empty() || due.is_empty() {
+            return Ok(());
+        }
+        Err(self.refused(&format!(
+            "status unknown for quota: {}, resources: {}",
+            quota.name,
+            uncounted.join(",")
+        )))
+    }
+
+    fn check_fits(&self, quota: &ResourceQuota, due: &Amounts) -> Result<()> {
+        let exceeds = |resource: &str, more: Quantity| {
+            amount_of(&quota.used, resource) + more > amount_of(&quota.hard, resource)
+        };
         let over: Vec<&String> = due
             .iter()
-            .filter(|(r, more)| of(used, r) + **more > of(hard, r))
-            .map(|(r, _)| r)
+            .filter(|(resource, more)| exceeds(resource, **more))
+            .map(|(resource, _)| resource)
             .collect();
         if over.is_empty() {
             return Ok(());
         }
-        let only = |list: &Amounts| -> String {
-            shown(
-                &over
-                    .iter()
-                    .map(|resource| ((*resource).clone(), of(list, resource)))
-                    .collect(),
-            )
+        let only = |amounts: &Amounts| {
+            let amounts = over.iter().map(|resource| {
+                let resource = (*resource).clone();
+                let amount = amount_of(amounts, &resource);
+                (resource, amount)
+            });
+            shown(&amounts.collect())
         };
-        let text = format!(
-            "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
+        Err(self.refused(&format!(
+            "exceeded quota: {}, requested: {}, used: {}, limited: {}",
+            quota.name,
             only(due),
-            only(used),
-            only(hard)
-        );
-        Err(self.refused(&text))
+            only(&quota.used),
+            only(&quota.hard)
+        )))
+    }
+
+    /// What the object uses of what the quota limits.
+    fn limited(&self, quota: &ResourceQuota) -> impl Iterator<Item = (&String, &Quantity)> {
+        let usage = self.usage.iter();
+        usage.filter(|(resource, _)| quota.hard.contains_key(*resource))
+    }
+
+    fn refused(&self, text: &str) -> Error {
+        forbidden(self.attributes, object::name(self.object), text)
     }
 }
 
-impl ResourceQuota {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+fn amount_of(amounts: &Amounts, resource: &str) -> Quantity {
+    amounts.get(resource).copied().unwrap_or(Quantity::ZERO)
+}
+
+impl QuotaStep {
+    pub(super) fn new(registry: &Registry, listers: &Arc<Listers>) -> Self {
+        Self {
+            registry: registry.clone(),
+            listers: listers.clone(),
+        }
     }
 
-    async fn quotas(&self, quotas: &Arc<Resource>, namespace: &str) -> Result<Vec<Value>> {
-        let list = self.0.list(quotas, &ListRequest::all(namespace)).await?;
-        list.entries
-            .into_iter()
-            .map(|entry| Object::stored(quotas, entry).to_value())
-            .collect()
-    }
-
-    async fn charge(
-        &self,
-        quotas: &Arc<Resource>,
-        quota: &Value,
-        charge: &Charge<'_>,
-    ) -> Result<()> {
+    /// Adds the charge to the stored quota, unless it no longer fits there.
+    async fn charge(&self, quota: &ResourceQuota, charge: &Charge<'_>) -> Result<()> {
         let Attributes {
             namespace,
             user,
@@ -142,76 +170,76 @@ impl ResourceQuota {
             admission: &NoAdmission,
             warnings,
         };
-        let name = object::name(quota);
+        let quotas = self.registry.resource("", "v1", "resourcequotas")?;
         let update = Update {
             resource: quotas,
             namespace,
-            name,
+            name: &quota.name,
             scope: Scope::Status,
             create_missing: false,
         };
-        let charged = self.0.update(&update, &call, |current| {
-            let mut quota = current.cloned().unwrap_or_default();
-            let mut used = amounts(&quota, "status.used");
+        let add_due = |current: Option<&Value>| {
+            let mut stored = current.cloned().unwrap_or_default();
+            // The mirror may be behind the quota that is charged now, so this is what decides.
+            let quota = ResourceQuota::decode(&stored);
+            let mut used = quota.used.clone();
             add(&mut used, &charge.due(&quota)?);
-            if let Some(map) = object::map_mut(&mut quota, &["status", "used"]) {
-                map.extend(
-                    used.into_iter()
-                        .map(|(name, amount)| (name, amount.to_string().into())),
-                );
-            }
-            Ok(quota)
-        });
-        match charged.await {
-            // A quota that went meanwhile limits nothing.
+            write_used(&mut stored, used);
+            Ok(stored)
+        };
+        match self.registry.update(&update, &call, add_due).await {
+            // A quota that was deleted meanwhile limits nothing.
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),
         }
     }
 }
 
+fn write_used(quota: &mut Value, used: Amounts) {
+    if let Some(map) = object::map_mut(quota, &["status", "used"]) {
+        let used = used.into_iter();
+        map.extend(used.map(|(name, amount)| (name, amount.to_string().into())));
+    }
+}
+
+/// Whether quotas count the request at all.
+fn is_counted(attributes: &Attributes<'_>) -> bool {
+    let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
+    // Events are many, short-lived, and never counted.
+    writes
+        && attributes.subresource.is_empty()
+        && !attributes.namespace.is_empty()
+        && attributes.resource.kind.plural != "events"
+}
+
 #[async_trait]
-impl Step for ResourceQuota {
+impl Step for QuotaStep {
     async fn validate(
         &self,
         attributes: &Attributes<'_>,
         new: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<()> {
-        let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
-        // Events are many, short-lived, and never counted.
-        let whole = attributes.subresource.is_empty()
-            && !attributes.namespace.is_empty()
-            && attributes.resource.kind.plural != "events";
-        let Some(object) = new.filter(|_| writes && whole) else {
+        let Some(object) = new.filter(|_| is_counted(attributes)) else {
             return Ok(());
         };
-        let quotas = self.0.resource("", "v1", "resourcequotas")?.clone();
-        let all = self.quotas(&quotas, attributes.namespace).await?;
-        if all.is_empty() {
+        let quotas = self.listers.resource_quotas.list(attributes.namespace)?;
+        if quotas.is_empty() {
             return Ok(());
         }
-        let kind = attributes.resource.kind;
-        let charge = Charge {
-            attributes,
-            object,
-            usage: usage(kind.group, kind.plural, object),
-            before: old
-                .map(|old| usage(kind.group, kind.plural, old))
-                .unwrap_or_default(),
-        };
-        // All are asked before any is charged.
-        let mut due = Vec::new();
-        for quota in &all {
+        let charge = Charge::new(attributes, object, old);
+        // All are asked before any is charged, so that a refusal leaves no charge behind.
+        let mut charged = Vec::new();
+        for quota in &quotas {
             if !charge.due(quota)?.is_empty() {
-                due.push(quota);
+                charged.push(quota);
             }
         }
         if attributes.dry_run {
             return Ok(());
         }
-        for quota in due {
-            self.charge(&quotas, quota, &charge).await?;
+        for quota in charged {
+            self.charge(quota, &charge).await?;
         }
         Ok(())
     }

@@ -1,121 +1,132 @@
 //! ServiceAccount: every pod runs as one, which must exist, and gets its token, the cluster's CA and
 //! its namespace at the path where clients look for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k3s_meta::{Status, object};
+use k3s_base::Random;
+use k3s_meta::object;
 use k3s_registry::{Attributes, Operation, Registry, Result};
 use serde_json::{Value, json};
 
-use super::{Step, find, is};
+use super::listers::{Listers, ServiceAccount};
+use super::{Step, forbidden, is_write_of};
 
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Above the hour that kubelets refresh tokens after.
 const TOKEN_SECONDS: i64 = 3607;
-/// The account of a fresh namespace is made by a controller: its first pods wait for it.
-const LOOKUP_TRIES: u32 = 10;
-const LOOKUP_WAIT: Duration = Duration::from_millis(100);
+/// The account of a fresh namespace is made by a controller: its first pods wait for it, as long as
+/// upstream tries (ten times, a tenth of a second apart).
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(super) struct ServiceAccount(Registry);
+pub(super) struct ServiceAccountStep {
+    listers: Arc<Listers>,
+    /// Names the token's volume.
+    random: Random,
+}
 
-impl ServiceAccount {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
-    }
-
-    async fn account(&self, namespace: &str, name: &str) -> Result<Option<Value>> {
-        for _ in 1..LOOKUP_TRIES {
-            if let Some(found) = find(&self.0, "", "serviceaccounts", namespace, name)? {
-                return Ok(Some(found));
-            }
-            tokio::time::sleep(LOOKUP_WAIT).await;
+impl ServiceAccountStep {
+    pub(super) fn new(registry: &Registry, listers: &Arc<Listers>) -> Self {
+        Self {
+            listers: listers.clone(),
+            random: registry.random().clone(),
         }
-        find(&self.0, "", "serviceaccounts", namespace, name)
     }
 
-    async fn pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
-        let refuse = |pod: &Value, text: &str| {
-            Status::forbidden(&attributes.resource.gr(), object::name(pod), text)
-        };
+    async fn admit_pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
         if object::annotation(pod, MIRROR).is_some() {
-            return check_mirror(pod).map_err(|text| refuse(pod, text).into());
+            return check_mirror(attributes, pod);
         }
-        let mut name = object::at_str(pod, &["spec", "serviceAccountName"]).to_owned();
-        if name.is_empty() {
-            "default".clone_into(&mut name);
-        }
-        object::set(pod, &["spec", "serviceAccountName"], name.as_str().into());
-        object::set(pod, &["spec", "serviceAccount"], name.as_str().into());
-        let Some(account) = self.account(attributes.namespace, &name).await? else {
-            let text = format!(
-                "error looking up service account {}/{name}: serviceaccount {name:?} not found",
-                attributes.namespace
-            );
-            return Err(refuse(pod, &text).into());
-        };
+        let account = self.assign_account(attributes, pod).await?;
         if mounts_token(pod, &account) {
-            let volume = format!("{VOLUME_PREFIX}{}", self.0.random().name_suffix(5));
-            mount(pod, &volume);
+            let volume = format!("{VOLUME_PREFIX}{}", self.random.name_suffix(5));
+            mount_token(pod, &volume);
         }
-        let secrets = object::at_list(&account, &["imagePullSecrets"]);
+        let secrets = &account.image_pull_secrets;
         if object::at_list(pod, &["spec", "imagePullSecrets"]).is_empty() && !secrets.is_empty() {
-            object::set(pod, &["spec", "imagePullSecrets"], secrets.to_vec().into());
+            object::set(pod, &["spec", "imagePullSecrets"], secrets.clone().into());
         }
         Ok(())
+    }
+
+    /// Writes the account's name into the pod, `default` where it names none.
+    async fn assign_account(
+        &self,
+        attributes: &Attributes<'_>,
+        pod: &mut Value,
+    ) -> Result<Arc<ServiceAccount>> {
+        let name = match object::at_str(pod, &["spec", "serviceAccountName"]) {
+            "" => "default".to_owned(),
+            name => name.to_owned(),
+        };
+        object::set(pod, &["spec", "serviceAccountName"], name.as_str().into());
+        object::set(pod, &["spec", "serviceAccount"], name.as_str().into());
+        let namespace = attributes.namespace;
+        let accounts = &self.listers.service_accounts;
+        let found = accounts.wait_for(namespace, &name, LOOKUP_PATIENCE).await?;
+        found.ok_or_else(|| {
+            let text = format!(
+                "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
+            );
+            forbidden(attributes, object::name(pod), &text)
+        })
     }
 }
 
 /// A mirror pod shows what a node runs by itself; it can hold nothing of the cluster.
-fn check_mirror(pod: &Value) -> std::result::Result<(), &'static str> {
+fn check_mirror(attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
+    let refuse = |text: &str| Err(forbidden(attributes, object::name(pod), text));
     if !object::at_str(pod, &["spec", "serviceAccountName"]).is_empty() {
-        return Err("a mirror pod may not reference service accounts");
+        return refuse("a mirror pod may not reference service accounts");
     }
+    let is_secret = |volume: &Value| volume.get("secret").is_some_and(|source| !source.is_null());
     let volumes = object::at_list(pod, &["spec", "volumes"]);
-    if volumes
-        .iter()
-        .any(|volume| volume.get("secret").is_some_and(|source| !source.is_null()))
-    {
-        return Err("a mirror pod may not reference secrets");
+    if volumes.iter().any(is_secret) {
+        return refuse("a mirror pod may not reference secrets");
     }
     Ok(())
 }
 
-fn mounts_token(pod: &Value, account: &Value) -> bool {
-    let flag = |value: Option<&Value>| value.and_then(Value::as_bool);
-    flag(object::at(pod, &["spec", "automountServiceAccountToken"]))
-        .or_else(|| flag(object::at(account, &["automountServiceAccountToken"])))
+/// The pod decides before its account does.
+fn mounts_token(pod: &Value, account: &ServiceAccount) -> bool {
+    let own = object::at(pod, &["spec", "automountServiceAccountToken"]);
+    own.and_then(Value::as_bool)
+        .or(account.automounts_token)
         .unwrap_or(true)
 }
 
 /// Mounts the volume into every container that has nothing at the path.
-fn mount(pod: &mut Value, volume: &str) {
-    let mut used = false;
+fn mount_token(pod: &mut Value, volume: &str) {
+    let mut is_used = false;
     for list in ["initContainers", "containers"] {
         let containers = pod
             .get_mut("spec")
             .and_then(|spec| spec.get_mut(list))
             .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            let mut mounts = object::at_list(container, &["volumeMounts"]).to_vec();
-            if mounts
-                .iter()
-                .any(|mount| object::at_str(mount, &["mountPath"]) == MOUNT_PATH)
-            {
-                continue;
-            }
-            mounts.push(json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}));
-            object::set(container, &["volumeMounts"], mounts.into());
-            used = true;
+            is_used |= mount_into(container, volume);
         }
     }
-    if used {
+    if is_used {
         let mut volumes = object::at_list(pod, &["spec", "volumes"]).to_vec();
         volumes.push(api_access(volume));
         object::set(pod, &["spec", "volumes"], volumes.into());
     }
+}
+
+/// False where the container has something else at the path.
+fn mount_into(container: &mut Value, volume: &str) -> bool {
+    let mut mounts = object::at_list(container, &["volumeMounts"]).to_vec();
+    let is_taken = |mount: &Value| object::at_str(mount, &["mountPath"]) == MOUNT_PATH;
+    if mounts.iter().any(is_taken) {
+        return false;
+    }
+    mounts.push(json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}));
+    object::set(container, &["volumeMounts"], mounts.into());
+    true
 }
 
 fn api_access(name: &str) -> Value {
@@ -135,15 +146,15 @@ fn api_access(name: &str) -> Value {
 }
 
 #[async_trait]
-impl Step for ServiceAccount {
+impl Step for ServiceAccountStep {
     async fn mutate(
         &self,
         attributes: &Attributes<'_>,
         new: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        if attributes.operation == Operation::Create && is(attributes, "", "pods") {
-            self.pod(attributes, new).await?;
+        if attributes.operation == Operation::Create && is_write_of(attributes, "", "pods") {
+            self.admit_pod(attributes, new).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use k3s_registry::{Attributes, Operation, Result};
 use k3s_volume::names;
 use serde_json::Value;
 
-use super::{Step, is};
+use super::{Step, is_write_of};
 
 pub(super) struct StorageObjectInUseProtection;
 
@@ -22,9 +22,9 @@ impl Step for StorageObjectInUseProtection {
         if attributes.operation != Operation::Create {
             return Ok(());
         }
-        let finalizer = if is(attributes, "", "persistentvolumeclaims") {
+        let finalizer = if is_write_of(attributes, "", "persistentvolumeclaims") {
             names::CLAIM_PROTECTION
-        } else if is(attributes, "", "persistentvolumes") {
+        } else if is_write_of(attributes, "", "persistentvolumes") {
             names::VOLUME_PROTECTION
         } else {
             return Ok(());

@@ -2,9 +2,9 @@
 
 use http::HeaderMap;
 use k3s_meta::{Status, UserInfo};
+use k3s_registry::Result;
 
 use super::{ANONYMOUS, UNAUTHENTICATED, authenticated};
-use crate::Result;
 use crate::authz::{Attributes, Authorizer, Decision};
 use crate::request::query::decode;
 

@@ -17,9 +17,8 @@ use k3s_base::Secret;
 use k3s_meta::user::AssertedUser;
 use k3s_meta::{Status, UserInfo};
 use k3s_pki::ServiceAccountKeys;
-use k3s_registry::Registry;
+use k3s_registry::{Registry, Result};
 
-use crate::Result;
 use crate::config::StaticToken;
 use crate::request::RequestInfo;
 

@@ -1,4 +1,4 @@
-//! What is asked of the authorizers, and the words in which they refuse.
+//! The question put to the authorizers, and the words in which they refuse.
 
 use k3s_meta::{GroupResource, Status, UserInfo};
 
@@ -14,7 +14,7 @@ pub(crate) struct Attributes<'a> {
     pub(crate) resource: &'a str,
     pub(crate) subresource: &'a str,
     pub(crate) name: &'a str,
-    /// The path, where no resource is meant.
+    /// The path of a request for something other than a resource.
     pub(crate) path: &'a str,
     pub(crate) is_resource: bool,
     /// The field selector of a list or watch.
@@ -22,7 +22,7 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// The question that a request is.
+    /// The question that a request raises.
     pub(crate) fn of_request(user: &'a UserInfo, info: &'a RequestInfo) -> Self {
         Self {
             user,

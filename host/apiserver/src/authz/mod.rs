@@ -1,16 +1,15 @@
-//! Whether they may: `system:masters`, the Node authorizer, then RBAC. The first that allows
-//! decides; nobody can forbid what another allows.
+//! Authorization: `system:masters`, the Node authorizer, then RBAC. The first that allows decides;
+//! none can forbid what another allows.
 
 pub(crate) mod attributes;
 pub(crate) mod node;
 pub(crate) mod rbac;
 
 use k3s_lifecycle::Tasks;
-use k3s_registry::Registry;
+use k3s_registry::{Registry, Result};
 
 pub(crate) use attributes::Attributes;
 
-use crate::Result;
 use node::NodeAuthorizer;
 use rbac::Rbac;
 
@@ -20,9 +19,9 @@ pub(crate) const MASTERS: &str = "system:masters";
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// They may.
+    /// The user may.
     Allow,
-    /// They may not; why, where there is something to say.
+    /// The user may not; the reason is empty where there is nothing to say.
     Deny(String),
 }
 

@@ -1,4 +1,4 @@
-//! Deleting the objects of a definition that is being deleted, then letting the definition go.
+//! Deletes the objects of a definition that is being deleted, then removes its finalizer.
 //! Upstream: `apiextensions-apiserver/pkg/controller/finalizer/crd_finalizer.go`.
 
 use std::sync::Arc;
@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
 use k3s_meta::{Status, object};
+use k3s_registry::mirror::{Reflector, Update};
 use k3s_registry::{
-    Call, DeleteOptions, NoAdmission, Registry, Resource, Scope, Update, Warnings, custom,
+    Call, DeleteOptions, NoAdmission, Registry, Resource, Result, Scope, Warnings, custom,
 };
+use k3s_store::Entry;
 use serde_json::{Value, json};
 
-use super::{GROUP, PLURAL, apiserver};
-use crate::Result;
+use super::{GROUP, PLURAL, apiserver, update_definition};
 
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
-/// Between tries, when the store cannot be written.
+/// Between attempts, while the store cannot be written.
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(100),
     factor: 2.0,
@@ -23,7 +24,7 @@ const RETRY: BackoffPolicy = BackoffPolicy {
     jitter: 0.2,
 };
 
-/// Whether a definition waits for its objects to go.
+/// Whether a definition waits until its objects are deleted.
 pub(super) fn is_due(definition: &Value) -> bool {
     object::deletion_timestamp(definition).is_some()
         && object::finalizers(definition)
@@ -31,18 +32,18 @@ pub(super) fn is_due(definition: &Value) -> bool {
             .any(|f| f == FINALIZER)
 }
 
-/// Works until the definition is gone, or no longer waits.
+/// Tries until the definition is deleted, or no longer waits.
 pub(super) async fn run(registry: Registry, name: String) {
     let mut backoff = RETRY.start();
-    while let Err(error) = once(&registry, &name).await {
+    while let Err(error) = clean_up(&registry, &name).await {
         tracing::warn!(%error, definition = name, "cannot delete the objects of a definition yet");
         tokio::time::sleep(backoff.next_delay(registry.random())).await;
     }
 }
 
-async fn once(registry: &Registry, name: &str) -> Result<()> {
-    let definitions = registry.resource(GROUP, "v1", PLURAL)?.clone();
-    let definition = match registry.get(&definitions, "", name) {
+async fn clean_up(registry: &Registry, name: &str) -> Result<()> {
+    let definitions = registry.resource(GROUP, "v1", PLURAL)?;
+    let definition = match registry.get(definitions, "", name) {
         Ok(definition) => definition.to_value()?,
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(error),
@@ -50,32 +51,16 @@ async fn once(registry: &Registry, name: &str) -> Result<()> {
     if !is_due(&definition) {
         return Ok(());
     }
-    let text = "CustomResource deletion is in progress";
-    set_condition(
-        registry,
-        &definitions,
-        name,
-        Scope::Status,
-        ("True", "InstanceDeletionInProgress", text),
-    )
-    .await?;
-    if let Some(resource) = stored(&definition)? {
-        empty(registry, &resource).await?;
+    set_terminating(registry, name, &IN_PROGRESS).await?;
+    if let Some(resource) = stored_resource(&definition)? {
+        delete_all(registry, &resource).await?;
     }
-    let text = "removed all instances";
-    set_condition(
-        registry,
-        &definitions,
-        name,
-        Scope::Status,
-        ("False", "InstanceDeletionCompleted", text),
-    )
-    .await?;
-    release(registry, &definitions, name).await
+    set_terminating(registry, name, &COMPLETED).await?;
+    remove_finalizer(registry, name).await
 }
 
 /// The resource in its stored version, whether that is served or not. `None` where no object can be.
-fn stored(definition: &Value) -> Result<Option<Arc<Resource>>> {
+fn stored_resource(definition: &Value) -> Result<Option<Arc<Resource>>> {
     let names = object::at(definition, &["status", "acceptedNames"])
         .cloned()
         .unwrap_or_default();
@@ -84,7 +69,7 @@ fn stored(definition: &Value) -> Result<Option<Arc<Resource>>> {
         .iter()
         .find(|version| object::at_bool(version, &["storage"]));
     if object::at_str(&names, &["plural"]).is_empty() {
-        // It never had a name under which an object could have been made.
+        // It never had a name under which an object could have been created.
         return Ok(None);
     }
     let Some(version) = storage else {
@@ -95,82 +80,31 @@ fn stored(definition: &Value) -> Result<Option<Arc<Resource>>> {
         .map_err(|error| Status::internal(&error.to_string()).into())
 }
 
-/// Deletes every object and waits until the last one is gone; what has finalizers takes its time.
-async fn empty(registry: &Registry, resource: &Arc<Resource>) -> Result<()> {
-    let (user, warnings) = (apiserver(), Warnings::default());
-    let call = Call {
-        user: &user,
-        dry_run: false,
-        admission: &NoAdmission,
-        warnings: &warnings,
-    };
+/// Deletes every object and waits until the last one is gone, which takes as long as finalizers do.
+async fn delete_all(registry: &Registry, resource: &Arc<Resource>) -> Result<()> {
+    // From before the first deletion on, so that none is missed.
+    let (mut entries, mut reflector) = Reflector::start(registry, resource)?;
     loop {
-        let snapshot = registry.store().snapshot();
-        // From before the first deletion on, so that none is missed.
-        let mut watcher = registry
-            .store()
-            .watch(&resource.prefix, snapshot.revision())?;
-        for entry in snapshot.range(&resource.prefix, None) {
-            let (namespace, name) = resource.name_in_key(&entry.key);
-            match registry
-                .delete(resource, namespace, name, &DeleteOptions::default(), &call)
-                .await
-            {
-                Err(error) if !error.is_not_found() => return Err(error),
-                _ => {}
+        for entry in &entries {
+            delete(registry, resource, entry).await?;
+        }
+        entries = loop {
+            if registry.store().count(&resource.prefix) == 0 {
+                return Ok(());
             }
-        }
-        while registry.store().count(&resource.prefix) > 0 {
-            if watcher.next_batch().await.is_err() {
-                break;
+            match reflector.next().await {
+                Some(Update::Changed(_)) => {}
+                // Some may have been created since: they are deleted like the first.
+                Some(Update::Replaced(present)) => break present,
+                None => {
+                    return Err(Status::service_unavailable("the server is shutting down").into());
+                }
             }
-        }
-        if registry.store().count(&resource.prefix) == 0 {
-            return Ok(());
-        }
+        };
     }
 }
 
-async fn set_condition(
-    registry: &Registry,
-    definitions: &Arc<Resource>,
-    name: &str,
-    scope: Scope,
-    (status, reason, message): (&str, &str, &str),
-) -> Result<()> {
-    let now = k3s_base::clock::rfc3339(registry.clock().now());
-    change(registry, definitions, name, scope, |definition| {
-        let mut conditions = object::at_list(definition, &["status", "conditions"]).to_vec();
-        conditions.retain(|condition| object::at_str(condition, &["type"]) != "Terminating");
-        conditions.push(
-            json!({"type": "Terminating", "status": status, "reason": reason, "message": message,
-            "lastTransitionTime": now}),
-        );
-        object::set(definition, &["status", "conditions"], conditions.into());
-    })
-    .await
-}
-
-async fn release(registry: &Registry, definitions: &Arc<Resource>, name: &str) -> Result<()> {
-    change(registry, definitions, name, Scope::Main, |definition| {
-        let finalizers = object::finalizers(definition);
-        let kept: Vec<Value> = finalizers
-            .into_iter()
-            .filter(|f| f != FINALIZER)
-            .map(Value::from)
-            .collect();
-        object::set(definition, &["metadata", "finalizers"], kept.into());
-    })
-    .await
-}
-
-async fn change(
-    registry: &Registry,
-    definitions: &Arc<Resource>,
-    name: &str,
-    scope: Scope,
-    edit: impl Fn(&mut Value) + Send + Sync,
-) -> Result<()> {
+async fn delete(registry: &Registry, resource: &Arc<Resource>, entry: &Entry) -> Result<()> {
     let (user, warnings) = (apiserver(), Warnings::default());
     let call = Call {
         user: &user,
@@ -178,20 +112,57 @@ async fn change(
         admission: &NoAdmission,
         warnings: &warnings,
     };
-    let update = Update {
-        resource: definitions,
-        namespace: "",
-        name,
-        scope,
-        create_missing: false,
-    };
-    let make = |current: Option<&Value>| {
-        let mut definition = current.cloned().unwrap_or_default();
-        edit(&mut definition);
-        Ok(definition)
-    };
-    match registry.update(&update, &call, make).await {
+    let (namespace, name) = resource.name_in_key(&entry.key);
+    let options = DeleteOptions::default();
+    match registry
+        .delete(resource, namespace, name, &options, &call)
+        .await
+    {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A state of the condition `Terminating`.
+struct Terminating {
+    status: &'static str,
+    reason: &'static str,
+    message: &'static str,
+}
+
+const IN_PROGRESS: Terminating = Terminating {
+    status: "True",
+    reason: "InstanceDeletionInProgress",
+    message: "CustomResource deletion is in progress",
+};
+const COMPLETED: Terminating = Terminating {
+    status: "False",
+    reason: "InstanceDeletionCompleted",
+    message: "removed all instances",
+};
+
+async fn set_terminating(registry: &Registry, name: &str, state: &Terminating) -> Result<()> {
+    let now = k3s_base::clock::rfc3339(registry.clock().now());
+    let edit = |definition: &mut Value| {
+        let mut conditions = object::at_list(definition, &["status", "conditions"]).to_vec();
+        conditions.retain(|condition| object::at_str(condition, &["type"]) != "Terminating");
+        conditions.push(json!({
+            "type": "Terminating",
+            "status": state.status,
+            "reason": state.reason,
+            "message": state.message,
+            "lastTransitionTime": now,
+        }));
+        object::set(definition, &["status", "conditions"], conditions.into());
+    };
+    update_definition(registry, name, Scope::Status, edit).await
+}
+
+async fn remove_finalizer(registry: &Registry, name: &str) -> Result<()> {
+    let edit = |definition: &mut Value| {
+        let mut finalizers = object::finalizers(definition);
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        object::set(definition, &["metadata", "finalizers"], finalizers.into());
+    };
+    update_definition(registry, name, Scope::Main, edit).await
 }

@@ -1,4 +1,4 @@
-//! What is known of each definition: the names it holds and the resources made from it.
+//! The names that each definition holds and the resources made from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,24 +13,27 @@ use super::names::{Taken, is_true};
 /// Definitions by name.
 #[derive(Default)]
 pub(super) struct Known {
-    definitions: BTreeMap<String, One>,
+    definitions: BTreeMap<String, Definition>,
     /// UIDs of definitions whose objects are being deleted.
     cleaning: BTreeSet<String>,
 }
 
+/// UID and generation.
+type Generation = (String, i64);
+
 #[derive(Default)]
-struct One {
+struct Definition {
     group: String,
     names: Value,
-    /// UID and generation of which the resources are.
-    seen: (String, i64),
-    /// UID and generation whose schemas were looked at, and what they are refused for.
-    checked: ((String, i64), ErrorList),
+    /// The generation that the resources were made from.
+    served: Generation,
+    /// The generation whose schemas were checked, and what they are refused for.
+    checked: (Generation, ErrorList),
     resources: Vec<Arc<Resource>>,
 }
 
 impl Known {
-    /// Takes note of names that a definition holds already.
+    /// Enters the names that a definition holds already.
     pub(super) fn claim(&mut self, definition: &Value) {
         let names = object::at(definition, &["status", "acceptedNames"])
             .cloned()
@@ -38,10 +41,10 @@ impl Known {
         let group = object::at_str(definition, &["spec", "group"]).to_owned();
         self.definitions.insert(
             object::name(definition).to_owned(),
-            One {
+            Definition {
                 group,
                 names,
-                ..One::default()
+                ..Definition::default()
             },
         );
     }
@@ -79,30 +82,30 @@ impl Known {
         taken
     }
 
-    /// Whether the schemas of this very generation were looked at before.
+    /// Whether the schemas of this very generation were checked before.
     pub(super) fn has_checked(&self, definition: &Value) -> bool {
         self.definitions
             .get(object::name(definition))
-            .is_some_and(|one| one.checked.0 == seen(definition))
+            .is_some_and(|one| one.checked.0 == generation(definition))
     }
 
-    /// Takes note of what its schemas are refused for.
+    /// Enters what its schemas are refused for.
     pub(super) fn check(&mut self, definition: &Value, errors: ErrorList) {
         let one = self
             .definitions
             .entry(object::name(definition).to_owned())
             .or_default();
-        one.checked = (seen(definition), errors);
+        one.checked = (generation(definition), errors);
     }
 
-    /// What the schemas of a definition are refused for, as far as they were looked at.
+    /// What the schemas of a definition are refused for, as far as they were checked.
     pub(super) fn schema_errors(&self, definition: &Value) -> &[FieldError] {
         self.definitions
             .get(object::name(definition))
             .map_or(&[], |one| &one.checked.1.0)
     }
 
-    /// Takes over a definition and the status it should have. True when what is served has changed.
+    /// Enters a definition and the status it should have. True when what is served has changed.
     pub(super) fn put(
         &mut self,
         definition: &Value,
@@ -123,16 +126,16 @@ impl Known {
                 .iter()
                 .filter_map(|resource| resource.custom.as_ref())
                 .for_each(|custom| custom.terminate());
-            if !one.resources.is_empty() && one.seen.0 == object::uid(definition) {
+            if !one.resources.is_empty() && one.served.0 == object::uid(definition) {
                 // Watches go on until the last object is gone.
                 return Ok(false);
             }
         }
-        let same = one.seen == seen(definition) && one.names == names;
+        let same = one.served == generation(definition) && one.names == names;
         if same && (serve || one.resources.is_empty()) {
             return Ok(false);
         }
-        one.seen = seen(definition);
+        one.served = generation(definition);
         let before = std::mem::take(&mut one.resources);
         one.names = names;
         if serve {
@@ -145,17 +148,16 @@ impl Known {
         Ok(!before.is_empty() || !one.resources.is_empty())
     }
 
-    /// Forgets a definition. Gives its group.
+    /// Forgets a definition and returns its group.
     pub(super) fn remove(&mut self, name: &str) -> Option<String> {
         let one = self.definitions.remove(name)?;
-        self.cleaning.remove(&one.seen.0);
+        self.cleaning.remove(&one.served.0);
         Some(one.group)
     }
 
     /// Forgets all definitions but these.
-    pub(super) fn retain(&mut self, names: &[&str]) {
-        self.definitions
-            .retain(|name, _| names.contains(&name.as_str()));
+    pub(super) fn retain(&mut self, names: &[String]) {
+        self.definitions.retain(|name, _| names.contains(name));
     }
 
     /// The definitions of a group.
@@ -183,7 +185,7 @@ impl Known {
     }
 }
 
-fn seen(definition: &Value) -> (String, i64) {
+fn generation(definition: &Value) -> (String, i64) {
     (
         object::uid(definition).to_owned(),
         object::generation(definition),

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use k3s_kinds::definition_schema_errors;
 use k3s_lifecycle::Tasks;
 use k3s_meta::{Path, UserInfo, field, object};
-use k3s_registry::{Call, NoAdmission, Registry, Resource, Scope, Update, Warnings};
-use k3s_store::{Entry, Event, EventKind, Watcher};
+use k3s_registry::mirror::{self, Reflector};
+use k3s_registry::{Call, NoAdmission, Registry, Resource, Result, Scope, Update, Warnings};
+use k3s_store::{Entry, Event, EventKind};
 use serde_json::Value;
 
-use crate::Result;
 use known::Known;
 
 pub(super) const GROUP: &str = "apiextensions.k8s.io";
@@ -27,30 +27,15 @@ pub(super) const PLURAL: &str = "customresourcedefinitions";
 /// Reads the stored definitions, serves what they define, and follows them from then on.
 pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<()> {
     let resource = registry.resource(GROUP, "v1", PLURAL)?.clone();
-    let snapshot = registry.store().snapshot();
-    let mut state = State {
+    let (entries, reflector) = Reflector::start(registry, &resource)?;
+    let mut controller = DefinitionController {
         registry: registry.clone(),
         tasks: tasks.clone(),
         known: Known::default(),
-        resource: resource.clone(),
+        resource,
     };
-    let entries: Vec<Arc<Entry>> = snapshot.range(&resource.prefix, None).cloned().collect();
-    for entry in &entries {
-        // Names that were accepted are taken before any other is looked at.
-        if let Some(definition) = state.decode(entry) {
-            state.known.claim(&definition);
-        }
-    }
-    for entry in &entries {
-        if let Some(definition) = state.decode(entry) {
-            state.serve(&definition);
-        }
-    }
-    state.install();
-    let watcher = registry
-        .store()
-        .watch(&resource.prefix, snapshot.revision())?;
-    tasks.spawn_until_stopped("custom resources", state.follow(entries, watcher));
+    controller.serve_all(&entries);
+    tasks.spawn_until_stopped("custom resources", controller.run(entries, reflector));
     Ok(())
 }
 
@@ -62,61 +47,63 @@ pub(super) fn apiserver() -> UserInfo {
     )
 }
 
-struct State {
+/// Turns definitions into served resources, one change after the other.
+struct DefinitionController {
     registry: Registry,
     tasks: Tasks,
     known: Known,
     resource: Arc<Resource>,
 }
 
-impl State {
-    async fn follow(mut self, entries: Vec<Arc<Entry>>, mut watcher: Watcher) {
-        // What a stop in between left undone.
-        self.look_at(entries).await;
-        loop {
-            match watcher.next_batch().await {
-                Ok(events) => self.take(&events).await,
-                Err(error) => {
-                    tracing::warn!(%error, "the watch of custom resource definitions starts anew");
-                    let snapshot = self.registry.store().snapshot();
-                    let entries: Vec<Arc<Entry>> = snapshot
-                        .range(&self.resource.prefix, None)
-                        .cloned()
-                        .collect();
-                    let present: Vec<&str> = entries
-                        .iter()
-                        .map(|e| self.resource.name_in_key(&e.key).1)
-                        .collect();
-                    self.known.retain(&present);
-                    match self
-                        .registry
-                        .store()
-                        .watch(&self.resource.prefix, snapshot.revision())
-                    {
-                        Ok(fresh) => watcher = fresh,
-                        // The server is shutting down.
-                        Err(_) => return,
-                    }
-                    self.look_at(entries).await;
+impl DefinitionController {
+    /// Serves what the stored definitions define, before the first request can ask for it.
+    fn serve_all(&mut self, entries: &[Arc<Entry>]) {
+        let definitions: Vec<Value> = entries.iter().filter_map(|e| self.decode(e)).collect();
+        // Names that were accepted are taken before any other definition can ask for them.
+        for definition in &definitions {
+            self.known.claim(definition);
+        }
+        for definition in &definitions {
+            self.serve(definition);
+        }
+        self.install();
+    }
+
+    async fn run(mut self, entries: Vec<Arc<Entry>>, mut reflector: Reflector) {
+        // What an earlier process left undone.
+        self.sync_all(entries).await;
+        while let Some(update) = reflector.next().await {
+            match update {
+                mirror::Update::Changed(events) => self.sync_changed(&events).await,
+                mirror::Update::Replaced(entries) => {
+                    let names = entries.iter().map(|entry| self.name_of(entry));
+                    let names: Vec<String> = names.map(str::to_owned).collect();
+                    self.known.retain(&names);
+                    self.sync_all(entries).await;
                 }
             }
         }
     }
 
-    async fn look_at(&mut self, entries: Vec<Arc<Entry>>) {
+    async fn sync_all(&mut self, entries: Vec<Arc<Entry>>) {
         for entry in entries {
-            self.put(&entry).await;
+            self.sync(&entry).await;
         }
         self.install();
     }
 
-    async fn take(&mut self, events: &[Arc<Event>]) {
+    async fn sync_changed(&mut self, events: &[Arc<Event>]) {
         for event in events {
             match event.kind {
-                EventKind::Put { .. } => self.put(&event.entry).await,
-                EventKind::Delete => self.delete(&event.entry).await,
+                EventKind::Put { .. } => self.sync(&event.entry).await,
+                EventKind::Delete => self.remove(&event.entry).await,
             }
         }
+    }
+
+    fn name_of<'e>(&self, entry: &'e Entry) -> &'e str {
+        let (_, name) = self.resource.name_in_key(&entry.key);
+        name
     }
 
     fn decode(&self, entry: &Entry) -> Option<Value> {
@@ -129,8 +116,9 @@ impl State {
         }
     }
 
-    /// One definition, as it is now.
-    async fn put(&mut self, entry: &Entry) {
+    /// Serves a definition as it is now, writes its status, and starts its clean-up when it is
+    /// being deleted.
+    async fn sync(&mut self, entry: &Entry) {
         // Of several changes in a batch only the last counts.
         let newest = self.registry.store().get(&entry.key);
         let Some(definition) = newest.and_then(|entry| self.decode(&entry)) else {
@@ -139,33 +127,32 @@ impl State {
         if self.serve(&definition) {
             self.install();
         }
+        let name = object::name(&definition);
         if let Err(error) = self.write_status(&definition).await {
-            tracing::warn!(%error, definition = object::name(&definition), "cannot write the status of a definition");
+            tracing::warn!(%error, definition = name, "cannot write the status of a definition");
         }
         if cleanup::is_due(&definition) && self.known.begin_cleanup(&definition) {
-            let name = object::name(&definition).to_owned();
-            self.tasks.spawn_until_stopped(
-                "custom resource cleanup",
-                cleanup::run(self.registry.clone(), name),
-            );
+            let cleanup = cleanup::run(self.registry.clone(), name.to_owned());
+            self.tasks
+                .spawn_until_stopped("custom resource cleanup", cleanup);
         }
     }
 
-    /// A definition is gone: so are its resources, and others may have its names.
-    async fn delete(&mut self, entry: &Entry) {
-        let (_, name) = self.resource.name_in_key(&entry.key);
-        let Some(group) = self.known.remove(name) else {
+    /// A definition was deleted: so are its resources, and others may have its names.
+    async fn remove(&mut self, entry: &Entry) {
+        let Some(group) = self.known.remove(self.name_of(entry)) else {
             return;
         };
         self.install();
         for name in self.known.of_group(&group) {
-            if let Some(entry) = self.registry.store().get(&self.resource.key("", &name)) {
-                Box::pin(self.put(&entry)).await;
+            let key = self.resource.key("", &name);
+            if let Some(entry) = self.registry.store().get(&key) {
+                self.sync(&entry).await;
             }
         }
     }
 
-    /// Takes note of a definition. True when what is served has changed.
+    /// Checks a definition and makes its resources. True when what is served has changed.
     fn serve(&mut self, definition: &Value) -> bool {
         if !self.known.has_checked(definition) {
             self.known
@@ -207,33 +194,43 @@ impl State {
         if definition.get("status") == Some(&self.status(definition)) {
             return Ok(());
         }
-        let (user, warnings) = (apiserver(), Warnings::default());
-        let call = Call {
-            user: &user,
-            dry_run: false,
-            admission: &NoAdmission,
-            warnings: &warnings,
+        let change = |current: &mut Value| {
+            let status = self.status(current);
+            object::set(current, &["status"], status);
         };
         let name = object::name(definition);
-        let update = Update {
-            resource: &self.resource,
-            namespace: "",
-            name,
-            scope: Scope::Status,
-            create_missing: false,
-        };
-        let change = |current: Option<&Value>| {
-            let mut new = current.cloned().unwrap_or_default();
-            object::set(
-                &mut new,
-                &["status"],
-                self.status(current.unwrap_or(&Value::Null)),
-            );
-            Ok(new)
-        };
-        match self.registry.update(&update, &call, change).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
+        update_definition(&self.registry, name, Scope::Status, change).await
+    }
+}
+
+/// Changes a stored definition as the API server itself; one that was deleted meanwhile stays so.
+async fn update_definition(
+    registry: &Registry,
+    name: &str,
+    scope: Scope,
+    edit: impl Fn(&mut Value) + Send + Sync,
+) -> Result<()> {
+    let (user, warnings) = (apiserver(), Warnings::default());
+    let call = Call {
+        user: &user,
+        dry_run: false,
+        admission: &NoAdmission,
+        warnings: &warnings,
+    };
+    let update = Update {
+        resource: registry.resource(GROUP, "v1", PLURAL)?,
+        namespace: "",
+        name,
+        scope,
+        create_missing: false,
+    };
+    let edited = |current: Option<&Value>| {
+        let mut definition = current.cloned().unwrap_or_default();
+        edit(&mut definition);
+        Ok(definition)
+    };
+    match registry.update(&update, &call, edited).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }

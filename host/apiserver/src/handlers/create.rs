@@ -8,7 +8,6 @@ use k3s_registry::Resource;
 use k3s_serve::Body;
 
 use super::namespace;
-use crate::authz::rbac::escalation;
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
@@ -37,7 +36,7 @@ pub(super) async fn handle(
         let error = k3s_meta::field::required(&path, "name or generateName is required");
         return Err(Status::invalid(&resource.gk(), "", &error.into()).into());
     }
-    escalation::check(context, resource, &object, None)?;
+    context.check_grants(resource, &object, None)?;
     let call = context.call(options.dry_run);
     let object = context
         .registry()

@@ -13,7 +13,6 @@ use k3s_serve::Body;
 use serde_json::Value;
 
 use super::namespace;
-use crate::authz::rbac::escalation;
 use crate::context::Context;
 use crate::request::options::WriteOptions;
 use crate::request::{body, yaml};
@@ -74,7 +73,7 @@ pub(crate) async fn patch_with(
             Vec::new(),
             &context.warnings,
         )?;
-        escalation::check(context, resource, &object, current)?;
+        context.check_grants(resource, &object, current)?;
         Ok(object)
     };
     let updated = context.registry().update(&update, &call, make).await?;

@@ -9,7 +9,6 @@ use k3s_serve::Body;
 use serde_json::Value;
 
 use super::namespace;
-use crate::authz::rbac::escalation;
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
@@ -61,7 +60,7 @@ pub(crate) async fn put(
                 context.info.name.as_str().into(),
             );
         }
-        escalation::check(context, resource, &object, current)?;
+        context.check_grants(resource, &object, current)?;
         Ok(object)
     };
     let updated = context.registry().update(&update, &call, make).await?;

@@ -2,24 +2,24 @@
 
 mod dialer;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_meta::{Status, object};
-use k3s_registry::Registry;
-use k3s_serve::{BoxIo, connect};
+use k3s_registry::{Error, Registry, Result};
+use k3s_serve::{BoxIo, ServeError, connect};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde_json::Value;
 
 pub use dialer::{DirectDialer, KubeletDialer, KubeletTarget};
 
-use crate::Result;
-
 /// Where a kubelet listens unless its node says otherwise.
 const DEFAULT_PORT: u16 = 10250;
-/// A kubelet that cannot be reached by then is not there.
+/// A kubelet that has not answered by then counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// `--kubelet-preferred-address-types` of K3s.
 const ADDRESS_TYPES: [&str; 3] = ["InternalIP", "ExternalIP", "Hostname"];
@@ -55,24 +55,39 @@ impl Kubelets {
             Ok(IpAddr::V6(address)) => format!("[{address}]:{}", target.port),
             _ => format!("{}:{}", target.host, target.port),
         };
-        let opening = async {
-            let io = self.dialer.dial(&target).await?;
-            let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
-            connect::tls(io, name, self.tls.clone())
-                .await
-                .map_err(std::io::Error::other)
+        let dialled = tokio::time::timeout(CONNECT_TIMEOUT, self.dial(&target)).await;
+        let io = dialled.unwrap_or_else(|_elapsed| {
+            let authority = authority.clone();
+            Err(DialError::Timeout { authority })
+        });
+        let unreachable = |error: DialError| {
+            let text = format!("error dialing backend: {}", chain(&error));
+            Error::from(Status::internal(&text))
         };
-        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
-        let unreachable = |why: String| {
-            let text = format!("error dialing backend: {why}");
-            crate::Error::from(Status::internal(&text))
-        };
-        match opened {
-            Ok(Ok(io)) => Ok((io, authority)),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("dial tcp {authority}: i/o timeout"))),
-        }
+        Ok((io.map_err(unreachable)?, authority))
     }
+
+    async fn dial(&self, target: &KubeletTarget) -> std::result::Result<BoxIo, DialError> {
+        let io = self.dialer.dial(target).await.map_err(DialError::Connect)?;
+        let name = ServerName::try_from(target.host.clone()).map_err(DialError::Name)?;
+        let tls = self.tls.clone();
+        connect::tls(io, name, tls).await.map_err(DialError::Tls)
+    }
+}
+
+/// Why a kubelet was not reached.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(transparent)]
+    Connect(io::Error),
+    /// The node's address is neither a name nor an IP address.
+    #[error(transparent)]
+    Name(InvalidDnsNameError),
+    #[error(transparent)]
+    Tls(ServeError),
+    /// In the words of Go's dialer, which scripts know.
+    #[error("dial tcp {authority}: i/o timeout")]
+    Timeout { authority: String },
 }
 
 fn target(name: &str, node: &Value) -> Result<KubeletTarget> {

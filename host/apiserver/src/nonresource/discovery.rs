@@ -3,12 +3,12 @@
 use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
 use k3s_api::discovery::{self, AggregatedVersion, built_in};
-use k3s_meta::Status;
+use k3s_registry::Result;
 use k3s_serve::Body;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
     if let ([root], Some(version)) = (parts, aggregated(context)) {
@@ -78,8 +78,7 @@ fn aggregated_answer(
         "api" => discovery::aggregated_core(built_in(), version),
         _ => discovery::aggregated_groups(built_in().chain(custom.rows()), version),
     };
-    let json =
-        serde_json::to_vec(&document).map_err(|error| Status::internal(&error.to_string()))?;
+    let json = serde_json::to_vec(&document).map_err(|error| respond::unwritable(&error))?;
     let kind = HeaderValue::from_static(version.media_type());
     Ok(tagged(respond::bytes(StatusCode::OK, kind, json), &tag))
 }

@@ -1,4 +1,4 @@
-//! Everything that is no object: discovery, OpenAPI, probes, version, metrics, the token issuer.
+//! Paths that address no object: discovery, OpenAPI, probes, version, metrics, the token issuer.
 
 mod discovery;
 mod openapi;
@@ -8,35 +8,20 @@ mod version;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use k3s_pki::ServiceAccountKeys;
+use http::{Method, Request, Response, StatusCode};
+use k3s_registry::Result;
 use k3s_serve::Body;
 
-use crate::config::VersionInfo;
 use crate::context::Context;
 use crate::request::{Accept, Form, Shape};
-use crate::{Result, respond};
+use crate::respond;
 
-/// Documents that do not change while the server runs.
-pub(crate) struct Documents {
-    pub(crate) version: VersionInfo,
-    pub(crate) issuer: Arc<ServiceAccountKeys>,
-}
-
-impl Documents {
-    pub(crate) fn new(version: VersionInfo, issuer: Arc<ServiceAccountKeys>) -> Self {
-        Self { version, issuer }
-    }
-}
-
-/// The form for clients that take none of the usual ones: these handlers look at the header
+/// What is answered to clients that take none of the usual forms: these handlers read the header
 /// themselves.
-pub(crate) fn accept(_: &HeaderMap) -> Accept {
-    Accept {
-        form: Form::Json,
-        shape: Shape::Whole,
-    }
-}
+pub(crate) const DEFAULT_FORM: Accept = Accept {
+    form: Form::Json,
+    shape: Shape::Whole,
+};
 
 /// Paths shown at `/`.
 const INDEX: [&str; 14] = [

@@ -5,10 +5,11 @@ use http::header::{ACCEPT, CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY
 use http::{Response, StatusCode};
 use k3s_api::openapi::{self, Encoding, JSON, V2_PROTOBUF, V3_PROTOBUF};
 use k3s_meta::Status;
+use k3s_registry::Result;
 use k3s_serve::Body;
 
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Body>> {
     let custom = context.registry().resources().custom();

@@ -1,12 +1,12 @@
 //! The service account issuer's discovery document and keys, for those who verify tokens elsewhere.
 
 use http::{HeaderValue, Response, StatusCode};
-use k3s_meta::Status;
+use k3s_registry::Result;
 use k3s_serve::Body;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) fn configuration(context: &Context) -> Result<Response<Body>> {
     let issuer = context.core.documents.issuer.issuer();
@@ -28,8 +28,7 @@ pub(super) fn keys(context: &Context) -> Result<Response<Body>> {
 }
 
 fn answer(document: &Value, kind: &'static str) -> Result<Response<Body>> {
-    let json =
-        serde_json::to_vec(document).map_err(|error| Status::internal(&error.to_string()))?;
+    let json = serde_json::to_vec(document).map_err(|error| respond::unwritable(&error))?;
     Ok(respond::bytes(
         StatusCode::OK,
         HeaderValue::from_static(kind),

@@ -1,11 +1,12 @@
 //! `/version`.
 
 use http::{Response, StatusCode};
+use k3s_registry::Result;
 use k3s_serve::Body;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) fn get(context: &Context) -> Result<Response<Body>> {
     let version = &context.core.documents.version;

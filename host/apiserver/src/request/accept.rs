@@ -3,8 +3,7 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 use k3s_meta::Status;
-
-use crate::Result;
+use k3s_registry::Result;
 
 /// The encoding of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use k3s_api::fields;
+use k3s_base::error::chain;
 use k3s_meta::{Status, object};
-use k3s_registry::{Resource, Warnings};
+use k3s_registry::{Error, Resource, Result, Warnings};
 use k3s_serve::{Body, ServeError};
 use serde_json::Value;
 
 use super::options::FieldValidation;
-use super::{protobuf, yaml};
-use crate::Result;
+use super::protobuf::{self, ProtobufError};
+use super::yaml::{self, YamlError};
 
 /// `MaxRequestBodyBytes`.
 pub(crate) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
@@ -28,7 +29,8 @@ pub(crate) async fn read(body: Body) -> Result<Bytes> {
                 Status::too_large(&format!("limit is {limit}")).into()
             }
             other => {
-                Status::bad_request(format!("unable to read the request body: {other}")).into()
+                let why = chain(&other);
+                Status::bad_request(format!("unable to read the request body: {why}")).into()
             }
         })
 }
@@ -57,39 +59,75 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 /// # Errors
 /// 415 for a media type this server does not read, 400 for a malformed body.
 pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Value> {
-    decode_noting(headers, bytes, kind).map(|(value, _)| value)
+    decode_noting(headers, bytes, kind).map(|decoded| decoded.value)
 }
 
-/// As [`decode`], with the fields that stand there twice.
-fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<(Value, Vec<String>)> {
-    let parsed = match content_type(headers).as_str() {
-        "application/json" | "text/json" => fields::parse(bytes)
-            .map(|parsed| (parsed.value, parsed.duplicates))
-            .map_err(|error| format!("couldn't get version/kind; json parse error: {error}")),
-        "application/yaml" | "application/x-yaml" | "text/yaml" => {
-            yaml::parse(bytes).map(|value| (value, Vec::new()))
-        }
-        protobuf::MEDIA_TYPE => protobuf::parse(bytes).map(|value| (value, Vec::new())),
-        _ => return Err(unsupported()),
-    };
-    let unrecognized = |why: String| {
-        let head: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
-        let text = format!(
-            "the object provided is unrecognized (must be of type {kind}): {why} ({head:?})"
-        );
-        Status::bad_request(text)
-    };
-    let (value, duplicates) = parsed.map_err(unrecognized)?;
-    if value.is_object() {
-        return Ok((value, duplicates));
+/// A body that is no object in a form this server reads.
+#[derive(Debug, thiserror::Error)]
+enum BodyError {
+    #[error("couldn't get version/kind; json parse error")]
+    Json(#[source] serde_json::Error),
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    #[error(transparent)]
+    Protobuf(#[from] ProtobufError),
+    #[error("couldn't get version/kind; json parse error: the body is not an object")]
+    NotAnObject,
+}
+
+/// A tree and the fields that the body has twice.
+struct Decoded {
+    value: Value,
+    duplicates: Vec<String>,
+}
+
+/// As [`decode`], with the fields that the body has twice.
+fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Decoded> {
+    let parse: fn(&[u8]) -> std::result::Result<Decoded, BodyError> =
+        match content_type(headers).as_str() {
+            "application/json" | "text/json" => parse_json,
+            "application/yaml" | "application/x-yaml" | "text/yaml" => {
+                |bytes| Ok(Decoded::of(yaml::parse(bytes)?))
+            }
+            protobuf::MEDIA_TYPE => |bytes| Ok(Decoded::of(protobuf::parse(bytes)?)),
+            _ => return Err(unsupported()),
+        };
+    match parse(bytes) {
+        Ok(decoded) if decoded.value.is_object() => Ok(decoded),
+        Ok(_) => Err(unrecognized(bytes, kind, &BodyError::NotAnObject)),
+        Err(error) => Err(unrecognized(bytes, kind, &error)),
     }
-    Err(unrecognized(
-        "couldn't get version/kind; json parse error: the body is not an object".to_owned(),
-    )
-    .into())
 }
 
-fn unsupported() -> crate::Error {
+impl Decoded {
+    /// What YAML and protobuf cannot have twice is not looked for.
+    fn of(value: Value) -> Self {
+        Self {
+            value,
+            duplicates: Vec::new(),
+        }
+    }
+}
+
+fn parse_json(bytes: &[u8]) -> std::result::Result<Decoded, BodyError> {
+    let parsed = fields::parse(bytes).map_err(BodyError::Json)?;
+    Ok(Decoded {
+        value: parsed.value,
+        duplicates: parsed.duplicates,
+    })
+}
+
+/// The refusal in upstream's words; the start of the body helps to see what was sent.
+fn unrecognized(bytes: &[u8], kind: &str, error: &BodyError) -> Error {
+    let start: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
+    let why = chain(error);
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({start:?})"
+    ))
+    .into()
+}
+
+fn unsupported() -> Error {
     Status::unsupported_media_type(
         "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
     )
@@ -108,7 +146,10 @@ pub(crate) fn object(
     validation: FieldValidation,
     warnings: &Warnings,
 ) -> Result<Value> {
-    let (mut value, duplicates) = decode_noting(headers, bytes, resource.kind.kind)?;
+    let Decoded {
+        mut value,
+        duplicates,
+    } = decode_noting(headers, bytes, resource.kind.kind)?;
     check_type(&mut value, resource)?;
     check_fields(&mut value, resource, validation, duplicates, warnings)?;
     Ok(value)

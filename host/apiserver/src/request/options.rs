@@ -3,12 +3,12 @@
 
 use k3s_meta::{ErrorList, FieldSelector, GroupKind, LabelSelector, Path, Status, field, object};
 use k3s_registry::{
-    DeleteOptions, ListRequest, Preconditions, Propagation, Selectors, VersionMatch, WatchRequest,
+    DeleteOptions, ListRequest, Preconditions, Propagation, Result, Selectors, VersionMatch,
+    WatchRequest,
 };
 use serde_json::Value;
 
 use super::{Query, RequestInfo};
-use crate::Result;
 
 /// How unknown and repeated fields are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

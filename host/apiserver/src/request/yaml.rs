@@ -2,19 +2,31 @@
 
 use serde_json::Value;
 
+/// A document that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum YamlError {
+    #[error("yaml: invalid UTF-8")]
+    NotUtf8(#[source] std::str::Utf8Error),
+    #[error("error converting YAML to JSON")]
+    Malformed(#[source] serde_saphyr::Error),
+    /// Does not happen for a tree of JSON.
+    #[error("error converting JSON to YAML")]
+    Unwritable(#[source] serde_saphyr::ser::Error),
+}
+
 /// Reads one YAML document.
 ///
 /// # Errors
-/// A text for the client where it is malformed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "yaml: invalid UTF-8".to_owned())?;
-    serde_saphyr::from_str(text).map_err(|error| format!("error converting YAML to JSON: {error}"))
+/// Where it is malformed.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
+    let text = std::str::from_utf8(bytes).map_err(YamlError::NotUtf8)?;
+    serde_saphyr::from_str(text).map_err(YamlError::Malformed)
 }
 
 /// Writes a tree as YAML.
 ///
 /// # Errors
-/// A text where the tree cannot be written, which does not happen for JSON.
-pub(crate) fn write(value: &Value) -> Result<String, String> {
-    serde_saphyr::to_string(value).map_err(|error| error.to_string())
+/// Where the tree cannot be written.
+pub(crate) fn write(value: &Value) -> Result<String, YamlError> {
+    serde_saphyr::to_string(value).map_err(YamlError::Unwritable)
 }

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
-use k3s_registry::{ListResult, Object, Resource};
+use k3s_registry::{ListResult, Object, Resource, Result};
 use k3s_serve::{Body, BoxError, body};
 use k3s_store::Entry;
 use serde_json::{Value, json};
 
 use super::table::{self, Include};
-use super::{JSON, compress, partial, tree, with_body};
+use super::{JSON, compress, partial, tree, unwritable, with_body};
 use crate::context::Context;
 use crate::request::{Form, Shape};
-use crate::{Error, Result};
 
 /// Bytes collected before they are handed on: a few TLS records.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -29,7 +28,8 @@ pub(crate) fn response(
     let writer = Writer::new(context.clone(), resource.clone(), list)?;
     if context.accept.form == Form::Yaml || context.pretty() {
         // For people: small lists, read whole.
-        let value: Value = serde_json::from_slice(&writer.whole()?).map_err(|e| internal(&e))?;
+        let value: Value =
+            serde_json::from_slice(&writer.whole()?).map_err(|error| unwritable(&error))?;
         return tree(&context, StatusCode::OK, &value);
     }
     let count = writer.rest.len();
@@ -136,7 +136,7 @@ impl Writer {
             Shape::Partial => partial::of(&object.to_value()?),
             _ => return object.write_json(out),
         };
-        serde_json::to_writer(out, &value).map_err(|e| internal(&e))
+        serde_json::to_writer(out, &value).map_err(|error| unwritable(&error))
     }
 
     fn whole(mut self) -> Result<Vec<u8>> {
@@ -162,8 +162,4 @@ impl Iterator for Writer {
             }
         }
     }
-}
-
-fn internal(error: &serde_json::Error) -> Error {
-    k3s_meta::Status::internal(&error.to_string()).into()
 }

@@ -11,12 +11,14 @@ pub(crate) mod watch;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use k3s_base::error::chain;
+use k3s_meta::Status;
+use k3s_registry::{Error, Result};
 use k3s_serve::{Body, body};
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::request::{Form, yaml};
-use crate::{Error, Result};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
@@ -60,20 +62,27 @@ pub(crate) fn page_not_found() -> Response<Body> {
 
 /// A tree, in the form the client takes.
 pub(crate) fn tree(context: &Context, code: StatusCode, value: &Value) -> Result<Response<Body>> {
-    let internal = |text: String| Error::from(k3s_meta::Status::internal(&text));
     match context.accept.form {
-        Form::Yaml => Ok(bytes(code, YAML, yaml::write(value).map_err(internal)?)),
+        Form::Yaml => {
+            let written = yaml::write(value).map_err(|error| unwritable(&error))?;
+            Ok(bytes(code, YAML, written))
+        }
         Form::Json => {
             let written = if context.pretty() {
                 serde_json::to_vec_pretty(value)
             } else {
                 serde_json::to_vec(value)
             };
-            let mut written = written.map_err(|error| internal(error.to_string()))?;
+            let mut written = written.map_err(|error| unwritable(&error))?;
             written.push(b'\n');
             Ok(bytes(code, JSON, written))
         }
     }
+}
+
+/// An answer that cannot be encoded, which is a fault of this server.
+pub(crate) fn unwritable(error: &(dyn std::error::Error + 'static)) -> Error {
+    Status::internal(&chain(error)).into()
 }
 
 /// Adds the request's warnings as headers (RFC 7234 warn-code 299).

@@ -1,12 +1,11 @@
 //! One object as an answer.
 
 use http::{Response, StatusCode};
-use k3s_registry::Object;
+use k3s_registry::{Object, Result};
 use k3s_serve::Body;
 use serde_json::Value;
 
 use super::{JSON, bytes, partial, table, tree};
-use crate::Result;
 use crate::context::Context;
 use crate::request::{Form, Shape};
 

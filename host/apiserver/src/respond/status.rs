@@ -1,4 +1,5 @@
-//! The one place where a `Status` becomes a response.
+//! The one place where a `Status` becomes a response. Each module maps its own failures to a `Status`
+//! with the registry's error type; only this one renders it.
 
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};

@@ -1,11 +1,10 @@
 //! `meta.k8s.io/v1` Table: what `kubectl get` prints.
 
 use k3s_meta::Status;
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use serde_json::{Value, json};
 
 use super::partial;
-use crate::Result;
 use crate::context::Context;
 
 /// `includeObject`.

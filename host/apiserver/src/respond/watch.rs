@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
-use k3s_registry::{Change, Object, WatchItem, WatchStream};
+use k3s_registry::{Change, Object, Result, WatchItem, WatchStream};
 use k3s_serve::{Body, BoxError, body};
 use serde_json::{Value, json};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,7 +18,6 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::table::{self, Include};
 use super::{JSON, partial, with_body};
-use crate::Result;
 use crate::context::Context;
 use crate::metrics::Counted;
 use crate::request::Shape;
@@ -75,13 +74,13 @@ impl State {
             if self.ended {
                 return None;
             }
-            let bookmark = self.next_bookmark;
+            let bookmark_due = until(self.next_bookmark);
             tokio::select! {
                 biased;
                 () = &mut self.stopping => self.ended = true,
-                items = self.watch.next_batch() => self.take(items),
+                items = self.watch.next_batch() => self.push_frames(items),
                 () = &mut self.deadline => self.last_bookmark(),
-                () = async { match bookmark { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
+                () = bookmark_due => {
                     self.next_bookmark = Some(Instant::now() + BOOKMARK_INTERVAL);
                     self.bookmark();
                 }
@@ -89,7 +88,7 @@ impl State {
         }
     }
 
-    fn take(&mut self, items: Vec<WatchItem>) {
+    fn push_frames(&mut self, items: Vec<WatchItem>) {
         for item in items {
             let frame = self.frame(&item);
             self.frames.push_back(frame.unwrap_or_else(|error| {
@@ -185,6 +184,14 @@ impl State {
             }
         };
         line("BOOKMARK", &object)
+    }
+}
+
+/// Waits for the time; never ends where there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,9 +1,9 @@
 //! SubjectAccessReview, its local form, and SelfSubjectAccessReview.
 
 use k3s_meta::{ErrorList, GroupKind, Path, Status, UserInfo, field, object};
+use k3s_registry::Result;
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::authz::{Attributes, Decision};
 use crate::context::Context;
 

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use k3s_base::clock::rfc3339;
 use k3s_meta::{Status, UserInfo, object};
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
-use crate::{Result, respond, subresources};
+use crate::{respond, subresources};
 
 /// Kinds answered here.
 const KINDS: [&str; 7] = [

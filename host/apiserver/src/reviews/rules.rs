@@ -1,9 +1,9 @@
 //! SelfSubjectRulesReview: what RBAC lets the asker do in a namespace (`kubectl auth can-i --list`).
 
 use k3s_meta::{Status, object};
+use k3s_registry::Result;
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::authz::rbac::rule::Rule;
 use crate::context::Context;
 

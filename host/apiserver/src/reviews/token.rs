@@ -1,10 +1,10 @@
 //! TokenReview: whose token this is.
 
 use k3s_meta::{Status, object};
+use k3s_registry::Result;
 use serde_json::{Value, json};
 
 use super::user_value;
-use crate::Result;
 use crate::context::Context;
 
 pub(super) async fn review(context: &Context, review: &Value) -> Result<Value> {

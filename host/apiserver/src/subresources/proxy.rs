@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
+use k3s_base::error::chain;
 use k3s_meta::{Status, object};
 use k3s_registry::{ListRequest, Object, Selectors};
 use k3s_serve::{Body, BoxIo, body, connect as outgoing, upgrade};
@@ -50,7 +51,7 @@ pub(super) async fn connect(
         &authority,
     )?;
     let failed = |error: k3s_serve::ServeError| {
-        Status::service_unavailable(format!("error trying to reach service: {error}"))
+        Status::service_unavailable(format!("error trying to reach service: {}", chain(&error)))
     };
     if upgrades {
         return Ok(

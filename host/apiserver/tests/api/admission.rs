@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{PODS, pod, start};
+use crate::harness::{Api, PODS, pod, start};
 
 #[tokio::test]
 async fn a_pod_gets_its_account_and_token() {
@@ -400,4 +400,95 @@ async fn an_ingress_without_a_class_gets_the_default_one() {
         .await;
     let made = api.ok("POST", ingresses, ingress("two")).await;
     assert_eq!(class_of(&made).as_deref(), Some("a-class"));
+}
+
+/// What `/metrics` says of decoded objects.
+async fn decoded(api: &Api) -> u64 {
+    let metrics = api.get("/metrics").await.text;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("k3s_registry_decoded_objects_total "));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_create_decodes_no_stored_object() {
+    let api = start().await;
+    let patch = json!({"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}});
+    api.ok("PATCH", "/api/v1/namespaces/default", patch).await;
+    let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"memory": "64Mi"}}]}});
+    let ranges = "/api/v1/namespaces/default/limitranges";
+    api.ok("POST", ranges, range).await;
+    // It counts no pods, so nothing is charged: a charge reads and writes the stored quota.
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"configmaps": "5"}}});
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    api.ok("POST", quotas, quota).await;
+    let class = json!({"metadata": {"name": "usual"}, "value": 7, "globalDefault": true});
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    api.ok("POST", classes, class).await;
+    let first = api.ok("POST", PODS, pod("first")).await;
+    assert_eq!(first["spec"]["priority"], 7);
+    let before = decoded(&api).await;
+    assert!(before > 0);
+    for i in 0..5 {
+        let answer = api.call("POST", PODS, pod(&format!("p{i}"))).await;
+        assert_eq!(answer.code, 201, "{}", answer.text);
+        assert!(!answer.warnings().is_empty(), "the namespace was asked");
+    }
+    assert_eq!(decoded(&api).await, before);
+}
+
+#[tokio::test]
+async fn admission_sees_what_was_written_just_before() {
+    let api = start().await;
+    for i in 0..20 {
+        let namespace = json!({"metadata": {"name": format!("n{i}")}});
+        api.ok("POST", "/api/v1/namespaces", namespace).await;
+        let base = format!("/api/v1/namespaces/n{i}");
+        let account =
+            json!({"metadata": {"name": "default"}, "automountServiceAccountToken": false});
+        api.ok("POST", &format!("{base}/serviceaccounts"), account)
+            .await;
+        let range = json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"memory": format!("{}Mi", i + 1)}}]}});
+        api.ok("POST", &format!("{base}/limitranges"), range).await;
+        let class = json!({"metadata": {"name": format!("c{i}")}, "value": i});
+        api.ok("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", class)
+            .await;
+        let mut pod = pod("p");
+        pod["spec"]["priorityClassName"] = json!(format!("c{i}"));
+        let made = api.ok("POST", &format!("{base}/pods"), pod).await;
+        let spec = &made["spec"];
+        assert_eq!(spec["priority"], i);
+        assert_eq!(
+            spec["containers"][0]["resources"]["limits"]["memory"],
+            format!("{}Mi", i + 1)
+        );
+        assert!(spec.get("volumes").is_none(), "the account says no token");
+        api.ok("DELETE", &base, Value::Null).await;
+        let late = json!({"metadata": {"name": "late"}});
+        let answer = api.call("POST", &format!("{base}/configmaps"), late).await;
+        assert_eq!(answer.code, 403, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn writers_at_once_do_not_exceed_a_quota() {
+    let api = start().await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let hard = json!({"pods": "3"});
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": hard}});
+    api.ok("POST", quotas, quota).await;
+    let counted = json!({"status": {"hard": hard, "used": {"pods": "0"}}});
+    api.ok("PATCH", &format!("{quotas}/q/status"), counted)
+        .await;
+    let creates = (0..10).map(|i| {
+        let api = &api;
+        async move { api.call("POST", PODS, pod(&format!("p{i}"))).await.code }
+    });
+    let codes = futures_util::future::join_all(creates).await;
+    let made = codes.iter().filter(|code| code.as_u16() == 201).count();
+    let refused = codes.iter().filter(|code| code.as_u16() == 403).count();
+    assert_eq!((made, refused), (3, 7), "{codes:?}");
+    let used = api.ok("GET", &format!("{quotas}/q"), Value::Null).await;
+    assert_eq!(used["status"]["used"]["pods"], "3");
 }

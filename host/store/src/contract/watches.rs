@@ -19,6 +19,8 @@ pub(super) async fn all(fixture: &dyn Fixture) {
     };
     every_event_once_from_any_revision(fixture, tiny).await;
     live_events_and_progress(fixture).await;
+    reading_without_waiting(fixture).await;
+    changes_tell_of_events_and_of_the_end(fixture).await;
     many_watchers_see_everything(fixture).await;
     behind_compaction(fixture).await;
     stopping_ends_a_watch(fixture).await;
@@ -121,6 +123,56 @@ async fn live_events_and_progress(fixture: &dyn Fixture) {
         committed.revision
     );
     rig.stop().await;
+}
+
+async fn reading_without_waiting(fixture: &dyn Fixture) {
+    let options = StoreOptions {
+        ring_events: 4,
+        ..StoreOptions::default()
+    };
+    let rig = Rig::with(fixture.create().await, options).await;
+    let mut watcher = rig
+        .store
+        .watch("/r/now/", rig.store.revision())
+        .expect("a watch");
+    let read = |watcher: &mut Watcher| {
+        let events = watcher.try_next_batch()?;
+        Some(events.iter().map(|e| e.revision).collect::<Vec<_>>())
+    };
+    assert_eq!(read(&mut watcher), Some(Vec::new()));
+    assert!(watcher.is_caught_up(), "nothing has happened");
+    let committed = rig.put("/r/now/a", "1").await;
+    assert!(!watcher.is_caught_up(), "an acknowledged write is missing");
+    assert_eq!(read(&mut watcher), Some(vec![committed.revision]));
+    for _ in 0..6 {
+        rig.put("/r/other/x", "noise").await;
+    }
+    assert!(watcher.is_caught_up(), "other prefixes do not count");
+    for i in 0..6 {
+        rig.put("/r/now/a", &i.to_string()).await;
+    }
+    assert!(!watcher.is_caught_up());
+    assert_eq!(read(&mut watcher), None, "the ring has moved on");
+    assert_eq!(take(&mut watcher, 6).await.len(), 6, "history has them all");
+    rig.stop().await;
+}
+
+async fn changes_tell_of_events_and_of_the_end(fixture: &dyn Fixture) {
+    let rig = Rig::open(fixture.create().await).await;
+    let watcher = rig
+        .store
+        .watch("/r/bell/", rig.store.revision())
+        .expect("a watch");
+    let mut changes = watcher.changes();
+    rig.put("/r/bell/a", "1").await;
+    within("the bell", changes.changed())
+        .await
+        .expect("the store is open");
+    let waiting = tokio::spawn(async move { changes.changed().await });
+    until("somebody waits", || !waiting.is_finished()).await;
+    rig.stop().await;
+    let ended = within("the end", waiting).await.expect("no panic");
+    assert!(matches!(ended, Err(WatchError::Closed)));
 }
 
 async fn many_watchers_see_everything(fixture: &dyn Fixture) {

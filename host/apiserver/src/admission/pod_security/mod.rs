@@ -9,13 +9,17 @@ mod policy;
 mod restricted;
 mod subject;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use k3s_meta::{ErrorList, GroupKind, Path, Status, field, object};
 use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
 use serde_json::Value;
 
-use super::{Step, find, is};
-use policy::{Mode, Policies, Setting};
+use super::listers::Listers;
+use super::{Step, forbidden, is_write_of};
+pub(in crate::admission) use policy::Policies;
+use policy::{Mode, Setting};
 use subject::Subject;
 
 /// Where kinds that make pods keep the template.
@@ -36,48 +40,52 @@ const TEMPLATES: &[(&str, &str, &[&str])] = &[
 /// Existing pods looked at when a namespace becomes stricter (upstream `defaultNamespaceMaxPodsToCheck`).
 const MAX_PODS: usize = 3000;
 
-pub(super) struct PodSecurity(Registry);
+pub(super) struct PodSecurity {
+    registry: Registry,
+    listers: Arc<Listers>,
+}
 
 impl PodSecurity {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self(registry.clone())
+    pub(super) fn new(registry: &Registry, listers: &Arc<Listers>) -> Self {
+        Self {
+            registry: registry.clone(),
+            listers: listers.clone(),
+        }
     }
 
+    /// The policies of a namespace; those of one that does not exist ask for nothing.
     fn policies(&self, namespace: &str) -> Result<Policies> {
-        let found = find(&self.0, "", "namespaces", "", namespace)?;
-        Ok(found
-            .map(|namespace| Policies::of(&namespace))
-            .unwrap_or_default())
+        let found = self.listers.namespaces.get("", namespace)?;
+        Ok(found.map_or_else(Policies::default, |found| found.pod_security))
     }
 
-    fn pod(&self, attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
+    fn check_pod(&self, attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
         let policies = self.policies(attributes.namespace)?;
         let subject = Subject::new(object::at(pod, &["metadata"]), object::at(pod, &["spec"]));
-        let violations = violations(policies.get(Mode::Enforce), &subject);
+        let enforced = policies.get(Mode::Enforce);
+        let violations = violations(enforced, &subject);
         if !violations.is_empty() {
             let text = format!(
                 "violates PodSecurity {:?}: {violations}",
-                policies.get(Mode::Enforce).to_string()
+                enforced.to_string()
             );
-            return Err(
-                Status::forbidden(&attributes.resource.gr(), object::name(pod), &text).into(),
-            );
+            return Err(forbidden(attributes, object::name(pod), &text));
         }
-        warn(attributes, &policies, &subject);
+        warn_of_violations(attributes, &policies, &subject);
         Ok(())
     }
 
-    fn template(&self, attributes: &Attributes<'_>, template: &Value) -> Result<()> {
+    fn check_template(&self, attributes: &Attributes<'_>, template: &Value) -> Result<()> {
         let policies = self.policies(attributes.namespace)?;
         let subject = Subject::new(
             object::at(template, &["metadata"]),
             object::at(template, &["spec"]),
         );
-        warn(attributes, &policies, &subject);
+        warn_of_violations(attributes, &policies, &subject);
         Ok(())
     }
 
-    async fn namespace(
+    async fn check_namespace(
         &self,
         attributes: &Attributes<'_>,
         new: &Value,
@@ -123,8 +131,11 @@ impl PodSecurity {
         namespace: &str,
         setting: &Setting,
     ) -> Result<()> {
-        let pods = self.0.resource("", "v1", "pods")?;
-        let list = self.0.list(pods, &ListRequest::all(namespace)).await?;
+        let pods = self.registry.resource("", "v1", "pods")?;
+        let list = self
+            .registry
+            .list(pods, &ListRequest::all(namespace))
+            .await?;
         let mut found: Vec<(String, String, usize)> = Vec::new();
         for entry in list.entries.into_iter().take(MAX_PODS) {
             let pod = Object::stored(pods, entry).to_value()?;
@@ -160,7 +171,7 @@ impl PodSecurity {
     }
 }
 
-fn warn(attributes: &Attributes<'_>, policies: &Policies, subject: &Subject<'_>) {
+fn warn_of_violations(attributes: &Attributes<'_>, policies: &Policies, subject: &Subject<'_>) {
     let setting = policies.get(Mode::Warn);
     let violations = violations(setting, subject);
     if !violations.is_empty() {
@@ -240,26 +251,26 @@ impl Step for PodSecurity {
         else {
             return Ok(());
         };
-        if is(attributes, "", "namespaces") {
-            return self.namespace(attributes, new, old).await;
+        if is_write_of(attributes, "", "namespaces") {
+            return self.check_namespace(attributes, new, old).await;
         }
         if attributes.resource.is("", "pods")
             && matches!(attributes.subresource, "" | "ephemeralcontainers")
         {
             return if old.is_none_or(|old| is_significant(new, old)) {
-                self.pod(attributes, new)
+                self.check_pod(attributes, new)
             } else {
                 Ok(())
             };
         }
         let template = TEMPLATES
             .iter()
-            .find(|(group, plural, _)| is(attributes, group, plural));
+            .find(|(group, plural, _)| is_write_of(attributes, group, plural));
         match template.and_then(|(.., path)| object::at(new, path)) {
             Some(template)
                 if old.is_none_or(|old| template_of(old, attributes) != Some(template)) =>
             {
-                self.template(attributes, template)
+                self.check_template(attributes, template)
             }
             _ => Ok(()),
         }
@@ -269,7 +280,7 @@ impl Step for PodSecurity {
 fn template_of<'a>(old: &'a Value, attributes: &Attributes<'_>) -> Option<&'a Value> {
     let (.., path) = TEMPLATES
         .iter()
-        .find(|(group, plural, _)| is(attributes, group, plural))?;
+        .find(|(group, plural, _)| is_write_of(attributes, group, plural))?;
     object::at(old, path)
 }
 

@@ -70,14 +70,14 @@ pub(super) enum Mode {
 }
 
 /// The settings of one namespace.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Policies {
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::admission) struct Policies {
     enforce: Setting,
     warn: Setting,
 }
 
 impl Policies {
-    pub(super) fn of(namespace: &Value) -> Self {
+    pub(in crate::admission) fn of(namespace: &Value) -> Self {
         let labels = k3s_meta::object::labels(namespace);
         let enforce = setting(&labels, "enforce");
         let warn = setting(&labels, "warn");
@@ -102,7 +102,7 @@ fn setting(labels: &BTreeMap<String, String>, mode: &str) -> Setting {
     let Some(level) = labels.get(&format!("{PREFIX}{mode}")) else {
         return Setting::default();
     };
-    // What cannot be read is taken for the strictest.
+    // A level that cannot be read counts as the strictest.
     let level = Level::parse(level).unwrap_or(Level::Restricted);
     let version = labels
         .get(&format!("{PREFIX}{mode}-version"))

@@ -4,22 +4,19 @@
 mod graph;
 mod rules;
 
-use std::sync::Arc;
-
 use k3s_lifecycle::Tasks;
-use k3s_meta::{FieldSelector, UserInfo};
-use k3s_registry::Registry;
-use parking_lot::RwLock;
+use k3s_meta::{FieldSelector, UserInfo, object};
+use k3s_registry::mirror::Mirror;
+use k3s_registry::{Registry, Result};
 
 use super::{Attributes, Decision};
-use crate::Result;
 use graph::Graph;
-pub(crate) use graph::Refers;
+pub(crate) use graph::ReferenceKind;
 
 const NODES_GROUP: &str = "system:nodes";
 const NODE_PREFIX: &str = "system:node:";
 
-/// The node a user is; `None` for everybody else.
+/// The node that a user is; `None` for all other users.
 pub(crate) fn node_of(user: &UserInfo) -> Option<&str> {
     let name = user
         .name
@@ -30,13 +27,15 @@ pub(crate) fn node_of(user: &UserInfo) -> Option<&str> {
 
 /// The authorizer over the graph of pods and what they refer to.
 pub(crate) struct NodeAuthorizer {
-    graph: Arc<RwLock<Graph>>,
+    graph: Mirror<Graph>,
     registry: Registry,
 }
 
 impl NodeAuthorizer {
     pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<Self> {
-        let graph = graph::start(registry, tasks)?;
+        let pods = registry.resource("", "v1", "pods")?;
+        let graph = Graph::default();
+        let graph = Mirror::start("node graph mirror", registry, &[pods], graph, tasks)?;
         Ok(Self {
             graph,
             registry: registry.clone(),
@@ -50,12 +49,12 @@ impl NodeAuthorizer {
             return Some(Decision::Deny(String::new()));
         }
         Some(match (asked.group, asked.resource) {
-            ("", "secrets") => self.referred(node, asked, Refers::Secret),
-            ("", "configmaps") => self.referred(node, asked, Refers::ConfigMap),
+            ("", "secrets") => self.referred(node, asked, ReferenceKind::Secret),
+            ("", "configmaps") => self.referred(node, asked, ReferenceKind::ConfigMap),
             ("", "persistentvolumeclaims")
                 if asked.subresource.is_empty() || asked.verb == "get" =>
             {
-                self.referred(node, asked, Refers::Claim)
+                self.referred(node, asked, ReferenceKind::Claim)
             }
             ("", "persistentvolumes") => self.volume(node, asked),
             ("", "serviceaccounts") => self.service_account(node, asked),
@@ -69,27 +68,32 @@ impl NodeAuthorizer {
     }
 
     /// Whether a pod of the node refers to the object.
-    pub(crate) fn refers(&self, node: &str, what: Refers, namespace: &str, name: &str) -> bool {
-        self.graph.read().refers(node, what, namespace, name)
+    pub(crate) fn refers(
+        &self,
+        node: &str,
+        kind: ReferenceKind,
+        namespace: &str,
+        name: &str,
+    ) -> bool {
+        let refers = |graph: &Graph| graph.refers(node, kind, namespace, name);
+        self.graph.peek(refers)
     }
 
-    fn referred(&self, node: &str, asked: &Attributes<'_>, what: Refers) -> Decision {
+    fn referred(&self, node: &str, asked: &Attributes<'_>, kind: ReferenceKind) -> Decision {
         if !matches!(asked.verb, "get" | "list" | "watch") || !asked.subresource.is_empty() {
             return deny("can only read resources of this type");
         }
         if asked.name.is_empty() {
             return deny("No Object name found");
         }
-        self.decide(node, what, asked.namespace, asked.name)
+        self.decide(node, kind, asked.namespace, asked.name)
     }
 
-    fn decide(&self, node: &str, what: Refers, namespace: &str, name: &str) -> Decision {
-        if self.refers(node, what, namespace, name) {
+    fn decide(&self, node: &str, kind: ReferenceKind, namespace: &str, name: &str) -> Decision {
+        if self.refers(node, kind, namespace, name) {
             return Decision::Allow;
         }
-        deny(&format!(
-            "no relationship found between node '{node}' and this object"
-        ))
+        no_relationship(node)
     }
 
     /// A volume is needed when a claim that is bound to it is.
@@ -97,47 +101,53 @@ impl NodeAuthorizer {
         if asked.verb != "get" || !asked.subresource.is_empty() {
             return deny("can only get resources of this type");
         }
-        let claim = self
-            .registry
-            .resource("", "v1", "persistentvolumes")
-            .ok()
-            .and_then(|volumes| {
-                let volume = self
-                    .registry
-                    .get(volumes, "", asked.name)
-                    .ok()?
-                    .to_value()
-                    .ok()?;
-                let text =
-                    |key| k3s_meta::object::at_str(&volume, &["spec", "claimRef", key]).to_owned();
-                Some((text("namespace"), text("name")))
-            });
-        match claim {
-            Some((namespace, name)) => self.decide(node, Refers::Claim, &namespace, &name),
-            None => deny(&format!(
-                "no relationship found between node '{node}' and this object"
-            )),
+        match self.claim_of_volume(asked.name) {
+            Ok((namespace, name)) => self.decide(node, ReferenceKind::Claim, &namespace, &name),
+            Err(error) => {
+                tracing::debug!(%error, volume = asked.name, "no claim of the volume is known");
+                no_relationship(node)
+            }
         }
+    }
+
+    /// Namespace and name of the claim that a volume is bound to, empty for none.
+    fn claim_of_volume(&self, name: &str) -> Result<(String, String)> {
+        let volumes = self.registry.resource("", "v1", "persistentvolumes")?;
+        let volume = self.registry.get(volumes, "", name)?.to_value()?;
+        let claim = |field| object::at_str(&volume, &["spec", "claimRef", field]).to_owned();
+        Ok((claim("namespace"), claim("name")))
     }
 
     fn service_account(&self, node: &str, asked: &Attributes<'_>) -> Decision {
         match (asked.verb, asked.subresource) {
-            ("create", "token") => {
-                self.decide(node, Refers::ServiceAccount, asked.namespace, asked.name)
-            }
-            ("get" | "list" | "watch", "") if !asked.name.is_empty() => {
-                self.decide(node, Refers::ServiceAccount, asked.namespace, asked.name)
-            }
+            ("create", "token") => self.decide(
+                node,
+                ReferenceKind::ServiceAccount,
+                asked.namespace,
+                asked.name,
+            ),
+            ("get" | "list" | "watch", "") if !asked.name.is_empty() => self.decide(
+                node,
+                ReferenceKind::ServiceAccount,
+                asked.namespace,
+                asked.name,
+            ),
             _ => deny("can only create tokens for individual service accounts"),
         }
     }
+}
+
+fn no_relationship(node: &str) -> Decision {
+    deny(&format!(
+        "no relationship found between node '{node}' and this object"
+    ))
 }
 
 fn deny(reason: &str) -> Decision {
     Decision::Deny(reason.to_owned())
 }
 
-/// Reads of pods must be for the node's own; NodeRestriction looks at writes.
+/// Reads of pods must be for the node's own; NodeRestriction checks writes.
 fn pods(node: &str, asked: &Attributes<'_>) -> Decision {
     match (asked.verb, asked.subresource) {
         ("list" | "watch", "") => {

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use k3s_meta::{UserInfo, object};
+use k3s_registry::Resource;
+use k3s_registry::mirror::Index;
+use k3s_store::Entry;
 use serde_json::Value;
 
 use super::rule::Rule;
 
 /// The policy as it is asked for.
 #[derive(Default)]
-pub(super) struct Index {
-    /// By kind's plural and key, so that an event can replace or remove what it concerns.
+pub(super) struct PolicyIndex {
     roles: HashMap<RoleName, Arc<[Rule]>>,
+    /// By store key, so that an event can replace or remove what it concerns.
     role_keys: HashMap<Arc<str>, RoleName>,
     bindings: HashMap<Arc<str>, Arc<Binding>>,
     by_subject: HashMap<Subject, Vec<Keyed>>,
@@ -29,7 +32,6 @@ struct RoleName {
 }
 
 struct Binding {
-    plural: String,
     /// Empty for cluster role bindings.
     namespace: String,
     role: RoleName,
@@ -42,23 +44,51 @@ enum Subject {
     Group(String),
 }
 
-impl Index {
-    pub(super) fn put(&mut self, plural: &str, key: &Arc<str>, value: &Value) {
-        self.remove(plural, key);
-        if plural.ends_with("bindings") {
-            self.put_binding(plural, key, value);
-        } else {
-            let name = RoleName {
-                namespace: object::namespace(value).into(),
-                name: object::name(value).into(),
-            };
-            self.roles
-                .insert(name.clone(), Rule::read_all(value).into());
-            self.role_keys.insert(key.clone(), name);
+impl Index for PolicyIndex {
+    fn clear(&mut self, resource: &Resource) {
+        let prefix = &*resource.prefix;
+        let of_resource = |key: &&Arc<str>| key.starts_with(prefix);
+        let roles = self.role_keys.keys().filter(of_resource);
+        let bindings = self.bindings.keys().filter(of_resource);
+        let keys: Vec<Arc<str>> = roles.chain(bindings).cloned().collect();
+        for key in keys {
+            self.forget(&key);
         }
     }
 
-    fn put_binding(&mut self, plural: &str, key: &Arc<str>, value: &Value) {
+    fn upsert(&mut self, resource: &Resource, entry: &Arc<Entry>) {
+        self.forget(&entry.key);
+        match serde_json::from_slice::<Value>(&entry.value) {
+            Ok(object) if is_binding(resource) => self.put_binding(&entry.key, &object),
+            Ok(object) => self.put_role(&entry.key, &object),
+            // No rule is better than a guessed one.
+            Err(error) => {
+                tracing::error!(%error, key = %entry.key, "a stored policy cannot be decoded");
+            }
+        }
+    }
+
+    fn remove(&mut self, _: &Resource, entry: &Arc<Entry>) {
+        self.forget(&entry.key);
+    }
+}
+
+fn is_binding(resource: &Resource) -> bool {
+    resource.kind.plural.ends_with("bindings")
+}
+
+impl PolicyIndex {
+    fn put_role(&mut self, key: &Arc<str>, value: &Value) {
+        let name = RoleName {
+            namespace: object::namespace(value).into(),
+            name: object::name(value).into(),
+        };
+        let rules = Rule::read_all(value).into();
+        self.roles.insert(name.clone(), rules);
+        self.role_keys.insert(key.clone(), name);
+    }
+
+    fn put_binding(&mut self, key: &Arc<str>, value: &Value) {
         let namespace = object::namespace(value);
         let role_namespace = if object::at_str(value, &["roleRef", "kind"]) == "Role" {
             namespace
@@ -74,7 +104,6 @@ impl Index {
             .filter_map(|s| Subject::read(s, namespace))
             .collect();
         let binding = Arc::new(Binding {
-            plural: plural.to_owned(),
             namespace: namespace.to_owned(),
             role,
             subjects,
@@ -88,45 +117,25 @@ impl Index {
         self.bindings.insert(key.clone(), binding);
     }
 
-    pub(super) fn remove(&mut self, plural: &str, key: &Arc<str>) {
-        if !plural.ends_with("bindings") {
-            if let Some(name) = self.role_keys.remove(key) {
-                self.roles.remove(&name);
-            }
-            return;
+    /// Forgets what is stored under a key.
+    fn forget(&mut self, key: &Arc<str>) {
+        if let Some(name) = self.role_keys.remove(key) {
+            self.roles.remove(&name);
         }
-        let Some(binding) = self.bindings.remove(key) else {
-            return;
-        };
-        for subject in &binding.subjects {
-            if let Some(list) = self.by_subject.get_mut(subject) {
-                list.retain(|(other, _)| other != key);
-                if list.is_empty() {
-                    self.by_subject.remove(subject);
-                }
-            }
+        if let Some(binding) = self.bindings.remove(key) {
+            self.forget_subjects(key, &binding);
         }
     }
 
-    /// Forgets everything of one kind.
-    pub(super) fn clear(&mut self, plural: &str) {
-        let of_kind = |namespaced: bool| move |namespace: &str| namespaced != namespace.is_empty();
-        let keys: Vec<Arc<str>> = if plural.ends_with("bindings") {
-            self.bindings
-                .iter()
-                .filter(|(_, b)| b.plural == plural)
-                .map(|(key, _)| key.clone())
-                .collect()
-        } else {
-            let matches = of_kind(plural == "roles");
-            self.role_keys
-                .iter()
-                .filter(|(_, name)| matches(&name.namespace))
-                .map(|(key, _)| key.clone())
-                .collect()
-        };
-        for key in keys {
-            self.remove(plural, &key);
+    fn forget_subjects(&mut self, key: &Arc<str>, binding: &Binding) {
+        for subject in &binding.subjects {
+            let Some(list) = self.by_subject.get_mut(subject) else {
+                continue;
+            };
+            list.retain(|(other, _)| other != key);
+            if list.is_empty() {
+                self.by_subject.remove(subject);
+            }
         }
     }
 

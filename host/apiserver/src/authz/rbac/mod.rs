@@ -1,4 +1,4 @@
-//! Role-based access control, evaluated on an index in memory that a watch on the four kinds keeps.
+//! Role-based access control, evaluated on an index in memory that mirrors the four kinds.
 
 pub(crate) mod escalation;
 mod index;
@@ -8,13 +8,11 @@ use std::sync::Arc;
 
 use k3s_lifecycle::Tasks;
 use k3s_meta::UserInfo;
-use k3s_registry::Registry;
-use k3s_store::{Entry, Event, EventKind, Watcher};
-use parking_lot::RwLock;
+use k3s_registry::mirror::Mirror;
+use k3s_registry::{Registry, Resource, Result};
 
 use super::{Attributes, Decision};
-use crate::Result;
-use index::Index;
+use index::PolicyIndex;
 use rule::Rule;
 
 /// The kinds that make up the policy.
@@ -26,38 +24,30 @@ const PLURALS: [&str; 4] = [
 ];
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// The authorizer. Its index is as new as the last policy change it has seen, which is moments
-/// behind the store.
+/// The authorizer. Its policy is as new as the last change it was told of, which is moments behind
+/// the store, as in upstream: no request pays for the reading of policy.
 pub(crate) struct Rbac {
-    index: Arc<RwLock<Index>>,
+    policy: Mirror<PolicyIndex>,
 }
 
 impl Rbac {
     pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<Self> {
-        let index = Arc::new(RwLock::new(Index::default()));
-        for plural in PLURALS {
-            let prefix = registry.resource(GROUP, "v1", plural)?.prefix.clone();
-            let snapshot = registry.store().snapshot();
-            for entry in snapshot.range(&prefix, None) {
-                put(&mut index.write(), plural, entry);
-            }
-            let watcher = registry.store().watch(&prefix, snapshot.revision())?;
-            let follow = follow(registry.clone(), plural, watcher, index.clone());
-            tasks.spawn_until_stopped("rbac index", follow);
-        }
-        Ok(Self { index })
+        let resources = PLURALS
+            .iter()
+            .map(|plural| registry.resource(GROUP, "v1", plural))
+            .collect::<Result<Vec<&Arc<Resource>>>>()?;
+        let index = PolicyIndex::default();
+        let policy = Mirror::start("rbac mirror", registry, &resources, index, tasks)?;
+        Ok(Self { policy })
     }
 
     /// Decides on one request.
     pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
-        let index = self.index.read();
         let mut missing = Vec::new();
-        let allowed = index.visit(
-            attributes.user,
-            attributes.namespace,
-            &mut missing,
-            |rule| rule.allows(attributes),
-        );
+        let allows = |rule: &Rule| rule.allows(attributes);
+        let allowed = self
+            .policy
+            .peek(|index| index.visit(attributes.user, attributes.namespace, &mut missing, allows));
         if allowed {
             return Decision::Allow;
         }
@@ -67,79 +57,22 @@ impl Rbac {
         Decision::Deny(format!("RBAC: {}", missing.join(", ")))
     }
 
-    /// All rules that apply to a user in a namespace (and everywhere).
+    /// All rules that apply to a user in a namespace (and everywhere), and what bindings name that
+    /// does not exist.
     pub(crate) fn rules_for(&self, user: &UserInfo, namespace: &str) -> (Vec<Rule>, Vec<String>) {
         let (mut rules, mut missing) = (Vec::new(), Vec::new());
-        self.index
-            .read()
-            .visit(user, namespace, &mut missing, |rule| {
-                rules.push(rule.clone());
-                false
-            });
+        let collect = |rule: &Rule| {
+            rules.push(rule.clone());
+            false
+        };
+        self.policy
+            .peek(|index| index.visit(user, namespace, &mut missing, collect));
         (rules, missing)
     }
 
-    /// The rules of a role that a binding names.
+    /// The rules of a role that a binding names, which may have been made just before the binding.
     pub(crate) fn rules_of(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<[Rule]>> {
-        self.index.read().role(kind, namespace, name).cloned()
-    }
-}
-
-async fn follow(
-    registry: Registry,
-    plural: &'static str,
-    mut watcher: Watcher,
-    index: Arc<RwLock<Index>>,
-) {
-    loop {
-        match watcher.next_batch().await {
-            Ok(events) => {
-                let mut index = index.write();
-                for event in &events {
-                    apply(&mut index, plural, event);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, plural, "policy watch starts anew");
-                match rebuild(&registry, plural, watcher.prefix().to_owned(), &index) {
-                    Some(fresh) => watcher = fresh,
-                    None => return,
-                }
-            }
-        }
-    }
-}
-
-/// The log has moved on past the watcher: the present state replaces what the index had.
-fn rebuild(
-    registry: &Registry,
-    plural: &str,
-    prefix: String,
-    index: &RwLock<Index>,
-) -> Option<Watcher> {
-    let snapshot = registry.store().snapshot();
-    let mut index = index.write();
-    index.clear(plural);
-    for entry in snapshot.range(&prefix, None) {
-        put(&mut index, plural, entry);
-    }
-    registry.store().watch(&prefix, snapshot.revision()).ok()
-}
-
-fn apply(index: &mut Index, plural: &str, event: &Event) {
-    match event.kind {
-        EventKind::Put { .. } => put(index, plural, &event.entry),
-        EventKind::Delete => index.remove(plural, &event.entry.key),
-    }
-}
-
-fn put(index: &mut Index, plural: &str, entry: &Entry) {
-    match serde_json::from_slice(&entry.value) {
-        Ok(object) => index.put(plural, &entry.key, &object),
-        // No rule is better than a guessed one.
-        Err(error) => {
-            tracing::error!(%error, key = %entry.key, "stored policy cannot be decoded");
-            index.remove(plural, &entry.key);
-        }
+        let find = |index: &PolicyIndex| index.role(kind, namespace, name).cloned();
+        self.policy.read(find)
     }
 }

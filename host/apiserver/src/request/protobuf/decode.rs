@@ -1,4 +1,4 @@
-//! A message as a tree, led by the schema.
+//! A message as a tree, by the schema.
 //!
 //! Go writes a field that is no pointer even when it is zero; JSON leaves it out. So zeros are left
 //! out here too, except for fields known to be pointers ([`super::pointers`]), where zero is a value.
@@ -10,18 +10,17 @@ use k3s_api::schema::{Field, Shape, Type, ValueType};
 use k3s_base::clock::{rfc3339, rfc3339_micro};
 use serde_json::{Map, Value};
 
+use super::error::{ProtobufError, Result};
 use super::pointers;
 use super::wire::{Reader, Wire};
 
 /// Schemas nest less deep than this; only hostile bodies do more.
 const MAX_DEPTH: usize = 64;
 
-type Decoded<T> = Result<T, String>;
-
 /// A message of a named type.
-pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Decoded<Value> {
+pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Result<Value> {
     if depth > MAX_DEPTH {
-        return Err("proto: message nests too deep".to_owned());
+        return Err(ProtobufError::TooDeep);
     }
     match kind.shape {
         Shape::Struct => {
@@ -48,7 +47,7 @@ fn fields(
     bytes: &[u8],
     map: &mut Map<String, Value>,
     depth: usize,
-) -> Decoded<()> {
+) -> Result<()> {
     let mut reader = Reader::new(bytes);
     while let Some((tag, wire)) = reader.next()? {
         let direct = kind
@@ -71,7 +70,7 @@ fn fields(
     Ok(())
 }
 
-fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize) -> Decoded<()> {
+fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize) -> Result<()> {
     let name = field.name();
     match field.value_type() {
         ValueType::List(_) => {
@@ -90,7 +89,7 @@ fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize
             }
         }
         single => {
-            let value = one(single, wire, depth)?;
+            let value = read_value(single, wire, depth)?;
             if !is_zero(&value) || field.always_written() || pointers::contains(name) {
                 map.insert(name.to_owned(), value);
             }
@@ -99,28 +98,28 @@ fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize
     Ok(())
 }
 
-fn push(item: ValueType, wire: Wire<'_>, list: &mut Vec<Value>, depth: usize) -> Decoded<()> {
+fn push(item: ValueType, wire: Wire<'_>, list: &mut Vec<Value>, depth: usize) -> Result<()> {
     let numbers = matches!(item, ValueType::Int32 | ValueType::Int64 | ValueType::Bool);
     match wire {
         Wire::Bytes(packed) if numbers => {
             let mut reader = Reader::new(packed);
             while let Some(number) = reader.packed()? {
-                list.push(one(item, Wire::Varint(number), depth)?);
+                list.push(read_value(item, Wire::Varint(number), depth)?);
             }
         }
-        wire => list.push(one(item, wire, depth)?),
+        wire => list.push(read_value(item, wire, depth)?),
     }
     Ok(())
 }
 
-fn entry(item: ValueType, bytes: &[u8], depth: usize) -> Decoded<(String, Value)> {
+fn entry(item: ValueType, bytes: &[u8], depth: usize) -> Result<(String, Value)> {
     let mut key = String::new();
     let mut value = None;
     let mut reader = Reader::new(bytes);
     while let Some((tag, wire)) = reader.next()? {
         match tag {
             1 => key = wire.text()?,
-            2 => value = Some(one(item, wire, depth)?),
+            2 => value = Some(read_value(item, wire, depth)?),
             _ => {}
         }
     }
@@ -131,8 +130,11 @@ fn entry(item: ValueType, bytes: &[u8], depth: usize) -> Decoded<(String, Value)
     Ok((key, value.unwrap_or_else(missing)))
 }
 
-#[allow(clippy::cast_possible_truncation)]
-fn one(kind: ValueType, wire: Wire<'_>, depth: usize) -> Decoded<Value> {
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "Go reads an int32 from the low half of the varint"
+)]
+fn read_value(kind: ValueType, wire: Wire<'_>, depth: usize) -> Result<Value> {
     Ok(match kind {
         ValueType::String => wire.text()?.into(),
         ValueType::Bytes => STANDARD.encode(wire.bytes()?).into(),
@@ -141,7 +143,7 @@ fn one(kind: ValueType, wire: Wire<'_>, depth: usize) -> Decoded<Value> {
         ValueType::Int64 => wire.integer()?.into(),
         ValueType::Double => match wire {
             Wire::Fixed64(bits) => f64::from_bits(bits).into(),
-            _ => return Err("proto: wrong wireType for a double".to_owned()),
+            _ => return Err(ProtobufError::WrongWireType("a double")),
         },
         // A list inside a map is a message of its own (`ExtraValue`).
         ValueType::List(_) => {
@@ -158,16 +160,16 @@ fn one(kind: ValueType, wire: Wire<'_>, depth: usize) -> Decoded<Value> {
             list.into()
         }
         ValueType::Map(_) => {
-            return Err("proto: a map inside a list or map is not supported".to_owned());
+            return Err(ProtobufError::NestedMap);
         }
         ValueType::Named(_) => {
-            let named = kind.named().ok_or("proto: type without definition")?;
+            let named = kind.named().ok_or(ProtobufError::NoDefinition)?;
             message(named, wire.bytes()?, depth.saturating_add(1))?
         }
     })
 }
 
-fn only(bytes: &[u8], wanted: u64) -> Decoded<Option<Wire<'_>>> {
+fn only(bytes: &[u8], wanted: u64) -> Result<Option<Wire<'_>>> {
     let mut found = None;
     let mut reader = Reader::new(bytes);
     while let Some((tag, wire)) = reader.next()? {
@@ -178,7 +180,7 @@ fn only(bytes: &[u8], wanted: u64) -> Decoded<Option<Wire<'_>>> {
     Ok(found)
 }
 
-fn int_or_string(bytes: &[u8]) -> Decoded<Value> {
+fn int_or_string(bytes: &[u8]) -> Result<Value> {
     let text = only(bytes, 1)?.map(Wire::integer).transpose()? == Some(1);
     if text {
         return Ok(only(bytes, 3)?
@@ -195,7 +197,7 @@ fn int_or_string(bytes: &[u8]) -> Decoded<Value> {
 }
 
 /// The zero time is no time.
-fn time(bytes: &[u8]) -> Decoded<Option<Timestamp>> {
+fn time(bytes: &[u8]) -> Result<Option<Timestamp>> {
     let number = |tag| {
         only(bytes, tag)?
             .map(Wire::integer)
@@ -206,19 +208,16 @@ fn time(bytes: &[u8]) -> Decoded<Option<Timestamp>> {
     if seconds == 0 && nanos == 0 {
         return Ok(None);
     }
-    let nanos = i32::try_from(nanos).map_err(|_| "proto: time out of range")?;
+    let nanos = i32::try_from(nanos).map_err(|_| ProtobufError::TimeOutOfRange)?;
     Timestamp::new(seconds, nanos)
         .map(Some)
-        .map_err(|_| "proto: time out of range".to_owned())
+        .map_err(|_| ProtobufError::TimeOutOfRange)
 }
 
 /// Trees that travel as JSON inside protobuf.
-fn any(kind: &Type, bytes: &[u8]) -> Decoded<Value> {
+fn any(kind: &Type, bytes: &[u8]) -> Result<Value> {
     if !matches!(kind.go_name(), "RawExtension" | "FieldsV1" | "JSON") {
-        return Err(format!(
-            "proto: fields of type {} are not supported; send JSON",
-            kind.go_name()
-        ));
+        return Err(ProtobufError::UnsupportedType(kind.go_name().to_owned()));
     }
     match only(bytes, 1)? {
         None => Ok(Value::Null),
@@ -227,7 +226,7 @@ fn any(kind: &Type, bytes: &[u8]) -> Decoded<Value> {
             if raw.is_empty() {
                 return Ok(Value::Null);
             }
-            serde_json::from_slice(raw).map_err(|error| format!("proto: embedded JSON: {error}"))
+            serde_json::from_slice(raw).map_err(ProtobufError::EmbeddedJson)
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Protobuf bodies, which typed Go clients (parts of `kubectl` among them) send: read into the same
-//! tree as JSON, led by the field numbers of the schema.
+//! tree as JSON, by the field numbers of the schema.
 //!
 //! Answers are never protobuf: every such client takes JSON as well and says so in `Accept`.
 
 mod decode;
+mod error;
 mod pointers;
 mod wire;
 
-use k3s_api::schema;
+use k3s_api::schema::{self, Type};
 use k3s_meta::gvk::split_api_version;
 use serde_json::Value;
 
+pub(crate) use error::ProtobufError;
+use error::Result;
 use wire::{Reader, Wire};
 
 /// The media type.
@@ -21,11 +24,9 @@ const MAGIC: &[u8] = b"k8s\0";
 /// Reads a body: the envelope (`runtime.Unknown`), then the object of the type it names.
 ///
 /// # Errors
-/// A text for the client where the body is malformed or of an unknown type.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(
-        "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]",
-    )?;
+/// Where the body is malformed or of an unknown type.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(ProtobufError::Prefix)?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     let mut envelope = Reader::new(rest);
     while let Some((tag, value)) = envelope.next()? {
@@ -33,15 +34,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
             (1, Wire::Bytes(meta)) => (api_version, kind) = type_meta(meta)?,
             (2, Wire::Bytes(object)) => raw = object,
             (3, Wire::Bytes(encoding)) if !encoding.is_empty() => {
-                return Err("encoded protobuf bodies are not supported".to_owned());
+                return Err(ProtobufError::Encoded);
             }
             _ => {}
         }
     }
-    let (group, version) = split_api_version(&api_version)?;
-    let id = schema::by_gvk(group, version, &kind)
-        .ok_or_else(|| format!("no kind {kind:?} is registered for version {api_version:?}"))?;
-    let mut object = decode::message(id.get(), raw, 0)?;
+    let mut object = decode::message(type_of(&api_version, &kind)?, raw, 0)?;
     if let Some(map) = object.as_object_mut() {
         map.insert("apiVersion".to_owned(), api_version.into());
         map.insert("kind".to_owned(), kind.into());
@@ -49,7 +47,18 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
     Ok(object)
 }
 
-fn type_meta(bytes: &[u8]) -> Result<(String, String), String> {
+fn type_of(api_version: &str, kind: &str) -> Result<&'static Type> {
+    let (group, version) = split_api_version(api_version)
+        .map_err(|error| ProtobufError::ApiVersion(error.to_string()))?;
+    let id = schema::by_gvk(group, version, kind).ok_or_else(|| ProtobufError::UnknownKind {
+        kind: kind.to_owned(),
+        api_version: api_version.to_owned(),
+    })?;
+    Ok(id.get())
+}
+
+/// `runtime.TypeMeta`: API version and kind.
+fn type_meta(bytes: &[u8]) -> Result<(String, String)> {
     let (mut api_version, mut kind) = (String::new(), String::new());
     let mut reader = Reader::new(bytes);
     while let Some((tag, value)) = reader.next()? {
