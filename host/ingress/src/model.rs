@@ -1,7 +1,7 @@
 //! The contract's records, under the names the data plane uses. What each of them means is written in
-//! `wit/ingress/ingress.wit`.
+//! `wit/ingress-0.2/ingress.wit`.
 
-pub use k3s_wit_bindings::ingress::exports::k3s::ingress::routing::{
+pub use k3s_wit_bindings::ingress::{
     Action, Backend, BasicAuth, BreakerCondition, BreakerMetric, BreakerTerm, Buffering, Change,
     CircuitBreaker, ClientAuth, Comparison, Compress, Cookie, Cors, Diagnostic, ErrorPages,
     ForwardAuth, Headers, InFlight, Interest, IpStrategy, Matcher, Middleware, Object, ObjectKey,

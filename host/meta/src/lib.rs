@@ -1,6 +1,6 @@
 //! What every Kubernetes object and every answer of the API has in common, as pure functions over
 //! dynamic trees: names of groups, versions and kinds, metadata access, `Status`, field errors,
-//! selectors, quantities, and the patch and apply algorithms.
+//! selectors, quantities, masks, and the patch and apply algorithms.
 //!
 //! Nothing here does I/O and nothing here knows a particular kind. An object is a
 //! [`serde_json::Value`]; its maps are sorted by key, so `serde_json::to_vec` gives canonical JSON.
@@ -9,6 +9,7 @@
 pub mod apply;
 pub mod field;
 pub mod gvk;
+pub mod mask;
 pub mod names;
 pub mod object;
 pub mod patch;

@@ -9,8 +9,8 @@ use crate::{Grants, Inspection, LoadError};
 pub struct Contract {
     /// For messages: `datastore`.
     pub kind: &'static str,
-    /// Interfaces that a component must export.
-    pub exports: &'static [&'static str],
+    /// Interfaces that a component must export: one of these sets, one per track, the newest first.
+    pub exports: &'static [&'static [&'static str]],
     /// Interfaces that the host offers beyond [`crate::Host::OFFERED`].
     pub imports: &'static [&'static str],
 }
@@ -75,19 +75,17 @@ impl Contract {
         exports: &[String],
         grants: Grants,
     ) -> Result<(), LoadError> {
-        for wanted in self.exports {
-            if !exports.iter().any(|found| serves(found, wanted)) {
-                return Err(LoadError::WrongKind {
-                    name: name.to_owned(),
-                    kind: self.kind,
-                    wanted: (*wanted).to_owned(),
-                    found: if exports.is_empty() {
-                        "nothing".to_owned()
-                    } else {
-                        exports.join(", ")
-                    },
-                });
-            }
+        if let Some(missing) = self.missing_export(exports) {
+            return Err(LoadError::WrongKind {
+                name: name.to_owned(),
+                kind: self.kind,
+                wanted: missing.to_owned(),
+                found: if exports.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    exports.join(", ")
+                },
+            });
         }
         for import in imports {
             let (name, kind, wanted) = (name.to_owned(), self.kind, import.clone());
@@ -114,6 +112,19 @@ impl Contract {
             }
         }
         Ok(())
+    }
+
+    /// What the newest track demands and the component does not export; none where the component keeps to
+    /// any track.
+    fn missing_export(&self, exports: &[String]) -> Option<&'static str> {
+        let missing = |track: &&'static [&'static str]| {
+            let is_missing =
+                |wanted: &&&'static str| !exports.iter().any(|found| serves(found, wanted));
+            track.iter().find(is_missing).copied()
+        };
+        let mut tracks = self.exports.iter().map(missing);
+        let newest = tracks.next()??;
+        tracks.all(|older| older.is_some()).then_some(newest)
     }
 
     /// Holds a file against the contract, without running it.
@@ -198,7 +209,7 @@ mod tests {
 
     const CONTRACT: Contract = Contract {
         kind: "test",
-        exports: &["a:b/main@0.1.0"],
+        exports: &[&["a:b/main@0.2.0", "a:b/feed@0.1.0"], &["a:b/main@0.1.0"]],
         imports: &["a:sql/sql@0.1.3", "a:net/net@1.2.0"],
     };
 
@@ -226,6 +237,16 @@ mod tests {
                 "{wanted}"
             );
         }
+    }
+
+    #[test]
+    fn a_component_keeps_to_one_track() {
+        assert!(check(&[], &["a:b/main@0.2.1", "a:b/feed@0.1.0"]).is_ok());
+        assert!(check(&[], &["a:b/main@0.1.0"]).is_ok());
+        let error = check(&[], &["a:b/main@0.2.0"]).unwrap_err();
+        assert!(error.contains("does not export a:b/feed@0.1.0"), "{error}");
+        let error = check(&[], &["a:b/main@0.3.0"]).unwrap_err();
+        assert!(error.contains("does not export a:b/main@0.2.0"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Host bindings of the contracts in `wit/`, and nothing else: the only crate that expands them.
+//! Host bindings of the contracts in `wit/`: the only crate that expands them.
 //!
-//! One module per package version. A module that other packages use ([`host`], [`sql`]) is expanded
-//! once from its `imports` world; worlds of plugin kinds map to it with `with:`, so that a host
-//! implementation serves every kind. To add a kind: a folder in `wit/`, a module here like
-//! [`datastore`], and a line below.
+//! One module per package version. A package that others use ([`common`], [`feed`], [`host`], [`sql`]) is
+//! expanded once; the worlds of plugin kinds refer to it with `with:`, so that one host implementation and
+//! one set of types serve every kind. A kind with two tracks ([`ingress`], [`load_balancer`]) has a type
+//! that calls a component of either. To add a kind: a folder in `wit/` and a module here like
+//! [`datastore`].
 //!
 //! All host functions are `trappable`: a bad handle is the guest's fault and traps it.
 #![allow(
@@ -15,11 +16,25 @@
     reason = "expanded code"
 )]
 
+pub mod ingress;
+pub mod load_balancer;
+mod released;
+
 /// `k3s:common@0.1.0`: what every plugin exports.
 pub mod common {
     wasmtime::component::bindgen!({
         path: ["../../wit/common"],
         world: "k3s:common/any-plugin",
+    });
+}
+
+/// `k3s:common/feed@0.1.0`: interests and objects. Keys are ordered and hashable, so maps need no twin of
+/// them.
+pub mod feed {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/common"],
+        world: "k3s:common/fed-plugin",
+        additional_derives: [PartialEq, Eq, PartialOrd, Ord, Hash],
     });
 }
 
@@ -129,13 +144,16 @@ pub mod storage {
     });
 }
 
-/// `k3s:load-balancer@0.1.0`.
-pub mod load_balancer {
+/// `k3s:load-balancer@0.2.0`; [`load_balancer`] has it together with 0.1.
+mod load_balancer_0_2 {
     wasmtime::component::bindgen!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer"],
+        path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer-0.2"],
         world: "k3s:load-balancer/load-balancer",
         imports: { default: trappable },
+        additional_derives: [PartialEq, Eq],
         with: {
+            "k3s:common/plugin@0.1.0": crate::common::exports::k3s::common::plugin,
+            "k3s:common/feed@0.1.0": crate::feed::exports::k3s::common::feed,
             "k3s:host/log@0.1.0": crate::host::k3s::host::log,
             "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
             "k3s:host/random@0.1.0": crate::host::k3s::host::random,
@@ -143,14 +161,17 @@ pub mod load_balancer {
     });
 }
 
-/// `k3s:ingress@0.1.0`. Its records are also the model of the data plane, hence comparable.
-pub mod ingress {
+/// `k3s:ingress@0.2.0`; [`ingress`] has it together with 0.1. Its records are also the model of the data
+/// plane, hence comparable.
+mod ingress_0_2 {
     wasmtime::component::bindgen!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/ingress"],
+        path: ["../../wit/common", "../../wit/host", "../../wit/ingress-0.2"],
         world: "k3s:ingress/ingress",
         imports: { default: trappable },
         additional_derives: [PartialEq],
         with: {
+            "k3s:common/plugin@0.1.0": crate::common::exports::k3s::common::plugin,
+            "k3s:common/feed@0.1.0": crate::feed::exports::k3s::common::feed,
             "k3s:host/log@0.1.0": crate::host::k3s::host::log,
             "k3s:host/clock@0.1.0": crate::host::k3s::host::clock,
             "k3s:host/random@0.1.0": crate::host::k3s::host::random,

@@ -227,6 +227,36 @@ fn every_package_keeps_what_was_released() {
     assert_eq!(before, now, "every package has its released form");
 }
 
+/// The host calls components of 0.1 with the Rust types of 0.2 (`src/released.rs`).
+#[test]
+fn tracks_that_share_rust_types_have_equal_records() {
+    let facts = facts(&read(&wit()));
+    let feed = "k3s:common@0.1/feed.";
+    for (older, newer) in [
+        ("k3s:ingress@0.1/routing.", "k3s:ingress@0.2/routing."),
+        (
+            "k3s:load-balancer@0.1/balancer.",
+            "k3s:load-balancer@0.2/balancer.",
+        ),
+    ] {
+        let mut shared = 0;
+        for (place, was) in facts.range(older.to_owned()..) {
+            let Some(name) = place.strip_prefix(older) else {
+                break;
+            };
+            for place in [format!("{newer}{name}"), format!("{feed}{name}")] {
+                // A name that is only used there is defined in the other place.
+                let Some(is) = facts.get(&place).filter(|is| *is != name) else {
+                    continue;
+                };
+                assert_eq!(is, was, "{place}");
+                shared += 1;
+            }
+        }
+        assert!(shared > 5, "{older}: {shared}");
+    }
+}
+
 #[test]
 fn the_comparison_sees_what_breaks_and_lets_things_grow() {
     let parse = |text: &str| {

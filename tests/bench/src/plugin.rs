@@ -17,7 +17,7 @@ use crate::stats::percentile;
 
 const CONTRACT: Contract = Contract {
     kind: "caller",
-    exports: &["k3s:common/plugin@0.1.0"],
+    exports: &[&["k3s:common/plugin@0.1.0"]],
     imports: &[],
 };
 /// Calls per round: enough to measure microseconds by a clock of nanoseconds.

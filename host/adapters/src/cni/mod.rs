@@ -19,6 +19,6 @@ use k3s_plugin_host::Contract;
 /// What a pod network component must export and may import.
 pub const CONTRACT: Contract = Contract {
     kind: "cni",
-    exports: &["k3s:common/plugin@0.1.0", "k3s:cni/network@0.1.0"],
+    exports: &[&["k3s:common/plugin@0.1.0", "k3s:cni/network@0.1.0"]],
     imports: &["k3s:net/net@0.1.0", "k3s:ipam/ipam@0.1.0"],
 };

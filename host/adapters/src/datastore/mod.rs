@@ -24,7 +24,7 @@ use k3s_plugin_host::Contract;
 /// What a datastore component must export and may import.
 pub const CONTRACT: Contract = Contract {
     kind: "datastore",
-    exports: &["k3s:common/plugin@0.1.0", "k3s:datastore/backend@0.1.0"],
+    exports: &[&["k3s:common/plugin@0.1.0", "k3s:datastore/backend@0.1.0"]],
     imports: &["k3s:sql/sql@0.1.0"],
 };
 

@@ -39,9 +39,9 @@ impl Rig {
         let objects = Objects::default();
         let live = load(tried.host, tried.source, options, objects.clone())
             .map_err(|error| error.to_string())?;
-        let asked = live.plugin.call("interests", |b, store| {
-            b.k3s_ingress_routing().call_interests(store)
-        });
+        let asked = live
+            .plugin
+            .call("interests", |b, store| b.call_interests(store));
         let interests = asked.map_err(|error| error.to_string())?;
         Ok(Self {
             live,
@@ -74,9 +74,10 @@ impl Rig {
     fn take(&mut self, object: &Value) -> Result<usize, String> {
         let key = key_of(object);
         self.objects.lock().remove(&ObjectId::from(&key));
-        let taken = self.live.plugin.call("remove", |b, store| {
-            b.k3s_ingress_routing().call_remove(store, &[key])
-        });
+        let taken = self
+            .live
+            .plugin
+            .call("remove", |b, store| b.call_remove(store, &[key]));
         taken
             .map_err(|error| error.to_string())?
             .map_err(|error| format!("remove: {error:?}"))?;
@@ -100,9 +101,10 @@ impl Rig {
     fn compile(&mut self, max: u32) -> Result<usize, String> {
         let mut count = 0;
         for _ in 0..ROUNDS {
-            let call = self.live.plugin.call("compile", |b, store| {
-                b.k3s_ingress_routing().call_compile(store, max)
-            });
+            let call = self
+                .live
+                .plugin
+                .call("compile", |b, store| b.call_compile(store, max));
             let changes = call
                 .map_err(|error| error.to_string())?
                 .map_err(|error| format!("compile: {error:?}"))?;

@@ -142,9 +142,7 @@ fn decide(live: &Live, objects: &Objects, batch: Batch) -> Result<Compiled, Call
             .filter(|o| is_wanted(asked, &o.key.group, &o.key.kind));
         upsert(bindings, store, upserts.collect())?;
         if !batch.removals.is_empty() {
-            let taken = bindings
-                .k3s_ingress_routing()
-                .call_remove(&mut *store, &batch.removals)?;
+            let taken = bindings.call_remove(&mut *store, &batch.removals)?;
             taken.map_err(|error| {
                 wasmtime::Error::msg(format!("it does not give objects back: {error:?}"))
             })?;
@@ -174,9 +172,7 @@ fn all_changes(
     let mut all = Vec::new();
     // The guest's deadline ends this if it never says that it is done.
     loop {
-        let some = bindings
-            .k3s_ingress_routing()
-            .call_compile(&mut *store, CHANGES)?;
+        let some = bindings.call_compile(&mut *store, CHANGES)?;
         let some =
             some.map_err(|error| wasmtime::Error::msg(format!("it does not decide: {error:?}")))?;
         if some.is_empty() {
@@ -212,9 +208,8 @@ impl Compiler for WasmCompiler {
         let _turn = self.turn.lock().await;
         let live = self.live.load_full();
         let call = move || {
-            live.plugin.call("interests", |b, store| {
-                b.k3s_ingress_routing().call_interests(store)
-            })
+            live.plugin
+                .call("interests", |b, store| b.call_interests(store))
         };
         let asked = tokio::task::spawn_blocking(call)
             .await

@@ -19,6 +19,13 @@ use k3s_plugin_host::Contract;
 /// What an ingress component must export and may import: it needs nothing but the host's log.
 pub const CONTRACT: Contract = Contract {
     kind: "ingress",
-    exports: &["k3s:common/plugin@0.1.0", "k3s:ingress/routing@0.1.0"],
+    exports: &[
+        &[
+            "k3s:common/plugin@0.1.0",
+            "k3s:common/feed@0.1.0",
+            "k3s:ingress/routing@0.2.0",
+        ],
+        &["k3s:common/plugin@0.1.0", "k3s:ingress/routing@0.1.0"],
+    ],
     imports: &[],
 };

@@ -8,8 +8,9 @@ use std::time::Duration;
 use k3s_base::{Clock, Random};
 use k3s_ingress::model::{Interest, Object, ObjectId, ObjectKey};
 use k3s_plugin_host::{Host, Limits, LoadError, Plugin, PluginSpec, PluginState, Policy, Source};
+use k3s_wit_bindings::common::exports::k3s::common::plugin::ConfigError;
+use k3s_wit_bindings::feed::exports::k3s::common::feed::Error as FeedError;
 use k3s_wit_bindings::ingress::Ingress;
-use k3s_wit_bindings::ingress::exports::k3s::common::plugin::ConfigError;
 use parking_lot::Mutex;
 use wasmtime::Store;
 
@@ -79,10 +80,7 @@ pub(super) fn load(
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Ingress::new(&mut *store, &instance)?;
-            match bindings
-                .k3s_common_plugin()
-                .call_configure(&mut *store, &config)?
-            {
+            match bindings.call_configure(&mut *store, &config)? {
                 Ok(()) => {}
                 Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
                     return Err(wasmtime::Error::msg(format!(
@@ -90,7 +88,7 @@ pub(super) fn load(
                     )));
                 }
             }
-            let wanted = bindings.k3s_ingress_routing().call_interests(&mut *store)?;
+            let wanted = bindings.call_interests(&mut *store)?;
             let wanted = asked.get_or_init(|| wanted);
             let known = objects.lock().clone();
             let all = known
@@ -153,8 +151,17 @@ fn give(
     if objects.is_empty() {
         return Ok(());
     }
-    let taken = bindings.k3s_ingress_routing().call_upsert(store, objects)?;
-    taken.map_err(|error| wasmtime::Error::msg(format!("it does not take objects: {error:?}")))
+    match bindings.call_upsert(store, objects)? {
+        Ok(()) => Ok(()),
+        // The others of the batch were accepted.
+        Err(FeedError::Invalid(why)) => {
+            tracing::warn!(why, "the ingress plugin cannot read an object");
+            Ok(())
+        }
+        Err(FeedError::Other(why)) => Err(wasmtime::Error::msg(format!(
+            "it does not accept objects: {why}"
+        ))),
+    }
 }
 
 /// Ten thousand Ingresses with their Services are some 20 MiB in the guest, and about as much when all

@@ -151,9 +151,7 @@ pub(super) fn answers(
         calls.tell(bindings, &mut *store)?;
         let mut all = Vec::new();
         for _ in 0..ANSWERS {
-            let answer = bindings
-                .k3s_load_balancer_balancer()
-                .call_assign(&mut *store, limit)?;
+            let answer = bindings.call_assign(&mut *store, limit)?;
             let more = answer.len() >= limit as usize;
             all.extend(answer.into_iter().map(convert::proposal));
             if !more {

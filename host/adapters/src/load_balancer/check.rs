@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k3s_base::{Clock, Random};
 use k3s_client::{Obj, Object};
 use k3s_servicelb::{Changes, Inputs, Proposal};
+use k3s_wit_bindings::load_balancer::{Object as Masked, ObjectKey, SERVICE};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -274,9 +275,7 @@ fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
     let plugin = rig.slot.plugin.clone();
     let first = plugin.call("assign", |bindings, store| {
         calls.tell(bindings, &mut *store)?;
-        bindings
-            .k3s_load_balancer_balancer()
-            .call_assign(&mut *store, 1)
+        bindings.call_assign(&mut *store, 1)
     });
     let first = first.map_err(|error| error.to_string())?;
     ensure(
@@ -426,10 +425,18 @@ fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn names_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("fine", 81)])?)?;
-    let told = rig.slot.plugin.call("upsert-services", |bindings, store| {
-        bindings
-            .k3s_load_balancer_balancer()
-            .call_upsert_services(&mut *store, &[b"{".to_vec()])
+    let key = ObjectKey {
+        group: String::new(),
+        kind: SERVICE.to_owned(),
+        namespace: "default".to_owned(),
+        name: "unreadable".to_owned(),
+    };
+    let unreadable = Masked {
+        key,
+        json: b"{".to_vec(),
+    };
+    let told = rig.slot.plugin.call("upsert", |bindings, store| {
+        bindings.call_upsert(&mut *store, &[unreadable])
     });
     let told =
         told.map_err(|error| format!("it failed over an object that is no JSON: {error}"))?;

@@ -1,7 +1,7 @@
 //! From the contract's types to the driver's.
 
 use k3s_servicelb::{Problem, Proposal, ProposedForward, ProposedIngress};
-use k3s_wit_bindings::load_balancer::exports::k3s::load_balancer::balancer as wit;
+use k3s_wit_bindings::load_balancer as wit;
 
 pub(super) fn proposal(from: wit::Assignment) -> Proposal {
     Proposal {

@@ -8,7 +8,6 @@ mod balancer;
 mod calls;
 pub(crate) mod check;
 mod convert;
-mod mask;
 mod open;
 
 pub use balancer::{LoadBalancer, SwapError};
@@ -20,8 +19,15 @@ use k3s_plugin_host::Contract;
 pub const CONTRACT: Contract = Contract {
     kind: "load-balancer",
     exports: &[
-        "k3s:common/plugin@0.1.0",
-        "k3s:load-balancer/balancer@0.1.0",
+        &[
+            "k3s:common/plugin@0.1.0",
+            "k3s:common/feed@0.1.0",
+            "k3s:load-balancer/balancer@0.2.0",
+        ],
+        &[
+            "k3s:common/plugin@0.1.0",
+            "k3s:load-balancer/balancer@0.1.0",
+        ],
     ],
     imports: &[],
 };

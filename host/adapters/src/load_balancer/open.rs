@@ -6,8 +6,8 @@ use std::time::Duration;
 use k3s_base::{Clock, Random};
 use k3s_plugin_host::{Host, Limits, LoadError, Plugin, PluginSpec, Policy, Source};
 use k3s_servicelb::Inputs;
+use k3s_wit_bindings::common::exports::k3s::common::plugin::ConfigError;
 use k3s_wit_bindings::load_balancer::LoadBalancer as Bindings;
-use k3s_wit_bindings::load_balancer::exports::k3s::common::plugin::ConfigError;
 use parking_lot::Mutex;
 
 use super::CONTRACT;
@@ -63,10 +63,7 @@ pub(super) fn slot(
         bind: Box::new(move |store, pre| {
             let instance = pre.instantiate(&mut *store)?;
             let bindings = Bindings::new(&mut *store, &instance)?;
-            match bindings
-                .k3s_common_plugin()
-                .call_configure(&mut *store, &config)?
-            {
+            match bindings.call_configure(&mut *store, &config)? {
                 Ok(()) => {}
                 Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => {
                     return Err(wasmtime::Error::msg(format!(
@@ -74,24 +71,20 @@ pub(super) fn slot(
                     )));
                 }
             }
-            let masks = bindings
-                .k3s_load_balancer_balancer()
-                .call_wanted(&mut *store)?;
-            let everything = inputs.lock().everything();
-            let calls = View::new(&masks).calls(everything);
+            let interests = bindings.call_interests(&mut *store)?;
+            let mut view = View::new(&interests).map_err(wasmtime::Error::msg)?;
+            let calls = view.calls(inputs.lock().everything());
             calls.tell(&bindings, &mut *store)?;
             Ok(bindings)
         }),
     };
     let plugin: Instance = Plugin::new(host, &loaded, &linker, spec)?;
-    let masks = plugin
-        .call("wanted", |b, store| {
-            b.k3s_load_balancer_balancer().call_wanted(store)
-        })
+    let interests = plugin
+        .call("interests", |b, store| b.call_interests(store))
         .map_err(|e| LoadError::Engine(e.to_string()))?;
     Ok(Slot {
         plugin: Arc::new(plugin),
-        view: View::new(&masks),
+        view: View::new(&interests).map_err(LoadError::Engine)?,
     })
 }
 

@@ -20,6 +20,6 @@ use k3s_plugin_host::Contract;
 /// What a storage component must export and may import.
 pub const CONTRACT: Contract = Contract {
     kind: "storage",
-    exports: &["k3s:common/plugin@0.1.0", "k3s:storage/provisioner@0.1.0"],
+    exports: &[&["k3s:common/plugin@0.1.0", "k3s:storage/provisioner@0.1.0"]],
     imports: &["k3s:volumes/directories@0.1.0"],
 };

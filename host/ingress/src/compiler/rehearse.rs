@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
+use k3s_meta::mask::Mask;
 use serde_json::Value;
 
-use crate::driver::mask;
 use crate::model::Route;
 use crate::table::index::{Index, Ranked};
 use crate::table::rule::{Facts, Rule};
@@ -74,5 +74,5 @@ impl Rehearsal {
 /// What a plugin sees of an object when it asked for these fields.
 #[must_use]
 pub fn masked(object: &Value, fields: &[String]) -> Vec<u8> {
-    mask::apply(object, fields)
+    Mask::new(fields).apply(object)
 }

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 
 use k3s_client::{Informer, InformerEvent, Informers, Object, Resource, Subscription};
 use k3s_lifecycle::Tasks;
+use k3s_meta::mask::Mask;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::crds;
 use super::tell::Teller;
-use super::{crds, mask};
 use crate::compiler::Batch;
 use crate::model::{Interest, Object as Masked, ObjectId, ObjectKey};
 
@@ -27,6 +28,7 @@ struct Shared {
 
 struct Kind {
     interest: Interest,
+    mask: Mask,
     /// Of an optional kind from the moment on that its definition is in force.
     informer: OnceLock<Informer>,
 }
@@ -56,6 +58,7 @@ impl Feed {
         tasks: &Tasks,
     ) -> Self {
         let kind = |interest: Interest| Kind {
+            mask: Mask::new(&interest.fields),
             informer: OnceLock::new(),
             interest,
         };
@@ -190,7 +193,7 @@ impl Feed {
                 pending.changes.insert(id, None);
             }
         } else {
-            let json = mask::apply(object.value(), &kind.interest.fields);
+            let json = kind.mask.apply(object.value());
             let mut hasher = DefaultHasher::new();
             json.hash(&mut hasher);
             let hash = hasher.finish();

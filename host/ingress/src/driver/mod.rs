@@ -4,7 +4,6 @@
 pub(crate) mod class;
 pub(crate) mod crds;
 mod feed;
-pub(crate) mod mask;
 mod reload;
 pub(crate) mod secrets;
 mod tell;
