@@ -1,7 +1,7 @@
 //! AddOn objects: what the server remembers of each file, and what its events are about.
 
 use k3s_client::{Client, Error as ApiError, Obj, Object, Patch, Resource};
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Value, json};
 
 use crate::lookup::wait_established;
@@ -101,9 +101,8 @@ pub(crate) async fn note(
     checksum: &str,
     gvks: &str,
 ) -> Result<(), ApiError> {
-    let spec = object::at(addon.value(), &["spec"]);
-    let same =
-        |key: &str, want: &str| spec.is_some_and(|spec| object::at_str(spec, &[key]) == want);
+    let spec = tree::get(addon.value(), "spec");
+    let same = |key: &str, want: &str| spec.is_some_and(|spec| tree::text(spec, key) == want);
     if same("source", source)
         && same("checksum", checksum)
         && addon.annotation(GVKS).unwrap_or_default() == gvks

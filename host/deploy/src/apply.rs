@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k3s_client::{Client, DeleteParams, Error as ApiError, ListParams, Obj, Patch, Resource};
-use k3s_meta::{object, patch};
+use k3s_meta::{object, patch, tree};
 use serde_json::Value;
 use tracing::{debug, info};
 
@@ -68,13 +68,9 @@ async fn one(
         .find(object::api_version(&wanted), object::kind(&wanted))
         .await?;
     if !resource.namespaced {
-        object::remove(&mut wanted, &["metadata", "namespace"]);
+        tree::remove(&mut wanted, "metadata.namespace");
     } else if object::namespace(&wanted).is_empty() {
-        object::set(
-            &mut wanted,
-            &["metadata", "namespace"],
-            DEFAULT_NAMESPACE.into(),
-        );
+        tree::set(&mut wanted, "metadata.namespace", DEFAULT_NAMESPACE);
     }
     let wanted = objectset::marked(wanted, addon);
     let place = (

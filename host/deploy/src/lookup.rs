@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use k3s_client::resources::CUSTOM_RESOURCE_DEFINITIONS;
 use k3s_client::{Client, Error as ApiError, Resource, WatchEvent, WatchParams};
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::Error;
@@ -50,10 +50,9 @@ impl<'a> Lookup<'a> {
         let resources = self
             .known
             .get(api_version)
-            .map(|list| object::at_list(list, &["resources"]));
-        let is_it = |r: &&Value| {
-            object::at_str(r, &["kind"]) == kind && !object::at_str(r, &["name"]).contains('/')
-        };
+            .map(|list| tree::list(list, "resources"));
+        let is_it =
+            |r: &&Value| tree::text(r, "kind") == kind && !tree::text(r, "name").contains('/');
         let found = resources.unwrap_or_default().iter().find(is_it);
         let found = found.ok_or_else(|| Error::UnknownKind {
             kind: kind.to_owned(),
@@ -62,9 +61,9 @@ impl<'a> Lookup<'a> {
         Ok(Resource {
             group: group.to_owned().into(),
             version: version.to_owned().into(),
-            plural: object::at_str(found, &["name"]).to_owned().into(),
+            plural: tree::text(found, "name").to_owned().into(),
             kind: kind.to_owned().into(),
-            namespaced: object::at_bool(found, &["namespaced"]),
+            namespaced: tree::flag(found, "namespaced"),
         })
     }
 
@@ -101,8 +100,8 @@ pub(crate) async fn wait_established(client: &Client, name: &str) -> Result<(), 
 }
 
 fn is_established(definition: &Value) -> bool {
-    let conditions = object::at_list(definition, &["status", "conditions"]);
-    conditions.iter().any(|c| {
-        object::at_str(c, &["type"]) == "Established" && object::at_str(c, &["status"]) == "True"
-    })
+    let conditions = tree::list(definition, "status.conditions");
+    conditions
+        .iter()
+        .any(|c| tree::text(c, "type") == "Established" && tree::text(c, "status") == "True")
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
@@ -55,25 +55,13 @@ pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
         (OWNER_NAMESPACE, NAMESPACE),
     ];
     for (name, value) in marks {
-        object::set(
-            &mut wanted,
-            &["metadata", "annotations", name],
-            value.into(),
-        );
+        object::set_annotation(&mut wanted, name, value);
     }
-    object::remove(&mut wanted, &["metadata", "annotations", APPLIED]);
-    object::remove(&mut wanted, &["status"]);
-    object::set(
-        &mut wanted,
-        &["metadata", "labels", HASH],
-        hash(addon).into(),
-    );
+    object::remove_annotation(&mut wanted, APPLIED);
+    tree::remove(&mut wanted, "status");
+    object::set_label(&mut wanted, HASH, hash(addon));
     let packed = pack(&wanted);
-    object::set(
-        &mut wanted,
-        &["metadata", "annotations", APPLIED],
-        packed.into(),
-    );
+    object::set_annotation(&mut wanted, APPLIED, packed);
     wanted
 }
 
@@ -94,15 +82,8 @@ pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
             continue;
         }
         match object::annotation(live, name) {
-            Some(chosen) => object::set(
-                &mut wanted,
-                &["metadata", "annotations", name],
-                chosen.into(),
-            ),
-            None => drop(object::remove(
-                &mut wanted,
-                &["metadata", "annotations", name],
-            )),
+            Some(chosen) => object::set_annotation(&mut wanted, name, chosen),
+            None => drop(object::remove_annotation(&mut wanted, name)),
         }
     }
     wanted
@@ -171,11 +152,7 @@ mod tests {
             of(&keep_choices(&live, marked(class("true"), "x"))).unwrap(),
             "true"
         );
-        object::set(
-            &mut live,
-            &["metadata", "annotations", CHOICES[0]],
-            "false".into(),
-        );
+        object::set_annotation(&mut live, CHOICES[0], "false");
         let wanted = keep_choices(&live, marked(class("true"), "x"));
         assert_eq!(
             (
@@ -189,7 +166,7 @@ mod tests {
             "true",
             "what the file said is remembered"
         );
-        object::remove(&mut live, &["metadata", "annotations", CHOICES[0]]);
+        object::remove_annotation(&mut live, CHOICES[0]);
         assert_eq!(of(&keep_choices(&live, marked(class("true"), "x"))), None);
         assert_eq!(
             of(&keep_choices(&live, marked(class("no"), "x"))).unwrap(),

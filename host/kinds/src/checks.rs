@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, BadValue, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::equality::semantic_eq;
 use crate::object_meta::NOT_NEGATIVE;
-use crate::tree;
 
 /// Adds the outcome of a name check to a list of errors.
 pub(crate) trait Check {
@@ -80,8 +79,8 @@ pub(crate) fn required_one_of(
 
 /// A field that may not change.
 pub(crate) fn immutable(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
-    if !semantic_eq(tree::at(new, name), tree::at(old, name)) {
-        errors.push(field::immutable(&Path::new(name), tree::at(new, name)));
+    if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
+        errors.push(field::immutable(&Path::new(name), tree::get(new, name)));
     }
 }
 

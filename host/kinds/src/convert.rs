@@ -1,10 +1,10 @@
 //! Kinds that are served in more than one form of the same stored object.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::autoscaling::horizontalpodautoscaler;
 use crate::core::event;
-use crate::tree;
 
 /// The API version in which a kind is stored when that is not the one it is served in.
 #[must_use]

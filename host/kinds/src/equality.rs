@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::tree::is_empty;
+use k3s_meta::tree::is_empty;
 
 /// Whether two optional subtrees mean the same.
 #[must_use]

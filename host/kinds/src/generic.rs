@@ -1,11 +1,11 @@
 //! What every kind does unless it says otherwise.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
 use crate::print;
-use crate::tree;
 
 /// `NAME` and `AGE`.
 pub(crate) const COLUMNS: &[Column] = &[Column::NAME, Column::AGE];

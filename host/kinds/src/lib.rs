@@ -56,7 +56,6 @@ mod resource;
 mod rules;
 mod scheduling;
 mod storage;
-mod tree;
 
 pub use apiextensions::{definition_schema_errors, is_protected_group};
 pub use certificates::certificatesigningrequest::approval as csr_approval;

@@ -1,13 +1,12 @@
 //! Object metadata (`apimachinery/pkg/api/validation`), the same for every kind.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::Check;
 use crate::equality::semantic_eq;
 use crate::rules::NameRule;
-use crate::tree;
 
 /// Keys and values of all annotations together.
 const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
@@ -259,7 +258,7 @@ pub fn validate_object_meta_update(new: &Value, old: &Value) -> ErrorList {
         "deletionGracePeriodSeconds",
     ] {
         let at = format!("metadata.{name}");
-        let (new, old) = (tree::at(new, &at), tree::at(old, &at));
+        let (new, old) = (tree::get(new, &at), tree::get(old, &at));
         if !semantic_eq(new, old) {
             errors.push(field::immutable(&path.child(name), new));
         }

@@ -1,9 +1,8 @@
 //! Texts that several kinds print in their cells.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::{Map, Value};
-
-use crate::tree;
 
 /// What a cell shows for nothing.
 pub(crate) const NONE: &str = "<none>";
@@ -146,7 +145,7 @@ pub(crate) fn ratio(object: &Value, have: &str, want: &str) -> String {
 
 /// The text of a quantity; a missing one is zero, as in Go.
 pub(crate) fn quantity(object: &Value, path: &str) -> Value {
-    tree::at(object, path)
+    tree::get(object, path)
         .map_or_else(|| "0".to_owned(), int_or_string)
         .into()
 }
@@ -217,7 +216,7 @@ pub(crate) fn first_three(texts: impl Iterator<Item = String>) -> String {
 
 /// The text at `path`, `<unset>` when the field is missing.
 pub(crate) fn or_unset(object: &Value, path: &str) -> Value {
-    tree::at(object, path)
+    tree::get(object, path)
         .cloned()
         .unwrap_or_else(|| UNSET.into())
 }

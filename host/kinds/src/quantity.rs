@@ -5,20 +5,19 @@
 //! on it. Text that is no quantity is left for validation to report.
 
 use k3s_meta::quantity::Quantity;
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// Rewrites the quantity at `path` canonically.
 pub(crate) fn canonical(object: &mut Value, path: &str) {
-    if let Some(value) = tree::at_mut(object, path) {
+    if let Some(value) = tree::get_mut(object, path) {
         rewrite(value);
     }
 }
 
 /// Rewrites every quantity of the resource list at `path` canonically.
 pub(crate) fn canonical_list(object: &mut Value, path: &str) {
-    for value in tree::at_mut(object, path)
+    for value in tree::get_mut(object, path)
         .and_then(Value::as_object_mut)
         .into_iter()
         .flat_map(|map| map.values_mut())

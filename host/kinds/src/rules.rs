@@ -6,12 +6,12 @@
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
-use serde_json::{Map, Value};
+use k3s_meta::tree;
+use serde_json::Value;
 
 use crate::column::Column;
 use crate::custom::ScalePaths;
 use crate::equality::semantic_eq;
-use crate::tree;
 use crate::{generic, object_meta};
 
 /// Which change of an object counts as a new `metadata.generation`.
@@ -48,7 +48,7 @@ impl Generation {
         };
         paths
             .iter()
-            .any(|path| !semantic_eq(tree::at(new, path), tree::at(old, path)))
+            .any(|path| !semantic_eq(tree::get(new, path), tree::get(old, path)))
     }
 }
 
@@ -58,12 +58,9 @@ fn body_changed(new: &Value, old: &Value, status: bool) -> bool {
         "status" => status,
         _ => true,
     };
-    let (new, old) = (
-        new.as_object().unwrap_or(&EMPTY),
-        old.as_object().unwrap_or(&EMPTY),
-    );
-    new.keys()
-        .chain(old.keys())
+    let fields = [new, old].into_iter().filter_map(Value::as_object);
+    fields
+        .flat_map(|fields| fields.keys())
         .any(|key| counts(key) && new.get(key) != old.get(key))
 }
 
@@ -249,7 +246,3 @@ pub(crate) use columns;
 pub(crate) struct Plain;
 
 impl KindRules for Plain {}
-
-/// An empty object, for reading a missing one.
-pub(crate) static EMPTY: std::sync::LazyLock<Map<String, Value>> =
-    std::sync::LazyLock::new(Map::new);

@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod quote;
 pub mod selector;
 pub mod status;
+pub mod tree;
 pub mod user;
 
 pub use field::{ErrorList, ErrorType, FieldError, Path};

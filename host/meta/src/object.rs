@@ -1,8 +1,12 @@
-//! Read and write helpers over the dynamic tree of an object. Reading never fails: what is missing
-//! or of another type reads as empty, because validation has its own place.
+//! The metadata that every object has (`metav1.ObjectMeta`), over the dynamic tree. Reading never
+//! fails: what is missing or of another type reads as empty, because validation has its own place
+//! (`k3s_kinds::object_meta`). Fields other than metadata are read with [`crate::tree`].
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+
+use crate::tree;
 
 /// An entry of `metadata.ownerReferences`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -177,65 +181,38 @@ pub fn creation_timestamp(v: &Value) -> Option<&str> {
     meta(v, "creationTimestamp")?.as_str()
 }
 
-/// The value at a path of keys.
-pub fn at<'a>(v: &'a Value, path: &[&str]) -> Option<&'a Value> {
-    path.iter().try_fold(v, |v, key| v.get(key))
+/// Sets one label.
+pub fn set_label(v: &mut Value, key: &str, value: impl Into<String>) {
+    set_entry(v, "metadata.labels", key, value.into());
 }
 
-/// The string at a path; empty when missing or of another type.
-pub fn at_str<'a>(v: &'a Value, path: &[&str]) -> &'a str {
-    at(v, path).and_then(Value::as_str).unwrap_or("")
+/// Removes one label and returns its value.
+pub fn remove_label(v: &mut Value, key: &str) -> Option<String> {
+    remove_entry(v, "metadata.labels", key)
 }
 
-/// The integer at a path.
-pub fn at_i64(v: &Value, path: &[&str]) -> Option<i64> {
-    at(v, path)?.as_i64()
+/// Sets one annotation.
+pub fn set_annotation(v: &mut Value, key: &str, value: impl Into<String>) {
+    set_entry(v, "metadata.annotations", key, value.into());
 }
 
-/// The boolean at a path; false when missing.
-pub fn at_bool(v: &Value, path: &[&str]) -> bool {
-    at(v, path).and_then(Value::as_bool).unwrap_or(false)
+/// Removes one annotation and returns its value.
+pub fn remove_annotation(v: &mut Value, key: &str) -> Option<String> {
+    remove_entry(v, "metadata.annotations", key)
 }
 
-/// The list at a path; empty when missing.
-pub fn at_list<'a>(v: &'a Value, path: &[&str]) -> &'a [Value] {
-    at(v, path)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-}
-
-/// Puts a value at a path, making maps on the way; what stood in the way and was not a map is replaced.
-pub fn set(v: &mut Value, path: &[&str], value: Value) {
-    let mut here = v;
-    for key in path {
-        if !here.is_object() {
-            *here = Value::Object(Map::new());
-        }
-        let Value::Object(map) = here else { return };
-        here = map.entry(*key).or_insert(Value::Null);
+fn set_entry(v: &mut Value, path: &str, key: &str, value: String) {
+    if let Some(map) = tree::ensure(v, path) {
+        map.insert(key.to_owned(), Value::String(value));
     }
-    *here = value;
 }
 
-/// Removes and returns the value at a path. Maps that become empty stay.
-pub fn remove(v: &mut Value, path: &[&str]) -> Option<Value> {
-    let (last, parents) = path.split_last()?;
-    let parent = parents.iter().try_fold(v, |v, key| v.get_mut(key))?;
-    parent.as_object_mut()?.remove(*last)
-}
-
-/// The map at a path for writing; made when missing or null, None when something else stands there.
-pub fn map_mut<'a>(v: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
-    let mut here = v;
-    for key in path {
-        let map = here.as_object_mut()?;
-        here = map.entry(*key).or_insert(Value::Null);
-        if here.is_null() {
-            *here = Value::Object(Map::new());
-        }
+/// A map that becomes empty stays.
+fn remove_entry(v: &mut Value, path: &str, key: &str) -> Option<String> {
+    match tree::get_mut(v, path)?.as_object_mut()?.remove(key)? {
+        Value::String(value) => Some(value),
+        _ => None,
     }
-    here.as_object_mut()
 }
 
 #[cfg(test)]
@@ -258,19 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn sets_and_removes_paths() {
-        let mut v = json!({"a": 1});
-        set(&mut v, &["a", "b"], json!(2));
-        set(&mut v, &["c", "d"], json!(3));
-        assert_eq!(v, json!({"a": {"b": 2}, "c": {"d": 3}}));
-        assert_eq!(remove(&mut v, &["c", "d"]), Some(json!(3)));
-        assert_eq!(remove(&mut v, &["x", "d"]), None);
-        assert_eq!(v, json!({"a": {"b": 2}, "c": {}}));
-        assert_eq!(at_i64(&v, &["a", "b"]), Some(2));
-        map_mut(&mut v, &["m", "n"])
-            .unwrap()
-            .insert("k".into(), json!(1));
-        assert_eq!(at_i64(&v, &["m", "n", "k"]), Some(1));
-        assert!(map_mut(&mut v, &["a", "b", "c"]).is_none());
+    fn sets_and_removes_labels_whose_keys_have_dots() {
+        let mut v = json!({"metadata": {"labels": null}});
+        set_label(&mut v, "app.kubernetes.io/name", "web");
+        set_annotation(&mut v, "a.b", "c");
+        assert_eq!(label(&v, "app.kubernetes.io/name"), Some("web"));
+        assert_eq!(
+            remove_label(&mut v, "app.kubernetes.io/name").as_deref(),
+            Some("web")
+        );
+        assert_eq!(remove_annotation(&mut v, "other"), None);
+        assert_eq!(
+            v,
+            json!({"metadata": {"labels": {}, "annotations": {"a.b": "c"}}})
+        );
     }
 }

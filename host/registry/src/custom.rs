@@ -11,7 +11,7 @@ use k3s_api::discovery::Row;
 use k3s_api::openapi::{self, CustomKind};
 use k3s_kinds::CustomRules;
 use k3s_meta::gvk::api_version;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -68,16 +68,16 @@ pub fn resource(
     version: &Value,
     revision: u64,
 ) -> Result<Arc<Resource>, TooMany> {
-    let group = object::at_str(definition, &["spec", "group"]);
+    let group = tree::text(definition, "spec.group");
     let texts = |key: &str| -> Vec<String> {
-        object::at_list(names, &[key])
+        tree::list(names, key)
             .iter()
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect()
     };
-    let name = |key: &str| object::at_str(names, &[key]).to_owned();
-    let version_name = object::at_str(version, &["name"]);
+    let name = |key: &str| tree::text(names, key).to_owned();
+    let version_name = tree::text(version, "name");
     let kind = define(&Definition {
         group: group.to_owned(),
         version: version_name.to_owned(),
@@ -87,11 +87,11 @@ pub fn resource(
         list_kind: name("listKind"),
         short_names: texts("shortNames"),
         categories: texts("categories"),
-        namespaced: object::at_str(definition, &["spec", "scope"]) == "Namespaced",
-        status: object::at(version, &["subresources", "status"]).is_some(),
-        scale: object::at(version, &["subresources", "scale"]).is_some(),
+        namespaced: tree::text(definition, "spec.scope") == "Namespaced",
+        status: tree::get(version, "subresources.status").is_some(),
+        scale: tree::get(version, "subresources.scale").is_some(),
     })?;
-    let schema = object::at(version, &["schema", "openAPIV3Schema"]).unwrap_or(&Value::Null);
+    let schema = tree::get(version, "schema.openAPIV3Schema").unwrap_or(&Value::Null);
     let served = api_version(group, version_name);
     let custom = Custom {
         definition: object::name(definition).to_owned(),
@@ -115,21 +115,21 @@ pub fn resource(
 }
 
 fn storage_version(definition: &Value, group: &str) -> String {
-    let versions = object::at_list(definition, &["spec", "versions"]);
+    let versions = tree::list(definition, "spec.versions");
     let storage = versions
         .iter()
-        .find(|version| object::at_bool(version, &["storage"]));
+        .find(|version| tree::flag(version, "storage"));
     api_version(
         group,
-        storage.map_or("", |version| object::at_str(version, &["name"])),
+        storage.map_or("", |version| tree::text(version, "name")),
     )
 }
 
 fn deprecation(version: &Value, api_version: &str, kind: &str) -> Option<String> {
-    if !object::at_bool(version, &["deprecated"]) {
+    if !tree::flag(version, "deprecated") {
         return None;
     }
-    Some(match object::at_str(version, &["deprecationWarning"]) {
+    Some(match tree::text(version, "deprecationWarning") {
         "" => format!("{api_version} {kind} is deprecated"),
         text => text.to_owned(),
     })

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use k3s_base::Random;
 use k3s_base::clock::rfc3339;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Map, Value};
 
 /// The metadata map, made where missing.
 pub(crate) fn map(value: &mut Value) -> Option<&mut Map<String, Value>> {
-    object::map_mut(value, &["metadata"])
+    tree::ensure(value, "metadata")
 }
 
 pub(crate) fn set(value: &mut Value, key: &str, to: impl Into<Value>) {
@@ -43,7 +43,7 @@ pub(crate) fn new_uid(random: &Random) -> String {
 }
 
 pub(crate) fn grace_period(value: &Value) -> Option<i64> {
-    object::at_i64(value, &["metadata", "deletionGracePeriodSeconds"])
+    tree::int(value, "metadata.deletionGracePeriodSeconds")
 }
 
 pub(crate) fn set_finalizers(value: &mut Value, finalizers: Vec<String>) {

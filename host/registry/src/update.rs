@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use k3s_kinds::{validate_status_update, validate_update};
-use k3s_meta::{ErrorList, Path, Status, field, object};
+use k3s_meta::{ErrorList, Path, Status, field, object, tree};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
 
@@ -269,7 +269,7 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
             format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
         return Err(Status::conflict(&resource.gr(), name, &message).into());
     }
-    let version = object::at_str(new, &["metadata", "resourceVersion"]);
+    let version = tree::text(new, "metadata.resourceVersion");
     if version.is_empty() || version == "0" {
         if resource.rules.allow_unconditional_update() {
             return Ok(());
@@ -282,7 +282,7 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
         );
         return Err(Status::invalid(&resource.gk(), name, &error.into()).into());
     }
-    if version != object::at_str(old, &["metadata", "resourceVersion"]) {
+    if version != tree::text(old, "metadata.resourceVersion") {
         return Err(Status::modified(&resource.gr(), name).into());
     }
     Ok(())
@@ -337,7 +337,7 @@ fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> Erro
 /// Whether the object was being deleted and the change removed the last finalizer.
 fn goes_with_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
     let namespace_holds =
-        resource.is("", "namespaces") && !object::at_list(new, &["spec", "finalizers"]).is_empty();
+        resource.is("", "namespaces") && !tree::list(new, "spec.finalizers").is_empty();
     !namespace_holds
         && object::finalizers(new).is_empty()
         && object::deletion_timestamp(old).is_some()

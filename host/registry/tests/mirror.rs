@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random};
 use k3s_lifecycle::Tasks;
-use k3s_meta::object;
+use k3s_meta::tree;
 use k3s_registry::mirror::{Decode, Index, Lister, Mirror};
 use k3s_registry::service::ServiceSettings;
 use k3s_registry::{Registry, RegistryConfig, Resource};
@@ -99,7 +99,7 @@ impl Decode for Map {
 
     fn decode(object: &Value) -> Self {
         Self {
-            value: object::at_str(object, &["data", "value"]).to_owned(),
+            value: tree::text(object, "data.value").to_owned(),
         }
     }
 }

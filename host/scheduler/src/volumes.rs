@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use k3s_client::{Client, Informer, Informers, Object, Patch, Subscription, resources};
+use k3s_meta::object;
 use k3s_meta::object::annotation;
 use k3s_volume::{is_fully_bound, names};
 use serde_json::json;
@@ -162,11 +163,7 @@ async fn write(client: &Client, node: &str, choice: &Choice) -> k3s_client::Resu
                 }},
             });
             if !reserved {
-                k3s_meta::object::set(
-                    &mut patch,
-                    &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
-                    "yes".into(),
-                );
+                object::set_annotation(&mut patch, names::BOUND_BY_CONTROLLER, "yes");
             }
             let patch = Patch::Merge(patch);
             client

@@ -1,5 +1,6 @@
 //! What to write to a Service. Pure.
 
+use k3s_meta::tree;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -25,8 +26,8 @@ pub(crate) enum Step {
 
 /// The next write, if there is one. `assignment` is none for what the load balancer does not know.
 pub(crate) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) -> Option<Step> {
-    let deleting = text(service, "/metadata/deletionTimestamp").is_some();
-    let is_balancer = text(service, "/spec/type") == Some("LoadBalancer");
+    let deleting = text(service, "metadata.deletionTimestamp").is_some();
+    let is_balancer = text(service, "spec.type") == Some("LoadBalancer");
     let claimed = assignment.filter(|a| a.claimed && is_balancer);
     match claimed {
         Some(assignment) if deleting => {
@@ -50,7 +51,7 @@ pub(crate) fn next(service: &Value, assignment: Option<&Assignment>, now: &str) 
 /// The next write to take back what was written for a load balancer that no longer exists. Only
 /// Services whose addresses are all nodes' are touched: others are served by another controller.
 pub(crate) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step> {
-    let has_class = text(service, "/spec/loadBalancerClass").is_some();
+    let has_class = text(service, "spec.loadBalancerClass").is_some();
     let shown = ingress(service);
     let ours = shown.iter().all(|entry| {
         let ip = entry
@@ -59,7 +60,7 @@ pub(crate) fn release(service: &Value, nodes: &BTreeSet<IpAddr>) -> Option<Step>
             .and_then(|ip| ip.parse().ok());
         ip.is_some_and(|ip| nodes.contains(&ip))
     });
-    if text(service, "/spec/type") != Some("LoadBalancer") || has_class || !ours {
+    if text(service, "spec.type") != Some("LoadBalancer") || has_class || !ours {
         return None;
     }
     cleared(service).or_else(|| without_finalizer(service))
@@ -103,20 +104,12 @@ fn shown(ingress: &Ingress) -> Value {
 }
 
 fn ingress(service: &Value) -> &[Value] {
-    service
-        .pointer("/status/loadBalancer/ingress")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    tree::list(service, "status.loadBalancer.ingress")
 }
 
 /// The whole list of conditions, if ours has to change. Others' stay.
 fn conditions(service: &Value, problems: &[Problem], now: &str) -> Option<Value> {
-    let list = service
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let list = tree::list(service, "status.conditions").to_vec();
     let (ours, others): (Vec<Value>, Vec<Value>) = list
         .into_iter()
         .partition(|c| field(c, "type") == PORTS_ERROR);
@@ -172,17 +165,12 @@ fn has_finalizer(service: &Value) -> bool {
 }
 
 fn finalizers(service: &Value) -> impl Iterator<Item = &str> {
-    let list = service
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str)
+    let list = tree::list(service, "metadata.finalizers");
+    list.iter().filter_map(Value::as_str)
 }
 
 fn text<'a>(service: &'a Value, path: &str) -> Option<&'a str> {
-    service
-        .pointer(path)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
+    Some(tree::text(service, path)).filter(|text| !text.is_empty())
 }
 
 fn field<'a>(condition: &'a Value, name: &str) -> &'a str {

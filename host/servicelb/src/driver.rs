@@ -12,6 +12,7 @@ use k3s_client::{
     resources,
 };
 use k3s_lifecycle::{Tasks, sleep_opt};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
 
 use crate::balancer::Balancer;
@@ -339,19 +340,12 @@ impl Reconciler for Writer {
 
 /// The addresses in a Service's status.
 fn shown(service: &Obj) -> Vec<String> {
-    let list = service
-        .value()
-        .pointer("/status/loadBalancer/ingress")
-        .and_then(|list| list.as_array());
-    list.into_iter()
-        .flatten()
+    let list = tree::list(service.value(), "status.loadBalancer.ingress");
+    list.iter()
         .filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned()))
         .collect()
 }
 
 fn is_balancer(service: &Obj) -> bool {
-    service
-        .value()
-        .pointer("/spec/type")
-        .is_some_and(|kind| kind == "LoadBalancer")
+    tree::text(service.value(), "spec.type") == "LoadBalancer"
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k3s_client::{Obj, Object};
+use k3s_meta::tree;
 
 /// What happened since the last call: `None` for an object that was deleted.
 #[derive(Clone, Debug, Default)]
@@ -105,14 +106,8 @@ impl Inputs {
 /// The addresses in a node's status.
 #[must_use]
 pub fn node_addresses(node: &Obj) -> BTreeSet<IpAddr> {
-    let all = node
-        .value()
-        .pointer("/status/addresses")
-        .and_then(|list| list.as_array());
-    let text = all
-        .into_iter()
-        .flatten()
-        .filter_map(|a| a.get("address")?.as_str());
+    let all = tree::list(node.value(), "status.addresses");
+    let text = all.iter().filter_map(|a| a.get("address")?.as_str());
     text.filter_map(|text| text.parse().ok()).collect()
 }
 

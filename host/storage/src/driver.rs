@@ -11,7 +11,7 @@ use k3s_client::{
     resources,
 };
 use k3s_lifecycle::Tasks;
-use k3s_meta::object::at_str;
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
 use k3s_volume::{class_of, names};
 use serde_json::{Value, json};
@@ -161,7 +161,11 @@ impl Reconciler for SettingsController {
         let Some(map) = self.maps.get(key) else {
             return Ok(Outcome::Done);
         };
-        let text = at_str(map.value(), &["data", &self.key]);
+        let data = tree::map(map.value(), "data");
+        let text = data
+            .get(&self.key)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         match self.provisioner.configure(text.as_bytes().to_vec()).await {
             Ok(()) => Ok(Outcome::Done),
             Err(error @ (ProvisionError::Retry(_) | ProvisionError::Unavailable(_))) => {

@@ -2,10 +2,11 @@
 //! provisioner is asked about them, and the objects that its answers become.
 
 use k3s_client::Obj;
-use k3s_meta::object::{annotation, annotations, at, at_list, at_str, labels};
+use k3s_meta::object::{annotation, annotations, labels};
 use k3s_meta::quantity::{Format, Quantity};
+use k3s_meta::tree;
 use k3s_volume::{class_of, names, volume_name};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::provisioner::{Claim, Class, Existing, Node, Request, Volume, VolumeKind};
 
@@ -41,13 +42,13 @@ pub(crate) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> Request {
             uid: claim.uid().to_owned(),
             labels: pairs(labels(value)),
             annotations: pairs(annotations(value)),
-            access_modes: at_list(value, &["spec", "accessModes"])
+            access_modes: tree::list(value, "spec.accessModes")
                 .iter()
                 .filter_map(|m| m.as_str().map(Into::into))
                 .collect(),
             capacity_bytes: bytes(k3s_volume::request(value)),
-            block: at_str(value, &["spec", "volumeMode"]) == "Block",
-            has_selector: at(value, &["spec", "selector"]).is_some_and(|s| !s.is_null()),
+            block: tree::text(value, "spec.volumeMode") == "Block",
+            has_selector: tree::get(value, "spec.selector").is_some(),
         },
         class: Class {
             name: class.name().to_owned(),
@@ -79,14 +80,14 @@ pub(crate) fn quantity(bytes: u64) -> String {
 /// The PersistentVolume of an answer.
 pub(crate) fn volume(claim: &Obj, class: &Obj, made: &Volume, provisioner: &str) -> Value {
     let mut spec = json!({
-        "accessModes": at(claim.value(), &["spec", "accessModes"]),
+        "accessModes": tree::get(claim.value(), "spec.accessModes"),
         "capacity": {"storage": quantity(made.capacity_bytes)},
         "claimRef": {
             "kind": "PersistentVolumeClaim", "apiVersion": "v1",
             "namespace": claim.namespace(), "name": claim.name(), "uid": claim.uid(),
             "resourceVersion": claim.resource_version(),
         },
-        "persistentVolumeReclaimPolicy": match at_str(class.value(), &["reclaimPolicy"]) { "" => "Delete", policy => policy },
+        "persistentVolumeReclaimPolicy": match tree::text(class.value(), "reclaimPolicy") { "" => "Delete", policy => policy },
         "storageClassName": class_of(claim.value()),
         "volumeMode": "Filesystem",
     });
@@ -110,9 +111,9 @@ pub(crate) fn volume(claim: &Obj, class: &Obj, made: &Volume, provisioner: &str)
             map.insert("mountOptions".into(), options.clone());
         }
     }
-    let mut noted = json!({names::PROVISIONED_BY: provisioner});
+    let mut noted = Map::from_iter([(names::PROVISIONED_BY.to_owned(), provisioner.into())]);
     for (key, value) in &made.annotations {
-        k3s_meta::object::set(&mut noted, &[key], value.as_str().into());
+        noted.insert(key.clone(), value.as_str().into());
     }
     json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
@@ -132,10 +133,10 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
     }
     let path = ["local", "hostPath"]
         .iter()
-        .map(|kind| at_str(value, &["spec", kind, "path"]))
+        .map(|kind| tree::text(value, &format!("spec.{kind}.path")))
         .find(|p| !p.is_empty())?;
     let capacity =
-        at(value, &["spec", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+        tree::get(value, "spec.capacity.storage").and_then(|c| Quantity::from_json(c).ok());
     Some(Existing {
         volume_name: volume.name().to_owned(),
         path: path.to_owned(),
@@ -146,18 +147,17 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
 
 /// Whether a volume's data is to be deleted now.
 pub(crate) fn is_to_delete(volume: &Obj) -> bool {
-    at_str(volume.value(), &["status", "phase"]) == "Released"
-        && at_str(volume.value(), &["spec", "persistentVolumeReclaimPolicy"]) == "Delete"
+    tree::text(volume.value(), "status.phase") == "Released"
+        && tree::text(volume.value(), "spec.persistentVolumeReclaimPolicy") == "Delete"
         && !volume.is_deleting()
 }
 
 /// The size that a bound claim asks for beyond what it has.
 pub(crate) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
     let value = claim.value();
-    let has =
-        at(value, &["status", "capacity", "storage"]).and_then(|c| Quantity::from_json(c).ok());
+    let has = tree::get(value, "status.capacity.storage").and_then(|c| Quantity::from_json(c).ok());
     let wanted = k3s_volume::request(value)?;
-    let grows = at_str(value, &["status", "phase"]) == "Bound"
+    let grows = tree::text(value, "status.phase") == "Bound"
         && !claim.is_deleting()
         && has.is_some_and(|has| wanted > has)
         && class.is_some_and(|class| k3s_volume::Class(class.value()).can_expand());

@@ -1,6 +1,7 @@
 //! Storage classes.
 
-use k3s_meta::object::{annotation, at, at_bool, at_str, creation_timestamp, name};
+use k3s_meta::object::{annotation, creation_timestamp, name};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::names;
@@ -9,14 +10,14 @@ use crate::names;
 #[must_use]
 pub fn class_of(object: &Value) -> &str {
     annotation(object, names::CLASS_BETA)
-        .unwrap_or_else(|| at_str(object, &["spec", "storageClassName"]))
+        .unwrap_or_else(|| tree::text(object, "spec.storageClassName"))
 }
 
 /// Whether a claim says anything about its class; the empty name says "none".
 #[must_use]
 pub fn has_class(claim: &Value) -> bool {
     annotation(claim, names::CLASS_BETA).is_some()
-        || at(claim, &["spec", "storageClassName"]).is_some_and(|class| !class.is_null())
+        || tree::get(claim, "spec.storageClassName").is_some()
 }
 
 /// The class that claims without one get: of several defaults the newest, then the first by name.
@@ -35,7 +36,7 @@ pub fn default_class<'a>(classes: impl IntoIterator<Item = &'a Value>) -> Option
 /// Whether claims of the class wait until a pod that uses them has a node.
 #[must_use]
 pub fn waits_for_consumer(class: &Value) -> bool {
-    at_str(class, &["volumeBindingMode"]) == "WaitForFirstConsumer"
+    tree::text(class, "volumeBindingMode") == "WaitForFirstConsumer"
 }
 
 /// What binding and provisioning read of a class.
@@ -46,7 +47,7 @@ impl<'a> Class<'a> {
     /// Who makes volumes of this class.
     #[must_use]
     pub fn provisioner(self) -> &'a str {
-        at_str(self.0, &["provisioner"])
+        tree::text(self.0, "provisioner")
     }
 
     /// Whether somebody outside the binder makes them. The names `kubernetes.io/…` were those of
@@ -59,7 +60,7 @@ impl<'a> Class<'a> {
     /// Whether claims may grow.
     #[must_use]
     pub fn can_expand(self) -> bool {
-        at_bool(self.0, &["allowVolumeExpansion"])
+        tree::flag(self.0, "allowVolumeExpansion")
     }
 }
 

@@ -20,13 +20,13 @@ pub mod names;
 pub use class::{Class, class_of, default_class, has_class, waits_for_consumer};
 pub use matching::{best_match, fits_requested, is_bound_to, request};
 
-use k3s_meta::object::{at, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 /// `spec.volumeName` of a claim; empty while it has none.
 #[must_use]
 pub fn volume_name(claim: &Value) -> &str {
-    at_str(claim, &["spec", "volumeName"])
+    tree::text(claim, "spec.volumeName")
 }
 
 /// Whether the binder has finished with a claim: both sides name one another.
@@ -48,20 +48,20 @@ pub struct PodClaim {
 /// The claims that a pod's volumes name, in their order.
 #[must_use]
 pub fn claims_of_pod(pod: &Value) -> Vec<PodClaim> {
-    let volumes = k3s_meta::object::at_list(pod, &["spec", "volumes"]);
+    let volumes = tree::list(pod, "spec.volumes");
     let pod_name = k3s_meta::object::name(pod);
     volumes
         .iter()
         .filter_map(|volume| {
-            let claimed = at_str(volume, &["persistentVolumeClaim", "claimName"]);
+            let claimed = tree::text(volume, "persistentVolumeClaim.claimName");
             if !claimed.is_empty() {
                 return Some(PodClaim {
                     name: claimed.to_owned(),
                     ephemeral: false,
                 });
             }
-            at(volume, &["ephemeral"]).filter(|source| !source.is_null())?;
-            let name = ephemeral_claim_name(pod_name, at_str(volume, &["name"]));
+            tree::get(volume, "ephemeral")?;
+            let name = ephemeral_claim_name(pod_name, tree::text(volume, "name"));
             Some(PodClaim {
                 name,
                 ephemeral: true,

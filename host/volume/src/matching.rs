@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use k3s_meta::object::{at, at_list, at_str, deletion_timestamp, labels, name, namespace, uid};
+use k3s_meta::object::{deletion_timestamp, labels, name, namespace, uid};
 use k3s_meta::quantity::Quantity;
 use k3s_meta::selector::LabelSelector;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::class::class_of;
@@ -12,39 +13,39 @@ use crate::class::class_of;
 /// The storage a claim asks for.
 #[must_use]
 pub fn request(claim: &Value) -> Option<Quantity> {
-    Quantity::from_json(at(claim, &["spec", "resources", "requests", "storage"])?).ok()
+    Quantity::from_json(tree::get(claim, "spec.resources.requests.storage")?).ok()
 }
 
 fn capacity(volume: &Value) -> Option<Quantity> {
-    Quantity::from_json(at(volume, &["spec", "capacity", "storage"])?).ok()
+    Quantity::from_json(tree::get(volume, "spec.capacity.storage")?).ok()
 }
 
 /// Whether a volume is reserved for or bound to this claim.
 #[must_use]
 pub fn is_bound_to(volume: &Value, claim: &Value) -> bool {
-    let Some(reference) = at(volume, &["spec", "claimRef"]).filter(|r| !r.is_null()) else {
+    let Some(reference) = tree::get(volume, "spec.claimRef") else {
         return false;
     };
-    let reserved_for = at_str(reference, &["uid"]);
-    at_str(reference, &["name"]) == name(claim)
-        && at_str(reference, &["namespace"]) == namespace(claim)
+    let reserved_for = tree::text(reference, "uid");
+    tree::text(reference, "name") == name(claim)
+        && tree::text(reference, "namespace") == namespace(claim)
         && (reserved_for.is_empty() || reserved_for == uid(claim))
 }
 
 fn is_free(volume: &Value) -> bool {
-    at(volume, &["spec", "claimRef"]).is_none_or(Value::is_null)
+    tree::get(volume, "spec.claimRef").is_none()
 }
 
 fn mode(object: &Value) -> &str {
-    match at_str(object, &["spec", "volumeMode"]) {
+    match tree::text(object, "spec.volumeMode") {
         "" => "Filesystem",
         mode => mode,
     }
 }
 
 fn offers_modes(volume: &Value, claim: &Value) -> bool {
-    let offered = at_list(volume, &["spec", "accessModes"]);
-    at_list(claim, &["spec", "accessModes"])
+    let offered = tree::list(volume, "spec.accessModes");
+    tree::list(claim, "spec.accessModes")
         .iter()
         .all(|wanted| offered.contains(wanted))
 }
@@ -58,7 +59,7 @@ fn is_large_enough(volume: &Value, claim: &Value) -> bool {
 }
 
 fn attributes_class(object: &Value) -> &str {
-    at_str(object, &["spec", "volumeAttributesClassName"])
+    tree::text(object, "spec.volumeAttributesClassName")
 }
 
 /// Whether the volume that a claim asks for by name can be given to it.
@@ -93,7 +94,7 @@ pub fn best_match<'a>(
     node_fits: Option<&dyn Fn(&Value) -> bool>,
     delayed: bool,
 ) -> Option<&'a Value> {
-    let selector = match at(claim, &["spec", "selector"]).filter(|s| !s.is_null()) {
+    let selector = match tree::get(claim, "spec.selector") {
         Some(selector) => Some(LabelSelector::from_value(selector).ok()?),
         None => None,
     };
@@ -116,7 +117,7 @@ pub fn best_match<'a>(
             return node_fits(volume).then_some(volume);
         }
         let free = !decided_elsewhere
-            && at_str(volume, &["status", "phase"]) == "Available"
+            && tree::text(volume, "status.phase") == "Available"
             && selector
                 .as_ref()
                 .is_none_or(|s| s.matches_labels(&labels(volume)))
@@ -131,7 +132,7 @@ pub fn best_match<'a>(
 
 /// The fewest access modes, then the smallest, then by name so that all parties choose alike.
 fn preference(a: &Value, b: &Value) -> Ordering {
-    let modes = |volume: &Value| at_list(volume, &["spec", "accessModes"]).len();
+    let modes = |volume: &Value| tree::list(volume, "spec.accessModes").len();
     let size = |volume: &Value| capacity(volume).map_or(i128::MAX, Quantity::nano);
     (modes(a), size(a), name(a)).cmp(&(modes(b), size(b), name(b)))
 }

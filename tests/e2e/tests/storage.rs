@@ -59,12 +59,9 @@ fn gone(cluster: &Cluster, what: &[&str]) -> Result<()> {
 /// The directory behind a claim.
 fn directory(cluster: &Cluster, claim: &str) -> Result<String> {
     let claim = cluster.get(&["pvc", claim])?;
-    let name = claim
-        .pointer("/spec/volumeName")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let name = claim["spec"]["volumeName"].as_str().unwrap_or_default();
     let volume = cluster.get(&["pv", name])?;
-    match volume.pointer("/spec/local/path").and_then(Value::as_str) {
+    match volume["spec"]["local"]["path"].as_str() {
         Some(path) => Ok(path.to_owned()),
         None => bail!("no local path: {volume}"),
     }

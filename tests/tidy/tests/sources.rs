@@ -104,6 +104,25 @@ fn no_test_is_ignored_and_no_code_is_excused_as_dead() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// `k3s_meta::tree` is the one way to read a field of a dynamic object by its path. A JSON pointer
+/// has another notation and takes `null` for a value. Guests stand outside the workspace.
+#[test]
+fn fields_are_read_by_dotted_paths() {
+    let banned = [concat!(".poin", "ter(\""), concat!(".poin", "ter_mut(\"")];
+    let is_host = |path: &std::path::PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains("/host/") && !path.contains("/host/meta/")
+    };
+    let mut found = Vec::new();
+    for path in sources().into_iter().filter(is_host) {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if banned.iter().any(|call| text.contains(call)) {
+            found.push(path);
+        }
+    }
+    assert!(found.is_empty(), "use k3s_meta::tree in {found:#?}");
+}
+
 #[test]
 fn the_code_map_names_paths_that_exist() {
     let text = std::fs::read_to_string(root().join("host/ARCHITECTURE.md"))

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k3s_base::{Clock, Random};
 use k3s_ingress::compiler::rehearse::{Rehearsal, masked};
 use k3s_ingress::model::{Change, Interest, Object, ObjectId, ObjectKey, Outcome, Severity};
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::CONTRACT;
@@ -195,23 +196,17 @@ impl Rig {
 }
 
 fn key_of(object: &Value) -> ObjectKey {
-    let text = |path: &str| {
-        object
-            .pointer(path)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let version = text("/apiVersion");
+    let text = |path| tree::text(object, path).to_owned();
+    let version = text("apiVersion");
     let group = version
         .rsplit_once('/')
         .map_or("", |(group, _)| group)
         .to_owned();
     ObjectKey {
         group,
-        kind: text("/kind"),
-        namespace: text("/metadata/namespace"),
-        name: text("/metadata/name"),
+        kind: text("kind"),
+        namespace: text("metadata.namespace"),
+        name: text("metadata.name"),
     }
 }
 
@@ -375,12 +370,8 @@ fn leaves_other_classes(mut rig: Rig) -> Verdict {
         json!({"ingressClassName": "nginx", "rules": rules}),
     );
     let mut nginx = class();
-    k3s_meta::object::set(&mut nginx, &["metadata"], json!({"name": "nginx"}));
-    k3s_meta::object::set(
-        &mut nginx,
-        &["spec", "controller"],
-        "k8s.io/ingress-nginx".into(),
-    );
+    tree::set(&mut nginx, "metadata", json!({"name": "nginx"}));
+    tree::set(&mut nginx, "spec.controller", "k8s.io/ingress-nginx");
     rig.give(&[class(), nginx, service("web"), foreign])?;
     ensure(
         rig.routes("foreign") == 0,

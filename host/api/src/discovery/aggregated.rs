@@ -2,7 +2,7 @@
 
 use super::order::arrange;
 use super::row::{Row, SubRow};
-use k3s_meta::object::set;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 /// Media type of the current version.
@@ -93,14 +93,14 @@ fn resource(row: &Row<'_>) -> Value {
         ("categories", row.categories),
     ] {
         if !names.is_empty() {
-            set(&mut entry, &[key], names.into());
+            tree::set(&mut entry, key, names);
         }
     }
     if !row.subresources.is_empty() {
-        set(
+        tree::set(
             &mut entry,
-            &["subresources"],
-            row.subresources.iter().map(subresource).collect(),
+            "subresources",
+            row.subresources.iter().map(subresource).collect::<Value>(),
         );
     }
     entry

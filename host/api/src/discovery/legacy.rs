@@ -3,7 +3,7 @@
 use super::order::arrange;
 use super::row::{Row, SubRow};
 use k3s_meta::gvk::api_version;
-use k3s_meta::object::set;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 /// `/api`. `server_address` is what clients of any network are told: `10.0.0.1:6443`.
@@ -30,8 +30,8 @@ pub fn group<'a>(rows: impl Iterator<Item = Row<'a>>, name: &str) -> Option<Valu
     let groups = arrange(rows.filter(|r| r.group == name && !r.group.is_empty()));
     let (name, versions) = groups.first()?;
     let mut body = group_body(name, versions);
-    set(&mut body, &["kind"], "APIGroup".into());
-    set(&mut body, &["apiVersion"], "v1".into());
+    tree::set(&mut body, "kind", "APIGroup");
+    tree::set(&mut body, "apiVersion", "v1");
     Some(body)
 }
 
@@ -59,7 +59,7 @@ pub fn resources<'a>(
     let mut body = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": resources});
     // Upstream's core document never had an apiVersion.
     if !group.is_empty() {
-        set(&mut body, &["apiVersion"], "v1".into());
+        tree::set(&mut body, "apiVersion", "v1");
     }
     Some(body)
 }
@@ -78,7 +78,7 @@ fn entries(row: &Row<'_>) -> Vec<Value> {
         ("categories", row.categories),
     ] {
         if !names.is_empty() {
-            set(&mut own, &[key], names.into());
+            tree::set(&mut own, key, names);
         }
     }
     let mut all = vec![own];

@@ -9,6 +9,7 @@ use super::path::add_custom_paths;
 use super::{DIGEST, Dialect};
 use crate::kind::Kind;
 use crate::schema::{self, TypeId};
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -177,7 +178,7 @@ fn described(name: &str, text: &str, dialect: Dialect) -> Value {
         Dialect::V3 => json!({"allOf": [reference], "description": text}),
         Dialect::V2 => {
             let mut reference = reference;
-            k3s_meta::object::set(&mut reference, &["description"], text.into());
+            tree::set(&mut reference, "description", text);
             reference
         }
     }
@@ -185,7 +186,7 @@ fn described(name: &str, text: &str, dialect: Dialect) -> Value {
 
 fn marked(mut schema: Value, kind: &Kind, name: &str) -> Value {
     let mark = json!([gvk(kind.group, kind.version, name)]);
-    k3s_meta::object::set(&mut schema, &["x-kubernetes-group-version-kind"], mark);
+    tree::set(&mut schema, "x-kubernetes-group-version-kind", mark);
     schema
 }
 

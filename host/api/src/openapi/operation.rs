@@ -5,7 +5,7 @@ use super::definition::{gvk, reference_to};
 use super::parameter::Query;
 use crate::kind::Kind;
 use crate::schema::TypeId;
-use k3s_meta::object::set;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 /// Media types of objects.
@@ -165,7 +165,7 @@ impl Operation {
     fn request_body(&self, id: &TypeRef) -> Value {
         let mut body = json!({"content": content(&self.consumes(), id)});
         if self.body_is_required() {
-            set(&mut body, &["required"], true.into());
+            tree::set(&mut body, "required", true);
         }
         body
     }
@@ -180,7 +180,7 @@ impl Operation {
         let mut out = Map::new();
         for (code, description) in codes {
             let mut response = self.answer.as_ref().map_or_else(|| json!({}), &with);
-            set(&mut response, &["description"], (*description).into());
+            tree::set(&mut response, "description", *description);
             out.insert((*code).to_owned(), response);
         }
         out.insert("401".to_owned(), json!({"description": "Unauthorized"}));
@@ -200,7 +200,7 @@ fn content(types: &[&str], id: &TypeRef) -> Value {
 fn body_parameter(id: &TypeRef, required: bool) -> Value {
     let mut out = json!({"name": "body", "in": "body", "schema": id.reference(Dialect::V2)});
     if required {
-        set(&mut out, &["required"], true.into());
+        tree::set(&mut out, "required", true);
     }
     out
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ impl Step for PersistentVolumeClaimResize {
         if !updates || !grows(new, old) {
             return Ok(());
         }
-        if object::at_str(old, &["status", "phase"]) != "Bound" {
+        if tree::text(old, "status.phase") != "Bound" {
             return Err(forbidden(attributes, object::name(new), NOT_BOUND));
         }
         if !self.can_expand(old)? {

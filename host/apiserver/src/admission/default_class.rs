@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
@@ -35,8 +35,8 @@ impl Step for DefaultStorageClass {
         let classes = self.0.storage_classes.list("")?;
         let objects = classes.iter().map(|class| &class.0);
         if let Some(class) = k3s_volume::default_class(objects) {
-            let name = object::name(class).into();
-            object::set(claim, &["spec", "storageClassName"], name);
+            let name = object::name(class);
+            tree::set(claim, "spec.storageClassName", name);
         }
         Ok(())
     }

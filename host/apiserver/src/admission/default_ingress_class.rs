@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ fn newest_default(classes: &[Arc<IngressClass>]) -> Option<&IngressClass> {
 }
 
 fn names_class(ingress: &Value) -> bool {
-    object::at(ingress, &["spec", "ingressClassName"]).is_some_and(|class| !class.is_null())
+    tree::get(ingress, "spec.ingressClassName").is_some()
         || object::annotation(ingress, CLASS_ANNOTATION).is_some()
 }
 
@@ -52,8 +52,8 @@ impl Step for DefaultIngressClass {
         }
         let classes = self.0.ingress_classes.list("")?;
         if let Some(class) = newest_default(&classes) {
-            let name = class.name.as_str().into();
-            object::set(ingress, &["spec", "ingressClassName"], name);
+            let name = class.name.as_str();
+            tree::set(ingress, "spec.ingressClassName", name);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! reachable, unless it says otherwise.
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::tree;
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl Step for DefaultTolerationSeconds {
         if attributes.operation != Operation::Create || !is_write_of(attributes, "", "pods") {
             return Ok(());
         }
-        let mut tolerations = object::at_list(pod, &["spec", "tolerations"]).to_vec();
+        let mut tolerations = tree::list(pod, "spec.tolerations").to_vec();
         let before = tolerations.len();
         for taint in TAINTS {
             if !tolerations
@@ -40,14 +40,14 @@ impl Step for DefaultTolerationSeconds {
             }
         }
         if tolerations.len() > before {
-            object::set(pod, &["spec", "tolerations"], tolerations.into());
+            tree::set(pod, "spec.tolerations", tolerations);
         }
         Ok(())
     }
 }
 
 fn tolerates(toleration: &Value, taint: &str) -> bool {
-    let key = object::at_str(toleration, &["key"]);
-    let effect = object::at_str(toleration, &["effect"]);
+    let key = tree::text(toleration, "key");
+    let effect = tree::text(toleration, "effect");
     (key == taint || key.is_empty()) && matches!(effect, "NoExecute" | "")
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_kinds::amounts::{Amounts, amounts, pod_limits, pod_requests};
-use k3s_meta::object;
 use k3s_meta::quantity::Quantity;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ fn add_missing(to: &mut Map<String, Value>, from: &Map<String, Value>) {
 fn fill_list(container: &mut Value, field: &str, defaults: &Map<String, Value>) -> Vec<String> {
     let mut filled = Vec::new();
     if !defaults.is_empty()
-        && let Some(map) = object::map_mut(container, &["resources", field])
+        && let Some(map) = tree::ensure(container, &format!("resources.{field}"))
     {
         for (name, quantity) in defaults {
             if !map.contains_key(name) {
@@ -79,7 +79,7 @@ fn fill_list(container: &mut Value, field: &str, defaults: &Map<String, Value>) 
 /// Fills both lists of a container and notes what was filled; `role` is `container` or
 /// `init container`.
 fn fill_container(container: &mut Value, role: &str, defaults: &Defaults, notes: &mut Vec<String>) {
-    let name = object::at_str(container, &["name"]).to_owned();
+    let name = tree::text(container, "name").to_owned();
     let lists = [
         ("requests", "request", &defaults.requests),
         ("limits", "limit", &defaults.limits),
@@ -108,7 +108,7 @@ fn fill_pod(pod: &mut Value, defaults: &Defaults) {
         }
     }
     if !notes.is_empty()
-        && let Some(annotations) = object::map_mut(pod, &["metadata", "annotations"])
+        && let Some(annotations) = tree::ensure(pod, "metadata.annotations")
     {
         let note = format!("LimitRanger plugin set: {}", notes.join("; "));
         annotations.insert(ANNOTATION.to_owned(), note.into());
@@ -217,7 +217,7 @@ fn check_pod<'a>(items: impl Iterator<Item = &'a LimitItem>, spec: &Value) -> Ve
 
 fn check_containers(item: &LimitItem, spec: &Value, broken: &mut Vec<String>) {
     let lists = ["containers", "initContainers"];
-    for container in lists.iter().flat_map(|list| object::at_list(spec, &[list])) {
+    for container in lists.iter().flat_map(|list| tree::list(spec, list)) {
         Check {
             requests: &amounts(container, "resources.requests"),
             limits: &amounts(container, "resources.limits"),
@@ -285,7 +285,7 @@ impl Step for LimitRanger {
             return Ok(());
         };
         let ranges = self.0.limit_ranges.list(attributes.namespace)?;
-        let broken = match object::at(new, &["spec"]) {
+        let broken = match tree::get(new, "spec") {
             Some(spec) if is_pod => check_pod(items(&ranges), spec),
             _ => check_claim(items(&ranges), new),
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_meta::object::{self, OwnerReference};
+use k3s_meta::tree;
 use k3s_registry::{Attributes, Error, Operation, Registry, Result};
 use serde_json::Value;
 
@@ -110,7 +111,7 @@ impl NodeRestriction {
 
     /// Tokens are for pods of the node, and bound to them.
     fn check_token(&self, node: &str, attributes: &Attributes<'_>, request: &Value) -> Verdict {
-        let reference = |key| object::at_str(request, &["spec", "boundObjectRef", key]);
+        let reference = |key| tree::text(request, &format!("spec.boundObjectRef.{key}"));
         let (pod_name, pod_uid) = (reference("name"), reference("uid"));
         if reference("kind") != "Pod" || pod_name.is_empty() {
             return refuse("node requested token not bound to a pod");
@@ -153,7 +154,7 @@ impl NodeRestriction {
 }
 
 fn is_bound_to(pod: &Value, node: &str) -> bool {
-    object::at_str(pod, &["spec", "nodeName"]) == node
+    tree::text(pod, "spec.nodeName") == node
 }
 
 fn check_pod(
@@ -240,7 +241,7 @@ fn check_node(
     let Some(new) = new else { return Ok(()) };
     check_node_labels(new, old)?;
     let Some(old) = old else { return Ok(()) };
-    let taints = |node| object::at(node, &["spec", "taints"]).filter(|taints| !taints.is_null());
+    let taints = |node| tree::get(node, "spec.taints");
     if taints(new) != taints(old) {
         return refuse(format!("node {node:?} is not allowed to modify taints"));
     }

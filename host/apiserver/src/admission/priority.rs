@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ impl Priority {
         attributes: &Attributes<'_>,
         pod: &Value,
     ) -> Result<Option<Arc<PriorityClass>>> {
-        let name = object::at_str(pod, &["spec", "priorityClassName"]);
+        let name = tree::text(pod, "spec.priorityClassName");
         if name.is_empty() {
             return self.default_class();
         }
@@ -58,17 +58,17 @@ impl Priority {
         check_policy(attributes, pod, policy)?;
         if let Some(class) = &class {
             // The name it has already, or that of the default class.
-            let name = class.name.as_str().into();
-            object::set(pod, &["spec", "priorityClassName"], name);
+            let name = class.name.as_str();
+            tree::set(pod, "spec.priorityClassName", name);
         }
-        object::set(pod, &["spec", "priority"], priority.into());
-        object::set(pod, &["spec", "preemptionPolicy"], policy.into());
+        tree::set(pod, "spec.priority", priority);
+        tree::set(pod, "spec.preemptionPolicy", policy);
         Ok(())
     }
 }
 
 fn check_priority(attributes: &Attributes<'_>, pod: &Value, computed: i64) -> Result<()> {
-    match object::at_i64(pod, &["spec", "priority"]) {
+    match tree::int(pod, "spec.priority") {
         Some(given) if given != computed => {
             let text = format!(
                 "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name"
@@ -80,7 +80,7 @@ fn check_priority(attributes: &Attributes<'_>, pod: &Value, computed: i64) -> Re
 }
 
 fn check_policy(attributes: &Attributes<'_>, pod: &Value, computed: &str) -> Result<()> {
-    let given = object::at_str(pod, &["spec", "preemptionPolicy"]);
+    let given = tree::text(pod, "spec.preemptionPolicy");
     if given.is_empty() || given == computed {
         return Ok(());
     }
@@ -93,10 +93,10 @@ fn check_policy(attributes: &Attributes<'_>, pod: &Value, computed: &str) -> Res
 /// Pods made before there were classes keep what they have.
 fn keep_priority(pod: &mut Value, old: &Value) {
     for field in ["priority", "preemptionPolicy"] {
-        if object::at(pod, &["spec", field]).is_none_or(Value::is_null)
-            && let Some(kept) = object::at(old, &["spec", field])
+        if tree::get(pod, &format!("spec.{field}")).is_none()
+            && let Some(kept) = tree::get(old, &format!("spec.{field}"))
         {
-            object::set(pod, &["spec", field], kept.clone());
+            tree::set(pod, &format!("spec.{field}"), kept.clone());
         }
     }
 }
@@ -131,7 +131,7 @@ impl Step for Priority {
         let Some(class) = new.filter(|_| is_write_of(attributes, GROUP, "priorityclasses")) else {
             return Ok(());
         };
-        if !object::at_bool(class, &["globalDefault"]) {
+        if !tree::flag(class, "globalDefault") {
             return Ok(());
         }
         match self.default_class()? {

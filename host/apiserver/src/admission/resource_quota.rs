@@ -11,8 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k3s_kinds::amounts::{Amounts, add};
 use k3s_kinds::quota::{covers, missing, shown, usage};
-use k3s_meta::object;
 use k3s_meta::quantity::Quantity;
+use k3s_meta::{object, tree};
 use k3s_registry::mirror::Decode;
 use k3s_registry::{
     Attributes, Call, Error, NoAdmission, Operation, Registry, Result, Scope, Update,
@@ -196,7 +196,7 @@ impl QuotaStep {
 }
 
 fn write_used(quota: &mut Value, used: Amounts) {
-    if let Some(map) = object::map_mut(quota, &["status", "used"]) {
+    if let Some(map) = tree::ensure(quota, "status.used") {
         let used = used.into_iter();
         map.extend(used.map(|(name, amount)| (name, amount.to_string().into())));
     }

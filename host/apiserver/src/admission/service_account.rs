@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k3s_base::Random;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Registry, Result};
 use serde_json::{Value, json};
 
@@ -46,8 +46,8 @@ impl ServiceAccountStep {
             mount_token(pod, &volume);
         }
         let secrets = &account.image_pull_secrets;
-        if object::at_list(pod, &["spec", "imagePullSecrets"]).is_empty() && !secrets.is_empty() {
-            object::set(pod, &["spec", "imagePullSecrets"], secrets.clone().into());
+        if tree::list(pod, "spec.imagePullSecrets").is_empty() && !secrets.is_empty() {
+            tree::set(pod, "spec.imagePullSecrets", secrets.clone());
         }
         Ok(())
     }
@@ -58,12 +58,12 @@ impl ServiceAccountStep {
         attributes: &Attributes<'_>,
         pod: &mut Value,
     ) -> Result<Arc<ServiceAccount>> {
-        let name = match object::at_str(pod, &["spec", "serviceAccountName"]) {
+        let name = match tree::text(pod, "spec.serviceAccountName") {
             "" => "default".to_owned(),
             name => name.to_owned(),
         };
-        object::set(pod, &["spec", "serviceAccountName"], name.as_str().into());
-        object::set(pod, &["spec", "serviceAccount"], name.as_str().into());
+        tree::set(pod, "spec.serviceAccountName", name.as_str());
+        tree::set(pod, "spec.serviceAccount", name.as_str());
         let namespace = attributes.namespace;
         let accounts = &self.listers.service_accounts;
         let found = accounts.wait_for(namespace, &name, LOOKUP_PATIENCE).await?;
@@ -79,11 +79,11 @@ impl ServiceAccountStep {
 /// A mirror pod shows what a node runs by itself; it can hold nothing of the cluster.
 fn check_mirror(attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
     let refuse = |text: &str| Err(forbidden(attributes, object::name(pod), text));
-    if !object::at_str(pod, &["spec", "serviceAccountName"]).is_empty() {
+    if !tree::text(pod, "spec.serviceAccountName").is_empty() {
         return refuse("a mirror pod may not reference service accounts");
     }
     let is_secret = |volume: &Value| volume.get("secret").is_some_and(|source| !source.is_null());
-    let volumes = object::at_list(pod, &["spec", "volumes"]);
+    let volumes = tree::list(pod, "spec.volumes");
     if volumes.iter().any(is_secret) {
         return refuse("a mirror pod may not reference secrets");
     }
@@ -92,7 +92,7 @@ fn check_mirror(attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
 
 /// The pod decides before its account does.
 fn mounts_token(pod: &Value, account: &ServiceAccount) -> bool {
-    let own = object::at(pod, &["spec", "automountServiceAccountToken"]);
+    let own = tree::get(pod, "spec.automountServiceAccountToken");
     own.and_then(Value::as_bool)
         .or(account.automounts_token)
         .unwrap_or(true)
@@ -111,21 +111,21 @@ fn mount_token(pod: &mut Value, volume: &str) {
         }
     }
     if is_used {
-        let mut volumes = object::at_list(pod, &["spec", "volumes"]).to_vec();
+        let mut volumes = tree::list(pod, "spec.volumes").to_vec();
         volumes.push(api_access(volume));
-        object::set(pod, &["spec", "volumes"], volumes.into());
+        tree::set(pod, "spec.volumes", volumes);
     }
 }
 
 /// False where the container has something else at the path.
 fn mount_into(container: &mut Value, volume: &str) -> bool {
-    let mut mounts = object::at_list(container, &["volumeMounts"]).to_vec();
-    let is_taken = |mount: &Value| object::at_str(mount, &["mountPath"]) == MOUNT_PATH;
+    let mut mounts = tree::list(container, "volumeMounts").to_vec();
+    let is_taken = |mount: &Value| tree::text(mount, "mountPath") == MOUNT_PATH;
     if mounts.iter().any(is_taken) {
         return false;
     }
     mounts.push(json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}));
-    object::set(container, &["volumeMounts"], mounts.into());
+    tree::set(container, "volumeMounts", mounts);
     true
 }
 

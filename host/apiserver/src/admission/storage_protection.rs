@@ -2,7 +2,7 @@
 //! uses them; the protection controllers take it away.
 
 use async_trait::async_trait;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::{Attributes, Operation, Result};
 use k3s_volume::names;
 use serde_json::Value;
@@ -32,7 +32,7 @@ impl Step for StorageObjectInUseProtection {
         let mut all = object::finalizers(new);
         if !all.iter().any(|present| present == finalizer) {
             all.push(finalizer.to_owned());
-            object::set(new, &["metadata", "finalizers"], Value::from(all));
+            tree::set(new, "metadata.finalizers", Value::from(all));
         }
         Ok(())
     }

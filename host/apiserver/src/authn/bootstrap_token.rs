@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use k3s_meta::{UserInfo, object};
+use k3s_meta::{UserInfo, object, tree};
 use k3s_registry::Registry;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub(super) fn user(registry: &Registry, token: &str) -> Option<UserInfo> {
         .ok()?
         .to_value()
         .ok()?;
-    if object::at_str(&stored, &["type"]) != TYPE || object::deletion_timestamp(&stored).is_some() {
+    if tree::text(&stored, "type") != TYPE || object::deletion_timestamp(&stored).is_some() {
         return None;
     }
     let field = |name: &str| data(&stored, name);
@@ -52,7 +52,7 @@ fn split(token: &str) -> Option<(&str, &str)> {
 }
 
 fn data(secret: &Value, name: &str) -> Option<String> {
-    let encoded = object::at_str(secret, &["data", name]);
+    let encoded = tree::map(secret, "data").get(name)?.as_str()?;
     String::from_utf8(STANDARD.decode(encoded).ok()?)
         .ok()
         .filter(|text| !text.is_empty())

@@ -1,7 +1,7 @@
 //! Service account tokens: signature and times by the issuer's keys, then audience, account and
 //! bound object against the present state, so that deleting a pod ends its tokens.
 
-use k3s_meta::{UserInfo, object};
+use k3s_meta::{UserInfo, object, tree};
 use k3s_pki::ServiceAccountKeys;
 use k3s_registry::Registry;
 use serde_json::Value;
@@ -30,10 +30,10 @@ pub(super) fn user(
     if granted.is_empty() {
         return None;
     }
-    let text = |path: &[&str]| object::at_str(&claims, path);
-    let namespace = text(&[PRIVATE, "namespace"]);
-    let name = text(&[PRIVATE, "serviceaccount", "name"]);
-    let uid = text(&[PRIVATE, "serviceaccount", "uid"]);
+    let private = private(&claims);
+    let namespace = tree::text(private, "namespace");
+    let name = tree::text(private, "serviceaccount.name");
+    let uid = tree::text(private, "serviceaccount.uid");
     if namespace.is_empty() || name.is_empty() {
         return None;
     }
@@ -47,7 +47,7 @@ pub(super) fn user(
     );
     user.uid = uid.to_owned();
     bound(registry, &claims, namespace, &mut user)?;
-    let id = text(&["jti"]);
+    let id = tree::text(&claims, "jti");
     if !id.is_empty() {
         extra(&mut user, "credential-id", format!("JTI={id}"));
     }
@@ -55,6 +55,11 @@ pub(super) fn user(
         user: authenticated(user),
         audiences: granted,
     })
+}
+
+/// The claims of this server's own, which are all under one key that contains a dot.
+fn private(claims: &Value) -> &Value {
+    claims.get(PRIVATE).unwrap_or(&Value::Null)
 }
 
 /// The audiences asked for that the token has.
@@ -73,9 +78,10 @@ fn granted(claims: &Value, audiences: &[String]) -> Vec<String> {
 
 /// The object the token is bound to, if any, must still be there.
 fn bound(registry: &Registry, claims: &Value, namespace: &str, user: &mut UserInfo) -> Option<()> {
+    let private = private(claims);
     let reference = |kind: &str| {
-        let name = object::at_str(claims, &[PRIVATE, kind, "name"]);
-        (!name.is_empty()).then(|| (name, object::at_str(claims, &[PRIVATE, kind, "uid"])))
+        let name = tree::text(private, &format!("{kind}.name"));
+        (!name.is_empty()).then(|| (name, tree::text(private, &format!("{kind}.uid"))))
     };
     if let Some((name, uid)) = reference("pod") {
         let pod = lives(registry, "pods", namespace, name, uid)?;
@@ -85,7 +91,7 @@ fn bound(registry: &Registry, claims: &Value, namespace: &str, user: &mut UserIn
             extra(user, "node-name", node.to_owned());
             extra(user, "node-uid", uid.to_owned());
         } else {
-            let node = object::at_str(&pod, &["spec", "nodeName"]);
+            let node = tree::text(&pod, "spec.nodeName");
             if !node.is_empty() {
                 extra(user, "node-name", node.to_owned());
             }

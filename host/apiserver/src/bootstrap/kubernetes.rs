@@ -1,6 +1,6 @@
 //! The `kubernetes` service: how pods reach this server.
 
-use k3s_meta::object;
+use k3s_meta::tree;
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn put(
     let change = |object: &mut Value| {
         for key in [field, "ports"] {
             if let Some(value) = wanted.get(key) {
-                object::set(object, &[key], value.clone());
+                tree::set(object, key, value.clone());
             }
         }
     };

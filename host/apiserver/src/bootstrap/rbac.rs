@@ -1,7 +1,7 @@
 //! Default policy: creates what is missing and adds rules and subjects that a newer release needs,
 //! unless the object opts out (`rbac.authorization.kubernetes.io/autoupdate: "false"`).
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -37,19 +37,19 @@ pub(super) async fn ensure(maker: &Maker<'_>, without: &[String]) -> Result<()> 
     } in policy::namespaced_roles()
     {
         let mut object = metadata("Role", role.name, &role);
-        object::set(&mut object, &["rules"], rules(&role));
+        tree::set(&mut object, "rules", rules(&role));
         reconcile(maker, "roles", namespace, object, "rules").await?;
         if !subjects.is_empty() {
             let mut binding = metadata("RoleBinding", role.name, &role);
-            object::set(
+            tree::set(
                 &mut binding,
-                &["roleRef"],
+                "roleRef",
                 json!({"apiGroup": GROUP, "kind": "Role", "name": role.name}),
             );
-            object::set(
+            tree::set(
                 &mut binding,
-                &["subjects"],
-                subjects.iter().map(subject).collect(),
+                "subjects",
+                subjects.iter().map(subject).collect::<Value>(),
             );
             reconcile(maker, "rolebindings", namespace, binding, "subjects").await?;
         }
@@ -61,7 +61,7 @@ fn metadata(kind: &str, name: &str, role: &Role) -> Value {
     let mut labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
     for to in role.aggregates_to {
         let key = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
-        object::set(&mut labels, &[key.as_str()], "true".into());
+        labels[key] = "true".into();
     }
     json!({
         "apiVersion": API, "kind": kind,
@@ -78,7 +78,7 @@ fn cluster_role(role: &Role) -> Value {
     if role.aggregated {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{}", role.name);
         let rule = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
-        object::set(&mut object, &["aggregationRule"], rule);
+        tree::set(&mut object, "aggregationRule", rule);
         // The sum is a controller's to keep; it has to be right before the first one runs.
         let parts = policy::cluster_roles()
             .into_iter()
@@ -87,9 +87,9 @@ fn cluster_role(role: &Role) -> Value {
             .flat_map(|part| part.rules())
             .map(|rule| rule.to_value())
             .collect();
-        object::set(&mut object, &["rules"], sum.into());
+        tree::set(&mut object, "rules", sum);
     } else {
-        object::set(&mut object, &["rules"], rules(role));
+        tree::set(&mut object, "rules", rules(role));
     }
     object
 }
@@ -97,15 +97,15 @@ fn cluster_role(role: &Role) -> Value {
 fn cluster_role_binding(binding: &Binding) -> Value {
     let plain = Role::plain(binding.name);
     let mut object = metadata("ClusterRoleBinding", binding.name, &plain);
-    object::set(
+    tree::set(
         &mut object,
-        &["roleRef"],
+        "roleRef",
         json!({"apiGroup": GROUP, "kind": "ClusterRole", "name": binding.role}),
     );
-    object::set(
+    tree::set(
         &mut object,
-        &["subjects"],
-        binding.subjects.iter().map(subject).collect(),
+        "subjects",
+        binding.subjects.iter().map(subject).collect::<Value>(),
     );
     object
 }
@@ -156,9 +156,9 @@ async fn reconcile(
         return Ok(());
     }
     let change = |object: &mut Value| {
-        let mut items = object::at_list(object, &[list]).to_vec();
+        let mut items = tree::list(object, list).to_vec();
         items.extend(missing.iter().cloned());
-        object::set(object, &[list], items.into());
+        tree::set(object, list, items);
     };
     maker
         .change((GROUP, plural), (namespace, &name), change)
@@ -166,8 +166,8 @@ async fn reconcile(
 }
 
 fn missing(found: &Value, wanted: &Value, list: &str) -> Vec<Value> {
-    let have = object::at_list(found, &[list]);
-    let wanted = object::at_list(wanted, &[list]).iter();
+    let have = tree::list(found, list);
+    let wanted = tree::list(wanted, list).iter();
     if list == "rules" {
         let have: Vec<Rule> = have.iter().map(Rule::read).collect();
         let covered = |rule: &Rule| {

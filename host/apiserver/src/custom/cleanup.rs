@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, object, tree};
 use k3s_registry::mirror::{Reflector, Update};
 use k3s_registry::{
     Call, DeleteOptions, NoAdmission, Registry, Resource, Result, Scope, Warnings, custom,
@@ -61,14 +61,14 @@ async fn clean_up(registry: &Registry, name: &str) -> Result<()> {
 
 /// The resource in its stored version, whether that is served or not. `None` where no object can be.
 fn stored_resource(definition: &Value) -> Result<Option<Arc<Resource>>> {
-    let names = object::at(definition, &["status", "acceptedNames"])
+    let names = tree::get(definition, "status.acceptedNames")
         .cloned()
         .unwrap_or_default();
-    let versions = object::at_list(definition, &["spec", "versions"]);
+    let versions = tree::list(definition, "spec.versions");
     let storage = versions
         .iter()
-        .find(|version| object::at_bool(version, &["storage"]));
-    if object::at_str(&names, &["plural"]).is_empty() {
+        .find(|version| tree::flag(version, "storage"));
+    if tree::text(&names, "plural").is_empty() {
         // It never had a name under which an object could have been created.
         return Ok(None);
     }
@@ -144,8 +144,8 @@ const COMPLETED: Terminating = Terminating {
 async fn set_terminating(registry: &Registry, name: &str, state: &Terminating) -> Result<()> {
     let now = k3s_base::clock::rfc3339(registry.clock().now());
     let edit = |definition: &mut Value| {
-        let mut conditions = object::at_list(definition, &["status", "conditions"]).to_vec();
-        conditions.retain(|condition| object::at_str(condition, &["type"]) != "Terminating");
+        let mut conditions = tree::list(definition, "status.conditions").to_vec();
+        conditions.retain(|condition| tree::text(condition, "type") != "Terminating");
         conditions.push(json!({
             "type": "Terminating",
             "status": state.status,
@@ -153,7 +153,7 @@ async fn set_terminating(registry: &Registry, name: &str, state: &Terminating) -
             "message": state.message,
             "lastTransitionTime": now,
         }));
-        object::set(definition, &["status", "conditions"], conditions.into());
+        tree::set(definition, "status.conditions", conditions);
     };
     update_definition(registry, name, Scope::Status, edit).await
 }
@@ -162,7 +162,7 @@ async fn remove_finalizer(registry: &Registry, name: &str) -> Result<()> {
     let edit = |definition: &mut Value| {
         let mut finalizers = object::finalizers(definition);
         finalizers.retain(|finalizer| finalizer != FINALIZER);
-        object::set(definition, &["metadata", "finalizers"], finalizers.into());
+        tree::set(definition, "metadata.finalizers", finalizers);
     };
     update_definition(registry, name, Scope::Main, edit).await
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k3s_api::define::TooMany;
-use k3s_meta::{ErrorList, FieldError, object};
+use k3s_meta::{ErrorList, FieldError, object, tree};
 use k3s_registry::{CustomSet, Resource, custom};
 use serde_json::Value;
 
@@ -35,10 +35,10 @@ struct Definition {
 impl Known {
     /// Enters the names that a definition holds already.
     pub(super) fn claim(&mut self, definition: &Value) {
-        let names = object::at(definition, &["status", "acceptedNames"])
+        let names = tree::get(definition, "status.acceptedNames")
             .cloned()
             .unwrap_or_default();
-        let group = object::at_str(definition, &["spec", "group"]).to_owned();
+        let group = tree::text(definition, "spec.group").to_owned();
         self.definitions.insert(
             object::name(definition).to_owned(),
             Definition {
@@ -53,7 +53,7 @@ impl Known {
     pub(super) fn taken(&self, definition: &Value) -> Taken {
         let (name, group) = (
             object::name(definition),
-            object::at_str(definition, &["spec", "group"]),
+            tree::text(definition, "spec.group"),
         );
         let mut taken = Taken::default();
         for kind in k3s_api::kinds().iter().filter(|kind| kind.group == group) {
@@ -69,8 +69,8 @@ impl Known {
             .iter()
             .filter(|(other, one)| *other != name && one.group == group)
         {
-            let text = |key: &str| object::at_str(&one.names, &[key]).to_owned();
-            let short = object::at_list(&one.names, &["shortNames"])
+            let text = |key: &str| tree::text(&one.names, key).to_owned();
+            let short = tree::list(&one.names, "shortNames")
                 .iter()
                 .filter_map(Value::as_str);
             taken.resources.extend(short.map(str::to_owned));
@@ -112,7 +112,7 @@ impl Known {
         status: &Value,
         revision: u64,
     ) -> Result<bool, TooMany> {
-        let names = object::at(status, &["acceptedNames"])
+        let names = tree::get(status, "acceptedNames")
             .cloned()
             .unwrap_or_default();
         let serve = is_true(status, "Established");
@@ -120,7 +120,7 @@ impl Known {
             .definitions
             .entry(object::name(definition).to_owned())
             .or_default();
-        object::at_str(definition, &["spec", "group"]).clone_into(&mut one.group);
+        tree::text(definition, "spec.group").clone_into(&mut one.group);
         if object::deletion_timestamp(definition).is_some() {
             one.resources
                 .iter()
@@ -139,8 +139,8 @@ impl Known {
         let before = std::mem::take(&mut one.resources);
         one.names = names;
         if serve {
-            let versions = object::at_list(definition, &["spec", "versions"]).iter();
-            let served = versions.filter(|version| object::at_bool(version, &["served"]));
+            let versions = tree::list(definition, "spec.versions").iter();
+            let served = versions.filter(|version| tree::flag(version, "served"));
             let made =
                 served.map(|version| custom::resource(definition, &one.names, version, revision));
             one.resources = made.collect::<Result<_, _>>()?;

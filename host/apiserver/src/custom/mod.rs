@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use k3s_kinds::definition_schema_errors;
 use k3s_lifecycle::Tasks;
-use k3s_meta::{Path, UserInfo, field, object};
+use k3s_meta::{Path, UserInfo, field, object, tree};
 use k3s_registry::mirror::{self, Reflector};
 use k3s_registry::{Call, NoAdmission, Registry, Resource, Result, Scope, Update, Warnings};
 use k3s_store::{Entry, Event, EventKind};
@@ -196,7 +196,7 @@ impl DefinitionController {
         }
         let change = |current: &mut Value| {
             let status = self.status(current);
-            object::set(current, &["status"], status);
+            tree::set(current, "status", status);
         };
         let name = object::name(definition);
         update_definition(&self.registry, name, Scope::Status, change).await

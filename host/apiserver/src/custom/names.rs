@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k3s_meta::{ErrorList, FieldError, object};
+use k3s_meta::{ErrorList, FieldError, object, tree};
 use serde_json::{Value, json};
 
 /// Names that others in the group have.
@@ -17,10 +17,10 @@ pub(super) struct Taken {
 
 /// Whether the condition is there and true.
 pub(super) fn is_true(status: &Value, kind: &str) -> bool {
-    let conditions = object::at_list(status, &["conditions"]);
+    let conditions = tree::list(status, "conditions");
     conditions
         .iter()
-        .any(|c| object::at_str(c, &["type"]) == kind && object::at_str(c, &["status"]) == "True")
+        .any(|c| tree::text(c, "type") == kind && tree::text(c, "status") == "True")
 }
 
 /// The status that a definition should have. `schema_errors` are what its schemas are refused for.
@@ -35,14 +35,14 @@ pub(super) fn status(
         .filter(|status| status.is_object())
         .cloned()
         .unwrap_or_else(|| json!({}));
-    let wanted = object::at(definition, &["spec", "names"])
+    let wanted = tree::get(definition, "spec.names")
         .cloned()
         .unwrap_or_default();
-    let had = object::at(&status, &["acceptedNames"])
+    let had = tree::get(&status, "acceptedNames")
         .cloned()
         .unwrap_or_default();
     let (names, conflict) = accept(&wanted, &had, taken);
-    object::set(&mut status, &["acceptedNames"], names);
+    tree::set(&mut status, "acceptedNames", names);
     let accepted = conflict.is_none();
     let condition = match conflict {
         None => Condition(
@@ -106,7 +106,7 @@ fn non_structural(status: &Value, errors: &[FieldError]) -> Option<Condition> {
 }
 
 fn approval(definition: &Value) -> Option<Condition> {
-    let group = object::at_str(definition, &["spec", "group"]);
+    let group = tree::text(definition, "spec.group");
     if !k3s_kinds::is_protected_group(group) {
         return None;
     }
@@ -138,18 +138,18 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
     let mut names = had.clone();
     let mut conflict = None;
     let mut one = |key: &'static str, reason: &'static str, used: &BTreeSet<String>| {
-        let (want, have) = (object::at_str(wanted, &[key]), object::at_str(had, &[key]));
+        let (want, have) = (tree::text(wanted, key), tree::text(had, key));
         if want != have && used.contains(want) {
             conflict = Some((reason, format!("{want:?} is already in use")));
         } else {
-            object::set(&mut names, &[key], want.into());
+            tree::set(&mut names, key, want);
         }
     };
     one("plural", "PluralConflict", &taken.resources);
     one("singular", "SingularConflict", &taken.resources);
     one("kind", "KindConflict", &taken.kinds);
     one("listKind", "ListKindConflict", &taken.kinds);
-    let short = |of: &Value| object::at_list(of, &["shortNames"]).to_vec();
+    let short = |of: &Value| tree::list(of, "shortNames").to_vec();
     let own = short(had);
     let used: Vec<String> = short(wanted)
         .iter()
@@ -166,16 +166,16 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
     list(
         &mut names,
         "categories",
-        object::at_list(wanted, &["categories"]).to_vec(),
+        tree::list(wanted, "categories").to_vec(),
     );
     (names, conflict)
 }
 
 fn list(names: &mut Value, key: &str, items: Vec<Value>) {
     if items.is_empty() {
-        object::remove(names, &[key]);
+        tree::remove(names, key);
     } else {
-        object::set(names, &[key], items.into());
+        tree::set(names, key, items);
     }
 }
 
@@ -183,15 +183,15 @@ fn list(names: &mut Value, key: &str, items: Vec<Value>) {
 fn put(status: &mut Value, condition: Condition, now: &str) {
     let Condition(kind, on, reason, message) = condition;
     let on = if on { "True" } else { "False" };
-    let mut conditions = object::at_list(status, &["conditions"]).to_vec();
+    let mut conditions = tree::list(status, "conditions").to_vec();
     let found = conditions
         .iter_mut()
-        .find(|c| object::at_str(c, &["type"]) == kind);
+        .find(|c| tree::text(c, "type") == kind);
     let since = found
         .as_ref()
-        .filter(|c| object::at_str(c, &["status"]) == on)
+        .filter(|c| tree::text(c, "status") == on)
         .map(|c| {
-            let since = object::at_str(c, &["lastTransitionTime"]);
+            let since = tree::text(c, "lastTransitionTime");
             if since.is_empty() {
                 now.to_owned()
             } else {
@@ -209,7 +209,7 @@ fn put(status: &mut Value, condition: Condition, now: &str) {
         }
         None => conditions.push(new),
     }
-    object::set(status, &["conditions"], conditions.into());
+    tree::set(status, "conditions", conditions);
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn condition(status: &Value, kind: &str) -> (String, String, String) {
-        let all = object::at_list(status, &["conditions"]);
+        let all = tree::list(status, "conditions");
         let found = all.iter().find(|c| c["type"] == kind).unwrap();
         let text = |key: &str| found[key].as_str().unwrap().to_owned();
         (text("status"), text("reason"), text("message"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, object, tree};
 use k3s_registry::{Resource, Scope, Update};
 use k3s_serve::Body;
 use serde_json::Value;
@@ -54,11 +54,7 @@ pub(crate) async fn put(
     let make = |current: Option<&Value>| {
         let mut object = first.take().unwrap_or_else(|| new.clone());
         if object::name(&object).is_empty() {
-            object::set(
-                &mut object,
-                &["metadata", "name"],
-                context.info.name.as_str().into(),
-            );
+            tree::set(&mut object, "metadata.name", context.info.name.as_str());
         }
         context.check_grants(resource, &object, current)?;
         Ok(object)

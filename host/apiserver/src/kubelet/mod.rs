@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::error::chain;
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, tree};
 use k3s_registry::{Error, Registry, Result};
 use k3s_serve::{BoxIo, ServeError, connect};
 use rustls::ClientConfig;
@@ -91,12 +91,12 @@ enum DialError {
 }
 
 fn target(name: &str, node: &Value) -> Result<KubeletTarget> {
-    let addresses = object::at_list(node, &["status", "addresses"]);
+    let addresses = tree::list(node, "status.addresses");
     let host = ADDRESS_TYPES.iter().find_map(|kind| {
         let found = addresses
             .iter()
-            .find(|address| object::at_str(address, &["type"]) == *kind)?;
-        Some(object::at_str(found, &["address"]).to_owned())
+            .find(|address| tree::text(address, "type") == *kind)?;
+        Some(tree::text(found, "address").to_owned())
     });
     let Some(host) = host else {
         return Err(Status::internal(&format!(
@@ -104,10 +104,7 @@ fn target(name: &str, node: &Value) -> Result<KubeletTarget> {
         ))
         .into());
     };
-    let port = object::at_i64(
-        node,
-        &["status", "daemonEndpoints", "kubeletEndpoint", "Port"],
-    );
+    let port = tree::int(node, "status.daemonEndpoints.kubeletEndpoint.Port");
     let port = port
         .and_then(|port| u16::try_from(port).ok())
         .filter(|port| *port > 0)

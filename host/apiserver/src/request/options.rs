@@ -1,7 +1,9 @@
 //! `ListOptions`, `DeleteOptions` and the write options, read from the query (and the body of a
 //! delete), with upstream's validation.
 
-use k3s_meta::{ErrorList, FieldSelector, GroupKind, LabelSelector, Path, Status, field, object};
+use k3s_meta::{
+    ErrorList, FieldSelector, GroupKind, LabelSelector, Path, Status, field, object, tree,
+};
 use k3s_registry::{
     DeleteOptions, ListRequest, Preconditions, Propagation, Result, Selectors, VersionMatch,
     WatchRequest,
@@ -239,25 +241,23 @@ fn from_body(body: &Value, errors: &mut ErrorList) -> Result<(DeleteOptions, boo
         ))
         .into());
     }
-    let text = |path: &[&str]| {
-        Some(object::at_str(body, path))
+    let text = |path| {
+        Some(tree::text(body, path))
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
     };
-    let dry = object::at_list(body, &["dryRun"])
-        .iter()
-        .filter_map(Value::as_str);
+    let dry = tree::list(body, "dryRun").iter().filter_map(Value::as_str);
     let dry = dry_run(dry, errors);
     let options = DeleteOptions {
-        grace_period_seconds: object::at_i64(body, &["gracePeriodSeconds"]),
+        grace_period_seconds: tree::int(body, "gracePeriodSeconds"),
         propagation: propagation(
-            text(&["propagationPolicy"]).as_deref(),
-            object::at(body, &["orphanDependents"]).and_then(Value::as_bool),
+            text("propagationPolicy").as_deref(),
+            tree::get(body, "orphanDependents").and_then(Value::as_bool),
             errors,
         ),
         preconditions: Preconditions {
-            uid: text(&["preconditions", "uid"]),
-            resource_version: text(&["preconditions", "resourceVersion"]),
+            uid: text("preconditions.uid"),
+            resource_version: text("preconditions.resourceVersion"),
         },
     };
     Ok((options, dry))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
+use k3s_meta::tree;
 use k3s_registry::{ListResult, Object, Resource, Result};
 use k3s_serve::{Body, BoxError, body};
 use k3s_store::Entry;
@@ -64,10 +65,10 @@ impl Writer {
     fn new(context: Arc<Context>, resource: Arc<Resource>, list: ListResult) -> Result<Self> {
         let mut metadata = json!({"resourceVersion": list.revision.to_string()});
         if let Some(token) = &list.continue_token {
-            k3s_meta::object::set(&mut metadata, &["continue"], token.as_str().into());
+            tree::set(&mut metadata, "continue", token.as_str());
         }
         if let Some(remaining) = list.remaining {
-            k3s_meta::object::set(&mut metadata, &["remainingItemCount"], remaining.into());
+            tree::set(&mut metadata, "remainingItemCount", remaining);
         }
         let (kind, api_version, extra, items) = match context.accept.shape {
             Shape::Table => {

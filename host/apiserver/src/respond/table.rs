@@ -1,6 +1,6 @@
 //! `meta.k8s.io/v1` Table: what `kubectl get` prints.
 
-use k3s_meta::Status;
+use k3s_meta::{Status, tree};
 use k3s_registry::{Resource, Result};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub(crate) fn row(
 /// A table of one object.
 pub(crate) fn of_object(context: &Context, resource: &Resource, object: &Value) -> Result<Value> {
     let include = Include::read(context)?;
-    let version = k3s_meta::object::at_str(object, &["metadata", "resourceVersion"]);
+    let version = tree::text(object, "metadata.resourceVersion");
     Ok(json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",

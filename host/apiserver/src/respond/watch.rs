@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
+use k3s_meta::tree;
 use k3s_registry::{Change, Object, Result, WatchItem, WatchStream};
 use k3s_serve::{Body, BoxError, body};
 use serde_json::{Value, json};
@@ -149,7 +150,7 @@ impl State {
         let resource = object.resource();
         let mut shown = json!({
             "kind": "Table", "apiVersion": "meta.k8s.io/v1",
-            "metadata": {"resourceVersion": k3s_meta::object::at_str(&value, &["metadata", "resourceVersion"])},
+            "metadata": {"resourceVersion": tree::text(&value, "metadata.resourceVersion")},
             "rows": [table::row(&self.context, resource, &value, self.include)],
         });
         // Only the first event says what the columns are.
@@ -158,7 +159,7 @@ impl State {
         } else {
             table::columns(resource)
         };
-        k3s_meta::object::set(&mut shown, &["columnDefinitions"], columns);
+        tree::set(&mut shown, "columnDefinitions", columns);
         Ok(line(change.as_str(), &shown))
     }
 
@@ -168,7 +169,7 @@ impl State {
             json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_end {
             let end = json!({"k8s.io/initial-events-end": "true"});
-            k3s_meta::object::set(&mut metadata, &["annotations"], end);
+            tree::set(&mut metadata, "annotations", end);
         }
         let object = match self.context.accept.shape {
             Shape::Partial => {

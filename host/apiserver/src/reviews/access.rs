@@ -1,6 +1,6 @@
 //! SubjectAccessReview, its local form, and SelfSubjectAccessReview.
 
-use k3s_meta::{ErrorList, GroupKind, Path, Status, UserInfo, field, object};
+use k3s_meta::{ErrorList, GroupKind, Path, Status, UserInfo, field, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -19,10 +19,8 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
             Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into(),
         );
     }
-    let text = |path: &[&str]| object::at_str(review, path);
-    let about = |key| text(&["spec", "resourceAttributes", key]);
-    let is_resource =
-        object::at(review, &["spec", "resourceAttributes"]).is_some_and(Value::is_object);
+    let about = |key| tree::text(review, &format!("spec.resourceAttributes.{key}"));
+    let is_resource = tree::get(review, "spec.resourceAttributes").is_some_and(Value::is_object);
     let attributes = if is_resource {
         Attributes {
             user: &user,
@@ -39,13 +37,13 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
     } else {
         Attributes {
             user: &user,
-            verb: text(&["spec", "nonResourceAttributes", "verb"]),
+            verb: tree::text(review, "spec.nonResourceAttributes.verb"),
             namespace: "",
             group: "",
             resource: "",
             subresource: "",
             name: "",
-            path: text(&["spec", "nonResourceAttributes", "path"]),
+            path: tree::text(review, "spec.nonResourceAttributes.path"),
             is_resource: false,
             field_selector: None,
         }
@@ -58,28 +56,28 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
 }
 
 fn subject(review: &Value) -> UserInfo {
-    let groups = object::at_list(review, &["spec", "groups"])
+    let groups = tree::list(review, "spec.groups")
         .iter()
         .filter_map(Value::as_str)
         .map(str::to_owned);
-    let mut user = UserInfo::new(object::at_str(review, &["spec", "user"]), groups);
-    object::at_str(review, &["spec", "uid"]).clone_into(&mut user.uid);
+    let mut user = UserInfo::new(tree::text(review, "spec.user"), groups);
+    tree::text(review, "spec.uid").clone_into(&mut user.uid);
     user
 }
 
 fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> ErrorList {
     let mut errors = ErrorList::new();
     let spec = Path::new("spec");
-    let has = |key| object::at(review, &["spec", key]).is_some_and(Value::is_object);
+    let has = |key| tree::get(review, &format!("spec.{key}")).is_some_and(Value::is_object);
     match (has("resourceAttributes"), has("nonResourceAttributes")) {
         (true, true) => errors.push(field::invalid(
             &spec.child("nonResourceAttributes"),
-            object::at(review, &["spec", "nonResourceAttributes"]),
+            tree::get(review, "spec.nonResourceAttributes"),
             "cannot be specified in combination with resourceAttributes",
         )),
         (false, false) => errors.push(field::invalid(
             &spec.child("resourceAttributes"),
-            object::at(review, &["spec", "nonResourceAttributes"]),
+            tree::get(review, "spec.nonResourceAttributes"),
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )),
         _ => {}
@@ -92,7 +90,7 @@ fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> E
         ));
     }
     if kind == "LocalSubjectAccessReview" {
-        let namespace = object::at_str(review, &["spec", "resourceAttributes", "namespace"]);
+        let namespace = tree::text(review, "spec.resourceAttributes.namespace");
         if namespace != context.info.namespace {
             let path = spec.child("resourceAttributes").child("namespace");
             errors.push(field::invalid(
@@ -105,7 +103,7 @@ fn validate(context: &Context, kind: &str, review: &Value, user: &UserInfo) -> E
             let path = spec.child("nonResourceAttributes");
             errors.push(field::invalid(
                 &path,
-                object::at(review, &["spec", "nonResourceAttributes"]),
+                tree::get(review, "spec.nonResourceAttributes"),
                 "disallowed on this kind of request",
             ));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_base::clock::rfc3339;
-use k3s_meta::{Status, UserInfo, object};
+use k3s_meta::{Status, UserInfo, tree};
 use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 use serde_json::{Map, Value, json};
@@ -63,12 +63,12 @@ pub(crate) async fn dispatch(
         "SelfSubjectRulesReview" => rules::review(&context, &review)?,
         kind => access::review(&context, kind, &mut review)?,
     };
-    object::set(
+    tree::set(
         &mut review,
-        &["metadata", "creationTimestamp"],
-        rfc3339(context.registry().clock().now()).into(),
+        "metadata.creationTimestamp",
+        rfc3339(context.registry().clock().now()),
     );
-    object::set(&mut review, &["status"], status);
+    tree::set(&mut review, "status", status);
     respond::object::virtual_object(&context, StatusCode::CREATED, &review)
 }
 

@@ -1,6 +1,6 @@
 //! SelfSubjectRulesReview: what RBAC lets the asker do in a namespace (`kubectl auth can-i --list`).
 
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::authz::rbac::rule::Rule;
 use crate::context::Context;
 
 pub(super) fn review(context: &Context, review: &Value) -> Result<Value> {
-    let namespace = object::at_str(review, &["spec", "namespace"]);
+    let namespace = tree::text(review, "spec.namespace");
     if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request").into());
     }
@@ -28,12 +28,12 @@ pub(super) fn review(context: &Context, review: &Value) -> Result<Value> {
         "incomplete": node || !missing.is_empty(),
     });
     if !missing.is_empty() {
-        object::set(&mut status, &["evaluationError"], missing.join(", ").into());
+        tree::set(&mut status, "evaluationError", missing.join(", "));
     } else if node {
-        object::set(
+        tree::set(
             &mut status,
-            &["evaluationError"],
-            "node authorizer does not support user rule resolution".into(),
+            "evaluationError",
+            "node authorizer does not support user rule resolution",
         );
     }
     Ok(status)

@@ -1,6 +1,6 @@
 //! TokenReview: whose token this is.
 
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use super::user_value;
 use crate::context::Context;
 
 pub(super) async fn review(context: &Context, review: &Value) -> Result<Value> {
-    let token = object::at_str(review, &["spec", "token"]);
+    let token = tree::text(review, "spec.token");
     if token.is_empty() {
         return Err(
             Status::bad_request("token is required for TokenReview in authentication").into(),
         );
     }
-    let asked: Vec<String> = object::at_list(review, &["spec", "audiences"])
+    let asked: Vec<String> = tree::list(review, "spec.audiences")
         .iter()
         .filter_map(Value::as_str)
         .map(str::to_owned)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use k3s_base::error::chain;
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, tree};
 use k3s_registry::{ListRequest, Object, Selectors};
 use k3s_serve::{Body, BoxIo, body, connect as outgoing, upgrade};
 use serde_json::Value;
@@ -129,14 +129,14 @@ async fn pod(context: &Context) -> Result<(BoxIo, String)> {
             .parse()
             .map_err(|_| Status::bad_request(format!("invalid port {text:?}")))?,
     };
-    dial(object::at_str(&pod, &["status", "podIP"]), port).await
+    dial(tree::text(&pod, "status.podIP"), port).await
 }
 
 fn first_port(pod: &Value) -> Option<u16> {
-    let containers = object::at_list(pod, &["spec", "containers"]).iter();
+    let containers = tree::list(pod, "spec.containers").iter();
     let port = containers
-        .flat_map(|c| object::at_list(c, &["ports"]))
-        .find_map(|p| object::at_i64(p, &["containerPort"]))?;
+        .flat_map(|c| tree::list(c, "ports"))
+        .find_map(|p| tree::int(p, "containerPort"))?;
     u16::try_from(port).ok()
 }
 
@@ -151,15 +151,15 @@ async fn service(context: &Context) -> Result<(BoxIo, String)> {
         .to_value()?;
     let none =
         || Status::service_unavailable(format!("no endpoints available for service {name:?}"));
-    let ports = object::at_list(&service, &["spec", "ports"]);
+    let ports = tree::list(&service, "spec.ports");
     let wanted = match port {
         "" => ports.first(),
         text => ports.iter().find(|p| {
-            object::at_str(p, &["name"]) == text
-                || object::at_i64(p, &["port"]).is_some_and(|n| n.to_string() == text)
+            tree::text(p, "name") == text
+                || tree::int(p, "port").is_some_and(|n| n.to_string() == text)
         }),
     };
-    let port_name = object::at_str(wanted.ok_or_else(none)?, &["name"]);
+    let port_name = tree::text(wanted.ok_or_else(none)?, "name");
     let slices = context
         .registry()
         .resource("discovery.k8s.io", "v1", "endpointslices")?;
@@ -181,20 +181,20 @@ async fn service(context: &Context) -> Result<(BoxIo, String)> {
         .await?;
     for entry in list.entries {
         let slice = Object::stored(slices, entry).to_value()?;
-        let port = object::at_list(&slice, &["ports"])
+        let port = tree::list(&slice, "ports")
             .iter()
-            .find(|p| object::at_str(p, &["name"]) == port_name);
+            .find(|p| tree::text(p, "name") == port_name);
         let Some(port) = port
-            .and_then(|p| object::at_i64(p, &["port"]))
+            .and_then(|p| tree::int(p, "port"))
             .and_then(|p| u16::try_from(p).ok())
         else {
             continue;
         };
-        let ready = object::at_list(&slice, &["endpoints"])
+        let ready = tree::list(&slice, "endpoints")
             .iter()
-            .find(|e| object::at_bool(e, &["conditions", "ready"]));
+            .find(|e| tree::flag(e, "conditions.ready"));
         if let Some(address) = ready
-            .and_then(|e| object::at_list(e, &["addresses"]).first())
+            .and_then(|e| tree::list(e, "addresses").first())
             .and_then(Value::as_str)
         {
             return dial(address, port).await;

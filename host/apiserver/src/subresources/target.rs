@@ -1,6 +1,6 @@
 //! Finding the pod, node and container that a streaming request means.
 
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, object, tree};
 use serde_json::Value;
 
 use crate::Result;
@@ -39,7 +39,7 @@ pub(super) fn bound_pod(context: &Context) -> Result<(Value, String)> {
         .registry()
         .get(pods, &info.namespace, &info.name)?
         .to_value()?;
-    let node = object::at_str(&pod, &["spec", "nodeName"]).to_owned();
+    let node = tree::text(&pod, "spec.nodeName").to_owned();
     if node.is_empty() {
         return Err(Status::bad_request(format!(
             "pod {} does not have a host assigned",
@@ -51,9 +51,9 @@ pub(super) fn bound_pod(context: &Context) -> Result<(Value, String)> {
 }
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
-    object::at_list(pod, &["spec", list])
+    tree::list(pod, &format!("spec.{list}"))
         .iter()
-        .map(|c| object::at_str(c, &["name"]).to_owned())
+        .map(|c| tree::text(c, "name").to_owned())
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k3s_base::clock::rfc3339;
-use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object};
+use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object, tree};
 use k3s_registry::{Admission, Attributes, Operation, Resource};
 use k3s_serve::Body;
 use serde_json::{Value, json};
@@ -46,8 +46,7 @@ pub(super) async fn create(
     admit(context, accounts, &mut request, options.dry_run).await?;
     let bound = bound_object(context, &request)?;
     let now = context.registry().clock().now();
-    let seconds =
-        object::at_i64(&request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    let seconds = tree::int(&request, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
     let claims = claims(context, &request, &account, bound, now, seconds);
     let token = context
         .core
@@ -69,27 +68,22 @@ pub(super) async fn create(
 }
 
 fn default(request: &mut Value, audiences: &[String]) {
-    if object::at_i64(request, &["spec", "expirationSeconds"]).is_none() {
-        object::set(
-            request,
-            &["spec", "expirationSeconds"],
-            DEFAULT_SECONDS.into(),
-        );
+    if tree::int(request, "spec.expirationSeconds").is_none() {
+        tree::set(request, "spec.expirationSeconds", DEFAULT_SECONDS);
     }
-    if object::at_list(request, &["spec", "audiences"]).is_empty() {
+    if tree::list(request, "spec.audiences").is_empty() {
         let own: Vec<Value> = audiences
             .iter()
             .map(|audience| audience.as_str().into())
             .collect();
-        object::set(request, &["spec", "audiences"], own.into());
+        tree::set(request, "spec.audiences", own);
     }
 }
 
 fn validate(request: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec").child("expirationSeconds");
-    let seconds =
-        object::at_i64(request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    let seconds = tree::int(request, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
     if seconds < MIN_SECONDS {
         errors.push(field::invalid(
             &path,
@@ -137,7 +131,7 @@ async fn admit(
 
 /// The claim of the object the token is bound to: it must exist, and a pod must run as the account.
 fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str, Value)>> {
-    let reference = |key| object::at_str(request, &["spec", "boundObjectRef", key]);
+    let reference = |key| tree::text(request, &format!("spec.boundObjectRef.{key}"));
     let (kind, name, uid) = (reference("kind"), reference("name"), reference("uid"));
     let (claim, plural, namespace) = match kind {
         "" => return Ok(Vec::new()),
@@ -164,7 +158,7 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
     }
     let mut claims = vec![(claim, json!({"name": name, "uid": object::uid(&found)}))];
     if kind == "Pod" {
-        let runs_as = object::at_str(&found, &["spec", "serviceAccountName"]);
+        let runs_as = tree::text(&found, "spec.serviceAccountName");
         if runs_as != context.info.name {
             let text = format!(
                 "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
@@ -172,10 +166,7 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
             );
             return Err(Status::bad_request(text).into());
         }
-        claims.extend(node_claim(
-            context,
-            object::at_str(&found, &["spec", "nodeName"]),
-        ));
+        claims.extend(node_claim(context, tree::text(&found, "spec.nodeName")));
     }
     Ok(claims)
 }
@@ -208,12 +199,12 @@ fn claims(
         "serviceaccount": {"name": name, "uid": object::uid(account)},
     });
     for (claim, value) in bound {
-        object::set(&mut private, &[claim], value);
+        tree::set(&mut private, claim, value);
     }
     let issued = now.as_second();
     let id: [u8; 16] = context.registry().random().bytes();
     json!({
-        "aud": object::at_list(request, &["spec", "audiences"]),
+        "aud": tree::list(request, "spec.audiences"),
         "exp": issued.saturating_add(seconds),
         "iat": issued,
         "nbf": issued,

@@ -4,7 +4,7 @@
 //! `uid`, `type`, `name`, `ip`, `containerPort` that they carry, and `$patch: delete` removes one.
 //! Enough for what components send; the real rules belong to the API server.
 
-use k3s_meta::Status;
+use k3s_meta::{Status, tree};
 use serde_json::{Map, Value};
 
 use super::path::Target;
@@ -34,11 +34,11 @@ pub(super) fn patch(store: &Store, target: &Target, content_type: &str, patch: &
         }
     }
     // A patch that names a version means it as a precondition.
-    let claims = patch.pointer("/metadata/resourceVersion").is_some();
+    let claims = tree::get(patch, "metadata.resourceVersion").is_some();
     if !claims
         && let (Some(to), Some(from)) = (
-            object.pointer_mut("/metadata/resourceVersion"),
-            before.pointer("/metadata/resourceVersion"),
+            tree::get_mut(object, "metadata.resourceVersion"),
+            tree::get(before, "metadata.resourceVersion"),
         )
     {
         *to = from.clone();

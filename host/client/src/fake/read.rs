@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k3s_meta::object::{at, labels};
-use k3s_meta::{FieldSelector, LabelSelector, Status};
+use k3s_meta::object::labels;
+use k3s_meta::{FieldSelector, LabelSelector, Status, tree};
 use serde_json::{Value, json};
 
 use super::path::Target;
@@ -37,8 +37,7 @@ impl Selection {
 
 /// Any path of strings is selectable here; a missing one reads as empty.
 fn field<'a>(object: &'a Value, path: &str) -> &'a str {
-    let parts: Vec<&str> = path.split('.').collect();
-    at(object, &parts).and_then(Value::as_str).unwrap_or("")
+    tree::text(object, path)
 }
 
 pub(super) fn get(store: &Store, target: &Target, query: &BTreeMap<String, String>) -> Answer {
@@ -84,13 +83,12 @@ fn list(store: &Store, target: &Target, query: &BTreeMap<String, String>) -> Ans
 
 pub(super) fn scale(object: &Value) -> Value {
     let meta = |name: &str| {
-        object
-            .pointer(&format!("/metadata/{name}"))
+        tree::get(object, &format!("metadata.{name}"))
             .cloned()
             .unwrap_or(Value::Null)
     };
     json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
         "metadata": {"name": meta("name"), "namespace": meta("namespace"), "uid": meta("uid"), "resourceVersion": meta("resourceVersion")},
-        "spec": {"replicas": object.pointer("/spec/replicas").cloned().unwrap_or(0.into())},
-        "status": {"replicas": object.pointer("/status/replicas").cloned().unwrap_or(0.into())}})
+        "spec": {"replicas": tree::int(object, "spec.replicas").unwrap_or(0)},
+        "status": {"replicas": tree::int(object, "status.replicas").unwrap_or(0)}})
 }

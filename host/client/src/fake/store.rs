@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k3s_base::Clock;
-use k3s_meta::object::{set, uid};
+use k3s_meta::object::uid;
+use k3s_meta::tree;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -119,20 +120,13 @@ impl Store {
     /// Fills in what every stored object has.
     pub(super) fn identify(&self, object: &mut Value) {
         if uid(object).is_empty() {
-            set(
-                object,
-                &["metadata", "uid"],
-                uuid::Uuid::new_v4().to_string().into(),
-            );
+            tree::set(object, "metadata.uid", uuid::Uuid::new_v4().to_string());
         }
-        if object
-            .pointer("/metadata/creationTimestamp")
-            .is_none_or(Value::is_null)
-        {
-            set(
+        if tree::get(object, "metadata.creationTimestamp").is_none() {
+            tree::set(
                 object,
-                &["metadata", "creationTimestamp"],
-                self.clock.now_rfc3339().into(),
+                "metadata.creationTimestamp",
+                self.clock.now_rfc3339(),
             );
         }
     }
@@ -141,10 +135,10 @@ impl Store {
     pub(super) fn replace(&self, target: &Target, mut object: Value) -> Value {
         let mut state = self.state.lock();
         let revision = state.next();
-        set(
+        tree::set(
             &mut object,
-            &["metadata", "resourceVersion"],
-            revision.to_string().into(),
+            "metadata.resourceVersion",
+            revision.to_string(),
         );
         let before = state
             .tables
@@ -167,10 +161,10 @@ impl Store {
             .get_mut(&target.table())?
             .remove(&target.key())?;
         let revision = state.next();
-        set(
+        tree::set(
             &mut before,
-            &["metadata", "resourceVersion"],
-            revision.to_string().into(),
+            "metadata.resourceVersion",
+            revision.to_string(),
         );
         state.publish(Change {
             revision,

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use k3s_meta::object::{
-    at_i64, at_str, deletion_timestamp, finalizers, generation, name, remove, set, uid,
-};
-use k3s_meta::{GroupResource, Status};
+use k3s_meta::object::{deletion_timestamp, finalizers, generation, name, uid};
+use k3s_meta::{GroupResource, Status, tree};
 use serde_json::{Value, json};
 
 use super::path::Target;
@@ -22,7 +20,7 @@ pub(super) fn create(store: &Store, target: &Target, mut object: Value) -> Answe
     if !object.is_object() {
         return Err(Box::new(Status::bad_request("the body is no object")));
     }
-    let prefix = at_str(&object, &["metadata", "generateName"]).to_owned();
+    let prefix = tree::text(&object, "metadata.generateName").to_owned();
     if name(&object).is_empty() && !prefix.is_empty() {
         let suffix: String = uuid::Uuid::new_v4()
             .simple()
@@ -30,18 +28,10 @@ pub(super) fn create(store: &Store, target: &Target, mut object: Value) -> Answe
             .chars()
             .take(5)
             .collect();
-        set(
-            &mut object,
-            &["metadata", "name"],
-            format!("{prefix}{suffix}").into(),
-        );
+        tree::set(&mut object, "metadata.name", format!("{prefix}{suffix}"));
     }
     if !target.namespace.is_empty() {
-        set(
-            &mut object,
-            &["metadata", "namespace"],
-            target.namespace.as_str().into(),
-        );
+        tree::set(&mut object, "metadata.namespace", target.namespace.as_str());
     }
     let here = Target {
         name: name(&object).to_owned(),
@@ -61,17 +51,17 @@ pub(super) fn create(store: &Store, target: &Target, mut object: Value) -> Answe
         "resourceVersion",
         "deletionTimestamp",
     ] {
-        remove(&mut object, &["metadata", field]);
+        tree::remove(&mut object, &format!("metadata.{field}"));
     }
-    remove(&mut object, &["status"]);
+    tree::remove(&mut object, "status");
     if object.get("spec").is_some() {
-        set(&mut object, &["metadata", "generation"], 1.into());
+        tree::set(&mut object, "metadata.generation", 1);
     }
     match target.table().as_str() {
-        "/pods" => set(&mut object, &["status"], json!({"phase": "Pending"})),
+        "/pods" => tree::set(&mut object, "status", json!({"phase": "Pending"})),
         "/namespaces" => {
-            set(&mut object, &["status"], json!({"phase": "Active"}));
-            set(&mut object, &["spec", "finalizers"], json!(["kubernetes"]));
+            tree::set(&mut object, "status", json!({"phase": "Active"}));
+            tree::set(&mut object, "spec.finalizers", json!(["kubernetes"]));
         }
         _ => {}
     }
@@ -82,7 +72,7 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
     let mut object = store.get(target).ok_or_else(|| target.not_found())?;
     match target.subresource.as_str() {
         "binding" => {
-            if !at_str(&object, &["spec", "nodeName"]).is_empty() {
+            if !tree::text(&object, "spec.nodeName").is_empty() {
                 let message = format!("pod {} is already assigned to node", target.name);
                 return Err(Box::new(Status::conflict(
                     &GroupResource::new("", "pods/binding"),
@@ -90,10 +80,10 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
                     &message,
                 )));
             }
-            set(
+            tree::set(
                 &mut object,
-                &["spec", "nodeName"],
-                at_str(&body, &["target", "name"]).into(),
+                "spec.nodeName",
+                tree::text(&body, "target.name"),
             );
             store.replace(target, object);
             Ok((201, success()))
@@ -121,8 +111,8 @@ fn create_subresource(store: &Store, target: &Target, body: Value) -> Answer {
 
 pub(super) fn update(store: &Store, target: &Target, new: Value) -> Answer {
     let old = store.get(target).ok_or_else(|| target.not_found())?;
-    let claimed = at_str(&new, &["metadata", "resourceVersion"]);
-    if !claimed.is_empty() && claimed != at_str(&old, &["metadata", "resourceVersion"]) {
+    let claimed = tree::text(&new, "metadata.resourceVersion");
+    if !claimed.is_empty() && claimed != tree::text(&old, "metadata.resourceVersion") {
         let message = "the object has been modified; please apply your changes to the latest version and try again";
         return Err(Box::new(Status::conflict(
             &target.gr(),
@@ -143,10 +133,10 @@ pub(super) fn update(store: &Store, target: &Target, new: Value) -> Answer {
         "finalize" => with(&old, "spec", new.get("spec")),
         "scale" => {
             let mut object = old.clone();
-            set(
+            tree::set(
                 &mut object,
-                &["spec", "replicas"],
-                at_i64(&new, &["spec", "replicas"]).unwrap_or(0).into(),
+                "spec.replicas",
+                tree::int(&new, "spec.replicas").unwrap_or(0),
             );
             merge_main(&old, object)
         }
@@ -190,15 +180,11 @@ fn put(store: &Store, target: &Target, old: &Value, new: Value) -> Value {
 }
 
 fn removable(target: &Target, object: &Value) -> bool {
-    let namespace_held = target.table() == "/namespaces"
-        && object
-            .pointer("/spec/finalizers")
-            .and_then(Value::as_array)
-            .is_some_and(|f| !f.is_empty());
+    let namespace_held = target.table() == "/namespaces" && tree::has(object, "spec.finalizers");
     deletion_timestamp(object).is_some()
         && finalizers(object).is_empty()
         && !namespace_held
-        && at_i64(object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
+        && tree::int(object, "metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
 }
 
 fn merge_main(old: &Value, mut new: Value) -> Value {
@@ -210,20 +196,16 @@ fn merge_main(old: &Value, mut new: Value) -> Value {
         "resourceVersion",
         "generation",
     ] {
-        match old.pointer(&format!("/metadata/{field}")) {
-            Some(value) => set(&mut new, &["metadata", field], value.clone()),
+        match tree::get(old, &format!("metadata.{field}")) {
+            Some(value) => tree::set(&mut new, &format!("metadata.{field}"), value.clone()),
             None => {
-                remove(&mut new, &["metadata", field]);
+                tree::remove(&mut new, &format!("metadata.{field}"));
             }
         }
     }
     let mut new = with(&new, "status", old.get("status"));
-    if new.get("spec") != old.get("spec") && old.pointer("/metadata/generation").is_some() {
-        set(
-            &mut new,
-            &["metadata", "generation"],
-            (generation(old) + 1).into(),
-        );
+    if new.get("spec") != old.get("spec") && tree::get(old, "metadata.generation").is_some() {
+        tree::set(&mut new, "metadata.generation", generation(old) + 1);
     }
     new
 }
@@ -231,9 +213,9 @@ fn merge_main(old: &Value, mut new: Value) -> Value {
 fn with(object: &Value, field: &str, value: Option<&Value>) -> Value {
     let mut object = object.clone();
     match value {
-        Some(value) => set(&mut object, &[field], value.clone()),
+        Some(value) => tree::set(&mut object, field, value.clone()),
         None => {
-            remove(&mut object, &[field]);
+            tree::remove(&mut object, field);
         }
     }
     object
@@ -258,8 +240,8 @@ pub(super) fn delete(
 fn delete_one(store: &Store, target: &Target, options: &Value) -> Answer {
     let old = store.get(target).ok_or_else(|| target.not_found())?;
     for (field, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-        let wanted = at_str(options, &["preconditions", field]);
-        if !wanted.is_empty() && wanted != at_str(&old, &["metadata", field]) {
+        let wanted = tree::text(options, &format!("preconditions.{field}"));
+        if !wanted.is_empty() && wanted != tree::text(&old, &format!("metadata.{field}")) {
             let message =
                 format!("Precondition failed: {name} in precondition: {wanted} does not match");
             return Err(Box::new(Status::conflict(
@@ -271,40 +253,36 @@ fn delete_one(store: &Store, target: &Target, options: &Value) -> Answer {
     }
     let mut object = old.clone();
     let mut finalizers = finalizers(&object);
-    match at_str(options, &["propagationPolicy"]) {
+    match tree::text(options, "propagationPolicy") {
         "Foreground" => finalizers.push("foregroundDeletion".into()),
         "Orphan" => finalizers.push("orphan".into()),
         _ => {}
     }
     finalizers.dedup();
     if !finalizers.is_empty() {
-        set(&mut object, &["metadata", "finalizers"], json!(finalizers));
+        tree::set(&mut object, "metadata.finalizers", json!(finalizers));
     }
     if deletion_timestamp(&object).is_none() {
-        set(
+        tree::set(
             &mut object,
-            &["metadata", "deletionTimestamp"],
-            store.clock.now_rfc3339().into(),
+            "metadata.deletionTimestamp",
+            store.clock.now_rfc3339(),
         );
     }
     if target.table() == "/pods" {
-        let default = if at_str(&object, &["spec", "nodeName"]).is_empty() {
+        let default = if tree::text(&object, "spec.nodeName").is_empty() {
             0
         } else {
             30
         };
-        let held = at_i64(&object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(i64::MAX);
-        let grace = at_i64(options, &["gracePeriodSeconds"])
+        let held = tree::int(&object, "metadata.deletionGracePeriodSeconds").unwrap_or(i64::MAX);
+        let grace = tree::int(options, "gracePeriodSeconds")
             .unwrap_or(default)
             .min(held);
-        set(
-            &mut object,
-            &["metadata", "deletionGracePeriodSeconds"],
-            grace.into(),
-        );
+        tree::set(&mut object, "metadata.deletionGracePeriodSeconds", grace);
     }
     if target.table() == "/namespaces" {
-        set(&mut object, &["status", "phase"], "Terminating".into());
+        tree::set(&mut object, "status.phase", "Terminating");
     }
     Ok((200, put(store, target, &old, object)))
 }

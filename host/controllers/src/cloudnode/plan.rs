@@ -1,6 +1,7 @@
 //! Pure: what a node should say of itself.
 
-use k3s_meta::object::{annotation, at_list, at_str, set};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 const TAINT: &str = "node.cloudprovider.kubernetes.io/uninitialized";
@@ -27,29 +28,29 @@ pub(super) fn status(node: &Value) -> Option<Value> {
     }
     if !addresses
         .iter()
-        .any(|a| at_str(a, &["type"]) == "InternalIP")
-        || at_list(node, &["status", "addresses"]) == addresses.as_slice()
+        .any(|a| tree::text(a, "type") == "InternalIP")
+        || tree::list(node, "status.addresses") == addresses.as_slice()
     {
         return None;
     }
     let mut status = node.get("status").cloned().unwrap_or_else(|| json!({}));
-    set(&mut status, &["addresses"], addresses.into());
+    tree::set(&mut status, "addresses", addresses);
     Some(status)
 }
 
 /// The part of the spec to change, and whether that makes the node initialized.
 pub(super) fn spec(node: &Value, name: &str) -> Option<(Value, bool)> {
     let mut patch = Map::new();
-    if at_str(node, &["spec", "providerID"]).is_empty() {
+    if tree::text(node, "spec.providerID").is_empty() {
         patch.insert("providerID".into(), format!("k3s://{name}").into());
     }
-    let taints = at_list(node, &["spec", "taints"]);
+    let taints = tree::list(node, "spec.taints");
     let rest: Vec<&Value> = taints
         .iter()
-        .filter(|t| at_str(t, &["key"]) != TAINT)
+        .filter(|t| tree::text(t, "key") != TAINT)
         .collect();
     let initialized =
-        rest.len() != taints.len() && !at_list(node, &["status", "addresses"]).is_empty();
+        rest.len() != taints.len() && !tree::list(node, "status.addresses").is_empty();
     if initialized {
         patch.insert("taints".into(), json!(rest));
     }

@@ -2,8 +2,7 @@
 
 use k3s_client::resources::CLUSTER_ROLES;
 use k3s_client::{Client, Informer, Object};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::{at_list, set};
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
@@ -35,7 +34,7 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn aggregates(role: &Object) -> bool {
-    !at_list(role.value(), &["aggregationRule", "clusterRoleSelectors"]).is_empty()
+    !tree::list(role.value(), "aggregationRule.clusterRoleSelectors").is_empty()
 }
 
 impl Reconciler for Aggregation {
@@ -51,11 +50,11 @@ impl Reconciler for Aggregation {
         others.retain(|other| other.name() != role.name());
         others.sort_by(|a, b| a.name().cmp(b.name()));
         let rules = rules(&role, &others).map_err(Error::other)?;
-        if at_list(role.value(), &["rules"]) == rules.as_slice() {
+        if tree::list(role.value(), "rules") == rules.as_slice() {
             return Ok(Outcome::Done);
         }
         let mut body = role.value().clone();
-        set(&mut body, &["rules"], rules.into());
+        tree::set(&mut body, "rules", rules);
         self.client.update(&CLUSTER_ROLES, None, &body).await?;
         Ok(Outcome::Done)
     }
@@ -64,13 +63,13 @@ impl Reconciler for Aggregation {
 /// The rules of the selected roles, each once, in a stable order.
 fn rules(role: &Object, others: &[Object]) -> Result<Vec<Value>, String> {
     let mut rules: Vec<Value> = Vec::new();
-    for selector in at_list(role.value(), &["aggregationRule", "clusterRoleSelectors"]) {
+    for selector in tree::list(role.value(), "aggregationRule.clusterRoleSelectors") {
         let selector = LabelSelector::from_value(selector)?;
         for other in others
             .iter()
             .filter(|other| selector.matches_labels(&other.meta().labels))
         {
-            for rule in at_list(other.value(), &["rules"]) {
+            for rule in tree::list(other.value(), "rules") {
                 if !rules.contains(rule) {
                     rules.push(rule.clone());
                 }

@@ -1,12 +1,11 @@
 //! Conditions in a status, found and set by type.
 
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 /// The condition of this type.
 pub(crate) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object
-        .pointer("/status/conditions")?
-        .as_array()?
+    tree::list(object, "status.conditions")
         .iter()
         .find(|c| text(c, "type") == kind)
 }
@@ -82,9 +81,5 @@ fn fill(map: &mut Map<String, Value>, new: &Condition, now: &str, updated: Optio
 
 /// The conditions of an object's status, to be changed and put back.
 pub(crate) fn of(object: &Value) -> Vec<Value> {
-    object
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    tree::list(object, "status.conditions").to_vec()
 }

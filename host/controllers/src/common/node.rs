@@ -1,30 +1,26 @@
 //! Whether a Pod template fits a node: selector, required node affinity, taints.
 
 use k3s_client::Obj;
-use k3s_meta::object::{at, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::pod::Toleration;
 
 /// Whether `nodeSelector` and the required node affinity of a Pod spec allow the node.
 pub(crate) fn selected(spec: &Value, node: &Obj) -> bool {
-    let plain = at(spec, &["nodeSelector"]).and_then(Value::as_object);
+    let plain = tree::get(spec, "nodeSelector").and_then(Value::as_object);
     let plain = plain.is_none_or(|wanted| {
         wanted
             .iter()
             .all(|(name, value)| node.label(name) == value.as_str())
     });
-    let required = at(
+    let required = tree::get(
         spec,
-        &[
-            "affinity",
-            "nodeAffinity",
-            "requiredDuringSchedulingIgnoredDuringExecution",
-        ],
+        "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution",
     );
     plain
         && required.is_none_or(|required| {
-            at_list(required, &["nodeSelectorTerms"])
+            tree::list(required, "nodeSelectorTerms")
                 .iter()
                 .any(|term| term_matches(term, node))
         })
@@ -33,23 +29,23 @@ pub(crate) fn selected(spec: &Value, node: &Obj) -> bool {
 /// All expressions of a term; a term without any matches nothing.
 fn term_matches(term: &Value, node: &Obj) -> bool {
     let (labels, fields) = (
-        at_list(term, &["matchExpressions"]),
-        at_list(term, &["matchFields"]),
+        tree::list(term, "matchExpressions"),
+        tree::list(term, "matchFields"),
     );
     (!labels.is_empty() || !fields.is_empty())
         && labels
             .iter()
-            .all(|e| expression(e, node.label(at_str(e, &["key"]))))
+            .all(|e| expression(e, node.label(tree::text(e, "key"))))
         && fields.iter().all(|e| {
             expression(
                 e,
-                (at_str(e, &["key"]) == "metadata.name").then_some(node.name()),
+                (tree::text(e, "key") == "metadata.name").then_some(node.name()),
             )
         })
 }
 
 fn expression(expression: &Value, actual: Option<&str>) -> bool {
-    let values: Vec<&str> = at_list(expression, &["values"])
+    let values: Vec<&str> = tree::list(expression, "values")
         .iter()
         .filter_map(Value::as_str)
         .collect();
@@ -61,7 +57,7 @@ fn expression(expression: &Value, actual: Option<&str>) -> bool {
             .zip(wanted)
             .is_some_and(|(have, want)| holds(have, want))
     };
-    match at_str(expression, &["operator"]) {
+    match tree::text(expression, "operator") {
         "In" => actual.is_some_and(|value| values.contains(&value)),
         "NotIn" => actual.is_none_or(|value| !values.contains(&value)),
         "Exists" => actual.is_some(),
@@ -74,20 +70,20 @@ fn expression(expression: &Value, actual: Option<&str>) -> bool {
 
 /// Whether every taint of one of these effects is tolerated.
 pub(crate) fn tolerates(tolerations: &[Toleration], node: &Obj, effects: &[&str]) -> bool {
-    let taints = at_list(node.value(), &["spec", "taints"]);
+    let taints = tree::list(node.value(), "spec.taints");
     taints
         .iter()
-        .filter(|taint| effects.contains(&at_str(taint, &["effect"])))
+        .filter(|taint| effects.contains(&tree::text(taint, "effect")))
         .all(|taint| tolerations.iter().any(|t| t.fits(taint)))
 }
 
 impl Toleration {
     /// Whether this toleration covers the taint.
     pub(crate) fn fits(&self, taint: &Value) -> bool {
-        let effect = self.effect.is_empty() || self.effect == at_str(taint, &["effect"]);
+        let effect = self.effect.is_empty() || self.effect == tree::text(taint, "effect");
         let exists = self.operator == "Exists";
-        let key = (self.key.is_empty() && exists) || self.key == at_str(taint, &["key"]);
-        effect && key && (exists || self.value == at_str(taint, &["value"]))
+        let key = (self.key.is_empty() && exists) || self.key == tree::text(taint, "key");
+        effect && key && (exists || self.value == tree::text(taint, "value"))
     }
 }
 

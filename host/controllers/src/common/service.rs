@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k3s_client::{Informer, InformerEvent, Obj, Object};
-use k3s_meta::object::{at, at_bool, at_i64, at_list, at_str, string_map};
+use k3s_meta::object::string_map;
+use k3s_meta::tree;
 use k3s_reconcile::Key;
 use serde_json::Value;
 
@@ -43,18 +44,18 @@ impl Service {
     /// Nothing for a Service that selects no Pods.
     pub(crate) fn read(object: &Object) -> Option<Self> {
         let value = object.value();
-        let selector = string_map(at(value, &["spec", "selector"]));
-        if selector.is_empty() || at_str(value, &["spec", "type"]) == "ExternalName" {
+        let selector = string_map(tree::get(value, "spec.selector"));
+        if selector.is_empty() || tree::text(value, "spec.type") == "ExternalName" {
             return None;
         }
-        let mut families: Vec<String> = at_list(value, &["spec", "ipFamilies"])
+        let mut families: Vec<String> = tree::list(value, "spec.ipFamilies")
             .iter()
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();
         if families.is_empty() {
             families.push(
-                if at_str(value, &["spec", "clusterIP"]).contains(':') {
+                if tree::text(value, "spec.clusterIP").contains(':') {
                     "IPv6"
                 } else {
                     "IPv4"
@@ -65,12 +66,12 @@ impl Service {
         Some(Self {
             object: object.clone(),
             selector,
-            ports: at_list(value, &["spec", "ports"])
+            ports: tree::list(value, "spec.ports")
                 .iter()
                 .map(ServicePort::read)
                 .collect(),
-            headless: at_str(value, &["spec", "clusterIP"]) == "None",
-            publish_not_ready: at_bool(value, &["spec", "publishNotReadyAddresses"]),
+            headless: tree::text(value, "spec.clusterIP") == "None",
+            publish_not_ready: tree::flag(value, "spec.publishNotReadyAddresses"),
             families,
         })
     }
@@ -118,16 +119,18 @@ impl Service {
 impl ServicePort {
     fn read(value: &Value) -> Self {
         Self {
-            name: at_str(value, &["name"]).to_owned(),
-            protocol: match at_str(value, &["protocol"]) {
+            name: tree::text(value, "name").to_owned(),
+            protocol: match tree::text(value, "protocol") {
                 "" => "TCP".to_owned(),
                 protocol => protocol.to_owned(),
             },
-            app_protocol: at(value, &["appProtocol"])
+            app_protocol: tree::get(value, "appProtocol")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
-            port: at_i64(value, &["port"]).unwrap_or(0),
-            target: at(value, &["targetPort"]).cloned().unwrap_or(Value::Null),
+            port: tree::int(value, "port").unwrap_or(0),
+            target: tree::get(value, "targetPort")
+                .cloned()
+                .unwrap_or(Value::Null),
         }
     }
 
@@ -176,7 +179,7 @@ pub(crate) fn services_of_pod(event: &InformerEvent, services: &Informer) -> Vec
         InformerEvent::Added(new) | InformerEvent::Deleted(new) => (None, new),
     };
     let selects = |service: &Object, pod: &Obj| {
-        let selector = at(service.value(), &["spec", "selector"]).and_then(Value::as_object);
+        let selector = tree::get(service.value(), "spec.selector").and_then(Value::as_object);
         selector.is_some_and(|s| {
             !s.is_empty()
                 && s.iter()

@@ -1,7 +1,7 @@
 //! A Pod made from a template.
 
 use k3s_client::{Obj, Resource};
-use k3s_meta::object::at;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 /// The owner reference that makes `owner` the managing controller.
@@ -26,7 +26,7 @@ pub(crate) fn pod(template: &Value, owner: &Obj, resource: &Resource) -> Value {
         json!([controller_reference(owner, resource)]),
     );
     for field in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = at(template, &["metadata", field]).filter(|v| !v.is_null()) {
+        if let Some(value) = tree::get(template, &format!("metadata.{field}")) {
             metadata.insert(field.into(), value.clone());
         }
     }

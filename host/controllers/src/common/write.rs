@@ -1,7 +1,7 @@
 //! Writes that happen only when something differs.
 
 use k3s_client::{Client, Obj, Object, Resource};
-use k3s_meta::object::set;
+use k3s_meta::tree;
 use serde_json::Value;
 
 /// Replaces an object's status unless it is the same already. Empty and zero fields are left out
@@ -21,7 +21,7 @@ pub(crate) async fn status(
         return Ok(None);
     }
     let mut whole = object.value().clone();
-    set(&mut whole, &["status"], status);
+    tree::set(&mut whole, "status", status);
     client
         .update_status(resource, object.ns(), &whole)
         .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k3s_base::BackoffPolicy;
 use k3s_client::resources::PODS;
 use k3s_client::{DeleteParams, Object};
-use k3s_meta::object::at_i64;
+use k3s_meta::tree;
 use k3s_reconcile::{Error, Outcome};
 
 use super::DaemonSets;
@@ -148,7 +148,7 @@ impl DaemonSets {
     }
 
     async fn create(&self, daemon: &DaemonSet, node: &str, hash: &str) -> k3s_client::Result<()> {
-        let generation = at_i64(daemon.object.value(), &["metadata", "generation"]).unwrap_or(0);
+        let generation = tree::int(daemon.object.value(), "metadata.generation").unwrap_or(0);
         let body = nodes::pod(daemon, node, hash, generation);
         let made = self.client.create(&PODS, daemon.object.ns(), &body).await?;
         self.recorder.normal(

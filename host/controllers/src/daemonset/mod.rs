@@ -16,8 +16,7 @@ use std::time::Duration;
 
 use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::at;
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
 
@@ -99,7 +98,7 @@ fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectatio
 /// Heartbeats change nothing for daemons; labels, taints and existence do.
 fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     if let InformerEvent::Updated { old, new } = event {
-        let taints = |node: &Obj| at(node.value(), &["spec", "taints"]).cloned();
+        let taints = |node: &Obj| tree::get(node.value(), "spec.taints").cloned();
         if old.meta().labels == new.meta().labels && taints(old) == taints(new) {
             return Vec::new();
         }
@@ -112,7 +111,7 @@ fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
 
 fn selector(set: &Obj) -> Result<LabelSelector, String> {
     LabelSelector::from_value(
-        at(set.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null),
+        tree::get(set.value(), "spec.selector").unwrap_or(&serde_json::Value::Null),
     )
 }
 

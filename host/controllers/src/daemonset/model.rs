@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k3s_client::{Obj, Object};
-use k3s_meta::object::{at, at_i64, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::common::number::scaled;
@@ -23,27 +23,27 @@ impl DaemonSet {
         let value = object.value();
         Self {
             object: object.clone(),
-            min_ready_seconds: at_i64(value, &["spec", "minReadySeconds"]).unwrap_or(0),
-            history_limit: at_i64(value, &["spec", "revisionHistoryLimit"]).unwrap_or(10),
-            rolling: at_str(value, &["spec", "updateStrategy", "type"]) != "OnDelete",
+            min_ready_seconds: tree::int(value, "spec.minReadySeconds").unwrap_or(0),
+            history_limit: tree::int(value, "spec.revisionHistoryLimit").unwrap_or(10),
+            rolling: tree::text(value, "spec.updateStrategy.type") != "OnDelete",
         }
     }
 
     pub(super) fn template(&self) -> &Value {
-        at(self.object.value(), &["spec", "template"]).unwrap_or(&Value::Null)
+        tree::get(self.object.value(), "spec.template").unwrap_or(&Value::Null)
     }
 
     pub(super) fn collisions(&self) -> i64 {
-        at_i64(self.object.value(), &["status", "collisionCount"]).unwrap_or(0)
+        tree::int(self.object.value(), "status.collisionCount").unwrap_or(0)
     }
 
     /// `maxSurge` and `maxUnavailable` of a rolling update over so many nodes; nothing for
     /// `OnDelete`.
     pub(super) fn limits(&self, nodes: i64) -> Option<(usize, usize)> {
         let field = |name| {
-            at(
+            tree::get(
                 self.object.value(),
-                &["spec", "updateStrategy", "rollingUpdate", name],
+                &format!("spec.updateStrategy.rollingUpdate.{name}"),
             )
         };
         let surge = scaled(field("maxSurge"), nodes, true).unwrap_or(0);
@@ -67,19 +67,13 @@ pub(super) fn node_of(object: &Obj) -> String {
     if view.is_scheduled() {
         return view.spec.node_name.clone();
     }
-    let path = [
-        "spec",
-        "affinity",
-        "nodeAffinity",
-        "requiredDuringSchedulingIgnoredDuringExecution",
-        "nodeSelectorTerms",
-    ];
-    let fields = at_list(object.value(), &path)
+    let terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    let fields = tree::list(object.value(), terms)
         .iter()
-        .flat_map(|term| at_list(term, &["matchFields"]));
+        .flat_map(|term| tree::list(term, "matchFields"));
     let names = fields
-        .filter(|f| at_str(f, &["key"]) == "metadata.name")
-        .flat_map(|f| at_list(f, &["values"]));
+        .filter(|f| tree::text(f, "key") == "metadata.name")
+        .flat_map(|f| tree::list(f, "values"));
     names
         .filter_map(Value::as_str)
         .next()

@@ -1,7 +1,7 @@
 //! Pure: where a daemon Pod belongs, and the Pod that is made for a node.
 
 use k3s_client::{Obj, Object};
-use k3s_meta::object::{at, at_bool, at_list, at_str, set};
+use k3s_meta::{object, tree};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,6 +20,10 @@ const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
 
+/// Where the term that binds a Pod to its node stands.
+const REQUIRED_NODE_AFFINITY: &str =
+    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution";
+
 /// Whether a node should have a daemon Pod, and whether one that is there may stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fit {
@@ -29,7 +33,7 @@ pub(super) struct Fit {
 
 pub(super) fn fit(daemon: &DaemonSet, node: &Obj) -> Fit {
     let spec = daemon.template().get("spec").unwrap_or(&Value::Null);
-    let named = at_str(spec, &["nodeName"]);
+    let named = tree::text(spec, "nodeName");
     if (!named.is_empty() && named != node.name()) || !selected(spec, node) {
         return Fit {
             run: false,
@@ -49,8 +53,8 @@ pub(super) fn fit(daemon: &DaemonSet, node: &Obj) -> Fit {
 }
 
 fn tolerations(spec: &Value) -> Vec<Value> {
-    let mut tolerations = at_list(spec, &["tolerations"]).to_vec();
-    let network = at_bool(spec, &["hostNetwork"])
+    let mut tolerations = tree::list(spec, "tolerations").to_vec();
+    let network = tree::flag(spec, "hostNetwork")
         .then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
     for (key, effect) in TOLERATED.into_iter().chain(network) {
         let new = json!({"key": key, "operator": "Exists", "effect": effect});
@@ -68,24 +72,22 @@ pub(super) fn pod(daemon: &DaemonSet, node: &str, hash: &str, generation: i64) -
         &daemon.object,
         &k3s_client::resources::DAEMON_SETS,
     );
-    set(&mut pod, &["metadata", "labels", HASH_LABEL], hash.into());
-    set(
+    object::set_label(&mut pod, HASH_LABEL, hash);
+    tree::set(
         &mut pod,
-        &["metadata", "labels", "pod-template-generation"],
-        generation.to_string().into(),
+        "metadata.labels.pod-template-generation",
+        generation.to_string(),
     );
-    let all = tolerations(at(&pod, &["spec"]).unwrap_or(&Value::Null));
-    set(&mut pod, &["spec", "tolerations"], all.into());
+    let all = tolerations(tree::get(&pod, "spec").unwrap_or(&Value::Null));
+    tree::set(&mut pod, "spec.tolerations", all);
     // Only this term counts: the node was picked by all the others already.
     let term =
         json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
-    let path = [
-        "spec",
-        "affinity",
-        "nodeAffinity",
-        "requiredDuringSchedulingIgnoredDuringExecution",
-    ];
-    set(&mut pod, &path, json!({"nodeSelectorTerms": [term]}));
+    tree::set(
+        &mut pod,
+        REQUIRED_NODE_AFFINITY,
+        json!({"nodeSelectorTerms": [term]}),
+    );
     pod
 }
 

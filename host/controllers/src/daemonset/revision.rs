@@ -5,7 +5,7 @@
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS};
 use k3s_client::{DeleteParams, Object, Patch};
-use k3s_meta::object::{at, at_i64, set};
+use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl DaemonSets {
         let hash = match history
             .iter()
             .rev()
-            .find(|r| at(r.value(), &["data"]) == Some(&data))
+            .find(|r| tree::get(r.value(), "data") == Some(&data))
         {
             Some(found) => {
                 if number(found) < newest {
@@ -52,10 +52,10 @@ impl DaemonSets {
         number: i64,
     ) -> Result<String, Error> {
         let hash = hash::template(daemon.template(), daemon.collisions());
-        let mut labels = at(daemon.template(), &["metadata", "labels"])
+        let mut labels = tree::get(daemon.template(), "metadata.labels")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(&mut labels, &[HASH_LABEL], hash.as_str().into());
+        tree::set(&mut labels, HASH_LABEL, hash.as_str());
         let name = format!("{}-{hash}", daemon.object.name());
         let body = json!({
             "apiVersion": "apps/v1",
@@ -80,7 +80,7 @@ impl DaemonSets {
                     .client
                     .get(&CONTROLLER_REVISIONS, daemon.object.ns(), &name)
                     .await?;
-                if at(there.value(), &["data"]) == body.get("data") {
+                if tree::get(there.value(), "data") == body.get("data") {
                     return Ok(hash);
                 }
                 // Another template has this hash: the next try takes another.
@@ -90,11 +90,7 @@ impl DaemonSets {
                     .get("status")
                     .cloned()
                     .unwrap_or_else(|| json!({}));
-                set(
-                    &mut status,
-                    &["collisionCount"],
-                    (daemon.collisions() + 1).into(),
-                );
+                tree::set(&mut status, "collisionCount", daemon.collisions() + 1);
                 crate::common::write::status(&self.client, &DAEMON_SETS, &daemon.object, status)
                     .await?;
                 Err(error.into())
@@ -142,12 +138,12 @@ impl DaemonSets {
 }
 
 fn number(revision: &Object) -> i64 {
-    at_i64(revision.value(), &["revision"]).unwrap_or(0)
+    tree::int(revision.value(), "revision").unwrap_or(0)
 }
 
 /// A strategic patch that puts the template back, as upstream stores it.
 fn data(template: &Value) -> Value {
     let mut template = template.clone();
-    set(&mut template, &["$patch"], "replace".into());
+    tree::set(&mut template, "$patch", "replace");
     json!({"spec": {"template": template}})
 }

@@ -3,7 +3,7 @@
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
 use k3s_client::{DeleteParams, Object};
-use k3s_meta::object::set;
+use k3s_meta::{object, tree};
 use k3s_reconcile::{Error, Outcome};
 
 use super::Deployments;
@@ -118,17 +118,13 @@ impl Deployments {
         to: i64,
     ) -> Result<(), Error> {
         let mut value = target.object.value().clone();
-        set(&mut value, &["spec", "replicas"], to.into());
-        set(
+        tree::set(&mut value, "spec.replicas", to);
+        object::set_annotation(
             &mut value,
-            &["metadata", "annotations", DESIRED_REPLICAS],
-            deployment.replicas.to_string().into(),
+            DESIRED_REPLICAS,
+            deployment.replicas.to_string(),
         );
-        set(
-            &mut value,
-            &["metadata", "annotations", MAX_REPLICAS],
-            deployment.max_total().to_string().into(),
-        );
+        object::set_annotation(&mut value, MAX_REPLICAS, deployment.max_total().to_string());
         if value == *target.object.value() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Pure: revisions, and which old sets are no longer kept.
 
 use super::model::{Deployment, Set, Sets};
+use k3s_meta::tree;
 
 /// The revision that the new set carries.
 pub(super) fn next_revision(sets: &Sets) -> i64 {
@@ -27,8 +28,7 @@ pub(super) fn surplus<'a>(deployment: &Deployment, sets: &'a Sets) -> Vec<&'a Se
 }
 
 fn observed(set: &Set) -> bool {
-    let seen = k3s_meta::object::at_i64(set.object.value(), &["status", "observedGeneration"])
-        .unwrap_or(0);
+    let seen = tree::int(set.object.value(), "status.observedGeneration").unwrap_or(0);
     seen >= set.object.meta().generation
 }
 

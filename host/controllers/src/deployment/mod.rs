@@ -14,8 +14,7 @@ mod proportional;
 
 use k3s_client::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, key};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::at;
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::claim::Claims;
@@ -105,7 +104,7 @@ fn pod_gone(event: &InformerEvent, sets: &Informer, deployments: &Informer) -> V
 
 fn selector(deployment: &Obj) -> Result<LabelSelector, String> {
     LabelSelector::from_value(
-        at(deployment.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null),
+        tree::get(deployment.value(), "spec.selector").unwrap_or(&serde_json::Value::Null),
     )
 }
 

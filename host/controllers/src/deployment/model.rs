@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use k3s_client::{Obj, Object};
-use k3s_meta::object::{annotation, at, at_bool, at_i64, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use crate::common::number::fenceposts;
@@ -35,26 +36,26 @@ impl Deployment {
         if !value.is_object() {
             return Err(format!("deployment {} is no object", object.key()));
         }
-        let replicas = at_i64(value, &["spec", "replicas"]).unwrap_or(1);
-        let recreate = at_str(value, &["spec", "strategy", "type"]) == "Recreate";
-        let rolling = |field| at(value, &["spec", "strategy", "rollingUpdate", field]);
+        let replicas = tree::int(value, "spec.replicas").unwrap_or(1);
+        let recreate = tree::text(value, "spec.strategy.type") == "Recreate";
+        let rolling = |field| tree::get(value, &format!("spec.strategy.rollingUpdate.{field}"));
         let (surge, unavailable) = if recreate {
             (0, 0)
         } else {
             fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas)
         };
-        let deadline = at_i64(value, &["spec", "progressDeadlineSeconds"])
+        let deadline = tree::int(value, "spec.progressDeadlineSeconds")
             .filter(|s| *s > 0 && *s < i64::from(i32::MAX));
         Ok(Self {
             object: object.clone(),
             replicas,
             surge,
             unavailable: unavailable.min(replicas),
-            min_ready_seconds: at_i64(value, &["spec", "minReadySeconds"]).unwrap_or(0),
-            history_limit: at_i64(value, &["spec", "revisionHistoryLimit"])
+            min_ready_seconds: tree::int(value, "spec.minReadySeconds").unwrap_or(0),
+            history_limit: tree::int(value, "spec.revisionHistoryLimit")
                 .filter(|n| *n < i64::from(i32::MAX)),
             progress_deadline: deadline.map(|s| std::time::Duration::from_secs(s.unsigned_abs())),
-            paused: at_bool(value, &["spec", "paused"]),
+            paused: tree::flag(value, "spec.paused"),
             recreate,
         })
     }
@@ -68,11 +69,11 @@ impl Deployment {
     }
 
     pub(super) fn template(&self) -> &Value {
-        at(self.value(), &["spec", "template"]).unwrap_or(&Value::Null)
+        tree::get(self.value(), "spec.template").unwrap_or(&Value::Null)
     }
 
     pub(super) fn collisions(&self) -> i64 {
-        at_i64(self.value(), &["status", "collisionCount"]).unwrap_or(0)
+        tree::int(self.value(), "status.collisionCount").unwrap_or(0)
     }
 
     /// The most Pods there may be.
@@ -101,10 +102,10 @@ pub(super) struct Set {
 impl Set {
     pub(super) fn read(object: &Object) -> Self {
         let value = object.value();
-        let status = |field| at_i64(value, &["status", field]).unwrap_or(0);
+        let status = |field| tree::int(value, &format!("status.{field}")).unwrap_or(0);
         Self {
             object: object.clone(),
-            replicas: at_i64(value, &["spec", "replicas"]).unwrap_or(1),
+            replicas: tree::int(value, "spec.replicas").unwrap_or(1),
             actual: status("replicas"),
             ready: status("readyReplicas"),
             available: status("availableReplicas"),
@@ -147,7 +148,7 @@ impl Sets {
         all.sort_by(|a, b| (a.created, a.name()).cmp(&(b.created, b.name())));
         let wanted = without_hash(deployment.template());
         let new = all.iter().position(|set| {
-            at(set.object.value(), &["spec", "template"])
+            tree::get(set.object.value(), "spec.template")
                 .is_some_and(|template| without_hash(template) == wanted)
         });
         let new = new.map(|at| all.remove(at));
@@ -170,13 +171,13 @@ impl Sets {
 /// A template without the label that tells the sets' templates apart.
 pub(super) fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
-    k3s_meta::object::remove(&mut template, &["metadata", "labels", HASH_LABEL]);
+    object::remove_label(&mut template, HASH_LABEL);
     // No labels and an empty map of labels are one.
-    if at(&template, &["metadata", "labels"])
+    if tree::get(&template, "metadata.labels")
         .and_then(Value::as_object)
         .is_some_and(serde_json::Map::is_empty)
     {
-        k3s_meta::object::remove(&mut template, &["metadata", "labels"]);
+        tree::remove(&mut template, "metadata.labels");
     }
     template
 }

@@ -2,7 +2,8 @@
 
 use k3s_client::Object;
 use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
-use k3s_meta::object::{annotations, at, set};
+use k3s_meta::object::annotations;
+use k3s_meta::{object, tree};
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
@@ -78,34 +79,26 @@ impl Deployments {
         let mut value = new.object.value().clone();
         let own = new.revision();
         for (name, text) in inherited(deployment) {
-            set(&mut value, &["metadata", "annotations", &name], text.into());
+            object::set_annotation(&mut value, &name, text);
         }
         if own < revision {
-            set(
-                &mut value,
-                &["metadata", "annotations", REVISION],
-                revision.to_string().into(),
-            );
+            object::set_annotation(&mut value, REVISION, revision.to_string());
             if own > 0 {
                 let history = annotations(&value)
                     .get(REVISION_HISTORY)
                     .map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
-                set(
-                    &mut value,
-                    &["metadata", "annotations", REVISION_HISTORY],
-                    history.into(),
-                );
+                object::set_annotation(&mut value, REVISION_HISTORY, history);
             }
         }
         if deployment.min_ready_seconds
-            != at(&value, &["spec", "minReadySeconds"])
+            != tree::get(&value, "spec.minReadySeconds")
                 .and_then(Value::as_i64)
                 .unwrap_or(0)
         {
-            set(
+            tree::set(
                 &mut value,
-                &["spec", "minReadySeconds"],
-                deployment.min_ready_seconds.into(),
+                "spec.minReadySeconds",
+                deployment.min_ready_seconds,
             );
         }
         if value == *new.object.value() {
@@ -130,11 +123,7 @@ impl Deployments {
         let mut current: Option<Object> = None;
         if annotations(deployment.value()).get(REVISION) != Some(&revision) {
             let mut value = deployment.value().clone();
-            set(
-                &mut value,
-                &["metadata", "annotations", REVISION],
-                revision.into(),
-            );
+            object::set_annotation(&mut value, REVISION, revision);
             current = Some(
                 self.client
                     .update(&DEPLOYMENTS, deployment.object.ns(), &value)
@@ -151,7 +140,7 @@ impl Deployments {
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(&mut status, &["conditions"], conditions.into());
+        tree::set(&mut status, "conditions", conditions);
         let wrote = write::status(&self.client, &DEPLOYMENTS, target, status).await?;
         Ok(current.is_none() && wrote.is_none())
     }
@@ -163,7 +152,7 @@ impl Deployments {
         revision: i64,
     ) -> Result<Found, Error> {
         let body = new_set(deployment, sets, revision);
-        let name = k3s_meta::object::name(&body).to_owned();
+        let name = object::name(&body).to_owned();
         let replicas = new_size(deployment, sets);
         match self
             .client
@@ -202,7 +191,7 @@ impl Deployments {
                         .get("status")
                         .cloned()
                         .unwrap_or_else(|| json!({}));
-                    set(&mut status, &["conditions"], conditions.into());
+                    tree::set(&mut status, "conditions", conditions);
                     write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
                 }
                 Err(error.into())
@@ -225,7 +214,7 @@ impl Deployments {
         let ours = there
             .controller()
             .is_some_and(|owner| owner.uid == deployment.object.uid());
-        let same = at(there.value(), &["spec", "template"]).map(without_hash)
+        let same = tree::get(there.value(), "spec.template").map(without_hash)
             == Some(without_hash(deployment.template()));
         if ours && same {
             return Err(Error::other(format!(
@@ -237,11 +226,7 @@ impl Deployments {
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(
-            &mut status,
-            &["collisionCount"],
-            (deployment.collisions() + 1).into(),
-        );
+        tree::set(&mut status, "collisionCount", deployment.collisions() + 1);
         write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
         Err(error.into())
     }
@@ -257,19 +242,13 @@ fn inherited(deployment: &Deployment) -> Vec<(String, String)> {
 fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
     let hash = hash::template(deployment.template(), deployment.collisions());
     let mut template = deployment.template().clone();
-    set(
-        &mut template,
-        &["metadata", "labels", HASH_LABEL],
-        hash.as_str().into(),
-    );
-    let mut selector = at(deployment.value(), &["spec", "selector"])
+    object::set_label(&mut template, HASH_LABEL, hash.as_str());
+    let mut selector = tree::get(deployment.value(), "spec.selector")
         .cloned()
         .unwrap_or_else(|| json!({}));
-    set(
-        &mut selector,
-        &["matchLabels", HASH_LABEL],
-        hash.as_str().into(),
-    );
+    if let Some(labels) = tree::ensure(&mut selector, "matchLabels") {
+        labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
+    }
     let mut annotations: serde_json::Map<String, Value> = inherited(deployment)
         .into_iter()
         .map(|(name, text)| (name, text.into()))
@@ -289,11 +268,7 @@ fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
         "template": template,
     });
     if deployment.min_ready_seconds > 0 {
-        set(
-            &mut spec,
-            &["minReadySeconds"],
-            deployment.min_ready_seconds.into(),
-        );
+        tree::set(&mut spec, "minReadySeconds", deployment.min_ready_seconds);
     }
     json!({
         "apiVersion": "apps/v1",
@@ -301,7 +276,7 @@ fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
         "metadata": {
             "name": format!("{}-{hash}", deployment.object.name()),
             "namespace": deployment.object.namespace(),
-            "labels": at(&template, &["metadata", "labels"]).cloned(),
+            "labels": tree::get(&template, "metadata.labels").cloned(),
             "annotations": annotations,
             "ownerReferences": [controller_reference(&deployment.object, &DEPLOYMENTS)],
         },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_base::clock::rfc3339;
-use k3s_meta::object::{at_i64, at_str};
+use k3s_meta::tree;
 use serde_json::{Map, Value};
 
 use super::model::{Deployment, Sets};
@@ -36,7 +36,7 @@ impl Counts {
     }
 
     fn written(deployment: &Deployment) -> Self {
-        let status = |field| at_i64(deployment.value(), &["status", field]).unwrap_or(0);
+        let status = |field| tree::int(deployment.value(), &format!("status.{field}")).unwrap_or(0);
         Self {
             replicas: status("replicas"),
             updated: status("updatedReplicas"),
@@ -203,7 +203,7 @@ fn touch(conditions: &mut Vec<Value>, new: &Condition, stamp: &str) {
     conditions.retain(|c| condition::text(c, "type") != new.kind);
     condition::set(conditions, new, stamp, UPDATED);
     if let (Some(since), Some(entry)) = (since, conditions.last_mut()) {
-        k3s_meta::object::set(entry, &["lastTransitionTime"], since.into());
+        tree::set(entry, "lastTransitionTime", since);
     }
 }
 
@@ -280,7 +280,7 @@ fn reason(conditions: &[Value], kind: &str) -> String {
     conditions
         .iter()
         .find(|c| condition::text(c, "type") == kind)
-        .map(|c| at_str(c, &["reason"]).to_owned())
+        .map(|c| tree::text(c, "reason").to_owned())
         .unwrap_or_default()
 }
 

@@ -12,8 +12,7 @@ use k3s_client::resources::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
 use k3s_client::{Client, Informer, Object, key};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::{at, at_i64};
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::write;
@@ -74,7 +73,7 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn selector(budget: &Object) -> Result<LabelSelector, String> {
-    match at(budget.value(), &["spec", "selector"]) {
+    match tree::get(budget.value(), "spec.selector") {
         Some(selector) if !selector.is_null() => LabelSelector::from_value(selector),
         _ => Ok(LabelSelector::nothing()),
     }
@@ -126,7 +125,7 @@ impl Budgets {
         }
         Some((
             controller.uid().to_owned(),
-            at_i64(controller.value(), &["spec", "replicas"]).unwrap_or(1),
+            tree::int(controller.value(), "spec.replicas").unwrap_or(1),
         ))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k3s_base::clock::rfc3339;
 use k3s_client::Object;
-use k3s_meta::object::at;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 use crate::common::condition::{self, Condition};
@@ -55,7 +55,7 @@ pub(super) fn status(
         "desiredHealthy": desired,
         "expectedPods": expected,
         "conditions": conditions,
-        "observedGeneration": at(budget, &["metadata", "generation"]).cloned(),
+        "observedGeneration": tree::get(budget, "metadata.generation").cloned(),
     });
     if let Some(map) = status.as_object_mut().filter(|_| !granted.is_empty()) {
         map.insert("disruptedPods".into(), granted.into());
@@ -69,7 +69,7 @@ fn granted(
     pods: &[Object],
     now: Timestamp,
 ) -> (Map<String, Value>, Option<Duration>) {
-    let mut granted = at(budget, &["status", "disruptedPods"])
+    let mut granted = tree::get(budget, "status.disruptedPods")
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
@@ -96,7 +96,7 @@ fn sizes(
     pods: &[Object],
     expected: Result<&i64, &String>,
 ) -> Result<(i64, i64), String> {
-    let field = |name| at(budget, &["spec", name]).filter(|v| !v.is_null());
+    let field = |name| tree::get(budget, &format!("spec.{name}"));
     if let Some(unavailable) = field("maxUnavailable") {
         let expected = *expected.map_err(Clone::clone)?;
         let unavailable = scaled(Some(unavailable), expected, true).unwrap_or(0);

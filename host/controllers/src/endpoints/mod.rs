@@ -6,7 +6,7 @@ mod plan;
 
 use k3s_client::resources::{ENDPOINTS, PODS, SERVICES};
 use k3s_client::{Client, DeleteParams, Informer, split_key};
-use k3s_meta::object::set;
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::service::{Service, services_of_pod};
@@ -54,15 +54,11 @@ impl Reconciler for EndpointsController {
             Some(existing) => existing.value().clone(),
             None => plan::skeleton(&service),
         };
-        set(
-            &mut body,
-            &["metadata", "labels"],
-            serde_json::json!(labels),
-        );
+        tree::set(&mut body, "metadata.labels", serde_json::json!(labels));
         if subsets.is_empty() {
-            k3s_meta::object::remove(&mut body, &["subsets"]);
+            tree::remove(&mut body, "subsets");
         } else {
-            set(&mut body, &["subsets"], subsets.into());
+            tree::set(&mut body, "subsets", subsets);
         }
         match existing {
             Some(existing) if *existing.value() == body => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k3s_client::Object;
 use k3s_client::resources::SERVICES;
-use k3s_meta::object::{at, at_list, at_str, remove, set};
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::model::{Group, MANAGED_BY, MANAGER, SERVICE_NAME};
@@ -65,13 +65,13 @@ pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> 
 }
 
 fn fits(slice: &Object, group: &Group) -> bool {
-    at_str(slice.value(), &["addressType"]) == group.family
-        && at_list(slice.value(), &["ports"]) == group.ports.as_slice()
+    tree::text(slice.value(), "addressType") == group.family
+        && tree::list(slice.value(), "ports") == group.ports.as_slice()
 }
 
 fn is_placeholder(slice: &Object, group: &Group) -> bool {
-    at_str(slice.value(), &["addressType"]) == group.family
-        && at_list(slice.value(), &["endpoints"]).is_empty()
+    tree::text(slice.value(), "addressType") == group.family
+        && tree::list(slice.value(), "endpoints").is_empty()
 }
 
 fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
@@ -125,10 +125,10 @@ fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
 }
 
 fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
-    let present = at_list(slice.value(), &["endpoints"]);
+    let present = tree::list(slice.value(), "endpoints");
     let endpoints: Vec<Value> = present
         .iter()
-        .filter_map(|e| wanted.remove(at_str(e, &["targetRef", "uid"])).cloned())
+        .filter_map(|e| wanted.remove(tree::text(e, "targetRef.uid")).cloned())
         .collect();
     let changed = endpoints != present;
     Draft {
@@ -156,15 +156,15 @@ fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
         })));
     };
     let mut body = slice.value().clone();
-    set(&mut body, &["metadata", "labels"], json!(labels));
-    if at_list(&body, &["endpoints"]) != draft.endpoints.as_slice() {
-        set(&mut body, &["endpoints"], draft.endpoints.into());
+    tree::set(&mut body, "metadata.labels", json!(labels));
+    if tree::list(&body, "endpoints") != draft.endpoints.as_slice() {
+        tree::set(&mut body, "endpoints", draft.endpoints);
     }
-    if at_list(&body, &["ports"]) != group.ports.as_slice() {
-        set(&mut body, &["ports"], group.ports.clone().into());
+    if tree::list(&body, "ports") != group.ports.as_slice() {
+        tree::set(&mut body, "ports", group.ports.clone());
     }
-    if at(&body, &["ports"]).is_some_and(Value::is_null) {
-        remove(&mut body, &["ports"]);
+    if tree::get(&body, "ports").is_some_and(Value::is_null) {
+        tree::remove(&mut body, "ports");
     }
     (body != *slice.value()).then_some(Action::Update(body))
 }

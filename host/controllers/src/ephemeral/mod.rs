@@ -5,7 +5,7 @@
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
-use k3s_meta::object::{at, at_list, at_str};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use k3s_volume::{check_ephemeral, ephemeral_claim_name};
 use serde_json::{Value, json};
@@ -59,11 +59,11 @@ fn claim_changed(event: &InformerEvent) -> Vec<Key> {
 
 /// The Pod's ephemeral volumes: name and claim template.
 fn sources(pod: &Obj) -> impl Iterator<Item = (&str, &Value)> {
-    at_list(pod.value(), &["spec", "volumes"])
+    tree::list(pod.value(), "spec.volumes")
         .iter()
         .filter_map(|volume| {
-            let template = at(volume, &["ephemeral", "volumeClaimTemplate"])?;
-            Some((at_str(volume, &["name"]), template))
+            let template = tree::get(volume, "ephemeral.volumeClaimTemplate")?;
+            Some((tree::text(volume, "name"), template))
         })
 }
 
@@ -112,8 +112,8 @@ fn claim(pod: &Object, name: &str, template: &Value) -> Value {
         "ownerReferences": [controller_reference(pod, &PODS)],
     });
     for field in ["labels", "annotations"] {
-        if let Some(value) = at(template, &["metadata", field]) {
-            k3s_meta::object::set(&mut metadata, &[field], value.clone());
+        if let Some(value) = tree::get(template, &format!("metadata.{field}")) {
+            tree::set(&mut metadata, field, value.clone());
         }
     }
     json!({

@@ -20,8 +20,7 @@ use std::sync::Arc;
 
 use k3s_client::resources::{JOBS, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::at;
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::claim::Claims;
@@ -105,7 +104,7 @@ impl Reconciler for Jobs {
             return Ok(Outcome::Done);
         }
         let selector =
-            at(object.value(), &["spec", "selector"]).unwrap_or(&serde_json::Value::Null);
+            tree::get(object.value(), "spec.selector").unwrap_or(&serde_json::Value::Null);
         let selector = LabelSelector::from_value(selector).map_err(Error::other)?;
         if selector.is_empty() {
             return Ok(Outcome::Done);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_client::Object;
-use k3s_meta::object::{at, at_bool, at_i64, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::index::Indexes;
@@ -54,10 +54,10 @@ impl Tally {
 impl Job {
     pub(super) fn read(object: &Object) -> Self {
         let value = object.value();
-        let spec = |field| at_i64(value, &["spec", field]);
-        let status = |field| at_i64(value, &["status", field]).unwrap_or(0);
+        let spec = |field| tree::int(value, &format!("spec.{field}"));
+        let status = |field| tree::int(value, &format!("status.{field}")).unwrap_or(0);
         let uids = |field| {
-            let list = at_list(value, &["status", "uncountedTerminatedPods", field]);
+            let list = tree::list(value, &format!("status.uncountedTerminatedPods.{field}"));
             list.iter()
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
@@ -70,13 +70,13 @@ impl Job {
             backoff_limit: spec("backoffLimit").unwrap_or(6),
             deadline: spec("activeDeadlineSeconds")
                 .map(|s| Duration::from_secs(s.max(0).unsigned_abs())),
-            indexed: at_str(value, &["spec", "completionMode"]) == "Indexed",
-            suspended: at_bool(value, &["spec", "suspend"]),
-            started: time::parse(at_str(value, &["status", "startTime"])),
+            indexed: tree::text(value, "spec.completionMode") == "Indexed",
+            suspended: tree::flag(value, "spec.suspend"),
+            started: time::parse(tree::text(value, "status.startTime")),
             tally: Tally {
                 succeeded: status("succeeded"),
                 failed: status("failed"),
-                completed: Indexes::parse(at_str(value, &["status", "completedIndexes"])),
+                completed: Indexes::parse(tree::text(value, "status.completedIndexes")),
                 uncounted_succeeded: uids("succeeded"),
                 uncounted_failed: uids("failed"),
             },
@@ -88,7 +88,7 @@ impl Job {
     }
 
     pub(super) fn template(&self) -> &Value {
-        at(self.value(), &["spec", "template"]).unwrap_or(&Value::Null)
+        tree::get(self.value(), "spec.template").unwrap_or(&Value::Null)
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -97,28 +97,28 @@ impl Job {
 
     pub(super) fn managed_elsewhere(&self) -> bool {
         !matches!(
-            at_str(self.value(), &["spec", "managedBy"]),
+            tree::text(self.value(), "spec.managedBy"),
             "" | "kubernetes.io/job-controller"
         )
     }
 
     /// Whether Pods are replaced only once they have ended, not already when being deleted.
     pub(super) fn replaces_ended_only(&self) -> bool {
-        match at_str(self.value(), &["spec", "podReplacementPolicy"]) {
+        match tree::text(self.value(), "spec.podReplacementPolicy") {
             "Failed" => true,
-            "" => at(self.value(), &["spec", "podFailurePolicy"]).is_some(),
+            "" => tree::get(self.value(), "spec.podFailurePolicy").is_some(),
             _ => false,
         }
     }
 
     /// A field whose rules this controller does not know.
     pub(super) fn unsupported(&self) -> Option<&'static str> {
-        let has = |field| at(self.value(), &["spec", field]).is_some_and(|v| !v.is_null());
+        let has = |field| tree::get(self.value(), &format!("spec.{field}")).is_some();
         let fails_index = || {
-            let rules = at_list(self.value(), &["spec", "podFailurePolicy", "rules"]);
+            let rules = tree::list(self.value(), "spec.podFailurePolicy.rules");
             rules
                 .iter()
-                .any(|rule| at_str(rule, &["action"]) == "FailIndex")
+                .any(|rule| tree::text(rule, "action") == "FailIndex")
         };
         [
             ("spec.successPolicy", has("successPolicy")),

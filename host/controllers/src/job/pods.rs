@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k3s_client::Object;
 use k3s_client::resources::JOBS;
-use k3s_meta::object::{at_list, set};
+use k3s_meta::{object, tree};
 use serde_json::{Value, json};
 
 use super::account::Account;
@@ -54,27 +54,15 @@ pub(super) fn superfluous(job: &Job, account: &Account) -> Vec<Object> {
 /// A Pod of the Job, for an index where the Job has them.
 pub(super) fn pod(job: &Job, index: Option<i64>) -> Value {
     let mut pod = template::pod(job.template(), &job.object, &JOBS);
-    let mut finalizers = at_list(&pod, &["metadata", "finalizers"]).to_vec();
+    let mut finalizers = tree::list(&pod, "metadata.finalizers").to_vec();
     finalizers.push(FINALIZER.into());
-    set(&mut pod, &["metadata", "finalizers"], finalizers.into());
+    tree::set(&mut pod, "metadata.finalizers", finalizers);
     let Some(index) = index else { return pod };
     let name = format!("{}-{index}", job.object.name());
-    set(
-        &mut pod,
-        &["metadata", "generateName"],
-        format!("{name}-").into(),
-    );
-    set(
-        &mut pod,
-        &["metadata", "annotations", INDEX],
-        index.to_string().into(),
-    );
-    set(
-        &mut pod,
-        &["metadata", "labels", INDEX],
-        index.to_string().into(),
-    );
-    set(&mut pod, &["spec", "hostname"], name.into());
+    tree::set(&mut pod, "metadata.generateName", format!("{name}-"));
+    object::set_annotation(&mut pod, INDEX, index.to_string());
+    object::set_label(&mut pod, INDEX, index.to_string());
+    tree::set(&mut pod, "spec.hostname", name);
     for list in ["initContainers", "containers"] {
         let containers = pod
             .get_mut("spec")
@@ -86,7 +74,7 @@ pub(super) fn pod(job: &Job, index: Option<i64>) -> Value {
 }
 
 fn name_index(container: &mut Value) {
-    let mut env = at_list(container, &["env"]).to_vec();
+    let mut env = tree::list(container, "env").to_vec();
     if env
         .iter()
         .any(|entry| entry.get("name").and_then(Value::as_str) == Some(INDEX_ENV))
@@ -95,7 +83,7 @@ fn name_index(container: &mut Value) {
     }
     let path = format!("metadata.labels['{INDEX}']");
     env.push(json!({"name": INDEX_ENV, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}));
-    set(container, &["env"], env.into());
+    tree::set(container, "env", env);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pure: the Pod failure policy.
 
 use k3s_client::Object;
-use k3s_meta::object::{at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::model::Job;
@@ -17,14 +17,14 @@ pub(super) enum Ruling {
 
 /// The first rule that fits decides; without one the failure counts.
 pub(super) fn ruling(job: &Job, object: &Object) -> Ruling {
-    for (number, rule) in at_list(job.value(), &["spec", "podFailurePolicy", "rules"])
+    for (number, rule) in tree::list(job.value(), "spec.podFailurePolicy.rules")
         .iter()
         .enumerate()
     {
         let Some(why) = matches(rule, object) else {
             continue;
         };
-        return match at_str(rule, &["action"]) {
+        return match tree::text(rule, "action") {
             "Ignore" => Ruling::Ignore,
             "FailJob" => Ruling::FailJob(format!(
                 "{why} for pod {} matching FailJob rule at index {number}",
@@ -40,29 +40,29 @@ fn matches(rule: &Value, object: &Object) -> Option<String> {
     if let Some(codes) = rule.get("onExitCodes") {
         return exit_code(codes, object);
     }
-    let conditions = at_list(rule, &["onPodConditions"]);
+    let conditions = tree::list(rule, "onPodConditions");
     let view = pod::of(object);
     conditions
         .iter()
         .find(|wanted| {
-            let status = match at_str(wanted, &["status"]) {
+            let status = match tree::text(wanted, "status") {
                 "" => "True",
                 status => status,
             };
-            view.condition(at_str(wanted, &["type"]))
+            view.condition(tree::text(wanted, "type"))
                 .is_some_and(|c| c.status == status)
         })
-        .map(|wanted| format!("Pod condition {}", at_str(wanted, &["type"])))
+        .map(|wanted| format!("Pod condition {}", tree::text(wanted, "type")))
 }
 
 fn exit_code(codes: &Value, object: &Object) -> Option<String> {
     let view = pod::of(object);
-    let container = at_str(codes, &["containerName"]);
-    let listed: Vec<i64> = at_list(codes, &["values"])
+    let container = tree::text(codes, "containerName");
+    let listed: Vec<i64> = tree::list(codes, "values")
         .iter()
         .filter_map(Value::as_i64)
         .collect();
-    let wants_in = at_str(codes, &["operator"]) == "In";
+    let wants_in = tree::text(codes, "operator") == "In";
     view.status
         .init_container_statuses
         .iter()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k3s_client::resources::{NAMESPACES, PODS};
 use k3s_client::{Client, Informer};
-use k3s_meta::object::{at_list, set};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ impl Reconciler for Namespaces {
             Err(error) if error.is_not_found() => return Ok(Outcome::Done),
             Err(error) => return Err(error.into()),
         };
-        let finalizers = at_list(namespace.value(), &["spec", "finalizers"]);
+        let finalizers = tree::list(namespace.value(), "spec.finalizers");
         if !finalizers.iter().any(|f| f == FINALIZER) {
             return Ok(Outcome::Done);
         }
@@ -81,7 +81,7 @@ impl Reconciler for Namespaces {
             .cloned()
             .collect();
         let mut body = namespace.value().clone();
-        set(&mut body, &["spec", "finalizers"], rest.into());
+        tree::set(&mut body, "spec.finalizers", rest);
         match self
             .client
             .update_subresource(&NAMESPACES, None, "finalize", &body)

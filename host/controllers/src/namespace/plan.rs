@@ -1,5 +1,6 @@
 //! Pure: what a look at a namespace found, and the conditions that say so.
 
+use k3s_meta::tree;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -125,8 +126,8 @@ fn put(conditions: &mut Vec<Value>, new: &Condition, now: &str) {
     });
     match same {
         Some(entry) if condition::text(entry, "message") != new.message => {
-            k3s_meta::object::set(entry, &["message"], new.message.as_str().into());
-            k3s_meta::object::set(entry, &["reason"], new.reason.as_str().into());
+            tree::set(entry, "message", new.message.as_str());
+            tree::set(entry, "reason", new.reason.as_str());
         }
         Some(_) => {}
         None => condition::set(conditions, new, now, None),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use k3s_client::resources::NODES;
 use k3s_client::{Client, EventRecorder, Informer, Patch};
-use k3s_meta::object::at_list;
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -58,7 +58,7 @@ impl Reconciler for NodeIpam {
             self.given.lock().remove(key);
             return Ok(Outcome::Done);
         };
-        if !at_list(node.value(), &["spec", "podCIDRs"]).is_empty() {
+        if !tree::list(node.value(), "spec.podCIDRs").is_empty() {
             self.given.lock().remove(key);
             return Ok(Outcome::Done);
         }
@@ -98,7 +98,7 @@ impl NodeIpam {
     fn allocate(&self) -> Result<Vec<IpNet>, String> {
         let mut taken: Vec<IpNet> = self.given.lock().values().flatten().copied().collect();
         for node in self.nodes.list() {
-            let texts = at_list(node.value(), &["spec", "podCIDRs"])
+            let texts = tree::list(node.value(), "spec.podCIDRs")
                 .iter()
                 .filter_map(|v| v.as_str());
             taken.extend(texts.filter_map(|text| text.parse::<IpNet>().ok()));

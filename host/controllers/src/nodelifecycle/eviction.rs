@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
 use k3s_client::{Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch};
-use k3s_meta::object::{at_list, at_str};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::{Value, json};
 
@@ -72,9 +72,9 @@ pub(super) fn start(context: &Context) {
 }
 
 fn no_execute(node: &Obj) -> Vec<Value> {
-    at_list(node.value(), &["spec", "taints"])
+    tree::list(node.value(), "spec.taints")
         .iter()
-        .filter(|t| at_str(t, &["effect"]) == "NoExecute")
+        .filter(|t| tree::text(t, "effect") == "NoExecute")
         .cloned()
         .collect()
 }
@@ -148,7 +148,7 @@ fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
             return Stay::No;
         };
         let Some(seconds) = seconds else { continue };
-        let added = time::parse(at_str(taint, &["timeAdded"])).unwrap_or(now);
+        let added = time::parse(tree::text(taint, "timeAdded")).unwrap_or(now);
         let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else {
             return Stay::No;
         };

@@ -18,7 +18,7 @@ use k3s_base::Clock;
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{LEASES, NODES, PODS};
 use k3s_client::{Client, EventRecorder, Informer, Obj, Object, Patch, Scope};
-use k3s_meta::object::at_str;
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ pub(crate) fn start(context: &Context) {
             let Some(node) = cache.get(&name).filter(|_| !event.is_deleted()) else {
                 return Vec::new();
             };
-            let renewed = at_str(event.object().value(), &["spec", "renewTime"]).to_owned();
+            let renewed = tree::text(event.object().value(), "spec.renewTime").to_owned();
             news.lock()
                 .entry(name.clone())
                 .or_default()

@@ -1,8 +1,8 @@
 //! Pure: how a node is, and what its status should say.
 
+use k3s_meta::tree;
 use std::time::Duration;
 
-use k3s_meta::object::{at_list, set};
 use serde_json::{Value, json};
 
 use crate::common::condition::{self, text};
@@ -49,32 +49,32 @@ pub(super) fn unknown_status(node: &Value, now: &str) -> Option<Value> {
                     ("message", "Kubelet stopped posting node status."),
                     ("lastTransitionTime", now),
                 ] {
-                    set(entry, &[field], value.into());
+                    tree::set(entry, field, value);
                 }
                 changed = true;
             }
             None => {
                 conditions.push(json!({"type": kind, "status": "Unknown", "reason": "NodeStatusNeverUpdated",
-                    "message": "Kubelet never posted node status.", "lastHeartbeatTime": node.pointer("/metadata/creationTimestamp"),
+                    "message": "Kubelet never posted node status.", "lastHeartbeatTime": tree::get(node, "metadata.creationTimestamp"),
                     "lastTransitionTime": now}));
                 changed = true;
             }
         }
     }
     let mut status = node.get("status").cloned().unwrap_or_else(|| json!({}));
-    set(&mut status, &["conditions"], conditions.into());
+    tree::set(&mut status, "conditions", conditions);
     changed.then_some(status)
 }
 
 /// The conditions of a Pod whose node is not ready.
 pub(super) fn unready(pod: &Value, now: &str) -> Vec<Value> {
-    at_list(pod, &["status", "conditions"])
+    tree::list(pod, "status.conditions")
         .iter()
         .filter(|c| text(c, "type") == "Ready")
         .map(|c| {
             let mut entry = c.clone();
-            set(&mut entry, &["status"], "False".into());
-            set(&mut entry, &["lastTransitionTime"], now.into());
+            tree::set(&mut entry, "status", "False");
+            tree::set(&mut entry, "lastTransitionTime", now);
             entry
         })
         .collect()

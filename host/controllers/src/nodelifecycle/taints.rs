@@ -1,6 +1,6 @@
 //! Pure: the taints that follow from a node's conditions.
 
-use k3s_meta::object::{at_bool, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::common::condition;
@@ -28,7 +28,7 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// The whole list of taints; nothing where it is right already. Taints of others stay.
 pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
-    let present = at_list(node, &["spec", "taints"]);
+    let present = tree::list(node, "spec.taints");
     let status =
         |kind: &str| condition::find(node, kind).map_or("", |c| condition::text(c, "status"));
     let mut wanted: Vec<(&str, &str)> = BY_CONDITION
@@ -36,7 +36,7 @@ pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
         .filter(|(kind, value, _)| status(kind) == *value)
         .map(|(_, _, taint)| (*taint, "NoSchedule"))
         .collect();
-    if at_bool(node, &["spec", "unschedulable"]) {
+    if tree::flag(node, "spec.unschedulable") {
         wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }
     match status("Ready") {
@@ -47,7 +47,7 @@ pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
         _ => {}
     }
     let is = |taint: &Value, (key, effect): &(&str, &str)| {
-        at_str(taint, &["key"]) == *key && at_str(taint, &["effect"]) == *effect
+        tree::text(taint, "key") == *key && tree::text(taint, "effect") == *effect
     };
     let mut taints: Vec<Value> = present
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
 }
 
 fn ours(taint: &Value) -> bool {
-    let (key, effect) = (at_str(taint, &["key"]), at_str(taint, &["effect"]));
+    let (key, effect) = (tree::text(taint, "key"), tree::text(taint, "effect"));
     match effect {
         "NoSchedule" => key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, own)| *own == key),
         "NoExecute" => key == NOT_READY || key == UNREACHABLE,
@@ -82,7 +82,7 @@ mod tests {
     fn keys(taints: &[Value]) -> Vec<String> {
         taints
             .iter()
-            .map(|t| format!("{}:{}", at_str(t, &["key"]), at_str(t, &["effect"])))
+            .map(|t| format!("{}:{}", tree::text(t, "key"), tree::text(t, "effect")))
             .collect()
     }
 

@@ -3,7 +3,8 @@
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
 use k3s_client::{EventType, Obj, Object};
-use k3s_meta::object::{annotation, at, at_str, remove, set};
+use k3s_meta::object::annotation;
+use k3s_meta::{object, tree};
 use k3s_reconcile::Error;
 use k3s_volume::{is_bound_to, names, volume_name};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ impl Binder {
             Decision::Provision(provisioner) => self.ask_provisioner(object, &provisioner).await,
             Decision::SetClass(class) => {
                 let mut changed = object.value().clone();
-                set(&mut changed, &["spec", "storageClassName"], class.into());
+                tree::set(&mut changed, "spec.storageClassName", class);
                 self.client
                     .update(&PERSISTENT_VOLUME_CLAIMS, object.ns(), &changed)
                     .await?;
@@ -37,7 +38,7 @@ impl Binder {
                 self.claim_phase(object, "Pending").await
             }
             Decision::Lose(news) => {
-                if at_str(object.value(), &["status", "phase"]) != "Lost" {
+                if tree::text(object.value(), "status.phase") != "Lost" {
                     self.tell(object, Some(news));
                 }
                 self.claim_phase(object, "Lost").await
@@ -53,7 +54,7 @@ impl Binder {
     }
 
     async fn claim_phase(&self, claim: &Object, phase: &str) -> Result<(), Error> {
-        if at_str(claim.value(), &["status", "phase"]) == phase {
+        if tree::text(claim.value(), "status.phase") == phase {
             return Ok(());
         }
         let mut status = claim
@@ -61,7 +62,7 @@ impl Binder {
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(&mut status, &["phase"], phase.into());
+        tree::set(&mut status, "phase", phase);
         write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, claim, status).await?;
         Ok(())
     }
@@ -72,7 +73,7 @@ impl Binder {
         let volume = self.reserve(claim, volume).await?;
         self.volume_phase(&volume, "Bound", None).await?;
         let claim = self.point_to(claim, &volume).await?;
-        if at_str(claim.value(), &["status", "phase"]) == "Bound" {
+        if tree::text(claim.value(), "status.phase") == "Bound" {
             return Ok(());
         }
         let mut status = claim
@@ -80,12 +81,12 @@ impl Binder {
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(&mut status, &["phase"], "Bound".into());
+        tree::set(&mut status, "phase", "Bound");
         for (to, from) in [("accessModes", "accessModes"), ("capacity", "capacity")] {
-            set(
+            tree::set(
                 &mut status,
-                &[to],
-                at(volume.value(), &["spec", from])
+                to,
+                tree::get(volume.value(), &format!("spec.{from}"))
                     .cloned()
                     .unwrap_or(Value::Null),
             );
@@ -96,7 +97,7 @@ impl Binder {
 
     /// The volume's side: `claimRef` with the claim's uid.
     async fn reserve(&self, claim: &Object, volume: &Object) -> Result<Object, Error> {
-        if at_str(volume.value(), &["spec", "claimRef", "uid"]) == claim.uid() {
+        if tree::text(volume.value(), "spec.claimRef.uid") == claim.uid() {
             return Ok(volume.clone());
         }
         let chosen_by_user = is_bound_to(volume.value(), claim.value());
@@ -109,13 +110,9 @@ impl Binder {
             "uid": claim.uid(),
             "resourceVersion": claim.resource_version(),
         });
-        set(&mut changed, &["spec", "claimRef"], reference);
+        tree::set(&mut changed, "spec.claimRef", reference);
         if !chosen_by_user {
-            set(
-                &mut changed,
-                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
-                "yes".into(),
-            );
+            object::set_annotation(&mut changed, names::BOUND_BY_CONTROLLER, "yes");
         }
         Ok(self
             .client
@@ -132,18 +129,10 @@ impl Binder {
         }
         let mut changed = claim.value().clone();
         if volume_name(claim.value()).is_empty() {
-            set(&mut changed, &["spec", "volumeName"], volume.name().into());
-            set(
-                &mut changed,
-                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
-                "yes".into(),
-            );
+            tree::set(&mut changed, "spec.volumeName", volume.name());
+            object::set_annotation(&mut changed, names::BOUND_BY_CONTROLLER, "yes");
         }
-        set(
-            &mut changed,
-            &["metadata", "annotations", names::BIND_COMPLETED],
-            "yes".into(),
-        );
+        object::set_annotation(&mut changed, names::BIND_COMPLETED, "yes");
         Ok(self
             .client
             .update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed)
@@ -158,11 +147,7 @@ impl Binder {
         }
         let mut changed = claim.value().clone();
         for key in [names::STORAGE_PROVISIONER, names::STORAGE_PROVISIONER_BETA] {
-            set(
-                &mut changed,
-                &["metadata", "annotations", key],
-                provisioner.into(),
-            );
+            object::set_annotation(&mut changed, key, provisioner);
         }
         let changed = self
             .client
@@ -191,7 +176,7 @@ impl Binder {
     /// The claim that the volume names, by uid. Asked of the server where the cache has none: data
     /// may be deleted on this answer.
     async fn claim_of(&self, volume: &Object) -> Result<Option<Object>, Error> {
-        let uid = at_str(volume.value(), &["spec", "claimRef", "uid"]);
+        let uid = tree::text(volume.value(), "spec.claimRef.uid");
         let (Some(key), false) = (claim_key(volume), uid.is_empty()) else {
             return Ok(None);
         };
@@ -211,7 +196,7 @@ impl Binder {
     }
 
     async fn release(&self, volume: &Object) -> Result<(), Error> {
-        let phase = at_str(volume.value(), &["status", "phase"]);
+        let phase = tree::text(volume.value(), "status.phase");
         if let Some((reason, message)) = volume::unreclaimable(volume.value()) {
             if phase != "Failed" {
                 self.recorder
@@ -229,13 +214,10 @@ impl Binder {
     async fn unbind(&self, volume: &Object, whole: bool) -> Result<(), Error> {
         let mut changed = volume.value().clone();
         if whole {
-            remove(&mut changed, &["spec", "claimRef"]);
-            remove(
-                &mut changed,
-                &["metadata", "annotations", names::BOUND_BY_CONTROLLER],
-            );
+            tree::remove(&mut changed, "spec.claimRef");
+            object::remove_annotation(&mut changed, names::BOUND_BY_CONTROLLER);
         } else {
-            remove(&mut changed, &["spec", "claimRef", "uid"]);
+            tree::remove(&mut changed, "spec.claimRef.uid");
         }
         self.client
             .update(&PERSISTENT_VOLUMES, None, &changed)
@@ -250,14 +232,14 @@ impl Binder {
         message: Option<&str>,
     ) -> Result<(), Error> {
         let same_message =
-            at_str(volume.value(), &["status", "message"]) == message.unwrap_or_default();
-        if at_str(volume.value(), &["status", "phase"]) == phase && same_message {
+            tree::text(volume.value(), "status.message") == message.unwrap_or_default();
+        if tree::text(volume.value(), "status.phase") == phase && same_message {
             return Ok(());
         }
         let mut status =
             json!({"phase": phase, "lastPhaseTransitionTime": self.clock.now_rfc3339()});
         if let Some(message) = message {
-            set(&mut status, &["message"], message.into());
+            tree::set(&mut status, "message", message);
         }
         write::status(&self.client, &PERSISTENT_VOLUMES, volume, status).await?;
         Ok(())

@@ -1,11 +1,11 @@
 //! Pure: what is to be done about a claim (`syncUnboundClaim`, `syncBoundClaim`).
 
 use k3s_client::{EventType, Obj, Object};
-use k3s_meta::object::{annotation, at, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use k3s_volume::{
     Class, best_match, class_of, default_class, fits_requested, has_class, is_bound_to, names,
 };
-use serde_json::Value;
 
 /// News about a claim: type, reason, message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn requested(claim: &Obj, name: &str, view: &View<'_>) -> Decision {
         return Decision::Bind(volume.clone());
     }
     let warn = |reason, message| Decision::Wait(Some(News(EventType::Warning, reason, message)));
-    if at(volume.value(), &["spec", "claimRef"]).is_some_and(|r| !r.is_null()) {
+    if tree::get(volume.value(), "spec.claimRef").is_some() {
         return warn(
             "FailedBinding",
             format!("volume \"{name}\" already bound to a different claim."),
@@ -158,8 +158,8 @@ fn bound(claim: &Obj, view: &View<'_>) -> Decision {
             "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
         );
     };
-    let owner = at_str(volume.value(), &["spec", "claimRef", "uid"]);
-    let free = at(volume.value(), &["spec", "claimRef"]).is_none_or(Value::is_null);
+    let owner = tree::text(volume.value(), "spec.claimRef.uid");
+    let free = tree::get(volume.value(), "spec.claimRef").is_none();
     if free
         || owner == claim.uid()
         || (owner.is_empty() && is_bound_to(volume.value(), claim.value()))

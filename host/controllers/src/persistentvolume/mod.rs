@@ -11,7 +11,7 @@ mod volume;
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
-use k3s_meta::object::at_str;
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use k3s_volume::{class_of, is_fully_bound};
 
@@ -100,7 +100,7 @@ fn waiting(claims: &Informer, concerns: impl Fn(&Object) -> bool) -> Vec<Key> {
 
 /// The claim that a volume is reserved for or bound to.
 fn claim_key(volume: &Obj) -> Option<Key> {
-    let part = |name| at_str(volume.value(), &["spec", "claimRef", name]);
+    let part = |name| tree::text(volume.value(), &format!("spec.claimRef.{name}"));
     let name = part("name");
     (!name.is_empty()).then(|| key(part("namespace"), name))
 }

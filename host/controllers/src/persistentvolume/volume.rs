@@ -1,7 +1,8 @@
 //! Pure: what is to be done about a persistent volume (`syncVolume`).
 
 use k3s_client::Obj;
-use k3s_meta::object::{annotation, at, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use k3s_volume::names;
 use serde_json::Value;
 
@@ -24,8 +25,8 @@ pub(super) enum Decision {
 /// `claim` is the one that the volume names, if that very object still exists.
 pub(super) fn decide(volume: &Obj, claim: Option<&Obj>) -> Decision {
     let value = volume.value();
-    let reserved = at(value, &["spec", "claimRef"]).is_some_and(|r| !r.is_null());
-    if !reserved || at_str(value, &["spec", "claimRef", "uid"]).is_empty() {
+    let reserved = tree::get(value, "spec.claimRef").is_some();
+    if !reserved || tree::text(value, "spec.claimRef.uid").is_empty() {
         return Decision::Available;
     }
     let Some(claim) = claim else {
@@ -42,7 +43,7 @@ pub(super) fn decide(volume: &Obj, claim: Option<&Obj>) -> Decision {
 }
 
 pub(super) fn policy(volume: &Value) -> &str {
-    at_str(volume, &["spec", "persistentVolumeReclaimPolicy"])
+    tree::text(volume, "spec.persistentVolumeReclaimPolicy")
 }
 
 /// Why a released volume cannot be reclaimed by anybody: event reason and message. Nothing where

@@ -10,7 +10,7 @@ use std::time::Duration;
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
 use k3s_client::{Client, DeleteParams, Informer, Obj, Object, Patch};
-use k3s_meta::object::{at_list, at_str};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -74,10 +74,10 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn out_of_service(node: &Obj) -> bool {
-    let taints = at_list(node.value(), &["spec", "taints"]);
+    let taints = tree::list(node.value(), "spec.taints");
     taints
         .iter()
-        .any(|taint| at_str(taint, &["key"]) == "node.kubernetes.io/out-of-service")
+        .any(|taint| tree::text(taint, "key") == "node.kubernetes.io/out-of-service")
 }
 
 /// Why a Pod goes, for its condition.

@@ -5,7 +5,7 @@
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
 use k3s_client::{Client, Informer, InformerEvent, Obj, Object, Resource, key};
-use k3s_meta::object::{at_str, set};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use k3s_volume::{claims_of_pod, names};
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn start_claims(context: &Context) {
 
 /// A Pod that has no node yet uses nothing: the kubelet refuses claims that are being deleted.
 fn users(pod: &Obj) -> Vec<String> {
-    if at_str(pod.value(), &["spec", "nodeName"]).is_empty() {
+    if tree::text(pod.value(), "spec.nodeName").is_empty() {
         return Vec::new();
     }
     let key_of = |name: String| format!("{}/{name}", pod.namespace());
@@ -132,7 +132,7 @@ impl Reconciler for Volumes {
         let Some(volume) = self.volumes.get(key) else {
             return Ok(Outcome::Done);
         };
-        let bound = at_str(volume.value(), &["status", "phase"]) == "Bound";
+        let bound = tree::text(volume.value(), "status.phase") == "Bound";
         let protected = volume.has_finalizer(names::VOLUME_PROTECTION);
         if volume.is_deleting() && protected && !bound {
             unprotect(
@@ -189,11 +189,7 @@ async fn write(
     finalizers: Vec<String>,
 ) -> Result<(), Error> {
     let mut changed = object.value().clone();
-    set(
-        &mut changed,
-        &["metadata", "finalizers"],
-        Value::from(finalizers),
-    );
+    tree::set(&mut changed, "metadata.finalizers", Value::from(finalizers));
     match client.update(resource, object.ns(), &changed).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),

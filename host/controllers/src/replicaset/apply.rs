@@ -3,7 +3,7 @@
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{PODS, REPLICA_SETS};
 use k3s_client::{DeleteParams, Obj, Object};
-use k3s_meta::object::{at, at_i64};
+use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ impl ReplicaSets {
     }
 
     pub(super) async fn manage(&self, set: &Obj, active: &[Object]) -> Result<(), Error> {
-        let desired = at_i64(set.value(), &["spec", "replicas"]).unwrap_or(1);
+        let desired = tree::int(set.value(), "spec.replicas").unwrap_or(1);
         let Plan { create, delete } = plan(desired, active, &self.related(set));
         if create > 0 {
             return self.create(set, create).await;
@@ -30,7 +30,7 @@ impl ReplicaSets {
     }
 
     async fn create(&self, set: &Obj, count: usize) -> Result<(), Error> {
-        let template = at(set.value(), &["spec", "template"]).unwrap_or(&Value::Null);
+        let template = tree::get(set.value(), "spec.template").unwrap_or(&Value::Null);
         let pod = &template::pod(template, set, &self.family.resource);
         self.expectations.expect_creations(set.key(), count);
         let (done, error) = slow_start(count, |_| async move {

@@ -2,8 +2,8 @@
 
 use k3s_client::resources::{REPLICA_SETS, REPLICATION_CONTROLLERS};
 use k3s_client::{Obj, Resource};
-use k3s_meta::object::{at, string_map};
-use k3s_meta::{LabelSelector, OwnerReference};
+use k3s_meta::object::string_map;
+use k3s_meta::{LabelSelector, OwnerReference, tree};
 
 #[derive(Clone, Debug)]
 pub(super) struct Family {
@@ -32,7 +32,7 @@ impl Family {
 
     /// A ReplicationController selects by plain labels.
     pub(super) fn selector(&self, set: &Obj) -> Result<LabelSelector, String> {
-        let selector = at(set.value(), &["spec", "selector"]);
+        let selector = tree::get(set.value(), "spec.selector");
         if self.resource.group.is_empty() {
             return Ok(LabelSelector::from_set(&string_map(selector)));
         }

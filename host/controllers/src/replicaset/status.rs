@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k3s_base::clock::rfc3339;
 use k3s_client::{Obj, Object};
-use k3s_meta::object::{at, at_i64, string_map};
+use k3s_meta::object::string_map;
+use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
@@ -22,8 +23,8 @@ pub(super) fn status(
     failure: Option<&str>,
     now: Timestamp,
 ) -> (Value, Option<Duration>) {
-    let template_labels = string_map(at(set, &["spec", "template", "metadata", "labels"]));
-    let min_ready = at_i64(set, &["spec", "minReadySeconds"]).unwrap_or(0);
+    let template_labels = string_map(tree::get(set, "spec.template.metadata.labels"));
+    let min_ready = tree::int(set, "spec.minReadySeconds").unwrap_or(0);
     let (mut labeled, mut ready, mut available, mut wait) = (0, 0, 0, None::<Duration>);
     for object in active {
         let view = pod::of(object);
@@ -36,7 +37,7 @@ pub(super) fn status(
         }
     }
     let mut status = json!({"replicas": count(active.len()), "conditions": conditions(set, active, failure, now)});
-    let generation = at_i64(set, &["metadata", "generation"]).unwrap_or(0);
+    let generation = tree::int(set, "metadata.generation").unwrap_or(0);
     let counts = [
         ("fullyLabeledReplicas", labeled),
         ("readyReplicas", ready),
@@ -59,7 +60,7 @@ fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timest
     let mut conditions = condition::of(set);
     match failure {
         Some(message) => {
-            let desired = at_i64(set, &["spec", "replicas"]).unwrap_or(1);
+            let desired = tree::int(set, "spec.replicas").unwrap_or(1);
             let reason = if count(active.len()) < desired {
                 "FailedCreate"
             } else {

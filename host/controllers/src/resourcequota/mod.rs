@@ -14,7 +14,7 @@ use k3s_client::resources::{
     SECRETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
 use k3s_client::{Client, Informer, InformerEvent, Resource};
-use k3s_meta::object::{at, at_str};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
@@ -85,8 +85,8 @@ fn matters(event: &InformerEvent) -> bool {
         return true;
     };
     let (old, new) = (old.value(), new.value());
-    at_str(old, &["status", "phase"]) != at_str(new, &["status", "phase"])
-        || at(old, &["spec"]) != at(new, &["spec"])
+    tree::text(old, "status.phase") != tree::text(new, "status.phase")
+        || tree::get(old, "spec") != tree::get(new, "spec")
 }
 
 impl Reconciler for Quotas {

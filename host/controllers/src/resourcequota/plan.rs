@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k3s_kinds::amounts::{Amounts, add, amounts};
 use k3s_kinds::quota::{covers, usage};
-use k3s_meta::object::at;
 use k3s_meta::quantity::Quantity;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 /// Group and plural.
@@ -20,7 +20,7 @@ pub(super) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     pub(super) fn new(quota: &'a Value) -> Self {
-        let spec = at(quota, &["spec"]).unwrap_or(&Value::Null);
+        let spec = tree::get(quota, "spec").unwrap_or(&Value::Null);
         Self {
             spec,
             hard: amounts(spec, "hard"),

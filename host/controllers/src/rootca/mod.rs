@@ -2,9 +2,9 @@
 
 use k3s_client::resources::{CONFIG_MAPS, NAMESPACES};
 use k3s_client::{Client, Informer, Scope};
-use k3s_meta::object::{at_str, set};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 
@@ -35,6 +35,11 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
+/// The bundle that a ConfigMap holds.
+fn published_pem(map: &Value) -> Option<&str> {
+    tree::map(map, "data").get("ca.crt")?.as_str()
+}
+
 impl Reconciler for RootCa {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if self
@@ -45,12 +50,12 @@ impl Reconciler for RootCa {
             return Ok(Outcome::Done);
         }
         let result = match self.published.get(&format!("{key}/{NAME}")) {
-            Some(there) if at_str(there.value(), &["data", "ca.crt"]) == self.pem => {
+            Some(there) if published_pem(there.value()) == Some(self.pem.as_str()) => {
                 return Ok(Outcome::Done);
             }
             Some(there) => {
                 let mut body = there.value().clone();
-                set(&mut body, &["data"], json!({"ca.crt": self.pem}));
+                tree::set(&mut body, "data", json!({"ca.crt": self.pem}));
                 self.client.update(&CONFIG_MAPS, Some(key), &body).await
             }
             None => {

@@ -6,7 +6,7 @@
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
 use k3s_client::{Obj, Object, Patch, key};
-use k3s_meta::object::{at, at_str, set};
+use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
@@ -118,23 +118,23 @@ impl StatefulSets {
 fn new_claim(owner: &StatefulSet, template: &Value, ordinal: i64) -> Value {
     let mut metadata =
         json!({"name": owner.claim_name(template, ordinal), "namespace": owner.object.namespace()});
-    if let Some(annotations) = at(template, &["metadata", "annotations"]) {
-        set(&mut metadata, &["annotations"], annotations.clone());
+    if let Some(annotations) = tree::get(template, "metadata.annotations") {
+        tree::set(&mut metadata, "annotations", annotations.clone());
     }
-    let selector = at(owner.object.value(), &["spec", "selector", "matchLabels"]);
-    for labels in [at(template, &["metadata", "labels"]), selector]
+    let selector = tree::get(owner.object.value(), "spec.selector.matchLabels");
+    let labels: serde_json::Map<String, Value> = [tree::get(template, "metadata.labels"), selector]
         .into_iter()
         .flatten()
         .filter_map(Value::as_object)
-    {
-        for (name, value) in labels {
-            set(&mut metadata, &["labels", name], value.clone());
-        }
+        .flat_map(Clone::clone)
+        .collect();
+    if !labels.is_empty() {
+        tree::set(&mut metadata, "labels", labels);
     }
     if owner.retention.delete_when_deleted {
-        set(
+        tree::set(
             &mut metadata,
-            &["ownerReferences"],
+            "ownerReferences",
             json!([controller_reference(&owner.object, &STATEFUL_SETS)]),
         );
     }
@@ -152,11 +152,11 @@ fn wanted_owners(owner: &StatefulSet, member: &Member, claim: &Obj) -> Option<Ve
     let condemned = !owner.range().contains(&member.ordinal);
     let by_pod = policy.delete_when_scaled && condemned;
     let by_set = policy.delete_when_deleted && !by_pod;
-    let current = k3s_meta::object::at_list(claim.value(), &["metadata", "ownerReferences"]);
+    let current = tree::list(claim.value(), "metadata.ownerReferences");
     let (set_uid, pod_name) = (owner.object.uid(), member.object.name());
-    let is_set = |o: &Value| at_str(o, &["uid"]) == set_uid;
-    let is_pod = |o: &Value| at_str(o, &["kind"]) == "Pod" && at_str(o, &["name"]) == pod_name;
-    let is_this_pod = |o: &Value| is_pod(o) && at_str(o, &["uid"]) == member.object.uid();
+    let is_set = |o: &Value| tree::text(o, "uid") == set_uid;
+    let is_pod = |o: &Value| tree::text(o, "kind") == "Pod" && tree::text(o, "name") == pod_name;
+    let is_this_pod = |o: &Value| is_pod(o) && tree::text(o, "uid") == member.object.uid();
     let right = current.iter().any(is_set) == by_set
         && current.iter().any(is_this_pod) == by_pod
         && current.iter().all(|o| !is_pod(o) || is_this_pod(o));
@@ -196,7 +196,7 @@ mod tests {
             .unwrap();
         wanted_owners(&set, &member, &claim).map(|list| {
             list.iter()
-                .map(|o| at_str(o, &["uid"]).to_owned())
+                .map(|o| tree::text(o, "uid").to_owned())
                 .collect()
         })
     }

@@ -15,8 +15,7 @@ mod status;
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
-use k3s_meta::LabelSelector;
-use k3s_meta::object::at;
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
@@ -103,7 +102,7 @@ fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
 }
 
 fn selector(set: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(at(set.value(), &["spec", "selector"]).unwrap_or(&Value::Null))
+    LabelSelector::from_value(tree::get(set.value(), "spec.selector").unwrap_or(&Value::Null))
 }
 
 impl Reconciler for StatefulSets {

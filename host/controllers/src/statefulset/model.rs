@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_client::Object;
-use k3s_meta::object::{at, at_i64, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::common::number::scaled;
@@ -52,22 +52,22 @@ pub(super) struct StatefulSet {
 impl StatefulSet {
     pub(super) fn read(object: &Object) -> Self {
         let value = object.value();
-        let number = |path: &[&str], default| at_i64(value, path).unwrap_or(default);
-        let replicas = number(&["spec", "replicas"], 1).max(0);
+        let number = |path, default| tree::int(value, path).unwrap_or(default);
+        let replicas = number("spec.replicas", 1).max(0);
         let policy = |name| {
-            at_str(
+            tree::text(
                 value,
-                &["spec", "persistentVolumeClaimRetentionPolicy", name],
+                &format!("spec.persistentVolumeClaimRetentionPolicy.{name}"),
             ) == "Delete"
         };
         Self {
             object: object.clone(),
             replicas,
-            start: number(&["spec", "ordinals", "start"], 0),
-            ordered: at_str(value, &["spec", "podManagementPolicy"]) != "Parallel",
+            start: number("spec.ordinals.start", 0),
+            ordered: tree::text(value, "spec.podManagementPolicy") != "Parallel",
             strategy: strategy(value, replicas),
-            min_ready_seconds: number(&["spec", "minReadySeconds"], 0),
-            history_limit: number(&["spec", "revisionHistoryLimit"], 10),
+            min_ready_seconds: number("spec.minReadySeconds", 0),
+            history_limit: number("spec.revisionHistoryLimit", 10),
             retention: Retention {
                 delete_when_scaled: policy("whenScaled"),
                 delete_when_deleted: policy("whenDeleted"),
@@ -85,31 +85,31 @@ impl StatefulSet {
     }
 
     pub(super) fn claim_templates(&self) -> &[Value] {
-        at_list(self.object.value(), &["spec", "volumeClaimTemplates"])
+        tree::list(self.object.value(), "spec.volumeClaimTemplates")
     }
 
     pub(super) fn claim_name(&self, template: &Value, ordinal: i64) -> String {
         format!(
             "{}-{}",
-            at_str(template, &["metadata", "name"]),
+            tree::text(template, "metadata.name"),
             self.pod_name(ordinal)
         )
     }
 
     pub(super) fn template(&self) -> &Value {
-        at(self.object.value(), &["spec", "template"]).unwrap_or(&Value::Null)
+        tree::get(self.object.value(), "spec.template").unwrap_or(&Value::Null)
     }
 
     pub(super) fn collisions(&self) -> i64 {
-        at_i64(self.object.value(), &["status", "collisionCount"]).unwrap_or(0)
+        tree::int(self.object.value(), "status.collisionCount").unwrap_or(0)
     }
 }
 
 fn strategy(value: &Value, replicas: i64) -> Strategy {
-    if at_str(value, &["spec", "updateStrategy", "type"]) == "OnDelete" {
+    if tree::text(value, "spec.updateStrategy.type") == "OnDelete" {
         return Strategy::OnDelete;
     }
-    let rolling = |name| at(value, &["spec", "updateStrategy", "rollingUpdate", name]);
+    let rolling = |name| tree::get(value, &format!("spec.updateStrategy.rollingUpdate.{name}"));
     let partition = rolling("partition").and_then(Value::as_i64).unwrap_or(0);
     let max_unavailable = scaled(rolling("maxUnavailable"), replicas, false)
         .unwrap_or(1)

@@ -1,7 +1,7 @@
 //! Pure: the Pod of a place, and what makes an existing one carry its identity.
 
 use k3s_client::resources::STATEFUL_SETS;
-use k3s_meta::object::{at_list, at_str, remove, set};
+use k3s_meta::{object, tree};
 use serde_json::{Map, Value, json};
 
 use super::model::{Member, REVISION_LABEL, StatefulSet};
@@ -19,26 +19,22 @@ pub(super) fn build(
 ) -> Value {
     let mut pod = template::pod(pod_template, &owner.object, &STATEFUL_SETS);
     let name = owner.pod_name(ordinal);
-    remove(&mut pod, &["metadata", "generateName"]);
-    set(&mut pod, &["metadata", "name"], name.as_str().into());
+    tree::remove(&mut pod, "metadata.generateName");
+    tree::set(&mut pod, "metadata.name", name.as_str());
     for (label, value) in identity(owner, ordinal) {
-        set(&mut pod, &["metadata", "labels", label], value.into());
+        object::set_label(&mut pod, label, value);
     }
-    set(
-        &mut pod,
-        &["metadata", "labels", REVISION_LABEL],
-        revision.into(),
-    );
+    object::set_label(&mut pod, REVISION_LABEL, revision);
     // With a headless Service of this name, `<pod>.<service>` is the Pod's own name in DNS.
-    set(&mut pod, &["spec", "hostname"], name.into());
-    set(
+    tree::set(&mut pod, "spec.hostname", name);
+    tree::set(
         &mut pod,
-        &["spec", "subdomain"],
-        at_str(owner.object.value(), &["spec", "serviceName"]).into(),
+        "spec.subdomain",
+        tree::text(owner.object.value(), "spec.serviceName"),
     );
-    let volumes = volumes(owner, ordinal, at_list(pod_template, &["spec", "volumes"]));
+    let volumes = volumes(owner, ordinal, tree::list(pod_template, "spec.volumes"));
     if !volumes.is_empty() {
-        set(&mut pod, &["spec", "volumes"], volumes.into());
+        tree::set(&mut pod, "spec.volumes", volumes);
     }
     pod
 }
@@ -56,11 +52,11 @@ fn volumes(owner: &StatefulSet, ordinal: i64, others: &[Value]) -> Vec<Value> {
     let named = |volume: &Value| {
         claims
             .iter()
-            .any(|c| at_str(c, &["metadata", "name"]) == at_str(volume, &["name"]))
+            .any(|c| tree::text(c, "metadata.name") == tree::text(volume, "name"))
     };
     let of_claims = claims.iter().map(|claim| {
         json!({
-            "name": at_str(claim, &["metadata", "name"]),
+            "name": tree::text(claim, "metadata.name"),
             "persistentVolumeClaim": {"claimName": owner.claim_name(claim, ordinal)},
         })
     });

@@ -3,7 +3,8 @@
 
 use k3s_client::resources::{CONTROLLER_REVISIONS, STATEFUL_SETS};
 use k3s_client::{DeleteParams, Object, Patch};
-use k3s_meta::object::{annotations, at, at_i64, at_str, remove, set};
+use k3s_meta::object::annotations;
+use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
@@ -29,10 +30,10 @@ pub(super) struct Revisions {
 
 impl Revision {
     fn read(object: &Object) -> Self {
-        let mut template = at(object.value(), &["data", "spec", "template"])
+        let mut template = tree::get(object.value(), "data.spec.template")
             .cloned()
             .unwrap_or(Value::Null);
-        remove(&mut template, &["$patch"]);
+        tree::remove(&mut template, "$patch");
         Self {
             name: object.name().to_owned(),
             template,
@@ -60,7 +61,7 @@ impl StatefulSets {
         let update = match history
             .iter()
             .rev()
-            .find(|r| at(r.value(), &["data"]) == Some(&data))
+            .find(|r| tree::get(r.value(), "data") == Some(&data))
         {
             Some(found) => {
                 if number_of(found) < newest {
@@ -73,7 +74,7 @@ impl StatefulSets {
             }
             None => self.make_revision(owner, data, newest + 1).await?,
         };
-        let named = at_str(owner.object.value(), &["status", "currentRevision"]);
+        let named = tree::text(owner.object.value(), "status.currentRevision");
         let current = history
             .iter()
             .find(|r| r.name() == named)
@@ -103,10 +104,10 @@ impl StatefulSets {
         number: i64,
     ) -> Result<Revision, Error> {
         let hash = hash::template(owner.template(), owner.collisions());
-        let mut labels = at(owner.template(), &["metadata", "labels"])
+        let mut labels = tree::get(owner.template(), "metadata.labels")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        set(&mut labels, &[HASH_LABEL], hash.as_str().into());
+        tree::set(&mut labels, HASH_LABEL, hash.as_str());
         let name = format!("{}-{hash}", owner.object.name());
         let body = json!({
             "apiVersion": "apps/v1",
@@ -132,7 +133,7 @@ impl StatefulSets {
                     .client
                     .get(&CONTROLLER_REVISIONS, owner.object.ns(), &name)
                     .await?;
-                if at(there.value(), &["data"]) == body.get("data") {
+                if tree::get(there.value(), "data") == body.get("data") {
                     return Ok(Revision::read(&there));
                 }
                 // Another template has this hash: the next try takes another.
@@ -142,11 +143,7 @@ impl StatefulSets {
                     .get("status")
                     .cloned()
                     .unwrap_or_else(|| json!({}));
-                set(
-                    &mut status,
-                    &["collisionCount"],
-                    (owner.collisions() + 1).into(),
-                );
+                tree::set(&mut status, "collisionCount", owner.collisions() + 1);
                 write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
                 Err(error.into())
             }
@@ -173,12 +170,12 @@ impl StatefulSets {
 }
 
 fn number_of(revision: &Object) -> i64 {
-    at_i64(revision.value(), &["revision"]).unwrap_or(0)
+    tree::int(revision.value(), "revision").unwrap_or(0)
 }
 
 /// A strategic patch that puts the template back, as upstream stores it.
 fn data(template: &Value) -> Value {
     let mut template = template.clone();
-    set(&mut template, &["$patch"], "replace".into());
+    tree::set(&mut template, "$patch", "replace");
     json!({"spec": {"template": template}})
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k3s_client::resources::JOBS;
 use k3s_client::{Client, DeleteParams, Informer};
-use k3s_meta::object::{at_i64, at_list, at_str};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
@@ -37,12 +37,12 @@ pub(crate) fn start(context: &Context) {
 
 /// When the Job finished and how long it stays.
 fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
-    let ttl = at_i64(job, &["spec", "ttlSecondsAfterFinished"])?;
-    let finished = at_list(job, &["status", "conditions"]).iter().find(|c| {
-        matches!(at_str(c, &["type"]), "Complete" | "Failed") && at_str(c, &["status"]) == "True"
+    let ttl = tree::int(job, "spec.ttlSecondsAfterFinished")?;
+    let finished = tree::list(job, "status.conditions").iter().find(|c| {
+        matches!(tree::text(c, "type"), "Complete" | "Failed") && tree::text(c, "status") == "True"
     })?;
     Some((
-        time::parse(at_str(finished, &["lastTransitionTime"]))?,
+        time::parse(tree::text(finished, "lastTransitionTime"))?,
         Duration::from_secs(ttl.max(0).unsigned_abs()),
     ))
 }

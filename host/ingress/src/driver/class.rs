@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use k3s_client::{Client, Error, ListParams, Obj, Patch, resources};
-use k3s_meta::object::{annotation, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 /// Its name.
@@ -44,7 +45,7 @@ pub(crate) async fn release(client: &Client) -> Result<(), Error> {
         .items;
     let ours = classes
         .iter()
-        .filter(|class| at_str(class.value(), &["spec", "controller"]) == CONTROLLER);
+        .filter(|class| tree::text(class.value(), "spec.controller") == CONTROLLER);
     let ours: BTreeSet<&str> = ours.map(|class| class.name()).collect();
     let ingresses = client
         .list_all(&resources::INGRESSES, None, &ListParams::default())
@@ -69,16 +70,12 @@ pub(crate) async fn release(client: &Client) -> Result<(), Error> {
 }
 
 fn is_shown(ingress: &Obj) -> bool {
-    let shown = ingress
-        .value()
-        .pointer("/status/loadBalancer/ingress")
-        .and_then(Value::as_array);
-    shown.is_some_and(|addresses| !addresses.is_empty())
+    tree::has(ingress.value(), "status.loadBalancer.ingress")
 }
 
 /// Whether an Ingress names one of the classes, or none at all.
 fn is_of(ingress: &Obj, classes: &BTreeSet<&str>) -> bool {
-    let named = match at_str(ingress.value(), &["spec", "ingressClassName"]) {
+    let named = match tree::text(ingress.value(), "spec.ingressClassName") {
         "" => annotation(ingress.value(), CLASS_ANNOTATION).unwrap_or_default(),
         named => named,
     };
@@ -103,7 +100,7 @@ mod tests {
 
     fn shown(api: &FakeApi, name: &str) -> bool {
         let ingress = api.get(&resources::INGRESSES, "default", name).unwrap();
-        ingress.pointer("/status/loadBalancer/ingress/0").is_some()
+        k3s_meta::tree::has(&ingress, "status.loadBalancer.ingress")
     }
 
     #[tokio::test]

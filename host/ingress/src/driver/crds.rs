@@ -4,6 +4,7 @@
 //! name on the object, which says more than a field that silently disappears.
 
 use k3s_client::Resource;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 /// `customresourcedefinitions.apiextensions.k8s.io`.
@@ -12,12 +13,8 @@ const GROUP: &str = "traefik.io";
 
 /// Whether a definition is in force.
 pub(crate) fn is_established(definition: &Value) -> bool {
-    let conditions = definition
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    conditions
+    tree::list(definition, "status.conditions")
+        .iter()
         .filter(|c| c.get("type").is_some_and(|t| t == "Established"))
         .any(|c| c.get("status").is_some_and(|s| s == "True"))
 }

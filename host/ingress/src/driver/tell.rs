@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, EventRecorder, EventType, Patch, resources};
+use k3s_meta::tree;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -175,8 +176,8 @@ impl Teller {
             .iter()
             .map(|ip| json!({"ip": ip.to_string()}))
             .collect();
-        let found = object.value().pointer("/status/loadBalancer/ingress");
-        if found.and_then(Value::as_array) == Some(&wanted) {
+        let found = tree::list(object.value(), "status.loadBalancer.ingress");
+        if found == wanted {
             return Ok(());
         }
         let patch = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": wanted}}}));

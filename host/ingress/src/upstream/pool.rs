@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use http::uri::Authority;
 use k3s_client::{Informer, Obj};
+use k3s_meta::tree;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -195,9 +196,9 @@ fn of_slice(slice: &Value, port: &str, wanted: fn(&Value) -> bool) -> Vec<Author
     let mut found = Vec::new();
     for endpoint in array(slice, "endpoints") {
         if wanted(endpoint.get("conditions").unwrap_or(&Value::Null)) {
-            let address = endpoint
-                .pointer("/addresses/0")
-                .and_then(Value::as_str)
+            let address = tree::texts(&endpoint, "addresses")
+                .first()
+                .copied()
                 .unwrap_or_default()
                 .to_owned();
             let host = if address.contains(':') {

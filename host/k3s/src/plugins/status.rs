@@ -9,6 +9,7 @@ use std::time::Duration;
 use k3s_base::Clock;
 use k3s_client::{Client, EventRecorder, ObjectReference};
 use k3s_lifecycle::Tasks;
+use k3s_meta::tree;
 use k3s_meta::user::UserInfo;
 use k3s_plugin_host::{Health, Host, Status};
 use k3s_registry::{
@@ -188,11 +189,7 @@ impl Shown {
             },
         });
         if !status.last_error.is_empty() {
-            k3s_meta::object::set(
-                &mut object,
-                &["status", "lastError"],
-                status.last_error.as_str().into(),
-            );
+            tree::set(&mut object, "status.lastError", status.last_error.as_str());
         }
         object
     }
@@ -202,7 +199,7 @@ fn health_of<'a>(
     objects: Option<&'a BTreeMap<&'static str, Value>>,
     kind: &str,
 ) -> Option<&'a str> {
-    k3s_meta::object::at(objects?.get(kind)?, &["status", "health"])?.as_str()
+    tree::get(objects?.get(kind)?, "status.health")?.as_str()
 }
 
 impl Publisher {
@@ -215,10 +212,8 @@ impl Publisher {
         for (kind, object) in now {
             match (health_of(before, kind), health_of(Some(now), kind)) {
                 (old, Some("Quarantined")) if old != Some("Quarantined") => {
-                    self.events.quarantined(
-                        kind,
-                        k3s_meta::object::at_str(object, &["status", "lastError"]),
-                    );
+                    self.events
+                        .quarantined(kind, tree::text(object, "status.lastError"));
                 }
                 (Some("Quarantined"), Some("Ready")) => self.events.recovered(kind),
                 _ => {}
@@ -271,9 +266,9 @@ impl Publisher {
         let make = |old: Option<&Value>| {
             let mut new = old.cloned().unwrap_or_else(|| object.clone());
             for part in ["spec", "status"] {
-                k3s_meta::object::set(
+                tree::set(
                     &mut new,
-                    &[part],
+                    part,
                     object.get(part).cloned().unwrap_or_default(),
                 );
             }

@@ -1,11 +1,11 @@
 //! What webhook configurations and admission policies have in common.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::{Value, json};
 
 use crate::checks::{self, Check, Unique};
-use crate::{print, tree};
+use crate::print;
 
 /// Defaults of one webhook.
 pub(super) fn default_webhook(webhook: &mut Value) {
@@ -15,7 +15,7 @@ pub(super) fn default_webhook(webhook: &mut Value) {
     tree::set_missing(webhook, "objectSelector", json!({}));
     tree::set_missing(webhook, "timeoutSeconds", 10);
     tree::set_missing(webhook, "clientConfig", json!({}));
-    if let Some(service) = tree::at_mut(webhook, "clientConfig.service") {
+    if let Some(service) = tree::get_mut(webhook, "clientConfig.service") {
         tree::set_missing(service, "port", 443);
     }
     for rule in tree::each_mut(webhook, "rules") {
@@ -25,7 +25,7 @@ pub(super) fn default_webhook(webhook: &mut Value) {
 
 /// Defaults of the match resources at `path` of a policy or a binding.
 pub(super) fn default_match(object: &mut Value, path: &str) {
-    let Some(matches) = tree::at_mut(object, path) else {
+    let Some(matches) = tree::get_mut(object, path) else {
         return;
     };
     tree::set_missing(matches, "matchPolicy", "Equivalent");
@@ -40,14 +40,14 @@ pub(super) fn default_match(object: &mut Value, path: &str) {
 
 /// What a binding names as parameters.
 pub(super) fn parameters(binding: &Value) -> String {
-    let Some(reference) = tree::at(binding, "spec.paramRef") else {
+    let Some(reference) = tree::get(binding, "spec.paramRef") else {
         return print::UNSET.to_owned();
     };
     match (
         tree::text(reference, "namespace"),
         tree::text(reference, "name"),
     ) {
-        (_, "") => match tree::at(reference, "selector") {
+        (_, "") => match tree::get(reference, "selector") {
             Some(selector) => print::selector(Some(selector)),
             None => print::UNSET.to_owned(),
         },
@@ -109,7 +109,7 @@ pub(super) fn validate_webhook(errors: &mut ErrorList, webhook: &Value, path: &P
         let detail = "must include at least one of v1, v1beta1";
         errors.push(field::invalid(
             &at,
-            tree::at(webhook, "admissionReviewVersions"),
+            tree::get(webhook, "admissionReviewVersions"),
             detail,
         ));
     }
@@ -131,8 +131,8 @@ fn qualified_domain(errors: &mut ErrorList, name: &str, path: &Path) {
 }
 
 fn client(errors: &mut ErrorList, webhook: &Value, path: &Path) {
-    let url = tree::at(webhook, "clientConfig.url").and_then(Value::as_str);
-    match (url, tree::at(webhook, "clientConfig.service")) {
+    let url = tree::get(webhook, "clientConfig.url").and_then(Value::as_str);
+    match (url, tree::get(webhook, "clientConfig.service")) {
         (Some(_), Some(_)) | (None, None) => errors.push(field::required(
             path,
             "exactly one of url or service is required",
@@ -168,7 +168,7 @@ fn client(errors: &mut ErrorList, webhook: &Value, path: &Path) {
 
 fn selectors(errors: &mut ErrorList, holder: &Value, path: &Path) {
     for name in ["namespaceSelector", "objectSelector"] {
-        if let Some(selector) = tree::at(holder, name) {
+        if let Some(selector) = tree::get(holder, name) {
             errors.append(checks::label_selector(selector, &path.child(name)));
         }
     }
@@ -193,7 +193,7 @@ fn validate_rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
                 };
             errors.push(field::invalid(
                 &path.child(name),
-                tree::at(rule, name),
+                tree::get(rule, name),
                 detail,
             ));
         }
@@ -229,7 +229,7 @@ pub(super) fn validate_configuration(configuration: &Value) -> ErrorList {
 pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(policy, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(policy, "spec").unwrap_or(&Value::Null);
     checks::one_of(
         &mut errors,
         spec,
@@ -237,7 +237,7 @@ pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
         &path,
         &["Fail", "Ignore"],
     );
-    match tree::at(spec, "matchConstraints") {
+    match tree::get(spec, "matchConstraints") {
         None => errors.push(field::required(&path.child("matchConstraints"), "")),
         Some(matches) => {
             let at = path.child("matchConstraints");
@@ -250,7 +250,7 @@ pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
             }
         }
     }
-    if let Some(kind) = tree::at(spec, "paramKind") {
+    if let Some(kind) = tree::get(spec, "paramKind") {
         for name in ["apiVersion", "kind"] {
             checks::required(&mut errors, kind, name, &path.child("paramKind"), "");
         }
@@ -271,12 +271,12 @@ pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
 pub(super) fn validate_binding(binding: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(binding, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(binding, "spec").unwrap_or(&Value::Null);
     checks::required(&mut errors, spec, "policyName", &path, "");
-    if let Some(reference) = tree::at(spec, "paramRef") {
+    if let Some(reference) = tree::get(spec, "paramRef") {
         let at = path.child("paramRef");
         let named = tree::has(reference, "name");
-        match (named, tree::at(reference, "selector").is_some()) {
+        match (named, tree::get(reference, "selector").is_some()) {
             (true, true) => errors.push(field::forbidden(
                 &at.child("name"),
                 "name and selector are mutually exclusive",

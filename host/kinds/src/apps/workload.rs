@@ -1,18 +1,17 @@
 //! Rules that the workload kinds share: selector, template, replica counts.
 
-use k3s_meta::LabelSelector;
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::object;
+use k3s_meta::{LabelSelector, tree};
 use serde_json::Value;
 
 use crate::checks;
 use crate::core::podspec::validation;
-use crate::tree;
 
 /// Validates a required `selector` that must select something and match the template's labels.
 pub(crate) fn selector(errors: &mut ErrorList, spec: &Value, path: &Path, kind: &str) {
     let at = path.child("selector");
-    let Some(selector) = tree::at(spec, "selector") else {
+    let Some(selector) = tree::get(spec, "selector") else {
         errors.push(field::required(&at, ""));
         return;
     };
@@ -29,17 +28,17 @@ pub(crate) fn selector(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
 /// Validates that the selector finds the pods that the template makes.
 pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let Some(selector) =
-        tree::at(spec, "selector").filter(|selector| !checks::selects_all(selector))
+        tree::get(spec, "selector").filter(|selector| !checks::selects_all(selector))
     else {
         return;
     };
     let Ok(parsed) = LabelSelector::from_value(selector) else {
         return;
     };
-    let labels = object::string_map(tree::at(spec, "template.metadata.labels"));
+    let labels = object::string_map(tree::get(spec, "template.metadata.labels"));
     if !parsed.matches(|key| labels.get(key).map(String::as_str)) {
         let detail = "`selector` does not match template `labels`";
-        let shown = tree::at(spec, "template.metadata.labels")
+        let shown = tree::get(spec, "template.metadata.labels")
             .cloned()
             .unwrap_or(Value::Null);
         errors.push(field::invalid(
@@ -53,7 +52,7 @@ pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) {
 /// Validates the template of a workload whose pods run for ever.
 pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: &str) {
     let at = path.child("template");
-    errors.append(validation::template(tree::at(spec, "template"), &at));
+    errors.append(validation::template(tree::get(spec, "template"), &at));
     let policy = tree::text(spec, "template.spec.restartPolicy");
     if !policy.is_empty() && policy != "Always" {
         errors.push(field::not_supported(
@@ -62,7 +61,7 @@ pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
             &["Always"],
         ));
     }
-    if tree::at(spec, "template.spec.activeDeadlineSeconds").is_some() {
+    if tree::get(spec, "template.spec.activeDeadlineSeconds").is_some() {
         let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
         errors.push(field::forbidden(
             &at.child("spec.activeDeadlineSeconds"),
@@ -75,7 +74,7 @@ pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
 pub(crate) fn replica_status(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
-    let status = tree::at(object, "status").unwrap_or(&Value::Null);
+    let status = tree::get(object, "status").unwrap_or(&Value::Null);
     for name in [
         "replicas",
         "fullyLabeledReplicas",

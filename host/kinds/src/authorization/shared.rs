@@ -1,21 +1,20 @@
 //! What the reviews of access have in common.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// Exactly one of the two kinds of attributes.
 pub(super) fn attributes(review: &Value) -> ErrorList {
     let path = Path::new("spec.resourceAttributes");
     let [resource, url] = ["resourceAttributes", "nonResourceAttributes"]
-        .map(|name| tree::at(review, &format!("spec.{name}")).is_some());
+        .map(|name| tree::get(review, &format!("spec.{name}")).is_some());
     match (resource, url) {
         (true, true) => {
             let detail = "cannot be specified in combination with resourceAttributes";
             field::invalid(
                 &Path::new("spec.nonResourceAttributes"),
-                tree::at(review, "spec.nonResourceAttributes"),
+                tree::get(review, "spec.nonResourceAttributes"),
                 detail,
             )
             .into()

@@ -1,12 +1,11 @@
 //! Rules for objects that are maps of keys to data: config maps and secrets.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::Check;
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// One MiB, which also keeps the object below the request limit of the datastore.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -39,7 +38,7 @@ pub(super) fn immutable(errors: &mut ErrorList, new: &Value, old: &Value, maps: 
         errors.push(field::forbidden(&Path::new("immutable"), IMMUTABLE));
     }
     for name in maps {
-        if !semantic_eq(tree::at(new, name), tree::at(old, name)) {
+        if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
             errors.push(field::forbidden(&Path::new(name), IMMUTABLE));
         }
     }

@@ -2,11 +2,12 @@
 //! Upstream: `apiextensions-apiserver/pkg/registry/customresource/tableconvertor`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::jsonpath::JsonPath;
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 /// Where the age column of definitions without columns of their own looks.
 const CREATED: &str = ".metadata.creationTimestamp";

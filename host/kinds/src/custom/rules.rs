@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use k3s_api::define::{TooMany, keep_text};
 use k3s_meta::field::{ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::columns::{self, PrinterColumn};
@@ -12,7 +13,6 @@ use super::scale::ScalePaths;
 use super::schema::Schema;
 use super::{default, prune, validate};
 use crate::rules::{Generation, KindRules};
-use crate::tree;
 
 /// Rules of one version of a custom resource.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl CustomRules {
     /// When the process has kept too many names of selectable fields.
     pub fn read(version: &Value) -> Result<Self, TooMany> {
         let schema =
-            Schema::read(tree::at(version, "schema.openAPIV3Schema").unwrap_or(&Value::Null));
+            Schema::read(tree::get(version, "schema.openAPIV3Schema").unwrap_or(&Value::Null));
         let mut selectable = Vec::new();
         for field in tree::list(version, "selectableFields") {
             let text = tree::text(field, "jsonPath");
@@ -41,7 +41,7 @@ impl CustomRules {
         }
         Ok(Self {
             schema,
-            status: tree::at(version, "subresources.status").is_some(),
+            status: tree::get(version, "subresources.status").is_some(),
             scale: ScalePaths::read(version),
             columns: PrinterColumn::read_all(version),
             selectable,

@@ -1,10 +1,10 @@
 //! Where a custom resource keeps what its `scale` subresource shows.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::jsonpath::JsonPath;
-use crate::tree;
 
 /// Paths of plain fields from the root of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct ScalePaths {
 impl ScalePaths {
     /// Reads `subresources.scale` of a version.
     pub(super) fn read(version: &Value) -> Option<Self> {
-        let scale = tree::at(version, "subresources.scale")?;
+        let scale = tree::get(version, "subresources.scale")?;
         let path = |key: &str| -> Vec<String> {
             let parsed = JsonPath::parse(tree::text(scale, key)).ok();
             let fields = parsed

@@ -1,9 +1,8 @@
 //! Rules of roles.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// The list is shown even when it is empty.
 pub(super) fn default(role: &mut Value) {
@@ -32,7 +31,7 @@ fn rule(errors: &mut ErrorList, rule: &Value, namespaced: bool, path: &Path) {
         ));
     }
     if tree::has(rule, "nonResourceURLs") {
-        let urls = tree::at(rule, "nonResourceURLs");
+        let urls = tree::get(rule, "nonResourceURLs");
         let at = path.child("nonResourceURLs");
         if namespaced {
             errors.push(field::invalid(

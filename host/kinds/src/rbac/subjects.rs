@@ -1,12 +1,11 @@
 //! References of role bindings.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::Check;
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Group of roles, users and groups.
 pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
@@ -54,7 +53,7 @@ pub(super) fn names(binding: &Value, kind: &str) -> String {
 pub(super) fn validate(binding: &Value, kinds: &[&str]) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("roleRef");
-    let role = tree::at(binding, "roleRef").unwrap_or(&Value::Null);
+    let role = tree::get(binding, "roleRef").unwrap_or(&Value::Null);
     let group = tree::text(role, "apiGroup");
     if group != GROUP {
         errors.push(field::not_supported(
@@ -115,7 +114,7 @@ fn subject(errors: &mut ErrorList, subject: &Value, path: &Path) {
 
 /// A binding keeps its role; whom it binds may change.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let (after, before) = (tree::at(new, "roleRef"), tree::at(old, "roleRef"));
+    let (after, before) = (tree::get(new, "roleRef"), tree::get(old, "roleRef"));
     if semantic_eq(after, before) {
         return ErrorList::new();
     }

@@ -3,8 +3,8 @@
 
 use http::Method;
 use k3s_api::schema::Type;
-use k3s_meta::object;
 use k3s_meta::patch;
+use k3s_meta::{object, tree};
 use serde_json::{Value, json};
 
 use super::create::create;
@@ -101,19 +101,15 @@ async fn one(
 /// The manifest with itself in the annotation, as kubectl writes it: compact JSON and a new line.
 fn with_annotation(manifest: &Value) -> Result<Value, Failure> {
     let mut plain = manifest.clone();
-    if let Some(annotations) = object::map_mut(&mut plain, &["metadata", "annotations"]) {
+    if let Some(annotations) = tree::ensure(&mut plain, "metadata.annotations") {
         annotations.remove(LAST_APPLIED);
     }
-    let metadata = object::map_mut(&mut plain, &["metadata"]);
+    let metadata = tree::ensure(&mut plain, "metadata");
     if let Some(metadata) = metadata {
         metadata.entry("annotations").or_insert_with(|| json!({}));
     }
     let text = serde_json::to_string(&plain).map_err(|e| Failure::local(e.to_string()))? + "\n";
-    object::set(
-        &mut plain,
-        &["metadata", "annotations", LAST_APPLIED],
-        text.into(),
-    );
+    object::set_annotation(&mut plain, LAST_APPLIED, text);
     Ok(plain)
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -57,7 +57,7 @@ async fn review(
 ) -> Result<Value, Failure> {
     let mut body = json!({"apiVersion": format!("{group}/v1"), "kind": kind});
     if !spec.is_null() {
-        object::set(&mut body, &["spec"], spec);
+        tree::set(&mut body, "spec", spec);
     }
     session
         .json(
@@ -91,7 +91,7 @@ async fn can_i(session: &Session, args: &CanI) -> Result<(), Failure> {
         spec,
     )
     .await?;
-    let allowed = object::at(&answer, &["status", "allowed"])
+    let allowed = tree::get(&answer, "status.allowed")
         .and_then(Value::as_bool)
         .unwrap_or_default();
     if !args.quiet {
@@ -120,7 +120,7 @@ async fn attributes(
         session.namespace.as_str()
     };
     let mut attributes = json!({"verb": verb, "resource": kind, "namespace": namespace});
-    let mut set = |field: &str, value: &str| object::set(&mut attributes, &[field], value.into());
+    let mut set = |field: &str, value: &str| tree::set(&mut attributes, field, value);
     if kind != "*" {
         match discovery.resource(kind) {
             Ok(served) => {
@@ -155,7 +155,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
     )
     .await?;
     let words = |rule: &Value, key: &str| -> Vec<String> {
-        object::at_list(rule, &[key])
+        tree::list(rule, key)
             .iter()
             .filter_map(Value::as_str)
             .map(str::to_owned)
@@ -163,7 +163,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
     };
     let brackets = |words: Vec<String>| format!("[{}]", words.join(" "));
     let mut of_resources = Vec::new();
-    for rule in object::at_list(&answer, &["status", "resourceRules"]) {
+    for rule in tree::list(&answer, "status.resourceRules") {
         for (group, resource) in words(rule, "apiGroups").iter().flat_map(|g| {
             words(rule, "resources")
                 .into_iter()
@@ -185,7 +185,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
     }
     of_resources.sort();
     let mut of_paths = Vec::new();
-    for rule in object::at_list(&answer, &["status", "nonResourceRules"]) {
+    for rule in tree::list(&answer, "status.nonResourceRules") {
         for path in words(rule, "nonResourceURLs") {
             of_paths.push(vec![
                 String::new(),
@@ -216,7 +216,7 @@ async fn whoami(session: &Session) -> Result<(), Failure> {
         Value::Null,
     )
     .await?;
-    let user = object::at(&answer, &["status", "userInfo"]).unwrap_or(&Value::Null);
+    let user = tree::get(&answer, "status.userInfo").unwrap_or(&Value::Null);
     let list = |value: &Value| -> String {
         let words: Vec<&str> = value
             .as_array()
@@ -228,19 +228,16 @@ async fn whoami(session: &Session) -> Result<(), Failure> {
     };
     let mut rows = vec![["ATTRIBUTE", "VALUE"].map(str::to_owned).to_vec()];
     let mut row = |name: String, value: String| rows.push(vec![name, value]);
-    row(
-        "Username".into(),
-        object::at_str(user, &["username"]).to_owned(),
-    );
-    let uid = object::at_str(user, &["uid"]);
+    row("Username".into(), tree::text(user, "username").to_owned());
+    let uid = tree::text(user, "uid");
     if !uid.is_empty() {
         row("UID".into(), uid.to_owned());
     }
     row(
         "Groups".into(),
-        list(object::at(user, &["groups"]).unwrap_or(&Value::Null)),
+        list(tree::get(user, "groups").unwrap_or(&Value::Null)),
     );
-    for (key, value) in object::at(user, &["extra"])
+    for (key, value) in tree::get(user, "extra")
         .and_then(Value::as_object)
         .into_iter()
         .flatten()

@@ -3,7 +3,7 @@
 
 use clap::Args;
 use http::Method;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Map, Value, json};
 
 use super::create::create;
@@ -110,10 +110,10 @@ impl CreateDeployment {
     fn container(&self, image: &str) -> Value {
         let mut container = json!({"name": container_name(image), "image": image});
         if let Some(port) = self.port {
-            object::set(&mut container, &["ports"], json!([{"containerPort": port}]));
+            tree::set(&mut container, "ports", json!([{"containerPort": port}]));
         }
         if !self.command.is_empty() {
-            object::set(&mut container, &["command"], json!(self.command));
+            tree::set(&mut container, "command", json!(self.command));
         }
         container
     }
@@ -134,21 +134,18 @@ impl Run {
         }
         let mut container = json!({"name": self.name, "image": self.image});
         if !self.args.is_empty() {
-            object::set(
-                &mut container,
-                &[if self.command { "command" } else { "args" }],
-                json!(self.args),
-            );
+            let field = if self.command { "command" } else { "args" };
+            tree::set(&mut container, field, json!(self.args));
         }
         let env: Vec<Value> = pairs(&self.env, "--env")?
             .into_iter()
             .map(|(k, v)| json!({"name": k, "value": v}))
             .collect();
         if !env.is_empty() {
-            object::set(&mut container, &["env"], env.into());
+            tree::set(&mut container, "env", env);
         }
         if let Some(port) = self.port {
-            object::set(&mut container, &["ports"], json!([{"containerPort": port}]));
+            tree::set(&mut container, "ports", json!([{"containerPort": port}]));
         }
         Ok(json!({
             "apiVersion": "v1",
@@ -210,14 +207,14 @@ pub(crate) async fn expose(session: &Session, args: &Expose) -> Result<(), Failu
 
 fn service(args: &Expose, live: &Value) -> Result<Value, Failure> {
     let selector = match (
-        object::at(live, &["spec", "selector", "matchLabels"]),
+        tree::get(live, "spec.selector.matchLabels"),
         object::kind(live),
     ) {
         (Some(labels), _) => labels.clone(),
-        (None, "Pod") => object::at(live, &["metadata", "labels"])
+        (None, "Pod") => tree::get(live, "metadata.labels")
             .cloned()
             .unwrap_or(Value::Null),
-        (None, "Service" | "ReplicationController") => object::at(live, &["spec", "selector"])
+        (None, "Service" | "ReplicationController") => tree::get(live, "spec.selector")
             .cloned()
             .unwrap_or(Value::Null),
         (None, kind) => return Err(Failure::local(format!("cannot expose a {kind}"))),
@@ -252,23 +249,23 @@ fn service(args: &Expose, live: &Value) -> Result<Value, Failure> {
             "ports": [{"port": port, "protocol": args.protocol, "targetPort": target_port}],
         },
     });
-    if let Some(labels) = object::at(live, &["metadata", "labels"]) {
-        object::set(&mut service, &["metadata", "labels"], labels.clone());
+    if let Some(labels) = tree::get(live, "metadata.labels") {
+        tree::set(&mut service, "metadata.labels", labels.clone());
     }
     Ok(service)
 }
 
 /// The first port of an object's containers, or of a Service.
 fn first_port(live: &Value) -> Option<i64> {
-    if let Some(port) = object::at_list(live, &["spec", "ports"]).first() {
-        return object::at_i64(port, &["port"]);
+    if let Some(port) = tree::list(live, "spec.ports").first() {
+        return tree::int(port, "port");
     }
-    let spec = object::at(live, &["spec", "template", "spec"]).or_else(|| live.get("spec"))?;
-    let containers = object::at_list(spec, &["containers"]);
+    let spec = tree::get(live, "spec.template.spec").or_else(|| live.get("spec"))?;
+    let containers = tree::list(spec, "containers");
     let port = containers
         .iter()
-        .find_map(|c| object::at_list(c, &["ports"]).first())?;
-    object::at_i64(port, &["containerPort"])
+        .find_map(|c| tree::list(c, "ports").first())?;
+    tree::int(port, "containerPort")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use http::header::ACCEPT;
 use http::{Method, Request};
 use http_body_util::{BodyExt, BodyStream};
 use k3s_client::empty;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::target::{self, Target};
@@ -109,8 +109,8 @@ async fn tables(
         });
         let mut version = String::new();
         for table in fetch(session, args, target, TABLE).await? {
-            version = object::at_str(&table, &["metadata", "resourceVersion"]).to_owned();
-            if args.watch_only || object::at_list(&table, &["rows"]).is_empty() {
+            version = tree::text(&table, "metadata.resourceVersion").to_owned();
+            if args.watch_only || tree::list(&table, "rows").is_empty() {
                 continue;
             }
             if printed && several {
@@ -238,12 +238,9 @@ async fn watch(
             let line = buffer.split_to(end + 1);
             let event: Value =
                 serde_json::from_slice(&line).map_err(|e| Failure::local(e.to_string()))?;
-            match object::at_str(&event, &["type"]) {
+            match tree::text(&event, "type") {
                 "ERROR" => {
-                    return Err(Failure::local(object::at_str(
-                        &event,
-                        &["object", "message"],
-                    )));
+                    return Err(Failure::local(tree::text(&event, "object.message")));
                 }
                 "BOOKMARK" => {}
                 _ => print!(

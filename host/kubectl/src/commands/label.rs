@@ -1,7 +1,7 @@
 //! `kubectl label` and `kubectl annotate`.
 
 use clap::Args;
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Map, Value, json};
 
 use super::named::{self, MERGE, Selection};
@@ -61,7 +61,7 @@ pub(crate) async fn run(session: &Session, args: &Label, map: Metadata) -> Resul
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &words, &args.selection).await? {
         let live = one.get(session).await?;
-        let present = object::string_map(object::at(&live, &["metadata", map.field()]));
+        let present = object::string_map(tree::get(&live, &format!("metadata.{}", map.field())));
         let patch = patch(&present, changes, args.overwrite)?;
         if patch.is_empty() {
             println!("{} not {}", one.shown(), map.verb());

@@ -1,8 +1,8 @@
 //! The pod and container that `logs` and `exec` mean.
 
 use k3s_client::{ListParams, Object, resources};
-use k3s_meta::object;
 use k3s_meta::selector::LabelSelector;
+use k3s_meta::{object, tree};
 
 use crate::Failure;
 use crate::session::Session;
@@ -44,7 +44,7 @@ async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure
     if served.resource.plural == "pods" {
         return Ok((owner, 1));
     }
-    let selector = object::at(owner.value(), &["spec", "selector"]);
+    let selector = tree::get(owner.value(), "spec.selector");
     let labels = match selector {
         // A Service's selector is a plain map.
         Some(map) if map.get("matchLabels").is_none() && map.get("matchExpressions").is_none() => {
@@ -69,7 +69,7 @@ async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure
         .collect();
     pods.sort_by_key(|p| {
         (
-            object::at_str(p.value(), &["status", "phase"]) != "Running",
+            tree::text(p.value(), "status.phase") != "Running",
             p.name().to_owned(),
         )
     });
@@ -88,9 +88,9 @@ async fn first(session: &Session, word: &str) -> Result<(Object, usize), Failure
 /// The container: the one asked for, the annotated default, or the first.
 pub(super) fn container(pod: &Object, asked: Option<&str>) -> Result<String, Failure> {
     let names = |field: &str| -> Vec<String> {
-        let list = object::at_list(pod.value(), &["spec", field]);
+        let list = tree::list(pod.value(), &format!("spec.{field}"));
         list.iter()
-            .map(|c| object::at_str(c, &["name"]).to_owned())
+            .map(|c| tree::text(c, "name").to_owned())
             .collect()
     };
     let (containers, mut all) = (names("containers"), names("containers"));

@@ -1,7 +1,7 @@
 //! `kubectl scale`.
 
 use clap::Args;
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::json;
 
 use super::named::{self, MERGE, Selection};
@@ -28,8 +28,7 @@ pub(crate) async fn run(session: &Session, args: &Scale) -> Result<(), Failure> 
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &args.what, &args.selection).await? {
         if let Some(expected) = args.current_replicas {
-            let present =
-                object::at_i64(&one.get(session).await?, &["spec", "replicas"]).unwrap_or_default();
+            let present = tree::int(&one.get(session).await?, "spec.replicas").unwrap_or_default();
             if present != expected {
                 return Err(Failure::local(format!(
                     "Expected replicas to be {expected}, was {present}"

@@ -1,7 +1,7 @@
 //! `kubectl set image`.
 
 use clap::{Args, Subcommand};
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::named::{self, STRATEGIC, Selection};
@@ -41,13 +41,12 @@ pub(crate) async fn run(session: &Session, set: &Set) -> Result<(), Failure> {
                 one.shown()
             ))
         })?;
-        let Some(patch) = patch(object::at(&live, place).unwrap_or(&Value::Null), &images)? else {
+        let Some(patch) = patch(tree::get(&live, place).unwrap_or(&Value::Null), &images)? else {
             continue;
         };
         let whole = place
-            .iter()
-            .rev()
-            .fold(patch, |inner, key| json!({*key: inner}));
+            .rsplit('.')
+            .fold(patch, |inner, key| json!({key: inner}));
         one.patch(session, None, STRATEGIC, &whole).await?;
         println!("{} image updated", one.shown());
     }
@@ -55,15 +54,15 @@ pub(crate) async fn run(session: &Session, set: &Set) -> Result<(), Failure> {
 }
 
 /// Where the pod's specification is in an object.
-fn pod_spec(live: &Value) -> Option<&'static [&'static str]> {
-    const PLACES: [&[&str]; 3] = [
-        &["spec", "template", "spec"],
-        &["spec", "jobTemplate", "spec", "template", "spec"],
-        &["spec"],
+fn pod_spec(live: &Value) -> Option<&'static str> {
+    const PLACES: [&str; 3] = [
+        "spec.template.spec",
+        "spec.jobTemplate.spec.template.spec",
+        "spec",
     ];
     PLACES
         .into_iter()
-        .find(|place| object::at(live, place).is_some_and(|spec| spec.get("containers").is_some()))
+        .find(|place| tree::get(live, place).is_some_and(|spec| spec.get("containers").is_some()))
 }
 
 /// The strategic patch of a pod specification; `None` when nothing changes.
@@ -72,14 +71,14 @@ fn patch(spec: &Value, images: &[(&str, &str)]) -> Result<Option<Value>, Failure
     let mut missing: Vec<&str> = images.iter().map(|(name, _)| *name).collect();
     for list in ["initContainers", "containers"] {
         let mut changed = Vec::new();
-        for container in object::at_list(spec, &[list]) {
-            let name = object::at_str(container, &["name"]);
+        for container in tree::list(spec, list) {
+            let name = tree::text(container, "name");
             for (wanted, image) in images
                 .iter()
                 .filter(|(wanted, _)| *wanted == name || *wanted == "*")
             {
                 missing.retain(|m| m != wanted);
-                if object::at_str(container, &["image"]) != *image {
+                if tree::text(container, "image") != *image {
                     changed.push(json!({"name": name, "image": image}));
                 }
             }

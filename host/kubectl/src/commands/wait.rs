@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::StreamExt;
 use k3s_client::{Object, WatchEvent, WatchParams};
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::named::{self, Named, Selection};
@@ -35,7 +35,7 @@ enum Until {
     Gone,
     There,
     Condition { kind: String, value: String },
-    Field { path: Vec<String>, value: String },
+    Field { path: String, value: String },
 }
 
 impl Until {
@@ -66,7 +66,7 @@ impl Until {
                     ));
                 }
                 Ok(Self::Field {
-                    path: path.split('.').map(str::to_owned).collect(),
+                    path: path.to_owned(),
                     value: value.to_owned(),
                 })
             }
@@ -78,21 +78,16 @@ impl Until {
         match self {
             Self::Gone => false,
             Self::There => true,
-            Self::Condition { kind, value } => object::at_list(live, &["status", "conditions"])
-                .iter()
-                .any(|c| {
-                    object::at_str(c, &["type"]).eq_ignore_ascii_case(kind)
-                        && object::at_str(c, &["status"]).eq_ignore_ascii_case(value)
-                }),
-            Self::Field { path, value } => {
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                object::at(live, &path).is_some_and(|found| match found {
-                    Value::String(text) => text == value,
-                    other => {
-                        serde_json::from_str::<Value>(value).is_ok_and(|wanted| wanted == *other)
-                    }
+            Self::Condition { kind, value } => {
+                tree::list(live, "status.conditions").iter().any(|c| {
+                    tree::text(c, "type").eq_ignore_ascii_case(kind)
+                        && tree::text(c, "status").eq_ignore_ascii_case(value)
                 })
             }
+            Self::Field { path, value } => tree::get(live, path).is_some_and(|found| match found {
+                Value::String(text) => text == value,
+                other => serde_json::from_str::<Value>(value).is_ok_and(|wanted| wanted == *other),
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::get::with_query;
@@ -110,11 +110,7 @@ pub(super) fn place<'a>(
     }
     let own = object::namespace(manifest).to_owned();
     if own.is_empty() {
-        object::set(
-            manifest,
-            &["metadata", "namespace"],
-            session.namespace.as_str().into(),
-        );
+        tree::set(manifest, "metadata.namespace", session.namespace.as_str());
     } else if session.namespace_given && own != session.namespace {
         return Err(Failure::local(format!(
             "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass '--namespace={own}' to perform this operation.",

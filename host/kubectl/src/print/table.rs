@@ -1,6 +1,6 @@
 //! Tables the server made (`meta.k8s.io/v1.Table`), printed as kubectl prints them.
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::Columns;
@@ -35,7 +35,7 @@ impl TablePrinter {
     /// A table as text; the first call prints the headers.
     pub(crate) fn print(&mut self, table: &Value) -> String {
         let mut rows = Vec::new();
-        let definitions = object::at_list(table, &["columnDefinitions"]);
+        let definitions = tree::list(table, "columnDefinitions");
         // A watch sends the definitions with its first event only.
         if self.headers.is_empty() && !definitions.is_empty() {
             self.headers = self.shown(definitions);
@@ -43,19 +43,14 @@ impl TablePrinter {
                 rows.push(self.header());
             }
         }
-        rows.extend(
-            object::at_list(table, &["rows"])
-                .iter()
-                .map(|row| self.row(row)),
-        );
+        rows.extend(tree::list(table, "rows").iter().map(|row| self.row(row)));
         self.columns.layout(&rows)
     }
 
     fn shown(&self, definitions: &[Value]) -> Vec<(usize, String)> {
-        let is_shown = |d: &Value| {
-            self.style.wide || object::at_i64(d, &["priority"]).unwrap_or_default() == 0
-        };
-        let name = |d: &Value| object::at_str(d, &["name"]).to_uppercase();
+        let is_shown =
+            |d: &Value| self.style.wide || tree::int(d, "priority").unwrap_or_default() == 0;
+        let name = |d: &Value| tree::text(d, "name").to_uppercase();
         definitions
             .iter()
             .enumerate()
@@ -78,7 +73,7 @@ impl TablePrinter {
 
     fn row(&self, row: &Value) -> Vec<String> {
         let meta = row.get("object").unwrap_or(&Value::Null);
-        let cells = object::at_list(row, &["cells"]);
+        let cells = tree::list(row, "cells");
         let mut out: Vec<String> = self
             .style
             .with_namespace

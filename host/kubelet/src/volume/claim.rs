@@ -8,7 +8,8 @@
 use std::path::PathBuf;
 
 use k3s_client::{Object, resources};
-use k3s_meta::object::{annotation, at, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use k3s_volume::{check_ephemeral, ephemeral_claim_name, is_fully_bound, names, volume_name};
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde_json::Value;
@@ -89,18 +90,18 @@ fn check_claim(claim: &Object) -> Result<(), ClaimError> {
     if claim.is_deleting() {
         return Err(ClaimError::Deleting);
     }
-    let phase = at_str(claim.value(), &["status", "phase"]);
+    let phase = tree::text(claim.value(), "status.phase");
     if phase != "Bound" || !is_fully_bound(claim.value()) {
         return Err(ClaimError::NotBound);
     }
-    if at_str(claim.value(), &["spec", "volumeMode"]) == "Block" {
+    if tree::text(claim.value(), "spec.volumeMode") == "Block" {
         return Err(ClaimError::Block);
     }
     Ok(())
 }
 
 fn check_volume(volume: &Object, claim: &Object) -> Result<(), ClaimError> {
-    let owner = at_str(volume.value(), &["spec", "claimRef", "uid"]);
+    let owner = tree::text(volume.value(), "spec.claimRef.uid");
     if owner == claim.uid() {
         return Ok(());
     }
@@ -120,10 +121,10 @@ struct Directory {
 
 /// Where a volume that is a directory is.
 fn directory(volume: &Value) -> Result<Directory, MountError> {
-    if let Some(host) = at(volume, &["spec", "hostPath"]).filter(|source| !source.is_null()) {
+    if let Some(host) = tree::get(volume, "spec.hostPath") {
         let (path, kind) = (
-            at_str(host, &["path"]).into(),
-            at_str(host, &["type"]).to_owned(),
+            tree::text(host, "path").into(),
+            tree::text(host, "type").to_owned(),
         );
         return Ok(Directory {
             path,
@@ -131,8 +132,8 @@ fn directory(volume: &Value) -> Result<Directory, MountError> {
             takes_group: false,
         });
     }
-    if let Some(local) = at(volume, &["spec", "local"]).filter(|source| !source.is_null()) {
-        let path = at_str(local, &["path"]).into();
+    if let Some(local) = tree::get(volume, "spec.local") {
+        let path = tree::text(local, "path").into();
         return Ok(Directory {
             path,
             kind: "Directory".to_owned(),

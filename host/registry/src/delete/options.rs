@@ -1,6 +1,6 @@
 //! `metav1.DeleteOptions` as the registry reads them.
 
-use k3s_meta::{GroupResource, Status, object};
+use k3s_meta::{GroupResource, Status, object, tree};
 use serde_json::Value;
 
 use crate::Result;
@@ -58,7 +58,7 @@ impl Preconditions {
             (
                 "ResourceVersion",
                 &self.resource_version,
-                object::at_str(object, &["metadata", "resourceVersion"]),
+                tree::text(object, "metadata.resourceVersion"),
             ),
         ];
         for (what, want, have) in pairs {

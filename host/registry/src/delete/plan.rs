@@ -1,7 +1,7 @@
 //! What a delete does to an object, decided from its state alone.
 
 use jiff::{SignedDuration, Timestamp};
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Value, json};
 
 use super::{DeleteOptions, Propagation};
@@ -70,19 +70,19 @@ fn begin_cleanup(definition: &mut Value, finalizers: &mut Vec<String>, now: Time
     if !finalizers.iter().any(|f| f == CLEANUP) {
         finalizers.push(CLEANUP.to_owned());
     }
-    let mut conditions = object::at_list(definition, &["status", "conditions"]).to_vec();
-    conditions.retain(|condition| object::at_str(condition, &["type"]) != "Terminating");
+    let mut conditions = tree::list(definition, "status.conditions").to_vec();
+    conditions.retain(|condition| tree::text(condition, "type") != "Terminating");
     conditions.push(json!({
         "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
         "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will be initiated soon",
         "lastTransitionTime": meta::time(now),
     }));
-    object::set(definition, &["status", "conditions"], conditions.into());
+    tree::set(definition, "status.conditions", conditions);
 }
 
 /// A namespace goes when its content has gone: its controller then empties `spec.finalizers`.
 fn plan_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
-    let has_spec_finalizers = !object::at_list(old, &["spec", "finalizers"]).is_empty();
+    let has_spec_finalizers = !tree::list(old, "spec.finalizers").is_empty();
     let mut object = old.clone();
     if object::deletion_timestamp(old).is_none() {
         let extra = match options.propagation {
@@ -101,7 +101,7 @@ fn plan_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan 
         }
         meta::set_finalizers(&mut object, finalizers);
         meta::set(&mut object, "deletionTimestamp", meta::time(now));
-        object::set(&mut object, &["status", "phase"], "Terminating".into());
+        tree::set(&mut object, "status.phase", "Terminating");
         return Plan::Mark(Box::new(object));
     }
     if has_spec_finalizers || !object::finalizers(old).is_empty() {
@@ -157,13 +157,10 @@ fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> G
 fn pod_grace(pod: &Value, options: &DeleteOptions) -> i64 {
     let asked = options
         .grace_period_seconds
-        .or_else(|| object::at_i64(pod, &["spec", "terminationGracePeriodSeconds"]))
+        .or_else(|| tree::int(pod, "spec.terminationGracePeriodSeconds"))
         .unwrap_or(0);
-    let never_ran = object::at_str(pod, &["spec", "nodeName"]).is_empty();
-    let over = matches!(
-        object::at_str(pod, &["status", "phase"]),
-        "Failed" | "Succeeded"
-    );
+    let never_ran = tree::text(pod, "spec.nodeName").is_empty();
+    let over = matches!(tree::text(pod, "status.phase"), "Failed" | "Succeeded");
     if never_ran || over {
         0
     } else if asked < 0 {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use k3s_meta::{Path, field, object};
+use k3s_meta::{Path, field, tree};
 use serde_json::{Value, json};
 
 use super::settings::{family_of, nth, static_band, usable};
@@ -16,10 +16,10 @@ const RANDOM_TRIES: usize = 32;
 
 /// The addresses a service holds.
 pub(super) fn held(service: &Value) -> HashSet<IpAddr> {
-    let list = object::at_list(service, &["spec", "clusterIPs"])
+    let list = tree::list(service, "spec.clusterIPs")
         .iter()
         .filter_map(Value::as_str);
-    let single = object::at_str(service, &["spec", "clusterIP"]);
+    let single = tree::text(service, "spec.clusterIP");
     list.chain([single])
         .filter_map(|text| text.parse().ok())
         .collect()
@@ -31,21 +31,21 @@ pub(super) fn carry_over(new: &mut Value, old: &Value) {
     if !Resource::service_needs_address(old) || !Resource::service_needs_address(new) {
         if !Resource::service_needs_address(new) && held(new) == held(old) {
             for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                object::remove(new, &["spec", field]);
+                tree::remove(new, &format!("spec.{field}"));
             }
         }
         return;
     }
     let missing = |service: &Value, field| {
-        object::at(service, &["spec", field]).is_none_or(|value| {
+        tree::get(service, &format!("spec.{field}")).is_none_or(|value| {
             value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
         })
     };
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if missing(new, field)
-            && let Some(kept) = object::at(old, &["spec", field])
+            && let Some(kept) = tree::get(old, &format!("spec.{field}"))
         {
-            object::set(new, &["spec", field], kept.clone());
+            tree::set(new, &format!("spec.{field}"), kept.clone());
         }
     }
 }
@@ -56,8 +56,8 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
         return;
     }
     let families = families::assign(work, service);
-    if object::at_str(service, &["spec", "clusterIP"]) == "None" {
-        object::set(service, &["spec", "clusterIPs"], json!(["None"]));
+    if tree::text(service, "spec.clusterIP") == "None" {
+        tree::set(service, "spec.clusterIPs", json!(["None"]));
         return;
     }
     let kept = old.map(held).unwrap_or_default();
@@ -76,14 +76,14 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
         addresses.extend(got.map(|address| address.to_string()));
     }
     if let Some(first) = addresses.first() {
-        object::set(service, &["spec", "clusterIP"], first.as_str().into());
+        tree::set(service, "spec.clusterIP", first.as_str());
     }
-    object::set(service, &["spec", "clusterIPs"], json!(addresses));
+    tree::set(service, "spec.clusterIPs", json!(addresses));
 }
 
 fn asked_in_order(service: &Value) -> Vec<IpAddr> {
-    let single = object::at_str(service, &["spec", "clusterIP"]);
-    let list = object::at_list(service, &["spec", "clusterIPs"])
+    let single = tree::text(service, "spec.clusterIP");
+    let list = tree::list(service, "spec.clusterIPs")
         .iter()
         .filter_map(Value::as_str);
     [single]

@@ -1,6 +1,6 @@
 //! Which address families a service gets (`pkg/registry/core/service/storage/alloc.go`).
 
-use k3s_meta::{Path, field, object};
+use k3s_meta::{Path, field, tree};
 use serde_json::{Value, json};
 
 use super::Work;
@@ -22,11 +22,11 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
     if families.is_empty() {
         families.push(work.settings.primary());
     }
-    let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
-    let selectorless = object::at(service, &["spec", "selector"])
+    let headless = tree::text(service, "spec.clusterIP") == "None";
+    let selectorless = tree::get(service, "spec.selector")
         .and_then(Value::as_object)
         .is_none_or(|m| m.is_empty());
-    let mut policy = object::at_str(service, &["spec", "ipFamilyPolicy"]).to_owned();
+    let mut policy = tree::text(service, "spec.ipFamilyPolicy").to_owned();
     if policy.is_empty() {
         let both = families.len() > 1 || (headless && selectorless);
         policy = if both { REQUIRE } else { SINGLE }.to_owned();
@@ -53,8 +53,8 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
             .collect();
         families.extend(missing);
     }
-    object::set(service, &["spec", "ipFamilies"], json!(families));
-    object::set(service, &["spec", "ipFamilyPolicy"], policy.into());
+    tree::set(service, "spec.ipFamilies", json!(families));
+    tree::set(service, "spec.ipFamilyPolicy", policy);
     families
 }
 
@@ -65,11 +65,8 @@ fn asked(
     available: &[&'static str],
 ) -> Vec<&'static str> {
     let mut families = Vec::new();
-    let headless = object::at_str(service, &["spec", "clusterIP"]) == "None";
-    for (index, wanted) in object::at_list(service, &["spec", "ipFamilies"])
-        .iter()
-        .enumerate()
-    {
+    let headless = tree::text(service, "spec.clusterIP") == "None";
+    for (index, wanted) in tree::list(service, "spec.ipFamilies").iter().enumerate() {
         let wanted = wanted.as_str().unwrap_or_default();
         match ["IPv4", "IPv6"]
             .into_iter()
@@ -92,10 +89,10 @@ fn asked(
 }
 
 fn requested_addresses(service: &Value) -> Vec<&'static str> {
-    let list = object::at_list(service, &["spec", "clusterIPs"])
+    let list = tree::list(service, "spec.clusterIPs")
         .iter()
         .filter_map(Value::as_str);
-    let single = object::at_str(service, &["spec", "clusterIP"]);
+    let single = tree::text(service, "spec.clusterIP");
     list.chain([single])
         .filter_map(|text| text.parse().ok())
         .map(family_of)

@@ -14,7 +14,7 @@ mod taken;
 use std::sync::Arc;
 
 use k3s_base::Random;
-use k3s_meta::{ErrorList, GroupKind, Status, object};
+use k3s_meta::{ErrorList, GroupKind, Status, object, tree};
 use serde_json::Value;
 
 pub use settings::ServiceSettings;
@@ -113,6 +113,6 @@ impl Hooks for ServiceHooks {
 impl Resource {
     /// True for a service type that has a cluster address.
     pub(crate) fn service_needs_address(service: &Value) -> bool {
-        object::at_str(service, &["spec", "type"]) != "ExternalName"
+        tree::text(service, "spec.type") != "ExternalName"
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use k3s_meta::{Path, field, object};
+use k3s_meta::{Path, field, tree};
 use serde_json::Value;
 
 use super::Work;
@@ -12,7 +12,7 @@ const RANDOM_TRIES: usize = 32;
 
 /// The node ports a service holds.
 pub(super) fn held(service: &Value) -> HashSet<u16> {
-    let ports = object::at_list(service, &["spec", "ports"])
+    let ports = tree::list(service, "spec.ports")
         .iter()
         .filter_map(node_port);
     ports.chain(health_check(service)).collect()
@@ -22,7 +22,7 @@ pub(super) fn held(service: &Value) -> HashSet<u16> {
 /// to a type without node ports drops those it merely repeats.
 pub(super) fn carry_over(new: &mut Value, old: &Value) {
     let keeps = wants_node_ports(new);
-    let before = object::at_list(old, &["spec", "ports"]).to_vec();
+    let before = tree::list(old, "spec.ports").to_vec();
     let Some(ports) = new
         .get_mut("spec")
         .and_then(|spec| spec.get_mut("ports"))
@@ -36,23 +36,21 @@ pub(super) fn carry_over(new: &mut Value, old: &Value) {
             .find(|other| identity(other) == identity(port));
         let kept = same.and_then(node_port);
         match (keeps, node_port(port), kept) {
-            (true, None, Some(kept)) => object::set(port, &["nodePort"], kept.into()),
+            (true, None, Some(kept)) => tree::set(port, "nodePort", kept),
             (false, Some(repeated), Some(kept)) if repeated == kept => {
-                drop(object::remove(port, &["nodePort"]))
+                drop(tree::remove(port, "nodePort"))
             }
             _ => {}
         }
     }
-    let field = ["spec", "healthCheckNodePort"];
+    let field = "spec.healthCheckNodePort";
     match (
         wants_health_check(new),
         health_check(new),
         health_check(old),
     ) {
-        (true, None, Some(kept)) => object::set(new, &field, kept.into()),
-        (false, Some(repeated), Some(kept)) if repeated == kept => {
-            drop(object::remove(new, &field))
-        }
+        (true, None, Some(kept)) => tree::set(new, field, kept),
+        (false, Some(repeated), Some(kept)) if repeated == kept => drop(tree::remove(new, field)),
         _ => {}
     }
 }
@@ -86,7 +84,7 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
                 None if wants => {
                     if let Some(given) = pick(work, &path()) {
                         own.insert(given);
-                        object::set(port, &["nodePort"], given.into());
+                        tree::set(port, "nodePort", given);
                     }
                 }
                 _ => {}
@@ -105,16 +103,16 @@ fn assign_health_check(work: &mut Work<'_>, service: &mut Value, kept: &HashSet<
         Some(asked) => drop(claim(work, asked, &path)),
         None => {
             if let Some(given) = pick(work, &path) {
-                object::set(service, &["spec", "healthCheckNodePort"], given.into());
+                tree::set(service, "spec.healthCheckNodePort", given);
             }
         }
     }
 }
 
 fn wants_node_ports(service: &Value) -> bool {
-    match object::at_str(service, &["spec", "type"]) {
+    match tree::text(service, "spec.type") {
         "NodePort" => true,
-        "LoadBalancer" => object::at(service, &["spec", "allocateLoadBalancerNodePorts"])
+        "LoadBalancer" => tree::get(service, "spec.allocateLoadBalancerNodePorts")
             .and_then(Value::as_bool)
             .unwrap_or(true),
         _ => false,
@@ -122,26 +120,23 @@ fn wants_node_ports(service: &Value) -> bool {
 }
 
 fn wants_health_check(service: &Value) -> bool {
-    object::at_str(service, &["spec", "type"]) == "LoadBalancer"
-        && object::at_str(service, &["spec", "externalTrafficPolicy"]) == "Local"
+    tree::text(service, "spec.type") == "LoadBalancer"
+        && tree::text(service, "spec.externalTrafficPolicy") == "Local"
 }
 
 fn node_port(port: &Value) -> Option<u16> {
-    object::at_i64(port, &["nodePort"])
+    tree::int(port, "nodePort")
         .and_then(|port| u16::try_from(port).ok())
         .filter(|port| *port > 0)
 }
 
 fn health_check(service: &Value) -> Option<u16> {
-    let port = object::at_i64(service, &["spec", "healthCheckNodePort"])?;
+    let port = tree::int(service, "spec.healthCheckNodePort")?;
     u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
 fn identity(port: &Value) -> (Option<i64>, &str) {
-    (
-        object::at_i64(port, &["port"]),
-        object::at_str(port, &["protocol"]),
-    )
+    (tree::int(port, "port"), tree::text(port, "protocol"))
 }
 
 fn claim(work: &mut Work<'_>, port: u16, path: &Path) -> Option<u16> {

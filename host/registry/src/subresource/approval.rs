@@ -1,7 +1,7 @@
 //! `certificatesigningrequests/NAME/approval`: conditions and nothing else.
 
 use k3s_kinds::validate_status_update;
-use k3s_meta::{ErrorList, object};
+use k3s_meta::{ErrorList, tree};
 use serde_json::Value;
 
 use crate::{Resource, Scope};
@@ -14,10 +14,10 @@ pub const APPROVAL: Scope = Scope::Part {
 };
 
 fn prepare(new: &mut Value, old: &Value) {
-    let conditions = object::at(new, &["status", "conditions"]).cloned();
+    let conditions = tree::get(new, "status.conditions").cloned();
     let mut kept = old.clone();
     if let Some(conditions) = conditions {
-        object::set(&mut kept, &["status", "conditions"], conditions);
+        tree::set(&mut kept, "status.conditions", conditions);
     }
     *new = kept;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k3s_kinds::pod_subresource::bind;
-use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object};
+use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object, tree};
 use serde_json::Value;
 
 use crate::{Call, Registry, Resource, Result, Scope, Update, meta};
@@ -62,7 +62,7 @@ impl Registry {
 fn validate(binding: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let target = Path::new("target");
-    let kind = object::at_str(binding, &["target", "kind"]);
+    let kind = tree::text(binding, "target.kind");
     if !matches!(kind, "" | "Node") {
         errors.push(field::not_supported(
             &target.child("kind"),
@@ -70,7 +70,7 @@ fn validate(binding: &Value) -> ErrorList {
             &["Node", "<empty>"],
         ));
     }
-    if object::at_str(binding, &["target", "name"]).is_empty() {
+    if tree::text(binding, "target.name").is_empty() {
         errors.push(field::required(&target.child("name"), ""));
     }
     errors

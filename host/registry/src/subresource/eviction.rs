@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use k3s_meta::{Cause, CauseType, LabelSelector, Status, object};
+use k3s_meta::{Cause, CauseType, LabelSelector, Status, object, tree};
 use serde_json::Value;
 
 use crate::{
@@ -43,8 +43,7 @@ impl Registry {
         for entry in list.entries {
             let object = Object::stored(budgets, entry);
             let budget = object.to_value()?;
-            let selector =
-                object::at(&budget, &["spec", "selector"]).map(LabelSelector::from_value);
+            let selector = tree::get(&budget, "spec.selector").map(LabelSelector::from_value);
             let Some(Ok(selector)) = selector else {
                 continue;
             };
@@ -87,18 +86,16 @@ impl Registry {
         let now = meta::time(self.clock.now());
         let change = |current: Option<&Value>| {
             let mut budget = current.cloned().unwrap_or_default();
-            let allowed = object::at_i64(&budget, &["status", "disruptionsAllowed"]).unwrap_or(0);
+            let allowed = tree::int(&budget, "status.disruptionsAllowed").unwrap_or(0);
             check(&budget, allowed)?;
-            object::set(
+            tree::set(
                 &mut budget,
-                &["status", "disruptionsAllowed"],
-                allowed.saturating_sub(1).into(),
+                "status.disruptionsAllowed",
+                allowed.saturating_sub(1),
             );
-            object::set(
-                &mut budget,
-                &["status", "disruptedPods", object::name(pod)],
-                now.as_str().into(),
-            );
+            if let Some(disrupted) = tree::ensure(&mut budget, "status.disruptedPods") {
+                disrupted.insert(object::name(pod).to_owned(), now.as_str().into());
+            }
             Ok(budget)
         };
         self.update(&update, &call, change).await.map(drop)
@@ -107,7 +104,7 @@ impl Registry {
 
 fn check(budget: &Value, allowed: i64) -> Result<()> {
     let name = object::name(budget);
-    let observed = object::at_i64(budget, &["status", "observedGeneration"]).unwrap_or(0);
+    let observed = tree::int(budget, "status.observedGeneration").unwrap_or(0);
     if observed < object::generation(budget) {
         return Err(refuse(format!(
             "The disruption budget {name} is still being processed by the server."
@@ -116,7 +113,7 @@ fn check(budget: &Value, allowed: i64) -> Result<()> {
     if allowed > 0 {
         return Ok(());
     }
-    let number = |field| object::at_i64(budget, &["status", field]).unwrap_or(0);
+    let number = |field| tree::int(budget, &format!("status.{field}")).unwrap_or(0);
     Err(refuse(format!(
         "The disruption budget {name} needs {} healthy pods and has {} currently",
         number("desiredHealthy"),
@@ -142,24 +139,23 @@ fn refuse(why: String) -> Error {
 /// A pod that does not run is not disrupted.
 fn may_ignore_budgets(pod: &Value) -> bool {
     matches!(
-        object::at_str(pod, &["status", "phase"]),
+        tree::text(pod, "status.phase"),
         "Succeeded" | "Failed" | "Pending"
     ) || object::deletion_timestamp(pod).is_some()
 }
 
 /// `unhealthyPodEvictionPolicy`.
 fn unhealthy_may_go(budget: &Value, pod: &Value) -> bool {
-    let ready = object::at_list(pod, &["status", "conditions"])
+    let ready = tree::list(pod, "status.conditions")
         .iter()
         .any(|condition| {
-            object::at_str(condition, &["type"]) == "Ready"
-                && object::at_str(condition, &["status"]) == "True"
+            tree::text(condition, "type") == "Ready" && tree::text(condition, "status") == "True"
         });
     if ready {
         return false;
     }
-    let number = |field| object::at_i64(budget, &["status", field]).unwrap_or(0);
-    match object::at_str(budget, &["spec", "unhealthyPodEvictionPolicy"]) {
+    let number = |field| tree::int(budget, &format!("status.{field}")).unwrap_or(0);
+    match tree::text(budget, "spec.unhealthyPodEvictionPolicy") {
         "AlwaysAllow" => true,
         _ => number("desiredHealthy") > 0 && number("currentHealthy") >= number("desiredHealthy"),
     }

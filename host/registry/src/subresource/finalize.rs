@@ -1,7 +1,7 @@
 //! `namespaces/NAME/finalize`: the only way to change `spec.finalizers`.
 
 use k3s_kinds::{validate_object_meta_update, validate_update};
-use k3s_meta::{ErrorList, object};
+use k3s_meta::{ErrorList, tree};
 use serde_json::Value;
 
 use crate::{Resource, Scope};
@@ -14,19 +14,19 @@ pub const FINALIZE: Scope = Scope::Part {
 };
 
 fn prepare(new: &mut Value, old: &Value) {
-    let finalizers = object::at(new, &["spec", "finalizers"]).cloned();
+    let finalizers = tree::get(new, "spec.finalizers").cloned();
     if let Some(status) = old.get("status") {
-        object::set(new, &["status"], status.clone());
+        tree::set(new, "status", status.clone());
     }
-    object::set(new, &["spec"], old.get("spec").cloned().unwrap_or_default());
+    tree::set(new, "spec", old.get("spec").cloned().unwrap_or_default());
     match finalizers.filter(|list| list.as_array().is_some_and(|list| !list.is_empty())) {
-        Some(list) => object::set(new, &["spec", "finalizers"], list),
-        None => drop(object::remove(new, &["spec", "finalizers"])),
+        Some(list) => tree::set(new, "spec.finalizers", list),
+        None => drop(tree::remove(new, "spec.finalizers")),
     }
 }
 
 fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
-    if object::at_list(new, &["spec", "finalizers"]).is_empty() {
+    if tree::list(new, "spec.finalizers").is_empty() {
         return validate_object_meta_update(new, old);
     }
     validate_update(&*resource.rules, new, old, false)

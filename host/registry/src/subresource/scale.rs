@@ -1,7 +1,7 @@
 //! `scale`: the number of replicas of a workload as `autoscaling/v1` Scale.
 
 use k3s_kinds::{ScalePaths, validate_update};
-use k3s_meta::{ErrorList, GroupKind, LabelSelector, Path, Status, field, object};
+use k3s_meta::{ErrorList, GroupKind, LabelSelector, Path, Status, field, object, tree};
 use serde_json::{Value, json};
 
 use crate::{Resource, Result, Scope};
@@ -40,16 +40,16 @@ fn of_custom(paths: &ScalePaths, custom: &Value) -> Result<Value> {
     };
     let mut scale =
         of_workload(&json!({"metadata": custom.get("metadata"), "spec": {"replicas": replicas}}));
-    object::set(
+    tree::set(
         &mut scale,
-        &["status", "replicas"],
-        number(&paths.status_replicas).unwrap_or(0).into(),
+        "status.replicas",
+        number(&paths.status_replicas).unwrap_or(0),
     );
     let selector = ScalePaths::find(&paths.selector, custom)
         .and_then(Value::as_str)
         .unwrap_or_default();
     if !selector.is_empty() {
-        object::set(&mut scale, &["status", "selector"], selector.into());
+        tree::set(&mut scale, "status.selector", selector);
     }
     Ok(scale)
 }
@@ -63,17 +63,17 @@ fn of_workload(workload: &Value) -> Value {
         "resourceVersion",
         "creationTimestamp",
     ] {
-        if let Some(value) = object::at(workload, &["metadata", field]) {
+        if let Some(value) = tree::get(workload, &format!("metadata.{field}")) {
             metadata.insert(field.to_owned(), value.clone());
         }
     }
-    let number = |path: &[&str]| object::at_i64(workload, path).unwrap_or(0);
-    let mut status = json!({"replicas": number(&["status", "replicas"])});
+    let number = |path| tree::int(workload, path).unwrap_or(0);
+    let mut status = json!({"replicas": number("status.replicas")});
     let selector = selector_text(workload);
     if !selector.is_empty() {
-        object::set(&mut status, &["selector"], selector.into());
+        tree::set(&mut status, "selector", selector);
     }
-    let replicas = number(&["spec", "replicas"]);
+    let replicas = number("spec.replicas");
     let spec = if replicas == 0 {
         json!({})
     } else {
@@ -87,7 +87,7 @@ fn of_workload(workload: &Value) -> Value {
 /// # Errors
 /// 422 for a negative number.
 pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result<()> {
-    let replicas = object::at_i64(scale, &["spec", "replicas"]).unwrap_or(0);
+    let replicas = tree::int(scale, "spec.replicas").unwrap_or(0);
     if replicas < 0 {
         let path = Path::new("spec").child("replicas");
         let error = field::invalid(&path, replicas, "must be greater than or equal to 0");
@@ -95,16 +95,15 @@ pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result
         return Err(Status::invalid(&gk, object::name(scale), &error.into()).into());
     }
     match resource.rules.scale() {
-        None => object::set(workload, &["spec", "replicas"], replicas.into()),
+        None => tree::set(workload, "spec.replicas", replicas),
         Some(paths) => {
-            let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
-            object::set(workload, &path, replicas.into());
+            tree::set(workload, &paths.spec_replicas.join("."), replicas);
         }
     }
     for field in ["resourceVersion", "uid"] {
-        let named = object::at_str(scale, &["metadata", field]);
+        let named = tree::text(scale, &format!("metadata.{field}"));
         if !named.is_empty() {
-            object::set(workload, &["metadata", field], named.into());
+            tree::set(workload, &format!("metadata.{field}"), named);
         }
     }
     Ok(())
@@ -112,7 +111,7 @@ pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result
 
 /// The selector in text form. ReplicationControllers have a plain map.
 fn selector_text(workload: &Value) -> String {
-    let Some(selector) = object::at(workload, &["spec", "selector"]) else {
+    let Some(selector) = tree::get(workload, "spec.selector") else {
         return String::new();
     };
     let structured = selector.get("matchLabels").is_some_and(Value::is_object)

@@ -189,11 +189,7 @@ fn mount(create: &Create) -> io::Result<()> {
 fn make_working_dir(rootfs: &Path, bundle: &Path) -> io::Result<()> {
     let bytes = std::fs::read(bundle.join("config.json"))?;
     let spec: serde_json::Value = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    let cwd = PathBuf::from(
-        spec.pointer("/process/cwd")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("/"),
-    );
+    let cwd = PathBuf::from(spec["process"]["cwd"].as_str().unwrap_or("/"));
     let mut below = PathBuf::from("/");
     for part in cwd
         .components()

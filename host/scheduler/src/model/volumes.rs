@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use k3s_client::{Obj, Object};
-use k3s_meta::object::{annotation, at, at_list, at_str};
+use k3s_meta::object::annotation;
+use k3s_meta::tree;
 use k3s_volume::{
     Class, PodClaim, best_match, check_ephemeral, class_of, is_fully_bound, names, volume_name,
     waits_for_consumer,
@@ -150,12 +151,12 @@ impl VolumeNeeds {
             check_ephemeral(value, &pod.name, &pod.uid)?;
         }
         let volume = volume_name(value);
-        if at_str(value, &["status", "phase"]) == "Lost" {
+        if tree::text(value, "status.phase") == "Lost" {
             return Err(format!(
                 "persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{volume}\""
             ));
         }
-        if at_list(value, &["spec", "accessModes"])
+        if tree::list(value, "spec.accessModes")
             .iter()
             .any(|mode| mode == "ReadWriteOncePod")
         {
@@ -180,7 +181,7 @@ impl VolumeNeeds {
             selected: annotation(value, names::SELECTED_NODE).map(str::to_owned),
             volumes: storage.volumes(),
             provisions: Class(class.value()).can_provision(),
-            topologies: at_list(class.value(), &["allowedTopologies"]).to_vec(),
+            topologies: tree::list(class.value(), "allowedTopologies").to_vec(),
             claim,
         });
         Ok(())
@@ -246,14 +247,14 @@ impl Unbound {
 
     fn topology_allows(&self, labels: &BTreeMap<String, String>) -> bool {
         let meets = |expression: &Value| {
-            let value = labels.get(at_str(expression, &["key"]));
+            let value = labels.get(tree::text(expression, "key"));
             value.is_some_and(|v| {
-                at_list(expression, &["values"])
+                tree::list(expression, "values")
                     .iter()
                     .any(|allowed| allowed == v)
             })
         };
-        let term = |term: &Value| at_list(term, &["matchLabelExpressions"]).iter().all(meets);
+        let term = |term: &Value| tree::list(term, "matchLabelExpressions").iter().all(meets);
         self.topologies.is_empty() || self.topologies.iter().any(term)
     }
 }
@@ -264,10 +265,7 @@ fn reach(volume: &Obj) -> Reach {
 
 /// The node selector terms of a volume; nothing where it can be used everywhere.
 fn terms(volume: &Value) -> Option<Vec<NodeSelectorTerm>> {
-    let terms = at(
-        volume,
-        &["spec", "nodeAffinity", "required", "nodeSelectorTerms"],
-    )?;
+    let terms = tree::get(volume, "spec.nodeAffinity.required.nodeSelectorTerms")?;
     // Validated when it was written; one that cannot be read fits no node.
     Some(Vec::<NodeSelectorTerm>::deserialize(terms).unwrap_or_default())
 }

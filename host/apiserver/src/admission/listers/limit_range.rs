@@ -1,7 +1,7 @@
 //! The limits of a namespace, with their amounts read.
 
 use k3s_kinds::amounts::{Amounts, amounts};
-use k3s_meta::object;
+use k3s_meta::tree;
 use k3s_registry::mirror::Decode;
 use serde_json::{Map, Value};
 
@@ -58,7 +58,7 @@ impl LimitItem {
             map.cloned().unwrap_or_default()
         };
         Self {
-            kind: LimitKind::parse(object::at_str(item, &["type"])),
+            kind: LimitKind::parse(tree::text(item, "type")),
             min: amounts(item, "min"),
             max: amounts(item, "max"),
             max_limit_request_ratio: amounts(item, "maxLimitRequestRatio"),
@@ -73,7 +73,7 @@ impl Decode for LimitRange {
     const PLURAL: &'static str = "limitranges";
 
     fn decode(range: &Value) -> Self {
-        let limits = object::at_list(range, &["spec", "limits"]);
+        let limits = tree::list(range, "spec.limits");
         Self {
             limits: limits.iter().map(LimitItem::read).collect(),
         }

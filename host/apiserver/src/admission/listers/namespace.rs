@@ -1,6 +1,6 @@
 //! What admission asks about a namespace.
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::mirror::Decode;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ impl Decode for Namespace {
     const PLURAL: &'static str = "namespaces";
 
     fn decode(namespace: &Value) -> Self {
-        let phase = object::at_str(namespace, &["status", "phase"]);
+        let phase = tree::text(namespace, "status.phase");
         let is_deleted = object::deletion_timestamp(namespace).is_some();
         Self {
             is_terminating: phase == "Terminating" || is_deleted,

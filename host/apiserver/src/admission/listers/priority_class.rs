@@ -1,6 +1,6 @@
 //! What pods take over from their priority class.
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::mirror::Decode;
 use serde_json::Value;
 
@@ -20,9 +20,9 @@ impl Decode for PriorityClass {
     fn decode(class: &Value) -> Self {
         Self {
             name: object::name(class).to_owned(),
-            value: object::at_i64(class, &["value"]).unwrap_or(0),
-            is_global_default: object::at_bool(class, &["globalDefault"]),
-            preemption_policy: object::at_str(class, &["preemptionPolicy"]).to_owned(),
+            value: tree::int(class, "value").unwrap_or(0),
+            is_global_default: tree::flag(class, "globalDefault"),
+            preemption_policy: tree::text(class, "preemptionPolicy").to_owned(),
         }
     }
 }

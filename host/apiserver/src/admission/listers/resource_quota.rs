@@ -1,7 +1,7 @@
 //! A quota with its amounts read.
 
 use k3s_kinds::amounts::{Amounts, amounts};
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::mirror::Decode;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ impl Decode for ResourceQuota {
     const PLURAL: &'static str = "resourcequotas";
 
     fn decode(quota: &Value) -> Self {
-        let spec = |field: &str| object::at(quota, &["spec", field]);
+        let spec = |field: &str| tree::get(quota, &format!("spec.{field}"));
         Self {
             name: object::name(quota).to_owned(),
             scopes: json!({

@@ -1,6 +1,6 @@
 //! What pods take over from the account they run as.
 
-use k3s_meta::object;
+use k3s_meta::tree;
 use k3s_registry::mirror::Decode;
 use serde_json::Value;
 
@@ -15,10 +15,10 @@ impl Decode for ServiceAccount {
     const PLURAL: &'static str = "serviceaccounts";
 
     fn decode(account: &Value) -> Self {
-        let automount = object::at(account, &["automountServiceAccountToken"]);
+        let automount = tree::get(account, "automountServiceAccountToken");
         Self {
             automounts_token: automount.and_then(Value::as_bool),
-            image_pull_secrets: object::at_list(account, &["imagePullSecrets"]).to_vec(),
+            image_pull_secrets: tree::list(account, "imagePullSecrets").to_vec(),
         }
     }
 }

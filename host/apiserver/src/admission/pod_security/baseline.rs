@@ -1,7 +1,8 @@
 //! The Baseline standard: nothing that is known to lead out of a container
 //! (`pod-security-admission/policy/check_*_baseline.go` and the checks common to both standards).
 
-use k3s_meta::object::{at, at_bool, at_list, at_str, string_map};
+use k3s_meta::object::string_map;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::Violation;
@@ -77,7 +78,7 @@ pub(super) fn check(subject: &Subject<'_>, setting: &Setting, found: &mut Vec<Vi
 fn host_namespaces(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let shared: Vec<_> = ["hostNetwork", "hostPID", "hostIPC"]
         .into_iter()
-        .filter(|field| at_bool(subject.spec, &[field]))
+        .filter(|field| tree::flag(subject.spec, field))
         .map(|field| format!("{field}=true"))
         .collect();
     if !shared.is_empty() {
@@ -102,7 +103,7 @@ fn host_paths(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn host_ports(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let ports = |c: &Value| -> Vec<i64> {
-        at_list(c, &["ports"])
+        tree::list(c, "ports")
             .iter()
             .filter_map(|p| p.get("hostPort")?.as_i64().filter(|port| *port != 0))
             .collect()
@@ -127,7 +128,7 @@ fn host_ports(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let added = |c: &Value| -> Vec<String> {
-        let list = at_list(c, &["securityContext", "capabilities", "add"])
+        let list = tree::list(c, "securityContext.capabilities.add")
             .iter()
             .filter_map(Value::as_str);
         list.filter(|capability| !CAPABILITIES.contains(capability))
@@ -150,7 +151,7 @@ fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 }
 
 fn sysctls(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let all = at_list(subject.spec, &["securityContext", "sysctls"]);
+    let all = tree::list(subject.spec, "securityContext.sysctls");
     let forbidden: Vec<_> = all
         .iter()
         .map(name)
@@ -165,14 +166,14 @@ fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let mut types: Vec<String> = Vec::new();
     let (mut user, mut role) = (false, false);
     let mut judge = |holder: &Value| {
-        let Some(options) = at(holder, &["securityContext", "seLinuxOptions"]) else {
+        let Some(options) = tree::get(holder, "securityContext.seLinuxOptions") else {
             return false;
         };
-        let kind = at_str(options, &["type"]);
+        let kind = tree::text(options, "type");
         let (bad_type, has_user, has_role) = (
             !SELINUX_TYPES.contains(&kind),
-            !at_str(options, &["user"]).is_empty(),
-            !at_str(options, &["role"]).is_empty(),
+            !tree::text(options, "user").is_empty(),
+            !tree::text(options, "role").is_empty(),
         );
         if bad_type {
             types.push(kind.to_owned());
@@ -212,7 +213,7 @@ fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn apparmor(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let forbidden = |holder: &Value| {
-        let kind = at_str(holder, &["securityContext", "appArmorProfile", "type"]);
+        let kind = tree::text(holder, "securityContext.appArmorProfile.type");
         !matches!(kind, "" | "RuntimeDefault" | "Localhost")
     };
     let mut details = Vec::new();
@@ -223,7 +224,7 @@ fn apparmor(subject: &Subject<'_>, found: &mut Vec<Violation>) {
             "{who} must not set securityContext.appArmorProfile.type to \"Unconfined\""
         ));
     }
-    let annotations = string_map(at(subject.metadata, &["annotations"]));
+    let annotations = string_map(tree::get(subject.metadata, "annotations"));
     let bad = annotations.iter().filter(|(key, value)| {
         let fine =
             value.is_empty() || *value == "runtime/default" || value.starts_with("localhost/");
@@ -244,7 +245,7 @@ fn apparmor(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn seccomp(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let unconfined = |holder: &Value| {
-        let kind = at_str(holder, &["securityContext", "seccompProfile", "type"]);
+        let kind = tree::text(holder, "securityContext.seccompProfile.type");
         !matches!(kind, "" | "RuntimeDefault" | "Localhost")
     };
     let (pod, names) = (unconfined(subject.spec), subject.named(unconfined));
@@ -257,7 +258,7 @@ fn seccomp(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 }
 
 fn privileged(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let privileged = subject.named(|c| at_bool(c, &["securityContext", "privileged"]));
+    let privileged = subject.named(|c| tree::flag(c, "securityContext.privileged"));
     if !privileged.is_empty() {
         let text = format!(
             "{} must not set securityContext.privileged=true",
@@ -269,7 +270,7 @@ fn privileged(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn proc_mount(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let unmasked =
-        subject.named(|c| !matches!(at_str(c, &["securityContext", "procMount"]), "" | "Default"));
+        subject.named(|c| !matches!(tree::text(c, "securityContext.procMount"), "" | "Default"));
     if !unmasked.is_empty() {
         let text = format!(
             "{} must not set securityContext.procMount to \"Unmasked\"",
@@ -280,12 +281,8 @@ fn proc_mount(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 }
 
 fn host_process(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let host_process = |holder: &Value| {
-        at_bool(
-            holder,
-            &["securityContext", "windowsOptions", "hostProcess"],
-        )
-    };
+    let host_process =
+        |holder: &Value| tree::flag(holder, "securityContext.windowsOptions.hostProcess");
     let (pod, names) = (host_process(subject.spec), subject.named(host_process));
     if pod || !names.is_empty() {
         let who = setters(pod, &names, "and");
@@ -298,17 +295,18 @@ fn host_process(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 /// `httpGet.host` and `tcpSocket.host` of probes and hooks.
 fn host_probes(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    const HANDLERS: [&[&str]; 5] = [
-        &["livenessProbe"],
-        &["readinessProbe"],
-        &["startupProbe"],
-        &["lifecycle", "postStart"],
-        &["lifecycle", "preStop"],
+    const HANDLERS: [&str; 5] = [
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle.postStart",
+        "lifecycle.preStop",
     ];
     let hosts = |c: &Value| -> Vec<String> {
-        let handlers = HANDLERS.into_iter().filter_map(|path| at(c, path));
-        let actions = handlers
-            .flat_map(|h| ["httpGet", "tcpSocket"].map(|action| at_str(h, &[action, "host"])));
+        let handlers = HANDLERS.into_iter().filter_map(|path| tree::get(c, path));
+        let actions = handlers.flat_map(|h| {
+            ["httpGet", "tcpSocket"].map(|action| tree::text(h, &format!("{action}.host")))
+        });
         actions
             .filter(|host| !host.is_empty())
             .map(str::to_owned)

@@ -12,7 +12,7 @@ mod subject;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_meta::{ErrorList, GroupKind, Path, Status, field, object};
+use k3s_meta::{ErrorList, GroupKind, Path, Status, field, object, tree};
 use k3s_registry::{Attributes, ListRequest, Object, Operation, Registry, Result};
 use serde_json::Value;
 
@@ -23,19 +23,15 @@ use policy::{Mode, Setting};
 use subject::Subject;
 
 /// Where kinds that make pods keep the template.
-const TEMPLATES: &[(&str, &str, &[&str])] = &[
-    ("", "podtemplates", &["template"]),
-    ("", "replicationcontrollers", &["spec", "template"]),
-    ("apps", "replicasets", &["spec", "template"]),
-    ("apps", "deployments", &["spec", "template"]),
-    ("apps", "statefulsets", &["spec", "template"]),
-    ("apps", "daemonsets", &["spec", "template"]),
-    ("batch", "jobs", &["spec", "template"]),
-    (
-        "batch",
-        "cronjobs",
-        &["spec", "jobTemplate", "spec", "template"],
-    ),
+const TEMPLATES: &[(&str, &str, &str)] = &[
+    ("", "podtemplates", "template"),
+    ("", "replicationcontrollers", "spec.template"),
+    ("apps", "replicasets", "spec.template"),
+    ("apps", "deployments", "spec.template"),
+    ("apps", "statefulsets", "spec.template"),
+    ("apps", "daemonsets", "spec.template"),
+    ("batch", "jobs", "spec.template"),
+    ("batch", "cronjobs", "spec.jobTemplate.spec.template"),
 ];
 /// Existing pods looked at when a namespace becomes stricter (upstream `defaultNamespaceMaxPodsToCheck`).
 const MAX_PODS: usize = 3000;
@@ -61,7 +57,7 @@ impl PodSecurity {
 
     fn check_pod(&self, attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
         let policies = self.policies(attributes.namespace)?;
-        let subject = Subject::new(object::at(pod, &["metadata"]), object::at(pod, &["spec"]));
+        let subject = Subject::new(tree::get(pod, "metadata"), tree::get(pod, "spec"));
         let enforced = policies.get(Mode::Enforce);
         let violations = violations(enforced, &subject);
         if !violations.is_empty() {
@@ -77,10 +73,7 @@ impl PodSecurity {
 
     fn check_template(&self, attributes: &Attributes<'_>, template: &Value) -> Result<()> {
         let policies = self.policies(attributes.namespace)?;
-        let subject = Subject::new(
-            object::at(template, &["metadata"]),
-            object::at(template, &["spec"]),
-        );
+        let subject = Subject::new(tree::get(template, "metadata"), tree::get(template, "spec"));
         warn_of_violations(attributes, &policies, &subject);
         Ok(())
     }
@@ -139,8 +132,7 @@ impl PodSecurity {
         let mut found: Vec<(String, String, usize)> = Vec::new();
         for entry in list.entries.into_iter().take(MAX_PODS) {
             let pod = Object::stored(pods, entry).to_value()?;
-            let subject =
-                Subject::new(object::at(&pod, &["metadata"]), object::at(&pod, &["spec"]));
+            let subject = Subject::new(tree::get(&pod, "metadata"), tree::get(&pod, "spec"));
             let reasons = reasons(setting, &subject);
             if reasons.is_empty() {
                 continue;
@@ -225,14 +217,8 @@ fn is_significant(new: &Value, old: &Value) -> bool {
     let images = |pod: &Value| -> Vec<String> {
         subject::LISTS
             .iter()
-            .flat_map(|list| object::at_list(pod, &["spec", list]))
-            .map(|c| {
-                format!(
-                    "{}\n{}",
-                    object::at_str(c, &["name"]),
-                    object::at_str(c, &["image"])
-                )
-            })
+            .flat_map(|list| tree::list(pod, &format!("spec.{list}")))
+            .map(|c| format!("{}\n{}", tree::text(c, "name"), tree::text(c, "image")))
             .collect()
     };
     images(new) != images(old)
@@ -266,7 +252,7 @@ impl Step for PodSecurity {
         let template = TEMPLATES
             .iter()
             .find(|(group, plural, _)| is_write_of(attributes, group, plural));
-        match template.and_then(|(.., path)| object::at(new, path)) {
+        match template.and_then(|(.., path)| tree::get(new, path)) {
             Some(template)
                 if old.is_none_or(|old| template_of(old, attributes) != Some(template)) =>
             {
@@ -281,7 +267,7 @@ fn template_of<'a>(old: &'a Value, attributes: &Attributes<'_>) -> Option<&'a Va
     let (.., path) = TEMPLATES
         .iter()
         .find(|(group, plural, _)| is_write_of(attributes, group, plural))?;
-    object::at(old, path)
+    tree::get(old, path)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The Restricted standard: what hardening asks for (`pod-security-admission/policy/check_*_restricted.go`).
 
-use k3s_meta::object::{at, at_list, at_str};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::Violation;
@@ -21,7 +21,7 @@ const ALSO_VOLUMES: [&str; 2] = ["secret", "image"];
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     // Windows has none of what these are about.
-    let linux = at_str(subject.spec, &["os", "name"]) != "windows";
+    let linux = tree::text(subject.spec, "os.name") != "windows";
     if linux {
         escalation(subject, found);
         capabilities(subject, found);
@@ -65,7 +65,7 @@ fn volumes(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn run_as_user(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let root = |holder: &Value| {
-        at(holder, &["securityContext", "runAsUser"]).and_then(Value::as_i64) == Some(0)
+        tree::get(holder, "securityContext.runAsUser").and_then(Value::as_i64) == Some(0)
     };
     let (pod, names) = (root(subject.spec), subject.named(root));
     if pod || !names.is_empty() {
@@ -78,7 +78,7 @@ fn run_as_user(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn run_as_non_root(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let set =
-        |holder: &Value| at(holder, &["securityContext", "runAsNonRoot"]).and_then(Value::as_bool);
+        |holder: &Value| tree::get(holder, "securityContext.runAsNonRoot").and_then(Value::as_bool);
     let pod = set(subject.spec);
     let explicit = subject.named(|c| set(c) == Some(false));
     let implicit = subject.named(|c| set(c).is_none());
@@ -102,7 +102,7 @@ fn run_as_non_root(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn escalation(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let allowed = subject.named(|c| {
-        at(c, &["securityContext", "allowPrivilegeEscalation"]).and_then(Value::as_bool)
+        tree::get(c, "securityContext.allowPrivilegeEscalation").and_then(Value::as_bool)
             != Some(false)
     });
     if !allowed.is_empty() {
@@ -116,7 +116,7 @@ fn escalation(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let list = |c: &Value, which: &str| -> Vec<String> {
-        let all = at_list(c, &["securityContext", "capabilities", which]);
+        let all = tree::list(c, &format!("securityContext.capabilities.{which}"));
         all.iter()
             .filter_map(Value::as_str)
             .map(str::to_owned)
@@ -155,7 +155,7 @@ fn capabilities(subject: &Subject<'_>, found: &mut Vec<Violation>) {
 
 fn seccomp(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     let kind =
-        |holder: &Value| at_str(holder, &["securityContext", "seccompProfile", "type"]).to_owned();
+        |holder: &Value| tree::text(holder, "securityContext.seccompProfile.type").to_owned();
     let is_fine = |kind: &str| matches!(kind, "RuntimeDefault" | "Localhost");
     let pod = kind(subject.spec);
     let explicit = subject.named(|c| !kind(c).is_empty() && !is_fine(&kind(c)));

@@ -1,6 +1,6 @@
 //! A pod, or what a template would make one from, as the checks read it.
 
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::Value;
 
 /// Where containers stand in a spec, in the order of upstream's visitor.
@@ -23,7 +23,7 @@ impl<'a> Subject<'a> {
         let spec = self.spec;
         LISTS
             .into_iter()
-            .flat_map(move |list| object::at_list(spec, &[list]))
+            .flat_map(move |list| tree::list(spec, list))
     }
 
     /// Names of the containers that a rule finds.
@@ -32,12 +32,12 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn volumes(&self) -> &'a [Value] {
-        object::at_list(self.spec, &["volumes"])
+        tree::list(self.spec, "volumes")
     }
 }
 
 pub(super) fn name(value: &Value) -> &str {
-    object::at_str(value, &["name"])
+    tree::text(value, "name")
 }
 
 /// `"a", "b"`

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use k3s_registry::Resource;
 use k3s_registry::mirror::Index;
 use k3s_store::Entry;
@@ -46,7 +46,7 @@ impl Graph {
     }
 
     fn put(&mut self, key: &Arc<str>, pod: &Value) {
-        let node = object::at_str(pod, &["spec", "nodeName"]);
+        let node = tree::text(pod, "spec.nodeName");
         if node.is_empty() || has_ended(pod) {
             return;
         }
@@ -97,7 +97,7 @@ impl Index for Graph {
 
 /// A pod that has ended needs nothing any more.
 fn has_ended(pod: &Value) -> bool {
-    let phase = object::at_str(pod, &["status", "phase"]);
+    let phase = tree::text(pod, "status.phase");
     matches!(phase, "Succeeded" | "Failed")
 }
 
@@ -111,36 +111,33 @@ fn references(pod: &Value) -> HashSet<(ReferenceKind, Box<str>)> {
     };
     add(
         ReferenceKind::ServiceAccount,
-        object::at_str(pod, &["spec", "serviceAccountName"]),
+        tree::text(pod, "spec.serviceAccountName"),
     );
-    for secret in object::at_list(pod, &["spec", "imagePullSecrets"]) {
-        add(ReferenceKind::Secret, object::at_str(secret, &["name"]));
+    for secret in tree::list(pod, "spec.imagePullSecrets") {
+        add(ReferenceKind::Secret, tree::text(secret, "name"));
     }
     for list in ["containers", "initContainers", "ephemeralContainers"] {
-        for container in object::at_list(pod, &["spec", list]) {
-            for source in object::at_list(container, &["envFrom"]) {
-                add(
-                    ReferenceKind::Secret,
-                    object::at_str(source, &["secretRef", "name"]),
-                );
+        for container in tree::list(pod, &format!("spec.{list}")) {
+            for source in tree::list(container, "envFrom") {
+                add(ReferenceKind::Secret, tree::text(source, "secretRef.name"));
                 add(
                     ReferenceKind::ConfigMap,
-                    object::at_str(source, &["configMapRef", "name"]),
+                    tree::text(source, "configMapRef.name"),
                 );
             }
-            for variable in object::at_list(container, &["env"]) {
+            for variable in tree::list(container, "env") {
                 add(
                     ReferenceKind::Secret,
-                    object::at_str(variable, &["valueFrom", "secretKeyRef", "name"]),
+                    tree::text(variable, "valueFrom.secretKeyRef.name"),
                 );
                 add(
                     ReferenceKind::ConfigMap,
-                    object::at_str(variable, &["valueFrom", "configMapKeyRef", "name"]),
+                    tree::text(variable, "valueFrom.configMapKeyRef.name"),
                 );
             }
         }
     }
-    for volume in object::at_list(pod, &["spec", "volumes"]) {
+    for volume in tree::list(pod, "spec.volumes") {
         volume_references(pod, volume, &mut add);
     }
     found
@@ -149,46 +146,39 @@ fn references(pod: &Value) -> HashSet<(ReferenceKind, Box<str>)> {
 fn volume_references(pod: &Value, volume: &Value, add: &mut impl FnMut(ReferenceKind, &str)) {
     add(
         ReferenceKind::Secret,
-        object::at_str(volume, &["secret", "secretName"]),
+        tree::text(volume, "secret.secretName"),
     );
     add(
         ReferenceKind::ConfigMap,
-        object::at_str(volume, &["configMap", "name"]),
+        tree::text(volume, "configMap.name"),
     );
     add(
         ReferenceKind::Claim,
-        object::at_str(volume, &["persistentVolumeClaim", "claimName"]),
+        tree::text(volume, "persistentVolumeClaim.claimName"),
     );
     if volume
         .get("ephemeral")
         .is_some_and(|source| !source.is_null())
     {
-        let name = format!(
-            "{}-{}",
-            object::name(pod),
-            object::at_str(volume, &["name"])
-        );
+        let name = format!("{}-{}", object::name(pod), tree::text(volume, "name"));
         add(ReferenceKind::Claim, &name);
     }
-    for source in object::at_list(volume, &["projected", "sources"]) {
-        add(
-            ReferenceKind::Secret,
-            object::at_str(source, &["secret", "name"]),
-        );
+    for source in tree::list(volume, "projected.sources") {
+        add(ReferenceKind::Secret, tree::text(source, "secret.name"));
         add(
             ReferenceKind::ConfigMap,
-            object::at_str(source, &["configMap", "name"]),
+            tree::text(source, "configMap.name"),
         );
     }
     for (kind, field) in SECRET_SOURCES {
         add(
             ReferenceKind::Secret,
-            object::at_str(volume, &[kind, field, "name"]),
+            tree::text(volume, &format!("{kind}.{field}.name")),
         );
     }
     add(
         ReferenceKind::Secret,
-        object::at_str(volume, &["azureFile", "secretName"]),
+        tree::text(volume, "azureFile.secretName"),
     );
 }
 

@@ -5,7 +5,7 @@ mod graph;
 mod rules;
 
 use k3s_lifecycle::Tasks;
-use k3s_meta::{FieldSelector, UserInfo, object};
+use k3s_meta::{FieldSelector, UserInfo, tree};
 use k3s_registry::mirror::Mirror;
 use k3s_registry::{Registry, Result};
 
@@ -114,7 +114,7 @@ impl NodeAuthorizer {
     fn claim_of_volume(&self, name: &str) -> Result<(String, String)> {
         let volumes = self.registry.resource("", "v1", "persistentvolumes")?;
         let volume = self.registry.get(volumes, "", name)?.to_value()?;
-        let claim = |field| object::at_str(&volume, &["spec", "claimRef", field]).to_owned();
+        let claim = |field| tree::text(&volume, &format!("spec.claimRef.{field}")).to_owned();
         Ok((claim("namespace"), claim("name")))
     }
 

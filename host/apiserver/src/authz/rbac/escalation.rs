@@ -1,7 +1,7 @@
 //! No user hands out more rights than they hold: writing a role needs its permissions (or
 //! `escalate`), binding one needs them too (or `bind`). Upstream: `pkg/registry/rbac`.
 
-use k3s_meta::{GroupResource, Status, UserInfo, object};
+use k3s_meta::{GroupResource, Status, UserInfo, object, tree};
 use k3s_registry::{Resource, Result};
 use serde_json::Value;
 
@@ -65,8 +65,8 @@ impl Grantor<'_> {
         if unchanged("roleRef") && unchanged("subjects") {
             return Ok(());
         }
-        let kind = object::at_str(new, &["roleRef", "kind"]);
-        let name = object::at_str(new, &["roleRef", "name"]);
+        let kind = tree::text(new, "roleRef.kind");
+        let name = tree::text(new, "roleRef.name");
         let plural = match kind {
             "Role" => "roles",
             _ => "clusterroles",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k3s_meta::{UserInfo, object};
+use k3s_meta::{UserInfo, object, tree};
 use k3s_registry::Resource;
 use k3s_registry::mirror::Index;
 use k3s_store::Entry;
@@ -90,16 +90,16 @@ impl PolicyIndex {
 
     fn put_binding(&mut self, key: &Arc<str>, value: &Value) {
         let namespace = object::namespace(value);
-        let role_namespace = if object::at_str(value, &["roleRef", "kind"]) == "Role" {
+        let role_namespace = if tree::text(value, "roleRef.kind") == "Role" {
             namespace
         } else {
             ""
         };
         let role = RoleName {
             namespace: role_namespace.to_owned(),
-            name: object::at_str(value, &["roleRef", "name"]).to_owned(),
+            name: tree::text(value, "roleRef.name").to_owned(),
         };
-        let subjects = object::at_list(value, &["subjects"])
+        let subjects = tree::list(value, "subjects")
             .iter()
             .filter_map(|s| Subject::read(s, namespace))
             .collect();
@@ -190,12 +190,12 @@ impl RoleName {
 
 impl Subject {
     fn read(value: &Value, binding_namespace: &str) -> Option<Self> {
-        let name = object::at_str(value, &["name"]);
-        match object::at_str(value, &["kind"]) {
+        let name = tree::text(value, "name");
+        match tree::text(value, "kind") {
             "User" => Some(Self::User(name.to_owned())),
             "Group" => Some(Self::Group(name.to_owned())),
             "ServiceAccount" => {
-                let namespace = object::at_str(value, &["namespace"]);
+                let namespace = tree::text(value, "namespace");
                 let namespace = if namespace.is_empty() {
                     binding_namespace
                 } else {

@@ -1,6 +1,6 @@
 //! A PolicyRule and what it allows (`pkg/registry/rbac/validation`).
 
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::{Map, Value};
 
 use crate::authz::Attributes;
@@ -19,7 +19,7 @@ impl Rule {
     /// Reads a rule.
     pub(crate) fn read(value: &Value) -> Self {
         let list = |key| {
-            object::at_list(value, &[key])
+            tree::list(value, key)
                 .iter()
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
@@ -36,10 +36,7 @@ impl Rule {
 
     /// The rules of a role.
     pub(crate) fn read_all(role: &Value) -> Vec<Self> {
-        object::at_list(role, &["rules"])
-            .iter()
-            .map(Self::read)
-            .collect()
+        tree::list(role, "rules").iter().map(Self::read).collect()
     }
 
     /// The rule as it stands in a role.

@@ -103,8 +103,7 @@ fn cargo(dir: &Path) -> Result<PathBuf> {
 /// The module that one of cargo's messages tells of.
 fn module_of(line: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_cdylib = message
-        .pointer("/target/crate_types")?
+    let is_cdylib = message["target"]["crate_types"]
         .as_array()?
         .iter()
         .any(|t| t == "cdylib");

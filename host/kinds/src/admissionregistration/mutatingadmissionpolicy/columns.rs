@@ -1,10 +1,11 @@
 //! `kubectl get mutatingadmissionpolicies`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -20,7 +21,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let kind = tree::at(object, "spec.paramKind").map_or_else(
+    let kind = tree::get(object, "spec.paramKind").map_or_else(
         || print::UNSET.to_owned(),
         |kind| {
             format!(

@@ -1,9 +1,9 @@
 //! Defaults of mutating webhook configurations.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::admissionregistration::shared;
-use crate::tree;
 
 pub(super) fn default(configuration: &mut Value) {
     for webhook in tree::each_mut(configuration, "webhooks") {

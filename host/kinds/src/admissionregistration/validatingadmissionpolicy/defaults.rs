@@ -1,9 +1,9 @@
 //! Defaults of the failure policy and of what a policy matches.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::admissionregistration::shared;
-use crate::tree;
 
 pub(super) fn default(policy: &mut Value) {
     tree::set_missing(policy, "spec.failurePolicy", "Fail");

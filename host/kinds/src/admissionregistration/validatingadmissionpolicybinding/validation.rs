@@ -1,10 +1,10 @@
 //! Validation of bindings of validating admission policies.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::admissionregistration::shared;
-use crate::tree;
 
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
 
@@ -27,7 +27,7 @@ pub(super) fn validate(binding: &Value) -> ErrorList {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
         errors.push(field::invalid(
             &path,
-            tree::at(binding, "spec.validationActions"),
+            tree::get(binding, "spec.validationActions"),
             detail,
         ));
     }

@@ -1,8 +1,7 @@
 //! Defaults of custom resource definitions.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 pub(super) fn default(definition: &mut Value) {
     for field in ["kind", "plural"] {
@@ -11,7 +10,7 @@ pub(super) fn default(definition: &mut Value) {
     for field in ["conditions", "storedVersions"] {
         tree::set_missing(definition, &format!("status.{field}"), json!([]));
     }
-    let Some(spec) = tree::at_mut(definition, "spec") else {
+    let Some(spec) = tree::get_mut(definition, "spec") else {
         return;
     };
     let kind = tree::text(spec, "names.kind").to_owned();
@@ -20,7 +19,7 @@ pub(super) fn default(definition: &mut Value) {
         tree::set_zero(spec, "names.listKind", format!("{kind}List"));
     }
     tree::set_missing(spec, "conversion", json!({"strategy": "None"}));
-    if let Some(service) = tree::at_mut(spec, "conversion.webhook.clientConfig.service") {
+    if let Some(service) = tree::get_mut(spec, "conversion.webhook.clientConfig.service") {
         tree::set_missing(service, "port", 443);
     }
 }

@@ -1,9 +1,9 @@
 //! Which versions of a custom resource the store may hold.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::defaults;
-use crate::tree;
 
 /// A new definition has no status but the version it will store.
 pub(super) fn prepare_create(definition: &mut Value) {

@@ -2,12 +2,11 @@
 //! Upstream: `apiextensions-apiserver/pkg/apis/apiextensions/validation`.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::versions;
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// Groups that belong to the Kubernetes project, whose kinds somebody has approved.
 const PROTECTED: [&str; 2] = ["k8s.io", "kubernetes.io"];
@@ -24,7 +23,7 @@ pub(super) fn validate(definition: &Value) -> ErrorList {
 fn rest(definition: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(definition, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(definition, "spec").unwrap_or(&Value::Null);
     let (group, plural) = (tree::text(spec, "group"), tree::text(spec, "names.plural"));
     let name = tree::text(definition, "metadata.name");
     if name != format!("{plural}.{group}") {
@@ -105,7 +104,7 @@ fn approval(errors: &mut ErrorList, definition: &Value, group: &str) {
 }
 
 fn names_of(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let found = tree::at(spec, "names").unwrap_or(&Value::Null);
+    let found = tree::get(spec, "names").unwrap_or(&Value::Null);
     for name in ["plural", "singular", "kind", "listKind"] {
         let text = tree::text(found, name);
         if text.is_empty() {
@@ -139,21 +138,21 @@ fn names_of(errors: &mut ErrorList, spec: &Value, path: &Path) {
 }
 
 fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let conversion = tree::at(spec, "conversion").unwrap_or(&Value::Null);
+    let conversion = tree::get(spec, "conversion").unwrap_or(&Value::Null);
     checks::required_one_of(errors, conversion, "strategy", path, &["None", "Webhook"]);
     if tree::text(conversion, "strategy") == "Webhook" {
         let detail = "conversion webhooks are not called by this server; use None";
         errors.push(field::forbidden(&path.child("strategy"), detail));
     }
     if tree::text(conversion, "strategy") != "Webhook" {
-        if tree::at(conversion, "webhook").is_some() {
+        if tree::get(conversion, "webhook").is_some() {
             let detail = "should not be set when strategy is not set to Webhook";
             errors.push(field::forbidden(&path.child("webhook"), detail));
         }
         return;
     }
     let at = path.child("webhook");
-    match tree::at(conversion, "webhook.clientConfig") {
+    match tree::get(conversion, "webhook.clientConfig") {
         None => errors.push(field::required(
             &at.child("clientConfig"),
             "required when strategy is set to Webhook",
@@ -161,7 +160,7 @@ fn conversion(errors: &mut ErrorList, spec: &Value, path: &Path) {
         Some(client) => {
             let given = ["url", "service"]
                 .iter()
-                .filter(|name| tree::at(client, name).is_some())
+                .filter(|name| tree::get(client, name).is_some())
                 .count();
             if given != 1 {
                 errors.push(field::required(

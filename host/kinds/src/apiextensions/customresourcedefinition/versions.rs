@@ -1,13 +1,12 @@
 //! Validation of the versions of a definition: schemas, columns and subresources.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
 use crate::custom::jsonpath::JsonPath;
 use crate::custom::structural;
-use crate::tree;
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
 const COLUMN_FORMATS: [&str; 8] = [
@@ -32,14 +31,14 @@ pub(super) fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
         let name = tree::text(version, "name");
         errors.check(&at.child("name"), name, names::is_dns1035_label(name));
         seen.insert(errors, name, &at.child("name"));
-        if tree::at(version, "schema.openAPIV3Schema").is_none() {
+        if tree::get(version, "schema.openAPIV3Schema").is_none() {
             errors.push(field::required(
                 &at.child("schema.openAPIV3Schema"),
                 "schemas are required",
             ));
         }
         if tree::has(version, "deprecationWarning") && !tree::flag(version, "deprecated") {
-            let warning = tree::at(version, "deprecationWarning");
+            let warning = tree::get(version, "deprecationWarning");
             let detail = "can only be set for deprecated versions";
             errors.push(field::invalid(
                 &at.child("deprecationWarning"),
@@ -58,7 +57,7 @@ pub(super) fn versions(errors: &mut ErrorList, spec: &Value, path: &Path) {
         != 1
     {
         let detail = "must have exactly one version marked as storage version";
-        errors.push(field::invalid(path, tree::at(spec, "versions"), detail));
+        errors.push(field::invalid(path, tree::get(spec, "versions"), detail));
     }
 }
 
@@ -73,17 +72,17 @@ pub(super) fn schemas(definition: &Value, old: Option<&Value>) -> ErrorList {
     let known = |schema: &Value| {
         before
             .iter()
-            .any(|version| tree::at(version, SCHEMA) == Some(schema))
+            .any(|version| tree::get(version, SCHEMA) == Some(schema))
     };
     let first = versions
         .first()
-        .and_then(|version| tree::at(version, SCHEMA));
+        .and_then(|version| tree::get(version, SCHEMA));
     let shared = versions
         .iter()
-        .all(|version| tree::at(version, SCHEMA) == first);
+        .all(|version| tree::get(version, SCHEMA) == first);
     let mut errors = ErrorList::new();
     for (index, version) in versions.iter().enumerate() {
-        let Some(schema) = tree::at(version, SCHEMA).filter(|schema| !known(schema)) else {
+        let Some(schema) = tree::get(version, SCHEMA).filter(|schema| !known(schema)) else {
             continue;
         };
         if shared {
@@ -114,7 +113,7 @@ fn columns(errors: &mut ErrorList, version: &Value, path: &Path) {
 }
 
 fn scale(errors: &mut ErrorList, version: &Value, path: &Path) {
-    let Some(scale) = tree::at(version, "subresources.scale") else {
+    let Some(scale) = tree::get(version, "subresources.scale") else {
         return;
     };
     let mut one = |name: &str, roots: &[&str], required: bool| {
@@ -187,7 +186,7 @@ fn selectable(errors: &mut ErrorList, version: &Value, path: &Path) {
 /// The schema of the field that a path of plain fields names.
 fn schema_of<'v>(version: &'v Value, path: &str) -> Option<&'v Value> {
     let path = JsonPath::parse(path).ok()?;
-    let root = tree::at(version, "schema.openAPIV3Schema")?;
+    let root = tree::get(version, "schema.openAPIV3Schema")?;
     path.fields()?
         .into_iter()
         .try_fold(root, |schema, name| schema.get("properties")?.get(name))

@@ -1,10 +1,11 @@
 //! `kubectl get apiservices`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -17,7 +18,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let service = tree::at(object, "spec.service").map_or_else(
+    let service = tree::get(object, "spec.service").map_or_else(
         || "Local".to_owned(),
         |service| {
             format!(

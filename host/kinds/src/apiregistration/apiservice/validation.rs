@@ -1,15 +1,15 @@
 //! Validation of API services.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(service: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(service, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(service, "spec").unwrap_or(&Value::Null);
     let (group, version) = (tree::text(spec, "group"), tree::text(spec, "version"));
     let name = tree::text(service, "metadata.name");
     let expected = format!("{version}.{group}");
@@ -26,14 +26,14 @@ pub(super) fn validate(service: &Value) -> ErrorList {
             errors.push(field::invalid(&path.child(name), number, detail));
         }
     }
-    match tree::at(spec, "service") {
+    match tree::get(spec, "service") {
         None => {
             for name in ["caBundle", "insecureSkipTLSVerify"] {
-                if tree::has(spec, name) && tree::at(spec, name) != Some(&Value::Bool(false)) {
+                if tree::has(spec, name) && tree::get(spec, name) != Some(&Value::Bool(false)) {
                     let detail = "local APIServices may not have a caBundle";
                     errors.push(field::invalid(
                         &path.child(name),
-                        tree::at(spec, name),
+                        tree::get(spec, name),
                         detail,
                     ));
                 }

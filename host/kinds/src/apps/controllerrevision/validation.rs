@@ -1,21 +1,21 @@
 //! Validation of controller revisions.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(revision: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     if tree::int(revision, "revision").is_some_and(|number| number < 0) {
         errors.push(field::invalid(
             &Path::new("revision"),
-            tree::at(revision, "revision"),
+            tree::get(revision, "revision"),
             crate::object_meta::NOT_NEGATIVE,
         ));
     }
-    if tree::at(revision, "data").is_none() {
+    if tree::get(revision, "data").is_none() {
         errors.push(field::required(&Path::new("data"), "data is mandatory"));
     }
     errors

@@ -1,10 +1,11 @@
 //! `kubectl get daemonsets`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -21,7 +22,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let (containers, images) = print::containers(tree::at(object, "spec.template.spec"));
+    let (containers, images) = print::containers(tree::get(object, "spec.template.spec"));
     vec![
         print::name(object),
         print::integer(object, "status.desiredNumberScheduled"),
@@ -33,6 +34,6 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         print::age(object, now),
         containers,
         images,
-        print::selector(tree::at(object, "spec.selector")).into(),
+        print::selector(tree::get(object, "spec.selector")).into(),
     ]
 }

@@ -1,9 +1,9 @@
 //! Defaults of daemon sets.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::podspec::defaults;
-use crate::tree;
 
 pub(super) fn default(set: &mut Value) {
     for field in [
@@ -15,7 +15,7 @@ pub(super) fn default(set: &mut Value) {
         tree::set_missing(set, &format!("status.{field}"), 0);
     }
     defaults::template(set, "spec.template");
-    let Some(spec) = tree::at_mut(set, "spec") else {
+    let Some(spec) = tree::get_mut(set, "spec") else {
         return;
     };
     tree::set_zero(spec, "updateStrategy.type", "RollingUpdate");

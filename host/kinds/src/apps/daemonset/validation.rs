@@ -1,17 +1,17 @@
 //! Validation of daemon sets.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
-use crate::tree;
 
 pub(super) fn validate(set: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(set, "spec").unwrap_or(&Value::Null);
     workload::selector(&mut errors, spec, &path, "daemonset");
     workload::matches(&mut errors, spec, &path);
     workload::template(&mut errors, spec, &path, "DaemonSet");
@@ -19,7 +19,7 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     checks::not_negative(&mut errors, spec, "revisionHistoryLimit", &path);
     strategy(
         &mut errors,
-        tree::at(spec, "updateStrategy").unwrap_or(&Value::Null),
+        tree::get(spec, "updateStrategy").unwrap_or(&Value::Null),
         &path.child("updateStrategy"),
     );
     errors
@@ -28,7 +28,7 @@ pub(super) fn validate(set: &Value) -> ErrorList {
 fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
     match tree::text(strategy, "type") {
         "OnDelete" => {}
-        "RollingUpdate" => match tree::at(strategy, "rollingUpdate") {
+        "RollingUpdate" => match tree::get(strategy, "rollingUpdate") {
             Some(rolling) => self::rolling(errors, rolling, &path.child("rollingUpdate")),
             None => errors.push(field::required(&path.child("rollingUpdate"), "")),
         },
@@ -41,7 +41,7 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
 }
 
 fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
-    let value = |name: &str| tree::at(rolling, name).cloned().unwrap_or(Value::Null);
+    let value = |name: &str| tree::get(rolling, name).cloned().unwrap_or(Value::Null);
     let (unavailable, surge) = (value("maxUnavailable"), value("maxSurge"));
     for (name, value) in [("maxUnavailable", &unavailable), ("maxSurge", &surge)] {
         checks::int_or_percent(errors, value, &path.child(name));
@@ -69,7 +69,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     for name in [
         "currentNumberScheduled",
         "numberMisscheduled",

@@ -1,14 +1,14 @@
 //! Defaults of deployments.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::core::podspec::defaults;
-use crate::tree;
 
 pub(super) fn default(deployment: &mut Value) {
     tree::set_missing(deployment, "status", json!({}));
     defaults::template(deployment, "spec.template");
-    let Some(spec) = tree::at_mut(deployment, "spec") else {
+    let Some(spec) = tree::get_mut(deployment, "spec") else {
         return;
     };
     tree::set_missing(spec, "replicas", 1);

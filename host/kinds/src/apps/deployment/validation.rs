@@ -1,24 +1,24 @@
 //! Validation of deployments.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
-use crate::tree;
 
 pub(super) fn validate(deployment: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(deployment, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(deployment, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "replicas", &path);
     workload::selector(&mut errors, spec, &path, "deployment");
     workload::matches(&mut errors, spec, &path);
     workload::template(&mut errors, spec, &path, "ReplicaSet");
     strategy(
         &mut errors,
-        tree::at(spec, "strategy").unwrap_or(&Value::Null),
+        tree::get(spec, "strategy").unwrap_or(&Value::Null),
         &path.child("strategy"),
     );
     for name in [
@@ -44,7 +44,7 @@ pub(super) fn validate(deployment: &Value) -> ErrorList {
 
 fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
     let at = path.child("rollingUpdate");
-    let rolling = tree::at(strategy, "rollingUpdate");
+    let rolling = tree::get(strategy, "rollingUpdate");
     match (tree::text(strategy, "type"), rolling) {
         ("Recreate", Some(_)) => {
             let detail = "may not be specified when strategy `type` is 'Recreate'";
@@ -65,7 +65,7 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
 }
 
 fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
-    let value = |name: &str| tree::at(rolling, name).cloned().unwrap_or(Value::Null);
+    let value = |name: &str| tree::get(rolling, name).cloned().unwrap_or(Value::Null);
     let (unavailable, surge) = (value("maxUnavailable"), value("maxSurge"));
     checks::int_or_percent(errors, &unavailable, &path.child("maxUnavailable"));
     checks::int_or_percent(errors, &surge, &path.child("maxSurge"));
@@ -90,7 +90,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     let names = [
         "observedGeneration",
         "replicas",

@@ -1,17 +1,17 @@
 //! Validation of replica sets.
 
 use k3s_meta::field::{ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
-use crate::tree;
 
 pub(super) fn validate(set: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(set, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "replicas", &path);
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
     workload::selector(&mut errors, spec, &path, "replicaset");

@@ -1,16 +1,16 @@
 //! Defaults of stateful sets.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::persistentvolumeclaim::defaults as claim_defaults;
 use crate::core::podspec::defaults;
-use crate::tree;
 
 pub(super) fn default(set: &mut Value) {
     tree::set_missing(set, "status.replicas", 0);
     tree::set_missing(set, "status.availableReplicas", 0);
     defaults::template(set, "spec.template");
-    let Some(spec) = tree::at_mut(set, "spec") else {
+    let Some(spec) = tree::get_mut(set, "spec") else {
         return;
     };
     tree::set_zero(spec, "podManagementPolicy", "OrderedReady");

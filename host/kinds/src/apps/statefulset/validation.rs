@@ -1,13 +1,13 @@
 //! Validation of stateful sets.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Fields of the spec that an update may change.
 const OPEN: [&str; 7] = [
@@ -23,7 +23,7 @@ const OPEN: [&str; 7] = [
 pub(super) fn validate(set: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(set, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(set, "spec").unwrap_or(&Value::Null);
     checks::required_one_of(
         &mut errors,
         spec,
@@ -40,7 +40,7 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     for name in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
         checks::not_negative(&mut errors, spec, name, &path);
     }
-    if let Some(ordinals) = tree::at(spec, "ordinals") {
+    if let Some(ordinals) = tree::get(spec, "ordinals") {
         checks::not_negative(&mut errors, ordinals, "start", &path.child("ordinals"));
     }
     workload::selector(&mut errors, spec, &path, "statefulset");
@@ -59,7 +59,7 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
             serde_json::json!({"name": name, "persistentVolumeClaim": {"claimName": name}})
         })
         .collect();
-    if !claims.is_empty() && tree::at(&spec, "template.spec").is_some() {
+    if !claims.is_empty() && tree::get(&spec, "template.spec").is_some() {
         let named = |volume: &Value| {
             claims
                 .iter()
@@ -77,8 +77,8 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
 }
 
 fn strategy(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let strategy = tree::at(spec, "updateStrategy").unwrap_or(&Value::Null);
-    let rolling = tree::at(strategy, "rollingUpdate");
+    let strategy = tree::get(spec, "updateStrategy").unwrap_or(&Value::Null);
+    let rolling = tree::get(strategy, "rollingUpdate");
     match tree::text(strategy, "type") {
         "" => errors.push(field::required(path, "")),
         "OnDelete" => {
@@ -95,7 +95,7 @@ fn strategy(errors: &mut ErrorList, spec: &Value, path: &Path) {
             if let Some(rolling) = rolling {
                 let at = path.child("rollingUpdate");
                 checks::not_negative(errors, rolling, "partition", &at);
-                if let Some(unavailable) = tree::at(rolling, "maxUnavailable") {
+                if let Some(unavailable) = tree::get(rolling, "maxUnavailable") {
                     checks::int_or_percent(errors, unavailable, &at.child("maxUnavailable"));
                     checks::not_above_hundred(errors, unavailable, &at.child("maxUnavailable"));
                     if unavailable.as_i64() == Some(0) || checks::percent(unavailable) == Some(0) {
@@ -117,7 +117,7 @@ fn strategy(errors: &mut ErrorList, spec: &Value, path: &Path) {
 }
 
 fn retention(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(policy) = tree::at(spec, "persistentVolumeClaimRetentionPolicy") else {
+    let Some(policy) = tree::get(spec, "persistentVolumeClaimRetentionPolicy") else {
         return;
     };
     for name in ["whenDeleted", "whenScaled"] {
@@ -144,7 +144,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     let counts = [
         "replicas",
         "readyReplicas",

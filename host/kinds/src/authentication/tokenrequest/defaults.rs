@@ -1,8 +1,7 @@
 //! Defaults of token requests.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// A token lives an hour unless asked otherwise.
 pub(super) fn default(request: &mut Value) {

@@ -1,9 +1,8 @@
 //! Validation of token requests.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn validate(request: &Value) -> ErrorList {
     let path = Path::new("spec.expirationSeconds");

@@ -1,9 +1,8 @@
 //! Validation of token reviews.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn validate(review: &Value) -> ErrorList {
     if tree::has(review, "spec.token") {

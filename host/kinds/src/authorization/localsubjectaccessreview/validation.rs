@@ -1,16 +1,16 @@
 //! Validation of subject access reviews within one namespace.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::authorization::shared;
-use crate::tree;
 
 pub(super) fn validate(review: &Value) -> ErrorList {
     let mut errors = shared::attributes(review);
     errors.append(shared::subject(review));
     let asked = tree::text(review, "spec.resourceAttributes.namespace");
-    if tree::at(review, "spec.resourceAttributes").is_some()
+    if tree::get(review, "spec.resourceAttributes").is_some()
         && asked != tree::text(review, "metadata.namespace")
     {
         let path = Path::new("spec.resourceAttributes.namespace");
@@ -20,12 +20,12 @@ pub(super) fn validate(review: &Value) -> ErrorList {
             "must match metadata.namespace",
         ));
     }
-    if tree::at(review, "spec.nonResourceAttributes").is_some() {
+    if tree::get(review, "spec.nonResourceAttributes").is_some() {
         let path = Path::new("spec.nonResourceAttributes");
         let detail = "disallowed on this kind of request";
         errors.push(field::invalid(
             &path,
-            tree::at(review, "spec.nonResourceAttributes"),
+            tree::get(review, "spec.nonResourceAttributes"),
             detail,
         ));
     }

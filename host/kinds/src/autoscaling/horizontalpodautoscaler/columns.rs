@@ -1,10 +1,11 @@
 //! `kubectl get horizontalpodautoscalers`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -102,11 +103,12 @@ fn metric(spec: &Value, status: Option<&Value>) -> String {
     };
     let current = |field: &str| {
         status
-            .and_then(|status| tree::at(status, &format!("{source}.current.{field}")))
+            .and_then(|status| tree::get(status, &format!("{source}.current.{field}")))
             .map(print::int_or_string)
     };
-    let target =
-        |field: &str| tree::at(spec, &format!("{source}.target.{field}")).map(print::int_or_string);
+    let target = |field: &str| {
+        tree::get(spec, &format!("{source}.target.{field}")).map(print::int_or_string)
+    };
     let unknown = || print::UNKNOWN.to_owned();
     let resource = source == "resource" || source == "containerResource";
     let prefix = if resource {

@@ -3,9 +3,8 @@
 //! The first version knows CPU utilization alone; what else there is rides in annotations as JSON,
 //! under the keys of `pkg/apis/autoscaling/annotations.go`.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
@@ -86,7 +85,7 @@ fn downgrade(scaler: &mut Value) {
         ("spec.behavior", BEHAVIOR),
         ("status.conditions", CONDITIONS),
     ] {
-        let value = tree::at(scaler, path).cloned().unwrap_or_default();
+        let value = tree::get(scaler, path).cloned().unwrap_or_default();
         put(scaler, key, &value);
         tree::remove(scaler, path);
     }
@@ -96,7 +95,7 @@ fn downgrade(scaler: &mut Value) {
 
 /// Takes the JSON of an annotation away. Text that is no JSON is dropped, as upstream does.
 fn take(scaler: &mut Value, key: &str) -> Option<Value> {
-    let annotations = tree::at_mut(scaler, "metadata.annotations")?.as_object_mut()?;
+    let annotations = tree::get_mut(scaler, "metadata.annotations")?.as_object_mut()?;
     let text = annotations.remove(key)?;
     let empty = annotations.is_empty();
     if empty {
@@ -130,7 +129,7 @@ mod tests {
             tree::int(&scaler, "spec.targetCPUUtilizationPercentage"),
             Some(60)
         );
-        assert_eq!(tree::at(&scaler, "spec.metrics"), None);
+        assert_eq!(tree::get(&scaler, "spec.metrics"), None);
         assert!(tree::map(&scaler, "metadata.annotations").contains_key(METRICS));
         convert(&mut scaler, "autoscaling/v2");
         assert_eq!(scaler, second);

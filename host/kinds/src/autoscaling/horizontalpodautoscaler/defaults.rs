@@ -1,8 +1,9 @@
 //! Defaults of horizontal pod autoscalers.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
-use crate::{quantity, tree};
+use crate::quantity;
 
 pub(super) fn default(scaler: &mut Value) {
     tree::set_missing(scaler, "status.desiredReplicas", 0);
@@ -12,7 +13,7 @@ pub(super) fn default(scaler: &mut Value) {
     if first_version {
         tree::set_missing(scaler, "status.currentReplicas", 0);
     }
-    let Some(spec) = tree::at_mut(scaler, "spec") else {
+    let Some(spec) = tree::get_mut(scaler, "spec") else {
         return;
     };
     tree::set_missing(spec, "minReplicas", 1);
@@ -42,7 +43,7 @@ pub(super) fn default(scaler: &mut Value) {
             quantity::canonical(metric, &format!("{source}.target.averageValue"));
         }
     }
-    if let Some(behavior) = tree::at_mut(spec, "behavior") {
+    if let Some(behavior) = tree::get_mut(spec, "behavior") {
         self::behavior(behavior);
     }
 }

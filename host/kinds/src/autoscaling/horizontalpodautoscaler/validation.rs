@@ -1,10 +1,10 @@
 //! Validation of horizontal pod autoscalers.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 const SOURCES: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
@@ -17,7 +17,7 @@ const SOURCES: [(&str, &str); 5] = [
 pub(super) fn validate(scaler: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(scaler, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(scaler, "spec").unwrap_or(&Value::Null);
     let minimum = tree::int(spec, "minReplicas").unwrap_or(1);
     let maximum = tree::int(spec, "maxReplicas").unwrap_or(0);
     if minimum < 1 {
@@ -41,7 +41,7 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
             "must be greater than or equal to `minReplicas`",
         ));
     }
-    let target = tree::at(spec, "scaleTargetRef").unwrap_or(&Value::Null);
+    let target = tree::get(spec, "scaleTargetRef").unwrap_or(&Value::Null);
     for name in ["kind", "name"] {
         checks::required(&mut errors, target, name, &path.child("scaleTargetRef"), "");
     }
@@ -49,7 +49,7 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
         self::metric(&mut errors, metric, &path.child("metrics").index(index));
     }
     for rules in ["scaleUp", "scaleDown"] {
-        if let Some(found) = tree::at(spec, &format!("behavior.{rules}")) {
+        if let Some(found) = tree::get(spec, &format!("behavior.{rules}")) {
             self::rules(&mut errors, found, &path.child("behavior").child(rules));
         }
     }
@@ -74,12 +74,12 @@ fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
         return;
     };
     for (_, other) in SOURCES.iter().filter(|(_, other)| other != source) {
-        if tree::at(metric, other).is_some() {
+        if tree::get(metric, other).is_some() {
             let detail = "must populate the given metric source only";
             errors.push(field::forbidden(&path.child(other), detail));
         }
     }
-    let Some(found) = tree::at(metric, source) else {
+    let Some(found) = tree::get(metric, source) else {
         let detail = "must populate information for the given metric source";
         errors.push(field::required(&path.child(source), detail));
         return;
@@ -101,7 +101,7 @@ fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
             ""
         },
     );
-    let has = |field: &str| tree::at(found, &format!("target.{field}")).is_some();
+    let has = |field: &str| tree::get(found, &format!("target.{field}")).is_some();
     match *source {
         "resource" | "containerResource" => {
             match (has("averageUtilization"), has("averageValue")) {
@@ -190,7 +190,7 @@ fn rules(errors: &mut ErrorList, rules: &Value, path: &Path) {
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     for name in ["currentReplicas", "desiredReplicas"] {
         checks::not_negative(&mut errors, status, name, &Path::new("status"));
     }

@@ -1,10 +1,11 @@
 //! `kubectl get cronjobs`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -20,7 +21,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let suspend = match tree::at(object, "spec.suspend").and_then(Value::as_bool) {
+    let suspend = match tree::get(object, "spec.suspend").and_then(Value::as_bool) {
         Some(true) => "True",
         Some(false) => "False",
         None => print::UNSET,
@@ -30,7 +31,7 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         time => print::since(time, now),
     };
     let (containers, images) =
-        print::containers(tree::at(object, "spec.jobTemplate.spec.template.spec"));
+        print::containers(tree::get(object, "spec.jobTemplate.spec.template.spec"));
     vec![
         print::name(object),
         tree::text(object, "spec.schedule").into(),
@@ -41,6 +42,6 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         print::age(object, now),
         containers,
         images,
-        print::selector(tree::at(object, "spec.jobTemplate.spec.selector")).into(),
+        print::selector(tree::get(object, "spec.jobTemplate.spec.selector")).into(),
     ]
 }

@@ -1,22 +1,22 @@
 //! Defaults of cron jobs.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::batch::job::defaults as job_defaults;
-use crate::tree;
 
 pub(super) fn default(cron: &mut Value) {
     tree::set_missing(cron, "status", json!({}));
-    let Some(spec) = tree::at_mut(cron, "spec") else {
+    let Some(spec) = tree::get_mut(cron, "spec") else {
         return;
     };
     tree::set_zero(spec, "concurrencyPolicy", "Allow");
     tree::set_missing(spec, "suspend", false);
     tree::set_missing(spec, "successfulJobsHistoryLimit", 3);
     tree::set_missing(spec, "failedJobsHistoryLimit", 1);
-    if let Some(template) = tree::at_mut(spec, "jobTemplate") {
+    if let Some(template) = tree::get_mut(spec, "jobTemplate") {
         tree::set_missing(template, "metadata", json!({}));
-        if let Some(job) = tree::at_mut(template, "spec") {
+        if let Some(job) = tree::get_mut(template, "spec") {
             job_defaults::template(job);
         }
     }

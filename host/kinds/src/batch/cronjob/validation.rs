@@ -1,6 +1,7 @@
 //! Validation of cron jobs.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::schedule;
@@ -8,7 +9,6 @@ use crate::batch::job::validation as job;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
 use crate::object_meta;
-use crate::tree;
 
 /// A job's name is this name, a dash and ten digits, and must fit a label.
 const MAX_NAME_BYTES: usize = 52;
@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 52;
 pub(super) fn validate(cron: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(cron, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(cron, "spec").unwrap_or(&Value::Null);
     schedule(&mut errors, spec, &path);
     for name in [
         "startingDeadlineSeconds",
@@ -47,7 +47,7 @@ fn schedule(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if text.is_empty() {
         errors.push(field::required(&at, ""));
     } else if text.contains("TZ") {
-        let detail = if tree::at(spec, "timeZone").is_some() {
+        let detail = if tree::get(spec, "timeZone").is_some() {
             "cannot use both timeZone field and TZ or CRON_TZ in schedule"
         } else {
             "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
@@ -57,7 +57,7 @@ fn schedule(errors: &mut ErrorList, spec: &Value, path: &Path) {
         errors.push(field::invalid(&at, text, message));
     }
     let at = path.child("timeZone");
-    match tree::at(spec, "timeZone").and_then(Value::as_str) {
+    match tree::get(spec, "timeZone").and_then(Value::as_str) {
         Some("") => errors.push(field::invalid(
             &at,
             "",
@@ -91,7 +91,7 @@ fn is_zone_name(zone: &str) -> bool {
 }
 
 fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(template) = tree::at(spec, "jobTemplate") else {
+    let Some(template) = tree::get(spec, "jobTemplate") else {
         errors.push(field::required(path, ""));
         return;
     };
@@ -106,13 +106,13 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
         &path.child("annotations"),
     ));
     let empty = Value::Object(serde_json::Map::new());
-    let job = tree::at(template, "spec").unwrap_or(&empty);
+    let job = tree::get(template, "spec").unwrap_or(&empty);
     job::spec(errors, job, &path.child("spec"));
     if tree::flag(job, "manualSelector") {
         let at = path.child("spec.manualSelector");
         errors.push(field::not_supported(
             &at,
-            tree::at(job, "manualSelector"),
+            tree::get(job, "manualSelector"),
             &["nil", "false"],
         ));
     }

@@ -1,9 +1,9 @@
 //! Defaults of jobs.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::core::podspec::defaults;
-use crate::tree;
 
 pub(crate) fn default(job: &mut Value) {
     tree::set_missing(job, "status", json!({}));
@@ -11,16 +11,16 @@ pub(crate) fn default(job: &mut Value) {
     if !labels.is_empty() && !tree::has(job, "metadata.labels") {
         tree::set(job, "metadata.labels", labels);
     }
-    let Some(spec) = tree::at_mut(job, "spec") else {
+    let Some(spec) = tree::get_mut(job, "spec") else {
         return;
     };
     template(spec);
-    if tree::at(spec, "completions").is_none() && tree::at(spec, "parallelism").is_none() {
+    if tree::get(spec, "completions").is_none() && tree::get(spec, "parallelism").is_none() {
         tree::set(spec, "completions", 1);
     }
     tree::set_missing(spec, "parallelism", 1);
     // With a limit per index the limit of the whole job only guards against overflow.
-    let limit = if tree::at(spec, "backoffLimitPerIndex").is_some() {
+    let limit = if tree::get(spec, "backoffLimitPerIndex").is_some() {
         i64::from(i32::MAX)
     } else {
         6
@@ -28,7 +28,7 @@ pub(crate) fn default(job: &mut Value) {
     tree::set_missing(spec, "backoffLimit", limit);
     tree::set_missing(spec, "completionMode", "NonIndexed");
     tree::set_missing(spec, "suspend", false);
-    let policy = if tree::at(spec, "podFailurePolicy").is_some() {
+    let policy = if tree::get(spec, "podFailurePolicy").is_some() {
         "Failed"
     } else {
         "TerminatingOrFailed"

@@ -7,10 +7,10 @@ pub(crate) mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::rules::{Generation, KindRules, columns};
-use crate::tree;
 
 /// Rules of `batch/v1` `Job`.
 pub(crate) struct Job;

@@ -1,9 +1,9 @@
 //! The selector a job gives itself (`pkg/registry/batch/job`).
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::defaults;
-use crate::tree;
 
 /// Label by which a job finds its pods.
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
@@ -47,11 +47,11 @@ mod tests {
             json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {}}}});
         prepare_create(&mut job);
         assert_eq!(
-            tree::at(&job, "spec.selector"),
+            tree::get(&job, "spec.selector"),
             Some(&json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}))
         );
         assert_eq!(
-            tree::at(&job, "spec.template.metadata.labels"),
+            tree::get(&job, "spec.template.metadata.labels"),
             Some(
                 &json!({"job-name": "j", "batch.kubernetes.io/job-name": "j", "controller-uid": "u",
                 "batch.kubernetes.io/controller-uid": "u"})

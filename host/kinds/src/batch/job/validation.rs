@@ -1,13 +1,13 @@
 //! Validation of jobs.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::{validation, warnings as spec_warnings};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Most pods at once of a job that counts its pods.
 const MAX_INDEXED_PARALLELISM: i64 = 100_000;
@@ -15,9 +15,9 @@ const MAX_INDEXED_PARALLELISM: i64 = 100_000;
 pub(crate) fn validate(job: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(job, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(job, "spec").unwrap_or(&Value::Null);
     self::spec(&mut errors, spec, &path);
-    match tree::at(spec, "selector") {
+    match tree::get(spec, "selector") {
         None => errors.push(field::required(&path.child("selector"), "")),
         Some(selector) => {
             errors.append(checks::label_selector(selector, &path.child("selector")));
@@ -51,7 +51,7 @@ fn generated(errors: &mut ErrorList, job: &Value) {
             Some(found) if found != expected => {
                 errors.push(field::invalid(
                     &path,
-                    tree::at(job, "spec.template.metadata.labels"),
+                    tree::get(job, "spec.template.metadata.labels"),
                     format!("must be '{expected}'"),
                 ));
             }
@@ -83,7 +83,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
     );
     failure_policy(errors, spec, path);
     errors.append(validation::template(
-        tree::at(spec, "template"),
+        tree::get(spec, "template"),
         &path.child("template"),
     ));
     let policy = tree::text(spec, "template.spec.restartPolicy");
@@ -94,7 +94,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
             "valid values: \"OnFailure\", \"Never\"",
         ));
     }
-    if tree::at(spec, "podFailurePolicy").is_some() && policy != "Never" {
+    if tree::get(spec, "podFailurePolicy").is_some() && policy != "Never" {
         let at = path.child("template.spec.restartPolicy");
         errors.push(field::invalid(
             &at,
@@ -114,18 +114,18 @@ fn completion_mode(errors: &mut ErrorList, spec: &Value, path: &Path) {
     );
     if tree::text(spec, "completionMode") != "Indexed" {
         for name in ["backoffLimitPerIndex", "maxFailedIndexes"] {
-            if tree::at(spec, name).is_some() {
+            if tree::get(spec, name).is_some() {
                 let detail = "requires indexed completion mode";
                 errors.push(field::invalid(
                     &path.child(name),
-                    tree::at(spec, name),
+                    tree::get(spec, name),
                     detail,
                 ));
             }
         }
         return;
     }
-    if tree::at(spec, "completions").is_none() {
+    if tree::get(spec, "completions").is_none() {
         errors.push(field::required(
             &path.child("completions"),
             "when completion mode is Indexed",
@@ -159,7 +159,7 @@ fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
             &["Count", "FailIndex", "FailJob", "Ignore"],
         );
         let (codes, conditions) = (
-            tree::at(rule, "onExitCodes"),
+            tree::get(rule, "onExitCodes"),
             tree::has(rule, "onPodConditions"),
         );
         match (codes, conditions) {
@@ -219,13 +219,13 @@ fn completions(errors: &mut ErrorList, new: &Value, old: &Value) {
     if !elastic {
         errors.push(field::immutable(
             &Path::new("spec.completions"),
-            tree::at(new, "spec.completions"),
+            tree::get(new, "spec.completions"),
         ));
     } else if after != tree::int(new, "spec.parallelism") {
         let detail = "can only be modified in tandem with spec.parallelism";
         errors.push(field::invalid(
             &Path::new("spec.completions"),
-            tree::at(new, "spec.completions"),
+            tree::get(new, "spec.completions"),
             detail,
         ));
     }
@@ -233,8 +233,8 @@ fn completions(errors: &mut ErrorList, new: &Value, old: &Value) {
 
 /// A suspended job that never ran may still be told where to run.
 fn template(errors: &mut ErrorList, new: &Value, old: &Value) {
-    let mut expected = tree::at(old, "spec.template").cloned().unwrap_or_default();
-    let found = tree::at(new, "spec.template");
+    let mut expected = tree::get(old, "spec.template").cloned().unwrap_or_default();
+    let found = tree::get(new, "spec.template");
     let held = tree::flag(old, "spec.suspend") && !tree::has(old, "status.startTime");
     if let Some(found) = found.filter(|_| held) {
         for open in [
@@ -256,7 +256,7 @@ fn template(errors: &mut ErrorList, new: &Value, old: &Value) {
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     for name in ["active", "succeeded", "failed", "ready", "terminating"] {
         checks::not_negative(&mut errors, status, name, &path);
     }
@@ -270,7 +270,7 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         let detail = "cannot set Complete=True and Failed=true conditions";
         errors.push(field::invalid(
             &path.child("conditions"),
-            tree::at(status, "conditions"),
+            tree::get(status, "conditions"),
             detail,
         ));
     }
@@ -278,7 +278,7 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         let detail = "cannot set completionTime when there is no Complete=True condition";
         errors.push(field::invalid(
             &path.child("completionTime"),
-            tree::at(status, "completionTime"),
+            tree::get(status, "completionTime"),
             detail,
         ));
     }

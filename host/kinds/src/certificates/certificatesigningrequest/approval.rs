@@ -3,10 +3,9 @@
 //! The identity in the spec is the authenticated user's, never what the client wrote. Decisions
 //! (`Approved`, `Denied`) go through `/approval`; certificates and failures through `/status`.
 
+use k3s_meta::tree;
 use k3s_meta::user::UserInfo;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// Conditions that are decisions.
 const DECISIONS: [&str; 2] = ["Approved", "Denied"];
@@ -30,7 +29,7 @@ pub fn set_requestor(request: &mut Value, user: &UserInfo) {
 
 /// `/approval`: only conditions change, and of those only decisions are the caller's to make.
 pub fn prepare_approval(new: &mut Value, old: &Value) {
-    let conditions = tree::at(new, "status.conditions").cloned();
+    let conditions = tree::get(new, "status.conditions").cloned();
     tree::copy(new, old, "spec");
     tree::copy(new, old, "status");
     if let Some(conditions) = conditions {

@@ -7,10 +7,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::rules::{KindRules, columns};
-use crate::tree;
 
 /// Rules of `certificates.k8s.io/v1` `CertificateSigningRequest`.
 pub(crate) struct CertificateSigningRequest;

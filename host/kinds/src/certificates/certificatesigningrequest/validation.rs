@@ -3,11 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{Check, Unique};
-use crate::tree;
 
 /// Shortest life of a certificate that may be asked for.
 const MIN_SECONDS: i64 = 600;

@@ -1,14 +1,13 @@
 //! Validation of leases.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn validate(lease: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    if tree::at(lease, "spec.holderIdentity").is_some_and(|identity| identity == "") {
+    if tree::get(lease, "spec.holderIdentity").is_some_and(|identity| identity == "") {
         errors.push(field::invalid(
             &path.child("holderIdentity"),
             "",

@@ -1,15 +1,15 @@
 //! Validation of bindings.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(binding: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("target");
-    let target = tree::at(binding, "target").unwrap_or(&Value::Null);
+    let target = tree::get(binding, "target").unwrap_or(&Value::Null);
     let kind = tree::text(target, "kind");
     if !matches!(kind, "" | "Node") {
         errors.push(field::not_supported(

@@ -1,10 +1,10 @@
 //! Validation of config maps.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::keyed;
-use crate::tree;
 
 pub(super) fn validate(map: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -1,8 +1,7 @@
 //! Defaults of endpoints.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// Ports speak TCP unless they say otherwise.
 pub(super) fn default(endpoints: &mut Value) {

@@ -1,11 +1,10 @@
 //! Validation of endpoints.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 pub(super) fn validate(endpoints: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -1,10 +1,11 @@
 //! `kubectl get events`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(crate) const COLUMNS: &[Column] = &[
     Column::text("Last Seen", "The time at which the most recent occurrence of this event was recorded."),
@@ -51,7 +52,7 @@ pub(crate) fn cells_named(event: &Value, now: Timestamp, names: &Names) -> Vec<V
         text => text.to_owned(),
     };
     let first = print::since(&or(names.first, "eventTime"), now);
-    let (last, count) = if let Some(series) = tree::at(event, "series") {
+    let (last, count) = if let Some(series) = tree::get(event, "series") {
         (
             print::since(tree::text(series, "lastObservedTime"), now),
             tree::int(series, "count").unwrap_or(0),

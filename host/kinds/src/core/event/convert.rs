@@ -1,9 +1,8 @@
 //! Events between their two versions. They are one object in the store, in the core form
 //! (`pkg/apis/events/v1/conversion.go`).
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// Names of the same field in the core version and in `events.k8s.io`.
 const NAMES: [(&str, &str); 7] = [

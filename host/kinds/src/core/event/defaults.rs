@@ -1,8 +1,7 @@
 //! Zero values that every event shows.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 pub(super) fn default(event: &mut Value) {
     tree::set_missing(event, "source", json!({}));

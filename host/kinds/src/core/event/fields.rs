@@ -1,8 +1,7 @@
 //! Selectable fields of events, the same for both versions.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// Values by the names of the core version; events of `events.k8s.io` keep them under other names.
 pub(crate) fn fields(event: &Value) -> Vec<(&'static str, String)> {

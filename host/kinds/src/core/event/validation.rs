@@ -1,11 +1,10 @@
 //! Validation of events.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::Check;
-use crate::tree;
 
 /// An event lives in the namespace of its object; one about a cluster object in `default` or `kube-system`.
 pub(super) fn validate(event: &Value) -> ErrorList {

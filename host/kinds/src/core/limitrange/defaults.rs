@@ -1,8 +1,9 @@
 //! Defaults of limit ranges.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// For containers, a maximum is the default limit, and a default limit or a minimum the default request.
 pub(super) fn default(range: &mut Value) {

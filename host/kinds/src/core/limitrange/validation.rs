@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::podspec::validation::resources::amount_of;
-use crate::{quantity, tree};
+use crate::quantity;
 
 pub(super) fn validate(range: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

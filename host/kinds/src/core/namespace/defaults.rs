@@ -1,8 +1,7 @@
 //! Defaults of namespaces.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// Every namespace can be selected by its name, and is active until it is deleted.
 pub(super) fn default(namespace: &mut Value) {

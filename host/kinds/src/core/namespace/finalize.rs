@@ -1,8 +1,7 @@
 //! The finalizer that holds a namespace until its content is gone.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// Name of the finalizer that the namespace controller removes.
 pub const KUBERNETES: &str = "kubernetes";
@@ -19,11 +18,11 @@ pub(super) fn add(namespace: &mut Value) {
 
 /// `/finalize`: only `spec.finalizers` changes.
 pub fn prepare_finalize(new: &mut Value, old: &Value) {
-    let finalizers = tree::at(new, "spec.finalizers").cloned();
+    let finalizers = tree::get(new, "spec.finalizers").cloned();
     tree::copy(new, old, "status");
     match finalizers {
         Some(finalizers) => tree::set(new, "spec.finalizers", finalizers),
-        None => tree::remove(new, "spec.finalizers"),
+        None => drop(tree::remove(new, "spec.finalizers")),
     }
 }
 

@@ -7,10 +7,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::rules::{KindRules, NameRule, columns};
-use crate::tree;
 
 /// Rules of `v1` `Namespace`.
 pub(crate) struct Namespace;

@@ -1,9 +1,8 @@
 //! Validation of the phase of a namespace.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let path = Path::new("status.Phase");

@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 pub(super) fn validate(node: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -25,7 +24,7 @@ pub(super) fn validate(node: &Value) -> ErrorList {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.push(field::invalid(
             &path,
-            tree::at(node, "spec.podCIDRs"),
+            tree::get(node, "spec.podCIDRs"),
             detail,
         ));
     }
@@ -80,7 +79,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(field::forbidden(&path.child("providerID"), detail));
     }
     let rest = |node: &Value| {
-        let mut spec = tree::at(node, "spec").cloned().unwrap_or_default();
+        let mut spec = tree::get(node, "spec").cloned().unwrap_or_default();
         for open in [
             "podCIDR",
             "podCIDRs",

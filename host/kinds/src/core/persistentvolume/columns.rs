@@ -1,10 +1,11 @@
 //! `kubectl get persistentvolumes`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -21,7 +22,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
-    let claim = tree::at(object, "spec.claimRef")
+    let claim = tree::get(object, "spec.claimRef")
         .map(|claim| {
             format!(
                 "{}/{}",

@@ -6,10 +6,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::rules::{KindRules, columns};
-use crate::tree;
 
 /// Rules of `v1` `PersistentVolume`.
 pub(crate) struct PersistentVolume;

@@ -1,14 +1,14 @@
 //! Validation of persistent volumes.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::persistentvolumeclaim::validation as claim;
 use crate::core::podspec::validation::{node_selector, volumes};
 use crate::equality::semantic_eq;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Fields of the spec that say where the data is; exactly one is given.
 const SOURCES: [&str; 23] = [
@@ -40,7 +40,7 @@ const SOURCES: [&str; 23] = [
 pub(super) fn validate(volume: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(volume, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(volume, "spec").unwrap_or(&Value::Null);
     if !tree::has(spec, "accessModes") {
         errors.push(field::required(&path.child("accessModes"), ""));
     }
@@ -53,7 +53,7 @@ pub(super) fn validate(volume: &Value) -> ErrorList {
         &path,
         &["Delete", "Recycle", "Retain"],
     );
-    if let Some(selector) = tree::at(spec, "nodeAffinity.required") {
+    if let Some(selector) = tree::get(spec, "nodeAffinity.required") {
         node_selector(&mut errors, selector, &path.child("nodeAffinity.required"));
     }
     source(&mut errors, spec, &path);
@@ -83,7 +83,7 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if !capacity.is_empty() && (!capacity.contains_key("storage") || capacity.len() > 1) {
         errors.push(field::not_supported(
             path,
-            tree::at(spec, "capacity"),
+            tree::get(spec, "capacity"),
             &["storage"],
         ));
     }
@@ -101,7 +101,7 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
 fn source(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let mut given = 0;
     for kind in SOURCES {
-        let Some(source) = tree::at(spec, kind) else {
+        let Some(source) = tree::get(spec, kind) else {
             continue;
         };
         let at = path.child(kind);
@@ -122,7 +122,7 @@ fn source(errors: &mut ErrorList, spec: &Value, path: &Path) {
             }
             "local" => {
                 checks::required(errors, source, "path", &at, "");
-                if tree::at(spec, "nodeAffinity").is_none() {
+                if tree::get(spec, "nodeAffinity").is_none() {
                     let detail = "Local volume requires node affinity";
                     errors.push(field::required(&path.child("nodeAffinity"), detail));
                 }
@@ -148,7 +148,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     let changed = SOURCES.iter().any(|kind| {
         let at = format!("spec.{kind}");
-        !semantic_eq(tree::at(new, &at), tree::at(old, &at))
+        !semantic_eq(tree::get(new, &at), tree::get(old, &at))
     });
     if changed {
         let detail = "spec.persistentvolumesource is immutable after creation";
@@ -159,8 +159,8 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     let mode = Path::new("volumeMode");
     let (after, before) = (
-        tree::at(new, "spec.volumeMode"),
-        tree::at(old, "spec.volumeMode"),
+        tree::get(new, "spec.volumeMode"),
+        tree::get(old, "spec.volumeMode"),
     );
     if !semantic_eq(after, before) {
         errors.push(field::immutable(&mode, after));

@@ -1,15 +1,16 @@
 //! Defaults of persistent volume claims.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// A claim is pending until it is bound.
 pub(crate) fn default(claim: &mut Value) {
     tree::set_zero(claim, "status.phase", "Pending");
     quantity::canonical_list(claim, "status.capacity");
     quantity::canonical_list(claim, "status.allocatedResources");
-    if let Some(spec) = tree::at_mut(claim, "spec") {
+    if let Some(spec) = tree::get_mut(claim, "spec") {
         default_spec(spec);
     }
 }
@@ -26,8 +27,8 @@ pub(crate) fn default_spec(spec: &mut Value) {
 /// (`NormalizeDataSources`).
 fn data_source(spec: &mut Value) {
     let (source, reference) = (
-        tree::at(spec, "dataSource").cloned(),
-        tree::at(spec, "dataSourceRef").cloned(),
+        tree::get(spec, "dataSource").cloned(),
+        tree::get(spec, "dataSourceRef").cloned(),
     );
     match (source, reference) {
         (Some(source), None) => tree::set(spec, "dataSourceRef", source),

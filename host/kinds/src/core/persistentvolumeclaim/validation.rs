@@ -1,13 +1,13 @@
 //! Validation of persistent volume claims.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::pod::diff;
 use crate::equality::semantic_eq;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Access modes, in the order in which messages name them.
 pub(crate) const ACCESS_MODES: [&str; 4] = [
@@ -21,7 +21,7 @@ pub(crate) fn validate(claim: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     spec(
         &mut errors,
-        tree::at(claim, "spec").unwrap_or(&Value::Null),
+        tree::get(claim, "spec").unwrap_or(&Value::Null),
         &Path::new("spec"),
     );
     errors
@@ -36,11 +36,11 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
         ));
     }
     access_modes(errors, spec, path);
-    if let Some(selector) = tree::at(spec, "selector") {
+    if let Some(selector) = tree::get(spec, "selector") {
         errors.append(checks::label_selector(selector, &path.child("selector")));
     }
     let at = path.child("resources").key("storage");
-    match tree::at(spec, "resources.requests.storage") {
+    match tree::get(spec, "resources.requests.storage") {
         None => errors.push(field::required(&at, "")),
         Some(amount) => match quantity::read(amount) {
             Some(quantity) if quantity.milli() > 0 => {}
@@ -57,7 +57,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     checks::one_of(errors, spec, "volumeMode", path, &["Block", "Filesystem"]);
     for name in ["dataSource", "dataSourceRef"] {
-        let Some(source) = tree::at(spec, name) else {
+        let Some(source) = tree::get(spec, name) else {
             continue;
         };
         for part in ["name", "kind"] {
@@ -115,7 +115,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         );
         errors.push(field::forbidden(&path, detail));
     }
-    let amount = |claim: &Value, at: &str| tree::at(claim, at).and_then(quantity::read);
+    let amount = |claim: &Value, at: &str| tree::get(claim, at).and_then(quantity::read);
     let (request, capacity) = (
         amount(new, "spec.resources.requests.storage"),
         amount(old, "status.capacity.storage"),

@@ -1,14 +1,14 @@
 //! Defaults that a pod has beyond those of its spec in a template (`SetDefaults_Pod`).
 
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 use super::resources::{aggregate, is_overcommit_allowed, is_pod_level_resource};
 use crate::core::podspec::defaults::pod_spec;
-use crate::tree;
 
 /// Fills in what a new pod leaves open.
 pub(crate) fn default(pod: &mut Value) {
-    if let Some(spec) = tree::at_mut(pod, "spec") {
+    if let Some(spec) = tree::get_mut(pod, "spec") {
         pod_spec(spec);
         for list in ["containers", "initContainers"] {
             tree::each_mut(spec, list).for_each(requests_from_limits);

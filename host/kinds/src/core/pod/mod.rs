@@ -11,10 +11,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::rules::{Generation, KindRules, columns};
-use crate::tree;
 
 /// Rules of `v1` `Pod`.
 pub(crate) struct Pod;

@@ -1,9 +1,9 @@
 //! Quality of service class of a pod (`pkg/apis/core/v1/helper/qos`).
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::resources::amounts;
-use crate::tree;
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
 pub(crate) fn class(spec: &Value) -> &'static str {

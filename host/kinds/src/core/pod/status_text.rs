@@ -5,9 +5,8 @@
 //! deletion.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// What a pod row shows.
 #[derive(Debug, Default)]
@@ -95,7 +94,7 @@ fn init_containers(pod: &Value, summary: &mut Summary) -> Initialization {
         if sidecar {
             result.sidecars.add(status);
         }
-        let terminated = tree::at(status, "state.terminated");
+        let terminated = tree::get(status, "state.terminated");
         if terminated.is_some_and(|it| tree::int(it, "exitCode").unwrap_or(0) == 0) {
             continue;
         }
@@ -125,12 +124,12 @@ fn containers(pod: &Value, summary: &mut Summary, restarts: &mut Restarts) {
         let waiting = tree::text(status, "state.waiting.reason");
         if !waiting.is_empty() {
             waiting.clone_into(&mut summary.reason);
-        } else if let Some(state) = tree::at(status, "state.terminated") {
+        } else if let Some(state) = tree::get(status, "state.terminated") {
             summary.reason = exit_reason(state);
             if tree::int(state, "exitCode").unwrap_or(0) != 0 {
                 failed = Some(summary.reason.clone());
             }
-        } else if tree::flag(status, "ready") && tree::at(status, "state.running").is_some() {
+        } else if tree::flag(status, "ready") && tree::get(status, "state.running").is_some() {
             running = true;
             summary.ready += 1;
         }

@@ -4,15 +4,15 @@
 //! else is put back from the stored object before validation.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::{qos, validation};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// `/ephemeralcontainers`: only `spec.ephemeralContainers` and open metadata change.
 pub fn prepare_ephemeral_containers(new: &mut Value, old: &Value) {
-    let wanted = tree::at(new, "spec.ephemeralContainers").cloned();
+    let wanted = tree::get(new, "spec.ephemeralContainers").cloned();
     restore(new, old);
     if let Some(wanted) = wanted {
         tree::set(new, "spec.ephemeralContainers", wanted);

@@ -1,14 +1,13 @@
 //! Validation of pods beyond their spec, and of what may change in one.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::diff;
 use crate::checks::Check;
 use crate::core::podspec::{validation, warnings as spec_warnings};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Fields of a pod's spec that an update may change, as the message names them.
 const OPEN_FIELDS: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -74,7 +73,7 @@ fn allowed(new: &Value, old: &Value) -> Value {
         // While scheduling waits, its inputs may be narrowed.
         tree::copy(&mut spec, source, "nodeSelector");
         tree::copy(&mut spec, source, "affinity.nodeAffinity");
-        if tree::at(source, "affinity").is_none() {
+        if tree::get(source, "affinity").is_none() {
             tree::remove(&mut spec, "affinity");
         }
     }
@@ -168,7 +167,7 @@ fn restarts(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
         return;
     }
     for before in tree::list(old, "status.containerStatuses") {
-        let Some(ended) = tree::at(before, "state.terminated") else {
+        let Some(ended) = tree::get(before, "state.terminated") else {
             continue;
         };
         if policy == "OnFailure" && tree::int(ended, "exitCode").unwrap_or(0) != 0 {
@@ -179,7 +178,7 @@ fn restarts(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
             .enumerate()
         {
             let same = tree::text(after, "name") == tree::text(before, "name");
-            if same && tree::at(after, "state.terminated").is_none() {
+            if same && tree::get(after, "state.terminated").is_none() {
                 let at = path.child("containerStatuses").index(index).child("state");
                 errors.push(field::forbidden(
                     &at,

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use k3s_meta::quantity::Quantity;
+use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;

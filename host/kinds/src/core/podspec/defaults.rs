@@ -1,10 +1,11 @@
 //! Defaults of pod specs (`SetDefaults_PodSpec` and what it leads to in `pkg/apis/core/v1`).
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::image::pull_policy;
 use super::volume_defaults;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// The lists of a pod spec that hold containers.
 pub(crate) const CONTAINER_LISTS: [&str; 3] =
@@ -12,11 +13,11 @@ pub(crate) const CONTAINER_LISTS: [&str; 3] =
 
 /// Defaults of the template at `path` of a workload.
 pub(crate) fn template(object: &mut Value, path: &str) {
-    let Some(template) = tree::at_mut(object, path) else {
+    let Some(template) = tree::get_mut(object, path) else {
         return;
     };
     tree::set_missing(template, "metadata", json!({}));
-    if let Some(spec) = tree::at_mut(template, "spec") {
+    if let Some(spec) = tree::get_mut(template, "spec") {
         pod_spec(spec);
     }
 }
@@ -69,25 +70,25 @@ fn container(container: &mut Value) {
         environment(variable);
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(probe) = tree::at_mut(container, probe) {
+        if let Some(probe) = tree::get_mut(container, probe) {
             self::probe(probe);
         }
     }
     for hook in ["lifecycle.postStart", "lifecycle.preStop"] {
-        if let Some(hook) = tree::at_mut(container, hook) {
+        if let Some(hook) = tree::get_mut(container, hook) {
             http_get(hook);
         }
     }
 }
 
 fn environment(variable: &mut Value) {
-    if let Some(field) = tree::at_mut(variable, "valueFrom.fieldRef") {
+    if let Some(field) = tree::get_mut(variable, "valueFrom.fieldRef") {
         tree::set_zero(field, "apiVersion", "v1");
     }
-    if let Some(resource) = tree::at_mut(variable, "valueFrom.resourceFieldRef") {
+    if let Some(resource) = tree::get_mut(variable, "valueFrom.resourceFieldRef") {
         divisor(resource);
     }
-    if let Some(file) = tree::at_mut(variable, "valueFrom.fileKeyRef") {
+    if let Some(file) = tree::get_mut(variable, "valueFrom.fileKeyRef") {
         tree::set_missing(file, "optional", false);
     }
 }
@@ -104,13 +105,13 @@ fn probe(probe: &mut Value) {
     tree::set_zero(probe, "successThreshold", 1);
     tree::set_zero(probe, "failureThreshold", 3);
     http_get(probe);
-    if let Some(grpc) = tree::at_mut(probe, "grpc") {
+    if let Some(grpc) = tree::get_mut(probe, "grpc") {
         tree::set_missing(grpc, "service", "");
     }
 }
 
 fn http_get(handler: &mut Value) {
-    if let Some(action) = tree::at_mut(handler, "httpGet") {
+    if let Some(action) = tree::get_mut(handler, "httpGet") {
         tree::set_zero(action, "path", "/");
         tree::set_zero(action, "scheme", "HTTP");
     }

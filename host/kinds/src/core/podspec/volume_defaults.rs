@@ -1,11 +1,12 @@
 //! Defaults of the volumes of a pod spec.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::defaults::divisor;
 use super::image::pull_policy;
 use crate::core::persistentvolumeclaim::defaults as claim_defaults;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// rw-r--r--, decimal as JSON has it.
 const DEFAULT_MODE: i64 = 0o644;
@@ -24,22 +25,22 @@ pub(super) fn volume(volume: &mut Value) {
     }
     quantity::canonical(volume, "emptyDir.sizeLimit");
     for source in ["secret", "configMap", "downwardAPI", "projected"] {
-        if let Some(source) = tree::at_mut(volume, source) {
+        if let Some(source) = tree::get_mut(volume, source) {
             tree::set_missing(source, "defaultMode", DEFAULT_MODE);
         }
     }
-    if let Some(path) = tree::at_mut(volume, "hostPath") {
+    if let Some(path) = tree::get_mut(volume, "hostPath") {
         tree::set_missing(path, "type", "");
     }
     tree::each_mut(volume, "downwardAPI.items").for_each(downward_item);
     tree::each_mut(volume, "projected.sources").for_each(projection);
-    if let Some(image) = tree::at_mut(volume, "image") {
+    if let Some(image) = tree::get_mut(volume, "image") {
         let policy = pull_policy(tree::text(image, "reference"));
         tree::set_zero(image, "pullPolicy", policy);
     }
-    if let Some(claim) = tree::at_mut(volume, "ephemeral.volumeClaimTemplate") {
+    if let Some(claim) = tree::get_mut(volume, "ephemeral.volumeClaimTemplate") {
         tree::set_missing(claim, "metadata", json!({}));
-        if let Some(spec) = tree::at_mut(claim, "spec") {
+        if let Some(spec) = tree::get_mut(claim, "spec") {
             claim_defaults::default_spec(spec);
         }
     }
@@ -47,17 +48,17 @@ pub(super) fn volume(volume: &mut Value) {
 }
 
 fn projection(source: &mut Value) {
-    if let Some(token) = tree::at_mut(source, "serviceAccountToken") {
+    if let Some(token) = tree::get_mut(source, "serviceAccountToken") {
         tree::set_missing(token, "expirationSeconds", TOKEN_SECONDS);
     }
     tree::each_mut(source, "downwardAPI.items").for_each(downward_item);
 }
 
 fn downward_item(item: &mut Value) {
-    if let Some(field) = tree::at_mut(item, "fieldRef") {
+    if let Some(field) = tree::get_mut(item, "fieldRef") {
         tree::set_zero(field, "apiVersion", "v1");
     }
-    if let Some(resource) = tree::at_mut(item, "resourceFieldRef") {
+    if let Some(resource) = tree::get_mut(item, "resourceFieldRef") {
         divisor(resource);
     }
 }
@@ -76,11 +77,11 @@ pub(crate) fn legacy(source: &mut Value) {
         ("scaleIO", "fsType", "xfs"),
     ];
     for (kind, field, text) in DEFAULTS {
-        if let Some(source) = tree::at_mut(source, kind) {
+        if let Some(source) = tree::get_mut(source, kind) {
             tree::set_zero(source, field, *text);
         }
     }
-    if let Some(disk) = tree::at_mut(source, "azureDisk") {
+    if let Some(disk) = tree::get_mut(source, "azureDisk") {
         tree::set_missing(disk, "readOnly", false);
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k3s_meta::field::Path;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::defaults::CONTAINER_LISTS;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Warnings about a pod.
 pub(crate) fn pod(pod: &Value) -> Vec<String> {
@@ -27,7 +28,7 @@ pub(crate) fn pod(pod: &Value) -> Vec<String> {
 /// Warnings about the template at the dotted path `at` of a workload.
 pub(crate) fn template(object: &Value, at: &str) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(template) = tree::at(object, at) {
+    if let Some(template) = tree::get(object, at) {
         let path = Path::new(at);
         annotations(
             &mut warnings,
@@ -148,7 +149,7 @@ fn volume(warnings: &mut Vec<String>, volume: &Value, path: &Path) {
         ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
     ];
     for (kind, text) in DEPRECATED {
-        if tree::at(volume, kind).is_some() {
+        if tree::get(volume, kind).is_some() {
             warnings.push(format!("{}: {text}", path.child(kind)));
         }
     }
@@ -156,13 +157,13 @@ fn volume(warnings: &mut Vec<String>, volume: &Value, path: &Path) {
 
 fn container(warnings: &mut Vec<String>, container: &Value, path: &Path) {
     for list in ["limits", "requests"] {
-        let amount = tree::at(container, &format!("resources.{list}.ephemeral-storage"));
+        let amount = tree::get(container, &format!("resources.{list}.ephemeral-storage"));
         fraction(
             warnings,
             amount,
             &path.child("resources").child(list).key("ephemeral-storage"),
         );
-        let amount = tree::at(container, &format!("resources.{list}.memory"));
+        let amount = tree::get(container, &format!("resources.{list}.memory"));
         fraction(
             warnings,
             amount,

@@ -1,10 +1,11 @@
 //! `kubectl get podtemplates`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -17,7 +18,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let (containers, images) = print::containers(tree::at(object, "template.spec"));
+    let (containers, images) = print::containers(tree::get(object, "template.spec"));
     vec![
         print::name(object),
         containers,

@@ -1,9 +1,9 @@
 //! Defaults of replication controllers.
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::podspec::defaults;
-use crate::tree;
 
 /// Selector and labels are those of the template unless given.
 pub(super) fn default(controller: &mut Value) {

@@ -1,17 +1,17 @@
 //! Validation of replication controllers.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
 use crate::object_meta;
-use crate::tree;
 
 pub(super) fn validate(controller: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(controller, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(controller, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
     errors.append(object_meta::validate_labels(
         spec,
@@ -24,7 +24,7 @@ pub(super) fn validate(controller: &Value) -> ErrorList {
     checks::not_negative(&mut errors, spec, "replicas", &path);
     let labels = tree::map(spec, "template.metadata.labels");
     let selector = tree::map(spec, "selector");
-    if tree::at(spec, "template").is_some()
+    if tree::get(spec, "template").is_some()
         && !selector
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
@@ -33,7 +33,7 @@ pub(super) fn validate(controller: &Value) -> ErrorList {
         let at = path.child("template.metadata.labels");
         errors.push(field::invalid(
             &at,
-            tree::at(spec, "template.metadata.labels"),
+            tree::get(spec, "template.metadata.labels"),
             detail,
         ));
     }

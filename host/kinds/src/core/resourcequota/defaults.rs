@@ -1,8 +1,9 @@
 //! Canonical quantities of resource quotas.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
-use crate::{quantity, tree};
+use crate::quantity;
 
 pub(super) fn default(quota: &mut Value) {
     tree::set_missing(quota, "spec", json!({}));

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use k3s_meta::quantity::Quantity;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::core::podspec::amounts::{Amounts, amounts, pod_limits, pod_requests};
-use crate::tree;
 
 /// Kinds of the core group that are also counted by their plain name.
 const PLAIN: [&str; 7] = [
@@ -48,7 +48,7 @@ pub fn usage(group: &str, plural: &str, object: &Value) -> Amounts {
                 return used;
             }
             used.insert("pods".to_owned(), one);
-            pod(&mut used, tree::at(object, "spec").unwrap_or(&Value::Null));
+            pod(&mut used, tree::get(object, "spec").unwrap_or(&Value::Null));
         }
         ("", "services") => {
             used.insert("services".to_owned(), one);
@@ -92,7 +92,7 @@ fn service(used: &mut Amounts, service: &Value) {
     match tree::text(service, "spec.type") {
         "NodePort" => insert("services.nodeports", ports.len()),
         "LoadBalancer" => {
-            let allocates = tree::at(service, "spec.allocateLoadBalancerNodePorts")
+            let allocates = tree::get(service, "spec.allocateLoadBalancerNodePorts")
                 .and_then(Value::as_bool)
                 != Some(false);
             let given = ports
@@ -159,8 +159,8 @@ fn covered_by(
     if (group, plural) != ("", "pods") {
         return false;
     }
-    let spec = tree::at(object, "spec").unwrap_or(&Value::Null);
-    let ends = tree::at(spec, "activeDeadlineSeconds")
+    let spec = tree::get(object, "spec").unwrap_or(&Value::Null);
+    let ends = tree::get(spec, "activeDeadlineSeconds")
         .and_then(Value::as_i64)
         .is_some_and(|s| s >= 0);
     match scope {
@@ -201,7 +201,7 @@ fn is_best_effort(spec: &Value) -> bool {
 fn crosses_namespaces(spec: &Value) -> bool {
     let elsewhere = |term: &Value| {
         !tree::list(term, "namespaces").is_empty()
-            || tree::at(term, "namespaceSelector").is_some_and(|s| !s.is_null())
+            || tree::get(term, "namespaceSelector").is_some_and(|s| !s.is_null())
     };
     ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
         let required = tree::list(

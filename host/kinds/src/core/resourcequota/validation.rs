@@ -1,12 +1,11 @@
 //! Validation of resource quotas.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::podspec::validation::resources::amount_of;
-use crate::tree;
 
 const SCOPES: [&str; 7] = [
     "BestEffort",
@@ -69,7 +68,7 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
             let detail = "unsupported scope";
             errors.push(field::invalid(
                 &path.child("scopes"),
-                tree::at(quota, "spec.scopes"),
+                tree::get(quota, "spec.scopes"),
                 detail,
             ));
         }
@@ -97,7 +96,7 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
                 let detail = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector";
                 errors.push(field::invalid(
                     &at.child("values"),
-                    tree::at(expression, "values"),
+                    tree::get(expression, "values"),
                     detail,
                 ));
             }

@@ -2,9 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 /// `stringData` is a convenience for writers: it becomes part of `data` and is never read back.
 pub(super) fn default(secret: &mut Value) {

@@ -3,11 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
 use crate::core::keyed;
-use crate::tree;
 
 pub(super) fn validate(secret: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -1,8 +1,7 @@
 //! Defaults of services. Cluster IPs, families and node ports are the allocators' business.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// Three hours, `DefaultClientIPServiceAffinitySeconds`.
 const AFFINITY_SECONDS: i64 = 10_800;
@@ -10,7 +9,7 @@ const AFFINITY_SECONDS: i64 = 10_800;
 pub(super) fn default(service: &mut Value) {
     tree::set_missing(service, "status", json!({}));
     tree::set_missing(service, "status.loadBalancer", json!({}));
-    let Some(spec) = tree::at_mut(service, "spec") else {
+    let Some(spec) = tree::get_mut(service, "spec") else {
         return;
     };
     affinity(spec);

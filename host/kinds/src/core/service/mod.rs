@@ -8,10 +8,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::rules::{KindRules, NameRule, columns};
-use crate::tree;
 
 /// Rules of `v1` `Service`.
 pub(crate) struct Service;

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::{Value, json};
 
 use crate::checks::{self, Check, Unique};
-use crate::tree;
 
 /// The kubelet listens here on every node.
 const KUBELET_PORT: i64 = 10_250;
@@ -42,7 +41,7 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path, kind: &str) {
         errors.push(field::invalid(&path.child("port"), number, detail));
     }
     checks::required_one_of(errors, port, "protocol", path, &["SCTP", "TCP", "UDP"]);
-    match tree::at(port, "targetPort") {
+    match tree::get(port, "targetPort") {
         Some(Value::String(name)) => {
             errors.check(&path.child("targetPort"), name, names::is_port_name(name))
         }

@@ -4,10 +4,10 @@
 //! type gives up what the new type has no use for, unless the client set it in the same request
 //! (`patchAllocatedValues` and `dropTypeDependentFields` of `pkg/registry/core/service`).
 
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Carries allocations over and drops those that the new type does not use.
 pub(super) fn apply(new: &mut Value, old: &Value) {
@@ -27,7 +27,7 @@ fn needs_cluster_ip(service: &Value) -> bool {
 fn needs_node_port(service: &Value) -> bool {
     kind(service) == "NodePort"
         || (kind(service) == "LoadBalancer"
-            && tree::at(service, "spec.allocateLoadBalancerNodePorts")
+            && tree::get(service, "spec.allocateLoadBalancerNodePorts")
                 .is_none_or(|it| it == &Value::Bool(true)))
 }
 
@@ -36,7 +36,7 @@ fn needs_health_check_port(service: &Value) -> bool {
 }
 
 fn same(new: &Value, old: &Value, path: &str) -> bool {
-    semantic_eq(tree::at(new, path), tree::at(old, path))
+    semantic_eq(tree::get(new, path), tree::get(old, path))
 }
 
 fn keep_cluster_ips(new: &mut Value, old: &Value) {

@@ -1,13 +1,13 @@
 //! Validation of services.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::port_validation;
 use crate::checks::{self, Check};
 use crate::equality::semantic_eq;
-use crate::{object_meta, tree};
+use crate::object_meta;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 /// Longest session affinity, one day.
@@ -16,7 +16,7 @@ const MAX_AFFINITY_SECONDS: i64 = 86_400;
 pub(super) fn validate(service: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(service, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(service, "spec").unwrap_or(&Value::Null);
     let kind = tree::text(spec, "type");
     if is_headless(spec) && matches!(kind, "LoadBalancer" | "NodePort") {
         let detail = format!("may not be set to 'None' for {kind} services");
@@ -89,7 +89,7 @@ fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
                 ));
             }
         }
-        "None" if tree::at(spec, "sessionAffinityConfig").is_some() => {
+        "None" if tree::get(spec, "sessionAffinityConfig").is_some() => {
             let detail = "must not be set when session affinity is None";
             errors.push(field::forbidden(&config, detail));
         }
@@ -118,7 +118,7 @@ fn balancer(errors: &mut ErrorList, spec: &Value, path: &Path) {
         }
     }
     for name in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
-        if !is_balancer && tree::at(spec, name).is_some() {
+        if !is_balancer && tree::get(spec, name).is_some() {
             errors.push(field::forbidden(
                 &path.child(name),
                 "may only be used when `type` is 'LoadBalancer'",
@@ -201,7 +201,7 @@ fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if all.len() > 2 {
         errors.push(field::invalid(
             &at,
-            tree::at(spec, "clusterIPs"),
+            tree::get(spec, "clusterIPs"),
             "may only hold up to 2 values",
         ));
     }
@@ -247,14 +247,14 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
             (None, Some(_)) => {
                 errors.push(field::invalid(
                     &at,
-                    tree::at(new, "spec.clusterIPs"),
+                    tree::get(new, "spec.clusterIPs"),
                     "primary clusterIP can not be unset",
                 ));
             }
             (Some(after), Some(before)) if after != before => {
                 errors.push(field::invalid(
                     &at,
-                    tree::at(new, "spec.clusterIPs"),
+                    tree::get(new, "spec.clusterIPs"),
                     "may not change once set",
                 ));
             }
@@ -263,10 +263,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     let class = "spec.loadBalancerClass";
     let both = [new, old].map(|service| tree::text(service, "spec.type") == "LoadBalancer");
-    if both == [true, true] && !semantic_eq(tree::at(new, class), tree::at(old, class)) {
+    if both == [true, true] && !semantic_eq(tree::get(new, class), tree::get(old, class)) {
         errors.push(field::invalid(
             &Path::new(class),
-            tree::at(new, class),
+            tree::get(new, class),
             "may not change once set",
         ));
     }

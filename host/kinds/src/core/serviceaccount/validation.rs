@@ -1,8 +1,7 @@
 //! Warnings about service accounts; beyond their metadata nothing can be wrong with them.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn warnings(account: &Value) -> Vec<String> {
     let key = "kubernetes.io/enforce-mountable-secrets";

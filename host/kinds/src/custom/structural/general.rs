@@ -131,7 +131,7 @@ fn forbidden(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
     for (key, detail) in UNSUPPORTED {
         if map
             .get(key)
-            .is_some_and(|value| !crate::tree::is_empty(value))
+            .is_some_and(|value| !k3s_meta::tree::is_empty(value))
         {
             errors.push(field::forbidden(&path.child(key), detail));
         }

@@ -1,10 +1,11 @@
 //! `kubectl get endpointslices`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -39,7 +40,7 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn port(port: &Value) -> String {
-    match (tree::int(port, "port"), tree::at(port, "name")) {
+    match (tree::int(port, "port"), tree::get(port, "name")) {
         (Some(number), _) => number.to_string(),
         (None, Some(name)) => name.as_str().unwrap_or_default().to_owned(),
         (None, None) => "*".to_owned(),

@@ -1,8 +1,7 @@
 //! Defaults of endpoint slices.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn default(slice: &mut Value) {
     for port in tree::each_mut(slice, "ports") {

@@ -1,11 +1,10 @@
 //! Validation of endpoint slices.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
-use crate::tree;
 
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_ADDRESSES: usize = 100;
@@ -84,7 +83,7 @@ fn endpoint(errors: &mut ErrorList, endpoint: &Value, kind: &str, path: &Path) {
         ("hostname", names::is_dns1123_label),
         ("zone", names::is_label_value),
     ] {
-        if let Some(value) = tree::at(endpoint, name).and_then(Value::as_str) {
+        if let Some(value) = tree::get(endpoint, name).and_then(Value::as_str) {
             errors.check(&path.child(name), value, rule(value));
         }
     }

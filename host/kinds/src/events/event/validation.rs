@@ -1,11 +1,10 @@
 //! Validation of events in their newer form: every field that says who and what is required.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 const REASON_LIMIT_BYTES: usize = 128;
 const NOTE_LIMIT_BYTES: usize = 1024;

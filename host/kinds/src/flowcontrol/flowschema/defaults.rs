@@ -1,8 +1,7 @@
 //! Defaults of flow schemas.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 pub(super) fn default(schema: &mut Value) {
     tree::set_missing(schema, "status", json!({}));

@@ -1,17 +1,17 @@
 //! Validation of flow schemas.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 const MAX_PRECEDENCE: i64 = 10_000;
 
 pub(super) fn validate(schema: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(schema, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(schema, "spec").unwrap_or(&Value::Null);
     let precedence = tree::int(spec, "matchingPrecedence").unwrap_or(0);
     if precedence <= 0 {
         errors.push(field::invalid(
@@ -27,7 +27,7 @@ pub(super) fn validate(schema: &Value) -> ErrorList {
             detail,
         ));
     }
-    if let Some(method) = tree::at(spec, "distinguisherMethod") {
+    if let Some(method) = tree::get(spec, "distinguisherMethod") {
         checks::required_one_of(
             &mut errors,
             method,
@@ -36,7 +36,7 @@ pub(super) fn validate(schema: &Value) -> ErrorList {
             &["ByNamespace", "ByUser"],
         );
     }
-    let level = tree::at(spec, "priorityLevelConfiguration").unwrap_or(&Value::Null);
+    let level = tree::get(spec, "priorityLevelConfiguration").unwrap_or(&Value::Null);
     let detail = "must reference a priority level";
     checks::required(
         &mut errors,

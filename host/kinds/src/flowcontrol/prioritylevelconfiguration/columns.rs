@@ -1,10 +1,11 @@
 //! `kubectl get prioritylevelconfigurations`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -33,7 +34,7 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let number = |path| {
-        tree::at(object, path)
+        tree::get(object, path)
             .cloned()
             .unwrap_or_else(|| print::NONE.into())
     };

@@ -1,20 +1,20 @@
 //! Validation of priority level configurations.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(level: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(level, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(level, "spec").unwrap_or(&Value::Null);
     checks::required_one_of(&mut errors, spec, "type", &path, &["Exempt", "Limited"]);
     match (
         tree::text(spec, "type"),
-        tree::at(spec, "limited"),
-        tree::at(spec, "exempt"),
+        tree::get(spec, "limited"),
+        tree::get(spec, "exempt"),
     ) {
         ("Limited", _, Some(_)) => {
             errors.push(field::forbidden(
@@ -42,10 +42,10 @@ pub(super) fn validate(level: &Value) -> ErrorList {
 
 fn limited(errors: &mut ErrorList, limited: &Value, path: &Path) {
     checks::not_negative(errors, limited, "nominalConcurrencyShares", path);
-    let response = tree::at(limited, "limitResponse").unwrap_or(&Value::Null);
+    let response = tree::get(limited, "limitResponse").unwrap_or(&Value::Null);
     let at = path.child("limitResponse");
     checks::required_one_of(errors, response, "type", &at, &["Queue", "Reject"]);
-    match (tree::text(response, "type"), tree::at(response, "queuing")) {
+    match (tree::text(response, "type"), tree::get(response, "queuing")) {
         ("Reject", Some(_)) => {
             let detail = "must be nil if limited.limitResponse.type is not Limited";
             errors.push(field::forbidden(&at.child("queuing"), detail));

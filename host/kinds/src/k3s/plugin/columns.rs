@@ -1,10 +1,11 @@
 //! `kubectl get plugins`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 /// `sha256:` and as many digits as tell plugins apart at a glance.
 const DIGEST_SHOWN: usize = 19;
@@ -44,7 +45,7 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
         status("version").into(),
         digest.get(..DIGEST_SHOWN).unwrap_or(&digest).into(),
         status("health").into(),
-        tree::at(object, "status.restarts")
+        tree::get(object, "status.restarts")
             .cloned()
             .unwrap_or_else(|| 0.into()),
         print::age(object, now),

@@ -1,11 +1,10 @@
 //! Validation of ingresses.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// The annotation that came before `ingressClassName`.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -24,15 +23,15 @@ pub(super) fn validate_update(new: &Value, _old: &Value) -> ErrorList {
 fn spec(ingress: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(ingress, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(ingress, "spec").unwrap_or(&Value::Null);
     let rules = tree::list(spec, "rules");
-    match tree::at(spec, "defaultBackend") {
+    match tree::get(spec, "defaultBackend") {
         Some(backend) => self::backend(&mut errors, backend, &path.child("defaultBackend")),
         None if rules.is_empty() => {
             let detail = "either `defaultBackend` or `rules` must be specified";
             errors.push(field::invalid(
                 &path,
-                tree::at(spec, "rules").unwrap_or(&Value::Array(Vec::new())),
+                tree::get(spec, "rules").unwrap_or(&Value::Array(Vec::new())),
                 detail,
             ));
         }
@@ -64,7 +63,7 @@ fn spec(ingress: &Value) -> ErrorList {
 /// On create, the class is given in one place only.
 fn class(ingress: &Value) -> ErrorList {
     let annotated = tree::map(ingress, "metadata.annotations").contains_key(CLASS_ANNOTATION);
-    if annotated && tree::at(ingress, "spec.ingressClassName").is_some() {
+    if annotated && tree::get(ingress, "spec.ingressClassName").is_some() {
         let path = Path::new("annotations").child(CLASS_ANNOTATION);
         let value = tree::map(ingress, "metadata.annotations").get(CLASS_ANNOTATION);
         return field::invalid(
@@ -97,7 +96,7 @@ fn rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
     } else if !name.is_empty() {
         host(errors, name, &path.child("host"));
     }
-    let Some(http) = tree::at(rule, "http") else {
+    let Some(http) = tree::get(rule, "http") else {
         return;
     };
     let at = path.child("http.paths");
@@ -161,13 +160,16 @@ fn path(errors: &mut ErrorList, found: &Value, path: &Path) {
     }
     backend(
         errors,
-        tree::at(found, "backend").unwrap_or(&Value::Null),
+        tree::get(found, "backend").unwrap_or(&Value::Null),
         &path.child("backend"),
     );
 }
 
 fn backend(errors: &mut ErrorList, backend: &Value, path: &Path) {
-    match (tree::at(backend, "service"), tree::at(backend, "resource")) {
+    match (
+        tree::get(backend, "service"),
+        tree::get(backend, "resource"),
+    ) {
         (Some(_), Some(_)) => {
             let detail = "cannot set both resource and service backends";
             errors.push(field::invalid(path, "", detail));

@@ -1,10 +1,11 @@
 //! `kubectl get ingressclasses`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -29,14 +30,14 @@ pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn parameters(class: &Value) -> String {
-    let Some(parameters) = tree::at(class, "spec.parameters") else {
+    let Some(parameters) = tree::get(class, "spec.parameters") else {
         return print::NONE.to_owned();
     };
     let (kind, name) = (
         tree::text(parameters, "kind"),
         tree::text(parameters, "name"),
     );
-    match tree::at(parameters, "apiGroup").and_then(Value::as_str) {
+    match tree::get(parameters, "apiGroup").and_then(Value::as_str) {
         Some(group) => format!("{kind}.{group}/{name}"),
         None => format!("{kind}/{name}"),
     }

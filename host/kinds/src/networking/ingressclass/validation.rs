@@ -1,10 +1,10 @@
 //! Validation of ingress classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 const MAX_CONTROLLER_BYTES: usize = 250;
 
@@ -27,7 +27,7 @@ pub(super) fn validate(class: &Value) -> ErrorList {
             detail,
         ));
     }
-    if let Some(parameters) = tree::at(class, "spec.parameters") {
+    if let Some(parameters) = tree::get(class, "spec.parameters") {
         let at = path.child("parameters");
         for name in ["kind", "name"] {
             checks::required(&mut errors, parameters, name, &at, "");

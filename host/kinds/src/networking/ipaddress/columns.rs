@@ -1,10 +1,11 @@
 //! `kubectl get ipaddresses`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -15,7 +16,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let parent = tree::at(object, "spec.parentRef").map_or_else(|| print::NONE.to_owned(), parent);
+    let parent = tree::get(object, "spec.parentRef").map_or_else(|| print::NONE.to_owned(), parent);
     vec![print::name(object), parent.into()]
 }
 

@@ -1,15 +1,15 @@
 //! Validation of IP addresses.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(address: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec.parentRef");
-    match tree::at(address, "spec.parentRef") {
+    match tree::get(address, "spec.parentRef") {
         None => errors.push(field::required(&path, "")),
         Some(parent) => {
             checks::required(&mut errors, parent, "resource", &path, "");

@@ -1,10 +1,11 @@
 //! `kubectl get networkpolicies`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -18,7 +19,7 @@ pub(super) const COLUMNS: &[Column] = &[
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![
         print::name(object),
-        print::selector(tree::at(object, "spec.podSelector")).into(),
+        print::selector(tree::get(object, "spec.podSelector")).into(),
         print::age(object, now),
     ]
 }

@@ -1,12 +1,11 @@
 //! Defaults of network policies.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 /// A policy isolates ingress, and egress when it has egress rules.
 pub(super) fn default(policy: &mut Value) {
-    let Some(spec) = tree::at_mut(policy, "spec") else {
+    let Some(spec) = tree::get_mut(policy, "spec") else {
         return;
     };
     tree::set_missing(spec, "podSelector", json!({}));

@@ -1,16 +1,15 @@
 //! Validation of network policies.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 pub(super) fn validate(policy: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    if let Some(selector) = tree::at(policy, "spec.podSelector") {
+    if let Some(selector) = tree::get(policy, "spec.podSelector") {
         errors.append(checks::label_selector(selector, &path.child("podSelector")));
     }
     for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
@@ -32,7 +31,7 @@ pub(super) fn validate(policy: &Value) -> ErrorList {
         let detail = "may not specify more than two policyTypes";
         errors.push(field::invalid(
             &path.child("policyTypes"),
-            tree::at(policy, "spec.policyTypes"),
+            tree::get(policy, "spec.policyTypes"),
             detail,
         ));
         return errors;
@@ -48,13 +47,13 @@ pub(super) fn validate(policy: &Value) -> ErrorList {
 
 fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
     checks::one_of(errors, port, "protocol", path, &["SCTP", "TCP", "UDP"]);
-    match tree::at(port, "port") {
+    match tree::get(port, "port") {
         Some(Value::String(name)) => {
-            if tree::at(port, "endPort").is_some() {
+            if tree::get(port, "endPort").is_some() {
                 let detail = "may not be specified when `port` is non-numeric";
                 errors.push(field::invalid(
                     &path.child("endPort"),
-                    tree::at(port, "endPort"),
+                    tree::get(port, "endPort"),
                     detail,
                 ));
             }
@@ -71,11 +70,11 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
                 checks::port_number(errors, end, &path.child("endPort"));
             }
         }
-        None if tree::at(port, "endPort").is_some() => {
+        None if tree::get(port, "endPort").is_some() => {
             let detail = "may not be specified when `port` is not specified";
             errors.push(field::invalid(
                 &path.child("endPort"),
-                tree::at(port, "endPort"),
+                tree::get(port, "endPort"),
                 detail,
             ));
         }
@@ -86,12 +85,12 @@ fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
 fn peer(errors: &mut ErrorList, peer: &Value, path: &Path) {
     let mut given = 0;
     for name in ["podSelector", "namespaceSelector"] {
-        if let Some(selector) = tree::at(peer, name) {
+        if let Some(selector) = tree::get(peer, name) {
             given += 1;
             errors.append(checks::label_selector(selector, &path.child(name)));
         }
     }
-    if let Some(block) = tree::at(peer, "ipBlock") {
+    if let Some(block) = tree::get(peer, "ipBlock") {
         if given > 0 {
             let detail = "may not specify both ipBlock and another peer";
             errors.push(field::forbidden(path, detail));

@@ -1,8 +1,7 @@
 //! Zero values that every service CIDR shows.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 pub(super) fn default(cidr: &mut Value) {
     tree::set_missing(cidr, "spec", json!({}));

@@ -1,10 +1,10 @@
 //! Validation of service CIDRs.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -17,7 +17,7 @@ pub(super) fn validate(object: &Value) -> ErrorList {
         let detail = "may only hold up to 2 values";
         errors.push(field::invalid(
             &path,
-            tree::at(object, "spec.cidrs"),
+            tree::get(object, "spec.cidrs"),
             detail,
         ));
     }

@@ -1,13 +1,12 @@
 //! Validation of runtime classes.
 
 use k3s_meta::field::{ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::podspec::validation::{resources, tolerations};
 use crate::object_meta;
-use crate::tree;
 
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -17,10 +16,10 @@ pub(super) fn validate(class: &Value) -> ErrorList {
         handler,
         names::is_dns1123_label(handler),
     );
-    if let Some(overhead) = tree::at(class, "overhead") {
+    if let Some(overhead) = tree::get(class, "overhead") {
         resources::list(&mut errors, overhead, "podFixed", &Path::new("overhead"));
     }
-    if let Some(scheduling) = tree::at(class, "scheduling") {
+    if let Some(scheduling) = tree::get(class, "scheduling") {
         let path = Path::new("scheduling");
         errors.append(object_meta::validate_labels(
             scheduling,

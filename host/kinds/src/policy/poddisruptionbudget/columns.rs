@@ -1,10 +1,11 @@
 //! `kubectl get poddisruptionbudgets`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -26,7 +27,7 @@ pub(super) const COLUMNS: &[Column] = &[
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     let bound =
-        |field| tree::at(spec, field).map_or_else(|| "N/A".to_owned(), print::int_or_string);
+        |field| tree::get(spec, field).map_or_else(|| "N/A".to_owned(), print::int_or_string);
     vec![
         print::name(object),
         bound("minAvailable").into(),

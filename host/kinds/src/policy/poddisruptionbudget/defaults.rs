@@ -1,8 +1,7 @@
 //! Zero values that every disruption budget shows.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn default(budget: &mut Value) {
     for field in [

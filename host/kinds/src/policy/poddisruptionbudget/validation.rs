@@ -1,16 +1,16 @@
 //! Validation of pod disruption budgets.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(budget: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(budget, "spec").unwrap_or(&Value::Null);
-    let bounds = ["minAvailable", "maxUnavailable"].map(|name| (name, tree::at(spec, name)));
+    let spec = tree::get(budget, "spec").unwrap_or(&Value::Null);
+    let bounds = ["minAvailable", "maxUnavailable"].map(|name| (name, tree::get(spec, name)));
     if bounds.iter().all(|(_, bound)| bound.is_some()) {
         errors.push(field::invalid(
             &path,
@@ -24,7 +24,7 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
             checks::not_above_hundred(&mut errors, bound, &path.child(name));
         }
     }
-    if let Some(selector) = tree::at(spec, "selector") {
+    if let Some(selector) = tree::get(spec, "selector") {
         errors.append(checks::label_selector(selector, &path.child("selector")));
     }
     checks::one_of(
@@ -39,7 +39,7 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let status = tree::at(new, "status").unwrap_or(&Value::Null);
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
     for name in [
         "disruptionsAllowed",
         "currentHealthy",

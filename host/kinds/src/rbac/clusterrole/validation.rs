@@ -1,15 +1,15 @@
 //! Validation of cluster roles.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
 use crate::rbac::policy_rule;
-use crate::tree;
 
 pub(super) fn validate(role: &Value) -> ErrorList {
     let mut errors = policy_rule::validate(role, false);
-    let Some(aggregation) = tree::at(role, "aggregationRule") else {
+    let Some(aggregation) = tree::get(role, "aggregationRule") else {
         return errors;
     };
     let path = Path::new("aggregationRule.clusterRoleSelectors");

@@ -1,9 +1,8 @@
 //! Validation of device classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 const MAX_SELECTORS: usize = 32;
 

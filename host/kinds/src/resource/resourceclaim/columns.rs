@@ -1,10 +1,11 @@
 //! `kubectl get resourceclaims`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -28,7 +29,7 @@ fn state(claim: &Value) -> String {
     if tree::has(claim, "metadata.deletionTimestamp") {
         states.push("deleted");
     }
-    if tree::at(claim, "status.allocation").is_none() {
+    if tree::get(claim, "status.allocation").is_none() {
         if states.is_empty() {
             states.push("pending");
         }

@@ -1,8 +1,7 @@
 //! Defaults of resource claims.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
-
-use crate::tree;
 
 pub(super) fn default(claim: &mut Value) {
     tree::set_missing(claim, "status", json!({}));
@@ -12,7 +11,7 @@ pub(super) fn default(claim: &mut Value) {
 /// Defaults of the device requests below `path`.
 pub(crate) fn default_requests(object: &mut Value, path: &str) {
     for request in tree::each_mut(object, &format!("{path}.devices.requests")) {
-        if let Some(exactly) = tree::at_mut(request, "exactly") {
+        if let Some(exactly) = tree::get_mut(request, "exactly") {
             single(exactly);
         }
         tree::each_mut(request, "firstAvailable").for_each(single);

@@ -1,11 +1,10 @@
 //! Validation of resource claims.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
-use crate::tree;
 
 const MAX_REQUESTS: usize = 32;
 
@@ -33,7 +32,7 @@ pub(crate) fn requests(errors: &mut ErrorList, object: &Value, at: &str) {
             seen.insert(errors, name, &at.child("name"));
         }
         let alternatives = tree::list(request, "firstAvailable");
-        match (tree::at(request, "exactly"), alternatives.is_empty()) {
+        match (tree::get(request, "exactly"), alternatives.is_empty()) {
             (Some(_), false) => {
                 let detail = "exactly one of `exactly` or `firstAvailable` must be specified";
                 errors.push(field::invalid(&at, request, detail));
@@ -76,7 +75,7 @@ fn single(errors: &mut ErrorList, request: &Value, path: &Path) {
     if exact && tree::int(request, "count").is_some_and(|count| count <= 0) {
         errors.push(field::invalid(
             &path.child("count"),
-            tree::at(request, "count"),
+            tree::get(request, "count"),
             "must be greater than zero",
         ));
     }

@@ -1,18 +1,17 @@
 //! Validation of resource slices.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
-use crate::tree;
 
 const MAX_DEVICES: usize = 128;
 
 pub(super) fn validate(slice: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(slice, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(slice, "spec").unwrap_or(&Value::Null);
     if checks::required(&mut errors, spec, "driver", &path, "") {
         let driver = tree::text(spec, "driver");
         errors.check(
@@ -23,7 +22,7 @@ pub(super) fn validate(slice: &Value) -> ErrorList {
     }
     checks::required(
         &mut errors,
-        tree::at(spec, "pool").unwrap_or(&Value::Null),
+        tree::get(spec, "pool").unwrap_or(&Value::Null),
         "name",
         &path.child("pool"),
         "",

@@ -1,8 +1,7 @@
 //! Defaults of priority classes.
 
+use k3s_meta::tree;
 use serde_json::Value;
-
-use crate::tree;
 
 pub(super) fn default(class: &mut Value) {
     tree::set_missing(class, "value", 0);

@@ -1,11 +1,11 @@
 //! Validation of priority classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
 use crate::equality::semantic_eq;
-use crate::tree;
 
 /// Largest priority that is not the system's own.
 const MAX_USER_PRIORITY: i64 = 1_000_000_000;
@@ -65,7 +65,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
             "may not be changed in an update.",
         ));
     }
-    let policy = [new, old].map(|class| tree::at(class, "preemptionPolicy"));
+    let policy = [new, old].map(|class| tree::get(class, "preemptionPolicy"));
     if let [after, before] = policy
         && !semantic_eq(after, before)
     {

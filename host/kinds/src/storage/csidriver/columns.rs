@@ -1,10 +1,11 @@
 //! `kubectl get csidrivers`.
 
 use jiff::Timestamp;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::column::Column;
-use crate::{print, tree};
+use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
@@ -38,12 +39,12 @@ pub(super) const COLUMNS: &[Column] = &[
 pub(super) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     let flag = |field, default: bool| {
-        tree::at(spec, field)
+        tree::get(spec, field)
             .and_then(Value::as_bool)
             .unwrap_or(default)
             .into()
     };
-    let tokens = match tree::at(spec, "tokenRequests").and_then(Value::as_array) {
+    let tokens = match tree::get(spec, "tokenRequests").and_then(Value::as_array) {
         None => print::UNSET.to_owned(),
         Some(requests) => requests
             .iter()

@@ -1,11 +1,10 @@
 //! Defaults of CSI drivers.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
-use crate::tree;
-
 pub(super) fn default(driver: &mut Value) {
-    let Some(spec) = tree::at_mut(driver, "spec") else {
+    let Some(spec) = tree::get_mut(driver, "spec") else {
         return;
     };
     tree::set_missing(spec, "attachRequired", true);

@@ -1,10 +1,10 @@
 //! Validation of CSI drivers.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks::{self, Unique};
-use crate::tree;
 
 const MAX_NAME_BYTES: usize = 63;
 /// Shortest life of a token that a driver may ask for, ten minutes.
@@ -13,12 +13,12 @@ const MIN_TOKEN_SECONDS: i64 = 600;
 pub(super) fn validate(driver: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(driver, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(driver, "spec").unwrap_or(&Value::Null);
     if tree::text(driver, "metadata.name").len() > MAX_NAME_BYTES {
         errors.push(field::too_long(&Path::new("metadata.name"), MAX_NAME_BYTES));
     }
     for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
-        if tree::at(spec, name).is_none() {
+        if tree::get(spec, name).is_none() {
             errors.push(field::required(&path.child(name), ""));
         }
     }

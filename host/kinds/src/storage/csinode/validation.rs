@@ -1,12 +1,11 @@
 //! Validation of CSI nodes.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 const MAX_NODE_ID_BYTES: usize = 192;
 
@@ -33,7 +32,7 @@ pub(super) fn validate(node: &Value) -> ErrorList {
                 detail,
             ));
         }
-        if let Some(allocatable) = tree::at(driver, "allocatable") {
+        if let Some(allocatable) = tree::get(driver, "allocatable") {
             checks::not_negative(
                 &mut errors,
                 allocatable,
@@ -62,7 +61,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
             if same
                 && fixed
                     .iter()
-                    .any(|name| !semantic_eq(tree::at(after, name), tree::at(before, name)))
+                    .any(|name| !semantic_eq(tree::get(after, name), tree::get(before, name)))
             {
                 errors.push(field::immutable(
                     &Path::new("spec.drivers").index(index),

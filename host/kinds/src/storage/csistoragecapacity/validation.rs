@@ -1,11 +1,11 @@
 //! Validation of storage capacities.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::{quantity, tree};
+use crate::quantity;
 
 pub(super) fn validate(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -15,11 +15,11 @@ pub(super) fn validate(object: &Value) -> ErrorList {
         class,
         names::is_dns1123_subdomain(class),
     );
-    if let Some(topology) = tree::at(object, "nodeTopology") {
+    if let Some(topology) = tree::get(object, "nodeTopology") {
         errors.append(checks::label_selector(topology, &Path::new("nodeTopology")));
     }
     for name in ["capacity", "maximumVolumeSize"] {
-        let amount = tree::at(object, name);
+        let amount = tree::get(object, name);
         if amount.is_some_and(|amount| {
             quantity::read(amount).is_none_or(|quantity| quantity.milli() < 0)
         }) {

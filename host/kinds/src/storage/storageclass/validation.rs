@@ -1,12 +1,11 @@
 //! Validation of storage classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::equality::semantic_eq;
-use crate::tree;
 
 const MAX_PARAMETERS: usize = 512;
 const MAX_PARAMETERS_BYTES: usize = 256 * 1024;
@@ -65,7 +64,7 @@ fn parameters(errors: &mut ErrorList, class: &Value) {
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     for name in ["parameters", "provisioner", "reclaimPolicy"] {
-        if !semantic_eq(tree::at(new, name), tree::at(old, name)) {
+        if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
             errors.push(field::forbidden(
                 &Path::new(name),
                 format!("updates to {name} are forbidden."),

@@ -1,16 +1,15 @@
 //! Validation of volume attachments.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 pub(super) fn validate(attachment: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
-    let spec = tree::at(attachment, "spec").unwrap_or(&Value::Null);
+    let spec = tree::get(attachment, "spec").unwrap_or(&Value::Null);
     let attacher = tree::text(spec, "attacher");
     if attacher.is_empty() {
         errors.push(field::required(&path.child("attacher"), ""));
@@ -24,7 +23,7 @@ pub(super) fn validate(attachment: &Value) -> ErrorList {
     let sources = ["inlineVolumeSpec", "persistentVolumeName"];
     match sources
         .iter()
-        .filter(|name| tree::at(spec, &format!("source.{name}")).is_some())
+        .filter(|name| tree::get(spec, &format!("source.{name}")).is_some())
         .count()
     {
         0 => {

@@ -1,10 +1,10 @@
 //! Validation of volume attributes classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks;
-use crate::tree;
 
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

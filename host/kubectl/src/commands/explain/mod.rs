@@ -5,6 +5,7 @@ mod schema;
 
 use clap::Args;
 use http::Method;
+use k3s_meta::tree;
 use serde_json::Value;
 
 use self::schema::Schemas;
@@ -41,11 +42,7 @@ pub(crate) async fn run(session: &Session, args: &Explain) -> Result<(), Failure
     let document = session
         .json(Method::GET, &document, "application/json", None)
         .await?;
-    let schemas = Schemas::new(
-        document
-            .pointer("/components/schemas")
-            .unwrap_or(&Value::Null),
-    );
+    let schemas = Schemas::new(tree::get(&document, "components.schemas").unwrap_or(&Value::Null));
     let mut at = schemas
         .of_kind(&resource.group, &resource.version, &resource.kind)
         .ok_or_else(|| {

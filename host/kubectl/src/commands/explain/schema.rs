@@ -1,6 +1,6 @@
 //! Walking OpenAPI v3 schemas: references, lists, maps and fields.
 
-use k3s_meta::object;
+use k3s_meta::tree;
 use serde_json::{Map, Value};
 
 /// The schemas of one group and version.
@@ -14,12 +14,12 @@ impl<'a> Schemas<'a> {
     /// The schema of a kind.
     pub(super) fn of_kind(&self, group: &str, version: &str, kind: &str) -> Option<&'a Value> {
         let is = |gvk: &Value| {
-            object::at_str(gvk, &["group"]) == group
-                && object::at_str(gvk, &["version"]) == version
-                && object::at_str(gvk, &["kind"]) == kind
+            tree::text(gvk, "group") == group
+                && tree::text(gvk, "version") == version
+                && tree::text(gvk, "kind") == kind
         };
         let of = |schema: &&Value| {
-            object::at_list(schema, &["x-kubernetes-group-version-kind"])
+            tree::list(schema, "x-kubernetes-group-version-kind")
                 .iter()
                 .any(is)
         };
@@ -28,9 +28,7 @@ impl<'a> Schemas<'a> {
 
     /// The name and schema that `schema` refers to.
     pub(super) fn reference(&self, schema: &'a Value) -> Option<(&'a str, &'a Value)> {
-        let holder = object::at_list(schema, &["allOf"])
-            .first()
-            .unwrap_or(schema);
+        let holder = tree::list(schema, "allOf").first().unwrap_or(schema);
         let name = holder.get("$ref")?.as_str()?.rsplit('/').next()?;
         Some((name, self.0.get(name)?))
     }
@@ -59,7 +57,7 @@ impl<'a> Schemas<'a> {
     }
 
     pub(super) fn is_required(&self, schema: &'a Value, name: &str) -> bool {
-        object::at_list(self.inner(schema), &["required"])
+        tree::list(self.inner(schema), "required")
             .iter()
             .any(|r| r == name)
     }

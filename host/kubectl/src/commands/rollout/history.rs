@@ -1,7 +1,7 @@
 //! The revisions of a workload: replica sets of a deployment, controller revisions of the others.
 
 use k3s_client::{ListParams, Object, Resource, resources};
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::super::named::Named;
@@ -69,7 +69,7 @@ pub(super) async fn of(
                 .annotation(REVISION)
                 .and_then(|text| text.parse().ok())
         } else {
-            object::at_i64(keeper.value(), &["revision"])
+            tree::int(keeper.value(), "revision")
         }
     };
     let mut revisions: Vec<Revision> = list

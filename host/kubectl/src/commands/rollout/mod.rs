@@ -5,6 +5,7 @@ mod status;
 mod undo;
 
 use clap::{Args, Subcommand};
+use k3s_meta::tree;
 use serde_json::json;
 
 use super::named::{self, MERGE, Named, Selection};
@@ -105,7 +106,7 @@ async fn pause(session: &Session, one: &Named<'_>, paused: bool) -> Result<(), F
         ("resuming", "resumed")
     };
     of(one, &["deployments"], verb)?;
-    let now = one.get(session).await?.pointer("/spec/paused") == Some(&true.into());
+    let now = tree::flag(&one.get(session).await?, "spec.paused");
     if now == paused {
         return Err(Failure::local(format!(
             "{} is {}",

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use k3s_client::{WatchEvent, WatchParams};
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::super::named::Named;
@@ -80,7 +80,7 @@ fn tell(one: &Named<'_>, live: &Value) -> Result<bool, Failure> {
 }
 
 fn status(live: &Value, field: &str) -> i64 {
-    object::at_i64(live, &["status", field]).unwrap_or_default()
+    tree::int(live, &format!("status.{field}")).unwrap_or_default()
 }
 
 fn observed(live: &Value) -> bool {
@@ -95,15 +95,15 @@ fn deployment(live: &Value) -> Progress {
             false,
         ));
     }
-    let late = object::at_list(live, &["status", "conditions"])
+    let late = tree::list(live, "status.conditions")
         .iter()
-        .any(|c| object::at_str(c, &["reason"]) == "ProgressDeadlineExceeded");
+        .any(|c| tree::text(c, "reason") == "ProgressDeadlineExceeded");
     if late {
         return Err(Failure::local(format!(
             "deployment \"{name}\" exceeded its progress deadline"
         )));
     }
-    let wanted = object::at_i64(live, &["spec", "replicas"]).unwrap_or(1);
+    let wanted = tree::int(live, "spec.replicas").unwrap_or(1);
     let (updated, all, available) = (
         status(live, "updatedReplicas"),
         status(live, "replicas"),
@@ -137,7 +137,7 @@ fn deployment(live: &Value) -> Progress {
 }
 
 fn only_rolling(live: &Value) -> Result<(), Failure> {
-    if object::at_str(live, &["spec", "updateStrategy", "type"]) == "RollingUpdate" {
+    if tree::text(live, "spec.updateStrategy.type") == "RollingUpdate" {
         return Ok(());
     }
     Err(Failure::local(
@@ -186,16 +186,13 @@ fn stateful_set(live: &Value) -> Progress {
             false,
         ));
     }
-    let wanted = object::at_i64(live, &["spec", "replicas"]).unwrap_or(1);
+    let wanted = tree::int(live, "spec.replicas").unwrap_or(1);
     let (ready, updated) = (
         status(live, "readyReplicas"),
         status(live, "updatedReplicas"),
     );
-    let revision = |field| object::at_str(live, &["status", field]);
-    let partition = object::at_i64(
-        live,
-        &["spec", "updateStrategy", "rollingUpdate", "partition"],
-    );
+    let revision = |field| tree::text(live, &format!("status.{field}"));
+    let partition = tree::int(live, "spec.updateStrategy.rollingUpdate.partition");
     Ok(if ready < wanted {
         (
             format!("Waiting for {} pods to be ready...", wanted - ready),

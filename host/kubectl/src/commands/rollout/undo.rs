@@ -1,6 +1,6 @@
 //! Going back to an earlier revision.
 
-use k3s_meta::object;
+use k3s_meta::{object, tree};
 use serde_json::{Value, json};
 
 use super::super::named::{Named, STRATEGIC};
@@ -12,7 +12,7 @@ const HASH: &str = "pod-template-hash";
 
 pub(super) async fn run(session: &Session, one: &Named<'_>, wanted: i64) -> Result<(), Failure> {
     let live = one.get(session).await?;
-    if object::at_bool(&live, &["spec", "paused"]) {
+    if tree::flag(&live, "spec.paused") {
         return Err(Failure::local(format!(
             "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume {}' and try again",
             one.shown()
@@ -22,7 +22,7 @@ pub(super) async fn run(session: &Session, one: &Named<'_>, wanted: i64) -> Resu
     let revision = pick(&revisions, wanted)?;
     if one.served.resource.plural == "deployments" {
         let template = template(revision);
-        if object::at(&live, &["spec", "template"]) == Some(&template) {
+        if tree::get(&live, "spec.template") == Some(&template) {
             println!(
                 "{} skipped rollback (current template already matches revision {})",
                 one.shown(),
@@ -35,7 +35,7 @@ pub(super) async fn run(session: &Session, one: &Named<'_>, wanted: i64) -> Resu
             .await?;
     } else {
         // The data of a controller revision are the patch itself.
-        let data = object::at(revision.keeper.value(), &["data"])
+        let data = tree::get(revision.keeper.value(), "data")
             .cloned()
             .unwrap_or(Value::Null);
         one.patch(session, None, STRATEGIC, &data).await?;
@@ -60,9 +60,9 @@ fn pick(revisions: &[Revision], wanted: i64) -> Result<&Revision, Failure> {
 
 /// A replica set's template without what the deployment's controller added.
 fn template(revision: &Revision) -> Value {
-    let mut template = object::at(revision.keeper.value(), &["spec", "template"])
+    let mut template = tree::get(revision.keeper.value(), "spec.template")
         .cloned()
         .unwrap_or(Value::Null);
-    object::remove(&mut template, &["metadata", "labels", HASH]);
+    object::remove_label(&mut template, HASH);
     template
 }

@@ -1,38 +1,37 @@
 //! Affinity to nodes and to other pods.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 /// Validates `affinity` of a pod spec.
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(affinity) = tree::at(spec, "affinity") else {
+    let Some(affinity) = tree::get(spec, "affinity") else {
         return;
     };
-    if let Some(nodes) = tree::at(affinity, "nodeAffinity") {
+    if let Some(nodes) = tree::get(affinity, "nodeAffinity") {
         node_affinity(errors, nodes, &path.child("nodeAffinity"));
     }
     for name in ["podAffinity", "podAntiAffinity"] {
-        if let Some(pods) = tree::at(affinity, name) {
+        if let Some(pods) = tree::get(affinity, name) {
             pod_affinity(errors, pods, &path.child(name));
         }
     }
 }
 
 fn node_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
-    if let Some(selector) = tree::at(affinity, REQUIRED) {
+    if let Some(selector) = tree::get(affinity, REQUIRED) {
         node_selector(errors, selector, &path.child(REQUIRED));
     }
     for (index, preference) in tree::list(affinity, PREFERRED).iter().enumerate() {
         let at = path.child(PREFERRED).index(index);
         weight(errors, preference, &at);
-        if let Some(term) = tree::at(preference, "preference") {
+        if let Some(term) = tree::get(preference, "preference") {
             node_term(errors, term, &at.child("preference"));
         }
     }
@@ -122,7 +121,7 @@ fn pod_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
     for (index, weighted) in tree::list(affinity, PREFERRED).iter().enumerate() {
         let at = path.child(PREFERRED).index(index);
         weight(errors, weighted, &at);
-        if let Some(term) = tree::at(weighted, "podAffinityTerm") {
+        if let Some(term) = tree::get(weighted, "podAffinityTerm") {
             pod_term(errors, term, &at.child("podAffinityTerm"));
         }
     }
@@ -130,7 +129,7 @@ fn pod_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
 
 fn pod_term(errors: &mut ErrorList, term: &Value, path: &Path) {
     for name in ["labelSelector", "namespaceSelector"] {
-        if let Some(selector) = tree::at(term, name) {
+        if let Some(selector) = tree::get(term, name) {
             errors.append(checks::label_selector(selector, &path.child(name)));
         }
     }

@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::volumes::Volumes;
 use super::{env, handlers, mounts, ports, resources, security};
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// Validates `containers`, `initContainers` and `ephemeralContainers`, in upstream's order.
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volumes: &Volumes<'_>) {
@@ -134,7 +133,7 @@ fn init(errors: &mut ErrorList, container: &Value, path: &Path) {
         "readinessProbe",
         "startupProbe",
     ] {
-        if tree::at(container, name).is_some() {
+        if tree::get(container, name).is_some() {
             let detail = "may not be set for init containers without restartPolicy=Always";
             errors.push(field::forbidden(&path.child(name), detail));
         }

@@ -1,11 +1,10 @@
 //! Environment variables and their sources.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 const SOURCES: [&str; 5] = [
     "fieldRef",
@@ -53,7 +52,7 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path) {
             let name = tree::text(variable, "name");
             errors.check(&at.child("name"), name, names::is_env_var_name(name));
         }
-        if let Some(source) = tree::at(variable, "valueFrom") {
+        if let Some(source) = tree::get(variable, "valueFrom") {
             value_from(errors, variable, source, &at.child("valueFrom"));
         }
     }
@@ -62,10 +61,10 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path) {
 fn value_from(errors: &mut ErrorList, variable: &Value, source: &Value, path: &Path) {
     let given: Vec<&str> = SOURCES
         .into_iter()
-        .filter(|name| tree::at(source, name).is_some())
+        .filter(|name| tree::get(source, name).is_some())
         .collect();
     for name in &given {
-        let Some(reference) = tree::at(source, name) else {
+        let Some(reference) = tree::get(source, name) else {
             continue;
         };
         let at = path.child(name);
@@ -174,8 +173,8 @@ fn resource_ref(errors: &mut ErrorList, reference: &Value, path: &Path, volume: 
 /// One file of a downward API volume.
 pub(super) fn downward_file(errors: &mut ErrorList, item: &Value, path: &Path) {
     match (
-        tree::at(item, "fieldRef"),
-        tree::at(item, "resourceFieldRef"),
+        tree::get(item, "fieldRef"),
+        tree::get(item, "resourceFieldRef"),
     ) {
         (Some(_), Some(_)) => {
             errors.push(field::invalid(
@@ -206,7 +205,7 @@ pub(super) fn validate_from(errors: &mut ErrorList, container: &Value, path: &Pa
         }
         let mut given = 0;
         for name in ["configMapRef", "secretRef"] {
-            let Some(reference) = tree::at(source, name) else {
+            let Some(reference) = tree::get(source, name) else {
                 continue;
             };
             given += 1;

@@ -1,16 +1,15 @@
 //! Probes and lifecycle hooks.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// Validates the three probes of a container.
 pub(super) fn probes(errors: &mut ErrorList, container: &Value, path: &Path) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = tree::at(container, name) else {
+        let Some(probe) = tree::get(container, name) else {
             continue;
         };
         let at = path.child(name);
@@ -57,7 +56,7 @@ fn probe(errors: &mut ErrorList, probe: &Value, path: &Path) {
 /// Validates the hooks of a container.
 pub(super) fn lifecycle(errors: &mut ErrorList, container: &Value, path: &Path) {
     for name in ["postStart", "preStop"] {
-        if let Some(hook) = tree::at(container, &format!("lifecycle.{name}")) {
+        if let Some(hook) = tree::get(container, &format!("lifecycle.{name}")) {
             handler(
                 errors,
                 hook,
@@ -71,7 +70,7 @@ pub(super) fn lifecycle(errors: &mut ErrorList, container: &Value, path: &Path) 
 fn handler(errors: &mut ErrorList, holder: &Value, path: &Path, kinds: &[&str]) {
     let mut given = 0;
     for kind in kinds {
-        let Some(action) = tree::at(holder, kind) else {
+        let Some(action) = tree::get(holder, kind) else {
             continue;
         };
         let at = path.child(kind);
@@ -122,7 +121,7 @@ fn http_get(errors: &mut ErrorList, action: &Value, path: &Path) {
 
 /// A port by number or by name.
 fn port(errors: &mut ErrorList, action: &Value, path: &Path) {
-    match tree::at(action, "port") {
+    match tree::get(action, "port") {
         Some(Value::String(name)) => errors.check(path, name, names::is_port_name(name)),
         value => {
             let number = value.and_then(Value::as_i64).unwrap_or(0);

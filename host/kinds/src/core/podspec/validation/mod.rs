@@ -13,11 +13,11 @@ mod security;
 pub(crate) mod volumes;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::{object_meta, tree};
+use crate::object_meta;
 
 pub(crate) use affinity::node_selector;
 pub(crate) use scheduling::tolerations;
@@ -59,7 +59,7 @@ pub(crate) fn template(template: Option<&Value>, path: &Path) -> ErrorList {
     let mut errors = metadata(template, path);
     let empty = Value::Object(serde_json::Map::new());
     errors.append(pod_spec(
-        tree::at(template, "spec").unwrap_or(&empty),
+        tree::get(template, "spec").unwrap_or(&empty),
         &path.child("spec"),
     ));
     if tree::has(template, "spec.ephemeralContainers") {
@@ -73,7 +73,7 @@ pub(crate) fn template(template: Option<&Value>, path: &Path) -> ErrorList {
 
 fn metadata(template: &Value, path: &Path) -> ErrorList {
     let empty = Value::Null;
-    let meta = tree::at(template, "metadata").unwrap_or(&empty);
+    let meta = tree::get(template, "metadata").unwrap_or(&empty);
     let mut errors = object_meta::validate_labels(meta, "labels", &path.child("labels"));
     errors.append(object_meta::validate_annotations(
         meta,
@@ -105,7 +105,7 @@ fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
             errors.check(&path.child(name), value, names::is_dns1123_label(value));
         }
     }
-    if let Some(os) = tree::at(spec, "os") {
+    if let Some(os) = tree::get(spec, "os") {
         checks::required_one_of(errors, os, "name", &path.child("os"), &["linux", "windows"]);
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use super::volumes::{Volumes, relative_path};
 use crate::checks;
-use crate::tree;
 
 /// Validates `volumeMounts` and `volumeDevices` of a container.
 pub(super) fn validate(

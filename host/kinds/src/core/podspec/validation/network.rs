@@ -1,11 +1,10 @@
 //! DNS and host names of a pod.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 const MAX_NAMESERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
@@ -19,21 +18,21 @@ pub(super) fn dns(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let servers = tree::texts(spec, "dnsConfig.nameservers");
     if tree::text(spec, "dnsPolicy") == "None" && servers.is_empty() {
         let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-        let at = if tree::at(spec, "dnsConfig").is_some() {
+        let at = if tree::get(spec, "dnsConfig").is_some() {
             config_path.child("nameservers")
         } else {
             config_path.clone()
         };
         errors.push(field::required(&at, detail));
     }
-    let Some(config) = tree::at(spec, "dnsConfig") else {
+    let Some(config) = tree::get(spec, "dnsConfig") else {
         return;
     };
     if servers.len() > MAX_NAMESERVERS {
         let detail = format!("must not have more than {MAX_NAMESERVERS} nameservers");
         errors.push(field::invalid(
             &config_path.child("nameservers"),
-            tree::at(config, "nameservers"),
+            tree::get(config, "nameservers"),
             detail,
         ));
     }
@@ -59,12 +58,12 @@ fn searches(errors: &mut ErrorList, config: &Value, path: &Path) {
     let searches = tree::texts(config, "searches");
     if searches.len() > MAX_SEARCHES {
         let detail = format!("must not have more than {MAX_SEARCHES} search paths");
-        errors.push(field::invalid(path, tree::at(config, "searches"), detail));
+        errors.push(field::invalid(path, tree::get(config, "searches"), detail));
     }
     if searches.join(" ").len() > MAX_SEARCH_BYTES {
         let detail =
             "must not have more than 2048 characters (including spaces) in the search list";
-        errors.push(field::invalid(path, tree::at(config, "searches"), detail));
+        errors.push(field::invalid(path, tree::get(config, "searches"), detail));
     }
     for (index, search) in searches.iter().enumerate() {
         // A trailing dot marks a name as complete, and underscores occur in service names.

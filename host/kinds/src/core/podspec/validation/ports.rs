@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
-use crate::tree;
 
 /// Protocols, in the order in which messages name them.
 pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];

@@ -1,14 +1,14 @@
 //! Requests and limits.
 
-use k3s_meta::Quantity;
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::names;
+use k3s_meta::{Quantity, tree};
 use serde_json::Value;
 
 use crate::checks::Check;
 use crate::core::pod::resources::{is_overcommit_allowed, is_pod_level_resource};
 use crate::object_meta::NOT_NEGATIVE;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Text of the error about what is no quantity.
 const NO_QUANTITY: &str =
@@ -17,7 +17,7 @@ const NO_QUANTITY: &str =
 /// Validates the requirements of a container at `path`.
 pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Path) {
     let empty = Value::Null;
-    let requirements = tree::at(container, "resources").unwrap_or(&empty);
+    let requirements = tree::get(container, "resources").unwrap_or(&empty);
     list(errors, requirements, "limits", path);
     list(errors, requirements, "requests", path);
     compare(errors, requirements, path);
@@ -25,7 +25,7 @@ pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Pat
 
 /// Validates requirements of the pod as a whole.
 pub(super) fn pod_level(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(requirements) = tree::at(spec, "resources") else {
+    let Some(requirements) = tree::get(spec, "resources") else {
         return;
     };
     let path = path.child("resources");

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// Validates gates, readiness gates and spread constraints.
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
@@ -86,7 +85,7 @@ fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             checks::one_of(errors, constraint, policy, &at, &["Honor", "Ignore"]);
         }
-        if let Some(selector) = tree::at(constraint, "labelSelector") {
+        if let Some(selector) = tree::get(constraint, "labelSelector") {
             errors.append(checks::label_selector(selector, &at.child("labelSelector")));
         }
     }
@@ -108,7 +107,7 @@ fn toleration(errors: &mut ErrorList, toleration: &Value, path: &Path) {
         let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
         errors.push(field::invalid(&path.child("operator"), operator, detail));
     }
-    if tree::at(toleration, "tolerationSeconds").is_some() && effect != "NoExecute" {
+    if tree::get(toleration, "tolerationSeconds").is_some() && effect != "NoExecute" {
         let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
         errors.push(field::invalid(&path.child("effect"), effect, detail));
     }

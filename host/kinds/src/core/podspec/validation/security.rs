@@ -1,11 +1,10 @@
 //! Security contexts of pods and containers.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::tree;
 
 /// Largest user and group ID.
 const MAX_ID: i64 = i32::MAX as i64;
@@ -13,13 +12,13 @@ const SYSCTL_MAX: usize = 253;
 
 /// Validates the context of a container at `path`.
 pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path) {
-    let Some(context) = tree::at(container, "securityContext") else {
+    let Some(context) = tree::get(container, "securityContext") else {
         return;
     };
     ids(errors, context, path, &["runAsUser", "runAsGroup"]);
     checks::one_of(errors, context, "procMount", path, &["Default", "Unmasked"]);
     profiles(errors, context, path);
-    let no_escalation = tree::at(context, "allowPrivilegeEscalation") == Some(&Value::Bool(false));
+    let no_escalation = tree::get(context, "allowPrivilegeEscalation") == Some(&Value::Bool(false));
     if no_escalation {
         let at = path.child("allowPrivilegeEscalation");
         if tree::flag(context, "privileged") {
@@ -43,7 +42,7 @@ pub(super) fn pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
             "ShareProcessNamespace and HostPID cannot both be enabled",
         ));
     }
-    if tree::at(spec, "hostUsers") == Some(&Value::Bool(false)) {
+    if tree::get(spec, "hostUsers") == Some(&Value::Bool(false)) {
         for name in ["hostNetwork", "hostPID", "hostIPC"] {
             if tree::flag(spec, name) {
                 let detail = "when `hostUsers` is false, this field cannot be set to true";
@@ -51,7 +50,7 @@ pub(super) fn pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
             }
         }
     }
-    let Some(context) = tree::at(spec, "securityContext") else {
+    let Some(context) = tree::get(spec, "securityContext") else {
         return;
     };
     let path = path.child("securityContext");
@@ -130,7 +129,7 @@ fn is_sysctl(name: &str) -> bool {
 /// Seccomp and AppArmor profiles: a file is named exactly when the type calls for one.
 fn profiles(errors: &mut ErrorList, context: &Value, path: &Path) {
     for name in ["seccompProfile", "appArmorProfile"] {
-        let Some(profile) = tree::at(context, name) else {
+        let Some(profile) = tree::get(context, name) else {
             continue;
         };
         let at = path.child(name);

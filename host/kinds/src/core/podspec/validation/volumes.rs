@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::names;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::env;
 use crate::checks::{self, Check};
 use crate::core::persistentvolumeclaim;
-use crate::{quantity, tree};
+use crate::quantity;
 
 /// Names of the volumes that containers may mount.
 pub(super) type Volumes<'a> = HashSet<&'a str>;
@@ -76,7 +76,7 @@ fn source(errors: &mut ErrorList, volume: &Value, path: &Path) {
 fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
     match kind {
         "emptyDir" => {
-            let limit = tree::at(source, "sizeLimit").and_then(quantity::read);
+            let limit = tree::get(source, "sizeLimit").and_then(quantity::read);
             if limit.is_some_and(|limit| limit.milli() < 0) {
                 let detail = "SizeLimit field must be a valid resource quantity";
                 errors.push(field::forbidden(&path.child("sizeLimit"), detail));
@@ -106,7 +106,7 @@ fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
         }
         "nfs" => nfs(errors, source, path),
         "csi" => csi(errors, source, path),
-        "ephemeral" => match tree::at(source, "volumeClaimTemplate.spec") {
+        "ephemeral" => match tree::get(source, "volumeClaimTemplate.spec") {
             Some(spec) => persistentvolumeclaim::validation::spec(
                 errors,
                 spec,
