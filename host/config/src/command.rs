@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 use crate::file;
+use crate::flags::client::{DATA_DIR_VARIABLE, DEFAULT_DATA_DIR};
+use crate::flags::logging::CONFIG;
+use crate::flags::typed::TypedFlag;
 use crate::flags::{self, Class, Flag, Shape};
-
-const DEFAULT_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 
 /// Values by flag, merged from all sources, and the warnings that arose on the way.
 #[derive(Debug, Default)]
 pub struct Parsed {
+    /// Every known flag has an entry, which is empty where the flag was not given.
     values: BTreeMap<&'static str, Vec<String>>,
     /// One sentence each, naming the flag or key.
     pub warnings: Vec<String>,
@@ -23,25 +25,24 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// The value of a single-value flag.
-    #[must_use]
-    pub fn one(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .and_then(|v| v.last())
-            .map(String::as_str)
+    /// The value of a flag, of its type.
+    ///
+    /// # Errors
+    /// When what was given has a wrong form.
+    pub(crate) fn get<F: TypedFlag>(&self, flag: &F) -> Result<F::Value, ConfigError> {
+        let name = flag.flag().name;
+        let given = self.values.get(name);
+        debug_assert!(given.is_some(), "--{name} is in no group of flags");
+        flag.read(given.map(Vec::as_slice).unwrap_or_default())
     }
+}
 
-    /// The values of a list flag.
-    #[must_use]
-    pub fn many(&self, name: &str) -> &[String] {
-        self.values.get(name).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Whether a switch is on.
-    #[must_use]
-    pub fn switch(&self, name: &str) -> bool {
-        self.one(name) == Some("true")
+/// `<data-dir>` of commands that do not read the server's configuration file: `env` reads an
+/// environment variable.
+pub fn data_dir_from(env: impl Fn(&str) -> Option<String>) -> PathBuf {
+    match env(DATA_DIR_VARIABLE).filter(|dir| !dir.is_empty()) {
+        Some(dir) => dir.into(),
+        None => DEFAULT_DATA_DIR.into(),
     }
 }
 
@@ -62,7 +63,7 @@ pub fn server_command() -> Command {
 }
 
 fn arg(flag: &Flag) -> Arg {
-    let mut arg = Arg::new(flag.name).help(flag.help);
+    let mut arg = Arg::new(flag.name).help(flag.help_line());
     // `-v` is the whole name of its flag.
     if flag.name.len() > 1 {
         arg = arg.long(flag.name);
@@ -99,7 +100,7 @@ pub fn parse_server(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Parsed, ConfigError> {
     let cli = matches(words)?;
-    let (path, explicit) = config_path(&cli, env);
+    let (path, explicit) = config_path(&cli, env)?;
     let (from_file, mut warnings) = file::load(&path, explicit)?;
     let given = |f: &Flag| cli.value_source(f.name) == Some(ValueSource::CommandLine);
     let injected: Vec<String> = from_file
@@ -111,10 +112,9 @@ pub fn parse_server(
     let all = matches(&args)?;
     let mut values = BTreeMap::new();
     for flag in flags::server() {
-        let Some(found) = values_of(flag, &all, env)? else {
-            continue;
-        };
+        let found = values_of(flag, &all, env)?.unwrap_or_default();
         match flag.class {
+            _ if found.is_empty() => {}
             Class::Acts => {}
             Class::Warns(reason) => {
                 warnings.push(format!("--{} changes nothing: {reason}", flag.name))
@@ -148,15 +148,17 @@ fn matches(words: &[String]) -> Result<ArgMatches, ConfigError> {
         })
 }
 
-fn config_path(cli: &ArgMatches, env: &dyn Fn(&str) -> Option<String>) -> (PathBuf, bool) {
-    match cli
-        .get_one::<String>("config")
-        .cloned()
-        .or_else(|| env("K3S_CONFIG_FILE"))
-    {
-        Some(path) => (path.into(), true),
-        None => (DEFAULT_CONFIG.into(), false),
-    }
+/// The configuration file, and whether it was asked for by name.
+fn config_path(
+    cli: &ArgMatches,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(PathBuf, bool), ConfigError> {
+    let row = CONFIG.flag();
+    let given = cli.get_one::<String>(row.name).cloned();
+    let given = given.or_else(|| row.env.and_then(env));
+    let is_explicit = given.is_some();
+    let given: Vec<String> = given.into_iter().collect();
+    Ok((CONFIG.read(&given)?, is_explicit))
 }
 
 fn word(flag: &Flag, value: &str) -> String {
@@ -211,6 +213,10 @@ fn switch_value(flag: &Flag, value: &str) -> Result<String, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::cluster::TOKEN;
+    use crate::flags::listener::TLS_SAN;
+    use crate::flags::logging::DEBUG;
+    use crate::flags::node::{NODE_LABEL, NODE_NAME};
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
@@ -247,18 +253,21 @@ mod tests {
     fn command_line_beats_file_beats_environment() {
         let env = [("K3S_NODE_NAME", "env"), ("K3S_TOKEN", "from-env")];
         let parsed = parse_with_file("node-name: file\n", "--node-name cli", &env).unwrap();
-        assert_eq!(parsed.one("node-name"), Some("cli"));
-        assert_eq!(parsed.one("token"), Some("from-env"));
+        assert_eq!(parsed.get(&NODE_NAME).unwrap().as_deref(), Some("cli"));
+        assert_eq!(parsed.get(&TOKEN).unwrap().as_deref(), Some("from-env"));
         let parsed = parse_with_file("node-name: file\n", "", &env).unwrap();
-        assert_eq!(parsed.one("node-name"), Some("file"));
+        assert_eq!(parsed.get(&NODE_NAME).unwrap().as_deref(), Some("file"));
     }
 
     #[test]
     fn a_list_on_the_command_line_replaces_the_files() {
         let yaml = "tls-san: [a, b]\nnode-label:\n- x=1,y=2\n";
         let parsed = parse_with_file(yaml, "--tls-san c,d", &[]).unwrap();
-        assert_eq!(parsed.many("tls-san"), ["c", "d"]);
-        assert_eq!(parsed.many("node-label"), ["x=1,y=2"]);
+        assert_eq!(parsed.get(&TLS_SAN).unwrap(), ["c", "d"]);
+        assert_eq!(
+            parsed.get(&NODE_LABEL).unwrap(),
+            [("x".to_owned(), "1,y=2".to_owned())]
+        );
     }
 
     #[test]
@@ -293,13 +302,14 @@ mod tests {
 
     #[test]
     fn switches_take_go_booleans() {
-        assert!(parse("--debug", &[]).unwrap().switch("debug"));
-        assert!(!parse("--debug=f", &[]).unwrap().switch("debug"));
+        assert!(parse("--debug", &[]).unwrap().get(&DEBUG).unwrap());
+        assert!(!parse("--debug=f", &[]).unwrap().get(&DEBUG).unwrap());
         assert!(parse("--debug=maybe", &[]).is_err());
         assert!(
             parse_with_file("debug: true\n", "", &[])
                 .unwrap()
-                .switch("debug")
+                .get(&DEBUG)
+                .unwrap()
         );
     }
 }

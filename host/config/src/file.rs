@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 use crate::flags::{self, Flag};
 
 type Values = Vec<(&'static Flag, Vec<String>)>;

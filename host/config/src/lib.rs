@@ -1,5 +1,5 @@
 //! What the operator asked for: flags, `config.yaml` with its drop-ins, and `K3S_*` variables,
-//! merged into one resolved settings value.
+//! merged into resolved settings.
 //!
 //! Every flag of K3s is a row in [`flags`], in one of three classes: it acts; it is known but does
 //! nothing here, which is said by name in a warning; or going on without it would be unsafe or a
@@ -10,15 +10,21 @@
 //! list whole.
 
 mod command;
+mod component;
 pub mod datastore;
 mod error;
 mod file;
 pub mod flags;
+mod kubelet_args;
+mod node_args;
 mod plugin;
-mod quantity;
 mod settings;
 
-pub use command::{Parsed, parse_server, server_command};
-pub use error::ConfigError;
-pub use plugin::{GRANTS as PLUGIN_GRANTS, KINDS as PLUGIN_KINDS, PluginRef, PluginSource};
-pub use settings::{ServerSettings, Warnings};
+pub use command::{Parsed, data_dir_from, parse_server, server_command};
+pub use component::{Disabled, PackagedComponent};
+pub use error::{ConfigError, Refusal};
+pub use flags::runtime::DEFAULT_REGISTRIES;
+pub use kubelet_args::KubeletArguments;
+pub use node_args::node_annotations;
+pub use plugin::{PluginRef, PluginSource};
+pub use settings::{ClusterSettings, FlannelBackend, NodeSettings, ServerSettings, Warnings};

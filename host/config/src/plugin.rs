@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::ConfigError;
+use crate::error::{ConfigError, Refusal};
+use crate::flags::components::PLUGIN;
+use crate::flags::typed::TypedFlag;
 
 /// Kinds of plugins, as in `KIND=REF`.
-pub const KINDS: &[&str] = &["datastore", "cni", "ingress", "load-balancer", "storage"];
+const KINDS: &[&str] = &["datastore", "cni", "ingress", "load-balancer", "storage"];
 
 /// What an operator can grant beyond the capabilities that come with the kind.
-pub const GRANTS: &[&str] = &["wasi"];
+const GRANTS: &[&str] = &["wasi"];
 
 const FORM: &str = "expected KIND=REF[,digest=sha256:HEX][,config=FILE][,grant=NAME]";
 /// Plugins never come from a registry by tag: what runs with these capabilities must be pinned.
@@ -20,7 +22,7 @@ const PINNED: &str =
 /// One battery that the operator chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginRef {
-    /// One of [`KINDS`].
+    /// `datastore`, `cni`, `ingress`, `load-balancer` or `storage`.
     pub kind: &'static str,
     /// Where the component comes from.
     pub source: PluginSource,
@@ -28,7 +30,7 @@ pub struct PluginRef {
     pub digest: Option<String>,
     /// The plugin's own configuration, a JSON file.
     pub config: Option<PathBuf>,
-    /// From [`GRANTS`].
+    /// Capabilities beyond those of the kind: `wasi`.
     pub grants: BTreeSet<&'static str>,
 }
 
@@ -58,22 +60,22 @@ impl PluginSource {
     ///
     /// # Errors
     /// One sentence on what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
         if let Some(reference) = text.strip_prefix("oci://") {
-            let (name, digest) = reference.rsplit_once('@').ok_or(PINNED)?;
-            let digest = parse_digest(digest).ok_or(PINNED)?;
-            let (host, repository) = name.split_once('/').ok_or(PINNED)?;
-            if host.is_empty() || repository.is_empty() {
-                return Err(PINNED);
-            }
-            return Ok(Self::Registry(format!("{name}@sha256:{digest}")));
+            return pinned_reference(reference)
+                .map(Self::Registry)
+                .ok_or_else(|| Refusal::malformed(PINNED));
         }
         if text.contains("://") {
-            return Err("a plugin is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:HEX");
+            return Err(Refusal::malformed(
+                "a plugin is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:HEX",
+            ));
         }
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         match text {
-            "" => Err("expected a name, a file or an oci:// reference after the equals sign"),
+            "" => Err(Refusal::malformed(
+                "expected a name, a file or an oci:// reference after the equals sign",
+            )),
             name if name.bytes().all(plain) => Ok(Self::Bundled(name.to_owned())),
             path => Ok(Self::File(path.into())),
         }
@@ -81,79 +83,97 @@ impl PluginSource {
 }
 
 impl PluginRef {
-    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        let bad = |reason: &str| ConfigError::value("plugin", text, reason);
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let mut parts = text.split(',');
         let (kind, reference) = parts
             .next()
             .and_then(|first| first.split_once('='))
-            .ok_or_else(|| bad(FORM))?;
+            .ok_or_else(|| Refusal::malformed(FORM))?;
         let unknown = || {
-            bad(&format!(
-                "unknown kind of plugin; kinds: {}",
-                KINDS.join(", ")
-            ))
+            let known = KINDS.join(", ");
+            Refusal::malformed(format!("unknown kind of plugin; kinds: {known}"))
         };
         let kind = KINDS.iter().find(|k| **k == kind).ok_or_else(unknown)?;
-        let source = PluginSource::parse(reference).map_err(bad)?;
         let mut plugin = Self {
             kind,
-            source,
+            source: PluginSource::parse(reference)?,
             digest: None,
             config: None,
             grants: BTreeSet::new(),
         };
         for option in parts {
-            plugin.option(option).map_err(|reason| bad(&reason))?;
+            plugin.set_option(option)?;
         }
         Ok(plugin)
     }
 
-    fn option(&mut self, option: &str) -> Result<(), String> {
+    fn set_option(&mut self, option: &str) -> Result<(), Refusal> {
         match option.split_once('=') {
             Some(("digest", value)) => {
-                let digest =
-                    parse_digest(value).ok_or("digest must be sha256: and 64 hex digits")?;
-                if self.digest.replace(digest).is_some() {
-                    return Err("digest is given twice".to_owned());
-                }
+                let digest = parse_digest(value).ok_or_else(|| {
+                    Refusal::malformed("digest must be sha256: and 64 hex digits")
+                })?;
+                set_once(&mut self.digest, digest, "digest is given twice")
             }
-            Some(("config", "")) => return Err("expected a file after config=".to_owned()),
+            Some(("config", "")) => Err(Refusal::malformed("expected a file after config=")),
             Some(("config", path)) => {
-                if self.config.replace(path.into()).is_some() {
-                    return Err("config is given twice".to_owned());
-                }
+                set_once(&mut self.config, path.into(), "config is given twice")
             }
-            Some(("grant", name)) => {
-                let grant = GRANTS.iter().find(|g| **g == name);
-                let unknown = || format!("unknown grant {name:?}; grants: {}", GRANTS.join(", "));
-                self.grants.insert(grant.ok_or_else(unknown)?);
-            }
-            _ => {
-                return Err(format!(
-                    "unknown option {option:?}; options: digest, config, grant"
-                ));
-            }
+            Some(("grant", name)) => self.grant(name),
+            _ => Err(Refusal::malformed(format!(
+                "unknown option {option:?}; options: digest, config, grant"
+            ))),
         }
-        Ok(())
     }
 
-    /// All of them, at most one of a kind.
-    pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Self>, ConfigError> {
-        let mut all: Vec<Self> = Vec::new();
-        for text in texts {
-            let plugin = Self::parse(text)?;
-            if all.iter().any(|other| other.kind == plugin.kind) {
-                return Err(ConfigError::value(
-                    "plugin",
-                    text,
-                    format!("{} is given twice", plugin.kind),
-                ));
-            }
-            all.push(plugin);
-        }
-        Ok(all)
+    fn grant(&mut self, name: &str) -> Result<(), Refusal> {
+        let Some(grant) = GRANTS.iter().find(|grant| **grant == name) else {
+            let known = GRANTS.join(", ");
+            return Err(Refusal::malformed(format!(
+                "unknown grant {name:?}; grants: {known}"
+            )));
+        };
+        self.grants.insert(grant);
+        Ok(())
     }
+}
+
+/// Refuses a second plugin of a kind.
+pub(crate) fn check_unique(plugins: &[PluginRef]) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for plugin in plugins {
+        if !seen.insert(plugin.kind) {
+            return Err(ConfigError::value(
+                PLUGIN.flag().name,
+                &format!("{}={}", plugin.kind, plugin.source),
+                format!("{} is given twice", plugin.kind),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The kinds, for the flag's help text.
+pub(crate) fn kinds() -> Vec<&'static str> {
+    KINDS.to_vec()
+}
+
+fn set_once<T>(place: &mut Option<T>, value: T, twice: &'static str) -> Result<(), Refusal> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::malformed(twice)),
+    }
+}
+
+/// `host/repository@sha256:…` from what follows `oci://`, if it names a digest.
+fn pinned_reference(reference: &str) -> Option<String> {
+    let (name, digest) = reference.rsplit_once('@')?;
+    let digest = parse_digest(digest)?;
+    let (host, repository) = name.split_once('/')?;
+    if host.is_empty() || repository.is_empty() {
+        return None;
+    }
+    Some(format!("{name}@sha256:{digest}"))
 }
 
 fn parse_digest(text: &str) -> Option<String> {
@@ -215,12 +235,8 @@ mod tests {
             let error = PluginRef::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
-        let twice = ["cni=flannel", "cni=/x.wasm"].map(str::to_owned);
-        assert!(
-            PluginRef::parse_all(&twice)
-                .unwrap_err()
-                .to_string()
-                .contains("given twice")
-        );
+        let twice = ["cni=flannel", "cni=/x.wasm"].map(parse);
+        let error = check_unique(&twice).unwrap_err().to_string();
+        assert!(error.contains("given twice"), "{error}");
     }
 }

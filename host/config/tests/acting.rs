@@ -78,25 +78,40 @@ fn resolve(dir: &Path, words: &[String]) -> ServerSettings {
         .0
 }
 
-/// The settings by field, as their debug text shows them.
+/// The parts of the settings that are structures of their own.
+const PARTS: &[&str] = &["cluster", "node"];
+
+/// The settings by field (`https_port`, `node.labels`), as their debug text shows them.
 fn fields(settings: &ServerSettings) -> BTreeMap<String, String> {
     let text = format!("{settings:#?}");
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
-    let mut current = String::new();
+    let (mut part, mut current) = (String::new(), String::new());
     for line in text.lines() {
-        // Fields of the structure itself are indented by four.
-        if let Some((name, _)) = line
-            .strip_prefix("    ")
-            .filter(|l| !l.starts_with(' '))
-            .and_then(|l| l.split_once(':'))
-        {
-            name.clone_into(&mut current);
+        let indent = line.len() - line.trim_start().len();
+        let name = line.trim().split_once(':').map(|(name, _)| name);
+        match (indent, name) {
+            // Fields of the structure itself are indented by four, those of a part by eight.
+            (4, Some(name)) => {
+                part = name.to_owned();
+                current = name.to_owned();
+            }
+            (8, Some(name)) if PARTS.contains(&part.as_str()) => current = format!("{part}.{name}"),
+            _ => {}
         }
         fields.entry(current.clone()).or_default().push_str(line);
     }
     // The words themselves are kept for the node's annotation, whatever they do.
-    fields.remove("args");
+    fields.remove("node.args");
     fields
+}
+
+/// The ways in which code reads a field: the variables that hold the settings and their parts.
+fn accesses(field: &str) -> Vec<String> {
+    match field.split_once('.') {
+        Some(("cluster", name)) => vec![format!("cluster.{name}")],
+        Some(("node", name)) => vec![format!("settings.{name}"), format!("node.{name}")],
+        _ => vec![format!("settings.{field}")],
+    }
 }
 
 fn words(dir: &Path, flag: &Flag) -> Vec<String> {
@@ -138,14 +153,22 @@ fn every_acting_flag_reaches_a_setting_that_is_read() {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("../k3s/src"),
         &mut files,
     );
+    // Without white space, since rustfmt may put a field on a line of its own.
     let code: String = files
         .iter()
-        .map(|path| std::fs::read_to_string(path).unwrap())
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .collect();
+    let is_followed_by_name =
+        |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     let is_read = |field: &str| {
-        let access = format!("settings.{field}");
-        code.match_indices(&access).any(|(at, _)| {
-            !code[at + access.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        accesses(field).iter().any(|access| {
+            code.match_indices(access)
+                .any(|(at, _)| !is_followed_by_name(&code[at + access.len()..]))
         })
     };
     let mut unread = BTreeSet::new();

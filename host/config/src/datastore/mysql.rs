@@ -5,6 +5,7 @@
 use k3s_base::Secret;
 
 use super::{Address, DATABASE, DatabaseKind, DatabaseServer, Tls, TlsFiles, TlsMode, client};
+use crate::error::Refusal;
 
 const PORT: u16 = 3306;
 
@@ -12,7 +13,7 @@ const PORT: u16 = 3306;
 const SOCKET: &str = "/var/run/mysqld/mysqld.sock";
 
 /// `rest` is what follows `://`.
-pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, String> {
+pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, Refusal> {
     if rest.is_empty() {
         let address = Address::Unix {
             path: SOCKET.into(),
@@ -57,7 +58,7 @@ fn split_parameters(text: &str) -> (&str, &str) {
     }
 }
 
-fn parse_address(text: &str) -> Result<Address, String> {
+fn parse_address(text: &str) -> Result<Address, Refusal> {
     let inside = |protocol: &str| {
         text.strip_prefix(protocol)?
             .strip_prefix('(')?
@@ -72,7 +73,7 @@ fn parse_address(text: &str) -> Result<Address, String> {
     let place = match (inside("tcp"), text) {
         (Some(place), _) => place,
         (None, "" | "tcp") => "127.0.0.1",
-        _ => return Err("expected tcp(HOST:PORT) or unix(PATH) before the database".to_owned()),
+        _ => return Err("expected tcp(HOST:PORT) or unix(PATH) before the database".into()),
     };
     // An IPv6 address has brackets and colons of its own.
     let (host, port) = match place.rsplit_once(':') {
@@ -101,7 +102,7 @@ fn server(
     database: &str,
     parameters: &str,
     files: &TlsFiles,
-) -> Result<DatabaseServer, String> {
+) -> Result<DatabaseServer, Refusal> {
     let mut mode = if files.is_empty() {
         TlsMode::Prefer
     } else {
@@ -115,12 +116,10 @@ fn server(
             ("tls", "skip-verify") => TlsMode::Require,
             ("tls", "true") => TlsMode::VerifyFull,
             ("tls", _) => {
-                return Err("tls must be true, false, skip-verify or preferred".to_owned());
+                return Err("tls must be true, false, skip-verify or preferred".into());
             }
             (other, _) => {
-                return Err(format!(
-                    "the parameter {other} is not supported; known: tls"
-                ));
+                return Err(format!("the parameter {other} is not supported; known: tls").into());
             }
         };
     }

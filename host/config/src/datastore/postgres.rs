@@ -7,11 +7,12 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Address, DATABASE, DatabaseKind, DatabaseServer, Tls, TlsFiles, TlsMode, client};
+use crate::error::Refusal;
 
 const PORT: u16 = 5432;
 
 /// `rest` is what follows `://`.
-pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, String> {
+pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, Refusal> {
     // Kine's default. A URL without host but with more is read with a stand-in.
     let rest = match rest {
         "" => "postgres:postgres@localhost/",
@@ -67,10 +68,10 @@ fn address(host: &str, port: u16) -> Address {
     }
 }
 
-fn database(path: &str) -> Result<String, String> {
+fn database(path: &str) -> Result<String, Refusal> {
     let name = decoded(path.trim_start_matches('/'))?;
     if name.contains('/') {
-        return Err("the name of the database contains a slash".to_owned());
+        return Err("the name of the database contains a slash".into());
     }
     Ok(if name.is_empty() {
         DATABASE.to_owned()
@@ -79,7 +80,7 @@ fn database(path: &str) -> Result<String, String> {
     })
 }
 
-fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Result<(), String> {
+fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Result<(), Refusal> {
     let mut mode = None;
     let TlsFiles {
         mut ca,
@@ -100,7 +101,7 @@ fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Resul
             other => {
                 return Err(format!(
                     "the parameter {other} is not supported; known: sslmode, sslrootcert, sslcert, sslkey, host"
-                ));
+                ).into());
             }
         }
     }
@@ -118,19 +119,19 @@ fn parameters(url: &Url, files: &TlsFiles, server: &mut DatabaseServer) -> Resul
     Ok(())
 }
 
-fn tls_mode(text: &str) -> Result<TlsMode, String> {
+fn tls_mode(text: &str) -> Result<TlsMode, Refusal> {
     match text {
         "disable" => Ok(TlsMode::Disable),
         "prefer" => Ok(TlsMode::Prefer),
         "require" => Ok(TlsMode::Require),
         "verify-ca" => Ok(TlsMode::VerifyCa),
         "verify-full" => Ok(TlsMode::VerifyFull),
-        "allow" => Err("sslmode=allow is not supported; use prefer".to_owned()),
-        _ => Err("sslmode must be disable, prefer, require, verify-ca or verify-full".to_owned()),
+        "allow" => Err("sslmode=allow is not supported; use prefer".into()),
+        _ => Err("sslmode must be disable, prefer, require, verify-ca or verify-full".into()),
     }
 }
 
-fn decoded(text: &str) -> Result<String, String> {
+fn decoded(text: &str) -> Result<String, Refusal> {
     let text = percent_decode_str(text)
         .decode_utf8()
         .map_err(|_| "a part of it is not UTF-8".to_owned())?;

@@ -1,29 +1,60 @@
 //! Parts of the server that can be replaced, left out or tuned.
 
+use std::path::PathBuf;
+
 use super::Flag;
 use super::Shape::{Many, ManyByComma, One, Switch};
+use super::typed::{ListFlag, OptionalFlag, SwitchFlag};
+use super::values;
+use crate::component::{Disabled, PackagedComponent};
+use crate::plugin::{self, PluginRef};
 
 const NO_HELM: &str = "the Helm controller does not exist yet";
 const NO_PASS: &str = "arguments of the Go component do not exist here";
 
-pub(super) const FLAGS: &[Flag] = &[
+pub(crate) const PLUGIN: ListFlag<PluginRef> = ListFlag::new(
     Flag::new(
         "plugin",
         Many,
-        "Choose a battery: KIND=REF[,digest=sha256:...][,config=FILE][,grant=NAME], where REF is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:... (kinds: datastore, cni, ingress, load-balancer, storage)",
-    ),
+        "Choose a battery: KIND=REF[,digest=sha256:...][,config=FILE][,grant=NAME], where REF is a bundled name, a file, or oci://HOST/REPOSITORY@sha256:...",
+    )
+    .choices("kinds", plugin::kinds),
+    PluginRef::parse,
+);
+pub(crate) const DISABLE: ListFlag<String> = ListFlag::new(
     Flag::new(
         "disable",
         ManyByComma,
-        "Leave a component out: coredns, servicelb, traefik, local-storage, metrics-server, runtimes, or a manifest by its name",
-    ),
-    Flag::new("disable-scheduler", Switch, "Leave the scheduler out"),
+        "Leave a component out, or a manifest by its name",
+    )
+    .choices("components", PackagedComponent::names),
+    Disabled::parse_name,
+);
+pub(crate) const DISABLE_SCHEDULER: SwitchFlag =
+    SwitchFlag::new("disable-scheduler", "Leave the scheduler out");
+pub(crate) const DISABLE_CLOUD_CONTROLLER: SwitchFlag =
+    SwitchFlag::new("disable-cloud-controller", "Leave the cloud controller out");
+pub(crate) const DISABLE_KUBE_PROXY: SwitchFlag =
+    SwitchFlag::new("disable-kube-proxy", "Leave the service proxy out");
+pub(crate) const DISABLE_CONTROLLER_MANAGER: SwitchFlag =
+    SwitchFlag::new("disable-controller-manager", "Do not run the controllers");
+pub(crate) const DISABLE_AGENT: SwitchFlag =
+    SwitchFlag::new("disable-agent", "Do not run a node in this process");
+pub(crate) const DEFAULT_LOCAL_STORAGE_PATH: OptionalFlag<PathBuf> = OptionalFlag::new(
     Flag::new(
-        "disable-cloud-controller",
-        Switch,
-        "Leave the cloud controller out",
+        "default-local-storage-path",
+        One,
+        "Folder of local-path volumes (default: DATA-DIR/storage)",
     ),
-    Flag::new("disable-kube-proxy", Switch, "Leave the service proxy out"),
+    values::own_folder,
+);
+
+pub(super) const FLAGS: &[Flag] = &[
+    PLUGIN.row(),
+    DISABLE.row(),
+    DISABLE_SCHEDULER.row(),
+    DISABLE_CLOUD_CONTROLLER.row(),
+    DISABLE_KUBE_PROXY.row(),
     Flag::new(
         "disable-network-policy",
         Switch,
@@ -38,19 +69,11 @@ pub(super) const FLAGS: &[Flag] = &[
     .warns("there is no Helm controller to leave out"),
     Flag::new("disable-apiserver", Switch, "Do not run the API server")
         .fatal("a server without an API server cannot do anything yet"),
-    Flag::new(
-        "disable-controller-manager",
-        Switch,
-        "Do not run the controllers",
-    ),
+    DISABLE_CONTROLLER_MANAGER.row(),
     Flag::new("disable-etcd", Switch, "Do not run etcd")
         .fatal("there is no embedded etcd to leave out"),
-    Flag::new("disable-agent", Switch, "Do not run a node in this process"),
-    Flag::new(
-        "default-local-storage-path",
-        One,
-        "Folder of local-path volumes (default: DATA-DIR/storage)",
-    ),
+    DISABLE_AGENT.row(),
+    DEFAULT_LOCAL_STORAGE_PATH.row(),
     Flag::new("embedded-registry", Switch, "Mirror images between nodes")
         .fatal("the embedded registry mirror does not exist yet"),
     Flag::new(

@@ -1,35 +1,57 @@
 //! Where objects are kept.
 
+use std::path::PathBuf;
+
 use super::Flag;
 use super::Shape::{Many, One, Switch};
+use super::typed::OptionalFlag;
+use super::values;
 
 const NO_ETCD: &str = "there is no embedded etcd";
 
-pub(super) const FLAGS: &[Flag] = &[
+pub(crate) const DATASTORE_ENDPOINT: OptionalFlag<String> = OptionalFlag::new(
     Flag::new(
         "datastore-endpoint",
         One,
         "Where objects are kept: sqlite, postgres://..., mysql://... (default: sqlite)",
     )
     .env("K3S_DATASTORE_ENDPOINT"),
+    // Read by `datastore::Endpoint`, whose errors do not repeat the password.
+    values::text,
+);
+pub(crate) const DATASTORE_CAFILE: OptionalFlag<PathBuf> = OptionalFlag::new(
     Flag::new(
         "datastore-cafile",
         One,
         "TLS: authority that the datastore's certificate must come from",
     )
     .env("K3S_DATASTORE_CAFILE"),
+    values::path,
+);
+pub(crate) const DATASTORE_CERTFILE: OptionalFlag<PathBuf> = OptionalFlag::new(
     Flag::new(
         "datastore-certfile",
         One,
         "TLS: client certificate for the datastore",
     )
     .env("K3S_DATASTORE_CERTFILE"),
+    values::path,
+);
+pub(crate) const DATASTORE_KEYFILE: OptionalFlag<PathBuf> = OptionalFlag::new(
     Flag::new(
         "datastore-keyfile",
         One,
         "TLS: client key for the datastore",
     )
     .env("K3S_DATASTORE_KEYFILE"),
+    values::path,
+);
+
+pub(super) const FLAGS: &[Flag] = &[
+    DATASTORE_ENDPOINT.row(),
+    DATASTORE_CAFILE.row(),
+    DATASTORE_CERTFILE.row(),
+    DATASTORE_KEYFILE.row(),
     Flag::new("kine-tls", Switch, "TLS on the kine socket").warns("there is no kine socket"),
     Flag::new("etcd-expose-metrics", Switch, "Expose etcd metrics").warns(NO_ETCD),
     Flag::new("etcd-disable-snapshots", Switch, "No scheduled snapshots").warns(NO_ETCD),

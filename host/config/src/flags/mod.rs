@@ -1,15 +1,21 @@
-//! The flags of K3s as rows: name, environment variable, shape, class. One file per group, as
+//! The flags of K3s as rows: name, environment variable, shape, class, default. One file per group, as
 //! `k3s server --help` groups them.
+//!
+//! A flag that acts is a typed constant of its group ([`typed`]): the row, the parser of its value and
+//! its default stand in one place, and settings are read through the constant. A flag that only warns
+//! or is refused is a plain row.
 
-mod client;
-mod cluster;
-mod components;
-mod datastore;
-mod listener;
-mod logging;
-mod networking;
-mod node;
-mod runtime;
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod components;
+pub(crate) mod datastore;
+pub(crate) mod listener;
+pub(crate) mod logging;
+pub(crate) mod networking;
+pub(crate) mod node;
+pub(crate) mod runtime;
+pub(crate) mod typed;
+pub(crate) mod values;
 
 /// How a flag takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,15 @@ pub enum Class {
     Fatal(&'static str),
 }
 
+/// The values that a flag knows, for its help text.
+#[derive(Clone, Copy, Debug)]
+pub struct Choices {
+    /// What they are, in the plural.
+    pub label: &'static str,
+    /// Their names, from the table that the parser uses.
+    pub names: fn() -> Vec<&'static str>,
+}
+
 /// One flag of K3s.
 #[derive(Clone, Copy, Debug)]
 pub struct Flag {
@@ -48,18 +63,24 @@ pub struct Flag {
     pub shape: Shape,
     /// What giving it does.
     pub class: Class,
-    /// One line for `--help`.
+    /// The value that applies when none is given, as a user would write it.
+    pub default: Option<&'static str>,
+    /// The values it knows.
+    pub choices: Option<Choices>,
+    /// One line for `--help`, without the default and the choices.
     pub help: &'static str,
 }
 
 impl Flag {
-    const fn new(name: &'static str, shape: Shape, help: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, shape: Shape, help: &'static str) -> Self {
         Self {
             name,
             short: None,
             env: None,
             shape,
             class: Class::Acts,
+            default: None,
+            choices: None,
             help,
         }
     }
@@ -74,6 +95,11 @@ impl Flag {
         self
     }
 
+    const fn choices(mut self, label: &'static str, names: fn() -> Vec<&'static str>) -> Self {
+        self.choices = Some(Choices { label, names });
+        self
+    }
+
     const fn warns(mut self, reason: &'static str) -> Self {
         self.class = Class::Warns(reason);
         self
@@ -82,6 +108,20 @@ impl Flag {
     const fn fatal(mut self, reason: &'static str) -> Self {
         self.class = Class::Fatal(reason);
         self
+    }
+
+    /// The line for `--help`, with choices and default.
+    #[must_use]
+    pub fn help_line(&self) -> String {
+        let mut line = self.help.to_owned();
+        if let Some(choices) = self.choices {
+            let names = (choices.names)().join(", ");
+            line.push_str(&format!(" ({}: {names})", choices.label));
+        }
+        if let Some(default) = self.default {
+            line.push_str(&format!(" (default: {default})"));
+        }
+        line
     }
 }
 
@@ -131,5 +171,22 @@ mod tests {
                 flag.env
             );
         }
+    }
+
+    #[test]
+    fn help_shows_defaults_and_choices() {
+        let line = |name| by_name(name).unwrap().help_line();
+        assert_eq!(
+            line("data-dir"),
+            "Folder that holds state (default: /var/lib/rancher/k3s)"
+        );
+        let disable = line("disable");
+        assert!(
+            disable.ends_with(
+                "(components: coredns, servicelb, traefik, local-storage, metrics-server, runtimes)"
+            ),
+            "{disable}"
+        );
+        assert!(line("kubelet-arg").contains("eviction-hard"));
     }
 }

@@ -1,16 +1,41 @@
 //! How containers are run.
 
+use std::path::PathBuf;
+
 use super::Flag;
 use super::Shape::{Many, One, Switch};
+use super::typed::{DefaultFlag, OptionalFlag, SwitchFlag};
+use super::values;
 
 const OTHER_RUNTIME: &str = "other runtimes are used with --container-runtime-endpoint only";
 
-pub(super) const FLAGS: &[Flag] = &[
+/// Where `--private-registry` points unless it is given.
+pub const DEFAULT_REGISTRIES: &str = "/etc/rancher/k3s/registries.yaml";
+
+pub(crate) const CONTAINER_RUNTIME_ENDPOINT: OptionalFlag<String> = OptionalFlag::new(
     Flag::new(
         "container-runtime-endpoint",
         One,
         "CRI socket of another runtime, instead of the built-in one",
     ),
+    values::unix_endpoint,
+);
+pub(crate) const SNAPSHOTTER: OptionalFlag<()> = OptionalFlag::new(
+    Flag::new("snapshotter", One, "Image layers: overlayfs (the only one)"),
+    values::snapshotter,
+);
+pub(crate) const PRIVATE_REGISTRY: DefaultFlag<PathBuf> = DefaultFlag::new(
+    Flag::new("private-registry", One, "Registry configuration"),
+    DEFAULT_REGISTRIES,
+    values::path,
+);
+pub(crate) const DISABLE_DEFAULT_REGISTRY_ENDPOINT: SwitchFlag = SwitchFlag::new(
+    "disable-default-registry-endpoint",
+    "Do not fall back to a registry itself when mirrors are configured for it",
+);
+
+pub(super) const FLAGS: &[Flag] = &[
+    CONTAINER_RUNTIME_ENDPOINT.row(),
     Flag::new(
         "image-service-endpoint",
         One,
@@ -21,17 +46,9 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("default-runtime", One, "Default runtime class handler").fatal(OTHER_RUNTIME),
     Flag::new("pause-image", One, "Image of the sandbox container")
         .warns("pods need no pause image here"),
-    Flag::new("snapshotter", One, "Image layers: overlayfs (the only one)"),
-    Flag::new(
-        "private-registry",
-        One,
-        "Registry configuration (default: /etc/rancher/k3s/registries.yaml)",
-    ),
-    Flag::new(
-        "disable-default-registry-endpoint",
-        Switch,
-        "Do not fall back to a registry itself when mirrors are configured for it",
-    ),
+    SNAPSHOTTER.row(),
+    PRIVATE_REGISTRY.row(),
+    DISABLE_DEFAULT_REGISTRY_ENDPOINT.row(),
     Flag::new(
         "nonroot-devices",
         Switch,

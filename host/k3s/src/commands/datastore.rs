@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use k3s_base::{Clock, Random};
+use k3s_config::data_dir_from;
 use k3s_config::datastore::{Endpoint, TlsFiles};
 use k3s_plugin_host::{Host, HostOptions};
 use k3s_store::transfer::copy;
@@ -40,8 +41,7 @@ struct Asked {
 impl Asked {
     fn parse(words: &[String]) -> Result<Self> {
         let (mut from, mut to, mut files) = (None, None, TlsFiles::default());
-        let mut data_dir = std::env::var_os("K3S_DATA_DIR")
-            .map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from);
+        let mut data_dir = data_dir_from(|name| std::env::var(name).ok());
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let (flag, value) = match word.split_once('=') {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use k3s_config::data_dir_from;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,8 +19,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let data_dir = match words {
-        [] => std::env::var_os("K3S_DATA_DIR")
-            .map_or_else(|| PathBuf::from("/var/lib/rancher/k3s"), PathBuf::from),
+        [] => data_dir_from(|name| std::env::var(name).ok()),
         [flag, dir] if flag == "--data-dir" || flag == "-d" => dir.into(),
         _ => return refuse("usage: k3s killall [--data-dir DIR]"),
     };

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use k3s_base::Clock;
+use k3s_base::error::chain;
 use k3s_config::{ConfigError, ServerSettings, parse_server};
 use k3s_observe::{LogOptions, init_logging};
 use tracing::warn;
@@ -34,7 +35,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
                 ExitCode::SUCCESS
             };
         }
-        Err(error) => return refuse(&error.to_string()),
+        Err(error) => return refuse(&chain(&error)),
     };
     let again = words.to_vec();
     let reread: Reread = Box::new(move || self::settings(&again).map(|(settings, _)| settings));

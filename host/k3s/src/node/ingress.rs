@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
 use k3s_base::{Clock, Random};
+use k3s_config::PackagedComponent;
 use k3s_deploy::USER;
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
 use k3s_lifecycle::Tasks;
@@ -17,12 +18,12 @@ use crate::server::Shared;
 use crate::server::control_plane::{ControlPlane, component_client};
 use crate::server::identity::NodeIdentity;
 
-/// As in K3s, for `--disable` and as the service account that it acts as.
-pub(crate) const NAME: &str = "traefik";
+/// For `--disable`; its name is also that of the service account that it acts as.
+pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::Traefik;
 
 /// With `--disable traefik`: takes addresses out of Ingresses that were served by an earlier start.
 pub(crate) async fn release(shared: &Shared, plane: &ControlPlane) {
-    if shared.is_disabled(NAME)
+    if shared.is_disabled(COMPONENT)
         && let Err(error) = k3s_ingress::release(&component_client(&plane.clients, USER)).await
     {
         warn!(
@@ -34,7 +35,7 @@ pub(crate) async fn release(shared: &Shared, plane: &ControlPlane) {
 
 /// Whether ports of this machine are the ingress controller's.
 pub(crate) fn is_served(shared: &Shared) -> bool {
-    !shared.is_disabled(NAME) && !shared.settings.disable_agent
+    !shared.is_disabled(COMPONENT) && !shared.settings.disable_agent
 }
 
 /// Starts the battery.
@@ -47,7 +48,7 @@ pub(crate) async fn start(
     if !is_served(shared) {
         return Ok(());
     }
-    let client = plane.clients.for_controller(NAME);
+    let client = plane.clients.for_controller(COMPONENT.name());
     let options = options(&plane.ingress, &shared.clock, &shared.random);
     let host = plane.ingress.host(&plane.plugin_host);
     let compiler =
@@ -55,7 +56,7 @@ pub(crate) async fn start(
             .context("start the ingress controller")?;
     let compiler = Arc::new(compiler);
     make_replaceable(shared, plane, &compiler);
-    let external = &shared.settings.node_external_ips;
+    let external = &shared.settings.node.external_ips;
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),
         // As a LoadBalancer Service shows them: external addresses where a node has some.

@@ -6,17 +6,15 @@ pub(crate) mod kernel;
 mod network;
 pub(crate) mod storage;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use k3s_base::Secret;
 use k3s_client::{Client, Informers};
-use k3s_config::ServerSettings;
+use k3s_config::{FlannelBackend, KubeletArguments, PackagedComponent, node_annotations};
 use k3s_deploy::Manifests;
 use k3s_dns::{Dns, DnsConfig};
 use k3s_kubelet::{Kubelet, KubeletConfig};
@@ -27,8 +25,6 @@ use k3s_pki::ServerIdentity;
 use k3s_runtime::{PodNetwork, Runtime, RuntimeConfig};
 use k3s_sys::net::conntrack::Conntrack;
 use k3s_sys::nft::Nftables;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::server::Shared;
@@ -39,7 +35,7 @@ use crate::version::VERSION;
 /// Cluster DNS listens here on the node's address; pods reach it through the `kube-dns` Service.
 pub(crate) const DNS_PORT: u16 = 10_053;
 /// Cluster DNS for `--disable`, as in K3s.
-pub(crate) const DNS: &str = "coredns";
+pub(crate) const DNS: PackagedComponent = PackagedComponent::CoreDns;
 /// The kubelet's own health, for whoever is on the machine.
 const HEALTHZ_PORT: u16 = 10_248;
 const MASTERS: &str = "system:masters";
@@ -97,7 +93,7 @@ pub(crate) async fn start(
     .await
     .context("start the kubelet")?;
     shared.timeline.ready("kubelet");
-    if !settings.disable_kube_proxy {
+    if !settings.cluster.disable_kube_proxy {
         start_proxy(shared, tasks, node, plane)?;
         shared.timeline.ready("service proxy");
     }
@@ -117,7 +113,7 @@ pub(crate) async fn start(
             shared,
             tasks,
             node,
-            &plane.clients.for_controller(DNS),
+            &plane.clients.for_controller(DNS.name()),
             supervisor,
         )
         .await?;
@@ -138,17 +134,17 @@ async fn start_containers(
     let client = component_client(&plane.clients, "system:k3s-controller");
     let own_network = || network::start(shared, tasks, node, plane, &client);
     match (
-        &settings.container_runtime_endpoint,
-        settings.flannel_backend.as_str(),
+        &settings.node.container_runtime_endpoint,
+        settings.cluster.flannel_backend,
     ) {
         // The other runtime calls the other network by itself.
-        (Some(endpoint), "none") => Ok((endpoint.clone(), None)),
+        (Some(endpoint), FlannelBackend::None) => Ok((endpoint.clone(), None)),
         (Some(endpoint), _) => {
             external_runtime::connect(own_network()?, tasks)?;
             Ok((endpoint.clone(), None))
         }
         (None, backend) => {
-            let network = if backend == "none" {
+            let network = if backend == FlannelBackend::None {
                 network::foreign(shared, tasks)
             } else {
                 own_network()?
@@ -174,8 +170,8 @@ async fn start_runtime(
         tasks.child("runtime"),
     );
     let config = RuntimeConfig {
-        registries: settings.registries.clone(),
-        default_registry_endpoint: !settings.disable_default_registry_endpoint,
+        registries: settings.node.registries.clone(),
+        default_registry_endpoint: !settings.node.disable_default_registry_endpoint,
         ..standard
     };
     Runtime::start(config)
@@ -203,146 +199,59 @@ fn kubelet_config(
         client_ca_pem: identity.client_ca.cert_pem().as_bytes().to_vec(),
         healthz: Some(SocketAddr::from(([127, 0, 0, 1], HEALTHZ_PORT))),
         node_ips: node.addresses.clone(),
-        external_ips: settings.node_external_ips.clone(),
-        labels: settings.node_labels.iter().cloned().collect(),
-        taints: settings.node_taints.clone(),
+        external_ips: settings.node.external_ips.clone(),
+        labels: settings.node.labels.iter().cloned().collect(),
+        taints: settings.node.taints.clone(),
         control_plane: true,
-        annotations: annotations(settings)?,
-        cluster_dns: vec![settings.cluster_dns],
-        cluster_domain: settings.cluster_domain.clone(),
-        resolv_conf: settings
-            .resolv_conf
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
+        annotations: node_annotations("server", &settings.node.args, std::env::vars()),
+        cluster_dns: vec![settings.cluster.cluster_dns.into()],
+        cluster_domain: settings.cluster.cluster_domain.clone(),
+        resolv_conf: settings.node.resolv_conf.clone(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
         ..KubeletConfig::new(&node.name, VERSION)
     };
-    for (name, value) in &settings.kubelet_args {
-        apply_argument(&mut config, name, value)?;
-    }
+    apply_arguments(&mut config, &settings.node.kubelet)?;
     Ok(config)
 }
 
-/// The arguments of `--kubelet-arg` that act (see `k3s-config`).
-fn apply_argument(config: &mut KubeletConfig, name: &str, value: &str) -> Result<()> {
-    let bad = || format!("--kubelet-arg {name}={value}");
-    match name {
-        "max-pods" => config.max_pods = value.parse().with_context(bad)?,
-        "cgroup-root" => config.cgroup_root = value.to_owned(),
-        "root-dir" => config.root_dir = value.into(),
-        "eviction-hard" => config.eviction.set_hard(value).with_context(bad)?,
-        "eviction-minimum-reclaim" => config
+/// What `--kubelet-arg` says, over the kubelet's defaults.
+fn apply_arguments(config: &mut KubeletConfig, args: &KubeletArguments) -> Result<()> {
+    let args = args.clone();
+    config.max_pods = args.max_pods.unwrap_or(config.max_pods);
+    config.log_max_bytes = args.log_max_bytes.unwrap_or(config.log_max_bytes);
+    config.log_max_files = args.log_max_files.unwrap_or(config.log_max_files);
+    if let Some(root) = args.cgroup_root {
+        config.cgroup_root = root;
+    }
+    if let Some(dir) = args.root_dir {
+        config.root_dir = dir;
+    }
+    if let Some(limit) = args.pod_max_pids {
+        config.pod_pids_limit = (limit > 0).then_some(limit);
+    }
+    if let Some(percent) = args.image_gc_high_percent {
+        config.image_gc_high_percent = percent;
+    }
+    if let Some(percent) = args.image_gc_low_percent {
+        config.image_gc_low_percent = percent;
+    }
+    if let Some(period) = args.eviction_transition_period {
+        config.eviction.set_transition(period);
+    }
+    if let Some(thresholds) = args.eviction_hard {
+        config
             .eviction
-            .set_minimum_reclaim(value)
-            .with_context(bad)?,
-        "eviction-pressure-transition-period" => {
-            config
-                .eviction
-                .set_transition(duration(value).with_context(bad)?);
-        }
-        "image-gc-high-threshold" => {
-            config.image_gc_high_percent = percent(value).with_context(bad)?
-        }
-        "image-gc-low-threshold" => {
-            config.image_gc_low_percent = percent(value).with_context(bad)?
-        }
-        "pod-max-pids" => {
-            let limit: i64 = value.parse().with_context(bad)?;
-            config.pod_pids_limit = (limit > 0).then_some(limit);
-        }
-        "container-log-max-files" => config.log_max_files = value.parse().with_context(bad)?,
-        "container-log-max-size" => {
-            let size = k3s_meta::quantity::Quantity::parse(value)
-                .map_err(|e| anyhow::anyhow!("{e}"))
-                .with_context(bad)?;
-            config.log_max_bytes = u64::try_from(size.value()).with_context(bad)?;
-        }
-        other => anyhow::bail!("--kubelet-arg {other} has no effect here"),
+            .set_hard(&thresholds)
+            .with_context(|| format!("--kubelet-arg eviction-hard={thresholds}"))?;
+    }
+    if let Some(amounts) = args.eviction_minimum_reclaim {
+        config
+            .eviction
+            .set_minimum_reclaim(&amounts)
+            .with_context(|| format!("--kubelet-arg eviction-minimum-reclaim={amounts}"))?;
     }
     Ok(())
-}
-
-fn percent(text: &str) -> Result<u64> {
-    let percent: u64 = text.parse()?;
-    anyhow::ensure!(percent <= 100, "expected a percentage from 0 to 100");
-    Ok(percent)
-}
-
-/// A duration as Go writes them, in whole units: `5m`, `1h30m`, `90s`, `500ms`.
-fn duration(text: &str) -> Result<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let number: u32 = number
-            .parse()
-            .context("expected a duration such as 5m or 90s")?;
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        total += number
-            * match unit {
-                "h" => Duration::from_secs(3600),
-                "m" => Duration::from_secs(60),
-                "s" => Duration::from_secs(1),
-                "ms" => Duration::from_millis(1),
-                _ => anyhow::bail!("expected a duration such as 5m or 90s"),
-            };
-        rest = after;
-    }
-    anyhow::ensure!(!text.is_empty(), "expected a duration such as 5m or 90s");
-    Ok(total)
-}
-
-/// `k3s.io/node-args`, `node-env`, `node-config-hash`, with secrets masked.
-fn annotations(settings: &ServerSettings) -> Result<BTreeMap<String, String>> {
-    let args = serde_json::to_string(&masked(&settings.args))?;
-    let env: BTreeMap<String, String> = std::env::vars()
-        .filter(|(name, _)| name.starts_with("K3S_"))
-        .map(|(name, value)| {
-            if is_secret(&name) {
-                (name, "********".into())
-            } else {
-                (name, value)
-            }
-        })
-        .collect();
-    let env = json!(env).to_string();
-    let hash = hex::encode_upper(Sha256::digest(format!("{args}{env}")));
-    Ok(BTreeMap::from([
-        ("k3s.io/node-args".into(), args),
-        ("k3s.io/node-env".into(), env),
-        ("k3s.io/node-config-hash".into(), format!("{hash}====")),
-    ]))
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["token", "secret", "password", "datastore"]
-        .iter()
-        .any(|part| name.contains(part))
-}
-
-/// The words after `k3s`, with the values of secret flags replaced.
-fn masked(args: &[String]) -> Vec<String> {
-    let mut words = vec!["server".to_owned()];
-    let mut hide_next = false;
-    for word in args {
-        let flag = word.split('=').next().unwrap_or_default();
-        let secret =
-            flag == "-t" || (flag.starts_with("--") && is_secret(flag) && !flag.ends_with("-file"));
-        match (std::mem::take(&mut hide_next), secret, word.contains('=')) {
-            (true, ..) => words.push("********".into()),
-            (false, true, true) => words.push(format!("{flag}=********")),
-            (false, true, false) => {
-                hide_next = true;
-                words.push(word.clone());
-            }
-            _ => words.push(word.clone()),
-        }
-    }
-    words
 }
 
 fn start_proxy(
@@ -355,7 +264,7 @@ fn start_proxy(
     let informers = Informers::new(client, shared.clock.clone(), shared.random.clone(), tasks);
     let config = ProxyConfig {
         node_name: node.name.clone(),
-        pod_networks: vec![shared.settings.cluster_cidr],
+        pod_networks: vec![shared.settings.cluster.cluster_cidr],
         nft: Arc::new(Nftables::open()?),
         conntrack: Conntrack::open().ok(),
         forwards: plane.forwards.clone(),
@@ -373,9 +282,6 @@ async fn start_dns(
     writer: Client,
 ) -> Result<()> {
     let settings = &shared.settings;
-    let IpAddr::V4(service_ip) = settings.cluster_dns else {
-        anyhow::bail!("--cluster-dns: only IPv4 is supported so far")
-    };
     let informers = Informers::new(
         reader.clone(),
         shared.clock.clone(),
@@ -385,13 +291,10 @@ async fn start_dns(
     let config = DnsConfig {
         listen: SocketAddr::new(node.address(), DNS_PORT),
         node_name: node.name.clone(),
-        domain: settings.cluster_domain.clone(),
-        service_ip,
-        pod_networks: vec![IpNet::V4(settings.cluster_cidr)],
-        resolv_conf: settings
-            .resolv_conf
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
+        domain: settings.cluster.cluster_domain.clone(),
+        service_ip: settings.cluster.cluster_dns,
+        pod_networks: vec![IpNet::V4(settings.cluster.cluster_cidr)],
+        resolv_conf: settings.node.resolv_conf.clone(),
         clock: shared.clock.clone(),
         random: shared.random.clone(),
     };
@@ -399,38 +302,4 @@ async fn start_dns(
         .await
         .context("start cluster DNS")?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked_in_the_annotation() {
-        let args = [
-            "--token",
-            "one",
-            "--agent-token=two",
-            "-t",
-            "three",
-            "--token-file",
-            "/f",
-            "--debug",
-        ]
-        .map(str::to_owned);
-        assert_eq!(
-            masked(&args),
-            [
-                "server",
-                "--token",
-                "********",
-                "--agent-token=********",
-                "-t",
-                "********",
-                "--token-file",
-                "/f",
-                "--debug"
-            ]
-        );
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
 use k3s_client::{Client, Informers};
 use k3s_cni::{ForeignNetwork, ForeignOptions};
-use k3s_config::ServerSettings;
+use k3s_config::ClusterSettings;
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use k3s_podnetwork::{FollowNodes, Grants, NetHost, follow_nodes};
@@ -57,13 +57,18 @@ pub(crate) fn start(
     plane: &ControlPlane,
     client: &Client,
 ) -> Result<Arc<dyn PodNetwork>> {
-    let settings = &shared.settings;
-    let known = known_config(settings, &plane.cni);
-    let mut grants = Grants::for_networks(vec![settings.cluster_cidr]);
-    grants.node_address = settings.node_ips.iter().find_map(|ip| match ip {
-        std::net::IpAddr::V4(ip) => Some(*ip),
-        std::net::IpAddr::V6(_) => None,
-    });
+    let cluster = &shared.settings.cluster;
+    let known = known_config(cluster, &plane.cni);
+    let mut grants = Grants::for_networks(vec![cluster.cluster_cidr]);
+    grants.node_address = shared
+        .settings
+        .node
+        .node_ips
+        .iter()
+        .find_map(|ip| match ip {
+            std::net::IpAddr::V4(ip) => Some(*ip),
+            std::net::IpAddr::V6(_) => None,
+        });
     let options = CniOptions {
         config: plane.cni.config(known),
         leases: PathBuf::from(LEASES),
@@ -96,16 +101,13 @@ pub(crate) fn start(
 
 /// What the server knows and every pod network is told: the cluster's range. The backend is the bundled
 /// one's business.
-fn known_config(settings: &ServerSettings, component: &Component) -> Map<String, Value> {
+fn known_config(cluster: &ClusterSettings, component: &Component) -> Map<String, Value> {
     let mut known = Map::from_iter([(
         "network".to_owned(),
-        settings.cluster_cidr.to_string().into(),
+        cluster.cluster_cidr.to_string().into(),
     )]);
     if component.is_bundled() {
-        known.insert(
-            "backend".to_owned(),
-            settings.flannel_backend.as_str().into(),
-        );
+        known.insert("backend".to_owned(), cluster.flannel_backend.name().into());
     }
     known
 }
@@ -113,11 +115,11 @@ fn known_config(settings: &ServerSettings, component: &Component) -> Map<String,
 /// Lets a reload put another component in this one's place.
 fn make_replaceable(shared: &Shared, plane: &ControlPlane, network: &Arc<CniNetwork>) {
     let (network, host) = (network.clone(), plane.plugin_host.clone());
-    let settings = shared.settings.clone();
+    let cluster = shared.settings.cluster.clone();
     shared.swaps.add(&plane.cni, move |new| {
-        let (network, host, settings) = (network.clone(), new.host(&host), settings.clone());
+        let (network, host, cluster) = (network.clone(), new.host(&host), cluster.clone());
         async move {
-            let config = new.config(known_config(&settings, &new));
+            let config = new.config(known_config(&cluster, &new));
             Ok(network.swap(&host, new.source(), config).await?)
         }
     });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
 use k3s_client::Informers;
+use k3s_config::PackagedComponent;
 use k3s_deploy::{Manifests, Packaged};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
@@ -19,7 +20,7 @@ use crate::server::control_plane::ControlPlane;
 use crate::server::identity::NodeIdentity;
 
 /// For `--disable`, as in K3s.
-pub(crate) const NAME: &str = "local-storage";
+pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::LocalStorage;
 /// As K3s' manifest calls the account of its provisioner.
 const ACCOUNT: &str = "local-path-provisioner-service-account";
 const CLASS: &str = "local-path";
@@ -37,10 +38,10 @@ pub(crate) fn start(
     plane: &ControlPlane,
     manifests: Manifests,
 ) -> Result<()> {
-    if shared.is_disabled(NAME) {
+    if shared.is_disabled(COMPONENT) {
         return Ok(());
     }
-    let root = shared.settings.default_local_storage_path.clone();
+    let root = shared.settings.cluster.local_storage_path.clone();
     let options = StorageOptions {
         config: config(&root, &plane.storage)?.into_bytes(),
         roots: vec![root.clone()],
@@ -126,5 +127,5 @@ pub(crate) fn manifest(config: &str) -> Packaged {
         "volumeBindingMode": "WaitForFirstConsumer",
         "reclaimPolicy": "Delete",
     });
-    Packaged::new(NAME).file("local-storage.yaml", &[settings, class])
+    Packaged::new(COMPONENT.name()).file("local-storage.yaml", &[settings, class])
 }

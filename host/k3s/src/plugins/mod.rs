@@ -262,7 +262,7 @@ async fn fetch(reference: &str, settings: &ServerSettings) -> Result<Vec<u8>> {
     let keep = settings.data_dir.join("server/plugin-files");
     let limit_bytes = u64::try_from(Source::LIMIT_BYTES)?;
     let from = ArtifactSource {
-        registries: &settings.registries,
+        registries: &settings.node.registries,
         keep: Some(&keep),
         limit_bytes,
     };

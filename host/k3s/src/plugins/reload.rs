@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Result;
+use k3s_base::error::chain;
 use k3s_config::{ConfigError, ServerSettings};
 use k3s_lifecycle::Tasks;
 use parking_lot::Mutex;
@@ -96,7 +97,10 @@ pub(crate) fn start(
             );
             match reread() {
                 Ok(settings) => all(&settings, &swaps, &events).await,
-                Err(why) => error!(%why, "the configuration is refused; everything stays as it is"),
+                Err(error) => error!(
+                    error = chain(&error),
+                    "the configuration is refused; everything stays as it is"
+                ),
             }
         }
     });

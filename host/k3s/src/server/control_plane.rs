@@ -21,7 +21,7 @@ use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
 use super::datastore::Place;
-use super::identity::{NodeIdentity, service_address};
+use super::identity::NodeIdentity;
 use super::supervisor::Supervisor;
 use super::{Shared, load_balancer};
 use crate::node::{ingress, storage};
@@ -155,7 +155,7 @@ async fn open_registry(
         clock: shared.clock.clone(),
         random: shared.random.clone(),
         services: ServiceSettings {
-            cidrs: vec![IpNet::V4(settings.service_cidr)],
+            cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
             node_ports: settings.node_ports.clone(),
         },
     });
@@ -197,8 +197,8 @@ async fn start_api(
         )?),
         advertise_address: settings.advertise_address.unwrap_or_else(|| node.address()),
         advertise_port: settings.advertise_port.unwrap_or(settings.https_port),
-        service_address: service_address(settings).context("--service-cidr is too small")?,
-        service_cidrs: vec![settings.service_cidr.to_string()],
+        service_address: settings.cluster.kubernetes_service_ip().into(),
+        service_cidrs: vec![settings.cluster.service_cidr.to_string()],
         without_roles: without_roles(shared),
         health_checks: Vec::new(),
     };
@@ -208,12 +208,12 @@ async fn start_api(
 /// Roles of batteries that are left out.
 fn without_roles(shared: &Shared) -> Vec<String> {
     let roles = [
-        (ingress::NAME, "system:traefik"),
-        (storage::NAME, "local-path-provisioner-role"),
+        (ingress::COMPONENT, "system:traefik"),
+        (storage::COMPONENT, "local-path-provisioner-role"),
     ];
     roles
         .into_iter()
-        .filter(|(name, _)| shared.is_disabled(name))
+        .filter(|(component, _)| shared.is_disabled(*component))
         .map(|(_, role)| role.to_owned())
         .collect()
 }
@@ -243,8 +243,8 @@ fn start_controllers(
             clients: clients.clone(),
             clock: shared.clock.clone(),
             random: shared.random.clone(),
-            cluster_cidrs: vec![IpNet::V4(settings.cluster_cidr)],
-            node_cidr_mask: NODE_CIDR_MASK.max(settings.cluster_cidr.prefix_len()),
+            cluster_cidrs: vec![IpNet::V4(settings.cluster.cluster_cidr)],
+            node_cidr_mask: NODE_CIDR_MASK.max(settings.cluster.cluster_cidr.prefix_len()),
             node_cidr_mask_v6: 64,
             root_ca_pem: identity.server_ca.cert_pem().to_owned(),
             cloud_node: !settings.disable_cloud_controller,

@@ -25,20 +25,20 @@ pub(crate) struct NodeIdentity {
 impl NodeIdentity {
     /// From the flags, else from the machine: its host name, and the address of its default route.
     pub(crate) fn find(settings: &ServerSettings) -> Result<Self> {
-        let mut name = match &settings.node_name {
+        let mut name = match &settings.node.node_name {
             Some(name) => name.clone(),
             None => nix::unistd::gethostname()
                 .context("read the host name")?
                 .to_string_lossy()
                 .to_lowercase(),
         };
-        if settings.with_node_id {
+        if settings.node.with_node_id {
             name = format!("{name}-{}", hex_file(Path::new(NODE_ID), 4)?);
         }
         if !name.split('.').all(is_label) {
             bail!("node name {name:?} is not a lowercase RFC 1123 subdomain; set --node-name");
         }
-        let addresses = match settings.node_ips.as_slice() {
+        let addresses = match settings.node.node_ips.as_slice() {
             [] => {
                 vec![
                     Net::current()?
@@ -86,9 +86,9 @@ pub(crate) fn ensure(shared: &Shared, node: &NodeIdentity) -> Result<ServerIdent
             Err(name) => names.push(name),
         }
     }
-    addresses.extend(service_address(settings));
+    addresses.push(settings.cluster.kubernetes_service_ip().into());
     addresses.extend(settings.advertise_address);
-    addresses.extend(&settings.node_external_ips);
+    addresses.extend(&settings.node.external_ips);
     if !settings.bind_address.is_unspecified() {
         addresses.push(settings.bind_address);
     }
@@ -99,18 +99,13 @@ pub(crate) fn ensure(shared: &Shared, node: &NodeIdentity) -> Result<ServerIdent
         agent_token: settings.agent_token.as_ref(),
         extra_dns_names: names,
         addresses,
-        cluster_domain: &settings.cluster_domain,
+        cluster_domain: &settings.cluster.cluster_domain,
         node_name: &node.name,
         node_addresses: node.addresses.clone(),
         server_url: &url,
     };
     ServerIdentity::ensure(&options, &shared.random, shared.clock.now())
         .context("prepare certificates and tokens")
-}
-
-/// The first address of the service network: the `kubernetes` Service.
-pub(crate) fn service_address(settings: &ServerSettings) -> Option<IpAddr> {
-    settings.service_cidr.hosts().next().map(IpAddr::V4)
 }
 
 /// A file of `bytes` random bytes in hex, made 0600 where missing.

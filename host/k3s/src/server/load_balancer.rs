@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use k3s_adapters::load_balancer::{LoadBalancer, LoadBalancerOptions, open_load_balancer};
 use k3s_base::{Clock, Random};
 use k3s_client::{ClientFactory, Informers};
+use k3s_config::PackagedComponent;
 use k3s_ingress::EntryPoint;
 use k3s_lifecycle::Tasks;
 use k3s_netproxy::Forwards;
@@ -23,7 +24,7 @@ use crate::plugins::Component;
 /// K3s' service load balancer is a part of its cloud controller.
 const IDENTITY: &str = "k3s-cloud-controller-manager";
 /// Its name for `--disable`.
-const NAME: &str = "servicelb";
+const COMPONENT: PackagedComponent = PackagedComponent::ServiceLb;
 
 /// Starts the load balancer, or with `--disable servicelb` what takes its traces back. `node` is this
 /// process' node, if it runs one.
@@ -43,11 +44,11 @@ pub(crate) fn start(
         shared.random.clone(),
         tasks,
     );
-    if shared.is_disabled(NAME) {
+    if shared.is_disabled(COMPONENT) {
         release(client, &informers, tasks);
         return Ok(());
     }
-    if settings.disable_kube_proxy {
+    if settings.cluster.disable_kube_proxy {
         warn!(
             "--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status"
         );

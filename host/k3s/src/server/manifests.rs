@@ -1,8 +1,6 @@
 //! The manifests directory, and what the server itself puts there: the objects that come with its
 //! batteries, as AddOns that users see, skip and disable as on K3s.
 
-use std::net::IpAddr;
-
 use anyhow::Result;
 use k3s_deploy::{Manifests, ManifestsConfig, Packaged, USER};
 use k3s_lifecycle::Tasks;
@@ -17,7 +15,7 @@ pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Res
     let config = ManifestsConfig {
         dir: settings.data_dir.join("server/manifests"),
         client: component_client(&plane.clients, USER),
-        disabled: settings.disabled.clone(),
+        disabled: settings.cluster.disabled.names().to_vec(),
         packaged: packaged(shared, plane)?,
         clock: shared.clock.clone(),
         random: shared.random.clone(),
@@ -30,17 +28,13 @@ pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Res
 /// What the server brings, one entry per component, by the name that `--disable` knows it by.
 fn packaged(shared: &Shared, plane: &ControlPlane) -> Result<Vec<Packaged>> {
     let settings = &shared.settings;
-    let mut all = vec![
+    let dns = k3s_dns::service(settings.cluster.cluster_dns, node::DNS_PORT);
+    Ok(vec![
         storage::manifest(&storage::config(
-            &settings.default_local_storage_path,
+            &settings.cluster.local_storage_path,
             &plane.storage,
         )?),
-        Packaged::new(ingress::NAME).file("traefik.yaml", &k3s_ingress::objects()),
-    ];
-    if let IpAddr::V4(ip) = settings.cluster_dns {
-        all.push(
-            Packaged::new(node::DNS).file("coredns.yaml", &[k3s_dns::service(ip, node::DNS_PORT)]),
-        );
-    }
-    Ok(all)
+        Packaged::new(ingress::COMPONENT.name()).file("traefik.yaml", &k3s_ingress::objects()),
+        Packaged::new(node::DNS.name()).file("coredns.yaml", &[dns]),
+    ])
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k3s_base::{Clock, Random};
-use k3s_config::ServerSettings;
+use k3s_config::{PackagedComponent, ServerSettings};
 use k3s_lifecycle::Tasks;
 use k3s_observe::{Metrics, Timeline};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,11 +51,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Whether `--disable` leaves a component out.
-    pub(crate) fn is_disabled(&self, name: &str) -> bool {
-        self.settings
-            .disabled
-            .iter()
-            .any(|disabled| disabled == name)
+    pub(crate) fn is_disabled(&self, component: PackagedComponent) -> bool {
+        self.settings.cluster.disabled.contains(component)
     }
 }
 

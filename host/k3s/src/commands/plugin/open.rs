@@ -7,12 +7,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use k3s_adapters::CONTRACTS;
 use k3s_adapters::bundled;
 use k3s_base::Random;
-use k3s_config::PluginSource;
+use k3s_config::{DEFAULT_REGISTRIES, PluginSource};
 use k3s_plugin_host::{Contract, Host, HostOptions, Inspection, Source};
 use k3s_runtime::{ArtifactSource, fetch_artifact};
-
-/// Where the server looks too.
-const REGISTRIES: &str = "/etc/rancher/k3s/registries.yaml";
 
 /// A component that was read.
 pub(super) struct Opened {
@@ -141,7 +138,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 fn fetch(reference: &str) -> Result<Vec<u8>> {
     let limit_bytes = u64::try_from(Source::LIMIT_BYTES)?;
     let from = ArtifactSource {
-        registries: Path::new(REGISTRIES),
+        registries: Path::new(DEFAULT_REGISTRIES),
         keep: None,
         limit_bytes,
     };

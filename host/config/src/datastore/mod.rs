@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use k3s_base::Secret;
 
-use crate::ConfigError;
+use crate::error::{ConfigError, Refusal};
 
 /// The database's name when the endpoint has none, as in kine.
 const DATABASE: &str = "kubernetes";
@@ -134,21 +134,21 @@ impl Endpoint {
     /// # Errors
     /// On a malformed endpoint, a kind that is not supported, and files that do not fit together.
     pub fn parse(flag: &str, text: &str, files: &TlsFiles) -> Result<Self, ConfigError> {
-        let refused = |reason: String| ConfigError::Endpoint {
+        let refused = |refusal: Refusal| ConfigError::Endpoint {
             flag: flag.to_owned(),
-            reason,
+            reason: refusal.to_string(),
         };
         let endpoint = parse(text.trim(), files).map_err(refused)?;
         if matches!(endpoint, Self::Sqlite(_)) && !files.is_empty() {
             let reason =
                 "--datastore-cafile, -certfile and -keyfile are for a server, and SQLite is none";
-            return Err(refused(reason.to_owned()));
+            return Err(refused(reason.into()));
         }
         Ok(endpoint)
     }
 }
 
-fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
+fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, Refusal> {
     if text.is_empty() || text == "sqlite" {
         return Ok(Endpoint::Sqlite(None));
     }
@@ -157,7 +157,7 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(
-            "expected postgres://, mysql://, sqlite://PATH or the path of a SQLite file".to_owned(),
+            "expected postgres://, mysql://, sqlite://PATH or the path of a SQLite file".into(),
         );
     };
     match scheme {
@@ -166,21 +166,22 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, String> {
         "mysql" => mysql::parse(rest, files).map(Endpoint::Server),
         "http" | "https" | "unix" | "unixs" => Err(
             "this is an etcd endpoint, and etcd is not supported; use sqlite, postgres or mysql"
-                .to_owned(),
+                .into(),
         ),
         "nats" | "litestream" | "memory" | "t4" => Err(format!(
             "a datastore of kind {scheme} is not supported; use sqlite, postgres or mysql"
-        )),
-        _ => Err("unknown kind of datastore; use sqlite, postgres or mysql".to_owned()),
+        )
+        .into()),
+        _ => Err("unknown kind of datastore; use sqlite, postgres or mysql".into()),
     }
 }
 
-fn sqlite(rest: &str) -> Result<Endpoint, String> {
+fn sqlite(rest: &str) -> Result<Endpoint, Refusal> {
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if !parameters.is_empty() {
         return Err(
             "parameters of a SQLite file are not supported; durability and locking are set already"
-                .to_owned(),
+                .into(),
         );
     }
     Ok(Endpoint::Sqlite((!path.is_empty()).then(|| path.into())))
@@ -190,11 +191,11 @@ fn sqlite(rest: &str) -> Result<Endpoint, String> {
 fn client(
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
-) -> Result<Option<(PathBuf, PathBuf)>, String> {
+) -> Result<Option<(PathBuf, PathBuf)>, Refusal> {
     match (cert, key) {
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (None, None) => Ok(None),
-        _ => Err("a client certificate needs both a certificate and a key".to_owned()),
+        _ => Err("a client certificate needs both a certificate and a key".into()),
     }
 }
 
