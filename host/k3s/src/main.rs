@@ -7,10 +7,13 @@
     reason = "a command line tool speaks on its terminal"
 )]
 
+mod ambient;
+mod clients;
 mod commands;
 mod node;
 mod plugins;
 mod server;
+mod stages;
 mod version;
 
 use std::process::ExitCode;

@@ -1,15 +1,14 @@
-//! Certificate authorities: made once, kept for ten years, never replaced by themselves.
+//! Certificate authorities: made once, valid for ten years, never replaced automatically.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
-use rustls_pki_types::CertificateSigningRequestDer;
 
-use crate::PkiError;
+use crate::error::PkiError;
 use crate::files::{read_optional, write_private, write_public};
 use crate::leaf::{LeafSpec, day_offset};
 
@@ -118,28 +117,6 @@ impl CertAuthority {
             .map_err(issue)?
             .signed_by(key, &self.issuer)
             .map_err(issue)?;
-        Ok(format!("{}{}", cert.pem(), self.cert_pem))
-    }
-
-    /// Signs a request with the subject and names of `spec`; what the request asks for is ignored,
-    /// only its key counts (K3s' kubelet certificate endpoints).
-    ///
-    /// # Errors
-    /// When the request is not a valid PKCS#10 document.
-    pub fn sign_request(
-        &self,
-        csr_der: &[u8],
-        spec: &LeafSpec,
-        now: Timestamp,
-    ) -> Result<String, PkiError> {
-        let issue = |source| PkiError::Issue {
-            name: spec.common_name.clone(),
-            source,
-        };
-        let request = CertificateSigningRequestDer::from(csr_der);
-        let mut request = CertificateSigningRequestParams::from_der(&request).map_err(issue)?;
-        request.params = spec.params(now).map_err(issue)?;
-        let cert = request.signed_by(&self.issuer).map_err(issue)?;
         Ok(format!("{}{}", cert.pem(), self.cert_pem))
     }
 }

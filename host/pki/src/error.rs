@@ -1,16 +1,18 @@
 //! What can go wrong with identities on disk; every variant names the file an operator must look at.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// Reading or writing failed.
-    #[error("{path}: {source}")]
+    #[error("cannot access {path}")]
     Io {
         /// The file.
         path: PathBuf,
         /// The operating system's answer.
+        #[source]
         source: std::io::Error,
     },
     /// The file is there but is not what its name says.
@@ -22,16 +24,20 @@ pub enum PkiError {
         reason: String,
     },
     /// A certificate or key could not be made.
-    #[error("cannot issue certificate {name}: {source}")]
+    #[error("cannot issue certificate {name}")]
     Issue {
         /// The subject.
         name: String,
         /// The certificate library's answer.
+        #[source]
         source: rcgen::Error,
     },
     /// A TLS set-up was refused by the TLS library.
-    #[error("cannot set up TLS: {0}")]
-    Tls(String),
+    #[error("cannot set up TLS")]
+    Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// A bundle of certificates is empty.
+    #[error("no certificate in the PEM text")]
+    NoCertificate,
     /// A token given by the operator has a wrong form.
     #[error("{0}")]
     Token(String),

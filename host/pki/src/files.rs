@@ -5,7 +5,7 @@ use std::path::Path;
 
 use k3s_sys::fs::write_atomic;
 
-use crate::PkiError;
+use crate::error::PkiError;
 
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, PkiError> {
     match std::fs::read_to_string(path) {

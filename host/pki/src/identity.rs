@@ -3,17 +3,20 @@
 
 use std::net::IpAddr;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k3s_base::{Random, Secret};
 
+use crate::authority::CertAuthority;
+use crate::error::PkiError;
 use crate::files::{ensure_dir, read_optional, write_private};
-use crate::{
-    CertAuthority, KeyedCert, Kubeconfig, LeafSpec, PasswordFile, PkiError, ServerToken,
-    ServiceAccountKeys,
-};
+use crate::kubeconfig::Kubeconfig;
+use crate::leaf::{KeyedCert, LeafSpec};
+use crate::passwd::PasswordFile;
+use crate::serviceaccount::ServiceAccountKeys;
+use crate::token::ServerToken;
 
 /// What the identities depend on.
 #[derive(Debug)]
@@ -30,15 +33,13 @@ pub struct ServerIdentityOptions<'a> {
     pub addresses: Vec<IpAddr>,
     /// `cluster.local`.
     pub cluster_domain: &'a str,
-    /// The node of this server.
+    /// The machine's name, which the API is also reached by.
     pub node_name: &'a str,
-    /// Addresses of that node.
-    pub node_addresses: Vec<IpAddr>,
     /// `https://127.0.0.1:6443`.
     pub server_url: &'a str,
 }
 
-/// The identities of one server and its node.
+/// The identities of one server.
 #[derive(Debug)]
 pub struct ServerIdentity {
     /// Signs serving certificates; its certificate is what `/cacerts` serves.
@@ -53,10 +54,6 @@ pub struct ServerIdentity {
     pub admin: KeyedCert,
     /// The API server as client of kubelets.
     pub apiserver_client: KeyedCert,
-    /// Port 10250.
-    pub kubelet_serving: KeyedCert,
-    /// `system:node:NAME` in `system:nodes`.
-    pub kubelet_client: KeyedCert,
     /// Signs and verifies service account tokens.
     pub service_accounts: Arc<ServiceAccountKeys>,
     /// Users `server` and `node` of the supervisor.
@@ -109,7 +106,6 @@ impl ServerIdentity {
             &apiserver_spec(options),
             now,
         )?;
-        let (kubelet_serving, kubelet_client) = node_certs(options, &server_ca, &client_ca, now)?;
         let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
         let service_accounts = Arc::new(ServiceAccountKeys::ensure(&tls, &issuer)?);
         let (token, passwords) = tokens(options, &server, server_ca.cert_pem(), random)?;
@@ -120,8 +116,6 @@ impl ServerIdentity {
             serving,
             admin,
             apiserver_client,
-            kubelet_serving,
-            kubelet_client,
             service_accounts,
             passwords,
             token,
@@ -186,36 +180,6 @@ fn apiserver_spec(options: &ServerIdentityOptions<'_>) -> LeafSpec {
         addresses,
         serves: true,
     }
-}
-
-fn node_certs(
-    options: &ServerIdentityOptions<'_>,
-    server_ca: &CertAuthority,
-    client_ca: &CertAuthority,
-    now: Timestamp,
-) -> Result<(KeyedCert, KeyedCert), PkiError> {
-    let agent: PathBuf = options.data_dir.join("agent");
-    ensure_dir(&agent, 0o755)?;
-    for (name, ca) in [("server-ca.crt", server_ca), ("client-ca.crt", client_ca)] {
-        crate::files::write_public(&agent.join(name), ca.cert_pem().as_bytes())?;
-    }
-    let mut addresses: Vec<IpAddr> = vec![[127, 0, 0, 1].into()];
-    addresses.extend(&options.node_addresses);
-    let serving = LeafSpec {
-        common_name: options.node_name.to_owned(),
-        organization: None,
-        dns_names: vec![options.node_name.to_owned(), "localhost".into()],
-        addresses,
-        serves: true,
-    };
-    let client = LeafSpec::client(
-        &format!("system:node:{}", options.node_name),
-        Some("system:nodes"),
-    );
-    Ok((
-        KeyedCert::ensure(&agent, "serving-kubelet", server_ca, &serving, now)?,
-        KeyedCert::ensure(&agent, "client-kubelet", client_ca, &client, now)?,
-    ))
 }
 
 fn tokens(
@@ -287,6 +251,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::node::NodeIdentityOptions;
+    use crate::tls::{client_config, server_config};
 
     fn options(dir: &Path) -> ServerIdentityOptions<'_> {
         ServerIdentityOptions {
@@ -297,7 +263,6 @@ mod tests {
             addresses: vec!["10.43.0.1".parse().unwrap()],
             cluster_domain: "cluster.local",
             node_name: "n1",
-            node_addresses: vec![],
             server_url: "https://127.0.0.1:6443",
         }
     }
@@ -326,8 +291,8 @@ mod tests {
             assert_eq!(mode(path), 0o600, "{path}");
         }
         assert_eq!(mode("server/tls"), 0o700);
-        crate::server_config(&first.serving, first.client_ca.cert_pem()).unwrap();
-        crate::client_config(first.server_ca.cert_pem(), &first.admin).unwrap();
+        server_config(&first.serving, first.client_ca.cert_pem()).unwrap();
+        client_config(first.server_ca.cert_pem(), &first.admin).unwrap();
     }
 
     #[test]
@@ -342,5 +307,26 @@ mod tests {
         };
         let error = ServerIdentity::ensure(&with_token, &random, now).unwrap_err();
         assert!(error.to_string().contains("rotate"), "{error}");
+    }
+    #[test]
+    fn a_node_s_identity_is_kept_below_its_own_folder() {
+        let (server_dir, node_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (random, now) = (Random::from_os(), Timestamp::now());
+        let server = ServerIdentity::ensure(&options(server_dir.path()), &random, now).unwrap();
+        let node = NodeIdentityOptions {
+            data_dir: node_dir.path(),
+            name: "n2",
+            addresses: &["192.0.2.2".parse().unwrap()],
+        };
+        let first = server.issue_node(&node, now).unwrap();
+        let second = server.issue_node(&node, now).unwrap();
+        assert_eq!(
+            first.kubelet_client.cert_pem,
+            second.kubelet_client.cert_pem
+        );
+        client_config(&first.server_ca_pem, &first.kubelet_client).unwrap();
+        server_config(&first.kubelet_serving, &first.client_ca_pem).unwrap();
+        assert!(!server_dir.path().join("agent").exists());
+        assert!(node_dir.path().join("agent/client-ca.crt").exists());
     }
 }

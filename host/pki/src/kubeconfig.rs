@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::KeyedCert;
+use crate::leaf::KeyedCert;
 
 /// What a kubeconfig says.
 #[derive(Debug)]

@@ -12,11 +12,13 @@ use rcgen::{
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::authority::CertAuthority;
+use crate::error::PkiError;
 use crate::files::{read_optional, write_private, write_public};
-use crate::{CertAuthority, PkiError, certs_from_pem};
+use crate::tls::certs_from_pem;
 
 /// A leaf nearer to its end than this is re-issued at start (K3s: 120 days of 365).
-pub const RENEW_BEFORE_DAYS: i64 = 120;
+const RENEW_BEFORE_DAYS: i64 = 120;
 const LEAF_DAYS: i64 = 365;
 
 /// What a leaf certificate says.
@@ -74,7 +76,7 @@ impl LeafSpec {
         Ok(params)
     }
 
-    fn is_said_by(&self, cert: &X509Certificate<'_>) -> bool {
+    fn matches(&self, cert: &X509Certificate<'_>) -> bool {
         let subject = cert.subject();
         let first = |mut found: Vec<&str>| found.pop().map(str::to_owned);
         let cn = first(
@@ -129,8 +131,8 @@ pub struct KeyedCert {
 }
 
 impl KeyedCert {
-    /// Loads `<dir>/<name>.crt` and `.key`, issuing anew whatever is missing, worn out or says
-    /// something else than `spec`.
+    /// Loads `<dir>/<name>.crt` and `.key`, and reissues the pair where it is missing, near its end
+    /// or differs from `spec`.
     ///
     /// # Errors
     /// When files cannot be read or written.
@@ -202,7 +204,7 @@ fn is_current(
     leaf.validity().not_after.timestamp() > renew_at
         && leaf.verify_signature(Some(root.public_key())).is_ok()
         && leaf.public_key().subject_public_key.data.as_ref() == key.public_key_raw()
-        && spec.is_said_by(&leaf)
+        && spec.matches(&leaf)
 }
 
 /// `now` plus whole days, in the certificate library's time type; a minute early at the start, so

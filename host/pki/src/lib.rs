@@ -4,7 +4,7 @@
 //!
 //! Invariants:
 //! - a certificate authority on disk is never replaced; leaves are re-issued when they are within
-//!   [`RENEW_BEFORE_DAYS`] of their end, when their authority, subject or names differ, or when the
+//!   120 days of their end, when their authority, subject or names differ, or when the
 //!   key does not fit;
 //! - private keys, tokens and passwords are written 0600 and never logged;
 //! - a file that cannot be read as what its name says is an error that names the file; nothing is
@@ -16,6 +16,7 @@ mod files;
 mod identity;
 mod kubeconfig;
 mod leaf;
+mod node;
 mod passwd;
 mod serviceaccount;
 mod tls;
@@ -25,8 +26,9 @@ pub use authority::CertAuthority;
 pub use error::PkiError;
 pub use identity::{ServerIdentity, ServerIdentityOptions};
 pub use kubeconfig::Kubeconfig;
-pub use leaf::{KeyedCert, LeafSpec, RENEW_BEFORE_DAYS};
+pub use leaf::{KeyedCert, LeafSpec};
+pub use node::{NodeIdentity, NodeIdentityOptions};
 pub use passwd::PasswordFile;
 pub use serviceaccount::{ServiceAccountKeys, TokenError};
-pub use tls::{certs_from_pem, client_config, server_config};
-pub use token::{ServerToken, ca_hash};
+pub use tls::{client_config, server_config};
+pub use token::ServerToken;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use k3s_base::Secret;
 
-use crate::PkiError;
+use crate::error::PkiError;
 use crate::files::{read_optional, write_private};
 
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl PasswordFile {
     #[must_use]
     pub fn authenticate(&self, user: &str, password: &str) -> Option<&[String]> {
         let entry = self.entries.iter().find(|e| e.user == user)?;
-        ring_eq(entry.password.reveal().as_bytes(), password.as_bytes())
+        constant_time_eq(entry.password.reveal().as_bytes(), password.as_bytes())
             .then_some(entry.groups.as_slice())
     }
 
@@ -107,8 +107,8 @@ fn parse_line(line: &str) -> Option<Entry> {
     })
 }
 
-/// Equal without telling how many leading bytes are; only the lengths leak.
-fn ring_eq(a: &[u8], b: &[u8]) -> bool {
+/// Compares without revealing how many leading bytes are equal; only the lengths leak.
+fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
 }
 

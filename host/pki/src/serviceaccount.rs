@@ -12,7 +12,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::PkiError;
+use crate::error::PkiError;
 use crate::files::{read_optional, write_private};
 
 const PEM_END: &str = "-----END PRIVATE KEY-----";

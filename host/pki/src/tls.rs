@@ -1,5 +1,6 @@
 //! TLS set-ups for both ends, from PEM: ring only, TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use rustls::server::WebPkiClientVerifier;
@@ -7,18 +8,19 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{KeyedCert, PkiError};
+use crate::error::PkiError;
+use crate::leaf::KeyedCert;
 
 /// Every certificate of a PEM bundle.
 ///
 /// # Errors
 /// When the text is not PEM or holds no certificate.
-pub fn certs_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+pub(crate) fn certs_from_pem(pem: &str) -> Result<Vec<CertificateDer<'static>>, PkiError> {
     let certs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(|e| tls(&e))?;
+        .map_err(tls)?;
     if certs.is_empty() {
-        Err(PkiError::Tls("no certificate in the PEM text".into()))
+        Err(PkiError::NoCertificate)
     } else {
         Ok(certs)
     }
@@ -40,13 +42,13 @@ pub fn server_config(
     )
     .allow_unauthenticated()
     .build()
-    .map_err(|e| tls(&e))?;
+    .map_err(tls)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| tls(&e))?
+        .map_err(tls)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(certs_from_pem(&serving.cert_pem)?, private_key(serving)?)
-        .map_err(|e| tls(&e))?;
+        .map_err(tls)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -58,24 +60,24 @@ pub fn server_config(
 pub fn client_config(server_ca_pem: &str, client: &KeyedCert) -> Result<ClientConfig, PkiError> {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|e| tls(&e))?
+        .map_err(tls)?
         .with_root_certificates(roots(server_ca_pem)?)
         .with_client_auth_cert(certs_from_pem(&client.cert_pem)?, private_key(client)?)
-        .map_err(|e| tls(&e))
+        .map_err(tls)
 }
 
 fn roots(pem: &str) -> Result<RootCertStore, PkiError> {
     let mut roots = RootCertStore::empty();
     for cert in certs_from_pem(pem)? {
-        roots.add(cert).map_err(|e| tls(&e))?;
+        roots.add(cert).map_err(tls)?;
     }
     Ok(roots)
 }
 
 fn private_key(cert: &KeyedCert) -> Result<PrivateKeyDer<'static>, PkiError> {
-    PrivateKeyDer::from_pem_slice(cert.key_pem.reveal().as_bytes()).map_err(|e| tls(&e))
+    PrivateKeyDer::from_pem_slice(cert.key_pem.reveal().as_bytes()).map_err(tls)
 }
 
-fn tls(e: &dyn std::fmt::Display) -> PkiError {
-    PkiError::Tls(e.to_string())
+fn tls(error: impl Error + Send + Sync + 'static) -> PkiError {
+    PkiError::Tls(Box::new(error))
 }

@@ -3,7 +3,7 @@
 use k3s_base::{Random, Secret};
 use sha2::{Digest, Sha256};
 
-use crate::PkiError;
+use crate::error::PkiError;
 
 const PREFIX: &str = "K10";
 
@@ -77,7 +77,7 @@ impl ServerToken {
 
 /// SHA-256 of the bundle as `/cacerts` serves it, hex.
 #[must_use]
-pub fn ca_hash(ca_pem: &str) -> String {
+fn ca_hash(ca_pem: &str) -> String {
     hex::encode(Sha256::digest(ca_pem.as_bytes()))
 }
 

@@ -213,3 +213,40 @@ fn tasks_are_spawned_through_the_lifecycle_crate() {
         "spawn through k3s_lifecycle::Tasks instead: {found:#?}"
     );
 }
+
+/// What a folder must not name, and why.
+const FOREIGN: &[(&str, &[&str], &str)] = &[(
+    "host/k3s/src/node",
+    &[
+        "crate::server",
+        "super::server",
+        "ServerSettings",
+        "ServerIdentity",
+        "ServerContext",
+        "ControlPlane",
+    ],
+    "an agent starts the same node without a server in its process",
+)];
+
+#[test]
+fn folders_name_nothing_that_is_foreign_to_them() {
+    let mut found = Vec::new();
+    for (folder, banned, why) in FOREIGN {
+        let sources = files(&root().join(folder), &["rs"]);
+        assert!(!sources.is_empty(), "{folder} has no sources");
+        for path in sources {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let code: String = code.collect::<Vec<_>>().join("\n");
+            found.extend(
+                banned
+                    .iter()
+                    .filter(|name| code.contains(*name))
+                    .map(|name| format!("{} names {name}: {why}", path.display())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -1,7 +1,7 @@
 //! `k3s killall`: stops the server and removes everything that outlives it by design (K3s'
 //! `k3s-killall.sh`): pods, their mounts, cgroups, namespaces, links and rules. State on disk stays.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 

@@ -26,7 +26,7 @@ usage: k3s COMMAND [FLAGS]
 ";
 
 /// Commands of K3s that do not exist here yet.
-const LATER: &[&str] = &[
+const NOT_YET: &[&str] = &[
     "agent",
     "token",
     "etcd-snapshot",
@@ -49,7 +49,7 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
         .unwrap_or("k3s");
     match called_as {
         "kubectl" => return kubectl(rest),
-        name @ ("crictl" | "ctr") => return refuse(&later(name)),
+        name @ ("crictl" | "ctr") => return refuse(&not_yet(name)),
         _ => {}
     }
     let (command, rest) = rest
@@ -72,12 +72,12 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        name if LATER.contains(&name) => refuse(&later(name)),
+        name if NOT_YET.contains(&name) => refuse(&not_yet(name)),
         other => refuse(&format!("unknown command {other:?}; see `k3s help`")),
     }
 }
 
-fn later(name: &str) -> String {
+fn not_yet(name: &str) -> String {
     format!("`k3s {name}` does not exist in this build yet")
 }
 

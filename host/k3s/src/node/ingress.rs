@@ -1,79 +1,57 @@
 //! The ingress battery: the component in its adapter, and the data plane on ports 80 and 443.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
 use k3s_base::{Clock, Random};
 use k3s_config::PackagedComponent;
-use k3s_deploy::USER;
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
-use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use serde_json::Map;
-use tracing::warn;
 
+use crate::node::context::NodeContext;
 use crate::plugins::Component;
-use crate::server::Shared;
-use crate::server::control_plane::{ControlPlane, component_client};
-use crate::server::identity::NodeIdentity;
 
 /// For `--disable`; its name is also that of the service account that it acts as.
 pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::Traefik;
 
-/// With `--disable traefik`: takes addresses out of Ingresses that were served by an earlier start.
-pub(crate) async fn release(shared: &Shared, plane: &ControlPlane) {
-    if shared.is_disabled(COMPONENT)
-        && let Err(error) = k3s_ingress::release(&component_client(&plane.clients, USER)).await
-    {
-        warn!(
-            error = error.chain(),
-            "cannot take the addresses out of Ingresses"
-        );
-    }
-}
-
-/// Whether ports of this machine are the ingress controller's.
-pub(crate) fn is_served(shared: &Shared) -> bool {
-    !shared.is_disabled(COMPONENT) && !shared.settings.disable_agent
-}
-
 /// Starts the battery.
-pub(crate) async fn start(
-    shared: &Shared,
-    tasks: &Tasks,
-    node: &NodeIdentity,
-    plane: &ControlPlane,
-) -> Result<()> {
-    if !is_served(shared) {
+pub(crate) async fn start(context: &NodeContext) -> Result<()> {
+    if context.is_disabled(COMPONENT) {
         return Ok(());
     }
-    let client = plane.clients.for_controller(COMPONENT.name());
-    let options = options(&plane.ingress, &shared.clock, &shared.random);
-    let host = plane.ingress.host(&plane.plugin_host);
-    let compiler =
-        tokio::task::block_in_place(|| open_ingress(&host, plane.ingress.source(), options))
-            .context("start the ingress controller")?;
+    let (component, ambient) = (&context.batteries.ingress, &context.ambient);
+    let options = options(component, &ambient.clock, &ambient.random);
+    let host = component.host(&context.plugin_host);
+    let compiler = tokio::task::block_in_place(|| open_ingress(&host, component.source(), options))
+        .context("start the ingress controller")?;
     let compiler = Arc::new(compiler);
-    make_replaceable(shared, plane, &compiler);
-    let external = &shared.settings.node.external_ips;
+    make_replaceable(context, &compiler);
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),
-        // As a LoadBalancer Service shows them: external addresses where a node has some.
-        addresses: if external.is_empty() {
-            node.addresses.clone()
-        } else {
-            external.clone()
-        },
-        node_name: node.name.clone(),
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
+        addresses: published_addresses(context),
+        node_name: context.local.name.clone(),
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
     };
-    Ingress::start(config, compiler, client, &shared.metrics, tasks)
+    let client = context.clients.for_controller(COMPONENT.name());
+    Ingress::start(config, compiler, client, &ambient.metrics, &ambient.tasks)
         .await
         .context("start the ingress data plane")?;
-    shared.timeline.ready("ingress");
+    ambient.timeline.ready("ingress");
     Ok(())
+}
+
+/// As a LoadBalancer Service shows them: external addresses where a node has some.
+fn published_addresses(context: &NodeContext) -> Vec<IpAddr> {
+    let external = &context.settings.external_ips;
+    if external.is_empty() {
+        context.local.addresses.clone()
+    } else {
+        external.clone()
+    }
 }
 
 fn options(component: &Component, clock: &Clock, random: &Random) -> IngressOptions {
@@ -86,15 +64,15 @@ fn options(component: &Component, clock: &Clock, random: &Random) -> IngressOpti
 }
 
 /// Lets a reload put another component in this one's place.
-fn make_replaceable(shared: &Shared, plane: &ControlPlane, compiler: &Arc<WasmCompiler>) {
-    let (compiler, host) = (compiler.clone(), plane.plugin_host.clone());
-    let (clock, random) = (shared.clock.clone(), shared.random.clone());
-    shared.swaps.add(&plane.ingress, move |new| {
-        let (compiler, host, options) = (
-            compiler.clone(),
-            new.host(&host),
-            options(&new, &clock, &random),
-        );
+fn make_replaceable(context: &NodeContext, compiler: &Arc<WasmCompiler>) {
+    let (compiler, host) = (compiler.clone(), context.plugin_host.clone());
+    let (clock, random) = (
+        context.ambient.clock.clone(),
+        context.ambient.random.clone(),
+    );
+    context.swaps.add(&context.batteries.ingress, move |new| {
+        let (compiler, host) = (compiler.clone(), new.host(&host));
+        let options = options(&new, &clock, &random);
         async move { Ok(compiler.swap(&host, new.source(), options).await?) }
     });
 }

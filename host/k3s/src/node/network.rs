@@ -1,15 +1,14 @@
 //! The pod network: the CNI component in its adapter, and what it is told of the cluster's nodes; or
 //! CNI plugins that the operator installs.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
-use k3s_client::{Client, Informers};
 use k3s_cni::{ForeignNetwork, ForeignOptions};
 use k3s_config::ClusterSettings;
-use k3s_lifecycle::Tasks;
 use k3s_plugin_host::Policy;
 use k3s_podnetwork::{FollowNodes, Grants, NetHost, follow_nodes};
 use k3s_runtime::PodNetwork;
@@ -17,10 +16,9 @@ use k3s_sys::net::Net;
 use k3s_sys::nft::Nftables;
 use serde_json::{Map, Value};
 
+use crate::clients;
+use crate::node::context::NodeContext;
 use crate::plugins::Component;
-use crate::server::Shared;
-use crate::server::control_plane::ControlPlane;
-use crate::server::identity::NodeIdentity;
 
 /// Where host-local leases are kept, as the CNI plugin of that name keeps them.
 const LEASES: &str = "/var/lib/cni/networks";
@@ -35,8 +33,8 @@ const CONF_DIR: &str = "/etc/cni/net.d";
 const RESULTS: &str = "/var/lib/cni/results";
 
 /// `--flannel-backend=none`: whatever the configuration in K3s' folder, or else the machine's, says.
-pub(crate) fn foreign(shared: &Shared, tasks: &Tasks) -> Arc<dyn PodNetwork> {
-    let data_dir = &shared.settings.data_dir;
+pub(crate) fn foreign(context: &NodeContext) -> Arc<dyn PodNetwork> {
+    let data_dir = &context.settings.data_dir;
     let options = ForeignOptions {
         conf_dirs: vec![data_dir.join("agent/etc/cni/net.d"), CONF_DIR.into()],
         bin_dirs: [data_dir.join("data/cni")]
@@ -45,62 +43,50 @@ pub(crate) fn foreign(shared: &Shared, tasks: &Tasks) -> Arc<dyn PodNetwork> {
             .collect(),
         cache_dir: RESULTS.into(),
     };
-    Arc::new(ForeignNetwork::start(options, tasks))
+    Arc::new(ForeignNetwork::start(options, &context.ambient.tasks))
 }
 
-/// Loads the component and starts to tell it of nodes. `client` follows and annotates
-/// nodes, which a node's own identity may not; K3s' flannel speaks as `system:k3s-controller` too.
-pub(crate) fn start(
-    shared: &Shared,
-    tasks: &Tasks,
-    node: &NodeIdentity,
-    plane: &ControlPlane,
-    client: &Client,
-) -> Result<Arc<dyn PodNetwork>> {
-    let cluster = &shared.settings.cluster;
-    let known = known_config(cluster, &plane.cni);
+/// Loads the component, and keeps it informed of the cluster's nodes.
+pub(crate) fn start(context: &NodeContext) -> Result<Arc<dyn PodNetwork>> {
+    let (cluster, ambient) = (&context.cluster, &context.ambient);
+    let component = &context.batteries.cni;
     let mut grants = Grants::for_networks(vec![cluster.cluster_cidr]);
-    grants.node_address = shared
-        .settings
-        .node
-        .node_ips
-        .iter()
-        .find_map(|ip| match ip {
-            std::net::IpAddr::V4(ip) => Some(*ip),
-            std::net::IpAddr::V6(_) => None,
-        });
+    grants.node_address = context.settings.node_ips.iter().find_map(v4);
     let options = CniOptions {
-        config: plane.cni.config(known),
+        config: component.config(known_config(cluster, component)),
         leases: PathBuf::from(LEASES),
         net: NetHost::new(Net::current()?, Arc::new(Nftables::open()?), grants),
         policy: Policy::default(),
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
     };
-    let host = plane.cni.host(&plane.plugin_host);
-    let network = tokio::task::block_in_place(|| open_cni(&host, plane.cni.source(), options))
+    let host = component.host(&context.plugin_host);
+    let network = tokio::task::block_in_place(|| open_cni(&host, component.source(), options))
         .context("start the pod network")?;
     let network = Arc::new(network);
-    make_replaceable(shared, plane, &network);
+    make_replaceable(context, &network);
+    // It annotates nodes, which a node's own identity may not; K3s' flannel speaks as this user too.
+    let client = clients::for_component(&context.clients, "system:k3s-controller");
     let follow = FollowNodes {
         network: network.clone(),
-        client: client.clone(),
-        informers: Informers::new(
-            client.clone(),
-            shared.clock.clone(),
-            shared.random.clone(),
-            tasks,
-        ),
-        node_name: node.name.clone(),
+        informers: ambient.informers(&client),
+        client,
+        node_name: context.local.name.clone(),
         run_dir: PathBuf::from(FLANNEL_RUN),
-        random: shared.random.clone(),
+        random: ambient.random.clone(),
     };
-    follow_nodes(follow, tasks);
+    follow_nodes(follow, &ambient.tasks);
     Ok(network)
 }
 
-/// What the server knows and every pod network is told: the cluster's range. The backend is the bundled
-/// one's business.
+fn v4(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// What every pod network is told: the cluster's range. Only the bundled one knows the backends.
 fn known_config(cluster: &ClusterSettings, component: &Component) -> Map<String, Value> {
     let mut known = Map::from_iter([(
         "network".to_owned(),
@@ -113,10 +99,10 @@ fn known_config(cluster: &ClusterSettings, component: &Component) -> Map<String,
 }
 
 /// Lets a reload put another component in this one's place.
-fn make_replaceable(shared: &Shared, plane: &ControlPlane, network: &Arc<CniNetwork>) {
-    let (network, host) = (network.clone(), plane.plugin_host.clone());
-    let cluster = shared.settings.cluster.clone();
-    shared.swaps.add(&plane.cni, move |new| {
+fn make_replaceable(context: &NodeContext, network: &Arc<CniNetwork>) {
+    let (network, host) = (network.clone(), context.plugin_host.clone());
+    let cluster = context.cluster.clone();
+    context.swaps.add(&context.batteries.cni, move |new| {
         let (network, host, cluster) = (network.clone(), new.host(&host), cluster.clone());
         async move {
             let config = new.config(known_config(&cluster, &new));

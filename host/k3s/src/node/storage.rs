@@ -1,23 +1,19 @@
 //! The storage provisioner: its component in its adapter, the driver that follows claims, and what
 //! K3s' packaged manifest `local-storage.yaml` brings: the storage class and the settings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
-use k3s_client::Informers;
 use k3s_config::PackagedComponent;
-use k3s_deploy::{Manifests, Packaged};
-use k3s_lifecycle::Tasks;
+use k3s_deploy::Packaged;
 use k3s_plugin_host::Policy;
 use k3s_storage::{SettingsSource, StorageConfig};
 use serde_json::{Map, json};
 
+use crate::node::context::NodeContext;
 use crate::plugins::Component;
-use crate::server::Shared;
-use crate::server::control_plane::ControlPlane;
-use crate::server::identity::NodeIdentity;
 
 /// For `--disable`, as in K3s.
 pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::LocalStorage;
@@ -31,31 +27,26 @@ const SETTINGS_KEY: &str = "config.json";
 const NAMESPACE: &str = "kube-system";
 
 /// Starts the provisioner of this node.
-pub(crate) fn start(
-    shared: &Shared,
-    tasks: &Tasks,
-    node: &NodeIdentity,
-    plane: &ControlPlane,
-    manifests: Manifests,
-) -> Result<()> {
-    if shared.is_disabled(COMPONENT) {
+pub(crate) fn start(context: &NodeContext) -> Result<()> {
+    if context.is_disabled(COMPONENT) {
         return Ok(());
     }
-    let root = shared.settings.cluster.local_storage_path.clone();
+    let (component, ambient) = (&context.batteries.storage, &context.ambient);
+    let root = context.cluster.local_storage_path.clone();
     let options = StorageOptions {
-        config: config(&root, &plane.storage)?.into_bytes(),
-        roots: vec![root.clone()],
+        config: config(&root, component)?.into_bytes(),
+        roots: vec![root],
         policy: Policy::default(),
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
     };
-    let host = plane.storage.host(&plane.plugin_host);
+    let host = component.host(&context.plugin_host);
     let provisioner =
-        tokio::task::block_in_place(|| open_storage(&host, plane.storage.source(), options))
+        tokio::task::block_in_place(|| open_storage(&host, component.source(), options))
             .context("start the storage provisioner")?;
     let provisioner = Arc::new(provisioner);
-    make_replaceable(shared, plane, &provisioner, (root, manifests));
-    let client = plane.clients.for_controller(ACCOUNT);
+    make_replaceable(context, &provisioner);
+    let client = context.clients.for_controller(ACCOUNT);
     let config = StorageConfig {
         provisioner,
         provisioner_name: PROVISIONER.to_owned(),
@@ -64,37 +55,28 @@ pub(crate) fn start(
             name: SETTINGS.to_owned(),
             key: SETTINGS_KEY.to_owned(),
         },
-        informers: Informers::new(
-            client.clone(),
-            shared.clock.clone(),
-            shared.random.clone(),
-            tasks,
-        ),
+        informers: ambient.informers(&client),
         client,
-        node_name: node.name.clone(),
-        clock: shared.clock.clone(),
+        node_name: context.local.name.clone(),
+        clock: ambient.clock.clone(),
     };
-    k3s_storage::start(config, tasks);
+    k3s_storage::start(config, &ambient.tasks);
     Ok(())
 }
 
-/// Lets a reload put another component in this one's place. Its settings go to the manifest too, from
-/// where they get into the cluster.
-fn make_replaceable(
-    shared: &Shared,
-    plane: &ControlPlane,
-    provisioner: &Arc<StorageProvisioner>,
-    (root, manifests): (PathBuf, Manifests),
-) {
-    let (provisioner, host) = (provisioner.clone(), plane.plugin_host.clone());
-    shared.swaps.add(&plane.storage, move |new| {
+/// Lets a reload put another component in this one's place, and reports its configuration.
+fn make_replaceable(context: &NodeContext, provisioner: &Arc<StorageProvisioner>) {
+    let (provisioner, host) = (provisioner.clone(), context.plugin_host.clone());
+    let root = context.cluster.local_storage_path.clone();
+    let on_config = context.on_storage_config.clone();
+    context.swaps.add(&context.batteries.storage, move |new| {
         let (provisioner, host) = (provisioner.clone(), new.host(&host));
-        let (root, manifests) = (root.clone(), manifests.clone());
+        let (root, on_config) = (root.clone(), on_config.clone());
         async move {
             let config = config(&root, &new)?;
             tokio::task::block_in_place(|| {
                 provisioner.swap(&host, new.source(), config.clone().into_bytes())?;
-                manifests.replace(&manifest(&config));
+                on_config(&config);
                 Ok(())
             })
         }

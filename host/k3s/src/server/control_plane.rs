@@ -8,152 +8,137 @@ use ipnet::IpNet;
 use k3s_apiserver::{
     ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo,
 };
-use k3s_client::{Client, ClientFactory, Informers};
+use k3s_client::ClientFactory;
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
-use k3s_meta::user::UserInfo;
-use k3s_netproxy::Forwards;
-use k3s_pki::{ServerIdentity, client_config, server_config};
+use k3s_pki::{client_config, server_config};
 use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
 use k3s_registry::service::ServiceSettings;
 use k3s_registry::{Registry, RegistryConfig};
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
+use super::context::ServerContext;
+use super::controller_metrics::ControllerMetrics;
 use super::datastore::Place;
-use super::identity::NodeIdentity;
+use super::load_balancer;
 use super::supervisor::Supervisor;
-use super::{Shared, load_balancer};
+use super::{API, CONTROL_PLANE};
+use crate::ambient::Ambient;
+use crate::clients;
+use crate::node::context::NodeBatteries;
+use crate::node::service_forwards::ServiceForwards;
 use crate::node::{ingress, storage};
 use crate::plugins::status::{self, PluginEvents, Publisher};
 use crate::plugins::{Component, Plugins};
+use crate::stages::Stages;
 use crate::version::{BUILD_DATE, COMMIT, VERSION};
 
 /// A node's share of the pod network (K3s: /24 of a /16).
 const NODE_CIDR_MASK: u8 = 24;
 
-/// The task groups of the stages.
-pub(crate) struct Groups<'a> {
-    pub(crate) store: &'a Tasks,
-    pub(crate) api: &'a Tasks,
-    pub(crate) control: &'a Tasks,
-}
-
-/// What the node needs of the control plane.
+/// What the rest of the server needs of the control plane.
 pub(crate) struct ControlPlane {
     pub(crate) clients: ClientFactory,
     pub(crate) plugin_host: Host,
     pub(crate) plugin_events: PluginEvents,
-    pub(crate) cni: Component,
-    pub(crate) storage: Component,
-    /// What this process' node answers for load balancers.
-    pub(crate) forwards: Forwards,
-    pub(crate) ingress: Component,
+    /// The batteries that run on the node.
+    pub(crate) batteries: NodeBatteries,
+    /// What this process' node forwards for LoadBalancer Services.
+    pub(crate) service_forwards: Arc<ServiceForwards>,
+    /// The stage's tasks.
+    pub(crate) tasks: Tasks,
 }
 
+/// Starts the control plane's stages. `ambient` is of the datastore's, which has begun.
 pub(crate) async fn start(
-    shared: &Shared,
-    groups: Groups<'_>,
-    identity: &ServerIdentity,
-    node: &NodeIdentity,
+    server: &ServerContext,
+    ambient: &Ambient,
+    stages: &mut Stages,
     plugins: Plugins,
     listener: TcpListener,
 ) -> Result<ControlPlane> {
     let plugin_host = Host::new(HostOptions {
-        cache_dir: Some(shared.settings.data_dir.join("server/plugins")),
-        metrics: PluginMetrics::registered(&shared.metrics),
+        cache_dir: Some(server.settings.data_dir.join("server/plugins")),
+        metrics: PluginMetrics::registered(&ambient.metrics),
     })?;
-    let registry = open_registry(shared, &plugin_host, &plugins.datastore, groups.store).await?;
-    shared.timeline.ready("datastore");
-    shared.swaps.add_fixed(&plugins.datastore);
-    let service = start_api(shared, identity, node, registry.clone(), groups.api).await?;
-    shared.timeline.ready("apiserver");
-    listen(identity, &service, listener, groups.api)?;
-    shared.timeline.ready("listener");
+    let registry = open_registry(server, ambient, &plugin_host, &plugins.datastore).await?;
+    ambient.timeline.ready("datastore");
+    server.swaps.add_fixed(&plugins.datastore);
+
+    let api = ambient.in_stage(stages.begin(API));
+    let service = start_api(server, &api, registry.clone()).await?;
+    ambient.timeline.ready("apiserver");
+    listen(server, &api, &service, listener)?;
+    ambient.timeline.ready("listener");
+
+    let control = ambient.in_stage(stages.begin(CONTROL_PLANE));
     let clients = ClientFactory::in_process(service);
-    let plugin_events = publish_plugins(
-        shared,
-        node,
-        &plugin_host,
-        registry,
-        &clients,
-        groups.control,
-    );
-    start_controllers(shared, identity, &clients, groups.control);
-    let forwards = Forwards::default();
-    let this_node = load_balancer::ThisNode {
-        name: node.name.clone(),
-        forwards: forwards.clone(),
-    };
+    let plugin_events = publish_plugins(server, &control, &plugin_host, registry, &clients);
+    start_controllers(server, &control, &clients);
+    start_scheduler(server, &control, &clients);
+    let service_forwards = Arc::new(ServiceForwards::new(&server.local.name));
     load_balancer::start(
-        shared,
-        groups.control,
+        server,
+        &control,
         &clients,
         &plugin_host,
         &plugins.load_balancer,
-        this_node,
+        service_forwards.clone(),
     )?;
-    let Plugins {
-        cni,
-        storage,
-        ingress,
-        ..
-    } = plugins;
     Ok(ControlPlane {
         clients,
         plugin_host,
         plugin_events,
-        cni,
-        storage,
-        ingress,
-        forwards,
+        batteries: NodeBatteries {
+            cni: plugins.cni,
+            storage: plugins.storage,
+            ingress: plugins.ingress,
+        },
+        service_forwards,
+        tasks: control.tasks,
     })
 }
 
 /// Starts to show the plugins' state in the API.
 fn publish_plugins(
-    shared: &Shared,
-    node: &NodeIdentity,
+    server: &ServerContext,
+    ambient: &Ambient,
     host: &Host,
     registry: Registry,
     clients: &ClientFactory,
-    tasks: &Tasks,
 ) -> PluginEvents {
-    let user = UserInfo::new(
-        "system:k3s-supervisor",
-        ["system:masters", "system:authenticated"],
-    );
     let events = PluginEvents::new(
-        clients.for_user(user),
-        &node.name,
-        shared.clock.clone(),
-        tasks,
+        clients::for_supervisor(clients),
+        &server.local.name,
+        ambient.clock.clone(),
+        &ambient.tasks,
     );
     let publisher = Publisher {
         host: host.clone(),
         registry,
-        swaps: shared.swaps.clone(),
+        swaps: server.swaps.clone(),
         events: events.clone(),
-        clock: shared.clock.clone(),
+        clock: ambient.clock.clone(),
     };
-    status::start(publisher, tasks);
+    status::start(publisher, &ambient.tasks);
     events
 }
 
 async fn open_registry(
-    shared: &Shared,
+    server: &ServerContext,
+    ambient: &Ambient,
     host: &Host,
     component: &Component,
-    tasks: &Tasks,
 ) -> Result<Registry> {
-    let settings = &shared.settings;
+    let settings = &server.settings;
     let place = Place::of(&settings.datastore, &settings.data_dir);
     let backend = place
-        .open(host, component, &shared.clock, &shared.random)
+        .open(host, component, &ambient.clock, &ambient.random)
         .await?;
     let prepared = Registry::prepare(RegistryConfig {
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
         services: ServiceSettings {
             cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
             node_ports: settings.node_ports.clone(),
@@ -163,25 +148,24 @@ async fn open_registry(
         extract: prepared.extract(),
         ..StoreOptions::default()
     };
-    let store = Store::open(Arc::new(backend), options, shared.clock.clone(), tasks)
+    let clock = ambient.clock.clone();
+    let store = Store::open(Arc::new(backend), options, clock, &ambient.tasks)
         .await
         .with_context(|| place.to_string())?;
     prepared.finish(store).context("read the datastore")
 }
 
 async fn start_api(
-    shared: &Shared,
-    identity: &ServerIdentity,
-    node: &NodeIdentity,
+    server: &ServerContext,
+    ambient: &Ambient,
     registry: Registry,
-    tasks: &Tasks,
 ) -> Result<ApiService> {
-    let settings = &shared.settings;
+    let (settings, identity) = (&server.settings, &server.identity);
     let service_accounts = identity.service_accounts.clone();
     let config = ApiServerConfig {
         registry,
-        tasks: tasks.clone(),
-        metrics: shared.metrics.clone(),
+        tasks: ambient.tasks.clone(),
+        metrics: ambient.metrics.clone(),
         version: VersionInfo {
             git_version: VERSION.into(),
             git_commit: COMMIT.into(),
@@ -195,85 +179,80 @@ async fn start_api(
             identity.server_ca.cert_pem(),
             &identity.apiserver_client,
         )?),
-        advertise_address: settings.advertise_address.unwrap_or_else(|| node.address()),
+        advertise_address: settings
+            .advertise_address
+            .unwrap_or_else(|| server.local.address()),
         advertise_port: settings.advertise_port.unwrap_or(settings.https_port),
         service_address: settings.cluster.kubernetes_service_ip().into(),
         service_cidrs: vec![settings.cluster.service_cidr.to_string()],
-        without_roles: without_roles(shared),
+        without_roles: without_roles(server),
         health_checks: Vec::new(),
     };
     Ok(ApiServer::start(config).await?.service())
 }
 
 /// Roles of batteries that are left out.
-fn without_roles(shared: &Shared) -> Vec<String> {
+fn without_roles(server: &ServerContext) -> Vec<String> {
     let roles = [
         (ingress::COMPONENT, "system:traefik"),
         (storage::COMPONENT, "local-path-provisioner-role"),
     ];
     roles
         .into_iter()
-        .filter(|(component, _)| shared.is_disabled(*component))
+        .filter(|(component, _)| server.is_disabled(*component))
         .map(|(_, role)| role.to_owned())
         .collect()
 }
 
 fn listen(
-    identity: &ServerIdentity,
+    server: &ServerContext,
+    ambient: &Ambient,
     service: &ApiService,
     listener: TcpListener,
-    tasks: &Tasks,
 ) -> Result<()> {
+    let identity = &server.identity;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let tls = server_config(&identity.serving, identity.client_ca.cert_pem())?;
     let supervisor = Supervisor::new(service.clone(), identity.server_ca.cert_pem());
-    k3s_serve::serve(listener, tls, k3s_serve::boxed(supervisor), tasks);
+    k3s_serve::serve(listener, tls, k3s_serve::boxed(supervisor), &ambient.tasks);
     Ok(())
 }
 
-fn start_controllers(
-    shared: &Shared,
-    identity: &ServerIdentity,
-    clients: &ClientFactory,
-    tasks: &Tasks,
-) {
-    let settings = &shared.settings;
-    if !settings.disable_controllers {
-        let config = ControllersConfig {
-            clients: clients.clone(),
-            clock: shared.clock.clone(),
-            random: shared.random.clone(),
-            cluster_cidrs: vec![IpNet::V4(settings.cluster.cluster_cidr)],
-            node_cidr_mask: NODE_CIDR_MASK.max(settings.cluster.cluster_cidr.prefix_len()),
-            node_cidr_mask_v6: 64,
-            root_ca_pem: identity.server_ca.cert_pem().to_owned(),
-            cloud_node: !settings.disable_cloud_controller,
-        };
-        let _controllers = Controllers::start(config, tasks);
-        shared.timeline.ready("controllers");
+fn start_controllers(server: &ServerContext, ambient: &Ambient, clients: &ClientFactory) {
+    let settings = &server.settings;
+    if settings.disable_controllers {
+        return;
     }
-    if !settings.disable_scheduler {
-        let client = component_client(clients, "system:kube-scheduler");
-        Scheduler::start(
-            SchedulerConfig {
-                informers: Informers::new(
-                    client.clone(),
-                    shared.clock.clone(),
-                    shared.random.clone(),
-                    tasks,
-                ),
-                client,
-                clock: shared.clock.clone(),
-                random: shared.random.clone(),
-                profile: default_profile(),
-            },
-            tasks,
-        );
-        shared.timeline.ready("scheduler");
-    }
+    let cluster_cidr = settings.cluster.cluster_cidr;
+    let config = ControllersConfig {
+        clients: clients.clone(),
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
+        cluster_cidrs: vec![IpNet::V4(cluster_cidr)],
+        node_cidr_mask: NODE_CIDR_MASK.max(cluster_cidr.prefix_len()),
+        node_cidr_mask_v6: 64,
+        root_ca_pem: server.identity.server_ca.cert_pem().to_owned(),
+        cloud_node: !settings.disable_cloud_controller,
+    };
+    let controllers = Controllers::start(config, &ambient.tasks);
+    ambient.metrics.register(|registry| {
+        registry.register_collector(Box::new(ControllerMetrics(controllers)));
+    });
+    ambient.timeline.ready("controllers");
 }
 
-/// A client that speaks as a component of the control plane.
-pub(crate) fn component_client(clients: &ClientFactory, name: &str) -> Client {
-    clients.for_user(UserInfo::new(name, ["system:authenticated"]))
+fn start_scheduler(server: &ServerContext, ambient: &Ambient, clients: &ClientFactory) {
+    if server.settings.disable_scheduler {
+        return;
+    }
+    let client = clients::for_component(clients, "system:kube-scheduler");
+    let config = SchedulerConfig {
+        informers: ambient.informers(&client),
+        client,
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
+        profile: default_profile(),
+    };
+    Scheduler::start(config, &ambient.tasks);
+    ambient.timeline.ready("scheduler");
 }

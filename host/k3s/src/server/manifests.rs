@@ -2,39 +2,58 @@
 //! batteries, as AddOns that users see, skip and disable as on K3s.
 
 use anyhow::Result;
+use k3s_base::error::chain;
+use k3s_client::ClientFactory;
 use k3s_deploy::{Manifests, ManifestsConfig, Packaged, USER};
-use k3s_lifecycle::Tasks;
+use tracing::warn;
 
-use super::Shared;
-use super::control_plane::{ControlPlane, component_client};
-use crate::node::{self, ingress, storage};
+use super::context::ServerContext;
+use super::control_plane::ControlPlane;
+use crate::ambient::Ambient;
+use crate::clients;
+use crate::node::{dns, ingress, storage};
 
 /// Starts following `server/manifests`.
-pub(crate) fn start(shared: &Shared, plane: &ControlPlane, tasks: &Tasks) -> Result<Manifests> {
-    let settings = &shared.settings;
+pub(crate) fn start(
+    server: &ServerContext,
+    ambient: &Ambient,
+    plane: &ControlPlane,
+) -> Result<Manifests> {
+    let settings = &server.settings;
     let config = ManifestsConfig {
         dir: settings.data_dir.join("server/manifests"),
-        client: component_client(&plane.clients, USER),
+        client: clients::for_component(&plane.clients, USER),
         disabled: settings.cluster.disabled.names().to_vec(),
-        packaged: packaged(shared, plane)?,
-        clock: shared.clock.clone(),
-        random: shared.random.clone(),
+        packaged: packaged(server, plane)?,
+        clock: ambient.clock.clone(),
+        random: ambient.random.clone(),
     };
-    let manifests = k3s_deploy::start(config, tasks);
-    shared.timeline.ready("manifests");
+    let manifests = k3s_deploy::start(config, &ambient.tasks);
+    ambient.timeline.ready("manifests");
     Ok(manifests)
 }
 
 /// What the server brings, one entry per component, by the name that `--disable` knows it by.
-fn packaged(shared: &Shared, plane: &ControlPlane) -> Result<Vec<Packaged>> {
-    let settings = &shared.settings;
-    let dns = k3s_dns::service(settings.cluster.cluster_dns, node::DNS_PORT);
+fn packaged(server: &ServerContext, plane: &ControlPlane) -> Result<Vec<Packaged>> {
+    let cluster = &server.settings.cluster;
+    let storage = storage::config(&cluster.local_storage_path, &plane.batteries.storage)?;
+    let dns = k3s_dns::service(cluster.cluster_dns, dns::PORT);
     Ok(vec![
-        storage::manifest(&storage::config(
-            &settings.cluster.local_storage_path,
-            &plane.storage,
-        )?),
+        storage::manifest(&storage),
         Packaged::new(ingress::COMPONENT.name()).file("traefik.yaml", &k3s_ingress::objects()),
-        Packaged::new(node::DNS.name()).file("coredns.yaml", &[dns]),
+        Packaged::new(dns::COMPONENT.name()).file("coredns.yaml", &[dns]),
     ])
+}
+
+/// With `--disable traefik`: removes the addresses from Ingresses that were served before. Comes before
+/// the manifest of the class is removed, which tells which Ingresses those are.
+pub(crate) async fn release_ingresses(server: &ServerContext, clients: &ClientFactory) {
+    if !server.is_disabled(ingress::COMPONENT) {
+        return;
+    }
+    let client = clients::for_component(clients, USER);
+    if let Err(error) = k3s_ingress::release(&client).await {
+        let error = chain(&error);
+        warn!(error, "cannot remove the addresses of Ingresses");
+    }
 }

@@ -1,13 +1,14 @@
 //! The composition of `k3s server`: what is started in which order, and stopped in reverse.
 //!
 //! Order: machine checks → identities on disk → plugins and store → API → listener → controllers,
-//! scheduler, service load balancer → manifests directory → pod network, runtime → kubelet, service
-//! proxy, storage, DNS, ingress. Each stage has a task group of its own; a stage that fails stops those
-//! before it.
+//! scheduler, service load balancer → manifests directory → the node of this process
+//! ([`crate::node`]). Each stage has a task group of its own; a stage that fails stops those before it.
 
-pub(crate) mod control_plane;
+mod context;
+mod control_plane;
+mod controller_metrics;
 mod datastore;
-pub(crate) mod identity;
+mod identity;
 mod kubeconfig;
 mod load_balancer;
 mod manifests;
@@ -19,208 +20,144 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use k3s_base::{Clock, Random};
-use k3s_config::{PackagedComponent, ServerSettings};
-use k3s_lifecycle::Tasks;
-use k3s_observe::{Metrics, Timeline};
+use anyhow::{Context, Result, anyhow, bail};
+use k3s_base::Clock;
+use k3s_config::ServerSettings;
+use k3s_deploy::Manifests;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::node::{self, ingress, kernel};
-use crate::plugins::{self, reload::Swaps};
+use crate::ambient::Ambient;
+use crate::node::context::NodeContext;
+use crate::node::local::{self, LocalNode};
+use crate::node::{self, Node, kernel, storage};
+use crate::plugins::reload::{self, Reread};
+use crate::plugins::{Plugins, reload::Swaps};
+use crate::stages::{Stage, Stages};
+use context::ServerContext;
+use control_plane::ControlPlane;
 
 pub(crate) use datastore::Place;
 pub(crate) use preflight::ServerLock;
 
-/// How long each stage may take to stop; together they stay below the 10 s that a user waits.
-const STOP_NODE: Duration = Duration::from_secs(2);
-const STOP_CONTROL: Duration = Duration::from_secs(1);
-const STOP_API: Duration = Duration::from_secs(4);
-const STOP_STORE: Duration = Duration::from_secs(2);
-
-/// What every stage needs.
-pub(crate) struct Shared {
-    pub(crate) settings: Arc<ServerSettings>,
-    pub(crate) clock: Clock,
-    pub(crate) random: Random,
-    pub(crate) metrics: Metrics,
-    pub(crate) timeline: Timeline,
-    pub(crate) swaps: Swaps,
-}
-
-impl Shared {
-    /// Whether `--disable` leaves a component out.
-    pub(crate) fn is_disabled(&self, component: PackagedComponent) -> bool {
-        self.settings.cluster.disabled.contains(component)
-    }
-}
+const DATASTORE: Stage = Stage {
+    name: "datastore",
+    stop_within: Duration::from_secs(2),
+};
+const API: Stage = Stage {
+    name: "API server",
+    stop_within: Duration::from_secs(4),
+};
+const CONTROL_PLANE: Stage = Stage {
+    name: "control plane",
+    stop_within: Duration::from_secs(1),
+};
+const NODE: Stage = Stage {
+    name: "node",
+    stop_within: Duration::from_secs(2),
+};
 
 /// What must be kept while the server runs; dropped in this order.
 struct Running {
-    _node: Option<node::Node>,
+    _node: Option<Node>,
     _lock: ServerLock,
 }
 
-/// One task group per stage, stopped from the last to the first.
-struct Stages {
-    store: Tasks,
-    api: Tasks,
-    control: Tasks,
-    node: Tasks,
+/// The signals that end the server.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-impl Stages {
-    fn new() -> Self {
-        let root = |name| Tasks::root(name);
-        Self {
-            store: root("store"),
-            api: root("api"),
-            control: root("control"),
-            node: root("node"),
-        }
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
-    async fn stop(&self) {
-        for (tasks, deadline) in [
-            (&self.node, STOP_NODE),
-            (&self.control, STOP_CONTROL),
-            (&self.api, STOP_API),
-            (&self.store, STOP_STORE),
-        ] {
-            tasks.stop(deadline).await;
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// What a reload needs: its signal, and how to read the settings again.
+struct Reload {
+    hangup: Signal,
+    reread: Reread,
 }
 
 /// Runs the server until a signal or a failure.
-pub(crate) async fn run(
-    settings: ServerSettings,
-    clock: Clock,
-    reread: plugins::reload::Reread,
-) -> Result<()> {
+pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<()> {
     preflight::check(!settings.disable_agent)?;
     kubeconfig::check(&settings.kubeconfig)?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // From the beginning, since its default is to end the process.
-    let hangup = signal(SignalKind::hangup())?;
-    let shared = Shared {
-        timeline: Timeline::start(clock.clone()),
-        random: Random::from_os(),
-        metrics: Metrics::new(),
-        swaps: Swaps::default(),
-        settings: Arc::new(settings),
-        clock,
+    let mut signals = StopSignals::listen()?;
+    let reload = Reload {
+        // From the beginning, since the default of this signal is to end the process.
+        hangup: signal(SignalKind::hangup())?,
+        reread,
     };
-    let stages = Stages::new();
+    let mut stages = Stages::default();
+    let ambient = Ambient::new(clock, stages.begin(DATASTORE));
     let started = tokio::select! {
-        started = start(&shared, &stages, Reload { hangup, reread }) => started,
-        _ = terminate.recv() => bail_stopped(),
-        _ = interrupt.recv() => bail_stopped(),
+        started = start(settings, &ambient, &mut stages, reload) => started,
+        _ = signals.next() => Err(anyhow!("stopped while starting")),
     };
-    let outcome = match started {
-        Ok(running) => {
-            let outcome = tokio::select! {
-                _ = terminate.recv() => Ok("SIGTERM"),
-                _ = interrupt.recv() => Ok("SIGINT"),
-                failed = first_failure(&stages) => Err(failed),
-            };
-            stop(&stages).await;
-            drop(running);
-            outcome
-        }
-        Err(error) => {
-            stop(&stages).await;
-            return Err(error);
-        }
+    let (running, outcome) = match started {
+        Ok(running) => (Some(running), wait_for_end(&mut signals, &stages).await),
+        Err(error) => (None, Err(error)),
     };
-    match outcome {
-        Ok(reason) => {
-            info!(reason, "server stopped");
-            Ok(())
-        }
-        Err(stage) => bail!("a task of {stage} failed; see the log"),
-    }
-}
-
-fn bail_stopped() -> Result<Running> {
-    bail!("stopped while starting")
-}
-
-async fn stop(stages: &Stages) {
     info!("stopping");
     stages.stop().await;
+    drop(running);
+    info!(reason = outcome?, "server stopped");
+    Ok(())
 }
 
-/// The first stage in which a task panicked.
-async fn first_failure(stages: &Stages) -> &'static str {
+/// The signal that ends the server, or the stage that failed.
+async fn wait_for_end(signals: &mut StopSignals, stages: &Stages) -> Result<&'static str> {
     tokio::select! {
-        () = stages.store.failed().cancelled_owned() => "the datastore",
-        () = stages.api.failed().cancelled_owned() => "the API server",
-        () = stages.control.failed().cancelled_owned() => "the control plane",
-        () = stages.node.failed().cancelled_owned() => "the node",
+        signal = signals.next() => Ok(signal),
+        stage = stages.first_failure() => bail!("a task of the {stage} failed; see the log"),
     }
 }
 
-/// What a reload needs: its signal, and the settings read anew.
-struct Reload {
-    hangup: Signal,
-    reread: plugins::reload::Reread,
-}
-
-async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Running> {
-    let settings = &*shared.settings;
-    let plugins = plugins::Plugins::read(settings).await?;
+async fn start(
+    settings: ServerSettings,
+    ambient: &Ambient,
+    stages: &mut Stages,
+    reload: Reload,
+) -> Result<Running> {
+    let plugins = Plugins::read(&settings).await?;
     let listener = preflight::bind(SocketAddr::new(settings.bind_address, settings.https_port))?;
     let server_dir = settings.data_dir.join("server");
     std::fs::create_dir_all(&server_dir)
         .with_context(|| format!("make folder {}", server_dir.display()))?;
     let lock = ServerLock::take(&server_dir)?;
-    let node_identity = identity::NodeIdentity::find(settings)?;
-    let identity = identity::ensure(shared, &node_identity)?;
-    if !settings.disable_agent {
-        kernel::prepare();
-    }
-    shared.timeline.ready("identities");
+    let server = identify(settings, ambient)?;
+    ambient.timeline.ready("identities");
 
-    let plane = control_plane::start(
-        shared,
-        stages_ref(stages),
-        &identity,
-        &node_identity,
-        plugins,
-        listener,
-    )
-    .await?;
-    let url = kubeconfig::server_url(settings);
-    kubeconfig::write(settings, &identity, &url)?;
-    // Before the manifest of the class goes, by which one sees what was served here.
-    ingress::release(shared, &plane).await;
-    let manifests = manifests::start(shared, &plane, &stages.control)?;
-    let node = if settings.disable_agent {
+    let plane = control_plane::start(&server, ambient, stages, plugins, listener).await?;
+    let url = kubeconfig::server_url(&server.settings);
+    kubeconfig::write(&server.settings, &server.identity, &url)?;
+    let control = ambient.in_stage(plane.tasks.clone());
+    manifests::release_ingresses(&server, &plane.clients).await;
+    let manifests = manifests::start(&server, &control, &plane)?;
+    let (swaps, events) = (server.swaps.clone(), plane.plugin_events.clone());
+    let node = if server.settings.disable_agent {
         warn!("--disable-agent: no node runs in this process");
         None
     } else {
-        Some(
-            node::start(
-                shared,
-                &stages.node,
-                &identity,
-                &node_identity,
-                &plane,
-                manifests,
-            )
-            .await?,
-        )
+        let ambient = ambient.in_stage(stages.begin(NODE));
+        let context = node_context(server, plane, manifests, ambient)?;
+        Some(node::start(&context).await?)
     };
-    plugins::reload::start(
-        reload.hangup,
-        reload.reread,
-        shared.swaps.clone(),
-        plane.plugin_events,
-        &stages.control,
-    );
+    reload::start(reload.hangup, reload.reread, swaps, events, &control.tasks);
     notify::ready();
     Ok(Running {
         _node: node,
@@ -228,11 +165,44 @@ async fn start(shared: &Shared, stages: &Stages, reload: Reload) -> Result<Runni
     })
 }
 
-/// The groups of the control plane's stages.
-fn stages_ref(stages: &Stages) -> control_plane::Groups<'_> {
-    control_plane::Groups {
-        store: &stages.store,
-        api: &stages.api,
-        control: &stages.control,
+/// Who this server is: its node's name and addresses, its certificates, tokens and keys.
+fn identify(settings: ServerSettings, ambient: &Ambient) -> Result<ServerContext> {
+    let local = LocalNode::find(&settings.node, &ambient.random)?;
+    local::ensure_password(&ambient.random)?;
+    let identity = identity::ensure(&settings, &local, ambient)?;
+    if !settings.disable_agent {
+        kernel::prepare();
     }
+    Ok(ServerContext {
+        settings: Arc::new(settings),
+        local,
+        identity,
+        swaps: Swaps::default(),
+    })
+}
+
+/// The node of this process: its clients call the API in process.
+fn node_context(
+    server: ServerContext,
+    plane: ControlPlane,
+    manifests: Manifests,
+    ambient: Ambient,
+) -> Result<NodeContext> {
+    let settings = &server.settings;
+    Ok(NodeContext {
+        identity: identity::issue_node(&server, &ambient)?,
+        local: server.local,
+        settings: settings.node.clone(),
+        cluster: settings.cluster.clone(),
+        clients: plane.clients,
+        plugin_host: plane.plugin_host,
+        batteries: plane.batteries,
+        swaps: server.swaps,
+        service_forwards: plane.service_forwards,
+        // From the manifest, the plugin's settings get into the cluster.
+        on_storage_config: Arc::new(move |config| manifests.replace(&storage::manifest(config))),
+        control_plane: true,
+        command: "server",
+        ambient,
+    })
 }
