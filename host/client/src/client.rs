@@ -1,34 +1,36 @@
-//! The client: a transport, a time limit, and the mapping of answers to results.
+//! The client: kube's, a time limit, and answers as the bytes they came as.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt;
+use k3s_base::Clock;
 use k3s_meta::Status;
 use k3s_meta::user::UserInfo;
-use serde_json::Value;
+use kube::client::Body as ClientBody;
+use serde::de::DeserializeOwned;
 use tower::Service;
 
-use crate::body::{Body, BoxError, empty, full};
+use crate::body::{Body, BoxError};
 use crate::error::{Error, Result};
-use crate::transport::{
-    CaSource, Https, Identity, Impersonating, InProcess, Transport, load_kubeconfig,
-};
+use crate::informer::SharedObjects;
+use crate::transport::credentials::KubeconfigSource;
+use crate::transport::in_process::Asserting;
+use crate::transport::{Loaded, Reload};
 
 /// How long a request other than a watch may take: the API server's own limit.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// No answer is read beyond this: ten thousand large objects in one unpaged list fit.
 const MAX_ANSWER_BYTES: usize = 512 << 20;
 
-/// A client of the API with one identity. Cheap to clone; clones share connections.
+/// A client of the API with one identity. Cheap to clone; clones share connections. Making one
+/// takes a tokio runtime, since kube queues requests in a task of its own.
 #[derive(Clone)]
 pub struct Client {
-    transport: Arc<dyn Transport>,
-    timeout: Duration,
+    kube: kube::Client,
+    shared: Arc<SharedObjects>,
 }
 
 impl std::fmt::Debug for Client {
@@ -37,154 +39,135 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl Client {
-    /// Over any transport.
-    #[must_use]
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
+impl From<kube::Client> for Client {
+    /// Over any stack of tower services.
+    fn from(kube: kube::Client) -> Self {
         Self {
-            transport,
-            timeout: REQUEST_TIMEOUT,
+            kube,
+            shared: Arc::default(),
         }
     }
+}
 
-    /// Calls `service` directly as `user`.
+impl Client {
+    /// Calls `service` directly as `user`. Bodies of requests are read whole first.
     pub fn in_process<S>(service: S, user: UserInfo) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
     {
-        Self::new(Arc::new(InProcess::new(service, user)))
+        let service = Asserting::new(service, user);
+        kube::Client::new(service, "default").into()
     }
 
-    /// Over HTTPS; `server` is `https://host:port`.
-    pub fn https(server: &str, ca: CaSource, identity: Identity) -> Result<Self> {
-        Ok(Self::new(Arc::new(Https::new(server, ca, identity)?)))
+    /// Over HTTPS as a kubeconfig says. The kubeconfig and the files that it names are read again
+    /// when they change.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`], [`Error::InsecureTls`] or [`Error::Credentials`].
+    pub fn from_kubeconfig(source: impl Into<KubeconfigSource>) -> Result<Self> {
+        let source = source.into();
+        let (first, config) = source.load()?;
+        let mut first = Some(first);
+        let load = move || -> Result<Loaded<_>> {
+            match first.take() {
+                Some(loaded) => Ok(loaded),
+                None => Ok(source.load()?.0),
+            }
+        };
+        let service = Reload::new(load, Clock::system())?;
+        Ok(kube::Client::new(service, config.default_namespace).into())
     }
 
-    /// Over HTTPS as the kubeconfig's current context says.
-    pub fn from_kubeconfig(path: &Path) -> Result<Self> {
-        Self::from_kubeconfig_context(path, None).map(|(client, _)| client)
-    }
-
-    /// The same with a context of choice; also gives the context's namespace.
-    pub fn from_kubeconfig_context(
-        path: &Path,
-        context: Option<&str>,
-    ) -> Result<(Self, Option<String>)> {
-        let loaded = load_kubeconfig(path, context)?;
-        Ok((
-            Self::https(&loaded.server, loaded.ca, loaded.identity)?,
-            loaded.namespace,
-        ))
-    }
-
-    /// Acts as `user` through impersonation headers.
+    /// The same client, whose informers hold objects together with those of other clients.
     #[must_use]
-    pub fn impersonate(&self, user: UserInfo) -> Self {
-        Self {
-            transport: Arc::new(Impersonating::new(self.transport.clone(), user)),
-            timeout: self.timeout,
-        }
+    pub(crate) fn sharing(mut self, shared: Arc<SharedObjects>) -> Self {
+        self.shared = shared;
+        self
     }
 
-    /// The same client with another limit for requests that are not watches.
+    pub(crate) fn shared(&self) -> &SharedObjects {
+        &self.shared
+    }
+
+    /// kube's client over the same transport, for typed and dynamic access (`kube::Api`),
+    /// discovery, exec and port-forward. No time limit applies there.
     #[must_use]
-    pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self {
-            transport: self.transport.clone(),
-            timeout,
-        }
+    pub fn kube(&self) -> &kube::Client {
+        &self.kube
     }
 
     /// Sends any request; the answer comes back as it is, failure or not, with its body unread.
     /// The URI holds path and query only. No time limit applies.
-    pub async fn raw(&self, request: Request<Body>) -> Result<Response<Body>> {
-        self.transport.send(request).await
+    ///
+    /// # Errors
+    /// [`Error::Transport`].
+    pub async fn raw(&self, request: Request<Vec<u8>>) -> Result<Response<ClientBody>> {
+        let response = self.kube.send(request.map(ClientBody::from)).await;
+        response.map_err(|error| match error {
+            kube::Error::Service(source) => Error::Transport(source),
+            other => Error::Transport(other.into()),
+        })
     }
 
-    /// Reads a path of the API that is not a resource, for instance `/apis` or `/version`.
-    pub async fn get_path(&self, path: &str) -> Result<Value> {
-        let bytes = self
-            .call(Method::GET, path.to_owned(), "application/json", None)
-            .await?;
+    /// Reads a path of the API that is not a resource, for instance `/version`.
+    ///
+    /// # Errors
+    /// Those of a GET, and [`Error::Decode`] where the answer is not a `T`.
+    pub async fn get_path<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let request = Request::get(path).body(Vec::new()).map_err(Error::build)?;
+        let bytes = self.call(request).await?;
         serde_json::from_slice(&bytes).map_err(|e| Error::decode(path, e))
     }
 
-    /// One request with a JSON (or patch) body and a JSON answer.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: String,
-        accept: &str,
-        body: Option<(&str, &Value)>,
-    ) -> Result<Bytes> {
-        let request = build(method, &path, accept, body)?;
-        let exchange = async {
-            let response = self.transport.send(request).await?;
+    /// Sends a request and reads its answer, or the failure it was answered with.
+    pub(crate) async fn call(&self, request: Request<Vec<u8>>) -> Result<Bytes> {
+        let path = request.uri().path().to_owned();
+        limited(async {
+            let response = self.raw(request).await?;
             collect(response, &path).await
-        };
-        tokio::time::timeout(self.timeout, exchange)
-            .await
-            .map_err(|_| Error::Timeout(self.timeout))?
+        })
+        .await
     }
 
     /// Starts a watch: the time limit covers the head of the answer only.
-    pub(crate) async fn open(&self, path: String, accept: &str) -> Result<Response<Body>> {
-        let request = build(Method::GET, &path, accept, None)?;
-        let response = tokio::time::timeout(self.timeout, self.transport.send(request))
-            .await
-            .map_err(|_| Error::Timeout(self.timeout))??;
+    pub(crate) async fn open(&self, request: Request<Vec<u8>>) -> Result<ClientBody> {
+        let path = request.uri().path().to_owned();
+        let response = limited(self.raw(request)).await?;
         if response.status().is_success() {
-            return Ok(response);
+            return Ok(response.into_body());
         }
-        Err(collect(response, &path)
-            .await
-            .err()
-            .unwrap_or_else(|| Error::Request("a failed watch had no failure".into())))
+        let code = response.status().as_u16();
+        let bytes = read_all(response.into_body()).await?;
+        Err(Error::Status(Box::new(failure(code, &bytes, &path))))
     }
 }
 
-fn build(
-    method: Method,
-    path: &str,
-    accept: &str,
-    body: Option<(&str, &Value)>,
-) -> Result<Request<Body>> {
-    let builder = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(ACCEPT, accept);
-    let built = match body {
-        Some((content_type, value)) => {
-            let bytes = serde_json::to_vec(value)
-                .map_err(|e| Error::Request(format!("cannot encode the request: {e}")))?;
-            builder.header(CONTENT_TYPE, content_type).body(full(bytes))
-        }
-        None => builder.body(empty()),
-    };
-    built.map_err(|e| Error::Request(format!("cannot build a request for {path}: {e}")))
+/// Waits for a request as long as a request may take.
+pub(crate) async fn limited<T>(request: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(REQUEST_TIMEOUT, request)
+        .await
+        .map_err(|_| Error::Timeout(REQUEST_TIMEOUT))?
 }
 
-async fn collect(response: Response<Body>, path: &str) -> Result<Bytes> {
-    let (head, body) = response.into_parts();
-    let bytes = read_all(body).await?;
-    if head.status.is_success() {
+async fn collect(response: Response<ClientBody>, path: &str) -> Result<Bytes> {
+    let status = response.status();
+    let bytes = read_all(response.into_body()).await?;
+    if status.is_success() {
         return Ok(bytes);
     }
-    Err(Error::Status(Box::new(failure(
-        head.status.as_u16(),
-        &bytes,
-        path,
-    ))))
+    let status = failure(status.as_u16(), &bytes, path);
+    Err(Error::Status(Box::new(status)))
 }
 
-async fn read_all(mut body: Body) -> Result<Bytes> {
+async fn read_all(mut body: ClientBody) -> Result<Bytes> {
     // Most answers are one frame, which is handed on without a copy.
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Error::Transport)?.into_data() else {
+        let frame = frame.map_err(|e| Error::Transport(e.into()))?;
+        let Ok(data) = frame.into_data() else {
             continue;
         };
         if all.len() + data.len() > MAX_ANSWER_BYTES {
@@ -217,56 +200,4 @@ fn failure(code: u16, bytes: &[u8], path: &str) -> Status {
     ));
     status.code = code;
     status
-}
-
-/// Makes clients that act as a given user.
-#[derive(Clone)]
-pub struct ClientFactory(Arc<dyn Fn(UserInfo) -> Client + Send + Sync>);
-
-impl std::fmt::Debug for ClientFactory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClientFactory")
-    }
-}
-
-impl ClientFactory {
-    /// Clients that call `service` directly.
-    pub fn in_process<S>(service: S) -> Self
-    where
-        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-    {
-        Self(Arc::new(move |user| {
-            Client::in_process(service.clone(), user)
-        }))
-    }
-
-    /// Clients that impersonate over `client`.
-    #[must_use]
-    pub fn impersonating(client: Client) -> Self {
-        Self(Arc::new(move |user| client.impersonate(user)))
-    }
-
-    /// A client that acts as `user`.
-    #[must_use]
-    pub fn for_user(&self, user: UserInfo) -> Client {
-        (self.0)(user)
-    }
-
-    /// A client that acts as a service account of `kube-system`.
-    #[must_use]
-    pub fn for_controller(&self, service_account: &str) -> Client {
-        self.for_user(UserInfo {
-            name: format!("system:serviceaccount:kube-system:{service_account}"),
-            groups: [
-                "system:serviceaccounts",
-                "system:serviceaccounts:kube-system",
-                "system:authenticated",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            ..UserInfo::default()
-        })
-    }
 }

@@ -1,6 +1,12 @@
 //! What a request to the API can fail with.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use k3s_meta::Status;
+use k3s_meta::status::CauseType;
+use kube::config::KubeconfigError;
+use serde::Deserialize;
 
 use crate::body::BoxError;
 
@@ -10,6 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failed request. Callers usually ask the `is_*` questions; everything else is worth a retry
 /// with back-off.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The server answered with a failure `Status`.
     #[error("{}", .0.message)]
@@ -26,12 +33,36 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
-    /// The request cannot be made: a bad path, an unreadable credential, an unusable kubeconfig.
-    #[error("{0}")]
-    Request(String),
     /// No answer within the time a request may take.
     #[error("the API server did not answer in {0:?}")]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
+    /// The object to write cannot be encoded as JSON.
+    #[error("cannot encode the object")]
+    Encode(#[source] serde_json::Error),
+    /// The object to write has no `metadata.name`.
+    #[error("the object to write has no metadata.name")]
+    Unnamed,
+    /// The request cannot be put into HTTP: a path or parameter that the API has no form for.
+    #[error("cannot build the request")]
+    Build(#[source] BoxError),
+    /// The server does not speak the WebSocket protocol of exec, attach and port-forward.
+    #[error("cannot upgrade the connection")]
+    Upgrade(#[source] kube::client::UpgradeConnectionError),
+    /// A kubeconfig cannot be read.
+    #[error("kubeconfig {}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<KubeconfigError>,
+    },
+    /// A kubeconfig asks to trust any server, which would hand the credentials to anybody.
+    #[error("kubeconfig {}: insecure-skip-tls-verify is not supported", .0.display())]
+    InsecureTls(PathBuf),
+    /// Certificate, key, CA bundle or token cannot be used.
+    #[error("cannot use the credentials")]
+    Credentials(#[source] BoxError),
 }
 
 impl Error {
@@ -42,17 +73,18 @@ impl Error {
         }
     }
 
+    pub(crate) fn build(source: impl Into<BoxError>) -> Self {
+        Self::Build(source.into())
+    }
+
+    pub(crate) fn credentials(source: impl Into<BoxError>) -> Self {
+        Self::Credentials(source.into())
+    }
+
     /// The error and its causes in one line, for logs.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        k3s_base::error::chain(self)
     }
 
     /// The server's `Status`, where it sent one.
@@ -72,7 +104,13 @@ impl Error {
 
     fn has_reason(&self, reason: &str) -> bool {
         self.status()
-            .is_some_and(|status| status.reason.to_string() == reason)
+            .is_some_and(|status| status.reason.as_str() == reason)
+    }
+
+    /// The server was not reached, so that nothing is known about the object.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Transport(_) | Self::Timeout(_))
     }
 
     /// 404.
@@ -117,12 +155,49 @@ impl Error {
         self.code() == Some(429)
     }
 
-    /// A create was refused because the namespace is being deleted: nothing to retry.
+    /// A create was refused because the namespace is being deleted (cause `NamespaceTerminating`):
+    /// nothing to retry.
     #[must_use]
     pub fn is_namespace_terminating(&self) -> bool {
+        let details = self.status().and_then(|status| status.details.as_ref());
+        let causes = details.map_or(&[][..], |details| details.causes.as_slice());
         self.is_forbidden()
-            && self
-                .status()
-                .is_some_and(|s| s.message.contains("because it is being terminated"))
+            && causes
+                .iter()
+                .any(|cause| cause.reason == CauseType::NAMESPACE_TERMINATING)
     }
+}
+
+/// kube's errors at this crate's levels; what an error has no place for was in the transport.
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Status(Box::new(from_kube(&status))),
+            kube::Error::Service(source) => Self::Transport(source),
+            kube::Error::SerdeError(source) => Self::decode("a response", source),
+            kube::Error::FromUtf8(source) => Self::decode("a response", source),
+            kube::Error::BuildRequest(source) => Self::build(source),
+            kube::Error::HttpError(source) => Self::build(source),
+            kube::Error::UpgradeConnection(source) => Self::Upgrade(source),
+            other => Self::Transport(other.into()),
+        }
+    }
+}
+
+impl From<kube::core::request::Error> for Error {
+    fn from(error: kube::core::request::Error) -> Self {
+        match error {
+            kube::core::request::Error::SerializeBody(source) => Self::Encode(source),
+            other => Self::build(other),
+        }
+    }
+}
+
+/// kube's `Status` and `k3s_meta`'s have one JSON form.
+fn from_kube(status: &kube::core::Status) -> Status {
+    let value = serde_json::to_value(status).unwrap_or_default();
+    let mut converted =
+        Status::deserialize(value).unwrap_or_else(|_| Status::internal(&status.message));
+    converted.code = status.code;
+    converted
 }

@@ -1,6 +1,6 @@
 //! What a controller has asked for and its informer has not shown yet.
 //!
-//! Between a create and the informer's event, a second look at the cache would create again. A
+//! Between a create and the informer's event, a second read of the cache would create again. A
 //! controller therefore notes what it expects, and does not act on a key until all of it was seen
 //! or the note is too old to be believed (upstream `pkg/controller/controller_utils.go`).
 
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Expectations by controller key. Bounded by the keys under control; [`Expectations::forget`]
-/// when a controller object goes.
+/// when a controller object is deleted.
 #[derive(Debug)]
 pub struct Expectations {
     clock: Clock,
@@ -97,14 +97,14 @@ impl Expectations {
         }
     }
 
-    /// An object is being deleted or gone, or deleting it failed.
+    /// An object is being or was deleted, or deleting it failed.
     pub fn deletion_observed(&self, key: &str, uid: &str) {
         if let Some(expected) = self.by_key.lock().get_mut(key) {
             expected.deletions.remove(uid);
         }
     }
 
-    /// The controller object is gone.
+    /// The controller object was deleted.
     pub fn forget(&self, key: &str) {
         self.by_key.lock().remove(key);
     }

@@ -17,6 +17,7 @@ pub mod discovery;
 mod error;
 pub mod events;
 pub mod expectations;
+mod factory;
 #[cfg(feature = "testing")]
 pub mod fake;
 pub mod informer;
@@ -29,15 +30,19 @@ mod transport;
 mod verbs;
 mod watch;
 
-pub use body::{Body, BoxError, empty, full};
-pub use client::{Client, ClientFactory};
+pub use body::{Body, BoxError, full};
+pub use client::Client;
 pub use error::{Error, Result};
 pub use events::{EventRecorder, EventType, ObjectReference};
 pub use expectations::Expectations;
+pub use factory::ClientFactory;
 pub use informer::{Informer, InformerEvent, Informers, Scope, Subscription};
 pub use object::{Metadata, Obj, Object, key, split_key};
-pub use params::{DeleteParams, List, ListParams, Patch, Preconditions, Propagation, WatchParams};
+pub use params::{
+    DeleteParams, List, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy,
+    WatchParams, uid_is, unchanged,
+};
 pub use queue::WorkQueue;
 pub use resource::Resource;
-pub use transport::{CaSource, Identity, Transport};
+pub use transport::credentials::KubeconfigSource;
 pub use watch::{WatchEvent, WatchStream};

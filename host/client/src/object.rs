@@ -115,19 +115,16 @@ impl Obj {
         Ok(Arc::new(Self::assemble(raw, head, OnceLock::new())))
     }
 
-    /// Reads an object that came in a list or watch of `resource`. A typed upstream server leaves
-    /// `kind` and `apiVersion` out of list items; they are put back here.
-    pub fn from_item(raw: &[u8], resource: &Resource) -> Result<Object> {
-        let what = || format!("an object of {resource}");
-        let head: Head = serde_json::from_slice(raw).map_err(|e| Error::decode(what(), e))?;
+    /// Reads an object that came in a list or watch of `resource`; `raw` is kept, not copied. A
+    /// typed upstream server leaves `kind` and `apiVersion` out of list items; they are put back
+    /// here.
+    pub fn from_item(raw: Bytes, resource: &Resource) -> Result<Object> {
+        let failed = |e| Error::decode(format!("an object of {resource}"), e);
+        let head: Head = serde_json::from_slice(&raw).map_err(failed)?;
         if !head.kind.is_empty() {
-            return Ok(Arc::new(Self::assemble(
-                Bytes::copy_from_slice(raw),
-                head,
-                OnceLock::new(),
-            )));
+            return Ok(Arc::new(Self::assemble(raw, head, OnceLock::new())));
         }
-        let mut value: Value = serde_json::from_slice(raw).map_err(|e| Error::decode(what(), e))?;
+        let mut value: Value = serde_json::from_slice(&raw).map_err(failed)?;
         if let Some(map) = value.as_object_mut() {
             map.insert("apiVersion".into(), resource.api_version().into());
             map.insert("kind".into(), resource.kind.as_ref().into());
@@ -343,6 +340,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resources::PODS;
 
     #[derive(Deserialize)]
     struct Replicas {
@@ -385,7 +383,7 @@ mod tests {
     #[test]
     fn items_without_kind_get_it_from_the_resource() {
         let object =
-            Obj::from_item(br#"{"metadata":{"name":"p"}}"#, &crate::resources::PODS).unwrap();
+            Obj::from_item(Bytes::from_static(br#"{"metadata":{"name":"p"}}"#), &PODS).unwrap();
         assert_eq!((object.api_version(), object.kind()), ("v1", "Pod"));
         assert_eq!(object.value()["kind"], "Pod");
     }

@@ -95,7 +95,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             return self.add(key);
         }
         self.0.state.lock().delay(key, Instant::now() + delay);
-        // Whoever sleeps towards a later moment has to look again.
+        // A worker that sleeps until a later moment must check again.
         self.0.wake.notify_one();
     }
 
@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         }
     }
 
-    /// A worker is through with a key; if it was added meanwhile, it goes back in line.
+    /// A worker has finished with a key; if it was added meanwhile, it is queued again.
     pub fn done(&self, key: &K) {
         let mut state = self.0.state.lock();
         state.in_work.remove(key);
@@ -175,7 +175,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         self.len() == 0
     }
 
-    /// Wakes every worker with `None` and takes no more keys.
+    /// Wakes every worker with `None` and ignores further keys.
     pub fn close(&self) {
         self.0.state.lock().closed = true;
         self.0.wake.notify_waiters();

@@ -3,6 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::Request;
+use kube::core::Resource as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// One resource of the API: where it is served and what its objects are called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
@@ -47,6 +52,18 @@ impl Resource {
         }
     }
 
+    /// kube's description, for `Api<DynamicObject>` and for URL paths.
+    #[must_use]
+    pub fn api_resource(&self) -> ApiResource {
+        ApiResource {
+            group: self.group.to_string(),
+            version: self.version.to_string(),
+            api_version: self.api_version(),
+            kind: self.kind.to_string(),
+            plural: self.plural.to_string(),
+        }
+    }
+
     /// The URL path of the collection, or of one object, or of its subresource.
     #[must_use]
     pub fn path(
@@ -55,23 +72,24 @@ impl Resource {
         name: Option<&str>,
         subresource: Option<&str>,
     ) -> String {
-        let mut path = if self.group.is_empty() {
-            format!("/api/{}", self.version)
-        } else {
-            format!("/apis/{}/{}", self.group, self.version)
-        };
-        if let Some(namespace) = namespace.filter(|ns| self.namespaced && !ns.is_empty()) {
-            path.push_str("/namespaces/");
-            push_escaped(&mut path, namespace);
-        }
-        path.push('/');
-        path.push_str(&self.plural);
+        let mut path = self.collection(namespace);
         for part in [name, subresource].into_iter().flatten() {
             path.push('/');
-            // A subresource may have a path of its own (`proxy/metrics`).
-            push_escaped_path(&mut path, part);
+            path.push_str(&escaped(part));
         }
         path
+    }
+
+    /// The builder of requests to the collection and its objects. Names that it is given must be
+    /// [`escaped`].
+    pub(crate) fn request(&self, namespace: Option<&str>) -> Request {
+        Request::new(self.collection(namespace))
+    }
+
+    fn collection(&self, namespace: Option<&str>) -> String {
+        let namespace = namespace.filter(|ns| self.namespaced && !ns.is_empty());
+        let namespace = namespace.map(escaped);
+        DynamicObject::url_path(&self.api_resource(), namespace.as_deref())
     }
 }
 
@@ -86,28 +104,20 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Appends `text` with everything but unreserved characters percent-encoded (RFC 3986).
-pub(crate) fn push_escaped(out: &mut String, text: &str) {
-    escape(out, text, false);
-}
+/// What a path segment must encode, beside controls and non-ASCII (RFC 3986). A slash stays: a
+/// subresource may have a path of its own (`proxy/metrics`).
+const SEGMENT: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'/');
 
-fn push_escaped_path(out: &mut String, text: &str) {
-    escape(out, text, true);
-}
-
-fn escape(out: &mut String, text: &str, keep_slash: bool) {
-    use fmt::Write;
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric()
-            || b"-_.~:".contains(&byte)
-            || (keep_slash && byte == b'/');
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
+/// A name as part of a path. kube's request builder takes names as they are, but some kinds
+/// (RBAC) allow blanks and letters beyond ASCII.
+pub(crate) fn escaped(name: &str) -> String {
+    utf8_percent_encode(name, &SEGMENT).to_string()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The built-in resources that components name.
 
-use crate::Resource;
+use crate::resource::Resource;
 
 macro_rules! resources {
     ($($name:ident = $group:literal $version:literal $plural:literal $kind:literal $namespaced:literal;)*) => {

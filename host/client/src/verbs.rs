@@ -1,6 +1,9 @@
-//! The verbs of the API over a [`Client`].
+//! The verbs of the API over a [`Client`]: kube's requests, answered with objects that keep their
+//! bytes. `kube::Api` would decode every object into a tree or a struct at once.
 
-use http::Method;
+use bytes::Bytes;
+use http::Request;
+use kube::core::request::Error as RequestError;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -8,18 +11,21 @@ use serde_json::value::RawValue;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::object::{Obj, Object};
-use crate::params::{DeleteParams, List, ListParams, Patch, WatchParams};
-use crate::resource::Resource;
+use crate::params::{DeleteParams, List, ListParams, Patch, PatchParams, PostParams, WatchParams};
+use crate::resource::{Resource, escaped};
 use crate::watch::WatchStream;
 
-const JSON: &str = "application/json";
-/// Falls back to whole objects where the server does not know the projection.
-const METADATA: &str =
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const METADATA_LIST: &str =
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// Page size of [`Client::list_all`], as client-go's pager.
 const PAGE: u32 = 500;
+
+type Built = std::result::Result<Request<Vec<u8>>, RequestError>;
+
+/// Whether an answer carries whole objects or their metadata only (`PartialObjectMetadata`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Whole,
+    Metadata,
+}
 
 impl Client {
     /// GET of one object.
@@ -29,12 +35,9 @@ impl Client {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Object> {
-        self.object(
-            Method::GET,
-            resource.path(namespace, Some(name), None),
-            None,
-        )
-        .await
+        let request = resource.request(namespace);
+        self.object(request.get(&escaped(name), &Default::default()))
+            .await
     }
 
     /// GET of a subresource, for instance `scale`.
@@ -45,12 +48,9 @@ impl Client {
         name: &str,
         subresource: &str,
     ) -> Result<Object> {
-        self.object(
-            Method::GET,
-            resource.path(namespace, Some(name), Some(subresource)),
-            None,
-        )
-        .await
+        let request = resource.request(namespace);
+        self.object(request.get_subresource(subresource, &escaped(name)))
+            .await
     }
 
     /// One page; see [`Client::list_all`] for the whole.
@@ -60,14 +60,7 @@ impl Client {
         namespace: Option<&str>,
         params: &ListParams,
     ) -> Result<List> {
-        let path = params.query().after(resource.path(namespace, None, None));
-        let accept = if params.metadata_only {
-            METADATA_LIST
-        } else {
-            JSON
-        };
-        let bytes = self.call(Method::GET, path, accept, None).await?;
-        decode_list(&bytes, resource)
+        self.page(resource, namespace, params, Form::Whole).await
     }
 
     /// All pages. A continue token that expired meanwhile starts over once without pages.
@@ -77,13 +70,32 @@ impl Client {
         namespace: Option<&str>,
         params: &ListParams,
     ) -> Result<List> {
-        let mut params = ListParams {
-            limit: Some(params.limit.unwrap_or(PAGE)),
-            ..params.clone()
-        };
+        self.pages(resource, namespace, params, Form::Whole).await
+    }
+
+    /// All pages, with objects that have their metadata only.
+    pub async fn list_all_metadata(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &ListParams,
+    ) -> Result<List> {
+        self.pages(resource, namespace, params, Form::Metadata)
+            .await
+    }
+
+    pub(crate) async fn pages(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &ListParams,
+        form: Form,
+    ) -> Result<List> {
+        let mut params = params.clone();
+        params.limit.get_or_insert(PAGE);
         let mut whole = List::default();
         loop {
-            match self.list(resource, namespace, &params).await {
+            match self.page(resource, namespace, &params, form).await {
                 Ok(page) => {
                     whole.items.extend(page.items);
                     whole.resource_version = page.resource_version;
@@ -91,12 +103,9 @@ impl Client {
                     params.resource_version = None;
                 }
                 Err(error) if error.is_gone() && params.continue_token.is_some() => {
-                    let unpaged = ListParams {
-                        limit: None,
-                        continue_token: None,
-                        ..params
-                    };
-                    return self.list(resource, namespace, &unpaged).await;
+                    params.continue_token = None;
+                    params.limit = None;
+                    return self.page(resource, namespace, &params, form).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -106,6 +115,22 @@ impl Client {
         }
     }
 
+    async fn page(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &ListParams,
+        form: Form,
+    ) -> Result<List> {
+        let request = resource.request(namespace);
+        let request = match form {
+            Form::Whole => request.list(params),
+            Form::Metadata => request.list_metadata(params),
+        };
+        let bytes = self.call(request?).await?;
+        decode_list(&bytes, resource)
+    }
+
     /// POST to the collection.
     pub async fn create(
         &self,
@@ -113,12 +138,9 @@ impl Client {
         namespace: Option<&str>,
         object: &Value,
     ) -> Result<Object> {
-        self.object(
-            Method::POST,
-            resource.path(namespace, None, None),
-            Some((JSON, object)),
-        )
-        .await
+        let request = resource.request(namespace);
+        self.object(request.create(&PostParams::default(), encode(object)?))
+            .await
     }
 
     /// POST to a subresource of an object: `binding`, `eviction`, `token`.
@@ -130,12 +152,10 @@ impl Client {
         subresource: &str,
         object: &Value,
     ) -> Result<Object> {
-        self.object(
-            Method::POST,
-            resource.path(namespace, Some(name), Some(subresource)),
-            Some((JSON, object)),
-        )
-        .await
+        let request = resource.request(namespace);
+        let (params, body) = (PostParams::default(), encode(object)?);
+        self.object(request.create_subresource(subresource, &escaped(name), &params, body))
+            .await
     }
 
     /// PUT of a whole object; its resourceVersion is the precondition.
@@ -145,13 +165,10 @@ impl Client {
         namespace: Option<&str>,
         object: &Value,
     ) -> Result<Object> {
-        let name = object_name(object)?;
-        self.object(
-            Method::PUT,
-            resource.path(namespace, Some(name), None),
-            Some((JSON, object)),
-        )
-        .await
+        let name = escaped(object_name(object)?);
+        let request = resource.request(namespace);
+        self.object(request.replace(&name, &PostParams::default(), encode(object)?))
+            .await
     }
 
     /// PUT of the `status` subresource.
@@ -173,13 +190,11 @@ impl Client {
         subresource: &str,
         object: &Value,
     ) -> Result<Object> {
-        let name = object_name(object)?;
-        self.object(
-            Method::PUT,
-            resource.path(namespace, Some(name), Some(subresource)),
-            Some((JSON, object)),
-        )
-        .await
+        let name = escaped(object_name(object)?);
+        let request = resource.request(namespace);
+        let (params, body) = (PostParams::default(), encode(object)?);
+        self.object(request.replace_subresource(subresource, &name, &params, body))
+            .await
     }
 
     /// PATCH of an object.
@@ -190,12 +205,9 @@ impl Client {
         name: &str,
         patch: &Patch,
     ) -> Result<Object> {
-        self.object(
-            Method::PATCH,
-            resource.path(namespace, Some(name), None),
-            Some(patch.parts()),
-        )
-        .await
+        let request = resource.request(namespace);
+        self.object(request.patch(&escaped(name), &PatchParams::default(), patch))
+            .await
     }
 
     /// PATCH of the `status` subresource.
@@ -219,12 +231,10 @@ impl Client {
         subresource: &str,
         patch: &Patch,
     ) -> Result<Object> {
-        self.object(
-            Method::PATCH,
-            resource.path(namespace, Some(name), Some(subresource)),
-            Some(patch.parts()),
-        )
-        .await
+        let request = resource.request(namespace);
+        let params = PatchParams::default();
+        self.object(request.patch_subresource(subresource, &escaped(name), &params, patch))
+            .await
     }
 
     /// DELETE of an object. The answer is the object where it stays for a while (grace,
@@ -236,13 +246,8 @@ impl Client {
         name: &str,
         params: &DeleteParams,
     ) -> Result<Object> {
-        let body = params.to_value();
-        self.object(
-            Method::DELETE,
-            resource.path(namespace, Some(name), None),
-            Some((JSON, &body)),
-        )
-        .await
+        let request = resource.request(namespace);
+        self.object(request.delete(&escaped(name), params)).await
     }
 
     /// DELETE of all objects that `select` picks.
@@ -253,44 +258,57 @@ impl Client {
         params: &DeleteParams,
         select: &ListParams,
     ) -> Result<()> {
-        let path = select.query().after(resource.path(namespace, None, None));
-        self.call(Method::DELETE, path, JSON, Some((JSON, &params.to_value())))
-            .await
-            .map(drop)
+        let request = resource.request(namespace);
+        self.call(request.delete_collection(params, select)?)
+            .await?;
+        Ok(())
     }
 
-    /// Watches a collection. The stream ends with the server's time limit, or with an error; a 410
-    /// among them means: list again.
+    /// Watches a collection from a version; the empty version starts with the present state. The
+    /// stream ends with the server's time limit, or with an error; a 410 among them means: list
+    /// again.
     pub async fn watch(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
         params: &WatchParams,
+        version: &str,
     ) -> Result<WatchStream> {
-        let path = params.query().after(resource.path(namespace, None, None));
-        let accept = if params.metadata_only { METADATA } else { JSON };
-        let response = self.open(path, accept).await?;
-        Ok(WatchStream::new(response.into_body(), resource.clone()))
+        self.events(resource, namespace, params, version, Form::Whole)
+            .await
     }
 
-    async fn object(
+    pub(crate) async fn events(
         &self,
-        method: Method,
-        path: String,
-        body: Option<(&str, &Value)>,
-    ) -> Result<Object> {
-        let bytes = self.call(method, path, JSON, body).await?;
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: &WatchParams,
+        version: &str,
+        form: Form,
+    ) -> Result<WatchStream> {
+        let request = resource.request(namespace);
+        let request = match form {
+            Form::Whole => request.watch(params, version),
+            Form::Metadata => request.watch_metadata(params, version),
+        };
+        let body = self.open(request?).await?;
+        Ok(WatchStream::new(body, resource.clone()))
+    }
+
+    async fn object(&self, request: Built) -> Result<Object> {
+        let bytes = self.call(request?).await?;
         Obj::from_bytes(bytes)
     }
 }
 
+fn encode(object: &Value) -> Result<Vec<u8>> {
+    serde_json::to_vec(object).map_err(Error::Encode)
+}
+
 fn object_name(object: &Value) -> Result<&str> {
-    object
-        .get("metadata")
-        .and_then(|meta| meta.get("name"))
-        .and_then(Value::as_str)
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| Error::Request("the object to write has no metadata.name".into()))
+    let name = object.get("metadata").and_then(|meta| meta.get("name"));
+    let name = name.and_then(Value::as_str).filter(|name| !name.is_empty());
+    name.ok_or(Error::Unnamed)
 }
 
 #[derive(Deserialize)]
@@ -309,15 +327,18 @@ struct ListMeta {
     continue_token: String,
 }
 
+/// Items are copied out of the page: a slice would keep all five hundred objects of the page in
+/// memory for as long as one of them has not changed.
 fn decode_list(bytes: &[u8], resource: &Resource) -> Result<List> {
     let raw: RawList<'_> = serde_json::from_slice(bytes)
         .map_err(|e| Error::decode(format!("a list of {resource}"), e))?;
-    let items = raw.items.unwrap_or_default();
+    let items = raw.items.unwrap_or_default().into_iter();
+    let items = items.map(|item| {
+        let bytes = Bytes::copy_from_slice(item.get().as_bytes());
+        Obj::from_item(bytes, resource)
+    });
     Ok(List {
-        items: items
-            .into_iter()
-            .map(|item| Obj::from_item(item.get().as_bytes(), resource))
-            .collect::<Result<_>>()?,
+        items: items.collect::<Result<_>>()?,
         resource_version: raw.metadata.resource_version,
         continue_token: Some(raw.metadata.continue_token).filter(|token| !token.is_empty()),
     })

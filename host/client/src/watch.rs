@@ -1,4 +1,8 @@
 //! A watch: newline-separated JSON events, decoded as they arrive.
+//!
+//! kube's own stream copies every line into a `String` and decodes it into a struct or tree. Here
+//! an object is a slice of the frame it came in: in the server's process a frame is one event that
+//! the API server has encoded once, so all informers hold the same bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,10 +11,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http_body::Body as _;
 use k3s_meta::Status;
+use kube::client::Body as ClientBody;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::object::{Obj, Object};
 use crate::resource::Resource;
@@ -25,7 +29,7 @@ pub enum WatchEvent {
     Added(Object),
     /// The object changed.
     Modified(Object),
-    /// The object is gone, or out of the selection; this is its last state.
+    /// The object was deleted, or left the selection; this is its last state.
     Deleted(Object),
     /// Nothing changed up to this version.
     Bookmark {
@@ -38,10 +42,11 @@ pub enum WatchEvent {
 
 /// The stream of a watch. It ends after the first error.
 pub struct WatchStream {
-    body: Body,
-    buffer: BytesMut,
-    /// How much of `buffer` is known to hold no newline.
-    scanned: usize,
+    body: ClientBody,
+    /// What is left of the newest frame.
+    frame: Bytes,
+    /// The start of a line whose end has not come yet.
+    partial: BytesMut,
     resource: Resource,
     ended: bool,
 }
@@ -53,29 +58,29 @@ impl std::fmt::Debug for WatchStream {
 }
 
 impl WatchStream {
-    pub(crate) fn new(body: Body, resource: Resource) -> Self {
+    pub(crate) fn new(body: ClientBody, resource: Resource) -> Self {
         Self {
             body,
-            buffer: BytesMut::new(),
-            scanned: 0,
+            frame: Bytes::new(),
+            partial: BytesMut::new(),
             resource,
             ended: false,
         }
     }
 
+    /// The next whole line: a slice of its frame, or a copy where it came in several.
     fn next_line(&mut self) -> Option<Bytes> {
-        let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
-        match fresh.iter().position(|&byte| byte == b'\n') {
-            Some(at) => {
-                let line = self.buffer.split_to(self.scanned + at + 1).freeze();
-                self.scanned = 0;
-                Some(line)
-            }
-            None => {
-                self.scanned = self.buffer.len();
-                None
-            }
+        let Some(end) = memchr::memchr(b'\n', &self.frame) else {
+            let start = std::mem::take(&mut self.frame);
+            self.partial.extend_from_slice(&start);
+            return None;
+        };
+        let line = self.frame.split_to(end + 1);
+        if self.partial.is_empty() {
+            return Some(line);
         }
+        self.partial.extend_from_slice(&line);
+        Some(self.partial.split().freeze())
     }
 
     fn fail(&mut self, error: Error) -> Poll<Option<Result<WatchEvent>>> {
@@ -101,16 +106,12 @@ impl Stream for WatchStream {
                     Err(error) => self.fail(error),
                 };
             }
-            if self.buffer.len() > MAX_EVENT_BYTES {
+            if self.partial.len() > MAX_EVENT_BYTES {
                 return self.fail(Error::decode("a watch event", "it is too large"));
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-                Some(Err(error)) => return self.fail(Error::Transport(error)),
+                Some(Ok(frame)) => self.frame = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return self.fail(Error::Transport(error.into())),
                 None => self.ended = true,
             }
         }
@@ -138,10 +139,10 @@ struct BookmarkMeta {
     annotations: std::collections::BTreeMap<String, String>,
 }
 
-fn decode(line: &[u8], resource: &Resource) -> Result<WatchEvent> {
+fn decode(line: &Bytes, resource: &Resource) -> Result<WatchEvent> {
     let what = || format!("a watch event of {resource}");
     let raw: RawEvent<'_> = serde_json::from_slice(line).map_err(|e| Error::decode(what(), e))?;
-    let object = || Obj::from_item(raw.object.get().as_bytes(), resource);
+    let object = || Obj::from_item(line.slice_ref(raw.object.get().as_bytes()), resource);
     match raw.kind {
         "ADDED" => Ok(WatchEvent::Added(object()?)),
         "MODIFIED" => Ok(WatchEvent::Modified(object()?)),
@@ -171,30 +172,62 @@ fn decode(line: &[u8], resource: &Resource) -> Result<WatchEvent> {
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
+    use http::{Request, Response};
     use http_body::Frame;
     use http_body_util::{BodyExt, StreamBody};
+    use k3s_meta::user::UserInfo;
+    use tower::service_fn;
 
     use super::*;
     use crate::body::BoxError;
+    use crate::client::Client;
+    use crate::params::WatchParams;
+    use crate::resources::PODS;
 
-    fn stream_of(parts: &[&'static str]) -> WatchStream {
-        let frames: Vec<Result<Frame<Bytes>, BoxError>> = parts
+    /// A watch of a server that answers with these frames.
+    async fn stream_of(frames: &[Bytes]) -> WatchStream {
+        let frames: Vec<_> = frames.to_vec();
+        let server = service_fn(move |_: Request<crate::body::Body>| {
+            let frames = frames.clone().into_iter();
+            let frames = frames.map(|data| Ok::<_, BoxError>(Frame::data(data)));
+            let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
+            std::future::ready(Ok::<_, BoxError>(Response::new(body)))
+        });
+        let client = Client::in_process(server, UserInfo::default());
+        let params = WatchParams::default();
+        client.watch(&PODS, None, &params, "").await.unwrap()
+    }
+
+    fn frames(parts: &[&'static str]) -> Vec<Bytes> {
+        parts
             .iter()
-            .map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes()))))
-            .collect();
-        WatchStream::new(
-            BodyExt::boxed(StreamBody::new(stream::iter(frames))),
-            crate::resources::PODS,
-        )
+            .map(|part| Bytes::from_static(part.as_bytes()))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn an_object_is_a_slice_of_its_frame() {
+        let line =
+            "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}}\n";
+        let frame = Bytes::from(line.repeat(2));
+        let mut events = stream_of(&[frame.clone()]).await;
+        for _ in 0..2 {
+            let Some(Ok(WatchEvent::Added(object))) = events.next().await else {
+                panic!("no object")
+            };
+            assert!(frame.as_ptr_range().contains(&object.raw().as_ptr()));
+        }
+        assert!(events.next().await.is_none());
     }
 
     #[tokio::test]
     async fn events_split_over_frames_come_whole_and_in_order() {
-        let mut events = stream_of(&[
+        let mut events = stream_of(&frames(&[
             "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"na",
             "me\":\"a\"}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n",
             "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n",
-        ]);
+        ]))
+        .await;
         assert!(
             matches!(events.next().await, Some(Ok(WatchEvent::Added(o))) if o.name() == "a" && o.kind() == "Pod")
         );
@@ -210,9 +243,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_event_ends_the_stream() {
-        let mut events = stream_of(&[
+        let mut events = stream_of(&frames(&[
             "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"too old resource version: 1 (2)\",\"reason\":\"Expired\",\"code\":410}}\n",
-        ]);
+        ]))
+        .await;
         assert!(events.next().await.unwrap().unwrap_err().is_gone());
         assert!(events.next().await.is_none());
     }

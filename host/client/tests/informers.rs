@@ -18,6 +18,7 @@ use k3s_client::informer::{BY_NODE, BY_OWNER};
 use k3s_client::resources::{CONFIG_MAPS, EVENTS, PODS};
 use k3s_client::{
     DeleteParams, EventRecorder, Informer, InformerEvent, Informers, ListParams, Patch, Scope,
+    uid_is,
 };
 use k3s_lifecycle::Tasks;
 use k3s_meta::Status;
@@ -171,10 +172,9 @@ async fn verbs_follow_the_rules_of_the_api() {
         .list_all(
             &PODS,
             None,
-            &ListParams {
-                limit: Some(1),
-                ..ListParams::fields("status.phase=Running")
-            },
+            &ListParams::default()
+                .fields("status.phase=Running")
+                .limit(1),
         )
         .await
         .unwrap();
@@ -190,14 +190,21 @@ async fn verbs_follow_the_rules_of_the_api() {
                 &PODS,
                 Some("n"),
                 "a",
-                &DeleteParams::now().with_uid("other")
+                &DeleteParams::default()
+                    .grace_period(0)
+                    .preconditions(uid_is("other"))
             )
             .await
             .unwrap_err()
             .is_conflict()
     );
     client
-        .delete(&PODS, Some("n"), "a", &DeleteParams::now())
+        .delete(
+            &PODS,
+            Some("n"),
+            "a",
+            &DeleteParams::default().grace_period(0),
+        )
         .await
         .unwrap();
     assert!(
@@ -222,14 +229,7 @@ async fn pages_add_up() {
     (0..7).for_each(|n| drop(api.seed(&PODS, pod(&format!("p{n}")))));
     let list = api
         .client("me")
-        .list_all(
-            &PODS,
-            None,
-            &ListParams {
-                limit: Some(2),
-                ..ListParams::default()
-            },
-        )
+        .list_all(&PODS, None, &ListParams::default().limit(2))
         .await
         .unwrap();
     assert_eq!(list.items.len(), 7);
@@ -263,4 +263,28 @@ async fn equal_events_become_one_with_a_count() {
         event["source"],
         json!({"component": "kubelet", "host": "node-1"})
     );
+}
+
+#[tokio::test]
+async fn informers_of_two_users_hold_one_object() {
+    let api = FakeApi::new(Clock::system());
+    let tasks = Tasks::root("test");
+    let clients = api.factory();
+    let informer = |name: &str| {
+        let client = clients.for_controller(name);
+        let informers = Informers::new(client, Clock::system(), Random::seeded(1), &tasks);
+        informers.all(&PODS)
+    };
+    api.seed(&PODS, pod("listed"));
+    let (one, two) = (informer("one"), informer("two"));
+    synced(&one).await;
+    synced(&two).await;
+    api.seed(&PODS, pod("watched"));
+    for key in ["n/listed", "n/watched"] {
+        until("both hold the same object", || {
+            let both = one.get(key).zip(two.get(key));
+            both.is_some_and(|(one, two)| std::sync::Arc::ptr_eq(&one, &two))
+        })
+        .await;
+    }
 }

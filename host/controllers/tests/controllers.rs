@@ -17,7 +17,7 @@ use std::time::Duration;
 use k3s_base::Clock;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources::*;
-use k3s_client::{DeleteParams, Patch, Propagation};
+use k3s_client::{DeleteParams, Patch};
 use serde_json::{Value, json};
 use support::{Cluster, cluster, cluster_at, ready};
 
@@ -171,10 +171,7 @@ async fn orphaned_pods_stay_and_are_adopted_again() {
         .iter()
         .map(|p| p["metadata"]["uid"].clone())
         .collect();
-    let orphan = DeleteParams {
-        propagation: Some(Propagation::Orphan),
-        ..DeleteParams::default()
-    };
+    let orphan = DeleteParams::orphan();
     client
         .delete(&DEPLOYMENTS, Some("n"), "web", &orphan)
         .await
@@ -220,10 +217,7 @@ async fn foreground_deletion_waits_for_dependents() {
             web(api)["status"]["availableReplicas"] == 1
         })
         .await;
-    let foreground = DeleteParams {
-        propagation: Some(Propagation::Foreground),
-        ..DeleteParams::default()
-    };
+    let foreground = DeleteParams::foreground();
     client
         .delete(&DEPLOYMENTS, Some("n"), "web", &foreground)
         .await
@@ -325,11 +319,15 @@ async fn a_namespace_is_furnished_and_emptied() {
         let refused = asked.method == "POST" && asked.path.contains("/namespaces/n/");
         refused.then(|| {
             let gr = k3s_meta::GroupResource::new("", "x");
-            k3s_meta::Status::forbidden(
-                &gr,
-                "x",
-                "unable to create new content in namespace n because it is being terminated",
-            )
+            let text = "unable to create new content in namespace n because it is being terminated";
+            let mut status = k3s_meta::Status::forbidden(&gr, "x", text);
+            let cause = k3s_meta::Cause {
+                reason: k3s_meta::CauseType::NAMESPACE_TERMINATING,
+                message: "namespace n is being terminated".into(),
+                field: "metadata.namespace".into(),
+            };
+            status.details.get_or_insert_default().causes.push(cause);
+            status
         })
     });
     cluster

@@ -140,7 +140,12 @@ async fn a_stateful_set_is_made_updated_undone_and_scaled_in_order() {
         })
         .await;
     client
-        .delete(&PODS, Some("n"), "db-0", &DeleteParams::now())
+        .delete(
+            &PODS,
+            Some("n"),
+            "db-0",
+            &DeleteParams::default().grace_period(0),
+        )
         .await
         .unwrap();
     cluster
@@ -485,7 +490,12 @@ async fn ephemeral_volumes_get_claims_of_their_own() {
         })
         .await;
     client
-        .delete(&PODS, Some("n"), "p", &DeleteParams::now())
+        .delete(
+            &PODS,
+            Some("n"),
+            "p",
+            &DeleteParams::default().grace_period(0),
+        )
         .await
         .unwrap();
     cluster

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use k3s_client::{Client, DeleteParams, Error as ApiError, ListParams, Obj, Patch, Resource};
+use k3s_client::{
+    Client, DeleteParams, Error as ApiError, ListParams, Obj, Patch, Resource, uid_is,
+};
 use k3s_meta::{object, patch, tree};
 use serde_json::Value;
 use tracing::{debug, info};
@@ -157,8 +159,13 @@ fn difference(resource: &Resource, live: &Obj, wanted: &Value) -> Result<Option<
             Patch::Merge(patch::three_way_json(&original, wanted, live.value()).map_err(cannot)?)
         }
     };
-    let (Patch::Strategic(body) | Patch::Merge(body) | Patch::Json(body)) = &patch;
-    Ok((!body.as_object().is_some_and(serde_json::Map::is_empty)).then_some(patch))
+    let is_empty = match &patch {
+        Patch::Strategic(body) | Patch::Merge(body) => {
+            body.as_object().is_some_and(serde_json::Map::is_empty)
+        }
+        _ => false,
+    };
+    Ok((!is_empty).then_some(patch))
 }
 
 async fn prune(
@@ -168,11 +175,8 @@ async fn prune(
     kinds: &BTreeSet<String>,
     kept: &BTreeSet<Place>,
 ) -> Result<(), Error> {
-    let of_set = ListParams::labels(format!("{}={}", objectset::HASH, objectset::hash(addon)));
-    let of_set = ListParams {
-        metadata_only: true,
-        ..of_set
-    };
+    let selector = format!("{}={}", objectset::HASH, objectset::hash(addon));
+    let of_set = ListParams::default().labels(&selector);
     for (api_version, kind) in kinds.iter().filter_map(|gvk| plan::parse_gvk(gvk)) {
         let resource = match lookup.find(api_version, kind).await {
             Ok(resource) => resource,
@@ -180,7 +184,11 @@ async fn prune(
             Err(Error::UnknownKind { .. }) => continue,
             Err(error) => return Err(error),
         };
-        for found in client.list_all(&resource, None, &of_set).await?.items {
+        for found in client
+            .list_all_metadata(&resource, None, &of_set)
+            .await?
+            .items
+        {
             let place = (
                 resource.to_string(),
                 found.namespace().to_owned(),
@@ -201,7 +209,7 @@ async fn delete(client: &Client, resource: &Resource, found: &Obj) -> Result<(),
         debug!(%resource, object = %found.key(), "is being deleted already");
         return Ok(());
     }
-    let params = DeleteParams::background().with_uid(found.uid());
+    let params = DeleteParams::background().preconditions(uid_is(found.uid()));
     match client
         .delete(resource, found.ns(), found.name(), &params)
         .await

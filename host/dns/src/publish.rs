@@ -154,7 +154,7 @@ pub fn service(service_ip: Ipv4Addr, port: u16) -> Value {
 /// # Errors
 /// When the API refuses.
 pub async fn withdraw(client: &Client) -> Result<(), Error> {
-    let ours = ListParams::labels(format!("{MANAGED_BY}={US}"));
+    let ours = ListParams::default().labels(&format!("{MANAGED_BY}={US}"));
     client
         .delete_collection(
             &resources::ENDPOINT_SLICES,

@@ -196,10 +196,10 @@ pub(crate) struct Delete {
     /// Do not fail when nothing is found
     #[arg(long)]
     pub(crate) ignore_not_found: bool,
-    /// Wait for resources to be gone
+    /// Wait for resources to be deleted
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) wait: String,
-    /// How long to wait for each to be gone, such as 30s; 0 is for ever
+    /// How long to wait for each to be deleted, such as 30s; 0 means without limit
     #[arg(long, default_value = "0")]
     pub(crate) timeout: String,
     /// background, orphan or foreground

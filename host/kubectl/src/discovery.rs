@@ -1,14 +1,10 @@
 //! What the server serves, and which resource a word means.
 
-use http::Method;
 use k3s_client::Resource;
-use serde_json::Value;
+use kube::client::{APIGroupDiscovery, APIGroupDiscoveryList, APIResourceDiscovery};
 
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
-
-const AGGREGATED: &str =
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 /// One served resource.
 #[derive(Clone, Debug)]
@@ -41,44 +37,37 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
+    /// Reads the aggregated documents of the core group and of all others.
     pub(crate) async fn load(session: &Session) -> Result<Self, Failure> {
+        let kube = session.client.kube();
+        let core = kube.list_core_api_versions_aggregated().await;
+        let others = kube.list_api_groups_aggregated().await;
         let mut found = Self::default();
-        for path in ["/api", "/apis"] {
-            let document = session.json(Method::GET, path, AGGREGATED, None).await?;
-            if document.get("kind").and_then(Value::as_str) != Some("APIGroupDiscoveryList") {
+        for document in [core, others] {
+            let document: APIGroupDiscoveryList = document.map_err(Failure::kube)?;
+            // A server without aggregated discovery answers with another kind, which has no items.
+            if document.items.is_empty() {
                 return Err(Failure::local(
                     "the server does not serve aggregated discovery (Kubernetes 1.30 or newer is needed)",
                 ));
             }
-            list(&document, "items")
-                .iter()
-                .for_each(|group| found.add_group(group));
+            for group in document.items {
+                found.add_group(group);
+            }
         }
         Ok(found)
     }
 
-    fn add_group(&mut self, group: &Value) {
-        let name = text(group.get("metadata").unwrap_or(&Value::Null), "name");
-        for (rank, version) in list(group, "versions").iter().enumerate() {
-            for resource in list(version, "resources") {
-                let kind = resource
-                    .get("responseKind")
-                    .map(|k| text(k, "kind"))
-                    .unwrap_or_default();
-                self.all.push(Served {
-                    resource: Resource {
-                        group: name.clone().into(),
-                        version: text(version, "version").into(),
-                        plural: text(resource, "resource").into(),
-                        kind: kind.into(),
-                        namespaced: text(resource, "scope") == "Namespaced",
-                    },
-                    singular: text(resource, "singularResource"),
-                    short_names: texts(resource, "shortNames"),
-                    categories: texts(resource, "categories"),
-                    verbs: texts(resource, "verbs"),
-                    secondary: rank > 0,
-                });
+    fn add_group(&mut self, group: APIGroupDiscovery) {
+        let name = group
+            .metadata
+            .and_then(|meta| meta.name)
+            .unwrap_or_default();
+        for (rank, version) in group.versions.into_iter().enumerate() {
+            let version_name = version.version.unwrap_or_default();
+            for resource in version.resources {
+                let served = served(&name, &version_name, rank > 0, resource);
+                self.all.push(served);
             }
         }
     }
@@ -131,26 +120,20 @@ impl Discovery {
     }
 }
 
-fn text(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-}
-
-fn texts(value: &Value, key: &str) -> Vec<String> {
-    list(value, key)
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+fn served(group: &str, version: &str, secondary: bool, found: APIResourceDiscovery) -> Served {
+    let kind = found.response_kind.and_then(|kind| kind.kind);
+    Served {
+        resource: Resource {
+            group: group.to_owned().into(),
+            version: version.to_owned().into(),
+            plural: found.resource.unwrap_or_default().into(),
+            kind: kind.unwrap_or_default().into(),
+            namespaced: found.scope.as_deref() == Some("Namespaced"),
+        },
+        singular: found.singular_resource.unwrap_or_default(),
+        short_names: found.short_names,
+        categories: found.categories,
+        verbs: found.verbs,
+        secondary,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Failure;
+use crate::error::Failure;
 
 /// A duration; `0` needs no unit.
 pub(crate) fn parse(flag: &str, text: &str) -> Result<Duration, Failure> {

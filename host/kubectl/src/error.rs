@@ -14,7 +14,7 @@ pub enum Failure {
     /// A command in a container ended with this code.
     #[error("command terminated with exit code {0}")]
     Exit(u8),
-    /// The answer was printed, and it is no.
+    /// The answer was printed, and it is negative.
     #[error("")]
     Silent,
 }
@@ -22,6 +22,20 @@ pub enum Failure {
 impl Failure {
     pub(crate) fn local(text: impl Into<String>) -> Self {
         Self::Local(text.into())
+    }
+
+    /// A failure of kube's own client, beside what the server answers.
+    pub(crate) fn kube(error: kube::Error) -> Self {
+        Self::Api(error.into())
+    }
+
+    pub(crate) fn encode(error: serde_json::Error) -> Self {
+        Self::Api(Error::Encode(error))
+    }
+
+    /// A request that HTTP has no form for, for instance a path with blanks.
+    pub(crate) fn request(error: http::Error) -> Self {
+        Self::Api(Error::Build(error.into()))
     }
 }
 

@@ -46,7 +46,7 @@ pub fn run(words: &[String], version: &str) -> u8 {
         }
     };
     let outcome = runtime.block_on(commands::run(parsed, version));
-    // A read of the terminal cannot be called off, and nobody should have to press a key to leave.
+    // A pending read of the terminal cannot be cancelled: waiting for it would mean waiting for a key.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => 0,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use k3s_meta::object;
 use serde_json::Value;
 
-use crate::Failure;
 use crate::cli::Files;
+use crate::error::Failure;
 
 /// Every object, in order, with where it came from.
 pub(crate) fn read(files: &Files) -> Result<Vec<Value>, Failure> {

@@ -3,17 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
-use http::{Method, Request, Response};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, WARNING};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use k3s_client::{Body, Client, Error, empty, full};
+use k3s_client::{Client, Error, KubeconfigSource};
 use k3s_meta::Status;
-use k3s_meta::user::UserInfo;
+use kube::client::Body;
 use serde_json::Value;
+use url::form_urlencoded;
 
-use crate::Failure;
 use crate::cli::Globals;
 use crate::discovery::Discovery;
+use crate::error::Failure;
 
 const DEFAULT_KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
 
@@ -34,26 +35,20 @@ impl Session {
                 path.display()
             )));
         }
-        let (client, from_context) =
-            Client::from_kubeconfig_context(&path, globals.context.as_deref())?;
-        let client = match &globals.as_user {
-            Some(name) => client.impersonate(UserInfo {
-                name: name.clone(),
-                groups: globals.as_groups.clone(),
-                ..UserInfo::default()
-            }),
-            None if globals.as_groups.is_empty() => client,
-            None => {
-                return Err(Failure::local(
-                    "requesting groups, uid or user-extra for a user without impersonating one",
-                ));
-            }
-        };
-        let namespace = globals
-            .namespace
-            .clone()
-            .or(from_context)
-            .unwrap_or_else(|| "default".into());
+        if globals.as_user.is_none() && !globals.as_groups.is_empty() {
+            return Err(Failure::local(
+                "requesting groups, uid or user-extra for a user without impersonating one",
+            ));
+        }
+        let client = Client::from_kubeconfig(KubeconfigSource {
+            path,
+            context: globals.context.clone(),
+            impersonate: globals.as_user.clone(),
+            impersonate_groups: globals.as_groups.clone(),
+        })?;
+        let own = globals.namespace.as_deref();
+        let namespace = own.unwrap_or_else(|| client.kube().default_namespace());
+        let namespace = namespace.to_owned();
         Ok(Self {
             client,
             namespace,
@@ -74,67 +69,69 @@ impl Session {
         body: Option<(&str, &Value)>,
     ) -> Result<Value, Failure> {
         let (content_type, body) = match body {
-            Some((kind, value)) => (
-                kind,
-                full(serde_json::to_vec(value).map_err(|e| Failure::local(e.to_string()))?),
-            ),
-            None => ("application/json", empty()),
+            Some((kind, value)) => (kind, serde_json::to_vec(value).map_err(Failure::encode)?),
+            None => ("application/json", Vec::new()),
         };
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(ACCEPT, accept)
-            .header(CONTENT_TYPE, content_type);
-        let request = request
+            .header(CONTENT_TYPE, content_type)
             .body(body)
-            .map_err(|e| Failure::local(e.to_string()))?;
-        let bytes = self
-            .open_stream(request, path)
-            .await?
-            .into_body()
-            .collect()
-            .await;
-        let bytes = bytes.map_err(|e| Failure::local(e.to_string()))?.to_bytes();
+            .map_err(Failure::request)?;
+        let body = self.open_stream(request).await?;
+        let bytes = body.collect_bytes().await.map_err(Failure::kube)?;
         serde_json::from_slice(&bytes)
             .map_err(|e| Failure::local(format!("the server's answer to {path} is not JSON: {e}")))
     }
 
     /// Sends a request whose answer is read piece by piece; a failure is read whole.
-    pub(crate) async fn open_stream(
-        &self,
-        request: Request<Body>,
-        path: &str,
-    ) -> Result<Response<Body>, Failure> {
+    pub(crate) async fn open_stream(&self, request: Request<Vec<u8>>) -> Result<Body, Failure> {
+        let path = request.uri().path().to_owned();
         let response = self.client.raw(request).await?;
-        for text in response
-            .headers()
-            .get_all(WARNING)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .filter_map(warning_text)
-        {
-            eprintln!("Warning: {text}");
+        show_warnings(response.headers());
+        if response.status().is_success() {
+            return Ok(response.into_body());
         }
-        if response.status().is_success()
-            || response.status() == http::StatusCode::SWITCHING_PROTOCOLS
-        {
-            return Ok(response);
-        }
-        let code = response.status().as_u16();
-        let bytes = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|e| Failure::local(e.to_string()))?
-            .to_bytes();
-        match serde_json::from_slice::<Status>(&bytes) {
-            Ok(status) => Err(Error::Status(Box::new(status)).into()),
-            Err(_) => Err(Failure::local(format!(
-                "{path}: HTTP {code}: {}",
-                String::from_utf8_lossy(&bytes).trim()
-            ))),
+        Err(failure(response, &path).await)
+    }
+}
+
+fn show_warnings(headers: &HeaderMap) {
+    let texts = headers.get_all(WARNING).iter();
+    for text in texts
+        .filter_map(|v| v.to_str().ok())
+        .filter_map(warning_text)
+    {
+        eprintln!("Warning: {text}");
+    }
+}
+
+async fn failure(response: Response<Body>, path: &str) -> Failure {
+    let code: StatusCode = response.status();
+    let bytes = match response.into_body().collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) => return Failure::kube(error),
+    };
+    match serde_json::from_slice::<Status>(&bytes) {
+        Ok(status) => Error::Status(Box::new(status)).into(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Failure::local(format!("{path}: HTTP {}: {}", code.as_u16(), text.trim()))
         }
     }
+}
+
+/// Adds a query, percent-encoded.
+pub(crate) fn with_query<'a>(
+    path: &str,
+    query: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let target = format!("{path}?");
+    let start = target.len();
+    let mut pairs = form_urlencoded::Serializer::for_suffix(target, start);
+    pairs.extend_pairs(query);
+    pairs.finish().trim_end_matches('?').to_owned()
 }
 
 /// The text of `299 - "text"`.

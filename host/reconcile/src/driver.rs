@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use k3s_base::error::chain;
 use k3s_client::{Informer, InformerEvent, WorkQueue};
 use k3s_lifecycle::{CancellationToken, Tasks};
 use tracing::{debug, warn};
@@ -25,7 +26,7 @@ const WARN_AFTER: u32 = 5;
 pub enum Outcome {
     /// Nothing more until something changes.
     Done,
-    /// Look again after this time, or earlier if something changes.
+    /// Reconcile again after this time, or earlier if something changes.
     After(Duration),
 }
 
@@ -99,7 +100,7 @@ impl Controller {
         self
     }
 
-    /// A key to look at once at the start.
+    /// A key to reconcile once at the start.
     #[must_use]
     pub fn starts_with(mut self, key: impl Into<Key>) -> Self {
         self.first.push(key.into());
@@ -183,7 +184,7 @@ impl<R: Reconciler> Worker<R> {
     async fn run(self) {
         while let Some(key) = self.queue.get().await {
             // A reconciler keeps no lock across a call, so a panic leaves nothing half done that
-            // the next look would not see.
+            // the next reconciliation would not see.
             let result = AssertUnwindSafe(self.reconciler.reconcile(&key))
                 .catch_unwind()
                 .await;
@@ -194,7 +195,7 @@ impl<R: Reconciler> Worker<R> {
 
     fn panicked(&self) -> Error {
         self.live.panicked.fetch_add(1, Ordering::Relaxed);
-        Error::other("the reconciler panicked")
+        Error::Panicked
     }
 
     fn finish(&self, key: &Key, result: Result<Outcome, Error>) {
@@ -208,12 +209,13 @@ impl<R: Reconciler> Worker<R> {
             }
             Err(error) => {
                 self.live.failed.fetch_add(1, Ordering::Relaxed);
-                *self.live.last_error.lock() = Some(format!("{key}: {error}"));
+                let error_text = chain(&error);
+                *self.live.last_error.lock() = Some(format!("{key}: {error_text}"));
                 let failures = self.queue.failures(key);
                 if failures >= WARN_AFTER && !error.is_race() {
-                    warn!(controller = self.name, %key, %error, failures, "cannot reconcile");
+                    warn!(controller = self.name, %key, error = error_text, failures, "cannot reconcile");
                 } else {
-                    debug!(controller = self.name, %key, %error, failures, "cannot reconcile yet");
+                    debug!(controller = self.name, %key, error = error_text, failures, "cannot reconcile yet");
                 }
                 self.queue.add_rate_limited(key.clone());
             }

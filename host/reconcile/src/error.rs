@@ -4,17 +4,20 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A request to the API failed.
-    #[error("{}", .0.chain())]
+    #[error(transparent)]
     Api(#[from] k3s_client::Error),
-    /// Something else is not as it has to be.
-    #[error("{0}")]
-    Other(String),
+    /// The reconciler panicked; the panic's own text is in the log.
+    #[error("the reconciler panicked")]
+    Panicked,
+    /// An error of the controller's own.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// Anything that has no type of its own.
-    pub fn other(message: impl Into<String>) -> Self {
-        Self::Other(message.into())
+    /// An error of the controller's own.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
     }
 
     /// Whether the object changed under the writer: normal in a busy cluster, not worth a warning.

@@ -3,7 +3,7 @@
 //!
 //! A controller declares which resources it watches and which of its keys each change concerns
 //! ([`Controller::watch`]); the driver calls its [`Reconciler`] with one key at a time per key,
-//! retries failures with back-off, contains panics, and counts. A key says *look here*, never
+//! retries failures with back-off, contains panics, and counts. A key says *reconcile this*, never
 //! what happened: a reconciler compares wished and observed state afresh each time.
 //!
 //! Tasks owned: one per watched source, one per worker.

@@ -8,7 +8,7 @@ use k3s_base::Clock;
 use k3s_base::error::chain;
 use k3s_client::{
     Client, DeleteParams, EventRecorder, Informer, InformerEvent, Informers, Object, Patch, Scope,
-    resources,
+    resources, uid_is,
 };
 use k3s_lifecycle::Tasks;
 use k3s_meta::tree;
@@ -302,7 +302,7 @@ impl StorageController {
                 .warning(&**volume, "VolumeFailedDelete", chain(&error));
             return retry(&error);
         }
-        let params = DeleteParams::default().with_uid(volume.uid());
+        let params = DeleteParams::default().preconditions(uid_is(volume.uid()));
         let volumes = &resources::PERSISTENT_VOLUMES;
         let deleted = self.client.delete(volumes, None, volume.name(), &params);
         match deleted.await {

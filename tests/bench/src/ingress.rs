@@ -2,7 +2,6 @@
 //! interleaved rounds, at full speed and at a fixed rate; what a request waits at most while the component
 //! is replaced; and how long a change takes with 10,000 routes.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +10,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use k3s_e2e::{SOON, WEB_1, web};
+use k3s_e2e::{SOON, WEB_1, fixture, web};
 use k3s_harness::{Cluster, ClusterOptions, http_server};
 use tokio::net::TcpStream;
 
@@ -151,17 +150,8 @@ fn steady_tail(output: &str) -> Result<(u64, u64)> {
 }
 
 fn paths(name: &str, from: usize, count: usize) -> String {
-    let mut text = format!(
-        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}}}\nspec:\n  rules:\n  - host: bench.example.com\n    http:\n      paths:\n"
-    );
-    for at in from..from + count {
-        // Writing into a String cannot fail.
-        let _ = writeln!(
-            text,
-            "      - {{path: /p{at}, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}"
-        );
-    }
-    text
+    let paths = (from..from + count).map(|at| fixture!("ingress-path", PATH = format!("/p{at}")));
+    fixture!("ingress", NAME = name) + &paths.collect::<String>()
 }
 
 fn wait_for(cluster: &Cluster, at: &str, path: &str) -> Result<()> {

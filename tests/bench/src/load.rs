@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use http::Request;
 use http_body_util::BodyExt;
-use k3s_client::{Client, ListParams, WatchParams, empty, resources};
+use k3s_client::{Client, ListParams, WatchParams, resources};
 use k3s_harness::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
@@ -165,7 +165,7 @@ async fn gets(clients: usize) -> Result<String> {
         let (client, done, path) = (client.clone(), done.clone(), path.clone());
         tasks.push(tokio::spawn(async move {
             while Instant::now() < end {
-                let request = Request::get(&path).body(empty())?;
+                let request = Request::get(&path).body(Vec::new())?;
                 client
                     .raw(request)
                     .await?
@@ -214,7 +214,7 @@ async fn list() -> Result<String> {
     let mut bytes = 0;
     for _ in 0..5 {
         let start = Instant::now();
-        let answer = client.raw(Request::get(&path).body(empty())?).await?;
+        let answer = client.raw(Request::get(&path).body(Vec::new())?).await?;
         bytes = answer
             .into_body()
             .collect()
@@ -249,12 +249,14 @@ async fn fanout(watchers: usize) -> Result<String> {
             .get(n % connections.len())
             .context("a connection")?
             .clone();
-        let params = WatchParams {
-            resource_version: Some(version.clone()),
-            ..WatchParams::default()
-        };
+        let params = WatchParams::default();
         let mut events = client
-            .watch(&resources::CONFIG_MAPS, Some("kube-public"), &params)
+            .watch(
+                &resources::CONFIG_MAPS,
+                Some("kube-public"),
+                &params,
+                &version,
+            )
             .await?;
         let seen = seen.clone();
         tokio::spawn(async move {

@@ -76,12 +76,16 @@ async fn one(client: &Client, name: &str) -> Result<Duration> {
         .create(&resources::PODS, Some("default"), &pod)
         .await?;
     let params = WatchParams {
-        resource_version: Some(made.resource_version().to_owned()),
         field_selector: Some(format!("metadata.name={name}")),
         ..WatchParams::default()
     };
     let mut events = client
-        .watch(&resources::PODS, Some("default"), &params)
+        .watch(
+            &resources::PODS,
+            Some("default"),
+            &params,
+            made.resource_version(),
+        )
         .await?;
     let ready = async {
         loop {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use http::Request;
-use k3s_client::{ListParams, empty, resources};
+use k3s_client::{ListParams, resources};
 use k3s_e2e::condition;
 use k3s_harness::Cluster;
 
@@ -78,7 +78,7 @@ fn once(cluster: &mut Cluster) -> Result<(Duration, Duration)> {
 pub(crate) async fn ready() -> Result<String> {
     let healthy = async || {
         let answer = client()?
-            .raw(Request::get("/readyz").body(empty())?)
+            .raw(Request::get("/readyz").body(Vec::new())?)
             .await?;
         ensure!(answer.status().is_success(), "{}", answer.status());
         anyhow::Ok(())

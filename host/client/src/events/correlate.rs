@@ -86,7 +86,7 @@ impl Correlator {
         );
     }
 
-    /// The Event is gone from the server: the next one is written anew.
+    /// The Event no longer exists on the server: the next occurrence creates another.
     pub(super) fn lost(&mut self, occurrence: &Occurrence, message: &str) {
         self.written
             .remove(&(aggregate_key(occurrence), message.to_owned()));

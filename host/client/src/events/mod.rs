@@ -25,7 +25,7 @@ const QUEUE_LENGTH: usize = 1000;
 pub enum EventType {
     /// Something happened as intended.
     Normal,
-    /// Something needs a look.
+    /// Something needs attention.
     Warning,
 }
 

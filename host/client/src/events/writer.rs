@@ -11,7 +11,7 @@ use tracing::debug;
 use super::Occurrence;
 use super::correlate::{Correlator, Decision};
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::params::Patch;
 use crate::resources::EVENTS;
 
@@ -47,7 +47,7 @@ impl Writer {
             for attempt in 0..TRIES {
                 match self.write(&occurrence, &decision).await {
                     Ok(()) => break,
-                    Err(error @ (Error::Transport(_) | Error::Timeout(_))) => {
+                    Err(error) if error.is_unreachable() => {
                         debug!(%error, attempt, "cannot write an event yet");
                         tokio::time::sleep(RETRY.delay(attempt)).await;
                     }

@@ -3,7 +3,7 @@
 //! It keeps the semantics that components depend on: resource versions and conflicts, generation,
 //! generated names, finalizers and graceful deletion, list with selectors and pages, watch from a
 //! version, and the subresources status, scale, binding, eviction and finalize. It checks no
-//! schema, applies no defaults but the few named in `write.rs`, and authorizes everybody.
+//! schema, applies no defaults but the few named in `write.rs`, and authorizes every request.
 //!
 //! [`FakeApi::seed`] puts objects in as they are; [`FakeApi::fail`] makes requests fail;
 //! [`FakeApi::requests`] shows what was asked, for tests of silence.
@@ -34,7 +34,8 @@ use serde_json::Value;
 use tower::Service;
 
 use crate::body::Body;
-use crate::client::{Client, ClientFactory};
+use crate::client::Client;
+use crate::factory::ClientFactory;
 use crate::resource::Resource;
 use path::Target;
 use store::Store;

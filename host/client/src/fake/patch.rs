@@ -74,9 +74,9 @@ fn merge_lists(to: &mut Vec<Value>, from: &[Value]) {
         let at = to
             .iter()
             .position(|present| present.get(key) == entry.get(key));
-        let gone = entry.get("$patch").and_then(Value::as_str) == Some("delete");
+        let is_deletion = entry.get("$patch").and_then(Value::as_str) == Some("delete");
         match at {
-            Some(at) if gone => {
+            Some(at) if is_deletion => {
                 to.remove(at);
             }
             Some(at) => {
@@ -84,7 +84,7 @@ fn merge_lists(to: &mut Vec<Value>, from: &[Value]) {
                     strategic(present, entry);
                 }
             }
-            None if gone => {}
+            None if is_deletion => {}
             None => to.push(entry.clone()),
         }
     }

@@ -114,7 +114,7 @@ pub(super) fn parse(path: &str) -> Option<Target> {
 pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (unescape(name), unescape(value)))
+        .map(|(name, value)| (unescape(name), unescape(&value.replace('+', " "))))
         .collect()
 }
 

@@ -106,18 +106,18 @@ impl Cache {
         Subscription::new(feed, informer)
     }
 
-    /// Takes a whole list as the new truth and tells subscribers the difference.
+    /// Makes a whole list the content and notifies subscribers of the difference.
     pub(super) fn replace(&self, objects: Vec<Object>) {
         let mut state = self.state.write();
         let present: HashSet<Arc<str>> =
             objects.iter().map(|object| object.key().clone()).collect();
-        let gone: Vec<Object> = state
+        let missing: Vec<Object> = state
             .objects
             .values()
             .filter(|o| !present.contains(o.key()))
             .cloned()
             .collect();
-        gone.into_iter().for_each(|object| state.remove(&object));
+        missing.into_iter().for_each(|object| state.remove(&object));
         objects.into_iter().for_each(|object| state.put(object));
         drop(state);
         self.synced.send_replace(true);
@@ -147,7 +147,7 @@ impl State {
             }
             index.add(&object);
         }
-        self.tell(old, Some(object));
+        self.notify(old, Some(object));
     }
 
     fn remove(&mut self, last: &Object) {
@@ -157,10 +157,10 @@ impl State {
         for index in self.indexes.values_mut() {
             index.remove(&old);
         }
-        self.tell(Some(old), None);
+        self.notify(Some(old), None);
     }
 
-    fn tell(&mut self, old: Option<Object>, new: Option<Object>) {
+    fn notify(&mut self, old: Option<Object>, new: Option<Object>) {
         // A feed that only this list still holds has no subscriber any more.
         self.feeds.retain(|feed| Arc::strong_count(feed) > 1);
         for feed in &self.feeds {

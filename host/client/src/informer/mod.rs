@@ -1,4 +1,4 @@
-//! Shared informers: one list+watch per resource and scope, however many components look at it.
+//! Shared informers: one list+watch per resource and scope, however many components read it.
 //!
 //! An [`Informer`] is a live, indexed copy of a collection. Its reflector runs while at least one
 //! handle exists. Subscribers get every change merged per object: the queue of a slow subscriber
@@ -8,6 +8,7 @@
 mod cache;
 mod index;
 mod reflector;
+mod shared;
 mod subscription;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub use index::{BY_NAMESPACE, BY_NODE, BY_OWNER, IndexFn};
 pub use subscription::{InformerEvent, Subscription};
 
 use cache::Cache;
+pub(crate) use shared::SharedObjects;
 
 /// Which part of a collection an informer follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -180,8 +182,8 @@ impl Informer {
         &self.0.resource
     }
 
-    /// Waits until the first list is in. A list that fails is retried for ever with back-off; see
-    /// [`Informer::last_error`] for why it has not come.
+    /// Waits until the first list is in. A list that fails is retried with back-off without
+    /// end; [`Informer::last_error`] says why.
     pub async fn has_synced(&self) {
         self.0.cache.synced().await;
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::params::{ListParams, WatchParams};
 use crate::resource::Resource;
+use crate::verbs::Form;
 use crate::watch::WatchEvent;
 
 /// Between failed tries, as client-go's reflector.
@@ -79,7 +80,7 @@ impl Reflector {
         }
         // A server that answers anything but 410 may have lost the version too; only a broken
         // connection is known to leave it valid.
-        if !matches!(error, Error::Transport(_) | Error::Timeout(_)) {
+        if !error.is_unreachable() {
             *version = None;
         }
         self.cache.set_error(Some(error));
@@ -99,38 +100,35 @@ impl Reflector {
         let params = ListParams {
             label_selector: self.scope.label_selector.clone(),
             field_selector: self.scope.field_selector.clone(),
-            metadata_only: self.scope.metadata_only,
             ..ListParams::default()
         };
         let list = self
             .client
-            .list_all(&self.resource, self.namespace(), &params)
+            .pages(&self.resource, self.namespace(), &params, self.form())
             .await?;
-        let objects = list
-            .items
-            .into_iter()
-            .map(|object| self.projected(object))
-            .collect::<Result<_>>()?;
-        self.cache.replace(objects);
+        let objects = list.items.into_iter().map(|object| self.projected(object));
+        self.cache.replace(objects.collect::<Result<_>>()?);
         self.cache.set_error(None);
         Ok(list.resource_version)
     }
 
     async fn watch(&self, from: String, version: &mut Option<String>) -> Result<()> {
-        let seconds =
-            WATCH_SECONDS + u32::try_from(self.random.below(u64::from(WATCH_SECONDS))).unwrap_or(0);
+        let spread = self.random.below(u64::from(WATCH_SECONDS));
         let params = WatchParams {
             label_selector: self.scope.label_selector.clone(),
             field_selector: self.scope.field_selector.clone(),
-            resource_version: Some(from),
-            bookmarks: true,
-            timeout_seconds: Some(seconds),
-            metadata_only: self.scope.metadata_only,
+            timeout: Some(WATCH_SECONDS + u32::try_from(spread).unwrap_or(0)),
             ..WatchParams::default()
         };
         let mut events = self
             .client
-            .watch(&self.resource, self.namespace(), &params)
+            .events(
+                &self.resource,
+                self.namespace(),
+                &params,
+                &from,
+                self.form(),
+            )
             .await?;
         self.cache.set_error(None);
         while let Some(event) = events.next().await {
@@ -155,16 +153,26 @@ impl Reflector {
         Ok(())
     }
 
+    fn form(&self) -> Form {
+        if self.scope.metadata_only {
+            Form::Metadata
+        } else {
+            Form::Whole
+        }
+    }
+
     fn namespace(&self) -> Option<&str> {
         self.scope.namespace.as_deref()
     }
 
+    /// The object as the cache keeps it.
     fn projected(&self, object: Object) -> Result<Object> {
         // A server may not know the projection and send whole objects.
-        if self.scope.metadata_only {
-            object.metadata_only()
+        let object = if self.scope.metadata_only {
+            object.metadata_only()?
         } else {
-            Ok(object)
-        }
+            object
+        };
+        Ok(self.client.shared().share(object))
     }
 }

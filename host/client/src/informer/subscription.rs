@@ -15,14 +15,14 @@ pub enum InformerEvent {
     /// The object is new to the subscriber.
     Added(Object),
     /// The object changed; several changes may be merged. Both states have one UID: an object that
-    /// was deleted and made anew is reported as deleted and added.
+    /// was deleted and created again is reported as deleted and added.
     Updated {
         /// The state the subscriber knew.
         old: Object,
         /// The present state.
         new: Object,
     },
-    /// The object is gone; this is the last state the informer knew.
+    /// The object was deleted; this is the last state the informer knew.
     Deleted(Object),
 }
 
@@ -37,7 +37,7 @@ impl InformerEvent {
         }
     }
 
-    /// Whether the object is gone.
+    /// Whether the object was deleted.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         matches!(self, Self::Deleted(_))
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_made_anew_is_another_object() {
+    fn an_object_created_again_is_another_object() {
         let with_uid =
             |uid: &str| Obj::from_value(json!({"metadata": {"name": "a", "uid": uid}})).unwrap();
         let feed = Feed::default();

@@ -1,28 +1,31 @@
-//! HTTPS with one pooled connection per protocol: HTTP/2 for everything, HTTP/1.1 for upgrades.
+//! HTTPS as a [`Config`] describes it: kube's layers for address, authentication and impersonation
+//! over two connection pools.
 //!
-//! Windows and keep-alive are set as client-go sets them: the defaults of 64 KiB and no ping make
-//! many watches on one connection stall, or hang for minutes when the peer is gone.
+//! The pools are made here, since kube's own stack speaks HTTP/1.1 only, where every watch takes a
+//! connection of its own. Here HTTP/2 carries everything but upgrades, which exist in HTTP/1.1
+//! only. Windows and keep-alive are set as client-go sets them: the defaults of 64 KiB and no ping
+//! make many watches on one connection stall, or hang for minutes when the peer has vanished.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use base64::Engine;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{AUTHORIZATION, UPGRADE};
-use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::BodyExt;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http::header::UPGRADE;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use parking_lot::Mutex;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use kube::Config;
+use kube::client::{Body, ConfigExt};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tower::util::BoxService;
+use tower::{Service, ServiceBuilder, ServiceExt};
 
-use super::{CaSource, Identity, Transport, files};
-use crate::body::Body;
+use crate::body::BoxError;
 use crate::error::{Error, Result};
 
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
@@ -31,147 +34,68 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A stack for one state of the credentials.
+pub(crate) type Https = BoxService<Request<Body>, Response<Incoming>, BoxError>;
+
+/// The stack that `config` describes. No connection is made yet.
+///
+/// # Errors
+/// [`Error::Credentials`] where certificate, key, CA bundle or token cannot be used.
+pub(crate) fn stack(config: &Config) -> Result<Https> {
+    let pools = Pools::new(config)?;
+    let authentication = config.auth_layer().map_err(Error::credentials)?;
+    let impersonation = config.extra_headers_layer().map_err(Error::credentials)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(authentication)
+        .layer(impersonation)
+        .service(pools);
+    Ok(service.boxed())
+}
+
 type HttpPool = Pool<HttpsConnector<HttpConnector>, Body>;
 
-pub(crate) struct Https {
-    base: Uri,
-    ca: CaSource,
-    identity: Identity,
-    live: Mutex<Live>,
-}
-
-/// What was made from the credentials as last read.
+/// Chooses the pool by what the request asks for.
 #[derive(Clone)]
-struct Live {
-    pool: HttpPool,
+struct Pools {
+    http2: HttpPool,
     upgrades: HttpPool,
-    authorization: Option<HeaderValue>,
-    read_from: Option<SystemTime>,
-    checked: Instant,
 }
 
-impl Https {
-    /// `server` is `https://host:port`, optionally with a path below which the API is served.
-    pub(crate) fn new(server: &str, ca: CaSource, identity: Identity) -> Result<Self> {
-        let base: Uri = server
-            .trim_end_matches('/')
-            .parse()
-            .map_err(|e| Error::Request(format!("{server:?} is not a server address: {e}")))?;
-        if base.scheme_str() != Some("https") || base.authority().is_none() {
-            return Err(Error::Request(format!(
-                "{server:?} is not an https:// address"
-            )));
-        }
-        let live = Mutex::new(Live::load(&ca, &identity)?);
+impl Pools {
+    fn new(config: &Config) -> Result<Self> {
+        let tls = config.rustls_client_config().map_err(Error::credentials)?;
+        let server_name = config.tls_server_name.as_deref();
         Ok(Self {
-            base,
-            ca,
-            identity,
-            live,
+            http2: pool(connector(tls.clone(), server_name, true)?),
+            upgrades: pool(connector(tls, server_name, false)?),
         })
     }
-
-    /// The live pools, made anew where a credential file changed. A file that is half written or
-    /// gone keeps the old ones: the next check tries again.
-    fn current(&self) -> Live {
-        let mut live = self.live.lock();
-        if live.checked.elapsed() >= files::CHECK_INTERVAL {
-            live.checked = Instant::now();
-            let changed = files::newest_change(&self.identity.paths(&self.ca));
-            if changed.is_some() && changed != live.read_from {
-                match Live::load(&self.ca, &self.identity) {
-                    Ok(fresh) => *live = fresh,
-                    Err(error) => tracing::warn!(%error, "keeping the old API credentials"),
-                }
-            }
-        }
-        live.clone()
-    }
-
-    fn absolute(&self, relative: &Uri) -> Result<Uri> {
-        let path = relative.path_and_query().map_or("/", |p| p.as_str());
-        let prefix = self.base.path().trim_end_matches('/');
-        let authority = self.base.authority().map_or("", |a| a.as_str());
-        format!("https://{authority}{prefix}{path}")
-            .parse()
-            .map_err(|e| Error::Request(format!("bad request path {path:?}: {e}")))
-    }
 }
 
-impl Transport for Https {
-    fn send(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>>> {
-        let live = self.current();
-        match self.absolute(request.uri()) {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(error) => return async move { Err(error) }.boxed(),
-        }
-        if let Some(value) = &live.authorization
-            && !request.headers().contains_key(AUTHORIZATION)
-        {
-            request.headers_mut().insert(AUTHORIZATION, value.clone());
-        }
-        // An upgrade exists in HTTP/1.1 only.
+impl Service<Request<Body>> for Pools {
+    type Response = Response<Incoming>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Incoming>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let pool = if request.headers().contains_key(UPGRADE) {
-            live.upgrades
+            &self.upgrades
         } else {
-            live.pool
+            &self.http2
         };
-        async move {
-            let response = pool
-                .request(request)
-                .await
-                .map_err(|e| Error::Transport(e.into()))?;
-            Ok(response.map(|body| body.map_err(Into::into).boxed()))
-        }
-        .boxed()
-    }
-}
-
-impl Live {
-    fn load(ca: &CaSource, identity: &Identity) -> Result<Self> {
-        let read_from = files::newest_change(&identity.paths(ca));
-        let config = tls_config(ca, identity)?;
-        Ok(Self {
-            pool: pool(config.clone(), true),
-            upgrades: pool(config, false),
-            authorization: authorization(identity)?,
-            read_from,
-            checked: Instant::now(),
-        })
-    }
-}
-
-impl Identity {
-    fn paths<'a>(&'a self, ca: &'a CaSource) -> Vec<&'a std::path::Path> {
-        let mut paths = match self {
-            Self::CertFiles { cert, key } => vec![cert.as_path(), key.as_path()],
-            Self::TokenFile(path) => vec![path.as_path()],
-            _ => Vec::new(),
-        };
-        if let CaSource::File(path) = ca {
-            paths.push(path);
-        }
-        paths
+        let response = pool.request(request);
+        response.map(|result| result.map_err(Into::into)).boxed()
     }
 }
 
 /// hyper-util's executor spawns the connection's own task; it ends with the pool or the peer, so
 /// it needs no stop signal of its own.
-fn pool(config: ClientConfig, http2: bool) -> HttpPool {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    tcp.set_keepalive(Some(KEEP_ALIVE_INTERVAL));
-    let builder = HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_only()
-        .enable_http1();
-    let connector = if http2 {
-        builder.enable_http2().wrap_connector(tcp)
-    } else {
-        builder.wrap_connector(tcp)
-    };
+fn pool(connector: HttpsConnector<HttpConnector>) -> HttpPool {
     Pool::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -182,65 +106,27 @@ fn pool(config: ClientConfig, http2: bool) -> HttpPool {
         .build(connector)
 }
 
-fn tls_config(ca: &CaSource, identity: &Identity) -> Result<ClientConfig> {
-    let builder =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Error::Request(format!("TLS: {e}")))?
-            .with_root_certificates(roots(ca)?);
-    let (cert, key) = match identity {
-        Identity::Cert { cert_pem, key_pem } => (cert_pem.clone(), key_pem.reveal().clone()),
-        Identity::CertFiles { cert, key } => (files::read(cert)?, files::read(key)?),
-        _ => return Ok(builder.with_no_client_auth()),
-    };
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|e| Error::Request(format!("client key: {e}")))?;
-    builder
-        .with_client_auth_cert(certificates(&cert, "client certificate")?, key)
-        .map_err(|e| Error::Request(format!("client certificate: {e}")))
-}
-
-fn roots(ca: &CaSource) -> Result<RootCertStore> {
-    let pem = match ca {
-        CaSource::Pem(pem) => pem.clone(),
-        CaSource::File(path) => files::read(path)?,
-    };
-    let mut roots = RootCertStore::empty();
-    for cert in certificates(&pem, "CA bundle")? {
-        roots
-            .add(cert)
-            .map_err(|e| Error::Request(format!("CA bundle: {e}")))?;
+fn connector(
+    tls: ClientConfig,
+    server_name: Option<&str>,
+    http2: bool,
+) -> Result<HttpsConnector<HttpConnector>> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEP_ALIVE_INTERVAL));
+    let mut builder = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_only();
+    if let Some(name) = server_name {
+        let name = ServerName::try_from(name.to_owned()).map_err(Error::credentials)?;
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    Ok(roots)
-}
-
-fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let certs: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|e| Error::Request(format!("{what}: {e}")))?;
-    if certs.is_empty() {
-        Err(Error::Request(format!("{what}: holds no certificate")))
+    let builder = builder.enable_http1();
+    Ok(if http2 {
+        builder.enable_http2().wrap_connector(tcp)
     } else {
-        Ok(certs)
-    }
-}
-
-fn authorization(identity: &Identity) -> Result<Option<HeaderValue>> {
-    let text = match identity {
-        Identity::Token(token) => format!("Bearer {}", token.reveal().trim()),
-        Identity::TokenFile(path) => format!("Bearer {}", files::read(path)?.trim()),
-        Identity::Basic { user, password } => {
-            let plain = format!("{user}:{}", password.reveal());
-            format!(
-                "Basic {}",
-                base64::engine::general_purpose::STANDARD.encode(plain)
-            )
-        }
-        _ => return Ok(None),
-    };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        Error::Request("the token holds characters that no header can carry".into())
-    })?;
-    value.set_sensitive(true);
-    Ok(Some(value))
+        builder.wrap_connector(tcp)
+    })
 }

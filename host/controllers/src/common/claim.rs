@@ -4,8 +4,9 @@
 //! was deleted, or deleted and made anew, must not collect the dependents of its namesake
 //! (upstream `controller_ref_manager.go`).
 
-use k3s_client::{Client, Error, Obj, Object, Patch, Resource};
+use k3s_client::{Client, Obj, Object, Patch, Resource};
 use k3s_meta::LabelSelector;
+use k3s_reconcile::Error;
 use serde_json::json;
 
 use super::template::controller_reference;
@@ -20,6 +21,16 @@ pub(crate) struct Claims<'a> {
     pub(crate) resource: &'a Resource,
     /// A finalizer that adoption adds.
     pub(crate) finalizer: Option<&'a str>,
+}
+
+/// Why the owner may not adopt; the next reconciliation sees the owner as it is now.
+#[derive(Debug, thiserror::Error)]
+enum OwnerChanged {
+    /// Another object has its name.
+    #[error("{0} was deleted and created again")]
+    Replaced(std::sync::Arc<str>),
+    #[error("{0} is being deleted")]
+    Deleting(std::sync::Arc<str>),
 }
 
 /// What is to be done with a candidate.
@@ -43,7 +54,7 @@ impl Claims<'_> {
                 Claim::Release => self.release(&candidate).await?,
                 Claim::Adopt => {
                     if !checked {
-                        self.still_there().await?;
+                        self.check_owner().await?;
                         checked = true;
                     }
                     owned.extend(self.adopt(&candidate).await?);
@@ -53,21 +64,19 @@ impl Claims<'_> {
         Ok(owned)
     }
 
-    async fn still_there(&self) -> Result<(), Error> {
+    async fn check_owner(&self) -> Result<(), Error> {
         let fresh = self
             .client
             .get(self.owner_resource, self.owner.ns(), self.owner.name())
             .await?;
         if fresh.uid() != self.owner.uid() {
-            return Err(Error::Request(format!(
-                "{} was made anew meanwhile",
-                self.owner.key()
+            return Err(Error::other(OwnerChanged::Replaced(
+                self.owner.key().clone(),
             )));
         }
         if fresh.is_deleting() {
-            return Err(Error::Request(format!(
-                "{} is being deleted",
-                self.owner.key()
+            return Err(Error::other(OwnerChanged::Deleting(
+                self.owner.key().clone(),
             )));
         }
         Ok(())
@@ -108,16 +117,19 @@ impl Claims<'_> {
         match result {
             // Another UID: the object this was about is gone.
             Err(error) if error.is_invalid() || error.is_conflict() => Ok(()),
-            other => ignore_gone(other).map(drop),
+            other => {
+                ignore_gone(other)?;
+                Ok(())
+            }
         }
     }
 }
 
-fn ignore_gone(result: Result<Object, Error>) -> Result<Option<Object>, Error> {
+fn ignore_gone(result: k3s_client::Result<Object>) -> Result<Option<Object>, Error> {
     match result {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
 use k3s_client::resources::PODS;
-use k3s_client::{DeleteParams, Object};
+use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Error, Outcome};
 
@@ -160,7 +160,7 @@ impl DaemonSets {
     }
 
     async fn delete(&self, daemon: &DaemonSet, object: &Object) -> Result<(), Error> {
-        let params = DeleteParams::default().with_uid(object.uid());
+        let params = DeleteParams::default().preconditions(uid_is(object.uid()));
         match self
             .client
             .delete(&PODS, object.ns(), object.name(), &params)

@@ -4,7 +4,7 @@
 
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS};
-use k3s_client::{DeleteParams, Object, Patch};
+use k3s_client::{DeleteParams, Object, Patch, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ impl DaemonSets {
             .len()
             .saturating_sub(crate::common::number::length(daemon.history_limit));
         for revision in old.into_iter().take(surplus) {
-            let params = DeleteParams::background().with_uid(revision.uid());
+            let params = DeleteParams::background().preconditions(uid_is(revision.uid()));
             match self
                 .client
                 .delete(

@@ -2,7 +2,7 @@
 
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
-use k3s_client::{DeleteParams, Object};
+use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_meta::{object, tree};
 use k3s_reconcile::{Error, Outcome};
 
@@ -150,7 +150,7 @@ impl Deployments {
             return Ok(());
         }
         for old in history::surplus(deployment, sets) {
-            let params = DeleteParams::background().with_uid(old.object.uid());
+            let params = DeleteParams::background().preconditions(uid_is(old.object.uid()));
             match self
                 .client
                 .delete(&REPLICA_SETS, old.object.ns(), old.name(), &params)

@@ -5,7 +5,7 @@
 mod plan;
 
 use k3s_client::resources::{ENDPOINTS, PODS, SERVICES};
-use k3s_client::{Client, DeleteParams, Informer, split_key};
+use k3s_client::{Client, DeleteParams, Informer, split_key, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
@@ -90,7 +90,7 @@ impl EndpointsController {
                 &ENDPOINTS,
                 Some(namespace),
                 name,
-                &DeleteParams::default().with_uid(left.uid()),
+                &DeleteParams::default().preconditions(uid_is(left.uid())),
             )
             .await
         {

@@ -10,7 +10,9 @@ mod plan;
 use std::sync::Arc;
 
 use k3s_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
-use k3s_client::{Client, DeleteParams, Expectations, Informer, InformerEvent, Obj, Object, key};
+use k3s_client::{
+    Client, DeleteParams, Expectations, Informer, InformerEvent, Obj, Object, key, uid_is,
+};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::service::{Service, services_of_pod};
@@ -181,7 +183,7 @@ impl Slices {
     }
 
     async fn delete(&self, service: &Service, slice: &Object) -> Result<(), Error> {
-        let params = DeleteParams::default().with_uid(slice.uid());
+        let params = DeleteParams::default().preconditions(uid_is(slice.uid()));
         match self
             .client
             .delete(&ENDPOINT_SLICES, slice.ns(), slice.name(), &params)

@@ -1,6 +1,8 @@
 //! Collecting one object: live reads, then one delete or patch with preconditions.
 
-use k3s_client::{DeleteParams, Error as ApiError, Obj, Object, Patch, Resource};
+use k3s_client::{
+    DeleteParams, Error as ApiError, Obj, Object, Patch, PropagationPolicy, Resource, unchanged,
+};
 use k3s_meta::OwnerReference;
 use k3s_reconcile::Error;
 use serde_json::json;
@@ -37,15 +39,14 @@ impl Collector {
             Verdict::Keep => Ok(()),
             Verdict::Trim => self.trim(&resource, &live, &states).await,
             Verdict::Delete(propagation) => {
-                if propagation == k3s_client::Propagation::Foreground {
+                if propagation == PropagationPolicy::Foreground {
                     self.break_cycle(&resource, &live, &dependents).await?;
                 }
                 let params = DeleteParams {
-                    propagation: Some(propagation),
+                    propagation_policy: Some(propagation),
                     ..DeleteParams::default()
                 }
-                .with_uid(live.uid())
-                .with_resource_version(live.resource_version());
+                .preconditions(unchanged(live.uid(), live.resource_version()));
                 settled(
                     self.client
                         .delete(&resource, live.ns(), live.name(), &params)

@@ -1,6 +1,6 @@
 //! Pure: what to do with an object, given how its owners are.
 
-use k3s_client::{Obj, Propagation};
+use k3s_client::{Obj, PropagationPolicy};
 
 use super::{FOREGROUND, ORPHAN};
 
@@ -16,13 +16,13 @@ pub(super) enum Owner {
 }
 
 /// What follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
     Keep,
     /// Some owners hold it; the references to the others go.
     Trim,
     /// Delete it, with this treatment of its own dependents.
-    Delete(Propagation),
+    Delete(PropagationPolicy),
 }
 
 pub(super) fn verdict(owners: &[Owner], has_dependents: bool, object: &Obj) -> Verdict {
@@ -39,19 +39,19 @@ pub(super) fn verdict(owners: &[Owner], has_dependents: bool, object: &Obj) -> V
     }
     if any(Owner::Waiting) && has_dependents {
         // The owner waits for this object, so this object waits for its own.
-        return Verdict::Delete(Propagation::Foreground);
+        return Verdict::Delete(PropagationPolicy::Foreground);
     }
     Verdict::Delete(own_policy(object))
 }
 
 /// A finalizer that is already there says what the user asked for.
-fn own_policy(object: &Obj) -> Propagation {
+fn own_policy(object: &Obj) -> PropagationPolicy {
     if object.has_finalizer(ORPHAN) {
-        Propagation::Orphan
+        PropagationPolicy::Orphan
     } else if object.has_finalizer(FOREGROUND) {
-        Propagation::Foreground
+        PropagationPolicy::Foreground
     } else {
-        Propagation::Background
+        PropagationPolicy::Background
     }
 }
 
@@ -72,13 +72,21 @@ mod tests {
             (&[Solid], false, Verdict::Keep),
             (&[Solid, Absent], false, Verdict::Trim),
             (&[Solid, Waiting], true, Verdict::Trim),
-            (&[Absent], true, Verdict::Delete(Propagation::Background)),
+            (
+                &[Absent],
+                true,
+                Verdict::Delete(PropagationPolicy::Background),
+            ),
             (
                 &[Waiting, Absent],
                 true,
-                Verdict::Delete(Propagation::Foreground),
+                Verdict::Delete(PropagationPolicy::Foreground),
             ),
-            (&[Waiting], false, Verdict::Delete(Propagation::Background)),
+            (
+                &[Waiting],
+                false,
+                Verdict::Delete(PropagationPolicy::Background),
+            ),
         ];
         for (owners, has_dependents, expected) in cases {
             assert_eq!(
@@ -89,7 +97,7 @@ mod tests {
         }
         assert_eq!(
             verdict(&[Absent], false, &orphaning),
-            Verdict::Delete(Propagation::Orphan)
+            Verdict::Delete(PropagationPolicy::Orphan)
         );
     }
 }

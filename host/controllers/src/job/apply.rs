@@ -2,7 +2,7 @@
 
 use k3s_base::clock::rfc3339;
 use k3s_client::resources::{JOBS, PODS};
-use k3s_client::{DeleteParams, Object};
+use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_reconcile::{Error, Outcome};
 use serde_json::{Map, Value, json};
 
@@ -240,7 +240,7 @@ impl Jobs {
                 &PODS,
                 object.ns(),
                 object.name(),
-                &DeleteParams::default().with_uid(object.uid()),
+                &DeleteParams::default().preconditions(uid_is(object.uid())),
             )
             .await
         {

@@ -24,12 +24,10 @@ impl Namespaces {
         kinds.sort_by_key(|kind| kind.resource != PODS);
         for kind in &kinds {
             if let Err(error) = self.empty_kind(namespace, kind, &mut found).await {
-                match error {
-                    k3s_client::Error::Transport(_) | k3s_client::Error::Timeout(_) => {
-                        return Err(error.into());
-                    }
-                    other => found.failures.push(format!("{}: {other}", kind.resource)),
+                if error.is_unreachable() {
+                    return Err(error.into());
                 }
+                found.failures.push(format!("{}: {error}", kind.resource));
             }
             if kind.resource == PODS && !found.remaining.is_empty() {
                 return Ok(found);
@@ -44,13 +42,10 @@ impl Namespaces {
         kind: &Served,
         found: &mut Found,
     ) -> k3s_client::Result<()> {
-        let all = ListParams {
-            metadata_only: true,
-            ..ListParams::default()
-        };
+        let all = ListParams::default();
         let before = self
             .client
-            .list_all(&kind.resource, Some(namespace), &all)
+            .list_all_metadata(&kind.resource, Some(namespace), &all)
             .await?;
         if before.items.iter().all(|object| object.is_deleting()) {
             note(kind, &before.items, found);
@@ -80,7 +75,7 @@ impl Namespaces {
         }
         let after = self
             .client
-            .list_all(&kind.resource, Some(namespace), &all)
+            .list_all_metadata(&kind.resource, Some(namespace), &all)
             .await?;
         note(kind, &after.items, found);
         Ok(())

@@ -9,7 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
-use k3s_client::{Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch};
+use k3s_client::{
+    Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch, uid_is,
+};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::{Value, json};
@@ -122,7 +124,7 @@ impl Evictor {
                 &PODS,
                 object.ns(),
                 object.name(),
-                &DeleteParams::default().with_uid(object.uid()),
+                &DeleteParams::default().preconditions(uid_is(object.uid())),
             )
             .await
         {

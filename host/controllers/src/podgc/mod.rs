@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
-use k3s_client::{Client, DeleteParams, Informer, Obj, Object, Patch};
+use k3s_client::{Client, DeleteParams, Informer, Obj, Object, Patch, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
@@ -183,7 +183,9 @@ impl PodGc {
                 &PODS,
                 object.ns(),
                 object.name(),
-                &DeleteParams::now().with_uid(object.uid()),
+                &DeleteParams::default()
+                    .grace_period(0)
+                    .preconditions(uid_is(object.uid())),
             )
             .await
         {

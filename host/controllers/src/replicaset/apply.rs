@@ -2,7 +2,7 @@
 
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{PODS, REPLICA_SETS};
-use k3s_client::{DeleteParams, Obj, Object};
+use k3s_client::{DeleteParams, Obj, Object, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl ReplicaSets {
     }
 
     async fn delete_one(&self, set: &Obj, pod: &Obj) -> Result<(), Error> {
-        let params = DeleteParams::default().with_uid(pod.uid());
+        let params = DeleteParams::default().preconditions(uid_is(pod.uid()));
         match self
             .client
             .delete(&PODS, pod.ns(), pod.name(), &params)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k3s_client::resources::{PODS, STATEFUL_SETS};
-use k3s_client::{DeleteParams, Object, Patch};
+use k3s_client::{DeleteParams, Object, Patch, uid_is};
 use k3s_reconcile::{Error, Outcome};
 
 use super::StatefulSets;
@@ -145,7 +145,7 @@ impl StatefulSets {
 
     async fn delete(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
         let (name, set) = (member.object.name(), owner.object.name());
-        let params = DeleteParams::default().with_uid(member.object.uid());
+        let params = DeleteParams::default().preconditions(uid_is(member.object.uid()));
         match self
             .client
             .delete(&PODS, member.object.ns(), name, &params)

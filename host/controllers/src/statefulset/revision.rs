@@ -2,7 +2,7 @@
 //! `kubectl rollout undo`. Compared as trees, never as bytes.
 
 use k3s_client::resources::{CONTROLLER_REVISIONS, STATEFUL_SETS};
-use k3s_client::{DeleteParams, Object, Patch};
+use k3s_client::{DeleteParams, Object, Patch, uid_is};
 use k3s_meta::object::annotations;
 use k3s_meta::tree;
 use k3s_reconcile::Error;
@@ -152,7 +152,7 @@ impl StatefulSets {
     }
 
     async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {
-        let params = DeleteParams::background().with_uid(revision.uid());
+        let params = DeleteParams::background().preconditions(uid_is(revision.uid()));
         match self
             .client
             .delete(

@@ -4,7 +4,7 @@
 //! takes the signing key, which this crate never sees, and is not done here.
 
 use k3s_client::resources::{SECRETS, SERVICE_ACCOUNTS};
-use k3s_client::{Client, DeleteParams, Informer, Obj, Scope, key};
+use k3s_client::{Client, DeleteParams, Informer, Obj, Scope, key, uid_is};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::context::Context;
@@ -58,7 +58,7 @@ impl Reconciler for Tokens {
         if self.valid(&secret, name).await? {
             return Ok(Outcome::Done);
         }
-        let params = DeleteParams::default().with_uid(secret.uid());
+        let params = DeleteParams::default().preconditions(uid_is(secret.uid()));
         match self
             .client
             .delete(&SECRETS, secret.ns(), secret.name(), &params)

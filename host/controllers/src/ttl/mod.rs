@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_client::resources::JOBS;
-use k3s_client::{Client, DeleteParams, Informer};
+use k3s_client::{Client, DeleteParams, Informer, unchanged};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
@@ -59,12 +59,8 @@ impl Reconciler for Ttl {
             return Ok(Outcome::After(left));
         }
         // The TTL may have been raised since: the version read is the one that goes.
-        let params = DeleteParams {
-            propagation: Some(k3s_client::Propagation::Foreground),
-            ..DeleteParams::default()
-        }
-        .with_uid(job.uid())
-        .with_resource_version(job.resource_version());
+        let params =
+            DeleteParams::foreground().preconditions(unchanged(job.uid(), job.resource_version()));
         match self
             .client
             .delete(&JOBS, job.ns(), job.name(), &params)

@@ -1,8 +1,8 @@
 //! `kubectl api-resources`.
 
-use crate::Failure;
 use crate::cli::ApiResources;
 use crate::discovery::Served;
+use crate::error::Failure;
 use crate::print::Columns;
 use crate::session::Session;
 

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::create::create;
 use super::write::{DryRun, Options, place};
-use crate::Failure;
 use crate::cli::Apply;
 use crate::discovery::Served;
+use crate::error::Failure;
 use crate::manifest;
 use crate::session::Session;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// A conflict means that somebody else wrote in between; the patch is made anew from what they left.
+/// A conflict means that another client wrote in between; the patch is computed again from its result.
 const TRIES: usize = 5;
 
 pub(crate) async fn run(session: &Session, args: &Apply) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use http::Method;
 use k3s_meta::tree;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::error::Failure;
 use crate::print::Columns;
 use crate::session::Session;
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::generate;
 use super::write::{DryRun, Options, place};
-use crate::Failure;
 use crate::cli::{Create, CreateWhat};
+use crate::error::Failure;
 use crate::manifest;
 use crate::session::Session;
 

@@ -1,20 +1,20 @@
 //! `kubectl delete`.
 
 use futures_util::StreamExt;
-use k3s_client::{DeleteParams, ListParams, Object, Propagation, WatchEvent, WatchParams};
+use k3s_client::{DeleteParams, ListParams, Object, PropagationPolicy, WatchEvent, WatchParams};
 use k3s_meta::object;
 
 use super::target;
 use super::write::place;
-use crate::Failure;
 use crate::cli::Delete;
 use crate::discovery::{Discovery, Served};
 use crate::duration;
+use crate::error::Failure;
 use crate::manifest;
 use crate::session::Session;
 
 /// One object to delete.
-struct Doomed<'a> {
+struct Deletion<'a> {
     served: &'a Served,
     namespace: String,
     name: String,
@@ -24,13 +24,13 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
     let params = params(args)?;
     let patience = Some(duration::parse("--timeout", &args.timeout)?).filter(|d| !d.is_zero());
     let discovery = session.discovery().await?;
-    let doomed = if args.files.files.is_empty() {
+    let deletions = if args.files.files.is_empty() {
         named(session, &discovery, args).await?
     } else {
         in_files(session, &discovery, args)?
     };
     let mut waiting = Vec::new();
-    for one in doomed {
+    for one in deletions {
         let namespace = Some(one.namespace.as_str());
         match session
             .client
@@ -47,10 +47,10 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
     }
     if args.wait == "true" && !args.force {
         for (one, answer) in waiting {
-            let gone = wait_until_gone(session, &one, &answer);
+            let deleted = wait_until_deleted(session, &one, &answer);
             match patience {
-                None => gone.await?,
-                Some(patience) => tokio::time::timeout(patience, gone)
+                None => deleted.await?,
+                Some(patience) => tokio::time::timeout(patience, deleted)
                     .await
                     .map_err(|_| late(&one))??,
             }
@@ -59,7 +59,7 @@ pub(crate) async fn run(session: &Session, args: &Delete) -> Result<(), Failure>
     Ok(())
 }
 
-fn late(one: &Doomed<'_>) -> Failure {
+fn late(one: &Deletion<'_>) -> Failure {
     let what = &one.served.resource.plural;
     Failure::local(format!(
         "timed out waiting for the condition on {what}/{}",
@@ -67,7 +67,7 @@ fn late(one: &Doomed<'_>) -> Failure {
     ))
 }
 
-fn report(one: &Doomed<'_>, force: bool) {
+fn report(one: &Deletion<'_>, force: bool) {
     let (kind, name) = (one.served.qualified(""), &one.name);
     let kind = kind.trim_end_matches('/');
     let how = if force { "force deleted" } else { "deleted" };
@@ -80,9 +80,9 @@ fn report(one: &Doomed<'_>, force: bool) {
 
 fn params(args: &Delete) -> Result<DeleteParams, Failure> {
     let propagation = match args.cascade.as_str() {
-        "background" | "true" => Propagation::Background,
-        "foreground" => Propagation::Foreground,
-        "orphan" | "false" => Propagation::Orphan,
+        "background" | "true" => PropagationPolicy::Background,
+        "foreground" => PropagationPolicy::Foreground,
+        "orphan" | "false" => PropagationPolicy::Orphan,
         other => {
             return Err(Failure::local(format!(
                 "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
@@ -107,8 +107,9 @@ fn params(args: &Delete) -> Result<DeleteParams, Failure> {
         (None, false, false) => None,
     };
     Ok(DeleteParams {
-        grace_period_seconds: grace,
-        propagation: Some(propagation),
+        // A negative number means the kind's own grace, as kubectl's default of -1 does.
+        grace_period_seconds: grace.and_then(|seconds| u32::try_from(seconds).ok()),
+        propagation_policy: Some(propagation),
         ..DeleteParams::default()
     })
 }
@@ -117,10 +118,10 @@ fn in_files<'a>(
     session: &Session,
     discovery: &'a Discovery,
     args: &Delete,
-) -> Result<Vec<Doomed<'a>>, Failure> {
+) -> Result<Vec<Deletion<'a>>, Failure> {
     let place_one = |mut manifest| {
         let served = place(session, discovery, &mut manifest)?;
-        Ok(Doomed {
+        Ok(Deletion {
             served,
             namespace: object::namespace(&manifest).to_owned(),
             name: object::name(&manifest).to_owned(),
@@ -136,18 +137,18 @@ async fn named<'a>(
     session: &Session,
     discovery: &'a Discovery,
     args: &Delete,
-) -> Result<Vec<Doomed<'a>>, Failure> {
-    let mut doomed = Vec::new();
+) -> Result<Vec<Deletion<'a>>, Failure> {
+    let mut deletions = Vec::new();
     for target in target::parse(discovery, &args.what)? {
         let served = target.served;
         let namespace = session.namespace.clone();
         if !target.names.is_empty() {
-            let one = |name| Doomed {
+            let one = |name| Deletion {
                 served,
                 namespace: namespace.clone(),
                 name,
             };
-            doomed.extend(target.names.into_iter().map(one));
+            deletions.extend(target.names.into_iter().map(one));
             continue;
         }
         if args.selector.is_none() && !args.all {
@@ -166,25 +167,25 @@ async fn named<'a>(
             .client
             .list_all(&served.resource, Some(&namespace), &params)
             .await?;
-        doomed.extend(list.items.iter().map(|o| Doomed {
+        deletions.extend(list.items.iter().map(|o| Deletion {
             served,
             namespace: namespace.clone(),
             name: o.name().to_owned(),
         }));
     }
-    if doomed.is_empty() && args.what.len() <= 1 {
+    if deletions.is_empty() && args.what.len() <= 1 {
         println!("No resources found");
     }
-    Ok(doomed)
+    Ok(deletions)
 }
 
-/// Watches the object until it is gone, or another one has its name.
-async fn wait_until_gone(
+/// Watches the object until it is deleted, or another one has its name.
+async fn wait_until_deleted(
     session: &Session,
-    one: &Doomed<'_>,
+    one: &Deletion<'_>,
     answer: &Object,
 ) -> Result<(), Failure> {
-    // The answer is the object while it lingers, and a Status once it is gone.
+    // The answer is the object while it lingers, and a Status once it is deleted.
     if answer.kind() == "Status" {
         return Ok(());
     }
@@ -197,12 +198,11 @@ async fn wait_until_gone(
             Err(e) if e.is_not_found() => return Ok(()),
             Err(e) => return Err(e.into()),
         };
-        let params = WatchParams {
-            field_selector: Some(format!("metadata.name={}", one.name)),
-            resource_version: Some(live.resource_version().to_owned()),
-            ..WatchParams::default()
-        };
-        let mut events = match session.client.watch(resource, namespace, &params).await {
+        let named = WatchParams::default().fields(&format!("metadata.name={}", one.name));
+        let watch = session
+            .client
+            .watch(resource, namespace, &named, live.resource_version());
+        let mut events = match watch.await {
             Ok(events) => events,
             Err(e) if e.is_gone() => continue,
             Err(e) => return Err(e.into()),
@@ -211,7 +211,7 @@ async fn wait_until_gone(
             match event {
                 Ok(WatchEvent::Deleted(_)) => return Ok(()),
                 Ok(_) => {}
-                // The watch ended or fell behind: look again.
+                // The watch ended or fell behind: read the object again.
                 Err(_) => break,
             }
         }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::create::create;
 use super::named::{self, Selection};
 use super::write::{Options, place};
-use crate::Failure;
 use crate::cli::Writing;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Create a deployment with the specified name

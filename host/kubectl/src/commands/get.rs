@@ -1,25 +1,26 @@
 //! `kubectl get`.
 
-use std::collections::BTreeMap;
-
-use bytes::BytesMut;
-use futures_util::StreamExt;
-use http::header::ACCEPT;
+use futures_util::{StreamExt, TryStreamExt};
+use http::header::{ACCEPT, HeaderValue};
 use http::{Method, Request};
-use http_body_util::{BodyExt, BodyStream};
-use k3s_client::empty;
+use http_body_util::BodyStream;
+use k3s_client::{Error, WatchParams};
 use k3s_meta::{object, tree};
+use kube::api::WatchEvent;
 use serde_json::Value;
 
 use super::target::{self, Target};
-use crate::Failure;
 use crate::cli::Get;
 use crate::discovery::Served;
+use crate::error::Failure;
 use crate::print::{self, Format, TablePrinter, TableStyle};
-use crate::session::Session;
+use crate::session::{Session, with_query};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const JSON: &str = "application/json";
+/// How long the server keeps a watch open: a day, since the terminal's user ends it. Without a
+/// number kube asks for five minutes.
+const WATCH_SECONDS: u32 = 24 * 60 * 60;
 
 pub(crate) async fn run(session: &Session, args: &Get) -> Result<(), Failure> {
     if let Some(path) = &args.raw {
@@ -38,15 +39,12 @@ pub(crate) async fn run(session: &Session, args: &Get) -> Result<(), Failure> {
 }
 
 async fn raw(session: &Session, path: &str) -> Result<(), Failure> {
-    let request = Request::get(path)
-        .body(empty())
-        .map_err(|e| Failure::local(e.to_string()))?;
-    let body = session.open_stream(request, path).await?.into_body();
-    let mut frames = BodyStream::new(body);
+    let request = Request::get(path).body(Vec::new());
+    let request = request.map_err(Failure::request)?;
+    let mut frames = BodyStream::new(session.open_stream(request).await?);
     let mut out = tokio::io::stdout();
     while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|e| Failure::local(e.to_string()))?;
-        if let Ok(data) = frame.into_data() {
+        if let Ok(data) = frame.map_err(Failure::kube)?.into_data() {
             tokio::io::AsyncWriteExt::write_all(&mut out, &data).await?;
         }
     }
@@ -56,37 +54,16 @@ async fn raw(session: &Session, path: &str) -> Result<(), Failure> {
 /// The path of a collection or object, with the selectors of the command.
 fn path(session: &Session, args: &Get, served: &Served, name: Option<&str>) -> String {
     let namespace = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let mut query = BTreeMap::new();
-    if name.is_none() {
-        query.extend(args.selector.as_deref().map(|s| ("labelSelector", s)));
-        query.extend(args.field_selector.as_deref().map(|s| ("fieldSelector", s)));
-    }
-    with_query(&served.resource.path(namespace, name, None), &query)
-}
-
-/// Adds a query, percent-encoded.
-pub(super) fn with_query(path: &str, query: &BTreeMap<&str, &str>) -> String {
-    let escape = |text: &str| -> String {
-        let keep = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-        text.bytes()
-            .map(|b| {
-                if keep(b) {
-                    char::from(b).to_string()
-                } else {
-                    format!("%{b:02X}")
-                }
-            })
-            .collect()
-    };
-    let pairs: Vec<String> = query
-        .iter()
-        .map(|(k, v)| format!("{k}={}", escape(v)))
-        .collect();
-    if pairs.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", pairs.join("&"))
-    }
+    let path = served.resource.path(namespace, name, None);
+    let selectors = [
+        ("labelSelector", args.selector.as_deref()),
+        ("fieldSelector", args.field_selector.as_deref()),
+    ];
+    let selectors = selectors.into_iter().filter(|_| name.is_none());
+    with_query(
+        &path,
+        selectors.filter_map(|(key, text)| Some((key, text?))),
+    )
 }
 
 async fn tables(
@@ -211,43 +188,27 @@ async fn watch(
             ));
         }
     };
-    let mut query = BTreeMap::from([("watch", "true"), ("resourceVersion", version)]);
-    query.extend(args.selector.as_deref().map(|s| ("labelSelector", s)));
-    query.extend(
-        name.as_deref()
-            .or(args.field_selector.as_deref())
-            .map(|s| ("fieldSelector", s)),
-    );
+    let params = WatchParams {
+        label_selector: args.selector.clone(),
+        field_selector: name.or_else(|| args.field_selector.clone()),
+        timeout: Some(WATCH_SECONDS),
+        ..WatchParams::default().disable_bookmarks()
+    };
     let namespace = (!args.all_namespaces).then_some(session.namespace.as_str());
-    let path = with_query(&target.served.resource.path(namespace, None, None), &query);
-    let request = Request::get(&path)
-        .header(ACCEPT, TABLE)
-        .body(empty())
-        .map_err(|e| Failure::local(e.to_string()))?;
-    let mut body = session.open_stream(request, &path).await?.into_body();
-    let mut buffer = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame
-            .map_err(|e| Failure::local(e.to_string()))?
-            .into_data()
-        else {
-            continue;
-        };
-        buffer.extend_from_slice(&data);
-        while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
-            let line = buffer.split_to(end + 1);
-            let event: Value =
-                serde_json::from_slice(&line).map_err(|e| Failure::local(e.to_string()))?;
-            match tree::text(&event, "type") {
-                "ERROR" => {
-                    return Err(Failure::local(tree::text(&event, "object.message")));
-                }
-                "BOOKMARK" => {}
-                _ => print!(
-                    "{}",
-                    printer.print(event.get("object").unwrap_or(&Value::Null))
-                ),
+    let path = target.served.resource.path(namespace, None, None);
+    let request = kube::core::Request::new(path).watch(&params, version);
+    let mut request = request.map_err(Error::from)?;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static(TABLE));
+    let events = session.client.kube().request_events::<Value>(request).await;
+    let mut events = std::pin::pin!(events.map_err(Failure::kube)?);
+    while let Some(event) = events.try_next().await.map_err(Failure::kube)? {
+        match event {
+            WatchEvent::Added(table) | WatchEvent::Modified(table) | WatchEvent::Deleted(table) => {
+                print!("{}", printer.print(&table));
             }
+            WatchEvent::Bookmark(_) => {}
+            WatchEvent::Error(status) => return Err(Failure::local(status.message)),
         }
     }
     Ok(())

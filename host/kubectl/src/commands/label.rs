@@ -5,7 +5,7 @@ use k3s_meta::{object, tree};
 use serde_json::{Map, Value, json};
 
 use super::named::{self, MERGE, Selection};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 #[derive(Debug, Args)]

@@ -1,17 +1,16 @@
 //! `kubectl logs`.
 
-use std::collections::BTreeMap;
-
-use http::Request;
 use http_body_util::BodyExt;
-use k3s_client::{empty, resources};
+use k3s_client::Error;
+use k3s_client::resources::PODS;
+use kube::api::LogParams;
+use kube::core::Request;
 use tokio::io::AsyncWriteExt;
 
-use super::get::with_query;
 use super::pods;
-use crate::Failure;
 use crate::cli::Logs;
 use crate::duration;
+use crate::error::Failure;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
@@ -26,37 +25,23 @@ pub(crate) async fn run(session: &Session, args: &Logs) -> Result<(), Failure> {
     };
     let pod = pods::find_for_logs(session, word).await?;
     let container = pods::container(&pod, container)?;
-    let tail = args.tail.filter(|n| *n >= 0).map(|n| n.to_string());
-    let since = args
-        .since
-        .as_deref()
-        .map(|text| duration::whole_seconds("--since", text))
-        .transpose()?
-        .map(|n| n.to_string());
-    let mut query = BTreeMap::from([("container", container.as_str())]);
-    for (name, on) in [
-        ("follow", args.follow),
-        ("previous", args.previous),
-        ("timestamps", args.timestamps),
-    ] {
-        query.extend(on.then_some((name, "true")));
-    }
-    query.extend(tail.as_deref().map(|n| ("tailLines", n)));
-    query.extend(since.as_deref().map(|n| ("sinceSeconds", n)));
-    let path = with_query(
-        &resources::PODS.path(Some(pod.namespace()), Some(pod.name()), Some("log")),
-        &query,
-    );
-    let request = Request::get(&path)
-        .body(empty())
-        .map_err(|e| Failure::local(e.to_string()))?;
-    let mut body = session.open_stream(request, &path).await?.into_body();
+    let since = args.since.as_deref();
+    let since = since.map(|text| duration::whole_seconds("--since", text));
+    let params = LogParams {
+        container: Some(container),
+        follow: args.follow,
+        previous: args.previous,
+        timestamps: args.timestamps,
+        tail_lines: args.tail.filter(|count| *count >= 0),
+        since_seconds: since.transpose()?.and_then(|s| i64::try_from(s).ok()),
+        ..LogParams::default()
+    };
+    let request = Request::new(PODS.path(Some(pod.namespace()), None, None));
+    let request = request.logs(pod.name(), &params).map_err(Error::from)?;
+    let mut body = session.open_stream(request).await?;
     let mut out = tokio::io::stdout();
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame
-            .map_err(|e| Failure::local(e.to_string()))?
-            .into_data()
-        {
+        if let Ok(data) = frame.map_err(Failure::kube)?.into_data() {
             out.write_all(&data).await?;
             out.flush().await?;
         }

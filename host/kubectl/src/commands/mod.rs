@@ -23,8 +23,8 @@ mod version;
 pub(crate) mod wait;
 mod write;
 
-use crate::Failure;
 use crate::cli::{Cli, Command};
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Runs one parsed command.

@@ -7,8 +7,8 @@ use k3s_client::ListParams;
 use serde_json::Value;
 
 use super::target;
-use crate::Failure;
 use crate::discovery::{Discovery, Served};
+use crate::error::Failure;
 use crate::session::Session;
 
 pub(super) const MERGE: &str = "application/merge-patch+json";

@@ -5,7 +5,7 @@ use k3s_meta::object;
 use serde_json::Value;
 
 use super::named::{self, MERGE, STRATEGIC, Selection};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Update fields of a resource

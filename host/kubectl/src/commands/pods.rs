@@ -4,7 +4,7 @@ use k3s_client::{ListParams, Object, resources};
 use k3s_meta::selector::LabelSelector;
 use k3s_meta::{object, tree};
 
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";

@@ -5,7 +5,7 @@ use k3s_meta::tree;
 use serde_json::json;
 
 use super::named::{self, MERGE, Selection};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Set a new size for a deployment, replica set, replication controller or stateful set

@@ -5,7 +5,7 @@ use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::named::{self, STRATEGIC, Selection};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Set specific features on objects

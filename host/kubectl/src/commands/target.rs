@@ -1,7 +1,7 @@
 //! Which objects the words of a command name: `TYPE`, `TYPE NAME...`, `TYPE/NAME...`, `TYPE,TYPE`.
 
-use crate::Failure;
 use crate::discovery::{Discovery, Served};
+use crate::error::Failure;
 
 /// A resource, and the names asked for; no names means all.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ pub(super) struct RawMode {
 }
 
 impl RawMode {
-    /// Switches standard input to raw mode; `None` where it is no terminal.
+    /// Switches standard input to raw mode; `None` where it is not a terminal.
     pub(super) fn enter() -> Option<Self> {
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {

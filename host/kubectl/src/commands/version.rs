@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::cli::{Globals, Version};
+use crate::error::Failure;
 use crate::print::{self, Format};
 use crate::session::Session;
 
@@ -11,7 +11,12 @@ pub(crate) async fn run(globals: &Globals, args: &Version, client: &str) -> Resu
     let server = if args.client {
         None
     } else {
-        Some(Session::open(globals)?.client.get_path("/version").await?)
+        Some(
+            Session::open(globals)?
+                .client
+                .get_path::<Value>("/version")
+                .await?,
+        )
     };
     match args.output.as_deref() {
         None => {

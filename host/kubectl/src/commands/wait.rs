@@ -9,8 +9,8 @@ use k3s_meta::tree;
 use serde_json::Value;
 
 use super::named::{self, Named, Selection};
-use crate::Failure;
 use crate::duration;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Wait for a condition on one or many resources
@@ -122,12 +122,9 @@ async fn wait(session: &Session, one: &Named<'_>, until: &Until) -> Result<(), F
             Err(e) if e.is_not_found() && *until == Until::There => String::new(),
             Err(e) => return Err(e.into()),
         };
-        let params = WatchParams {
-            field_selector: Some(format!("metadata.name={}", one.name)),
-            resource_version: Some(version).filter(|v| !v.is_empty()),
-            ..WatchParams::default()
-        };
-        let mut events = match session.client.watch(resource, namespace, &params).await {
+        let named = WatchParams::default().fields(&format!("metadata.name={}", one.name));
+        let watch = session.client.watch(resource, namespace, &named, &version);
+        let mut events = match watch.await {
             Ok(events) => events,
             Err(e) if e.is_gone() => continue,
             Err(e) => return Err(e.into()),
@@ -137,7 +134,7 @@ async fn wait(session: &Session, one: &Named<'_>, until: &Until) -> Result<(), F
                 Ok(WatchEvent::Added(live) | WatchEvent::Modified(live)) => live,
                 Ok(WatchEvent::Deleted(_)) if *until == Until::Gone => return Ok(()),
                 Ok(_) => continue,
-                // The watch ended or fell behind: look again.
+                // The watch ended or fell behind: read the object again.
                 Err(_) => break,
             };
             if until.holds(live.value()) {

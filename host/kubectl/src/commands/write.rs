@@ -1,16 +1,15 @@
-//! What apply and create share: where an object goes, and the options of a write.
+//! Shared by apply and create: the place of an object, and the options of a write.
 
 use std::collections::BTreeMap;
 
 use k3s_meta::{object, tree};
 use serde_json::Value;
 
-use super::get::with_query;
-use crate::Failure;
 use crate::cli::Writing;
 use crate::discovery::{Discovery, Served};
+use crate::error::Failure;
 use crate::print::{self, Format};
-use crate::session::Session;
+use crate::session::{Session, with_query};
 
 /// `--dry-run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl Options {
         if self.dry_run == DryRun::Server {
             query.insert("dryRun", "All");
         }
-        with_query(path, &query)
+        with_query(path, query)
     }
 
     /// Says what happened: `deployment.apps/web configured`, or the object itself.

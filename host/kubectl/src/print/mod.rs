@@ -1,11 +1,11 @@
-//! What goes to standard output: tables, YAML, JSON, names.
+//! Standard output: tables, YAML, JSON, names.
 
 mod columns;
 mod table;
 
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::error::Failure;
 
 pub(crate) use columns::Columns;
 pub(crate) use table::{TablePrinter, TableStyle};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchMask};
 use k3s_base::error::chain;
-use k3s_client::{Client, DeleteParams, Informer, Object, resources};
+use k3s_client::{Client, DeleteParams, Informer, Object, resources, uid_is};
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -206,7 +206,9 @@ impl MirrorPods {
     }
 
     async fn delete(&self, mirror: &Object) {
-        let params = DeleteParams::now().with_uid(mirror.uid());
+        let params = DeleteParams::default()
+            .grace_period(0)
+            .preconditions(uid_is(mirror.uid()));
         let (namespace, name) = (mirror.ns(), mirror.name());
         let deleted = self
             .client

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
-use k3s_client::{Client, DeleteParams, Error, Informer, Object, Patch, resources};
+use k3s_client::{Client, DeleteParams, Error, Informer, Object, Patch, resources, uid_is};
 use k3s_lifecycle::Tasks;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
@@ -162,7 +162,9 @@ impl StatusWriter {
             return;
         }
         let (namespace, name) = (model::namespace(pod), model::name(pod));
-        let params = DeleteParams::now().with_uid(model::uid(pod));
+        let params = DeleteParams::default()
+            .grace_period(0)
+            .preconditions(uid_is(model::uid(pod)));
         let mut retry = RETRY.start();
         loop {
             let deleted = self

@@ -9,7 +9,7 @@ use k3s_meta::tree;
 use serde_json::Value;
 
 use self::schema::Schemas;
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Get documentation for a resource

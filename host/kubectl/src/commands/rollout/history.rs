@@ -5,7 +5,7 @@ use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use super::super::named::Named;
-use crate::Failure;
+use crate::error::Failure;
 use crate::print::Columns;
 use crate::session::Session;
 

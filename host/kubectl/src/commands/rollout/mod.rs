@@ -9,7 +9,7 @@ use k3s_meta::tree;
 use serde_json::json;
 
 use super::named::{self, MERGE, Named, Selection};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// Manage the rollout of one or many resources
@@ -45,7 +45,7 @@ pub(crate) struct Status {
     /// Follow until the rollout is done
     #[arg(short = 'w', long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     watch: String,
-    /// How long to follow, such as 30s; 0 is for ever
+    /// How long to follow, such as 30s; 0 means without limit
     #[arg(long, default_value = "0")]
     timeout: String,
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::super::named::Named;
 use super::Status;
-use crate::Failure;
 use crate::duration;
+use crate::error::Failure;
 use crate::session::Session;
 
 /// A sentence, and whether it is the last one.
@@ -38,15 +38,14 @@ async fn watch(session: &Session, one: &Named<'_>, follow: bool) -> Result<(), F
     let (resource, namespace) = (&one.served.resource, Some(session.namespace.as_str()));
     loop {
         let live = session.client.get(resource, namespace, &one.name).await?;
-        if tell(one, live.value())? || !follow {
+        if print_progress(one, live.value())? || !follow {
             return Ok(());
         }
-        let params = WatchParams {
-            field_selector: Some(format!("metadata.name={}", one.name)),
-            resource_version: Some(live.resource_version().to_owned()),
-            ..WatchParams::default()
-        };
-        let mut events = match session.client.watch(resource, namespace, &params).await {
+        let named = WatchParams::default().fields(&format!("metadata.name={}", one.name));
+        let watch = session
+            .client
+            .watch(resource, namespace, &named, live.resource_version());
+        let mut events = match watch.await {
             Ok(events) => events,
             Err(e) if e.is_gone() => continue,
             Err(e) => return Err(e.into()),
@@ -54,7 +53,7 @@ async fn watch(session: &Session, one: &Named<'_>, follow: bool) -> Result<(), F
         while let Some(event) = events.next().await {
             match event {
                 Ok(WatchEvent::Added(live) | WatchEvent::Modified(live)) => {
-                    if tell(one, live.value())? {
+                    if print_progress(one, live.value())? {
                         return Ok(());
                     }
                 }
@@ -62,14 +61,14 @@ async fn watch(session: &Session, one: &Named<'_>, follow: bool) -> Result<(), F
                     return Err(Failure::local("object has been deleted"));
                 }
                 Ok(WatchEvent::Bookmark { .. }) => {}
-                // The watch ended or fell behind: look again.
+                // The watch ended or fell behind: read the object again.
                 Err(_) => break,
             }
         }
     }
 }
 
-fn tell(one: &Named<'_>, live: &Value) -> Result<bool, Failure> {
+fn print_progress(one: &Named<'_>, live: &Value) -> Result<bool, Failure> {
     let (text, done) = match &*one.served.resource.plural {
         "deployments" => deployment(live),
         "daemonsets" => daemon_set(live),

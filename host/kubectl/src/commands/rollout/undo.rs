@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::named::{Named, STRATEGIC};
 use super::history::{self, Revision};
-use crate::Failure;
+use crate::error::Failure;
 use crate::session::Session;
 
 const HASH: &str = "pod-template-hash";
