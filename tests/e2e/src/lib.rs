@@ -4,6 +4,7 @@
     reason = "an index into a JSON value gives null, it does not panic"
 )]
 
+pub mod fixtures;
 pub mod guests;
 pub mod swap;
 
@@ -42,22 +43,13 @@ pub fn cluster() -> Result<Cluster> {
 /// A Deployment of the HTTP server with a Service in front.
 #[must_use]
 pub fn web(name: &str, replicas: u32, image: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  \
-         selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      \
-         containers:\n      - name: web\n        image: {image}\n        ports: [{{containerPort: 80}}]\n        \
-         readinessProbe: {{httpGet: {{path: /, port: 80}}, periodSeconds: 1}}\n---\n\
-         apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  selector: {{app: {name}}}\n  ports: [{{port: 80}}]\n"
-    )
+    fixture!("web", NAME = name, REPLICAS = replicas, IMAGE = image)
 }
 
 /// A pod that sleeps, to run commands in.
 #[must_use]
 pub fn shell(name: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  \
-         containers:\n  - {{name: shell, image: '{SHELL}', command: [sh, -c, 'trap exit TERM; while :; do sleep 1; done']}}\n"
-    )
+    fixture!("shell", NAME = name, IMAGE = SHELL)
 }
 
 /// Waits until a pod is Ready.

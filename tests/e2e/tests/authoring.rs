@@ -6,7 +6,7 @@
 )]
 
 use anyhow::{Context, Result, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, exec, guests, wait_for_pod, web};
+use k3s_e2e::{SHELL, SOON, WEB_1, exec, fixture, guests, wait_for_pod, web};
 use k3s_harness::{Cluster, ClusterOptions, Corner, busybox, http_server};
 
 /// The node's address in a corner.
@@ -19,38 +19,6 @@ const PLUGINS: [(&str, &str); 5] = [
     ("load-balancer", "my-load-balancer"),
     ("storage", "my-storage"),
 ];
-
-/// A claim and a pod that writes into it; a LoadBalancer Service and an Ingress in front of `web`.
-const USERS: &str = "apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: writer}
-spec:
-  terminationGracePeriodSeconds: 1
-  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
-  containers:
-  - name: shell
-    image: 'IMAGE'
-    command: [sh, -c, 'trap exit TERM; while :; do sleep 1; done']
-    volumeMounts: [{name: data, mountPath: /data}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: outside}
-spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080, targetPort: 80}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: shop}
-spec:
-  rules:
-  - host: shop.example.com
-    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
-";
 
 /// The commands of the walk-through, as a reader would type them.
 fn commands(document: &str) -> String {
@@ -103,7 +71,7 @@ fn the_walk_through_leads_to_a_server_of_own_plugins() -> Result<()> {
         Ok(())
     })?;
     cluster.apply(&web("web", 2, WEB_1))?;
-    cluster.apply(&USERS.replace("IMAGE", SHELL))?;
+    cluster.apply(&fixture!("users-of-every-plugin", IMAGE = SHELL))?;
     serves(&cluster)
 }
 

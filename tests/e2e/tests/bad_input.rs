@@ -1,11 +1,11 @@
 //! What a user gets wrong: one clear error each, in Kubernetes' wording, and nothing half-done.
 
 use anyhow::{Result, ensure};
-use k3s_e2e::cluster;
 use k3s_e2e::guests::{self, build};
+use k3s_e2e::{cluster, fixture};
 use k3s_harness::{Cluster, ClusterOptions, Corner};
 
-const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\n";
+const CONFIG_MAP: &str = include_str!("../fixtures/config-map-empty.yaml");
 
 fn plain() -> Result<Cluster> {
     Cluster::start_with(ClusterOptions {
@@ -45,8 +45,10 @@ fn manifests() -> Result<()> {
         "{warned:?}"
     );
     let deployment = |replicas: &str, label: &str| {
-        format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: a}}}}\n  template:\n    metadata: {{labels: {{app: {label}}}}}\n    spec: {{containers: [{{name: c, image: i}}]}}\n"
+        fixture!(
+            "deployment-without-image",
+            REPLICAS = replicas,
+            LABEL = label
         )
     };
     refused(
@@ -73,7 +75,7 @@ fn manifests() -> Result<()> {
     refused(
         &cluster,
         &create,
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: UPPER}\n",
+        &fixture!("config-map-upper-case"),
         &[
             "The ConfigMap \"UPPER\" is invalid",
             "lowercase RFC 1123 subdomain",
@@ -112,7 +114,7 @@ fn manifests() -> Result<()> {
 fn requests() -> Result<()> {
     let cluster = plain()?;
     cluster.apply(CONFIG_MAP).ok();
-    let stale = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm, resourceVersion: '1'}\n";
+    let stale = &fixture!("config-map-stale");
     refused(
         &cluster,
         &["replace", "-f", "-"],

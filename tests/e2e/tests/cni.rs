@@ -2,7 +2,7 @@
 //! CNI plugins, containerd and runc.
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, shell, wait_for_pod, web};
+use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, fixture, shell, wait_for_pod, web};
 use k3s_harness::{Cluster, ClusterOptions, busybox, http_server, pause};
 
 /// Plugins are linked into this folder of the machine; a corner gets a copy of its own.
@@ -15,10 +15,7 @@ const CONFLIST: &str = r#"{"cniVersion": "1.0.0", "name": "debian", "plugins": [
   {"type": "portmap", "capabilities": {"portMappings": true}}]}"#;
 
 fn host_port() -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: port, labels: {{app: port}}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  \
-         containers:\n  - {{name: web, image: '{WEB_1}', ports: [{{containerPort: 80, hostPort: 8088}}]}}\n"
-    )
+    fixture!("host-port", IMAGE = WEB_1)
 }
 
 #[test]
@@ -105,10 +102,7 @@ fn containerd(images: &[k3s_harness::Image]) -> Vec<String> {
 
 /// A pod that calls a URL all the time and prints the answers. (containerd 1.6 has exec over SPDY only.)
 fn caller(url: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: caller}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'trap exit TERM; while :; do /usr/bin/wget -q -T 2 -O - {url}; sleep 0.2; done']}}\n"
-    )
+    fixture!("caller", IMAGE = SHELL, URL = url)
 }
 
 #[test]

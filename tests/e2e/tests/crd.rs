@@ -7,55 +7,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use k3s_e2e::SOON;
+use k3s_e2e::{SOON, fixture};
 use k3s_harness::{Cluster, ClusterOptions};
 
-const DEFINITION: &str = r#"
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata:
-  name: crontabs.stable.example.com
-spec:
-  group: stable.example.com
-  scope: Namespaced
-  names: {plural: crontabs, singular: crontab, kind: CronTab, shortNames: [ct], categories: [all]}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema:
-      openAPIV3Schema:
-        type: object
-        properties:
-          spec:
-            type: object
-            description: What is wished of the table.
-            required: [cronSpec]
-            properties:
-              cronSpec: {type: string, description: When it runs.}
-              image: {type: string}
-              replicas: {type: integer, minimum: 1, maximum: 10, default: 1}
-          status:
-            type: object
-            properties:
-              replicas: {type: integer}
-              labelSelector: {type: string}
-    subresources:
-      status: {}
-      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas, labelSelectorPath: .status.labelSelector}
-    additionalPrinterColumns:
-    - {name: Spec, type: string, jsonPath: .spec.cronSpec}
-    - {name: Replicas, type: integer, jsonPath: .spec.replicas}
-    - {name: Image, type: string, jsonPath: .spec.image, priority: 1}
-    - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}
-"#;
+const DEFINITION: &str = include_str!("../fixtures/cron-tab-definition.yaml");
 
-const TAB: &str = r#"
-apiVersion: stable.example.com/v1
-kind: CronTab
-metadata: {name: nightly}
-spec: {cronSpec: "0 0 * * *", image: cron:1}
-"#;
+const TAB: &str = include_str!("../fixtures/cron-tab.yaml");
 
 fn cluster() -> Result<Cluster> {
     // No pod runs here, so no node is needed.
@@ -228,9 +185,7 @@ fn owners_namespaces_and_roles_know_custom_resources() -> Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let owned = format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: owned\n  ownerReferences:\n  - {{apiVersion: stable.example.com/v1, kind: CronTab, name: nightly, uid: {uid}}}\n"
-    );
+    let owned = fixture!("owned-by-cron-tab", UID = uid);
     cluster.apply(&owned)?;
     cluster.kubectl(&["delete", "ct", "nightly"])?.ok()?;
     cluster.wait_for("what the table owned is collected", SOON, || {
@@ -250,7 +205,7 @@ fn owners_namespaces_and_roles_know_custom_resources() -> Result<()> {
         "{left}"
     );
 
-    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: tabs\n  labels: {rbac.authorization.k8s.io/aggregate-to-view: 'true'}\nrules:\n- {apiGroups: [stable.example.com], resources: [crontabs], verbs: [get, list]}\n";
+    let role = &fixture!("role-aggregated-to-view");
     let can = || cluster.kubectl(&["auth", "can-i", "list", "crontabs", "--as=ann"]);
     cluster
         .kubectl(&[
@@ -297,7 +252,7 @@ fn a_definition_that_goes_is_asked_for_by_nobody() -> Result<()> {
             .filter_map(|l| l.rsplit(' ').next()?.parse::<u32>().ok())
             .sum())
     };
-    // Some may have asked before they heard. Who goes on asking does so again within the next seconds.
+    // Some may have asked before they heard. A component that keeps asking does so again within seconds.
     std::thread::sleep(Duration::from_secs(2));
     let before = failed()?;
     std::thread::sleep(Duration::from_secs(13));

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k3s_e2e::{SHELL, WEB_1, answered_by, shell, wait_for_pod, web};
+use k3s_e2e::{SHELL, WEB_1, answered_by, fixture, shell, wait_for_pod, web};
 use k3s_harness::{
     Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server,
 };
@@ -31,7 +31,7 @@ fn cluster(kind: DatabaseKind) -> Result<Cluster> {
 }
 
 fn config_map(name: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
+    fixture!("config-map", NAME = name)
 }
 
 /// Pods, a Service, a restart of the server, an outage of the database of at least `away`.
@@ -73,7 +73,7 @@ fn on_mariadb() -> Result<()> {
     a_cluster_lives_on(DatabaseKind::MariaDb, Duration::from_secs(10))
 }
 
-/// From SQLite to PostgreSQL to MariaDB and back to a file, each time with a server that goes on there.
+/// From SQLite to PostgreSQL to MariaDB and back to a file, each time with a server that continues there.
 #[test]
 fn a_cluster_moves_around() -> Result<()> {
     let images = vec![busybox(SHELL)?];
@@ -146,7 +146,7 @@ fn refused(cluster: &Cluster, words: &[&str], said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What stands still while nobody changes it: kind, namespace and name, and the object.
+/// The objects that no component changes by itself: kind, namespace and name, and the object.
 fn objects(cluster: &Cluster) -> Result<BTreeMap<String, Value>> {
     let kinds = "configmaps,secrets,services,serviceaccounts,clusterroles,clusterrolebindings,namespaces,storageclasses";
     let found = cluster.get(&[kinds, "--all-namespaces"])?;

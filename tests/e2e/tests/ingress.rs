@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k3s_e2e::{SOON, WEB_1, WEB_2, cluster, web};
+use k3s_e2e::{SOON, WEB_1, WEB_2, cluster, fixture, web};
 use k3s_harness::{Cluster, ClusterOptions, Output};
 
 /// The node's address in a corner.
@@ -23,16 +23,17 @@ fn curl(cluster: &Cluster, args: &str) -> Result<Output> {
 }
 
 fn ingress(name: &str, annotations: &str, paths: &[(&str, &str, &str)]) -> String {
-    let mut text = format!(
-        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, annotations: {{{annotations}}}}}\nspec:\n  \
-         tls: [{{hosts: [shop.example.com], secretName: shop-cert}}]\n  rules:\n  - host: shop.example.com\n    http:\n      paths:\n"
-    );
-    for (path, kind, service) in paths {
-        text += &format!(
-            "      - {{path: {path}, pathType: {kind}, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}\n"
-        );
-    }
-    text
+    let path = |(path, kind, service): &(&str, &str, &str)| {
+        fixture!(
+            "ingress-path",
+            PATH = path,
+            TYPE = kind,
+            SERVICE = service,
+            PORT = 80
+        )
+    };
+    let paths: String = paths.iter().map(path).collect();
+    fixture!("ingress-with-tls", NAME = name, ANNOTATIONS = annotations) + &paths
 }
 
 /// A certificate for the shop as files in the corner's folder, and a Secret of it.
@@ -179,7 +180,7 @@ fn an_ingress_with_tls_serves_its_pods() -> Result<()> {
         "{codes}"
     );
 
-    // What an annotation asks for and nobody understands is not served, and said.
+    // An annotation that no component understands is not served, and an event says so.
     let broken = ingress(
         "broken",
         "traefik.ingress.kubernetes.io/router.tls: maybe",
@@ -235,9 +236,9 @@ fn without_the_batteries_the_ports_are_free_and_nothing_is_left() -> Result<()> 
     })?;
     ensure!(named(&cluster, "clusterroles,clusterrolebindings", "traefik")?.len() == 2);
     cluster.apply(&ingress("shop", "", &[("/", "Prefix", "web")]))?;
-    cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: lb}\nspec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8080}]}\n")?;
+    cluster.apply(&fixture!("balancer-of-web"))?;
     // A status that others write stays, though it shows the same address.
-    cluster.apply("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: theirs}\nspec: {ingressClassName: nginx, defaultBackend: {service: {name: web, port: {number: 80}}}}\n")?;
+    cluster.apply(&fixture!("ingress-of-another-class"))?;
     let status = format!(r#"{{"status":{{"loadBalancer":{{"ingress":[{{"ip":"{NODE}"}}]}}}}}}"#);
     cluster
         .kubectl(&[
@@ -295,7 +296,7 @@ fn without_the_batteries_the_ports_are_free_and_nothing_is_left() -> Result<()> 
     })?;
     ensure!(
         shown(&cluster, "ingress/theirs")? == NODE,
-        "somebody else's status was emptied"
+        "the status of another controller was emptied"
     );
     let count = listening(&cluster)?.ok()?;
     ensure!(count.trim() == "0", "{count}");
@@ -381,15 +382,7 @@ fn traefiks_own_kinds_route_too() -> Result<()> {
             .ok()
     })?;
     // test:test, from Traefik's documentation.
-    cluster.apply(
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: users}\ndata: {users: dGVzdDokYXByMSRINnVza2trVyRJZ1hMUDZld1RyU3VCa1RycUU4d2ovCg==}\n---\n\
-         apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: strip}\nspec: {stripPrefix: {prefixes: [/api]}}\n---\n\
-         apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: auth}\nspec: {basicAuth: {secret: users}}\n---\n\
-         apiVersion: traefik.io/v1alpha1\nkind: TraefikService\nmetadata: {name: both}\nspec: {weighted: {services: [{name: web, port: 80, weight: 1}, {name: canary, port: 80, weight: 1}]}}\n---\n\
-         apiVersion: traefik.io/v1alpha1\nkind: IngressRoute\nmetadata: {name: shop}\nspec:\n  entryPoints: [web]\n  routes:\n  \
-         - {match: 'Host(`shop.example.com`) && PathPrefix(`/api`)', kind: Rule, services: [{name: both, kind: TraefikService}], middlewares: [{name: strip}]}\n  \
-         - {match: 'Host(`shop.example.com`) && Path(`/admin`)', kind: Rule, services: [{name: web, port: 80}], middlewares: [{name: auth}]}\n",
-    )?;
+    cluster.apply(&fixture!("traefik-routes"))?;
     let mut seen = std::collections::BTreeSet::new();
     cluster.wait_for("both services answer", SOON, || {
         let answer = curl(&cluster, "-f http://shop.example.com/api/x")?.ok()?;
@@ -405,8 +398,8 @@ fn traefiks_own_kinds_route_too() -> Result<()> {
         .ok()
     };
     ensure!(code("")? == "401" && code("-u test:no")? == "401" && code("-u test:test")? == "200");
-    // A middleware that nobody understands closes the routes that rely on it, and their author is told.
-    cluster.apply("apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: auth}\nspec: {digestAuth: {secret: users}}\n")?;
+    // An unknown middleware closes the routes that rely on it, and an event says so.
+    cluster.apply(&fixture!("traefik-digest-auth"))?;
     cluster.wait_for("the route is closed", SOON, || {
         let code = code("-u test:test")?;
         ensure!(code == "404", "{code}");

@@ -1,20 +1,17 @@
 //! LoadBalancer Services through the real binary: they answer on the node's address, keep the client's
-//! address, tell conflicts, and leave nothing behind.
+//! address, report conflicts, and leave nothing behind.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SOON, WEB_1, cluster, web};
+use k3s_e2e::{SOON, WEB_1, cluster, fixture, web};
 use k3s_harness::Cluster;
 
 /// The node's address in its corner.
 const NODE: &str = "192.0.2.10";
 
 fn balancer(name: &str, app: &str, port: u16, more: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  type: LoadBalancer\n  selector: {{app: {app}}}\n  \
-         ports: [{{name: web, port: {port}, targetPort: 80}}]\n{more}"
-    )
+    fixture!("load-balancer", NAME = name, APP = app, PORT = port) + more
 }
 
 /// A machine beside the node, on its uplink.

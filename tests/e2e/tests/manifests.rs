@@ -7,7 +7,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use k3s_e2e::SOON;
+use k3s_e2e::{SOON, fixture};
 use k3s_harness::{Cluster, ClusterOptions};
 
 const NONE: &str = "NotFound";
@@ -36,9 +36,7 @@ fn put(cluster: &Cluster, file: &str, text: &str) -> Result<()> {
 }
 
 fn map(name: &str, value: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{k: '{value}'}}\n---\n"
-    )
+    fixture!("config-map-of-one", NAME = name, VALUE = value)
 }
 
 fn value_is(cluster: &Cluster, name: &str, want: &str) -> Result<()> {
@@ -103,7 +101,7 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
         "{addon}"
     );
 
-    // What somebody else added stays; what left the file goes.
+    // Fields that another client added stay; fields that left the file are removed.
     cluster
         .kubectl(&[
             "patch",
@@ -127,7 +125,7 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
     )?;
     value_is(&cluster, "deep", "1")?;
 
-    // A file that goes takes nothing with it.
+    // Removing a file deletes no object.
     cluster
         .corner()
         .sh(&format!("rm {FOLDER}/app.yaml"))?
@@ -148,11 +146,7 @@ fn files_become_objects_and_follow_their_changes() -> Result<()> {
 fn bad_files_disable_only_themselves() -> Result<()> {
     let cluster = Cluster::start_with(options())?;
     put(&cluster, "broken.yaml", "a: [\n")?;
-    put(
-        &cluster,
-        "nokind.yaml",
-        "apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: a}\n",
-    )?;
+    put(&cluster, "nokind.yaml", &fixture!("unknown-kind"))?;
     put(&cluster, "good.yaml", &map("good", "1"))?;
     value_is(&cluster, "good", "1")?;
     let broken = event(&cluster, "broken", "ParseManifestFailed")?;
@@ -176,7 +170,7 @@ fn bad_files_disable_only_themselves() -> Result<()> {
     is_gone(&cluster, &["configmap", "left"])?;
 
     // A definition and its object in one file.
-    let both = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a, namespace: default}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {plural: things, kind: Thing}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    schema: {openAPIV3Schema: {type: object}}\n";
+    let both = &fixture!("thing-and-its-definition");
     put(&cluster, "things.yaml", both)?;
     cluster.wait_for("the thing is there", SOON, || {
         cluster.kubectl(&["get", "thing", "a"])?.ok()

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, cluster, shell, wait_for_pod};
+use k3s_e2e::{SHELL, SOON, WEB_1, cluster, fixture, shell, wait_for_pod};
 use k3s_harness::{Background, Cluster, ClusterOptions, busybox, kubectl_binary};
 use serde_json::Value;
 
@@ -37,11 +37,7 @@ fn fetch(cluster: &Cluster, port: u16) -> Result<String> {
 #[test]
 fn ports_are_forwarded_over_websocket_and_spdy() -> Result<()> {
     let cluster = cluster()?;
-    cluster.apply(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web, labels: {{app: web}}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  \
-         containers: [{{name: web, image: '{WEB_1}', readinessProbe: {{httpGet: {{path: /, port: 80}}, periodSeconds: 1}}}}]\n---\n\
-         apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, ports: [{{port: 8080, targetPort: 80}}]}}\n"
-    ))?;
+    cluster.apply(&fixture!("probed-pod-and-service", IMAGE = WEB_1))?;
     wait_for_pod(&cluster, "web")?;
     let _websocket = kubectl_in_background(
         &cluster,
@@ -67,7 +63,7 @@ fn ports_are_forwarded_over_websocket_and_spdy() -> Result<()> {
         let answers = cluster.corner().sh(&many)?.ok()?;
         ensure!(answers.matches("one web").count() == 8, "{answers}");
     }
-    // Nothing listens on 81: the client is told, and the forward goes on.
+    // Nothing listens on 81: the client gets an error, and the forward continues.
     ensure!(fetch(&cluster, 18081).is_err());
     let log = std::fs::read_to_string(cluster.corner().dir().join("websocket.log"))?;
     ensure!(
@@ -209,21 +205,7 @@ fn hooks_signals_and_deadlines_are_honoured() -> Result<()> {
         .corner()
         .sh(&format!("mkdir {out} && chmod 777 {out}"))?
         .ok()?;
-    let volume = format!("volumes: [{{name: out, hostPath: {{path: '{out}'}}}}]");
-    let mount = "volumeMounts: [{name: out, mountPath: /out}]";
-    cluster.apply(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: hooks}}\nspec:\n  terminationGracePeriodSeconds: 30\n  {volume}\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', {mount}, command: [sh, -c, 'trap \"echo term >> /out/order; exit 0\" TERM; while :; do sleep 0.2; done'],\n      \
-         lifecycle: {{postStart: {{exec: {{command: [sh, -c, 'echo started >> /out/order']}}}}, preStop: {{exec: {{command: [sh, -c, 'sleep 1; echo stopping >> /out/order']}}}}}}}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{name: signal}}\nspec:\n  os: {{name: linux}}\n  terminationGracePeriodSeconds: 30\n  {volume}\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', {mount}, command: [sh, -c, 'trap \"echo usr1 >> /out/signal; exit 0\" USR1; trap \"\" TERM; while :; do sleep 0.2; done'],\n      \
-         lifecycle: {{stopSignal: SIGUSR1, preStop: {{sleep: {{seconds: 1}}}}}}}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{name: deadline}}\nspec:\n  activeDeadlineSeconds: 2\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'while :; do sleep 1; done']}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{name: stubborn}}\nspec:\n  terminationGracePeriodSeconds: 600\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'trap \"\" TERM; while :; do sleep 1; done'],\n      \
-         livenessProbe: {{exec: {{command: ['false']}}, periodSeconds: 1, failureThreshold: 1, terminationGracePeriodSeconds: 1}}}}\n"
-    ))?;
+    cluster.apply(&fixture!("hooks-and-deadlines", IMAGE = SHELL, OUT = out))?;
     wait_for_pod(&cluster, "hooks")?;
     wait_for_pod(&cluster, "signal")?;
     cluster
@@ -299,14 +281,16 @@ fn a_node_short_of_memory_evicts_and_takes_no_more() -> Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let pod = |pod: &str, resources: &str| {
-        format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {pod}}}\nspec:\n  nodeName: {name}\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
-             - {{name: c, image: '{SHELL}', command: [sh, -c, 'while :; do sleep 1; done']{resources}}}\n---\n"
+    let pod = |pod: &str, requests: &str| {
+        fixture!(
+            "pod-on-node",
+            NAME = pod,
+            NODE = name,
+            IMAGE = SHELL,
+            REQUESTS = requests
         )
     };
-    cluster
-        .apply(&(pod("refused", "") + &pod("evicted", ", resources: {requests: {memory: 1Mi}}")))?;
+    cluster.apply(&(pod("refused", "") + &pod("evicted", "memory: 1Mi")))?;
     for (pod, message) in [
         ("refused", "The node had condition: [MemoryPressure]. "),
         (

@@ -5,7 +5,7 @@
 )]
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SHELL, SOON};
+use k3s_e2e::{SHELL, SOON, fixture};
 use k3s_harness::{Cluster, ClusterOptions};
 
 fn used(cluster: &Cluster, resource: &str, expected: &str) -> Result<()> {
@@ -35,11 +35,8 @@ fn quotas_limits_and_pod_security_are_enforced() -> Result<()> {
     // The CA's ConfigMap is there already.
     used(&cluster, "count/configmaps", "1")?;
     used(&cluster, "pods", "0")?;
-    let pod = |name: &str, cpu: &str| {
-        format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: '{SHELL}', resources: {{requests: {{cpu: {cpu}}}}}}}]}}\n"
-        )
-    };
+    let pod =
+        |name: &str, cpu: &str| fixture!("pod-with-cpu", NAME = name, IMAGE = SHELL, CPU = cpu);
     let refused = |yaml: &str| cluster.kubectl_with(&["create", "-f", "-"], Some(yaml));
     cluster.apply(&pod("a", "800m"))?;
     used(&cluster, "requests.cpu", "800m")?;
@@ -59,7 +56,7 @@ fn quotas_limits_and_pod_security_are_enforced() -> Result<()> {
     let shown = cluster.kubectl(&["describe", "quota", "q"])?.ok()?;
     ensure!(shown.contains("300m"), "{shown}");
 
-    cluster.apply("apiVersion: v1\nkind: LimitRange\nmetadata: {name: l}\nspec: {limits: [{type: Container, max: {memory: 1Gi}}]}\n")?;
+    cluster.apply(&fixture!("limit-range"))?;
     let told =
         refused(&pod("d", "1m").replace("requests:", "limits: {memory: 2Gi}, requests:"))?.stderr;
     ensure!(

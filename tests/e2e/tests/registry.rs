@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SHELL, cluster, wait_for_pod};
+use k3s_e2e::{SHELL, cluster, fixture, wait_for_pod};
 use k3s_harness::http_server;
 
 /// Pushes a `docker save` archive of one layer to a registry with nothing but busybox and sh.
@@ -69,7 +69,7 @@ fn pods_run_images_from_a_registry() -> Result<()> {
     cluster.wait_until_ready()?;
     cluster.wait_for_node()?;
 
-    cluster.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {terminationGracePeriodSeconds: 1, containers: [{name: web, image: 'registry.test/team/web:9'}]}\n")?;
+    cluster.apply(&fixture!("pod-from-registry"))?;
     wait_for_pod(&cluster, "web")?;
     let events = cluster
         .kubectl(&[
@@ -81,7 +81,7 @@ fn pods_run_images_from_a_registry() -> Result<()> {
         .ok()?;
     ensure!(events.contains("Successfully pulled image"), "{events}");
 
-    cluster.apply(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: missing}}\nspec: {{containers: [{{name: c, image: 'registry.test/team/none:1'}}]}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: never}}\nspec: {{containers: [{{name: c, image: '{SHELL}x', imagePullPolicy: Never}}]}}\n"))?;
+    cluster.apply(&fixture!("pods-without-image", IMAGE = SHELL))?;
     for (pod, reasons) in [
         ("missing", &["ErrImagePull", "ImagePullBackOff"][..]),
         ("never", &["ErrImageNeverPull"]),

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, cluster, exec, shell, wait_for_pod, web};
+use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, cluster, exec, fixture, shell, wait_for_pod, web};
 use serde_json::Value;
 
 #[test]
@@ -106,11 +106,7 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
 fn a_node_full_of_pods_comes_and_goes() -> Result<()> {
     let cluster = cluster()?;
     let pods = 110;
-    cluster.apply(&format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: many}}\nspec:\n  replicas: {pods}\n  selector: {{matchLabels: {{app: many}}}}\n  \
-         template:\n    metadata: {{labels: {{app: many}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n      \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'trap exit TERM; while :; do sleep 5 & wait; done']}}\n"
-    ))?;
+    cluster.apply(&fixture!("many-pods", PODS = pods, IMAGE = SHELL))?;
     cluster.wait_for("110 pods are Ready", Duration::from_secs(300), || {
         let ready = cluster.get(&["deployment", "many"])?["status"]["readyReplicas"]
             .as_u64()

@@ -8,37 +8,32 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use k3s_e2e::{SHELL, SOON, cluster, exec, wait_for_pod};
+use k3s_e2e::{SHELL, SOON, cluster, exec, fixture, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions, busybox};
 use serde_json::Value;
 
-const LOOP: &str = "trap exit TERM; while :; do sleep 1; done";
-
 /// A set whose pods write their names into their volumes once.
 fn stateful_set(replicas: u32) -> String {
-    format!(
-        "apiVersion: v1\nkind: Service\nmetadata: {{name: db}}\nspec: {{clusterIP: None, selector: {{app: db}}, ports: [{{port: 80}}]}}\n---\n\
-         apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  replicas: {replicas}\n  serviceName: db\n  \
-         selector: {{matchLabels: {{app: db}}}}\n  volumeClaimTemplates:\n  - metadata: {{name: data}}\n    spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Mi}}}}}}\n  \
-         template:\n    metadata: {{labels: {{app: db}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n      \
-         - name: c\n        image: '{SHELL}'\n        command: [sh, -c, 'test -f /data/who || hostname > /data/who; {LOOP}']\n        \
-         volumeMounts: [{{name: data, mountPath: /data}}]\n"
+    fixture!(
+        "stateful-set-with-volumes",
+        REPLICAS = replicas,
+        IMAGE = SHELL
     )
 }
 
 /// A pod that mounts a claim.
 fn user(name: &str, claim: &str, mount: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  \
-         volumes: [{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, '{LOOP}'], volumeMounts: [{mount}]}}\n"
+    fixture!(
+        "claim-user",
+        NAME = name,
+        CLAIM = claim,
+        IMAGE = SHELL,
+        MOUNT = mount
     )
 }
 
 fn claim(name: &str, class: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}}}\nspec: {{{class}accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Mi}}}}}}\n"
-    )
+    fixture!("claim", NAME = name) + class
 }
 
 fn rolled_out(cluster: &Cluster) -> Result<()> {
@@ -157,13 +152,7 @@ fn the_data_of_a_stateful_set_survives_its_pods_and_the_server() -> Result<()> {
 #[test]
 fn a_stateful_set_is_updated_and_undone() -> Result<()> {
     let cluster = cluster()?;
-    let set = |color: &str| {
-        format!(
-            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  replicas: 2\n  serviceName: db\n  selector: {{matchLabels: {{app: db}}}}\n  \
-             template:\n    metadata: {{labels: {{app: db}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n      \
-             - {{name: c, image: '{SHELL}', env: [{{name: COLOR, value: {color}}}], command: [sh, -c, '{LOOP}']}}\n"
-        )
-    };
+    let set = |color: &str| fixture!("stateful-set-with-color", IMAGE = SHELL, COLOR = color);
     let color = |cluster: &Cluster| -> Result<String> {
         Ok(format!(
             "{}{}",
@@ -200,7 +189,7 @@ fn volumes_made_by_hand_are_bound_and_kept() -> Result<()> {
         );
         Ok(())
     })?;
-    cluster.apply(&claim("by-hand", "storageClassName: '', "))?;
+    cluster.apply(&claim("by-hand", "  storageClassName: ''\n"))?;
     cluster.wait_for("and then that it is not bound", SOON, || {
         let pod = cluster.kubectl(&["describe", "pod", "early"])?.ok()?;
         ensure!(
@@ -209,9 +198,7 @@ fn volumes_made_by_hand_are_bound_and_kept() -> Result<()> {
         );
         Ok(())
     })?;
-    cluster.apply(
-        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: by-hand}\nspec: {capacity: {storage: 10Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /srv/by-hand, type: DirectoryOrCreate}}\n",
-    )?;
+    cluster.apply(&fixture!("volume-by-hand"))?;
     wait_for_pod(&cluster, "early")?;
     exec(
         &cluster,

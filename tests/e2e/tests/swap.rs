@@ -1,4 +1,4 @@
-//! Batteries are replaced under load, and ones that misbehave are contained: nobody who uses them notices.
+//! Batteries are replaced under load, and ones that misbehave are contained: no user of them notices.
 
 #![allow(
     clippy::indexing_slicing,
@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use k3s_e2e::guests::build;
 use k3s_e2e::swap::{Load, choose, serves, settings, told};
-use k3s_e2e::{SHELL, SOON, WEB_1, WEB_2, cluster, condition, web};
+use k3s_e2e::{SHELL, SOON, WEB_1, WEB_2, cluster, condition, fixture, web};
 use k3s_harness::Cluster;
 use serde_json::json;
 
@@ -38,14 +38,16 @@ fn answers(cluster: &Cluster, path: &str, begin: &str) -> Result<()> {
 
 fn ingress(name: &str, paths: &[(&str, &str, u16)]) -> String {
     let path = |(path, service, port): &(&str, &str, u16)| {
-        format!(
-            "      - {{path: {path}, pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: {port}}}}}}}}}\n"
+        fixture!(
+            "ingress-path",
+            PATH = path,
+            TYPE = "Prefix",
+            SERVICE = service,
+            PORT = port
         )
     };
     let paths: String = paths.iter().map(path).collect();
-    format!(
-        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}}}\nspec:\n  rules:\n  - host: {HOST}\n    http:\n      paths:\n{paths}"
-    )
+    fixture!("ingress", NAME = name, HOST = HOST) + &paths
 }
 
 fn rolled_out(cluster: &Cluster, name: &str) -> Result<()> {
@@ -76,7 +78,7 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
     let cluster = cluster()?;
     cluster.apply(&web("web", 2, WEB_1))?;
     cluster.apply(&web("canary", 1, WEB_2))?;
-    // Somebody outside of the cluster, whom only a component that is told so sends requests to.
+    // A server outside of the cluster, reached only by a component that is configured for it.
     let dir = cluster.corner().dir().join("outside");
     std::fs::create_dir(&dir)?;
     std::fs::write(dir.join("ext"), "outside\n")?;
@@ -85,9 +87,7 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
         dir.display()
     );
     let _outside = cluster.corner().background(&line, "outside.log")?;
-    cluster.apply(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: outside}\nspec: {type: ExternalName, externalName: localhost, ports: [{port: 9000}]}\n",
-    )?;
+    cluster.apply(&fixture!("service-outside"))?;
     cluster.apply(&ingress("shop", &[("/", "web", 80)]))?;
     cluster.apply(&ingress("ext", &[("/ext", "outside", 9000)]))?;
     rolled_out(&cluster, "web")?;
@@ -98,7 +98,7 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
         _ => Ok(()),
     };
     is_closed()?;
-    // Objects that nobody followed so far cannot be had without a restart.
+    // Objects that no informer follows yet are not available without a restart.
     let nosy = settings(&cluster, "nosy", &json!({"mode": "nosy"}))?;
     choose(
         &cluster,
@@ -135,10 +135,7 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
 }
 
 fn balancer(name: &str, port: u16) -> String {
-    format!(
-        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  type: LoadBalancer\n  selector: {{app: web}}\n  \
-         ports: [{{name: web, port: {port}, targetPort: 80}}]\n"
-    )
+    fixture!("load-balancer", NAME = name, APP = "web", PORT = port)
 }
 
 fn has_address(cluster: &Cluster, service: &str, wanted: &str) -> Result<()> {
@@ -218,12 +215,7 @@ fn load_balancers_are_replaced_without_a_failed_request() -> Result<()> {
 
 /// A claim and a pod that uses it.
 fn user(name: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}}}\nspec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Mi}}}}}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  \
-         volumes: [{{name: v, persistentVolumeClaim: {{claimName: {name}}}}}]\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'echo {name} >> /data/who; trap exit TERM; while :; do sleep 1; done'], volumeMounts: [{{name: v, mountPath: /data}}]}}\n"
-    )
+    fixture!("claim-and-writer", NAME = name, IMAGE = SHELL)
 }
 
 /// Waits for a pod with its claim; gives the directory.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use k3s_e2e::{
-    SHELL, SOON, WEB_1, WEB_2, answered_by, cluster, condition, exec, shell, wait_for_pod, web,
+    SHELL, SOON, WEB_1, WEB_2, answered_by, cluster, condition, exec, fixture, shell, wait_for_pod,
+    web,
 };
 use k3s_harness::Cluster;
 
@@ -148,10 +149,7 @@ fn exec_and_logs_behave() -> Result<()> {
         "{shown}"
     );
 
-    cluster.apply(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: talker}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo line $i; sleep 0.2; done']}}\n"
-    ))?;
+    cluster.apply(&fixture!("talker", IMAGE = SHELL))?;
     wait_for_pod(&cluster, "talker")?;
     let mut follow = cluster.kubectl_command();
     let output = follow
@@ -207,7 +205,7 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
     })?;
 
     // Headless, SRV and ExternalName, as pods ask for them.
-    cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: headless}\nspec: {clusterIP: None, selector: {app: web}, ports: [{name: http, port: 80}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: outside}\nspec: {type: ExternalName, externalName: web.default.svc.cluster.local}\n")?;
+    cluster.apply(&fixture!("services-headless-and-external"))?;
     cluster.wait_for("headless names resolve to pods", SOON, || {
         let found = exec(
             &cluster,
@@ -250,13 +248,7 @@ fn services_reach_ready_pods_only_and_node_ports_answer() -> Result<()> {
 #[test]
 fn crashing_containers_jobs_and_config_maps() -> Result<()> {
     let cluster = cluster()?;
-    cluster.apply(&format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: crash}}\nspec:\n  containers:\n  - {{name: c, image: '{SHELL}', command: [sh, -c, 'echo about to fail; exit 3']}}\n---\n\
-         apiVersion: batch/v1\nkind: Job\nmetadata: {{name: job}}\nspec:\n  completions: 2\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      - {{name: c, image: '{SHELL}', command: [sh, -c, 'echo done']}}\n---\n\
-         apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{color: green}}\n---\n\
-         apiVersion: v1\nkind: Pod\nmetadata: {{name: reader}}\nspec:\n  terminationGracePeriodSeconds: 1\n  volumes: [{{name: v, configMap: {{name: settings}}}}]\n  containers:\n  \
-         - {{name: c, image: '{SHELL}', command: [sh, -c, 'sleep 1000000'], volumeMounts: [{{name: v, mountPath: /settings}}]}}\n"
-    ))?;
+    cluster.apply(&fixture!("crash-job-and-settings", IMAGE = SHELL))?;
     cluster
         .kubectl(&[
             "wait",

@@ -233,9 +233,7 @@ fn named_bans_hold() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// Entries of `[workspace.dependencies]` that no member uses yet, each with the reason why it stays.
-const WAITING: &[(&str, &str)] = &[("kube", "the client crate is moving to it")];
-
+/// An entry that no member uses claims a library that the product does not stand on.
 #[test]
 fn every_workspace_dependency_is_used() {
     let text = std::fs::read_to_string(k3s_tidy::root().join("Cargo.toml"))
@@ -258,9 +256,7 @@ fn every_workspace_dependency_is_used() {
             .iter()
             .any(|text| text.contains(&entry) || text.contains(&with_options))
     };
-    let unused: Vec<_> = names
-        .filter(|name| !is_used(name) && !WAITING.iter().any(|(waiting, _)| waiting == name))
-        .collect();
+    let unused: Vec<_> = names.filter(|name| !is_used(name)).collect();
     assert!(unused.is_empty(), "no member uses {unused:?}");
 }
 

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 const WORKERS: u32 = 50;
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Nobody waits for a load that nobody ended.
+/// A load whose test has died ends by itself.
 const LONGEST: Duration = Duration::from_secs(900);
 /// Failures that are described by each worker.
 const DESCRIBED: u32 = 3;

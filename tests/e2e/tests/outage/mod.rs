@@ -130,7 +130,7 @@ fn quoted(line: &str) -> String {
     format!("'{}'", line.replace('\'', "'\\''"))
 }
 
-/// Kills the database of `cluster` under load, brings it back after `away`, and looks at everything that
+/// Kills the database of `cluster` under load, brings it back after `away`, and checks everything that
 /// clients and pods must not have noticed.
 pub(crate) fn under_load(cluster: &mut Cluster, away: Duration) -> Result<()> {
     let pod = container(cluster, "client")?;
