@@ -98,7 +98,7 @@ fn informer(client: &Client) -> Version {
 fn reflect<K>(api: Api<K>, kind: K::DynamicType) -> Version
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-    K::DynamicType: Clone + Eq + std::hash::Hash + Default + Send + Sync + 'static,
+    K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
 {
     let writer = reflector::store::Writer::new(kind.clone());
     let store = writer.as_reader();
@@ -170,10 +170,19 @@ fn name(number: usize) -> String {
     format!("web-6d4cf56db6-{number:05}")
 }
 
+const CONDITIONS: [&str; 5] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+];
+
 /// A pod of a Deployment as it is once it runs.
 fn pod(number: usize, version: usize) -> Value {
     let time = "2026-01-01T00:00:00Z";
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
+    let conditions: Vec<Value> = CONDITIONS.map(condition).to_vec();
     let token = json!({"name": "kube-api-access-x7x2p", "projected": {"defaultMode": 420, "sources": [
         {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -200,7 +209,7 @@ fn pod(number: usize, version: usize) -> Value {
                 {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]},
         "status": {"phase": "Running", "hostIP": "192.0.2.10", "podIP": "10.42.0.7", "podIPs": [{"ip": "10.42.0.7"}],
             "startTime": time, "qosClass": "Burstable",
-            "conditions": ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].map(condition),
+            "conditions": conditions,
             "containerStatuses": [{"name": "web", "ready": true, "started": true, "restartCount": 0,
                 "image": "registry.example.com/team/web:1.2.3",
                 "imageID": "registry.example.com/team/web@sha256:4b8ffd6e1c3ec0a0ffb5b9f1e1ab0e5a2b4cdd8fba4c5a54f6ad24b0a7a2d5c1",
