@@ -79,7 +79,7 @@ async fn answer(
     let headers = std::mem::take(request.headers_mut());
     let accept = match Accept::negotiate(&headers) {
         Ok(accept) => accept,
-        // What is passed through is negotiated by whoever answers it.
+        // The backend negotiates what is passed through.
         Err(_) if info.is_long_running() && info.verb != "watch" => {
             Accept::negotiate(&HeaderMap::new())?
         }
@@ -134,7 +134,7 @@ fn record(core: &Core, info: &RequestInfo, started: Duration, response: &Respons
             .resources()
             .find(&info.group, &info.version, &info.resource)
             .is_some();
-    let took = core.registry.clock().elapsed().saturating_sub(started);
+    let elapsed = core.registry.clock().elapsed().saturating_sub(started);
     core.metrics
-        .record(info, known, response.status().as_u16(), took);
+        .record(info, known, response.status().as_u16(), elapsed);
 }

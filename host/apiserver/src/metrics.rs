@@ -80,7 +80,7 @@ impl ApiMetrics {
     }
 
     /// One finished request. Only names that exist are labels, so that clients cannot make series.
-    pub(crate) fn record(&self, info: &RequestInfo, known: bool, code: u16, took: Duration) {
+    pub(crate) fn record(&self, info: &RequestInfo, known: bool, code: u16, elapsed: Duration) {
         let text = |value: &str| {
             if known {
                 value.to_owned()
@@ -102,7 +102,7 @@ impl ApiMetrics {
                 .get_or_create(&VerbLabels {
                     verb: shown_verb(info.verb),
                 })
-                .observe(took.as_secs_f64());
+                .observe(elapsed.as_secs_f64());
         }
     }
 

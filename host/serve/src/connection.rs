@@ -31,7 +31,7 @@ use crate::options::{
 
 /// The first byte of every TLS record that opens a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// What Go's server tells a peer that forgot the `s` in `https`.
+/// What Go's server answers to a client that forgot the `s` in `https`.
 const PLAIN_ON_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     pub(crate) tasks: Tasks,
 }
 
-/// What every request of the connection is told, as extensions.
+/// What every request of the connection carries as extensions.
 #[derive(Clone)]
 struct PeerInfo {
     remote: RemoteAddr,

@@ -1,4 +1,4 @@
-//! What the listener tells a handler about the connection, as request extensions.
+//! Facts about the connection that the listener adds to each request as extensions.
 
 use std::any::Any;
 use std::fmt;

@@ -44,7 +44,7 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 25 * 1024 * 1024;
 pub(crate) const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Idle time after which a ping asks whether the peer is still there.
 pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// A peer that does not answer the ping by then is gone.
+/// A peer that has not answered the ping by then is disconnected.
 pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// HTTP/1.1: request line and headers must be here by then.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(32);

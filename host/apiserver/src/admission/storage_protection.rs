@@ -1,5 +1,5 @@
-//! StorageObjectInUseProtection: claims and volumes get a finalizer, so that they stay until nobody
-//! uses them; the protection controllers take it away.
+//! StorageObjectInUseProtection: claims and volumes get a finalizer, so that they stay as long as
+//! they are used; the protection controllers remove it.
 
 use async_trait::async_trait;
 use k3s_meta::{object, tree};

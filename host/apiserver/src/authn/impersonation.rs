@@ -1,4 +1,4 @@
-//! `Impersonate-*` headers: acting as somebody else, for those who may.
+//! `Impersonate-*` headers: acting as another user, for those who may.
 
 use http::HeaderMap;
 use k3s_meta::{Status, UserInfo};
@@ -13,7 +13,7 @@ const GROUP: &str = "impersonate-group";
 const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 
-/// The user to go on as. The headers are taken off, so that nothing behind sees them.
+/// The user that the request acts as. The headers are removed, so that no handler sees them.
 pub(crate) fn apply(
     authorizer: &Authorizer,
     user: UserInfo,

@@ -1,6 +1,6 @@
-//! Who asks: the in-process identity, a client certificate, or a bearer token.
+//! Authentication: the in-process identity, a client certificate, or a bearer token.
 //!
-//! The first method that knows its credential decides; a credential that nobody knows is refused,
+//! The first method that knows its credential decides; a credential that none knows is refused,
 //! also where anonymous access would be allowed.
 
 mod bootstrap_token;
@@ -25,7 +25,7 @@ use crate::request::RequestInfo;
 const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 const ANONYMOUS: &str = "system:anonymous";
-/// Paths that anybody may ask, so that load balancers need no credential. (`--anonymous-auth` is off
+/// Paths that need no credential, for load balancers. (`--anonymous-auth` is off
 /// otherwise, as in K3s.)
 const OPEN_PATHS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
 const OPEN_EXACT: [&str; 1] = ["/version"];

@@ -1,6 +1,7 @@
 //! Service account tokens: signature and times by the issuer's keys, then audience, account and
 //! bound object against the present state, so that deleting a pod ends its tokens.
 
+use jiff::Timestamp;
 use k3s_meta::{UserInfo, object, tree};
 use k3s_pki::ServiceAccountKeys;
 use k3s_registry::Registry;
@@ -8,8 +9,12 @@ use serde_json::Value;
 
 use super::{TokenUser, authenticated};
 
+/// The claim that holds what Kubernetes adds to a token.
 const PRIVATE: &str = "kubernetes.io";
+/// How long tokens of a deleted object are accepted (upstream: `pkg/serviceaccount/claims.go`).
+const DELETED_GRACE_SECONDS: i64 = 60;
 
+/// The user of a token that is valid for one of `audiences`.
 pub(super) fn user(
     registry: &Registry,
     keys: &ServiceAccountKeys,
@@ -26,7 +31,7 @@ pub(super) fn user(
             tracing::debug!(%error, "bearer token refused");
         });
     let claims = claims.ok()?;
-    let granted = granted(&claims, audiences);
+    let granted = granted_audiences(&claims, audiences);
     if granted.is_empty() {
         return None;
     }
@@ -37,7 +42,7 @@ pub(super) fn user(
     if namespace.is_empty() || name.is_empty() {
         return None;
     }
-    lives(registry, "serviceaccounts", namespace, name, uid)?;
+    find_live(registry, "serviceaccounts", namespace, name, uid)?;
     let mut user = UserInfo::new(
         format!("system:serviceaccount:{namespace}:{name}"),
         [
@@ -46,10 +51,10 @@ pub(super) fn user(
         ],
     );
     user.uid = uid.to_owned();
-    bound(registry, &claims, namespace, &mut user)?;
+    check_bound_object(registry, &claims, namespace, &mut user)?;
     let id = tree::text(&claims, "jti");
     if !id.is_empty() {
-        extra(&mut user, "credential-id", format!("JTI={id}"));
+        add_extra(&mut user, "credential-id", format!("JTI={id}"));
     }
     Some(TokenUser {
         user: authenticated(user),
@@ -63,7 +68,7 @@ fn private(claims: &Value) -> &Value {
 }
 
 /// The audiences asked for that the token has.
-fn granted(claims: &Value, audiences: &[String]) -> Vec<String> {
+fn granted_audiences(claims: &Value, audiences: &[String]) -> Vec<String> {
     let has = |audience: &String| match claims.get("aud") {
         Some(Value::Array(list)) => list.iter().any(|value| value.as_str() == Some(audience)),
         Some(Value::String(one)) => one == audience,
@@ -76,65 +81,72 @@ fn granted(claims: &Value, audiences: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The object the token is bound to, if any, must still be there.
-fn bound(registry: &Registry, claims: &Value, namespace: &str, user: &mut UserInfo) -> Option<()> {
+/// The object that the token is bound to, if any, must still exist.
+fn check_bound_object(
+    registry: &Registry,
+    claims: &Value,
+    namespace: &str,
+    user: &mut UserInfo,
+) -> Option<()> {
     let private = private(claims);
     let reference = |kind: &str| {
         let name = tree::text(private, &format!("{kind}.name"));
         (!name.is_empty()).then(|| (name, tree::text(private, &format!("{kind}.uid"))))
     };
     if let Some((name, uid)) = reference("pod") {
-        let pod = lives(registry, "pods", namespace, name, uid)?;
-        extra(user, "pod-name", name.to_owned());
-        extra(user, "pod-uid", uid.to_owned());
+        let pod = find_live(registry, "pods", namespace, name, uid)?;
+        add_extra(user, "pod-name", name.to_owned());
+        add_extra(user, "pod-uid", uid.to_owned());
         if let Some((node, uid)) = reference("node") {
-            extra(user, "node-name", node.to_owned());
-            extra(user, "node-uid", uid.to_owned());
+            add_extra(user, "node-name", node.to_owned());
+            add_extra(user, "node-uid", uid.to_owned());
         } else {
             let node = tree::text(&pod, "spec.nodeName");
             if !node.is_empty() {
-                extra(user, "node-name", node.to_owned());
+                add_extra(user, "node-name", node.to_owned());
             }
         }
     } else if let Some((name, uid)) = reference("secret") {
-        lives(registry, "secrets", namespace, name, uid)?;
+        find_live(registry, "secrets", namespace, name, uid)?;
     } else if let Some((name, uid)) = reference("node") {
-        lives(registry, "nodes", "", name, uid)?;
-        extra(user, "node-name", name.to_owned());
-        extra(user, "node-uid", uid.to_owned());
+        find_live(registry, "nodes", "", name, uid)?;
+        add_extra(user, "node-name", name.to_owned());
+        add_extra(user, "node-uid", uid.to_owned());
     }
     Some(())
 }
 
-/// The object, unless it is another one of the same name or its deletion is over a minute old.
-fn lives(
+/// The object, unless it is another one of the same name or was deleted over a minute ago.
+fn find_live(
     registry: &Registry,
     plural: &str,
     namespace: &str,
     name: &str,
     uid: &str,
 ) -> Option<Value> {
-    let resource = registry.resource("", "v1", plural).ok()?;
-    let found = registry
-        .get(resource, namespace, name)
-        .ok()?
-        .to_value()
+    let read = || {
+        let resource = registry.resource("", "v1", plural)?;
+        registry.get(resource, namespace, name)?.to_value()
+    };
+    // Without the object the token is refused, whatever the reason.
+    let found = read()
+        .inspect_err(|error| tracing::debug!(%error, plural, name, "bearer token refused"))
         .ok()?;
-    let same = uid.is_empty() || object::uid(&found) == uid;
-    let deleted =
-        object::deletion_timestamp(&found).and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let gone = deleted.is_some_and(|at| {
-        registry
-            .clock()
-            .now()
-            .as_second()
-            .saturating_sub(at.as_second())
-            > 60
-    });
-    (same && !gone).then_some(found)
+    let is_same = uid.is_empty() || object::uid(&found) == uid;
+    (is_same && !is_long_deleted(&found, registry.clock().now())).then_some(found)
 }
 
-fn extra(user: &mut UserInfo, key: &str, value: String) {
+/// A pod that is shutting down may still use its token for a while.
+fn is_long_deleted(object: &Value, now: Timestamp) -> bool {
+    let deleted = object::deletion_timestamp(object);
+    let deleted = deleted.and_then(|at| at.parse::<Timestamp>().ok());
+    deleted.is_some_and(|at| {
+        let age_seconds = now.as_second().saturating_sub(at.as_second());
+        age_seconds > DELETED_GRACE_SECONDS
+    })
+}
+
+fn add_extra(user: &mut UserInfo, key: &str, value: String) {
     user.extra
         .insert(format!("authentication.kubernetes.io/{key}"), vec![value]);
 }

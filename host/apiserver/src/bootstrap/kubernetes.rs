@@ -4,27 +4,37 @@ use k3s_meta::tree;
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
-use super::{Maker, Settings};
+use super::{Bootstrapper, Settings};
 
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 
-pub(super) async fn ensure(maker: &Maker<'_>, settings: &Settings) -> Result<()> {
-    if maker.find("", "services", NAMESPACE, NAME)?.is_none() {
-        maker
+pub(super) async fn ensure(bootstrapper: &Bootstrapper<'_>, settings: &Settings) -> Result<()> {
+    if bootstrapper
+        .find("", "services", NAMESPACE, NAME)?
+        .is_none()
+    {
+        bootstrapper
             .create("", "services", NAMESPACE, service(settings))
             .await?;
     }
-    put(maker, "", "endpoints", "subsets", endpoints(settings)).await?;
     put(
-        maker,
+        bootstrapper,
+        "",
+        "endpoints",
+        "subsets",
+        endpoints(settings),
+    )
+    .await?;
+    put(
+        bootstrapper,
         "discovery.k8s.io",
         "endpointslices",
         "endpoints",
         slice(settings),
     )
     .await?;
-    if maker
+    if bootstrapper
         .find("networking.k8s.io", "servicecidrs", "", NAME)?
         .is_none()
     {
@@ -32,7 +42,7 @@ pub(super) async fn ensure(maker: &Maker<'_>, settings: &Settings) -> Result<()>
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
             "metadata": {"name": NAME}, "spec": {"cidrs": settings.service_cidrs},
         });
-        maker
+        bootstrapper
             .create("networking.k8s.io", "servicecidrs", "", object)
             .await?;
     }
@@ -41,14 +51,14 @@ pub(super) async fn ensure(maker: &Maker<'_>, settings: &Settings) -> Result<()>
 
 /// Creates the object, or brings one field of it (and the ports) up to date.
 async fn put(
-    maker: &Maker<'_>,
+    bootstrapper: &Bootstrapper<'_>,
     group: &str,
     plural: &str,
     field: &str,
     wanted: Value,
 ) -> Result<()> {
-    let Some(found) = maker.find(group, plural, NAMESPACE, NAME)? else {
-        return maker.create(group, plural, NAMESPACE, wanted).await;
+    let Some(found) = bootstrapper.find(group, plural, NAMESPACE, NAME)? else {
+        return bootstrapper.create(group, plural, NAMESPACE, wanted).await;
     };
     let same = |key: &str| found.get(key) == wanted.get(key);
     if same(field) && same("ports") {
@@ -61,7 +71,7 @@ async fn put(
             }
         }
     };
-    maker
+    bootstrapper
         .change((group, plural), (NAMESPACE, NAME), change)
         .await
 }

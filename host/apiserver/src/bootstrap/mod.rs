@@ -1,5 +1,5 @@
 //! Objects that every cluster has: system namespaces, default policy, priority classes, the
-//! `kubernetes` service. Made at each start where missing; what people changed stays.
+//! `kubernetes` service. Created at each start where missing; what users changed stays.
 
 mod kubernetes;
 mod namespaces;
@@ -10,9 +10,7 @@ mod rbac;
 use std::net::IpAddr;
 
 use k3s_meta::{Reason, UserInfo};
-use k3s_registry::{
-    Call, DeleteOptions, NoAdmission, Object, Registry, Result, Scope, Update, Warnings,
-};
+use k3s_registry::{Call, DeleteOptions, NoAdmission, Registry, Result, Scope, Update, Warnings};
 use serde_json::Value;
 
 /// What the default objects depend on.
@@ -25,23 +23,23 @@ pub(crate) struct Settings {
     pub(crate) without_roles: Vec<String>,
 }
 
-/// Makes what is missing.
+/// Creates what is missing.
 pub(crate) async fn run(registry: &Registry, settings: &Settings) -> Result<()> {
-    let maker = Maker::new(registry);
-    namespaces::ensure(&maker).await?;
-    rbac::ensure(&maker, &settings.without_roles).await?;
-    priority::ensure(&maker).await?;
-    kubernetes::ensure(&maker, settings).await
+    let bootstrapper = Bootstrapper::new(registry);
+    namespaces::ensure(&bootstrapper).await?;
+    rbac::ensure(&bootstrapper, &settings.without_roles).await?;
+    priority::ensure(&bootstrapper).await?;
+    kubernetes::ensure(&bootstrapper, settings).await
 }
 
 /// Writes default objects as the server itself.
-struct Maker<'a> {
+struct Bootstrapper<'a> {
     registry: &'a Registry,
     user: UserInfo,
     warnings: Warnings,
 }
 
-impl<'a> Maker<'a> {
+impl<'a> Bootstrapper<'a> {
     fn new(registry: &'a Registry) -> Self {
         Self {
             registry,
@@ -68,12 +66,8 @@ impl<'a> Maker<'a> {
         name: &str,
     ) -> Result<Option<Value>> {
         let resource = self.registry.resource(group, "v1", plural)?;
-        match self
-            .registry
-            .get(resource, namespace, name)
-            .and_then(|object: Object| object.to_value())
-        {
-            Ok(object) => Ok(Some(object)),
+        match self.registry.get(resource, namespace, name) {
+            Ok(object) => object.to_value().map(Some),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -132,14 +126,12 @@ impl<'a> Maker<'a> {
             scope: Scope::Main,
             create_missing: false,
         };
-        let make = |current: Option<&Value>| {
+        let changed = |current: Option<&Value>| {
             let mut object = current.cloned().unwrap_or_default();
             change(&mut object);
             Ok(object)
         };
-        self.registry
-            .update(&update, &self.call(), make)
-            .await
-            .map(drop)
+        self.registry.update(&update, &self.call(), changed).await?;
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use k3s_registry::Result;
 use serde_json::json;
 
-use super::Maker;
+use super::Bootstrapper;
 
 const GROUP: &str = "scheduling.k8s.io";
 const CLASSES: [(&str, i64, &str); 2] = [
@@ -19,14 +19,19 @@ const CLASSES: [(&str, i64, &str); 2] = [
     ),
 ];
 
-pub(super) async fn ensure(maker: &Maker<'_>) -> Result<()> {
+pub(super) async fn ensure(bootstrapper: &Bootstrapper<'_>) -> Result<()> {
     for (name, value, description) in CLASSES {
-        if maker.find(GROUP, "priorityclasses", "", name)?.is_none() {
+        if bootstrapper
+            .find(GROUP, "priorityclasses", "", name)?
+            .is_none()
+        {
             let object = json!({
                 "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
                 "metadata": {"name": name}, "value": value, "description": description,
             });
-            maker.create(GROUP, "priorityclasses", "", object).await?;
+            bootstrapper
+                .create(GROUP, "priorityclasses", "", object)
+                .await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use k3s_meta::{object, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
-use super::Maker;
+use super::Bootstrapper;
 use super::policy::{self, Binding, NamespacedRole, Role, Subject};
 use crate::authz::rbac::rule::Rule;
 
@@ -14,47 +14,49 @@ const API: &str = "rbac.authorization.k8s.io/v1";
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
 /// The default policy but for the cluster roles in `without`.
-pub(super) async fn ensure(maker: &Maker<'_>, without: &[String]) -> Result<()> {
-    let left_out = |role: &str| without.iter().any(|name| name == role);
+pub(super) async fn ensure(bootstrapper: &Bootstrapper<'_>, without: &[String]) -> Result<()> {
+    let is_left_out = |role: &str| without.iter().any(|name| name == role);
     for role in policy::cluster_roles() {
         let object = cluster_role(&role);
-        match left_out(role.name) {
-            false => reconcile(maker, "clusterroles", "", object, "rules").await?,
-            true => withdraw(maker, "clusterroles", &object).await?,
+        match is_left_out(role.name) {
+            false => reconcile(bootstrapper, "clusterroles", "", object, "rules").await?,
+            true => withdraw(bootstrapper, "clusterroles", &object).await?,
         }
     }
     for binding in policy::cluster_role_bindings() {
         let object = cluster_role_binding(&binding);
-        match left_out(binding.role) {
-            false => reconcile(maker, "clusterrolebindings", "", object, "subjects").await?,
-            true => withdraw(maker, "clusterrolebindings", &object).await?,
+        let plural = "clusterrolebindings";
+        match is_left_out(binding.role) {
+            false => reconcile(bootstrapper, plural, "", object, "subjects").await?,
+            true => withdraw(bootstrapper, plural, &object).await?,
         }
     }
-    for NamespacedRole {
+    for role in policy::namespaced_roles() {
+        ensure_namespaced(bootstrapper, &role).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_namespaced(
+    bootstrapper: &Bootstrapper<'_>,
+    NamespacedRole {
         namespace,
         role,
         subjects,
-    } in policy::namespaced_roles()
-    {
-        let mut object = metadata("Role", role.name, &role);
-        tree::set(&mut object, "rules", rules(&role));
-        reconcile(maker, "roles", namespace, object, "rules").await?;
-        if !subjects.is_empty() {
-            let mut binding = metadata("RoleBinding", role.name, &role);
-            tree::set(
-                &mut binding,
-                "roleRef",
-                json!({"apiGroup": GROUP, "kind": "Role", "name": role.name}),
-            );
-            tree::set(
-                &mut binding,
-                "subjects",
-                subjects.iter().map(subject).collect::<Value>(),
-            );
-            reconcile(maker, "rolebindings", namespace, binding, "subjects").await?;
-        }
+    }: &NamespacedRole,
+) -> Result<()> {
+    let mut object = metadata("Role", role.name, role);
+    tree::set(&mut object, "rules", rules(role));
+    reconcile(bootstrapper, "roles", namespace, object, "rules").await?;
+    if subjects.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let mut binding = metadata("RoleBinding", role.name, role);
+    let role_ref = json!({"apiGroup": GROUP, "kind": "Role", "name": role.name});
+    tree::set(&mut binding, "roleRef", role_ref);
+    let subjects: Value = subjects.iter().map(subject).collect();
+    tree::set(&mut binding, "subjects", subjects);
+    reconcile(bootstrapper, "rolebindings", namespace, binding, "subjects").await
 }
 
 fn metadata(kind: &str, name: &str, role: &Role) -> Value {
@@ -79,7 +81,7 @@ fn cluster_role(role: &Role) -> Value {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{}", role.name);
         let rule = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
         tree::set(&mut object, "aggregationRule", rule);
-        // The sum is a controller's to keep; it has to be right before the first one runs.
+        // A controller keeps the sum; it has to be right before that controller runs.
         let parts = policy::cluster_roles()
             .into_iter()
             .filter(|part| part.reaches(role.name));
@@ -120,31 +122,31 @@ fn subject(subject: &Subject) -> Value {
     }
 }
 
-/// Deletes what an earlier start made; an object of the same name that somebody else made stays.
-async fn withdraw(maker: &Maker<'_>, plural: &str, object: &Value) -> Result<()> {
+/// Deletes what an earlier start created; an object of the same name that a user created stays.
+async fn withdraw(bootstrapper: &Bootstrapper<'_>, plural: &str, object: &Value) -> Result<()> {
     let name = object::name(object);
-    let made = maker.find(GROUP, plural, "", name)?;
-    let ours = |found: &Value| {
+    let found = bootstrapper.find(GROUP, plural, "", name)?;
+    let is_ours = |found: &Value| {
         object::annotation(found, AUTOUPDATE).is_some()
             && object::labels(found) == object::labels(object)
     };
-    match made.is_some_and(|found| ours(&found)) {
-        true => maker.delete(GROUP, plural, "", name).await,
+    match found.is_some_and(|found| is_ours(&found)) {
+        true => bootstrapper.delete(GROUP, plural, "", name).await,
         false => Ok(()),
     }
 }
 
 /// Creates the object, or adds the items of `list` that the stored one lacks.
 async fn reconcile(
-    maker: &Maker<'_>,
+    bootstrapper: &Bootstrapper<'_>,
     plural: &str,
     namespace: &str,
     wanted: Value,
     list: &str,
 ) -> Result<()> {
     let name = object::name(&wanted).to_owned();
-    let Some(found) = maker.find(GROUP, plural, namespace, &name)? else {
-        return maker.create(GROUP, plural, namespace, wanted).await;
+    let Some(found) = bootstrapper.find(GROUP, plural, namespace, &name)? else {
+        return bootstrapper.create(GROUP, plural, namespace, wanted).await;
     };
     if object::annotation(&found, AUTOUPDATE) != Some("true")
         || wanted.get("aggregationRule").is_some()
@@ -160,7 +162,7 @@ async fn reconcile(
         items.extend(missing.iter().cloned());
         tree::set(object, list, items);
     };
-    maker
+    bootstrapper
         .change((GROUP, plural), (namespace, &name), change)
         .await
 }

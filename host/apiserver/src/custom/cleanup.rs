@@ -80,7 +80,7 @@ fn stored_resource(definition: &Value) -> Result<Option<Arc<Resource>>> {
         .map_err(|error| Status::internal(&error.to_string()).into())
 }
 
-/// Deletes every object and waits until the last one is gone, which takes as long as finalizers do.
+/// Deletes every object and waits until none is left, which takes as long as finalizers do.
 async fn delete_all(registry: &Registry, resource: &Arc<Resource>) -> Result<()> {
     // From before the first deletion on, so that none is missed.
     let (mut entries, mut reflector) = Reflector::start(registry, resource)?;

@@ -127,7 +127,7 @@ impl Known {
                 .filter_map(|resource| resource.custom.as_ref())
                 .for_each(|custom| custom.terminate());
             if !one.resources.is_empty() && one.served.0 == object::uid(definition) {
-                // Watches go on until the last object is gone.
+                // Watches continue until the last object is deleted.
                 return Ok(false);
             }
         }

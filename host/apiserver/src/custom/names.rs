@@ -53,14 +53,14 @@ pub(super) fn status(
         ),
         Some((reason, message)) => Condition("NamesAccepted", false, reason, message),
     };
-    put(&mut status, condition, now);
+    set_condition(&mut status, condition, now);
     if let Some(condition) = non_structural(&status, schema_errors) {
-        put(&mut status, condition, now);
+        set_condition(&mut status, condition, now);
     }
     let condition = established(&status, accepted);
-    put(&mut status, condition, now);
+    set_condition(&mut status, condition, now);
     if let Some(condition) = approval(definition) {
-        put(&mut status, condition, now);
+        set_condition(&mut status, condition, now);
     }
     status
 }
@@ -133,11 +133,12 @@ fn approval(definition: &Value) -> Option<Condition> {
 
 type Conflict = (&'static str, String);
 
-/// The names a definition may have: those it asks for and nobody else has. The last conflict is told.
+/// The names that a definition gets: those it asks for and no other has. Of several conflicts the
+/// last is reported.
 fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict>) {
     let mut names = had.clone();
     let mut conflict = None;
-    let mut one = |key: &'static str, reason: &'static str, used: &BTreeSet<String>| {
+    let mut accept_name = |key: &'static str, reason: &'static str, used: &BTreeSet<String>| {
         let (want, have) = (tree::text(wanted, key), tree::text(had, key));
         if want != have && used.contains(want) {
             conflict = Some((reason, format!("{want:?} is already in use")));
@@ -145,10 +146,10 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
             tree::set(&mut names, key, want);
         }
     };
-    one("plural", "PluralConflict", &taken.resources);
-    one("singular", "SingularConflict", &taken.resources);
-    one("kind", "KindConflict", &taken.kinds);
-    one("listKind", "ListKindConflict", &taken.kinds);
+    accept_name("plural", "PluralConflict", &taken.resources);
+    accept_name("singular", "SingularConflict", &taken.resources);
+    accept_name("kind", "KindConflict", &taken.kinds);
+    accept_name("listKind", "ListKindConflict", &taken.kinds);
     let short = |of: &Value| tree::list(of, "shortNames").to_vec();
     let own = short(had);
     let used: Vec<String> = short(wanted)
@@ -159,11 +160,11 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
         .map(|name| format!("{name:?} is already in use"))
         .collect();
     match used.as_slice() {
-        [] => list(&mut names, "shortNames", short(wanted)),
+        [] => set_list(&mut names, "shortNames", short(wanted)),
         [one] => conflict = Some(("ShortNamesConflict", one.clone())),
         many => conflict = Some(("ShortNamesConflict", format!("[{}]", many.join(", ")))),
     }
-    list(
+    set_list(
         &mut names,
         "categories",
         tree::list(wanted, "categories").to_vec(),
@@ -171,7 +172,7 @@ fn accept(wanted: &Value, had: &Value, taken: &Taken) -> (Value, Option<Conflict
     (names, conflict)
 }
 
-fn list(names: &mut Value, key: &str, items: Vec<Value>) {
+fn set_list(names: &mut Value, key: &str, items: Vec<Value>) {
     if items.is_empty() {
         tree::remove(names, key);
     } else {
@@ -180,7 +181,7 @@ fn list(names: &mut Value, key: &str, items: Vec<Value>) {
 }
 
 /// Adds or changes a condition; its time moves only with its status.
-fn put(status: &mut Value, condition: Condition, now: &str) {
+fn set_condition(status: &mut Value, condition: Condition, now: &str) {
     let Condition(kind, on, reason, message) = condition;
     let on = if on { "True" } else { "False" };
     let mut conditions = tree::list(status, "conditions").to_vec();
@@ -258,7 +259,7 @@ mod tests {
         let refused = status(&definition("Bar", &["f"]), &taken, &[], "");
         assert_eq!(condition(&refused, "NamesAccepted").1, "ShortNamesConflict");
         assert_eq!(refused["acceptedNames"]["kind"], "Bar");
-        // Who was served before asks for a name in vain and is served on.
+        // A definition that was served keeps its old names and stays served.
         let mut served = definition("Bar", &[]);
         served["status"] = status(&served, &Taken::default(), &[], "");
         served["spec"]["names"]["shortNames"] = json!(["f"]);

@@ -1,4 +1,4 @@
-//! Which form of answer the client takes.
+//! Content negotiation: the form of answer that the client accepts.
 
 use http::HeaderMap;
 use http::header::ACCEPT;

@@ -1,4 +1,4 @@
-//! From method and path to what is addressed, by the rules of upstream's
+//! From method and path to the resource that is addressed, by the rules of upstream's
 //! `apiserver/pkg/endpoints/request/requestinfo.go`.
 
 use http::Method;
@@ -29,7 +29,7 @@ pub struct RequestInfo {
     pub name: String,
     /// What follows the subresource (the path behind `proxy`), with a leading slash, or empty.
     pub rest: String,
-    /// The field selector of a list or watch, which the Node authorizer looks at.
+    /// The field selector of a list or watch, which the Node authorizer checks.
     pub field_selector: Option<String>,
 }
 
@@ -66,14 +66,14 @@ impl RequestInfo {
             version: version.to_owned(),
             ..plain
         };
-        let parts = info.take_watch_prefix(parts);
-        info.place(parts);
-        info.settle_verb(method, query);
+        let parts = info.strip_watch_prefix(parts);
+        info.read_path(parts);
+        info.resolve_verb(method, query);
         info
     }
 
     /// `/api/v1/watch/...`: the old form of a watch.
-    fn take_watch_prefix<'p>(&mut self, parts: &'p [&'p str]) -> &'p [&'p str] {
+    fn strip_watch_prefix<'p>(&mut self, parts: &'p [&'p str]) -> &'p [&'p str] {
         match parts {
             ["watch", rest @ ..] if !rest.is_empty() => {
                 self.verb = "watch";
@@ -83,7 +83,7 @@ impl RequestInfo {
         }
     }
 
-    fn place(&mut self, parts: &[&str]) {
+    fn read_path(&mut self, parts: &[&str]) {
         let parts = match parts {
             ["namespaces", namespace, rest @ ..] => {
                 (*namespace).clone_into(&mut self.namespace);
@@ -113,7 +113,7 @@ impl RequestInfo {
         }
     }
 
-    fn settle_verb(&mut self, method: &Method, query: &Query) {
+    fn resolve_verb(&mut self, method: &Method, query: &Query) {
         if self.verb != "watch" {
             self.verb = match *method {
                 Method::POST => "create",
@@ -125,14 +125,14 @@ impl RequestInfo {
             };
         }
         self.field_selector = query.get("fieldSelector").map(str::to_owned);
-        let selects_one = query.get("fieldSelector").and_then(named);
+        let selected_name = query.get("fieldSelector").and_then(selected_name);
         if self.name.is_empty() && matches!(self.verb, "get" | "watch") {
             self.verb = if self.verb == "watch" || query.flag("watch") {
                 "watch"
             } else {
                 "list"
             };
-            if let Some(name) = selects_one {
+            if let Some(name) = selected_name {
                 self.name = name;
             }
         } else if self.verb == "get" && self.subresource.is_empty() && query.flag("watch") {
@@ -163,7 +163,7 @@ impl RequestInfo {
 }
 
 /// The name in a field selector that selects one object by it.
-fn named(selector: &str) -> Option<String> {
+fn selected_name(selector: &str) -> Option<String> {
     let parsed = k3s_meta::FieldSelector::parse(selector).ok()?;
     parsed.exact_match("metadata.name").map(str::to_owned)
 }

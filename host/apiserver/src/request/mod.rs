@@ -1,4 +1,4 @@
-//! Reading a request: what it addresses, what it asks for, in which form.
+//! Reading a request: its resource, its options and body, and the form of answer it accepts.
 
 pub(crate) mod accept;
 pub(crate) mod body;

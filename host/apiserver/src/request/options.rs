@@ -120,41 +120,14 @@ fn version(query: &Query) -> Result<Option<u64>> {
     }
 }
 
+/// The options of a list.
+///
+/// # Errors
+/// 400 and 422 in upstream's words.
 pub(crate) fn list(info: &RequestInfo, query: &Query) -> Result<ListRequest> {
     let mut errors = ErrorList::new();
-    let path = Path::new("resourceVersionMatch");
-    let given = query.get("resourceVersionMatch");
-    let version_match = match given {
-        Some("Exact") => Some(VersionMatch::Exact),
-        Some("NotOlderThan") => Some(VersionMatch::NotOlderThan),
-        Some(other) => {
-            errors.push(field::not_supported(
-                &path,
-                other,
-                &["Exact", "NotOlderThan", ""],
-            ));
-            None
-        }
-        None => None,
-    };
-    if given.is_some() && query.get("resourceVersion").is_none() {
-        errors.push(field::forbidden(
-            &path,
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        ));
-    }
-    if given.is_some() && query.get("continue").is_some() {
-        errors.push(field::forbidden(
-            &path,
-            "resourceVersionMatch is forbidden when continue is provided",
-        ));
-    }
-    if version_match == Some(VersionMatch::Exact) && query.get("resourceVersion") == Some("0") {
-        errors.push(field::forbidden(
-            &path,
-            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        ));
-    }
+    let version_match = version_match(query, &mut errors);
+    check_version_match(query, version_match, &mut errors);
     if query.optional_flag("sendInitialEvents").is_some() {
         errors.push(field::forbidden(
             &Path::new("sendInitialEvents"),
@@ -177,6 +150,37 @@ pub(crate) fn list(info: &RequestInfo, query: &Query) -> Result<ListRequest> {
         version,
         version_match,
     })
+}
+
+fn version_match(query: &Query, errors: &mut ErrorList) -> Option<VersionMatch> {
+    match query.get("resourceVersionMatch")? {
+        "Exact" => Some(VersionMatch::Exact),
+        "NotOlderThan" => Some(VersionMatch::NotOlderThan),
+        other => {
+            let path = Path::new("resourceVersionMatch");
+            let supported = ["Exact", "NotOlderThan", ""];
+            errors.push(field::not_supported(&path, other, &supported));
+            None
+        }
+    }
+}
+
+/// The match must fit the version and the token that are given with it.
+fn check_version_match(query: &Query, version_match: Option<VersionMatch>, errors: &mut ErrorList) {
+    if query.get("resourceVersionMatch").is_none() {
+        return;
+    }
+    let path = Path::new("resourceVersionMatch");
+    let mut forbid = |text: &str| errors.push(field::forbidden(&path, text));
+    if query.get("resourceVersion").is_none() {
+        forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if query.get("continue").is_some() {
+        forbid("resourceVersionMatch is forbidden when continue is provided");
+    }
+    if version_match == Some(VersionMatch::Exact) && query.get("resourceVersion") == Some("0") {
+        forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
 }
 
 pub(crate) fn watch(info: &RequestInfo, query: &Query) -> Result<WatchRequest> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
-use k3s_meta::tree;
 use k3s_registry::{ListResult, Object, Resource, Result};
 use k3s_serve::{Body, BoxError, body};
 use k3s_store::Entry;
@@ -17,6 +16,8 @@ use super::{JSON, compress, partial, tree, unwritable, with_body};
 use crate::context::Context;
 use crate::request::{Form, Shape};
 
+/// API version of tables and of metadata alone.
+const META_API: &str = "meta.k8s.io/v1";
 /// Bytes collected before they are handed on: a few TLS records.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -63,34 +64,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     fn new(context: Arc<Context>, resource: Arc<Resource>, list: ListResult) -> Result<Self> {
-        let mut metadata = json!({"resourceVersion": list.revision.to_string()});
-        if let Some(token) = &list.continue_token {
-            tree::set(&mut metadata, "continue", token.as_str());
-        }
-        if let Some(remaining) = list.remaining {
-            tree::set(&mut metadata, "remainingItemCount", remaining);
-        }
-        let (kind, api_version, extra, items) = match context.accept.shape {
-            Shape::Table => {
-                let columns = format!(",\"columnDefinitions\":{}", table::columns(&resource));
-                ("Table", "meta.k8s.io/v1", columns, "rows")
-            }
-            Shape::Partial => (
-                "PartialObjectMetadataList",
-                "meta.k8s.io/v1",
-                String::new(),
-                "items",
-            ),
-            _ => (
-                resource.kind.list_kind,
-                resource.api_version.as_str(),
-                String::new(),
-                "items",
-            ),
-        };
-        let head = format!(
-            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}{extra},\"{items}\":["
-        );
+        let head = head(context.accept.shape, &resource, &list);
         let include = Include::read(&context)?;
         let rest = list.entries.into_iter();
         Ok(Self {
@@ -156,11 +130,40 @@ impl Iterator for Writer {
         match self.next_chunk() {
             Ok(chunk) => chunk.map(|bytes| Ok(Bytes::from(bytes))),
             Err(error) => {
-                // The status line is out already: breaking off is all that can tell the client.
+                // The status line was sent already: only breaking off shows the client that it failed.
                 self.done = true;
                 tracing::error!(%error, "a list broke off");
                 Some(Err(error.into()))
             }
+        }
+    }
+}
+
+/// Everything before the first item.
+fn head(shape: Shape, resource: &Resource, list: &ListResult) -> String {
+    let mut metadata = json!({"resourceVersion": list.revision.to_string()});
+    if let Some(token) = &list.continue_token {
+        k3s_meta::tree::set(&mut metadata, "continue", token.as_str());
+    }
+    if let Some(remaining) = list.remaining {
+        k3s_meta::tree::set(&mut metadata, "remainingItemCount", remaining);
+    }
+    let start = |kind: &str, api_version: &str| {
+        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata}")
+    };
+    match shape {
+        Shape::Table => {
+            let start = start("Table", META_API);
+            let columns = table::columns(resource);
+            format!("{start},\"columnDefinitions\":{columns},\"rows\":[")
+        }
+        Shape::Partial => {
+            let start = start("PartialObjectMetadataList", META_API);
+            format!("{start},\"items\":[")
+        }
+        Shape::Whole | Shape::Discovery => {
+            let start = start(resource.kind.list_kind, &resource.api_version);
+            format!("{start},\"items\":[")
         }
     }
 }

@@ -19,40 +19,45 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
             Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into(),
         );
     }
-    let about = |key| tree::text(review, &format!("spec.resourceAttributes.{key}"));
-    let is_resource = tree::get(review, "spec.resourceAttributes").is_some_and(Value::is_object);
-    let attributes = if is_resource {
-        Attributes {
-            user: &user,
-            verb: about("verb"),
-            namespace: about("namespace"),
-            group: about("group"),
-            resource: about("resource"),
-            subresource: about("subresource"),
-            name: about("name"),
-            path: "",
-            is_resource: true,
-            field_selector: None,
-        }
-    } else {
-        Attributes {
-            user: &user,
-            verb: tree::text(review, "spec.nonResourceAttributes.verb"),
-            namespace: "",
-            group: "",
-            resource: "",
-            subresource: "",
-            name: "",
-            path: tree::text(review, "spec.nonResourceAttributes.path"),
-            is_resource: false,
-            field_selector: None,
-        }
-    };
+    let attributes = attributes_of(review, &user);
     Ok(match context.core.authorizer.authorize(&attributes) {
         Decision::Allow => json!({"allowed": true}),
         Decision::Deny(reason) if reason.is_empty() => json!({"allowed": false}),
         Decision::Deny(reason) => json!({"allowed": false, "reason": reason}),
     })
+}
+
+/// The question that a review asks about a user.
+fn attributes_of<'a>(review: &'a Value, user: &'a UserInfo) -> Attributes<'a> {
+    let resource = |field| tree::text(review, &format!("spec.resourceAttributes.{field}"));
+    let path = |field| tree::text(review, &format!("spec.nonResourceAttributes.{field}"));
+    let is_resource = tree::get(review, "spec.resourceAttributes").is_some_and(Value::is_object);
+    if is_resource {
+        return Attributes {
+            user,
+            verb: resource("verb"),
+            namespace: resource("namespace"),
+            group: resource("group"),
+            resource: resource("resource"),
+            subresource: resource("subresource"),
+            name: resource("name"),
+            path: "",
+            is_resource,
+            field_selector: None,
+        };
+    }
+    Attributes {
+        user,
+        verb: path("verb"),
+        namespace: "",
+        group: "",
+        resource: "",
+        subresource: "",
+        name: "",
+        path: path("path"),
+        is_resource,
+        field_selector: None,
+    }
 }
 
 fn subject(review: &Value) -> UserInfo {

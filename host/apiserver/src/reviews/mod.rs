@@ -1,5 +1,4 @@
-//! Objects that are only created and never stored: questions about who and what is allowed, and
-//! bindings.
+//! Objects that are only created and never stored: reviews of tokens and of access, and bindings.
 
 mod access;
 mod rules;

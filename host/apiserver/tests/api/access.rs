@@ -191,6 +191,37 @@ async fn nobody_grants_what_they_lack() {
 }
 
 #[tokio::test]
+async fn a_role_can_be_bound_right_after_it_was_written() {
+    let api = start().await;
+    let policy = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["create", "get"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]);
+    grant(&api, "roles", "jane", policy).await;
+    let namespace = format!("{RBAC}/namespaces/default");
+    let (roles, bindings) = (
+        format!("{namespace}/roles"),
+        format!("{namespace}/rolebindings"),
+    );
+    let role = |name: &str| json!({"metadata": {"name": name}, "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]});
+    api.eventually("jane may write roles", || async {
+        let answer = api
+            .call_as(user("jane"), "POST", &roles, role("first"))
+            .await;
+        answer.code == 201
+    })
+    .await;
+    for i in 0..20 {
+        let name = format!("r{i}");
+        let answer = api.call_as(user("jane"), "POST", &roles, role(&name)).await;
+        assert_eq!(answer.code, 201, "{}", answer.text);
+        let role_ref =
+            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+        let binding = json!({"metadata": {"name": name}, "subjects": [], "roleRef": role_ref});
+        let answer = api.call_as(user("jane"), "POST", &bindings, binding).await;
+        assert_eq!(answer.code, 201, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn impersonation_needs_permission() {
     let api = start().await;
     let whoami = |who: UserInfo| {

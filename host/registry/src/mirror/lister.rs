@@ -78,7 +78,7 @@ impl<T: Decode> Lister<T> {
         name: &str,
         patience: Duration,
     ) -> Result<Option<Arc<T>>> {
-        // Before the first look, so that no creation falls in between.
+        // Taken before the first question, so that no creation falls in between.
         let mut changes = self.mirror.changes();
         let appears = async {
             loop {

@@ -8,7 +8,7 @@
 //! and never waits for another task. Admission needs this: a pod may be created right after its
 //! namespace. [`Mirror::peek`] leaves the question out, for readers that may be moments behind.
 //!
-//! Each stored object is decoded once per change, by whoever comes first. A mirror exists only in
+//! Each stored object is decoded once per change, by the task or by the reader that comes first. A mirror exists only in
 //! sync: [`Mirror::start`] builds the whole index before it returns.
 //!
 //! [`Reflector`] is the layer below, for those who act on changes instead of answering questions.

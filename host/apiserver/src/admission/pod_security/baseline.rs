@@ -1,6 +1,8 @@
 //! The Baseline standard: nothing that is known to lead out of a container
 //! (`pod-security-admission/policy/check_*_baseline.go` and the checks common to both standards).
 
+use std::collections::BTreeSet;
+
 use k3s_meta::object::string_map;
 use k3s_meta::tree;
 use serde_json::Value;
@@ -162,47 +164,57 @@ fn sysctls(subject: &Subject<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
-    let mut types: Vec<String> = Vec::new();
-    let (mut user, mut role) = (false, false);
-    let mut judge = |holder: &Value| {
+/// What a pod sets of SELinux that it may not.
+#[derive(Default)]
+struct SelinuxOptions {
+    types: BTreeSet<String>,
+    sets_user: bool,
+    sets_role: bool,
+}
+
+impl SelinuxOptions {
+    /// Adds what the pod or container sets; true where some of it is forbidden.
+    fn collect(&mut self, holder: &Value) -> bool {
         let Some(options) = tree::get(holder, "securityContext.seLinuxOptions") else {
             return false;
         };
         let kind = tree::text(options, "type");
-        let (bad_type, has_user, has_role) = (
-            !SELINUX_TYPES.contains(&kind),
-            !tree::text(options, "user").is_empty(),
-            !tree::text(options, "role").is_empty(),
-        );
-        if bad_type {
-            types.push(kind.to_owned());
+        let has_bad_type = !SELINUX_TYPES.contains(&kind);
+        let has_user = !tree::text(options, "user").is_empty();
+        let has_role = !tree::text(options, "role").is_empty();
+        if has_bad_type {
+            self.types.insert(kind.to_owned());
         }
-        user |= has_user;
-        role |= has_role;
-        bad_type || has_user || has_role
-    };
-    let pod = judge(subject.spec);
-    let names: Vec<_> = subject
-        .containers()
-        .filter(|c| judge(c))
+        self.sets_user |= has_user;
+        self.sets_role |= has_role;
+        has_bad_type || has_user || has_role
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let types: Vec<&String> = self.types.iter().collect();
+        let mut parts = Vec::new();
+        if !types.is_empty() {
+            let word = plural("type", types.len());
+            parts.push(format!("{word} {}", quoted(&types)));
+        }
+        parts.extend(self.sets_user.then(|| "user may not be set".to_owned()));
+        parts.extend(self.sets_role.then(|| "role may not be set".to_owned()));
+        parts
+    }
+}
+
+fn selinux(subject: &Subject<'_>, found: &mut Vec<Violation>) {
+    let mut options = SelinuxOptions::default();
+    let pod = options.collect(subject.spec);
+    let containers = subject.containers();
+    let names: Vec<_> = containers
+        .filter(|c| options.collect(c))
         .map(name)
         .collect();
     if !pod && names.is_empty() {
         return;
     }
-    types.sort();
-    types.dedup();
-    let mut parts = Vec::new();
-    if !types.is_empty() {
-        parts.push(format!(
-            "{} {}",
-            plural("type", types.len()),
-            quoted(&types)
-        ));
-    }
-    parts.extend(user.then(|| "user may not be set".to_owned()));
-    parts.extend(role.then(|| "role may not be set".to_owned()));
+    let parts = options.describe();
     let text = format!(
         "{} set forbidden securityContext.seLinuxOptions: {}",
         setters(pod, &names, "and"),

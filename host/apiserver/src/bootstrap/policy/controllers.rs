@@ -1,33 +1,33 @@
 //! One role per controller, each bound to the controller's own service account in `kube-system`
 //! (`bootstrappolicy/controller_policy.go`).
 
-use super::{Binding, EVENTS, Line, Named, On, READ, Role, Subject};
+use super::{Binding, EVENTS, Named, PolicyRule, READ, Resources, Role, Subject};
 
 /// Controller, role name, rules.
-struct Controller(&'static str, &'static str, &'static [Line]);
+struct Controller(&'static str, &'static str, &'static [PolicyRule]);
 
 const ALL: &[Controller] = &[
     Controller(
         "attachdetach-controller",
         "system:controller:attachdetach-controller",
         &[
-            On("", "persistentvolumeclaims,persistentvolumes", "list,watch"),
-            On("", "nodes", READ),
-            On("", "nodes/status", "patch,update"),
-            On("", "pods", "list,watch"),
+            Resources("", "persistentvolumeclaims,persistentvolumes", "list,watch"),
+            Resources("", "nodes", READ),
+            Resources("", "nodes/status", "patch,update"),
+            Resources("", "pods", "list,watch"),
             EVENTS,
-            On(
+            Resources(
                 "storage.k8s.io",
                 "volumeattachments",
                 "create,delete,get,list,watch",
             ),
-            On("storage.k8s.io", "csidrivers,csinodes", READ),
+            Resources("storage.k8s.io", "csidrivers,csinodes", READ),
         ],
     ),
     Controller(
         "clusterrole-aggregation-controller",
         "system:controller:clusterrole-aggregation-controller",
-        &[On(
+        &[Resources(
             "rbac.authorization.k8s.io",
             "clusterroles",
             "escalate,get,list,patch,update,watch",
@@ -37,11 +37,11 @@ const ALL: &[Controller] = &[
         "cronjob-controller",
         "system:controller:cronjob-controller",
         &[
-            On("batch", "cronjobs", "get,list,update,watch"),
-            On("batch", "jobs", "create,delete,get,list,patch,update,watch"),
-            On("batch", "cronjobs/status", "update"),
-            On("batch", "cronjobs/finalizers", "update"),
-            On("", "pods", "delete,list"),
+            Resources("batch", "cronjobs", "get,list,update,watch"),
+            Resources("batch", "jobs", "create,delete,get,list,patch,update,watch"),
+            Resources("batch", "cronjobs/status", "update"),
+            Resources("batch", "cronjobs/finalizers", "update"),
+            Resources("", "pods", "delete,list"),
             EVENTS,
         ],
     ),
@@ -49,13 +49,13 @@ const ALL: &[Controller] = &[
         "daemon-set-controller",
         "system:controller:daemon-set-controller",
         &[
-            On("apps,extensions", "daemonsets", READ),
-            On("apps,extensions", "daemonsets/status", "patch,update"),
-            On("apps,extensions", "daemonsets/finalizers", "update"),
-            On("", "nodes", "list,watch"),
-            On("", "pods", "create,delete,list,patch,watch"),
-            On("", "pods/binding", "create"),
-            On(
+            Resources("apps,extensions", "daemonsets", READ),
+            Resources("apps,extensions", "daemonsets/status", "patch,update"),
+            Resources("apps,extensions", "daemonsets/finalizers", "update"),
+            Resources("", "nodes", "list,watch"),
+            Resources("", "pods", "create,delete,list,patch,watch"),
+            Resources("", "pods/binding", "create"),
+            Resources(
                 "apps",
                 "controllerrevisions",
                 "create,delete,get,list,patch,update,watch",
@@ -67,15 +67,15 @@ const ALL: &[Controller] = &[
         "deployment-controller",
         "system:controller:deployment-controller",
         &[
-            On("apps,extensions", "deployments", "get,list,update,watch"),
-            On("apps,extensions", "deployments/status", "patch,update"),
-            On("apps,extensions", "deployments/finalizers", "update"),
-            On(
+            Resources("apps,extensions", "deployments", "get,list,update,watch"),
+            Resources("apps,extensions", "deployments/status", "patch,update"),
+            Resources("apps,extensions", "deployments/finalizers", "update"),
+            Resources(
                 "apps,extensions",
                 "replicasets",
                 "create,delete,get,list,patch,update,watch",
             ),
-            On("", "pods", "get,list,update,watch"),
+            Resources("", "pods", "get,list,update,watch"),
             EVENTS,
         ],
     ),
@@ -83,14 +83,14 @@ const ALL: &[Controller] = &[
         "disruption-controller",
         "system:controller:disruption-controller",
         &[
-            On("apps,extensions", "deployments", READ),
-            On("apps,extensions", "replicasets", READ),
-            On("", "replicationcontrollers", READ),
-            On("policy", "poddisruptionbudgets", READ),
-            On("apps", "statefulsets", READ),
-            On("policy", "poddisruptionbudgets/status", "patch,update"),
-            On("", "pods/status", "patch,update"),
-            On("*", "*/scale", "get"),
+            Resources("apps,extensions", "deployments", READ),
+            Resources("apps,extensions", "replicasets", READ),
+            Resources("", "replicationcontrollers", READ),
+            Resources("policy", "poddisruptionbudgets", READ),
+            Resources("apps", "statefulsets", READ),
+            Resources("policy", "poddisruptionbudgets/status", "patch,update"),
+            Resources("", "pods/status", "patch,update"),
+            Resources("*", "*/scale", "get"),
             EVENTS,
         ],
     ),
@@ -98,9 +98,9 @@ const ALL: &[Controller] = &[
         "endpoint-controller",
         "system:controller:endpoint-controller",
         &[
-            On("", "pods,services", READ),
-            On("", "endpoints", "create,delete,get,list,update"),
-            On("", "endpoints/restricted", "create"),
+            Resources("", "pods,services", READ),
+            Resources("", "endpoints", "create,delete,get,list,update"),
+            Resources("", "endpoints/restricted", "create"),
             EVENTS,
         ],
     ),
@@ -108,14 +108,14 @@ const ALL: &[Controller] = &[
         "endpointslice-controller",
         "system:controller:endpointslice-controller",
         &[
-            On("", "nodes,pods,services", READ),
-            On("", "services/finalizers", "update"),
-            On(
+            Resources("", "nodes,pods,services", READ),
+            Resources("", "services/finalizers", "update"),
+            Resources(
                 "discovery.k8s.io",
                 "endpointslices",
                 "create,delete,get,list,update",
             ),
-            On("discovery.k8s.io", "endpointslices/restricted", "create"),
+            Resources("discovery.k8s.io", "endpointslices/restricted", "create"),
             EVENTS,
         ],
     ),
@@ -123,15 +123,15 @@ const ALL: &[Controller] = &[
         "endpointslicemirroring-controller",
         "system:controller:endpointslicemirroring-controller",
         &[
-            On("", "endpoints,services", READ),
-            On("", "services/finalizers", "update"),
-            On("", "endpoints/finalizers", "update"),
-            On(
+            Resources("", "endpoints,services", READ),
+            Resources("", "services/finalizers", "update"),
+            Resources("", "endpoints/finalizers", "update"),
+            Resources(
                 "discovery.k8s.io",
                 "endpointslices",
                 "create,delete,get,list,update",
             ),
-            On("discovery.k8s.io", "endpointslices/restricted", "create"),
+            Resources("discovery.k8s.io", "endpointslices/restricted", "create"),
             EVENTS,
         ],
     ),
@@ -139,9 +139,9 @@ const ALL: &[Controller] = &[
         "ephemeral-volume-controller",
         "system:controller:ephemeral-volume-controller",
         &[
-            On("", "pods/finalizers", "update"),
-            On("", "pods", READ),
-            On("", "persistentvolumeclaims", "create,get,list,watch"),
+            Resources("", "pods/finalizers", "update"),
+            Resources("", "pods", READ),
+            Resources("", "persistentvolumeclaims", "create,get,list,watch"),
             EVENTS,
         ],
     ),
@@ -149,27 +149,30 @@ const ALL: &[Controller] = &[
         "expand-controller",
         "system:controller:expand-controller",
         &[
-            On("", "persistentvolumes", "get,list,patch,update,watch"),
-            On("", "persistentvolumeclaims/status", "patch,update"),
-            On("", "persistentvolumeclaims", READ),
+            Resources("", "persistentvolumes", "get,list,patch,update,watch"),
+            Resources("", "persistentvolumeclaims/status", "patch,update"),
+            Resources("", "persistentvolumeclaims", READ),
             EVENTS,
         ],
     ),
     Controller(
         "generic-garbage-collector",
         "system:controller:generic-garbage-collector",
-        &[On("*", "*", "delete,get,list,patch,update,watch"), EVENTS],
+        &[
+            Resources("*", "*", "delete,get,list,patch,update,watch"),
+            EVENTS,
+        ],
     ),
     Controller(
         "horizontal-pod-autoscaler",
         "system:controller:horizontal-pod-autoscaler",
         &[
-            On("autoscaling", "horizontalpodautoscalers", READ),
-            On("autoscaling", "horizontalpodautoscalers/status", "update"),
-            On("*", "*/scale", "get,update"),
-            On("", "pods", "list"),
-            On("metrics.k8s.io", "pods", "list"),
-            On(
+            Resources("autoscaling", "horizontalpodautoscalers", READ),
+            Resources("autoscaling", "horizontalpodautoscalers/status", "update"),
+            Resources("*", "*/scale", "get,update"),
+            Resources("", "pods", "list"),
+            Resources("metrics.k8s.io", "pods", "list"),
+            Resources(
                 "custom.metrics.k8s.io,external.metrics.k8s.io",
                 "*",
                 "get,list",
@@ -181,11 +184,11 @@ const ALL: &[Controller] = &[
         "job-controller",
         "system:controller:job-controller",
         &[
-            On("batch", "jobs", "get,list,patch,update,watch"),
-            On("batch", "jobs/status", "patch,update"),
-            On("batch", "jobs/finalizers", "update"),
-            On("", "pods", "create,delete,get,list,patch,watch"),
-            On("", "pods/status", "patch"),
+            Resources("batch", "jobs", "get,list,patch,update,watch"),
+            Resources("batch", "jobs/status", "patch,update"),
+            Resources("batch", "jobs/finalizers", "update"),
+            Resources("", "pods", "create,delete,get,list,patch,watch"),
+            Resources("", "pods/status", "patch"),
             EVENTS,
         ],
     ),
@@ -193,20 +196,20 @@ const ALL: &[Controller] = &[
         "namespace-controller",
         "system:controller:namespace-controller",
         &[
-            On("", "namespaces", "delete,get,list,watch"),
-            On("", "namespaces/finalize,namespaces/status", "update"),
-            On("*", "*", "delete,deletecollection,get,list"),
+            Resources("", "namespaces", "delete,get,list,watch"),
+            Resources("", "namespaces/finalize,namespaces/status", "update"),
+            Resources("*", "*", "delete,deletecollection,get,list"),
         ],
     ),
     Controller(
         "node-controller",
         "system:controller:node-controller",
         &[
-            On("", "nodes", "delete,get,list,patch,update,watch"),
-            On("", "nodes/status", "patch,update"),
-            On("", "pods/status", "patch,update"),
-            On("", "pods", "delete,get,list,watch"),
-            On("coordination.k8s.io", "leases", READ),
+            Resources("", "nodes", "delete,get,list,patch,update,watch"),
+            Resources("", "nodes/status", "patch,update"),
+            Resources("", "pods/status", "patch,update"),
+            Resources("", "pods", "delete,get,list,watch"),
+            Resources("coordination.k8s.io", "leases", READ),
             EVENTS,
         ],
     ),
@@ -214,20 +217,20 @@ const ALL: &[Controller] = &[
         "persistent-volume-binder",
         "system:controller:persistent-volume-binder",
         &[
-            On(
+            Resources(
                 "",
                 "persistentvolumes",
                 "create,delete,get,list,update,watch",
             ),
-            On("", "persistentvolumes/status", "update"),
-            On("", "persistentvolumeclaims", "get,list,update,watch"),
-            On("", "persistentvolumeclaims/status", "update"),
-            On("", "pods", "create,delete,get,list,watch"),
-            On("storage.k8s.io", "storageclasses", READ),
-            On("", "endpoints,services", "create,delete,get,update"),
-            On("", "secrets", "get,list"),
-            On("", "nodes", "get,list"),
-            On("", "events", "watch"),
+            Resources("", "persistentvolumes/status", "update"),
+            Resources("", "persistentvolumeclaims", "get,list,update,watch"),
+            Resources("", "persistentvolumeclaims/status", "update"),
+            Resources("", "pods", "create,delete,get,list,watch"),
+            Resources("storage.k8s.io", "storageclasses", READ),
+            Resources("", "endpoints,services", "create,delete,get,update"),
+            Resources("", "secrets", "get,list"),
+            Resources("", "nodes", "get,list"),
+            Resources("", "events", "watch"),
             EVENTS,
         ],
     ),
@@ -235,22 +238,25 @@ const ALL: &[Controller] = &[
         "pod-garbage-collector",
         "system:controller:pod-garbage-collector",
         &[
-            On("", "pods", "delete,list,watch"),
-            On("", "nodes", "get,list"),
-            On("", "pods/status", "patch"),
+            Resources("", "pods", "delete,list,watch"),
+            Resources("", "nodes", "get,list"),
+            Resources("", "pods/status", "patch"),
         ],
     ),
     Controller(
         "pv-protection-controller",
         "system:controller:pv-protection-controller",
-        &[On("", "persistentvolumes", "get,list,update,watch"), EVENTS],
+        &[
+            Resources("", "persistentvolumes", "get,list,update,watch"),
+            EVENTS,
+        ],
     ),
     Controller(
         "pvc-protection-controller",
         "system:controller:pvc-protection-controller",
         &[
-            On("", "persistentvolumeclaims", "get,list,update,watch"),
-            On("", "pods", READ),
+            Resources("", "persistentvolumeclaims", "get,list,update,watch"),
+            Resources("", "pods", READ),
             EVENTS,
         ],
     ),
@@ -258,10 +264,10 @@ const ALL: &[Controller] = &[
         "replicaset-controller",
         "system:controller:replicaset-controller",
         &[
-            On("apps,extensions", "replicasets", "get,list,update,watch"),
-            On("apps,extensions", "replicasets/status", "patch,update"),
-            On("apps,extensions", "replicasets/finalizers", "update"),
-            On("", "pods", "create,delete,list,patch,watch"),
+            Resources("apps,extensions", "replicasets", "get,list,update,watch"),
+            Resources("apps,extensions", "replicasets/status", "patch,update"),
+            Resources("apps,extensions", "replicasets/finalizers", "update"),
+            Resources("", "pods", "create,delete,list,patch,watch"),
             EVENTS,
         ],
     ),
@@ -269,10 +275,10 @@ const ALL: &[Controller] = &[
         "replication-controller",
         "system:controller:replication-controller",
         &[
-            On("", "replicationcontrollers", "get,list,update,watch"),
-            On("", "replicationcontrollers/status", "patch,update"),
-            On("", "replicationcontrollers/finalizers", "update"),
-            On("", "pods", "create,delete,list,patch,watch"),
+            Resources("", "replicationcontrollers", "get,list,update,watch"),
+            Resources("", "replicationcontrollers/status", "patch,update"),
+            Resources("", "replicationcontrollers/finalizers", "update"),
+            Resources("", "pods", "create,delete,list,patch,watch"),
             EVENTS,
         ],
     ),
@@ -280,28 +286,28 @@ const ALL: &[Controller] = &[
         "resourcequota-controller",
         "system:controller:resourcequota-controller",
         &[
-            On("*", "*", "list,watch"),
-            On("", "resourcequotas/status", "update"),
+            Resources("*", "*", "list,watch"),
+            Resources("", "resourcequotas/status", "update"),
             EVENTS,
         ],
     ),
     Controller(
         "root-ca-cert-publisher",
         "system:controller:root-ca-cert-publisher",
-        &[On("", "configmaps", "create,get,update"), EVENTS],
+        &[Resources("", "configmaps", "create,get,update"), EVENTS],
     ),
     Controller(
         "service-account-controller",
         "system:controller:service-account-controller",
-        &[On("", "serviceaccounts", "create"), EVENTS],
+        &[Resources("", "serviceaccounts", "create"), EVENTS],
     ),
     Controller(
         "service-controller",
         "system:controller:service-controller",
         &[
-            On("", "services", READ),
-            On("", "services/status", "patch,update"),
-            On("", "nodes", "list,watch"),
+            Resources("", "services", READ),
+            Resources("", "services/status", "patch,update"),
+            Resources("", "nodes", "list,watch"),
             EVENTS,
         ],
     ),
@@ -309,17 +315,17 @@ const ALL: &[Controller] = &[
         "statefulset-controller",
         "system:controller:statefulset-controller",
         &[
-            On("", "pods", "list,watch"),
-            On("apps", "statefulsets", READ),
-            On("apps", "statefulsets/status", "patch,update"),
-            On("apps", "statefulsets/finalizers", "update"),
-            On("", "pods", "create,delete,get,patch,update"),
-            On(
+            Resources("", "pods", "list,watch"),
+            Resources("apps", "statefulsets", READ),
+            Resources("apps", "statefulsets/status", "patch,update"),
+            Resources("apps", "statefulsets/finalizers", "update"),
+            Resources("", "pods", "create,delete,get,patch,update"),
+            Resources(
                 "apps",
                 "controllerrevisions",
                 "create,delete,get,list,patch,update,watch",
             ),
-            On(
+            Resources(
                 "",
                 "persistentvolumeclaims",
                 "create,delete,get,list,patch,update,watch",
@@ -330,23 +336,23 @@ const ALL: &[Controller] = &[
     Controller(
         "ttl-after-finished-controller",
         "system:controller:ttl-after-finished-controller",
-        &[On("batch", "jobs", "delete,get,list,watch"), EVENTS],
+        &[Resources("batch", "jobs", "delete,get,list,watch"), EVENTS],
     ),
     Controller(
         "ttl-controller",
         "system:controller:ttl-controller",
-        &[On("", "nodes", "list,patch,update,watch"), EVENTS],
+        &[Resources("", "nodes", "list,patch,update,watch"), EVENTS],
     ),
     Controller(
         "certificate-controller",
         "system:controller:certificate-controller",
         &[
-            On(
+            Resources(
                 "certificates.k8s.io",
                 "certificatesigningrequests",
                 "delete,get,list,watch",
             ),
-            On(
+            Resources(
                 "certificates.k8s.io",
                 "certificatesigningrequests/approval,certificatesigningrequests/status",
                 "update",
@@ -363,7 +369,7 @@ const ALL: &[Controller] = &[
                 "kubernetes.io/kube-apiserver-client,kubernetes.io/kube-apiserver-client-kubelet,kubernetes.io/kubelet-serving,kubernetes.io/legacy-unknown",
                 "sign",
             ),
-            On("authorization.k8s.io", "subjectaccessreviews", "create"),
+            Resources("authorization.k8s.io", "subjectaccessreviews", "create"),
             EVENTS,
         ],
     ),
@@ -371,12 +377,12 @@ const ALL: &[Controller] = &[
         "validatingadmissionpolicy-status-controller",
         "system:controller:validatingadmissionpolicy-status-controller",
         &[
-            On(
+            Resources(
                 "admissionregistration.k8s.io",
                 "validatingadmissionpolicies",
                 READ,
             ),
-            On(
+            Resources(
                 "admissionregistration.k8s.io",
                 "validatingadmissionpolicies/status",
                 "get,patch,update",

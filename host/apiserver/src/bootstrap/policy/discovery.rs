@@ -1,35 +1,35 @@
-//! What everybody, or everybody who is known, may ask about the server and themselves.
+//! What all users, or all authenticated users, may ask about the server and themselves.
 
-use super::{Binding, On, Role, Subject, Url, bind};
+use super::{Binding, Paths, Resources, Role, Subject, bind};
 
 const PUBLIC: &str = "/healthz,/livez,/readyz,/version,/version/";
 const DISCOVERY: &str =
     "/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/";
 
 pub(super) const ROLES: &[Role] = &[
-    Role::new("system:discovery", &[Url(DISCOVERY, "get")]),
-    Role::new("system:public-info-viewer", &[Url(PUBLIC, "get")]),
+    Role::new("system:discovery", &[Paths(DISCOVERY, "get")]),
+    Role::new("system:public-info-viewer", &[Paths(PUBLIC, "get")]),
     Role::new(
         "system:basic-user",
         &[
-            On(
+            Resources(
                 "authorization.k8s.io",
                 "selfsubjectaccessreviews,selfsubjectrulesreviews",
                 "create",
             ),
-            On("authentication.k8s.io", "selfsubjectreviews", "create"),
+            Resources("authentication.k8s.io", "selfsubjectreviews", "create"),
         ],
     ),
     Role::new(
         "system:monitoring",
-        &[Url(
+        &[Paths(
             "/metrics,/metrics/slis,/livez,/readyz,/healthz,/livez/*,/readyz/*,/healthz/*",
             "get",
         )],
     ),
     Role::new(
         "system:service-account-issuer-discovery",
-        &[Url(
+        &[Paths(
             "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/",
             "get",
         )],

@@ -1,23 +1,23 @@
 //! Roles that K3s adds for its own components (`manifests/rolebindings.yaml`, `ccm.yaml`).
 
-use super::{Binding, EVENTS, On, READ, Role, Subject};
+use super::{Binding, EVENTS, READ, Resources, Role, Subject};
 
 pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:coredns",
         &[
-            On("", "endpoints,services,pods,namespaces,nodes", "list,watch"),
-            On("discovery.k8s.io", "endpointslices", "list,watch"),
+            Resources("", "endpoints,services,pods,namespaces,nodes", "list,watch"),
+            Resources("discovery.k8s.io", "endpointslices", "list,watch"),
         ],
     ),
     Role::new(
         "system:k3s-controller",
         &[
-            On("", "nodes", "get,list,watch"),
-            On("networking.k8s.io", "networkpolicies", "list,watch"),
-            On("", "endpoints,namespaces,pods,services", READ),
-            On("discovery.k8s.io", "endpointslices", READ),
-            On("", "nodes", "patch,update"),
+            Resources("", "nodes", "get,list,watch"),
+            Resources("networking.k8s.io", "networkpolicies", "list,watch"),
+            Resources("", "endpoints,namespaces,pods,services", READ),
+            Resources("discovery.k8s.io", "endpointslices", READ),
+            Resources("", "nodes", "patch,update"),
             EVENTS,
         ],
     ),
@@ -25,59 +25,59 @@ pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:traefik",
         &[
-            On("networking.k8s.io", "ingresses", READ),
-            On("networking.k8s.io", "ingresses/status", "patch,update"),
-            On("networking.k8s.io", "ingressclasses", READ),
-            On("apiextensions.k8s.io", "customresourcedefinitions", READ),
-            On("traefik.io", "*", READ),
-            On("", "services", READ),
-            On("", "secrets", READ),
-            On("discovery.k8s.io", "endpointslices", READ),
+            Resources("networking.k8s.io", "ingresses", READ),
+            Resources("networking.k8s.io", "ingresses/status", "patch,update"),
+            Resources("networking.k8s.io", "ingressclasses", READ),
+            Resources("apiextensions.k8s.io", "customresourcedefinitions", READ),
+            Resources("traefik.io", "*", READ),
+            Resources("", "services", READ),
+            Resources("", "secrets", READ),
+            Resources("discovery.k8s.io", "endpointslices", READ),
             EVENTS,
         ],
     ),
     Role::new(
         "local-path-provisioner-role",
         &[
-            On("", "configmaps,nodes,persistentvolumeclaims", READ),
+            Resources("", "configmaps,nodes,persistentvolumeclaims", READ),
             // A claim that cannot be served on its node goes back to the scheduler; one that grew
             // says so in its status.
-            On(
+            Resources(
                 "",
                 "persistentvolumeclaims,persistentvolumeclaims/status",
                 "patch",
             ),
-            On(
+            Resources(
                 "",
                 "persistentvolumes",
                 "create,delete,get,list,patch,watch",
             ),
-            On("storage.k8s.io", "storageclasses", READ),
+            Resources("storage.k8s.io", "storageclasses", READ),
             EVENTS,
         ],
     ),
     Role::new(
         "k3s-cloud-controller-manager",
         &[
-            On("coordination.k8s.io", "leases", "create,get,update"),
-            On("", "events", "create,patch,update"),
-            On("events.k8s.io", "events", "create,patch,update"),
-            On("", "nodes", "*"),
-            On("", "nodes/status", "patch,update"),
-            On(
+            Resources("coordination.k8s.io", "leases", "create,get,update"),
+            Resources("", "events", "create,patch,update"),
+            Resources("events.k8s.io", "events", "create,patch,update"),
+            Resources("", "nodes", "*"),
+            Resources("", "nodes/status", "patch,update"),
+            Resources(
                 "",
                 "services,services/status",
                 "get,list,patch,update,watch",
             ),
-            On(
+            Resources(
                 "",
                 "serviceaccounts,secrets,configmaps",
                 "create,get,list,update,watch",
             ),
-            On("", "namespaces,pods", "create,get,list,watch"),
-            On("", "endpoints", "create,get,list,update,watch"),
-            On("discovery.k8s.io", "endpointslices", READ),
-            On(
+            Resources("", "namespaces,pods", "create,get,list,watch"),
+            Resources("", "endpoints", "create,get,list,update,watch"),
+            Resources("discovery.k8s.io", "endpointslices", READ),
+            Resources(
                 "apps",
                 "daemonsets",
                 "create,delete,get,list,patch,update,watch",

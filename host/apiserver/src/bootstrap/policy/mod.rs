@@ -11,33 +11,33 @@ mod users;
 
 use crate::authz::rbac::rule::Rule;
 
-/// Reading.
+/// Verbs that read.
 const READ: &str = "get,list,watch";
-/// Changing, without reading.
+/// Verbs that change.
 const WRITE: &str = "create,delete,deletecollection,patch,update";
 /// Both.
 const READ_WRITE: &str = "create,delete,deletecollection,get,list,patch,update,watch";
-/// Everything about an event's life that its writer needs.
-const EVENTS: Line = On(",events.k8s.io", "events", "create,patch,update");
+/// What the writer of events needs.
+const EVENTS: PolicyRule = Resources(",events.k8s.io", "events", "create,patch,update");
 
 /// One rule; lists are separated by commas, and the empty text is the core group.
 #[derive(Clone, Copy)]
-enum Line {
+enum PolicyRule {
     /// Groups, resources, verbs.
-    On(&'static str, &'static str, &'static str),
+    Resources(&'static str, &'static str, &'static str),
     /// Groups, resources, names, verbs.
     Named(&'static str, &'static str, &'static str, &'static str),
     /// Paths, verbs.
-    Url(&'static str, &'static str),
+    Paths(&'static str, &'static str),
 }
 
-use Line::{Named, On, Url};
+use PolicyRule::{Named, Paths, Resources};
 
 /// A role.
 #[derive(Clone, Copy)]
 pub(super) struct Role {
     pub(super) name: &'static str,
-    lines: &'static [Line],
+    rules: &'static [PolicyRule],
     /// Roles that this one's rules become part of.
     pub(super) aggregates_to: &'static [&'static str],
     /// The role is the sum of others.
@@ -68,19 +68,23 @@ pub(super) enum Subject {
 }
 
 impl Role {
-    const fn new(name: &'static str, lines: &'static [Line]) -> Self {
+    const fn new(name: &'static str, rules: &'static [PolicyRule]) -> Self {
         Self {
             name,
-            lines,
+            rules,
             aggregates_to: &[],
             aggregated: false,
         }
     }
 
-    const fn part(name: &'static str, to: &'static [&'static str], lines: &'static [Line]) -> Self {
+    const fn part(
+        name: &'static str,
+        to: &'static [&'static str],
+        rules: &'static [PolicyRule],
+    ) -> Self {
         Self {
             name,
-            lines,
+            rules,
             aggregates_to: to,
             aggregated: false,
         }
@@ -89,7 +93,7 @@ impl Role {
     const fn sum(name: &'static str, to: &'static [&'static str]) -> Self {
         Self {
             name,
-            lines: &[],
+            rules: &[],
             aggregates_to: to,
             aggregated: true,
         }
@@ -102,7 +106,11 @@ impl Role {
 
     /// The rules of the role itself.
     pub(super) fn rules(&self) -> Vec<Rule> {
-        self.lines.iter().map(Line::rule).collect()
+        self.rules
+            .iter()
+            .copied()
+            .map(PolicyRule::to_rule)
+            .collect()
     }
 
     /// Whether the rules become part of the role `name`, directly or through another sum.
@@ -115,11 +123,11 @@ impl Role {
     }
 }
 
-impl Line {
-    fn rule(&self) -> Rule {
+impl PolicyRule {
+    fn to_rule(self) -> Rule {
         let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         match self {
-            On(groups, resources, verbs) => Rule {
+            Resources(groups, resources, verbs) => Rule {
                 groups: list(groups),
                 resources: list(resources),
                 verbs: list(verbs),
@@ -132,7 +140,7 @@ impl Line {
                 verbs: list(verbs),
                 ..Rule::default()
             },
-            Url(paths, verbs) => Rule {
+            Paths(paths, verbs) => Rule {
                 paths: list(paths),
                 verbs: list(verbs),
                 ..Rule::default()

@@ -1,6 +1,6 @@
 //! Roles that reach one namespace only.
 
-use super::{EVENTS, Named, NamespacedRole, On, READ, Role, Subject};
+use super::{EVENTS, Named, NamespacedRole, READ, Resources, Role, Subject};
 
 const SYSTEM: &str = "kube-system";
 const PUBLIC: &str = "kube-public";
@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             SYSTEM,
             Role::new(
                 "system:controller:bootstrap-signer",
-                &[On("", "secrets", READ)],
+                &[Resources("", "secrets", READ)],
             ),
             vec![account("bootstrap-signer")],
         ),
@@ -38,7 +38,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             SYSTEM,
             Role::new(
                 "system:controller:cloud-provider",
-                &[On("", "configmaps", "create,get,list,watch")],
+                &[Resources("", "configmaps", "create,get,list,watch")],
             ),
             vec![account("cloud-provider")],
         ),
@@ -46,7 +46,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             SYSTEM,
             Role::new(
                 "system:controller:token-cleaner",
-                &[On("", "secrets", "delete,get,list,watch"), EVENTS],
+                &[Resources("", "secrets", "delete,get,list,watch"), EVENTS],
             ),
             vec![account("token-cleaner")],
         ),
@@ -55,7 +55,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             Role::new(
                 "system::leader-locking-kube-controller-manager",
                 &[
-                    On("", "configmaps", "watch"),
+                    Resources("", "configmaps", "watch"),
                     Named("", "configmaps", "kube-controller-manager", "get,update"),
                 ],
             ),
@@ -69,7 +69,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             Role::new(
                 "system::leader-locking-kube-scheduler",
                 &[
-                    On("", "configmaps", "watch"),
+                    Resources("", "configmaps", "watch"),
                     Named("", "configmaps", "kube-scheduler", "get,update"),
                 ],
             ),
@@ -83,7 +83,7 @@ pub(super) fn all() -> Vec<NamespacedRole> {
             Role::new(
                 "system:controller:bootstrap-signer",
                 &[
-                    On("", "configmaps", READ),
+                    Resources("", "configmaps", READ),
                     Named("", "configmaps", "cluster-info", "update"),
                     EVENTS,
                 ],

@@ -1,55 +1,55 @@
 //! Nodes and what runs on them. The Node authorizer decides for nodes; `system:node` exists for
-//! those who bind it themselves, so nobody has it by default.
+//! those who bind it themselves, so no user has it by default.
 
-use super::{Binding, EVENTS, On, READ, Role, Subject, Url, bind};
+use super::{Binding, EVENTS, Paths, READ, Resources, Role, Subject, bind};
 
 pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:node",
         &[
-            On("authentication.k8s.io", "tokenreviews", "create"),
-            On(
+            Resources("authentication.k8s.io", "tokenreviews", "create"),
+            Resources(
                 "authorization.k8s.io",
                 "localsubjectaccessreviews,subjectaccessreviews",
                 "create",
             ),
-            On("", "services", READ),
-            On("", "nodes", "create,get,list,watch"),
-            On("", "nodes/status", "patch,update"),
-            On("", "nodes", "patch,update"),
+            Resources("", "services", READ),
+            Resources("", "nodes", "create,get,list,watch"),
+            Resources("", "nodes/status", "patch,update"),
+            Resources("", "nodes", "patch,update"),
             EVENTS,
-            On("", "pods", READ),
-            On("", "pods", "create,delete"),
-            On("", "pods/status", "patch,update"),
-            On("", "pods/eviction", "create"),
-            On("", "configmaps,secrets", READ),
-            On("", "persistentvolumeclaims,persistentvolumes", "get"),
-            On("", "endpoints", "get"),
-            On(
+            Resources("", "pods", READ),
+            Resources("", "pods", "create,delete"),
+            Resources("", "pods/status", "patch,update"),
+            Resources("", "pods/eviction", "create"),
+            Resources("", "configmaps,secrets", READ),
+            Resources("", "persistentvolumeclaims,persistentvolumes", "get"),
+            Resources("", "endpoints", "get"),
+            Resources(
                 "certificates.k8s.io",
                 "certificatesigningrequests",
                 "create,get,list,watch",
             ),
-            On(
+            Resources(
                 "coordination.k8s.io",
                 "leases",
                 "create,delete,get,patch,update",
             ),
-            On("storage.k8s.io", "volumeattachments", "get"),
-            On("", "serviceaccounts/token", "create"),
-            On("", "persistentvolumeclaims/status", "get,patch,update"),
-            On("storage.k8s.io", "csidrivers", READ),
-            On(
+            Resources("storage.k8s.io", "volumeattachments", "get"),
+            Resources("", "serviceaccounts/token", "create"),
+            Resources("", "persistentvolumeclaims/status", "get,patch,update"),
+            Resources("storage.k8s.io", "csidrivers", READ),
+            Resources(
                 "storage.k8s.io",
                 "csinodes",
                 "create,delete,get,patch,update",
             ),
-            On("node.k8s.io", "runtimeclasses", READ),
+            Resources("node.k8s.io", "runtimeclasses", READ),
         ],
     ),
     Role::new(
         "system:node-bootstrapper",
-        &[On(
+        &[Resources(
             "certificates.k8s.io",
             "certificatesigningrequests",
             "create,get,list,watch",
@@ -58,27 +58,27 @@ pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:node-problem-detector",
         &[
-            On("", "nodes", "get"),
-            On("", "nodes/status", "patch"),
+            Resources("", "nodes", "get"),
+            Resources("", "nodes/status", "patch"),
             EVENTS,
         ],
     ),
     Role::new(
         "system:node-proxier",
         &[
-            On("", "endpoints,services", "list,watch"),
-            On("", "nodes", READ),
+            Resources("", "endpoints,services", "list,watch"),
+            Resources("", "nodes", READ),
             EVENTS,
-            On("discovery.k8s.io", "endpointslices", "list,watch"),
-            On("networking.k8s.io", "servicecidrs", "list,watch"),
+            Resources("discovery.k8s.io", "endpointslices", "list,watch"),
+            Resources("networking.k8s.io", "servicecidrs", "list,watch"),
         ],
     ),
     Role::new(
         "system:kubelet-api-admin",
         &[
-            On("", "nodes", READ),
-            On("", "nodes", "proxy"),
-            On(
+            Resources("", "nodes", READ),
+            Resources("", "nodes", "proxy"),
+            Resources(
                 "",
                 "nodes/configz,nodes/healthz,nodes/log,nodes/metrics,nodes/pods,nodes/proxy,nodes/stats",
                 "*",
@@ -87,7 +87,7 @@ pub(super) const ROLES: &[Role] = &[
     ),
     Role::new(
         "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
-        &[On(
+        &[Resources(
             "certificates.k8s.io",
             "certificatesigningrequests/nodeclient",
             "create",
@@ -95,7 +95,7 @@ pub(super) const ROLES: &[Role] = &[
     ),
     Role::new(
         "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
-        &[On(
+        &[Resources(
             "certificates.k8s.io",
             "certificatesigningrequests/selfnodeclient",
             "create",
@@ -104,9 +104,9 @@ pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:heapster",
         &[
-            On("", "events,namespaces,nodes,pods", READ),
-            On("extensions", "deployments", READ),
-            Url("/metrics", "get"),
+            Resources("", "events,namespaces,nodes,pods", READ),
+            Resources("extensions", "deployments", READ),
+            Paths("/metrics", "get"),
         ],
     ),
 ];

@@ -1,107 +1,107 @@
 //! The control plane's own components.
 
-use super::{Binding, EVENTS, Named, On, READ, Role, Subject, bind};
+use super::{Binding, EVENTS, Named, READ, Resources, Role, Subject, bind};
 
 pub(super) const ROLES: &[Role] = &[
     Role::new(
         "system:auth-delegator",
         &[
-            On("authentication.k8s.io", "tokenreviews", "create"),
-            On("authorization.k8s.io", "subjectaccessreviews", "create"),
+            Resources("authentication.k8s.io", "tokenreviews", "create"),
+            Resources("authorization.k8s.io", "subjectaccessreviews", "create"),
         ],
     ),
     Role::new(
         "system:kube-aggregator",
-        &[On("", "endpoints,services", READ)],
+        &[Resources("", "endpoints,services", READ)],
     ),
     Role::new(
         "system:kube-controller-manager",
         &[
             EVENTS,
-            On("coordination.k8s.io", "leases", "create"),
+            Resources("coordination.k8s.io", "leases", "create"),
             Named(
                 "coordination.k8s.io",
                 "leases",
                 "kube-controller-manager",
                 "get,update",
             ),
-            On("", "secrets,serviceaccounts", "create"),
-            On("", "secrets", "delete"),
-            On("", "configmaps,namespaces,secrets,serviceaccounts", "get"),
-            On("", "secrets,serviceaccounts", "update"),
-            On("authentication.k8s.io", "tokenreviews", "create"),
-            On("authorization.k8s.io", "subjectaccessreviews", "create"),
+            Resources("", "secrets,serviceaccounts", "create"),
+            Resources("", "secrets", "delete"),
+            Resources("", "configmaps,namespaces,secrets,serviceaccounts", "get"),
+            Resources("", "secrets,serviceaccounts", "update"),
+            Resources("authentication.k8s.io", "tokenreviews", "create"),
+            Resources("authorization.k8s.io", "subjectaccessreviews", "create"),
             // Informers are shared by all controllers.
-            On("*", "*", "list,watch"),
-            On("", "serviceaccounts/token", "create"),
+            Resources("*", "*", "list,watch"),
+            Resources("", "serviceaccounts/token", "create"),
         ],
     ),
     Role::new(
         "system:kube-dns",
-        &[On("", "endpoints,services", "list,watch")],
+        &[Resources("", "endpoints,services", "list,watch")],
     ),
     Role::new(
         "system:kube-scheduler",
         &[
             EVENTS,
-            On("coordination.k8s.io", "leases", "create"),
+            Resources("coordination.k8s.io", "leases", "create"),
             Named(
                 "coordination.k8s.io",
                 "leases",
                 "kube-scheduler",
                 "get,update",
             ),
-            On(
+            Resources(
                 "coordination.k8s.io",
                 "leasecandidates",
                 "create,delete,deletecollection,get,list,patch,update,watch",
             ),
-            On("", "nodes", READ),
-            On("", "pods", "delete,get,list,watch"),
-            On("", "bindings,pods/binding", "create"),
-            On("", "pods/status", "patch,update"),
-            On("", "replicationcontrollers,services", READ),
-            On("apps,extensions", "replicasets", READ),
-            On("apps", "statefulsets", READ),
-            On("policy", "poddisruptionbudgets", READ),
-            On(
+            Resources("", "nodes", READ),
+            Resources("", "pods", "delete,get,list,watch"),
+            Resources("", "bindings,pods/binding", "create"),
+            Resources("", "pods/status", "patch,update"),
+            Resources("", "replicationcontrollers,services", READ),
+            Resources("apps,extensions", "replicasets", READ),
+            Resources("apps", "statefulsets", READ),
+            Resources("policy", "poddisruptionbudgets", READ),
+            Resources(
                 "",
                 "persistentvolumeclaims,persistentvolumes",
                 "get,list,patch,update,watch",
             ),
-            On("authentication.k8s.io", "tokenreviews", "create"),
-            On("authorization.k8s.io", "subjectaccessreviews", "create"),
-            On("storage.k8s.io", "csinodes", READ),
-            On("", "namespaces", READ),
-            On(
+            Resources("authentication.k8s.io", "tokenreviews", "create"),
+            Resources("authorization.k8s.io", "subjectaccessreviews", "create"),
+            Resources("storage.k8s.io", "csinodes", READ),
+            Resources("", "namespaces", READ),
+            Resources(
                 "storage.k8s.io",
                 "csidrivers,csistoragecapacities,storageclasses,volumeattachments",
                 READ,
             ),
-            On(
+            Resources(
                 "resource.k8s.io",
                 "deviceclasses,resourceclaims,resourceslices",
                 READ,
             ),
-            On("resource.k8s.io", "resourceclaims", "patch,update"),
-            On("resource.k8s.io", "resourceclaims/status", "patch,update"),
+            Resources("resource.k8s.io", "resourceclaims", "patch,update"),
+            Resources("resource.k8s.io", "resourceclaims/status", "patch,update"),
         ],
     ),
     Role::new(
         "system:volume-scheduler",
         &[
-            On("", "persistentvolumes", "get,list,patch,update,watch"),
-            On("storage.k8s.io", "storageclasses", READ),
-            On("", "persistentvolumeclaims", "get,list,patch,update,watch"),
+            Resources("", "persistentvolumes", "get,list,patch,update,watch"),
+            Resources("storage.k8s.io", "storageclasses", READ),
+            Resources("", "persistentvolumeclaims", "get,list,patch,update,watch"),
         ],
     ),
     Role::new(
         "system:persistent-volume-provisioner",
         &[
-            On("", "persistentvolumes", "create,delete,get,list,watch"),
-            On("", "persistentvolumeclaims", "get,list,update,watch"),
-            On("storage.k8s.io", "storageclasses", READ),
-            On("", "events", "watch"),
+            Resources("", "persistentvolumes", "create,delete,get,list,watch"),
+            Resources("", "persistentvolumeclaims", "get,list,update,watch"),
+            Resources("storage.k8s.io", "storageclasses", READ),
+            Resources("", "events", "watch"),
             EVENTS,
         ],
     ),
@@ -169,7 +169,7 @@ pub(super) fn bindings() -> Vec<Binding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Url;
+    use super::super::Paths;
     use super::*;
 
     #[test]
@@ -177,8 +177,8 @@ mod tests {
         assert!(
             ROLES
                 .iter()
-                .flat_map(|role| role.lines)
-                .all(|line| !matches!(line, On("*", "*", "*") | Url("*", _)))
+                .flat_map(|role| role.rules)
+                .all(|line| !matches!(line, Resources("*", "*", "*") | Paths("*", _)))
         );
     }
 }
