@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use k3s_base::Clock;
 use k3s_sys::cgroup::{Cgroup, Cgroups};
 
+use super::error::{ShimError, Step};
 use super::log::{Log, Stream};
 use super::protocol::{ContainerState, Create, Phase, UserRequest};
 use super::stdio::Stdio;
@@ -27,17 +28,8 @@ pub(super) struct Container {
 
 impl Container {
     /// Mounts the root file system and completes the bundle.
-    pub(super) fn create(mut create: Create) -> Result<Self, String> {
-        let mounted = mount(&create);
-        let prepared = mounted
-            .map_err(|error| format!("mount the root file system: {error}"))
-            .and_then(|()| {
-                let resolved = user::resolve(&create.rootfs.target, &create.user)
-                    .map_err(|error| error.to_string())?;
-                oci::complete_spec(&create.bundle, &resolved)?;
-                Ok(resolved)
-            });
-        let resolved = prepared.inspect_err(|_| {
+    pub(super) fn create(mut create: Create) -> Result<Self, ShimError> {
+        let resolved = prepare(&create).inspect_err(|_| {
             let _ = k3s_sys::mount::detach(&create.rootfs.target);
         })?;
         // Needed once; a pod of many layers would keep them for its whole life.
@@ -49,8 +41,7 @@ impl Container {
             user,
             ..ContainerState::default()
         };
-        let log =
-            Log::open(create.log_path.clone()).map_err(|error| format!("open the log: {error}"))?;
+        let log = Log::open(create.log_path.clone()).step("open the log")?;
         Ok(Self {
             create,
             state,
@@ -69,13 +60,8 @@ impl Container {
     }
 
     /// Starts the first process. A failure is a state too: exited, with the reason.
-    pub(super) fn start(&mut self, oci_root: &Path, clock: &Clock) -> Result<(), String> {
-        if self.state.phase != Phase::Created {
-            return Err(format!(
-                "container {} is in state {:?}, not Created",
-                self.state.id, self.state.phase
-            ));
-        }
+    pub(super) fn start(&mut self, oci_root: &Path, clock: &Clock) -> Result<(), ShimError> {
+        self.require(Phase::Created)?;
         match self.try_start(oci_root) {
             Ok(started) => {
                 self.stdio = started.stdio;
@@ -84,23 +70,36 @@ impl Container {
                 self.state.started_at_ns = now_ns(clock);
                 Ok(())
             }
-            Err(mut message) => {
+            Err(error) => {
+                let mut message = error.to_message();
                 message.truncate(message.floor_char_boundary(MESSAGE_LIMIT_BYTES));
                 let _ = self.cgroup().and_then(|cgroup| cgroup.kill());
                 let _ = oci::forget(&self.state.id, oci_root);
                 self.state.started_at_ns = now_ns(clock);
-                self.exited(START_FAILED, "StartError", message.clone(), clock);
-                Err(message)
+                self.exited(START_FAILED, "StartError", message, clock);
+                Err(error)
             }
         }
     }
 
-    fn try_start(&self, oci_root: &Path) -> Result<oci::Started, String> {
-        let cgroup = self.cgroup().map_err(|error| error.to_string())?;
+    /// An error unless the container is in phase `wanted`.
+    pub(super) fn require(&self, wanted: Phase) -> Result<(), ShimError> {
+        if self.state.phase == wanted {
+            return Ok(());
+        }
+        Err(ShimError::Phase {
+            id: self.state.id.clone(),
+            phase: self.state.phase,
+            wanted,
+        })
+    }
+
+    fn try_start(&self, oci_root: &Path) -> Result<oci::Started, ShimError> {
+        let cgroup = self.cgroup().step("find the control group")?;
         cgroup
             .create()
             .and_then(|()| cgroup.apply(&self.create.limits))
-            .map_err(|error| format!("cgroup: {error}"))?;
+            .step("set up the control group")?;
         oci::start(&self.create, oci_root)
     }
 
@@ -169,6 +168,14 @@ impl Container {
     fn cgroup(&self) -> io::Result<Cgroup> {
         Ok(Cgroups::detect()?.group(&self.create.cgroup))
     }
+}
+
+/// Mounts the root file system and writes into the bundle who the process runs as.
+fn prepare(create: &Create) -> Result<user::User, ShimError> {
+    mount(create).step("mount the root file system")?;
+    let resolved = user::resolve(&create.rootfs.target, &create.user)?;
+    oci::complete_spec(&create.bundle, &resolved)?;
+    Ok(resolved)
 }
 
 /// Lower layers are given relative to the working directory, so that the options of an image with

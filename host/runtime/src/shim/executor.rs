@@ -22,9 +22,40 @@ use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
+use nix::errno::Errno;
 
 /// Where programs are looked for when the environment does not say, as `execvp` does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why the payload does not run. Crosses a pipe as text, so no cause is kept. The wording is that of
+/// Go's `os/exec`, which users of runc know.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PayloadError {
+    /// The specification has no arguments.
+    #[error("no command specified")]
+    NoCommand,
+    /// No folder of `PATH` has it.
+    #[error("exec: {0:?}: executable file not found in $PATH")]
+    NotFound(String),
+    /// The path names nothing that may be executed.
+    #[error("exec: {name:?}: stat {name}: {reason}")]
+    NotExecutable { name: String, reason: &'static str },
+    /// An argument or variable cannot be handed to the kernel.
+    #[error("{0:?} holds a NUL octet")]
+    Nul(String),
+    /// Signal handlers cannot be reset.
+    #[error("reset signals: {0}")]
+    Signals(std::io::Error),
+    /// The system call filter cannot be loaded.
+    #[error("seccomp: {0}")]
+    Seccomp(String),
+    /// Capabilities cannot be given up.
+    #[error("capabilities: {0}")]
+    Capabilities(String),
+    /// The kernel refused.
+    #[error("exec {:?}: {}", .program.display().to_string(), .errno.desc())]
+    Exec { program: PathBuf, errno: Errno },
+}
 
 /// What is still to be imposed on a process that joins a running container.
 #[derive(Clone, Debug)]
@@ -69,12 +100,12 @@ impl Payload {
             .unwrap_or_default()
     }
 
-    fn program(&self, spec: &Spec) -> Result<PathBuf, String> {
+    fn program(&self, spec: &Spec) -> Result<PathBuf, PayloadError> {
         let args = Self::args(spec);
         let name = args
             .first()
             .filter(|name| !name.is_empty())
-            .ok_or("no command specified")?;
+            .ok_or(PayloadError::NoCommand)?;
         let environment = self.environment.borrow();
         find(
             name,
@@ -82,10 +113,10 @@ impl Payload {
         )
     }
 
-    fn run(&self, spec: &Spec) -> Result<(), String> {
+    fn run(&self, spec: &Spec) -> Result<(), PayloadError> {
         let program = self.program(spec)?;
         let c_string =
-            |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a NUL octet"));
+            |text: &str| CString::new(text).map_err(|_| PayloadError::Nul(text.to_owned()));
         let path = c_string(&program.to_string_lossy())?;
         let args = Self::args(spec)
             .iter()
@@ -97,33 +128,29 @@ impl Payload {
             .iter()
             .map(|(key, value)| c_string(&format!("{key}={value}")))
             .collect::<Result<Vec<_>, _>>()?;
-        k3s_sys::process::reset_signals().map_err(|error| error.to_string())?;
+        k3s_sys::process::reset_signals().map_err(PayloadError::Signals)?;
         if let Some(restrictions) = &self.restrictions {
             restrictions.impose()?;
         }
         let Err(errno) = nix::unistd::execve(&path, &args, &environment);
-        Err(format!(
-            "exec {:?}: {}",
-            program.display().to_string(),
-            errno.desc()
-        ))
+        Err(PayloadError::Exec { program, errno })
     }
 }
 
 impl Restrictions {
     /// Without no_new_privs a filter needs `CAP_SYS_ADMIN`, so it is loaded before capabilities are
     /// dropped; with it the filter comes last, so that the fewest calls are made under it.
-    fn impose(&self) -> Result<(), String> {
+    fn impose(&self) -> Result<(), PayloadError> {
         let load = || {
             self.seccomp.as_ref().map_or(Ok(()), |filter| {
                 initialize_seccomp(filter)
                     .map(drop)
-                    .map_err(|error| format!("seccomp: {error}"))
+                    .map_err(|error| PayloadError::Seccomp(error.to_string()))
             })
         };
         let drop_all = || {
             drop_privileges(&self.capabilities, create_syscall().as_ref())
-                .map_err(|error| format!("capabilities: {error}"))
+                .map_err(|error| PayloadError::Capabilities(error.to_string()))
         };
         if self.no_new_privileges {
             drop_all().and_then(|()| load())
@@ -135,7 +162,8 @@ impl Restrictions {
 
 impl Executor for Payload {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        self.run(spec).map_err(|message| {
+        self.run(spec).map_err(|error| {
+            let message = error.to_string();
             if let Some(mut failure) = self
                 .failure
                 .as_ref()
@@ -159,18 +187,21 @@ impl Executor for Payload {
     }
 }
 
-/// The wording is that of Go's `os/exec`, which users of runc know.
-fn find(name: &str, path: &str) -> Result<PathBuf, String> {
+/// Where the program is, as `execvp` looks for it.
+fn find(name: &str, path: &str) -> Result<PathBuf, PayloadError> {
     if name.contains('/') {
         return match executable(Path::new(name)) {
             Ok(()) => Ok(PathBuf::from(name)),
-            Err(reason) => Err(format!("exec: {name:?}: stat {name}: {reason}")),
+            Err(reason) => Err(PayloadError::NotExecutable {
+                name: name.to_owned(),
+                reason,
+            }),
         };
     }
     path.split(':')
         .map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(name))
         .find(|candidate| executable(candidate).is_ok())
-        .ok_or_else(|| format!("exec: {name:?}: executable file not found in $PATH"))
+        .ok_or_else(|| PayloadError::NotFound(name.to_owned()))
 }
 
 fn executable(path: &Path) -> Result<(), &'static str> {
@@ -198,12 +229,13 @@ mod tests {
         assert_eq!(find("sh", "/nowhere:/bin").unwrap(), Path::new("/bin/sh"));
         assert_eq!(find("/bin/sh", "").unwrap(), Path::new("/bin/sh"));
         assert_eq!(
-            find("no-such-program", "/bin").unwrap_err(),
+            find("no-such-program", "/bin").unwrap_err().to_string(),
             "exec: \"no-such-program\": executable file not found in $PATH"
         );
         assert!(
             find("/etc/passwd", "")
                 .unwrap_err()
+                .to_string()
                 .ends_with("permission denied")
         );
     }

@@ -13,6 +13,7 @@
 
 mod connection;
 mod container;
+mod error;
 mod exec;
 mod executor;
 mod log;

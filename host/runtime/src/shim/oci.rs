@@ -14,6 +14,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::{LinuxCapabilities, Process, Spec};
 use libcontainer::syscall::syscall::SyscallType;
 
+use super::error::{ShimError, Step};
 use super::executor::{Payload, Restrictions};
 use super::protocol::{Create, Exec};
 use super::stdio::Stdio;
@@ -25,17 +26,11 @@ pub(super) struct Started {
     pub(super) stdio: Stdio,
 }
 
-/// An error in words for whoever asked for the container.
-pub(super) type Result<T> = std::result::Result<T, String>;
-
 /// Completes the bundle's `config.json` with what only the mounted root file system tells.
-pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
+pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<(), ShimError> {
     let path = bundle.join("config.json");
     let mut spec = load_spec(bundle)?;
-    let process = spec
-        .process_mut()
-        .as_mut()
-        .ok_or("the OCI spec has no process")?;
+    let process = spec.process_mut().as_mut().ok_or(ShimError::NoProcess)?;
     let wanted = process.user_mut();
     wanted.set_uid(user.uid);
     wanted.set_gid(user.gid);
@@ -44,10 +39,10 @@ pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<()> {
         .oom_score_adj()
         .map(allowed_score)
         .transpose()
-        .map_err(text)?;
+        .step("read the own OOM score")?;
     process.set_oom_score_adj(score);
-    let bytes = serde_json::to_vec(&spec).map_err(text)?;
-    k3s_sys::fs::write_replace(&path, &bytes, 0o600).map_err(text)
+    let bytes = serde_json::to_vec(&spec).map_err(ShimError::Spec)?;
+    k3s_sys::fs::write_replace(&path, &bytes, 0o600).step("write the OCI spec")
 }
 
 /// Without CAP_SYS_RESOURCE a score below one's own cannot be given; the nearest is, as with
@@ -67,45 +62,41 @@ fn allowed_score(wanted: i32) -> io::Result<i32> {
 }
 
 /// Makes the container's first process and lets it run.
-pub(super) fn start(create: &Create, root: &Path) -> Result<Started> {
-    let (mut failure, failure_end) = failure_pipe().map_err(text)?;
+pub(super) fn start(create: &Create, root: &Path) -> Result<Started, ShimError> {
+    let (mut failure, failure_end) = failure_pipe().step("make a pipe")?;
     let builder = ContainerBuilder::new(create.id.clone(), SyscallType::default())
         .with_executor(Payload::first(failure_end))
         .with_root_path(root)
-        .map_err(chain)?;
+        .map_err(ShimError::Container)?;
     let (builder, terminal, stdio) =
         connect(builder, root, create.tty, create.stdin, true, !create.tty)?;
-    let score = k3s_sys::process::oom_score_adj().map_err(text)?;
+    let score = k3s_sys::process::oom_score_adj().step("read the own OOM score")?;
     let built = builder
         .as_init(&create.bundle)
         .with_systemd(false)
         .with_detach(true)
         .build();
     restore(score);
-    let mut container = built.map_err(chain)?;
+    let mut container = built.map_err(ShimError::Container)?;
     let stdio = finish_stdio(terminal, stdio)?;
-    let pid = container
-        .pid()
-        .ok_or("libcontainer gave no process")?
-        .as_raw();
-    container.start().map_err(chain)?;
+    let pid = container.pid().ok_or(ShimError::NoPid)?.as_raw();
+    container.start().map_err(ShimError::Container)?;
     drop(container);
     let mut reason = String::new();
-    failure.read_to_string(&mut reason).map_err(text)?;
+    failure
+        .read_to_string(&mut reason)
+        .step("read what the process reported")?;
     if reason.is_empty() {
         Ok(Started { pid, stdio })
     } else {
-        Err(reason)
+        Err(ShimError::Payload(reason))
     }
 }
 
 /// Runs one more process in a running container, under the same restrictions.
-pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
+pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started, ShimError> {
     let spec = load_spec(bundle)?;
-    let process = spec
-        .process()
-        .as_ref()
-        .ok_or("the OCI spec has no process")?;
+    let process = spec.process().as_ref().ok_or(ShimError::NoProcess)?;
     let restrictions = Restrictions {
         seccomp: spec
             .linux()
@@ -116,12 +107,13 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
     };
     let process_file = root.join(&exec.id).join("exec-process.json");
     let joining = joining_process(process, exec, &restrictions);
-    std::fs::write(&process_file, serde_json::to_vec(&joining).map_err(text)?).map_err(text)?;
+    let document = serde_json::to_vec(&joining).map_err(ShimError::Spec)?;
+    std::fs::write(&process_file, document).step("write the process to run")?;
 
     let builder = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
         .with_executor(Payload::joining(restrictions))
         .with_root_path(root)
-        .map_err(chain)?;
+        .map_err(ShimError::Container)?;
     let (builder, terminal, stdio) = connect(
         builder,
         root,
@@ -130,7 +122,7 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
         exec.stdout,
         exec.stderr && !exec.tty,
     )?;
-    let score = k3s_sys::process::oom_score_adj().map_err(text)?;
+    let score = k3s_sys::process::oom_score_adj().step("read the own OOM score")?;
     let built = builder
         .as_tenant()
         .with_process(Some(&process_file))
@@ -138,7 +130,7 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started> {
         .build();
     restore(score);
     sweep(&root.join(&exec.id));
-    let pid = built.map_err(chain)?.as_raw();
+    let pid = built.map_err(ShimError::Container)?.as_raw();
     Ok(Started {
         pid,
         stdio: finish_stdio(terminal, stdio)?,
@@ -177,9 +169,9 @@ pub(super) fn forget(id: &str, root: &Path) -> io::Result<()> {
     k3s_sys::fs::remove_all(&root.join(id))
 }
 
-fn load_spec(bundle: &Path) -> Result<Spec> {
-    let bytes = std::fs::read(bundle.join("config.json")).map_err(text)?;
-    serde_json::from_slice(&bytes).map_err(text)
+fn load_spec(bundle: &Path) -> Result<Spec, ShimError> {
+    let bytes = std::fs::read(bundle.join("config.json")).step("read the OCI spec")?;
+    serde_json::from_slice(&bytes).map_err(ShimError::Spec)
 }
 
 /// The socket over which a terminal arrives.
@@ -201,32 +193,36 @@ fn connect(
     stdin: bool,
     stdout: bool,
     stderr: bool,
-) -> Result<(ContainerBuilder, Option<Console>, Stdio)> {
+) -> Result<(ContainerBuilder, Option<Console>, Stdio), ShimError> {
     if tty {
         const NAME: &str = "console.sock";
         let path = root.join(NAME);
-        k3s_sys::fs::remove_all(&path).map_err(text)?;
-        let listener =
-            UnixListener::bind(SocketDir::open(root).map_err(text)?.path(NAME)).map_err(text)?;
+        k3s_sys::fs::remove_all(&path).step("remove an old console socket")?;
+        let listener = SocketDir::open(root)
+            .and_then(|dir| UnixListener::bind(dir.path(NAME)))
+            .step("make the console socket")?;
         let builder = builder.with_console_socket(Some(&path));
         return Ok((builder, Some(Console { listener, path }), Stdio::default()));
     }
-    let (stdio, ends) = Stdio::pipes(stdin, stdout, stderr).map_err(text)?;
+    let (stdio, ends) = Stdio::pipes(stdin, stdout, stderr).step("make pipes")?;
     let mut builder = builder;
     (builder.stdin, builder.stdout, builder.stderr) = (ends.stdin, ends.stdout, ends.stderr);
     Ok((builder, None, stdio))
 }
 
-fn finish_stdio(console: Option<Console>, stdio: Stdio) -> Result<Stdio> {
+fn finish_stdio(console: Option<Console>, stdio: Stdio) -> Result<Stdio, ShimError> {
     let Some(console) = console else {
         return Ok(stdio);
     };
     // The process connected and sent before it reported ready: nothing here waits for it.
-    let (connection, _) = console.listener.accept().map_err(text)?;
+    let (connection, _) = console
+        .listener
+        .accept()
+        .step("accept the terminal's connection")?;
     let master = receive_descriptor(&connection)
-        .map_err(text)?
-        .ok_or("the container sent no terminal")?;
-    Stdio::terminal(master).map_err(text)
+        .step("receive the terminal")?
+        .ok_or(ShimError::NoTerminal)?;
+    Stdio::terminal(master).step("set up the terminal")
 }
 
 fn receive_descriptor(connection: &std::os::unix::net::UnixStream) -> io::Result<Option<OwnedFd>> {
@@ -265,23 +261,4 @@ fn sweep(dir: &Path) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// The error with its causes; libcontainer pads messages that crossed a pipe with NULs.
-fn chain(error: impl std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !out.contains(&cause_text) {
-            out.push_str(": ");
-            out.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    out.replace('\0', "")
 }

@@ -13,6 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::connection::{Connection, Role};
 use super::container::Container;
+use super::error::{ShimError, Step};
 use super::exec::Session;
 use super::log::Stream;
 use super::oci;
@@ -273,7 +274,7 @@ impl Shim {
         match (role, kind) {
             (Role::New, Kind::Message) => match serde_json::from_slice(payload) {
                 Ok(request) => self.request(number, request),
-                Err(error) => self.answer(number, Err(format!("unknown request: {error}"))),
+                Err(error) => self.answer(number, Err(ShimError::Request(error))),
             },
             (Role::Exec(session), kind) => {
                 if let Some(session) = self.sessions.get_mut(&session) {
@@ -308,12 +309,10 @@ impl Shim {
                 started
             }
             Request::Signal { id, signal, all } => self.with(&id, |container| {
-                container
-                    .signal(signal, all)
-                    .map_err(|error| error.to_string())
+                container.signal(signal, all).step("signal the processes")
             }),
             Request::ReopenLog { id } => self.with(&id, |container| {
-                container.log.reopen().map_err(|error| error.to_string())
+                container.log.reopen().step("open the log again")
             }),
             Request::Remove { id } => self.remove(&id),
             Request::Shutdown => self.shutdown(),
@@ -324,17 +323,17 @@ impl Shim {
     fn with(
         &mut self,
         id: &str,
-        call: impl FnOnce(&mut Container) -> Result<(), String>,
-    ) -> Result<(), String> {
+        call: impl FnOnce(&mut Container) -> Result<(), ShimError>,
+    ) -> Result<(), ShimError> {
         self.containers
             .get_mut(id)
-            .ok_or_else(|| format!("container {id} not found"))
+            .ok_or_else(|| ShimError::NotFound(id.to_owned()))
             .and_then(call)
     }
 
-    fn create(&mut self, create: super::protocol::Create) -> Result<(), String> {
+    fn create(&mut self, create: super::protocol::Create) -> Result<(), ShimError> {
         if self.containers.contains_key(&create.id) {
-            return Err(format!("container {} exists", create.id));
+            return Err(ShimError::Exists(create.id));
         }
         let id = create.id.clone();
         self.containers
@@ -343,38 +342,41 @@ impl Shim {
         Ok(())
     }
 
-    fn remove(&mut self, id: &str) -> Result<(), String> {
+    fn remove(&mut self, id: &str) -> Result<(), ShimError> {
         let Some(container) = self.containers.get_mut(id) else {
             return Ok(());
         };
         if container.state.phase == Phase::Running {
-            return Err(format!("container {id} is running"));
+            return Err(ShimError::Running(id.to_owned()));
         }
         container
             .remove(&self.oci_root)
-            .map_err(|error| error.to_string())?;
+            .step("remove what is left of the container")?;
         self.containers.remove(id);
         k3s_sys::process::trim_heap();
         Ok(())
     }
 
-    fn shutdown(&mut self) -> Result<(), String> {
+    fn shutdown(&mut self) -> Result<(), ShimError> {
         if let Some(container) = self
             .containers
             .values()
             .find(|container| container.state.phase == Phase::Running)
         {
-            return Err(format!("container {} is running", container.state.id));
+            return Err(ShimError::Running(container.state.id.clone()));
         }
         self.done = true;
         Ok(())
     }
 
-    fn answer(&mut self, number: u64, result: Result<(), String>) {
+    fn answer(&mut self, number: u64, result: Result<(), ShimError>) {
         let now = self.clock.elapsed();
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.send(
-                &message(&result.map_or_else(Response::Failed, |()| Response::Done)),
+                &message(&result.map_or_else(
+                    |error| Response::Failed(error.to_message()),
+                    |()| Response::Done,
+                )),
                 now,
             );
             connection.role = Role::Closing;
@@ -396,11 +398,11 @@ impl Shim {
 
     fn exec(&mut self, number: u64, exec: &super::protocol::Exec) {
         let bundle = match self.containers.get(&exec.id) {
-            None => return self.answer(number, Err(format!("container {} not found", exec.id))),
-            Some(container) if container.state.phase != Phase::Running => {
-                return self.answer(number, Err(format!("container {} is not running", exec.id)));
-            }
-            Some(container) => container.bundle().to_path_buf(),
+            None => return self.answer(number, Err(ShimError::NotFound(exec.id.clone()))),
+            Some(container) => match container.require(Phase::Running) {
+                Err(error) => return self.answer(number, Err(error)),
+                Ok(()) => container.bundle().to_path_buf(),
+            },
         };
         match oci::exec(exec, &bundle, &self.oci_root) {
             Err(error) => self.answer(number, Err(error)),
@@ -416,12 +418,14 @@ impl Shim {
     }
 
     fn attach(&mut self, number: u64, id: String, stdin: bool) {
-        match self.containers.get_mut(&id) {
-            Some(container) if container.state.phase == Phase::Running => {
-                container.attached.push(number);
-                self.begin(number, Role::Attach { id, stdin });
-            }
-            _ => self.answer(number, Err(format!("container {id} is not running"))),
+        let attached = self.with(&id, |container| {
+            container.require(Phase::Running)?;
+            container.attached.push(number);
+            Ok(())
+        });
+        match attached {
+            Ok(()) => self.begin(number, Role::Attach { id, stdin }),
+            Err(error) => self.answer(number, Err(error)),
         }
     }
 

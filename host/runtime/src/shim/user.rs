@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::protocol::UserRequest;
 
-/// A hostile image must not make the shim read for ever.
+/// A hostile image must not make the shim read without end.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
 
 /// The numbers a process gets.
@@ -17,14 +17,32 @@ pub(super) struct User {
     pub(super) groups: Vec<u32>,
 }
 
+/// Why it cannot be told who a container runs as. The wording is runc's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UserError {
+    /// `/etc/passwd` has no such name.
+    #[error("unable to find user {0}: no matching entries in passwd file")]
+    NoUser(String),
+    /// `/etc/group` has no such name.
+    #[error("unable to find group {0}: no matching entries in group file")]
+    NoGroup(String),
+    /// One of the two files cannot be read.
+    #[error("cannot read the image's {path}")]
+    Read {
+        path: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// Looks `request` up in the root file system at `rootfs`.
-pub(super) fn resolve(rootfs: &Path, request: &UserRequest) -> io::Result<User> {
-    let read = |path: &str| {
+pub(super) fn resolve(rootfs: &Path, request: &UserRequest) -> Result<User, UserError> {
+    let read = |path: &'static str| {
         k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES)
             .map(Option::unwrap_or_default)
+            .map_err(|source| UserError::Read { path, source })
     };
     decide(request, &read("etc/passwd")?, &read("etc/group")?)
-        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 struct Account<'a> {
@@ -53,7 +71,7 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     })
 }
 
-fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, String> {
+fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, UserError> {
     let (user, named_group) = request
         .user
         .split_once(':')
@@ -79,8 +97,7 @@ fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, Stri
         }
         Err(_) => accounts(passwd).find(|account| account.name == user),
     };
-    let account = account
-        .ok_or_else(|| format!("unable to find user {user}: no matching entries in passwd file"))?;
+    let account = account.ok_or_else(|| UserError::NoUser(user.to_owned()))?;
     let gid = match (request.group, named_group.filter(|name| !name.is_empty())) {
         (Some(gid), _) => gid,
         (None, None) => account.gid,
@@ -92,9 +109,7 @@ fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, Stri
                     .find(|(found, ..)| *found == name)
                     .map(|(_, gid, _)| gid)
             })
-            .ok_or_else(|| {
-                format!("unable to find group {name}: no matching entries in group file")
-            })?,
+            .ok_or_else(|| UserError::NoGroup(name.to_owned()))?,
     };
     let mut all = request.supplemental_groups.clone();
     all.push(gid);
@@ -122,7 +137,7 @@ mod tests {
         "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102::/var/www:/bin/false\nbroken\n";
     const GROUP: &str = "root:x:0:\nweb:x:102:\nlogs:x:7:other,web\n";
 
-    fn of(user: &str) -> Result<User, String> {
+    fn of(user: &str) -> Result<User, UserError> {
         decide(
             &UserRequest {
                 user: user.into(),
@@ -171,6 +186,7 @@ mod tests {
         assert!(
             of("nobody")
                 .unwrap_err()
+                .to_string()
                 .contains("unable to find user nobody")
         );
         assert!(of("web:nogroup").is_err());
