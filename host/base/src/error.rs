@@ -20,6 +20,24 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// One sentence for whoever wrote the text that a parser refuses: the error of parsers whose callers
+/// can only show it. Everything that a caller may want to tell apart has an enum instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Sentence(String);
+
+impl From<String> for Sentence {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Sentence {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::chain;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k3s_base::error::Sentence;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -90,7 +91,7 @@ impl Cache {
                 continue;
             }
             match std::fs::read(entry.path())
-                .map_err(|e| e.to_string())
+                .map_err(|e| Sentence::from(e.to_string()))
                 .and_then(|bytes| read(&bytes))
             {
                 Ok(Some(kept)) if container.is_none_or(|c| c == kept.attachment.container) => {
@@ -98,7 +99,7 @@ impl Cache {
                 }
                 Ok(_) => {}
                 Err(reason) => {
-                    tracing::warn!(file = %entry.path().display(), reason, "a kept network result is left out")
+                    tracing::warn!(file = %entry.path().display(), %reason, "a kept network result is left out")
                 }
             }
         }
@@ -122,15 +123,18 @@ impl Cache {
 }
 
 /// None for other kinds of documents.
-fn read(bytes: &[u8]) -> Result<Option<Kept>, String> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+fn read(bytes: &[u8]) -> Result<Option<Kept>, Sentence> {
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|e| Sentence::from(e.to_string()))?;
     if document.kind != KIND {
         return Ok(None);
     }
     let config = STANDARD
         .decode(&document.config)
-        .map_err(|e| e.to_string())?;
-    let list = Conflist::parse(serde_json::from_slice(&config).map_err(|e| e.to_string())?)?;
+        .map_err(|e| Sentence::from(e.to_string()))?;
+    let list = Conflist::parse(
+        serde_json::from_slice(&config).map_err(|e| Sentence::from(e.to_string()))?,
+    )?;
     let args: Vec<String> = document
         .cni_args
         .unwrap_or_default()

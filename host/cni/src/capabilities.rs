@@ -1,5 +1,6 @@
 //! What Kubernetes knows of a pod, as the arguments of plugins that can use it.
 
+use k3s_base::error::Sentence;
 use k3s_runtime::{Bandwidth, PortMapping, Protocol, SandboxNetwork};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +18,7 @@ pub(crate) fn args(pod: &SandboxNetwork) -> String {
 }
 
 /// Values by capability (`CONVENTIONS.md` of the specification).
-pub(crate) fn of(pod: &SandboxNetwork) -> Result<Map<String, Value>, String> {
+pub(crate) fn of(pod: &SandboxNetwork) -> Result<Map<String, Value>, Sentence> {
     let mut all = Map::new();
     let ports: Vec<Value> = pod
         .port_mappings
@@ -85,7 +86,7 @@ mod tests {
             ("fast", "annotation kubernetes.io/egress-bandwidth"),
         ] {
             let error = of(&pod(&[("kubernetes.io/egress-bandwidth", text)])).unwrap_err();
-            assert!(error.contains(part), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
         }
         assert!(of(&pod(&[])).unwrap().is_empty());
     }

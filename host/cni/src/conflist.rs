@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use k3s_base::error::Sentence;
 use serde_json::{Map, Value};
 
 /// The newest version of the specification that is spoken here.
@@ -31,7 +32,7 @@ pub enum ConflistError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        reason: Sentence,
     },
 }
 
@@ -87,40 +88,41 @@ impl Conflist {
             path: path.to_owned(),
             source,
         };
-        let invalid = |reason: String| ConflistError::Invalid {
+        let invalid = |reason: Sentence| ConflistError::Invalid {
             path: path.to_owned(),
             reason,
         };
         if std::fs::metadata(path).map_err(read)?.len() > LIMIT_BYTES {
-            return Err(invalid(format!("larger than {LIMIT_BYTES} bytes")));
+            return Err(invalid(format!("larger than {LIMIT_BYTES} bytes").into()));
         }
         let document: Value = serde_json::from_slice(&std::fs::read(path).map_err(read)?)
-            .map_err(|e| invalid(e.to_string()))?;
+            .map_err(|e| invalid(e.to_string().into()))?;
         Self::parse(document).map_err(invalid)
     }
 
     /// A list, or the older form of a single plugin.
-    pub(crate) fn parse(document: Value) -> Result<Self, String> {
+    pub(crate) fn parse(document: Value) -> Result<Self, Sentence> {
         let source = document.clone();
         let Value::Object(mut document) = document else {
-            return Err("not an object".to_owned());
+            return Err("not an object".into());
         };
         let version = version(&document)?;
         let name = text(&document, "name").to_owned();
         if !is_name(&name) {
             return Err(format!(
                 "name {name:?}: expected letters, digits, dots, dashes and underscores"
-            ));
+            )
+            .into());
         }
         let flag = |field: &str| matches!(document.get(field), Some(Value::Bool(true)));
         let (disable_check, disable_gc) = (flag("disableCheck"), flag("disableGC"));
         let plugins: Vec<Map<String, Value>> = match document.remove("plugins") {
             Some(Value::Array(list)) => list.into_iter().map(object).collect::<Result<_, _>>()?,
-            Some(_) => return Err("plugins: expected a list".to_owned()),
+            Some(_) => return Err("plugins: expected a list".into()),
             None => vec![document],
         };
         if plugins.is_empty() {
-            return Err("no plugins".to_owned());
+            return Err("no plugins".into());
         }
         match plugins
             .iter()
@@ -129,7 +131,8 @@ impl Conflist {
         {
             Some(kind) => Err(format!(
                 "plugin type {kind:?}: expected the name of a program, without a path"
-            )),
+            )
+            .into()),
             None => Ok(Self {
                 name,
                 version,
@@ -210,7 +213,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// The version to speak: the newest common one of `cniVersions`, else `cniVersion`.
-fn version(document: &Map<String, Value>) -> Result<String, String> {
+fn version(document: &Map<String, Value>) -> Result<String, Sentence> {
     let list = document.get("cniVersions").and_then(Value::as_array);
     let known = list
         .into_iter()
@@ -225,20 +228,18 @@ fn version(document: &Map<String, Value>) -> Result<String, String> {
     }
     match text(document, "cniVersion") {
         // The specification's meaning of absence is a version too old to chain plugins.
-        "" => Err("no cniVersion".to_owned()),
+        "" => Err("no cniVersion".into()),
         text if Version::parse(text).is_some_and(|v| v >= Version(0, 3, 0) && v <= NEWEST) => {
             Ok(text.to_owned())
         }
-        text => Err(format!(
-            "cniVersion {text:?}: expected one from 0.3.0 to 1.1.0"
-        )),
+        text => Err(format!("cniVersion {text:?}: expected one from 0.3.0 to 1.1.0").into()),
     }
 }
 
-fn object(value: Value) -> Result<Map<String, Value>, String> {
+fn object(value: Value) -> Result<Map<String, Value>, Sentence> {
     match value {
         Value::Object(map) => Ok(map),
-        _ => Err("plugins: expected objects".to_owned()),
+        _ => Err("plugins: expected objects".into()),
     }
 }
 
@@ -260,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(document: Value) -> Result<Conflist, String> {
+    fn parse(document: Value) -> Result<Conflist, Sentence> {
         Conflist::parse(document)
     }
 
@@ -326,7 +327,7 @@ mod tests {
             ),
         ] {
             let error = parse(document).unwrap_err();
-            assert!(error.contains(part), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
         }
     }
 

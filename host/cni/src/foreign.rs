@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use k3s_base::error::Sentence;
 use k3s_lifecycle::Tasks;
 use k3s_runtime::{NetworkError, PodIps, PodNetwork, SandboxNetwork};
 use serde_json::{Map, Value, json};
@@ -125,9 +126,9 @@ fn failed(error: ExecError) -> NetworkError {
     }
 }
 
-fn invalid(message: String) -> NetworkError {
+fn invalid(reason: Sentence) -> NetworkError {
     NetworkError {
-        message,
+        message: reason.to_string(),
         retryable: false,
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::Sentence;
 use k3s_lifecycle::Tasks;
 use k3s_runtime::{NetworkError, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use serde::{Deserialize, Serialize};
@@ -140,11 +141,11 @@ async fn handle(call: &Call, network: &dyn PodNetwork) -> Answer {
                 .add(&pod)
                 .await
                 .map(|ips| result::make(version, &call.interface, &call.netns, &ips)),
-            Err(why) => return failure(version, INVALID, why),
+            Err(why) => return failure(version, INVALID, why.to_string()),
         },
         "DEL" => match sandbox(call) {
             Ok(pod) => network.del(&pod).await.map(nothing),
-            Err(why) => return failure(version, INVALID, why),
+            Err(why) => return failure(version, INVALID, why.to_string()),
         },
         "CHECK" => network.check().await.map(nothing),
         "STATUS" => match network.check().await {
@@ -193,9 +194,9 @@ struct Port {
 }
 
 /// The pod that a call is about.
-fn sandbox(call: &Call) -> Result<SandboxNetwork, String> {
+fn sandbox(call: &Call) -> Result<SandboxNetwork, Sentence> {
     if call.container.is_empty() {
-        return Err("CNI_CONTAINERID is missing".to_owned());
+        return Err("CNI_CONTAINERID is missing".into());
     }
     let arg = |name: &str| {
         let value = call
@@ -235,15 +236,13 @@ fn sandbox(call: &Call) -> Result<SandboxNetwork, String> {
     })
 }
 
-fn mapping(port: &Port) -> Result<PortMapping, String> {
+fn mapping(port: &Port) -> Result<PortMapping, Sentence> {
     let protocol = match port.protocol.to_ascii_lowercase().as_str() {
         "" | "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
         "sctp" => Protocol::Sctp,
         other => {
-            return Err(format!(
-                "runtimeConfig.portMappings: unknown protocol {other:?}"
-            ));
+            return Err(format!("runtimeConfig.portMappings: unknown protocol {other:?}").into());
         }
     };
     let host_ip = match port.host_ip.as_str() {

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use k3s_base::error::Sentence;
 use k3s_runtime::PodIps;
 use serde_json::{Value, json};
 
 /// The pod's addresses: those of interfaces inside, or of no interface.
-pub(crate) fn addresses(result: &Value) -> Result<PodIps, String> {
+pub(crate) fn addresses(result: &Value) -> Result<PodIps, Sentence> {
     let interfaces = result.get("interfaces").and_then(Value::as_array);
     let is_inside = |ip: &&Value| {
         let index = ip
@@ -38,7 +39,7 @@ pub(crate) fn addresses(result: &Value) -> Result<PodIps, String> {
     };
     let addresses: Vec<IpAddr> = text.map(parse).collect::<Result<_, _>>()?;
     if addresses.is_empty() {
-        Err("the plugins gave the pod no address".to_owned())
+        Err("the plugins gave the pod no address".into())
     } else {
         Ok(PodIps(addresses))
     }
@@ -79,6 +80,7 @@ mod tests {
         assert!(
             addresses(&json!({"ips": [{"address": "x"}]}))
                 .unwrap_err()
+                .to_string()
                 .contains("\"x\"")
         );
     }

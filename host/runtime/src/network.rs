@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use k3s_base::error::Sentence;
 use k3s_meta::quantity::Quantity;
 
 /// A pod's sandbox as the network sees it.
@@ -43,21 +44,21 @@ impl SandboxNetwork {
     ///
     /// # Errors
     /// One sentence, when one of them is no quantity between 1k and 1P.
-    pub fn bandwidth(&self) -> Result<Bandwidth, String> {
-        let rate = |direction: &str| {
+    pub fn bandwidth(&self) -> Result<Bandwidth, Sentence> {
+        let rate = |direction: &str| -> Result<Option<u64>, Sentence> {
             let name = format!("kubernetes.io/{direction}-bandwidth");
             let Some(text) = self.annotations.get(&name) else {
                 return Ok(None);
             };
             let rate = Quantity::parse(text)
-                .map_err(|e| format!("annotation {name}: {e}"))?
+                .map_err(|e| Sentence::from(format!("annotation {name}: {e}")))?
                 .value();
             let fits = BANDWIDTHS
                 .contains(&rate)
                 .then_some(rate)
                 .and_then(|rate| u64::try_from(rate).ok());
             fits.map(Some).ok_or_else(|| {
-                format!("annotation {name}: {text} is not between 1k and 1P bits per second")
+                format!("annotation {name}: {text} is not between 1k and 1P bits per second").into()
             })
         };
         Ok(Bandwidth {
@@ -166,12 +167,14 @@ mod tests {
             pod("1")
                 .bandwidth()
                 .unwrap_err()
+                .to_string()
                 .contains("between 1k and 1P")
         );
         assert!(
             pod("fast")
                 .bandwidth()
                 .unwrap_err()
+                .to_string()
                 .starts_with("annotation kubernetes.io/egress-bandwidth")
         );
         assert_eq!(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use k3s_base::Secret;
+use k3s_base::error::chain;
 use serde::Deserialize;
 
 use super::reference::Reference;
@@ -125,18 +126,38 @@ pub(crate) struct Endpoint {
     pub(crate) credentials: Option<Credentials>,
 }
 
+/// What is wrong in a `registries.yaml`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistriesError {
+    /// Not YAML, or not of the file's schema; the decoder names the line.
+    #[error(transparent)]
+    Yaml(#[from] serde_saphyr::Error),
+    /// A pattern of `mirrors.*.rewrite` is not a regular expression.
+    #[error("rewrite {pattern:?}")]
+    Rewrite {
+        pattern: String,
+        #[source]
+        source: regex::Error,
+    },
+    /// Credentials that contradict themselves.
+    #[error("configs[{host:?}]: {reason}")]
+    Auth { host: String, reason: &'static str },
+}
+
 impl Registries {
     /// Reads the file; none = no mirrors.
     ///
     /// # Errors
-    /// When it is no valid registries.yaml.
+    ///
+    /// The file cannot be read, or is not a valid `registries.yaml`; the error names the place.
     pub(crate) fn load(path: &Path) -> io::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        Self::parse(&text).map_err(|message| {
+        Self::parse(&text).map_err(|error| {
+            let message = chain(&error);
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("{}: {message}", path.display()),
@@ -152,12 +173,11 @@ impl Registries {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, RegistriesError> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let mut registries: Self =
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let mut registries: Self = serde_saphyr::from_str(text)?;
         for (host, auth) in std::mem::take(&mut registries.auths) {
             registries
                 .configs
@@ -171,12 +191,17 @@ impl Registries {
             .values()
             .flat_map(|mirror| mirror.rewrite.keys())
         {
-            regex::Regex::new(pattern).map_err(|error| format!("rewrite {pattern:?}: {error}"))?;
+            regex::Regex::new(pattern).map_err(|source| RegistriesError::Rewrite {
+                pattern: pattern.clone(),
+                source,
+            })?;
         }
         for (host, config) in &registries.configs {
             if let Some(auth) = &config.auth {
-                auth.credentials()
-                    .map_err(|message| format!("configs[{host:?}]: {message}"))?;
+                auth.credentials().map_err(|reason| RegistriesError::Auth {
+                    host: host.clone(),
+                    reason,
+                })?;
             }
         }
         Ok(registries)
@@ -409,11 +434,13 @@ configs:
         assert!(
             Registries::parse("mirrors: {a: {rewrite: {\"(\": x}}}")
                 .unwrap_err()
+                .to_string()
                 .contains("rewrite")
         );
         assert!(
             Registries::parse("configs: {a: {auth: {auth: \"!\"}}}")
                 .unwrap_err()
+                .to_string()
                 .contains("base64")
         );
         assert!(Registries::parse("").unwrap().mirrors.is_empty());

@@ -110,7 +110,34 @@ async fn forward(target: &Target, mut pair: Pair) {
     pair.error.writer().finish().await;
 }
 
-async fn dial(target: &Target, port: u16) -> Result<TcpStream, String> {
+/// Why a port of a pod was not reached. The wording is containerd's.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    /// The pod does not listen there.
+    #[error("connect: connection refused")]
+    Refused,
+    /// No answer in time.
+    #[error("i/o timeout")]
+    Timeout,
+    /// The connection failed otherwise.
+    #[error("connect: {0}")]
+    Connect(io::Error),
+    /// No socket could be made in the pod's namespace.
+    #[error("{0}")]
+    Socket(io::Error),
+    /// Neither of the pod's loopback addresses answered.
+    #[error(
+        "failed to connect to localhost:{port} inside namespace \"{namespace}\", IPv4: dial tcp4 127.0.0.1:{port}: {v4} IPv6 dial tcp6 [::1]:{port}: {v6} "
+    )]
+    Both {
+        port: u16,
+        namespace: String,
+        v4: Box<DialError>,
+        v6: Box<DialError>,
+    },
+}
+
+async fn dial(target: &Target, port: u16) -> Result<TcpStream, DialError> {
     let v4 = match connect(target, (Ipv4Addr::LOCALHOST, port).into()).await {
         Ok(stream) => return Ok(stream),
         Err(error) => error,
@@ -119,18 +146,17 @@ async fn dial(target: &Target, port: u16) -> Result<TcpStream, String> {
         Ok(stream) => return Ok(stream),
         Err(error) => error,
     };
-    let namespace = target
-        .netns
-        .as_deref()
-        .unwrap_or(Path::new("host"))
-        .display();
-    Err(format!(
-        "failed to connect to localhost:{port} inside namespace \"{namespace}\", IPv4: dial tcp4 127.0.0.1:{port}: {v4} IPv6 dial tcp6 [::1]:{port}: {v6} "
-    ))
+    let namespace = target.netns.as_deref().unwrap_or(Path::new("host"));
+    Err(DialError::Both {
+        port,
+        namespace: namespace.display().to_string(),
+        v4: Box::new(v4),
+        v6: Box::new(v6),
+    })
 }
 
 /// A socket belongs to the namespace it was made in, wherever it is connected from.
-async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, String> {
+async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, DialError> {
     let make = move || match address.ip() {
         IpAddr::V4(_) => TcpSocket::new_v4(),
         IpAddr::V6(_) => TcpSocket::new_v6(),
@@ -144,14 +170,14 @@ async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, Stri
                 .and_then(|made| made?)
         }
     };
-    let socket = socket.map_err(|error| error.to_string())?;
+    let socket = socket.map_err(DialError::Socket)?;
     match tokio::time::timeout(CONNECT_TIMEOUT, socket.connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Err("connect: connection refused".into())
+            Err(DialError::Refused)
         }
-        Ok(Err(error)) => Err(format!("connect: {error}")),
-        Err(_) => Err("i/o timeout".into()),
+        Ok(Err(error)) => Err(DialError::Connect(error)),
+        Err(_) => Err(DialError::Timeout),
     }
 }
 
