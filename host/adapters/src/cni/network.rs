@@ -325,8 +325,8 @@ impl NodeSync for CniNetwork {
 #[async_trait]
 impl PodNetwork for CniNetwork {
     async fn add(&self, pod: &SandboxNetwork) -> Result<PodIps, NetworkError> {
-        let limits = pod.bandwidth().map_err(|message| NetworkError {
-            message,
+        let limits = pod.bandwidth().map_err(|reason| NetworkError {
+            message: reason.to_string(),
             retryable: false,
         })?;
         let (request, namespace, net) = (sandbox(pod), pod.netns_path.clone(), self.net.clone());
