@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use k3s_base::{Backoff, BackoffPolicy, Random};
 use k3s_client::{Informer, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
+use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 use k3s_observe::Metrics;
 use k3s_sys::net::conntrack::Conntrack;
 use k3s_sys::net::{NetError, sysctl};
@@ -339,7 +340,7 @@ fn endpoints(slices: &Informer, node: &str, service: &str) -> Endpoints {
 }
 
 fn service_of_slice(slice: &Obj) -> Vec<String> {
-    let name = slice.label(read::SERVICE_NAME_LABEL);
+    let name = slice.label(SERVICE_NAME_LABEL);
     name.map(|name| format!("{}/{name}", slice.namespace()))
         .into_iter()
         .collect()

@@ -1,220 +1,123 @@
-//! Objects of the API to the model. Only the few fields that matter are decoded, and nothing is kept.
+//! From the views of Services and EndpointSlices to the proxy's model.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
-use serde::Deserialize;
+use k3s_client::Obj;
+use k3s_objects::{EndpointSlice, endpoint_slice, service};
+use serde::de::DeserializeOwned;
 
 use crate::model::{Endpoint, Service, ServicePort, Transport};
-use k3s_client::Obj;
 
-/// Names the Service that an EndpointSlice belongs to.
-pub(crate) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-/// A Service with it is another proxy's business.
+/// A Service with it is served by another proxy.
 const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
-/// Three hours, the default of `sessionAffinityConfig.clientIP.timeoutSeconds`.
-const AFFINITY_SECS: u32 = 10_800;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ServiceObject {
-    spec: ServiceSpec,
-    status: ServiceStatus,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ServiceSpec {
-    #[serde(rename = "type")]
-    service_type: String,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Vec<String>,
-    #[serde(rename = "externalIPs")]
-    external_ips: Vec<String>,
-    ports: Vec<PortSpec>,
-    session_affinity: String,
-    session_affinity_config: AffinityConfig,
-    external_traffic_policy: String,
-    health_check_node_port: u16,
-    internal_traffic_policy: String,
-    load_balancer_source_ranges: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct PortSpec {
-    name: String,
-    protocol: String,
-    port: u16,
-    node_port: u16,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct AffinityConfig {
-    #[serde(rename = "clientIP")]
-    client_ip: ClientIp,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ClientIp {
-    timeout_seconds: Option<u32>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ServiceStatus {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct LoadBalancer {
-    ingress: Vec<Ingress>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Ingress {
-    ip: String,
-    ip_mode: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct SliceObject {
-    address_type: String,
-    endpoints: Vec<SliceEndpoint>,
-    ports: Vec<SlicePort>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct SliceEndpoint {
-    addresses: Vec<String>,
-    conditions: Conditions,
-    node_name: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Conditions {
-    ready: Option<bool>,
-    serving: Option<bool>,
-    terminating: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SlicePort {
-    name: Option<String>,
-    protocol: Option<String>,
-    port: Option<u16>,
-}
-
-/// The Service, unless there is nothing to forward: headless, an alias, without IPv4, or somebody
-/// else's.
+/// The Service, unless there is nothing to forward: it is headless, an alias, has no IPv4 address, or
+/// belongs to another proxy.
 pub(crate) fn service(object: &Obj) -> Option<Service> {
     if object.label(PROXY_NAME_LABEL).is_some() || object.label(HEADLESS_LABEL).is_some() {
         return None;
     }
-    let ServiceObject { spec, status } =
-        object.decode().inspect_err(|e| not_read(object, e)).ok()?;
-    let mut cluster_ips = addresses(&spec.cluster_ips);
-    cluster_ips.extend(
-        spec.cluster_ip
-            .parse::<Ipv4Addr>()
-            .ok()
-            .filter(|ip| !cluster_ips.contains(ip)),
-    );
-    if spec.service_type == "ExternalName" || cluster_ips.is_empty() {
+    let view: &k3s_objects::Service = typed(object)?;
+    let spec = &view.spec;
+    let cluster_ips: Vec<Ipv4Addr> = spec
+        .cluster_addresses()
+        .into_iter()
+        .filter_map(ipv4)
+        .collect();
+    if spec.is_external_name() || cluster_ips.is_empty() {
         return None;
     }
-    let is_balancer = spec.service_type == "LoadBalancer";
-    let vips = status
-        .load_balancer
-        .ingress
-        .iter()
-        .filter(|i| is_balancer && i.ip_mode != "Proxy");
-    let affinity = (spec.session_affinity == "ClientIP").then(|| {
-        spec.session_affinity_config
-            .client_ip
-            .timeout_seconds
-            .unwrap_or(AFFINITY_SECS)
-    });
+    let is_balancer = spec.kind == "LoadBalancer";
+    let health_check_port = spec.health_check_node_port;
     Some(Service {
         external_ips: addresses(&spec.external_ips),
-        load_balancer_ips: vips.filter_map(|i| i.ip.parse().ok()).collect(),
+        load_balancer_ips: if is_balancer {
+            load_balancer_ips(&view.status)
+        } else {
+            Vec::new()
+        },
         source_ranges: source_ranges(object, &spec.load_balancer_source_ranges),
         ports: spec.ports.iter().filter_map(port).collect(),
-        affinity_secs: affinity,
+        affinity_secs: spec.affinity_secs(),
         internal_local: spec.internal_traffic_policy == "Local",
         external_local: spec.external_traffic_policy == "Local",
         is_balancer,
-        health_check_port: Some(spec.health_check_node_port).filter(|p| is_balancer && *p != 0),
+        health_check_port: Some(health_check_port).filter(|port| is_balancer && *port != 0),
         cluster_ips,
     })
 }
 
 /// The endpoints that a slice has for a port of this name and transport, added to `into`.
 pub(crate) fn endpoints(object: &Obj, node: &str, into: &mut Vec<((String, Transport), Endpoint)>) {
-    let slice: SliceObject = match object.decode() {
-        Ok(slice) => slice,
-        Err(e) => return not_read(object, &e),
+    let Some(slice) = typed::<EndpointSlice>(object) else {
+        return;
     };
     if slice.address_type != "IPv4" {
         return;
     }
     for port in &slice.ports {
-        let transport = Transport::parse(port.protocol.as_deref().unwrap_or_default());
+        let transport = Transport::parse(&port.protocol);
         let (Some(number), Some(transport)) = (port.port, transport) else {
             continue;
         };
-        let name = port.name.as_deref().unwrap_or_default();
-        for endpoint in &slice.endpoints {
-            let Some(address) = endpoint.addresses.first().and_then(|a| a.parse().ok()) else {
-                continue;
-            };
-            let conditions = &endpoint.conditions;
-            let ready = conditions.ready.unwrap_or(true);
-            let endpoint = Endpoint {
-                address,
-                port: number,
-                ready,
-                serving: conditions.serving.unwrap_or(ready),
-                terminating: conditions.terminating.unwrap_or(false),
-                local: endpoint.node_name.as_deref() == Some(node),
-            };
-            into.push(((name.to_owned(), transport), endpoint));
-        }
+        let read = slice
+            .endpoints
+            .iter()
+            .filter_map(|e| endpoint(e, number, node));
+        into.extend(read.map(|endpoint| ((port.name.clone(), transport), endpoint)));
     }
 }
 
-fn port(spec: &PortSpec) -> Option<ServicePort> {
-    Some(ServicePort {
-        name: spec.name.clone(),
-        transport: Transport::parse(&spec.protocol)?,
-        port: spec.port,
-        node_port: Some(spec.node_port).filter(|p| *p != 0),
+fn endpoint(view: &endpoint_slice::Endpoint, port: u16, node: &str) -> Option<Endpoint> {
+    let conditions = &view.conditions;
+    Some(Endpoint {
+        address: view.addresses.first()?.parse().ok()?,
+        port,
+        ready: conditions.is_ready(),
+        serving: conditions.is_serving(),
+        terminating: conditions.is_terminating(),
+        local: view.node_name.as_deref() == Some(node),
     })
+}
+
+fn port(view: &service::ServicePort) -> Option<ServicePort> {
+    Some(ServicePort {
+        name: view.name.clone(),
+        transport: Transport::parse(&view.protocol)?,
+        port: view.port,
+        node_port: Some(view.node_port).filter(|port| *port != 0),
+    })
+}
+
+/// Addresses in mode `Proxy` are served by the load balancer itself (KEP-1860).
+fn load_balancer_ips(status: &service::ServiceStatus) -> Vec<Ipv4Addr> {
+    let entries = status.load_balancer.ingress.iter();
+    entries
+        .filter(|entry| entry.ip_mode != "Proxy")
+        .filter_map(|entry| entry.ip.parse().ok())
+        .collect()
 }
 
 fn addresses(texts: &[String]) -> Vec<Ipv4Addr> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-/// A range that cannot be read must not open the Service to everybody: if none can, nobody is let in.
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// A range that cannot be read must not open the Service to every client. If none can be read, no
+/// client is let in.
 fn source_ranges(object: &Obj, texts: &[String]) -> Vec<Ipv4Net> {
-    let ranges: Vec<Ipv4Net> = texts
-        .iter()
-        .filter_map(|text| text.trim().parse().ok())
-        .collect();
+    let parsed = texts.iter().filter_map(|text| text.trim().parse().ok());
+    let ranges: Vec<Ipv4Net> = parsed.collect();
     if ranges.len() < texts.len() {
-        tracing::warn!(service = %object.key(), ?texts, "source ranges that are not IPv4 networks let nobody in");
+        tracing::warn!(service = %object.key(), ?texts, "source ranges that are not IPv4 networks admit no client");
     }
     if ranges.is_empty() && !texts.is_empty() {
         vec![Ipv4Net::from(Ipv4Addr::UNSPECIFIED)]
@@ -223,8 +126,12 @@ fn source_ranges(object: &Obj, texts: &[String]) -> Vec<Ipv4Net> {
     }
 }
 
-fn not_read(object: &Obj, error: &k3s_client::Error) {
-    tracing::warn!(object = %object.key(), kind = object.kind(), %error, "left out, since it cannot be read");
+fn typed<T: DeserializeOwned + Send + Sync + 'static>(object: &Obj) -> Option<&T> {
+    let view = object.typed::<T>();
+    view.inspect_err(|error| {
+        tracing::warn!(object = %object.key(), kind = object.kind(), error = %error.chain(), "object ignored: it cannot be read");
+    })
+    .ok()
 }
 
 #[cfg(test)]

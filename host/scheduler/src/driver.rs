@@ -199,9 +199,9 @@ impl Driver {
             && !pod.finished
             && !pod.deleting;
         if to_place {
-            self.queue.set(pod)
+            self.queue.set(pod);
         } else {
-            self.queue.remove(&pod.key)
+            self.queue.remove(&pod.key);
         }
         self.wake(change);
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use k3s_e2e::{SHELL, SOON, cluster, exec, fixture, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions, busybox};
-use serde_json::Value;
 
 /// A set whose pods write their names into their volumes once.
 fn stateful_set(replicas: u32) -> String {

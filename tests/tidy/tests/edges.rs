@@ -59,6 +59,11 @@ const SAME_LAYER: &[(&str, &str, &str)] = &[
         "api",
         "behaviour of kinds stands on the tables of kinds",
     ),
+    (
+        "kinds",
+        "objects",
+        "sums and classes of pods are computed in one place",
+    ),
     ("runtime", "cri", "the runtime implements CRI"),
     (
         "runtime",

@@ -37,8 +37,8 @@ pub(super) fn patch(store: &Store, target: &Target, content_type: &str, patch: &
     let claims = tree::get(patch, "metadata.resourceVersion").is_some();
     if !claims
         && let (Some(to), Some(from)) = (
-            tree::get_mut(object, "metadata.resourceVersion"),
-            tree::get(before, "metadata.resourceVersion"),
+            tree::get_mut(&mut object, "metadata.resourceVersion"),
+            tree::get(&before, "metadata.resourceVersion"),
         )
     {
         *to = from.clone();

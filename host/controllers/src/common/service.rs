@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use k3s_client::{Informer, InformerEvent, Obj, Object};
 use k3s_meta::object::string_map;
 use k3s_meta::tree;
+use k3s_objects::Pod;
 use k3s_reconcile::Key;
 use serde_json::Value;
 
-use super::pod::{self, Pod};
+use super::pod;
 
 pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
 
@@ -140,12 +141,8 @@ impl ServicePort {
             Value::String(name) if !name.is_empty() => name,
             _ => return Some(self.port),
         };
-        // Sidecars (init containers that restart always) serve too.
-        let sidecars = pod
-            .spec
-            .init_containers
-            .iter()
-            .filter(|c| c.restart_policy == "Always");
+        // Sidecars serve too.
+        let sidecars = pod.spec.init_containers.iter().filter(|c| c.is_sidecar());
         pod.spec
             .containers
             .iter()
@@ -156,7 +153,7 @@ impl ServicePort {
                     && (port.protocol == self.protocol
                         || (port.protocol.is_empty() && self.protocol == "TCP"))
             })
-            .map(|port| port.container_port)
+            .map(|port| i64::from(port.container_port))
     }
 }
 

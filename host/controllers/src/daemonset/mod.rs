@@ -9,6 +9,7 @@ mod nodes;
 mod plan;
 mod revision;
 mod status;
+mod template_spec;
 
 use std::collections::HashMap;
 use std::sync::Arc;

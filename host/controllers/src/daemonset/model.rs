@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use k3s_client::{Obj, Object};
 use k3s_meta::tree;
+use k3s_objects::PodSpec;
 use serde_json::Value;
 
+use super::template_spec;
 use crate::common::number::scaled;
 use crate::common::pod;
 
@@ -15,6 +17,9 @@ pub(super) struct DaemonSet {
     pub(super) object: Object,
     pub(super) min_ready_seconds: i64,
     pub(super) history_limit: i64,
+    /// The template's Pod spec with the tolerations that daemons have; `None` when it cannot be read,
+    /// which fits no node.
+    pub(super) spec: Option<PodSpec>,
     rolling: bool,
 }
 
@@ -25,6 +30,7 @@ impl DaemonSet {
             object: object.clone(),
             min_ready_seconds: tree::int(value, "spec.minReadySeconds").unwrap_or(0),
             history_limit: tree::int(value, "spec.revisionHistoryLimit").unwrap_or(10),
+            spec: template_spec::read(object),
             rolling: tree::text(value, "spec.updateStrategy.type") != "OnDelete",
         }
     }

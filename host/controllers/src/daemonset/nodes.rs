@@ -2,23 +2,12 @@
 
 use k3s_client::{Obj, Object};
 use k3s_meta::{object, tree};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::model::{DaemonSet, HASH_LABEL};
+use super::template_spec::tolerations;
 use crate::common::node::{selected, tolerates};
-use crate::common::pod::Toleration;
 use crate::common::template;
-
-/// Taints that daemons always tolerate (upstream `AddOrUpdateDaemonPodTolerations`).
-const TOLERATED: [(&str, &str); 6] = [
-    ("node.kubernetes.io/not-ready", "NoExecute"),
-    ("node.kubernetes.io/unreachable", "NoExecute"),
-    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
-    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
-    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
-    ("node.kubernetes.io/unschedulable", "NoSchedule"),
-];
 
 /// Where the term that binds a Pod to its node stands.
 const REQUIRED_NODE_AFFINITY: &str =
@@ -32,37 +21,22 @@ pub(super) struct Fit {
 }
 
 pub(super) fn fit(daemon: &DaemonSet, node: &Obj) -> Fit {
-    let spec = daemon.template().get("spec").unwrap_or(&Value::Null);
-    let named = tree::text(spec, "nodeName");
-    if (!named.is_empty() && named != node.name()) || !selected(spec, node) {
-        return Fit {
-            run: false,
-            stay: false,
-        };
+    let elsewhere = Fit {
+        run: false,
+        stay: false,
+    };
+    let Some(spec) = &daemon.spec else {
+        return elsewhere;
+    };
+    let is_named = spec.node_name.is_empty() || spec.node_name == node.name();
+    if !is_named || !selected(spec, node) {
+        return elsewhere;
     }
-    let parsed = tolerations(spec);
-    let tolerations: Vec<Toleration> = parsed
-        .iter()
-        .filter_map(|t| Toleration::deserialize(t).ok())
-        .collect();
-    let run = tolerates(&tolerations, node, &["NoSchedule", "NoExecute"]);
+    let run = tolerates(&spec.tolerations, node, &["NoSchedule", "NoExecute"]);
     Fit {
         run,
-        stay: run || tolerates(&tolerations, node, &["NoExecute"]),
+        stay: run || tolerates(&spec.tolerations, node, &["NoExecute"]),
     }
-}
-
-fn tolerations(spec: &Value) -> Vec<Value> {
-    let mut tolerations = tree::list(spec, "tolerations").to_vec();
-    let network = tree::flag(spec, "hostNetwork")
-        .then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
-    for (key, effect) in TOLERATED.into_iter().chain(network) {
-        let new = json!({"key": key, "operator": "Exists", "effect": effect});
-        if !tolerations.contains(&new) {
-            tolerations.push(new);
-        }
-    }
-    tolerations
 }
 
 /// The Pod of a node.

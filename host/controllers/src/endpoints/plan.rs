@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use k3s_client::Object;
+use k3s_objects::Pod;
 use serde_json::{Value, json};
 
-use crate::common::pod::{self, Pod};
+use crate::common::pod;
 use crate::common::service::{EndpointPort, Service, address};
 
 pub(super) const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";

@@ -86,7 +86,7 @@ fn restarted_too_often(job: &Job, account: &Account) -> bool {
         .iter()
         .map(|object| pod::of(object))
         .filter(|view| view.spec.restart_policy == "OnFailure");
-    let restarts: i64 = retrying.map(pod::Pod::restarts).sum();
+    let restarts: i64 = retrying.map(pod::restarts).sum();
     if job.backoff_limit == 0 {
         restarts > 0
     } else {

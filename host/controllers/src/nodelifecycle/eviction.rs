@@ -12,12 +12,11 @@ use k3s_client::resources::{NODES, PODS};
 use k3s_client::{
     Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch, uid_is,
 };
-use k3s_meta::tree;
+use k3s_objects::{Taint, Toleration};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::pod::{self, Toleration};
-use crate::common::time;
+use crate::common::{node, pod, time};
 use crate::context::Context;
 
 struct Evictor {
@@ -73,12 +72,9 @@ pub(super) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-fn no_execute(node: &Obj) -> Vec<Value> {
-    tree::list(node.value(), "spec.taints")
-        .iter()
-        .filter(|t| tree::text(t, "effect") == "NoExecute")
-        .cloned()
-        .collect()
+fn no_execute(node: &Obj) -> Vec<&Taint> {
+    let taints = node::of(node).spec.taints.iter();
+    taints.filter(|taint| taint.effect == "NoExecute").collect()
 }
 
 impl Reconciler for Evictor {
@@ -143,14 +139,15 @@ enum Stay {
 }
 
 /// The time counts from when the taint was added; the shortest toleration decides.
-fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
+fn stay(taints: &[&Taint], tolerations: &[Toleration], now: Timestamp) -> Stay {
     let mut shortest = Stay::Forever;
     for taint in taints {
         let Some(seconds) = tolerated(taint, tolerations) else {
             return Stay::No;
         };
         let Some(seconds) = seconds else { continue };
-        let added = time::parse(tree::text(taint, "timeAdded")).unwrap_or(now);
+        let added = taint.time_added.as_deref().and_then(time::parse);
+        let added = added.unwrap_or(now);
         let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else {
             return Stay::No;
         };
@@ -163,8 +160,8 @@ fn stay(taints: &[Value], tolerations: &[Toleration], now: Timestamp) -> Stay {
 }
 
 /// Nothing where no toleration fits; otherwise the seconds, or none for ever.
-fn tolerated(taint: &Value, tolerations: &[Toleration]) -> Option<Option<u64>> {
-    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| t.fits(taint)).collect();
+fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> Option<Option<u64>> {
+    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| t.tolerates(taint)).collect();
     if fitting.is_empty() {
         return None;
     }
@@ -189,20 +186,21 @@ mod tests {
     #[test]
     fn a_pod_stays_as_long_as_it_tolerates() {
         let now: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
-        let taint = |added: &str| {
-            vec![
-                json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": added}),
-            ]
+        let taint = |added: &str| Taint {
+            key: "node.kubernetes.io/unreachable".into(),
+            effect: "NoExecute".into(),
+            time_added: Some(added.into()),
+            ..Taint::default()
         };
         assert_eq!(stay(&[], &[], now), Stay::Forever);
-        assert_eq!(stay(&taint("2026-01-01T00:04:00Z"), &[], now), Stay::No);
+        assert_eq!(stay(&[&taint("2026-01-01T00:04:00Z")], &[], now), Stay::No);
         assert_eq!(
-            stay(&taint("2026-01-01T00:04:00Z"), &[toleration(None)], now),
+            stay(&[&taint("2026-01-01T00:04:00Z")], &[toleration(None)], now),
             Stay::Forever
         );
         assert_eq!(
             stay(
-                &taint("2026-01-01T00:04:00Z"),
+                &[&taint("2026-01-01T00:04:00Z")],
                 &[toleration(Some(300))],
                 now
             ),
@@ -210,7 +208,7 @@ mod tests {
         );
         assert_eq!(
             stay(
-                &taint("2026-01-01T00:00:00Z"),
+                &[&taint("2026-01-01T00:00:00Z")],
                 &[toleration(Some(300))],
                 now
             ),

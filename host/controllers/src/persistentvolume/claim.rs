@@ -174,7 +174,7 @@ fn bound(claim: &Obj, view: &View<'_>) -> Decision {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

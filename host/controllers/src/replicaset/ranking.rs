@@ -34,8 +34,8 @@ pub(super) fn first_to_go(active: &[Object], related: &[Object]) -> Vec<Object> 
                     .unwrap_or(0),
             ),
             // Those ready for a shorter time, restarted more, or younger go first.
-            Reverse(view.ready_since()),
-            Reverse(view.restarts()),
+            Reverse(pod::ready_since(view)),
+            Reverse(pod::restarts(view)),
             Reverse(created),
         )
     });

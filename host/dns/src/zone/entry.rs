@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k3s_client::Obj;
-use serde::Deserialize;
+use k3s_objects::{EndpointSlice, Node, Service, endpoint_slice};
+use serde::de::DeserializeOwned;
 
 /// What sort of Service it is, for names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,159 +76,79 @@ impl Entry {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ServiceObject {
-    spec: ServiceSpec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ServiceSpec {
-    #[serde(rename = "type")]
-    service_type: String,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Vec<String>,
-    external_name: String,
-    ports: Vec<PortSpec>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PortSpec {
-    name: Option<String>,
-    protocol: Option<String>,
-    port: Option<u16>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SliceObject {
-    endpoints: Vec<SliceEndpoint>,
-    ports: Vec<PortSpec>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SliceEndpoint {
-    addresses: Vec<String>,
-    conditions: Conditions,
-    hostname: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Conditions {
-    ready: Option<bool>,
-}
-
 /// Reads a Service and its slices. An object that cannot be read is left out and named in the log.
 pub(super) fn read(service: &Obj, slices: &[k3s_client::Object]) -> Option<Entry> {
-    let ServiceObject { spec } = decode(service)?;
-    let kind = match (spec.service_type.as_str(), spec.cluster_ip.as_str()) {
-        ("ExternalName", _) => ServiceKind::External(
-            spec.external_name
-                .trim_end_matches('.')
-                .to_ascii_lowercase(),
-        ),
-        (_, "None") => ServiceKind::Headless,
-        _ => ServiceKind::Cluster,
+    let spec = &typed::<Service>(service)?.spec;
+    let kind = if spec.is_external_name() {
+        let target = spec.external_name.trim_end_matches('.');
+        ServiceKind::External(target.to_ascii_lowercase())
+    } else if spec.is_headless() {
+        ServiceKind::Headless
+    } else {
+        ServiceKind::Cluster
     };
-    let mut cluster_ips: Vec<IpAddr> = spec
-        .cluster_ips
-        .iter()
-        .filter_map(|ip| ip.parse().ok())
-        .collect();
-    if cluster_ips.is_empty() {
-        cluster_ips.extend(spec.cluster_ip.parse::<IpAddr>());
-    }
     let mut endpoints: Vec<Endpoint> = slices.iter().flat_map(|slice| read_slice(slice)).collect();
     endpoints.sort_by_key(|e| e.address);
     endpoints.dedup();
+    let ports = spec.ports.iter();
     Some(Entry {
         kind,
-        cluster_ips,
-        ports: ports(spec.ports),
+        cluster_ips: spec.cluster_addresses(),
+        ports: ports
+            .filter_map(|p| port(&p.name, &p.protocol, p.port))
+            .collect(),
         endpoints,
     })
 }
 
+/// The ready endpoints of a slice.
 fn read_slice(object: &Obj) -> Vec<Endpoint> {
-    let Some(slice) = decode::<SliceObject>(object) else {
+    let Some(slice) = typed::<EndpointSlice>(object) else {
         return Vec::new();
     };
-    let ports: Arc<[Port]> = ports(slice.ports).into();
-    let ready = slice
-        .endpoints
-        .into_iter()
-        .filter(|e| e.conditions.ready.unwrap_or(true));
-    let endpoint = |e: SliceEndpoint| {
-        let address = e.addresses.first()?.parse().ok()?;
+    let ports = slice.ports.iter();
+    let ports: Arc<[Port]> = ports
+        .filter_map(|p| port(&p.name, &p.protocol, p.port?))
+        .collect();
+    let ready = slice.endpoints.iter().filter(|e| e.conditions.is_ready());
+    let endpoint = |view: &endpoint_slice::Endpoint| {
+        let hostname = view.hostname.as_ref();
         Some(Endpoint {
-            address,
-            hostname: e.hostname.filter(|h| !h.is_empty()),
+            address: view.addresses.first()?.parse().ok()?,
+            hostname: hostname.filter(|name| !name.is_empty()).cloned(),
             ports: ports.clone(),
         })
     };
     ready.filter_map(endpoint).collect()
 }
 
-fn ports(specs: Vec<PortSpec>) -> Vec<Port> {
-    let port = |spec: PortSpec| {
-        let protocol = match spec.protocol.as_deref() {
-            None | Some("" | "TCP") => "tcp",
-            Some("UDP") => "udp",
-            Some("SCTP") => "sctp",
-            Some(_) => return None,
-        };
-        Some(Port {
-            name: spec.name.unwrap_or_default(),
-            protocol,
-            number: spec.port?,
-        })
+fn port(name: &str, protocol: &str, number: u16) -> Option<Port> {
+    let protocol = match protocol {
+        "" | "TCP" => "tcp",
+        "UDP" => "udp",
+        "SCTP" => "sctp",
+        _ => return None,
     };
-    specs.into_iter().filter_map(port).collect()
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeObject {
-    status: NodeStatus,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeStatus {
-    addresses: Vec<NodeAddress>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeAddress {
-    #[serde(rename = "type")]
-    address_type: String,
-    address: String,
+    Some(Port {
+        name: name.to_owned(),
+        protocol,
+        number,
+    })
 }
 
 /// A node's internal addresses.
-pub(super) fn node_addresses(node: &Obj) -> Vec<IpAddr> {
-    let Some(node) = decode::<NodeObject>(node) else {
+pub(super) fn node_addresses(object: &Obj) -> Vec<IpAddr> {
+    let Some(node) = typed::<Node>(object) else {
         return Vec::new();
     };
-    let internal = node
-        .status
-        .addresses
-        .into_iter()
-        .filter(|a| a.address_type == "InternalIP");
-    internal.filter_map(|a| a.address.parse().ok()).collect()
+    let internal = node.addresses("InternalIP");
+    internal.filter_map(|text| text.parse().ok()).collect()
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(object: &Obj) -> Option<T> {
-    let result = object.decode();
-    if let Err(error) = &result {
-        tracing::warn!(object = %object.key(), %error, "left out, since it cannot be read");
-    }
-    result.ok()
+fn typed<T: DeserializeOwned + Send + Sync + 'static>(object: &Obj) -> Option<&T> {
+    let view = object.typed::<T>();
+    view.inspect_err(|error| {
+        tracing::warn!(object = %object.key(), error = %error.chain(), "object ignored: it cannot be read");
+    })
+    .ok()
 }

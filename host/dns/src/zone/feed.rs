@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use k3s_client::{Informer, InformerEvent, Informers, Obj, Subscription, resources};
+use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::{Zone, entry};
 
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 const BY_SERVICE: &str = "service";
 
 /// Follows Services, EndpointSlices, Namespaces and Nodes.

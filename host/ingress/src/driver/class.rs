@@ -100,7 +100,7 @@ mod tests {
 
     fn shown(api: &FakeApi, name: &str) -> bool {
         let ingress = api.get(&resources::INGRESSES, "default", name).unwrap();
-        k3s_meta::tree::has(&ingress, "status.loadBalancer.ingress")
+        tree::has(&ingress, "status.loadBalancer.ingress")
     }
 
     #[tokio::test]

@@ -41,6 +41,8 @@ view! {
         pub overhead: ResourceList,
         /// Requests and limits of the pod as a whole (KEP-2837).
         pub resources: Option<ResourceRequirements>,
+        /// The pod shares the node's network.
+        pub host_network: bool,
         /// Labels that the node must have.
         pub node_selector: BTreeMap<String, String>,
         /// Where the pod wants to run.

@@ -2,10 +2,27 @@
 
 use std::borrow::Cow;
 
+use k3s_meta::tree;
+use serde_json::Value;
+
 use super::model::{Container, PodSpec};
-use crate::resources::{ResourceList, is_pod_level_resource};
+use crate::resources::{ResourceList, ResourceRequirements, is_pod_level_resource};
 
 impl PodSpec {
+    /// Reads what sums and quality of service depend on from the dynamic tree and leaves the rest at
+    /// its default. It never fails, since the API server asks before validation has seen the object.
+    #[must_use]
+    pub fn resources_from_value(spec: &Value) -> Self {
+        let containers = |list| tree::list(spec, list).iter().map(container).collect();
+        Self {
+            containers: containers("containers"),
+            init_containers: containers("initContainers"),
+            overhead: list(spec, "overhead"),
+            resources: tree::get(spec, "resources").map(requirements),
+            ..Self::default()
+        }
+    }
+
     /// What the pod asks for: the sum over its containers, replaced by the pod's own requests where
     /// it has some, plus overhead.
     #[must_use]
@@ -75,6 +92,29 @@ impl PodSpec {
     }
 }
 
+fn container(value: &Value) -> Container {
+    Container {
+        resources: tree::get(value, "resources")
+            .map(requirements)
+            .unwrap_or_default(),
+        restart_policy: tree::text(value, "restartPolicy").to_owned(),
+        ..Container::default()
+    }
+}
+
+fn requirements(value: &Value) -> ResourceRequirements {
+    ResourceRequirements {
+        requests: list(value, "requests"),
+        limits: list(value, "limits"),
+    }
+}
+
+fn list(value: &Value, path: &str) -> ResourceList {
+    tree::get(value, path)
+        .map(ResourceList::from_value)
+        .unwrap_or_default()
+}
+
 fn aggregate<'a>(
     spec: &'a PodSpec,
     list: impl Fn(&'a Container) -> Cow<'a, ResourceList>,
@@ -137,7 +177,7 @@ fn override_pod_level(sum: &mut ResourceList, own: &ResourceList) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -202,6 +242,16 @@ mod tests {
             assert_eq!(spec.requests().amount("cpu").to_string(), expected, "{why}");
             assert_eq!(spec.limits().amount("cpu").to_string(), expected, "{why}");
         }
+    }
+
+    #[test]
+    fn resources_are_read_from_a_spec_that_is_not_valid_yet() {
+        let value = json!({
+            "containers": [{"ports": [{"containerPort": 70_000}], "resources": {"requests": {"cpu": "1", "memory": "much"}}}],
+            "initContainers": [sidecar("1")], "overhead": null, "resources": null});
+        let pod = PodSpec::resources_from_value(&value);
+        assert_eq!(pod.requests(), list(&json!({"cpu": "2"})));
+        assert_eq!(PodSpec::resources_from_value(&json!(3)), PodSpec::default());
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Amounts of resources, and the arithmetic of pods' requests.
+//! Amounts of resources in the units that filters and scores count in.
 
 use std::collections::BTreeMap;
 
-use super::amount;
+use k3s_meta::quantity::Quantity;
+use k3s_objects::ResourceList;
 
 /// Amounts: CPU in thousandths of a core, the rest in whole units (bytes, devices).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,18 +21,18 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Reads a `ResourceList`.
+    /// Rounds the amounts of a list up to the units counted here.
     #[must_use]
-    pub fn read(list: &BTreeMap<String, String>) -> Self {
+    pub fn from_list(list: &ResourceList) -> Self {
         let mut all = Self::default();
-        for (name, text) in list {
+        for (name, amount) in list.iter() {
             match name.as_str() {
-                "cpu" => all.milli_cpu = amount(text, true),
-                "memory" => all.memory = amount(text, false),
-                "ephemeral-storage" => all.ephemeral_storage = amount(text, false),
-                "pods" => all.pods = amount(text, false),
+                "cpu" => all.milli_cpu = milli(*amount),
+                "memory" => all.memory = amount.value(),
+                "ephemeral-storage" => all.ephemeral_storage = amount.value(),
+                "pods" => all.pods = amount.value(),
                 other => {
-                    all.others.insert(other.to_owned(), amount(text, false));
+                    all.others.insert(other.to_owned(), amount.value());
                 }
             }
         }
@@ -48,11 +49,6 @@ impl Resources {
         self.combine(less, i64::saturating_sub);
     }
 
-    /// The greater of each amount.
-    pub fn maximum(&mut self, other: &Self) {
-        self.combine(other, i64::max);
-    }
-
     fn combine(&mut self, other: &Self, how: fn(i64, i64) -> i64) {
         self.milli_cpu = how(self.milli_cpu, other.milli_cpu);
         self.memory = how(self.memory, other.memory);
@@ -62,4 +58,8 @@ impl Resources {
             *own = how(*own, *value);
         }
     }
+}
+
+fn milli(amount: Quantity) -> i64 {
+    i64::try_from(amount.milli()).unwrap_or(i64::MAX)
 }

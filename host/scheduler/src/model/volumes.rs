@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k3s_client::{Obj, Object};
 use k3s_meta::object::annotation;
 use k3s_meta::tree;
+use k3s_objects::NodeSelector;
 use k3s_volume::{
     Class, PodClaim, best_match, check_ephemeral, class_of, is_fully_bound, names, volume_name,
     waits_for_consumer,
@@ -13,7 +14,7 @@ use k3s_volume::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{NodeInfo, NodeSelectorTerm, PodInfo};
+use super::{NodeInfo, PodInfo};
 
 /// The needs of one pod.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +32,7 @@ pub struct VolumeNeeds {
 #[derive(Clone, Debug)]
 enum Reach {
     Anywhere,
-    Terms(Vec<NodeSelectorTerm>),
+    Nodes(NodeSelector),
     /// The claim names a volume that does not exist.
     Nowhere,
 }
@@ -196,11 +197,8 @@ impl VolumeNeeds {
             match reach {
                 Reach::Anywhere => {}
                 Reach::Nowhere => return Err(Conflict::Missing),
-                Reach::Terms(terms)
-                    if terms
-                        .iter()
-                        .any(|term| term.matches(&node.name, &node.labels)) => {}
-                Reach::Terms(_) => return Err(Conflict::Affinity),
+                Reach::Nodes(selector) if selector.matches(&node.name, &node.labels) => {}
+                Reach::Nodes(_) => return Err(Conflict::Affinity),
             }
         }
         let mut choices: Vec<Choice> = Vec::new();
@@ -225,7 +223,7 @@ impl Unbound {
                 .any(|choice| matches!(choice, Choice::Static { volume, .. } if volume.name() == candidate.name()))
         };
         let fits = |volume: &Value| {
-            terms(volume).is_none_or(|t| t.iter().any(|t| t.matches(&node.name, &node.labels)))
+            node_selector(volume).is_none_or(|s| s.matches(&node.name, &node.labels))
         };
         let free = self
             .volumes
@@ -260,12 +258,12 @@ impl Unbound {
 }
 
 fn reach(volume: &Obj) -> Reach {
-    terms(volume.value()).map_or(Reach::Anywhere, Reach::Terms)
+    node_selector(volume.value()).map_or(Reach::Anywhere, Reach::Nodes)
 }
 
-/// The node selector terms of a volume; nothing where it can be used everywhere.
-fn terms(volume: &Value) -> Option<Vec<NodeSelectorTerm>> {
-    let terms = tree::get(volume, "spec.nodeAffinity.required.nodeSelectorTerms")?;
+/// Where a volume can be used; `None` is everywhere.
+fn node_selector(volume: &Value) -> Option<NodeSelector> {
+    let required = tree::get(volume, "spec.nodeAffinity.required")?;
     // Validated when it was written; one that cannot be read fits no node.
-    Some(Vec::<NodeSelectorTerm>::deserialize(terms).unwrap_or_default())
+    Some(NodeSelector::deserialize(required).unwrap_or_default())
 }

@@ -11,7 +11,7 @@ impl Filter for NodeAffinity {
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
-        if pod.node_terms.matches(&node.name, &node.labels) {
+        if pod.required_nodes.matches(&node.name, &node.labels) {
             vec![]
         } else {
             vec![Reason::new(

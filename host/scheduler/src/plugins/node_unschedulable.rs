@@ -1,7 +1,9 @@
-//! Cordoned nodes take no pods but those that tolerate it.
+//! Cordoned nodes take only pods that tolerate it.
+
+use k3s_objects::Taint;
 
 use crate::framework::{Filter, Prepared, Reason};
-use crate::model::{NodeInfo, PodInfo, Taint};
+use crate::model::{NodeInfo, PodInfo};
 
 const TAINT: &str = "node.kubernetes.io/unschedulable";
 
@@ -17,6 +19,7 @@ impl Filter for NodeUnschedulable {
             key: TAINT.into(),
             value: String::new(),
             effect: "NoSchedule".into(),
+            time_added: None,
         };
         if node.unschedulable && !pod.tolerations.iter().any(|t| t.tolerates(&taint)) {
             vec![Reason::new("node(s) were unschedulable")]

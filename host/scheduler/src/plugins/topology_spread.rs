@@ -15,7 +15,7 @@ fn count(pod: &PodInfo, nodes: &[NodeInfo], constraint: &SpreadConstraint) -> Ha
     let mut found = HashMap::new();
     for node in nodes
         .iter()
-        .filter(|n| pod.node_terms.matches(&n.name, &n.labels))
+        .filter(|n| pod.required_nodes.matches(&n.name, &n.labels))
     {
         let Some(domain) = node.labels.get(&constraint.topology_key) else {
             continue;

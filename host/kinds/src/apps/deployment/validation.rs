@@ -153,7 +153,7 @@ mod tests {
                 "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             ),
             (
-                |it| tree::remove(it, "spec.selector"),
+                |it| drop(tree::remove(it, "spec.selector")),
                 "spec.selector: Required value",
             ),
             (

@@ -1,9 +1,11 @@
 //! Defaults that a pod has beyond those of its spec in a template (`SetDefaults_Pod`).
 
 use k3s_meta::tree;
+use k3s_objects::PodSpec;
+use k3s_objects::resources::is_pod_level_resource;
 use serde_json::{Map, Value, json};
 
-use super::resources::{aggregate, is_overcommit_allowed, is_pod_level_resource};
+use super::resources::is_overcommit_allowed;
 use crate::core::podspec::defaults::pod_spec;
 
 /// Fills in what a new pod leaves open.
@@ -54,7 +56,7 @@ fn pod_level(spec: &mut Value) {
     let requests = tree::map(spec, "resources.requests").clone();
     if !limits.is_empty() {
         let mut derived = requests;
-        for (name, amount) in aggregate(spec, "requests") {
+        for (name, amount) in PodSpec::resources_from_value(spec).container_requests() {
             if is_pod_level_resource(&name) && is_overcommit_allowed(&name) {
                 derived
                     .entry(name)
@@ -74,7 +76,8 @@ fn pod_level(spec: &mut Value) {
 }
 
 fn pod_level_limits(spec: &mut Value) {
-    let derived: Map<String, Value> = aggregate(spec, "limits")
+    let derived: Map<String, Value> = PodSpec::resources_from_value(spec)
+        .container_limits()
         .into_iter()
         .filter(|(name, _)| {
             is_pod_level_resource(name) && is_overcommit_allowed(name) && all_limited(spec, name)

@@ -3,7 +3,6 @@
 mod columns;
 mod defaults;
 pub(crate) mod diff;
-mod qos;
 pub(crate) mod resources;
 mod status_text;
 pub mod subresource;
@@ -12,6 +11,7 @@ mod validation;
 use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
 use k3s_meta::tree;
+use k3s_objects::PodSpec;
 use serde_json::{Value, json};
 
 use crate::rules::{Generation, KindRules, columns};
@@ -36,7 +36,8 @@ impl KindRules for Pod {
     }
 
     fn prepare_create(&self, object: &mut Value) {
-        let class = object.get("spec").map_or("BestEffort", qos::class);
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        let class = PodSpec::resources_from_value(spec).qos_class().as_str();
         let mut status = json!({"phase": "Pending", "qosClass": class});
         if tree::has(object, "spec.schedulingGates") {
             tree::set(

@@ -5,9 +5,10 @@
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
+use k3s_objects::PodSpec;
 use serde_json::{Value, json};
 
-use super::{qos, validation};
+use super::validation;
 use crate::equality::semantic_eq;
 
 /// `/ephemeralcontainers`: only `spec.ephemeralContainers` and open metadata change.
@@ -75,10 +76,13 @@ pub fn validate_ephemeral_containers(new: &Value, old: &Value) -> ErrorList {
 pub fn validate_resize(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validation::validate(new);
     let path = Path::new("spec");
-    let class = |pod: &Value| pod.get("spec").map_or("BestEffort", qos::class);
+    let class = |pod: &Value| {
+        let spec = pod.get("spec").unwrap_or(&Value::Null);
+        PodSpec::resources_from_value(spec).qos_class()
+    };
     if class(new) != class(old) {
         let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(field::invalid(&path, class(new), detail));
+        errors.push(field::invalid(&path, class(new).as_str(), detail));
     }
     if !semantic_eq(
         Some(&without_cpu_and_memory(new)),

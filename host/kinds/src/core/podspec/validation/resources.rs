@@ -3,10 +3,11 @@
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::names;
 use k3s_meta::{Quantity, tree};
+use k3s_objects::resources::is_pod_level_resource;
 use serde_json::Value;
 
 use crate::checks::Check;
-use crate::core::pod::resources::{is_overcommit_allowed, is_pod_level_resource};
+use crate::core::pod::resources::is_overcommit_allowed;
 use crate::object_meta::NOT_NEGATIVE;
 use crate::quantity;
 

@@ -1,63 +1,22 @@
-//! What the scheduler knows of pods and nodes: compact views read from the objects' bytes, since a
-//! typed copy of every pod would cost more memory than all the rest.
+//! What the scheduler knows of pods and nodes. It keeps compact values of its own and drops the typed
+//! views they are made from, because a view of every pod would cost more memory than all the rest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k3s_client::Obj;
-use k3s_meta::quantity::Quantity;
+use k3s_objects::affinity::RequiredNodeAffinity;
+use k3s_objects::{NodeSelectorTerm, Taint, Toleration};
 use k3s_volume::PodClaim;
-use serde::Deserialize;
 
 mod affinity;
+mod read;
 mod resources;
 mod volumes;
-mod wire;
 
-pub use affinity::{NodeSelectorTerm, NodeTerms, PodTerm, Requirement, SpreadConstraint, Weighted};
+pub use affinity::{PodTerm, SpreadConstraint, Weighted};
 pub use resources::Resources;
 pub use volumes::{Choice, Conflict, Storage, VolumeNeeds};
-pub(crate) use wire::{WireNode, WirePod};
-
-/// A taint of a node (`core/v1.Taint`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Taint {
-    /// Key.
-    pub key: String,
-    /// Value, often empty.
-    #[serde(default)]
-    pub value: String,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
-    pub effect: String,
-}
-
-/// A toleration of a pod (`core/v1.Toleration`).
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Toleration {
-    #[serde(default)]
-    key: String,
-    #[serde(default)]
-    operator: String,
-    #[serde(default)]
-    value: String,
-    #[serde(default)]
-    effect: String,
-}
-
-impl Toleration {
-    /// Whether the pod may live with `taint` (`core/v1/toleration.go`).
-    #[must_use]
-    pub fn tolerates(&self, taint: &Taint) -> bool {
-        let effect = self.effect.is_empty() || self.effect == taint.effect;
-        let key = self.key.is_empty() || self.key == taint.key;
-        let value = match self.operator.as_str() {
-            "Exists" => true,
-            "" | "Equal" => !self.key.is_empty() && self.value == taint.value,
-            _ => false,
-        };
-        effect && key && value
-    }
-}
 
 /// A port a pod takes on its node: (protocol, address, port).
 pub type HostPort = (String, String, u16);
@@ -89,7 +48,7 @@ pub struct PodInfo {
     /// `hostPort`s.
     pub host_ports: Vec<HostPort>,
     /// `spec.nodeSelector` and required node affinity.
-    pub node_terms: NodeTerms,
+    pub required_nodes: RequiredNodeAffinity,
     /// Preferred node affinity.
     pub preferred_nodes: Vec<Weighted<NodeSelectorTerm>>,
     /// Required pod affinity.
@@ -124,9 +83,8 @@ impl PodInfo {
     /// # Errors
     /// When the object is not a pod that decodes.
     pub fn read(object: &Obj) -> Result<Self, k3s_client::Error> {
-        object
-            .decode::<WirePod>()
-            .map(|wire| wire.into_info(object.key().clone()))
+        let pod = object.decode()?;
+        Ok(read::pod_info(object, pod))
     }
 
     /// Whether the pod takes resources on its node.
@@ -163,7 +121,8 @@ impl NodeInfo {
     /// # Errors
     /// When the object is not a node that decodes.
     pub fn read(object: &Obj) -> Result<Self, k3s_client::Error> {
-        object.decode::<WireNode>().map(WireNode::into_info)
+        let node = object.decode()?;
+        Ok(read::node_info(object, node))
     }
 
     /// Counts a pod in.
@@ -180,18 +139,5 @@ impl NodeInfo {
             self.requested.subtract(&pod.requests);
             self.scored.subtract(&pod.scored);
         }
-    }
-}
-
-/// A quantity in whole units, or thousandths where `milli`; unreadable ones count as nothing, which
-/// cannot happen to objects that passed validation.
-pub(crate) fn amount(text: &str, milli: bool) -> i64 {
-    let Ok(quantity) = Quantity::parse(text) else {
-        return 0;
-    };
-    if milli {
-        i64::try_from(quantity.milli()).unwrap_or(i64::MAX)
-    } else {
-        quantity.value()
     }
 }
