@@ -21,6 +21,11 @@ impl std::fmt::Debug for ClientFactory {
 }
 
 impl ClientFactory {
+    /// Clients as `make` makes them for a user: over HTTPS, from an agent.
+    pub fn new(make: impl Fn(UserInfo) -> Client + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
     /// Clients that call `service` directly.
     pub fn in_process<S>(service: S) -> Self
     where

@@ -84,20 +84,18 @@ pub(crate) async fn component(kind: &'static str, settings: &ServerSettings) -> 
                 .await
                 .with_context(described)
         }
-        None => {
-            let name = match kind {
-                "datastore" => Place::of(&settings.datastore, &settings.data_dir).dialect(),
-                _ => {
-                    DEFAULTS
-                        .iter()
-                        .find(|(k, _)| *k == kind)
-                        .context("a kind without a default")?
-                        .1
-                }
-            };
-            Ok(Component::bundled(kind, find_bundled(kind, name)?))
-        }
+        None if kind == "datastore" => Place::of(&settings.datastore, &settings.data_dir).bundled(),
+        None => bundled_default(kind),
     }
+}
+
+/// The bundled component that serves as `kind` unless another is chosen.
+pub(crate) fn bundled_default(kind: &'static str) -> Result<Component> {
+    let (_, name) = DEFAULTS
+        .iter()
+        .find(|(default_kind, _)| *default_kind == kind)
+        .context("a kind without a default")?;
+    Ok(Component::bundled(kind, find_bundled(kind, name)?))
 }
 
 /// Refuses a bundled datastore that is named and does not speak the endpoint's dialect.
