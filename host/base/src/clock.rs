@@ -66,7 +66,7 @@ impl Clock {
         rfc3339(self.now())
     }
 
-    /// Moves a manual clock forward; the system clock ignores it, since nobody can move that.
+    /// Moves a manual clock forward; the system clock ignores it.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(state) = &self.0 {
             let mut state = state.lock();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A text that is no duration.
+/// A text is not a duration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct GoDurationError;
 

@@ -1,5 +1,5 @@
 //! How an error and its causes become one line. Each error's `Display` says its own level only, so
-//! whoever logs or reports it prints the chain.
+//! the code that logs or reports it prints the chain.
 
 use std::error::Error;
 

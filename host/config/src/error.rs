@@ -88,7 +88,7 @@ impl ConfigError {
 }
 
 /// One sentence on why a value is refused. The parser of a value does not know which flag it belongs
-/// to, so whoever calls it adds the name.
+/// to, so its caller adds the name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The value has a wrong form; the sentence says what is expected.

@@ -66,7 +66,7 @@ fn masked_args(command: &str, args: &[String]) -> Vec<String> {
     words
 }
 
-/// A file's name is no secret, only what is in the file.
+/// Only the contents of a file are secret, not its name.
 fn is_secret_flag(flag: &str) -> bool {
     flag == "-t" || (flag.starts_with("--") && is_secret(flag) && !flag.ends_with("-file"))
 }

@@ -1,5 +1,5 @@
 //! `--plugin KIND=REF[,digest=sha256:…][,config=FILE][,grant=NAME]…`: which component serves as which
-//! battery. Only the form is checked here; what exists is the business of whoever loads it.
+//! battery. Only the form is checked here, not whether the component exists.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Bringing the objects of one file into the cluster, and taking out what left the file.
+//! Applies the objects of one file, and deletes from the cluster what has left the file.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,11 @@ use k3s_meta::{object, patch, tree};
 use serde_json::Value;
 use tracing::{debug, info};
 
+use crate::error::Error;
 use crate::lookup::{Lookup, wait_established};
-use crate::{Error, objectset, plan};
+use crate::{objectset, plan};
 
-/// A conflict means that somebody else wrote in between; the patch is made anew from what they left.
+/// A conflict means that another client wrote in between; the next patch starts from what it wrote.
 const TRIES: usize = 5;
 /// Where objects go that name no namespace.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -35,7 +36,7 @@ pub(crate) async fn apply(
     let mut kinds: BTreeSet<String> = plan::gvks(&objects);
     let mut kept: BTreeSet<Place> = BTreeSet::new();
     for wanted in plan::in_order(objects) {
-        kept.insert(one(client, &mut lookup, addon, wanted).await?);
+        kept.insert(apply_one(client, &mut lookup, addon, wanted).await?);
     }
     kinds.extend(before.iter().cloned());
     prune(client, &mut lookup, addon, &kinds, &kept).await
@@ -60,7 +61,8 @@ pub(crate) async fn remove(
     .await
 }
 
-async fn one(
+/// Applies one object as a member of the set, and says where it is.
+async fn apply_one(
     client: &Client,
     lookup: &mut Lookup<'_>,
     addon: &str,
@@ -82,7 +84,7 @@ async fn one(
     );
     put(client, &resource, &wanted)
         .await
-        .map_err(|error| of_object(&place, error))?;
+        .map_err(|error| about_object(&place, error))?;
     if place.0 == "customresourcedefinitions.apiextensions.k8s.io" {
         wait_established(client, &place.2).await?;
         lookup.forget();
@@ -90,7 +92,8 @@ async fn one(
     Ok(place)
 }
 
-fn of_object((resource, namespace, name): &Place, error: Error) -> Error {
+/// Names the object in an error of the API.
+fn about_object((resource, namespace, name): &Place, error: Error) -> Error {
     match error {
         Error::Api(source) => {
             let slash = if namespace.is_empty() { "" } else { "/" };
@@ -105,58 +108,73 @@ fn of_object((resource, namespace, name): &Place, error: Error) -> Error {
 
 /// Creates the object, or changes the live one where it differs.
 async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), Error> {
-    let namespace = Some(object::namespace(wanted)).filter(|namespace| !namespace.is_empty());
-    let mut last = None;
-    for _ in 0..TRIES {
-        let done = match client.get(resource, namespace, object::name(wanted)).await {
-            Ok(live) => {
-                let wanted = objectset::keep_choices(live.value(), wanted.clone());
-                let Some(patch) = difference(resource, &live, &wanted)? else {
-                    return Ok(());
-                };
-                client
-                    .patch(resource, namespace, object::name(&wanted), &patch)
-                    .await
-            }
-            Err(error) if error.is_not_found() => {
-                match client.create(resource, namespace, wanted).await {
-                    // Somebody was faster: with an address that is theirs now, that reads otherwise than a conflict.
-                    Err(error)
-                        if client
-                            .get(resource, namespace, object::name(wanted))
-                            .await
-                            .is_ok() =>
-                    {
-                        last = Some(error);
-                        continue;
-                    }
-                    done => done,
-                }
-            }
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_conflict() || error.is_already_exists() => last = Some(error),
-            Err(error) => return Err(error.into()),
+    let mut tries_left = TRIES;
+    loop {
+        tries_left -= 1;
+        match try_put(client, resource, wanted).await {
+            Err(Attempt::Conflict(_)) if tries_left > 0 => {}
+            Err(Attempt::Conflict(error)) => return Err(error.into()),
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(()) => return Ok(()),
         }
     }
-    Err(last.map_or_else(|| Error::Parse("no try was made".to_owned()), Error::from))
+}
+
+/// Why one attempt to write an object did not succeed.
+enum Attempt {
+    /// Another client wrote in between.
+    Conflict(ApiError),
+    Failed(Error),
+}
+
+impl From<ApiError> for Attempt {
+    fn from(error: ApiError) -> Self {
+        if error.is_conflict() || error.is_already_exists() {
+            Self::Conflict(error)
+        } else {
+            Self::Failed(error.into())
+        }
+    }
+}
+
+async fn try_put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), Attempt> {
+    let namespace = Some(object::namespace(wanted)).filter(|namespace| !namespace.is_empty());
+    let name = object::name(wanted);
+    let live = match client.get(resource, namespace, name).await {
+        Ok(live) => live,
+        Err(error) if error.is_not_found() => {
+            let Err(error) = client.create(resource, namespace, wanted).await else {
+                return Ok(());
+            };
+            // A Service that another client created first has the address that this one asks for, which
+            // is refused with another error than a conflict.
+            return match client.get(resource, namespace, name).await {
+                Ok(_) => Err(Attempt::Conflict(error)),
+                Err(_) => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let wanted = objectset::keep_choices(live.value(), wanted.clone());
+    if let Some(patch) = difference(resource, &live, &wanted).map_err(Attempt::Failed)? {
+        client.patch(resource, namespace, name, &patch).await?;
+    }
+    Ok(())
 }
 
 /// The patch from the live object to the wanted one; `None` when there is nothing to change.
 fn difference(resource: &Resource, live: &Obj, wanted: &Value) -> Result<Option<Patch>, Error> {
     let original = objectset::applied(live.value());
-    let cannot = |error: patch::PatchError| Error::Parse(format!("cannot make a patch: {error}"));
     let built_in = k3s_api::by_kind(&resource.group, &resource.version, &resource.kind);
     let patch = match built_in {
         Some(kind) => {
             let patch =
                 patch::three_way_strategic(&original, wanted, live.value(), kind.object_type());
-            Patch::Strategic(patch.map_err(cannot)?)
+            Patch::Strategic(patch.map_err(Error::Patch)?)
         }
         None => {
-            Patch::Merge(patch::three_way_json(&original, wanted, live.value()).map_err(cannot)?)
+            let patch = patch::three_way_json(&original, wanted, live.value());
+            Patch::Merge(patch.map_err(Error::Patch)?)
         }
     };
     let is_empty = match &patch {
@@ -180,7 +198,7 @@ async fn prune(
     for (api_version, kind) in kinds.iter().filter_map(|gvk| plan::parse_gvk(gvk)) {
         let resource = match lookup.find(api_version, kind).await {
             Ok(resource) => resource,
-            // Where the kind is gone, so are its objects.
+            // A kind that is no longer served has no objects.
             Err(Error::UnknownKind { .. }) => continue,
             Err(error) => return Err(error),
         };
@@ -197,7 +215,7 @@ async fn prune(
             if !kept.contains(&place) {
                 delete(client, &resource, &found)
                     .await
-                    .map_err(|error| of_object(&place, error.into()))?;
+                    .map_err(|error| about_object(&place, error.into()))?;
             }
         }
     }

@@ -4,18 +4,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_base::{Backoff, BackoffPolicy};
-use k3s_client::{EventRecorder, EventType, Obj};
+use k3s_client::{DeleteParams, EventRecorder, EventType, Obj};
 use k3s_lifecycle::Tasks;
 use sha2::{Digest, Sha256};
 use tracing::{debug, info, warn};
 
+use crate::error::Error;
 use crate::plan::Seen;
 use crate::scan::{Found, MAX_FILE_BYTES};
 use crate::watch::Watch;
-use crate::{Error, ManifestsConfig, addon, apply, packaged, parse, plan, scan};
+use crate::{ManifestsConfig, addon, apply, packaged, parse, plan, scan};
 
-/// Between tries of a file that failed for another reason than its text. K3s tries every 15 s.
+/// Between attempts on a file that failed for a reason other than its text. K3s tries every 15 s.
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(500),
     factor: 2.0,
@@ -58,11 +60,11 @@ impl Driver {
         };
         loop {
             let found = self.scan().await;
-            // A new folder may have got files before it was watched: it is looked at again.
+            // A new folder may have received files before it was watched, so it is scanned again.
             if watch.set(&found.dirs) {
                 continue;
             }
-            self.look(found).await;
+            self.apply_found(found).await;
             let next = self.next_retry();
             tokio::select! {
                 () = watch.changed() => {}
@@ -71,7 +73,7 @@ impl Driver {
         }
     }
 
-    /// The folder, what the server brings, and the kind of AddOns.
+    /// Makes the folder, writes what the server brings, and defines the kind of AddOns.
     async fn prepare(&self) {
         let config = self.config.clone();
         let prepared = tokio::task::spawn_blocking(move || {
@@ -84,7 +86,7 @@ impl Driver {
         }
         let mut backoff = RETRY.start();
         while let Err(error) = addon::define(&self.config.client).await {
-            debug!(error = %error.chain(), "cannot define AddOns yet");
+            debug!(error = chain(&error), "cannot define AddOns yet");
             tokio::time::sleep(backoff.next_delay(&self.config.random)).await;
         }
     }
@@ -114,48 +116,56 @@ impl Driver {
             .map(|at| at.saturating_sub(now))
     }
 
-    async fn look(&mut self, found: Found) {
-        // A file that is gone deletes nothing; if it comes again, it is new.
+    /// Acts on what a scan found.
+    async fn apply_found(&mut self, found: Found) {
+        // Removing a file deletes nothing; if it comes back, it is new.
         self.seen
             .retain(|path, _| found.files.contains(path) || found.disabled.contains(path));
         self.backoffs.retain(|path, _| self.seen.contains_key(path));
         for path in &found.disabled {
-            self.disable(path).await;
+            self.disable_file(path).await;
         }
         for (path, name) in plan::names(&found.files) {
-            self.file(path, name).await;
+            self.apply_file(path, name).await;
         }
     }
 
-    /// One file: read, and applied where it changed.
-    async fn file(&mut self, path: &Path, name: Result<String, Error>) {
-        let read = read(path.to_owned()).await;
-        let text = read.as_deref().unwrap_or_default();
-        let checksum = checksum(text);
+    /// Reads one file, and applies it where it changed.
+    async fn apply_file(&mut self, path: &Path, name: Result<String, Error>) {
+        let text = read(path.to_owned()).await;
+        let checksum = checksum(text.as_deref().unwrap_or_default());
         let now = self.config.clock.elapsed();
         if !plan::needs_work(self.seen.get(path), &checksum, now) {
             return;
         }
-        let outcome = match (name, read) {
+        let outcome = match (name, text) {
             (Err(error), _) | (_, Err(error)) => Err(error),
             (Ok(name), Ok(text)) => self.apply(&name, path, &text, &checksum).await,
         };
+        if let Err(error) = &outcome {
+            let error = chain(error);
+            warn!(error, path = %path.display(), "manifest is not applied");
+        }
+        self.remember(path, checksum, outcome);
+    }
+
+    /// Notes the outcome for a file, and when to try it again.
+    fn remember(&mut self, path: &Path, checksum: String, outcome: Result<(), Error>) {
         let retry_at = match outcome {
             Ok(()) => {
                 self.backoffs.remove(path);
                 None
             }
-            Err(error) => {
-                warn!(error = %chain(&error), path = %path.display(), "manifest is not applied");
-                let backoff = self
-                    .backoffs
-                    .entry(path.to_owned())
-                    .or_insert_with(|| RETRY.start());
-                (!error.is_permanent()).then(|| now + backoff.next_delay(&self.config.random))
+            Err(error) if error.is_permanent() => None,
+            Err(_) => {
+                let backoff = self.backoffs.entry(path.to_owned());
+                let backoff = backoff.or_insert_with(|| RETRY.start());
+                let delay = backoff.next_delay(&self.config.random);
+                Some(self.config.clock.elapsed() + delay)
             }
         };
-        self.seen
-            .insert(path.to_owned(), Seen { checksum, retry_at });
+        let seen = Seen { checksum, retry_at };
+        self.seen.insert(path.to_owned(), seen);
     }
 
     async fn apply(
@@ -168,105 +178,74 @@ impl Driver {
         let source = path.display().to_string();
         let client = &self.config.client;
         let addon = addon::ensure(client, name, &source).await?;
-        let is_json = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let objects = match parse::objects(text, is_json) {
-            Ok(objects) => objects,
-            Err(error) => {
-                let message = format!("Parse manifest at {source:?} failed: {error}");
-                self.tell(&addon, EventType::Warning, "ParseManifestFailed", message);
-                return Err(error);
-            }
-        };
+        let objects = parse::objects(text, is_json(path)).inspect_err(|error| {
+            let message = format!("Parse manifest at {source:?} failed: {}", chain(error));
+            self.record(&addon, EventType::Warning, "ParseManifestFailed", message);
+        })?;
         let gvks: Vec<String> = plan::gvks(&objects).into_iter().collect();
-        self.tell(
-            &addon,
-            EventType::Normal,
-            "ApplyingManifest",
-            format!("Applying manifest at {source:?}"),
-        );
-        if let Err(error) = apply::apply(client, name, objects, &addon::gvks(&addon)).await {
-            let message = format!("Applying manifest at {source:?} failed: {}", chain(&error));
-            self.tell(&addon, EventType::Warning, "ApplyManifestFailed", message);
-            return Err(error);
-        }
+        let message = format!("Applying manifest at {source:?}");
+        self.record(&addon, EventType::Normal, "ApplyingManifest", message);
+        apply::apply(client, name, objects, &addon::gvks(&addon))
+            .await
+            .inspect_err(|error| {
+                let message = format!("Applying manifest at {source:?} failed: {}", chain(error));
+                self.record(&addon, EventType::Warning, "ApplyManifestFailed", message);
+            })?;
         addon::note(client, &addon, &source, checksum, &gvks.join(";")).await?;
-        self.tell(
-            &addon,
-            EventType::Normal,
-            "AppliedManifest",
-            format!("Applied manifest at {source:?}"),
-        );
+        let message = format!("Applied manifest at {source:?}");
+        self.record(&addon, EventType::Normal, "AppliedManifest", message);
         info!(path = source, "applied manifest");
         Ok(())
     }
 
-    /// What a disabled file made is deleted, then its AddOn, then the file itself.
-    async fn disable(&mut self, path: &Path) {
+    /// Deletes the objects of a disabled file, then its AddOn, then the file itself.
+    async fn disable_file(&mut self, path: &Path) {
         let now = self.config.clock.elapsed();
-        if self
-            .seen
-            .get(path)
-            .is_some_and(|seen| seen.retry_at.is_none_or(|at| at > now))
-        {
+        let is_due = |seen: &Seen| seen.retry_at.is_some_and(|at| at <= now);
+        if self.seen.get(path).is_some_and(|seen| !is_due(seen)) {
             return;
         }
         let outcome = self.delete(path).await;
-        let retry_at = match outcome {
-            Ok(()) => None,
-            Err(error) => {
-                warn!(error = %chain(&error), path = %path.display(), "disabled manifest is not deleted");
-                let backoff = self
-                    .backoffs
-                    .entry(path.to_owned())
-                    .or_insert_with(|| RETRY.start());
-                Some(now + backoff.next_delay(&self.config.random))
-            }
-        };
-        self.seen.insert(
-            path.to_owned(),
-            Seen {
-                checksum: String::new(),
-                retry_at,
-            },
-        );
+        if let Err(error) = &outcome {
+            let error = chain(error);
+            warn!(error, path = %path.display(), "disabled manifest is not deleted");
+        }
+        self.remember(path, String::new(), outcome);
     }
 
     async fn delete(&self, path: &Path) -> Result<(), Error> {
-        let client = &self.config.client;
         if let Ok(name) = scan::addon_name(path)
-            && let Some(addon) = addon::find(client, &name).await?
+            && let Some(addon) = addon::find(&self.config.client, &name).await?
         {
-            let source = path.display();
-            self.tell(
-                &addon,
-                EventType::Normal,
-                "DeletingManifest",
-                format!("Deleting manifest at \"{source}\""),
-            );
-            let mut kinds: BTreeSet<String> = addon::gvks(&addon).into_iter().collect();
-            if let Ok(text) = read(path.to_owned()).await {
-                kinds.extend(plan::gvks(
-                    &parse::objects(&text, false).unwrap_or_default(),
-                ));
-            }
-            apply::remove(client, &name, &kinds).await?;
-            let params = k3s_client::DeleteParams::default();
-            match client
-                .delete(&addon::ADDONS, Some(addon::NAMESPACE), &name, &params)
-                .await
-            {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
+            self.delete_addon(&name, &addon, path).await?;
         }
         tokio::fs::remove_file(path).await?;
         info!(path = %path.display(), "deleted the manifest of a disabled component");
         Ok(())
     }
 
-    fn tell(&self, addon: &Obj, kind: EventType, reason: &str, message: String) {
+    /// Deletes an AddOn after its objects: those it remembers, and those in its file.
+    async fn delete_addon(&self, name: &str, addon: &Obj, path: &Path) -> Result<(), Error> {
+        let client = &self.config.client;
+        let message = format!("Deleting manifest at \"{}\"", path.display());
+        self.record(addon, EventType::Normal, "DeletingManifest", message);
+        let mut kinds: BTreeSet<String> = addon::gvks(addon).into_iter().collect();
+        if let Ok(text) = read(path.to_owned()).await {
+            let objects = parse::objects(&text, is_json(path)).unwrap_or_default();
+            kinds.extend(plan::gvks(&objects));
+        }
+        apply::remove(client, name, &kinds).await?;
+        let params = DeleteParams::default();
+        let deleted = client
+            .delete(&addon::ADDONS, Some(addon::NAMESPACE), name, &params)
+            .await;
+        match deleted {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn record(&self, addon: &Obj, kind: EventType, reason: &str, message: String) {
         self.events.event(addon, kind, reason, message);
     }
 }
@@ -279,7 +258,12 @@ async fn read(path: PathBuf) -> Result<String, Error> {
             limit: MAX_FILE_BYTES,
         });
     }
-    tokio::fs::read_to_string(&path).await.map_err(Error::from)
+    Ok(tokio::fs::read_to_string(&path).await?)
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 fn checksum(text: &str) -> String {
@@ -287,12 +271,4 @@ fn checksum(text: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// The error and its causes in one line.
-fn chain(error: &Error) -> String {
-    match error {
-        Error::Object { object, source } => format!("{object}: {}", source.chain()),
-        other => other.to_string(),
-    }
 }

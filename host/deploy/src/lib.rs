@@ -1,11 +1,11 @@
-//! The manifests directory: what lies in `server/manifests` is applied at start and whenever it changes,
-//! by K3s' rules.
+//! The manifests directory: files in `server/manifests` are applied at start and whenever they change, by
+//! K3s' rules.
 //!
 //! Each file is an AddOn (`addons.k3s.cattle.io`) that remembers its checksum and carries the events. The
-//! objects of a file are labelled as a set, so that what leaves the file is deleted; a file that leaves
-//! takes nothing with it. `NAME.skip` beside a file leaves it alone; a disabled name deletes what its file
-//! made, and the file. A file that cannot be read or applied disables only itself and says so. Which class
-//! is the default stays as people changed it, until the file says something else than before.
+//! objects of a file are labelled as a set, so that an object that leaves the file is deleted; removing the
+//! file deletes nothing. A file with `NAME.skip` beside it is left alone; `--disable NAME` deletes the
+//! objects of the file and the file itself. A file that cannot be read or applied affects no other. The
+//! choice of a default class stays as users changed it, until the file itself changes it.
 //!
 //! Everything acts through the API as `system:k3s-deploy`, and nothing polls: changes come from inotify,
 //! and only files that failed are tried again by the clock.

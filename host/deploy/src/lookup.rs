@@ -9,7 +9,7 @@ use k3s_client::{Client, Error as ApiError, Resource, WatchEvent, WatchParams};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A definition is served at once or has a reason not to be.
 const ESTABLISH_SECONDS: u32 = 10;

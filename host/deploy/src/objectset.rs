@@ -73,7 +73,7 @@ pub(crate) fn applied(live: &Value) -> Value {
 }
 
 /// What is wanted of a live object, with the choices that people made on it since its file said so. K3s
-/// turns them back at each start, so that nobody can have another default class.
+/// turns them back at each start, so that users cannot choose another default class.
 pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
     let before = applied(live);
     for name in CHOICES {

@@ -3,7 +3,7 @@
 use k3s_meta::object;
 use serde_json::Value;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Objects of one file.
 const MAX_OBJECTS: usize = 10_000;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use k3s_meta::object;
 use serde_json::Value;
 
-use crate::{Error, scan};
+use crate::error::Error;
+use crate::scan;
 
-/// What is remembered of a file between two looks.
+/// What is remembered of a file between two scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Of its text.
@@ -26,11 +27,10 @@ pub(crate) fn needs_work(seen: Option<&Seen>, checksum: &str, now: Duration) -> 
 /// The AddOn of each file. A name belongs to the first file that has it.
 pub(crate) fn names(files: &[PathBuf]) -> Vec<(&Path, Result<String, Error>)> {
     let mut taken: BTreeMap<String, &Path> = BTreeMap::new();
-    let one = |path: &PathBuf| scan::addon_name(path);
     files
         .iter()
         .map(|path| {
-            let name = one(path).and_then(|name| match taken.get(&name) {
+            let name = scan::addon_name(path).and_then(|name| match taken.get(&name) {
                 Some(first) => Err(Error::Taken {
                     first: (*first).to_owned(),
                 }),

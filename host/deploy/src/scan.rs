@@ -3,16 +3,16 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::error::Error;
 
-/// Files that are looked at; more are named in the log and left out.
+/// Files that are applied; the rest is left out.
 pub(crate) const MAX_FILES: usize = 10_000;
 /// Levels of folders below the folder itself.
 pub(crate) const MAX_DEPTH: usize = 16;
 /// The largest manifest: several times the largest bundle of definitions in use.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// What a look at the folder found.
+/// What a scan of the folder found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Manifests, sorted by path.
@@ -23,7 +23,7 @@ pub(crate) struct Found {
     pub(crate) dirs: Vec<PathBuf>,
 }
 
-/// Looks through the folder.
+/// Reads the folder and all folders in it.
 pub(crate) fn scan(dir: &Path, disabled: &[String]) -> std::io::Result<Found> {
     let mut found = Found::default();
     walk(dir, dir, 0, &mut found)?;

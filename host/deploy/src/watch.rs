@@ -1,4 +1,4 @@
-//! Noticing that something in the folder changed.
+//! Notices changes in the folder.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
 use tracing::warn;
 
-/// Writers rarely write once: how long it has to be quiet before the folder is looked at.
+/// Writers rarely write once: how long it has to be quiet before the folder is scanned.
 const QUIET: Duration = Duration::from_millis(200);
-/// A folder that never is quiet is looked at all the same.
+/// A folder that is never quiet is scanned after this long.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Watches of the folder and all folders in it.
@@ -40,11 +40,11 @@ impl Watch {
             | WatchMask::CREATE
             | WatchMask::ONLYDIR;
         let mut new = false;
-        // The kernel forgets folders that are gone, so only what is there counts.
+        // The kernel forgets folders that no longer exist, so only those that do count.
         self.watched.retain(|dir, _| dirs.contains(dir));
         for dir in dirs {
-            // Adding a folder that is watched gives its descriptor again; another one of the same name,
-            // made in the place of one that went, gives a new one.
+            // Adding a folder that is watched returns its descriptor; a folder that replaced it under the
+            // same name gets a new one.
             match self.watches.add(dir, mask) {
                 Ok(descriptor) => {
                     let before = self.watched.insert(dir.clone(), descriptor.clone());
@@ -58,10 +58,10 @@ impl Watch {
         new
     }
 
-    /// Resolves when something changed and it has been quiet since.
+    /// Resolves once something changed and the folder has been quiet since.
     pub(crate) async fn changed(&mut self) {
         if self.stream.next().await.is_none() {
-            // The descriptor is gone, which nothing here closes.
+            // The stream ends only with its descriptor, which nothing here closes.
             std::future::pending::<()>().await;
         }
         let quiet = async {

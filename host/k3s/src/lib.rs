@@ -31,7 +31,7 @@ pub fn run_helper() -> Option<ExitCode> {
     None
 }
 
-/// Runs the command that the words ask for. The first word is the name of the program.
+/// Runs the command that the words select. The first word is the name of the program.
 #[must_use]
 pub fn run(words: &[String]) -> ExitCode {
     commands::dispatch(words)

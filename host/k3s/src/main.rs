@@ -1,4 +1,4 @@
-//! The one executable. What it is called as, or its first word, decides what it does.
+//! The one executable. Its name or its first argument selects the command.
 
 use std::process::ExitCode;
 

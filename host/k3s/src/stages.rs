@@ -34,7 +34,7 @@ impl Stages {
         }
     }
 
-    /// The name of the first stage in which a task panics. Waits for ever where there is no stage.
+    /// The name of the first stage in which a task panics. Never resolves where there is no stage.
     pub(crate) async fn first_failure(&self) -> &'static str {
         if self.0.is_empty() {
             return std::future::pending().await;

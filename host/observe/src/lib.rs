@@ -1,6 +1,6 @@
-//! Seeing what the process does: log set-up, the metric registry, and the start-up timeline.
+//! Observability of the process: log set-up, the metric registry, and the start-up timeline.
 //!
-//! Components receive a [`Metrics`] handle and register their own families; nobody keeps a global.
+//! Components receive a [`Metrics`] handle and register their own families; there is no global registry.
 
 mod logging;
 mod metrics;

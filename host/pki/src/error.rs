@@ -1,4 +1,4 @@
-//! What can go wrong with identities on disk; every variant names the file an operator must look at.
+//! Errors of identities on disk; every variant about a file names it.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [-- WHICH]        build optimised and print the README's figures
   setup                   only install what building and testing need
   fix                     format the sources
-  gen-api [FACTS]         write the tables of built-in kinds anew, from a folder of facts if one is given
+  gen-api [FACTS]         regenerate the tables of built-in kinds, from a folder of facts if one is given
 ";
 
 fn main() -> ExitCode {

@@ -102,7 +102,7 @@ fn wait_for_ready(
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    eprintln!("the node is not Ready after {READY_WITHIN:?}; the server goes on");
+    eprintln!("the node is not Ready after {READY_WITHIN:?}; the server keeps running");
     Ok(None)
 }
 

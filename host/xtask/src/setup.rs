@@ -13,7 +13,7 @@ const BUILD: &[(&str, &str)] = &[
     ("libseccomp-dev", "/usr/include/seccomp.h"),
     ("protobuf-compiler", "/usr/bin/protoc"),
 ];
-/// Packages the tests need: what images are made of, a registry, and tools to look at the network.
+/// Packages the tests need: what images are made of, a registry, and tools to inspect the network.
 const TESTS: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
     ("nginx-light", "/usr/sbin/nginx"),

@@ -32,9 +32,9 @@ pub struct DatabaseServer {
     pub kind: DatabaseKind,
     /// Where it listens.
     pub address: Address,
-    /// Who we are.
+    /// The user to log in as.
     pub user: String,
-    /// And what proves it.
+    /// Its password.
     pub password: Option<Secret>,
     /// The database, created if it is missing.
     pub database: String,
@@ -88,7 +88,7 @@ pub enum TlsMode {
     Disable,
     /// TLS if the server has it.
     Prefer,
-    /// TLS, whoever the server is.
+    /// TLS, without verifying the server.
     Require,
     /// TLS with a certificate of a trusted authority.
     VerifyCa,

@@ -1,4 +1,5 @@
-//! What all nodes of a cluster must agree on. A server reads it from its flags; nodes are told.
+//! Settings that all nodes of a cluster must agree on. A server reads them from its flags and hands them to
+//! nodes.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

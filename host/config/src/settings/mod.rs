@@ -39,7 +39,7 @@ use crate::plugin::{self, PluginRef};
 pub use cluster::{ClusterSettings, FlannelBackend};
 pub use node::NodeSettings;
 
-/// What to tell the operator besides errors.
+/// Sentences for the operator that are no errors.
 pub type Warnings = Vec<String>;
 
 /// Libraries whose traces drown everything else.
@@ -48,7 +48,7 @@ const QUIET_LIBRARIES: &str = "h2=info,hyper=info,rustls=info,wasmtime=info,cran
 /// Everything `k3s server` needs to know.
 #[derive(Debug)]
 pub struct ServerSettings {
-    /// The cluster's settings, which nodes are told too.
+    /// The cluster's settings, which nodes get too.
     pub cluster: Arc<ClusterSettings>,
     /// The server's own node.
     pub node: Arc<NodeSettings>,

@@ -1,4 +1,4 @@
-//! What one node is told: the server's own node, or an agent's.
+//! Settings of one node: the server's own, or an agent's.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

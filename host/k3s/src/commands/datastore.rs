@@ -106,7 +106,7 @@ impl Asked {
         let copied = copy(&source, &target).await?;
         Ok(format!(
             "copied {} keys ({} bytes of values) from {from} (revision {}) to {to} (revision {}); every key was read \
-             back and compared. History stays behind, and revisions are counted anew in the same order",
+             back and compared. History is not copied, and revisions are renumbered in the same order",
             copied.keys, copied.bytes, copied.from, copied.to
         ))
     }

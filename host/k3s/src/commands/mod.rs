@@ -38,7 +38,7 @@ const NOT_YET: &[&str] = &[
     "ctr",
 ];
 
-/// Runs what the words ask for. The first word is the name of the program.
+/// Runs the command that the words select. The first word is the name of the program.
 pub(crate) fn dispatch(words: &[String]) -> ExitCode {
     let (program, rest) = words
         .split_first()

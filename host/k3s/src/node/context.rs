@@ -1,5 +1,5 @@
-//! What a node is made of, whoever starts it: a server for the node in its own process, or an agent for
-//! its machine.
+//! Everything that a node is made of. A server fills it for the node in its own process, an agent for its
+//! machine.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `--container-runtime-endpoint`: somebody else's containers on our pod network.
+//! `--container-runtime-endpoint`: the containers of another runtime on our pod network.
 //!
 //! The kubelet speaks CRI to any runtime; what is left to do is the network. A foreign runtime calls CNI
 //! plugins, so this executable is installed as one, and its calls are served here.

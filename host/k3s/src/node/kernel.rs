@@ -29,8 +29,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", "3600"),
 ];
 
-/// Loads modules where `modprobe` exists, and writes the settings. What fails is logged: whoever
-/// needs it says so with a better message than this could.
+/// Loads modules where `modprobe` exists, and writes the settings. Failures are only
+/// logged: the part that needs a setting reports it with a better message than this could.
 pub(crate) fn prepare() {
     let wanted: Vec<&str> = MODULES.iter().copied().filter(|m| !is_loaded(m)).collect();
     if !wanted.is_empty() && has_modules() {

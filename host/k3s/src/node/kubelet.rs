@@ -11,7 +11,7 @@ use crate::clients;
 use crate::node::context::NodeContext;
 use crate::version::VERSION;
 
-/// The kubelet's own health, for whoever is on the machine.
+/// The kubelet's own health, for probes on the machine.
 const HEALTHZ_PORT: u16 = 10_248;
 
 /// Starts the kubelet on the runtime at `endpoint`.

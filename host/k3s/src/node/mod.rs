@@ -1,7 +1,7 @@
 //! The node: container runtime, kubelet, service proxy, cluster DNS, and the batteries of a node.
 //!
-//! Everything here is made of one [`NodeContext`], whoever fills it: nothing below this folder names
-//! the server (a rule of `tests/tidy`). A server starts the node of its own process with clients that
+//! Everything here is made of one [`NodeContext`], and nothing below this folder names the server (a rule
+//! of `tests/tidy`). A server starts the node of its own process with clients that
 //! call the API in process; an agent starts the same with clients over HTTPS.
 //!
 //! Order: pod network, runtime → kubelet → service proxy → storage → DNS → ingress.

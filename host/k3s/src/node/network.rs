@@ -1,5 +1,5 @@
-//! The pod network: the CNI component in its adapter, and what it is told of the cluster's nodes; or
-//! CNI plugins that the operator installs.
+//! The pod network: the CNI component in its adapter, kept informed of the cluster's nodes; or CNI plugins
+//! that the operator installs.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::plugins::Component;
 
 /// Where host-local leases are kept, as the CNI plugin of that name keeps them.
 const LEASES: &str = "/var/lib/cni/networks";
-/// Where `subnet.env` goes.
+/// The folder of `subnet.env`.
 const FLANNEL_RUN: &str = "/run/flannel";
 
 /// Folders of CNI plugins besides the data directory's: upstream's, and those of distributions.
@@ -86,7 +86,7 @@ fn v4(address: &IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// What every pod network is told: the cluster's range. Only the bundled one knows the backends.
+/// Configuration that every pod network gets: the cluster's range. Only the bundled one knows backends.
 fn known_config(cluster: &ClusterSettings, component: &Component) -> Map<String, Value> {
     let mut known = Map::from_iter([(
         "network".to_owned(),

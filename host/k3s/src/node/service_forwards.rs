@@ -1,5 +1,5 @@
-//! The node's side of LoadBalancer Services: what the service load balancer tells this node to forward,
-//! handed to the node's service proxy.
+//! The node's side of LoadBalancer Services: hands the addresses that the service load balancer assigns to
+//! this node to its service proxy.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -83,7 +83,7 @@ fn make_replaceable(context: &NodeContext, provisioner: &Arc<StorageProvisioner>
     });
 }
 
-/// `config.json`: every node has its volumes in one folder, and what the operator says besides.
+/// `config.json`: one folder of volumes for every node, and the operator's own configuration over it.
 pub(crate) fn config(root: &Path, component: &Component) -> Result<String> {
     let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
     Ok(String::from_utf8(component.config(Map::from_iter([(

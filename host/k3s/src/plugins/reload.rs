@@ -19,7 +19,7 @@ use super::{Component, Fingerprint, component};
 type SwapFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type SwapFunction = Arc<dyn Fn(Component) -> SwapFuture + Send + Sync>;
 
-/// Reads the settings anew: command line, file, environment.
+/// Reads the settings again: command line, file, environment.
 pub(crate) type Reread = Box<dyn Fn() -> Result<ServerSettings, ConfigError> + Send + Sync>;
 
 /// The batteries that run, and how to replace them. Parts of the server enter what they started.

@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 #[derive(Debug)]
 pub(crate) struct ControllerMetrics(pub(crate) Controllers);
 
-/// One family: its name, what it means, and how it is read from a status.
+/// One family: its name, its help text, and how a status gives its value.
 struct Family {
     name: &'static str,
     help: &'static str,

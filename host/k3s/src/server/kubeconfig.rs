@@ -47,7 +47,7 @@ fn group_id(name: &str) -> Result<u32> {
         .as_raw())
 }
 
-/// The URL that goes into kubeconfigs: loopback unless the server listens on one address only.
+/// The server's URL in kubeconfigs: loopback unless the server listens on one address only.
 pub(crate) fn server_url(settings: &ServerSettings) -> String {
     let host = if settings.bind_address.is_unspecified() {
         "127.0.0.1".to_owned()
@@ -62,7 +62,7 @@ pub(crate) fn server_url(settings: &ServerSettings) -> String {
     format!("https://{host}:{}", settings.https_port)
 }
 
-/// Whether a path can be written, told before the cluster is half started.
+/// Refuses a path that cannot be written, before the cluster is half started.
 pub(crate) fn check(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) => std::fs::create_dir_all(parent)

@@ -26,8 +26,8 @@ const IDENTITY: &str = "k3s-cloud-controller-manager";
 /// Its name for `--disable`.
 const COMPONENT: PackagedComponent = PackagedComponent::ServiceLb;
 
-/// Starts the load balancer, or with `--disable servicelb` what removes its traces. `forwards` is told
-/// what the node of this process answers for.
+/// Starts the load balancer, or with `--disable servicelb` the removal of what it left behind. `forwards`
+/// receives the addresses of the node in this process.
 pub(crate) fn start(
     server: &ServerContext,
     ambient: &Ambient,

@@ -1,4 +1,4 @@
-//! The manifests directory, and what the server itself puts there: the objects that come with its
+//! The manifests directory, and the manifests that the server itself writes there: the objects of its
 //! batteries, as AddOns that users see, skip and disable as on K3s.
 
 use anyhow::Result;
@@ -45,8 +45,8 @@ fn packaged(server: &ServerContext, plane: &ControlPlane) -> Result<Vec<Packaged
     ])
 }
 
-/// With `--disable traefik`: removes the addresses from Ingresses that were served before. Comes before
-/// the manifest of the class is removed, which tells which Ingresses those are.
+/// With `--disable traefik`: removes the addresses from Ingresses that were served before. Runs before
+/// the manifest of the class is removed, since the class identifies those Ingresses.
 pub(crate) async fn release_ingresses(server: &ServerContext, clients: &ClientFactory) {
     if !server.is_disabled(ingress::COMPONENT) {
         return;

@@ -87,7 +87,7 @@ impl OwnHost {
 
 impl Drop for OwnHost {
     fn drop(&mut self) {
-        // What is left in the temporary folder harms nobody.
+        // A leftover in the temporary folder does no harm.
         let _ = std::fs::remove_dir_all(&self.cache_dir);
     }
 }
