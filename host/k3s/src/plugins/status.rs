@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k3s_base::Clock;
 use k3s_client::{Client, EventRecorder, ObjectReference};
-use k3s_lifecycle::Tasks;
+use k3s_lifecycle::{Tasks, sleep_opt};
 use k3s_meta::tree;
 use k3s_meta::user::UserInfo;
 use k3s_plugin_host::{Health, Host, Status};
@@ -113,15 +113,8 @@ async fn run(publisher: Publisher, changed: Arc<Notify>) {
         }
         tokio::select! {
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
-            () = after(again) => {}
+            () = sleep_opt(again.map(|delay| delay + SETTLE)) => {}
         }
-    }
-}
-
-async fn after(delay: Option<Duration>) {
-    match delay {
-        Some(delay) => tokio::time::sleep(delay + SETTLE).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -236,7 +236,7 @@ fn start_controllers(server: &ServerContext, ambient: &Ambient, clients: &Client
     };
     let controllers = Controllers::start(config, &ambient.tasks);
     ambient.metrics.register(|registry| {
-        registry.register_collector(Box::new(ControllerMetrics(controllers)));
+        registry.register_collector(Box::new(ControllerMetrics(move || controllers.statuses())));
     });
     ambient.timeline.ready("controllers");
 }
