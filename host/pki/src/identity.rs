@@ -2,7 +2,6 @@
 //! password file and the kubeconfigs, each made if missing and kept otherwise.
 
 use std::net::IpAddr;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use k3s_base::{Random, Secret};
 
 use crate::authority::CertAuthority;
 use crate::error::PkiError;
-use crate::files::{ensure_dir, read_optional, write_private};
+use crate::files::{ensure_dir, write_private};
+use crate::join_tokens::GivenTokens;
 use crate::kubeconfig::Kubeconfig;
 use crate::leaf::{KeyedCert, LeafSpec};
 use crate::passwd::PasswordFile;
@@ -80,42 +80,23 @@ impl ServerIdentity {
         let server_ca = CertAuthority::ensure(&tls, "server-ca", now)?;
         let client_ca = CertAuthority::ensure(&tls, "client-ca", now)?;
         let request_header_ca = CertAuthority::ensure(&tls, "request-header-ca", now)?;
-        let client = |name: &str, cn: &str, org: Option<&str>| {
-            KeyedCert::ensure(&tls, name, &client_ca, &LeafSpec::client(cn, org), now)
-        };
-        let admin = client("client-admin", "system:admin", Some("system:masters"))?;
-        let apiserver_client = client(
-            "client-kube-apiserver",
-            "system:apiserver",
-            Some("system:masters"),
-        )?;
-        for (name, cn, org) in OTHER_CLIENTS {
-            client(name, cn, *org)?;
-        }
-        KeyedCert::ensure(
-            &tls,
-            "client-auth-proxy",
-            &request_header_ca,
-            &LeafSpec::client("system:auth-proxy", None),
-            now,
-        )?;
-        let serving = KeyedCert::ensure(
-            &tls,
-            "serving-kube-apiserver",
-            &server_ca,
-            &apiserver_spec(options),
-            now,
-        )?;
+        let clients = Clients::ensure(&tls, &client_ca, &request_header_ca, now)?;
+        let spec = apiserver_spec(options);
+        let serving = KeyedCert::ensure(&tls, "serving-kube-apiserver", &server_ca, &spec, now)?;
         let issuer = format!("https://kubernetes.default.svc.{}", options.cluster_domain);
         let service_accounts = Arc::new(ServiceAccountKeys::ensure(&tls, &issuer)?);
-        let (token, passwords) = tokens(options, &server, server_ca.cert_pem(), random)?;
+        let given = GivenTokens {
+            server: options.token,
+            agent: options.agent_token,
+        };
+        let (token, passwords) = given.ensure(&server, server_ca.cert_pem(), random)?;
         let identity = Self {
             server_ca,
             client_ca,
             request_header_ca,
             serving,
-            admin,
-            apiserver_client,
+            admin: clients.admin,
+            apiserver_client: clients.apiserver,
             service_accounts,
             passwords,
             token,
@@ -135,6 +116,36 @@ impl ServerIdentity {
             client: &self.admin,
         };
         write_private(path, config.render().as_bytes())
+    }
+}
+
+/// The client certificates that this process speaks with.
+struct Clients {
+    admin: KeyedCert,
+    apiserver: KeyedCert,
+}
+
+impl Clients {
+    /// Issues what is missing, those for other programs included.
+    fn ensure(
+        tls: &Path,
+        client_ca: &CertAuthority,
+        request_header_ca: &CertAuthority,
+        now: Timestamp,
+    ) -> Result<Self, PkiError> {
+        let client = |name: &str, cn: &str, org: Option<&str>| {
+            KeyedCert::ensure(tls, name, client_ca, &LeafSpec::client(cn, org), now)
+        };
+        for (name, cn, org) in OTHER_CLIENTS {
+            client(name, cn, *org)?;
+        }
+        let proxy = LeafSpec::client("system:auth-proxy", None);
+        KeyedCert::ensure(tls, "client-auth-proxy", request_header_ca, &proxy, now)?;
+        let masters = Some("system:masters");
+        Ok(Self {
+            admin: client("client-admin", "system:admin", masters)?,
+            apiserver: client("client-kube-apiserver", "system:apiserver", masters)?,
+        })
     }
 }
 
@@ -180,70 +191,6 @@ fn apiserver_spec(options: &ServerIdentityOptions<'_>) -> LeafSpec {
         addresses,
         serves: true,
     }
-}
-
-fn tokens(
-    options: &ServerIdentityOptions<'_>,
-    server: &Path,
-    ca_pem: &str,
-    random: &Random,
-) -> Result<(ServerToken, PasswordFile), PkiError> {
-    let path = server.join("token");
-    let on_disk = read_optional(&path)?
-        .map(|text| ServerToken::parse(&text, ca_pem))
-        .transpose()?;
-    let given = options
-        .token
-        .map(|t| ServerToken::parse(t.reveal(), ca_pem))
-        .transpose()?;
-    let token = match (given, on_disk) {
-        (Some(given), Some(found)) if given.password() != found.password() => {
-            return Err(PkiError::Token(format!(
-                "the token given is not the one in {}; rotate it rather than change it here",
-                path.display()
-            )));
-        }
-        (Some(token), _) | (None, Some(token)) => token,
-        (None, None) => ServerToken::generate(random),
-    };
-    let agent = options
-        .agent_token
-        .map(|t| ServerToken::parse(t.reveal(), ca_pem))
-        .transpose()?;
-    write_private(
-        &path,
-        format!("{}\n", token.full(ca_pem, "server").reveal()).as_bytes(),
-    )?;
-    link(&server.join("node-token"), "token")?;
-    match &agent {
-        Some(agent) => {
-            let text = format!("{}\n", agent.full(ca_pem, "node").reveal());
-            let _ = std::fs::remove_file(server.join("agent-token"));
-            write_private(&server.join("agent-token"), text.as_bytes())?;
-        }
-        None => link(&server.join("agent-token"), "token")?,
-    }
-    let passwd = server.join("cred/passwd");
-    let mut passwords = PasswordFile::load(&passwd)?;
-    passwords.set(
-        "node",
-        "k3s:agent",
-        agent.as_ref().unwrap_or(&token).password(),
-    );
-    passwords.set("server", "k3s:server", token.password());
-    passwords.store(&passwd)?;
-    Ok((token, passwords))
-}
-
-fn link(path: &Path, target: &str) -> Result<(), PkiError> {
-    if std::fs::read_link(path).is_ok_and(|t| t == Path::new(target)) {
-        return Ok(());
-    }
-    let _ = std::fs::remove_file(path);
-    symlink(target, path).map_err(|source| PkiError::Io {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

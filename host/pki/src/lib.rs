@@ -14,6 +14,7 @@ mod authority;
 mod error;
 mod files;
 mod identity;
+mod join_tokens;
 mod kubeconfig;
 mod leaf;
 mod node;

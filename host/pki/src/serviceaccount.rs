@@ -60,41 +60,27 @@ impl ServiceAccountKeys {
         let (all_path, current_path) = (dir.join("service.key"), dir.join("service.current.key"));
         let all = match read_optional(&all_path)? {
             Some(pem) => pem,
-            None => {
-                let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|source| {
-                    PkiError::Issue {
-                        name: "service account issuer".into(),
-                        source,
-                    }
-                })?;
-                let pem = key.serialize_pem();
-                write_private(&all_path, pem.as_bytes())?;
-                pem
-            }
+            None => generate_key(&all_path)?,
         };
         let keys = split_pem(&all);
-        let current = match read_optional(&current_path)? {
-            Some(pem) => pem,
-            None => {
-                let first = keys
-                    .first()
-                    .ok_or_else(|| PkiError::malformed(&all_path, "no private key in the file"))?;
+        let current = match (read_optional(&current_path)?, keys.first()) {
+            (Some(pem), _) => pem,
+            (None, Some(first)) => {
                 write_private(&current_path, first.as_bytes())?;
                 first.clone()
             }
+            (None, None) => {
+                return Err(PkiError::malformed(&all_path, "no private key in the file"));
+            }
         };
-        let load =
-            |pem: &String| VerifyingKey::load(pem).map_err(|e| PkiError::malformed(&all_path, e));
-        let verifying = keys.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let signing_id = VerifyingKey::load(&current)
-            .map_err(|e| PkiError::malformed(&current_path, e))?
-            .id;
+        let load = |pem: &String| VerifyingKey::load(&all_path, pem);
+        let verifying = keys.iter().map(load).collect::<Result<_, _>>()?;
         let signing = EncodingKey::from_ec_pem(current.as_bytes())
             .map_err(|e| PkiError::malformed(&current_path, e))?;
         Ok(Self {
             issuer: issuer.to_owned(),
             signing,
-            signing_id,
+            signing_id: VerifyingKey::load(&current_path, &current)?.id,
             verifying,
         })
     }
@@ -164,15 +150,28 @@ impl ServiceAccountKeys {
     }
 }
 
+/// Makes the first private key of the issuer.
+fn generate_key(path: &Path) -> Result<String, PkiError> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|source| PkiError::Issue {
+        name: "service account issuer".into(),
+        source,
+    })?;
+    let pem = key.serialize_pem();
+    write_private(path, pem.as_bytes())?;
+    Ok(pem)
+}
+
 impl VerifyingKey {
-    fn load(pem: &str) -> Result<Self, String> {
-        let pair = KeyPair::from_pem(pem).map_err(|e| e.to_string())?;
+    /// `path` is named in errors.
+    fn load(path: &Path, pem: &str) -> Result<Self, PkiError> {
+        let pair = KeyPair::from_pem(pem).map_err(|e| PkiError::malformed(path, e))?;
         let point = pair.public_key_raw();
         let (Some(x), Some(y), 65) = (point.get(1..33), point.get(33..65), point.len()) else {
-            return Err("expected an EC P-256 key".into());
+            return Err(PkiError::malformed(path, "expected an EC P-256 key"));
         };
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        let key = DecodingKey::from_ec_components(&x, &y).map_err(|e| e.to_string())?;
+        let key =
+            DecodingKey::from_ec_components(&x, &y).map_err(|e| PkiError::malformed(path, e))?;
         Ok(Self {
             id: URL_SAFE_NO_PAD.encode(Sha256::digest(point)),
             key,

@@ -207,47 +207,44 @@ fn fetch_kubectl(dir: &Path, target: &Path) -> Result<()> {
     }
     std::fs::write(dir.join("status"), "")?;
     let (mirror, keyring) = debian_mirror()?;
-    std::fs::write(
-        dir.join("sources.list"),
-        format!("deb [signed-by={keyring}] {mirror} sid main\n"),
-    )?;
-    let apt = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        let option = |name: &str, path: &str| format!("{name}={}", dir.join(path).display());
-        command.arg("-qq").current_dir(dir);
-        command
-            .arg("-o")
-            .arg(option("Dir::Etc::sourcelist", "sources.list"))
-            .args(["-o", "Dir::Etc::sourceparts=-"]);
-        command
-            .arg("-o")
-            .arg(option("Dir::State::lists", "lists"))
-            .arg("-o")
-            .arg(option("Dir::Cache", "cache"));
-        command
-            .arg("-o")
-            .arg(option("Dir::State::status", "status"))
-            .args(["-o", "Acquire::Languages=none"]);
-        output(command.args(args))
-    };
-    apt(&["update"])?;
-    apt(&["download", "kubectl"])?;
-    let entries = std::fs::read_dir(dir)?
+    let source = format!("deb [signed-by={keyring}] {mirror} sid main\n");
+    std::fs::write(dir.join("sources.list"), source)?;
+    apt_in(dir, &["update"])?;
+    apt_in(dir, &["download", "kubectl"])?;
+    let package = std::fs::read_dir(dir)?
         .filter_map(Result::ok)
-        .map(|e| e.path());
-    let package: PathBuf = entries
-        .into_iter()
-        .find(|p| p.extension().is_some_and(|e| e == "deb"))
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|e| e == "deb"))
         .context("no package was downloaded")?;
+    let unpacked = dir.join("unpacked");
     output(
         Command::new("dpkg-deb")
             .arg("-x")
             .arg(&package)
-            .arg(dir.join("unpacked")),
+            .arg(&unpacked),
     )?;
     std::fs::create_dir_all(TOOLS_DIR)?;
-    std::fs::copy(dir.join("unpacked/usr/bin/kubectl"), target)?;
+    std::fs::copy(unpacked.join("usr/bin/kubectl"), target)?;
     Ok(())
+}
+
+/// Runs `apt-get` with sources, lists and cache of its own below `dir`, so that the machine's stay as
+/// they are.
+fn apt_in(dir: &Path, args: &[&str]) -> Result<String> {
+    let mut command = Command::new("apt-get");
+    command.arg("-qq").current_dir(dir);
+    for (option, path) in [
+        ("Dir::Etc::sourcelist", "sources.list"),
+        ("Dir::State::lists", "lists"),
+        ("Dir::State::status", "status"),
+        ("Dir::Cache", "cache"),
+    ] {
+        let value = format!("{option}={}", dir.join(path).display());
+        command.arg("-o").arg(value);
+    }
+    command.args(["-o", "Dir::Etc::sourceparts=-"]);
+    command.args(["-o", "Acquire::Languages=none"]);
+    output(command.args(args))
 }
 
 /// The Debian mirror this machine is set up for, and the key ring it is checked with.

@@ -11,27 +11,35 @@ use super::open::{Opened, OwnHost};
 pub(super) fn run(words: &[String]) -> Result<()> {
     let opened = Opened::read(one(words, "inspect REF")?)?;
     let contract = opened.contract()?;
-    let field = |name: &str, value: &str| println!("{name:<10}{value}");
-    field(
-        "kind:",
-        &format!(
-            "{} ({})",
-            contract.kind,
-            contract_of(contract, &opened.inspection.exports)
-        ),
-    );
-    field("digest:", &opened.inspection.digest.to_string());
-    field("size:", &format!("{} bytes", opened.inspection.size_bytes));
-    field(
-        "imports:",
-        if opened.inspection.imports.is_empty() {
-            "none"
-        } else {
-            ""
-        },
-    );
-    let (mut grants, mut unknown) = (BTreeSet::new(), 0);
-    for import in &opened.inspection.imports {
+    let inspection = &opened.inspection;
+    let export = contract_of(contract, &inspection.exports);
+    print_field("kind:", &format!("{} ({export})", contract.kind));
+    print_field("digest:", &inspection.digest.to_string());
+    print_field("size:", &format!("{} bytes", inspection.size_bytes));
+    let needs = print_imports(contract, &inspection.imports);
+    print_field("grants:", &or_none(needs.grants.join(", ")));
+    if needs.has_unknown {
+        bail!("{}: it cannot be loaded here", opened.name);
+    }
+    // Its description is read with everything granted: a description can do nothing with a grant.
+    let own = OwnHost::new()?;
+    let host = own.host.granting(Grants { wasi: true });
+    let loaded = host.load(opened.source(), contract)?;
+    print_field("name:", &loaded.description.name);
+    print_field("version:", &loaded.description.version);
+    Ok(())
+}
+
+/// What a component needs of its host.
+struct Needs {
+    grants: Vec<&'static str>,
+    has_unknown: bool,
+}
+
+fn print_imports(contract: &Contract, imports: &[String]) -> Needs {
+    let (mut grants, mut has_unknown) = (BTreeSet::new(), false);
+    print_field("imports:", if imports.is_empty() { "none" } else { "" });
+    for import in imports {
         let verdict = match contract.need(import) {
             Need::Offered => "offered".to_owned(),
             Need::Grant(grant) => {
@@ -39,34 +47,24 @@ pub(super) fn run(words: &[String]) -> Result<()> {
                 format!("needs the grant {grant}")
             }
             Need::Unknown => {
-                unknown += 1;
+                has_unknown = true;
                 "not offered by this host".to_owned()
             }
         };
         println!("  {import:<40} {verdict}");
     }
-    let needed: Vec<&str> = grants.into_iter().collect();
-    field(
-        "grants:",
-        if needed.is_empty() {
-            "none".to_owned()
-        } else {
-            needed.join(", ")
-        }
-        .as_str(),
-    );
-    if unknown > 0 {
-        bail!("{}: it cannot be loaded here", opened.name);
+    Needs {
+        grants: grants.into_iter().collect(),
+        has_unknown,
     }
-    // It is asked what it is with everything granted, since nothing can be done with it in that.
-    let own = OwnHost::new()?;
-    let loaded = own
-        .host
-        .granting(Grants { wasi: true })
-        .load(opened.source(), contract)?;
-    field("name:", &loaded.description.name);
-    field("version:", &loaded.description.version);
-    Ok(())
+}
+
+fn print_field(name: &str, value: &str) {
+    println!("{name:<10}{value}");
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "none".into() } else { text }
 }
 
 /// The export that made it this kind, with its version.

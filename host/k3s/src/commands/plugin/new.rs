@@ -76,24 +76,24 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     if !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         bail!("{name:?} becomes the plugin's name: use lower case letters, digits and dashes");
     }
-    write(
-        &dir.join("Cargo.toml"),
-        &MANIFEST.replace("my-plugin", name).replace("my-kind", kind),
-    )?;
+    write_plugin(dir, name, kind, source)?;
+    let shown = dir.display();
+    println!("{shown}: a {kind} plugin that works; change src/lib.rs, then\n");
+    println!("  k3s plugin build {shown} -o {name}.wasm");
+    println!("  k3s plugin check ./{name}.wasm");
+    println!("  k3s server --plugin {kind}=./{name}.wasm");
+    Ok(())
+}
+
+/// Writes the plugin, with the SDK beside it.
+fn write_plugin(dir: &Path, name: &str, kind: &str, source: &str) -> Result<()> {
+    let manifest = MANIFEST.replace("my-plugin", name).replace("my-kind", kind);
+    write(&dir.join("Cargo.toml"), &manifest)?;
     write(&dir.join("src/lib.rs"), source)?;
     write(&dir.join(".gitignore"), "/target\n/*.wasm\n")?;
     for (path, text) in SDK {
         write(&dir.join(VENDOR).join(path), text)?;
     }
-    println!(
-        "{}: a {kind} plugin that works; change src/lib.rs, then\n",
-        dir.display()
-    );
-    println!(
-        "  k3s plugin build {0} -o {name}.wasm\n  k3s plugin check ./{name}.wasm",
-        dir.display()
-    );
-    println!("  k3s server --plugin {kind}=./{name}.wasm");
     Ok(())
 }
 
