@@ -5,7 +5,7 @@ use k3s_cri::v1::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::pod::model::has_critical_priority;
-use crate::pod::qos::{QosClass, limits, qos_class, requests};
+use crate::pod::qos::{QosClass, limits, pod_level_memory_per_container, qos_class, requests};
 
 /// CFS period: 100 ms, as upstream's default.
 pub(crate) const PERIOD_US: i64 = 100_000;
@@ -53,7 +53,8 @@ pub(crate) fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes:
         QosClass::Guaranteed => -997,
         QosClass::BestEffort => 1000,
         QosClass::Burstable => {
-            let request = requests(container).memory_bytes;
+            let own = requests(container).memory_bytes;
+            let request = own.saturating_add(pod_level_memory_per_container(pod));
             let share = request.saturating_mul(1000) / node_memory_bytes.max(1);
             (1000 - share).clamp(3, 999)
         }
@@ -109,5 +110,10 @@ mod tests {
             )),
             -997
         );
+        // A container shares what the pod requests as a whole.
+        let mut shared = pod(serde_json::json!({}));
+        let own = serde_json::json!({"requests": {"memory": "2Gi"}});
+        shared.spec.as_mut().unwrap().resources = serde_json::from_value(own).unwrap();
+        assert_eq!(score(&shared), 500);
     }
 }

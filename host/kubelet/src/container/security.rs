@@ -5,7 +5,8 @@
 
 use k3s_cri::v1;
 use k8s_openapi::api::core::v1::{
-    Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
+    Container, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,
+    SecurityContext, VolumeMount,
 };
 
 use super::error::NonRootError;
@@ -93,6 +94,9 @@ fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
             "Failed to admit pod as the OS field doesn't match node OS",
         );
     }
+    if let Some(refused) = unsupported_resource(spec.resources.as_ref()) {
+        return Some(refused);
+    }
     let context = spec.security_context.as_ref()?;
     if let Some(sysctl) = context
         .sysctls
@@ -125,6 +129,17 @@ fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
     )
 }
 
+/// A resource that this node does not hand out: huge pages and those of devices.
+fn unsupported_resource(resources: Option<&ResourceRequirements>) -> Option<Rejection> {
+    let lists = resources.map(|own| [own.limits.as_ref(), own.requests.as_ref()]);
+    let mut names = lists.into_iter().flatten().flatten().flat_map(|l| l.keys());
+    let name = names.find(|name| name.starts_with("hugepages-") || name.contains('/'))?;
+    refuse(
+        "UnexpectedAdmissionError",
+        format!("resource {name} is not supported by this node"),
+    )
+}
+
 /// Why this node must not run the container.
 pub(crate) fn unsupported_container(
     container: &Container,
@@ -140,25 +155,10 @@ pub(crate) fn unsupported_container(
             "volumeDevices are not supported by this node",
         );
     }
-    if let Some(resources) = &container.resources {
-        let named = resources
-            .limits
-            .iter()
-            .chain(resources.requests.iter())
-            .flatten();
-        if let Some((name, _)) = named
-            .into_iter()
-            .find(|(n, _)| n.starts_with("hugepages-") || n.contains('/'))
-        {
-            return refuse(
-                "UnexpectedAdmissionError",
-                format!("resource {name} is not supported by this node"),
-            );
-        }
+    if let Some(refused) = unsupported_resource(container.resources.as_ref()) {
+        return Some(refused);
     }
-    let recursive = |m: &k8s_openapi::api::core::v1::VolumeMount| {
-        m.recursive_read_only.as_deref() == Some("Enabled")
-    };
+    let recursive = |m: &VolumeMount| m.recursive_read_only.as_deref() == Some("Enabled");
     if !features.recursive_read_only && container.volume_mounts.iter().flatten().any(recursive) {
         return refuse(
             "UnsupportedPodFeature",
@@ -474,6 +474,10 @@ mod tests {
             ),
             (
                 json!({"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}),
+                "UnexpectedAdmissionError",
+            ),
+            (
+                json!({"containers": [{"name": "c"}], "resources": {"limits": {"hugepages-2Mi": "2Mi"}}}),
                 "UnexpectedAdmissionError",
             ),
         ] {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k3s_objects::pod::PodSpec as SpecView;
+use k3s_objects::toleration::{Taint, Toleration as TolerationView};
+use k8s_openapi::api::core::v1::{Pod, Toleration};
 
 use super::model::{Rejection, all_containers, is_critical};
 use super::qos::{self, Amounts, QosClass};
@@ -14,6 +16,7 @@ const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
 /// What the decision is made from.
 pub(crate) struct Node<'a> {
+    pub(crate) name: &'a str,
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) allocatable: Amounts,
     pub(crate) max_pods: usize,
@@ -67,30 +70,51 @@ fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
 }
 
 fn tolerates_memory_pressure(pod: &Pod) -> bool {
+    let taint = Taint {
+        key: MEMORY_PRESSURE_TAINT.to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    };
     let tolerations = pod.spec.iter().flat_map(|s| s.tolerations.iter().flatten());
-    tolerations.into_iter().any(|t| {
-        let exists = t.operator.as_deref() == Some("Exists");
-        let key = t.key.as_deref().unwrap_or_default();
-        let effect = t.effect.as_deref().unwrap_or_default();
-        let value = t.value.as_deref().unwrap_or_default();
-        matches!(effect, "" | "NoSchedule")
-            && ((exists && key.is_empty())
-                || (key == MEMORY_PRESSURE_TAINT && (exists || value.is_empty())))
-    })
+    tolerations
+        .into_iter()
+        .any(|toleration| toleration_view(toleration).tolerates(&taint))
 }
 
+fn toleration_view(toleration: &Toleration) -> TolerationView {
+    TolerationView {
+        key: toleration.key.clone().unwrap_or_default(),
+        operator: toleration.operator.clone().unwrap_or_default(),
+        value: toleration.value.clone().unwrap_or_default(),
+        effect: toleration.effect.clone().unwrap_or_default(),
+        toleration_seconds: toleration.toleration_seconds,
+    }
+}
+
+/// `nodeSelector` and required node affinity hold also for pods that no scheduler has placed.
 fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let wanted = pod.spec.as_ref()?.node_selector.as_ref()?;
-    let fits = wanted
-        .iter()
-        .all(|(key, value)| node.labels.get(key) == Some(value));
-    if fits {
-        None
-    } else {
-        reject(
-            "NodeAffinity",
-            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
-        )
+    if placement(pod).matches_node(node.name, node.labels) {
+        return None;
+    }
+    reject(
+        "NodeAffinity",
+        "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+    )
+}
+
+/// What of the spec says where the pod may run.
+fn placement(pod: &Pod) -> SpecView {
+    let spec = pod.spec.as_ref();
+    let affinity = spec.and_then(|s| s.affinity.as_ref());
+    let affinity = affinity.and_then(|affinity| serde_json::to_value(affinity).ok());
+    // The API has validated it: what cannot be read is not there.
+    let affinity = affinity.and_then(|value| serde_json::from_value(value).ok());
+    SpecView {
+        node_selector: spec
+            .and_then(|s| s.node_selector.clone())
+            .unwrap_or_default(),
+        affinity: affinity.unwrap_or_default(),
+        ..SpecView::default()
     }
 }
 
@@ -195,7 +219,8 @@ mod tests {
     fn a_node_under_pressure_takes_only_what_it_must() {
         let reason = |spec: serde_json::Value, memory, disk| {
             let node = Node {
-                labels: &BTreeMap::new(),
+                name: "n",
+                labels: &NO_LABELS,
                 allocatable: Amounts {
                     milli_cpu: 2000,
                     memory_bytes: 1 << 30,
@@ -236,6 +261,7 @@ mod tests {
             "resources": {"requests": {"cpu": "1500m"}}}]});
         let others = [Arc::new(pod(web.clone()))];
         let node = |others| Node {
+            name: "n",
             labels: &NO_LABELS,
             allocatable: Amounts {
                 milli_cpu: 2000,
@@ -254,6 +280,15 @@ mod tests {
         assert_eq!(reason(cpu, &others).as_deref(), Some("OutOfcpu"));
         assert_eq!(
             reason(json!({"nodeSelector": {"a": "b"}, "containers": []}), &[]).as_deref(),
+            Some("NodeAffinity")
+        );
+        let required = |name: &str| {
+            json!({"containers": [], "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+                {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]}}}})
+        };
+        assert_eq!(reason(required("n"), &[]), None);
+        assert_eq!(
+            reason(required("other"), &[]).as_deref(),
             Some("NodeAffinity")
         );
     }

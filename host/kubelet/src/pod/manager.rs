@@ -165,6 +165,7 @@ impl PodManager {
         let rejection = admit::admit(
             pod,
             &Node {
+                name: &self.config.node_name,
                 labels: labels.unwrap_or(&Default::default()),
                 allocatable: self.node.allocatable(),
                 max_pods: usize::try_from(self.config.max_pods).unwrap_or(usize::MAX),

@@ -1,34 +1,20 @@
-//! Quality-of-service class and resource sums of a pod, as upstream's `pkg/apis/core/v1/helper/qos`
-//! and `component-helpers/resource` compute them.
+//! A pod's class and amounts, as `k3s-objects` computes them for every component. Here the node's
+//! pods become that crate's views, and its amounts the units that the node accounts in.
 
 use std::collections::BTreeMap;
 
 use k3s_meta::quantity::Quantity as Amount;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k3s_objects::ResourceList;
+use k3s_objects::pod as view;
+use k3s_objects::resources::ResourceRequirements as RequirementsView;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::model::{all_containers, init_containers, is_sidecar};
+pub(crate) use k3s_objects::QosClass;
 
-/// A pod's class; names the parent cgroup and the OOM score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum QosClass {
-    Guaranteed,
-    Burstable,
-    BestEffort,
-}
+use super::model::init_containers;
 
-impl QosClass {
-    /// As `status.qosClass` writes it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Guaranteed => "Guaranteed",
-            Self::Burstable => "Burstable",
-            Self::BestEffort => "BestEffort",
-        }
-    }
-}
-
-/// Amounts of the resources the node accounts for.
+/// Amounts of the resources the node accounts for; zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
     pub(crate) milli_cpu: i64,
@@ -46,139 +32,151 @@ impl Amounts {
         }
     }
 
-    fn max(self, other: Self) -> Self {
+    fn of(list: &ResourceList) -> Self {
         Self {
-            milli_cpu: self.milli_cpu.max(other.milli_cpu),
-            memory_bytes: self.memory_bytes.max(other.memory_bytes),
-            ephemeral_bytes: self.ephemeral_bytes.max(other.ephemeral_bytes),
+            milli_cpu: whole_milli(list.amount("cpu")),
+            memory_bytes: list.amount("memory").value(),
+            ephemeral_bytes: list.amount("ephemeral-storage").value(),
         }
     }
 }
 
-type List = BTreeMap<String, Quantity>;
+fn whole_milli(amount: Amount) -> i64 {
+    i64::try_from(amount.milli()).unwrap_or(i64::MAX)
+}
 
 /// A quantity in thousandths; 0 for what does not parse (the API has validated it).
 pub(crate) fn milli(quantity: &Quantity) -> i64 {
-    Amount::parse(&quantity.0).map_or(0, |amount| {
-        i64::try_from(amount.milli()).unwrap_or(i64::MAX)
-    })
+    Amount::parse(&quantity.0).map_or(0, whole_milli)
 }
 
 /// A quantity in whole units, rounded up.
 pub(crate) fn whole(quantity: &Quantity) -> i64 {
-    Amount::parse(&quantity.0).map_or(0, |amount| amount.value())
-}
-
-fn amounts(list: Option<&List>) -> Amounts {
-    let Some(list) = list else {
-        return Amounts::default();
-    };
-    Amounts {
-        milli_cpu: list.get("cpu").map_or(0, milli),
-        memory_bytes: list.get("memory").map_or(0, whole),
-        ephemeral_bytes: list.get("ephemeral-storage").map_or(0, whole),
-    }
+    Amount::parse(&quantity.0).map_or(0, Amount::value)
 }
 
 /// A container's limits; zero means none.
 pub(crate) fn limits(container: &Container) -> Amounts {
-    amounts(container.resources.as_ref().and_then(|r| r.limits.as_ref()))
+    Amounts::of(&container_requirements(container).limits)
 }
 
-/// A container's requests; one that is missing takes the limit, as API defaulting does.
+/// A container's requests; one that is missing takes the limit.
 pub(crate) fn requests(container: &Container) -> Amounts {
-    let requested = amounts(
-        container
-            .resources
-            .as_ref()
-            .and_then(|r| r.requests.as_ref()),
-    );
-    let limited = limits(container);
-    let or = |request: i64, limit: i64| if request == 0 { limit } else { request };
-    Amounts {
-        milli_cpu: or(requested.milli_cpu, limited.milli_cpu),
-        memory_bytes: or(requested.memory_bytes, limited.memory_bytes),
-        ephemeral_bytes: or(requested.ephemeral_bytes, limited.ephemeral_bytes),
-    }
-}
-
-/// What the pod needs at its peak: sidecars add up, other init containers run one at a time.
-fn pod_sum(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
-    let mut sidecars = Amounts::default();
-    let mut peak = Amounts::default();
-    for container in init_containers(spec) {
-        if is_sidecar(container) {
-            sidecars = sidecars.plus(of(container));
-            peak = peak.max(sidecars);
-        } else {
-            peak = peak.max(sidecars.plus(of(container)));
-        }
-    }
-    let main = spec
-        .containers
-        .iter()
-        .fold(sidecars, |sum, c| sum.plus(of(c)));
-    peak.max(main).plus(amounts(spec.overhead.as_ref()))
+    Amounts::of(&container_requirements(container).requests)
 }
 
 /// The pod's requests in all.
 pub(crate) fn pod_requests(pod: &Pod) -> Amounts {
-    pod.spec
-        .as_ref()
-        .map_or_else(Amounts::default, |spec| pod_sum(spec, requests))
+    Amounts::of(&spec_view(pod).requests())
 }
 
-/// The pod's limits: `(cpu, memory)` only where every container has one.
+/// The pod's limits: `(cpu, memory)`, each only where it bounds the pod as a whole.
 pub(crate) fn pod_limits(pod: &Pod) -> (Option<i64>, Option<i64>) {
-    let Some(spec) = &pod.spec else {
-        return (None, None);
-    };
-    let sum = pod_sum(spec, limits);
-    let running = || all_containers(spec).map(|(_, c)| limits(c));
-    let cpu = running().all(|l| l.milli_cpu > 0).then_some(sum.milli_cpu);
-    let memory = running()
-        .all(|l| l.memory_bytes > 0)
-        .then_some(sum.memory_bytes);
-    (cpu, memory)
+    let spec = spec_view(pod);
+    let sum = Amounts::of(&spec.limits());
+    (
+        spec.is_limited("cpu").then_some(sum.milli_cpu),
+        spec.is_limited("memory").then_some(sum.memory_bytes),
+    )
 }
 
-/// The pod's class.
+/// The pod's class: the one its status records, or else what follows from its resources.
 pub(crate) fn qos_class(pod: &Pod) -> QosClass {
-    let Some(spec) = &pod.spec else {
-        return QosClass::BestEffort;
+    let recorded = pod.status.as_ref().and_then(|s| s.qos_class.clone());
+    let status = view::PodStatus {
+        qos_class: recorded.unwrap_or_default(),
+        ..view::PodStatus::default()
     };
-    let mut any = false;
-    let mut guaranteed = true;
-    for (_, container) in all_containers(spec) {
-        let (request, limit) = (requests(container), limits(container));
-        any |= request.milli_cpu > 0 || request.memory_bytes > 0;
-        guaranteed &= limit.milli_cpu > 0
-            && limit.memory_bytes > 0
-            && request.milli_cpu == limit.milli_cpu
-            && request.memory_bytes == limit.memory_bytes;
+    view::Pod {
+        spec: spec_view(pod),
+        status,
     }
-    match (any, guaranteed) {
-        (false, _) => QosClass::BestEffort,
-        (true, true) => QosClass::Guaranteed,
-        (true, false) => QosClass::Burstable,
+    .qos_class()
+}
+
+/// Each container's share of the memory that the pod requests as a whole beyond what its containers
+/// do (`remainingPodMemReqPerContainer` of `pkg/kubelet/qos/policy.go`).
+pub(crate) fn pod_level_memory_per_container(pod: &Pod) -> i64 {
+    let spec = spec_view(pod);
+    let own = spec
+        .resources
+        .as_ref()
+        .map(|own| own.requests.amount("memory"));
+    let Some(own) = own.filter(|own| !own.is_zero()) else {
+        return 0;
+    };
+    let of_containers = spec.container_requests().amount("memory");
+    let remaining = own.value().saturating_sub(of_containers.value());
+    let count = spec.containers.len() + spec.init_containers.len();
+    remaining.max(0) / i64::try_from(count.max(1)).unwrap_or(1)
+}
+
+/// What of the spec decides about class and sums.
+fn spec_view(pod: &Pod) -> view::PodSpec {
+    let Some(spec) = &pod.spec else {
+        return view::PodSpec::default();
+    };
+    view::PodSpec {
+        containers: spec.containers.iter().map(container_view).collect(),
+        init_containers: init_containers(spec).iter().map(container_view).collect(),
+        overhead: overhead(spec),
+        resources: spec.resources.as_ref().map(requirements),
+        ..view::PodSpec::default()
     }
+}
+
+fn overhead(spec: &PodSpec) -> ResourceList {
+    spec.overhead.as_ref().map(list).unwrap_or_default()
+}
+
+fn container_view(container: &Container) -> view::Container {
+    view::Container {
+        name: container.name.clone(),
+        resources: container_requirements(container),
+        restart_policy: container.restart_policy.clone().unwrap_or_default(),
+        ..view::Container::default()
+    }
+}
+
+/// Static pods do not pass the API's defaulting, so a missing request becomes the limit here.
+fn container_requirements(container: &Container) -> RequirementsView {
+    let own = container.resources.as_ref();
+    let mut view = own.map(requirements).unwrap_or_default();
+    let RequirementsView { requests, limits } = &mut view;
+    for (name, limit) in limits.iter() {
+        requests.entry(name.clone()).or_insert(*limit);
+    }
+    view
+}
+
+fn requirements(own: &ResourceRequirements) -> RequirementsView {
+    RequirementsView {
+        requests: own.requests.as_ref().map(list).unwrap_or_default(),
+        limits: own.limits.as_ref().map(list).unwrap_or_default(),
+    }
+}
+
+fn list(entries: &BTreeMap<String, Quantity>) -> ResourceList {
+    let amounts = entries.iter().filter_map(|(name, quantity)| {
+        let amount = Amount::parse(&quantity.0).ok()?;
+        Some((name.clone(), amount))
+    });
+    amounts.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(containers: serde_json::Value) -> Pod {
-        serde_json::from_value(
-            json!({"metadata": {"name": "p"}, "spec": {"containers": containers}}),
-        )
-        .unwrap()
+    fn pod(spec: &Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
     }
 
     #[test]
     fn classes_follow_requests_and_limits() {
+        let pod = |containers: Value| pod(&json!({ "containers": containers }));
         let none = pod(json!([{"name": "a"}]));
         let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
         let full = pod(json!([{"name": "a", "resources": limits}]));
@@ -192,12 +190,43 @@ mod tests {
 
     #[test]
     fn init_containers_count_at_their_peak_and_sidecars_add_up() {
-        let pod: Pod = serde_json::from_value(json!({"spec": {
+        let pod = pod(&json!({
             "initContainers": [
                 {"name": "side", "restartPolicy": "Always", "resources": {"requests": {"cpu": "100m"}}},
                 {"name": "once", "resources": {"requests": {"cpu": "1"}}}],
-            "containers": [{"name": "a", "resources": {"requests": {"cpu": "200m"}}}]}}))
-        .unwrap();
+            "containers": [{"name": "a", "resources": {"requests": {"cpu": "200m"}}}]}));
         assert_eq!(pod_requests(&pod).milli_cpu, 1100);
+    }
+
+    /// The API server reads the stored object, the kubelet its own types: both must come to the
+    /// same class, also for resources of the pod as a whole.
+    #[test]
+    fn the_class_is_the_api_servers() {
+        let both = |cpu: &str| json!({"cpu": cpu, "memory": "1Gi"});
+        let guaranteed = json!({"requests": both("1"), "limits": both("1")});
+        for spec in [
+            json!({"containers": [{"name": "a"}], "resources": guaranteed}),
+            json!({"containers": [{"name": "a"}], "resources": {"requests": {"memory": "1Gi"}}}),
+            json!({"containers": [{"name": "a"}], "resources": {"requests": both("1"), "limits": both("2")}}),
+            json!({"containers": [{"name": "a", "resources": guaranteed}], "resources": {"requests": {"cpu": "1"}}}),
+            json!({"containers": [{"name": "a", "resources": guaranteed}]}),
+            json!({"containers": [{"name": "a"}]}),
+        ] {
+            let stored: view::Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+            assert_eq!(qos_class(&pod(&spec)), stored.qos_class(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn resources_of_the_pod_bound_it_and_are_shared_by_its_containers() {
+        let pod = pod(
+            &json!({"resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+            "containers": [{"name": "a", "resources": {"requests": {"memory": "512Mi"}}}, {"name": "b"}]}),
+        );
+        assert_eq!(qos_class(&pod), QosClass::Burstable);
+        assert_eq!(pod_requests(&pod).milli_cpu, 2000);
+        assert_eq!(pod_requests(&pod).memory_bytes, 1 << 30);
+        assert_eq!(pod_limits(&pod).1, Some(2 << 30));
+        assert_eq!(pod_level_memory_per_container(&pod), 256 << 20);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum WorkState {
     /// Nothing runs: give back what the pod holds, and keep its record until deletion.
     TerminatedPod,
     /// Nothing runs and deletion was asked for: remove everything, then the object.
-    RemovingPod,
+    Removal,
 }
 
 /// What the next state follows from, besides the node's own verdict.
@@ -96,7 +96,7 @@ impl PodState {
             (false, ..) => WorkState::SyncPod,
             (true, true, _) => WorkState::TerminatingPod,
             (true, false, false) => WorkState::TerminatedPod,
-            (true, false, true) => WorkState::RemovingPod,
+            (true, false, true) => WorkState::Removal,
         };
         self.work
     }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn work_only_moves_towards_the_end() {
-        use WorkState::{RemovingPod, SyncPod, TerminatedPod, TerminatingPod};
+        use WorkState::{Removal, SyncPod, TerminatedPod, TerminatingPod};
         // From each state, what the facts lead to.
         for (from, words, want) in [
             (SyncPod, "", SyncPod),
@@ -258,14 +258,14 @@ mod tests {
             (SyncPod, "finished alive", TerminatingPod),
             (SyncPod, "finished", TerminatedPod),
             (SyncPod, "deleting alive", TerminatingPod),
-            (SyncPod, "deleting", RemovingPod),
+            (SyncPod, "deleting", Removal),
             (TerminatingPod, "alive", TerminatingPod),
             (TerminatingPod, "", TerminatedPod),
-            (TerminatingPod, "deleting", RemovingPod),
+            (TerminatingPod, "deleting", Removal),
             (TerminatedPod, "", TerminatedPod),
             (TerminatedPod, "alive", TerminatingPod),
-            (TerminatedPod, "deleting", RemovingPod),
-            (RemovingPod, "deleting", RemovingPod),
+            (TerminatedPod, "deleting", Removal),
+            (Removal, "deleting", Removal),
         ] {
             let mut state = PodState {
                 work: from,

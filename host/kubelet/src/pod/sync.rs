@@ -100,7 +100,7 @@ impl PodSync {
                     self.sync_terminated_pod(&desired.pod, &observed).await?;
                     return Ok(Next::Wait);
                 }
-                WorkState::RemovingPod => {
+                WorkState::Removal => {
                     self.remove_pod(&desired.pod, &observed).await?;
                     return Ok(Next::Finished);
                 }
