@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 
 use tokio::io::ReadBuf;
 
-/// What every `:authority` becomes.
+/// The value that replaces every `:authority`.
 const REPLACEMENT: u8 = b'l';
-/// The client's connection preface (RFC 9113, 3.4), which is no frame.
+/// The client's connection preface (RFC 9113, 3.4), which is not a frame.
 const PREFACE_BYTES: usize = 24;
 const FRAME_HEADER_BYTES: usize = 9;
 /// The largest HEADERS frame looked into: the default SETTINGS_MAX_FRAME_SIZE, which nothing here
@@ -160,7 +160,7 @@ fn try_rewrite(frame: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Walks the fields of a header block (RFC 7541, section 6) that may end in the midst of one, when
+/// Walks the fields of a header block (RFC 7541, section 6). It may end within a field, when
 /// a CONTINUATION follows; that last piece is passed on.
 fn rewrite_block(block: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(block.len());

@@ -18,15 +18,15 @@ pub type ImageClient = ImageServiceClient<Channel>;
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The endpoint names something else than a Unix socket.
+    /// The endpoint is not a Unix socket.
     #[error("container runtime endpoint {0:?} is not a unix socket (want unix:///path or /path)")]
     Endpoint(String),
-    /// Nobody answers there; worth another try.
+    /// Nothing answers there; the caller may try again.
     #[error("container runtime at {endpoint} does not answer")]
     Transport {
         /// The endpoint as given.
         endpoint: String,
-        /// What the transport said.
+        /// The transport's reason.
         #[source]
         source: tonic::transport::Error,
     },
@@ -51,7 +51,7 @@ pub fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
 /// A channel to `endpoint` that connects now and again after a loss.
 ///
 /// # Errors
-/// When the endpoint is no Unix socket or nobody listens there yet.
+/// When the endpoint is not a Unix socket or nothing listens there yet.
 pub async fn connect_channel(endpoint: &str) -> Result<Channel, ConnectError> {
     let path = socket_path(endpoint)?;
     let connector = tower::service_fn(move |_: Uri| {

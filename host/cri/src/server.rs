@@ -1,4 +1,4 @@
-//! Listening on a Unix socket for gRPC clients of any make.
+//! Listening on a Unix socket for gRPC clients in any language.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use tonic::transport::server::{Connected, UdsConnectInfo};
 
 use crate::authority::AuthorityFilter;
 
-/// Binds `path` for root only, replacing a socket that nobody listens on any more.
+/// Binds `path` for root only, replacing a socket that nothing listens on any more.
 ///
 /// # Errors
 /// When another process answers on it, or the directory cannot be written.

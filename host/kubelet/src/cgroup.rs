@@ -165,7 +165,7 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Shares are a matter of fairness: a kernel without the controller is no reason to fail.
+    /// Shares only make the CPU's use fairer, so a kernel without the controller is tolerated.
     fn set_shares(&self, path: &str, milli_cpu: i64) {
         let value = shares(milli_cpu);
         let (file, value) = if self.unified {
@@ -241,7 +241,7 @@ fn delegate(dir: &Path) {
     }
 }
 
-/// A new v1 cpuset is empty, and no process can join it so.
+/// A new v1 cpuset is empty, and no process can join an empty one.
 fn inherit_cpuset(dir: &Path) -> io::Result<()> {
     let Some(parent) = dir.parent() else {
         return Ok(());
@@ -257,7 +257,7 @@ fn inherit_cpuset(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `rmdir` from the leaves up: files of a cgroup go with it.
+/// `rmdir` from the leaves up; the kernel removes a cgroup's files with it.
 fn remove_tree(dir: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -1,4 +1,4 @@
-//! What the composition hands to the kubelet.
+//! The settings that the composition hands to the kubelet.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -60,7 +60,7 @@ pub struct KubeletConfig {
     pub max_pods: u32,
     /// Most processes in one pod; `None` for no limit.
     pub pod_pids_limit: Option<i64>,
-    /// Seconds between lease renewals.
+    /// Time between lease renewals.
     pub lease_period: Duration,
     /// Images are collected above this share of the image file system, in percent.
     pub image_gc_high_percent: u64,
@@ -76,9 +76,9 @@ pub struct KubeletConfig {
     pub parallel_pulls: usize,
     /// Seccomp profiles for `Localhost` are below this directory.
     pub seccomp_root: PathBuf,
-    /// Time.
+    /// Where all times come from.
     pub clock: Clock,
-    /// Randomness.
+    /// Jitter and names come from here.
     pub random: Random,
 }
 

@@ -10,7 +10,7 @@ use k3s_cri::{Code, ImageClient, RuntimeClient, Status};
 use crate::labels;
 use crate::pod::model::{ContainerRecord, Observed, SandboxRecord, State};
 
-/// What most calls may take (upstream's `--runtime-request-timeout`).
+/// The limit of most calls (upstream's `--runtime-request-timeout`).
 const CALL: Duration = Duration::from_secs(120);
 /// A stop call lasts the grace period plus this.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
@@ -182,7 +182,7 @@ impl Cri {
         .map(drop)
     }
 
-    /// Stops a container; one that is gone already is no error.
+    /// Stops a container; one that does not exist any more counts as stopped.
     pub(crate) async fn stop_container(&self, id: &str, grace: Duration) -> Result<()> {
         let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
         let request = v1::StopContainerRequest {

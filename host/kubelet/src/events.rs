@@ -75,7 +75,7 @@ impl Events {
     }
 }
 
-/// A static pod's events are about its mirror, which goes by the same name.
+/// A static pod's events are about its mirror, which has the same name.
 fn reference(pod: &Pod) -> ObjectReference {
     ObjectReference {
         kind: "Pod".to_owned(),

@@ -19,6 +19,7 @@ use crate::cri::Cri;
 use crate::error::KubeletError;
 use crate::events::Events;
 use crate::eviction::manager::EvictionManager;
+use crate::eviction::usage::UsageReader;
 use crate::image::gc;
 use crate::image::manager::ImageManager;
 use crate::logs::rotate::LogRotator;
@@ -252,7 +253,12 @@ impl Parts {
             cri: self.cri.clone(),
             events: self.events.clone(),
             node: self.node.clone(),
-            cgroups: self.cgroups.clone(),
+            usage: UsageReader {
+                config: self.config.clone(),
+                cri: self.cri.clone(),
+                cgroups: self.cgroups.clone(),
+                pods: self.pods.clone(),
+            },
             images: self.images.clone(),
             pods: self.pods.clone(),
         };

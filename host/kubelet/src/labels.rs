@@ -5,7 +5,7 @@
 pub(crate) const POD_NAME: &str = "io.kubernetes.pod.name";
 /// Pod namespace.
 pub(crate) const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
-/// Pod uid: what adoption goes by.
+/// Pod uid, by which a new process finds the pod's containers again.
 pub(crate) const POD_UID: &str = "io.kubernetes.pod.uid";
 /// Container name.
 pub(crate) const CONTAINER_NAME: &str = "io.kubernetes.container.name";

@@ -188,6 +188,33 @@ async fn a_job_pod_succeeds_and_frees_what_it_held() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finished_pod_keeps_its_address() {
+    let bench = Bench::start().await;
+    bench.pod(
+        "job",
+        json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "app:1", "command": ["exit", "0"]}]}),
+    );
+    let pod = bench
+        .pod_until("job", "Succeeded", |p| p["status"]["phase"] == "Succeeded")
+        .await;
+    let address = &pod["status"]["podIP"];
+    assert!(address.is_string(), "{pod}");
+    let volumes = bench.pod_dir("job").join("volumes");
+    bench
+        .until("what it held given back", || !volumes.exists())
+        .await;
+    bench.api.change(&resources::PODS, "default", "job", |p| {
+        p["metadata"]["generation"] = json!(2);
+    });
+    let again = bench
+        .pod_until("job", "another sync", |p| {
+            p["status"]["observedGeneration"] == 2
+        })
+        .await;
+    assert_eq!(&again["status"]["podIP"], address);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_init_container_fails_a_pod_that_never_restarts() {
     let bench = Bench::start().await;
     bench.pod("job", json!({"restartPolicy": "Never", "initContainers": [{"name": "first", "image": "app:1", "command": ["exit", "2"]}],

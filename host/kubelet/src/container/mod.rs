@@ -10,6 +10,7 @@ pub(crate) mod expand;
 pub(crate) mod fields;
 pub(crate) mod hosts;
 pub(crate) mod mounts;
+pub(crate) mod request;
 pub(crate) mod resources;
 pub(crate) mod sandbox;
 pub(crate) mod security;

@@ -9,9 +9,9 @@ use k3s_sys::volume as sys;
 use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::context::ContainerContext;
-use super::create::{ContainerRequest, message_file, message_path};
 use super::error::ConfigError;
 use super::expand::expand_strict;
+use super::request::{ContainerRequest, message_file, message_path};
 use super::{dns, hosts};
 use crate::pod::model;
 
@@ -127,37 +127,37 @@ fn bind_sub_path(
         container: request.container.name.clone(),
         source,
     };
-    let source = match sys::open_beneath(volume, relative) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            sys::create_beneath(volume, relative, 0o750)
-        }
-        other => other,
-    }
-    .map_err(failed)?;
-    let uid = model::uid(request.pod);
     let target = ctx
         .config
-        .pod_dir(uid)
+        .pod_dir(model::uid(request.pod))
         .join("volume-subpaths")
         .join(&mount.name)
         .join(&request.container.name)
         .join(index.to_string());
-    // What a restarted container had mounted may have been replaced since.
-    sys::unmount(&target).map_err(failed)?;
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    if sys::is_directory(&source).map_err(failed)? {
-        std::fs::create_dir_all(&target).map_err(failed)?;
-    } else {
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&target)
-            .map_err(failed)?;
-    }
-    sys::bind_descriptor(&source, &target).map_err(failed)?;
+    bind_beneath(volume, relative, &target).map_err(failed)?;
     Ok(target)
+}
+
+/// Binds what lies at `relative` in the volume to `target`, making a directory where nothing does.
+fn bind_beneath(volume: &Path, relative: &Path, target: &Path) -> std::io::Result<()> {
+    let source = match sys::open_beneath(volume, relative) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            sys::create_beneath(volume, relative, 0o750)?
+        }
+        other => other?,
+    };
+    // What a restarted container had mounted may have been replaced since.
+    sys::unmount(target)?;
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    if sys::is_directory(&source)? {
+        std::fs::create_dir_all(target)?;
+    } else {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true).open(target)?;
+    }
+    sys::bind_descriptor(&source, target)
 }
 
 fn hosts_file(

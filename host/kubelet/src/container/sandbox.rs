@@ -22,6 +22,8 @@ pub(crate) fn sandbox_config(
     let host_network = model::host_network(pod);
     let (hostname, _) = hosts::hostname(pod, &config.cluster_domain)?;
     let resolver = mounts::read_file(&config.resolv_conf)?;
+    let log_directory = logs::pod_log_dir(&config.pod_log_dir, pod);
+    let annotations = pod.metadata.annotations.clone().unwrap_or_default();
     Ok(v1::PodSandboxConfig {
         metadata: Some(v1::PodSandboxMetadata {
             name: model::name(pod).to_owned(),
@@ -29,14 +31,13 @@ pub(crate) fn sandbox_config(
             namespace: model::namespace(pod).to_owned(),
             attempt,
         }),
+        // In the node's network the pod has the node's name.
         hostname: if host_network {
             String::new()
         } else {
             hostname
         },
-        log_directory: logs::pod_log_dir(&config.pod_log_dir, pod)
-            .to_string_lossy()
-            .into_owned(),
+        log_directory: log_directory.to_string_lossy().into_owned(),
         dns_config: Some(dns::pod_dns(config, pod, dns::parse(&resolver))),
         port_mappings: if host_network {
             Vec::new()
@@ -44,22 +45,20 @@ pub(crate) fn sandbox_config(
             port_mappings(spec)
         },
         labels: pod_labels(pod),
-        annotations: pod
-            .metadata
-            .annotations
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
-        linux: Some(v1::LinuxPodSandboxConfig {
-            cgroup_parent: cgroup::pod_path(config, pod),
-            security_context: Some(security::sandbox_security(pod, &config.seccomp_root)),
-            sysctls: security::sysctls(spec),
-            overhead: None,
-            resources: Some(pod_resources(pod)),
-        }),
+        annotations: annotations.into_iter().collect(),
+        linux: Some(linux_config(config, pod, spec)),
         windows: None,
     })
+}
+
+fn linux_config(config: &KubeletConfig, pod: &Pod, spec: &PodSpec) -> v1::LinuxPodSandboxConfig {
+    v1::LinuxPodSandboxConfig {
+        cgroup_parent: cgroup::pod_path(config, pod),
+        security_context: Some(security::sandbox_security(pod, &config.seccomp_root)),
+        sysctls: security::sysctls(spec),
+        overhead: None,
+        resources: Some(pod_resources(pod)),
+    }
 }
 
 /// The pod's requests and limits as settings of its cgroup.

@@ -31,7 +31,7 @@ const SAFE_SYSCTLS: [&str; 12] = [
 const ALLOWED_UNSAFE: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 
 /// Paths hidden with `procMount: Default` (`pkg/securitycontext/util.go`).
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 12] = [
     "/proc/asound",
     "/proc/acpi",
     "/proc/interrupts",
@@ -43,8 +43,8 @@ const MASKED: [&str; 11] = [
     "/proc/sched_debug",
     "/proc/scsi",
     "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
-const MASKED_ALSO: &str = "/sys/devices/virtual/powercap";
 /// Paths that are read-only with `procMount: Default`.
 const READ_ONLY: [&str; 5] = [
     "/proc/bus",
@@ -97,13 +97,17 @@ fn unsupported_pod(spec: &PodSpec, features: Features) -> Option<Rejection> {
     if let Some(refused) = unsupported_resource(spec.resources.as_ref()) {
         return Some(refused);
     }
-    let context = spec.security_context.as_ref()?;
-    if let Some(sysctl) = context
-        .sysctls
-        .iter()
-        .flatten()
-        .find(|s| !sysctl_allowed(&s.name, spec))
-    {
+    unsupported_context(spec, spec.security_context.as_ref()?, features)
+}
+
+/// The part of the security context of the pod as a whole.
+fn unsupported_context(
+    spec: &PodSpec,
+    context: &PodSecurityContext,
+    features: Features,
+) -> Option<Rejection> {
+    let mut sysctls = context.sysctls.iter().flatten();
+    if let Some(sysctl) = sysctls.find(|s| !sysctl_allowed(&s.name, spec)) {
         return refuse(
             "SysctlForbidden",
             format!("forbidden sysctl: \"{}\" not allowlisted", sysctl.name),
@@ -217,8 +221,8 @@ pub(crate) fn sysctls(spec: &PodSpec) -> std::collections::HashMap<String, Strin
         .collect()
 }
 
-/// The same for one container: the processes of `target` are its own where those of the whole pod are
-/// not.
+/// The namespaces of one container. Where each container sees its own processes only, one with a
+/// target sees the target's.
 fn container_namespaces(spec: &PodSpec, target: Option<&str>) -> v1::NamespaceOption {
     let pod = namespaces(spec);
     match target {
@@ -336,35 +340,16 @@ pub(crate) fn container_security(
     let privileged = own.privileged.unwrap_or(false);
     let (supplemental_groups, supplemental_groups_policy) = groups(pod_context);
     let run_as_user = own.run_as_user.or(pod_context.run_as_user);
-    let unmasked = own.proc_mount.as_deref() == Some("Unmasked") || privileged;
-    let paths = |list: &[&str]| {
-        if unmasked {
-            Vec::new()
-        } else {
-            list.iter().map(|p| (*p).to_owned()).collect()
-        }
-    };
-    let mut masked_paths: Vec<String> = paths(&MASKED);
-    masked_paths.extend(paths(&[MASKED_ALSO]));
-    let profile = own
-        .seccomp_profile
-        .as_ref()
-        .or(pod_context.seccomp_profile.as_ref());
-    let unconfined = SeccompProfile {
-        type_: "Unconfined".to_owned(),
-        localhost_profile: None,
-    };
+    // An image that names its user has no number that counts.
+    let image_uid = image_uid.filter(|_| image_user.is_empty());
+    let (masked_paths, readonly_paths) = proc_paths(own);
+    let profile = own.seccomp_profile.as_ref();
+    let profile = profile.or(pod_context.seccomp_profile.as_ref());
     v1::LinuxContainerSecurityContext {
         capabilities: capabilities(own),
         privileged,
         namespace_options: Some(container_namespaces(spec, target)),
-        run_as_user: run_as_user
-            .or(if image_user.is_empty() {
-                image_uid
-            } else {
-                None
-            })
-            .map(int),
+        run_as_user: run_as_user.or(image_uid).map(int),
         run_as_username: if run_as_user.is_none() {
             image_user.to_owned()
         } else {
@@ -376,17 +361,21 @@ pub(crate) fn container_security(
         supplemental_groups_policy,
         no_new_privs: no_new_privs(own),
         masked_paths,
-        readonly_paths: paths(&READ_ONLY),
-        seccomp: Some(seccomp(
-            if privileged {
-                Some(&unconfined)
-            } else {
-                profile
-            },
-            seccomp_root,
-        )),
+        readonly_paths,
+        // A privileged container is unconfined.
+        seccomp: Some(seccomp(profile.filter(|_| !privileged), seccomp_root)),
         ..v1::LinuxContainerSecurityContext::default()
     }
+}
+
+/// The paths of `/proc` and `/sys` that are hidden, and those that are read-only.
+fn proc_paths(context: &SecurityContext) -> (Vec<String>, Vec<String>) {
+    let unmasked = context.proc_mount.as_deref() == Some("Unmasked");
+    if unmasked || context.privileged.unwrap_or(false) {
+        return (Vec::new(), Vec::new());
+    }
+    let owned = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect();
+    (owned(&MASKED), owned(&READ_ONLY))
 }
 
 fn capabilities(context: &SecurityContext) -> Option<v1::Capability> {

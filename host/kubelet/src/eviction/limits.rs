@@ -4,37 +4,9 @@
 use k3s_meta::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use super::manager::EvictionManager;
 use super::usage::{self, PodUse};
 use crate::config::KubeletConfig;
 use crate::pod::model::{self, all_containers};
-
-/// Evicts every pod that is over a limit of its own. Costs nothing where no pod has one.
-pub(super) async fn enforce(manager: &EvictionManager) {
-    let mut limited = manager.evictable();
-    limited.retain(|handle| has_limit(&handle.pod()));
-    if limited.is_empty() {
-        return;
-    }
-    let usages = match usage::pods(manager).await {
-        Ok(usages) => usages,
-        Err(error) => {
-            tracing::debug!(%error, "use of pods not known");
-            return;
-        }
-    };
-    for handle in limited {
-        let pod = handle.pod();
-        let used = usages.get(&handle.uid).cloned().unwrap_or_default();
-        let message = match over_volume(&manager.config, &pod).await {
-            Some(message) => Some(message),
-            None => over_limit(&pod, &used),
-        };
-        if let Some(message) = message {
-            manager.evict(&handle, message);
-        }
-    }
-}
 
 fn bytes(text: &str) -> u64 {
     Quantity::parse(text).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0))
@@ -64,12 +36,14 @@ fn volumes(pod: &Pod) -> impl Iterator<Item = (String, String)> + '_ {
     .filter(|(_, limit)| bytes(limit) > 0)
 }
 
-fn has_limit(pod: &Pod) -> bool {
+/// Whether the pod has a limit of local storage.
+pub(super) fn has_limit(pod: &Pod) -> bool {
     let limited = |spec| all_containers(spec).any(|(_, c)| storage_limit(c).is_some());
     volumes(pod).next().is_some() || pod.spec.as_ref().is_some_and(limited)
 }
 
-async fn over_volume(config: &KubeletConfig, pod: &Pod) -> Option<String> {
+/// Why the pod has to end for what an emptyDir volume of its holds.
+pub(super) async fn over_volume(config: &KubeletConfig, pod: &Pod) -> Option<String> {
     for (name, limit) in volumes(pod) {
         let folder = config
             .pod_dir(model::uid(pod))
@@ -85,7 +59,8 @@ async fn over_volume(config: &KubeletConfig, pod: &Pod) -> Option<String> {
     None
 }
 
-fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
+/// Why the pod has to end for what its containers, logs and volumes use together or alone.
+pub(super) fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     for container in &spec.containers {
         let Some((text, limit)) = storage_limit(container) else {
@@ -109,10 +84,13 @@ fn over_limit(pod: &Pod, used: &PodUse) -> Option<String> {
         .map(|c| storage_limit(c).map(|(_, bytes)| bytes))
         .collect();
     let total: u64 = limits?.into_iter().sum();
-    (used.disk_bytes() > total).then(|| {
-        let total = super::message::kibibytes(total);
-        format!("Pod ephemeral local storage usage exceeds the total limit of containers {total}. ")
-    })
+    if used.disk_bytes() <= total {
+        return None;
+    }
+    let total = super::message::kibibytes(total);
+    Some(format!(
+        "Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
+    ))
 }
 
 #[cfg(test)]

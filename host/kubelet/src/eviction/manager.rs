@@ -9,9 +9,8 @@ use k3s_client::EventType;
 use k3s_lifecycle::Tasks;
 
 use super::plan::{self, Candidate, Met, Pressure};
-use super::usage::PodUse;
-use super::{limits, message, signals, usage};
-use crate::cgroup::Cgroups;
+use super::usage::UsageReader;
+use super::{limits, message, signals};
 use crate::config::KubeletConfig;
 use crate::cri::Cri;
 use crate::events::Events;
@@ -34,7 +33,7 @@ pub(crate) struct EvictionManager {
     pub(crate) cri: Cri,
     pub(crate) events: Events,
     pub(crate) node: Arc<NodeState>,
-    pub(crate) cgroups: Arc<Cgroups>,
+    pub(crate) usage: UsageReader,
     pub(crate) images: Arc<ImageManager>,
     pub(crate) pods: Arc<PodTable>,
 }
@@ -62,7 +61,7 @@ impl EvictionManager {
         let now = self.config.clock.elapsed();
         self.node
             .set_pressure(pressure.update(&met, now, settings.transition));
-        limits::enforce(self).await;
+        self.enforce_limits().await;
         let Some(worst) = plan::worst(&met) else {
             return;
         };
@@ -74,6 +73,35 @@ impl EvictionManager {
         }
         if !self.reclaim_images(worst).await {
             self.evict_one(worst).await;
+        }
+    }
+
+    /// Evicts every pod that is over a limit of its own. Costs nothing where no pod has one.
+    async fn enforce_limits(&self) {
+        let mut limited = self.evictable();
+        limited.retain(|handle| limits::has_limit(&handle.pod()));
+        if limited.is_empty() {
+            return;
+        }
+        let usages = match self.usage.read().await {
+            Ok(usages) => usages,
+            Err(error) => {
+                tracing::debug!(%error, "use of pods not known");
+                return;
+            }
+        };
+        for handle in limited {
+            let pod = handle.pod();
+            let message = match limits::over_volume(&self.config, &pod).await {
+                Some(message) => Some(message),
+                None => {
+                    let used = usages.get(&handle.uid).cloned().unwrap_or_default();
+                    limits::over_limit(&pod, &used)
+                }
+            };
+            if let Some(message) = message {
+                self.evict(&handle, message);
+            }
         }
     }
 
@@ -93,18 +121,16 @@ impl EvictionManager {
     /// Evicts the first pod in the order of eviction and waits until it has ended, so that the next
     /// reading sees what it gave back.
     async fn evict_one(&self, met: &Met) {
-        let usages = match usage::pods(self).await {
+        let usages = match self.usage.read().await {
             Ok(usages) => usages,
             Err(error) => {
                 tracing::warn!(%error, "use of pods not known");
                 return;
             }
         };
-        let usage =
-            |handle: &PodHandle| -> PodUse { usages.get(&handle.uid).cloned().unwrap_or_default() };
         let candidates = self.evictable().into_iter().map(|handle| Candidate {
             pod: handle.pod(),
-            usage: usage(&handle),
+            usage: usages.get(&handle.uid).cloned().unwrap_or_default(),
         });
         for candidate in plan::ranked(candidates.collect(), met.signal) {
             // It may have ended while its files were counted.
@@ -118,14 +144,14 @@ impl EvictionManager {
     }
 
     /// Pods that run, are not about to end and are not critical.
-    pub(super) fn evictable(&self) -> Vec<Arc<PodHandle>> {
+    fn evictable(&self) -> Vec<Arc<PodHandle>> {
         let mut handles = self.pods.list();
         handles.retain(|handle| handle.is_evictable() && !model::is_critical(&handle.pod()));
         handles
     }
 
     /// Ends the pod with the verdict; its worker stops the containers at once.
-    pub(super) fn evict(&self, handle: &PodHandle, message: String) {
+    fn evict(&self, handle: &PodHandle, message: String) {
         let reason = "Evicted";
         let shown = message.clone();
         self.events

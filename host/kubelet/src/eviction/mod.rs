@@ -8,7 +8,7 @@
 mod limits;
 pub(crate) mod manager;
 mod message;
-pub(crate) mod plan;
+mod plan;
 pub(crate) mod settings;
 mod signals;
-mod usage;
+pub(crate) mod usage;

@@ -1,4 +1,4 @@
-//! Pure: which thresholds are met, which conditions follow, and which pod goes first
+//! Pure: which thresholds are met, which conditions follow, and which pod is evicted first
 //! (`pkg/kubelet/eviction/helpers.go`).
 
 use std::cmp::Reverse;
@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::settings::{EvictionSettings, Signal};
 use super::usage::PodUse;
+use crate::node::pressure::NodePressure;
 use crate::pod::qos;
 
 /// What a signal is now.
@@ -29,14 +30,6 @@ pub(super) struct Met {
     pub(super) quantity: u64,
     pub(super) threshold: String,
     pub(super) available: u64,
-}
-
-/// What the node is short of: its pressure conditions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NodePressure {
-    pub(crate) memory: bool,
-    pub(crate) disk: bool,
-    pub(crate) pid: bool,
 }
 
 /// What was met at the last reading, and when each condition was last true.
@@ -107,7 +100,7 @@ pub(super) fn met(
     settings.hard.iter().filter_map(check).collect()
 }
 
-/// Memory goes before everything else (`byEvictionPriority`).
+/// Memory comes before everything else (`byEvictionPriority`).
 pub(super) fn worst(met: &[Met]) -> Option<&Met> {
     met.iter().min_by_key(|m| m.signal)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k3s_meta::quantity::Quantity;
 
-/// What is watched.
+/// What eviction watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Signal {
     /// `memory.available`
@@ -100,7 +100,7 @@ impl Amount {
     }
 }
 
-/// When the node counts as short of something.
+/// The thresholds below which the node is short of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvictionSettings {
     pub(crate) hard: Vec<(Signal, Amount)>,

@@ -10,7 +10,7 @@ use crate::config::KubeletConfig;
 use crate::cri::Cri;
 use crate::node::info;
 
-/// Reads all of them; what cannot be read is left out and so never met.
+/// Reads all of them. One that cannot be read is left out, so its threshold is never met.
 pub(super) async fn observe(config: &KubeletConfig, cri: &Cri) -> Observations {
     let mut all = Observations::new();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::manager::EvictionManager;
+use crate::cgroup::Cgroups;
+use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
 use crate::pod::model;
+use crate::pod::table::PodTable;
 use crate::{labels, logs};
 
 /// Files counted in one tree; beyond this a volume's use is an underestimate.
@@ -46,26 +49,35 @@ impl PodUse {
     }
 }
 
-/// Of all pods, by uid.
-pub(super) async fn pods(manager: &EvictionManager) -> Result<HashMap<String, PodUse>, CriError> {
-    let mut all = containers(&manager.cri).await?;
-    let config = &manager.config;
-    for handle in manager.pods.list() {
-        let pod = handle.pod();
-        let volumes = config.pod_dir(&handle.uid).join("volumes");
-        let trees = [
-            volumes.join("kubernetes.io~empty-dir"),
-            logs::pod_log_dir(&config.pod_log_dir, &pod),
-        ];
-        let usage = all.entry(handle.uid.clone()).or_default();
-        for tree in trees {
-            let (bytes, inodes) = tree_size(tree).await;
-            usage.files_bytes = usage.files_bytes.saturating_add(bytes);
-            usage.inodes = usage.inodes.saturating_add(inodes);
+/// Reads it, from the runtime, the file system and the cgroups.
+pub(crate) struct UsageReader {
+    pub(crate) config: Arc<KubeletConfig>,
+    pub(crate) cri: Cri,
+    pub(crate) cgroups: Arc<Cgroups>,
+    pub(crate) pods: Arc<PodTable>,
+}
+
+impl UsageReader {
+    /// The use of all pods, by uid.
+    pub(super) async fn read(&self) -> Result<HashMap<String, PodUse>, CriError> {
+        let mut all = containers(&self.cri).await?;
+        for handle in self.pods.list() {
+            let pod = handle.pod();
+            let volumes = self.config.pod_dir(&handle.uid).join("volumes");
+            let trees = [
+                volumes.join("kubernetes.io~empty-dir"),
+                logs::pod_log_dir(&self.config.pod_log_dir, &pod),
+            ];
+            let usage = all.entry(handle.uid.clone()).or_default();
+            for tree in trees {
+                let (bytes, inodes) = tree_size(tree).await;
+                usage.files_bytes = usage.files_bytes.saturating_add(bytes);
+                usage.inodes = usage.inodes.saturating_add(inodes);
+            }
+            usage.processes = self.cgroups.pod_processes(model::uid(&pod));
         }
-        usage.processes = manager.cgroups.pod_processes(model::uid(&pod));
+        Ok(all)
     }
-    Ok(all)
 }
 
 async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
@@ -74,25 +86,20 @@ async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
         let Some(attributes) = &stats.attributes else {
             continue;
         };
-        let Some(uid) = attributes.labels.get(labels::POD_UID) else {
+        let label = |key: &str| attributes.labels.get(key).cloned();
+        let Some(uid) = label(labels::POD_UID) else {
             continue;
         };
-        let memory = stats
-            .memory
-            .as_ref()
-            .and_then(|m| m.working_set_bytes)
-            .map_or(0, |v| v.value);
+        let memory = stats.memory.as_ref().and_then(|m| m.working_set_bytes);
         let layer = stats.writable_layer.as_ref();
-        let usage = all.entry(uid.clone()).or_default();
-        usage.inodes += layer.and_then(|l| l.inodes_used).map_or(0, |v| v.value);
+        let usage = all.entry(uid).or_default();
+        let inodes = layer.and_then(|l| l.inodes_used);
+        usage.inodes += inodes.map_or(0, |v| v.value);
+        let disk = layer.and_then(|l| l.used_bytes);
         usage.containers.push(ContainerUse {
-            name: attributes
-                .labels
-                .get(labels::CONTAINER_NAME)
-                .cloned()
-                .unwrap_or_default(),
-            memory_bytes: memory,
-            disk_bytes: layer.and_then(|l| l.used_bytes).map_or(0, |v| v.value),
+            name: label(labels::CONTAINER_NAME).unwrap_or_default(),
+            memory_bytes: memory.map_or(0, |v| v.value),
+            disk_bytes: disk.map_or(0, |v| v.value),
         });
     }
     Ok(all)

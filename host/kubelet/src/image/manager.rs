@@ -146,18 +146,26 @@ impl ImageManager {
                 Ok(found)
             }
             Err(source) => {
-                let cause = chain(&source);
-                let message = format!("Failed to pull image \"{asked}\": {cause}");
-                self.warn(request, "Failed", message);
-                self.backoff.lock().next(&key, self.clock.elapsed());
-                let mut failures = self.failures.lock();
-                failures.insert(key, format!("ErrImagePull: {cause}"));
-                Err(ImageError::Pull {
-                    image: image.to_owned(),
-                    source,
-                })
+                self.note_pull_failure(request, key, asked, &source);
+                let image = image.to_owned();
+                Err(ImageError::Pull { image, source })
             }
         }
+    }
+
+    fn note_pull_failure(
+        &self,
+        request: &ImageRequest<'_>,
+        key: String,
+        asked: &str,
+        error: &PullError,
+    ) {
+        let cause = chain(error);
+        let message = format!("Failed to pull image \"{asked}\": {cause}");
+        self.warn(request, "Failed", message);
+        self.backoff.lock().next(&key, self.clock.elapsed());
+        let mut failures = self.failures.lock();
+        failures.insert(key, format!("ErrImagePull: {cause}"));
     }
 
     /// Waits for room and pulls; says how long that took, without and with the wait.

@@ -1,5 +1,5 @@
-//! Container logs on disk: where they lie, how a line looks, and their removal. Files are written by
-//! the runtime in the CRI format (`time stream tag content`).
+//! Container logs on disk: their paths, their format and their removal. The runtime writes the files,
+//! in the CRI format (`time stream tag content`).
 
 pub(crate) mod read;
 pub(crate) mod rotate;
@@ -49,7 +49,7 @@ fn link_path(config: &KubeletConfig, pod: &Pod, container: &str, id: &str) -> Pa
     ))
 }
 
-/// The link that log collectors follow. Its absence hurts nobody else, so a failure is only logged.
+/// The link that log collectors follow. Nothing else needs it, so a failure is only logged.
 pub(crate) fn link(config: &KubeletConfig, pod: &Pod, container: &str, id: &str, attempt: u32) {
     let target = pod_log_dir(&config.pod_log_dir, pod)
         .join(container)
@@ -101,7 +101,7 @@ pub(crate) fn remove_pod_dir(config: &KubeletConfig, pod: &Pod) {
     }
 }
 
-/// Log directories of pods that are not known, and links that lead nowhere.
+/// Removes the log directories of unknown pods, and links whose log does not exist any more.
 pub(crate) fn remove_orphans(config: &KubeletConfig, known: &HashSet<String>) {
     for entry in std::fs::read_dir(&config.pod_log_dir)
         .into_iter()
@@ -142,13 +142,13 @@ pub(crate) fn remove_orphans(config: &KubeletConfig, known: &HashSet<String>) {
 pub(crate) struct Line<'a> {
     pub(crate) time: &'a str,
     pub(crate) stream: &'a str,
-    /// The content goes on in the next line.
+    /// The next line continues the content.
     pub(crate) partial: bool,
     pub(crate) content: &'a [u8],
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line without its newline; `None` for what is none.
+    /// Reads a line without its newline; `None` for a line of another format.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut parts = line.splitn(4, |b| *b == b' ');
         let time = std::str::from_utf8(parts.next()?).ok()?;

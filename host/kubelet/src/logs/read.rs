@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, BufReader, SeekFrom
 
 use super::Line;
 
-/// A follower looks at the file this often even without a notice: one may be lost on rotation.
+/// A follower reads the file this often even without a notice: one may be lost on rotation.
 const FOLLOW_LIMIT: Duration = Duration::from_secs(1);
 /// A single line longer than this is cut into pieces: the runtime splits at 16 KiB itself.
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -86,8 +86,8 @@ impl Shaper {
     }
 }
 
-/// Sends the log to `sender` until its end; a follower goes on until `running` says no or the
-/// client is gone.
+/// Sends the log to `sender` until its end; a follower continues until `running` says no or the
+/// client leaves.
 pub(crate) async fn send<F, Fut>(
     path: PathBuf,
     options: Options,
@@ -108,7 +108,7 @@ where
     let mut shaper = Shaper::new(options);
     let mut reader = BufReader::new(file);
     loop {
-        // Asked before reading: what was written before the end is read after it.
+        // Asked before reading, so that nothing a container wrote before its end is missed.
         let alive = follow && running().await;
         if !drain(&mut reader, &mut shaper, &sender).await? {
             return Ok(());
@@ -127,7 +127,7 @@ where
     }
 }
 
-/// Sends all complete lines; false when the client has had enough.
+/// Sends all complete lines; false when the client has left or has all it asked for.
 async fn drain(
     reader: &mut BufReader<File>,
     shaper: &mut Shaper,
@@ -141,7 +141,7 @@ async fn drain(
             .read_until(b'\n', &mut line)
             .await?;
         if line.last() != Some(&b'\n') {
-            // The end of the file within a line: it is read again when it is complete.
+            // The file ends within a line, which is read again once it is complete.
             if read > 0 && (read as u64) < CHUNK_BYTES {
                 reader
                     .seek(SeekFrom::Current(-i64::try_from(read).unwrap_or(0)))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::eviction::plan::NodePressure;
+use crate::node::pressure::NodePressure;
 
 /// What the conditions are decided from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

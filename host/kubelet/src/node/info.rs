@@ -1,4 +1,4 @@
-//! What the machine is: read once at start from `/proc`, `/sys` and `/etc`.
+//! Facts about the machine, read once at start from `/proc`, `/sys` and `/etc`.
 
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
@@ -51,7 +51,7 @@ pub(crate) fn architecture() -> &'static str {
 }
 
 fn text(path: &str) -> String {
-    // A machine without the file has no such fact; the field stays empty as upstream's.
+    // Not every machine has every file; the field stays empty then, as upstream's does.
     fs::read_to_string(path).unwrap_or_default()
 }
 
@@ -109,7 +109,7 @@ fn hugepages(dir: &Path) -> Vec<(String, i64)> {
     found
 }
 
-/// Processes now and at most.
+/// How many processes there are, and how many there may be.
 pub(crate) fn pids() -> Option<(i64, i64)> {
     let loadavg = fs::read_to_string("/proc/loadavg").ok()?;
     let running = loadavg

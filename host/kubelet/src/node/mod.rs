@@ -3,6 +3,7 @@
 pub(crate) mod conditions;
 pub(crate) mod info;
 pub(crate) mod lease;
+pub(crate) mod pressure;
 mod registration;
 pub(crate) mod reporter;
 pub(crate) mod state;

@@ -86,7 +86,7 @@ fn provider_id(config: &KubeletConfig) -> String {
 }
 
 /// The merge patch that brings an existing Node to the configured labels, annotations and provider
-/// id; `None` when it is there.
+/// id; `None` when nothing differs.
 pub(crate) fn reconcile(
     config: &KubeletConfig,
     node_ips: &[IpAddr],
@@ -123,8 +123,8 @@ pub(crate) fn reconcile(
     Some(patch)
 }
 
-/// Sets the role label through a client that may: NodeRestriction denies it to the node itself, so
-/// the server passes one of its own.
+/// Sets the role label. NodeRestriction denies it to the node itself, so the server passes a client
+/// of its own.
 pub(crate) async fn set_role(client: &Client, node: &Object) -> Result<(), k3s_client::Error> {
     const ROLE: &str = "node-role.kubernetes.io/control-plane";
     if node.label(ROLE) == Some("true") {

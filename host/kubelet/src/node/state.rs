@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use super::info::Machine;
 use crate::container::security::Features;
-use crate::eviction::plan::NodePressure;
+use crate::node::pressure::NodePressure;
 use crate::pod::qos::Amounts;
 
 /// What the runtime reports to be ready.

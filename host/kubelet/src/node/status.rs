@@ -1,4 +1,4 @@
-//! The node's status as a tree, and what of it has to be written.
+//! The node's status as a tree, and the patch that writes what differs.
 
 use std::net::IpAddr;
 
@@ -121,7 +121,7 @@ pub(crate) fn patch(
             continue;
         }
         let value = match (name.as_str(), value) {
-            // Merged by type, which keeps addresses the node no longer has: replaced then.
+            // The API merges by type and would keep addresses that the node no longer has.
             ("addresses", Value::Array(list)) if before.get(name).is_some() => {
                 let replace = [json!({"$patch": "replace"})];
                 Value::Array(replace.into_iter().chain(list.iter().cloned()).collect())

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, Toleration};
 use super::model::{Rejection, all_containers, is_critical};
 use super::qos::{self, Amounts, QosClass};
 use crate::container::security::{Features, unsupported};
-use crate::eviction::plan::NodePressure;
+use crate::node::pressure::NodePressure;
 
 const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
@@ -157,49 +157,33 @@ fn host_ports(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     None
 }
 
+/// Whether there is room for one more pod and for what it requests.
 fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    if node.others.len() >= node.max_pods {
+    let count = node.others.len();
+    if count >= node.max_pods {
+        let capacity = node.max_pods;
         let message = format!(
-            "Node didn't have enough resource: pods, requested: 1, used: {}, capacity: {}",
-            node.others.len(),
-            node.max_pods
+            "Node didn't have enough resource: pods, requested: 1, used: {count}, capacity: {capacity}"
         );
         return reject("OutOfpods", message);
     }
-    let used = node.others.iter().fold(Amounts::default(), |sum, other| {
-        sum.plus(qos::pod_requests(other))
-    });
-    let wanted = qos::pod_requests(pod);
+    let requests = node.others.iter().map(|other| qos::pod_requests(other));
+    let used = requests.fold(Amounts::default(), Amounts::plus);
+    let (wanted, capacity) = (qos::pod_requests(pod), &node.allocatable);
+    let row = |name, of: fn(&Amounts) -> i64| (name, of(&wanted), of(&used), of(capacity));
     let rows = [
-        (
-            "cpu",
-            wanted.milli_cpu,
-            used.milli_cpu,
-            node.allocatable.milli_cpu,
-        ),
-        (
-            "memory",
-            wanted.memory_bytes,
-            used.memory_bytes,
-            node.allocatable.memory_bytes,
-        ),
-        (
-            "ephemeral-storage",
-            wanted.ephemeral_bytes,
-            used.ephemeral_bytes,
-            node.allocatable.ephemeral_bytes,
-        ),
+        row("cpu", |amounts| amounts.milli_cpu),
+        row("memory", |amounts| amounts.memory_bytes),
+        row("ephemeral-storage", |amounts| amounts.ephemeral_bytes),
     ];
     let short = rows
         .iter()
         .find(|(_, wanted, used, capacity)| *wanted > 0 && wanted + used > *capacity)?;
     let (name, wanted, used, capacity) = short;
-    reject(
-        &format!("OutOf{name}"),
-        format!(
-            "Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
-        ),
-    )
+    let message = format!(
+        "Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
+    );
+    reject(&format!("OutOf{name}"), message)
 }
 
 #[cfg(test)]

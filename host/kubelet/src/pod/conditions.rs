@@ -1,11 +1,13 @@
 //! The pod conditions the node writes, in upstream's wording
 //! (`pkg/kubelet/status/generate.go`).
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::inputs::{Inputs, whole_seconds};
 use super::model::{host_network, init_containers, is_sidecar};
-use super::status::{Inputs, whole_seconds};
 
 /// Condition types the node owns; others in the object are left as they are.
 pub(crate) const OWN: [&str; 6] = [
@@ -132,55 +134,48 @@ fn find<'a>(list: Option<&'a Vec<ContainerStatus>>, name: &str) -> Option<&'a Co
 }
 
 fn initialized(spec: &PodSpec, status: &PodStatus) -> Verdict {
-    let init = init_containers(spec);
-    if init.is_empty() {
-        return Verdict {
-            reason: if status.phase.as_deref() == Some("Succeeded") {
-                "PodCompleted"
-            } else {
-                ""
-            },
-            ..Verdict::yes()
-        };
-    }
-    let mut incomplete = Vec::new();
-    for container in init {
-        let done =
-            find(status.init_container_statuses.as_ref(), &container.name).is_some_and(|s| {
-                if is_sidecar(container) {
-                    s.started == Some(true)
-                } else {
-                    s.ready
-                }
-            });
-        if !done {
-            incomplete.push(container.name.as_str());
-        }
-    }
     if status.phase.as_deref() == Some("Succeeded") {
         return Verdict {
             reason: "PodCompleted",
             ..Verdict::yes()
         };
     }
-    let main_started = status.container_statuses.iter().flatten().any(|s| {
-        s.state
-            .as_ref()
-            .is_some_and(|st| st.running.is_some() || st.terminated.is_some())
-            || s.last_state
-                .as_ref()
-                .is_some_and(|st| st.terminated.is_some())
-    });
-    if incomplete.is_empty() || main_started {
+    let containers = init_containers(spec).iter();
+    let incomplete: Vec<&str> = containers
+        .filter(|container| !is_complete(container, status))
+        .map(|container| container.name.as_str())
+        .collect();
+    if incomplete.is_empty() || main_started(status) {
         return Verdict::yes();
     }
+    let names = incomplete.join(" ");
     Verdict::no(
         "ContainersNotInitialized",
-        format!(
-            "containers with incomplete status: [{}]",
-            incomplete.join(" ")
-        ),
+        format!("containers with incomplete status: [{names}]"),
     )
+}
+
+/// Whether the init container is done, or as a sidecar has started.
+fn is_complete(container: &Container, status: &PodStatus) -> bool {
+    let found = find(status.init_container_statuses.as_ref(), &container.name);
+    found.is_some_and(|status| {
+        if is_sidecar(container) {
+            status.started == Some(true)
+        } else {
+            status.ready
+        }
+    })
+}
+
+/// Whether a main container runs or ran: then initialisation is over.
+fn main_started(status: &PodStatus) -> bool {
+    let mut statuses = status.container_statuses.iter().flatten();
+    statuses.any(|status| {
+        let state = status.state.as_ref();
+        let last = status.last_state.as_ref();
+        state.is_some_and(|s| s.running.is_some() || s.terminated.is_some())
+            || last.is_some_and(|s| s.terminated.is_some())
+    })
 }
 
 fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
@@ -189,41 +184,38 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
         Some("Failed") => return Verdict::no("PodFailed", String::new()),
         _ => {}
     }
-    let sidecars = init_containers(spec)
-        .iter()
-        .filter(|c| is_sidecar(c))
-        .map(|c| (c, find(status.init_container_statuses.as_ref(), &c.name)));
-    let main = spec
-        .containers
-        .iter()
-        .map(|c| (c, find(status.container_statuses.as_ref(), &c.name)));
-    let mut unknown = Vec::new();
-    let mut unready = Vec::new();
-    for (container, found) in sidecars.chain(main) {
-        match found {
-            None => unknown.push(container.name.as_str()),
-            Some(s) if !s.ready => unready.push(container.name.as_str()),
-            Some(_) => {}
-        }
-    }
+    let (unknown, unready) = not_ready(spec, status);
     let mut messages = Vec::new();
     if !unknown.is_empty() {
-        messages.push(format!(
-            "containers with unknown status: [{}]",
-            unknown.join(" ")
-        ));
+        let names = unknown.join(" ");
+        messages.push(format!("containers with unknown status: [{names}]"));
     }
     if !unready.is_empty() {
-        messages.push(format!(
-            "containers with unready status: [{}]",
-            unready.join(" ")
-        ));
+        let names = unready.join(" ");
+        messages.push(format!("containers with unready status: [{names}]"));
     }
     if messages.is_empty() {
         Verdict::yes()
     } else {
         Verdict::no("ContainersNotReady", messages.join(", "))
     }
+}
+
+/// The names of containers without a status, and of those that are not ready.
+fn not_ready<'a>(spec: &'a PodSpec, status: &PodStatus) -> (Vec<&'a str>, Vec<&'a str>) {
+    let sidecars = init_containers(spec).iter().filter(|c| is_sidecar(c));
+    let sidecars = sidecars.map(|c| (c, status.init_container_statuses.as_ref()));
+    let main = spec.containers.iter();
+    let main = main.map(|c| (c, status.container_statuses.as_ref()));
+    let (mut unknown, mut unready) = (Vec::new(), Vec::new());
+    for (container, statuses) in sidecars.chain(main) {
+        match find(statuses, &container.name) {
+            None => unknown.push(container.name.as_str()),
+            Some(status) if !status.ready => unready.push(container.name.as_str()),
+            Some(_) => {}
+        }
+    }
+    (unknown, unready)
 }
 
 /// Whether the object contradicts a condition of the node's. Another component wrote it (the node

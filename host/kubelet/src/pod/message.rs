@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::model::{self, ContainerRecord, Observed, State, every_container};
 use crate::config::KubeletConfig;
-use crate::container::create::message_file;
+use crate::container::request::message_file;
 use crate::logs;
 
 /// `MaxContainerTerminationMessageLength`.

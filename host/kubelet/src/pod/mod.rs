@@ -13,6 +13,7 @@ mod conditions;
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod housekeeping;
+mod inputs;
 pub(crate) mod lifecycle_events;
 pub(crate) mod manager;
 mod message;

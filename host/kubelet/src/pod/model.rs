@@ -56,7 +56,7 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// Puts both lists into the order the other methods expect.
+    /// Sorts both lists, newest first, as the other methods expect them.
     pub(crate) fn sorted(mut self) -> Self {
         self.sandboxes
             .sort_by_key(|s| std::cmp::Reverse((s.created_at_ns, s.attempt)));
@@ -93,7 +93,7 @@ impl Observed {
     }
 }
 
-/// Why a container is not running, as the last attempt to start it left it.
+/// Why a container does not run, after the last attempt to start it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) reason: &'static str,
@@ -128,7 +128,7 @@ pub(crate) fn is_critical(pod: &Pod) -> bool {
     source.is_some_and(|source| source != "api") || has_critical_priority(pod)
 }
 
-/// Which list of the spec a container stands in, and where.
+/// Where a container stands in the spec: which list, and which index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Slot {
     Init(usize),
@@ -267,7 +267,7 @@ pub(crate) fn restarts_after(
     }
 }
 
-/// The mark of the parts of a container spec whose change needs a new container
+/// A digest of the parts of a container spec whose change needs a new container
 /// (upstream `HashContainer`: name and image).
 pub(crate) fn container_hash(container: &Container) -> String {
     let mut digest = Sha256::new();

@@ -171,17 +171,20 @@ fn any_main_started(spec: &PodSpec, observed: &Observed) -> bool {
 
 /// Same, but counting only containers of the present sandbox.
 fn main_started_here(spec: &PodSpec, observed: &Observed) -> bool {
-    let sandbox = observed
-        .sandboxes
-        .first()
-        .map(|s| s.id.as_str())
-        .unwrap_or_default();
+    let sandbox = newest_sandbox(observed);
     spec.containers
         .iter()
         .filter_map(|c| observed.latest(&c.name))
         .any(|record| {
             record.sandbox_id == sandbox && matches!(record.state, State::Running | State::Exited)
         })
+}
+
+fn newest_sandbox(observed: &Observed) -> &str {
+    let newest = observed.sandboxes.first();
+    newest
+        .map(|sandbox| sandbox.id.as_str())
+        .unwrap_or_default()
 }
 
 /// Decides about init containers, the last first; true when the main containers may run.
@@ -195,37 +198,33 @@ fn plan_init(
     if init.is_empty() {
         return true;
     }
-    let sandbox = observed
-        .sandboxes
-        .first()
-        .map(|s| s.id.as_str())
-        .unwrap_or_default();
+    let sandbox = newest_sandbox(observed);
     let mut initialized = main_started_here(spec, observed);
-    // Once one has been judged, those before it only matter if they are sidecars.
-    let mut judged = initialized;
+    // Once one is decided, those before it only matter if they are sidecars.
+    let mut later_decided = initialized;
     for (index, container) in init.iter().enumerate().rev() {
         let slot = Slot::Init(index);
         let record = observed
             .latest(&container.name)
             .filter(|r| r.sandbox_id == sandbox);
         let Some(record) = record else {
-            if judged && is_sidecar(container) {
+            if later_decided && is_sidecar(container) {
                 plan.start.push(slot);
             }
             continue;
         };
-        if judged && !is_sidecar(container) {
+        if later_decided && !is_sidecar(container) {
             continue;
         }
-        let step = InitStep {
+        let decision = InitDecision {
             spec,
             slot,
             container,
             record,
-            judged,
+            later_decided,
             last: index + 1 == init.len(),
         };
-        match step.judge(verdicts, plan) {
+        match decision.decide(verdicts, plan) {
             InitVerdict::Fatal => {
                 plan.start.clear();
                 plan.kill_pod = true;
@@ -234,9 +233,9 @@ fn plan_init(
             InitVerdict::Done => initialized = true,
             InitVerdict::Busy => {}
         }
-        judged = true;
+        later_decided = true;
     }
-    if !judged {
+    if !later_decided {
         plan.start.push(Slot::Init(0));
     }
     plan.start.sort();
@@ -253,17 +252,18 @@ enum InitVerdict {
     Fatal,
 }
 
-struct InitStep<'a> {
+struct InitDecision<'a> {
     spec: &'a PodSpec,
     slot: Slot,
     container: &'a Container,
     record: &'a ContainerRecord,
-    judged: bool,
+    /// A later init container was decided before, so that only sidecars matter.
+    later_decided: bool,
     last: bool,
 }
 
-impl InitStep<'_> {
-    fn judge(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
+impl InitDecision<'_> {
+    fn decide(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
         match self.record.state {
             State::Created => plan.start.push(self.slot),
             State::Running if is_sidecar(self.container) => return self.sidecar(verdicts, plan),
@@ -313,7 +313,7 @@ impl InitStep<'_> {
             plan.kill.push(self.kill(KillReason::Liveness, message));
             plan.start.push(self.slot);
         }
-        if self.judged {
+        if self.later_decided {
             InitVerdict::Busy
         } else {
             self.advance(plan)
@@ -340,59 +340,78 @@ impl InitStep<'_> {
     }
 }
 
+/// Decides about the main containers.
 fn plan_main(
     spec: &PodSpec,
     observed: &Observed,
     verdicts: &HashMap<String, Verdicts>,
     plan: &mut Plan,
 ) {
-    let mut kept = 0_usize;
-    let mut starting = 0_usize;
+    let mut needed = false;
     for (index, container) in spec.containers.iter().enumerate() {
         let slot = Slot::Main(index);
         let record = observed.latest(&container.name);
-        let Some(record) = record.filter(|r| r.state == State::Running) else {
-            if should_start(spec, slot, container, observed) {
-                plan.start.push(slot);
-                starting += 1;
-                if let Some(unknown) = record.filter(|r| r.state == State::Unknown) {
-                    let message =
-                        "Container is in \"unknown\" state, try killing it before restart"
-                            .to_owned();
-                    plan.kill.push(Kill {
-                        id: unknown.id.clone(),
-                        slot,
-                        reason: KillReason::Unknown,
-                        message,
-                    });
-                }
-            }
-            continue;
+        needed |= match record.filter(|r| r.state == State::Running) {
+            Some(record) => plan_running(spec, slot, container, record, verdicts, plan),
+            None => plan_stopped(spec, slot, container, observed, plan),
         };
-        match failing(container, record, verdicts) {
-            None => kept += 1,
-            Some((reason, mut message)) => {
-                let restart =
-                    reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
-                if restart {
-                    message.push_str(", will be restarted");
-                    plan.start.push(slot);
-                    starting += 1;
-                }
-                plan.kill.push(Kill {
-                    id: record.id.clone(),
-                    slot,
-                    reason,
-                    message,
-                });
-            }
-        }
     }
-    if kept == 0 && starting == 0 && plan.kill.is_empty() {
-        // Every main container is done: sidecars and the sandbox go too.
+    if !needed && plan.kill.is_empty() {
+        // Every main container is done: sidecars and sandbox are stopped too.
         plan.start.clear();
         plan.kill_pod = observed.alive();
     }
+}
+
+/// A running container stays unless it fails; true when it stays or is restarted.
+fn plan_running(
+    spec: &PodSpec,
+    slot: Slot,
+    container: &Container,
+    record: &ContainerRecord,
+    verdicts: &HashMap<String, Verdicts>,
+    plan: &mut Plan,
+) -> bool {
+    let Some((reason, mut message)) = failing(container, record, verdicts) else {
+        return true;
+    };
+    let restart = reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
+    if restart {
+        message.push_str(", will be restarted");
+        plan.start.push(slot);
+    }
+    plan.kill.push(Kill {
+        id: record.id.clone(),
+        slot,
+        reason,
+        message,
+    });
+    restart
+}
+
+/// A container that does not run is started where its policy says so; true when it is.
+fn plan_stopped(
+    spec: &PodSpec,
+    slot: Slot,
+    container: &Container,
+    observed: &Observed,
+    plan: &mut Plan,
+) -> bool {
+    if !should_start(spec, slot, container, observed) {
+        return false;
+    }
+    plan.start.push(slot);
+    let record = observed.latest(&container.name);
+    if let Some(unknown) = record.filter(|r| r.state == State::Unknown) {
+        let message = "Container is in \"unknown\" state, try killing it before restart";
+        plan.kill.push(Kill {
+            id: unknown.id.clone(),
+            slot,
+            reason: KillReason::Unknown,
+            message: message.to_owned(),
+        });
+    }
+    true
 }
 
 /// Why a running container cannot stay, if it cannot.

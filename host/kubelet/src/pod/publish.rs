@@ -10,10 +10,11 @@ use tokio::sync::watch;
 
 use super::conditions;
 use super::handle::Published;
+use super::inputs::Inputs;
 use super::model::{self, Observed};
 use super::plan::Verdicts;
 use super::state::PodState;
-use super::status::{Inputs, pod_status};
+use super::status::pod_status;
 use crate::node::state::NodeState;
 
 /// What a status is computed from, besides what the node knows of itself.

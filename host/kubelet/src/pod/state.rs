@@ -183,10 +183,20 @@ impl PodState {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// When the worker has to look at its containers again, if one waits; known anew after the next
-    /// sync.
-    pub(crate) fn take_due(&mut self) -> Option<Duration> {
-        self.due.take()
+    /// How long until the first container that waits may be started, or the first timer of the pod
+    /// is due. Timers are of running pods: a passed deadline must not wake the worker of a finished
+    /// pod again and again.
+    pub(crate) fn next_due<const N: usize>(
+        &mut self,
+        timers: [Option<Duration>; N],
+        now: Duration,
+    ) -> Option<Duration> {
+        // Every sync finds the containers that wait again.
+        let due = self.due.take().map(|at| at.saturating_sub(now));
+        if self.work > WorkState::SyncPod {
+            return due;
+        }
+        due.into_iter().chain(timers.into_iter().flatten()).min()
     }
 }
 
@@ -302,7 +312,7 @@ mod tests {
         state.note_restart("c", secs(1));
         assert_eq!(gate(&mut state, Some(2), 3), StartGate::EntersBackOff);
         assert_eq!(gate(&mut state, Some(2), 4), StartGate::Waits);
-        assert_eq!(state.take_due(), Some(secs(12)));
+        assert_eq!(state.next_due([], secs(4)), Some(secs(8)));
         assert_eq!(
             state.waiting()["c"].message,
             "back-off 10s restarting failed container=c pod=p_n(u)"
@@ -316,8 +326,18 @@ mod tests {
         };
         state.note_start_failure("c", failure, secs(20));
         assert_eq!(gate(&mut state, None, 29), StartGate::Waits);
-        assert_eq!(state.take_due(), Some(secs(30)));
+        assert_eq!(state.next_due([], secs(29)), Some(secs(1)));
         assert_eq!(gate(&mut state, None, 30), StartGate::Open);
+    }
+
+    #[test]
+    fn timers_wake_only_the_workers_of_running_pods() {
+        let secs = Duration::from_secs;
+        let timers = [Some(secs(7)), Some(Duration::ZERO), None];
+        let mut state = PodState::default();
+        assert_eq!(state.next_due(timers, secs(1)), Some(Duration::ZERO));
+        state.advance(facts("finished"));
+        assert_eq!(state.next_due(timers, secs(1)), None);
     }
 
     #[test]

@@ -1,100 +1,54 @@
 //! A pod's status out of what the runtime has and what the node tried: phase, container statuses,
 //! addresses. Follows `pkg/kubelet/kubelet_pods.go` (`convertStatusToAPIStatus`, `getPhase`).
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus,
-    VolumeMountStatus,
+    ContainerStateWaiting, ContainerStatus, HostIP, PodIP, PodSpec, PodStatus, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
+use super::inputs::{Inputs, whole_seconds};
 use super::model::{
-    ContainerRecord, Observed, Rejection, Slot, State, Waiting, as_container, ephemeral_containers,
-    host_network, init_containers, is_sidecar, restart_policy, restarts_after,
+    ContainerRecord, Slot, State, as_container, ephemeral_containers, host_network,
+    init_containers, is_sidecar, is_terminal, restart_policy, restarts_after,
 };
-use super::plan::Verdicts;
 use super::qos::qos_class;
-
-/// What the status is made from.
-pub(crate) struct Inputs<'a> {
-    pub(crate) pod: &'a Pod,
-    pub(crate) observed: &'a Observed,
-    pub(crate) verdicts: &'a HashMap<String, Verdicts>,
-    pub(crate) waiting: &'a HashMap<String, Waiting>,
-    /// The status written before; keeps transition times, restart counts, start time.
-    pub(crate) before: &'a PodStatus,
-    pub(crate) rejection: Option<&'a Rejection>,
-    /// No container will be started again.
-    pub(crate) terminal: bool,
-    pub(crate) node_ips: &'a [String],
-    /// Prefix of container ids: the runtime's name.
-    pub(crate) runtime: &'a str,
-    pub(crate) now: Timestamp,
-}
 
 /// The status as it should be written.
 pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     let empty = PodSpec::default();
     let spec = inputs.pod.spec.as_ref().unwrap_or(&empty);
-    let init_list = init_containers(spec);
-    let main: Vec<_> = spec
-        .containers
-        .iter()
-        .enumerate()
-        .map(|(i, c)| container_status(inputs, Slot::Main(i), c, !init_list.is_empty()))
-        .collect();
-    let init: Vec<_> = init_list
-        .iter()
-        .enumerate()
-        .map(|(i, c)| container_status(inputs, Slot::Init(i), c, true))
-        .collect();
-    let ephemeral: Vec<_> = ephemeral_containers(spec)
-        .iter()
-        .enumerate()
-        .map(|(i, c)| container_status(inputs, Slot::Ephemeral(i), &as_container(c), false))
-        .collect();
-    let previous = inputs.before.phase.as_deref().unwrap_or_default();
-    let computed = phase(spec, &init, &main, inputs.terminal);
-    // A terminal phase never changes again.
+    let containers = ContainerStatuses::of(inputs, spec);
+    let previous = inputs.before.phase.as_deref();
+    // A terminal phase never changes again, unless the node ends the pod by a verdict.
     let phase = match (inputs.rejection, previous) {
         (Some(_), _) => "Failed",
-        (None, "Succeeded") => "Succeeded",
-        (None, "Failed") => "Failed",
-        _ => computed,
+        (None, Some(phase @ ("Succeeded" | "Failed"))) => phase,
+        _ => phase(spec, &containers.init, &containers.main, inputs.terminal),
     };
-    let ips = addresses(inputs);
     let mut status = PodStatus {
         phase: Some(phase.to_owned()),
         observed_generation: inputs.pod.metadata.generation,
         qos_class: Some(qos_class(inputs.pod).as_str().to_owned()),
-        start_time: inputs
-            .before
-            .start_time
-            .clone()
-            .or(Some(Time(whole_seconds(inputs.now)))),
-        host_ip: inputs.node_ips.first().cloned(),
-        host_ips: Some(
-            inputs
-                .node_ips
-                .iter()
-                .map(|ip| HostIP { ip: ip.clone() })
-                .collect(),
-        ),
-        pod_ip: ips.first().cloned(),
-        pod_ips: (!ips.is_empty()).then(|| ips.into_iter().map(|ip| PodIP { ip }).collect()),
-        reason: inputs.rejection.map(|r| r.reason.clone()),
-        message: inputs.rejection.map(|r| r.message.clone()),
+        start_time: Some(start_time(inputs)),
         ..PodStatus::default()
     };
-    if inputs.rejection.is_none() && matches!(previous, "Failed" | "Succeeded") {
+    set_addresses(inputs, &mut status);
+    if let Some(rejection) = inputs.rejection {
+        status.reason = Some(rejection.reason.clone());
+        status.message = Some(rejection.message.clone());
+    } else if is_terminal(previous) {
         status.reason.clone_from(&inputs.before.reason);
         status.message.clone_from(&inputs.before.message);
     }
-    if !refused(inputs) {
+    if !was_refused(inputs) {
+        let ContainerStatuses {
+            main,
+            init,
+            ephemeral,
+        } = containers;
         status.container_statuses = Some(main);
         status.init_container_statuses = (!init.is_empty()).then_some(init);
         status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
@@ -103,8 +57,49 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     status
 }
 
-/// A pod the node never took has no container statuses.
-fn refused(inputs: &Inputs<'_>) -> bool {
+/// The statuses of the three lists of containers.
+struct ContainerStatuses {
+    main: Vec<ContainerStatus>,
+    init: Vec<ContainerStatus>,
+    ephemeral: Vec<ContainerStatus>,
+}
+
+impl ContainerStatuses {
+    fn of(inputs: &Inputs<'_>, spec: &PodSpec) -> Self {
+        let init = init_containers(spec);
+        let main = spec.containers.iter().enumerate();
+        let main = main.map(|(i, c)| container_status(inputs, Slot::Main(i), c, !init.is_empty()));
+        let ephemeral = ephemeral_containers(spec).iter().map(as_container);
+        let ephemeral = ephemeral.enumerate();
+        let ephemeral =
+            ephemeral.map(|(i, c)| container_status(inputs, Slot::Ephemeral(i), &c, false));
+        let init = init.iter().enumerate();
+        let init = init.map(|(i, c)| container_status(inputs, Slot::Init(i), c, true));
+        Self {
+            main: main.collect(),
+            init: init.collect(),
+            ephemeral: ephemeral.collect(),
+        }
+    }
+}
+
+fn start_time(inputs: &Inputs<'_>) -> Time {
+    let before = inputs.before.start_time.clone();
+    before.unwrap_or_else(|| Time(whole_seconds(inputs.now)))
+}
+
+fn set_addresses(inputs: &Inputs<'_>, status: &mut PodStatus) {
+    let host_ips = inputs.node_ips.iter().cloned();
+    status.host_ip = inputs.node_ips.first().cloned();
+    status.host_ips = Some(host_ips.map(|ip| HostIP { ip }).collect());
+    let pod_ips = addresses(inputs);
+    status.pod_ip = pod_ips.first().cloned();
+    let pod_ips: Vec<PodIP> = pod_ips.into_iter().map(|ip| PodIP { ip }).collect();
+    status.pod_ips = (!pod_ips.is_empty()).then_some(pod_ips);
+}
+
+/// A pod that the node never admitted has no container statuses.
+fn was_refused(inputs: &Inputs<'_>) -> bool {
     inputs.rejection.is_some()
         && inputs.observed.sandboxes.is_empty()
         && inputs.observed.containers.is_empty()
@@ -131,11 +126,6 @@ fn addresses(inputs: &Inputs<'_>) -> Vec<String> {
             .collect(),
         _ => Vec::new(),
     }
-}
-
-/// `metav1.Time` carries whole seconds; anything finer would differ after one round trip.
-pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn time(ns: i64) -> Option<Time> {
@@ -280,41 +270,26 @@ fn without_record(
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     };
-    let waiting = waiting_state(
-        if has_init {
-            "PodInitializing"
-        } else {
-            "ContainerCreating"
-        },
-        "",
-    );
+    let reason = if has_init {
+        "PodInitializing"
+    } else {
+        "ContainerCreating"
+    };
+    status.state = Some(waiting_state(reason, ""));
     let Some(old) = before(inputs, slot, &container.name) else {
-        status.state = Some(waiting);
         return status;
     };
-    status.restart_count = old.restart_count;
-    let old_state = old.state.clone().unwrap_or_default();
-    if old_state.terminated.is_some() {
+    let state = old.state.as_ref();
+    if state.is_some_and(|state| state.terminated.is_some()) {
         return ContainerStatus {
             volume_mounts: status.volume_mounts,
             ..old.clone()
         };
     }
+    status.restart_count = old.restart_count;
     status.last_state.clone_from(&old.last_state);
-    status.state = Some(waiting);
-    if old_state.running.is_some() {
-        let lost = ContainerState {
-            terminated: Some(ContainerStateTerminated {
-                exit_code: 137,
-                reason: Some("ContainerStatusUnknown".to_owned()),
-                message: Some(
-                    "The container could not be located when the pod was terminated".to_owned(),
-                ),
-                container_id: old.container_id.clone(),
-                ..ContainerStateTerminated::default()
-            }),
-            ..ContainerState::default()
-        };
+    if state.is_some_and(|state| state.running.is_some()) {
+        let lost = lost_state(old);
         if inputs.terminal {
             status.state = Some(lost);
         } else {
@@ -325,8 +300,23 @@ fn without_record(
     status
 }
 
-/// A container whose start failed or is held back waits with the reason; what it was before becomes
-/// its last state.
+/// The state of a container that ran and that the runtime does not know any more.
+fn lost_state(old: &ContainerStatus) -> ContainerState {
+    let message = "The container could not be located when the pod was terminated";
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: 137,
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: Some(message.to_owned()),
+            container_id: old.container_id.clone(),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    }
+}
+
+/// A container whose start failed or that is in back-off waits with the reason; the state it had
+/// becomes its last state.
 fn show_waiting(
     inputs: &Inputs<'_>,
     slot: Slot,
@@ -381,17 +371,14 @@ fn set_ready(
     };
 }
 
+/// What of a container's status decides about the phase: whether it runs, and the exit codes of its
+/// present and its last state.
 fn parts(status: &ContainerStatus) -> (bool, Option<i32>, Option<i32>) {
+    let exit_code = |state: &ContainerState| state.terminated.as_ref().map(|t| t.exit_code);
     let state = status.state.as_ref();
+    let running = state.is_some_and(|state| state.running.is_some());
     let last = status.last_state.as_ref();
-    (
-        state.is_some_and(|s| s.running.is_some()),
-        state
-            .and_then(|s| s.terminated.as_ref())
-            .map(|t| t.exit_code),
-        last.and_then(|s| s.terminated.as_ref())
-            .map(|t| t.exit_code),
-    )
+    (running, state.and_then(exit_code), last.and_then(exit_code))
 }
 
 #[derive(Default)]
@@ -450,30 +437,26 @@ fn phase(
     if count.failed_init > 0 && policy == "Never" {
         return "Failed";
     }
-    if terminal && main.iter().all(|s| parts(s).1.is_none() && !parts(s).0) && count.stopped == 0 {
+    let never_ran = main.iter().all(|s| matches!(parts(s), (false, None, _)));
+    if terminal && never_ran && count.stopped == 0 {
         // Stopped before any container could run.
         return "Failed";
     }
-    let initialized = main.iter().any(|s| parts(s) != (false, None, None));
-    if count.pending_init > 0
-        || (count.pending_sidecar > 0 && !initialized)
-        || count.failed_init > 0
-    {
+    let is_waiting = |status: &ContainerStatus| parts(status) == (false, None, None);
+    let initialized = !main.iter().all(is_waiting);
+    let initializing = count.pending_init > 0 || count.failed_init > 0;
+    if initializing || (count.pending_sidecar > 0 && !initialized) {
         return "Pending";
     }
-    let main_waiting = main.iter().any(|s| parts(s) == (false, None, None));
-    if main_waiting && !terminal {
+    let waiting = main.iter().any(is_waiting);
+    if waiting && !terminal {
         return "Pending";
     }
-    let main_running = main.iter().any(|s| parts(s).0);
-    if main_running {
+    if main.iter().any(|status| parts(status).0) {
         return "Running";
     }
-    match (
-        count.stopped == count.succeeded && !main_waiting,
-        terminal,
-        policy,
-    ) {
+    let succeeded = count.stopped == count.succeeded && !waiting;
+    match (succeeded, terminal, policy) {
         (true, true, _) => "Succeeded",
         (false, true, _) => "Failed",
         (_, _, "Always") => "Running",

@@ -1,9 +1,12 @@
 //! Statuses as the API shows them, from what the runtime has.
 
+use std::collections::HashMap;
+
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pod::model::SandboxRecord;
+use crate::pod::model::{Observed, Rejection, SandboxRecord, Waiting};
 
 fn record(name: &str, attempt: u32, state: State, exit_code: i32) -> ContainerRecord {
     ContainerRecord {

@@ -21,7 +21,7 @@ use super::publish::{Publisher, View};
 use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
 use crate::node::state::Readiness;
 use crate::probe::probers::Probers;
-use crate::volume::manager::Mounted;
+use crate::volume::context::Mounted;
 use crate::volume::pod::PodVolumes;
 
 /// What a sync led to.
@@ -490,13 +490,9 @@ impl PodSync {
     /// has to be renewed or the pod's deadline passes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
         let clock = &self.performer.config.clock;
-        let due = self.state.take_due();
-        let due = due.map(|at| at.saturating_sub(clock.elapsed()));
-        let running = self.state.work() == WorkState::SyncPod;
         let token = self.volumes.until_refresh(&self.uid, clock.now());
-        let deadline = self.deadline_left();
-        let timers = [token, deadline].into_iter().flatten();
-        due.into_iter().chain(timers.filter(|_| running)).min()
+        let timers = [token, self.deadline_left()];
+        self.state.next_due(timers, clock.elapsed())
     }
 
     /// Resolves when something that the pod depends on changes: what is wanted of it, a probe's

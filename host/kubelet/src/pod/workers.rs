@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k3s_client::{Client, Informer};
 use k3s_lifecycle::Tasks;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{Notify, watch};
 
 use super::burstable::BurstableShares;
@@ -51,31 +51,13 @@ impl PodWorkers {
         handle: Arc<PodHandle>,
         end: WorkerEnd,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let config = &self.performer.config;
         let (updates, statuses) = watch::channel(Arc::default());
         let (written, versions) = watch::channel(0);
-        let writer = StatusWriter {
-            client: self.client.clone(),
-            objects: self.objects.clone(),
-            desired: end.desired.clone(),
-            written,
-            random: config.random.clone(),
-            tasks: self.tasks.clone(),
-        };
-        let probers = Probers::new(self.probes.clone(), end.published.subscribe());
+        let writer = self.writer(&end, written);
         let (desired, relist) = (end.desired.clone(), end.relist.clone());
-        let publisher = Publisher {
-            node: self.performer.containers.node.clone(),
-            runtime_name: self.runtime_name.clone(),
-            clock: config.clock.clone(),
-            published: end.published,
-            updates,
-            written: versions,
-        };
-        let (performer, burstable) = (self.performer.clone(), self.burstable.clone());
-        let sync = PodSync::new(performer, burstable, probers, publisher, desired.clone());
-        let (random, tasks) = (config.random.clone(), self.tasks.clone());
-        let worker = PodWorker::new(sync, desired, relist, random, tasks);
+        let sync = self.sync(end, updates, versions);
+        let random = self.performer.config.random.clone();
+        let worker = PodWorker::new(sync, desired, relist, random, self.tasks.clone());
         let (table, resync) = (self.table.clone(), self.resync.clone());
         async move {
             // The writer ends once the worker has dropped its sender and the last status is written.
@@ -87,5 +69,35 @@ impl PodWorkers {
                 resync.notify_one();
             }
         }
+    }
+
+    fn writer(&self, end: &WorkerEnd, written: watch::Sender<u64>) -> StatusWriter {
+        StatusWriter {
+            client: self.client.clone(),
+            objects: self.objects.clone(),
+            desired: end.desired.clone(),
+            written,
+            random: self.performer.config.random.clone(),
+            tasks: self.tasks.clone(),
+        }
+    }
+
+    fn sync(
+        &self,
+        end: WorkerEnd,
+        updates: watch::Sender<Arc<PodStatus>>,
+        written: watch::Receiver<u64>,
+    ) -> PodSync {
+        let probers = Probers::new(self.probes.clone(), end.published.subscribe());
+        let publisher = Publisher {
+            node: self.performer.containers.node.clone(),
+            runtime_name: self.runtime_name.clone(),
+            clock: self.performer.config.clock.clone(),
+            published: end.published,
+            updates,
+            written,
+        };
+        let (performer, burstable) = (self.performer.clone(), self.burstable.clone());
+        PodSync::new(performer, burstable, probers, publisher, end.desired)
     }
 }

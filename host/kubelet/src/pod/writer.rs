@@ -215,7 +215,8 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
         }
         let value = match (field, after) {
             (_, None) => Value::Null,
-            // Merged by address: one that is gone would stay, so then the list is replaced.
+            // The API merges by address and keeps those it is not told of, so the list is replaced
+            // when it loses one.
             ("podIPs" | "hostIPs", Some(Value::Array(list))) if loses(before, list) => {
                 [json!({"$patch": "replace"})]
                     .into_iter()

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use k3s_base::error::chain;
 
 use super::dial::{DialError, dial};
-use super::prober::Outcome;
+use super::outcome::Outcome;
 
 /// `HealthCheckResponse.SERVING`.
 const SERVING: u8 = 1;

@@ -4,5 +4,6 @@
 pub(crate) mod dial;
 mod grpc;
 pub(crate) mod http;
+mod outcome;
 pub(crate) mod prober;
 pub(crate) mod probers;

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
 use tokio::sync::{mpsc, watch};
 
 use super::dial::{dial, port_number};
+use super::outcome::Outcome;
 use super::{grpc, http};
 use crate::cri::Cri;
 use crate::events::Events;
@@ -44,15 +45,6 @@ pub(super) struct ProbeResult {
     pub(super) container_id: String,
     pub(super) kind: Kind,
     pub(super) success: bool,
-}
-
-/// What one probe found; the texts go into events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Success,
-    Failure(String),
-    /// The probe itself could not be made; upstream counts it as a failure.
-    Error(String),
 }
 
 /// See the module.

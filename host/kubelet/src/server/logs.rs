@@ -1,6 +1,9 @@
 //! `/containerLogs/{namespace}/{pod}/{container}`.
 
-use http::{Response, StatusCode};
+use std::path::PathBuf;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k3s_cri::v1::ContainerState;
 use k3s_serve::{Body, body};
@@ -8,6 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use super::query::Query;
 use super::{Server, text};
+use crate::cri::CriError;
 use crate::logs::read::{self, Options};
 use crate::pod::model;
 
@@ -17,6 +21,14 @@ const CHANNEL: usize = 4;
 /// Why a log is not served, in upstream's words.
 #[derive(Debug, thiserror::Error)]
 enum LogError {
+    #[error("pod \"{0}\" does not exist\n")]
+    NoPod(String),
+    #[error("container \"{container}\" not found in pod \"{pod}\"\n")]
+    NoContainer { container: String, pod: String },
+    #[error("unable to retrieve container logs for {runtime}://{id}")]
+    Removed { runtime: String, id: String },
+    #[error(transparent)]
+    Runtime(#[from] CriError),
     #[error("invalid {name}: \"{value}\"")]
     Invalid { name: &'static str, value: String },
     #[error("at most one of `sinceTime` or `sinceSeconds` may be specified")]
@@ -37,57 +49,72 @@ enum LogError {
     },
 }
 
+impl LogError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoPod(_) | Self::NoContainer { .. } => StatusCode::NOT_FOUND,
+            Self::Runtime(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The log of one container, and what of it is wanted.
+struct Log {
+    id: String,
+    path: PathBuf,
+    options: Options,
+}
+
 /// Streams the log.
-pub(crate) async fn serve(
+pub(super) async fn serve(
+    server: &Server,
+    namespace: &str,
+    pod: &str,
+    container: &str,
+    query: &Query,
+) -> Response<Body> {
+    match find(server, namespace, pod, container, query).await {
+        Ok(log) => send(server, log),
+        Err(error) => text(error.status(), error.to_string()),
+    }
+}
+
+async fn find(
     server: &Server,
     namespace: &str,
     pod_name: &str,
     container: &str,
     query: &Query,
-) -> Response<Body> {
-    let Some(handle) = server.pods.by_name(namespace, pod_name) else {
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("pod \"{pod_name}\" does not exist\n"),
-        );
-    };
+) -> Result<Log, LogError> {
+    let handle = server.pods.by_name(namespace, pod_name);
+    let handle = handle.ok_or_else(|| LogError::NoPod(pod_name.to_owned()))?;
     let pod = handle.pod();
-    let known = pod
-        .spec
-        .as_ref()
-        .is_some_and(|s| model::every_container(s).any(|(_, c)| c.name == container));
-    if !known {
-        return text(
-            StatusCode::NOT_FOUND,
-            format!("container \"{container}\" not found in pod \"{pod_name}\"\n"),
-        );
+    let mut containers = pod.spec.iter().flat_map(model::every_container);
+    if !containers.any(|(_, c)| c.name == container) {
+        return Err(LogError::NoContainer {
+            container: container.to_owned(),
+            pod: pod_name.to_owned(),
+        });
     }
-    let options = match options(query, server.config.clock.now()) {
-        Ok(options) => options,
-        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
-    };
-    let id = match choose(
-        &handle.status(),
-        pod_name,
-        container,
-        query.flag("previous"),
-    ) {
-        Ok(id) => id,
-        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
-    };
-    let path = match server.cri.container_status(&id).await {
-        Ok(Some(status)) => std::path::PathBuf::from(status.log_path),
-        Ok(None) => {
-            return text(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "unable to retrieve container logs for {}://{id}",
-                    server.runtime_name
-                ),
-            );
-        }
-        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    };
+    let options = options(query, server.config.clock.now())?;
+    let previous = query.flag("previous");
+    let id = choose(&handle.status(), pod_name, container, previous)?;
+    match server.cri.container_status(&id).await? {
+        Some(status) => Ok(Log {
+            id,
+            path: PathBuf::from(status.log_path),
+            options,
+        }),
+        None => Err(LogError::Removed {
+            runtime: server.runtime_name.to_string(),
+            id,
+        }),
+    }
+}
+
+fn send(server: &Server, log: Log) -> Response<Body> {
+    let Log { id, path, options } = log;
     let (sender, body) = body::channel(CHANNEL);
     let cri = server.cri.clone();
     server.tasks.spawn_until_stopped("log reader", async move {
@@ -101,10 +128,8 @@ pub(crate) async fn serve(
         }
     });
     let mut response = Response::new(body);
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain"),
-    );
+    let kind = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
 

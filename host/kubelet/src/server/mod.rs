@@ -3,9 +3,11 @@
 
 mod auth;
 mod logs;
+mod metrics;
 mod query;
 mod stats;
 mod stream;
+mod usage;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -94,7 +96,7 @@ pub(crate) async fn start_healthz(node: Arc<NodeState>, address: SocketAddr, tas
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let answer = match request.uri().path() {
             "/healthz" | "/healthz/ping" | "/healthz/log" | "/healthz/syncloop" => healthz(&node),
-            _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            _ => not_found(),
         };
         std::future::ready(Ok::<_, Infallible>(answer))
     });
@@ -176,54 +178,50 @@ async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
 }
 
 async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Response<Body> {
-    let query = Query::parse(request.uri().query().unwrap_or_default());
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let get = request.method() == Method::GET;
-    match parts.as_slice() {
-        ["containerLogs", ns, pod, container] if get => {
-            logs::serve(server, ns, pod, container, &query).await
-        }
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let (pod, target) = match parts.as_slice() {
         ["exec", ns, pod, container] | ["exec", ns, pod, _, container] => {
-            stream::serve(
-                server,
-                request,
-                ns,
-                pod,
-                stream::What::Exec { container },
-                &query,
-            )
-            .await
+            ((*ns, *pod), stream::Target::Exec { container })
         }
         ["attach", ns, pod, container] | ["attach", ns, pod, _, container] => {
-            stream::serve(
-                server,
-                request,
-                ns,
-                pod,
-                stream::What::Attach { container },
-                &query,
-            )
-            .await
+            ((*ns, *pod), stream::Target::Attach { container })
         }
         ["portForward", ns, pod] | ["portForward", ns, pod, _] => {
-            stream::serve(server, request, ns, pod, stream::What::PortForward, &query).await
+            ((*ns, *pod), stream::Target::PortForward)
         }
-        ["pods"] if get => json_answer(&stats::pod_list(&server.pods, false)),
-        ["runningpods"] if get => json_answer(&stats::pod_list(&server.pods, true)),
-        ["stats", "summary"] | ["stats"] if get => match stats::summary(server).await {
+        parts if request.method() == Method::GET => return get(server, parts, &query).await,
+        _ => return not_found(),
+    };
+    stream::serve(server, request, pod, target, &query).await
+}
+
+/// The endpoints that only read.
+async fn get(server: &Server, parts: &[&str], query: &Query) -> Response<Body> {
+    match parts {
+        ["containerLogs", ns, pod, container] => {
+            logs::serve(server, ns, pod, container, query).await
+        }
+        ["pods"] => json_answer(&stats::pod_list(&server.pods, false)),
+        ["runningpods"] => json_answer(&stats::pod_list(&server.pods, true)),
+        ["stats", "summary"] | ["stats"] => match stats::summary(server).await {
             Ok(summary) => json_answer(&summary),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
-        ["metrics"] if get => metrics(Ok(stats::own(server))),
-        ["metrics", "resource"] if get => metrics(stats::resource(server).await),
-        ["metrics", "cadvisor"] if get => metrics(stats::cadvisor(server).await),
-        ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] if get => healthz(&server.node),
-        ["configz"] if get => json_answer(&configz(&server.config)),
-        _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        ["metrics"] => text(StatusCode::OK, metrics::own(server)),
+        ["metrics", "resource"] => series(metrics::resource(server).await),
+        ["metrics", "cadvisor"] => series(metrics::cadvisor(server).await),
+        ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] => healthz(&server.node),
+        ["configz"] => json_answer(&configz(&server.config)),
+        _ => not_found(),
     }
 }
 
-fn metrics(series: Result<String, CriError>) -> Response<Body> {
+fn not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+fn series(series: Result<String, CriError>) -> Response<Body> {
     match series {
         Ok(series) => text(StatusCode::OK, series),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

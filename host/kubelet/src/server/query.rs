@@ -36,7 +36,7 @@ impl Query {
     }
 }
 
-/// Undoes percent encoding; `+` is a blank.
+/// Undoes percent encoding; `+` is a space.
 fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

@@ -11,125 +11,163 @@ use tokio::net::TcpStream;
 use super::query::Query;
 use super::{Server, text};
 use crate::cri::CriError;
-use crate::pod::model::{ContainerRecord, State};
+use crate::pod::model::{Observed, State};
 
-/// What the client wants to stream.
-pub(crate) enum What<'a> {
+/// What a stream goes to, besides the pod.
+pub(super) enum Target<'a> {
     Exec { container: &'a str },
     Attach { container: &'a str },
     PortForward,
 }
 
-/// Serves one of them.
-pub(crate) async fn serve(
+/// Why there is no stream, in upstream's words.
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error("pod does not exist")]
+    NoPod,
+    #[error("container not found (\"{0}\")")]
+    NoContainer(String),
+    #[error("sandbox not found")]
+    NoSandbox,
+    #[error("you must specify at least 1 of stdin, stdout, stderr")]
+    NoStreams,
+    #[error("the container runtime does not support this")]
+    Unsupported,
+    #[error(transparent)]
+    Runtime(CriError),
+}
+
+impl StreamError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoPod | Self::NoContainer(_) | Self::NoSandbox => StatusCode::NOT_FOUND,
+            Self::NoStreams => StatusCode::BAD_REQUEST,
+            Self::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Self::Runtime(error) if error.not_found() => StatusCode::NOT_FOUND,
+            Self::Runtime(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<CriError> for StreamError {
+    fn from(error: CriError) -> Self {
+        match error.code {
+            Code::Unimplemented => Self::Unsupported,
+            _ => Self::Runtime(error),
+        }
+    }
+}
+
+/// Which of the standard streams are carried.
+struct Streams {
+    tty: bool,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Streams {
+    fn of(query: &Query) -> Self {
+        let tty = query.flag("tty");
+        Self {
+            tty,
+            stdin: query.flag("input"),
+            stdout: query.flag("output"),
+            // A terminal has one output.
+            stderr: query.flag("error") && !tty,
+        }
+    }
+}
+
+/// Serves a stream of `(namespace, pod)`.
+pub(super) async fn serve(
     server: &Server,
     request: Request<Incoming>,
-    namespace: &str,
-    pod: &str,
-    what: What<'_>,
+    (namespace, pod): (&str, &str),
+    target: Target<'_>,
     query: &Query,
 ) -> Response<Body> {
     if !upgrade::is_upgrade(request.headers()) {
         return text(StatusCode::BAD_REQUEST, "Upgrade request required");
     }
-    match url(server, namespace, pod, what, query).await {
+    match url(server, namespace, pod, target, query).await {
         Ok(url) => forward(server, request, &url).await,
-        Err(response) => *response,
+        Err(error) => text(error.status(), error.to_string()),
     }
 }
 
-fn refuse(code: StatusCode, message: impl Into<String>) -> Box<Response<Body>> {
-    Box::new(text(code, message))
-}
-
-fn runtime_error(error: CriError) -> Box<Response<Body>> {
-    match error.code {
-        Code::Unimplemented => refuse(
-            StatusCode::NOT_IMPLEMENTED,
-            "the container runtime does not support this",
-        ),
-        Code::NotFound => refuse(StatusCode::NOT_FOUND, error.message),
-        _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.message),
-    }
-}
-
+/// Where the runtime serves the stream.
 async fn url(
     server: &Server,
     namespace: &str,
     pod: &str,
-    what: What<'_>,
+    target: Target<'_>,
     query: &Query,
-) -> Result<String, Box<Response<Body>>> {
+) -> Result<String, StreamError> {
     let cri = &server.cri;
-    let handle = server
-        .pods
-        .by_name(namespace, pod)
-        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "pod does not exist"))?;
-    let observed = cri.observe(&handle.uid).await.map_err(runtime_error)?;
-    let running = |name: &str| -> Result<ContainerRecord, Box<Response<Body>>> {
-        let found = observed
-            .latest(name)
-            .filter(|r| r.state == State::Running)
-            .cloned();
-        found.ok_or_else(|| {
-            refuse(
-                StatusCode::NOT_FOUND,
-                format!("container not found (\"{name}\")"),
-            )
-        })
-    };
-    let tty = query.flag("tty");
-    let (stdin, stdout, stderr) = (
-        query.flag("input"),
-        query.flag("output"),
-        query.flag("error") && !tty,
-    );
-    match what {
-        What::Exec { container } => {
-            let cmd = query.all("command");
-            if !(stdin || stdout || stderr) {
-                return Err(refuse(
-                    StatusCode::BAD_REQUEST,
-                    "you must specify at least 1 of stdin, stdout, stderr",
-                ));
-            }
-            let request = v1::ExecRequest {
-                container_id: running(container)?.id,
-                cmd,
-                tty,
-                stdin,
-                stdout,
-                stderr,
-            };
-            cri.exec(request).await.map_err(runtime_error)
+    let handle = server.pods.by_name(namespace, pod);
+    let handle = handle.ok_or(StreamError::NoPod)?;
+    let observed = cri.observe(&handle.uid).await?;
+    let url = match target {
+        Target::Exec { container } => {
+            let request = exec_request(running(&observed, container)?, query)?;
+            cri.exec(request).await
         }
-        What::Attach { container } => {
-            let request = v1::AttachRequest {
-                container_id: running(container)?.id,
-                stdin,
-                tty,
-                stdout,
-                stderr,
-            };
-            cri.attach(request).await.map_err(runtime_error)
+        Target::Attach { container } => {
+            let request = attach_request(running(&observed, container)?, query);
+            cri.attach(request).await
         }
-        What::PortForward => {
-            let sandbox = observed
-                .ready_sandbox()
-                .ok_or_else(|| refuse(StatusCode::NOT_FOUND, "sandbox not found"))?;
-            let ports = query
-                .all("port")
-                .iter()
-                .flat_map(|p| p.split(','))
-                .filter_map(|p| p.parse().ok())
-                .collect();
+        Target::PortForward => {
+            let sandbox = observed.ready_sandbox().ok_or(StreamError::NoSandbox)?;
             let request = v1::PortForwardRequest {
                 pod_sandbox_id: sandbox.id.clone(),
-                port: ports,
+                port: ports(query),
             };
-            cri.port_forward(request).await.map_err(runtime_error)
+            cri.port_forward(request).await
         }
+    };
+    Ok(url?)
+}
+
+/// The id of the container of that name, if it runs.
+fn running(observed: &Observed, name: &str) -> Result<String, StreamError> {
+    let record = observed.latest(name);
+    let record = record.filter(|record| record.state == State::Running);
+    let record = record.ok_or_else(|| StreamError::NoContainer(name.to_owned()))?;
+    Ok(record.id.clone())
+}
+
+fn exec_request(container_id: String, query: &Query) -> Result<v1::ExecRequest, StreamError> {
+    let streams = Streams::of(query);
+    if !(streams.stdin || streams.stdout || streams.stderr) {
+        return Err(StreamError::NoStreams);
     }
+    Ok(v1::ExecRequest {
+        container_id,
+        cmd: query.all("command"),
+        tty: streams.tty,
+        stdin: streams.stdin,
+        stdout: streams.stdout,
+        stderr: streams.stderr,
+    })
+}
+
+fn attach_request(container_id: String, query: &Query) -> v1::AttachRequest {
+    let streams = Streams::of(query);
+    v1::AttachRequest {
+        container_id,
+        stdin: streams.stdin,
+        tty: streams.tty,
+        stdout: streams.stdout,
+        stderr: streams.stderr,
+    }
+}
+
+/// The ports in `port=80,81&port=82`.
+fn ports(query: &Query) -> Vec<i32> {
+    let values = query.all("port");
+    let numbers = values.iter().flat_map(|value| value.split(','));
+    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 /// Why the runtime's streaming server cannot be reached.

@@ -129,7 +129,7 @@ fn write_files(dir: &Path, payload: &Payload) -> io::Result<()> {
     Ok(())
 }
 
-/// The first part of each path becomes a link through `..data`; links whose file is gone go.
+/// The first part of each path becomes a link through `..data`; links without a file are removed.
 fn link_names(target: &Path, payload: &Payload) -> io::Result<()> {
     let names: BTreeSet<&str> = payload.keys().filter_map(|p| p.split('/').next()).collect();
     for name in &names {

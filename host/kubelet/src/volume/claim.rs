@@ -14,9 +14,9 @@ use k3s_volume::{check_ephemeral, ephemeral_claim_name, is_fully_bound, names, v
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde_json::Value;
 
+use super::context::{Ready, VolumeContext};
 use super::error::{ClaimError, MountError};
 use super::hostpath;
-use super::manager::{Ready, VolumeManager};
 use crate::pod::model;
 
 /// A claim's directory.
@@ -28,7 +28,7 @@ pub(crate) struct Claimed {
 
 /// The directory behind a volume that stands for a claim; nothing for other volumes.
 pub(crate) async fn resolve(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     volume: &Volume,
 ) -> Result<Option<Claimed>, MountError> {
@@ -38,7 +38,7 @@ pub(crate) async fn resolve(
         (None, None) => return Ok(None),
     };
     let ephemeral = volume.persistent_volume_claim.is_none();
-    let persistent = persistent_volume(manager, pod, &name, ephemeral).await;
+    let persistent = persistent_volume(ctx, pod, &name, ephemeral).await;
     let persistent = persistent.map_err(|source| MountError::Claim {
         namespace: model::namespace(pod).to_owned(),
         claim: name,
@@ -58,12 +58,12 @@ pub(crate) async fn resolve(
 
 /// The persistent volume that the claim `name` is bound to, once the pod may use it.
 async fn persistent_volume(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     name: &str,
     ephemeral: bool,
 ) -> Result<Object, ClaimError> {
-    let (client, namespace) = (&manager.client, model::namespace(pod));
+    let (client, namespace) = (&ctx.client, model::namespace(pod));
     let claim = client
         .get(&resources::PERSISTENT_VOLUME_CLAIMS, Some(namespace), name)
         .await

@@ -1,7 +1,7 @@
 //! hostPath volumes: the type is checked, and missing things are made where the type says so
 //! (`pkg/volume/hostpath/host_path.go`).
 
-use std::fs;
+use std::fs::{self, FileType};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Component, Path};
 
@@ -21,37 +21,22 @@ pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), HostPathError> {
             source,
         })?;
     }
-    let found = fs::metadata(path).map(|m| m.file_type());
-    let (right, expected) = match (kind, &found) {
-        ("Directory" | "DirectoryOrCreate", found) => (
-            found.as_ref().is_ok_and(fs::FileType::is_dir),
-            "a directory",
-        ),
-        ("File" | "FileOrCreate", found) => {
-            (found.as_ref().is_ok_and(fs::FileType::is_file), "a file")
-        }
-        ("Socket", found) => (
-            found.as_ref().is_ok_and(FileTypeExt::is_socket),
-            "a socket file",
-        ),
-        ("CharDevice", found) => (
-            found.as_ref().is_ok_and(FileTypeExt::is_char_device),
-            "a character device",
-        ),
-        ("BlockDevice", found) => (
-            found.as_ref().is_ok_and(FileTypeExt::is_block_device),
-            "a block device",
-        ),
+    let (is_right, expected): (fn(&FileType) -> bool, _) = match kind {
+        "Directory" | "DirectoryOrCreate" => (FileType::is_dir, "a directory"),
+        "File" | "FileOrCreate" => (FileType::is_file, "a file"),
+        "Socket" => (FileType::is_socket, "a socket file"),
+        "CharDevice" => (FileType::is_char_device, "a character device"),
+        "BlockDevice" => (FileType::is_block_device, "a block device"),
         _ => return Err(HostPathError::Unsupported(kind.to_owned())),
     };
-    if right {
-        Ok(())
-    } else {
-        Err(HostPathError::WrongType {
-            path: path.to_owned(),
-            expected,
-        })
+    let found = fs::metadata(path).map(|metadata| metadata.file_type());
+    if found.is_ok_and(|found| is_right(&found)) {
+        return Ok(());
     }
+    Err(HostPathError::WrongType {
+        path: path.to_owned(),
+        expected,
+    })
 }
 
 /// Makes what the `OrCreate` kinds ask for.

@@ -1,6 +1,5 @@
 //! Makes the directories behind volumes and removes them.
 
-use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, Volume};
 
 use super::atomic::{self, Payload};
 use super::claim::{self, Claimed};
+use super::context::{Mounted, Ready, VolumeContext};
 use super::error::{MountError, VolumeError};
 use super::token::Tokens;
 use super::{hostpath, payload};
@@ -19,32 +19,20 @@ use crate::config::KubeletConfig;
 use crate::container::fields::NodeContext;
 use crate::pod::{model, qos};
 
-/// A volume ready to be mounted into containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ready {
-    pub(crate) path: PathBuf,
-    /// No container may write to it.
-    pub(crate) read_only: bool,
-}
-
-/// Volumes by name.
-pub(crate) type Mounted = HashMap<String, Ready>;
-
 /// See the module.
 pub(crate) struct VolumeManager {
-    pub(super) config: Arc<KubeletConfig>,
-    pub(super) api: Arc<ApiReader>,
-    pub(super) client: Client,
-    pub(super) tokens: Tokens,
+    pub(super) context: VolumeContext,
 }
 
 impl VolumeManager {
     pub(crate) fn new(config: Arc<KubeletConfig>, api: Arc<ApiReader>, client: Client) -> Self {
         Self {
-            tokens: Tokens::new(client.clone(), config.clock.clone()),
-            config,
-            api,
-            client,
+            context: VolumeContext {
+                tokens: Tokens::new(client.clone(), config.clock.clone()),
+                config,
+                api,
+                client,
+            },
         }
     }
 
@@ -72,7 +60,7 @@ impl VolumeManager {
         volume: &Volume,
         node: &NodeContext,
     ) -> Result<Ready, MountError> {
-        if let Some(payload) = payload::payload(self, pod, volume, node).await? {
+        if let Some(payload) = payload::payload(&self.context, pod, volume, node).await? {
             return self.write_payload(pod, volume, &payload);
         }
         if let Some(source) = &volume.empty_dir {
@@ -86,7 +74,7 @@ impl VolumeManager {
                 read_only: false,
             });
         }
-        match claim::resolve(self, pod, volume).await? {
+        match claim::resolve(&self.context, pod, volume).await? {
             Some(Claimed {
                 ready,
                 takes_group: true,
@@ -103,7 +91,7 @@ impl VolumeManager {
         payload: &Payload,
     ) -> Result<Ready, MountError> {
         let dir = self.directory(pod, payload_kind(volume), &volume.name);
-        let now = self.config.clock.now();
+        let now = self.context.config.clock.now();
         let stamp = now.strftime("%Y_%m_%d_%H_%M_%S.%9f").to_string();
         // Secrets and tokens stay in memory, as upstream keeps them.
         let in_memory =
@@ -144,7 +132,7 @@ impl VolumeManager {
     }
 
     fn directory(&self, pod: &Pod, kind: &str, name: &str) -> PathBuf {
-        let volumes = self.config.pod_dir(model::uid(pod)).join("volumes");
+        let volumes = self.context.config.pod_dir(model::uid(pod)).join("volumes");
         volumes.join(format!("kubernetes.io~{kind}")).join(name)
     }
 
@@ -153,8 +141,8 @@ impl VolumeManager {
     /// # Errors
     /// When something is still in use or cannot be removed.
     pub(crate) async fn tear_down(&self, uid: &str) -> std::io::Result<()> {
-        self.tokens.forget(uid);
-        let dir = self.config.pod_dir(uid);
+        self.context.tokens.forget(uid);
+        let dir = self.context.config.pod_dir(uid);
         remove_dirs(vec![dir.join("volume-subpaths"), dir.join("volumes")]).await
     }
 
@@ -163,7 +151,7 @@ impl VolumeManager {
     /// # Errors
     /// As [`VolumeManager::tear_down`].
     pub(crate) async fn remove_pod_dir(&self, uid: &str) -> std::io::Result<()> {
-        remove_dirs(vec![self.config.pod_dir(uid)]).await
+        remove_dirs(vec![self.context.config.pod_dir(uid)]).await
     }
 }
 

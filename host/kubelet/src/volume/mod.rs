@@ -3,6 +3,7 @@
 
 pub(crate) mod atomic;
 mod claim;
+pub(crate) mod context;
 mod error;
 mod hostpath;
 pub(crate) mod manager;

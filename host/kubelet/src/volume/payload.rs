@@ -8,34 +8,34 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::atomic::{File, Payload};
+use super::context::VolumeContext;
 use super::error::MountError;
-use super::manager::VolumeManager;
 use crate::api::unless_optional;
 use crate::container::fields::{NodeContext, field_value, resource_value};
 use crate::pod::model;
 
-/// Mode of files where nothing is said.
+/// Mode of files for which neither volume nor item states one.
 const DEFAULT_MODE: i32 = 0o644;
 
 /// The payload of a volume; `None` when it is not of these kinds.
 pub(crate) async fn payload(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     volume: &Volume,
     node: &NodeContext,
 ) -> Result<Option<Payload>, MountError> {
     let payload = if let Some(source) = &volume.config_map {
         let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
-        config_map(manager, pod, &source.name, items, source.optional, mode).await?
+        config_map(ctx, pod, &source.name, items, source.optional, mode).await?
     } else if let Some(source) = &volume.secret {
         let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
         let name = source.secret_name.as_deref().unwrap_or_default();
-        secret(manager, pod, name, items, source.optional, mode).await?
+        secret(ctx, pod, name, items, source.optional, mode).await?
     } else if let Some(source) = &volume.downward_api {
         let items = source.items.as_deref().unwrap_or_default();
         downward_api(pod, items, node, default_mode(source.default_mode))?
     } else if let Some(source) = &volume.projected {
-        projected(manager, pod, source, node).await?
+        projected(ctx, pod, source, node).await?
     } else {
         return Ok(None);
     };
@@ -113,14 +113,14 @@ fn pick(
 }
 
 async fn config_map(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     name: &str,
     items: Option<&[KeyToPath]>,
     optional: Option<bool>,
     mode: i32,
 ) -> Result<Payload, MountError> {
-    let found = manager.api.config_map(model::namespace(pod), name).await;
+    let found = ctx.api.config_map(model::namespace(pod), name).await;
     let Some(map) = unless_optional(found, optional)? else {
         return Ok(Payload::new());
     };
@@ -134,14 +134,14 @@ async fn config_map(
 }
 
 async fn secret(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     name: &str,
     items: Option<&[KeyToPath]>,
     optional: Option<bool>,
     mode: i32,
 ) -> Result<Payload, MountError> {
-    let found = manager.api.secret(model::namespace(pod), name).await;
+    let found = ctx.api.secret(model::namespace(pod), name).await;
     let Some(secret) = unless_optional(found, optional)? else {
         return Ok(Payload::new());
     };
@@ -172,7 +172,7 @@ fn downward_api(
 }
 
 async fn projected(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     source: &ProjectedVolumeSource,
     node: &NodeContext,
@@ -180,13 +180,13 @@ async fn projected(
     let mode = default_mode(source.default_mode);
     let mut payload = Payload::new();
     for projection in source.sources.iter().flatten() {
-        payload.extend(projection_files(manager, pod, projection, node, mode).await?);
+        payload.extend(projection_files(ctx, pod, projection, node, mode).await?);
     }
     Ok(payload)
 }
 
 async fn projection_files(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     projection: &VolumeProjection,
     node: &NodeContext,
@@ -194,18 +194,18 @@ async fn projection_files(
 ) -> Result<Payload, MountError> {
     if let Some(source) = &projection.config_map {
         let items = source.items.as_deref();
-        return config_map(manager, pod, &source.name, items, source.optional, mode).await;
+        return config_map(ctx, pod, &source.name, items, source.optional, mode).await;
     }
     if let Some(source) = &projection.secret {
         let items = source.items.as_deref();
-        return secret(manager, pod, &source.name, items, source.optional, mode).await;
+        return secret(ctx, pod, &source.name, items, source.optional, mode).await;
     }
     if let Some(source) = &projection.downward_api {
         let items = source.items.as_deref().unwrap_or_default();
         return downward_api(pod, items, node, mode);
     }
     if let Some(source) = &projection.service_account_token {
-        return service_account_token(manager, pod, source, mode).await;
+        return service_account_token(ctx, pod, source, mode).await;
     }
     if projection.cluster_trust_bundle.is_some() {
         return Err(MountError::UnsupportedProjection("clusterTrustBundle"));
@@ -217,12 +217,12 @@ async fn projection_files(
 }
 
 async fn service_account_token(
-    manager: &VolumeManager,
+    ctx: &VolumeContext,
     pod: &Pod,
     source: &ServiceAccountTokenProjection,
     mode: i32,
 ) -> Result<Payload, MountError> {
-    let value = manager.tokens.token(pod, source).await?;
+    let value = ctx.tokens.token(pod, source).await?;
     let mut file = file(value.into_bytes(), mode);
     // Readable for the one user of the pod only, where all containers agree on one.
     if fs_group(pod).is_none()

@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::context::Mounted;
 use super::error::VolumeError;
-use super::manager::{Mounted, VolumeManager};
+use super::manager::VolumeManager;
 use crate::api::{Followed, Reference};
 use crate::container::fields::NodeContext;
 use crate::pod::model;
@@ -35,6 +36,7 @@ impl PodVolumes {
         let (made_for, mounted) = self.mounted.as_ref()?;
         let token_due = self
             .manager
+            .context
             .tokens
             .next_refresh(model::uid(pod))
             .is_some_and(|at| at <= now);
@@ -59,7 +61,7 @@ impl PodVolumes {
             return;
         }
         let namespace = model::namespace(pod);
-        let api = &self.manager.api;
+        let api = &self.manager.context.api;
         let references = references(pod);
         self.sources = references
             .iter()
@@ -79,7 +81,7 @@ impl PodVolumes {
 
     /// How long until a token of the pod has to be renewed.
     pub(crate) fn until_refresh(&self, uid: &str, now: Timestamp) -> Option<Duration> {
-        let at = self.manager.tokens.next_refresh(uid)?;
+        let at = self.manager.context.tokens.next_refresh(uid)?;
         // One that is overdue could not be renewed; it is tried again with the next relist.
         Duration::try_from(at.duration_since(now)).ok()
     }

@@ -5,12 +5,13 @@ use k3s_cri::v1;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{Grace, Performer, SandboxContext};
-use crate::container::create::{ContainerRequest, container_config};
+use crate::container::create::container_config;
+use crate::container::request::ContainerRequest;
 use crate::container::security::unsupported_container;
 use crate::image::manager::ImageRequest;
 use crate::pod::error::{PostStartError, StartError};
 use crate::pod::model::{Observed, Slot, State};
-use crate::volume::manager::Mounted;
+use crate::volume::context::Mounted;
 use crate::{hook, logs};
 
 /// The container to start and what it is started in.
