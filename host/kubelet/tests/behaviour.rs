@@ -215,6 +215,23 @@ async fn a_finished_pod_keeps_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_that_passes_after_the_end_does_not_fail_the_pod() {
+    let bench = Bench::start().await;
+    let status = json!({"phase": "Succeeded", "startTime": "2020-01-01T00:00:00Z"});
+    bench.api.seed(
+        &resources::PODS,
+        json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "job", "namespace": "default", "generation": 1}, "status": status,
+        "spec": {"nodeName": "node1", "restartPolicy": "Never", "activeDeadlineSeconds": 1,
+            "containers": [{"name": "c", "image": "app:1"}]}}),
+    );
+    let pod = bench
+        .pod_until("job", "a sync", |p| p["status"]["observedGeneration"] == 1)
+        .await;
+    assert_eq!(pod["status"]["phase"], "Succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_init_container_fails_a_pod_that_never_restarts() {
     let bench = Bench::start().await;
     bench.pod("job", json!({"restartPolicy": "Never", "initContainers": [{"name": "first", "image": "app:1", "command": ["exit", "2"]}],

@@ -122,7 +122,9 @@ impl PodSync {
         for verdict in verdicts.into_iter().flatten() {
             self.state.end(verdict.clone());
         }
-        let overdue = self.deadline_left() == Some(Duration::ZERO);
+        // A pod that has finished has kept its deadline, also when it is seen after it.
+        let finished = model::is_terminal(self.publisher.status().phase.as_deref());
+        let overdue = !finished && self.deadline_left() == Some(Duration::ZERO);
         if overdue && self.state.ended().is_none() && !desired.is_deleting() {
             let message = "Pod was active on the node longer than the specified deadline";
             let reason = "DeadlineExceeded";
