@@ -10,6 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, PTR, SOA, SRV, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use crate::error::DnsError;
 use crate::question::{Subject, subject};
 use crate::zone::{Endpoint, Entry, Port, ServiceKind, Zone};
 
@@ -46,10 +47,14 @@ pub(crate) struct Answer {
 }
 
 impl Domain {
-    pub(crate) fn new(domain: &str, service_ip: Ipv4Addr, serial: u32) -> Result<Self, String> {
+    pub(crate) fn new(domain: &str, service_ip: Ipv4Addr, serial: u32) -> Result<Self, DnsError> {
         let text = domain.trim_end_matches('.').to_ascii_lowercase();
         let under = |prefix: &str| {
-            Name::from_ascii(format!("{prefix}{text}.")).map_err(|e| format!("{domain:?}: {e}"))
+            let name = Name::from_ascii(format!("{prefix}{text}."));
+            name.map_err(|source| DnsError::Domain {
+                domain: domain.to_owned(),
+                source,
+            })
         };
         Ok(Self {
             name: under("")?,

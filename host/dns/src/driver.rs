@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, watch};
 
 use crate::answer::Domain;
+use crate::error::DnsError;
 use crate::metrics::DnsMetrics;
 use crate::publish::{Publisher, SERVICE_KEY};
 use crate::server::{Access, Server, serve_tcp, serve_udp};
@@ -50,23 +51,6 @@ pub struct DnsConfig {
     pub random: Random,
 }
 
-/// Why the server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum DnsError {
-    /// The address or port cannot be had.
-    #[error("cluster DNS cannot listen on {address}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The cluster's domain is not a domain.
-    #[error("cluster domain {0}")]
-    Domain(String),
-}
-
 /// The running server.
 #[derive(Clone, Debug)]
 pub struct Dns {
@@ -84,63 +68,28 @@ impl Dns {
         tasks: &Tasks,
     ) -> Result<Self, DnsError> {
         let tasks = tasks.child("dns");
-        let serial = u32::try_from(config.clock.now().as_second()).unwrap_or(u32::MAX);
-        let domain =
-            Domain::new(&config.domain, config.service_ip, serial).map_err(DnsError::Domain)?;
         let (udp, tcp) = bind(config.listen).await?;
         let address = tcp
             .local_addr()
-            .map_err(|e| cannot_listen(config.listen, e))?;
+            .map_err(|source| cannot_listen(config.listen, source))?;
         let zone = Arc::new(RwLock::new(Zone::default()));
-        let own = vec![address.ip(), IpAddr::V4(config.service_ip)];
-        let server = Arc::new(Server {
-            upstream: Upstream::new(
-                config.resolv_conf,
-                own,
-                address.port(),
-                config.clock,
-                config.random.clone(),
-            ),
-            access: Access::new(config.pod_networks, address.ip()),
-            metrics: DnsMetrics::register(metrics),
-            synced: AtomicBool::new(false),
-            turn: AtomicUsize::new(0),
-            zone: zone.clone(),
-            domain,
-        });
-        let udp = Arc::new(udp);
-        for _ in 0..UDP_WORKERS {
-            tasks.spawn_until_stopped(
-                "dns udp",
-                serve_udp(server.clone(), udp.clone(), tasks.clone()),
-            );
-        }
-        tasks.spawn_until_stopped("dns tcp", serve_tcp(server.clone(), tcp, tasks.clone()));
-
-        let gone = Arc::new(Notify::new());
-        let mut feed = Feed::new(informers, zone, SERVICE_KEY, gone.clone());
-        let (announce, ready) = watch::channel(false);
+        let server = Arc::new(server(&config, address, zone.clone(), metrics)?);
+        spawn_listeners(&tasks, &server, udp, tcp);
+        let service_deleted = Arc::new(Notify::new());
+        let feed = Feed::new(informers, zone, SERVICE_KEY, service_deleted.clone());
         let publisher = Publisher {
             client,
             random: config.random,
             node: config.node_name,
             service_ip: config.service_ip,
             address,
-            gone,
+            service_deleted,
         };
-        let (filled, knows) = (server.clone(), tasks.clone());
-        tasks.spawn_until_stopped("dns feed", async move {
-            feed.sync().await;
-            filled.synced.store(true, Ordering::Release);
-            // Only now: nobody should be sent here before there are answers.
-            let publish = publisher.run(move || {
-                announce.send_replace(true);
-            });
-            knows.spawn_until_stopped("dns publisher", publish);
-            feed.run().await;
-        });
+        let (announce, ready) = watch::channel(false);
+        let filling = fill(feed, publisher, server.clone(), announce, tasks.clone());
+        tasks.spawn_until_stopped("dns feed", filling);
         tasks.spawn_until_stopped("dns loop probe", async move {
-            server.upstream.probe_for_loop().await
+            server.upstream.probe_for_loop().await;
         });
         Ok(Self { address, ready })
     }
@@ -153,9 +102,66 @@ impl Dns {
 
     /// Waits until the cluster's names are known and the `kube-dns` Service is published.
     pub async fn ready(&self) {
-        // An error means that the task ended; whoever waits is being stopped too.
+        // An error means that the task ended, in which case the caller is being stopped too.
         let _ = self.ready.clone().wait_for(|ready| *ready).await;
     }
+}
+
+/// The server over a zone that is still empty.
+fn server(
+    config: &DnsConfig,
+    address: SocketAddr,
+    zone: Arc<RwLock<Zone>>,
+    metrics: &Metrics,
+) -> Result<Server, DnsError> {
+    let serial = u32::try_from(config.clock.now().as_second()).unwrap_or(u32::MAX);
+    let domain = Domain::new(&config.domain, config.service_ip, serial)?;
+    // Name servers of the host that are this server itself would make a loop.
+    let own = vec![address.ip(), IpAddr::V4(config.service_ip)];
+    let upstream = Upstream::new(
+        config.resolv_conf.clone(),
+        own,
+        address.port(),
+        config.clock.clone(),
+        config.random.clone(),
+    );
+    Ok(Server {
+        upstream,
+        access: Access::new(config.pod_networks.clone(), address.ip()),
+        metrics: DnsMetrics::register(metrics),
+        synced: AtomicBool::new(false),
+        turn: AtomicUsize::new(0),
+        zone,
+        domain,
+    })
+}
+
+fn spawn_listeners(tasks: &Tasks, server: &Arc<Server>, udp: UdpSocket, tcp: TcpListener) {
+    let udp = Arc::new(udp);
+    for _ in 0..UDP_WORKERS {
+        let worker = serve_udp(server.clone(), udp.clone(), tasks.clone());
+        tasks.spawn_until_stopped("dns udp", worker);
+    }
+    let worker = serve_tcp(server.clone(), tcp, tasks.clone());
+    tasks.spawn_until_stopped("dns tcp", worker);
+}
+
+/// Fills the zone, publishes the Service, and then follows changes.
+async fn fill(
+    mut feed: Feed,
+    publisher: Publisher,
+    server: Arc<Server>,
+    announce: watch::Sender<bool>,
+    tasks: Tasks,
+) {
+    feed.sync().await;
+    server.synced.store(true, Ordering::Release);
+    // Published only now, so that no client is sent here before there are answers.
+    let publish = publisher.run(move || {
+        announce.send_replace(true);
+    });
+    tasks.spawn_until_stopped("dns publisher", publish);
+    feed.run().await;
 }
 
 /// Both sockets on the same port.

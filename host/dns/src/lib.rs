@@ -16,6 +16,7 @@
 
 mod answer;
 mod driver;
+mod error;
 mod metrics;
 mod publish;
 mod question;
@@ -23,5 +24,6 @@ mod server;
 mod upstream;
 mod zone;
 
-pub use driver::{DEFAULT_PORT, Dns, DnsConfig, DnsError};
+pub use driver::{DEFAULT_PORT, Dns, DnsConfig};
+pub use error::DnsError;
 pub use publish::{service, withdraw};

@@ -30,8 +30,8 @@ pub(crate) struct Publisher {
     pub(crate) node: String,
     pub(crate) service_ip: Ipv4Addr,
     pub(crate) address: SocketAddr,
-    /// The Service was deleted by somebody.
-    pub(crate) gone: Arc<Notify>,
+    /// Signals that the Service was deleted.
+    pub(crate) service_deleted: Arc<Notify>,
 }
 
 impl Publisher {
@@ -45,7 +45,7 @@ impl Publisher {
                 tokio::time::sleep(delay).await;
             }
             announce();
-            self.gone.notified().await;
+            self.service_deleted.notified().await;
         }
     }
 

@@ -41,7 +41,7 @@ const BY_SERVICE: &str = "service";
 pub struct ProxyConfig {
     /// The Node that it runs on.
     pub node_name: String,
-    /// Where pods live (`--cluster-cidr`); callers from elsewhere are hidden behind the node.
+    /// Where pods live (`--cluster-cidr`); callers from elsewhere are masqueraded.
     pub pod_networks: Vec<Ipv4Net>,
     /// The node's packet filter.
     pub nft: Arc<dyn Nft>,

@@ -8,9 +8,9 @@ use k3s_sys::nft::{Data, Key, Verdict};
 use crate::model::{Endpoint, Service, ServicePort, Transport};
 use crate::tables::{
     ALLOWED_SOURCES, CLUSTER_IPS, DEAD_NODEPORTS, DEAD_NODEPORTS_EXTERNAL, DEAD_SERVICES,
-    DEAD_SERVICES_EXTERNAL, ENDPOINTS, Hide, LOCAL_OFFSET, NODEPORT_ENDPOINTS, NODEPORT_STICKY,
-    NODEPORTS, NODEPORTS_INTERNAL, Pick, REJECT, RESTRICTED, SERVICES, SERVICES_INTERNAL, STICKY,
-    Via,
+    DEAD_SERVICES_EXTERNAL, ENDPOINTS, LOCAL_OFFSET, Masquerade, NODEPORT_ENDPOINTS,
+    NODEPORT_STICKY, NODEPORTS, NODEPORTS_INTERNAL, Pick, REJECT, RESTRICTED, SERVICES,
+    SERVICES_INTERNAL, STICKY, Via,
 };
 
 /// Endpoints of a Service, by port name and transport.
@@ -170,24 +170,24 @@ impl<'a> Choice<'a> {
     fn plan(&self, frontend: Frontend, audience: Audience) -> Planned {
         match audience {
             Audience::Cluster if self.service.internal_local => self.local_only(frontend),
-            Audience::Cluster => self.anywhere(frontend, Hide::Outsiders),
+            Audience::Cluster => self.anywhere(frontend, Masquerade::OffCluster),
             Audience::World | Audience::Balancer if self.service.external_local => {
                 self.local_for_outsiders(frontend)
             }
-            Audience::World => self.anywhere(frontend, Hide::Everybody),
+            Audience::World => self.anywhere(frontend, Masquerade::Always),
             // An endpoint on this node sees its client: the answer comes back through here anyway.
-            Audience::Balancer => self.anywhere(frontend, Hide::FromRemote),
+            Audience::Balancer => self.anywhere(frontend, Masquerade::IfRemoteEndpoint),
         }
     }
 
-    fn anywhere(&self, frontend: Frontend, hide: Hide) -> Planned {
+    fn anywhere(&self, frontend: Frontend, masquerade: Masquerade) -> Planned {
         let mut planned = Planned::empty(frontend);
         if self.cluster.is_empty() {
             planned.dead(Verdict::Goto(REJECT.into()), false);
         } else {
             planned.forward(
                 &self.cluster,
-                self.pick(frontend, hide, &self.cluster, 0),
+                self.pick(frontend, masquerade, &self.cluster, 0),
                 false,
             );
         }
@@ -201,7 +201,7 @@ impl<'a> Choice<'a> {
         if !self.local.is_empty() {
             planned.forward(
                 &self.local,
-                self.pick(frontend, Hide::Outsiders, &self.local, LOCAL_OFFSET),
+                self.pick(frontend, Masquerade::OffCluster, &self.local, LOCAL_OFFSET),
                 false,
             );
         } else {
@@ -220,7 +220,7 @@ impl<'a> Choice<'a> {
         }
         planned.forward(
             &self.cluster,
-            self.pick(frontend, Hide::Outsiders, &self.cluster, 0),
+            self.pick(frontend, Masquerade::OffCluster, &self.cluster, 0),
             true,
         );
         if self.local.is_empty() {
@@ -228,7 +228,7 @@ impl<'a> Choice<'a> {
         } else {
             planned.forward(
                 &self.local,
-                self.pick(frontend, Hide::Nobody, &self.local, LOCAL_OFFSET),
+                self.pick(frontend, Masquerade::Never, &self.local, LOCAL_OFFSET),
                 false,
             );
         }
@@ -243,10 +243,16 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn pick(&self, frontend: Frontend, hide: Hide, endpoints: &[Endpoint], offset: u32) -> Pick {
+    fn pick(
+        &self,
+        frontend: Frontend,
+        masquerade: Masquerade,
+        endpoints: &[Endpoint],
+        offset: u32,
+    ) -> Pick {
         Pick {
             via: frontend.via(),
-            hide,
+            masquerade,
             count: u32::try_from(endpoints.len())
                 .unwrap_or(LOCAL_OFFSET)
                 .min(LOCAL_OFFSET),

@@ -76,15 +76,15 @@ fn endpoints_take_part_by_their_conditions() {
     let cases: &[(&[&str], &[&str])] = &[
         (
             &["r", "r", ""],
-            &["services>pick-address-inside-all2", "endpoints*2"],
+            &["services>pick-address-offcluster-all2", "endpoints*2"],
         ),
         (
             &["r", "st"],
-            &["services>pick-address-inside-all1", "endpoints*1"],
+            &["services>pick-address-offcluster-all1", "endpoints*1"],
         ),
         (
             &["st", "t", "s"],
-            &["services>pick-address-inside-all1", "endpoints*1"],
+            &["services>pick-address-offcluster-all1", "endpoints*1"],
         ),
         (&["", "t"], &["dead-services>reject"]),
         (&[], &["dead-services>reject"]),
@@ -107,12 +107,12 @@ fn internal_traffic_policy_local_stays_on_the_node() {
     let cases: &[(&[&str], &[&str])] = &[
         (
             &["rl", "r"],
-            &["services>pick-address-inside-local1", "endpoints*1"],
+            &["services>pick-address-offcluster-local1", "endpoints*1"],
         ),
         (&["r"], &["dead-services>Drop"]),
         (
             &["stl", "r"],
-            &["services>pick-address-inside-local1", "endpoints*1"],
+            &["services>pick-address-offcluster-local1", "endpoints*1"],
         ),
         (&[], &["dead-services>reject"]),
     ];
@@ -131,22 +131,22 @@ fn node_ports_hide_their_callers_unless_the_policy_is_local() {
     assert_eq!(
         shape(frontend(&planned, NODE)),
         [
-            "nodeports>pick-nodeport-hidden-all2",
+            "nodeports>pick-nodeport-always-all2",
             "nodeport-endpoints*2"
         ]
     );
 
     let planned = plan(&with_node_port(true), &endpoints(&["rl", "r"]));
     let expected = [
-        "nodeports-internal>pick-nodeport-inside-all2",
-        "nodeports>pick-nodeport-open-local1",
+        "nodeports-internal>pick-nodeport-offcluster-all2",
+        "nodeports>pick-nodeport-never-local1",
         "nodeport-endpoints*3",
     ];
     assert_eq!(shape(frontend(&planned, NODE)), expected);
 
     let planned = plan(&with_node_port(true), &endpoints(&["r"]));
     let expected = [
-        "nodeports-internal>pick-nodeport-inside-all1",
+        "nodeports-internal>pick-nodeport-offcluster-all1",
         "dead-nodeports-external>Drop",
         "nodeport-endpoints*1",
     ];
@@ -176,7 +176,7 @@ fn affinity_lists_what_may_be_remembered() {
     assert_eq!(
         shape(frontend(&planned, VIP)),
         [
-            "services>pick-address-inside-all2-sticky60",
+            "services>pick-address-offcluster-all2-sticky60",
             "endpoints*2",
             "sticky-endpoints*2"
         ]
@@ -200,7 +200,7 @@ fn load_balancer_addresses_obey_source_ranges() {
     assert_eq!(
         shape(vip),
         [
-            "services>pick-address-remote-all1",
+            "services>pick-address-ifremote-all1",
             "allowed-sources*2",
             "endpoints*1",
             "restricted*1"

@@ -93,24 +93,24 @@ pub(crate) enum Via {
     NodePort,
 }
 
-/// Whose source address is hidden behind the node's.
+/// For which callers the node's address replaces the source address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Hide {
-    /// Nobody's: the endpoint is on this node and sees its client.
-    Nobody,
-    /// That of callers outside the pod network.
-    Outsiders,
-    /// Everybody's: the answer has to come back through this node.
-    Everybody,
-    /// Everybody's, if the endpoint is on another node: decided when it is known.
-    FromRemote,
+pub(crate) enum Masquerade {
+    /// For none: the endpoint is on this node and sees its client.
+    Never,
+    /// For callers outside the pod network.
+    OffCluster,
+    /// For all: the answer has to come back through this node.
+    Always,
+    /// For all when the endpoint is on another node, which is known only once it is picked.
+    IfRemoteEndpoint,
 }
 
 /// A chain that picks an endpoint; services with equal needs share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Pick {
     pub(crate) via: Via,
-    pub(crate) hide: Hide,
+    pub(crate) masquerade: Masquerade,
     /// How many endpoints.
     pub(crate) count: u32,
     /// The first one's number.
@@ -124,18 +124,18 @@ impl Pick {
             Via::Address => "address",
             Via::NodePort => "nodeport",
         };
-        let hide = match self.hide {
-            Hide::Nobody => "open",
-            Hide::Outsiders => "inside",
-            Hide::Everybody => "hidden",
-            Hide::FromRemote => "remote",
+        let masquerade = match self.masquerade {
+            Masquerade::Never => "never",
+            Masquerade::OffCluster => "offcluster",
+            Masquerade::Always => "always",
+            Masquerade::IfRemoteEndpoint => "ifremote",
         };
         let set = if self.offset == 0 { "all" } else { "local" };
         let sticky = self
             .affinity_secs
             .map(|secs| format!("-sticky{secs}"))
             .unwrap_or_default();
-        format!("pick-{via}-{hide}-{set}{}{sticky}", self.count)
+        format!("pick-{via}-{masquerade}-{set}{}{sticky}", self.count)
     }
 }
 
@@ -413,11 +413,13 @@ impl Layout {
             keep: !bit,
             flip: bit,
         };
-        match pick.hide {
-            Hide::Nobody => {}
-            Hide::Everybody => self.rule(batch, &chain, vec![mark(MASQUERADE_MARK)]),
-            Hide::FromRemote => self.rule(batch, &chain, vec![mark(MASQUERADE_REMOTE_MARK)]),
-            Hide::Outsiders => self.rule(
+        match pick.masquerade {
+            Masquerade::Never => {}
+            Masquerade::Always => self.rule(batch, &chain, vec![mark(MASQUERADE_MARK)]),
+            Masquerade::IfRemoteEndpoint => {
+                self.rule(batch, &chain, vec![mark(MASQUERADE_REMOTE_MARK)])
+            }
+            Masquerade::OffCluster => self.rule(
                 batch,
                 &chain,
                 then(&self.outside_pods(), mark(MASQUERADE_MARK)),

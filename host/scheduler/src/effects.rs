@@ -1,6 +1,7 @@
 //! What a decision does to the API: a binding, or a condition and an Event that say why not.
 
 use k3s_base::Clock;
+use k3s_base::error::chain;
 use k3s_client::{Client, EventRecorder, ObjectReference, Patch, resources};
 use serde_json::json;
 use tracing::warn;
@@ -67,9 +68,9 @@ impl Effects {
     pub(crate) async fn bind_volumes(&self, pod: &PodInfo, node: &str, choices: &[Choice]) -> bool {
         match self.volumes.bind(&self.client, node, choices).await {
             Ok(()) => true,
-            Err(message) => {
+            Err(error) => {
                 self.events
-                    .warning(reference(pod), "FailedScheduling", message);
+                    .warning(reference(pod), "FailedScheduling", chain(&error));
                 false
             }
         }

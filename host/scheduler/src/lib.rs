@@ -22,6 +22,7 @@ mod cache;
 pub mod cycle;
 pub mod driver;
 mod effects;
+pub mod error;
 pub mod framework;
 pub mod model;
 pub mod plugins;

@@ -9,10 +9,11 @@ use k3s_meta::object::annotation;
 use k3s_volume::{is_fully_bound, names};
 use serde_json::json;
 
+use crate::error::BindError;
 use crate::model::{Choice, Storage};
 
-/// How long a volume may take to come (upstream's `bindTimeoutSeconds`).
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long creating and binding volumes may take (upstream's `bindTimeoutSeconds`).
+const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Claims, volumes and classes.
 #[derive(Clone)]
@@ -37,26 +38,24 @@ impl Volumes {
         }
     }
 
-    /// Writes the choices and waits until every claim is bound. The text of an error is for an
-    /// Event; the pod is tried again.
+    /// Writes the choices and waits until every claim is bound.
     pub(crate) async fn bind(
         &self,
         client: &Client,
         node: &str,
         choices: &[Choice],
-    ) -> Result<(), String> {
+    ) -> Result<(), BindError> {
         for choice in choices {
-            write(client, node, choice)
-                .await
-                .map_err(|e| format!("binding volumes: {e}"))?;
+            write_choice(client, node, choice).await?;
         }
-        match tokio::time::timeout(PATIENCE, self.until_bound(node, choices)).await {
+        let bound = self.wait_until_bound(node, choices);
+        match tokio::time::timeout(BIND_TIMEOUT, bound).await {
             Ok(outcome) => outcome,
-            Err(_) => Err("binding volumes: context deadline exceeded".to_owned()),
+            Err(_) => Err(BindError::Timeout),
         }
     }
 
-    async fn until_bound(&self, node: &str, choices: &[Choice]) -> Result<(), String> {
+    async fn wait_until_bound(&self, node: &str, choices: &[Choice]) -> Result<(), BindError> {
         let mut changes = self.claims.subscribe();
         loop {
             let mut open = false;
@@ -70,26 +69,26 @@ impl Volumes {
         }
     }
 
-    fn is_bound(&self, node: &str, choice: &Choice) -> Result<bool, String> {
+    fn is_bound(&self, node: &str, choice: &Choice) -> Result<bool, BindError> {
         let asked = choice.claim();
-        let failed = |why: String| format!("binding volumes: {why}");
         let claim: Object = self
             .claims
             .get(asked.key())
             .filter(|claim| claim.uid() == asked.uid() && !claim.is_deleting())
-            .ok_or_else(|| failed(format!("pvc \"{}\" is gone or being deleted", asked.key())))?;
+            .ok_or_else(|| BindError::ClaimDeleted {
+                claim: asked.key().to_string(),
+            })?;
         if is_fully_bound(claim.value()) {
             return Ok(true);
         }
         let selected = annotation(claim.value(), names::SELECTED_NODE);
-        // A provisioner that cannot serve the node takes the annotation back. A cache that has not
+        // A provisioner that cannot serve the node removes the annotation. A cache that has not
         // seen our own write yet still shows the version the choice was made on.
         let seen = claim.resource_version() != asked.resource_version();
         if matches!(choice, Choice::Provision { .. }) && seen && selected != Some(node) {
-            return Err(failed(format!(
-                "selectedNode annotation reset for PVC \"{}\"",
-                asked.name()
-            )));
+            return Err(BindError::NodeRejected {
+                claim: asked.name().to_owned(),
+            });
         }
         Ok(false)
     }
@@ -131,7 +130,8 @@ impl Changes {
     }
 }
 
-async fn write(client: &Client, node: &str, choice: &Choice) -> k3s_client::Result<()> {
+/// Notes the choice on the claim or the volume; the binder and the provisioner act on it.
+async fn write_choice(client: &Client, node: &str, choice: &Choice) -> k3s_client::Result<()> {
     match choice {
         Choice::Provision { claim } => {
             if annotation(claim.value(), names::SELECTED_NODE) == Some(node) {

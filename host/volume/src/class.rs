@@ -13,7 +13,7 @@ pub fn class_of(object: &Value) -> &str {
         .unwrap_or_else(|| tree::text(object, "spec.storageClassName"))
 }
 
-/// Whether a claim says anything about its class; the empty name says "none".
+/// Whether a claim chooses a class; the empty name chooses none.
 #[must_use]
 pub fn has_class(claim: &Value) -> bool {
     annotation(claim, names::CLASS_BETA).is_some()
@@ -44,14 +44,14 @@ pub fn waits_for_consumer(class: &Value) -> bool {
 pub struct Class<'a>(pub &'a Value);
 
 impl<'a> Class<'a> {
-    /// Who makes volumes of this class.
+    /// The provisioner that creates volumes of this class.
     #[must_use]
     pub fn provisioner(self) -> &'a str {
         tree::text(self.0, "provisioner")
     }
 
-    /// Whether somebody outside the binder makes them. The names `kubernetes.io/…` were those of
-    /// built-in provisioners, none of which is left; `no-provisioner` is among them.
+    /// Whether a provisioner outside the binder creates volumes. The names `kubernetes.io/…` belonged
+    /// to built-in provisioners, none of which exists any more; `no-provisioner` is one of them.
     #[must_use]
     pub fn can_provision(self) -> bool {
         !self.provisioner().starts_with("kubernetes.io/")

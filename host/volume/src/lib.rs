@@ -1,5 +1,6 @@
-//! Claims, persistent volumes and storage classes: which fits which. Shared by the binder, the
-//! scheduler, the kubelet and admission, which must agree. Pure; works on the dynamic tree.
+//! Claims, persistent volumes and storage classes: which fits which. The binder, the scheduler, the
+//! kubelet and admission share it, because they must agree. Pure; works on the dynamic tree, since the
+//! binder writes the same objects back.
 //!
 //! Upstream: `component-helpers/storage/volume`.
 
@@ -20,7 +21,7 @@ pub mod names;
 pub use class::{Class, class_of, default_class, has_class, waits_for_consumer};
 pub use matching::{best_match, fits_requested, is_bound_to, request};
 
-use k3s_meta::tree;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 /// `spec.volumeName` of a claim; empty while it has none.
@@ -29,19 +30,18 @@ pub fn volume_name(claim: &Value) -> &str {
     tree::text(claim, "spec.volumeName")
 }
 
-/// Whether the binder has finished with a claim: both sides name one another.
+/// Whether the binder has finished with a claim, so that claim and volume name each other.
 #[must_use]
 pub fn is_fully_bound(claim: &Value) -> bool {
-    !volume_name(claim).is_empty()
-        && k3s_meta::object::annotation(claim, names::BIND_COMPLETED).is_some()
+    !volume_name(claim).is_empty() && object::annotation(claim, names::BIND_COMPLETED).is_some()
 }
 
-/// A claim's name and what a pod's volume has to do with it.
+/// A claim that a volume of a pod names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodClaim {
     /// Name of the claim, in the pod's namespace.
     pub name: String,
-    /// The claim is made for the pod (a generic ephemeral volume) and must be its own.
+    /// The claim is created for the pod (a generic ephemeral volume) and must be owned by it.
     pub ephemeral: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct PodClaim {
 #[must_use]
 pub fn claims_of_pod(pod: &Value) -> Vec<PodClaim> {
     let volumes = tree::list(pod, "spec.volumes");
-    let pod_name = k3s_meta::object::name(pod);
+    let pod_name = object::name(pod);
     volumes
         .iter()
         .filter_map(|volume| {
@@ -76,19 +76,27 @@ pub fn ephemeral_claim_name(pod: &str, volume: &str) -> String {
     format!("{pod}-{volume}")
 }
 
-/// A claim for a generic ephemeral volume must be controlled by the pod; the sentence says that it
-/// is not (`component-helpers/storage/ephemeral`).
+/// A claim has the name of a pod's ephemeral volume and belongs to another owner. In upstream's words
+/// (`component-helpers/storage/ephemeral`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("PVC {namespace}/{claim} was not created for pod {namespace}/{pod} (pod is not owner)")]
+pub struct NotOwner {
+    namespace: String,
+    claim: String,
+    pod: String,
+}
+
+/// Whether the claim of a generic ephemeral volume is controlled by the pod.
 ///
 /// # Errors
-/// When the claim is somebody else's.
-pub fn check_ephemeral(claim: &Value, pod_name: &str, pod_uid: &str) -> Result<(), String> {
-    match k3s_meta::object::controller_of(claim) {
+/// When another object, or none, controls the claim.
+pub fn check_ephemeral(claim: &Value, pod_name: &str, pod_uid: &str) -> Result<(), NotOwner> {
+    match object::controller_of(claim) {
         Some(owner) if owner.uid == pod_uid => Ok(()),
-        _ => Err(format!(
-            "PVC {}/{} was not created for pod {}/{pod_name} (pod is not owner)",
-            k3s_meta::object::namespace(claim),
-            k3s_meta::object::name(claim),
-            k3s_meta::object::namespace(claim),
-        )),
+        _ => Err(NotOwner {
+            namespace: object::namespace(claim).to_owned(),
+            claim: object::name(claim).to_owned(),
+            pod: pod_name.to_owned(),
+        }),
     }
 }

@@ -62,7 +62,7 @@ fn attributes_class(object: &Value) -> &str {
     tree::text(object, "spec.volumeAttributesClassName")
 }
 
-/// Whether the volume that a claim asks for by name can be given to it.
+/// Whether a claim can be bound to the volume that it asks for by name.
 ///
 /// # Errors
 /// With upstream's words for the first thing that does not fit.
@@ -85,9 +85,10 @@ pub fn fits_requested(volume: &Value, claim: &Value) -> Result<(), &'static str>
     Ok(())
 }
 
-/// The volume for a claim: the one reserved for it, or the smallest free one that fits. `node_fits`
-/// says whether a volume can be used on the node in question (the scheduler asks); without it the
-/// binder asks, which with `delayed` leaves volumes that are not reserved to the scheduler.
+/// The volume for a claim: the one reserved for it, or the smallest free one that fits. The scheduler
+/// passes `node_fits`, which says whether a volume can be used on the node in question. The binder
+/// passes none, and `delayed` for classes that wait for a consumer, whose free volumes are left to
+/// the scheduler.
 pub fn best_match<'a>(
     claim: &Value,
     volumes: impl IntoIterator<Item = &'a Value>,
@@ -99,7 +100,6 @@ pub fn best_match<'a>(
         None => None,
     };
     let node_fits = |volume: &Value| node_fits.is_none_or(|fits| fits(volume));
-    let decided_elsewhere = delayed;
     let mut best: Option<&Value> = None;
     for volume in volumes {
         let reserved = is_bound_to(volume, claim);
@@ -113,10 +113,10 @@ pub fn best_match<'a>(
             continue;
         }
         if reserved {
-            // Reserved for this claim: no other will do, so a node that it does not fit is out.
+            // No other volume will do for this claim, so a node that this one does not fit is out.
             return node_fits(volume).then_some(volume);
         }
-        let free = !decided_elsewhere
+        let free = !delayed
             && tree::text(volume, "status.phase") == "Available"
             && selector
                 .as_ref()

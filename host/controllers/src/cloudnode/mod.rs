@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::common::write;
 use crate::context::Context;
 
-struct CloudNodes {
+struct CloudNodeController {
     client: Client,
     recorder: EventRecorder,
     nodes: Informer,
@@ -29,7 +29,7 @@ pub(crate) fn start(context: &Context) {
             ["system:authenticated"],
         ));
     let nodes = context.informers.all(&NODES);
-    let reconciler = CloudNodes {
+    let reconciler = CloudNodeController {
         recorder: context.recorder(&client, "cloud-node-controller"),
         client,
         nodes: nodes.clone(),
@@ -39,7 +39,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for CloudNodes {
+impl Reconciler for CloudNodeController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(mut node) = self.nodes.get(key).filter(|n| !n.is_deleting()) else {
             return Ok(Outcome::Done);

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::context::Context;
 
-struct Aggregation {
+struct ClusterRoleAggregationController {
     client: Client,
     roles: Informer,
 }
 
 pub(crate) fn start(context: &Context) {
     let roles = context.informers.all(&CLUSTER_ROLES);
-    let reconciler = Aggregation {
+    let reconciler = ClusterRoleAggregationController {
         client: context.client("clusterrole-aggregation-controller"),
         roles: roles.clone(),
     };
@@ -37,7 +37,7 @@ fn aggregates(role: &Object) -> bool {
     !tree::list(role.value(), "aggregationRule.clusterRoleSelectors").is_empty()
 }
 
-impl Reconciler for Aggregation {
+impl Reconciler for ClusterRoleAggregationController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(role) = self
             .roles

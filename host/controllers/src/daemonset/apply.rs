@@ -8,7 +8,7 @@ use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Error, Outcome};
 
-use super::DaemonSets;
+use super::DaemonSetController;
 use super::model::{DaemonSet, by_node, node_of};
 use super::nodes;
 use super::plan::{Observed, Plan, place, roll};
@@ -28,7 +28,7 @@ const FAILED: BackoffPolicy = BackoffPolicy {
 /// Back-offs that have passed are forgotten beyond this.
 const MAX_FAILURES: usize = 10_000;
 
-impl DaemonSets {
+impl DaemonSetController {
     pub(super) async fn pass(
         &self,
         daemon: &DaemonSet,

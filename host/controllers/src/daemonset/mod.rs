@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::DaemonSet;
 
-struct DaemonSets {
+struct DaemonSetController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -46,7 +46,7 @@ pub(crate) fn start(context: &Context) {
     let (nodes, revisions) = (informers.all(&NODES), informers.all(&CONTROLLER_REVISIONS));
     pods.add_index(ORPHANS, orphans);
     let expectations = Arc::new(Expectations::new(context.clock()));
-    let reconciler = DaemonSets {
+    let reconciler = DaemonSetController {
         recorder: context.recorder(&client, "daemonset-controller"),
         client,
         clock: context.clock(),
@@ -116,7 +116,7 @@ fn selector(set: &Obj) -> Result<LabelSelector, String> {
     )
 }
 
-impl Reconciler for DaemonSets {
+impl Reconciler for DaemonSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.sets.get(key) else {
             self.expectations.forget(key);

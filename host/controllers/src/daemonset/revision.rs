@@ -9,12 +9,12 @@ use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::DaemonSets;
+use super::DaemonSetController;
 use super::model::{DaemonSet, HASH_LABEL};
 use crate::common::hash;
 use crate::common::template::controller_reference;
 
-impl DaemonSets {
+impl DaemonSetController {
     /// The hash of the present template, after its revision exists and is the newest.
     pub(super) async fn current_hash(
         &self,

@@ -6,7 +6,7 @@ use k3s_client::resources::DAEMON_SETS;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::DaemonSets;
+use super::DaemonSetController;
 use super::model::{DaemonSet, HASH_LABEL};
 use super::plan::Observed;
 use crate::common::pod::{self, Availability};
@@ -74,7 +74,7 @@ fn written(daemon: &DaemonSet, counts: &Counts) -> Value {
     status
 }
 
-impl DaemonSets {
+impl DaemonSetController {
     pub(super) async fn write_status(
         &self,
         daemon: &DaemonSet,

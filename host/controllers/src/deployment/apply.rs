@@ -6,7 +6,7 @@ use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_meta::{object, tree};
 use k3s_reconcile::{Error, Outcome};
 
-use super::Deployments;
+use super::DeploymentController;
 use super::history;
 use super::model::{DESIRED_REPLICAS, Deployment, MAX_REPLICAS, Set, Sets};
 use super::new_set::Found;
@@ -16,7 +16,7 @@ use super::proportional;
 use crate::common::pod;
 use crate::common::write;
 
-impl Deployments {
+impl DeploymentController {
     pub(super) async fn roll(
         &self,
         deployment: &Deployment,

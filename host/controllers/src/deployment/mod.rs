@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::Deployment;
 
-struct Deployments {
+struct DeploymentController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -37,7 +37,7 @@ pub(crate) fn start(context: &Context) {
     let sets = context.informers.all(&REPLICA_SETS);
     sets.add_index(ORPHANS, orphans);
     let pods = context.informers.all(&PODS);
-    let reconciler = Deployments {
+    let reconciler = DeploymentController {
         recorder: context.recorder(&client, "deployment-controller"),
         client,
         clock: context.clock(),
@@ -108,7 +108,7 @@ fn selector(deployment: &Obj) -> Result<LabelSelector, String> {
     )
 }
 
-impl Reconciler for Deployments {
+impl Reconciler for DeploymentController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.deployments.get(key) else {
             return Ok(Outcome::Done);

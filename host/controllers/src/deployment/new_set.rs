@@ -7,7 +7,7 @@ use k3s_meta::{object, tree};
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::Deployments;
+use super::DeploymentController;
 use super::history::next_revision;
 use super::model::{
     DESIRED_REPLICAS, Deployment, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, Set, Sets,
@@ -37,7 +37,7 @@ pub(super) enum Found {
     Wrote,
 }
 
-impl Deployments {
+impl DeploymentController {
     /// Finds or makes the new set and keeps the Deployment's revision in step.
     pub(super) async fn ensure_new(
         &self,

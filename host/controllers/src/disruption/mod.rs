@@ -18,7 +18,7 @@ use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use crate::common::write;
 use crate::context::Context;
 
-struct Budgets {
+struct DisruptionController {
     client: Client,
     clock: k3s_base::Clock,
     budgets: Informer,
@@ -62,7 +62,7 @@ pub(crate) fn start(context: &Context) {
                 .collect()
         });
     }
-    let reconciler = Budgets {
+    let reconciler = DisruptionController {
         client: context.client("disruption-controller"),
         clock: context.clock(),
         budgets,
@@ -79,7 +79,7 @@ fn selector(budget: &Object) -> Result<LabelSelector, String> {
     }
 }
 
-impl Reconciler for Budgets {
+impl Reconciler for DisruptionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(budget) = self.budgets.get(key).filter(|b| !b.is_deleting()) else {
             return Ok(Outcome::Done);
@@ -95,7 +95,7 @@ impl Reconciler for Budgets {
     }
 }
 
-impl Budgets {
+impl DisruptionController {
     /// How many Pods their controllers want in all; an error names a Pod without a known one.
     fn expected(&self, pods: &[Object]) -> Result<i64, String> {
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();

@@ -23,7 +23,7 @@ use plan::Action;
 /// Index of slices by the key of their Service.
 const BY_SERVICE: &str = "service";
 
-struct Slices {
+struct EndpointSliceController {
     client: Client,
     expectations: Arc<Expectations>,
     services: Informer,
@@ -44,7 +44,7 @@ pub(crate) fn start(context: &Context) {
             .collect()
     });
     let expectations = Arc::new(Expectations::new(context.clock()));
-    let reconciler = Slices {
+    let reconciler = EndpointSliceController {
         client: context.client("endpointslice-controller"),
         expectations: expectations.clone(),
         services: services.clone(),
@@ -99,7 +99,7 @@ fn zone_changed(event: &InformerEvent, pods: &Informer, services: &Informer) -> 
         .collect()
 }
 
-impl Reconciler for Slices {
+impl Reconciler for EndpointSliceController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.services.get(key).filter(|s| !s.is_deleting()) else {
             // The slices go with their owner, by garbage collection.
@@ -126,7 +126,7 @@ impl Reconciler for Slices {
     }
 }
 
-impl Slices {
+impl EndpointSliceController {
     async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
         let creations = actions

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::common::template::controller_reference;
 use crate::context::Context;
 
-struct Ephemeral {
+struct EphemeralVolumeController {
     client: Client,
     recorder: EventRecorder,
     pods: Informer,
@@ -26,7 +26,7 @@ pub(crate) fn start(context: &Context) {
         context.informers.all(&PODS),
         context.informers.all(&PERSISTENT_VOLUME_CLAIMS),
     );
-    let reconciler = Ephemeral {
+    let reconciler = EphemeralVolumeController {
         recorder: context.recorder(&client, "ephemeral_volume"),
         client,
         pods: pods.clone(),
@@ -67,7 +67,7 @@ fn sources(pod: &Obj) -> impl Iterator<Item = (&str, &Value)> {
         })
 }
 
-impl Reconciler for Ephemeral {
+impl Reconciler for EphemeralVolumeController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(pod) = self.pods.get(key).filter(|pod| !pod.is_deleting()) else {
             return Ok(Outcome::Done);
@@ -79,7 +79,7 @@ impl Reconciler for Ephemeral {
     }
 }
 
-impl Ephemeral {
+impl EphemeralVolumeController {
     async fn ensure(&self, pod: &Object, volume: &str, template: &Value) -> Result<(), Error> {
         let name = ephemeral_claim_name(pod.name(), volume);
         if let Some(claim) = self.claims.get(&key(pod.namespace(), &name)) {

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::graph::Item;
 use super::plan::{Owner, Verdict, verdict};
-use super::{Collector, FOREGROUND};
+use super::{FOREGROUND, GarbageCollector};
 
-impl Collector {
+impl GarbageCollector {
     pub(super) async fn collect(&self, item: &Item, cached: &Obj) -> Result<(), Error> {
         if cached
             .meta()

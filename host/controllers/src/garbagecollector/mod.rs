@@ -61,7 +61,7 @@ const SHARED: &[Resource] = {
     ]
 };
 
-struct Collector {
+struct GarbageCollector {
     client: Client,
     graph: Arc<Graph>,
     queue: k3s_client::WorkQueue<Key>,
@@ -94,7 +94,7 @@ async fn run(context: Context, client: Client, served: Vec<Served>) {
     let graph = Arc::new(Graph::default());
     let controller = Controller::new(NAME).workers(8);
     let queue = controller.queue();
-    let collector = Collector {
+    let collector = GarbageCollector {
         client: client.clone(),
         graph: graph.clone(),
         queue: queue.clone(),
@@ -170,7 +170,7 @@ fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
         .collect()
 }
 
-impl Reconciler for Collector {
+impl Reconciler for GarbageCollector {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(item) = Item::parse(key) else {
             return Ok(Outcome::Done);

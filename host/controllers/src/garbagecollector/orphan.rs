@@ -4,9 +4,9 @@ use k3s_client::Obj;
 use k3s_reconcile::Error;
 
 use super::graph::Item;
-use super::{Collector, ORPHAN};
+use super::{GarbageCollector, ORPHAN};
 
-impl Collector {
+impl GarbageCollector {
     pub(super) async fn orphan_dependents(&self, item: &Item, owner: &Obj) -> Result<(), Error> {
         for dependent in self.graph.dependents(&item.uid) {
             let Some(resource) = self.graph.resource(&dependent) else {

@@ -1,22 +1,18 @@
-//! One pass over a Job: count, decide, write the status, release Pods, make or delete some.
+//! One pass over a Job: count, decide, write the status, release Pods, create or delete some.
 
-use k3s_base::clock::rfc3339;
 use k3s_client::resources::{JOBS, PODS};
 use k3s_client::{DeleteParams, Object, uid_is};
 use k3s_reconcile::{Error, Outcome};
-use serde_json::{Map, Value, json};
 
-use super::Jobs;
+use super::JobController;
 use super::account::{Account, account};
 use super::model::Job;
 use super::plan::{self, End, Sizing};
-use super::pods;
+use super::{pods, status};
 use crate::common::batch::slow_start;
-use crate::common::condition::{self, Condition};
-use crate::common::number::count;
-use crate::common::{pod, write};
+use crate::common::write;
 
-impl Jobs {
+impl JobController {
     pub(super) async fn pass(
         &self,
         job: &Job,
@@ -26,7 +22,7 @@ impl Jobs {
         let now = self.clock.now();
         let account = account(job, &pods);
         if job.is_finished() {
-            // Only the books of what ended late are left.
+            // What is left are the finalizers of Pods that ended after the Job.
             return self.release(&account).await.map(|()| Outcome::Done);
         }
         let end = plan::end(job, &account, now);
@@ -35,7 +31,7 @@ impl Jobs {
             && account.active.is_empty()
             && account.terminating == 0
             && !account.tally.has_uncounted();
-        let status = self.status(job, &account, end.as_ref(), ended);
+        let status = status::status(job, &account, end.as_ref(), ended, now);
         write::status(&self.client, &JOBS, &job.object, status).await?;
         if let Some(end) = end.as_ref().filter(|_| ended) {
             self.announce(job, end);
@@ -66,107 +62,6 @@ impl Jobs {
             sizing.delete.extend(extra);
         }
         sizing
-    }
-
-    fn status(&self, job: &Job, account: &Account, end: Option<&End>, ended: bool) -> Value {
-        let stamp = self.clock.now_rfc3339();
-        let tally = &account.tally;
-        let mut status = Map::new();
-        let ready = account
-            .active
-            .iter()
-            .filter(|o| pod::of(o).is_ready())
-            .count();
-        let numbers = [
-            ("active", count(account.active.len())),
-            ("succeeded", tally.succeeded),
-            ("failed", tally.failed),
-        ];
-        status.extend(
-            numbers
-                .into_iter()
-                .filter(|(_, n)| *n != 0)
-                .map(|(name, n)| (name.to_owned(), n.into())),
-        );
-        // These two are pointers upstream: zero is written.
-        status.insert("ready".into(), count(ready).into());
-        status.insert("terminating".into(), count(account.terminating).into());
-        if !tally.completed.text().is_empty() {
-            status.insert("completedIndexes".into(), tally.completed.text().into());
-        }
-        let mut uncounted = Map::new();
-        for (field, uids) in [
-            ("succeeded", &tally.uncounted_succeeded),
-            ("failed", &tally.uncounted_failed),
-        ] {
-            if !uids.is_empty() {
-                uncounted.insert(field.into(), json!(uids));
-            }
-        }
-        status.insert("uncountedTerminatedPods".into(), uncounted.into());
-        let started = match (job.suspended, job.started) {
-            (true, _) if end.is_none() => None,
-            (_, Some(started)) => Some(rfc3339(started)),
-            (_, None) => Some(stamp.clone()),
-        };
-        if let Some(started) = started {
-            status.insert("startTime".into(), started.into());
-        }
-        if ended && end == Some(&End::Complete) {
-            status.insert("completionTime".into(), stamp.as_str().into());
-        }
-        status.insert(
-            "conditions".into(),
-            self.conditions(job, end, ended, &stamp).into(),
-        );
-        Value::Object(status)
-    }
-
-    fn conditions(&self, job: &Job, end: Option<&End>, ended: bool, stamp: &str) -> Vec<Value> {
-        let mut conditions = condition::of(job.value());
-        let mut put =
-            |new: Condition| condition::set(&mut conditions, &new, stamp, Some("lastProbeTime"));
-        match end {
-            Some(End::Complete) => {
-                let say = |kind| {
-                    Condition::new(
-                        kind,
-                        "True",
-                        "CompletionsReached",
-                        "Reached expected number of succeeded pods",
-                    )
-                };
-                put(say("SuccessCriteriaMet"));
-                if ended {
-                    put(say("Complete"));
-                }
-            }
-            Some(End::Failed { reason, message }) => {
-                put(Condition::new(
-                    "FailureTarget",
-                    "True",
-                    reason,
-                    message.as_str(),
-                ));
-                if ended {
-                    put(Condition::new("Failed", "True", reason, message.as_str()));
-                }
-            }
-            None if job.suspended => put(Condition::new(
-                "Suspended",
-                "True",
-                "JobSuspended",
-                "Job suspended",
-            )),
-            None if condition::is_true(job.value(), "Suspended") => put(Condition::new(
-                "Suspended",
-                "False",
-                "JobResumed",
-                "Job resumed",
-            )),
-            None => {}
-        }
-        conditions
     }
 
     fn announce(&self, job: &Job, end: &End) {

@@ -14,6 +14,7 @@ mod model;
 mod plan;
 mod pods;
 mod policy;
+mod status;
 mod strip;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use model::{FINALIZER, Job};
 
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
-struct Jobs {
+struct JobController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -44,7 +45,7 @@ pub(crate) fn start(context: &Context) {
     let (jobs, pods) = (context.informers.all(&JOBS), context.informers.all(&PODS));
     pods.add_index(ORPHANS, orphans);
     let expectations = Arc::new(Expectations::new(context.clock()));
-    let reconciler = Jobs {
+    let reconciler = JobController {
         recorder: context.recorder(&client, "job-controller"),
         client,
         clock: context.clock(),
@@ -85,7 +86,7 @@ fn pod_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key> {
     vec![job]
 }
 
-impl Reconciler for Jobs {
+impl Reconciler for JobController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let cached = self.jobs.get(key);
         self.strip_strangers(key, cached.as_deref()).await?;

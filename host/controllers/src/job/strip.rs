@@ -6,9 +6,9 @@ use k3s_reconcile::{Error, Key};
 use serde_json::json;
 
 use super::model::FINALIZER;
-use super::{Jobs, job_of};
+use super::{JobController, job_of};
 
-impl Jobs {
+impl JobController {
     /// Pods that carry the finalizer for this name but belong to no Job of today: nobody will count
     /// them, and the finalizer would keep them for ever.
     pub(super) async fn strip_strangers(&self, key: &Key, job: Option<&Obj>) -> Result<(), Error> {

@@ -5,10 +5,10 @@ use k3s_client::resources::PODS;
 use k3s_client::{DeleteParams, ListParams, Object};
 use k3s_reconcile::Error;
 
-use super::Namespaces;
+use super::NamespaceController;
 use super::plan::Found;
 
-impl Namespaces {
+impl NamespaceController {
     /// Deletes what can be deleted and says what is left.
     pub(super) async fn empty(&self, namespace: &str) -> Result<Found, Error> {
         let (served, undiscovered) = self.client.discover().await?;

@@ -21,7 +21,7 @@ pub(super) const FINALIZER: &str = "kubernetes";
 /// grace takes its time.
 const AGAIN: Duration = Duration::from_secs(2);
 
-struct Namespaces {
+struct NamespaceController {
     client: Client,
     clock: k3s_base::Clock,
     namespaces: Informer,
@@ -29,7 +29,7 @@ struct Namespaces {
 
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.all(&NAMESPACES);
-    let reconciler = Namespaces {
+    let reconciler = NamespaceController {
         client: context.client("namespace-controller"),
         clock: context.clock(),
         namespaces: namespaces.clone(),
@@ -53,7 +53,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for Namespaces {
+impl Reconciler for NamespaceController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if self.namespaces.get(key).is_none() {
             return Ok(Outcome::Done);

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::context::Context;
 
-struct NodeIpam {
+struct NodeIpamController {
     client: Client,
     recorder: EventRecorder,
     nodes: Informer,
@@ -38,7 +38,7 @@ pub(crate) fn start(context: &Context) {
     });
     let client = context.client("node-controller");
     let nodes = context.informers.all(&NODES);
-    let reconciler = NodeIpam {
+    let reconciler = NodeIpamController {
         recorder: context.recorder(&client, "cidrAllocator"),
         client,
         nodes: nodes.clone(),
@@ -52,7 +52,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for NodeIpam {
+impl Reconciler for NodeIpamController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(node) = self.nodes.get(key) else {
             self.given.lock().remove(key);
@@ -94,7 +94,7 @@ impl Reconciler for NodeIpam {
     }
 }
 
-impl NodeIpam {
+impl NodeIpamController {
     fn allocate(&self) -> Result<Vec<IpNet>, String> {
         let mut taken: Vec<IpNet> = self.given.lock().values().flatten().copied().collect();
         for node in self.nodes.list() {

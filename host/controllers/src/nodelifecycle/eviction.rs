@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::common::{node, pod, time};
 use crate::context::Context;
 
-struct Evictor {
+struct TaintEvictionController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -31,7 +31,7 @@ pub(super) fn start(context: &Context) {
     let client = context.client("node-controller");
     let nodes = context.informers.all(&NODES);
     let pods = context.informers.all(&PODS);
-    let reconciler = Evictor {
+    let reconciler = TaintEvictionController {
         recorder: context.recorder(&client, "taint-eviction-controller"),
         client,
         clock: context.clock(),
@@ -77,7 +77,7 @@ fn no_execute(node: &Obj) -> Vec<&Taint> {
     taints.filter(|taint| taint.effect == "NoExecute").collect()
 }
 
-impl Reconciler for Evictor {
+impl Reconciler for TaintEvictionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.pods.get(key).filter(|p| !p.is_deleting()) else {
             return Ok(Outcome::Done);
@@ -94,7 +94,7 @@ impl Reconciler for Evictor {
     }
 }
 
-impl Evictor {
+impl TaintEvictionController {
     async fn evict(&self, object: &Obj) -> Result<(), Error> {
         self.recorder.normal(
             object,

@@ -31,7 +31,7 @@ use plan::Health;
 const GRACE: Duration = Duration::from_secs(50);
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
-struct NodeLifecycle {
+struct NodeLifecycleController {
     client: Client,
     clock: Clock,
     recorder: EventRecorder,
@@ -58,7 +58,7 @@ pub(crate) fn start(context: &Context) {
         .of(&LEASES, Scope::all().in_namespace(LEASE_NAMESPACE));
     let pods = context.informers.all(&PODS);
     let news: Arc<Mutex<HashMap<Key, News>>> = Arc::default();
-    let reconciler = NodeLifecycle {
+    let reconciler = NodeLifecycleController {
         recorder: context.recorder(&client, "node-controller"),
         client,
         clock: context.clock(),
@@ -106,7 +106,7 @@ impl News {
     }
 }
 
-impl Reconciler for NodeLifecycle {
+impl Reconciler for NodeLifecycleController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(node) = self.nodes.get(key) else {
             self.news.lock().remove(key);
@@ -136,7 +136,7 @@ impl Reconciler for NodeLifecycle {
     }
 }
 
-impl NodeLifecycle {
+impl NodeLifecycleController {
     /// Takes note of the node's own heartbeat and says how long there was no news of any kind.
     fn hear(&self, key: &Key, node: &Obj) -> Duration {
         let now = self.clock.elapsed();

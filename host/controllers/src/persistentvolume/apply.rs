@@ -10,10 +10,10 @@ use k3s_volume::{is_bound_to, names, volume_name};
 use serde_json::{Value, json};
 
 use super::claim::{Decision, News, View};
-use super::{Binder, claim, claim_key, volume};
+use super::{PersistentVolumeController, claim, claim_key, volume};
 use crate::common::write;
 
-impl Binder {
+impl PersistentVolumeController {
     pub(super) async fn sync_claim(&self, object: &Object) -> Result<(), Error> {
         let (volumes, classes) = (self.volumes.list(), self.classes.list());
         match claim::decide(

@@ -17,7 +17,7 @@ use k3s_volume::{class_of, is_fully_bound};
 
 use crate::context::Context;
 
-struct Binder {
+struct PersistentVolumeController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -34,7 +34,7 @@ pub(crate) fn start(context: &Context) {
         informers.all(&PERSISTENT_VOLUMES),
     );
     let classes = informers.all(&STORAGE_CLASSES);
-    let reconciler = Binder {
+    let reconciler = PersistentVolumeController {
         recorder: context.recorder(&client, "persistentvolume-controller"),
         client,
         clock: context.clock(),
@@ -105,7 +105,7 @@ fn claim_key(volume: &Obj) -> Option<Key> {
     (!name.is_empty()).then(|| key(part("namespace"), name))
 }
 
-impl Reconciler for Binder {
+impl Reconciler for PersistentVolumeController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if key.contains('/') {
             match self.claims.get(key) {

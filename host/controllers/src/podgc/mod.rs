@@ -24,7 +24,7 @@ const THRESHOLD: usize = 12_500;
 const QUARANTINE: Duration = Duration::from_secs(40);
 const ALL: &str = "*";
 
-struct PodGc {
+struct PodGcController {
     client: Client,
     clock: k3s_base::Clock,
     pods: Informer,
@@ -36,7 +36,7 @@ struct PodGc {
 pub(crate) fn start(context: &Context) {
     let pods = context.informers.all(&PODS);
     let nodes = context.informers.all(&NODES);
-    let reconciler = PodGc {
+    let reconciler = PodGcController {
         client: context.client("pod-garbage-collector"),
         clock: context.clock(),
         pods: pods.clone(),
@@ -86,7 +86,7 @@ struct Cause {
     message: &'static str,
 }
 
-impl Reconciler for PodGc {
+impl Reconciler for PodGcController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if &**key == ALL {
             return self.trim().await.map(|()| Outcome::Done);
@@ -120,7 +120,7 @@ impl Reconciler for PodGc {
     }
 }
 
-impl PodGc {
+impl PodGcController {
     async fn orphan(&self, object: &Obj, node: &str) -> Result<Outcome, Error> {
         // The Pod may be newer than the cache of nodes, or the node about to come back.
         let now = self.clock.elapsed();

@@ -20,7 +20,7 @@ pub(crate) fn start(context: &Context) {
     start_volumes(context);
 }
 
-struct Claims {
+struct ClaimProtectionController {
     client: Client,
     claims: Informer,
     pods: Informer,
@@ -32,7 +32,7 @@ fn start_claims(context: &Context) {
         context.informers.all(&PODS),
     );
     pods.add_index(BY_CLAIM, users);
-    let reconciler = Claims {
+    let reconciler = ClaimProtectionController {
         client: context.client("pvc-protection-controller"),
         claims: claims.clone(),
         pods: pods.clone(),
@@ -67,7 +67,7 @@ fn pod_changed(event: &InformerEvent) -> Vec<Key> {
         .collect()
 }
 
-impl Reconciler for Claims {
+impl Reconciler for ClaimProtectionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(claim) = self.claims.get(key) else {
             return Ok(Outcome::Done);
@@ -97,7 +97,7 @@ impl Reconciler for Claims {
     }
 }
 
-impl Claims {
+impl ClaimProtectionController {
     /// The cache may lag; data may be deleted on this answer, so the server is asked too.
     async fn is_used_by_any(&self, claim: &Object) -> Result<bool, Error> {
         let pods = self
@@ -111,14 +111,14 @@ impl Claims {
     }
 }
 
-struct Volumes {
+struct VolumeProtectionController {
     client: Client,
     volumes: Informer,
 }
 
 fn start_volumes(context: &Context) {
     let volumes = context.informers.all(&PERSISTENT_VOLUMES);
-    let reconciler = Volumes {
+    let reconciler = VolumeProtectionController {
         client: context.client("pv-protection-controller"),
         volumes: volumes.clone(),
     };
@@ -127,7 +127,7 @@ fn start_volumes(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for Volumes {
+impl Reconciler for VolumeProtectionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(volume) = self.volumes.get(key) else {
             return Ok(Outcome::Done);

@@ -8,11 +8,11 @@ use k3s_reconcile::Error;
 use serde_json::Value;
 
 use super::plan::{Plan, plan};
-use super::{ORPHANS, ReplicaSets};
+use super::{ORPHANS, ReplicaSetController};
 use crate::common::batch::slow_start;
 use crate::common::template;
 
-impl ReplicaSets {
+impl ReplicaSetController {
     /// The Pods that are the set's, or could be.
     pub(super) fn candidates(&self, set: &Obj) -> Vec<Object> {
         let mut pods = self.pods.by_index(BY_OWNER, set.uid());

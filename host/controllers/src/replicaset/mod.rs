@@ -23,7 +23,7 @@ use family::Family;
 /// Index of Pods without a controller, by namespace.
 pub(crate) const ORPHANS: &str = "orphans";
 
-struct ReplicaSets {
+struct ReplicaSetController {
     family: Family,
     client: Client,
     clock: k3s_base::Clock,
@@ -45,7 +45,7 @@ fn start_family(context: &Context, family: Family) {
     pods.add_index(ORPHANS, orphans);
     let sets = context.informers.all(&family.resource);
     let expectations = Arc::new(Expectations::new(context.clock()));
-    let reconciler = ReplicaSets {
+    let reconciler = ReplicaSetController {
         recorder: context.recorder(&client, family.component),
         client,
         clock: context.clock(),
@@ -136,7 +136,7 @@ fn possible_owners(pod: &Obj, family: &Family, sets: &Informer) -> Vec<Key> {
         .collect()
 }
 
-impl Reconciler for ReplicaSets {
+impl Reconciler for ReplicaSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(set) = self.sets.get(key) else {
             self.expectations.forget(key);

@@ -10,7 +10,7 @@ use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::ReplicaSets;
+use super::ReplicaSetController;
 use crate::common::condition::{self, Condition};
 use crate::common::number::count;
 use crate::common::pod::{self, Availability};
@@ -78,7 +78,7 @@ fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timest
     conditions
 }
 
-impl ReplicaSets {
+impl ReplicaSetController {
     pub(super) async fn write_status(
         &self,
         set: &Obj,

@@ -43,7 +43,7 @@ const COUNTED: [Resource; 13] = [
     LEASES,
 ];
 
-struct Quotas {
+struct ResourceQuotaController {
     client: Client,
     quotas: Informer,
     counted: Vec<(Resource, Informer)>,
@@ -71,7 +71,7 @@ pub(crate) fn start(context: &Context) {
                 .collect()
         });
     }
-    let reconciler = Quotas {
+    let reconciler = ResourceQuotaController {
         client: context.client("resourcequota-controller"),
         quotas,
         counted,
@@ -89,7 +89,7 @@ fn matters(event: &InformerEvent) -> bool {
         || tree::get(old, "spec") != tree::get(new, "spec")
 }
 
-impl Reconciler for Quotas {
+impl Reconciler for ResourceQuotaController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(quota) = self.quotas.get(key).filter(|quota| !quota.is_deleting()) else {
             return Ok(Outcome::Done);

@@ -11,7 +11,7 @@ use crate::context::Context;
 const NAME: &str = "kube-root-ca.crt";
 const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
 
-struct RootCa {
+struct RootCaPublisher {
     client: Client,
     pem: String,
     namespaces: Informer,
@@ -23,7 +23,7 @@ pub(crate) fn start(context: &Context) {
     let published = context
         .informers
         .of(&CONFIG_MAPS, Scope::fields(format!("metadata.name={NAME}")));
-    let reconciler = RootCa {
+    let reconciler = RootCaPublisher {
         client: context.client("root-ca-cert-publisher"),
         pem: context.config.root_ca_pem.clone(),
         namespaces: namespaces.clone(),
@@ -40,7 +40,7 @@ fn published_pem(map: &Value) -> Option<&str> {
     tree::map(map, "data").get("ca.crt")?.as_str()
 }
 
-impl Reconciler for RootCa {
+impl Reconciler for RootCaPublisher {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if self
             .namespaces

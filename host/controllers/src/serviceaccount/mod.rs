@@ -9,7 +9,7 @@ use crate::context::Context;
 
 const NAME: &str = "default";
 
-struct ServiceAccounts {
+struct ServiceAccountController {
     client: Client,
     namespaces: Informer,
     accounts: Informer,
@@ -18,7 +18,7 @@ struct ServiceAccounts {
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.all(&NAMESPACES);
     let accounts = context.informers.all(&SERVICE_ACCOUNTS);
-    let reconciler = ServiceAccounts {
+    let reconciler = ServiceAccountController {
         client: context.client("service-account-controller"),
         namespaces: namespaces.clone(),
         accounts: accounts.clone(),
@@ -34,7 +34,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for ServiceAccounts {
+impl Reconciler for ServiceAccountController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let alive = self
             .namespaces

@@ -6,14 +6,14 @@ use k3s_client::resources::{PODS, STATEFUL_SETS};
 use k3s_client::{DeleteParams, Object, Patch, uid_is};
 use k3s_reconcile::{Error, Outcome};
 
-use super::StatefulSets;
+use super::StatefulSetController;
 use super::model::{Member, StatefulSet};
 use super::plan::{Observed, Step, Version, plan};
 use super::revision::Revisions;
 use super::{pod, status};
 use crate::common::write;
 
-impl StatefulSets {
+impl StatefulSetController {
     pub(super) async fn pass(
         &self,
         owner: &StatefulSet,

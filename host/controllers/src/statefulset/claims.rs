@@ -10,11 +10,11 @@ use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::StatefulSets;
+use super::StatefulSetController;
 use super::model::{Member, StatefulSet};
 use crate::common::template::controller_reference;
 
-impl StatefulSets {
+impl StatefulSetController {
     fn claim(&self, owner: &StatefulSet, template: &Value, ordinal: i64) -> Option<Object> {
         self.claims.get(&key(
             owner.object.namespace(),

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::{Member, StatefulSet, ordinal_of};
 
-struct StatefulSets {
+struct StatefulSetController {
     client: Client,
     clock: k3s_base::Clock,
     recorder: EventRecorder,
@@ -44,7 +44,7 @@ pub(crate) fn start(context: &Context) {
     );
     pods.add_index(ORPHANS, orphans);
     revisions.add_index(ORPHANS, orphans);
-    let reconciler = StatefulSets {
+    let reconciler = StatefulSetController {
         recorder: context.recorder(&client, "statefulset-controller"),
         client,
         clock: context.clock(),
@@ -105,7 +105,7 @@ fn selector(set: &Obj) -> Result<LabelSelector, String> {
     LabelSelector::from_value(tree::get(set.value(), "spec.selector").unwrap_or(&Value::Null))
 }
 
-impl Reconciler for StatefulSets {
+impl Reconciler for StatefulSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.sets.get(key) else {
             return Ok(Outcome::Done);
@@ -121,7 +121,7 @@ impl Reconciler for StatefulSets {
     }
 }
 
-impl StatefulSets {
+impl StatefulSetController {
     /// The set's Pods by ordinal.
     async fn members(
         &self,
@@ -166,6 +166,6 @@ impl StatefulSets {
             resource: &CONTROLLER_REVISIONS,
             finalizer: None,
         };
-        Ok(claims.settle(candidates).await?)
+        claims.settle(candidates).await
     }
 }

@@ -8,7 +8,7 @@ use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::{Value, json};
 
-use super::StatefulSets;
+use super::StatefulSetController;
 use super::model::{Member, StatefulSet};
 use crate::common::template::controller_reference;
 use crate::common::{hash, number, write};
@@ -41,7 +41,7 @@ impl Revision {
     }
 }
 
-impl StatefulSets {
+impl StatefulSetController {
     /// The revision being replaced and the newest one, which is made if there is none of the
     /// present template; surplus ones are deleted.
     pub(super) async fn revisions(

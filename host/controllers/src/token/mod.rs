@@ -12,7 +12,7 @@ use crate::context::Context;
 const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 
-struct Tokens {
+struct TokenCleaner {
     client: Client,
     secrets: Informer,
     accounts: Informer,
@@ -25,7 +25,7 @@ pub(crate) fn start(context: &Context) {
     );
     let accounts = context.informers.all(&SERVICE_ACCOUNTS);
     // As upstream: no service account may touch every Secret, the controller manager may.
-    let reconciler = Tokens {
+    let reconciler = TokenCleaner {
         client: context.manager(),
         secrets: secrets.clone(),
         accounts: accounts.clone(),
@@ -47,7 +47,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-impl Reconciler for Tokens {
+impl Reconciler for TokenCleaner {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(secret) = self.secrets.get(key).filter(|s| !s.is_deleting()) else {
             return Ok(Outcome::Done);
@@ -70,7 +70,7 @@ impl Reconciler for Tokens {
     }
 }
 
-impl Tokens {
+impl TokenCleaner {
     async fn valid(&self, secret: &Obj, account: &str) -> Result<bool, Error> {
         let matches = |found: &Obj| {
             secret

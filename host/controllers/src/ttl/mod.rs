@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::common::time;
 use crate::context::Context;
 
-struct Ttl {
+struct TtlController {
     client: Client,
     clock: k3s_base::Clock,
     jobs: Informer,
@@ -20,7 +20,7 @@ struct Ttl {
 
 pub(crate) fn start(context: &Context) {
     let jobs = context.informers.all(&JOBS);
-    let reconciler = Ttl {
+    let reconciler = TtlController {
         client: context.client("ttl-after-finished-controller"),
         clock: context.clock(),
         jobs: jobs.clone(),
@@ -47,7 +47,7 @@ fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
     ))
 }
 
-impl Reconciler for Ttl {
+impl Reconciler for TtlController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(job) = self.jobs.get(key).filter(|job| !job.is_deleting()) else {
             return Ok(Outcome::Done);

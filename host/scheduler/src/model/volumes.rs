@@ -15,12 +15,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{NodeInfo, PodInfo};
+use crate::error::ClaimError;
 
 /// The needs of one pod.
 #[derive(Clone, Debug, Default)]
 pub struct VolumeNeeds {
-    /// The pod cannot run anywhere yet; upstream's sentence.
-    pub refusal: Option<String>,
+    /// Why the pod cannot run on any node yet.
+    pub refusal: Option<ClaimError>,
     /// Where the volumes of bound claims can be used.
     bound: Vec<Reach>,
     /// Claims that wait for the node to be chosen.
@@ -133,29 +134,30 @@ impl VolumeNeeds {
         pod: &PodInfo,
         asked: &PodClaim,
         storage: &dyn Storage,
-    ) -> Result<(), String> {
+    ) -> Result<(), ClaimError> {
         let name = &asked.name;
         let Some(claim) = storage.claim(&format!("{}/{name}", pod.namespace)) else {
+            let claim = name.clone();
             return Err(if asked.ephemeral {
-                format!(
-                    "waiting for ephemeral volume controller to create the persistentvolumeclaim \"{name}\""
-                )
+                ClaimError::NotCreated { claim }
             } else {
-                format!("persistentvolumeclaim \"{name}\" not found")
+                ClaimError::NotFound { claim }
             });
         };
         let value = claim.value();
         if claim.is_deleting() {
-            return Err(format!("persistentvolumeclaim \"{name}\" is being deleted"));
+            let claim = name.clone();
+            return Err(ClaimError::Deleting { claim });
         }
         if asked.ephemeral {
             check_ephemeral(value, &pod.name, &pod.uid)?;
         }
         let volume = volume_name(value);
         if tree::text(value, "status.phase") == "Lost" {
-            return Err(format!(
-                "persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{volume}\""
-            ));
+            return Err(ClaimError::Lost {
+                claim: name.clone(),
+                volume: volume.to_owned(),
+            });
         }
         if tree::list(value, "spec.accessModes")
             .iter()
@@ -176,7 +178,7 @@ impl VolumeNeeds {
             .as_ref()
             .is_some_and(|class| waits_for_consumer(class.value()));
         let (true, Some(class)) = (delayed && volume.is_empty(), class) else {
-            return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
+            return Err(ClaimError::Unbound);
         };
         self.unbound.push(Unbound {
             selected: annotation(value, names::SELECTED_NODE).map(str::to_owned),

@@ -11,7 +11,7 @@ impl Filter for VolumeBinding {
     }
 
     fn refusal(&self, pod: &PodInfo) -> Option<String> {
-        pod.volumes.refusal.clone()
+        pod.volumes.refusal.as_ref().map(ToString::to_string)
     }
 
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, _: &Prepared) -> Vec<Reason> {
