@@ -60,15 +60,19 @@ async fn ensure_namespaced(
 }
 
 fn metadata(kind: &str, name: &str, role: &Role) -> Value {
-    let mut labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
+    let mut object = json!({
+        "apiVersion": API, "kind": kind,
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+            "annotations": {AUTOUPDATE: "true"},
+        },
+    });
     for to in role.aggregates_to {
         let key = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
-        labels[key] = "true".into();
+        object::set_label(&mut object, &key, "true");
     }
-    json!({
-        "apiVersion": API, "kind": kind,
-        "metadata": {"name": name, "labels": labels, "annotations": {AUTOUPDATE: "true"}},
-    })
+    object
 }
 
 fn rules(role: &Role) -> Value {
