@@ -170,7 +170,9 @@ impl Registry {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn attributes(
+    /// What admission decides on: this write of an object or, where named, of its subresource.
+    #[must_use]
+    pub fn attributes(
         &self,
         operation: Operation,
         resource: &'a Resource,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use k3s_meta::Status;
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 
 use super::namespace;
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) fn handle(context: &Context, resource: &Arc<Resource>) -> Result<Response<Body>> {
     // The state in memory is the newest, so every version but a future one is served by it.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use http::Response;
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 
 use crate::context::Context;
 use crate::request::options;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn handle(
     context: Arc<Context>,

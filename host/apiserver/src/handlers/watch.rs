@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use http::Response;
 use k3s_meta::Reason;
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::request::options;
-use crate::{Result, respond};
+use crate::respond;
 
 /// `--min-request-timeout`: watches that ask for no time end after this and up to twice this, so
 /// that they do not all come back at once.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use k3s_meta::{Status, object};
-use k3s_registry::{Admission, Attributes, Operation, Resource};
+use k3s_registry::{Admission, Operation, Resource};
 use k3s_serve::Body;
 
 use super::binding::success;
@@ -32,16 +32,8 @@ pub(super) async fn create(
         .filter(|options| !options.is_null());
     let (options, dry_run) = options::delete(&Query::default(), given)?;
     let call = context.call(dry_run || write.dry_run);
-    let attributes = Attributes {
-        operation: Operation::Create,
-        resource: pods,
-        subresource: "eviction",
-        namespace: &info.namespace,
-        name: &info.name,
-        user: &context.user,
-        dry_run: call.dry_run,
-        warnings: &context.warnings,
-    };
+    let (namespace, name) = (&info.namespace, &info.name);
+    let attributes = call.attributes(Operation::Create, pods, "eviction", namespace, name);
     context
         .core
         .admission

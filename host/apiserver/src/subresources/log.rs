@@ -3,10 +3,10 @@
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use k3s_meta::{GroupKind, Path, Reason, Status, field};
+use k3s_registry::Result;
 use k3s_serve::{Body, body, connect};
 
 use super::target::PodTarget;
-use crate::Result;
 use crate::context::Context;
 use crate::request::query::Query;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::Status;
-use k3s_registry::{Resource, Scope};
+use k3s_registry::{Resource, Result, Scope};
 use k3s_serve::Body;
 
 use crate::context::Context;
 use crate::handlers::{self, patch_with, put};
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn handle(
     context: &Context,

@@ -8,13 +8,12 @@ use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use k3s_base::error::chain;
 use k3s_meta::{Status, tree};
-use k3s_registry::{ListRequest, Object, Selectors};
+use k3s_registry::{ListRequest, Object, Result, Selectors};
 use k3s_serve::{Body, BoxIo, body, connect as outgoing, upgrade};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::stream::outbound;
-use crate::Result;
 use crate::context::Context;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

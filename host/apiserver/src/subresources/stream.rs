@@ -5,13 +5,12 @@
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use k3s_meta::Status;
-use k3s_registry::{Admission, Attributes, Operation};
+use k3s_registry::{Admission, Error, Operation, Result};
 use k3s_serve::{Body, body, tunnel, upgrade};
 use serde_json::json;
 
 use super::log::push_escaped;
 use super::target::{PodTarget, bound_pod};
-use crate::Result;
 use crate::context::Context;
 
 /// Headers of the client that concern this server and not the kubelet.
@@ -110,16 +109,9 @@ fn push_streams(context: &Context, path: &mut String) -> Result<()> {
 async fn admit(context: &Context) -> Result<()> {
     let info = &context.info;
     let pods = context.registry().resource("", "v1", "pods")?;
-    let attributes = Attributes {
-        operation: Operation::Connect,
-        resource: pods,
-        subresource: &info.subresource,
-        namespace: &info.namespace,
-        name: &info.name,
-        user: &context.user,
-        dry_run: false,
-        warnings: &context.warnings,
-    };
+    let (subresource, namespace, name) = (&info.subresource, &info.namespace, &info.name);
+    let call = context.call(false);
+    let attributes = call.attributes(Operation::Connect, pods, subresource, namespace, name);
     context
         .core
         .admission
@@ -135,7 +127,7 @@ pub(super) fn outbound(
     path: &str,
     authority: &str,
 ) -> Result<Request<Body>> {
-    let internal = |error: String| crate::Error::from(Status::internal(&error));
+    let internal = |error: String| Error::from(Status::internal(&error));
     let mut request = Request::builder()
         .method(method)
         .uri(path)

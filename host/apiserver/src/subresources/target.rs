@@ -1,9 +1,9 @@
 //! Finding the pod, node and container that a streaming request means.
 
 use k3s_meta::{Status, object, tree};
+use k3s_registry::Result;
 use serde_json::Value;
 
-use crate::Result;
 use crate::context::Context;
 
 /// A pod on its node.

@@ -7,14 +7,14 @@ use http::{Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k3s_base::clock::rfc3339;
 use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object, tree};
-use k3s_registry::{Admission, Attributes, Operation, Resource};
+use k3s_registry::{Admission, Operation, Resource, Result};
 use k3s_serve::Body;
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
-use crate::{Result, respond};
+use crate::respond;
 
 const MIN_SECONDS: i64 = 600;
 const MAX_SECONDS: i64 = 1 << 32;
@@ -107,16 +107,9 @@ async fn admit(
     request: &mut Value,
     dry_run: bool,
 ) -> Result<()> {
-    let attributes = Attributes {
-        operation: Operation::Create,
-        resource: accounts,
-        subresource: "token",
-        namespace: &context.info.namespace,
-        name: &context.info.name,
-        user: &context.user,
-        dry_run,
-        warnings: &context.warnings,
-    };
+    let call = context.call(dry_run);
+    let (namespace, name) = (&context.info.namespace, &context.info.name);
+    let attributes = call.attributes(Operation::Create, accounts, "token", namespace, name);
     context
         .core
         .admission
