@@ -1,15 +1,39 @@
-//! How every component speaks to the Kubernetes API: one client over two transports, shared
-//! informers, a work queue, expectations and an event recorder.
+//! How every component speaks to the Kubernetes API: kube's client over a function call or HTTPS,
+//! and what controllers need around it: shared informers, a work queue, expectations and an event
+//! recorder.
 //!
 //! Controllers, scheduler, kubelet, proxies and DNS act through this crate only, so that
-//! authentication, RBAC and admission apply to all of them. In the server process the transport is
-//! an in-process tower service ([`Client::in_process`]); from an agent it is HTTPS.
+//! authentication, RBAC and admission apply to all of them. In the server's process the transport
+//! is a tower service ([`Client::in_process`]); from outside it is HTTPS as a kubeconfig says
+//! ([`Client::from_kubeconfig`]). [`Client::kube`] is kube's client over the same transport, for
+//! `kube::Api`, exec and port-forward.
 //!
 //! Objects stay bytes: an [`Obj`] keeps the JSON it came as, the metadata read from it, and typed
 //! views made at first use. Writes are JSON built from the dynamic tree or patches, never a typed
 //! struct encoded over a stored object, since that would drop fields the struct does not know.
 //!
-//! Tasks owned: one reflector per live [`Informer`], one writer per [`EventRecorder`].
+//! ```no_run
+//! use k3s_client::resources::PODS;
+//! use k3s_client::{Client, KubeconfigSource, ListParams};
+//!
+//! # async fn example() -> k3s_client::Result<()> {
+//! let client = Client::from_kubeconfig(KubeconfigSource::new("/etc/rancher/k3s/k3s.yaml"))?;
+//! let running = ListParams::default().fields("status.phase=Running");
+//! let pods = client.list_all(&PODS, Some("default"), &running).await?;
+//! for pod in pods.items {
+//!     let (name, node) = (pod.name(), &pod.value()["spec"]["nodeName"]);
+//!     tracing::info!(name, %node);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Why informers of our own
+//!
+//! FIGURES
+//!
+//! Tasks owned: one reflector per live [`Informer`], one writer per [`EventRecorder`], and kube's
+//! own: one request queue per client.
 
 mod body;
 mod client;
