@@ -65,8 +65,9 @@ async fn measure(variant: &str, copies: usize) -> Result<()> {
             }
             other => bail!("unknown variant {other:?}"),
         });
+        // One after the other, as components start.
+        reach(&live, PODS_COUNT).await;
     }
-    reach(&live, PODS_COUNT).await;
     let listed = processor_time()?;
     release.send_replace(true);
     reach(&live, PODS_COUNT + EVENTS).await;
@@ -154,7 +155,8 @@ fn page(at: usize) -> Bytes {
         .map(|n| pod(n, n + 1))
         .collect();
     let next = (at + 1) * PAGE;
-    let token = (next < PODS_COUNT).then(|| (at + 1).to_string());
+    let more = (next < PODS_COUNT).then(|| (at + 1).to_string());
+    let token = more.unwrap_or_default();
     let metadata = json!({"resourceVersion": PODS_COUNT.to_string(), "continue": token});
     let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items});
     Bytes::from(list.to_string())

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{WEB_1, cluster, fixture, shell, wait_for_pod};
+use k3s_e2e::{SHELL, cluster, fixture, shell, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions};
 
 /// Runs checks of the `kube-client` program inside the cluster's corner, one after the other.
@@ -30,11 +30,11 @@ fn kube_reads_writes_watches_and_controls() -> Result<()> {
 }
 
 #[test]
-fn kube_executes_commands_and_forwards_ports() -> Result<()> {
+fn kube_executes_commands_and_reads_logs() -> Result<()> {
     let cluster = cluster()?;
     cluster.apply(&shell("shell"))?;
-    cluster.apply(&fixture!("probed-pod-and-service", IMAGE = WEB_1))?;
+    cluster.apply(&fixture!("talker", IMAGE = SHELL))?;
     wait_for_pod(&cluster, "shell")?;
-    wait_for_pod(&cluster, "web")?;
-    checked(&cluster, &["exec", "port-forward"])
+    wait_for_pod(&cluster, "talker")?;
+    checked(&cluster, &["exec", "logs"])
 }

@@ -48,7 +48,7 @@ async fn run(check: &str) -> Result<()> {
         "reflector" => runtime::reflector(client).await,
         "controller" => runtime::controller(client).await,
         "exec" => streams::exec(client).await,
-        "port-forward" => streams::port_forward(client).await,
+        "logs" => streams::logs(client).await,
         other => bail!("unknown check {other:?}"),
     }
 }

@@ -1,6 +1,7 @@
-//! Exec, logs and port-forward over WebSocket.
+//! Exec over WebSocket, and logs.
 
 use anyhow::{Context, Result, ensure};
+use futures_util::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, AttachParams, AttachedProcess, LogParams};
@@ -50,22 +51,17 @@ async fn finish(mut process: AttachedProcess) -> Result<(String, i32)> {
     Ok((output, code))
 }
 
-/// An HTTP request to pod `web` through the API server, and the line it leaves in the pod's log.
-pub(crate) async fn port_forward(client: Client) -> Result<()> {
+/// A log read whole, and one line of it as a stream.
+pub(crate) async fn logs(client: Client) -> Result<()> {
     let pods: Api<Pod> = Api::default_namespaced(client);
-    let mut forwarder = pods.portforward("web", &[80]).await?;
-    let mut stream = forwarder.take_stream(80).context("no stream")?;
-    let request = b"GET /forwarded HTTP/1.0\r\nHost: web\r\n\r\n";
-    stream.write_all(request).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    ensure!(
-        answer.contains(" 200 ") && answer.contains("one web"),
-        "{answer:?}"
-    );
-    drop(stream);
-    forwarder.abort();
-    let logs = pods.logs("web", &LogParams::default()).await?;
-    ensure!(logs.contains("GET /forwarded"), "{logs:?}");
+    let whole = pods.logs("talker", &LogParams::default()).await?;
+    ensure!(whole.starts_with("line 1\n"), "{whole:?}");
+    let follow = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
+    let mut lines = pods.log_stream("talker", &follow).await?.lines();
+    let first = lines.try_next().await?;
+    ensure!(first.as_deref() == Some("line 1"), "{first:?}");
     Ok(())
 }
