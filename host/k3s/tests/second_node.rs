@@ -159,6 +159,9 @@ fn options() -> Result<AgentOptions> {
         NODE_DATA,
         "--kubelet-arg",
         "eviction-hard=memory.available<100Mi,nodefs.available<100Mi,imagefs.available<100Mi",
+        // A full disk must not cost the test its image.
+        "--kubelet-arg",
+        "image-gc-high-threshold=100",
     ]
     .map(str::to_owned);
     let (settings, _) = ServerSettings::resolve(&parse_server(&words, &|_| None)?)?;
