@@ -24,7 +24,7 @@ const PLUGINS: &[(&str, &str)] = &[
 
 fn main() -> Result<(), String> {
     let root = root()?;
-    for input in ["plugins", "wit", "host/adapters/build"] {
+    for input in ["plugins", "wit", "host/adapters/build", "host/duration"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);

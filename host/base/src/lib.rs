@@ -6,7 +6,6 @@
 
 pub mod backoff;
 pub mod clock;
-pub mod duration;
 pub mod error;
 pub mod random;
 pub mod secret;

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k3s_base::duration::parse_go_duration;
 use k3s_meta::quantity::Quantity;
 
 use crate::error::{ConfigError, Refusal};
@@ -151,7 +150,8 @@ fn percent(text: &str) -> Result<u64, Refusal> {
 }
 
 fn duration(text: &str) -> Result<Duration, Refusal> {
-    parse_go_duration(text).map_err(|error| Refusal::malformed(error.to_string()))
+    let example = "expected a duration such as 5m or 90s";
+    k3s_duration::parse(text).map_err(|_| Refusal::malformed(example.to_owned()))
 }
 
 fn bytes(text: &str) -> Result<u64, Refusal> {
