@@ -1,5 +1,7 @@
 //! The operator's settings, as K3s makes them from `--cluster-cidr` and `--flannel-backend`.
 
+use k3s_plugin_sdk::Sentence;
+
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
@@ -16,27 +18,20 @@ pub(crate) enum Backend {
 
 /// Settings of the whole cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Config {
     /// The cluster CIDR: all pods of all nodes.
-    #[serde(default = "default_network")]
     pub(crate) network: Ipv4Net,
-    #[serde(default)]
     pub(crate) backend: Backend,
-    /// Hide pods behind their node when they call outside the cluster.
-    #[serde(default = "yes")]
+    /// Masquerade pods behind their node when they call outside the cluster.
     pub(crate) ip_masq: bool,
     /// VXLAN network identifier.
-    #[serde(default = "default_vni")]
     pub(crate) vni: u32,
     /// UDP port of VXLAN.
-    #[serde(default = "default_port")]
     pub(crate) port: u16,
     /// Bytes of a pod's largest packet; absent for what the uplink and the backend leave.
-    #[serde(default)]
     pub(crate) mtu: Option<u32>,
     /// Which address of a node's pod CIDR is the bridge's.
-    #[serde(default)]
     pub(crate) gateway: Gateway,
 }
 
@@ -50,49 +45,45 @@ pub(crate) enum Gateway {
     Last,
 }
 
-/// What every IPv4 host must accept (RFC 791), and the most that a packet can have.
+/// From what every IPv4 host must accept (RFC 791) to the largest packet.
 const MTUS: std::ops::RangeInclusive<u32> = 576..=65_535;
 
-fn default_network() -> Ipv4Net {
-    Ipv4Net::new_assert([10, 42, 0, 0].into(), 16)
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn default_vni() -> u32 {
-    1
-}
-
-fn default_port() -> u16 {
-    8472
-}
-
-/// Reads the settings; nothing means defaults.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
-    let text = if bytes.trim_ascii().is_empty() {
-        b"{}"
-    } else {
-        bytes
-    };
-    let config: Config = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-    if let Some(mtu) = config.mtu.filter(|mtu| !MTUS.contains(mtu)) {
-        return Err(format!(
-            "mtu {mtu}: expected {} to {}",
-            MTUS.start(),
-            MTUS.end()
-        ));
+/// The defaults of K3s.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            network: Ipv4Net::new_assert([10, 42, 0, 0].into(), 16),
+            backend: Backend::Vxlan,
+            ip_masq: true,
+            vni: 1,
+            port: 8472,
+            mtu: None,
+            gateway: Gateway::First,
+        }
     }
-    Ok(Config {
-        network: config.network.trunc(),
-        ..config
-    })
+}
+
+impl Config {
+    /// Checks the MTU and truncates the network to its prefix. An error is one sentence for the operator.
+    pub(crate) fn validated(mut self) -> Result<Self, Sentence> {
+        let (least, most) = (MTUS.start(), MTUS.end());
+        if let Some(mtu) = self.mtu.filter(|mtu| !MTUS.contains(mtu)) {
+            return Err(format!("mtu {mtu}: expected {least} to {most}").into());
+        }
+        self.network = self.network.trunc();
+        Ok(self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use k3s_plugin_sdk::Settings as _;
+
     use super::*;
+
+    fn parse(text: &[u8]) -> Result<Config, Sentence> {
+        Config::read(text)?.validated()
+    }
 
     #[test]
     fn defaults_are_k3s_and_unknown_settings_are_refused() {
@@ -116,11 +107,13 @@ mod tests {
         assert!(
             parse(br#"{"mtu":100}"#)
                 .unwrap_err()
+                .to_string()
                 .contains("576 to 65535")
         );
         assert!(
             parse(br#"{"netwerk":"10.0.0.0/8"}"#)
                 .unwrap_err()
+                .to_string()
                 .contains("netwerk")
         );
     }

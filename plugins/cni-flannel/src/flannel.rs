@@ -1,20 +1,19 @@
-//! The contract's functions, on any [`Host`].
+//! The contract's functions.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::bindings::exports::k3s::cni::network::{Attachment, Error, Node, Outcome, Sandbox};
-use crate::bindings::k3s::ipam::ipam::{Error as IpamError, Range};
-use crate::bindings::k3s::net::net::Error as NetError;
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::cni::ipam::Range;
+use k3s_plugin_sdk::cni::{
+    Attachment, Error, Host, NODE_OWNER, Node, Outcome, PodNetwork, Sandbox, collect_garbage,
+};
+
 use crate::config::Config;
-use crate::host::Host;
 use crate::node::{self, Local};
 use crate::pod;
 
 /// Name of the network among the node's leases, as in K3s' CNI configuration.
 const NETWORK: &str = "cbr0";
-/// Owner of everything that is not a pod's.
-const NODE_OWNER: &str = "node";
 
 /// An instance's state: settings, and the facts of the last `sync`.
 #[derive(Debug)]
@@ -23,124 +22,91 @@ pub(crate) struct Flannel {
     local: Option<Local>,
 }
 
-impl Flannel {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            config,
+impl PodNetwork for Flannel {
+    type Config = Config;
+
+    const NAME: &'static str = "flannel";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn new(config: Config) -> Result<Self, Sentence> {
+        Ok(Self {
+            config: config.validated()?,
             local: None,
-        }
+        })
     }
 
-    pub(crate) fn status(&self) -> Result<(), Error> {
-        self.local().map(drop)
-    }
-
-    pub(crate) fn sync(
-        &mut self,
-        host: &dyn Host,
-        this: &str,
-        nodes: &[Node],
-    ) -> Result<Outcome, Error> {
-        let this = nodes
-            .iter()
-            .find(|n| n.name == this)
-            .ok_or_else(|| Error::NotReady(format!("node {this} is not registered yet")))?;
-        let uplink = host.uplink().map_err(net_error)?;
-        let local = node::local(&self.config, this, &uplink).map_err(Error::NotReady)?;
-        host.apply(
-            NODE_OWNER,
-            &node::plan(&self.config, &local, this, nodes, &uplink),
-        )
-        .map_err(net_error)?;
+    fn sync(&mut self, host: &dyn Host, this_node: &str, nodes: &[Node]) -> Result<Outcome, Error> {
+        let this = nodes.iter().find(|node| node.name == this_node);
+        let this =
+            this.ok_or_else(|| Error::NotReady(format!("node {this_node} is not registered yet")))?;
+        let uplink = host.find_uplink()?;
+        let local =
+            node::local(&self.config, this, &uplink).map_err(|why| Error::NotReady(why.into()))?;
+        let plan = node::plan(&self.config, &local, this, nodes, &uplink);
+        host.apply(NODE_OWNER, &plan)?;
         self.local = Some(local);
         Ok(node::outcome(&self.config, &local, this, &uplink))
     }
 
-    pub(crate) fn add(&self, host: &dyn Host, sandbox: &Sandbox) -> Result<Attachment, Error> {
+    fn status(&self) -> Result<(), Error> {
+        self.local().map(drop)
+    }
+
+    fn add(&mut self, host: &dyn Host, sandbox: &Sandbox) -> Result<Attachment, Error> {
         let local = self.local()?;
         let range = Range {
             subnet: local.cidr.to_string(),
             gateway: local.gateway.to_string(),
         };
-        let address = host
-            .allocate(NETWORK, &range, &sandbox.id)
-            .map_err(ipam_error)?;
-        let plan = pod::plan(local, sandbox, parse(&address)?).map_err(Error::Invalid)?;
-        host.apply(&sandbox.id, &plan).map_err(net_error)?;
+        let address = host.allocate(NETWORK, &range, &sandbox.id)?;
+        let plan = pod::plan(local, sandbox, parse_address(&address)?)
+            .map_err(|why| Error::Invalid(why.into()))?;
+        host.apply(&sandbox.id, &plan)?;
         Ok(Attachment {
             addresses: vec![address],
         })
     }
 
-    /// The address goes last: nobody may get it while the pod is still connected.
-    pub(crate) fn del(host: &dyn Host, id: &str) -> Result<(), Error> {
-        host.remove(id).map_err(net_error)?;
-        host.release(NETWORK, id).map_err(ipam_error)
+    /// Releases the address last: it must not be given out while the pod is still connected.
+    fn del(&mut self, host: &dyn Host, sandbox_id: &str) -> Result<(), Error> {
+        host.remove(sandbox_id)?;
+        Ok(host.release(NETWORK, sandbox_id)?)
     }
 
-    pub(crate) fn check(&self, host: &dyn Host, sandbox: &Sandbox) -> Result<(), Error> {
+    fn check(&mut self, host: &dyn Host, sandbox: &Sandbox) -> Result<(), Error> {
         let local = self.local()?;
-        let leases = host.leases(NETWORK).map_err(ipam_error)?;
-        let lease = leases.iter().find(|l| l.owner == sandbox.id);
+        let leases = host.leases(NETWORK)?;
+        let lease = leases.iter().find(|lease| lease.owner == sandbox.id);
         let lease =
             lease.ok_or_else(|| Error::Other(format!("sandbox {} has no address", sandbox.id)))?;
-        let plan = pod::plan(local, sandbox, parse(&lease.address)?).map_err(Error::Invalid)?;
-        let differences = host.differences(&sandbox.id, &plan).map_err(net_error)?;
+        let address = parse_address(&lease.address)?;
+        let plan = pod::plan(local, sandbox, address).map_err(|why| Error::Invalid(why.into()))?;
+        let differences = host.differences(&sandbox.id, &plan)?;
         if differences.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Other(differences.join("; ")))
+            return Ok(());
         }
+        Err(Error::Other(differences.join("; ")))
     }
 
-    pub(crate) fn gc(host: &dyn Host, valid: &[String]) -> Result<(), Error> {
-        let keep: BTreeSet<&str> = valid
-            .iter()
-            .map(String::as_str)
-            .chain([NODE_OWNER])
-            .collect();
-        for owner in host.owners().map_err(net_error)? {
-            if !keep.contains(owner.as_str()) {
-                host.remove(&owner).map_err(net_error)?;
-            }
-        }
-        for lease in host.leases(NETWORK).map_err(ipam_error)? {
-            if !keep.contains(lease.owner.as_str()) {
-                host.release(NETWORK, &lease.owner).map_err(ipam_error)?;
-            }
-        }
-        Ok(())
+    fn gc(&mut self, host: &dyn Host, valid_ids: &[String]) -> Result<(), Error> {
+        collect_garbage(host, NETWORK, valid_ids)
     }
+}
 
+impl Flannel {
     fn local(&self) -> Result<&Local, Error> {
-        self.local
-            .as_ref()
-            .ok_or_else(|| Error::NotReady("this node has no pod CIDR yet".to_owned()))
+        let not_ready = || Error::NotReady("this node has no pod CIDR yet".to_owned());
+        self.local.as_ref().ok_or_else(not_ready)
     }
 }
 
-fn parse(address: &str) -> Result<Ipv4Addr, Error> {
-    address
-        .parse()
-        .map_err(|_| Error::Other(format!("the host gave {address:?} as an address")))
-}
-
-fn net_error(error: NetError) -> Error {
-    match error {
-        NetError::Failed(why) => Error::Retry(why),
-        NetError::Conflict(why) | NetError::Denied(why) => Error::Invalid(why),
-        NetError::Invalid(why) | NetError::Other(why) => Error::Other(why),
-    }
-}
-
-fn ipam_error(error: IpamError) -> Error {
-    match error {
-        IpamError::Exhausted => {
-            Error::Exhausted("every address of this node's pod CIDR is taken".to_owned())
-        }
-        IpamError::Unavailable(why) => Error::Retry(why),
-        IpamError::Invalid(why) | IpamError::Other(why) => Error::Other(why),
-    }
+fn parse_address(address: &str) -> Result<Ipv4Addr, Error> {
+    let invalid = |_| {
+        Error::Other(format!(
+            "the host allocated {address:?}, not an IPv4 address"
+        ))
+    };
+    address.parse().map_err(invalid)
 }
 
 #[cfg(test)]

@@ -1,117 +1,13 @@
 //! The contract on a host in memory.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use k3s_plugin_sdk::Settings as _;
+use k3s_plugin_sdk::cni::net::{LinkKind, NeighbourTable};
+use k3s_plugin_sdk::cni::{FakeHost, PortMapping, Protocol};
 
 use super::*;
-use crate::bindings::exports::k3s::cni::network::{PortMapping, Protocol};
-use crate::bindings::k3s::ipam::ipam::Lease;
-use crate::bindings::k3s::net::net::{LinkKind, NeighbourTable, Plan, Uplink};
-use crate::config;
 
-/// Keeps plans and leases, and fails the Nth call if told to.
-#[derive(Default)]
-struct FakeHost {
-    plans: RefCell<BTreeMap<String, Plan>>,
-    leases: RefCell<BTreeMap<String, String>>,
-    calls: RefCell<u32>,
-    fail_at: Option<u32>,
-}
-
-impl FakeHost {
-    fn step(&self) -> bool {
-        *self.calls.borrow_mut() += 1;
-        self.fail_at == Some(*self.calls.borrow())
-    }
-
-    fn net(&self) -> Result<(), NetError> {
-        if self.step() {
-            Err(NetError::Failed("on purpose".into()))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn ipam(&self) -> Result<(), IpamError> {
-        if self.step() {
-            Err(IpamError::Unavailable("on purpose".into()))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Host for FakeHost {
-    fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, NetError> {
-        self.net()?;
-        self.plans
-            .borrow_mut()
-            .insert(owner.to_owned(), plan.clone());
-        Ok(1)
-    }
-
-    fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, NetError> {
-        self.net()?;
-        let same = self
-            .plans
-            .borrow()
-            .get(owner)
-            .is_some_and(|p| format!("{p:?}") == format!("{plan:?}"));
-        Ok(if same {
-            Vec::new()
-        } else {
-            vec!["different".into()]
-        })
-    }
-
-    fn remove(&self, owner: &str) -> Result<(), NetError> {
-        self.net()?;
-        self.plans.borrow_mut().remove(owner);
-        Ok(())
-    }
-
-    fn owners(&self) -> Result<Vec<String>, NetError> {
-        self.net()?;
-        Ok(self.plans.borrow().keys().cloned().collect())
-    }
-
-    fn uplink(&self) -> Result<Uplink, NetError> {
-        self.net()?;
-        Ok(Uplink {
-            link: "eth0".into(),
-            address: "192.168.1.1".into(),
-            mtu: 1500,
-        })
-    }
-
-    fn allocate(&self, _: &str, range: &Range, owner: &str) -> Result<String, IpamError> {
-        self.ipam()?;
-        assert_eq!(
-            (range.subnet.as_str(), range.gateway.as_str()),
-            ("10.42.0.0/24", "10.42.0.1")
-        );
-        let mut leases = self.leases.borrow_mut();
-        let next = format!("10.42.0.{}", leases.len() + 2);
-        Ok(leases.entry(owner.to_owned()).or_insert(next).clone())
-    }
-
-    fn release(&self, _: &str, owner: &str) -> Result<(), IpamError> {
-        self.ipam()?;
-        self.leases.borrow_mut().remove(owner);
-        Ok(())
-    }
-
-    fn leases(&self, _: &str) -> Result<Vec<Lease>, IpamError> {
-        self.ipam()?;
-        let leases = self.leases.borrow();
-        Ok(leases
-            .iter()
-            .map(|(owner, address)| Lease {
-                address: address.clone(),
-                owner: owner.clone(),
-            })
-            .collect())
-    }
+fn flannel(config: &[u8]) -> Flannel {
+    Flannel::new(Config::read(config).unwrap()).unwrap()
 }
 
 fn node(name: &str, cidr: Option<&str>, annotations: &[(&str, &str)]) -> Node {
@@ -144,7 +40,7 @@ fn sandbox(id: &str) -> Sandbox {
 }
 
 fn synced(host: &FakeHost) -> Flannel {
-    let mut flannel = Flannel::new(config::parse(b"").unwrap());
+    let mut flannel = flannel(b"");
     flannel
         .sync(host, "a", &[node("a", Some("10.42.0.0/24"), &[])])
         .unwrap();
@@ -154,7 +50,7 @@ fn synced(host: &FakeHost) -> Flannel {
 #[test]
 fn nothing_is_added_before_the_node_has_a_cidr() {
     let host = FakeHost::default();
-    let mut flannel = Flannel::new(config::parse(b"").unwrap());
+    let mut flannel = flannel(b"");
     assert!(matches!(
         flannel.add(&host, &sandbox("s1")),
         Err(Error::NotReady(_))
@@ -174,10 +70,15 @@ fn nothing_is_added_before_the_node_has_a_cidr() {
 #[test]
 fn pods_come_and_go_without_a_trace() {
     let host = FakeHost::default();
-    let flannel = synced(&host);
+    let mut flannel = synced(&host);
     assert_eq!(
         flannel.add(&host, &sandbox("s1")).unwrap().addresses,
         ["10.42.0.2"]
+    );
+    let range = host.range.borrow().clone().unwrap();
+    assert_eq!(
+        (range.subnet.as_str(), range.gateway.as_str()),
+        ("10.42.0.0/24", "10.42.0.1")
     );
     assert_eq!(
         flannel.add(&host, &sandbox("s1")).unwrap().addresses,
@@ -197,8 +98,8 @@ fn pods_come_and_go_without_a_trace() {
         );
         assert_eq!(plans["s1"].elements.len(), 2);
     }
-    Flannel::del(&host, "s1").unwrap();
-    Flannel::del(&host, "s1").unwrap();
+    flannel.del(&host, "s1").unwrap();
+    flannel.del(&host, "s1").unwrap();
     assert_eq!(host.plans.borrow().keys().collect::<Vec<_>>(), ["node"]);
     assert!(host.leases.borrow().is_empty());
 }
@@ -206,23 +107,20 @@ fn pods_come_and_go_without_a_trace() {
 #[test]
 fn every_failure_can_be_repeated_or_undone() {
     for fail_at in 1.. {
-        let host = FakeHost {
-            fail_at: Some(fail_at),
-            ..FakeHost::default()
-        };
-        let mut flannel = Flannel::new(config::parse(b"").unwrap());
+        let host = FakeHost::failing_at(fail_at);
+        let mut flannel = flannel(b"");
         let nodes = [node("a", Some("10.42.0.0/24"), &[])];
         let first = flannel
             .sync(&host, "a", &nodes)
             .and_then(|_| flannel.add(&host, &sandbox("s1")).map(drop))
-            .and_then(|()| Flannel::del(&host, "s1"));
+            .and_then(|()| flannel.del(&host, "s1"));
         if first.is_ok() {
             assert!(fail_at > 4, "the loop ended before anything failed");
             return;
         }
         assert!(matches!(first, Err(Error::Retry(_))), "{first:?}");
         flannel.sync(&host, "a", &nodes).unwrap();
-        Flannel::del(&host, "s1").unwrap();
+        flannel.del(&host, "s1").unwrap();
         assert_eq!(
             (host.plans.borrow().len(), host.leases.borrow().len()),
             (1, 0),
@@ -234,11 +132,11 @@ fn every_failure_can_be_repeated_or_undone() {
 #[test]
 fn what_belongs_to_no_sandbox_is_freed() {
     let host = FakeHost::default();
-    let flannel = synced(&host);
+    let mut flannel = synced(&host);
     for id in ["s1", "s2", "s3"] {
         flannel.add(&host, &sandbox(id)).unwrap();
     }
-    Flannel::gc(&host, &["s2".into()]).unwrap();
+    flannel.gc(&host, &["s2".into()]).unwrap();
     assert_eq!(
         host.plans.borrow().keys().collect::<Vec<_>>(),
         ["node", "s2"]
@@ -249,7 +147,7 @@ fn what_belongs_to_no_sandbox_is_freed() {
 #[test]
 fn other_nodes_are_reached_by_vxlan_once_they_say_how() {
     let host = FakeHost::default();
-    let mut flannel = Flannel::new(config::parse(b"").unwrap());
+    let mut flannel = flannel(b"");
     let annotations = [
         ("flannel.alpha.coreos.com/backend-type", "vxlan"),
         (
@@ -295,7 +193,7 @@ fn other_nodes_are_reached_by_vxlan_once_they_say_how() {
 #[test]
 fn host_gw_needs_routes_only() {
     let host = FakeHost::default();
-    let mut flannel = Flannel::new(config::parse(br#"{"backend":"host-gw"}"#).unwrap());
+    let mut flannel = flannel(br#"{"backend":"host-gw"}"#);
     let nodes = [
         node("a", Some("10.42.0.0/24"), &[]),
         node("bb", Some("10.42.1.0/24"), &[]),

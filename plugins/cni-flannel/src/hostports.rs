@@ -7,13 +7,14 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::bindings::exports::k3s::cni::network::{PortMapping, Protocol};
-use crate::bindings::k3s::net::net::{
-    Element, ElementData, Field, Hook, Load, Set, SetData, Statement, Table,
-};
 use crate::rules::{
     Key, chain, dnat, in_network, in_set, jump, nat_chain, to_this_node, translated,
 };
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::cni::net::{
+    Element, ElementData, Field, Hook, Load, Set, SetData, Statement, Table,
+};
+use k3s_plugin_sdk::cni::{PortMapping, Protocol};
 
 const TABLE: &str = "hostports";
 /// protocol . port → pod
@@ -80,7 +81,7 @@ pub(crate) fn table() -> Table {
 }
 
 /// The elements of a pod.
-pub(crate) fn elements(pod: Ipv4Addr, ports: &[PortMapping]) -> Result<Vec<Element>, String> {
+pub(crate) fn elements(pod: Ipv4Addr, ports: &[PortMapping]) -> Result<Vec<Element>, Sentence> {
     let element = |set: &str, key: Key, data| Element {
         table: TABLE.to_owned(),
         set: set.to_owned(),
@@ -112,7 +113,7 @@ pub(crate) fn elements(pod: Ipv4Addr, ports: &[PortMapping]) -> Result<Vec<Eleme
 }
 
 /// The only address that the port is on; None for all.
-fn one_address(port: &PortMapping) -> Result<Option<Ipv4Addr>, String> {
+fn one_address(port: &PortMapping) -> Result<Option<Ipv4Addr>, Sentence> {
     let Some(text) = port.host_ip.as_deref().filter(|t| !t.is_empty()) else {
         return Ok(None);
     };

@@ -2,16 +2,11 @@
 //! CIDR, and VXLAN or plain routes between nodes.
 //!
 //! This component only writes plans; the host makes them true. [`node`] plans what a node needs,
-//! [`pod`] what a pod needs, [`overlay`] how to reach the others, [`hostports`] and [`masquerade`] the
-//! packet filter. Those are pure. [`flannel`] carries out the contract's functions on [`host::Host`],
-//! and `guest` binds both to the component's exports and imports.
+//! [`pod`] what a pod needs, [`overlay`] how to reach other nodes, [`hostports`] and [`masquerade`] the
+//! packet filter. Those are pure. [`flannel`] implements the contract with them.
 //!
-//! Names, VXLAN id, port and annotations are flannel's, so that nodes of both kinds make one network.
-//! Not offered yet: WireGuard, IPv6. Bandwidth limits are the host's.
-#![cfg_attr(
-    not(target_arch = "wasm32"),
-    allow(dead_code, reason = "the exports that use it all exist on wasm only")
-)]
+//! Names, VXLAN id, port and annotations are flannel's, so that nodes of both kinds form one network.
+//! Not supported yet: WireGuard, IPv6. The host enforces bandwidth limits.
 #![cfg_attr(
     test,
     allow(
@@ -24,7 +19,6 @@
 
 mod config;
 mod flannel;
-mod host;
 mod hostports;
 mod masquerade;
 mod node;
@@ -32,21 +26,4 @@ mod overlay;
 mod pod;
 mod rules;
 
-#[allow(
-    missing_docs,
-    unsafe_code,
-    clippy::all,
-    clippy::pedantic,
-    unreachable_pub,
-    unused_qualifications
-)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/net", "../../wit/ipam", "../../wit/cni"],
-        world: "k3s:cni/cni",
-        generate_all,
-    });
-}
-
-#[cfg(target_arch = "wasm32")]
-mod guest;
+k3s_plugin_sdk::export_cni!(flannel::Flannel);

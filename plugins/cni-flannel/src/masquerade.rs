@@ -2,8 +2,8 @@
 
 use ipnet::Ipv4Net;
 
-use crate::bindings::k3s::net::net::{Hook, Load, Statement, Table};
 use crate::rules::{in_network, nat_chain};
+use k3s_plugin_sdk::cni::net::{Hook, Load, Statement, Table};
 
 /// After the service proxy's own decision at 100 it makes no difference, so the same place will do.
 const PRIORITY: i32 = 100;

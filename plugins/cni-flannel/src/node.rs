@@ -4,11 +4,12 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::bindings::exports::k3s::cni::network::{Node, Outcome};
-use crate::bindings::k3s::net::net::{Link, LinkKind, Plan, Sysctl, Uplink};
 use crate::config::{Backend, Config, Gateway};
 use crate::overlay::{self, BACKEND_DATA, BACKEND_TYPE, PUBLIC_IP, VXLAN_OVERHEAD, mac};
 use crate::{hostports, masquerade};
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::cni::net::{Link, LinkKind, Plan, Sysctl, Uplink};
+use k3s_plugin_sdk::cni::{Node, Outcome};
 
 /// The bridge, as the CNI plugin of that name calls it in K3s.
 pub(crate) const BRIDGE: &str = "cni0";
@@ -40,7 +41,7 @@ pub(crate) fn annotation<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
 }
 
 /// The facts, once the node has a pod CIDR.
-pub(crate) fn local(config: &Config, this: &Node, uplink: &Uplink) -> Result<Local, String> {
+pub(crate) fn local(config: &Config, this: &Node, uplink: &Uplink) -> Result<Local, Sentence> {
     let cidr = pod_cidr(this).ok_or_else(|| format!("node {} has no pod CIDR yet", this.name))?;
     let end = match config.gateway {
         Gateway::First => cidr.hosts().next(),
@@ -73,8 +74,6 @@ pub(crate) fn plan(
     };
     let mut plan = Plan {
         links: vec![bridge(local)],
-        routes: Vec::new(),
-        neighbours: Vec::new(),
         sysctls: vec![
             sysctl("net.ipv4.ip_forward"),
             // A pod's answer to its neighbour on the bridge has to be translated back too.
@@ -83,7 +82,7 @@ pub(crate) fn plan(
             sysctl(&format!("net.ipv4.conf.{BRIDGE}.route_localnet")),
         ],
         tables: vec![hostports::table()],
-        elements: Vec::new(),
+        ..Plan::default()
     };
     if config.ip_masq {
         plan.tables.push(masquerade::table(config.network));

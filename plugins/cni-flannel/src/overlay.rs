@@ -9,12 +9,12 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::exports::k3s::cni::network::Node;
-use crate::bindings::k3s::net::net::{
-    Link, LinkKind, Neighbour, NeighbourTable, NodeRoute, Plan, Route, Uplink, Vxlan,
-};
 use crate::config::{Backend, Config};
 use crate::node::{annotation, pod_cidr};
+use k3s_plugin_sdk::cni::Node;
+use k3s_plugin_sdk::cni::net::{
+    Link, LinkKind, Neighbour, NeighbourTable, NodeRoute, Plan, Route, Uplink, Vxlan,
+};
 
 /// Bytes that VXLAN over IPv4 adds to a packet.
 pub(crate) const VXLAN_OVERHEAD: u32 = 50;

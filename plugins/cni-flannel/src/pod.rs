@@ -2,14 +2,15 @@
 
 use std::net::Ipv4Addr;
 
-use crate::bindings::exports::k3s::cni::network::Sandbox;
-use crate::bindings::k3s::net::net::{Link, LinkKind, Plan, PodEnd, Route};
 use crate::hostports;
 use crate::node::{BRIDGE, Local};
 use crate::overlay::mac;
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::cni::net::{Link, LinkKind, Plan, PodEnd, Route};
+use k3s_plugin_sdk::cni::{Sandbox, link_name};
 
 /// The plan of a pod with this address.
-pub(crate) fn plan(local: &Local, sandbox: &Sandbox, address: Ipv4Addr) -> Result<Plan, String> {
+pub(crate) fn plan(local: &Local, sandbox: &Sandbox, address: Ipv4Addr) -> Result<Plan, Sentence> {
     let inside = PodEnd {
         name: "eth0".to_owned(),
         // From the address, so that neighbours who knew the address's last owner are not misled.
@@ -33,18 +34,7 @@ pub(crate) fn plan(local: &Local, sandbox: &Sandbox, address: Ipv4Addr) -> Resul
     };
     Ok(Plan {
         links: vec![link],
-        routes: Vec::new(),
-        neighbours: Vec::new(),
-        sysctls: Vec::new(),
-        tables: Vec::new(),
         elements: hostports::elements(address, &sandbox.ports)?,
+        ..Plan::default()
     })
-}
-
-/// The end on the node: `veth` and 32 bits of a hash (FNV-1a) of the sandbox's id.
-fn link_name(id: &str) -> String {
-    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    format!("veth{hash:08x}")
 }

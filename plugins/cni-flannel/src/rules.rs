@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::bindings::k3s::net::net::{
+use k3s_plugin_sdk::cni::net::{
     Base, Chain, ChainKind, Comparison, Hook, Load, Lookup, Membership, Statement, Verdict,
 };
 

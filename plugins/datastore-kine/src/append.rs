@@ -1,22 +1,22 @@
-//! Writing a batch as one transaction.
+//! Appends a batch as one transaction.
 //!
-//! Revisions are given under the database's write lock, from the newest row on. Where the log has grown
-//! since the host decided its rows, because another server writes too, they are put after what is new, and
-//! those whose key is among that are left out: the host decides them anew on what is there now. So no
-//! batch is tried again because of rows that have nothing to do with it, and nobody who writes without a
-//! pause keeps others from writing.
+//! Revisions are assigned under the database's write lock, starting after the newest row. If the log has
+//! grown since the host decided its rows, because another server writes too, they follow the new rows, and
+//! those whose key is among the new rows are conflicts: the host decides these again on the current state.
+//! So unrelated rows never make a batch fail, and a busy writer does not starve the others.
 //!
-//! Writers that do not take the lock (kine itself, somebody's hand) show as constraints that do not hold;
-//! then each row is tried by itself.
+//! Writers that do not take the lock (kine itself, an operator) cause constraint violations; each row is
+//! then tried alone.
 
 use std::collections::HashMap;
 
-use crate::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind, Outcome};
+use k3s_plugin_sdk::datastore::{
+    AppendRow, ChangeKind, Columns, Database, Error, FEW, Outcome, Row, Transaction, Value,
+    integer, sql,
+};
+
 use crate::dialect::{Dialect, Insert, Parameters, TOGETHER};
-use crate::error::Failure;
 use crate::open::position;
-use crate::sql::{Connection, FEW, Limits, Row, SqlError, Tx, Value};
-use crate::values::{Columns, integer, one};
 
 /// Place of `created` in a row.
 const CREATED: usize = 2;
@@ -24,20 +24,42 @@ const CREATED: usize = 2;
 /// Place of `prev_revision` in a row.
 const PREVIOUS: usize = 5;
 
-/// Newest revision of keys.
+/// The newest revision of keys.
 type Newest = HashMap<String, u64>;
+
+/// Why rows were not inserted.
+enum InsertError {
+    /// A row violates a constraint: it may be inserted alone.
+    Constraint,
+    Failed(Error),
+}
+
+impl From<sql::Error> for InsertError {
+    fn from(error: sql::Error) -> Self {
+        match error {
+            sql::Error::Constraint(_) => Self::Constraint,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Error> for InsertError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// Appends `rows`, which were decided when the log ended at `head`; one outcome per row.
 ///
 /// # Errors
-/// [`Failure::Stale`] when it cannot be known what became of their keys since; then, and on any error
-/// but [`Failure::OutcomeUnknown`], nothing was written.
+/// [`Error::Stale`] when the conflicts since `head` cannot be determined. Then, and on any error but
+/// [`Error::OutcomeUnknown`], nothing was written.
 pub fn append(
-    db: &dyn Connection,
+    db: &dyn Database,
     dialect: &Dialect,
     head: u64,
     rows: Vec<AppendRow>,
-) -> Result<Vec<Outcome>, Failure> {
+) -> Result<Vec<Outcome>, Error> {
     let outcomes = vec![Outcome::Conflict; rows.len()];
     let places = (0..rows.len()).collect();
     let rows = rows.into_iter().map(|row| columns(dialect, row)).collect();
@@ -48,42 +70,43 @@ pub fn append(
         places,
         outcomes,
     };
-    match batch.all(db) {
-        Err(Failure::Constraint(_)) => batch.one_by_one(db)?,
-        result => result?,
+    match batch.insert_all(db) {
+        Ok(()) => {}
+        Err(InsertError::Constraint) => batch.insert_one_by_one(db)?,
+        Err(InsertError::Failed(error)) => return Err(error),
     }
     Ok(batch.outcomes)
 }
 
-/// What is to be written, and what became of it.
+/// Rows to insert, and their outcomes.
 struct Batch<'a> {
     dialect: &'a Dialect,
     head: u64,
-    /// Rows that nothing stands against yet.
+    /// Rows without a conflict so far.
     rows: Vec<Row>,
     /// Their places among the outcomes.
     places: Vec<usize>,
-    /// Conflicts, until they are committed.
+    /// One per row of the call; a conflict until the row is committed.
     outcomes: Vec<Outcome>,
 }
 
 impl Batch<'_> {
-    /// All rows whose keys are as the host knows them, or none when one of them breaks a constraint.
-    fn all(&mut self, db: &dyn Connection) -> Result<(), Failure> {
+    /// Inserts all rows whose keys have not changed, or none if one violates a constraint.
+    fn insert_all(&mut self, db: &dyn Database) -> Result<(), InsertError> {
         let (tx, newest) = self.begin(db)?;
         for (row, revision) in self.rows.iter_mut().zip(newest + 1..) {
             set(row, 0, integer(revision));
         }
         match self.dialect.insert {
             Insert::Each { row, .. } => drop(tx.run_batch(row, &self.rows)?),
-            Insert::Together(parameters) => together(&*tx, parameters, &self.rows)?,
+            Insert::Together(parameters) => insert_together(&*tx, parameters, &self.rows)?,
         }
         let committed = self.places.iter().copied().zip(newest + 1..).collect();
-        self.commit(tx, committed)
+        Ok(self.commit(tx, committed)?)
     }
 
-    /// Each row by itself; those whose predecessor somebody else has replaced are left out.
-    fn one_by_one(&mut self, db: &dyn Connection) -> Result<(), Failure> {
+    /// Inserts each row alone, without those whose predecessor another writer has replaced.
+    fn insert_one_by_one(&mut self, db: &dyn Database) -> Result<(), Error> {
         let (tx, mut newest) = self.begin(db)?;
         let mut committed = Vec::with_capacity(self.rows.len());
         for (place, row) in self.places.iter().zip(&mut self.rows) {
@@ -101,14 +124,17 @@ impl Batch<'_> {
         self.commit(tx, committed)
     }
 
-    /// Starts a transaction that writes, and leaves out the rows whose key has changed since `head`. Returns
-    /// the newest revision.
-    fn begin<'c>(&mut self, db: &'c dyn Connection) -> Result<(Box<dyn Tx + 'c>, u64), Failure> {
+    /// Starts a writing transaction and drops the rows whose key has changed since `head`. Returns the newest
+    /// revision.
+    fn begin<'c>(
+        &mut self,
+        db: &'c dyn Database,
+    ) -> Result<(Box<dyn Transaction + 'c>, u64), Error> {
         let tx = db.begin(true)?;
         let log = position(&*tx, self.dialect)?;
-        // Of what was compacted away since, nobody knows which keys it had.
+        // The keys of rows that were compacted since are unknown.
         if log.revision < self.head || log.compacted > self.head {
-            return Err(Failure::Stale(log.revision));
+            return Err(Error::Stale(log.revision));
         }
         let newest = self.look_up(&*tx, log.revision > self.head)?;
         let of = |row: &Row| {
@@ -130,9 +156,9 @@ impl Batch<'_> {
         Ok((tx, log.revision))
     }
 
-    /// The newest revisions of the keys where they matter: of all when the log has moved on, otherwise of
-    /// those to be created, unless their statement finds it by itself.
-    fn look_up(&self, tx: &dyn Tx, moved: bool) -> Result<Newest, Failure> {
+    /// Returns the newest revisions of the keys for which they matter: of all if the log has grown, otherwise
+    /// of those to be created, unless their statement looks it up.
+    fn look_up(&self, tx: &dyn Transaction, moved: bool) -> Result<Newest, Error> {
         let wanted = self.rows.iter().filter(|row| moved || is_created(row));
         let names = wanted.filter_map(|row| row.get(1).cloned());
         match self.dialect.insert {
@@ -150,20 +176,16 @@ impl Batch<'_> {
 
     fn commit(
         &mut self,
-        tx: Box<dyn Tx + '_>,
+        tx: Box<dyn Transaction + '_>,
         committed: Vec<(usize, u64)>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let Some((_, newest)) = committed.last() else {
             return Ok(());
         };
         if let Some(advance) = self.dialect.advance {
             tx.query(advance, &[integer(*newest)], FEW)?;
         }
-        match tx.commit() {
-            Ok(()) => {}
-            Err(SqlError::Busy(message)) => return Err(SqlError::Busy(message).into()),
-            Err(error) => return Err(Failure::OutcomeUnknown(Failure::from(error).reason())),
-        }
+        tx.commit().map_err(Error::of_commit)?;
         for (place, revision) in committed {
             if let Some(outcome) = self.outcomes.get_mut(place) {
                 *outcome = Outcome::Committed(revision);
@@ -174,14 +196,14 @@ impl Batch<'_> {
 }
 
 fn newest_together(
-    tx: &dyn Tx,
+    tx: &dyn Transaction,
     parameters: Parameters,
     mut names: Vec<Value>,
-) -> Result<Newest, Failure> {
+) -> Result<Newest, Error> {
     let mut newest = Newest::new();
     while let Some(first) = names.first().cloned() {
         let rest = names.split_off(names.len().min(512));
-        // Padded, so that there are few statements to prepare.
+        // Padded to few sizes, so that there are few statements to prepare.
         let size = names.len().next_power_of_two();
         names.resize(size, first);
         newest.extend(revisions(tx, &parameters.newest(size), &names)?);
@@ -190,24 +212,18 @@ fn newest_together(
     Ok(newest)
 }
 
-/// Rows of a name and a revision.
-fn revisions(tx: &dyn Tx, text: &str, names: &[Value]) -> Result<Newest, Failure> {
-    let rows = tx
-        .query(
-            text,
-            names,
-            Limits {
-                rows: 512,
-                bytes: 1 << 20,
-            },
-        )?
-        .rows
-        .into_iter();
+/// Runs a query that returns rows of a name and a revision.
+fn revisions(tx: &dyn Transaction, text: &str, names: &[Value]) -> Result<Newest, Error> {
+    let limits = sql::Limits {
+        rows: 512,
+        bytes: 1 << 20,
+    };
+    let rows = tx.query(text, names, limits)?.rows;
     let pair = |row| {
         let mut row = Columns::of(row);
         Ok((row.text()?, row.number()?))
     };
-    rows.map(pair).collect()
+    rows.into_iter().map(pair).collect()
 }
 
 fn retain<T>(all: &mut Vec<T>, kept: &[bool]) {
@@ -219,7 +235,11 @@ fn is_created(row: &Row) -> bool {
     matches!(row.get(CREATED), Some(Value::Integer(1)))
 }
 
-fn together(tx: &dyn Tx, parameters: Parameters, rows: &[Row]) -> Result<(), Failure> {
+fn insert_together(
+    tx: &dyn Transaction,
+    parameters: Parameters,
+    rows: &[Row],
+) -> Result<(), sql::Error> {
     let mut rows = rows.iter();
     for size in TOGETHER {
         while rows.len() >= *size {
@@ -230,15 +250,17 @@ fn together(tx: &dyn Tx, parameters: Parameters, rows: &[Row]) -> Result<(), Fai
     Ok(())
 }
 
-/// Whether somebody else replaced the row that this one wants to replace.
-fn has_successor(tx: &dyn Tx, dialect: &Dialect, row: &Row) -> Result<bool, Failure> {
+/// Whether another writer replaced the predecessor of this row.
+fn has_successor(tx: &dyn Transaction, dialect: &Dialect, row: &Row) -> Result<bool, Error> {
     let (Some(name), Some(previous @ Value::Integer(_))) = (row.get(1), row.get(PREVIOUS)) else {
         return Ok(false);
     };
-    Ok(one(tx.query(dialect.successors, &[name.clone(), previous.clone()], FEW)?)?.number()? > 0)
+    let args = [name.clone(), previous.clone()];
+    let rows = tx.query(dialect.successors, &args, FEW)?;
+    Ok(Columns::only(rows)?.number()? > 0)
 }
 
-/// The row as kine writes it; its revision is filled in later.
+/// The row as kine writes it; its revision is set later.
 fn columns(dialect: &Dialect, row: AppendRow) -> Row {
     let created = row.kind == ChangeKind::Create;
     let flag = |set: bool| Value::Integer(i64::from(set));
@@ -253,10 +275,10 @@ fn columns(dialect: &Dialect, row: AppendRow) -> Row {
         } else {
             integer(row.prev_revision)
         },
-        // The column has 32 bits with a sign: what lives longer than 68 years lives 68 years.
+        // The column has 32 bits with a sign, so a lease is at most 68 years.
         Value::Integer(i64::from(i32::try_from(row.lease).unwrap_or(i32::MAX))),
         Value::Blob(row.value),
-        // Empty rather than NULL where parameters have the type of their first use.
+        // Empty rather than NULL for databases whose parameters keep the type of their first value.
         match dialect.insert {
             Insert::Each { .. } if created => Value::Null,
             _ => Value::Blob(row.old_value),

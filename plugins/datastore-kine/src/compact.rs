@@ -1,16 +1,15 @@
-//! Forgetting history, and giving the space back.
+//! Removes old history and returns its space.
+
+use k3s_plugin_sdk::datastore::{Database, Error, FEW, integer};
 
 use crate::dialect::Dialect;
-use crate::error::Failure;
 use crate::open::position;
-use crate::sql::{Connection, FEW};
-use crate::values::integer;
 
-/// Forgets what was overwritten or deleted up to `to`; returns the compacted revision.
+/// Removes what was overwritten or deleted up to `to`; returns the compacted revision.
 ///
 /// # Errors
-/// What the database says.
-pub fn compact(db: &dyn Connection, dialect: &Dialect, to: u64) -> Result<u64, Failure> {
+/// What the database reports.
+pub fn compact(db: &dyn Database, dialect: &Dialect, to: u64) -> Result<u64, Error> {
     let tx = db.begin(true)?;
     let now = position(&*tx, dialect)?;
     let to = to.min(now.revision);
@@ -27,11 +26,11 @@ pub fn compact(db: &dyn Connection, dialect: &Dialect, to: u64) -> Result<u64, F
     Ok(to)
 }
 
-/// Gives space back.
+/// Returns free space to the file system.
 ///
 /// # Errors
-/// What the database says.
-pub fn maintain(db: &dyn Connection, dialect: &Dialect) -> Result<(), Failure> {
+/// What the database reports.
+pub fn maintain(db: &dyn Database, dialect: &Dialect) -> Result<(), Error> {
     for text in dialect.maintain {
         db.query(text, &[], FEW)?;
     }

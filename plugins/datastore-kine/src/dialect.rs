@@ -1,11 +1,11 @@
-//! What differs between databases: the text of each statement, and three habits.
+//! The differences between databases: the text of each statement, and how rows are inserted and paged.
 //!
-//! A statement takes its arguments in the order given here, each once, so that databases whose
-//! parameters have no numbers can take part.
+//! A statement takes its arguments in the order given here, each once, so that databases without numbered
+//! parameters are supported too.
 
 use std::fmt::Write as _;
 
-use crate::sql::Value;
+use k3s_plugin_sdk::datastore::Value;
 
 /// Columns of the table, in the order in which rows are inserted.
 pub const COLUMNS: &[&str] = &[
@@ -24,7 +24,8 @@ pub const COLUMNS: &[&str] = &[
 /// few statements to prepare; 256 rows have 2304 parameters, and databases take 65535.
 pub const TOGETHER: &[usize] = &[256, 64, 16, 4, 1];
 
-/// A database's way of saying things.
+/// The statements of one database.
+#[derive(Debug)]
 pub struct Dialect {
     /// The plugin's name.
     pub name: &'static str,
@@ -80,6 +81,7 @@ pub struct Dialect {
 }
 
 /// How rows are inserted.
+#[derive(Debug)]
 pub enum Insert {
     /// With one statement per row: the database is in this process.
     Each {

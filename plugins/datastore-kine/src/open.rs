@@ -1,25 +1,25 @@
-//! Taking a database: a new one gets kine's schema, kine's own is adopted, anything else is refused
+//! Opens a database: an empty one gets kine's schema, kine's own is adopted, and anything else is refused
 //! before a byte is written.
 
-use crate::bindings::exports::k3s::datastore::backend::Position;
-use crate::dialect::{COLUMNS, Dialect};
-use crate::error::Failure;
-use crate::sql::{Connection, FEW, Limits, Rows, SqlResult, Tx, Value};
-use crate::values::{Columns, integer, one};
+use k3s_plugin_sdk::datastore::{
+    Columns, Database, Error, FEW, Position, Rows, SqlResult, Transaction, Value, integer,
+};
 
-/// What is in a database.
+use crate::dialect::{COLUMNS, Dialect};
+
+/// The tables and indexes of a database.
 struct Found {
     tables: Vec<String>,
     indexes: Vec<String>,
 }
 
-/// Creates or completes the schema and says where the log stands. Waits for any commit that is under
-/// way, so that a caller who lost one learns for certain what became of it.
+/// Creates or completes the schema and returns where the log stands. Waits for any commit in progress, so
+/// that the answer is final for a caller whose commit failed with an unknown outcome.
 ///
 /// # Errors
-/// [`Failure::Refused`] when the data are not a datastore's or cannot be served; nothing was written.
-pub fn open(db: &dyn Connection, dialect: &Dialect) -> Result<Position, Failure> {
-    let found = look(dialect, &|text| db.query(text, &[], FEW))?;
+/// [`Error::Refused`] when the data are not a datastore's or cannot be served; nothing was written.
+pub fn open(db: &dyn Database, dialect: &Dialect) -> Result<Position, Error> {
+    let found = find_objects(dialect, &|text| db.query(text, &[], FEW))?;
     if !found.tables.is_empty() {
         check(db, dialect, &found)?;
     }
@@ -32,19 +32,23 @@ pub fn open(db: &dyn Connection, dialect: &Dialect) -> Result<Position, Failure>
     position(&*tx, dialect)
 }
 
-/// Newest and compacted revision.
+/// Returns the newest and the compacted revision.
 ///
 /// # Errors
-/// What the database says.
-pub fn position(tx: &dyn Tx, dialect: &Dialect) -> Result<Position, Failure> {
-    let mut row = one(tx.query(dialect.position, &[], FEW)?)?;
+/// What the database reports.
+pub fn position(tx: &dyn Transaction, dialect: &Dialect) -> Result<Position, Error> {
+    let mut row = Columns::only(tx.query(dialect.position, &[], FEW)?)?;
     Ok(Position {
         revision: row.number()?,
         compacted: row.number()?,
     })
 }
 
-fn look(dialect: &Dialect, query: &dyn Fn(&str) -> SqlResult<Rows>) -> Result<Found, Failure> {
+/// Lists tables and indexes.
+fn find_objects(
+    dialect: &Dialect,
+    query: &dyn Fn(&str) -> SqlResult<Rows>,
+) -> Result<Found, Error> {
     let mut found = Found {
         tables: Vec::new(),
         indexes: Vec::new(),
@@ -61,11 +65,11 @@ fn look(dialect: &Dialect, query: &dyn Fn(&str) -> SqlResult<Rows>) -> Result<Fo
     Ok(found)
 }
 
-/// That the table is kine's and its values can be served.
-fn check(db: &dyn Connection, dialect: &Dialect, found: &Found) -> Result<(), Failure> {
+/// Checks that the table is kine's and its values can be served.
+fn check(db: &dyn Database, dialect: &Dialect, found: &Found) -> Result<(), Error> {
     if !found.tables.iter().any(|t| t == "kine") {
         let tables = found.tables.join(", ");
-        return Err(Failure::Refused(format!(
+        return Err(Error::Refused(format!(
             "this is not a K3s database: it has no table kine (it has {tables})"
         )));
     }
@@ -76,14 +80,14 @@ fn check(db: &dyn Connection, dialect: &Dialect, found: &Found) -> Result<(), Fa
         .map(|r| Columns::of(r).text());
     let names = names.collect::<Result<Vec<_>, _>>()?;
     if let Some(missing) = COLUMNS.iter().find(|c| !names.iter().any(|n| n == *c)) {
-        return Err(Failure::Refused(format!(
+        return Err(Error::Refused(format!(
             "this is not a K3s database: its table kine has no column {missing}"
         )));
     }
     if let Some(unfit) = dialect.unfit
         && let Some(row) = db.query(unfit, &[], FEW)?.rows.into_iter().next()
     {
-        return Err(Failure::Refused(Columns::of(row).text()?));
+        return Err(Error::Refused(Columns::of(row).text()?));
     }
     match db
         .query(dialect.protobuf, &[], FEW)?
@@ -91,14 +95,14 @@ fn check(db: &dyn Connection, dialect: &Dialect, found: &Found) -> Result<(), Fa
         .into_iter()
         .next()
     {
-        Some(row) => Err(protobuf(&Columns::of(row).text()?)),
+        Some(row) => Err(refuse_protobuf(&Columns::of(row).text()?)),
         None => Ok(()),
     }
 }
 
 /// The refusal of a value that kube-apiserver wrote in its binary form.
-pub(crate) fn protobuf(key: &str) -> Failure {
-    Failure::Refused(format!(
+pub(crate) fn refuse_protobuf(key: &str) -> Error {
+    Error::Refused(format!(
         "this database was written by stock K3s, whose values are protobuf (for example {key}); reading them is not \
          supported yet, so nothing was changed. Start with another database, or write the values as JSON first"
     ))
@@ -109,22 +113,21 @@ pub(crate) fn is_protobuf(value: &[u8]) -> bool {
     value.starts_with(b"k8s\0")
 }
 
-fn is_complete(tx: &dyn Tx, dialect: &Dialect, found: &Found) -> Result<bool, Failure> {
+fn is_complete(tx: &dyn Transaction, dialect: &Dialect, found: &Found) -> Result<bool, Error> {
     let has = |index: &str| found.indexes.iter().any(|i| i == index);
     let whole = !found.tables.is_empty() && dialect.indexes.iter().all(|(name, _)| has(name));
     Ok(whole && is_marked(tx, dialect)?)
 }
 
-fn is_marked(tx: &dyn Tx, dialect: &Dialect) -> Result<bool, Failure> {
-    Ok(one(tx.query(dialect.has_marker, &[], FEW)?)?.number()? > 0)
+fn is_marked(tx: &dyn Transaction, dialect: &Dialect) -> Result<bool, Error> {
+    Ok(Columns::only(tx.query(dialect.has_marker, &[], FEW)?)?.number()? > 0)
 }
 
-/// Adds what is missing: everything, or what an older kine did not have. What is there is looked at
-/// again, as another server may have been here before the lock was had.
-fn complete(tx: &dyn Tx, dialect: &Dialect) -> Result<(), Failure> {
+/// Adds what is missing: everything, or what an older kine did not have. Lists the objects again, because
+/// another server may have added them before this one got the lock.
+fn complete(tx: &dyn Transaction, dialect: &Dialect) -> Result<(), Error> {
     tx.run(dialect.table, &[])?;
-    let few = |text: &str| tx.query(text, &[], Limits { ..FEW });
-    let found = look(dialect, &few)?;
+    let found = find_objects(dialect, &|text| tx.query(text, &[], FEW))?;
     for (name, create) in dialect.indexes {
         if !found.indexes.iter().any(|i| i == name) {
             tx.run(create, &[])?;

@@ -1,29 +1,28 @@
-//! Reading: history after a revision, keys as of a revision, size, health.
+//! Reads history after a revision, keys as of a revision, size, health.
 
-use crate::bindings::exports::k3s::datastore::backend::{
-    Change, ChangeKind, Changes, Entries, Entry, Limits,
+use k3s_plugin_sdk::datastore::{
+    Change, ChangeKind, Changes, Columns, Database, Entries, Entry, Error, FEW, Limits, Row,
+    Transaction, Value, integer, prefix_end, sql,
 };
-use crate::dialect::Dialect;
-use crate::error::Failure;
-use crate::open::{is_protobuf, position, protobuf};
-use crate::sql::{self, Connection, FEW, Row, Tx, Value};
-use crate::values::{Columns, integer, one};
 
-/// Rows of (after, through] whose key starts with `prefix`, oldest first.
+use crate::dialect::Dialect;
+use crate::open::{is_protobuf, position, refuse_protobuf};
+
+/// Returns rows of (after, through] whose key starts with `prefix`, oldest first.
 ///
 /// # Errors
-/// [`Failure::Compacted`] when some of them are gone.
+/// [`Error::Compacted`] when some of them are gone.
 pub fn after(
-    db: &dyn Connection,
+    db: &dyn Database,
     dialect: &Dialect,
     after: u64,
     through: u64,
     prefix: &str,
     limits: Limits,
-) -> Result<Changes, Failure> {
-    let tx = readable(db, dialect, after)?;
+) -> Result<Changes, Error> {
+    let tx = begin_readable(db, dialect, after)?;
     let limits = bounds(dialect, limits);
-    let names = [dialect.text(prefix), dialect.text(&end_of(prefix))];
+    let names = [dialect.text(prefix), dialect.text(&prefix_end(prefix))];
     let [from, to] = names;
     let args = [integer(after), integer(through), from, to, one_more(limits)];
     let rows = tx.query(dialect.after, &args, limits)?;
@@ -39,23 +38,23 @@ pub fn after(
     })
 }
 
-/// Keys that start with `prefix` and follow `start_after`, as of revision `at`, in byte order.
+/// Returns keys that start with `prefix` and follow `start_after`, as of revision `at`, in byte order.
 ///
 /// # Errors
-/// [`Failure::Compacted`] when that state is gone.
+/// [`Error::Compacted`] when that state is gone.
 pub fn range(
-    db: &dyn Connection,
+    db: &dyn Database,
     dialect: &Dialect,
     at: u64,
     prefix: &str,
     start_after: Option<&str>,
     limits: Limits,
-) -> Result<Entries, Failure> {
-    let tx = readable(db, dialect, at)?;
+) -> Result<Entries, Error> {
+    let tx = begin_readable(db, dialect, at)?;
     let limits = bounds(dialect, limits);
     let mut start_after = start_after.unwrap_or_default().to_owned();
     loop {
-        let (first, end) = (dialect.text(prefix), dialect.text(&end_of(prefix)));
+        let (first, end) = (dialect.text(prefix), dialect.text(&prefix_end(prefix)));
         let args = [
             dialect.text(&start_after),
             first,
@@ -70,7 +69,7 @@ pub fn range(
             start_after = key;
             entries.extend(live);
         }
-        // A page may hold nothing but tombstones; the host could not go on from such a one.
+        // A page may hold only tombstones, and the host could not continue from an empty one.
         if !entries.is_empty() || rows.complete {
             return Ok(Entries {
                 entries,
@@ -80,33 +79,33 @@ pub fn range(
     }
 }
 
-/// Bytes in use.
+/// Returns the bytes in use.
 ///
 /// # Errors
-/// What the database says.
-pub fn size(db: &dyn Connection, dialect: &Dialect) -> Result<u64, Failure> {
-    one(db.query(dialect.size, &[], FEW)?)?.number()
+/// What the database reports.
+pub fn size(db: &dyn Database, dialect: &Dialect) -> Result<u64, Error> {
+    Columns::only(db.query(dialect.size, &[], FEW)?)?.number()
 }
 
 /// Reads something trivial.
 ///
 /// # Errors
-/// What the database says.
-pub fn health(db: &dyn Connection, dialect: &Dialect) -> Result<(), Failure> {
+/// What the database reports.
+pub fn health(db: &dyn Database, dialect: &Dialect) -> Result<(), Error> {
     db.query(dialect.health, &[], FEW)?;
     Ok(())
 }
 
-/// A transaction in which `revision` has not been compacted, and will not be while it is open.
-fn readable<'a>(
-    db: &'a dyn Connection,
+/// Starts a transaction in which `revision` is not compacted, and will not be while it is open.
+fn begin_readable<'a>(
+    db: &'a dyn Database,
     dialect: &Dialect,
     revision: u64,
-) -> Result<Box<dyn Tx + 'a>, Failure> {
+) -> Result<Box<dyn Transaction + 'a>, Error> {
     let tx = db.begin(false)?;
     let compacted = position(&*tx, dialect)?.compacted;
     if revision < compacted {
-        Err(Failure::Compacted(compacted))
+        Err(Error::Compacted(compacted))
     } else {
         Ok(tx)
     }
@@ -119,33 +118,12 @@ fn bounds(dialect: &Dialect, limits: Limits) -> sql::Limits {
     }
 }
 
-/// One row more than is wanted, which shows whether there are more.
+/// One row more than the limit, which shows whether there are more.
 fn one_more(limits: sql::Limits) -> Value {
     Value::Integer(i64::from(limits.rows) + 1)
 }
 
-/// The least text greater than every text that starts with `prefix`, in byte order (which for UTF-8
-/// is the order of characters).
-fn end_of(prefix: &str) -> String {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
-        if let Some(next) = next {
-            chars.push(next);
-            let end: String = chars.into_iter().collect();
-            // Where the column has kine's type INTEGER, SQLite takes text that looks like a number for one,
-            // and numbers come before every text.
-            return if end.parse::<f64>().is_ok() {
-                format!("{prefix}{}", char::MAX)
-            } else {
-                end
-            };
-        }
-    }
-    char::MAX.to_string()
-}
-
-fn change(row: Row) -> Result<Change, Failure> {
+fn change(row: Row) -> Result<Change, Error> {
     let mut row = Columns::of(row);
     let (revision, key) = (row.number()?, row.text()?);
     let (created, deleted) = (row.number()? != 0, row.number()? != 0);
@@ -153,7 +131,7 @@ fn change(row: Row) -> Result<Change, Failure> {
     let lease = row.number()?;
     let (value, old_value) = (row.bytes()?, row.bytes()?);
     if is_protobuf(&value) {
-        return Err(protobuf(&key));
+        return Err(refuse_protobuf(&key));
     }
     let kind = match (created, deleted) {
         (_, true) => ChangeKind::Delete,
@@ -174,7 +152,7 @@ fn change(row: Row) -> Result<Change, Failure> {
 }
 
 /// A key, and its entry unless it is deleted.
-fn entry(row: Row) -> Result<(String, Option<Entry>), Failure> {
+fn entry(row: Row) -> Result<(String, Option<Entry>), Error> {
     let mut row = Columns::of(row);
     let (key, value) = (row.text()?, row.bytes()?);
     let (create_revision, mod_revision, lease) = (row.number()?, row.number()?, row.number()?);
@@ -183,7 +161,7 @@ fn entry(row: Row) -> Result<(String, Option<Entry>), Failure> {
         return Ok((key, None));
     }
     if is_protobuf(&value) {
-        return Err(protobuf(&key));
+        return Err(refuse_protobuf(&key));
     }
     let entry = Entry {
         key: key.clone(),
@@ -197,18 +175,4 @@ fn entry(row: Row) -> Result<(String, Option<Entry>), Failure> {
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
     };
     Ok((key, Some(entry)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_end_where_the_next_character_begins() {
-        assert_eq!(end_of("/a/"), "/a0");
-        assert_eq!(end_of("a\u{D7FF}"), "a\u{E000}");
-        assert_eq!(end_of("a\u{10FFFF}"), "b");
-        assert_eq!(end_of(""), "\u{10FFFF}");
-        assert_eq!(end_of("/"), "/\u{10FFFF}", "not the number 0");
-    }
 }

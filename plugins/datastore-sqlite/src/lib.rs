@@ -1,5 +1,5 @@
-//! The bundled datastore: kine's table in SQLite. What it does is `k3s-datastore-kine`; here are
-//! SQLite's words for it, and the tests of both against SQLite itself.
+//! The bundled datastore: kine's table in SQLite. The logic is in `k3s-datastore-kine`; here are
+//! SQLite's statements, and the tests of both against SQLite itself.
 #![cfg_attr(
     test,
     allow(
@@ -16,19 +16,15 @@ mod testdb;
 #[cfg(test)]
 mod tests;
 
-#[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, reason = "expanded code")]
-mod export {
-    use k3s_datastore_kine::Dialect;
-    use k3s_datastore_kine::guest::{Datastore, Speaks};
+use k3s_datastore_kine::{Dialect, HasDialect, Kine};
+use k3s_plugin_sdk::export_datastore;
 
-    struct Sqlite;
+/// Names the dialect of SQLite.
+#[derive(Debug)]
+pub struct Sqlite;
 
-    impl Speaks for Sqlite {
-        const DIALECT: &'static Dialect = &crate::dialect::SQLITE;
-    }
-
-    type Component = Datastore<Sqlite>;
-
-    k3s_datastore_kine::bindings::export!(Component);
+impl HasDialect for Sqlite {
+    const DIALECT: &'static Dialect = &dialect::SQLITE;
 }
+
+export_datastore!(Kine<Sqlite>);

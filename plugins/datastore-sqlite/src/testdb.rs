@@ -1,11 +1,11 @@
-//! SQLite itself behind the traits, for native tests of the statements.
+//! SQLite itself behind the SDK's traits, for native tests of the statements.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Sqlite, params_from_iter};
 
-use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::{AppendRow, ChangeKind};
-use k3s_datastore_kine::sql::{
-    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
+use k3s_plugin_sdk::datastore::sql::{self, Failure, Limits, Outcome};
+use k3s_plugin_sdk::datastore::{
+    AppendRow, ChangeKind, Database, Flavour, Row, Rows, SqlResult, Transaction, Value,
 };
 
 /// A database in memory.
@@ -128,7 +128,7 @@ fn owned(value: ValueRef<'_>) -> Value {
     }
 }
 
-fn error(error: rusqlite::Error) -> SqlError {
+fn error(error: rusqlite::Error) -> sql::Error {
     let message = error.to_string();
     let conflict = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation);
     let failure = Failure {
@@ -138,14 +138,18 @@ fn error(error: rusqlite::Error) -> SqlError {
         retryable: false,
     };
     if conflict {
-        SqlError::Constraint(failure)
+        sql::Error::Constraint(failure)
     } else {
-        SqlError::Failed(failure)
+        sql::Error::Failed(failure)
     }
 }
 
-impl Connection for TestDb {
-    fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
+impl Database for TestDb {
+    fn flavour(&self) -> SqlResult<Flavour> {
+        Ok(Flavour::Sqlite)
+    }
+
+    fn begin(&self, write: bool) -> SqlResult<Box<dyn Transaction + '_>> {
         self.0
             .execute_batch(if write { "BEGIN IMMEDIATE" } else { "BEGIN" })
             .map_err(error)?;
@@ -165,7 +169,7 @@ struct TestTx<'a> {
     open: bool,
 }
 
-impl Tx for TestTx<'_> {
+impl Transaction for TestTx<'_> {
     fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome> {
         self.db.run(text, args)
     }

@@ -1,14 +1,11 @@
 //! The shared logic on SQLite itself.
 
 use k3s_datastore_kine::append::append;
-use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::ChangeKind::{
-    Create, Delete, Update,
-};
-use k3s_datastore_kine::bindings::exports::k3s::datastore::backend::{Limits, Outcome};
 use k3s_datastore_kine::compact::{compact, maintain};
-use k3s_datastore_kine::error::Failure;
 use k3s_datastore_kine::open::open;
 use k3s_datastore_kine::read::{after, range};
+use k3s_plugin_sdk::datastore::ChangeKind::{Create, Delete, Update};
+use k3s_plugin_sdk::datastore::{Error, Limits, Outcome};
 
 use crate::dialect::SQLITE;
 use crate::testdb::{TestDb, row};
@@ -50,7 +47,7 @@ fn a_wrong_head_writes_nothing() {
     let create = || vec![row("/a", Create, 0, 0)];
     assert_eq!(
         append(&db, &SQLITE, 2, create()).unwrap_err(),
-        Failure::Stale(1)
+        Error::Stale(1)
     );
     assert_eq!(db.dump(), before);
     assert!(append(&db, &SQLITE, 1, create()).is_ok());
@@ -221,7 +218,7 @@ fn foreign_and_stock_databases_are_refused_unchanged() {
         let db = TestDb::new();
         db.execute(setup);
         let before = db.dump();
-        let Err(Failure::Refused(message)) = open(&db, &SQLITE) else {
+        let Err(Error::Refused(message)) = open(&db, &SQLITE) else {
             panic!("{setup} must be refused")
         };
         assert!(message.contains(said), "{message}");
@@ -312,10 +309,10 @@ fn a_protobuf_value_is_refused_wherever_it_is_met() {
     let db = filled();
     db.execute("UPDATE kine SET value = x'6b38730001' WHERE id = 4");
     assert!(
-        matches!(range(&db, &SQLITE, 7, "", None, ALL), Err(Failure::Refused(m)) if m.contains("/a0"))
+        matches!(range(&db, &SQLITE, 7, "", None, ALL), Err(Error::Refused(m)) if m.contains("/a0"))
     );
     assert!(matches!(
         after(&db, &SQLITE, 3, 7, "", ALL),
-        Err(Failure::Refused(_))
+        Err(Error::Refused(_))
     ));
 }

@@ -1,5 +1,7 @@
 //! Traefik's annotations on Ingresses (`router.*`) and on Services (`service.*`).
 
+use k3s_plugin_sdk::Sentence;
+
 use std::collections::BTreeMap;
 
 use crate::wit::{Cookie, SameSite, Scheme};
@@ -50,7 +52,7 @@ fn own(annotations: &Annotations) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Reads an Ingress's annotations.
-pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
+pub(crate) fn router(annotations: &Annotations) -> Result<Router, Sentence> {
     let mut router = Router::default();
     for (name, value) in own(annotations) {
         match name {
@@ -64,7 +66,7 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
             "router.pathmatcher" => router.path_matcher = path_matcher(value)?,
             "router.rulesyntax" if value.is_empty() || value.eq_ignore_ascii_case("v3") => {}
             "router.rulesyntax" => {
-                return Err(format!("{PREFIX}{name}: only rule syntax v3 is supported"));
+                return Err(format!("{PREFIX}{name}: only rule syntax v3 is supported").into());
             }
             // These ask for certificates and for what is shown of requests, not for who may pass.
             _ if name.starts_with("router.tls.") => {
@@ -73,7 +75,7 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
             }
             _ if name.starts_with("router.observability.") => router.ignored.push(name.to_owned()),
             _ if name.starts_with("router.") => {
-                return Err(format!("{PREFIX}{name}: unknown annotation"));
+                return Err(format!("{PREFIX}{name}: unknown annotation").into());
             }
             // On an Ingress these are without meaning to Traefik too.
             _ => router.ignored.push(name.to_owned()),
@@ -83,7 +85,7 @@ pub(crate) fn router(annotations: &Annotations) -> Result<Router, String> {
 }
 
 /// Reads a Service's annotations.
-pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, String> {
+pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, Sentence> {
     let mut settings = ServiceSettings {
         scheme: None,
         pass_host_header: true,
@@ -120,7 +122,7 @@ pub(crate) fn service(annotations: &Annotations) -> Result<ServiceSettings, Stri
             // Requests always go to endpoints; both would only take a longer way.
             "service.nativelb" | "service.nodeportlb" => {}
             _ if name.starts_with("service.") => {
-                return Err(format!("{PREFIX}{name}: unknown annotation"));
+                return Err(format!("{PREFIX}{name}: unknown annotation").into());
             }
             _ => {}
         }
@@ -140,19 +142,19 @@ fn list(value: &str) -> Vec<String> {
         .collect()
 }
 
-fn bad(name: &str, value: &str) -> String {
-    format!("{PREFIX}{name}: {value:?} is not a value for it")
+fn bad(name: &str, value: &str) -> Sentence {
+    format!("{PREFIX}{name}: {value:?} is not a value for it").into()
 }
 
-fn number(name: &str, value: &str) -> Result<i64, String> {
+fn number(name: &str, value: &str) -> Result<i64, Sentence> {
     value.parse().map_err(|_| bad(name, value))
 }
 
-fn switch(name: &str, value: &str) -> Result<bool, String> {
+fn switch(name: &str, value: &str) -> Result<bool, Sentence> {
     value.parse().map_err(|_| bad(name, value))
 }
 
-fn path_matcher(value: &str) -> Result<PathMatcher, String> {
+fn path_matcher(value: &str) -> Result<PathMatcher, Sentence> {
     match value {
         "PathPrefix" => Ok(PathMatcher::PathPrefix),
         "Path" => Ok(PathMatcher::Path),
@@ -162,7 +164,7 @@ fn path_matcher(value: &str) -> Result<PathMatcher, String> {
 }
 
 /// Of a Service's servers.
-pub(crate) fn scheme(value: &str) -> Result<Scheme, String> {
+pub(crate) fn scheme(value: &str) -> Result<Scheme, Sentence> {
     match value {
         "http" => Ok(Scheme::Http),
         "https" => Ok(Scheme::Https),
@@ -172,7 +174,7 @@ pub(crate) fn scheme(value: &str) -> Result<Scheme, String> {
 }
 
 /// `none`, `lax`, `strict`; empty for unset.
-pub(crate) fn same_site(value: &str) -> Result<Option<SameSite>, String> {
+pub(crate) fn same_site(value: &str) -> Result<Option<SameSite>, Sentence> {
     match value.to_ascii_lowercase().as_str() {
         "" => Ok(None),
         "none" => Ok(Some(SameSite::None)),
@@ -219,7 +221,10 @@ mod tests {
             ("router.pathmatcher", "Glob", "\"Glob\""),
         ] {
             assert!(
-                router(&of(&[(name, value)])).unwrap_err().contains(part),
+                router(&of(&[(name, value)]))
+                    .unwrap_err()
+                    .to_string()
+                    .contains(part),
                 "{name}"
             );
         }
@@ -260,6 +265,7 @@ mod tests {
         assert!(
             service(&of(&[("service.serversscheme", "ftp")]))
                 .unwrap_err()
+                .to_string()
                 .contains("ftp")
         );
     }

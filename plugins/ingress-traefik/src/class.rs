@@ -1,8 +1,10 @@
 //! Which Ingresses are ours.
 
-use crate::key::{Key, Kind};
+use k3s_plugin_sdk::ingress::Key;
+
+use crate::kinds;
 use crate::objects::{Ingress, IngressClass};
-use crate::state::View;
+use crate::view::View;
 
 /// What IngressClasses name as their controller.
 pub(crate) const CONTROLLER: &str = "traefik.io/ingress-controller";
@@ -14,7 +16,7 @@ const DEFAULT_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
 /// The field decides, then the annotation; without both, the cluster's default class does.
 pub(crate) fn is_ours(view: &View<'_>, ingress: &Ingress) -> bool {
     if let Some(name) = &ingress.spec.ingress_class_name {
-        let class = view.get::<IngressClass>(&Key::new(Kind::IngressClass, "", name));
+        let class = view.get::<IngressClass>(&Key::new(&kinds::INGRESS_CLASS, "", name));
         return matches!(class, Some(Ok(class)) if class.spec.controller == CONTROLLER);
     }
     match ingress
@@ -38,7 +40,7 @@ fn has_default(view: &View<'_>) -> bool {
                 .get(DEFAULT_ANNOTATION)
                 .is_some_and(|value| value == "true")
     };
-    view.list::<IngressClass>(Kind::IngressClass)
+    view.list::<IngressClass>(&kinds::INGRESS_CLASS)
         .iter()
-        .any(|(_, class)| is_default(class))
+        .any(is_default)
 }

@@ -1,14 +1,16 @@
 //! Ingress v1: one route per path, one for the default backend.
 
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
+
 use crate::annotations::{self, PathMatcher, Router};
 use crate::class;
 use crate::crd;
-use crate::key::Key;
 use crate::objects::{HttpPath, Ingress, IngressBackend};
-use crate::outcome::Warnings;
+use crate::outcome::{Warnings, warn_all};
 use crate::priority;
 use crate::service;
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{Matcher, Outcome, Route, Target, TlsUse};
 
 /// Nothing for an Ingress of another controller.
@@ -50,7 +52,7 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
                     format!("{error}; the object is not served"),
                 ),
             }
-            outcome.warn_all("Ignored", warnings);
+            warn_all(&mut outcome, "Ignored", warnings);
         }
         Err(error) => outcome.error(
             "InvalidAnnotation",
@@ -66,7 +68,7 @@ fn base(
     key: &Key,
     router: &Router,
     warnings: &mut Warnings,
-) -> Result<Route, String> {
+) -> Result<Route, Sentence> {
     let mut middlewares = Vec::new();
     for name in &router.middlewares {
         let reference = crd::Reference {

@@ -1,9 +1,12 @@
 //! From a Service and its port to a backend.
 
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
+
 use crate::annotations;
-use crate::key::{Key, Kind};
+use crate::kinds;
 use crate::objects::{PortReference, Service, ServicePort};
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{Backend, Reference, Scheme};
 
 /// A backend of weight 1, with what the Service's annotations ask for. The error is for the author of
@@ -13,21 +16,20 @@ pub(crate) fn backend(
     namespace: &str,
     name: &str,
     port: &PortReference,
-) -> Result<Backend, String> {
-    let service: Service = match view.get(&Key::new(Kind::Service, namespace, name)) {
+) -> Result<Backend, Sentence> {
+    let service: Service = match view.get(&Key::new(&kinds::SERVICE, namespace, name)) {
         Some(Ok(service)) => service,
         Some(Err(error)) => {
-            return Err(format!(
-                "service {namespace}/{name} cannot be read: {error}"
-            ));
+            return Err(format!("service {namespace}/{name} cannot be read: {error}").into());
         }
-        None => return Err(format!("service {namespace}/{name} does not exist")),
+        None => return Err(format!("service {namespace}/{name} does not exist").into()),
     };
     let external = service.spec.r#type == "ExternalName";
     if external && !view.config.allow_external_name_services {
         return Err(format!(
             "service {namespace}/{name} is of type ExternalName, which is not allowed here"
-        ));
+        )
+        .into());
     }
     let found = find_port(&service, port);
     let found = match (found, external) {
@@ -38,10 +40,9 @@ pub(crate) fn backend(
             ..ServicePort::default()
         },
         (None, _) => {
-            return Err(format!(
-                "service {namespace}/{name} has no port {}",
-                describe(port)
-            ));
+            return Err(
+                format!("service {namespace}/{name} has no port {}", describe(port)).into(),
+            );
         }
     };
     let settings = annotations::service(&service.metadata.annotations)

@@ -1,16 +1,21 @@
 //! What the plugin decides, from objects to routes, as the host sees it.
 
+use k3s_plugin_sdk::ingress::{Incremental, IngressController as _, Object, ObjectKey};
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::state::State;
-use crate::wit::{Change, Matcher, Object, ObjectKey, Outcome, Scheme};
+use crate::traefik::Traefik;
+use crate::wit::{Change, Matcher, Outcome, Scheme};
 
-pub(crate) struct Lab(pub(crate) State);
+pub(crate) struct Lab(pub(crate) Incremental<Traefik>);
 
 impl Lab {
+    fn with(config: Config) -> Self {
+        Self(Incremental::new(Traefik::new(config).unwrap()))
+    }
+
     pub(crate) fn new() -> Self {
-        let mut lab = Self(State::new(Config::default()));
+        let mut lab = Self::with(Config::default());
         lab.put(
             json!({"kind": "IngressClass", "metadata": {"name": "traefik",
             "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
@@ -24,20 +29,19 @@ impl Lab {
 
     pub(crate) fn put(&mut self, object: Value) {
         let key = key(&object);
-        self.0.upsert(Object {
+        self.0.upsert(vec![Object {
             key,
             json: serde_json::to_vec(&object).unwrap(),
-        });
+        }]);
     }
 
     pub(crate) fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
-        self.0.remove(&key(
-            &json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}}),
-        ));
+        let object = json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        self.0.remove(vec![key(&object)]);
     }
 
     pub(crate) fn changes(&mut self) -> Vec<Change> {
-        self.0.compile(usize::MAX)
+        self.0.compile(u32::MAX)
     }
 
     /// The only change there is.

@@ -8,33 +8,31 @@ use crate::model::Protocol;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Ports of every node that something else has.
+    /// Ports of every node on which something else listens.
     pub(crate) reserved: Vec<Reserved>,
 }
 
-/// A port that no Service may have.
+/// A port that no Service gets.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reserved {
-    /// TCP unless said.
+    /// TCP by default.
     #[serde(default)]
     pub(crate) protocol: Protocol,
     pub(crate) port: u16,
-    /// Who has it, as it should read in a message: `the API server`.
+    /// What listens there, as messages name it: `the API server`.
     pub(crate) by: String,
-}
-
-/// Reads settings; nothing at all means defaults.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
-    if bytes.is_empty() {
-        return Ok(Config::default());
-    }
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use k3s_plugin_sdk::{Sentence, Settings as _};
+
     use super::*;
+
+    fn parse(text: &[u8]) -> Result<Config, Sentence> {
+        Config::read(text)
+    }
 
     #[test]
     fn settings_are_strict() {
@@ -44,6 +42,7 @@ mod tests {
         assert!(
             parse(br#"{"reservd": []}"#)
                 .unwrap_err()
+                .to_string()
                 .contains("unknown field")
         );
         assert!(parse(br#"{"reserved": [{"port": 65536, "by": "x"}]}"#).is_err());

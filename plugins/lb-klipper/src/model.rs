@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-/// The fields that [`Service::parse`] reads, for the host.
+/// The mask of [`Service`].
 pub(crate) const SERVICE_FIELDS: &[&str] = &[
     "metadata.creationTimestamp",
     "metadata.deletionTimestamp",
@@ -18,7 +18,7 @@ pub(crate) const SERVICE_FIELDS: &[&str] = &[
     "spec.ports.port",
     "status.loadBalancer.ingress.ip",
 ];
-/// The fields that [`Node::parse`] reads.
+/// The mask of [`Node`].
 pub(crate) const NODE_FIELDS: &[&str] = &[
     "metadata.labels",
     "metadata.deletionTimestamp",
@@ -54,23 +54,24 @@ impl Protocol {
 pub(crate) type Port = (Protocol, u16);
 
 /// A Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "ServiceObject")]
 pub(crate) struct Service {
     /// `namespace/name`.
     pub(crate) key: String,
     /// RFC 3339, which sorts by time.
     pub(crate) created: String,
-    /// Ours: a LoadBalancer of no class.
+    /// A LoadBalancer without a class.
     pub(crate) claimed: bool,
-    /// It gets nothing any more.
+    /// It is being deleted, so it gets nothing.
     pub(crate) deleting: bool,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ports: Vec<Port>,
-    /// In the order of preference.
+    /// In order of preference.
     pub(crate) families: Vec<Family>,
     /// `externalTrafficPolicy: Local`.
     pub(crate) local: bool,
-    /// It had addresses already when it came.
+    /// Its status already has addresses.
     pub(crate) has_ingress: bool,
 }
 
@@ -87,14 +88,29 @@ impl Family {
     }
 }
 
+/// An address and its text, which every assignment repeats.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodeAddress {
+    pub(crate) ip: IpAddr,
+    pub(crate) text: String,
+}
+
+impl From<IpAddr> for NodeAddress {
+    fn from(ip: IpAddr) -> Self {
+        let text = ip.to_string();
+        Self { ip, text }
+    }
+}
+
 /// A node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "NodeObject")]
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ready: bool,
-    pub(crate) internal: Vec<IpAddr>,
-    pub(crate) external: Vec<IpAddr>,
+    pub(crate) internal: Vec<NodeAddress>,
+    pub(crate) external: Vec<NodeAddress>,
 }
 
 #[derive(Deserialize, Default)]
@@ -181,60 +197,50 @@ struct Condition {
     status: String,
 }
 
-impl Service {
-    /// Reads a Service.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let object: ServiceObject =
-            serde_json::from_slice(json).map_err(|e| format!("a Service: {e}"))?;
+impl From<ServiceObject> for Service {
+    fn from(object: ServiceObject) -> Self {
         let ServiceObject {
             metadata,
             spec,
             status,
         } = object;
-        let ours = spec.service_type == "LoadBalancer" && spec.load_balancer_class.is_none();
+        let is_load_balancer = spec.service_type == "LoadBalancer";
         let family = |name: &String| match name.as_str() {
             "IPv4" => Some(Family::V4),
             "IPv6" => Some(Family::V6),
             _ => None,
         };
-        Ok(Self {
+        let mut ingress = status.load_balancer.ingress.iter();
+        Self {
             key: format!("{}/{}", metadata.namespace, metadata.name),
             created: metadata.creation_timestamp.unwrap_or_default(),
-            claimed: ours,
+            claimed: is_load_balancer && spec.load_balancer_class.is_none(),
             deleting: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
             ports: spec.ports.iter().map(|p| (p.protocol, p.port)).collect(),
             families: spec.ip_families.iter().filter_map(family).collect(),
             local: spec.external_traffic_policy == "Local",
-            has_ingress: status
-                .load_balancer
-                .ingress
-                .iter()
-                .any(|i| !i.ip.is_empty()),
-        })
+            has_ingress: ingress.any(|ingress| !ingress.ip.is_empty()),
+        }
     }
 }
 
-impl Node {
-    /// Reads a Node.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let NodeObject { metadata, status } =
-            serde_json::from_slice(json).map_err(|e| format!("a Node: {e}"))?;
+impl From<NodeObject> for Node {
+    fn from(NodeObject { metadata, status }: NodeObject) -> Self {
         let addresses = |kind: &str| {
             let of_kind = status.addresses.iter().filter(|a| a.kind == kind);
-            of_kind.filter_map(|a| a.address.parse().ok()).collect()
+            let parsed = of_kind.filter_map(|a| a.address.parse::<IpAddr>().ok());
+            parsed.map(NodeAddress::from).collect()
         };
-        let ready = status
-            .conditions
-            .iter()
-            .any(|c| c.kind == "Ready" && c.status == "True");
-        Ok(Self {
+        let mut conditions = status.conditions.iter();
+        let is_ready = conditions.any(|c| c.kind == "Ready" && c.status == "True");
+        Self {
             internal: addresses("InternalIP"),
             external: addresses("ExternalIP"),
-            ready: ready && metadata.deletion_timestamp.is_none(),
+            ready: is_ready && metadata.deletion_timestamp.is_none(),
             name: metadata.name,
             labels: metadata.labels.unwrap_or_default(),
-        })
+        }
     }
 }
 
@@ -244,17 +250,16 @@ mod tests {
 
     fn claimed(spec: &str) -> bool {
         let json = format!(r#"{{"metadata": {{"name": "s", "namespace": "n"}}, "spec": {spec}}}"#);
-        Service::parse(json.as_bytes()).unwrap().claimed
+        serde_json::from_str::<Service>(&json).unwrap().claimed
     }
 
     #[test]
-    fn only_load_balancers_without_a_class_are_ours() {
+    fn only_load_balancers_without_a_class_are_claimed() {
         assert!(claimed(r#"{"type": "LoadBalancer"}"#));
         assert!(!claimed(r#"{"type": "NodePort"}"#));
         assert!(!claimed(
             r#"{"type": "LoadBalancer", "loadBalancerClass": "example.com/other"}"#
         ));
-        assert!(Service::parse(b"{").unwrap_err().starts_with("a Service: "));
     }
 
     #[test]
@@ -264,13 +269,13 @@ mod tests {
                 r#"{{"metadata": {{"name": "n"}}, "status": {{"conditions": [{{"type": "Ready", "status": "{status}"}}],
                 "addresses": [{{"type": "InternalIP", "address": "192.0.2.1"}}, {{"type": "Hostname", "address": "n"}}]}}}}"#
             );
-            Node::parse(json.as_bytes()).unwrap()
+            serde_json::from_str::<Node>(&json).unwrap()
         };
         assert!(node("True").ready);
         assert!(!node("Unknown").ready);
         assert_eq!(
             node("True").internal,
-            ["192.0.2.1".parse::<IpAddr>().unwrap()]
+            [NodeAddress::from("192.0.2.1".parse::<IpAddr>().unwrap())]
         );
     }
 }

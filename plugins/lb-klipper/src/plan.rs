@@ -1,10 +1,11 @@
-//! Who gets which port of which node. Pure: the same objects give the same assignments.
+//! Which Service gets which port of which node. Pure: the same objects lead to the same assignments.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+
+use k3s_plugin_sdk::load_balancer::{Assignment, Forward, Ingress, IpMode, Problem};
 
 use crate::config::Reserved;
-use crate::model::{Node, Port, Service};
+use crate::model::{Node, NodeAddress, Port, Service};
 use crate::pool::Pool;
 
 /// Reason of a Service that cannot have its ports.
@@ -12,26 +13,8 @@ pub(crate) const PORT_CONFLICT: &str = "PortConflict";
 /// Reason of a Service that no node may answer for.
 pub(crate) const NO_NODES: &str = "NoNodesAvailable";
 
-/// What a Service gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Assignment {
-    pub(crate) claimed: bool,
-    /// Addresses to show.
-    pub(crate) ingress: Vec<IpAddr>,
-    /// Node → addresses of it on which the Service is answered.
-    pub(crate) forwards: Vec<(String, Vec<IpAddr>)>,
-    /// Reason and message.
-    pub(crate) problems: Vec<(&'static str, String)>,
-}
-
-/// What is known of the cluster.
-#[derive(Debug, Default)]
-pub(crate) struct Cluster {
-    pub(crate) services: BTreeMap<String, Service>,
-    pub(crate) nodes: BTreeMap<String, Node>,
-    /// Service → nodes with a ready endpoint.
-    pub(crate) ready: BTreeMap<String, BTreeSet<String>>,
-}
+/// The cluster as the SDK keeps it.
+pub(crate) type Cluster = k3s_plugin_sdk::load_balancer::Cluster<Service, Node>;
 
 /// Who has a port of a node.
 type Holders<'a> = BTreeMap<(&'a str, Port), &'a str>;
@@ -42,87 +25,74 @@ pub(crate) fn assign<'a>(
     reserved: &'a [Reserved],
 ) -> BTreeMap<&'a str, Assignment> {
     let pool = Pool::of(cluster.nodes.values());
-    let mut claimed: Vec<&Service> = cluster
-        .services
-        .values()
-        .filter(|s| s.claimed && !s.deleting)
-        .collect();
-    // Who is served already stays so, then the older goes first: nothing moves without need.
-    claimed.sort_by(|a, b| {
-        (!a.has_ingress, &a.created, &a.key).cmp(&(!b.has_ingress, &b.created, &b.key))
-    });
+    let services = cluster.services.values();
+    let mut claimed: Vec<&Service> = services.filter(|s| s.claimed && !s.deleting).collect();
+    // Served Services keep their ports, then the oldest comes first: nothing moves without need.
+    claimed.sort_by_key(|service| (!service.has_ingress, &service.created, &service.key));
     let mut holders = Holders::new();
-    let mut assignments: BTreeMap<&str, Assignment> = cluster
-        .services
-        .iter()
-        .map(|(key, s)| (key.as_str(), nothing(s)))
-        .collect();
+    let mut assignments: BTreeMap<&str, Assignment> = BTreeMap::new();
     for service in claimed {
         let nodes = pool.of_service(service, cluster.ready.get(&service.key));
-        assignments.insert(&service.key, one(service, &nodes, reserved, &mut holders));
+        let assignment = assign_one(service, &nodes, reserved, &mut holders);
+        assignments.insert(&service.key, assignment);
+    }
+    for (key, service) in &cluster.services {
+        let nothing = || Assignment {
+            claimed: service.claimed,
+            ..Assignment::nothing(key)
+        };
+        assignments.entry(key).or_insert_with(nothing);
     }
     assignments
 }
 
-fn nothing(service: &Service) -> Assignment {
-    Assignment {
-        claimed: service.claimed,
-        ..Assignment::default()
-    }
-}
-
-/// One Service: every node that has all of its ports free.
-fn one<'a>(
+/// Assigns one Service to every node that has all of its ports free.
+fn assign_one<'a>(
     service: &'a Service,
     nodes: &[&'a Node],
     reserved: &'a [Reserved],
     holders: &mut Holders<'a>,
 ) -> Assignment {
-    let mut assignment = Assignment {
-        claimed: true,
-        ..Assignment::default()
-    };
     let mut conflicts: BTreeMap<(Port, &str), Vec<&str>> = BTreeMap::new();
     let mut answering: Vec<&Node> = Vec::new();
     for node in nodes {
-        let taken: Vec<(Port, &str)> = service
-            .ports
-            .iter()
-            .filter_map(|port| Some((*port, taken(&node.name, *port, reserved, holders)?)))
-            .collect();
+        let name = node.name.as_str();
+        let holder = |port: &Port| Some((*port, holder_of(name, *port, reserved, holders)?));
+        let taken: Vec<(Port, &str)> = service.ports.iter().filter_map(holder).collect();
         if taken.is_empty() {
-            holders.extend(
-                service
-                    .ports
-                    .iter()
-                    .map(|port| ((node.name.as_str(), *port), service.key.as_str())),
-            );
+            let ports = service.ports.iter();
+            holders.extend(ports.map(|port| ((name, *port), service.key.as_str())));
             answering.push(node);
         }
         for conflict in taken {
-            conflicts.entry(conflict).or_default().push(&node.name);
+            conflicts.entry(conflict).or_default().push(name);
         }
     }
-    for ((port, holder), nodes) in conflicts {
-        assignment
-            .problems
-            .push((PORT_CONFLICT, conflict(port, holder, &nodes)));
-    }
-    if nodes.is_empty() && !service.local {
-        assignment.problems.push((
-            NO_NODES,
-            "no node is ready to answer for this Service".to_owned(),
-        ));
-    }
-    assignment.ingress = ingress(service, &answering);
-    assignment.forwards = answering
-        .iter()
-        .filter_map(|node| forward(service, node))
+    let mut problems: Vec<Problem> = conflicts
+        .into_iter()
+        .map(|((port, holder), nodes)| problem(PORT_CONFLICT, conflict(port, holder, &nodes)))
         .collect();
-    assignment
+    if nodes.is_empty() && !service.local {
+        let message = "no node is ready to answer for this Service";
+        problems.push(problem(NO_NODES, message.to_owned()));
+    }
+    let forwards = answering.iter().filter_map(|node| forward(service, node));
+    Assignment {
+        service: service.key.clone(),
+        claimed: true,
+        ingress: ingress(service, &answering),
+        forwards: forwards.collect(),
+        problems,
+    }
 }
 
-fn taken<'a>(
+fn problem(reason: &str, message: String) -> Problem {
+    let reason = reason.to_owned();
+    Problem { reason, message }
+}
+
+/// What has a port of a node: a Service, or the owner of a reserved port.
+fn holder_of<'a>(
     node: &'a str,
     port: Port,
     reserved: &'a [Reserved],
@@ -138,88 +108,94 @@ fn taken<'a>(
 }
 
 fn conflict((protocol, port): Port, holder: &str, nodes: &[&str]) -> String {
-    // Keys of Services have a slash, what reserved ports are kept for does not.
+    // Keys of Services have a slash; owners of reserved ports do not.
     let holder = if holder.contains('/') {
         format!("Service {holder}")
     } else {
         holder.to_owned()
     };
-    let (protocol, nodes) = (protocol.name(), shown(nodes));
+    let (protocol, nodes) = (protocol.name(), list_nodes(nodes));
     format!("port {port}/{protocol} is used by {holder} on {nodes}")
 }
 
 /// A few names, and how many more.
-fn shown(nodes: &[&str]) -> String {
+fn list_nodes(nodes: &[&str]) -> String {
     const MOST: usize = 3;
-    let first = nodes
-        .iter()
-        .take(MOST)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
+    let first: Vec<&str> = nodes.iter().take(MOST).copied().collect();
+    let first = first.join(", ");
     match nodes.len().saturating_sub(MOST) {
         0 => format!("node {first}"),
         more => format!("nodes {first} and {more} more"),
     }
 }
 
-/// External addresses of the nodes, or internal ones where no node has an external one; by the
-/// Service's order of families.
-fn ingress(service: &Service, nodes: &[&Node]) -> Vec<IpAddr> {
-    let collect = |of: fn(&Node) -> &Vec<IpAddr>| -> BTreeSet<IpAddr> {
-        nodes
-            .iter()
-            .flat_map(|n| of(n))
-            .copied()
-            .filter(|a| wanted(service, *a))
-            .collect()
+/// External addresses of the nodes, or internal ones if no node has an external one; in the Service's order
+/// of families.
+fn ingress(service: &Service, nodes: &[&Node]) -> Vec<Ingress> {
+    let mut addresses = addresses_of(service, nodes, |node| &node.external);
+    if addresses.is_empty() {
+        addresses = addresses_of(service, nodes, |node| &node.internal);
+    }
+    let rank = |address: &NodeAddress| {
+        let position = service.families.iter().position(|f| f.has(address.ip));
+        position.unwrap_or(usize::MAX)
     };
-    let external = collect(|n| &n.external);
-    let all = if external.is_empty() {
-        collect(|n| &n.internal)
-    } else {
-        external
-    };
-    let rank = |a: &IpAddr| {
-        service
-            .families
-            .iter()
-            .position(|f| f.has(*a))
-            .unwrap_or(usize::MAX)
-    };
-    let mut all: Vec<IpAddr> = all.into_iter().collect();
-    all.sort_by_key(|a| (rank(a), *a));
-    all
+    let mut addresses: Vec<&NodeAddress> = addresses.into_iter().collect();
+    addresses.sort_by_key(|address| (rank(address), *address));
+    let shown = addresses.into_iter().map(|address| Ingress {
+        ip: address.text.clone(),
+        mode: IpMode::Vip,
+    });
+    shown.collect()
 }
 
-/// A node answers on all of its addresses: what came for an external one may arrive at an internal
-/// one, when a router outside translates.
-fn forward(service: &Service, node: &Node) -> Option<(String, Vec<IpAddr>)> {
-    let all: BTreeSet<IpAddr> = node
-        .internal
-        .iter()
-        .chain(&node.external)
-        .copied()
-        .filter(|a| wanted(service, *a))
-        .collect();
-    (!all.is_empty()).then(|| (node.name.clone(), all.into_iter().collect()))
+fn addresses_of<'a>(
+    service: &Service,
+    nodes: &[&'a Node],
+    of: fn(&Node) -> &Vec<NodeAddress>,
+) -> BTreeSet<&'a NodeAddress> {
+    let all = nodes.iter().flat_map(|node| of(node));
+    all.filter(|address| is_wanted(service, address)).collect()
 }
 
-fn wanted(service: &Service, address: IpAddr) -> bool {
-    service.families.is_empty() || service.families.iter().any(|f| f.has(address))
+/// A node answers on all of its addresses: traffic for an external address may arrive at an internal one
+/// if a router in front translates it.
+fn forward(service: &Service, node: &Node) -> Option<Forward> {
+    let all = node.internal.iter().chain(&node.external);
+    let wanted: BTreeSet<&NodeAddress> = all.filter(|a| is_wanted(service, a)).collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let addresses = wanted.into_iter().map(|address| address.text.clone());
+    Some(Forward {
+        node: node.name.clone(),
+        addresses: addresses.collect(),
+    })
+}
+
+/// Whether an address is of the Service's families.
+fn is_wanted(service: &Service, address: &NodeAddress) -> bool {
+    let families = &service.families;
+    families.is_empty() || families.iter().any(|family| family.has(address.ip))
 }
 
 #[cfg(test)]
 pub(crate) mod testing {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::model::{Family, Protocol};
+
+    pub(crate) fn address(ip: impl Into<IpAddr>) -> NodeAddress {
+        ip.into().into()
+    }
 
     pub(crate) fn node(name: &str, last: u8) -> Node {
         Node {
             name: name.into(),
             labels: BTreeMap::new(),
             ready: true,
-            internal: vec![[192, 0, 2, last].into()],
+            internal: vec![address([192, 0, 2, last])],
             external: Vec::new(),
         }
     }

@@ -1,17 +1,19 @@
 //! Table tests of the plan.
 
-use super::testing::{cluster, node, service};
+use super::testing::{address, cluster, node, service};
 use super::*;
 use crate::model::{Family, Protocol};
 
 fn addresses(assignment: &Assignment) -> Vec<String> {
-    assignment.ingress.iter().map(IpAddr::to_string).collect()
+    let shown = assignment.ingress.iter();
+    shown.map(|ingress| ingress.ip.clone()).collect()
 }
 
 #[test]
 fn every_node_answers_and_external_addresses_are_preferred() {
     let mut outside = node("n2", 2);
-    outside.external = vec![[203, 0, 113, 2].into(), "2001:db8::2".parse().unwrap()];
+    let v6: std::net::IpAddr = "2001:db8::2".parse().unwrap();
+    outside.external = vec![address([203, 0, 113, 2]), address(v6)];
     let known = cluster(&[service("web", &[80])], &[node("n1", 1), node("n3", 3)]);
     assert_eq!(
         addresses(&assign(&known, &[])["default/web"]),
@@ -27,11 +29,14 @@ fn every_node_answers_and_external_addresses_are_preferred() {
     );
     assert_eq!(
         web.forwards[0],
-        ("n1".into(), vec![[192, 0, 2, 1].into()]),
-        "the others answer all the same"
+        Forward {
+            node: "n1".into(),
+            addresses: vec!["192.0.2.1".into()],
+        },
+        "the others still answer"
     );
     assert_eq!(
-        web.forwards[1].1.len(),
+        web.forwards[1].addresses.len(),
         2,
         "on internal and external addresses"
     );
@@ -70,7 +75,7 @@ fn a_port_belongs_to_the_service_that_had_it_first() {
     assert!(loser.claimed && loser.ingress.is_empty() && loser.forwards.is_empty());
     assert_eq!(
         loser.problems,
-        [(
+        [problem(
             PORT_CONFLICT,
             "port 80/TCP is used by Service default/old on node n1".to_owned()
         )]
@@ -101,7 +106,7 @@ fn reserved_ports_are_not_given() {
     let web = &assign(&known, &reserved)["default/web"];
     assert!(web.ingress.is_empty());
     let expected = "port 443/TCP is used by the ingress controller on nodes n1, n2, n3 and 1 more";
-    assert_eq!(web.problems[0].1, expected);
+    assert_eq!(web.problems[0].message, expected);
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn without_nodes_the_service_is_told() {
         }],
     );
     let all = assign(&known, &[]);
-    assert_eq!(all["default/web"].problems[0].0, NO_NODES);
+    assert_eq!(all["default/web"].problems[0].reason, NO_NODES);
     assert!(
         all["default/local"].problems.is_empty(),
         "it has no endpoint yet, which says itself"
@@ -138,7 +143,7 @@ fn a_service_that_is_deleted_gives_its_ports_back() {
         all["default/going"],
         Assignment {
             claimed: true,
-            ..Assignment::default()
+            ..Assignment::nothing("default/going")
         }
     );
     assert_eq!(addresses(&all["default/web"]), ["192.0.2.1"]);
@@ -152,6 +157,6 @@ fn services_of_others_are_left_alone() {
     };
     let known = cluster(&[other, service("web", &[80])], &[node("n1", 1)]);
     let all = assign(&known, &[]);
-    assert_eq!(all["default/other"], Assignment::default());
+    assert_eq!(all["default/other"], Assignment::nothing("default/other"));
     assert_eq!(addresses(&all["default/web"]), ["192.0.2.1"]);
 }

@@ -1,10 +1,55 @@
-//! Ingress controllers: the trait, the contract's types, and the books that the contract asks for, so
-//! that a plugin is one pure function from an object to what follows from it.
+//! Ingress controllers: the trait, the contract's types, and the bookkeeping that the contract asks for,
+//! so that a plugin is one pure function from an object to its routes.
+//!
+//! ```
+//! use k3s_plugin_sdk::{Sentence, export_ingress};
+//! use k3s_plugin_sdk::ingress::{
+//!     Backend, Cluster, IngressController, Key, Kind, Outcome, Reference, Route,
+//! };
+//! use k3s_plugin_sdk::serde_json::Value;
+//!
+//! static INGRESS: Kind = Kind::new("networking.k8s.io", "v1", "ingresses", "Ingress")
+//!     .fields(&["spec"])
+//!     .routed();
+//! static SERVICE: Kind = Kind::new("", "v1", "services", "Service");
+//!
+//! /// Sends every request to the Service that has the Ingress's name.
+//! struct SameName;
+//!
+//! impl IngressController for SameName {
+//!     type Config = ();
+//!     const NAME: &'static str = "same-name";
+//!     const VERSION: &'static str = "0.1.0";
+//!     const KINDS: &'static [&'static Kind] = &[&INGRESS, &SERVICE];
+//!
+//!     fn new((): ()) -> Result<Self, Sentence> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, Sentence> {
+//!         let mut outcome = Outcome::of(key);
+//!         if !cluster.exists(&SERVICE, &key.namespace, &key.name) {
+//!             // `decide` is called again once the Service exists.
+//!             outcome.error("BackendNotFound", format!("service {key} does not exist"));
+//!             return Ok(Some(outcome));
+//!         }
+//!         let service = Reference { namespace: key.namespace.clone(), name: key.name.clone() };
+//!         let backend = Backend::of(service, "http".to_owned(), 80);
+//!         outcome.routes.push(Route::to(backend, key.to_string(), Vec::new(), 1));
+//!         Ok(Some(outcome))
+//!     }
+//! }
+//!
+//! export_ingress!(SameName);
+//! ```
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
+
+use crate::{Sentence, Settings};
 
 /// The contract as generated; [`crate::export_ingress`] needs it.
 #[allow(
@@ -17,209 +62,325 @@ use serde::de::DeserializeOwned;
 )]
 pub mod bindings {
     contract!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/ingress"],
+        path: ["../../wit/common", "../../wit/host", "../../wit/ingress-0.2"],
         world: "k3s:ingress/ingress",
         default_bindings_module: "k3s_plugin_sdk::ingress::bindings",
+        additional_derives: [PartialEq],
     });
 }
 
-/// Everything that a route can be made of.
+pub use bindings::exports::k3s::common::feed::{Interest, Object, ObjectKey};
+/// Everything a route can consist of.
 pub use bindings::exports::k3s::ingress::routing as contract;
 pub use contract::{
-    Backend, Change, Diagnostic, Error, Interest, Matcher, Object, ObjectKey, Outcome, Reference,
-    Route, Scheme, Severity, Target, TlsUse,
+    Backend, Change, Diagnostic, Error, Matcher, Outcome, Reference, Route, Scheme, Severity,
+    Target, TlsUse,
 };
 
-/// A kind of objects that the plugin sees.
-#[derive(Clone, Copy, Debug)]
+/// A kind of objects the plugin decides on or looks up. Define each as a `static`.
+#[derive(Debug)]
 pub struct Kind {
-    /// API group; empty is the core group.
-    pub group: &'static str,
-    /// Version.
-    pub version: &'static str,
-    /// As in the URL.
-    pub plural: &'static str,
-    /// As in objects.
-    pub kind: &'static str,
-    /// Whether its objects have namespaces.
-    pub namespaced: bool,
-    /// It may be missing from the cluster.
-    pub optional: bool,
-    /// What is passed of its objects, as dotted paths. Name and namespace always come.
-    pub fields: &'static [&'static str],
-    /// Routes follow from its objects; others are only looked up.
-    pub routed: bool,
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    name: &'static str,
+    namespaced: bool,
+    optional: bool,
+    fields: &'static [&'static str],
+    routed: bool,
 }
 
-/// What names an object.
+impl Kind {
+    /// A namespaced kind of which only names are passed. The core group is empty; `plural` is as in URLs,
+    /// `name` as in objects.
+    #[must_use]
+    pub const fn new(
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+        name: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            version,
+            plural,
+            name,
+            namespaced: true,
+            optional: false,
+            fields: &[],
+            routed: false,
+        }
+    }
+
+    /// Sets the mask: the fields to pass, as dotted paths.
+    #[must_use]
+    pub const fn fields(self, fields: &'static [&'static str]) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// Objects of this kind have no namespace.
+    #[must_use]
+    pub const fn cluster_scoped(self) -> Self {
+        Self {
+            namespaced: false,
+            ..self
+        }
+    }
+
+    /// The cluster may lack this kind (a custom resource).
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// Objects of this kind have routes: [`IngressController::decide`] is called with them. Other kinds
+    /// are only looked up.
+    #[must_use]
+    pub const fn routed(self) -> Self {
+        Self {
+            routed: true,
+            ..self
+        }
+    }
+
+    /// The kind as objects spell it: `Ingress`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn interest(&self) -> Interest {
+        let fields = self.fields.iter().map(|field| (*field).to_owned());
+        Interest {
+            group: self.group.to_owned(),
+            version: self.version.to_owned(),
+            plural: self.plural.to_owned(),
+            kind: self.name.to_owned(),
+            namespaced: self.namespaced,
+            optional: self.optional,
+            fields: fields.collect(),
+        }
+    }
+}
+
+impl Ord for Kind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Maps compare keys of one kind most of the time.
+        if std::ptr::eq(self, other) {
+            return Ordering::Equal;
+        }
+        (self.group, self.name).cmp(&(other.group, other.name))
+    }
+}
+
+impl PartialOrd for Kind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Kind {}
+
+/// Names an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// API group and kind.
-    pub kind: (&'static str, &'static str),
-    /// Empty for objects without.
+    /// One of the plugin's kinds.
+    pub kind: &'static Kind,
+    /// Empty for cluster-scoped objects.
     pub namespace: String,
-    /// Name; in what a plugin looked up, none stands for all objects of the kind.
-    pub name: Option<String>,
+    /// The object's name.
+    pub name: String,
 }
 
 impl Key {
-    fn new(kind: &Kind, namespace: &str, name: Option<&str>) -> Self {
-        let (namespace, name) = (namespace.to_owned(), name.map(str::to_owned));
+    /// The key of an object.
+    #[must_use]
+    pub fn new(kind: &'static Kind, namespace: &str, name: &str) -> Self {
         Self {
-            kind: (kind.group, kind.kind),
-            namespace,
-            name,
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
         }
     }
 
+    /// Stands for all objects of a kind, for decisions that list them. No object has an empty name.
+    fn any(kind: &'static Kind) -> Self {
+        Self::new(kind, "", "")
+    }
+
     fn to_contract(&self) -> ObjectKey {
-        let ((group, kind), name) = (self.kind, self.name.clone().unwrap_or_default());
         ObjectKey {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
+            group: self.kind.group.to_owned(),
+            kind: self.kind.name.to_owned(),
             namespace: self.namespace.clone(),
-            name,
+            name: self.name.clone(),
         }
     }
 }
 
+/// `namespace/name`.
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}/{}",
-            self.namespace,
-            self.name.as_deref().unwrap_or_default()
-        )
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
 /// An ingress controller.
 pub trait IngressController: Sized + 'static {
     /// The operator's settings.
-    type Config: DeserializeOwned + Default;
+    type Config: Settings;
 
-    /// What `kubectl get plugins` shows.
+    /// The name that `kubectl get plugins` shows.
     const NAME: &'static str;
     /// The plugin's own version.
     const VERSION: &'static str;
-    /// What the plugin sees.
-    const KINDS: &'static [Kind];
+    /// The kinds that the plugin decides on or looks up.
+    const KINDS: &'static [&'static Kind];
 
-    /// Takes the configuration; an error is one sentence for the operator.
-    fn new(config: Self::Config) -> Result<Self, String>;
-
-    /// What follows from one object of a routed kind; nothing if it is another controller's. Others are
-    /// looked up in `cluster`, which notes that, so that this is called again when one of them changes.
+    /// Creates the plugin.
     ///
     /// # Errors
-    /// One sentence for the object's author, who asked for something that cannot be read.
-    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, String>;
+    /// The configuration is not usable; one sentence for the operator.
+    fn new(config: Self::Config) -> Result<Self, Sentence>;
+
+    /// Returns the outcome of one object of a routed kind; none if another controller is responsible. Look
+    /// other objects up in `cluster`: it records them, and this function is called again when one changes.
+    ///
+    /// # Errors
+    /// The object cannot be read; one sentence for its author.
+    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, Sentence>;
 }
 
 type Objects = BTreeMap<Key, Vec<u8>>;
 
-/// The cluster as a decision sees it.
+/// The cluster as one decision sees it. It records what the decision looks up.
 pub struct Cluster<'a> {
     objects: &'a Objects,
-    used: RefCell<BTreeSet<Key>>,
+    /// Objects, whether or not they exist, and [`Key::any`] of listed kinds.
+    lookups: RefCell<BTreeSet<Key>>,
 }
 
 impl Cluster<'_> {
-    /// The object of a key.
+    /// Reads the object that is being decided on.
     ///
     /// # Errors
-    /// When it is of another form, or gone.
-    pub fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<T, String> {
-        let json = self
-            .objects
-            .get(key)
-            .ok_or_else(|| format!("{key} does not exist"))?;
-        serde_json::from_slice(json).map_err(|error| error.to_string())
+    /// The object has another form, or does not exist.
+    pub fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<T, Sentence> {
+        let json = self.objects.get(key);
+        let json = json.ok_or_else(|| format!("{key} does not exist"))?;
+        Ok(serde_json::from_slice(json)?)
     }
 
-    /// An object by name; none where it does not exist.
+    /// Looks an object up. None if it does not exist, an error if it has another form.
     pub fn get<T: DeserializeOwned>(
         &self,
-        kind: &Kind,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
-    ) -> Option<Result<T, String>> {
-        let key = Key::new(kind, namespace, Some(name));
-        let found = self.objects.contains_key(&key).then(|| self.read(&key));
-        self.used.borrow_mut().insert(key);
-        found
+    ) -> Option<Result<T, Sentence>> {
+        self.get_key(&Key::new(kind, namespace, name))
     }
 
-    /// All objects of a kind that can be read.
-    pub fn list<T: DeserializeOwned>(&self, kind: &Kind) -> Vec<T> {
-        self.used.borrow_mut().insert(Key::new(kind, "", None));
-        let of_kind = self
-            .objects
-            .keys()
-            .filter(|key| key.kind == (kind.group, kind.kind));
-        of_kind.filter_map(|key| self.read(key).ok()).collect()
+    /// Does the same by key.
+    pub fn get_key<T: DeserializeOwned>(&self, key: &Key) -> Option<Result<T, Sentence>> {
+        self.exists_key(key).then(|| self.read(key))
+    }
+
+    /// Returns whether an object exists.
+    pub fn exists(&self, kind: &'static Kind, namespace: &str, name: &str) -> bool {
+        self.exists_key(&Key::new(kind, namespace, name))
+    }
+
+    /// Does the same by key.
+    pub fn exists_key(&self, key: &Key) -> bool {
+        self.lookups.borrow_mut().insert(key.clone());
+        self.objects.contains_key(key)
+    }
+
+    /// Returns the keys of all objects of a kind.
+    pub fn keys(&self, kind: &'static Kind) -> Vec<Key> {
+        self.lookups.borrow_mut().insert(Key::any(kind));
+        let keys = self.objects.keys().filter(|key| key.kind == kind);
+        keys.cloned().collect()
+    }
+
+    /// Returns all objects of a kind that can be read.
+    pub fn list<T: DeserializeOwned>(&self, kind: &'static Kind) -> Vec<T> {
+        self.lookups.borrow_mut().insert(Key::any(kind));
+        let keys = self.objects.keys().filter(|key| key.kind == kind);
+        keys.filter_map(|key| self.read(key).ok()).collect()
     }
 }
 
-/// What an instance was given, and what has to be decided anew.
-pub struct Books<P: IngressController> {
+/// Makes a plugin incremental: it keeps the objects and decides again on those whose own state changed or
+/// that looked up something that did. The macro exports it; unit tests can use it too.
+pub struct Incremental<P: IngressController> {
     plugin: P,
     objects: Objects,
+    /// Objects to decide on.
     dirty: BTreeSet<Key>,
     /// Routed object → what its decision looked up.
-    used: BTreeMap<Key, BTreeSet<Key>>,
-    /// The same from the other end.
+    lookups: BTreeMap<Key, BTreeSet<Key>>,
+    /// The same in the other direction.
     users: BTreeMap<Key, BTreeSet<Key>>,
 }
 
-impl<P: IngressController> Books<P> {
-    /// Of a fresh instance.
+impl<P: IngressController> Incremental<P> {
+    /// A plugin that knows no objects yet.
     pub fn new(plugin: P) -> Self {
-        let (objects, dirty) = (Objects::new(), BTreeSet::new());
         Self {
             plugin,
-            objects,
-            dirty,
-            used: BTreeMap::new(),
+            objects: Objects::new(),
+            dirty: BTreeSet::new(),
+            lookups: BTreeMap::new(),
             users: BTreeMap::new(),
         }
     }
 
-    /// Takes objects; of kinds that were not asked for, none.
+    /// Adds or replaces objects. Objects of kinds that the plugin does not name are ignored.
     pub fn upsert(&mut self, objects: Vec<Object>) {
-        for object in objects {
-            if let Some((kind, key)) = known::<P>(&object.key) {
-                self.touch(kind, &key);
-                self.objects.insert(key, object.json);
+        for Object { key, json } in objects {
+            if let Some(key) = known_key::<P>(key) {
+                self.mark_dirty(&key);
+                self.objects.insert(key, json);
             }
         }
     }
 
-    /// Takes objects back.
-    pub fn remove(&mut self, keys: &[ObjectKey]) {
-        for (kind, key) in keys.iter().filter_map(known::<P>) {
+    /// Removes objects.
+    pub fn remove(&mut self, keys: Vec<ObjectKey>) {
+        for key in keys.into_iter().filter_map(known_key::<P>) {
             if self.objects.remove(&key).is_some() {
-                self.touch(kind, &key);
+                self.mark_dirty(&key);
             }
         }
     }
 
-    /// Marks an object and those that looked for it.
-    fn touch(&mut self, kind: &Kind, key: &Key) {
-        if kind.routed {
+    /// Marks an object, if it has routes, and every decision that looked it up.
+    fn mark_dirty(&mut self, key: &Key) {
+        if key.kind.routed {
             self.dirty.insert(key.clone());
         }
-        for looked_up in [key, &Key::new(kind, "", None)] {
-            self.dirty
-                .extend(self.users.get(looked_up).into_iter().flatten().cloned());
+        for looked_up in [key, &Key::any(key.kind)] {
+            let users = self.users.get(looked_up).into_iter().flatten();
+            self.dirty.extend(users.cloned());
         }
     }
 
     /// Decides on at most `max` objects.
     pub fn compile(&mut self, max: u32) -> Vec<Change> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut changes = Vec::new();
-        while changes.len() < usize::try_from(max).unwrap_or(usize::MAX)
+        while changes.len() < max
             && let Some(key) = self.dirty.pop_first()
         {
             changes.push(self.decide(key));
@@ -228,64 +389,68 @@ impl<P: IngressController> Books<P> {
     }
 
     fn decide(&mut self, key: Key) -> Change {
-        for other in self.used.remove(&key).into_iter().flatten() {
-            if let Some(users) = self.users.get_mut(&other) {
-                users.remove(&key);
-            }
-        }
+        self.forget_lookups(&key);
         if !self.objects.contains_key(&key) {
             return Change::Gone(key.to_contract());
         }
         let cluster = Cluster {
             objects: &self.objects,
-            used: RefCell::default(),
+            lookups: RefCell::default(),
         };
         let outcome = self.plugin.decide(&cluster, &key).unwrap_or_else(|why| {
             let mut outcome = Outcome::of(&key);
             outcome.error("InvalidObject", why);
             Some(outcome)
         });
-        let used = cluster.used.into_inner();
-        for other in &used {
-            self.users
-                .entry(other.clone())
-                .or_default()
-                .insert(key.clone());
-        }
         let change = outcome.map_or_else(|| Change::Gone(key.to_contract()), Change::Put);
-        self.used.insert(key, used);
+        // Also of an object without an outcome: it may get one when what it looked up changes.
+        let lookups = cluster.lookups.into_inner();
+        self.note_lookups(key, lookups);
         change
+    }
+
+    fn note_lookups(&mut self, key: Key, lookups: BTreeSet<Key>) {
+        for looked_up in &lookups {
+            let users = self.users.entry(looked_up.clone()).or_default();
+            users.insert(key.clone());
+        }
+        self.lookups.insert(key, lookups);
+    }
+
+    fn forget_lookups(&mut self, key: &Key) {
+        for looked_up in self.lookups.remove(key).unwrap_or_default() {
+            let Some(users) = self.users.get_mut(&looked_up) else {
+                continue;
+            };
+            users.remove(key);
+            // Or the map would grow by one entry for each name that was ever looked up.
+            if users.is_empty() {
+                self.users.remove(&looked_up);
+            }
+        }
     }
 }
 
-fn known<P: IngressController>(key: &ObjectKey) -> Option<(&'static Kind, Key)> {
-    let kind = P::KINDS
-        .iter()
-        .find(|kind| kind.group == key.group && kind.kind == key.kind)?;
-    Some((kind, Key::new(kind, &key.namespace, Some(&key.name))))
+/// None for kinds that the plugin does not name.
+fn known_key<P: IngressController>(key: ObjectKey) -> Option<Key> {
+    let is_same = |kind: &&&'static Kind| kind.group == key.group && kind.name == key.kind;
+    let kind = P::KINDS.iter().find(is_same)?;
+    Some(Key {
+        kind,
+        namespace: key.namespace,
+        name: key.name,
+    })
 }
 
-/// Kinds as the contract has them; the macro calls it.
+/// The interests of a plugin with these kinds; the macro calls it.
+#[doc(hidden)]
 #[must_use]
-pub fn interests(kinds: &[Kind]) -> Vec<Interest> {
-    let interest = |kind: &Kind| Interest {
-        group: kind.group.to_owned(),
-        version: kind.version.to_owned(),
-        plural: kind.plural.to_owned(),
-        kind: kind.kind.to_owned(),
-        namespaced: kind.namespaced,
-        optional: kind.optional,
-        fields: kind
-            .fields
-            .iter()
-            .map(|field| (*field).to_owned())
-            .collect(),
-    };
-    kinds.iter().map(interest).collect()
+pub fn interests(kinds: &[&Kind]) -> Vec<Interest> {
+    kinds.iter().map(|kind| kind.interest()).collect()
 }
 
 impl Outcome {
-    /// Nothing follows yet.
+    /// An outcome without routes.
     #[must_use]
     pub fn of(key: &Key) -> Self {
         Self {
@@ -298,25 +463,41 @@ impl Outcome {
         }
     }
 
-    /// Something is not served; said once.
+    /// Reports something that is not served; the same report only once.
     pub fn error(&mut self, reason: &str, message: impl Into<String>) {
-        let message = message.into();
-        if !self
-            .diagnostics
-            .iter()
-            .any(|d| d.reason == reason && d.message == message)
-        {
-            self.diagnostics.push(Diagnostic {
-                severity: Severity::Error,
-                reason: reason.to_owned(),
-                message,
-            });
+        self.report(Severity::Error, reason, message.into());
+    }
+
+    /// Reports something that is served in another way than its author may expect.
+    pub fn warn(&mut self, reason: &str, message: impl Into<String>) {
+        self.report(Severity::Warning, reason, message.into());
+    }
+
+    /// Serves the certificate of a Secret of type TLS; the same Secret only once.
+    pub fn certificate(&mut self, namespace: &str, secret: &str) {
+        let reference = Reference {
+            namespace: namespace.to_owned(),
+            name: secret.to_owned(),
+        };
+        if !self.certificates.contains(&reference) {
+            self.certificates.push(reference);
+        }
+    }
+
+    fn report(&mut self, severity: Severity, reason: &str, message: String) {
+        let diagnostic = Diagnostic {
+            severity,
+            reason: reason.to_owned(),
+            message,
+        };
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
         }
     }
 }
 
 impl Route {
-    /// To one backend, on every entry point, with and without TLS.
+    /// A route to one backend, on every entry point, with and without TLS.
     #[must_use]
     pub fn to(backend: Backend, name: String, rule: Vec<Matcher>, priority: i64) -> Self {
         Self {
@@ -353,39 +534,43 @@ impl Backend {
     }
 }
 
-/// Makes a type that implements [`IngressController`] the component's.
+/// Exports a type that implements [`IngressController`] as the component.
 #[macro_export]
 macro_rules! export_ingress {
     ($plugin:ty) => {
+        $crate::__check!($plugin, $crate::ingress::IngressController);
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::ingress::bindings::exports::k3s::common::plugin as common;
+            use $crate::ingress::bindings::exports::k3s::common::{feed, plugin as common};
             use $crate::ingress::bindings::exports::k3s::ingress::routing as contract;
-            use $crate::ingress::{Books, IngressController};
+            use $crate::ingress::{Incremental, IngressController};
 
-            $crate::__instance!($plugin, Books<$plugin>, Books::<$plugin>::new);
+            $crate::__instance!($plugin, Incremental<$plugin>, Incremental::<$plugin>::new);
 
-            impl contract::Guest for Exported {
-                fn interests() -> Vec<contract::Interest> {
+            impl feed::Guest for Exported {
+                fn interests() -> Vec<feed::Interest> {
                     $crate::ingress::interests(<$plugin>::KINDS)
                 }
 
-                fn upsert(objects: Vec<contract::Object>) -> Result<(), contract::Error> {
-                    with(|books| books.upsert(objects));
+                fn upsert(objects: Vec<feed::Object>) -> Result<(), feed::Error> {
+                    with(|state| state.upsert(objects));
                     Ok(())
                 }
 
-                fn remove(keys: Vec<contract::ObjectKey>) -> Result<(), contract::Error> {
-                    with(|books| books.remove(&keys));
+                fn remove(keys: Vec<feed::ObjectKey>) -> Result<(), feed::Error> {
+                    with(|state| state.remove(keys));
                     Ok(())
-                }
-
-                fn compile(max: u32) -> Result<Vec<contract::Change>, contract::Error> {
-                    Ok(with(|books| books.compile(max)))
                 }
             }
 
-    $crate::ingress::bindings::export_raw!(Exported with_types_in $crate::ingress::bindings);
+            impl contract::Guest for Exported {
+                fn compile(max: u32) -> Result<Vec<contract::Change>, contract::Error> {
+                    Ok(with(|state| state.compile(max)))
+                }
+            }
+
+            $crate::ingress::bindings::export_raw!(Exported with_types_in $crate::ingress::bindings);
         };
     };
 }

@@ -1,30 +1,10 @@
-//! The books of an ingress controller: what is decided anew when something changes.
+//! What an incremental ingress controller decides again when something changes.
 
 use super::*;
 
-const KIND: Kind = Kind {
-    group: "g",
-    version: "v1",
-    plural: "routes",
-    kind: "Route",
-    namespaced: true,
-    optional: false,
-    fields: &[],
-    routed: true,
-};
-const SERVICE: Kind = Kind {
-    group: "",
-    plural: "services",
-    kind: "Service",
-    routed: false,
-    ..KIND
-};
-const CLASS: Kind = Kind {
-    kind: "Class",
-    namespaced: false,
-    routed: false,
-    ..KIND
-};
+static KIND: Kind = Kind::new("g", "v1", "routes", "Route").routed();
+static SERVICE: Kind = Kind::new("", "v1", "services", "Service");
+static CLASS: Kind = Kind::new("g", "v1", "classes", "Class").cluster_scoped();
 
 /// Serves an object if the Service `web` and some class are there.
 struct Picky;
@@ -34,13 +14,13 @@ impl IngressController for Picky {
 
     const NAME: &'static str = "picky";
     const VERSION: &'static str = "0.1.0";
-    const KINDS: &'static [Kind] = &[KIND, SERVICE, CLASS];
+    const KINDS: &'static [&'static Kind] = &[&KIND, &SERVICE, &CLASS];
 
-    fn new((): ()) -> Result<Self, String> {
+    fn new((): ()) -> Result<Self, Sentence> {
         Ok(Self)
     }
 
-    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, String> {
+    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, Sentence> {
         cluster.read::<BTreeMap<String, String>>(key)?;
         if cluster.list::<serde_json::Value>(&CLASS).is_empty() {
             return Ok(None);
@@ -54,16 +34,16 @@ impl IngressController for Picky {
     }
 }
 
-fn object(kind: &Kind, name: &str, json: &str) -> Object {
+fn object(kind: &'static Kind, name: &str, json: &str) -> Object {
     let namespace = if kind.namespaced { "n" } else { "" };
     Object {
-        key: Key::new(kind, namespace, Some(name)).to_contract(),
+        key: Key::new(kind, namespace, name).to_contract(),
         json: json.as_bytes().to_vec(),
     }
 }
 
 /// Name, whether it is served, number of diagnostics.
-fn told(changes: Vec<Change>) -> Vec<(String, bool, usize)> {
+fn summary(changes: Vec<Change>) -> Vec<(String, bool, usize)> {
     let one = |change| match change {
         Change::Put(outcome) => (
             outcome.key.name,
@@ -76,34 +56,37 @@ fn told(changes: Vec<Change>) -> Vec<(String, bool, usize)> {
 }
 
 #[test]
-fn a_change_brings_back_those_who_looked_for_it() {
-    let mut books = Books::new(Picky);
-    books.upsert(vec![
+fn a_change_leads_to_new_decisions_of_those_that_looked_it_up() {
+    let mut state = Incremental::new(Picky);
+    state.upsert(vec![
         object(&KIND, "a", "{}"),
         object(&KIND, "b", "{}"),
         object(&KIND, "c", "{}"),
     ]);
     assert_eq!(
         (
-            books.compile(2).len(),
-            books.compile(2).len(),
-            books.compile(2).len()
+            state.compile(2).len(),
+            state.compile(2).len(),
+            state.compile(2).len()
         ),
         (2, 1, 0)
     );
-    books.upsert(vec![object(&CLASS, "any", "{}")]);
-    assert_eq!(told(books.compile(1)), [("a".to_owned(), false, 1)]);
-    assert_eq!(
-        books.compile(10).len(),
-        2,
-        "all of them had asked for classes"
+    state.upsert(vec![object(&CLASS, "any", "{}")]);
+    assert_eq!(summary(state.compile(1)), [("a".to_owned(), false, 1)]);
+    assert_eq!(state.compile(10).len(), 2, "all of them listed classes");
+    state.upsert(vec![object(&SERVICE, "other", "{}")]);
+    assert!(state.compile(10).is_empty(), "no decision looked it up");
+    state.upsert(vec![object(&SERVICE, "web", "{}")]);
+    assert!(
+        summary(state.compile(10))
+            .iter()
+            .all(|(_, served, _)| *served)
     );
-    books.upsert(vec![object(&SERVICE, "other", "{}")]);
-    assert!(books.compile(10).is_empty(), "nobody had asked for it");
-    books.upsert(vec![object(&SERVICE, "web", "{}")]);
-    assert!(told(books.compile(10)).iter().all(|(_, served, _)| *served));
-    books.remove(&[object(&SERVICE, "web", "").key, object(&KIND, "c", "").key]);
-    let changes = told(books.compile(10));
+    state.remove(vec![
+        object(&SERVICE, "web", "").key,
+        object(&KIND, "c", "").key,
+    ]);
+    let changes = summary(state.compile(10));
     assert_eq!(
         changes,
         [
@@ -112,20 +95,20 @@ fn a_change_brings_back_those_who_looked_for_it() {
             ("c".to_owned(), false, 0)
         ]
     );
-    books.upsert(vec![object(&SERVICE, "web", "{}")]);
-    assert_eq!(books.compile(10).len(), 2, "c is gone for good");
+    state.upsert(vec![object(&SERVICE, "web", "{}")]);
+    assert_eq!(state.compile(10).len(), 2, "c was removed");
 }
 
 #[test]
-fn an_object_that_cannot_be_read_is_said_to_be_so() {
-    let mut books = Books::new(Picky);
-    books.upsert(vec![
+fn an_unreadable_object_gets_a_diagnostic() {
+    let mut state = Incremental::new(Picky);
+    state.upsert(vec![
         object(&KIND, "broken", "[1]"),
         object(&KIND, "fine", "{}"),
         object(&CLASS, "any", "{}"),
     ]);
     assert_eq!(
-        told(books.compile(10)),
+        summary(state.compile(10)),
         [
             ("broken".to_owned(), false, 1),
             ("fine".to_owned(), false, 1)

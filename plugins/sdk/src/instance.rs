@@ -1,9 +1,8 @@
-//! What the kinds' macros have in common: the one instance of a plugin, and the exports of
-//! `k3s:common/plugin`.
+//! What the kinds' macros share: the one instance of a plugin, and the exports of `k3s:common/plugin`.
 
-/// Expands a kind's contract. What makes exports of it is for the author's crate, so it is public where
-/// components are built; elsewhere (unit tests) several kinds stand beside each other, which public ones
-/// could not, as they are named after the interface that all kinds have in common.
+/// Expands a kind's contract. The author's crate exports it, so the export macro is public when a component
+/// is built. Natively several kinds are compiled together, and public macros would collide: they are named
+/// after the interface that all kinds export.
 #[cfg(any(
     test,
     feature = "cni",
@@ -39,20 +38,35 @@ macro_rules! contract {
     };
 }
 
-/// Keeps `$state`, made by `$make` from the plugin once it is configured. The kind's macro has the
-/// generated module of `k3s:common/plugin` in scope as `common`, and the kind's trait.
+/// Natively, where nothing is exported, checks that `$plugin` implements the trait of its kind.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __check {
+    ($plugin:ty, $kind:path) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(
+            <$plugin as $kind>::Config,
+        ) -> ::std::result::Result<$plugin, $crate::Sentence> = <$plugin as $kind>::new;
+    };
+}
+
+/// Keeps `$state`, which `$make` creates from the configured plugin. The kind's macro has the generated
+/// module of `k3s:common/plugin` in scope as `common`, and the kind's trait.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __instance {
     ($plugin:ty, $state:ty, $make:expr) => {
         ::std::thread_local! {
-            // A component has one thread; this is its memory between calls.
+            // A component has one thread. This is its memory between calls.
             static INSTANCE: ::std::cell::RefCell<Option<$state>> = const { ::std::cell::RefCell::new(None) };
         }
 
-        /// The contract: `configure` comes before anything else. Where it did not, the call traps.
+        /// The contract: `configure` is called first. If it was not, the call traps.
         fn with<T>(work: impl FnOnce(&mut $state) -> T) -> T {
-            INSTANCE.with_borrow_mut(|slot| work(slot.as_mut().expect("called before it was configured")))
+            INSTANCE.with_borrow_mut(|slot| {
+                let state = slot.as_mut().expect("called before `configure`");
+                work(state)
+            })
         }
 
         struct Exported;
@@ -65,9 +79,11 @@ macro_rules! __instance {
 
             fn configure(config: Vec<u8>) -> Result<(), common::ConfigError> {
                 $crate::log_panics();
-                let plugin = $crate::config(&config).and_then(<$plugin>::new);
+                let settings = $crate::Settings::read(&config);
+                let plugin = settings.and_then(<$plugin>::new);
                 let make = $make;
-                INSTANCE.set(Some(make(plugin.map_err(common::ConfigError::Invalid)?)));
+                let plugin = plugin.map_err(|why| common::ConfigError::Invalid(why.into()))?;
+                INSTANCE.set(Some(make(plugin)));
                 Ok(())
             }
         }

@@ -1,9 +1,9 @@
-//! What plugins in Rust have in common: the contract's bindings, so that a plugin needs no path to the
-//! WIT files; a trait per kind to implement on a plain type; a log that looks like any other; a panic
-//! hook, without which a panic's message would go with the instance; configuration by serde.
+//! What plugins in Rust have in common: the contracts' bindings, so that a plugin needs no path to the WIT
+//! files; a trait per kind to implement on a plain type; a log with the usual macros; a panic hook, without
+//! which a panic's message would be lost with the instance; configuration by serde.
 //!
-//! A plugin is a `cdylib` for `wasm32-unknown-unknown` that takes the feature of its kind, implements
-//! the kind's trait and names its type in the kind's macro:
+//! A plugin is a `cdylib` for `wasm32-unknown-unknown` that enables the feature of its kind, implements the
+//! kind's trait and names its type in the kind's macro:
 //!
 //! | Feature | Trait | Macro |
 //! |---|---|---|
@@ -13,14 +13,18 @@
 //! | `load-balancer` | `load_balancer::LoadBalancer` | `export_load_balancer!` |
 //! | `storage` | `storage::Provisioner` | `export_storage!` |
 //!
-//! Where a contract asks for books to be kept (what was given, what was answered last, what depends on
-//! what), the SDK keeps them, and the trait is the decision alone. `docs/plugins.md` walks through it.
+//! Each module starts with an example. Functions get what the host does for them as a parameter (`Host`,
+//! `Database`), so plugins are tested natively. Where a contract asks for bookkeeping (which objects there
+//! are, what was returned last, what depends on what), the SDK does it, and the trait is the decision alone.
+//! The bundled plugins are written with this crate too; `docs/plugins.md` is the walk-through.
 
 #[macro_use]
 mod instance;
 
 #[cfg(any(test, feature = "cni"))]
 pub mod cni;
+#[cfg(all(any(test, feature = "cni"), not(target_arch = "wasm32")))]
+mod cni_fake;
 #[cfg(any(test, feature = "datastore"))]
 pub mod datastore;
 #[cfg(any(test, feature = "ingress"))]
@@ -28,13 +32,16 @@ pub mod ingress;
 #[cfg(any(test, feature = "load-balancer"))]
 pub mod load_balancer;
 pub mod log;
+mod sentence;
+mod settings;
 #[cfg(any(test, feature = "storage"))]
 pub mod storage;
 
+pub use host::k3s::host::{clock, random};
+pub use sentence::Sentence;
 pub use serde;
 pub use serde_json;
-
-use serde::de::DeserializeOwned;
+pub use settings::{NoSettings, Settings};
 
 /// The host's own interfaces, which every kind shares.
 #[allow(
@@ -53,42 +60,10 @@ pub mod host {
     });
 }
 
-/// Reads a configuration; nothing means defaults. Give the type `#[serde(deny_unknown_fields)]`: the
-/// contract wants unknown fields refused.
-///
-/// # Errors
-/// One sentence for the operator.
-pub fn config<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, String> {
-    if bytes.trim_ascii().is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
-}
-
-/// Sends the message of a panic to the log before the instance is gone. The kinds' macros call it.
+/// Sends the message of a panic to the log, before the instance is discarded. The kinds' macros call it.
+#[doc(hidden)]
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        log::write(log::Level::Error, format_args!("{panic}"))
+        log::write(log::Level::Error, format_args!("{panic}"));
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Settings {
-        size: u32,
-    }
-
-    #[test]
-    fn nothing_is_the_default_and_mistakes_are_named() {
-        assert_eq!(config::<Settings>(b" "), Ok(Settings::default()));
-        assert_eq!(
-            config::<Settings>(br#"{"size":7}"#),
-            Ok(Settings { size: 7 })
-        );
-        assert!(config::<Settings>(br#"{"sise":7}"#).is_err_and(|e| e.contains("sise")));
-    }
 }

@@ -1,10 +1,47 @@
-//! Service load balancers: the trait, the contract's types, and the books that the contract asks for,
-//! so that a plugin is one pure function from a cluster to assignments.
+//! Service load balancers: the trait, the contract's types, and the bookkeeping that the contract asks
+//! for, so that a plugin is one pure function from a cluster to assignments.
+//!
+//! ```
+//! use k3s_plugin_sdk::{Sentence, export_load_balancer};
+//! use k3s_plugin_sdk::load_balancer::{Assignment, Cluster, LoadBalancer};
+//! use k3s_plugin_sdk::serde::de::IgnoredAny;
+//!
+//! /// Every node answers for every Service.
+//! struct Everywhere;
+//!
+//! impl LoadBalancer for Everywhere {
+//!     type Config = ();
+//!     type Service = IgnoredAny;
+//!     type Node = IgnoredAny;
+//!
+//!     const NAME: &'static str = "everywhere";
+//!     const VERSION: &'static str = "0.1.0";
+//!     const SERVICE_FIELDS: &'static [&'static str] = &[];
+//!     const NODE_FIELDS: &'static [&'static str] = &[];
+//!
+//!     fn new((): ()) -> Result<Self, Sentence> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn assign(&self, cluster: &Cluster<IgnoredAny, IgnoredAny>) -> Vec<Assignment> {
+//!         let everywhere = |service: &String| Assignment {
+//!             claimed: true,
+//!             ..Assignment::nothing(service)
+//!         };
+//!         cluster.services.keys().map(everywhere).collect()
+//!     }
+//! }
+//!
+//! export_load_balancer!(Everywhere);
+//!
+//! assert!(Everywhere.assign(&Cluster::default()).is_empty());
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use crate::{Sentence, Settings};
 
 /// The contract as generated; [`crate::export_load_balancer`] needs it.
 #[allow(
@@ -17,249 +54,273 @@ use serde::de::DeserializeOwned;
 )]
 pub mod bindings {
     contract!({
-        path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer"],
+        path: ["../../wit/common", "../../wit/host", "../../wit/load-balancer-0.2"],
         world: "k3s:load-balancer/load-balancer",
         default_bindings_module: "k3s_plugin_sdk::load_balancer::bindings",
         additional_derives: [PartialEq, Eq],
     });
 }
 
+pub use bindings::exports::k3s::common::feed::{Error, Interest, Object, ObjectKey};
 pub use bindings::exports::k3s::load_balancer::balancer::{
-    Assignment, Error, Forward, Ingress, IpMode, Mask, Problem, ReadyNodes,
+    Assignment, Forward, Ingress, IpMode, Problem, ReadyNodes,
 };
 
-/// What is known of the cluster, through the plugin's eyes.
+/// The cluster as the plugin sees it.
 #[derive(Debug)]
 pub struct Cluster<S, N> {
     /// Services of type LoadBalancer, by `namespace/name`.
     pub services: BTreeMap<String, S>,
-    /// By name.
+    /// Nodes by name.
     pub nodes: BTreeMap<String, N>,
-    /// Nodes with a ready endpoint, by Service.
+    /// Names of nodes with a ready endpoint, by Service.
     pub ready: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl<S, N> Default for Cluster<S, N> {
+    fn default() -> Self {
+        Self {
+            services: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            ready: BTreeMap::new(),
+        }
+    }
 }
 
 /// A load balancer.
 pub trait LoadBalancer: Sized + 'static {
-    /// The operator's settings. The server always gives `reserved`, ports that no Service may take.
-    type Config: DeserializeOwned + Default;
-    /// What the plugin reads of a Service: serde ignores the rest.
+    /// The operator's settings. The host always sets `reserved`, ports that no Service may have.
+    type Config: Settings;
+    /// What the plugin reads of a Service; serde ignores the rest.
     type Service: DeserializeOwned + 'static;
-    /// What the plugin reads of a node.
+    /// What the plugin reads of a Node.
     type Node: DeserializeOwned + 'static;
 
-    /// What `kubectl get plugins` shows.
+    /// The name that `kubectl get plugins` shows.
     const NAME: &'static str;
     /// The plugin's own version.
     const VERSION: &'static str;
-    /// The fields of [`LoadBalancer::Service`], as dotted paths: the host passes no others, and calls
-    /// only when one of them changes. Name and namespace always come.
+    /// The mask of Services: the fields that [`LoadBalancer::Service`] has, as dotted paths.
     const SERVICE_FIELDS: &'static [&'static str];
-    /// The same of [`LoadBalancer::Node`].
+    /// The mask of Nodes: the fields that [`LoadBalancer::Node`] has.
     const NODE_FIELDS: &'static [&'static str];
 
-    /// Takes the configuration; an error is one sentence for the operator.
-    fn new(config: Self::Config) -> Result<Self, String>;
-    /// Every Service's assignment. The same cluster must give the same answer.
+    /// Creates the plugin.
+    ///
+    /// # Errors
+    /// The configuration is not usable; one sentence for the operator.
+    fn new(config: Self::Config) -> Result<Self, Sentence>;
+
+    /// Returns the assignment of every Service. The same cluster leads to the same assignments.
     fn assign(&self, cluster: &Cluster<Self::Service, Self::Node>) -> Vec<Assignment>;
 }
 
-/// What an instance was told and what it answered: the host wants differences only.
-pub struct Books<P: LoadBalancer> {
+impl Assignment {
+    /// A Service that is another load balancer's.
+    #[must_use]
+    pub fn nothing(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            claimed: false,
+            ingress: Vec::new(),
+            forwards: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// Makes a plugin incremental: it keeps the cluster and returns an assignment only if it differs from the
+/// last one of the same Service. The macro exports it; unit tests can use it too.
+#[derive(Debug)]
+pub struct Incremental<P: LoadBalancer> {
     plugin: P,
     cluster: Cluster<P::Service, P::Node>,
-    /// Something is new since the plugin was asked.
-    changed: bool,
-    /// Answers that are new, until the host takes them.
+    /// The cluster changed since the last plan.
+    is_stale: bool,
+    /// Assignments the host has not been given yet.
     due: Vec<Assignment>,
-    /// The last answer of each Service.
-    said: BTreeMap<String, Assignment>,
+    /// The last assignment of each Service that the host was given.
+    returned: BTreeMap<String, Assignment>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: String,
-}
-
-impl<P: LoadBalancer> Books<P> {
-    /// Of a fresh instance.
+impl<P: LoadBalancer> Incremental<P> {
+    /// A plugin that knows no objects yet.
     pub fn new(plugin: P) -> Self {
-        let cluster = Cluster {
-            services: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            ready: BTreeMap::new(),
-        };
         Self {
             plugin,
-            cluster,
-            changed: false,
+            cluster: Cluster::default(),
+            is_stale: false,
             due: Vec::new(),
-            said: BTreeMap::new(),
+            returned: BTreeMap::new(),
         }
     }
 
-    /// Takes Services.
+    /// Adds or replaces Services and Nodes.
     ///
     /// # Errors
-    /// About the first that cannot be read; the others were taken.
-    pub fn upsert_services(&mut self, objects: &[Vec<u8>]) -> Result<(), Error> {
-        self.changed = true;
-        let services = &mut self.cluster.services;
-        each(objects, |json| {
-            let (named, service) = read(json).map_err(|why| format!("a Service: {why}"))?;
-            services.insert(format!("{}/{}", named.namespace, named.name), service);
-            Ok(())
-        })
+    /// [`Error::Invalid`] about the first object that cannot be read; the others are accepted.
+    pub fn upsert(&mut self, objects: Vec<Object>) -> Result<(), Error> {
+        self.is_stale = true;
+        let mut result = Ok(());
+        for object in objects {
+            if let Err(why) = self.upsert_one(object) {
+                result = result.and(Err(Error::Invalid(why.into())));
+            }
+        }
+        result
     }
 
-    /// Takes nodes.
-    ///
-    /// # Errors
-    /// About the first that cannot be read; the others were taken.
-    pub fn upsert_nodes(&mut self, objects: &[Vec<u8>]) -> Result<(), Error> {
-        self.changed = true;
-        let nodes = &mut self.cluster.nodes;
-        each(objects, |json| {
-            let (named, node) = read(json).map_err(|why| format!("a Node: {why}"))?;
-            nodes.insert(named.name, node);
-            Ok(())
-        })
+    fn upsert_one(&mut self, object: Object) -> Result<(), Sentence> {
+        let Object { key, json } = object;
+        match key.kind.as_str() {
+            "Service" => {
+                let service = read(&key, &json)?;
+                self.cluster.services.insert(service_key(&key), service);
+            }
+            "Node" => {
+                let node = read(&key, &json)?;
+                self.cluster.nodes.insert(key.name, node);
+            }
+            // Never asked for.
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// Forgets Services, and what was said of them.
-    pub fn remove_services(&mut self, keys: &[String]) {
-        self.changed = true;
+    /// Removes Services and Nodes, and with a Service the memory of its assignment.
+    pub fn remove(&mut self, keys: &[ObjectKey]) {
+        self.is_stale = true;
         for key in keys {
-            self.cluster.services.remove(key);
-            self.cluster.ready.remove(key);
-            self.said.remove(key);
+            match key.kind.as_str() {
+                "Service" => {
+                    let service = service_key(key);
+                    self.cluster.services.remove(&service);
+                    self.cluster.ready.remove(&service);
+                    self.returned.remove(&service);
+                }
+                "Node" => drop(self.cluster.nodes.remove(&key.name)),
+                _ => {}
+            }
         }
     }
 
-    /// Forgets nodes.
-    pub fn remove_nodes(&mut self, names: &[String]) {
-        self.changed = true;
-        for name in names {
-            self.cluster.nodes.remove(name);
-        }
-    }
-
-    /// Replaces what is known of endpoints.
+    /// Replaces the ready nodes of these Services.
     pub fn set_ready_nodes(&mut self, services: Vec<ReadyNodes>) {
-        self.changed = true;
-        let ready = services
-            .into_iter()
-            .map(|ready| (ready.service, ready.nodes.into_iter().collect()));
-        self.cluster.ready.extend(ready);
+        self.is_stale = true;
+        for ReadyNodes { service, nodes } in services {
+            let nodes = nodes.into_iter().collect();
+            self.cluster.ready.insert(service, nodes);
+        }
     }
 
-    /// At most `limit` answers that are new.
+    /// Returns at most `limit` assignments that are new or different.
     pub fn assign(&mut self, limit: u32) -> Vec<Assignment> {
-        if std::mem::take(&mut self.changed) {
-            let (known, said) = (&self.cluster.services, &self.said);
-            let is_new =
-                |a: &Assignment| known.contains_key(&a.service) && said.get(&a.service) != Some(a);
-            self.due = self
-                .plugin
-                .assign(&self.cluster)
-                .into_iter()
-                .filter(is_new)
-                .collect();
+        if std::mem::take(&mut self.is_stale) {
+            self.plan();
         }
-        let count = self
-            .due
-            .len()
-            .min(usize::try_from(limit).unwrap_or(usize::MAX));
-        let now: Vec<Assignment> = self.due.drain(..count).collect();
-        self.said.extend(
-            now.iter()
-                .map(|assignment| (assignment.service.clone(), assignment.clone())),
-        );
-        now
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let count = self.due.len().min(limit);
+        let page: Vec<Assignment> = self.due.drain(..count).collect();
+        for assignment in &page {
+            let service = assignment.service.clone();
+            self.returned.insert(service, assignment.clone());
+        }
+        page
+    }
+
+    fn plan(&mut self) {
+        let mut all = self.plugin.assign(&self.cluster);
+        all.retain(|assignment| {
+            let service = &assignment.service;
+            let exists = self.cluster.services.contains_key(service);
+            exists && self.returned.get(service) != Some(assignment)
+        });
+        self.due = all;
     }
 }
 
-fn read<T: DeserializeOwned>(json: &[u8]) -> Result<(Metadata, T), String> {
-    let named: Named = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let object = serde_json::from_slice(json)
-        .map_err(|error| format!("{}: {error}", named.metadata.name))?;
-    Ok((named.metadata, object))
+fn service_key(key: &ObjectKey) -> String {
+    format!("{}/{}", key.namespace, key.name)
 }
 
-fn each(
-    objects: &[Vec<u8>],
-    mut take: impl FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    for object in objects {
-        if let Err(why) = take(object) {
-            result = result.and(Err(Error::Invalid(why)));
-        }
-    }
-    result
+fn read<T: DeserializeOwned>(key: &ObjectKey, json: &[u8]) -> Result<T, Sentence> {
+    let name = || match key.namespace.as_str() {
+        "" => key.name.clone(),
+        _ => service_key(key),
+    };
+    let invalid = |error| format!("{} {}: {error}", key.kind, name());
+    Ok(serde_json::from_slice(json).map_err(invalid)?)
 }
 
-/// The mask of two lists of fields; the macro calls it.
+/// The interests of a plugin with these masks; the macro calls it.
+#[doc(hidden)]
 #[must_use]
-pub fn mask(services: &[&str], nodes: &[&str]) -> Mask {
+pub fn interests(service_fields: &[&str], node_fields: &[&str]) -> Vec<Interest> {
     let owned = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
-    Mask {
-        services: owned(services),
-        nodes: owned(nodes),
-    }
+    let services = Interest {
+        group: String::new(),
+        version: "v1".to_owned(),
+        plural: "services".to_owned(),
+        kind: "Service".to_owned(),
+        namespaced: true,
+        optional: false,
+        fields: owned(service_fields),
+    };
+    let nodes = Interest {
+        plural: "nodes".to_owned(),
+        kind: "Node".to_owned(),
+        namespaced: false,
+        fields: owned(node_fields),
+        ..services.clone()
+    };
+    vec![services, nodes]
 }
 
-/// Makes a type that implements [`LoadBalancer`] the component's.
+/// Exports a type that implements [`LoadBalancer`] as the component.
 #[macro_export]
 macro_rules! export_load_balancer {
     ($plugin:ty) => {
+        $crate::__check!($plugin, $crate::load_balancer::LoadBalancer);
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::load_balancer::bindings::exports::k3s::common::plugin as common;
+            use $crate::load_balancer::bindings::exports::k3s::common::{feed, plugin as common};
             use $crate::load_balancer::bindings::exports::k3s::load_balancer::balancer as contract;
-            use $crate::load_balancer::{Books, LoadBalancer};
+            use $crate::load_balancer::{Incremental, LoadBalancer};
 
-            $crate::__instance!($plugin, Books<$plugin>, Books::<$plugin>::new);
+            $crate::__instance!($plugin, Incremental<$plugin>, Incremental::<$plugin>::new);
 
-            impl contract::Guest for Exported {
-                fn wanted() -> contract::Mask {
-                    $crate::load_balancer::mask(<$plugin>::SERVICE_FIELDS, <$plugin>::NODE_FIELDS)
+            impl feed::Guest for Exported {
+                fn interests() -> Vec<feed::Interest> {
+                    $crate::load_balancer::interests(
+                        <$plugin>::SERVICE_FIELDS,
+                        <$plugin>::NODE_FIELDS,
+                    )
                 }
 
-                fn upsert_services(objects: Vec<Vec<u8>>) -> Result<(), contract::Error> {
-                    with(|books| books.upsert_services(&objects))
+                fn upsert(objects: Vec<feed::Object>) -> Result<(), feed::Error> {
+                    with(|state| state.upsert(objects))
                 }
 
-                fn remove_services(keys: Vec<String>) {
-                    with(|books| books.remove_services(&keys));
-                }
-
-                fn upsert_nodes(objects: Vec<Vec<u8>>) -> Result<(), contract::Error> {
-                    with(|books| books.upsert_nodes(&objects))
-                }
-
-                fn remove_nodes(names: Vec<String>) {
-                    with(|books| books.remove_nodes(&names));
-                }
-
-                fn set_ready_nodes(services: Vec<contract::ReadyNodes>) {
-                    with(|books| books.set_ready_nodes(services));
-                }
-
-                fn assign(limit: u32) -> Vec<contract::Assignment> {
-                    with(|books| books.assign(limit))
+                fn remove(keys: Vec<feed::ObjectKey>) -> Result<(), feed::Error> {
+                    with(|state| state.remove(&keys));
+                    Ok(())
                 }
             }
 
-    $crate::load_balancer::bindings::export_raw!(Exported with_types_in $crate::load_balancer::bindings);
+            impl contract::Guest for Exported {
+                fn set_ready_nodes(services: Vec<contract::ReadyNodes>) {
+                    with(|state| state.set_ready_nodes(services));
+                }
+
+                fn assign(limit: u32) -> Vec<contract::Assignment> {
+                    with(|state| state.assign(limit))
+                }
+            }
+
+            $crate::load_balancer::bindings::export_raw!(
+                Exported with_types_in $crate::load_balancer::bindings
+            );
         };
     };
 }
@@ -280,7 +341,7 @@ mod tests {
         const SERVICE_FIELDS: &'static [&'static str] = &[];
         const NODE_FIELDS: &'static [&'static str] = &[];
 
-        fn new((): ()) -> Result<Self, String> {
+        fn new((): ()) -> Result<Self, Sentence> {
             Ok(Self)
         }
 
@@ -290,52 +351,66 @@ mod tests {
                 addresses: Vec::new(),
             };
             let one = |service: &String| Assignment {
-                service: service.clone(),
                 claimed: true,
-                ingress: Vec::new(),
                 forwards: cluster.nodes.keys().map(forward).collect(),
-                problems: Vec::new(),
+                ..Assignment::nothing(service)
             };
             cluster.services.keys().map(one).collect()
         }
     }
 
-    fn object(namespace: &str, name: &str) -> Vec<u8> {
-        format!(r#"{{"metadata": {{"namespace": "{namespace}", "name": "{name}"}}}}"#).into_bytes()
+    fn key(kind: &str, namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey {
+            group: String::new(),
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    fn service(name: &str) -> Object {
+        Object {
+            key: key("Service", "n", name),
+            json: b"{}".to_vec(),
+        }
     }
 
     #[test]
-    fn only_differences_are_answered_and_in_portions() {
-        let mut books = Books::new(Everything);
-        books
-            .upsert_services(&[object("n", "a"), object("n", "b"), object("n", "c")])
+    fn only_differences_are_returned_and_in_pages() {
+        let mut state = Incremental::new(Everything);
+        state
+            .upsert(vec![service("a"), service("b"), service("c")])
             .unwrap();
-        assert_eq!(
-            (
-                books.assign(2).len(),
-                books.assign(2).len(),
-                books.assign(2).len()
-            ),
-            (2, 1, 0)
-        );
-        books.upsert_services(&[object("n", "a")]).unwrap();
-        assert!(books.assign(10).is_empty(), "nothing differs");
-        books.upsert_nodes(&[object("", "one")]).unwrap();
-        assert_eq!(books.assign(10).len(), 3);
-        books.remove_services(&["n/a".to_owned()]);
+        let pages = [state.assign(2), state.assign(2), state.assign(2)];
+        assert_eq!(pages.map(|page| page.len()), [2, 1, 0]);
+        state.upsert(vec![service("a")]).unwrap();
+        assert!(state.assign(10).is_empty(), "nothing differs");
+        let node = Object {
+            key: key("Node", "", "one"),
+            json: b"{}".to_vec(),
+        };
+        state.upsert(vec![node]).unwrap();
+        assert_eq!(state.assign(10).len(), 3);
+        state.remove(&[key("Service", "n", "a")]);
         assert!(
-            books.assign(10).is_empty(),
-            "a Service that is gone is not named"
+            state.assign(10).is_empty(),
+            "a removed Service is not named"
         );
-        books.upsert_services(&[object("n", "a")]).unwrap();
-        assert_eq!(books.assign(10).len(), 1);
+        state.upsert(vec![service("a")]).unwrap();
+        assert_eq!(state.assign(10).len(), 1);
+        state.remove(&[key("Node", "", "one")]);
+        assert_eq!(state.assign(10).len(), 3);
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_costs_nobody_else() {
-        let mut books = Books::new(Everything);
-        let told = books.upsert_services(&[b"{".to_vec(), object("n", "b")]);
-        assert!(matches!(told, Err(Error::Invalid(why)) if why.starts_with("a Service: ")));
-        assert_eq!(books.assign(10).len(), 1);
+    fn an_unreadable_object_is_named_and_the_others_are_accepted() {
+        let mut state = Incremental::new(Everything);
+        let broken = Object {
+            json: b"{".to_vec(),
+            ..service("a")
+        };
+        let result = state.upsert(vec![broken, service("b")]);
+        assert!(matches!(result, Err(Error::Invalid(why)) if why.starts_with("Service n/a: ")));
+        assert_eq!(state.assign(10).len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The host's log as macros: `error!`, `warn!`, `info!`, `debug!`. A line that is not kept is not made.
+//! The host's log as macros: `error!`, `warn!`, `info!`, `debug!`. A line below the host's level is not formatted.
 
 use std::fmt::Arguments;
 
@@ -7,7 +7,7 @@ use std::fmt::Arguments;
 pub enum Level {
     /// Something does not work.
     Error,
-    /// Something needs a look.
+    /// Something needs attention.
     Warn,
     /// What an operator wants to know.
     Info,
@@ -30,9 +30,9 @@ pub fn write(level: Level, message: Arguments<'_>) {
     }
 }
 
-/// In a plugin's own unit tests there is no host.
+/// Unit tests have no host.
 #[cfg(not(target_arch = "wasm32"))]
-#[allow(clippy::print_stderr, reason = "that is where a test's lines go")]
+#[allow(clippy::print_stderr, reason = "tests print to stderr")]
 pub fn write(level: Level, message: Arguments<'_>) {
     eprintln!("{level:?}: {message}");
 }
@@ -43,7 +43,7 @@ macro_rules! error {
     ($($text:tt)*) => { $crate::log::write($crate::log::Level::Error, ::std::format_args!($($text)*)) };
 }
 
-/// Something needs a look.
+/// Something needs attention.
 #[macro_export]
 macro_rules! warn {
     ($($text:tt)*) => { $crate::log::write($crate::log::Level::Warn, ::std::format_args!($($text)*)) };

@@ -1,12 +1,14 @@
 //! `config.json` of local-path-provisioner: which paths hold volumes, by node.
 
+use k3s_plugin_sdk::Sentence;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The entry for nodes that have none of their own.
+/// The entry for nodes without one of their own.
 const OTHERS: &str = "DEFAULT_PATH_FOR_NON_LISTED_NODES";
-/// K3s' folder, for a plugin that is given no configuration.
+/// K3s' folder, for a plugin without a configuration.
 const DEFAULT_PATH: &str = "/var/lib/rancher/k3s/storage";
 const BOTH: &str = "use either nodePathMap or sharedFileSystemPath, not both";
 
@@ -26,31 +28,48 @@ struct Layout {
     shared_file_system_path: String,
 }
 
+/// The file as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     #[serde(default)]
     node_path_map: Vec<Entry>,
     #[serde(default)]
     shared_file_system_path: String,
     #[serde(default)]
     storage_class_configs: BTreeMap<String, Layout>,
-    /// Upstream's limits of helper pods, of which there are none here.
+    /// A limit of upstream's helper pods, which do not exist here.
     #[serde(default, rename = "cmdTimeoutSeconds")]
     _command_timeout_seconds: Option<i64>,
+}
+
+/// What a plugin without a configuration gets: K3s' default.
+impl Default for File {
+    fn default() -> Self {
+        let entry = Entry {
+            node: OTHERS.to_owned(),
+            paths: vec![DEFAULT_PATH.to_owned()],
+        };
+        Self {
+            node_path_map: vec![entry],
+            shared_file_system_path: String::new(),
+            storage_class_configs: BTreeMap::new(),
+            _command_timeout_seconds: None,
+        }
+    }
 }
 
 /// Where volumes may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Paths {
-    /// On each node apart. Under [`OTHERS`] the paths of nodes that are not listed.
+    /// On each node separately. Under [`OTHERS`] the paths of nodes that are not listed.
     Nodes(BTreeMap<String, Vec<String>>),
     /// One file system that all nodes see.
     Shared(String),
 }
 
 impl Paths {
-    /// The paths of a node; none where the node shall have no volumes.
+    /// The paths of a node; none if the node has no volumes.
     pub(crate) fn of_node(&self, node: &str) -> &[String] {
         match self {
             Self::Shared(path) => std::slice::from_ref(path),
@@ -79,16 +98,32 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The paths for a class.
-    pub(crate) fn of_class(&self, class: &str) -> Result<&Paths, String> {
-        let none = || format!("no paths are configured for storage class {class:?}");
-        self.classes
-            .get(class)
-            .or(self.common.as_ref())
-            .ok_or_else(none)
+    /// Checks a file. An error is one sentence for the operator.
+    pub(crate) fn new(file: File) -> Result<Self, Sentence> {
+        let common = paths(Layout {
+            node_path_map: file.node_path_map,
+            shared_file_system_path: file.shared_file_system_path,
+        })?;
+        let mut classes = BTreeMap::new();
+        for (name, layout) in file.storage_class_configs {
+            let no_paths = || format!("storageClassConfigs.{name} names no paths");
+            let paths = paths(layout)?.ok_or_else(no_paths)?;
+            classes.insert(name, paths);
+        }
+        if common.is_none() && classes.is_empty() {
+            return Err("nodePathMap or sharedFileSystemPath is needed".into());
+        }
+        Ok(Self { common, classes })
     }
 
-    /// Whether a directory is one of those that volumes are made in, or above none of them.
+    /// The paths for a class.
+    pub(crate) fn of_class(&self, class: &str) -> Result<&Paths, Sentence> {
+        let paths = self.classes.get(class).or(self.common.as_ref());
+        let none = || format!("no paths are configured for storage class {class:?}");
+        Ok(paths.ok_or_else(none)?)
+    }
+
+    /// Whether a directory is below one of the paths that hold volumes.
     pub(crate) fn holds(&self, path: &str) -> bool {
         let below = |root: &String| {
             path.strip_prefix(root.trim_end_matches('/'))
@@ -102,38 +137,11 @@ impl Config {
     }
 }
 
-/// Reads `config.json`; nothing means K3s' default.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
-    if bytes.trim_ascii().is_empty() {
-        let nodes = BTreeMap::from([(OTHERS.to_owned(), vec![DEFAULT_PATH.to_owned()])]);
-        return Ok(Config {
-            common: Some(Paths::Nodes(nodes)),
-            classes: BTreeMap::new(),
-        });
-    }
-    let file: File = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let common = Layout {
-        node_path_map: file.node_path_map,
-        shared_file_system_path: file.shared_file_system_path,
-    };
-    let mut classes = BTreeMap::new();
-    for (name, layout) in file.storage_class_configs {
-        let paths =
-            paths(layout)?.ok_or_else(|| format!("storageClassConfigs.{name} names no paths"))?;
-        classes.insert(name, paths);
-    }
-    let common = paths(common)?;
-    if common.is_none() && classes.is_empty() {
-        return Err("nodePathMap or sharedFileSystemPath is needed".to_owned());
-    }
-    Ok(Config { common, classes })
-}
-
-fn paths(layout: Layout) -> Result<Option<Paths>, String> {
+fn paths(layout: Layout) -> Result<Option<Paths>, Sentence> {
     let shared = layout.shared_file_system_path;
     if !shared.is_empty() {
         if !layout.node_path_map.is_empty() {
-            return Err(BOTH.to_owned());
+            return Err(BOTH.into());
         }
         return Ok(Some(Paths::Shared(usable(shared)?)));
     }
@@ -146,39 +154,45 @@ fn paths(layout: Layout) -> Result<Option<Paths>, String> {
         for path in paths {
             let path = usable(path)?;
             if known.contains(&path) {
-                return Err(format!("duplicate path {path} for node {node}"));
+                return Err(format!("duplicate path {path} for node {node}").into());
             }
             known.push(path);
         }
         if nodes.insert(node.clone(), known).is_some() {
-            return Err(format!("duplicate node {node}"));
+            return Err(format!("duplicate node {node}").into());
         }
     }
     Ok(Some(Paths::Nodes(nodes)))
 }
 
-/// A path as volumes can be put below it.
-fn usable(path: String) -> Result<String, String> {
+/// Normalises a path that volumes can be below.
+fn usable(path: String) -> Result<String, Sentence> {
     if !path.starts_with('/') {
-        return Err(format!("path must start with / for path {path:?}"));
+        return Err(format!("path must start with / for path {path:?}").into());
     }
     let trimmed = path.trim_end_matches('/');
     if trimmed.is_empty() {
-        return Err("cannot use root ('/') as path".to_owned());
+        return Err("cannot use root ('/') as path".into());
     }
     if trimmed
         .split('/')
         .skip(1)
         .any(|part| matches!(part, "" | "." | ".."))
     {
-        return Err(format!("path {path:?} must be plain, without \"..\""));
+        return Err(format!("path {path:?} must be plain, without \"..\"").into());
     }
     Ok(trimmed.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use k3s_plugin_sdk::Settings as _;
+
     use super::*;
+
+    fn parse(text: &[u8]) -> Result<Config, Sentence> {
+        Config::new(File::read(text)?)
+    }
 
     #[test]
     fn nodes_have_their_paths_or_the_default_ones() {
@@ -237,7 +251,7 @@ mod tests {
             ),
             (r#"{"nodePathmap":[]}"#, "nodePathmap"),
         ] {
-            let error = parse(text.as_bytes()).unwrap_err();
+            let error = parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
     }

@@ -1,15 +1,12 @@
-//! The contract's functions, on any [`Host`].
+//! The contract's functions.
 
-use crate::bindings::exports::k3s::storage::provisioner::{
-    Class, Error, Existing, Node, Request, Volume,
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::storage::{
+    Class, Error, Existing, Host, Node, Provisioner, Request, SELECTED_NODE, Volume,
 };
-use crate::bindings::k3s::volumes::directories::Error as DirectoryError;
-use crate::config::Config;
-use crate::host::Host;
-use crate::place;
 
-/// Which node a volume was made for, as K3s' provisioner notes it.
-const SELECTED_NODE: &str = "local.path.provisioner/selected-node";
+use crate::config::{Config, File};
+use crate::place;
 
 /// An instance's state: its settings.
 #[derive(Debug)]
@@ -17,72 +14,73 @@ pub(crate) struct LocalPath {
     config: Config,
 }
 
-impl LocalPath {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { config }
+impl Provisioner for LocalPath {
+    type Config = File;
+
+    const NAME: &'static str = "local-path";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn new(file: File) -> Result<Self, Sentence> {
+        let config = Config::new(file)?;
+        Ok(Self { config })
     }
 
-    pub(crate) fn provision(&self, host: &dyn Host, request: &Request) -> Result<Volume, Error> {
-        let place = place::place(&self.config, request, |limit| host.pick(limit))
-            .map_err(Error::Invalid)?;
-        host.make(&place.path, place.mode, place.owner)
-            .map_err(directory_error)?;
-        let node = request
-            .node
-            .iter()
-            .map(|node| (SELECTED_NODE.to_owned(), node.name.clone()));
+    fn provision(&mut self, host: &dyn Host, request: &Request) -> Result<Volume, Error> {
+        let pick = |limit| random_below(host, limit);
+        let place =
+            place::place(&self.config, request, pick).map_err(|why| Error::Invalid(why.into()))?;
+        host.make(&place.path, place.mode, place.owner)?;
+        let node = request.node.iter();
+        let annotations = node.map(|node| (SELECTED_NODE.to_owned(), node.name.clone()));
         Ok(Volume {
             kind: place.kind,
             path: place.path,
             affinity: place.affinity,
             capacity_bytes: request.claim.capacity_bytes,
-            annotations: node.collect(),
+            annotations: annotations.collect(),
         })
     }
 
-    /// The path comes from an object that others may write, so it has to be where this provisioner
-    /// puts volumes; the host holds it against the granted roots besides.
-    pub(crate) fn delete(&self, host: &dyn Host, volume: &Existing) -> Result<(), Error> {
-        if !self.config.holds(&volume.path) {
-            let why = format!(
-                "{} is not below any configured path; nothing was deleted",
-                volume.path
-            );
+    /// The path comes from an object that others may write, so it must be where this provisioner puts
+    /// volumes. The host also checks it against the granted roots.
+    fn delete(&mut self, host: &dyn Host, volume: &Existing) -> Result<(), Error> {
+        let path = &volume.path;
+        if !self.config.holds(path) {
+            let why = format!("{path} is not below any configured path; nothing was deleted");
             return Err(Error::Invalid(why));
         }
-        host.remove(&volume.path).map_err(directory_error)
+        Ok(host.remove(path)?)
     }
 
-    /// Directories have no size of their own.
-    pub(crate) fn expand(&self, volume: &Existing, capacity_bytes: u64) -> Result<u64, Error> {
+    /// Directories have no size of their own, so they have any.
+    fn expand(
+        &mut self,
+        _host: &dyn Host,
+        volume: &Existing,
+        capacity_bytes: u64,
+    ) -> Result<u64, Error> {
         Ok(capacity_bytes.max(volume.capacity_bytes))
     }
 
-    pub(crate) fn capacity(
-        &self,
-        host: &dyn Host,
-        class: &Class,
-        node: &Node,
-    ) -> Result<u64, Error> {
+    /// The largest room below any of the node's paths.
+    fn capacity(&mut self, host: &dyn Host, class: &Class, node: &Node) -> Result<u64, Error> {
         let paths = self
             .config
             .of_class(&class.name)
-            .map_err(Error::Invalid)?
-            .of_node(&node.name);
+            .map_err(|why| Error::Invalid(why.into()))?;
         let mut most = 0;
-        for path in paths {
-            most = most.max(host.space(path).map_err(directory_error)?.available_bytes);
+        for path in paths.of_node(&node.name) {
+            most = most.max(host.usage(path)?.available_bytes);
         }
         Ok(most)
     }
 }
 
-fn directory_error(error: DirectoryError) -> Error {
-    match error {
-        DirectoryError::Denied(why) | DirectoryError::Invalid(why) => Error::Invalid(why),
-        DirectoryError::Unavailable(why) => Error::Retry(why),
-        DirectoryError::Other(why) => Error::Other(why),
-    }
+/// A random number below `limit`, which is at least one.
+fn random_below(host: &dyn Host, limit: usize) -> usize {
+    let append = |number: usize, byte: &u8| (number << 8) | usize::from(*byte);
+    let number = host.random_bytes(4).iter().fold(0, append);
+    number % limit.max(1)
 }
 
 #[cfg(test)]

@@ -1,17 +1,23 @@
-//! The provisioner on a host that only takes notes.
+//! The provisioner on a host that only records its calls.
 
 use std::cell::RefCell;
 
+use k3s_plugin_sdk::Settings as _;
+use k3s_plugin_sdk::storage::directories::{self, Owner, Space};
+use k3s_plugin_sdk::storage::{Affinity, Claim, Kind};
+
 use super::*;
-use crate::bindings::exports::k3s::storage::provisioner::{Affinity, Claim, Kind};
-use crate::bindings::k3s::volumes::directories::{Owner, Space};
-use crate::config;
 
 #[derive(Default)]
 struct Notes(RefCell<Vec<String>>);
 
 impl Host for Notes {
-    fn make(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<bool, DirectoryError> {
+    fn make(
+        &self,
+        path: &str,
+        mode: u32,
+        owner: Option<Owner>,
+    ) -> Result<bool, directories::Error> {
         let owner = owner.map_or(String::new(), |o| format!(" {}:{}", o.user, o.group));
         self.0
             .borrow_mut()
@@ -19,26 +25,31 @@ impl Host for Notes {
         Ok(true)
     }
 
-    fn remove(&self, path: &str) -> Result<(), DirectoryError> {
+    fn remove(&self, path: &str) -> Result<(), directories::Error> {
         self.0.borrow_mut().push(format!("remove {path}"));
         Ok(())
     }
 
-    fn space(&self, _: &str) -> Result<Space, DirectoryError> {
+    fn usage(&self, _: &str) -> Result<Space, directories::Error> {
         Ok(Space {
             capacity_bytes: 10,
             available_bytes: 7,
         })
     }
 
-    fn pick(&self, limit: usize) -> usize {
-        limit - 1
+    /// Big-endian 1, which is the last of two paths.
+    fn random_bytes(&self, count: u32) -> Vec<u8> {
+        (1..=count).map(|at| u8::from(at == count)).collect()
     }
 }
 
 const CONFIG: &[u8] =
     br#"{"nodePathMap":[{"node":"DEFAULT_PATH_FOR_NON_LISTED_NODES","paths":["/s"]},
     {"node":"two","paths":["/a","/b"]},{"node":"none","paths":[]}]}"#;
+
+fn local_path() -> LocalPath {
+    LocalPath::new(File::read(CONFIG).unwrap()).unwrap()
+}
 
 fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter()
@@ -74,7 +85,7 @@ fn request(node: Option<&str>, parameters: &[(&str, &str)]) -> Request {
 
 fn provision(request: &Request) -> Result<(Volume, String), String> {
     let host = Notes::default();
-    let made = LocalPath::new(config::parse(CONFIG).unwrap()).provision(&host, request);
+    let made = local_path().provision(&host, request);
     let notes = host.0.borrow().join(", ");
     made.map(|volume| (volume, notes))
         .map_err(|error| format!("{error:?}"))
@@ -162,7 +173,7 @@ fn what_cannot_be_says_why() {
 #[test]
 fn only_what_lies_below_a_configured_path_is_deleted() {
     let host = Notes::default();
-    let provisioner = LocalPath::new(config::parse(CONFIG).unwrap());
+    let mut provisioner = local_path();
     let existing = |path: &str| Existing {
         volume_name: "v".into(),
         path: path.into(),
@@ -182,5 +193,5 @@ fn only_what_lies_below_a_configured_path_is_deleted() {
         );
     }
     assert_eq!(host.0.borrow().as_slice(), ["remove /s/pvc-1_n_data"]);
-    assert_eq!(provisioner.expand(&existing("/s/x"), 9).unwrap(), 9);
+    assert_eq!(provisioner.expand(&host, &existing("/s/x"), 9).unwrap(), 9);
 }

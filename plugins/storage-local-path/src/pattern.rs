@@ -2,10 +2,11 @@
 //! `{{ .PVC.Namespace }}`, `{{ .PVC.Name }}`, `{{ .PVC.Labels.app }}`, `{{ .PVC.Annotations.path }}`
 //! and `{{ index .PVC.Annotations "example.com/path" }}`.
 
-use crate::bindings::exports::k3s::storage::provisioner::Claim;
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::storage::Claim;
 
 /// The relative path that a pattern gives for a claim. It stays below the directory it is for.
-pub(crate) fn fill(pattern: &str, claim: &Claim) -> Result<String, String> {
+pub(crate) fn fill(pattern: &str, claim: &Claim) -> Result<String, Sentence> {
     let mut path = String::new();
     let mut rest = pattern;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -20,10 +21,10 @@ pub(crate) fn fill(pattern: &str, claim: &Claim) -> Result<String, String> {
         rest = after;
     }
     path.push_str(rest);
-    relative(&path).map_err(|why| format!("pathPattern {pattern:?} gives {path:?}: {why}"))
+    relative(&path).map_err(|why| format!("pathPattern {pattern:?} gives {path:?}: {why}").into())
 }
 
-fn value(expression: &str, claim: &Claim) -> Result<String, String> {
+fn value(expression: &str, claim: &Claim) -> Result<String, Sentence> {
     let unknown = || {
         format!(
             "{{{{ {expression} }}}} is not supported; use .PVC.Namespace, .PVC.Name, .PVC.Labels.KEY, .PVC.Annotations.KEY or index .PVC.Annotations \"KEY\""
@@ -52,7 +53,7 @@ fn value(expression: &str, claim: &Claim) -> Result<String, String> {
 }
 
 /// A label or annotation; nothing for another map.
-fn entry(map: &str, key: &str, claim: &Claim) -> Option<Result<String, String>> {
+fn entry(map: &str, key: &str, claim: &Claim) -> Option<Result<String, Sentence>> {
     let (map, what) = match map {
         ".PVC.Labels" => (&claim.labels, "label"),
         ".PVC.Annotations" => (&claim.annotations, "annotation"),
@@ -62,7 +63,7 @@ fn entry(map: &str, key: &str, claim: &Claim) -> Option<Result<String, String>> 
         .iter()
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.clone());
-    Some(found.ok_or_else(|| format!("the claim has no {what} {key:?}")))
+    Some(found.ok_or_else(|| format!("the claim has no {what} {key:?}").into()))
 }
 
 /// The path with single slashes, if it is plain.
@@ -124,7 +125,7 @@ mod tests {
             ("{{ .PVC.Labels.missing }}", "no label"),
             ("{{ range . }}x{{ end }}", "not supported"),
         ] {
-            let error = fill(pattern, &claim()).unwrap_err();
+            let error = fill(pattern, &claim()).unwrap_err().to_string();
             assert!(error.contains(part), "{pattern}: {error}");
         }
     }

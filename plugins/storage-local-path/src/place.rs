@@ -1,9 +1,10 @@
 //! Pure: where a volume goes, what it is, and who may use it from where.
 
-use crate::bindings::exports::k3s::storage::provisioner::{Affinity, Class, Kind, Node, Request};
-use crate::bindings::k3s::volumes::directories::Owner;
 use crate::config::{Config, Paths};
 use crate::pattern;
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::storage::directories::Owner;
+use k3s_plugin_sdk::storage::{Affinity, Class, Kind, Node, Request};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 /// As K3s' setup script makes directories: the pods of a claim run as any user.
@@ -24,7 +25,7 @@ pub(crate) fn place(
     config: &Config,
     request: &Request,
     pick: impl Fn(usize) -> usize,
-) -> Result<Place, String> {
+) -> Result<Place, Sentence> {
     let paths = config.of_class(&request.class.name)?;
     let shared = matches!(paths, Paths::Shared(_));
     check(request, shared)?;
@@ -49,19 +50,18 @@ pub(crate) fn place(
     })
 }
 
-fn check(request: &Request, shared: bool) -> Result<(), String> {
+fn check(request: &Request, shared: bool) -> Result<(), Sentence> {
     let claim = &request.claim;
     if claim.has_selector {
-        return Err("claim.Spec.Selector is not supported".to_owned());
+        return Err("claim.Spec.Selector is not supported".into());
     }
     if claim.block {
-        return Err("block volumes are not supported".to_owned());
+        return Err("block volumes are not supported".into());
     }
     let once = |mode: &String| matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
     if !shared && !claim.access_modes.iter().all(once) {
         return Err(
-            "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes"
-                .to_owned(),
+            "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes".into(),
         );
     }
     Ok(())
@@ -71,7 +71,7 @@ fn base<'a>(
     paths: &'a Paths,
     request: &Request,
     pick: impl Fn(usize) -> usize,
-) -> Result<&'a str, String> {
+) -> Result<&'a str, Sentence> {
     if let Paths::Shared(path) = paths {
         return Ok(path);
     }
@@ -83,9 +83,9 @@ fn base<'a>(
     let wanted = parameter(&request.class, "nodePath").map(|path| path.trim_end_matches('/'));
     if let Some(wanted) = wanted {
         let found = paths.iter().find(|path| *path == wanted);
-        return found
-            .map(String::as_str)
-            .ok_or_else(|| format!("config doesn't contain path {wanted} on node {}", node.name));
+        return found.map(String::as_str).ok_or_else(|| {
+            format!("config doesn't contain path {wanted} on node {}", node.name).into()
+        });
     }
     let chosen = if paths.is_empty() {
         None
@@ -94,22 +94,22 @@ fn base<'a>(
     };
     chosen
         .map(String::as_str)
-        .ok_or_else(|| format!("no local path available on node {}", node.name))
+        .ok_or_else(|| format!("no local path available on node {}", node.name).into())
 }
 
 /// `hostPath` unless the class or the claim says `local`; K3s' class does.
-fn kind(request: &Request) -> Result<Kind, String> {
+fn kind(request: &Request) -> Result<Kind, Sentence> {
     let asked = find(&request.claim.annotations, "volumeType")
         .or_else(|| find(&request.class.annotations, "defaultVolumeType"))
         .unwrap_or("hostPath");
     match asked.to_lowercase().as_str() {
         "local" => Ok(Kind::Local),
         "hostpath" => Ok(Kind::HostPath),
-        _ => Err(format!("\"{asked}\" is not a recognised volume type")),
+        _ => Err(format!("\"{asked}\" is not a recognised volume type").into()),
     }
 }
 
-fn affinity(class: &Class, node: &Node) -> Result<Affinity, String> {
+fn affinity(class: &Class, node: &Node) -> Result<Affinity, Sentence> {
     let key = parameter(class, "nodeAffinityKey").unwrap_or(HOSTNAME);
     let value =
         find(&node.labels, key).ok_or_else(|| format!("node {} has no label {key}", node.name))?;
@@ -119,21 +119,21 @@ fn affinity(class: &Class, node: &Node) -> Result<Affinity, String> {
     })
 }
 
-fn mode(class: &Class) -> Result<u32, String> {
+fn mode(class: &Class) -> Result<u32, Sentence> {
     let Some(text) = parameter(class, "perm") else {
         return Ok(DEFAULT_MODE);
     };
     let mode = u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777);
-    mode.ok_or_else(|| format!("parameter perm {text:?} is no octal mode"))
+    mode.ok_or_else(|| format!("parameter perm {text:?} is not an octal mode").into())
 }
 
-fn owner(class: &Class) -> Result<Option<Owner>, String> {
+fn owner(class: &Class) -> Result<Option<Owner>, Sentence> {
     let number = |name: &str| {
         let parse = |text: &str| {
             text.parse::<u32>()
-                .map_err(|_| format!("parameter {name} {text:?} is no number"))
+                .map_err(|_| format!("parameter {name} {text:?} is not a number"))
         };
         parameter(class, name).map(parse).transpose()
     };

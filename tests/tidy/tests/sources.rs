@@ -54,22 +54,6 @@ fn no_file_is_too_long_to_read_in_one_sitting() {
 /// Files that may excuse unused code, each with its reason.
 const EXCUSED: &[(&str, &str)] = &[
     (
-        "plugins/cni-flannel/src/lib.rs",
-        "the exports that use the rest exist on wasm only",
-    ),
-    (
-        "plugins/ingress-traefik/src/lib.rs",
-        "the exports that use the rest exist on wasm only",
-    ),
-    (
-        "plugins/lb-klipper/src/lib.rs",
-        "the exports that use the rest exist on wasm only",
-    ),
-    (
-        "plugins/storage-local-path/src/lib.rs",
-        "the exports that use the rest exist on wasm only",
-    ),
-    (
         "host/adapters/tests/common/mod.rs",
         "shared by test targets that each use a part",
     ),

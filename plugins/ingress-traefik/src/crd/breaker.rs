@@ -1,10 +1,12 @@
 //! The circuit breaker's expressions: `NetworkErrorRatio() > 0.30 || LatencyAtQuantileMS(50.0) > 100`.
 
+use k3s_plugin_sdk::Sentence;
+
 use crate::wit::{BreakerCondition, BreakerMetric, BreakerTerm, Comparison};
 
 /// Reads an expression of conditions joined by `&&` and `||`, without parentheses. The error is for its
 /// author.
-pub(crate) fn parse(text: &str) -> Result<Vec<BreakerTerm>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<BreakerTerm>, Sentence> {
     let mut out = Vec::new();
     let alternatives: Vec<&str> = text.split("||").collect();
     for alternative in &alternatives {
@@ -24,7 +26,7 @@ fn push_count(out: &mut Vec<BreakerTerm>, count: usize, term: fn(u32) -> Breaker
     }
 }
 
-fn condition(text: &str) -> Result<BreakerCondition, String> {
+fn condition(text: &str) -> Result<BreakerCondition, Sentence> {
     let bad = || format!("expression {text:?} is not supported");
     let (name, rest) = text.split_once('(').ok_or_else(bad)?;
     let (arguments, rest) = rest.split_once(')').ok_or_else(bad)?;
@@ -32,7 +34,7 @@ fn condition(text: &str) -> Result<BreakerCondition, String> {
         "NetworkErrorRatio" => (BreakerMetric::NetworkErrorRatio, 0),
         "ResponseCodeRatio" => (BreakerMetric::ResponseCodeRatio, 4),
         "LatencyAtQuantileMS" => (BreakerMetric::LatencyAtQuantileMs, 1),
-        _ => return Err(bad()),
+        _ => return Err(bad().into()),
     };
     let number = |text: &str| text.trim().parse::<f64>().map_err(|_| bad());
     let arguments: Vec<f64> = arguments
@@ -41,7 +43,7 @@ fn condition(text: &str) -> Result<BreakerCondition, String> {
         .map(number)
         .collect::<Result<_, _>>()?;
     if arguments.len() != count {
-        return Err(bad());
+        return Err(bad().into());
     }
     let rest = rest.trim();
     let comparisons = [
@@ -91,7 +93,13 @@ mod tests {
             "LatencyAtQuantileMS() > 1",
             "(NetworkErrorRatio() > 1)",
         ] {
-            assert!(parse(bad).unwrap_err().contains("not supported"), "{bad}");
+            assert!(
+                parse(bad)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("not supported"),
+                "{bad}"
+            );
         }
     }
 }

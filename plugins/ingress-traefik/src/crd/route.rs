@@ -1,14 +1,16 @@
 //! IngressRoute.
 
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
+
 use super::rule::{self, Dialect};
 use super::types::{Custom, IngressRoute, Route as Wanted, Tls};
 use super::{middleware, service, tls};
 use crate::class::CLASS_ANNOTATION;
-use crate::key::Key;
 use crate::objects::Meta;
-use crate::outcome::Warnings;
+use crate::outcome::{Warnings, warn_all};
 use crate::priority::UNIT;
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{Outcome, Route, TlsOptions, TlsUse};
 
 /// Nothing for an object of another controller.
@@ -66,7 +68,7 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
         }
     }
-    outcome.warn_all("Ignored", warnings);
+    warn_all(&mut outcome, "Ignored", warnings);
     Some(outcome)
 }
 
@@ -78,9 +80,9 @@ fn route(
     spec: &IngressRoute,
     options: Option<&TlsOptions>,
     warnings: &mut Warnings,
-) -> Result<Route, String> {
+) -> Result<Route, Sentence> {
     if !matches!(wanted.kind.as_str(), "" | "Rule") {
-        return Err(format!("kind {:?} is not supported", wanted.kind));
+        return Err(format!("kind {:?} is not supported", wanted.kind).into());
     }
     check_syntax(&wanted.syntax)?;
     if wanted.observability.is_some() {
@@ -132,11 +134,11 @@ pub(crate) fn is_ours(metadata: &Meta) -> bool {
     )
 }
 
-pub(crate) fn check_syntax(syntax: &str) -> Result<(), String> {
+pub(crate) fn check_syntax(syntax: &str) -> Result<(), Sentence> {
     if matches!(syntax, "" | "v3" | "default") {
         Ok(())
     } else {
-        Err(format!("rule syntax {syntax} is not supported"))
+        Err(format!("rule syntax {syntax} is not supported").into())
     }
 }
 

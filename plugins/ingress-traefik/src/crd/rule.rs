@@ -1,6 +1,8 @@
 //! Traefik's rule language (v3) into the contract's postfix form:
 //! `Host(`a`) && (PathPrefix(`/x`) || !Method(`GET`))`.
 
+use k3s_plugin_sdk::Sentence;
+
 use crate::wit::Matcher;
 
 /// What a rule is about.
@@ -14,7 +16,7 @@ pub(crate) enum Dialect {
 const MAX_DEPTH: usize = 50;
 
 /// Reads a rule. The error is for its author.
-pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Matcher>, String> {
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Matcher>, Sentence> {
     let mut parser = Parser {
         tokens: tokens(text)?,
         at: 0,
@@ -24,7 +26,7 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Matcher>, String
     parser.any(0)?;
     match parser.peek() {
         None => Ok(parser.out),
-        Some(token) => Err(format!("unexpected {token:?}")),
+        Some(token) => Err(format!("unexpected {token:?}").into()),
     }
 }
 
@@ -40,7 +42,7 @@ enum Token {
     Text(String),
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str) -> Result<Vec<Token>, Sentence> {
     let mut out = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -70,7 +72,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     end,
                 )
             }
-            other => return Err(format!("unexpected character {other:?}")),
+            other => return Err(format!("unexpected character {other:?}").into()),
         };
         out.push(token);
         rest = rest.get(used..).unwrap_or_default().trim_start();
@@ -96,7 +98,7 @@ impl Parser {
         found
     }
 
-    fn any(&mut self, depth: usize) -> Result<(), String> {
+    fn any(&mut self, depth: usize) -> Result<(), Sentence> {
         self.all(depth)?;
         let mut count = 1;
         while self.take(&Token::Or) {
@@ -109,7 +111,7 @@ impl Parser {
         Ok(())
     }
 
-    fn all(&mut self, depth: usize) -> Result<(), String> {
+    fn all(&mut self, depth: usize) -> Result<(), Sentence> {
         self.one(depth)?;
         let mut count = 1;
         while self.take(&Token::And) {
@@ -122,9 +124,9 @@ impl Parser {
         Ok(())
     }
 
-    fn one(&mut self, depth: usize) -> Result<(), String> {
+    fn one(&mut self, depth: usize) -> Result<(), Sentence> {
         if depth > MAX_DEPTH {
-            return Err("the rule is nested too deeply".to_owned());
+            return Err("the rule is nested too deeply".into());
         }
         if self.take(&Token::Not) {
             self.one(depth + 1)?;
@@ -136,7 +138,7 @@ impl Parser {
             return if self.take(&Token::Close) {
                 Ok(())
             } else {
-                Err("a parenthesis is not closed".to_owned())
+                Err("a parenthesis is not closed".into())
             };
         }
         match self.peek().cloned() {
@@ -145,23 +147,23 @@ impl Parser {
                 let arguments = self.arguments(&name)?;
                 self.condition(&name, arguments)
             }
-            Some(token) => Err(format!("expected a matcher, found {token:?}")),
-            None => Err("the rule ends where a matcher is expected".to_owned()),
+            Some(token) => Err(format!("expected a matcher, found {token:?}").into()),
+            None => Err("the rule ends where a matcher is expected".into()),
         }
     }
 
-    fn arguments(&mut self, name: &str) -> Result<Vec<String>, String> {
+    fn arguments(&mut self, name: &str) -> Result<Vec<String>, Sentence> {
         let mut arguments = Vec::new();
         if !self.take(&Token::Open) {
-            return Err(format!("{name} needs its arguments in parentheses"));
+            return Err(format!("{name} needs its arguments in parentheses").into());
         }
         loop {
             match self.peek().cloned() {
                 Some(Token::Text(text)) => arguments.push(text),
                 other => {
-                    return Err(format!(
-                        "{name}: expected a text in backticks, found {other:?}"
-                    ));
+                    return Err(
+                        format!("{name}: expected a text in backticks, found {other:?}").into(),
+                    );
                 }
             }
             self.at += 1;
@@ -169,12 +171,12 @@ impl Parser {
                 return Ok(arguments);
             }
             if !self.take(&Token::Comma) {
-                return Err(format!("{name}: expected a comma or a closing parenthesis"));
+                return Err(format!("{name}: expected a comma or a closing parenthesis").into());
             }
         }
     }
 
-    fn condition(&mut self, name: &str, arguments: Vec<String>) -> Result<(), String> {
+    fn condition(&mut self, name: &str, arguments: Vec<String>) -> Result<(), Sentence> {
         let single: Option<fn(String) -> Matcher> = match (self.dialect, name) {
             (Dialect::Http, "Host") => Some(|host| Matcher::Host(host.to_ascii_lowercase())),
             (Dialect::Http, "HostRegexp") => Some(Matcher::HostRegexp),
@@ -220,9 +222,9 @@ impl Parser {
                 Matcher::QueryRegexp((key, String::new()))
             }
             (Dialect::Http, "Header" | "HeaderRegexp" | "Query" | "QueryRegexp", ..) => {
-                return Err(format!("{name} has another number of arguments"));
+                return Err(format!("{name} has another number of arguments").into());
             }
-            _ => return Err(format!("matcher {name} is not supported")),
+            _ => return Err(format!("matcher {name} is not supported").into()),
         };
         self.out.push(matcher);
         Ok(())
@@ -292,13 +294,14 @@ mod tests {
             ("Host()", "expected a text"),
             ("Host(`a`) $ Path(`/`)", "unexpected character"),
         ] {
-            let error = parse(rule, Dialect::Http).unwrap_err();
+            let error = parse(rule, Dialect::Http).unwrap_err().to_string();
             assert!(error.contains(part), "{rule}: {error}");
         }
         let deep = format!("{}Host(`a`){}", "(".repeat(100), ")".repeat(100));
         assert!(
             parse(&deep, Dialect::Http)
                 .unwrap_err()
+                .to_string()
                 .contains("too deeply")
         );
     }

@@ -1,18 +1,20 @@
-//! From what routes name to a target: Services, and weighted TraefikServices within each other.
+//! Targets of routes: Services, and weighted TraefikServices, which may be nested.
+
+use k3s_plugin_sdk::Sentence;
 
 use super::types::{Custom, Service, Sticky, TraefikService};
 use super::values::NumberOrText;
 use super::{read, resolve, transport};
 use crate::annotations;
-use crate::key::Kind;
+use crate::kinds;
 use crate::objects::PortReference;
 use crate::service;
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{Backend, Cookie, Target};
 
-/// TraefikServices may name each other this deep.
+/// Depth to which TraefikServices may name each other.
 const MAX_DEPTH: usize = 8;
-/// Shares of nested weights are kept this fine.
+/// Resolution of the shares of nested weights.
 const FINE: u64 = 10_000;
 
 /// A target of all `services` by their weights.
@@ -20,9 +22,9 @@ pub(crate) fn target(
     view: &View<'_>,
     namespace: &str,
     services: &[Service],
-) -> Result<Target, String> {
+) -> Result<Target, Sentence> {
     match services {
-        // Middlewares answer (a redirect), or nobody does.
+        // A middleware answers (a redirect), or the route has no answer.
         [] => Ok(Target {
             backends: Vec::new(),
             sticky: None,
@@ -47,7 +49,7 @@ fn spread(
     namespace: &str,
     services: &[Service],
     depth: usize,
-) -> Result<Vec<Backend>, String> {
+) -> Result<Vec<Backend>, Sentence> {
     let mut all = Vec::new();
     for service in services {
         let weight = service.weight.unwrap_or(1);
@@ -74,16 +76,13 @@ fn weighted(
     namespace: &str,
     service: &Service,
     depth: usize,
-) -> Result<(Vec<Backend>, Option<Cookie>), String> {
+) -> Result<(Vec<Backend>, Option<Cookie>), Sentence> {
     if depth >= MAX_DEPTH {
-        return Err(format!(
-            "TraefikService {} is nested too deeply",
-            service.name
-        ));
+        return Err(format!("TraefikService {} is nested too deeply", service.name).into());
     }
     let key = resolve(
         view,
-        Kind::TraefikService,
+        &kinds::TRAEFIK_SERVICE,
         namespace,
         &service.namespace,
         &service.name,
@@ -93,33 +92,31 @@ fn weighted(
         return Err(format!(
             "TraefikService {}/{} has no weighted services",
             key.namespace, key.name
-        ));
+        )
+        .into());
     };
     let backends = spread(view, &key.namespace, &group.services, depth + 1)?;
     Ok((backends, group.sticky.map(cookie).transpose()?.flatten()))
 }
 
-fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend, String> {
+fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend, Sentence> {
     if !matches!(service.kind.as_str(), "" | "Service") {
-        return Err(format!(
-            "services of kind {} are not supported",
-            service.kind
-        ));
+        return Err(format!("services of kind {} are not supported", service.kind).into());
     }
     // Traefik's other strategies choose by load or by hash; round robin and wrr are the same here.
     if !matches!(service.strategy.as_str(), "" | "RoundRobin" | "wrr") {
-        return Err(format!("strategy {} is not supported", service.strategy));
+        return Err(format!("strategy {} is not supported", service.strategy).into());
     }
     let key = resolve(
         view,
-        Kind::Service,
+        &kinds::SERVICE,
         namespace,
         &service.namespace,
         &service.name,
     )?;
     let port = match &service.port {
         Some(NumberOrText::Number(number)) => {
-            let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
+            let number = u16::try_from(*number).map_err(|_| format!("{number} is not a port"))?;
             PortReference {
                 number,
                 ..PortReference::default()
@@ -135,7 +132,7 @@ fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend
                 ..PortReference::default()
             },
         },
-        None => return Err(format!("service {}: a port is needed", service.name)),
+        None => return Err(format!("service {}: a port is needed", service.name).into()),
     };
     let mut backend = service::backend(view, &key.namespace, &key.name, &port)?;
     if !service.scheme.is_empty() {
@@ -153,7 +150,7 @@ fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend
     Ok(backend)
 }
 
-fn cookie(sticky: Sticky) -> Result<Option<Cookie>, String> {
+fn cookie(sticky: Sticky) -> Result<Option<Cookie>, Sentence> {
     let Some(cookie) = sticky.cookie else {
         return Ok(None);
     };

@@ -1,16 +1,19 @@
 //! IngressRouteTCP.
 
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
+
 use super::resolve;
 use super::rule::{self, Dialect};
 use super::types::{Custom, IngressRouteTcp, RouteTcp, ServiceTcp};
 use super::values::NumberOrText;
 use super::{route, tls};
-use crate::key::{Key, Kind};
+use crate::kinds;
 use crate::objects::PortReference;
-use crate::outcome::Warnings;
+use crate::outcome::{Warnings, warn_all};
 use crate::priority::UNIT;
 use crate::service;
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{Backend, Outcome, Target, TcpRoute, TcpTls, TlsOptions};
 
 /// Nothing for an object of another controller.
@@ -61,7 +64,7 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
         }
     }
-    outcome.warn_all("Ignored", warnings);
+    warn_all(&mut outcome, "Ignored", warnings);
     Some(outcome)
 }
 
@@ -71,7 +74,7 @@ fn tcp_route(
     at: usize,
     route: &RouteTcp,
     (tls, options): (TcpTls, Option<&TlsOptions>),
-) -> Result<TcpRoute, String> {
+) -> Result<TcpRoute, Sentence> {
     route::check_syntax(&route.syntax)?;
     let services = route
         .services
@@ -91,17 +94,17 @@ fn tcp_route(
     })
 }
 
-fn backend(view: &View<'_>, namespace: &str, wanted: &ServiceTcp) -> Result<Backend, String> {
+fn backend(view: &View<'_>, namespace: &str, wanted: &ServiceTcp) -> Result<Backend, Sentence> {
     let key = resolve(
         view,
-        Kind::Service,
+        &kinds::SERVICE,
         namespace,
         &wanted.namespace,
         &wanted.name,
     )?;
     let port = match &wanted.port {
         NumberOrText::Number(number) => {
-            let number = u16::try_from(*number).map_err(|_| format!("{number} is no port"))?;
+            let number = u16::try_from(*number).map_err(|_| format!("{number} is not a port"))?;
             PortReference {
                 number,
                 ..PortReference::default()

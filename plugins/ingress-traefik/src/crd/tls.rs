@@ -1,12 +1,15 @@
-//! TLSOption: what handshakes must look like.
+//! TLSOption: constraints on handshakes.
+
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
 
 use serde::Deserialize;
 
 use super::types::{Custom, Reference};
 use super::{read, resolve};
-use crate::key::{Key, Kind};
+use crate::kinds;
 use crate::outcome::Warnings;
-use crate::state::View;
+use crate::view::View;
 use crate::wit::{self, ClientAuth, TlsOptions, TlsVersion};
 
 #[derive(Debug, Deserialize)]
@@ -46,21 +49,23 @@ pub(crate) fn options(
     namespace: &str,
     named: Option<&Reference>,
     warnings: &mut Warnings,
-) -> Result<Option<TlsOptions>, String> {
+) -> Result<Option<TlsOptions>, Sentence> {
     let key = match named {
         Some(reference) if reference.name != DEFAULT || !reference.namespace.is_empty() => {
             match reference.name.split_once('@') {
                 None => resolve(
                     view,
-                    Kind::TlsOption,
+                    &kinds::TLS_OPTION,
                     namespace,
                     &reference.namespace,
                     &reference.name,
                 )?,
                 Some((full, "kubernetescrd")) => {
-                    super::middleware::split(view, Kind::TlsOption, namespace, full)?
+                    super::middleware::split(view, &kinds::TLS_OPTION, namespace, full)?
                 }
-                Some(_) => return Err(format!("TLSOption {} does not exist", reference.name)),
+                Some(_) => {
+                    return Err(format!("TLSOption {} does not exist", reference.name).into());
+                }
             }
         }
         _ => match default_options(view)? {
@@ -71,34 +76,34 @@ pub(crate) fn options(
     let found: Custom<Spec> = read(view, &key)?;
     from_spec(&key, found.spec, warnings)
         .map(Some)
-        .map_err(|error| format!("TLSOption {}/{}: {error}", key.namespace, key.name))
+        .map_err(|error| format!("TLSOption {}/{}: {error}", key.namespace, key.name).into())
 }
 
 /// There may be one TLSOption of that name in the cluster; with two, Traefik takes none, which would
 /// let handshakes through that both forbid.
-fn default_options(view: &View<'_>) -> Result<Option<Key>, String> {
+fn default_options(view: &View<'_>) -> Result<Option<Key>, Sentence> {
     let mut all = view
-        .keys(Kind::TlsOption)
+        .keys(&kinds::TLS_OPTION)
         .into_iter()
         .filter(|key| key.name == DEFAULT);
     match (all.next(), all.next()) {
-        (Some(_), Some(_)) => Err("there are several TLSOptions named default".to_owned()),
+        (Some(_), Some(_)) => Err("there are several TLSOptions named default".into()),
         (found, _) => Ok(found),
     }
 }
 
-fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOptions, String> {
+fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOptions, Sentence> {
     let mut version = |text: &str, default: TlsVersion| match text {
         "" => Ok(default),
         "VersionTLS12" => Ok(TlsVersion::Tls12),
         "VersionTLS13" => Ok(TlsVersion::Tls13),
         "VersionTLS10" | "VersionTLS11" => {
             warnings.push(format!(
-                "{text} is not offered; TLS 1.2 is the lowest version"
+                "{text} is not supported; TLS 1.2 is the lowest version"
             ));
             Ok(TlsVersion::Tls12)
         }
-        other => Err(format!("{other:?} is no TLS version")),
+        other => Err(format!("{other:?} is not a TLS version")),
     };
     let (min, max) = (
         version(&spec.min_version, TlsVersion::Tls12)?,
@@ -114,7 +119,7 @@ fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOption
         "RequireAnyClientCert" => ClientAuth::Require,
         "VerifyClientCertIfGiven" => ClientAuth::VerifyIfGiven,
         "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerify,
-        other => return Err(format!("{other:?} is no type of client authentication")),
+        other => return Err(format!("{other:?} is not a type of client authentication").into()),
     };
     let authority = |name: String| wit::Reference {
         namespace: key.namespace.clone(),

@@ -1,12 +1,15 @@
 //! ServersTransport: how servers are reached.
 
+use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::ingress::Key;
+
 use serde::Deserialize;
 
 use super::types::Custom;
 use super::values::{NumberOrText, millis_or};
 use super::{read, resolve};
-use crate::key::{Key, Kind};
-use crate::state::View;
+use crate::kinds;
+use crate::view::View;
 use crate::wit::{Reference, Transport};
 
 #[derive(Debug, Deserialize)]
@@ -41,26 +44,30 @@ struct Timeouts {
 }
 
 /// The transport that a service names: `NAME`, or `NAMESPACE-NAME@kubernetescrd`.
-pub(crate) fn transport(view: &View<'_>, namespace: &str, name: &str) -> Result<Transport, String> {
+pub(crate) fn transport(
+    view: &View<'_>,
+    namespace: &str,
+    name: &str,
+) -> Result<Transport, Sentence> {
     let key = match name.split_once('@') {
-        None => resolve(view, Kind::ServersTransport, namespace, "", name)?,
+        None => resolve(view, &kinds::SERVERS_TRANSPORT, namespace, "", name)?,
         Some((full, "kubernetescrd")) => {
-            super::middleware::split(view, Kind::ServersTransport, namespace, full)?
+            super::middleware::split(view, &kinds::SERVERS_TRANSPORT, namespace, full)?
         }
-        Some(_) => return Err(format!("ServersTransport {name} does not exist")),
+        Some(_) => return Err(format!("ServersTransport {name} does not exist").into()),
     };
     from_spec(&key, read::<Custom<Spec>>(view, &key)?.spec)
-        .map_err(|error| format!("ServersTransport {}/{}: {error}", key.namespace, key.name))
+        .map_err(|error| format!("ServersTransport {}/{}: {error}", key.namespace, key.name).into())
 }
 
-fn from_spec(key: &Key, spec: Spec) -> Result<Transport, String> {
+fn from_spec(key: &Key, spec: Spec) -> Result<Transport, Sentence> {
     let secret = |name: String| Reference {
         namespace: key.namespace.clone(),
         name,
     };
     let mut certificates = spec.certificates_secrets;
     if certificates.len() > 1 {
-        return Err("only one client certificate is supported".to_owned());
+        return Err("only one client certificate is supported".into());
     }
     let (dial, header) = match &spec.forwarding_timeouts {
         Some(t) => (

@@ -1,5 +1,9 @@
 //! Values that Traefik's specs write in more than one way.
 
+use k3s_plugin_sdk::Sentence;
+
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// A number or a text.
@@ -12,64 +16,31 @@ pub(crate) enum NumberOrText {
 
 impl NumberOrText {
     /// Milliseconds: a Go duration (`1m30s`), or a number of seconds.
-    pub(crate) fn millis(&self) -> Result<u64, String> {
+    pub(crate) fn millis(&self) -> Result<u64, Sentence> {
         match self {
             Self::Number(seconds) => u64::try_from(*seconds)
                 .map(|s| s.saturating_mul(1000))
-                .map_err(|_| format!("{seconds} is no duration")),
-            Self::Text(text) => text
-                .parse::<u64>()
-                .map(|s| s.saturating_mul(1000))
-                .or_else(|_| go_duration(text)),
+                .map_err(|_| format!("{seconds} is not a duration").into()),
+            Self::Text(text) => match text.parse::<u64>() {
+                Ok(seconds) => Ok(seconds.saturating_mul(1000)),
+                Err(_) => go_duration(text),
+            },
         }
     }
 }
 
 /// Milliseconds of an optional duration.
-pub(crate) fn millis_or(value: Option<&NumberOrText>, default: u64) -> Result<u64, String> {
+pub(crate) fn millis_or(value: Option<&NumberOrText>, default: u64) -> Result<u64, Sentence> {
     value.map_or(Ok(default), NumberOrText::millis)
 }
 
-/// `1h2m3.5s`, `100ms`, in whole milliseconds.
-fn go_duration(text: &str) -> Result<u64, String> {
-    let bad = || format!("{text:?} is no duration");
-    let mut rest = text;
-    let mut millis = 0.0;
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| c.is_ascii_alphabetic() || c == 'µ')
-            .ok_or_else(bad)?;
-        let (number, tail) = rest.split_at(end);
-        let number: f64 = number.parse().map_err(|_| bad())?;
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let factor = match unit {
-            "h" => 3_600_000.0,
-            "m" => 60_000.0,
-            "s" => 1000.0,
-            "ms" => 1.0,
-            "us" | "µs" => 0.001,
-            "ns" => 0.000_001,
-            _ => return Err(bad()),
-        };
-        millis += number * factor;
-        rest = tail;
-    }
-    if millis < 0.0 {
-        return Err(bad());
-    }
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked above, saturating"
-    )]
-    let whole = millis.round() as u64;
-    Ok(whole)
+/// A Go duration (`1h2m3.5s`), rounded to milliseconds.
+fn go_duration(text: &str) -> Result<u64, Sentence> {
+    let duration = k3s_duration::parse(text).map_err(|error| error.to_string())?;
+    let rounded = duration
+        .saturating_add(Duration::from_micros(500))
+        .as_millis();
+    Ok(u64::try_from(rounded).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

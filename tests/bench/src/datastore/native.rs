@@ -4,10 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use k3s_datastore_kine::bindings::exports::k3s::datastore::backend as wit;
-use k3s_datastore_kine::error::Failure;
-use k3s_datastore_kine::sql::Connection;
 use k3s_datastore_kine::{Dialect, append, compact, open, read};
+use k3s_plugin_sdk::datastore::{self as wit, Database, Error};
 use k3s_store::backend::{
     AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record,
 };
@@ -20,7 +18,7 @@ pub(super) struct Native<C> {
     shared: bool,
 }
 
-impl<C: Connection + Send + 'static> Native<C> {
+impl<C: Database + Send + 'static> Native<C> {
     /// `shared` as the component says it, so that the store behaves the same.
     pub(super) fn new(dialect: &'static Dialect, connection: C, shared: bool) -> Self {
         Self {
@@ -33,7 +31,7 @@ impl<C: Connection + Send + 'static> Native<C> {
     /// On a thread that may block, as calls of components are.
     async fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&C, &'static Dialect) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&C, &'static Dialect) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, BackendError> {
         let (connection, dialect) = (self.connection.clone(), self.dialect);
         let work = move || {
@@ -50,19 +48,19 @@ impl<C: Connection + Send + 'static> Native<C> {
     }
 }
 
-fn failed(failure: Failure) -> BackendError {
-    match failure {
-        Failure::OutcomeUnknown(why) => BackendError::OutcomeUnknown(why),
-        Failure::Stale(revision) => BackendError::Stale(Revision(revision)),
-        Failure::Compacted(revision) => BackendError::Compacted(Revision(revision)),
-        Failure::Refused(why) => BackendError::Refused(why),
-        Failure::Corrupt(why) => BackendError::Corrupt(why),
-        Failure::Sql(why, _) | Failure::Constraint(why) => BackendError::Unavailable(why),
+fn failed(error: Error) -> BackendError {
+    match error {
+        Error::OutcomeUnknown(why) => BackendError::OutcomeUnknown(why),
+        Error::Stale(revision) => BackendError::Stale(Revision(revision)),
+        Error::Compacted(revision) => BackendError::Compacted(Revision(revision)),
+        Error::Refused(why) => BackendError::Refused(why),
+        Error::Corrupt(why) => BackendError::Corrupt(why),
+        Error::Unavailable(why) | Error::Other(why) => BackendError::Unavailable(why),
     }
 }
 
 #[async_trait]
-impl<C: Connection + Send + 'static> Backend for Native<C> {
+impl<C: Database + Send + 'static> Backend for Native<C> {
     fn is_shared(&self) -> bool {
         self.shared
     }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 
 use anyhow::Result;
-use k3s_datastore_kine::sql::{
-    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
-};
 use k3s_harness::PASSWORD;
+use k3s_plugin_sdk::datastore::sql::{self, Failure, Limits, Outcome};
+use k3s_plugin_sdk::datastore::{
+    Database, Flavour, Row, Rows, SqlResult, Transaction as Tx, Value,
+};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlRow, MySqlSslMode};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode};
 use sqlx::{
@@ -51,7 +52,7 @@ macro_rules! server {
                         Value::Text(t) => all.add(t.as_str()),
                         Value::Blob(b) => all.add(b.as_slice()),
                     };
-                    added.map_err(|error| SqlError::Other(error.to_string()))?;
+                    added.map_err(|error| sql::Error::Other(error.to_string()))?;
                 }
                 Ok(all)
             }
@@ -91,7 +92,11 @@ macro_rules! server {
             }
         }
 
-        impl Connection for $name {
+        impl Database for $name {
+            fn flavour(&self) -> SqlResult<Flavour> {
+                Ok(Flavour::Unknown)
+            }
+
             fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
                 self.say(if write { $words.write } else { $words.read })?;
                 Ok(Box::new(Transaction {
@@ -122,7 +127,7 @@ macro_rules! server {
 }
 
 /// What a transaction needs of its server.
-trait Server: Connection {
+trait Server: Database {
     fn end(&self, commit: bool) -> SqlResult<()>;
     fn run(&self, text: &str, args: &[Value]) -> SqlResult<Outcome>;
 }
@@ -259,7 +264,7 @@ fn mariadb_column(row: &MySqlRow, index: usize) -> sqlx::Result<Value> {
     })
 }
 
-fn error(error: sqlx::Error) -> SqlError {
+fn error(error: sqlx::Error) -> sql::Error {
     let constraint = error
         .as_database_error()
         .and_then(|e| e.code())
@@ -271,8 +276,8 @@ fn error(error: sqlx::Error) -> SqlError {
         retryable: false,
     };
     if constraint {
-        SqlError::Constraint(failure)
+        sql::Error::Constraint(failure)
     } else {
-        SqlError::Failed(failure)
+        sql::Error::Failed(failure)
     }
 }

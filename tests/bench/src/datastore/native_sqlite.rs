@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use k3s_datastore_kine::sql::{
-    Connection, Failure, Limits, Outcome, Row, Rows, SqlError, SqlResult, Tx, Value,
+use k3s_plugin_sdk::datastore::sql::{self, Failure, Limits, Outcome};
+use k3s_plugin_sdk::datastore::{
+    Database, Flavour, Row, Rows, SqlResult, Transaction as Tx, Value,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -91,7 +92,7 @@ fn owned(value: ValueRef<'_>) -> Value {
     }
 }
 
-fn error(error: rusqlite::Error) -> SqlError {
+fn error(error: rusqlite::Error) -> sql::Error {
     let message = error.to_string();
     let constraint = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation);
     let failure = Failure {
@@ -101,13 +102,17 @@ fn error(error: rusqlite::Error) -> SqlError {
         retryable: false,
     };
     if constraint {
-        SqlError::Constraint(failure)
+        sql::Error::Constraint(failure)
     } else {
-        SqlError::Failed(failure)
+        sql::Error::Failed(failure)
     }
 }
 
-impl Connection for Sqlite {
+impl Database for Sqlite {
+    fn flavour(&self) -> SqlResult<Flavour> {
+        Ok(Flavour::Sqlite)
+    }
+
     fn begin(&self, write: bool) -> SqlResult<Box<dyn Tx + '_>> {
         self.0
             .execute_batch(if write {

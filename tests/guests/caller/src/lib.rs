@@ -1,5 +1,5 @@
-//! A plugin that does next to nothing, to measure what a call costs: `configure` with nothing returns at
-//! once, with something it hands that back to the host's log.
+//! A plugin that does almost nothing, to measure the cost of a call: `configure` without a configuration
+//! returns at once; with one, it passes the text to the host's log.
 
 use bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest};
 use bindings::k3s::host::log::{Level, log};
@@ -25,7 +25,10 @@ bindings::export!(Caller with_types_in bindings);
 
 impl Guest for Caller {
     fn describe() -> Description {
-        Description { name: "caller".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "caller".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {

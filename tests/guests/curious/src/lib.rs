@@ -1,8 +1,10 @@
-//! A service load balancer that wants to make directories, which only storage provisioners may: it is refused
-//! before it runs.
+//! A service load balancer that imports directories, which only storage provisioners are granted: it is
+//! refused before it runs.
 
 use bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest as Plugin};
-use bindings::exports::k3s::load_balancer::balancer::{Assignment, Error, Guest as Balancer, Mask, ReadyNodes};
+use bindings::exports::k3s::load_balancer::balancer::{
+    Assignment, Error, Guest as Balancer, Mask, ReadyNodes,
+};
 use bindings::k3s::volumes::directories;
 
 mod bindings {
@@ -27,17 +29,25 @@ bindings::export!(Curious with_types_in bindings);
 
 impl Plugin for Curious {
     fn describe() -> Description {
-        Description { name: "curious".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "curious".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(_config: Vec<u8>) -> Result<(), ConfigError> {
-        directories::usage("/").map(drop).map_err(|_| ConfigError::Other("it has no disk".to_owned()))
+        directories::usage("/")
+            .map(drop)
+            .map_err(|_| ConfigError::Other("it has no disk".to_owned()))
     }
 }
 
 impl Balancer for Curious {
     fn wanted() -> Mask {
-        Mask { services: Vec::new(), nodes: Vec::new() }
+        Mask {
+            services: Vec::new(),
+            nodes: Vec::new(),
+        }
     }
 
     fn upsert_services(_objects: Vec<Vec<u8>>) -> Result<(), Error> {

@@ -1,11 +1,13 @@
-//! A pod network that misbehaves as its configuration says, to prove that the rest of the cluster does
-//! not notice. It sets nothing up and takes nothing away, so that pods of the network before it keep
-//! theirs; what it does is done when a pod is added.
+//! A pod network that misbehaves as its configuration demands, to prove that the rest of the cluster is
+//! not affected. It sets nothing up and removes nothing, so that pods of the previous network keep their
+//! connection; it misbehaves when a pod is added.
 
 use k3s_plugin_sdk::cni::net::{Link, LinkKind, Plan};
-use k3s_plugin_sdk::cni::{Attachment, Error, NODE_OWNER, Node, Outcome, PodNetwork, Sandbox, net};
+use k3s_plugin_sdk::cni::{
+    Attachment, Error, Host, NODE_OWNER, Node, Outcome, PodNetwork, Sandbox,
+};
 use k3s_plugin_sdk::serde::Deserialize;
-use k3s_plugin_sdk::{export_cni, warn};
+use k3s_plugin_sdk::{Sentence, export_cni, warn};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(crate = "k3s_plugin_sdk::serde", deny_unknown_fields)]
@@ -31,27 +33,35 @@ impl PodNetwork for Hostile {
     const NAME: &'static str = "hostile";
     const VERSION: &'static str = "0.1.0";
 
-    fn new(config: Config) -> Result<Self, String> {
+    fn new(config: Config) -> Result<Self, Sentence> {
         match config.mode.as_str() {
-            "refuse" => Err("on purpose".to_owned()),
+            "refuse" => Err("on purpose".into()),
             _ => Ok(Self { config, calls: 0 }),
         }
     }
 
-    fn sync(&mut self, _this_node: &str, _nodes: &[Node]) -> Result<Outcome, Error> {
+    fn sync(
+        &mut self,
+        host: &dyn Host,
+        _this_node: &str,
+        _nodes: &[Node],
+    ) -> Result<Outcome, Error> {
         if self.config.mode == "fail-sync" {
             // What a network that breaks the node would do first.
-            net::remove(NODE_OWNER)?;
+            host.remove(NODE_OWNER)?;
             return Err(Error::Other("no network, on purpose".to_owned()));
         }
-        Ok(Outcome { annotations: Vec::new(), subnet_env: String::new() })
+        Ok(Outcome {
+            annotations: Vec::new(),
+            subnet_env: String::new(),
+        })
     }
 
     fn status(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    fn add(&mut self, _sandbox: &Sandbox) -> Result<Attachment, Error> {
+    fn add(&mut self, host: &dyn Host, _sandbox: &Sandbox) -> Result<Attachment, Error> {
         self.calls += 1;
         match self.config.mode.as_str() {
             "loop" => loop {
@@ -70,10 +80,14 @@ impl PodNetwork for Hostile {
                 }
                 Err(Error::Retry("flooded on purpose".to_owned()))
             }
-            "huge" => Ok(Attachment { addresses: vec!["10.42.0.9 ".repeat(1 << 16); 40] }),
-            "lie" => Ok(Attachment { addresses: vec!["not an address".to_owned()] }),
+            "huge" => Ok(Attachment {
+                addresses: vec!["10.42.0.9 ".repeat(1 << 16); 40],
+            }),
+            "lie" => Ok(Attachment {
+                addresses: vec!["not an address".to_owned()],
+            }),
             "grab" => {
-                let uplink = net::find_uplink()?.link;
+                let uplink = host.find_uplink()?.link;
                 let link = Link {
                     name: uplink,
                     kind: LinkKind::Bridge,
@@ -83,22 +97,28 @@ impl PodNetwork for Hostile {
                     hairpin: false,
                     addresses: Vec::new(),
                 };
-                net::apply(NODE_OWNER, &Plan { links: vec![link], ..Plan::default() })?;
+                host.apply(
+                    NODE_OWNER,
+                    &Plan {
+                        links: vec![link],
+                        ..Plan::default()
+                    },
+                )?;
                 Err(Error::Other("the uplink was handed over".to_owned()))
             }
             _ => Err(Error::Retry("it never connects anything".to_owned())),
         }
     }
 
-    fn del(&mut self, _sandbox_id: &str) -> Result<(), Error> {
+    fn del(&mut self, _: &dyn Host, _sandbox_id: &str) -> Result<(), Error> {
         Ok(())
     }
 
-    fn check(&mut self, _sandbox: &Sandbox) -> Result<(), Error> {
+    fn check(&mut self, _: &dyn Host, _sandbox: &Sandbox) -> Result<(), Error> {
         Ok(())
     }
 
-    fn gc(&mut self, _valid_ids: &[String]) -> Result<(), Error> {
+    fn gc(&mut self, _: &dyn Host, _valid_ids: &[String]) -> Result<(), Error> {
         Ok(())
     }
 }

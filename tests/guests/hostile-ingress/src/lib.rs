@@ -1,13 +1,13 @@
-//! An ingress controller of another design, which keeps to the contract or does not, as its configuration
-//! says: a JSON object of two texts, `service`, which all requests for any Ingress lead to
-//! (`namespace/name`), and `mode`. It misbehaves at Ingresses called `victim`, so that it can take over first.
+//! An ingress controller of the released track 0.1, without the SDK. Its configuration is a JSON object of
+//! two texts: `service` (`namespace/name`), which gets all requests for any Ingress, and `mode`, by which it
+//! breaks the contract. It misbehaves at Ingresses called `victim`, so that it can take over first.
 
 use std::cell::RefCell;
 
 use bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest as Plugin};
 use bindings::exports::k3s::ingress::routing::{
-    Backend, Change, Error, Guest as Routing, Interest, Matcher, Object, ObjectKey, Outcome, Reference, Route, Scheme,
-    Target, TlsUse,
+    Backend, Change, Error, Guest as Routing, Interest, Matcher, Object, ObjectKey, Outcome,
+    Reference, Route, Scheme, Target, TlsUse,
 };
 
 mod bindings {
@@ -34,15 +34,21 @@ thread_local! {
     static STATE: RefCell<State> = RefCell::default();
 }
 
-/// The text of a member; good enough for what tests write.
+/// The text of a member; sufficient for the settings of tests.
 fn member(json: &str, name: &str) -> String {
-    let after = json.split_once(&format!("\"{name}\"")).map(|(_, after)| after).unwrap_or_default();
+    let after = json
+        .split_once(&format!("\"{name}\""))
+        .map(|(_, after)| after)
+        .unwrap_or_default();
     after.split('"').nth(1).unwrap_or_default().to_owned()
 }
 
 impl Plugin for Hostile {
     fn describe() -> Description {
-        Description { name: "hostile".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "hostile".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
@@ -53,7 +59,11 @@ impl Plugin for Hostile {
         }
         let service = service.split_once('/').unwrap_or(("default", "none"));
         let service = (service.0.to_owned(), service.1.to_owned());
-        STATE.set(State { mode, service, ..State::default() });
+        STATE.set(State {
+            mode,
+            service,
+            ..State::default()
+        });
         Ok(())
     }
 }
@@ -62,13 +72,19 @@ impl Routing for Hostile {
     fn interests() -> Vec<Interest> {
         let mut kinds = vec![interest("ingresses", "Ingress")];
         if STATE.with_borrow(|state| state.mode == "nosy") {
-            kinds.push(Interest { group: String::new(), ..interest("configmaps", "ConfigMap") });
+            kinds.push(Interest {
+                group: String::new(),
+                ..interest("configmaps", "ConfigMap")
+            });
         }
         kinds
     }
 
     fn upsert(objects: Vec<Object>) -> Result<(), Error> {
-        let ingresses = objects.into_iter().map(|object| object.key).filter(|key| key.kind == "Ingress");
+        let ingresses = objects
+            .into_iter()
+            .map(|object| object.key)
+            .filter(|key| key.kind == "Ingress");
         STATE.with_borrow_mut(|state| state.changed.extend(ingresses));
         Ok(())
     }
@@ -83,9 +99,13 @@ impl Routing for Hostile {
             if state.changed.iter().any(is_victim) {
                 misbehave(&state.mode);
             }
-            let gone = std::mem::take(&mut state.gone).into_iter().map(Change::Gone);
-            let routes: Vec<Change> =
-                std::mem::take(&mut state.changed).into_iter().map(|key| state.outcome(key)).collect();
+            let gone = std::mem::take(&mut state.gone)
+                .into_iter()
+                .map(Change::Gone);
+            let routes: Vec<Change> = std::mem::take(&mut state.changed)
+                .into_iter()
+                .map(|key| state.outcome(key))
+                .collect();
             Ok(gone.chain(routes).collect())
         })
     }
@@ -116,9 +136,9 @@ impl State {
         let mut route = self.route(&key);
         match self.mode.as_str() {
             _ if !is_victim(&key) => {}
-            // About an object that it never saw.
-            "lie" => key.name = "nobody".to_owned(),
-            // An answer that no caller has room for.
+            // A decision on an object that it never received.
+            "lie" => key.name = "unknown".to_owned(),
+            // An answer beyond the host's limits.
             "huge" => route.rule = vec![Matcher::Path("/".repeat(1 << 20)); 80],
             _ => {}
         }
@@ -151,7 +171,10 @@ impl State {
             rule: Vec::new(),
             priority: 1,
             middlewares: Vec::new(),
-            target: Target { backends: vec![backend], sticky: None },
+            target: Target {
+                backends: vec![backend],
+                sticky: None,
+            },
             tls: TlsUse::Either,
             tls_options: None,
         }

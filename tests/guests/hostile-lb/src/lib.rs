@@ -1,6 +1,7 @@
-//! A service load balancer that misbehaves as its configuration says (`{"mode": "trap"}`): `loop`, `trap`,
-//! `lie` (an address that is not a node's), `huge` (more than it has memory for), or not at all: then every node answers for every Service.
-//! It reads of an object only its name and its addresses.
+//! A service load balancer of the released track 0.1, without the SDK. It misbehaves as its configuration
+//! demands (`{"mode": "trap"}`): `loop`, `trap`, `lie` (an address that is not the node's), `huge` (more
+//! than it has memory for). Without a mode every node answers for every Service. It reads only the name and
+//! the addresses of an object.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ struct State {
     /// Names and addresses.
     nodes: BTreeMap<String, Vec<String>>,
     services: BTreeSet<String>,
-    /// Not told yet.
+    /// Not assigned yet.
     waiting: BTreeSet<String>,
 }
 
@@ -36,36 +37,53 @@ thread_local! {
     static STATE: RefCell<State> = RefCell::default();
 }
 
-/// The texts of all members of this name, in any depth; good enough for what is asked for here.
+/// The texts of all members of this name, at any depth; sufficient for the masks here.
 fn members<'a>(json: &'a str, name: &str) -> Vec<&'a str> {
     let key = format!("\"{name}\":\"");
-    json.split(key.as_str()).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    json.split(key.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect()
 }
 
 fn first(json: &str, name: &str) -> String {
-    members(json, name).first().copied().unwrap_or_default().to_owned()
+    members(json, name)
+        .first()
+        .copied()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl Plugin for Hostile {
     fn describe() -> Description {
-        Description { name: "hostile".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "hostile".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
         let text = String::from_utf8_lossy(&config).replace(": ", ":");
-        STATE.set(State { mode: first(&text, "mode"), ..State::default() });
+        STATE.set(State {
+            mode: first(&text, "mode"),
+            ..State::default()
+        });
         Ok(())
     }
 }
 
 impl Balancer for Hostile {
     fn wanted() -> Mask {
-        Mask { services: Vec::new(), nodes: vec!["status.addresses".to_owned()] }
+        Mask {
+            services: Vec::new(),
+            nodes: vec!["status.addresses".to_owned()],
+        }
     }
 
     fn upsert_services(objects: Vec<Vec<u8>>) -> Result<(), Error> {
         let texts = objects.iter().map(|json| String::from_utf8_lossy(json));
-        let keys = texts.map(|text| format!("{}/{}", first(&text, "namespace"), first(&text, "name")));
+        let keys =
+            texts.map(|text| format!("{}/{}", first(&text, "namespace"), first(&text, "name")));
         STATE.with_borrow_mut(|state| {
             for key in keys {
                 state.waiting.insert(key.clone());
@@ -87,8 +105,12 @@ impl Balancer for Hostile {
     fn upsert_nodes(objects: Vec<Vec<u8>>) -> Result<(), Error> {
         STATE.with_borrow_mut(|state| {
             for text in objects.iter().map(|json| String::from_utf8_lossy(json)) {
-                let addresses = members(&text, "address").into_iter().filter(|a| a.parse::<std::net::IpAddr>().is_ok());
-                state.nodes.insert(first(&text, "name"), addresses.map(str::to_owned).collect());
+                let addresses = members(&text, "address")
+                    .into_iter()
+                    .filter(|a| a.parse::<std::net::IpAddr>().is_ok());
+                state
+                    .nodes
+                    .insert(first(&text, "name"), addresses.map(str::to_owned).collect());
             }
             state.waiting = state.services.clone();
         });
@@ -107,7 +129,7 @@ impl Balancer for Hostile {
             while answers.len() < limit as usize
                 && let Some(service) = state.waiting.pop_first()
             {
-                // Only what is made for it sets it off, so that it can take over first.
+                // It misbehaves only at Services for this purpose, so that it can take over first.
                 if service.contains("/victim") {
                     misbehave(&state.mode);
                 }
@@ -136,10 +158,27 @@ impl State {
             "huge" if victim => vec!["198.51.100.1 ".repeat(1 << 16); 40],
             _ => own.to_vec(),
         };
-        let forwards: Vec<Forward> =
-            self.nodes.iter().map(|(node, own)| Forward { node: node.clone(), addresses: addresses(own) }).collect();
+        let forwards: Vec<Forward> = self
+            .nodes
+            .iter()
+            .map(|(node, own)| Forward {
+                node: node.clone(),
+                addresses: addresses(own),
+            })
+            .collect();
         let shown = forwards.iter().flat_map(|forward| &forward.addresses);
-        let ingress = shown.map(|ip| Ingress { ip: ip.clone(), mode: IpMode::Vip }).collect();
-        Assignment { service, claimed: true, ingress, forwards, problems: Vec::new() }
+        let ingress = shown
+            .map(|ip| Ingress {
+                ip: ip.clone(),
+                mode: IpMode::Vip,
+            })
+            .collect();
+        Assignment {
+            service,
+            claimed: true,
+            ingress,
+            forwards,
+            problems: Vec::new(),
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! A datastore that misbehaves as its configuration says, to prove that the host survives it.
+//! A datastore that misbehaves as its configuration demands, to prove that the host survives it.
 //!
-//! `configure` takes a word and perhaps a number: `loop`, `hog`, `trap 3` (at the third call), `flood`,
+//! `configure` takes a word and an optional number: `loop`, `hog`, `trap 3` (at the third call), `flood`,
 //! `huge`, `refuse`, `lie`, `leak` (handles), `attach` (another database file), `leave-open` (a transaction).
 
 use std::cell::RefCell;
 
 use bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest as Plugin};
 use bindings::exports::k3s::datastore::backend::{
-    AppendRow, Change, ChangeKind, Changes, Entries, Error, Guest as Backend, Limits, Outcome, Position,
+    AppendRow, Change, ChangeKind, Changes, Entries, Error, Guest as Backend, Limits, Outcome,
+    Position,
 };
 use bindings::k3s::host::log::{Level, log};
 use bindings::k3s::sql::sql::{Database, Limits as SqlLimits};
@@ -31,7 +32,10 @@ thread_local! {
 
 impl Plugin for Hostile {
     fn describe() -> Description {
-        Description { name: "hostile".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "hostile".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
@@ -78,25 +82,45 @@ fn misbehave() -> Result<(), Error> {
         "attach" => attach(),
         "leave-open" => {
             let database = Database::open("datastore").map_err(|e| Error::Other(e.to_string()))?;
-            let transaction = database.begin(true).map_err(|e| Error::Other(e.to_string()))?;
-            let create = database.prepare("CREATE TABLE left_open (x)").map_err(|e| Error::Other(e.to_string()))?;
-            transaction.run(&create, &[]).map_err(|e| Error::Other(e.to_string()))?;
+            let transaction = database
+                .begin(true)
+                .map_err(|e| Error::Other(e.to_string()))?;
+            let create = database
+                .prepare("CREATE TABLE left_open (x)")
+                .map_err(|e| Error::Other(e.to_string()))?;
+            transaction
+                .run(&create, &[])
+                .map_err(|e| Error::Other(e.to_string()))?;
             panic!("with a transaction open");
         }
         _ => Ok(()),
     }
 }
 
-/// Tries everything that is not granted; an answer other than a refusal is told.
+/// Tries everything that is not granted, and reports what was not refused.
 fn attach() -> Result<(), Error> {
     let other = |e: bindings::k3s::sql::sql::Error| Error::Other(e.to_string());
     if Database::open("passwords").is_ok() {
         return Err(Error::Refused("another database was opened".to_owned()));
     }
     let database = Database::open("datastore").map_err(other)?;
-    for text in ["ATTACH DATABASE '/tmp/other.db' AS other", "PRAGMA synchronous = OFF", "VACUUM INTO '/tmp/copy.db'"] {
+    for text in [
+        "ATTACH DATABASE '/tmp/other.db' AS other",
+        "PRAGMA synchronous = OFF",
+        "VACUUM INTO '/tmp/copy.db'",
+    ] {
         let statement = database.prepare(text).map_err(other)?;
-        if database.query(&statement, &[], SqlLimits { rows: 1, bytes: 1000 }).is_ok() {
+        if database
+            .query(
+                &statement,
+                &[],
+                SqlLimits {
+                    rows: 1,
+                    bytes: 1000,
+                },
+            )
+            .is_ok()
+        {
             return Err(Error::Refused(format!("{text} was allowed")));
         }
     }
@@ -106,16 +130,26 @@ fn attach() -> Result<(), Error> {
 impl Backend for Hostile {
     fn open() -> Result<Position, Error> {
         misbehave()?;
-        Ok(Position { revision: 1, compacted: 0 })
+        Ok(Position {
+            revision: 1,
+            compacted: 0,
+        })
     }
 
     fn append(head: u64, rows: Vec<AppendRow>) -> Result<Vec<Outcome>, Error> {
         misbehave()?;
         let lies = MODE.with_borrow(|(mode, _)| mode == "lie");
-        Ok((1..=rows.len() as u64).map(|n| Outcome::Committed(if lies { 7 } else { head + n })).collect())
+        Ok((1..=rows.len() as u64)
+            .map(|n| Outcome::Committed(if lies { 7 } else { head + n }))
+            .collect())
     }
 
-    fn after(_after: u64, _through: u64, _prefix: String, _limits: Limits) -> Result<Changes, Error> {
+    fn after(
+        _after: u64,
+        _through: u64,
+        _prefix: String,
+        _limits: Limits,
+    ) -> Result<Changes, Error> {
         misbehave()?;
         let change = |n| Change {
             revision: n,
@@ -127,12 +161,27 @@ impl Backend for Hostile {
             value: vec![0; 1 << 20],
             old_value: Vec::new(),
         };
-        let many = if MODE.with_borrow(|(mode, _)| mode == "huge") { 40 } else { 0 };
-        Ok(Changes { changes: (0..many).map(change).collect(), through: 0 })
+        let many = if MODE.with_borrow(|(mode, _)| mode == "huge") {
+            40
+        } else {
+            0
+        };
+        Ok(Changes {
+            changes: (0..many).map(change).collect(),
+            through: 0,
+        })
     }
 
-    fn range(_at: u64, _prefix: String, _start: Option<String>, _limits: Limits) -> Result<Entries, Error> {
-        Ok(Entries { entries: Vec::new(), more: false })
+    fn range(
+        _at: u64,
+        _prefix: String,
+        _start: Option<String>,
+        _limits: Limits,
+    ) -> Result<Entries, Error> {
+        Ok(Entries {
+            entries: Vec::new(),
+            more: false,
+        })
     }
 
     fn compact(to: u64) -> Result<u64, Error> {

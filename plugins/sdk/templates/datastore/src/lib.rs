@@ -1,17 +1,16 @@
 //! A datastore to start from: every write is a row of one table in SQLite. The table is kine's, column by
 //! column, so that K3s itself could go on with the file.
 //!
-//! The server keeps the cluster in memory and asks a datastore for four things: write these rows
-//! (`append`), what happened since (`after`), what was there then (`range`), forget what is old
-//! (`compact`). The host owns the connection, the flush to disk and the timeouts (`k3s/wit/sql/sql.wit`);
-//! the plugin owns tables and queries.
+//! The server keeps the cluster in memory and asks a datastore for four things: to write rows (`append`),
+//! to read what happened since a revision (`after`) or what existed at one (`range`), and to remove old
+//! rows (`compact`). The host owns the connection, the flush to disk and the timeouts
+//! (`k3s/wit/sql/sql.wit`); the plugin owns tables and queries.
 
 use k3s_plugin_sdk::datastore::{
-    AppendRow, Change, ChangeKind, Changes, Columns, Connection, Datastore, Entries, Entry, Error, FEW, Flavour,
-    Limits, Outcome, Position, Row, Transaction, Value, end_of, integer, sql,
+    AppendRow, Change, ChangeKind, Changes, Columns, Database, Datastore, Entries, Entry, Error,
+    FEW, Flavour, Limits, Outcome, Position, Row, Transaction, Value, integer, prefix_end, sql,
 };
-use k3s_plugin_sdk::serde::Deserialize;
-use k3s_plugin_sdk::{export_datastore, info};
+use k3s_plugin_sdk::{NoSettings, Sentence, export_datastore, info};
 
 /// `id` is the revision. A row that creates a key has `created` 1 and `create_revision` 0; `prev_revision`
 /// is the row that this one replaces, also a tombstone. (That `name` is an INTEGER is kine's slip; SQLite
@@ -38,7 +37,8 @@ const POSITION: &str = "SELECT MAX(revision, compacted), compacted FROM (SELECT
     COALESCE((SELECT MAX(prev_revision) FROM kine WHERE name = 'compact_rev_key'), 0) AS compacted)";
 /// A key's newest row and whether it is a tombstone: with one MAX, SQLite takes the other column from that row.
 const NEWEST: &str = "SELECT COALESCE(MAX(id), 0), COALESCE(deleted, 1) FROM kine WHERE name = ?1";
-const INSERT: &str = "INSERT INTO kine (id, name, created, deleted, create_revision, prev_revision, lease, value,
+const INSERT: &str =
+    "INSERT INTO kine (id, name, created, deleted, create_revision, prev_revision, lease, value,
     old_value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 /// The `+` keeps SQLite from going along the index of names: the rows are wanted by revision.
 const AFTER: &str = "SELECT id, name, created, deleted, create_revision, prev_revision, lease, value, old_value
@@ -52,78 +52,100 @@ const COMPACT: &str = "DELETE FROM kine WHERE id IN (
     UNION SELECT id FROM kine WHERE id > ?1 AND id <= ?2 AND deleted != 0)";
 const SET_COMPACTED: &str = "UPDATE kine SET prev_revision = ?1 WHERE name = 'compact_rev_key'";
 
-/// No settings: the database is the operator's `--datastore-endpoint`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(crate = "k3s_plugin_sdk::serde", deny_unknown_fields)]
-struct Config {}
+struct MyDatastore;
 
-struct MyDatastore {
-    db: Connection,
-}
-
-impl MyDatastore {
-    /// A transaction in which `revision` can be read: nothing compacts while it is open.
-    fn readable(&self, revision: u64) -> Result<Transaction<'_>, Error> {
-        let tx = self.db.begin(false)?;
-        let compacted = position(&tx)?.compacted;
-        if revision < compacted { Err(Error::Compacted(compacted)) } else { Ok(tx) }
+/// Starts a transaction in which `revision` can be read: nothing compacts while it is open.
+fn begin_readable(db: &dyn Database, revision: u64) -> Result<Box<dyn Transaction + '_>, Error> {
+    let tx = db.begin(false)?;
+    let compacted = position(&*tx)?.compacted;
+    if revision < compacted {
+        Err(Error::Compacted(compacted))
+    } else {
+        Ok(tx)
     }
 }
 
-fn position(tx: &Transaction<'_>) -> Result<Position, Error> {
+fn position(tx: &dyn Transaction) -> Result<Position, Error> {
     let mut row = Columns::only(tx.query(POSITION, &[], FEW)?)?;
-    Ok(Position { revision: row.number()?, compacted: row.number()? })
+    Ok(Position {
+        revision: row.number()?,
+        compacted: row.number()?,
+    })
 }
 
 impl Datastore for MyDatastore {
-    type Config = Config;
+    /// The database is the operator's `--datastore-endpoint`.
+    type Config = NoSettings;
 
     const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
-    fn new(_: Config) -> Result<Self, String> {
-        Ok(Self { db: Connection::default() })
+    fn new(NoSettings: NoSettings) -> Result<Self, Sentence> {
+        Ok(Self)
     }
 
-    /// What cannot be served is refused before anything is written: an open transaction that is dropped
-    /// leaves nothing behind.
-    fn open(&mut self) -> Result<Position, Error> {
-        if self.db.flavour()? != Flavour::Sqlite {
-            return Err(Error::Refused("this plugin speaks SQLite only".to_owned()));
+    /// Refuses what cannot be served before anything is written: dropping a transaction rolls it back.
+    fn open(&mut self, db: &dyn Database) -> Result<Position, Error> {
+        if db.flavour()? != Flavour::Sqlite {
+            return Err(Error::Refused(
+                "this plugin supports SQLite only".to_owned(),
+            ));
         }
-        let tables = self.db.query(TABLES, &[], FEW)?.rows.into_iter().map(|row| Columns::of(row).text());
+        let tables = db
+            .query(TABLES, &[], FEW)?
+            .rows
+            .into_iter()
+            .map(|row| Columns::of(row).text());
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
         if !tables.is_empty() && !tables.iter().any(|table| table == "kine") {
-            return Err(Error::Refused(format!("this is not a K3s database: it has {}", tables.join(", "))));
+            return Err(Error::Refused(format!(
+                "this is not a K3s database: it has {}",
+                tables.join(", ")
+            )));
         }
-        // Waits for an append that is under way elsewhere, so that what we say is final.
-        let tx = self.db.begin(true)?;
+        // Waits for an append in progress on another server, so that the position is final.
+        let tx = db.begin(true)?;
         for statement in SCHEMA {
             tx.run(statement, &[])?;
         }
         if Columns::only(tx.query(PROTOBUF, &[], FEW)?)?.number()? > 0 {
-            return Err(Error::Refused("this database has values in protobuf, which cannot be served".to_owned()));
+            return Err(Error::Refused(
+                "this database has values in protobuf, which cannot be served".to_owned(),
+            ));
         }
-        let position = position(&tx)?;
+        let position = position(&*tx)?;
         tx.commit()?;
         info!("the log stands at revision {}", position.revision);
         Ok(position)
     }
 
-    /// Revisions are given under the write lock, so their order is the order of commits. The rows were
-    /// decided when the log ended at `head`: where a key has changed since, its row is a conflict.
-    fn append(&mut self, head: u64, rows: Vec<AppendRow>) -> Result<Vec<Outcome>, Error> {
-        let tx = self.db.begin(true)?;
-        let Position { mut revision, compacted } = position(&tx)?;
-        // Of what was compacted away since, nobody knows which keys it had.
+    /// Assigns revisions under the write lock, so their order is the order of commits. The rows were
+    /// decided when the log ended at `head`: if a key changed since, its row is a conflict.
+    fn append(
+        &mut self,
+        db: &dyn Database,
+        head: u64,
+        rows: Vec<AppendRow>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let tx = db.begin(true)?;
+        let Position {
+            mut revision,
+            compacted,
+        } = position(&*tx)?;
+        // The keys of rows that were compacted since are unknown.
         if revision < head || compacted > head {
             return Err(Error::Stale(revision));
         }
         let mut outcomes = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut newest = Columns::only(tx.query(NEWEST, &[Value::Text(row.key.clone())], FEW)?)?;
+            let mut newest =
+                Columns::only(tx.query(NEWEST, &[Value::Text(row.key.clone())], FEW)?)?;
             let (newest, is_gone) = (newest.number()?, newest.number()? != 0);
-            let fits = if row.kind == ChangeKind::Create { is_gone } else { newest == row.prev_revision };
+            let fits = if row.kind == ChangeKind::Create {
+                is_gone
+            } else {
+                newest == row.prev_revision
+            };
             if newest > head || !fits {
                 outcomes.push(Outcome::Conflict);
                 continue;
@@ -132,31 +154,69 @@ impl Datastore for MyDatastore {
             tx.run(INSERT, &columns(row, revision, newest))?;
             outcomes.push(Outcome::Committed(revision));
         }
-        tx.commit()?;
+        tx.commit().map_err(Error::of_commit)?;
         Ok(outcomes)
     }
 
-    fn after(&mut self, after: u64, through: u64, prefix: &str, limits: Limits) -> Result<Changes, Error> {
-        let tx = self.readable(after)?;
-        let args = [integer(after), integer(through), Value::Text(prefix.to_owned()), Value::Text(end_of(prefix))];
+    fn after(
+        &mut self,
+        db: &dyn Database,
+        after: u64,
+        through: u64,
+        prefix: &str,
+        limits: Limits,
+    ) -> Result<Changes, Error> {
+        let tx = begin_readable(db, after)?;
+        let args = [
+            integer(after),
+            integer(through),
+            Value::Text(prefix.to_owned()),
+            Value::Text(prefix_end(prefix)),
+        ];
         let rows = tx.query(AFTER, &args, bounds(limits))?;
-        let changes = rows.rows.into_iter().map(change).collect::<Result<Vec<_>, _>>()?;
+        let changes = rows
+            .rows
+            .into_iter()
+            .map(change)
+            .collect::<Result<Vec<_>, _>>()?;
         let last = changes.last().map_or(after, |change| change.revision);
-        Ok(Changes { changes, through: if rows.complete { through } else { last } })
+        Ok(Changes {
+            changes,
+            through: if rows.complete { through } else { last },
+        })
     }
 
-    fn range(&mut self, at: u64, prefix: &str, start_after: Option<&str>, limits: Limits) -> Result<Entries, Error> {
-        let tx = self.readable(at)?;
+    fn range(
+        &mut self,
+        db: &dyn Database,
+        at: u64,
+        prefix: &str,
+        start_after: Option<&str>,
+        limits: Limits,
+    ) -> Result<Entries, Error> {
+        let tx = begin_readable(db, at)?;
         let text = |text: &str| Value::Text(text.to_owned());
-        let args = [text(start_after.unwrap_or_default()), text(prefix), text(&end_of(prefix)), integer(at)];
+        let args = [
+            text(start_after.unwrap_or_default()),
+            text(prefix),
+            text(&prefix_end(prefix)),
+            integer(at),
+        ];
         let rows = tx.query(RANGE, &args, bounds(limits))?;
-        let entries = rows.rows.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        Ok(Entries { entries, more: !rows.complete })
+        let entries = rows
+            .rows
+            .into_iter()
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Entries {
+            entries,
+            more: !rows.complete,
+        })
     }
 
-    fn compact(&mut self, to: u64) -> Result<u64, Error> {
-        let tx = self.db.begin(true)?;
-        let now = position(&tx)?;
+    fn compact(&mut self, db: &dyn Database, to: u64) -> Result<u64, Error> {
+        let tx = db.begin(true)?;
+        let now = position(&*tx)?;
         let to = to.min(now.revision);
         if to <= now.compacted {
             return Ok(now.compacted);
@@ -167,28 +227,32 @@ impl Datastore for MyDatastore {
         Ok(to)
     }
 
-    fn maintain(&mut self) -> Result<(), Error> {
-        self.db.query("PRAGMA incremental_vacuum(1024)", &[], FEW)?;
+    fn maintain(&mut self, db: &dyn Database) -> Result<(), Error> {
+        db.query("PRAGMA incremental_vacuum(1024)", &[], FEW)?;
         Ok(())
     }
 
-    fn size(&mut self) -> Result<u64, Error> {
-        const SIZE: &str = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-        Columns::only(self.db.query(SIZE, &[], FEW)?)?.number()
+    fn size(&mut self, db: &dyn Database) -> Result<u64, Error> {
+        const SIZE: &str =
+            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        Columns::only(db.query(SIZE, &[], FEW)?)?.number()
     }
 
-    fn health(&mut self) -> Result<(), Error> {
-        self.db.query("SELECT 1 FROM kine LIMIT 1", &[], FEW)?;
+    fn health(&mut self, db: &dyn Database) -> Result<(), Error> {
+        db.query("SELECT 1 FROM kine LIMIT 1", &[], FEW)?;
         Ok(())
     }
 }
 
-/// The host's limits hold for the rows of one answer; it asks again from where that ended.
+/// The host's limits apply to one answer; it asks again from where that ended.
 fn bounds(limits: Limits) -> sql::Limits {
-    sql::Limits { rows: limits.rows.max(1), bytes: limits.bytes }
+    sql::Limits {
+        rows: limits.rows.max(1),
+        bytes: limits.bytes,
+    }
 }
 
-/// A row as the table has it. A creation follows the key's tombstone, if there is one.
+/// A row of the table. A creation follows the key's tombstone, if there is one.
 fn columns(row: AppendRow, revision: u64, newest: u64) -> Vec<Value> {
     let flag = |set: bool| Value::Integer(i64::from(set));
     let created = row.kind == ChangeKind::Create;
@@ -201,7 +265,11 @@ fn columns(row: AppendRow, revision: u64, newest: u64) -> Vec<Value> {
         integer(newest),
         Value::Integer(i64::from(row.lease)),
         Value::Blob(row.value),
-        if created { Value::Null } else { Value::Blob(row.old_value) },
+        if created {
+            Value::Null
+        } else {
+            Value::Blob(row.old_value)
+        },
     ]
 }
 
@@ -236,7 +304,11 @@ fn entry(row: Row) -> Result<Entry, Error> {
     Ok(Entry {
         key,
         value,
-        create_revision: if created { mod_revision } else { create_revision },
+        create_revision: if created {
+            mod_revision
+        } else {
+            create_revision
+        },
         mod_revision,
         lease: u32::try_from(lease).unwrap_or(u32::MAX),
     })

@@ -1,51 +1,35 @@
 //! An ingress controller to start from: Ingress rules become routes to the endpoints of Services, by host
-//! and by exact path or prefix, with TLS. It has no middlewares; `k3s/wit/ingress/ingress.wit` lists what
-//! else a route can do.
+//! and by exact path or prefix, with TLS. It has no middlewares; `k3s/wit/ingress-0.2/ingress.wit` lists
+//! what else a route can do.
 //!
-//! The host serves the traffic and reads the Secrets. The plugin is asked when an object changes, never
-//! per request: `decide` says what follows from one Ingress. What it looks up on the way (a Service, the
-//! class) is noted, and the Ingress comes again when that changes.
+//! The host serves the traffic and reads the Secrets. It calls the plugin when an object changes, never
+//! per request: `decide` returns the routes of one Ingress. The SDK records what it looks up (a Service,
+//! the class) and calls it again when that changes.
 
-use k3s_plugin_sdk::export_ingress;
-use k3s_plugin_sdk::ingress::{Backend, Cluster, IngressController, Key, Kind, Matcher, Outcome, Reference, Route};
+use k3s_plugin_sdk::ingress::{
+    Backend, Cluster, IngressController, Key, Kind, Matcher, Outcome, Reference, Route,
+};
 use k3s_plugin_sdk::serde::Deserialize;
+use k3s_plugin_sdk::{Sentence, export_ingress};
 
-const INGRESS: Kind = Kind {
-    group: "networking.k8s.io",
-    version: "v1",
-    plural: "ingresses",
-    kind: "Ingress",
-    namespaced: true,
-    optional: false,
-    fields: &["spec"],
-    routed: true,
-};
-const CLASS: Kind = Kind {
-    plural: "ingressclasses",
-    kind: "IngressClass",
-    namespaced: false,
-    fields: &["metadata.annotations", "spec.controller"],
-    routed: false,
-    ..INGRESS
-};
-const SERVICE: Kind = Kind {
-    group: "",
-    plural: "services",
-    kind: "Service",
-    fields: &["spec.type", "spec.ports"],
-    routed: false,
-    ..INGRESS
-};
+static INGRESS: Kind = Kind::new("networking.k8s.io", "v1", "ingresses", "Ingress")
+    .fields(&["spec"])
+    .routed();
+static CLASS: Kind = Kind::new("networking.k8s.io", "v1", "ingressclasses", "IngressClass")
+    .fields(&["metadata.annotations", "spec.controller"])
+    .cluster_scoped();
+static SERVICE: Kind =
+    Kind::new("", "v1", "services", "Service").fields(&["spec.type", "spec.ports"]);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(crate = "k3s_plugin_sdk::serde", deny_unknown_fields)]
 struct Config {
-    /// What IngressClasses name as their controller; empty is what the server's own class names.
+    /// The controller that IngressClasses name; empty means that of the server's own class.
     #[serde(default)]
     controller: String,
 }
 
-// The objects, as far as they matter here.
+// The fields of objects that matter here.
 
 #[derive(Default, Deserialize)]
 #[serde(crate = "k3s_plugin_sdk::serde", default)]
@@ -154,14 +138,21 @@ struct MyIngress {
 }
 
 impl MyIngress {
-    /// The class decides whose an Ingress is; without one, the cluster's default class does.
+    /// The class decides; without one, the cluster's default class does.
     fn is_ours(&self, cluster: &Cluster<'_>, ingress: &Ingress) -> bool {
         const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
         let is_our = |class: &IngressClass| class.spec.controller == self.controller;
         match &ingress.spec.ingress_class_name {
-            Some(name) => cluster.get(&CLASS, "", name).is_some_and(|class| class.is_ok_and(|class| is_our(&class))),
+            Some(name) => cluster
+                .get(&CLASS, "", name)
+                .is_some_and(|class| class.is_ok_and(|class| is_our(&class))),
             None => cluster.list(&CLASS).iter().any(|class: &IngressClass| {
-                is_our(class) && class.metadata.annotations.get(DEFAULT).is_some_and(|value| value == "true")
+                is_our(class)
+                    && class
+                        .metadata
+                        .annotations
+                        .get(DEFAULT)
+                        .is_some_and(|value| value == "true")
             }),
         }
     }
@@ -172,39 +163,57 @@ impl IngressController for MyIngress {
 
     const NAME: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const KINDS: &'static [Kind] = &[INGRESS, CLASS, SERVICE];
+    const KINDS: &'static [&'static Kind] = &[&INGRESS, &CLASS, &SERVICE];
 
-    fn new(config: Config) -> Result<Self, String> {
+    fn new(config: Config) -> Result<Self, Sentence> {
         let own = "traefik.io/ingress-controller".to_owned();
-        Ok(Self { controller: if config.controller.is_empty() { own } else { config.controller } })
+        Ok(Self {
+            controller: if config.controller.is_empty() {
+                own
+            } else {
+                config.controller
+            },
+        })
     }
 
-    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, String> {
+    fn decide(&self, cluster: &Cluster<'_>, key: &Key) -> Result<Option<Outcome>, Sentence> {
         let ingress: Ingress = cluster.read(key)?;
         if !self.is_ours(cluster, &ingress) {
             return Ok(None);
         }
         let mut outcome = Outcome::of(key);
-        // The host writes the node's addresses into its status.
+        // The host writes the node's addresses into the Ingress's status.
         outcome.publish_address = true;
-        // The host reads the certificates, and serves them by the names in them.
-        let secrets = ingress.spec.tls.iter().filter(|tls| !tls.secret_name.is_empty());
-        outcome.certificates = secrets.map(|tls| reference(key, &tls.secret_name)).collect();
+        // The host reads the certificates and selects them by the names in them.
+        let secrets = ingress.spec.tls.iter().map(|tls| &tls.secret_name);
+        for secret in secrets.filter(|name| !name.is_empty()) {
+            outcome.certificate(&key.namespace, secret);
+        }
         for (at, rule) in ingress.spec.rules.iter().enumerate() {
             for (number, path) in rule.http.paths.iter().enumerate() {
                 let name = format!("{key}/rule{at}/path{number}");
                 match backend(cluster, key, &path.backend.service) {
                     Ok(backend) => {
-                        outcome.routes.push(Route::to(backend, name, condition(rule, path), priority(rule, path)));
+                        outcome.routes.push(Route::to(
+                            backend,
+                            name,
+                            condition(rule, path),
+                            priority(rule, path),
+                        ));
                     }
-                    // The other routes are served all the same.
+                    // The other routes are still served.
                     Err(why) => outcome.error("BackendNotFound", why),
                 }
             }
         }
         if let Some(default) = &ingress.spec.default_backend {
             match backend(cluster, key, &default.service) {
-                Ok(backend) => outcome.routes.push(Route::to(backend, format!("{key}/default"), Vec::new(), i64::MIN)),
+                Ok(backend) => outcome.routes.push(Route::to(
+                    backend,
+                    format!("{key}/default"),
+                    Vec::new(),
+                    i64::MIN,
+                )),
                 Err(why) => outcome.error("BackendNotFound", why),
             }
         }
@@ -212,12 +221,15 @@ impl IngressController for MyIngress {
     }
 }
 
-/// Something in the namespace of an Ingress.
+/// An object in the namespace of an Ingress.
 fn reference(key: &Key, name: &str) -> Reference {
-    Reference { namespace: key.namespace.clone(), name: name.to_owned() }
+    Reference {
+        namespace: key.namespace.clone(),
+        name: name.to_owned(),
+    }
 }
 
-/// When a route is taken. A rule is a list in postfix order: conditions, then how many of them `All` joins.
+/// The rule of a route: a list in postfix order, conditions before the `All` that joins them.
 fn condition(rule: &Rule, path: &Path) -> Vec<Matcher> {
     let mut all = Vec::new();
     if !rule.host.is_empty() {
@@ -236,35 +248,52 @@ fn condition(rule: &Rule, path: &Path) -> Vec<Matcher> {
     all
 }
 
-/// The highest that matches is taken. Ingress wants exact hosts before wildcards before none, then longer
-/// paths before shorter ones, then exact paths before prefixes.
+/// The matching route with the highest priority is used. Ingress demands exact hosts before wildcards
+/// before none, then longer paths before shorter ones, then exact paths before prefixes.
 fn priority(rule: &Rule, path: &Path) -> i64 {
     let host = match rule.host.as_str() {
         "" => 0,
         host if host.starts_with('*') => 1,
         _ => 2,
     };
-    let length = i64::try_from(path.path.len()).unwrap_or(i64::MAX).min(100_000);
+    let length = i64::try_from(path.path.len())
+        .unwrap_or(i64::MAX)
+        .min(100_000);
     host * 1_000_000 + 2 * length + i64::from(path.path_type == "Exact")
 }
 
 /// The endpoints of a Service on one of its ports.
-fn backend(cluster: &Cluster<'_>, key: &Key, wanted: &ServiceReference) -> Result<Backend, String> {
+fn backend(
+    cluster: &Cluster<'_>,
+    key: &Key,
+    wanted: &ServiceReference,
+) -> Result<Backend, Sentence> {
     let name = format!("{}/{}", key.namespace, wanted.name);
     let service: Service = match cluster.get(&SERVICE, &key.namespace, &wanted.name) {
         Some(service) => service.map_err(|why| format!("service {name} cannot be read: {why}"))?,
-        None => return Err(format!("service {name} does not exist")),
+        None => return Err(format!("service {name} does not exist").into()),
     };
     if service.spec.r#type == "ExternalName" {
-        return Err(format!("service {name} is of type ExternalName, which is not served"));
+        return Err(
+            format!("service {name} is of type ExternalName, which is not supported").into(),
+        );
     }
     let fits = |port: &&ServicePort| match wanted.port.name.as_str() {
         "" => port.port == wanted.port.number,
         name => port.name == name,
     };
     let port = service.spec.ports.iter().find(fits);
-    let port = port.ok_or_else(|| format!("service {name} has no port {}{}", wanted.port.name, wanted.port.number))?;
-    Ok(Backend::of(reference(key, &wanted.name), port.name.clone(), port.port))
+    let port = port.ok_or_else(|| {
+        format!(
+            "service {name} has no port {}{}",
+            wanted.port.name, wanted.port.number
+        )
+    })?;
+    Ok(Backend::of(
+        reference(key, &wanted.name),
+        port.name.clone(),
+        port.port,
+    ))
 }
 
 export_ingress!(MyIngress);

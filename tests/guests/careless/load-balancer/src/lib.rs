@@ -1,14 +1,18 @@
-//! A load balancer that breaks its contract as its configuration says (`mode`), as careless authors do:
-//! `k3s plugin check` must find it. Without a mode it keeps the contract, but for `Local` policies, which it
-//! does not know. It speaks the contract itself, as the SDK would keep some of the promises for it.
+//! A load balancer that breaks its contract in the way of its configuration (`mode`), as careless authors
+//! do; `k3s plugin check` must find it. Without a mode it keeps the contract, except for `Local` policies,
+//! which it ignores. It implements the contract without the SDK's trait, which would keep some promises for
+//! it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k3s_plugin_sdk::load_balancer::bindings;
-use k3s_plugin_sdk::load_balancer::{Assignment, Error, Forward, Ingress, IpMode, Mask, ReadyNodes};
+use k3s_plugin_sdk::load_balancer::{
+    Assignment, Error, Forward, Ingress, Interest, IpMode, Object, ObjectKey, ReadyNodes, interests,
+};
 use k3s_plugin_sdk::serde_json::{self, Value};
 
+use bindings::exports::k3s::common::feed::Guest as Feed;
 use bindings::exports::k3s::common::plugin::{ConfigError, Description, Guest as Plugin};
 use bindings::exports::k3s::load_balancer::balancer::Guest as Balancer;
 
@@ -22,7 +26,7 @@ struct State {
     reserved: BTreeSet<u64>,
     nodes: BTreeMap<String, String>,
     services: BTreeMap<String, Value>,
-    /// In the order in which they came.
+    /// In order of arrival.
     came: Vec<String>,
     said: BTreeMap<String, Assignment>,
 }
@@ -32,20 +36,33 @@ thread_local! {
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn key(service: &Value) -> String {
-    format!("{}/{}", text(service, "/metadata/namespace"), text(service, "/metadata/name"))
+    format!(
+        "{}/{}",
+        text(service, "/metadata/namespace"),
+        text(service, "/metadata/name")
+    )
 }
 
 fn port(service: &Value) -> u64 {
-    service.pointer("/spec/ports/0/port").and_then(Value::as_u64).unwrap_or_default()
+    service
+        .pointer("/spec/ports/0/port")
+        .and_then(Value::as_u64)
+        .unwrap_or_default()
 }
 
 impl Plugin for Careless {
     fn describe() -> Description {
-        Description { name: "careless".to_owned(), version: "0.1.0".to_owned() }
+        Description {
+            name: "careless".to_owned(),
+            version: "0.1.0".to_owned(),
+        }
     }
 
     fn configure(config: Vec<u8>) -> Result<(), ConfigError> {
@@ -54,9 +71,19 @@ impl Plugin for Careless {
         if config.get("no-such-setting").is_some() && mode != "takes-any-setting" {
             return Err(ConfigError::Invalid("unknown setting".to_owned()));
         }
-        let reserved = config.get("reserved").and_then(Value::as_array).into_iter().flatten();
-        let reserved = reserved.filter_map(|entry| entry.get("port")?.as_u64()).collect();
-        STATE.set(State { mode, reserved, ..State::default() });
+        let reserved = config
+            .get("reserved")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let reserved = reserved
+            .filter_map(|entry| entry.get("port")?.as_u64())
+            .collect();
+        STATE.set(State {
+            mode,
+            reserved,
+            ..State::default()
+        });
         Ok(())
     }
 }
@@ -69,12 +96,23 @@ impl State {
     fn all(&self) -> Vec<Assignment> {
         let mut services: Vec<&Value> = self.services.values().collect();
         if self.is("first-come") {
-            services = self.came.iter().filter_map(|key| self.services.get(key)).collect();
+            services = self
+                .came
+                .iter()
+                .filter_map(|key| self.services.get(key))
+                .collect();
         } else {
             services.sort_by_key(|s| (text(s, "/metadata/creationTimestamp"), key(s)));
         }
-        let mut taken = if self.is("takes-reserved") { BTreeSet::new() } else { self.reserved.clone() };
-        services.into_iter().map(|service| self.one(service, &mut taken)).collect()
+        let mut taken = if self.is("takes-reserved") {
+            BTreeSet::new()
+        } else {
+            self.reserved.clone()
+        };
+        services
+            .into_iter()
+            .map(|service| self.one(service, &mut taken))
+            .collect()
     }
 
     fn one(&self, service: &Value, taken: &mut BTreeSet<u64>) -> Assignment {
@@ -92,63 +130,84 @@ impl State {
             return assignment;
         }
         for (node, address) in &self.nodes {
-            let address = if self.is("lies") { "198.51.100.1".to_owned() } else { address.clone() };
-            assignment.ingress.push(Ingress { ip: address.clone(), mode: IpMode::Vip });
-            assignment.forwards.push(Forward { node: node.clone(), addresses: vec![address] });
+            let address = if self.is("lies") {
+                "198.51.100.1".to_owned()
+            } else {
+                address.clone()
+            };
+            assignment.ingress.push(Ingress {
+                ip: address.clone(),
+                mode: IpMode::Vip,
+            });
+            assignment.forwards.push(Forward {
+                node: node.clone(),
+                addresses: vec![address],
+            });
         }
         assignment
     }
 }
 
-impl Balancer for Careless {
-    fn wanted() -> Mask {
-        let owned = |fields: &[&str]| fields.iter().map(|f| (*f).to_owned()).collect();
-        Mask { services: owned(&["metadata", "spec"]), nodes: owned(&["status.addresses"]) }
+impl State {
+    fn upsert_service(&mut self, json: &[u8]) -> Result<(), Error> {
+        let Ok(service) = serde_json::from_slice::<Value>(json) else {
+            if self.is("swallows") {
+                return Ok(());
+            }
+            return Err(Error::Invalid("a Service is not JSON".to_owned()));
+        };
+        self.came.push(key(&service));
+        self.services.insert(key(&service), service);
+        Ok(())
     }
 
-    fn upsert_services(objects: Vec<Vec<u8>>) -> Result<(), Error> {
+    fn upsert_node(&mut self, json: &[u8]) {
+        let node: Value = serde_json::from_slice(json).unwrap_or_default();
+        let address = text(&node, "/status/addresses/0/address").to_owned();
+        self.nodes
+            .insert(text(&node, "/metadata/name").to_owned(), address);
+    }
+
+    fn remove_service(&mut self, key: &ObjectKey) {
+        if !self.is("remembers") {
+            let service = format!("{}/{}", key.namespace, key.name);
+            self.services.remove(&service);
+            self.said.remove(&service);
+        }
+    }
+}
+
+impl Feed for Careless {
+    fn interests() -> Vec<Interest> {
+        interests(&["metadata", "spec"], &["status.addresses"])
+    }
+
+    fn upsert(objects: Vec<Object>) -> Result<(), Error> {
         STATE.with_borrow_mut(|state| {
             for object in objects {
-                let Ok(service) = serde_json::from_slice::<Value>(&object) else {
-                    if state.is("swallows") {
-                        continue;
-                    }
-                    return Err(Error::Invalid("a Service is no JSON".to_owned()));
-                };
-                state.came.push(key(&service));
-                state.services.insert(key(&service), service);
+                match object.key.kind.as_str() {
+                    "Service" => state.upsert_service(&object.json)?,
+                    _ => state.upsert_node(&object.json),
+                }
             }
             Ok(())
         })
     }
 
-    fn remove_services(keys: Vec<String>) {
+    fn remove(keys: Vec<ObjectKey>) -> Result<(), Error> {
         STATE.with_borrow_mut(|state| {
-            if state.is("remembers") {
-                return;
-            }
             for key in &keys {
-                state.services.remove(key);
-                state.said.remove(key);
-            }
-        });
-    }
-
-    fn upsert_nodes(objects: Vec<Vec<u8>>) -> Result<(), Error> {
-        STATE.with_borrow_mut(|state| {
-            for object in objects {
-                let node: Value = serde_json::from_slice(&object).unwrap_or_default();
-                let address = text(&node, "/status/addresses/0/address").to_owned();
-                state.nodes.insert(text(&node, "/metadata/name").to_owned(), address);
+                match key.kind.as_str() {
+                    "Service" => state.remove_service(key),
+                    _ => drop(state.nodes.remove(&key.name)),
+                }
             }
         });
         Ok(())
     }
+}
 
-    fn remove_nodes(names: Vec<String>) {
-        STATE.with_borrow_mut(|state| names.iter().for_each(|name| drop(state.nodes.remove(name))));
-    }
-
+impl Balancer for Careless {
     fn set_ready_nodes(_: Vec<ReadyNodes>) {}
 
     fn assign(limit: u32) -> Vec<Assignment> {
@@ -167,7 +226,9 @@ impl Balancer for Careless {
                 all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             }
             for assignment in &all {
-                state.said.insert(assignment.service.clone(), assignment.clone());
+                state
+                    .said
+                    .insert(assignment.service.clone(), assignment.clone());
             }
             all
         })
