@@ -13,7 +13,7 @@ use crate::service;
 use crate::view::View;
 use crate::wit::{Matcher, Outcome, Route, Target, TlsUse};
 
-/// Nothing for an Ingress of another controller.
+/// None for an Ingress of another controller.
 pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     let mut outcome = Outcome::of(key);
     let ingress: Ingress = match view.get(key)? {
@@ -27,38 +27,29 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
         return None;
     }
     outcome.publish_address = true;
-    ingress
-        .spec
-        .tls
-        .iter()
-        .filter(|tls| !tls.secret_name.is_empty())
-        .for_each(|tls| {
-            outcome.certificate(&key.namespace, &tls.secret_name);
-        });
-    match annotations::router(&ingress.metadata.annotations) {
-        Ok(router) => {
-            for name in &router.ignored {
-                outcome.warn(
-                    "AnnotationIgnored",
-                    format!("annotation {name} has no effect"),
-                );
-            }
-            let mut warnings = Warnings::new();
-            match base(view, key, &router, &mut warnings) {
-                Ok(base) => routes(view, key, &ingress, &router, &base, &mut outcome),
-                // Without a middleware that the author asked for, nothing may pass.
-                Err(error) => outcome.error(
-                    "InvalidReference",
-                    format!("{error}; the object is not served"),
-                ),
-            }
-            warn_all(&mut outcome, "Ignored", warnings);
-        }
-        Err(error) => outcome.error(
-            "InvalidAnnotation",
-            format!("{error}; the object is not served"),
-        ),
+    let secrets = ingress.spec.tls.iter().map(|tls| &tls.secret_name);
+    for secret in secrets.filter(|name| !name.is_empty()) {
+        outcome.certificate(&key.namespace, secret);
     }
+    let not_served = |error: Sentence| format!("{error}; the object is not served");
+    let router = match annotations::router(&ingress.metadata.annotations) {
+        Ok(router) => router,
+        Err(error) => {
+            outcome.error("InvalidAnnotation", not_served(error));
+            return Some(outcome);
+        }
+    };
+    for name in &router.ignored {
+        let message = format!("annotation {name} has no effect");
+        outcome.warn("AnnotationIgnored", message);
+    }
+    let mut warnings = Warnings::new();
+    match base(view, key, &router, &mut warnings) {
+        Ok(base) => routes(view, key, &ingress, &router, &base, &mut outcome),
+        // Without a middleware that the author demands, no request may pass.
+        Err(error) => outcome.error("InvalidReference", not_served(error)),
+    }
+    warn_all(&mut outcome, "Ignored", warnings);
     Some(outcome)
 }
 
@@ -115,48 +106,51 @@ fn routes(
 ) {
     for (at, rule) in ingress.spec.rules.iter().enumerate() {
         let host = rule.host.to_ascii_lowercase();
-        for (number, path) in rule.http.iter().flat_map(|http| &http.paths).enumerate() {
+        let paths = rule.http.iter().flat_map(|http| &http.paths);
+        for (number, path) in paths.enumerate() {
             let Some(target) = target(view, key, &path.backend, outcome) else {
                 continue;
             };
+            let is_exact = path.path_type == "Exact";
+            let default = || priority::of_ingress(&host, &path.path, is_exact);
             outcome.routes.push(Route {
                 name: format!("{}/rule{at}/path{number}", base.name),
                 rule: condition(&host, path, router.path_matcher),
-                priority: router.priority.map_or_else(
-                    || priority::of_ingress(&host, &path.path, path.path_type == "Exact"),
-                    priority::explicit,
-                ),
+                priority: router.priority.map_or_else(default, priority::explicit),
                 target,
                 ..base.clone()
             });
         }
     }
-    let Some(backend) = &ingress.spec.default_backend else {
-        return;
-    };
-    let Some(target) = target(view, key, backend, outcome) else {
-        return;
-    };
-    // A rule without paths sends its host to the default backend.
-    for (at, rule) in ingress
-        .spec
-        .rules
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| rule.http.is_none())
+    if let Some(backend) = &ingress.spec.default_backend
+        && let Some(target) = target(view, key, backend, outcome)
     {
+        default_routes(ingress, router, base, &target, outcome);
+    }
+}
+
+/// The routes to the default backend: one for each rule without paths, and one for all other requests.
+fn default_routes(
+    ingress: &Ingress,
+    router: &Router,
+    base: &Route,
+    target: &Target,
+    outcome: &mut Outcome,
+) {
+    let rules = ingress.spec.rules.iter().enumerate();
+    for (at, rule) in rules.filter(|(_, rule)| rule.http.is_none()) {
         let host = rule.host.to_ascii_lowercase();
+        let default = || priority::of_ingress(&host, "", false);
+        let priority = router.priority.map_or_else(default, priority::explicit);
+        let rule = if host.is_empty() {
+            Vec::new()
+        } else {
+            vec![Matcher::Host(host)]
+        };
         outcome.routes.push(Route {
             name: format!("{}/rule{at}", base.name),
-            priority: router.priority.map_or_else(
-                || priority::of_ingress(&host, "", false),
-                priority::explicit,
-            ),
-            rule: if host.is_empty() {
-                Vec::new()
-            } else {
-                vec![Matcher::Host(host)]
-            },
+            priority,
+            rule,
             target: target.clone(),
             ..base.clone()
         });
@@ -164,7 +158,7 @@ fn routes(
     outcome.routes.push(Route {
         name: format!("{}/default", base.name),
         priority: priority::DEFAULT_BACKEND,
-        target,
+        target: target.clone(),
         ..base.clone()
     });
 }

@@ -9,62 +9,63 @@ use crate::objects::{PortReference, Service, ServicePort};
 use crate::view::View;
 use crate::wit::{Backend, Reference, Scheme};
 
-/// A backend of weight 1, with what the Service's annotations ask for. The error is for the author of
-/// the object that named the Service.
+/// The backend of a Service's port, with weight 1 and the settings of the Service's annotations. The error
+/// is for the author of the object that named the Service.
 pub(crate) fn backend(
     view: &View<'_>,
     namespace: &str,
     name: &str,
     port: &PortReference,
 ) -> Result<Backend, Sentence> {
-    let service: Service = match view.get(&Key::new(&kinds::SERVICE, namespace, name)) {
-        Some(Ok(service)) => service,
-        Some(Err(error)) => {
-            return Err(format!("service {namespace}/{name} cannot be read: {error}").into());
-        }
-        None => return Err(format!("service {namespace}/{name} does not exist").into()),
-    };
-    let external = service.spec.r#type == "ExternalName";
-    if external && !view.config.allow_external_name_services {
-        return Err(format!(
-            "service {namespace}/{name} is of type ExternalName, which is not allowed here"
-        )
-        .into());
+    let service = read(view, namespace, name)?;
+    let is_external = service.spec.r#type == "ExternalName";
+    if is_external && !view.config.allow_external_name_services {
+        let why = "is of type ExternalName, which is not allowed here";
+        return Err(format!("service {namespace}/{name} {why}").into());
     }
-    let found = find_port(&service, port);
-    let found = match (found, external) {
-        (Some(found), _) => found,
-        // Such a Service need not name its ports.
-        (None, true) if port.number > 0 => ServicePort {
-            port: port.number,
-            ..ServicePort::default()
-        },
-        (None, _) => {
-            return Err(
-                format!("service {namespace}/{name} has no port {}", describe(port)).into(),
-            );
-        }
-    };
+    let port = backend_port(&service, port, is_external)
+        .ok_or_else(|| format!("service {namespace}/{name} has no port {}", describe(port)))?;
     let settings = annotations::service(&service.metadata.annotations)
         .map_err(|error| format!("service {namespace}/{name}: {error}"))?;
-    let transport = match &settings.transport {
-        Some(name) => Some(crate::crd::transport(view, namespace, name)?),
-        None => None,
-    };
+    let transport = settings.transport.as_ref();
+    let transport = transport.map(|named| crate::crd::transport(view, namespace, named));
     Ok(Backend {
         service: Reference {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         },
-        external: external.then(|| (service.spec.external_name.clone(), found.port)),
-        scheme: settings.scheme.unwrap_or_else(|| scheme(&found)),
-        port_number: found.port,
-        port: found.name,
+        external: is_external.then_some((service.spec.external_name, port.port)),
+        scheme: settings.scheme.unwrap_or_else(|| scheme(&port)),
+        port_number: port.port,
+        port: port.name,
         weight: 1,
         pass_host_header: settings.pass_host_header,
         sticky: settings.sticky,
-        transport,
+        transport: transport.transpose()?,
     })
+}
+
+fn read(view: &View<'_>, namespace: &str, name: &str) -> Result<Service, Sentence> {
+    let what = || format!("service {namespace}/{name}");
+    match view.get(&Key::new(&kinds::SERVICE, namespace, name)) {
+        Some(Ok(service)) => Ok(service),
+        Some(Err(error)) => Err(format!("{} cannot be read: {error}", what()).into()),
+        None => Err(format!("{} does not exist", what()).into()),
+    }
+}
+
+/// The port of a Service. One of type `ExternalName` need not list its ports.
+fn backend_port(
+    service: &Service,
+    wanted: &PortReference,
+    is_external: bool,
+) -> Option<ServicePort> {
+    let unlisted = || ServicePort {
+        port: wanted.number,
+        ..ServicePort::default()
+    };
+    let found = find_port(service, wanted);
+    found.or_else(|| (is_external && wanted.number > 0).then(unlisted))
 }
 
 fn find_port(service: &Service, wanted: &PortReference) -> Option<ServicePort> {

@@ -13,16 +13,14 @@ use crate::priority::UNIT;
 use crate::view::View;
 use crate::wit::{Outcome, Route, TlsOptions, TlsUse};
 
-/// Nothing for an object of another controller.
+/// None for an object of another controller.
 pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     let mut outcome = Outcome::of(key);
+    let not_served = |error: Sentence| format!("{error}; the object is not served");
     let object: Custom<IngressRoute> = match view.get(key)? {
         Ok(object) => object,
         Err(error) => {
-            outcome.error(
-                "InvalidObject",
-                format!("{error}; the object is not served"),
-            );
+            outcome.error("InvalidObject", not_served(error));
             return Some(outcome);
         }
     };
@@ -30,46 +28,37 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
         return None;
     }
     let mut warnings = Warnings::new();
-    let named = object
-        .spec
-        .tls
-        .as_ref()
-        .and_then(|tls| tls.options.as_ref());
+    let tls = object.spec.tls.as_ref();
+    let named = tls.and_then(|tls| tls.options.as_ref());
     let options = match tls::options(view, &key.namespace, named, &mut warnings) {
         Ok(options) => options,
         Err(error) => {
-            outcome.error(
-                "InvalidTLSOption",
-                format!("{error}; the object is not served"),
-            );
+            outcome.error("InvalidTLSOption", not_served(error));
             return Some(outcome);
         }
     };
-    if let Some(tls) = &object.spec.tls {
-        warn_of_certificates(tls, &mut warnings);
-        if tls.passthrough {
-            warnings.push("tls.passthrough is for IngressRouteTCP".to_owned());
-        }
-        if !tls.secret_name.is_empty() {
-            outcome.certificate(&key.namespace, &tls.secret_name);
-        }
+    if let Some(tls) = tls {
+        certificates(tls, key, &mut outcome, &mut warnings);
     }
     for (at, wanted) in object.spec.routes.iter().enumerate() {
-        match route(
-            view,
-            key,
-            at,
-            wanted,
-            &object.spec,
-            options.as_ref(),
-            &mut warnings,
-        ) {
+        let spec = &object.spec;
+        match route(view, key, at, wanted, spec, options.as_ref(), &mut warnings) {
             Ok(route) => outcome.routes.push(route),
             Err(error) => outcome.error("InvalidRoute", format!("route {at}: {error}")),
         }
     }
     warn_all(&mut outcome, "Ignored", warnings);
     Some(outcome)
+}
+
+fn certificates(tls: &Tls, key: &Key, outcome: &mut Outcome, warnings: &mut Warnings) {
+    warn_of_certificates(tls, warnings);
+    if tls.passthrough {
+        warnings.push("tls.passthrough is for IngressRouteTCP".to_owned());
+    }
+    if !tls.secret_name.is_empty() {
+        outcome.certificate(&key.namespace, &tls.secret_name);
+    }
 }
 
 fn route(
