@@ -177,57 +177,59 @@ impl Parser {
     }
 
     fn condition(&mut self, name: &str, arguments: Vec<String>) -> Result<(), Sentence> {
-        let single: Option<fn(String) -> Matcher> = match (self.dialect, name) {
-            (Dialect::Http, "Host") => Some(|host| Matcher::Host(host.to_ascii_lowercase())),
-            (Dialect::Http, "HostRegexp") => Some(Matcher::HostRegexp),
-            (Dialect::Http, "Path") => Some(Matcher::Path),
-            (Dialect::Http, "PathPrefix") => Some(Matcher::PathPrefix),
-            (Dialect::Http, "PathRegexp") => Some(Matcher::PathRegexp),
-            (Dialect::Http, "Method") => {
-                Some(|method| Matcher::Method(method.to_ascii_uppercase()))
+        match single_value(self.dialect, name) {
+            Some(make) => {
+                let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+                self.out.extend(arguments.into_iter().map(make));
+                if count > 1 {
+                    self.out.push(Matcher::Any(count));
+                }
             }
-            (_, "ClientIP") => Some(Matcher::ClientIp),
-            (Dialect::Tcp, "HostSNI") => Some(|host| Matcher::Sni(host.to_ascii_lowercase())),
-            (Dialect::Tcp, "HostSNIRegexp") => Some(Matcher::SniRegexp),
-            _ => None,
-        };
-        if let Some(make) = single {
-            let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
-            self.out.extend(arguments.into_iter().map(make));
-            if count > 1 {
-                self.out.push(Matcher::Any(count));
-            }
-            return Ok(());
+            None => self
+                .out
+                .push(name_and_value(self.dialect, name, arguments)?),
         }
-        let mut arguments = arguments.into_iter();
-        let matcher = match (
-            self.dialect,
-            name,
-            arguments.next(),
-            arguments.next(),
-            arguments.next(),
-        ) {
-            (Dialect::Http, "Header", Some(key), Some(value), None) => {
-                Matcher::Header((key, value))
-            }
-            (Dialect::Http, "HeaderRegexp", Some(key), Some(value), None) => {
-                Matcher::HeaderRegexp((key, value))
-            }
-            (Dialect::Http, "Query", Some(key), Some(value), None) => Matcher::Query((key, value)),
-            (Dialect::Http, "QueryRegexp", Some(key), Some(value), None) => {
-                Matcher::QueryRegexp((key, value))
-            }
-            // The parameter is there, whatever its value.
-            (Dialect::Http, "Query" | "QueryRegexp", Some(key), None, None) => {
-                Matcher::QueryRegexp((key, String::new()))
-            }
-            (Dialect::Http, "Header" | "HeaderRegexp" | "Query" | "QueryRegexp", ..) => {
-                return Err(format!("{name} has another number of arguments").into());
-            }
-            _ => return Err(format!("matcher {name} is not supported").into()),
-        };
-        self.out.push(matcher);
         Ok(())
+    }
+}
+
+/// The matcher of one value; several values are alternatives.
+fn single_value(dialect: Dialect, name: &str) -> Option<fn(String) -> Matcher> {
+    match (dialect, name) {
+        (Dialect::Http, "Host") => Some(|host| Matcher::Host(host.to_ascii_lowercase())),
+        (Dialect::Http, "HostRegexp") => Some(Matcher::HostRegexp),
+        (Dialect::Http, "Path") => Some(Matcher::Path),
+        (Dialect::Http, "PathPrefix") => Some(Matcher::PathPrefix),
+        (Dialect::Http, "PathRegexp") => Some(Matcher::PathRegexp),
+        (Dialect::Http, "Method") => Some(|method| Matcher::Method(method.to_ascii_uppercase())),
+        (_, "ClientIP") => Some(Matcher::ClientIp),
+        (Dialect::Tcp, "HostSNI") => Some(|host| Matcher::Sni(host.to_ascii_lowercase())),
+        (Dialect::Tcp, "HostSNIRegexp") => Some(Matcher::SniRegexp),
+        _ => None,
+    }
+}
+
+/// The matcher of a name and a value, such as a header.
+fn name_and_value(
+    dialect: Dialect,
+    name: &str,
+    arguments: Vec<String>,
+) -> Result<Matcher, Sentence> {
+    let pair: fn((String, String)) -> Matcher = match (dialect, name) {
+        (Dialect::Http, "Header") => Matcher::Header,
+        (Dialect::Http, "HeaderRegexp") => Matcher::HeaderRegexp,
+        (Dialect::Http, "Query") => Matcher::Query,
+        (Dialect::Http, "QueryRegexp") => Matcher::QueryRegexp,
+        _ => return Err(format!("matcher {name} is not supported").into()),
+    };
+    let mut arguments = arguments.into_iter();
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(key), Some(value), None) => Ok(pair((key, value))),
+        // The parameter exists, with any value.
+        (Some(key), None, None) if name.starts_with("Query") => {
+            Ok(Matcher::QueryRegexp((key, String::new())))
+        }
+        _ => Err(format!("{name} has another number of arguments").into()),
     }
 }
 
