@@ -33,11 +33,11 @@
 //! kube's runtime has a reflector, which keeps each object as a struct or a tree. For 10,000 running
 //! pods of 3 kB (`examples/informer_cost.rs`, a development build with optimised serde_json):
 //!
-//! | Copy | Memory | List | One event |
-//! |---|---|---|---|
-//! | [`Informer`] | 53 MiB | 0.36 s | 46 us |
-//! | `reflector` of `Pod` | 173 MiB | 0.69 s | 98 us |
-//! | `reflector` of `DynamicObject` | 334 MiB | 1.00 s | 113 us |
+//! | Copy | Memory of one | of three | List | One event |
+//! |---|---|---|---|---|
+//! | [`Informer`] | 53 MiB | 103 MiB | 0.4 s | 46 us |
+//! | `reflector` of `Pod` | 173 MiB | 503 MiB | 0.7 s | 98 us |
+//! | `reflector` of `DynamicObject` | 334 MiB | 997 MiB | 1.0 s | 113 us |
 //!
 //! An informer reads the metadata only and keeps a slice of the server's own frame; views are
 //! parsed for the objects that some logic reads. Informers of one process also hold equal objects
