@@ -13,9 +13,9 @@
 )]
 
 pub mod bundled;
-pub mod check;
 pub mod cni;
 pub mod datastore;
+mod feed;
 pub mod ingress;
 pub mod load_balancer;
 pub mod storage;

@@ -16,13 +16,15 @@ use std::time::{Duration, Instant};
 
 use k3s_adapters::bundled;
 use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
+use k3s_base::error::chain;
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_client::fake::FakeApi;
 use k3s_client::{Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy};
 use k3s_podnetwork::{
-    FollowNodes, Grants, NetHost, Node, NodeSync, SyncError, cleanup, follow_nodes,
+    FollowNodes, Grants, Ipam, NetHost, Node, NodeSync, SyncError, cleanup, follow_nodes,
 };
 use k3s_runtime::{PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use k3s_sys::net::{
@@ -124,11 +126,13 @@ impl Lab {
         let grants = Grants::for_networks(vec!["10.42.0.0/16".parse().unwrap()]);
         let options = CniOptions {
             config: config.as_bytes().to_vec(),
-            leases: self.folder.path().join("leases"),
-            net: NetHost::new(Net::current().unwrap(), nft, grants),
-            policy: Policy::default(),
-            clock: Clock::system(),
-            random: Random::seeded(1),
+            ipam: Ipam::new(self.folder.path().join("leases")),
+            net: Arc::new(NetHost::new(Net::current().unwrap(), nft, grants)),
+            environment: Environment {
+                policy: Policy::default(),
+                clock: Clock::system(),
+                random: Random::seeded(1),
+            },
         };
         open_cni(&host, bundled::cni_flannel().source(), options).unwrap()
     }
@@ -435,11 +439,12 @@ fn a_bad_configuration_or_a_foreign_link_says_so() {
     in_namespace(|| async {
         let lab = Lab::new();
         let network = lab.network(r#"{"backend":"carrier-pigeon"}"#);
-        let Err(SyncError::Failed(why)) =
+        let Err(error @ SyncError::Unavailable(_)) =
             network.sync(NODE, vec![node(NODE, "10.42.0.0/24")]).await
         else {
             panic!("it was taken")
         };
+        let why = chain(&error);
         assert!(why.contains("carrier-pigeon"), "{why}");
 
         let net = Net::current().unwrap();
@@ -551,15 +556,17 @@ impl<'a> SecondNode<'a> {
             grants.node_address = Some(OUTSIDE_IP);
             let options = CniOptions {
                 config: config.as_bytes().to_vec(),
-                leases: lab.folder.path().join("second-leases"),
-                net: NetHost::new(
+                ipam: Ipam::new(lab.folder.path().join("second-leases")),
+                net: Arc::new(NetHost::new(
                     Net::current().unwrap(),
                     Arc::new(Nftables::open().unwrap()),
                     grants,
-                ),
-                policy: Policy::default(),
-                clock: Clock::system(),
-                random: Random::seeded(2),
+                )),
+                environment: Environment {
+                    policy: Policy::default(),
+                    clock: Clock::system(),
+                    random: Random::seeded(2),
+                },
             };
             let host = Host::new(HostOptions::default()).unwrap();
             (

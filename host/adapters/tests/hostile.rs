@@ -19,6 +19,7 @@ use std::time::Duration;
 use common::host;
 use k3s_adapters::datastore::{CONTRACT, SqliteOptions, WasmBackend, open_sqlite};
 use k3s_base::{BackoffPolicy, Clock};
+use k3s_battery::Environment;
 use k3s_plugin_host::{Digest, HostOptions, LoadError, Policy, Source};
 use k3s_store::backend::AfterRequest;
 use k3s_store::{Backend, BackendError, Revision};
@@ -72,11 +73,14 @@ fn rig(mode: &str) -> Rig {
     };
     let options = SqliteOptions {
         config: mode.as_bytes().to_vec(),
-        policy: Policy {
-            backoff,
-            ..Policy::default()
+        environment: Environment {
+            policy: Policy {
+                backoff,
+                ..Policy::default()
+            },
+            clock: clock.clone(),
+            ..Environment::system()
         },
-        clock: clock.clone(),
         ..SqliteOptions::new(dir.path().join("state.db"))
     };
     Rig {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use k3s_adapters::bundled;
 use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources;
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
@@ -28,12 +29,13 @@ use tokio::net::{TcpListener, TcpStream};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn options(config: &str) -> IngressOptions {
-    let (clock, random) = (Clock::system(), Random::seeded(1));
     IngressOptions {
         config: config.as_bytes().to_vec(),
-        policy: Policy::default(),
-        clock,
-        random,
+        environment: Environment {
+            policy: Policy::default(),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+        },
     }
 }
 
@@ -168,7 +170,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     for turn in 0..3 {
         let before = done.load(Ordering::Relaxed);
         compiler
-            .swap(&host, component.source(), options("{}"))
+            .swap(&host, component.source(), b"{}".to_vec())
             .await
             .unwrap();
         // The new one decides on what comes after it.
@@ -187,7 +189,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     // What cannot do the work never takes over.
     let datastore = bundled::datastore_sqlite();
     let refused = compiler
-        .swap(&host, datastore.source(), options(""))
+        .swap(&host, datastore.source(), Vec::new())
         .await
         .unwrap_err()
         .to_string();
@@ -196,7 +198,11 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
         "{refused}"
     );
     let refused = compiler
-        .swap(&host, component.source(), options(r#"{"dashboard": true}"#))
+        .swap(
+            &host,
+            component.source(),
+            br#"{"dashboard": true}"#.to_vec(),
+        )
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("dashboard"), "{refused}");
@@ -206,7 +212,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
         digest: None,
         compiled: None,
     };
-    assert!(compiler.swap(&host, broken, options("")).await.is_err());
+    assert!(compiler.swap(&host, broken, Vec::new()).await.is_err());
     ingress(&api, "last", "/last", "other");
     answers(to, "/last", "from other").await;
     stop.store(true, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use k3s_adapters::bundled;
 use k3s_adapters::load_balancer::{LoadBalancer, LoadBalancerOptions, open_load_balancer};
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_client::Informers;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources::{ENDPOINT_SLICES, EVENTS, NODES, SERVICES};
@@ -64,9 +65,11 @@ struct Lab {
 fn options(config: &Value) -> LoadBalancerOptions {
     LoadBalancerOptions {
         config: config.to_string().into_bytes(),
-        policy: Policy::default(),
-        clock: Clock::system(),
-        random: Random::seeded(1),
+        environment: Environment {
+            policy: Policy::default(),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+        },
     }
 }
 
@@ -321,7 +324,7 @@ async fn another_component_takes_over_with_everything_known() {
     };
     assert!(
         lab.balancer
-            .swap(&lab.host, nonsense, options(&json!({})))
+            .swap(&lab.host, nonsense, json!({}).to_string().into_bytes())
             .await
             .is_err()
     );
@@ -330,7 +333,7 @@ async fn another_component_takes_over_with_everything_known() {
         .swap(
             &lab.host,
             bundled::lb_klipper().source(),
-            options(&json!({"odd": 1})),
+            json!({"odd": 1}).to_string().into_bytes(),
         )
         .await;
     assert!(refused.unwrap_err().to_string().contains("odd"));
@@ -341,7 +344,7 @@ async fn another_component_takes_over_with_everything_known() {
         .swap(
             &lab.host,
             bundled::lb_klipper().source(),
-            options(&reserved),
+            reserved.to_string().into_bytes(),
         )
         .await
         .unwrap();

@@ -15,6 +15,7 @@ use std::time::Duration;
 use k3s_adapters::bundled;
 use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_client::fake::FakeApi;
 use k3s_client::{DeleteParams, Informers, Patch, resources};
 use k3s_lifecycle::Tasks;
@@ -51,9 +52,11 @@ fn lab() -> Lab {
     let options = StorageOptions {
         config: config(&root).into_bytes(),
         roots: vec![root.clone()],
-        policy: Policy::default(),
-        clock: Clock::system(),
-        random: Random::seeded(1),
+        environment: Environment {
+            policy: Policy::default(),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+        },
     };
     let provisioner =
         Arc::new(open_storage(&host, bundled::storage_local_path().source(), options).unwrap());
@@ -340,6 +343,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     assert!(
         lab.provisioner
             .swap(&lab.host, wrong, settings(&lab.root))
+            .await
             .is_err()
     );
     assert!(
@@ -349,11 +353,13 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
                 bundled::cni_flannel().source(),
                 settings(&lab.root)
             )
+            .await
             .is_err()
     );
     assert!(
         lab.provisioner
             .swap(&lab.host, good().source(), b"{".to_vec())
+            .await
             .is_err(),
         "what it is to do is nonsense"
     );
@@ -364,6 +370,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     );
     lab.provisioner
         .swap(&lab.host, good().source(), settings(&lab.root.join("fast")))
+        .await
         .unwrap();
     let volume = lab.volume_of(&lab.claim("after", &json!({}))).await;
     assert!(

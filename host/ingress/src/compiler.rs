@@ -2,19 +2,21 @@
 
 pub mod rehearse;
 
+use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use k3s_client::Object;
 
-use crate::model::{Change, Interest, Object, ObjectKey};
+use crate::model::{Change, Interest, ObjectId};
 
 /// What changed in the cluster since the last call.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// New objects and new states.
-    pub upserts: Vec<Object>,
-    /// Objects that are gone.
-    pub removals: Vec<ObjectKey>,
+    /// New objects and new states, whole; the compiler sees the fields that it asked for.
+    pub upserts: Vec<(ObjectId, Object)>,
+    /// Objects that were deleted.
+    pub removals: Vec<ObjectId>,
 }
 
 /// What follows.
@@ -26,12 +28,13 @@ pub struct Compiled {
     pub changes: Vec<Change>,
 }
 
-/// No decision was made; the batch was noted all the same and need not be given again.
+/// No decision was made. The batch was noted all the same and need not be passed again.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("the ingress plugin gave no answer")]
 pub struct CompilerError {
-    /// One sentence.
-    pub message: String,
+    /// Why.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
     /// When to call again, with an empty batch if nothing else happened.
     pub retry_after: Duration,
 }

@@ -44,17 +44,19 @@ use arc_swap::ArcSwap;
 use k3s_client::{Client, EventRecorder, Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_observe::Metrics;
+use model::Interest;
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 pub use compiler::{Batch, Compiled, Compiler, CompilerError};
 pub use config::{EntryPoint, IngressConfig};
 
 use driver::secrets::Secrets;
-use driver::{Feed, Reload, Teller, class, crds};
+use driver::{Feed, Kinds, Reload, StatusReporter, class, crds};
 use listen::port::Port;
 use metrics::IngressMetrics;
 use proxy::Proxy;
-use table::build::Builder;
+use table::build::{Ambient, Builder};
 use tls::certs::{self, Certificates};
 use tls::options;
 use upstream::pool::{Pools, service_of};
@@ -68,7 +70,7 @@ const CLOSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum IngressError {
     /// The plugin did not say what it decides on.
-    #[error("the ingress plugin: {0}")]
+    #[error(transparent)]
     Compiler(#[from] CompilerError),
     /// A kind that no plugin may see.
     #[error("the ingress plugin asks for {0}, which it may not have")]
@@ -78,15 +80,38 @@ pub enum IngressError {
     Tls(String),
 }
 
+/// An entry point's name, and its address from the moment on that it listens.
+type Bound = (&'static str, watch::Receiver<Option<SocketAddr>>);
+
 /// The running data plane.
 #[derive(Debug)]
 pub struct Ingress {
-    bound: Vec<(&'static str, watch::Receiver<Option<SocketAddr>>)>,
+    bound: Vec<Bound>,
     ready: watch::Receiver<bool>,
 }
 
+/// What the parts of the data plane share while they are started.
+struct Parts {
+    config: IngressConfig,
+    client: Client,
+    informers: Informers,
+    events: EventRecorder,
+    proxy: Arc<Proxy>,
+    certificates: Arc<ArcSwap<Certificates>>,
+    default_certificate: Arc<CertifiedKey>,
+    /// Groups of their own: connections outlive the stop signal for a moment, and those to servers
+    /// outlive them.
+    connections: Tasks,
+    upstream: Tasks,
+    tasks: Tasks,
+}
+
 impl Ingress {
-    /// Starts it. Ports are asked for at once and served from the first route table on.
+    /// Starts it. Ports are bound at once and served from the first route table on.
+    ///
+    /// # Errors
+    /// When the plugin does not say what it decides on, asks for what it may not have, or the default
+    /// certificate cannot be made.
     pub async fn start(
         config: IngressConfig,
         compiler: Arc<dyn Compiler>,
@@ -94,109 +119,18 @@ impl Ingress {
         metrics: &Metrics,
         tasks: &Tasks,
     ) -> Result<Self, IngressError> {
-        let interests = compiler.interests().await?;
-        if let Some(secret) = interests
-            .iter()
-            .find(|kind| kind.group.is_empty() && kind.plural == "secrets")
-        {
-            return Err(IngressError::Forbidden(secret.kind.clone()));
-        }
-        let tasks = tasks.child("ingress");
-        // Groups of their own: connections outlive the stop signal for a moment, and those to servers
-        // outlive them.
-        let (connections, upstream) = (
-            Tasks::root("ingress connections"),
-            Tasks::root("ingress upstream"),
-        );
-        let (clock, random) = (config.clock.clone(), config.random.clone());
-        let informers = Informers::new(client.clone(), clock.clone(), random.clone(), &tasks);
-        let events = EventRecorder::new(
-            client.clone(),
-            "ingress-controller",
-            &config.node_name,
-            clock.clone(),
-            &tasks,
-        );
-        let default = certs::self_signed(&clock, &random).map_err(IngressError::Tls)?;
-        let certificates = Arc::new(ArcSwap::from_pointee(Certificates::new(
-            [].into_iter(),
-            default.clone(),
-        )));
-        let tls = options::default_config(certificates.clone()).map_err(IngressError::Tls)?;
-        let proxy = Arc::new(Proxy {
-            table: ArcSwap::default(),
-            metrics: IngressMetrics::register(metrics),
-            clock: clock.clone(),
-            tunnels: connections.clone(),
-            node_name: config.node_name.clone(),
-        });
-
-        let teller = Teller::new(
-            client,
-            events.clone(),
-            random.clone(),
-            config.addresses.clone(),
-        );
-        let feed = Feed::start(interests, &informers, &teller, &tasks);
-        teller.attach(&feed);
-        tasks.spawn_until_stopped("ingress status", teller.clone().run());
-        let slices = informers.all(&resources::ENDPOINT_SLICES);
-        let pools = Pools::new(slices.clone());
-        follow_endpoints(&slices, &pools, &tasks);
-        let secrets = Secrets::new(informers.clone(), &tasks);
+        let interests = allowed(compiler.interests().await?)?;
+        let parts = Parts::new(config, client, metrics, tasks)?;
         let (announce, ready) = watch::channel(false);
-        let builder = Builder::new(
-            pools,
-            secrets.clone(),
-            certificates.clone(),
-            (clock, random.clone()),
-            upstream.clone(),
-        );
-        let reload = Reload {
-            compiler,
-            feed,
-            informers,
-            secrets,
-            builder,
-            proxy: proxy.clone(),
-            certificates,
-            default_certificate: default,
-            entry_points: config.entry_points.clone(),
-            teller,
-            ready: announce,
-        };
-        tasks.spawn_until_stopped("ingress reload", async move {
-            slices.has_synced().await;
-            reload.run().await;
-        });
-        let mut bound = Vec::new();
-        for entry_point in config.entry_points {
-            let (announce, receiver) = watch::channel(None);
-            bound.push((entry_point.name, receiver));
-            let port = Port {
-                entry_point,
-                proxy: proxy.clone(),
-                tls: tls.clone(),
-                connections: connections.clone(),
-                events: events.clone(),
-                random: random.clone(),
-                ready: ready.clone(),
-                bound: announce,
-            };
-            tasks.spawn_until_stopped("ingress port", port.run());
-        }
-        let stopping = tasks.stopping();
-        tasks.spawn("ingress drain", async move {
-            stopping.cancelled().await;
-            connections.stop(DRAIN).await;
-            upstream.stop(CLOSE).await;
-        });
+        parts.start_reload(compiler, interests, announce);
+        let bound = parts.start_ports(&ready)?;
+        parts.start_drain();
         Ok(Self { bound, ready })
     }
 
     /// Waits until the first route table is served.
     pub async fn ready(&self) {
-        // An error means that the task ended; whoever waits is being stopped too.
+        // An error means that the task ended; the caller is being stopped too.
         let _ = self.ready.clone().wait_for(|ready| *ready).await;
     }
 
@@ -209,6 +143,148 @@ impl Ingress {
             .await
             .ok()
             .and_then(|address| *address)
+    }
+}
+
+/// Secrets are read by the host only.
+fn allowed(interests: Vec<Interest>) -> Result<Vec<Interest>, IngressError> {
+    let secret = interests
+        .iter()
+        .find(|kind| kind.group.is_empty() && kind.plural == "secrets");
+    match secret {
+        Some(secret) => Err(IngressError::Forbidden(secret.kind.clone())),
+        None => Ok(interests),
+    }
+}
+
+impl Parts {
+    fn new(
+        config: IngressConfig,
+        client: Client,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Self, IngressError> {
+        let tasks = tasks.child("ingress");
+        let connections = Tasks::root("ingress connections");
+        let (clock, random) = (config.clock.clone(), config.random.clone());
+        let default_certificate = certs::self_signed(&clock, &random).map_err(IngressError::Tls)?;
+        let certificates = Certificates::new([].into_iter(), default_certificate.clone());
+        let proxy = Proxy {
+            table: ArcSwap::default(),
+            metrics: IngressMetrics::register(metrics),
+            clock: clock.clone(),
+            tunnels: connections.clone(),
+            node_name: config.node_name.clone(),
+        };
+        let events = EventRecorder::new(
+            client.clone(),
+            "ingress-controller",
+            &config.node_name,
+            clock.clone(),
+            &tasks,
+        );
+        Ok(Self {
+            informers: Informers::new(client.clone(), clock, random, &tasks),
+            client,
+            events,
+            proxy: Arc::new(proxy),
+            certificates: Arc::new(ArcSwap::from_pointee(certificates)),
+            default_certificate,
+            connections,
+            upstream: Tasks::root("ingress upstream"),
+            tasks,
+            config,
+        })
+    }
+
+    /// The feed of the plugin and the loop that turns its decisions into tables.
+    fn start_reload(
+        &self,
+        compiler: Arc<dyn Compiler>,
+        interests: Vec<Interest>,
+        ready: watch::Sender<bool>,
+    ) {
+        let kinds = Kinds::new(interests);
+        let reporter = self.start_reporter(&kinds);
+        let feed = Feed::start(kinds, reporter.clone(), &self.informers, &self.tasks);
+        let slices = self.informers.all(&resources::ENDPOINT_SLICES);
+        let pools = Pools::new(slices.clone());
+        follow_endpoints(&slices, &pools, &self.tasks);
+        let secrets = Secrets::new(self.informers.clone(), &self.tasks);
+        let builder = Builder::new(
+            pools,
+            secrets.clone(),
+            self.certificates.clone(),
+            Ambient {
+                clock: self.config.clock.clone(),
+                random: self.config.random.clone(),
+            },
+            self.upstream.clone(),
+        );
+        let reload = Reload {
+            compiler,
+            feed,
+            informers: self.informers.clone(),
+            secrets,
+            builder,
+            proxy: self.proxy.clone(),
+            certificates: self.certificates.clone(),
+            default_certificate: self.default_certificate.clone(),
+            entry_points: self.config.entry_points.clone(),
+            reporter,
+            ready,
+        };
+        self.tasks
+            .spawn_until_stopped("ingress reload", async move {
+                slices.has_synced().await;
+                reload.run().await;
+            });
+    }
+
+    fn start_reporter(&self, kinds: &Kinds) -> StatusReporter {
+        let reporter = StatusReporter::new(
+            self.client.clone(),
+            self.events.clone(),
+            self.config.random.clone(),
+            self.config.addresses.clone(),
+            kinds.clone(),
+        );
+        self.tasks
+            .spawn_until_stopped("ingress status", reporter.clone().run());
+        reporter
+    }
+
+    /// One task per entry point; gives where each is bound.
+    fn start_ports(&self, ready: &watch::Receiver<bool>) -> Result<Vec<Bound>, IngressError> {
+        let tls = options::default_config(self.certificates.clone()).map_err(IngressError::Tls)?;
+        let mut all = Vec::new();
+        for entry_point in self.config.entry_points.clone() {
+            let (announce, bound) = watch::channel(None);
+            all.push((entry_point.name, bound));
+            let port = Port {
+                entry_point,
+                proxy: self.proxy.clone(),
+                tls: tls.clone(),
+                connections: self.connections.clone(),
+                events: self.events.clone(),
+                random: self.config.random.clone(),
+                ready: ready.clone(),
+                bound: announce,
+            };
+            self.tasks.spawn_until_stopped("ingress port", port.run());
+        }
+        Ok(all)
+    }
+
+    /// Ends connections when everything else has stopped.
+    fn start_drain(self) {
+        let stopping = self.tasks.stopping();
+        let (connections, upstream) = (self.connections, self.upstream);
+        self.tasks.spawn("ingress drain", async move {
+            stopping.cancelled().await;
+            connections.stop(DRAIN).await;
+            upstream.stop(CLOSE).await;
+        });
     }
 }
 

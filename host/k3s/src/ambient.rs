@@ -2,9 +2,11 @@
 //! task group that it runs in.
 
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_client::{Client, Informers};
 use k3s_lifecycle::Tasks;
 use k3s_observe::{Metrics, Timeline};
+use k3s_plugin_host::Policy;
 
 /// Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -33,6 +35,15 @@ impl Ambient {
         Self {
             tasks,
             ..self.clone()
+        }
+    }
+
+    /// What instances of plugins are run with.
+    pub(crate) fn environment(&self) -> Environment {
+        Environment {
+            policy: Policy::default(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
         }
     }
 

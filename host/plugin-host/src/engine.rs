@@ -257,7 +257,9 @@ impl Host {
         &self.inner.records
     }
 
-    pub(crate) fn is_candidate(&self) -> bool {
+    /// Whether plugins made through it are to be tried out before they serve.
+    #[must_use]
+    pub fn is_candidate(&self) -> bool {
         self.candidate
     }
 }

@@ -1,4 +1,4 @@
-//! Why a component is not taken, and why a call did not come back. Each text is one sentence that
+//! Why a component is not accepted, and why a call gave no answer. Each text is one sentence that
 //! an operator can act on.
 
 use std::time::Duration;
@@ -114,6 +114,12 @@ pub enum LoadError {
     Engine(String),
 }
 
+/// A plugin does not accept its configuration. [`crate::PluginSpec::bind`] fails with this, and the
+/// call with [`CallError::Refused`]. The text is the plugin's own sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it refuses its configuration: {0}")]
+pub struct Refused(pub String);
+
 /// Why a call gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallError {
@@ -135,6 +141,14 @@ pub enum CallError {
         plugin: String,
         /// Why.
         cause: String,
+    },
+    /// It does not accept its configuration. The function was not called.
+    #[error("plugin {plugin} did not start: it refuses its configuration: {reason}")]
+    Refused {
+        /// The plugin.
+        plugin: String,
+        /// The plugin's own sentence.
+        reason: String,
     },
     /// It failed a moment ago and is left alone for a while. The function was not called.
     #[error("plugin {plugin} is being restarted; try again in {retry_after:?}")]

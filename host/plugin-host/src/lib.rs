@@ -57,7 +57,7 @@ pub use contract::{Contract, InterfaceId, Need};
 pub use describe::Description;
 pub use digest::Digest;
 pub use engine::{Host, HostOptions, Inspection, Loaded, Source, compile_for_baseline};
-pub use error::{CallError, LoadError};
+pub use error::{CallError, LoadError, Refused};
 pub use format::componentize;
 pub use grants::Grants;
 pub use limits::Limits;

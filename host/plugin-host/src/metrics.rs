@@ -113,7 +113,7 @@ impl FunctionMetrics {
     }
 
     /// It came back, and said no.
-    pub(crate) fn said_no(&self) {
+    pub(crate) fn guest_error(&self) {
         self.errors.inc();
     }
 

@@ -12,10 +12,14 @@ use tracing::warn;
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::engine::{Host, Loaded};
+use crate::error::{CallError, LoadError, Refused};
+use crate::limits::Limits;
 use crate::metrics::FunctionMetrics;
 use crate::record::{Record, Status};
-use crate::supervise::Supervision;
-use crate::{CallError, Health, Host, Limits, LoadError, Loaded, PluginState, Policy, cause, wasi};
+use crate::state::PluginState;
+use crate::supervise::{Health, Policy, Supervision};
+use crate::{cause, wasi};
 
 /// Makes an instance's data.
 type MakeState<T> = Box<dyn Fn() -> T + Send + Sync>;
@@ -125,7 +129,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     }
 
     /// [`Plugin::call`] of a function whose answer is a result, so that errors are counted, about an
-    /// `input` that is to blame if the guest fails in it; such an input is not handed in for ever.
+    /// `input` that is to blame if the guest fails in it; an input that fails repeatedly is quarantined.
     ///
     /// # Errors
     /// Those of [`Plugin::call`], and [`CallError::InputQuarantined`].
@@ -139,7 +143,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         if answer.is_err()
             && let Some(metrics) = self.slot.lock().metrics.get(function)
         {
-            metrics.said_no();
+            metrics.guest_error();
         }
         Ok(answer)
     }
@@ -163,9 +167,10 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             Err(error) => {
                 let cause = cause::of(&error);
                 self.note_failure("start", &cause, "");
-                return Err(CallError::NotStarted {
-                    plugin: self.record.name.clone(),
-                    cause,
+                let plugin = self.record.name.clone();
+                return Err(match error.downcast::<Refused>() {
+                    Ok(Refused(reason)) => CallError::Refused { plugin, reason },
+                    Err(_) => CallError::NotStarted { plugin, cause },
                 });
             }
         };
@@ -188,7 +193,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
                 Ok(answer)
             }
             Err(error) => {
-                // The instance goes before anybody can try again: what it held is released.
+                // Dropped before the next call can start: what the instance held is released.
                 drop(live);
                 let cause = cause::of(&error);
                 self.note_failure(function, &cause, input);
@@ -207,7 +212,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         self.slot.lock().live = None;
     }
 
-    /// How it is. Does not wait for a call that is under way.
+    /// Its health and failures. Does not wait for a call that is under way.
     #[must_use]
     pub fn status(&self) -> Status {
         self.record.status()
@@ -241,7 +246,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
                 });
             }
         }
-        match supervision.shuns(now, input) {
+        match supervision.quarantine_of(now, input) {
             Some((until, cause)) => {
                 let input = input.to_owned();
                 Err(CallError::InputQuarantined {
@@ -257,7 +262,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
 
     fn note_success(&self, input: &str) {
         let mut supervision = self.record.supervision.lock();
-        supervision.cleared(input);
+        supervision.clear(input);
         supervision.succeeded(self.spec.clock.elapsed());
     }
 
@@ -307,7 +312,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
 
 impl<T: 'static, B> Drop for Plugin<T, B> {
     fn drop(&mut self) {
-        // It is gone from the table with the last reference; who shows the table looks again.
+        // Its record leaves the table with the last reference; listeners read the table again.
         self.record.in_use.store(false, Ordering::Relaxed);
         self.host.records().changed();
     }

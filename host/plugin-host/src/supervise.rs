@@ -1,4 +1,5 @@
-//! When a failed plugin may run again, and which inputs it is spared. Pure: the caller brings the time.
+//! When a failed plugin may run again, and which inputs are quarantined. Pure: the caller brings the
+//! time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,8 +17,8 @@ pub struct Policy {
     pub healthy_after: Duration,
     /// How long quarantine lasts; then there is one more try.
     pub quarantine: Duration,
-    /// Failures that one input may cause before it is not handed in any more, so that it cannot use
-    /// up the restarts of all others.
+    /// Failures that one input may cause before it is quarantined, so that it cannot use up the
+    /// restarts of all others.
     pub input_failures: u32,
 }
 
@@ -41,7 +42,7 @@ impl Default for Policy {
 /// Inputs remembered at a time; the oldest is forgotten for a new one.
 const SUSPECTS: usize = 64;
 
-/// How a plugin is.
+/// Whether a plugin may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It may be called.
@@ -116,7 +117,7 @@ impl Supervision {
     }
 
     /// Whether an input is in quarantine: until when, and why.
-    pub(crate) fn shuns(&self, now: Duration, input: &str) -> Option<(Duration, String)> {
+    pub(crate) fn quarantine_of(&self, now: Duration, input: &str) -> Option<(Duration, String)> {
         let suspect = self
             .suspects
             .iter()
@@ -125,8 +126,8 @@ impl Supervision {
         (now < until).then(|| (until, suspect.cause.clone()))
     }
 
-    /// The plugin coped with an input.
-    pub(crate) fn cleared(&mut self, input: &str) {
+    /// A call with this input succeeded.
+    pub(crate) fn clear(&mut self, input: &str) {
         if !input.is_empty() && !self.suspects.is_empty() {
             self.suspects.retain(|s| s.input != input);
         }
@@ -207,17 +208,25 @@ mod tests {
         let mut record = Supervision::new(Policy::default());
         record.failed_on(SEC, "trap", "pod a");
         assert_eq!(record.last_error, "trap (with pod a)");
-        assert_eq!(record.shuns(SEC, "pod a"), None);
+        assert_eq!(record.quarantine_of(SEC, "pod a"), None);
         record.failed_on(SEC * 2, "trap again", "pod a");
         assert_eq!(
-            record.shuns(SEC * 3, "pod a"),
+            record.quarantine_of(SEC * 3, "pod a"),
             Some((SEC * 62, "trap again".to_owned()))
         );
-        assert_eq!(record.shuns(SEC * 3, "pod b"), None);
-        assert_eq!(record.shuns(SEC * 62, "pod a"), None, "one more try");
-        record.cleared("pod a");
+        assert_eq!(record.quarantine_of(SEC * 3, "pod b"), None);
+        assert_eq!(
+            record.quarantine_of(SEC * 62, "pod a"),
+            None,
+            "one more try"
+        );
+        record.clear("pod a");
         record.failed_on(SEC * 63, "trap", "pod a");
-        assert_eq!(record.shuns(SEC * 64, "pod a"), None, "it counts anew");
+        assert_eq!(
+            record.quarantine_of(SEC * 64, "pod a"),
+            None,
+            "the count starts over"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use wasmtime::component::{HasData, Linker};
 
 /// What an instance is granted.
 #[derive(Clone)]
-pub(super) struct Grant {
+pub struct Grant {
     pub(super) net: Arc<dyn NodeNetwork>,
     pub(super) ipam: Arc<Ipam>,
 }

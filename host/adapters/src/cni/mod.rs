@@ -2,17 +2,16 @@
 //! component over two capabilities, `net` (owned plans) and `ipam` (leases on disk). The plugin says
 //! what should exist; `k3s_podnetwork` makes it exist.
 //!
-//! Calls go to one instance, one at a time: a pod costs about a millisecond. A trap costs the
-//! instance; the next one gets the last `sync` before anything else. While the plugin is down, running
-//! pods keep their network and new ones are told to try later.
+//! A call costs about a millisecond per pod. A fresh instance gets the last `sync` before anything
+//! else. While the plugin is down, running pods keep their network and new ones are told to try later.
 
 mod capability;
-pub(crate) mod check;
+mod convert;
+mod kind;
 mod network;
-mod open;
 
-pub use network::{CniNetwork, SwapError};
-pub use open::{CniOptions, open_cni};
+pub use kind::CniKind;
+pub use network::{CniNetwork, CniOptions, open_cni};
 
 use k3s_plugin_host::Contract;
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_plugin_host::{Plugin, PluginState, Status};
+use k3s_battery::Component;
+use k3s_plugin_host::{CallError, PluginState, Status};
 use k3s_store::backend::{
     AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest,
 };
@@ -17,10 +18,11 @@ use wasmtime::Store;
 
 use super::capability::Grant;
 use super::convert;
+use super::kind::DatastoreKind;
 use super::sqlite;
 
 /// An instance with its connection.
-pub(super) type Instance = Plugin<Grant, Datastore>;
+pub(super) type Instance = Component<DatastoreKind>;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
@@ -45,7 +47,7 @@ struct Pool {
     free: Mutex<Vec<Arc<Instance>>>,
 }
 
-/// A reader in use; goes back when the call is over, also if nobody waits for it any more.
+/// A reader in use; returned when the call is over, also if its caller was dropped.
 struct Lease {
     pool: Arc<Pool>,
     instance: Option<Arc<Instance>>,
@@ -97,6 +99,14 @@ impl WasmBackend {
         self.writer.status()
     }
 
+    /// Starts the writing instance. Blocks.
+    ///
+    /// # Errors
+    /// When it fails or refuses its configuration.
+    pub fn start(&self) -> Result<(), CallError> {
+        self.writer.start()
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         function: &'static str,
@@ -124,15 +134,13 @@ impl WasmBackend {
     }
 }
 
-fn answer<T>(
-    result: Result<Result<T, wit::Error>, k3s_plugin_host::CallError>,
-) -> Result<T, BackendError> {
+fn answer<T>(result: Result<Result<T, wit::Error>, CallError>) -> Result<T, BackendError> {
     result
         .map_err(|error| convert::failed_call(&error))?
         .map_err(convert::error)
 }
 
-/// Runs on a thread that may block. It is awaited by its only caller; if that goes away the call is
+/// Runs on a thread that may block. It is awaited by its only caller; if that is dropped the call is
 /// finished all the same, within the guest's deadline and the database's timeout.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BackendError> + Send + 'static,

@@ -9,8 +9,8 @@
 
 mod backend;
 mod capability;
-pub(crate) mod check;
 mod convert;
+mod kind;
 mod link;
 mod open;
 mod server;

@@ -7,23 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_base::{Clock, Random};
+use k3s_battery::{Component, Environment};
 use k3s_config::datastore::{DatabaseKind, DatabaseServer};
-use k3s_plugin_host::{Host, Limits, LoadError, Loaded, Plugin, PluginSpec, Policy, Source};
-use k3s_wit_bindings::datastore::Datastore;
-use k3s_wit_bindings::datastore::exports::k3s::common::plugin::ConfigError;
+use k3s_plugin_host::{Host, LoadError, Loaded, Source};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use super::backend::{Instance, Place};
-use super::capability::{self, Grant};
+use super::backend::Place;
+use super::kind::DatastoreKind;
 use super::link::Connect;
 use super::server::{self, Driver, MySqlDriver, PostgresDriver};
 use super::sqlite;
 use super::{CONTRACT, READERS, WasmBackend};
-
-/// The name under which a datastore finds its database.
-const GRANT: &str = "datastore";
 
 /// How long a server that is not there at the start is waited for.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,12 +30,8 @@ pub struct SqliteOptions {
     pub path: PathBuf,
     /// The plugin's own configuration, JSON; empty means defaults.
     pub config: Vec<u8>,
-    /// Restarts after failures.
-    pub policy: Policy,
-    /// Time.
-    pub clock: Clock,
-    /// Randomness.
-    pub random: Random,
+    /// What instances are run with.
+    pub environment: Environment,
 }
 
 impl SqliteOptions {
@@ -50,9 +41,7 @@ impl SqliteOptions {
         Self {
             path: path.into(),
             config: Vec::new(),
-            policy: Policy::default(),
-            clock: Clock::system(),
-            random: Random::from_os(),
+            environment: Environment::system(),
         }
     }
 }
@@ -64,12 +53,8 @@ pub struct ServerOptions {
     pub server: DatabaseServer,
     /// The plugin's own configuration, JSON; empty means defaults.
     pub config: Vec<u8>,
-    /// Restarts after failures.
-    pub policy: Policy,
-    /// Time.
-    pub clock: Clock,
-    /// Randomness.
-    pub random: Random,
+    /// What instances are run with.
+    pub environment: Environment,
 }
 
 impl ServerOptions {
@@ -79,14 +64,12 @@ impl ServerOptions {
         Self {
             server,
             config: Vec::new(),
-            policy: Policy::default(),
-            clock: Clock::system(),
-            random: Random::from_os(),
+            environment: Environment::system(),
         }
     }
 }
 
-/// Why a datastore did not come up. The data themselves are looked at by `Backend::open`.
+/// Why a datastore did not come up. The data themselves are checked by `Backend::open`.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The component is refused.
@@ -138,17 +121,12 @@ pub fn open_sqlite(
             writable,
         }) as Arc<dyn Connect>
     };
-    let common = Common {
-        config: &options.config,
-        policy: options.policy,
-        clock: &options.clock,
-        random: &options.random,
-    };
     backend(
         host,
         &loaded,
         Place::File(options.path.clone()),
-        &common,
+        &options.config,
+        &options.environment,
         &connect,
     )
 }
@@ -197,33 +175,31 @@ async fn with_driver<D: Driver>(
             writable,
         }) as Arc<dyn Connect>
     };
-    let common = Common {
-        config: &options.config,
-        policy: options.policy,
-        clock: &options.clock,
-        random: &options.random,
-    };
-    backend(host, &loaded, Place::Server, &common, &connect)
-}
-
-/// What instances have in common, wherever the data are.
-struct Common<'a> {
-    config: &'a [u8],
-    policy: Policy,
-    clock: &'a Clock,
-    random: &'a Random,
+    backend(
+        host,
+        &loaded,
+        Place::Server,
+        &options.config,
+        &options.environment,
+        &connect,
+    )
 }
 
 fn backend(
     host: &Host,
     loaded: &Loaded,
     place: Place,
-    common: &Common<'_>,
+    config: &[u8],
+    environment: &Environment,
     connect: &dyn Fn(bool) -> Arc<dyn Connect>,
 ) -> Result<WasmBackend, OpenError> {
-    let writer = instance(host, loaded, common, connect(true))?;
+    let component = |writable| {
+        let kind = Arc::new(DatastoreKind::new(connect(writable)));
+        Component::of(kind, host, loaded, config.to_vec(), environment)
+    };
+    let writer = component(true)?;
     let readers = (0..READERS)
-        .map(|_| instance(host, loaded, common, connect(false)))
+        .map(|_| component(false))
         .collect::<Result<_, _>>()?;
     Ok(WasmBackend::new(place, writer, readers))
 }
@@ -255,45 +231,4 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn instance(
-    host: &Host,
-    loaded: &Loaded,
-    common: &Common<'_>,
-    connect: Arc<dyn Connect>,
-) -> Result<Instance, LoadError> {
-    let mut linker = host.linker::<Grant>()?;
-    capability::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
-    let config = common.config.to_vec();
-    let plugin = PluginSpec {
-        limits: limits(),
-        policy: common.policy,
-        clock: common.clock.clone(),
-        random: common.random.clone(),
-        state: Box::new(move || Grant::new(GRANT, connect.clone())),
-        bind: Box::new(move |store, pre| {
-            let instance = pre.instantiate(&mut *store)?;
-            let bindings = Datastore::new(&mut *store, &instance)?;
-            match bindings
-                .k3s_common_plugin()
-                .call_configure(&mut *store, &config)?
-            {
-                Ok(()) => Ok(bindings),
-                Err(ConfigError::Invalid(why) | ConfigError::Other(why)) => Err(
-                    wasmtime::Error::msg(format!("it refuses its configuration: {why}")),
-                ),
-            }
-        }),
-    };
-    Plugin::new(host, loaded, &linker, plugin)
-}
-
-/// A datastore handles batches of some MiB; its own work per call is milliseconds.
-fn limits() -> Limits {
-    Limits {
-        memory_bytes: 256 << 20,
-        call: Duration::from_secs(5),
-        ..Limits::default()
-    }
 }

@@ -1,18 +1,16 @@
 //! Ingress controllers by plugin: `k3s_ingress::Compiler` implemented by a component.
 //!
-//! The adapter keeps every object that the component was given. A fresh instance, after a trap or as a
-//! replacement, gets all of them before anything else, and its first answer covers everything. While the
-//! component is down the data plane serves the last table.
-//!
-//! Calls go to one instance, one at a time. Objects are masked before they come here; what the component
-//! answers about objects that it was not given is dropped.
+//! A fresh instance, after a trap or as a replacement, gets every object before anything else, through
+//! the masks that it asked for, and its first answer covers everything. What the component answers about
+//! objects that it was not given is dropped. While it is down the data plane serves the last table.
 
-pub(crate) mod check;
 mod compiler;
-mod open;
+mod kind;
+mod probe;
 
-pub use compiler::{SwapError, WasmCompiler};
-pub use open::{IngressOptions, open_ingress};
+pub use compiler::{IngressOptions, WasmCompiler, open_ingress};
+pub use kind::{RoutingKind, RoutingSession};
+pub use probe::RoutingProbe;
 
 use k3s_plugin_host::Contract;
 

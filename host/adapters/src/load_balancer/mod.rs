@@ -1,17 +1,18 @@
 //! LoadBalancer Services by plugin: `k3s_servicelb::Balancer` implemented by a component, which sees
 //! the fields of Services and nodes that it asked for.
 //!
-//! A trap costs the instance; the next one is given every object again. [`LoadBalancer::swap`] brings
-//! another component to the same point before it takes over.
+//! A fresh instance is given every object again. Another component has assigned every Service before it
+//! takes over.
 
 mod balancer;
 mod calls;
-pub(crate) mod check;
 mod convert;
-mod open;
+mod kind;
+mod probe;
 
-pub use balancer::{LoadBalancer, SwapError};
-pub use open::{LoadBalancerOptions, open_load_balancer};
+pub use balancer::{LoadBalancer, LoadBalancerOptions, OpenError, open_load_balancer};
+pub use kind::BalancerKind;
+pub use probe::BalancerProbe;
 
 use k3s_plugin_host::Contract;
 

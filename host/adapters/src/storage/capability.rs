@@ -11,7 +11,7 @@ use super::directories::{Directories, DirectoryError};
 
 /// What an instance is granted.
 #[derive(Clone)]
-pub(super) struct Grant {
+pub struct Grant {
     pub(super) directories: Arc<Directories>,
 }
 

@@ -1,19 +1,17 @@
 //! Persistent volumes by plugin: `k3s_storage::Provisioner` implemented by a component over one
 //! capability, [`Directories`].
 //!
-//! Calls go to one instance, one at a time. A trap costs the instance; the next one is configured
-//! alike.
+//! A fresh instance is configured alike and told nothing else: claims and volumes are the desired state.
 
 mod capability;
-pub(crate) mod check;
 mod convert;
 mod directories;
-mod open;
+mod kind;
 mod provisioner;
 
 pub use directories::{Directories, DirectoryError};
-pub use open::{StorageOptions, open_storage};
-pub use provisioner::StorageProvisioner;
+pub use kind::StorageKind;
+pub use provisioner::{StorageOptions, StorageProvisioner, open_storage};
 
 use k3s_plugin_host::Contract;
 

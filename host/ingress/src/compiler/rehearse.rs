@@ -1,12 +1,10 @@
-//! What a compiler's decisions come to, without sockets: the data plane's own masks, rules and order, for
-//! contract suites of plugins.
+//! What a compiler's decisions come to, without sockets: the data plane's own rules and order, for contract
+//! suites of plugins.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
-use k3s_meta::mask::Mask;
-use serde_json::Value;
 
 use crate::model::Route;
 use crate::table::index::{Index, Ranked};
@@ -69,10 +67,4 @@ impl Rehearsal {
         };
         self.0.find(&facts).map(|planned| &planned.route)
     }
-}
-
-/// What a plugin sees of an object when it asked for these fields.
-#[must_use]
-pub fn masked(object: &Value, fields: &[String]) -> Vec<u8> {
-    Mask::new(fields).apply(object)
 }

@@ -4,10 +4,12 @@
 pub(crate) mod class;
 pub(crate) mod crds;
 mod feed;
+mod kinds;
 mod reload;
 pub(crate) mod secrets;
-mod tell;
+mod status;
 
 pub(crate) use feed::Feed;
+pub(crate) use kinds::Kinds;
 pub(crate) use reload::Reload;
-pub(crate) use tell::Teller;
+pub(crate) use status::StatusReporter;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use k3s_base::error::chain;
 use k3s_client::Informers;
+use k3s_lifecycle::sleep_opt;
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use super::feed::Feed;
 use super::secrets::Secrets;
-use super::tell::{Teller, Verdict};
+use super::status::{Report, StatusReporter};
 use crate::compiler::{Compiled, Compiler};
 use crate::config::EntryPoint;
 use crate::model::{Change, Name, ObjectId};
@@ -20,7 +22,7 @@ use crate::table::Table;
 use crate::table::build::{Builder, Built};
 use crate::tls::certs::Certificates;
 
-/// Changes come in flocks; a table is made of those that come within this time.
+/// Changes come in bursts; a table is made of those that come within this time.
 const GATHER: Duration = Duration::from_millis(10);
 
 /// What the loop works with.
@@ -34,7 +36,7 @@ pub(crate) struct Reload {
     pub(crate) certificates: Arc<ArcSwap<Certificates>>,
     pub(crate) default_certificate: Arc<CertifiedKey>,
     pub(crate) entry_points: Vec<EntryPoint>,
-    pub(crate) teller: Teller,
+    pub(crate) reporter: StatusReporter,
     /// Becomes true with the first table.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -47,7 +49,7 @@ struct Round {
 }
 
 impl Reload {
-    /// Runs for ever.
+    /// Runs without end.
     pub(crate) async fn run(self) {
         self.feed.synced(&self.informers).await;
         let mut built: BTreeMap<ObjectId, Built> = BTreeMap::new();
@@ -63,33 +65,28 @@ impl Reload {
 
     /// Waits for work, and a moment longer for more of it.
     async fn next(&self, retry: Option<Duration>) -> Round {
-        let again = async {
-            match retry {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => std::future::pending().await,
-            }
-        };
         let mut round = Round::default();
         tokio::select! {
             () = self.feed.changed() => round.compile = true,
             () = self.compiler.changed() => round.compile = true,
-            () = again => round.compile = true,
+            () = sleep_opt(retry) => round.compile = true,
             secrets = self.secrets.changed() => round.secrets = secrets,
         }
         tokio::time::sleep(GATHER).await;
         round
     }
 
-    /// One table. Gives when to try again after a failure.
+    /// One table. Returns when to retry after a failure.
     async fn round(&self, built: &mut BTreeMap<ObjectId, Built>, round: Round) -> Option<Duration> {
         let mut retry = None;
         let mut changed = BTreeSet::new();
         if round.compile {
-            match self.compiler.compile(self.feed.take()).await {
+            match self.compiler.compile(self.feed.take_batch()).await {
                 Ok(compiled) => changed = self.apply(built, compiled),
                 Err(error) => {
                     // The table that is served stays as it is.
-                    tracing::warn!(%error, retry_after = ?error.retry_after, "no new route table");
+                    let (why, retry_after) = (chain(&error), error.retry_after);
+                    tracing::warn!(why, ?retry_after, "no new route table");
                     self.proxy.metrics.reload_failed();
                     retry = Some(error.retry_after);
                 }
@@ -102,11 +99,11 @@ impl Reload {
             self.publish(built);
         }
         for id in changed {
-            let verdict = built.get(&id).map(|built| Verdict {
+            let report = built.get(&id).map(|built| Report {
                 problems: built.problems.clone(),
                 publish_address: built.outcome.publish_address,
             });
-            self.teller.tell(id, verdict);
+            self.reporter.report(id, report);
         }
         if retry.is_none() && self.secrets_are_known(built) {
             self.ready.send_replace(true);
@@ -126,7 +123,7 @@ impl Reload {
                 Change::Put(outcome) => {
                     let id = ObjectId::from(&outcome.key);
                     let before = built.get(&id);
-                    // A component that took over says again what is true already.
+                    // A component that took over repeats what is true already.
                     if before.is_none_or(|before| before.outcome != outcome) {
                         let made = self.builder.build(outcome, before);
                         built.insert(id.clone(), made);
@@ -148,7 +145,7 @@ impl Reload {
         changed
     }
 
-    /// Makes anew what was made from these Secrets.
+    /// Builds again what was built from these Secrets.
     fn rebuild(
         &self,
         built: &mut BTreeMap<ObjectId, Built>,

@@ -17,15 +17,15 @@ use super::redirect::Redirect;
 use super::retry::Retry;
 use crate::driver::secrets::Lookup;
 use crate::model::{self, Action, Middleware, Name, Scheme};
-use crate::table::build::Making;
+use crate::table::build::ObjectBuild;
 use crate::table::rule::regex;
 
 /// A layer; none while a Secret it needs is being read. The error is for the author of the object.
 pub(crate) fn layer(
-    making: &mut Making<'_>,
+    build: &mut ObjectBuild<'_>,
     action: &Action,
 ) -> Result<Option<Arc<dyn Layer>>, String> {
-    let (clock, random) = (making.builder.clock.clone(), making.builder.random.clone());
+    let (clock, random) = (build.builder.clock.clone(), build.builder.random.clone());
     Ok(Some(match action {
         Action::StripPrefix(prefixes) => Arc::new(Rewrite::StripPrefix(prefixes.clone())),
         Action::StripPrefixRegexp(patterns) => {
@@ -52,13 +52,13 @@ pub(crate) fn layer(
             permanent: redirect.permanent,
         }),
         Action::Headers(settings) => Arc::new(Headers::new(settings)?),
-        Action::BasicAuth(settings) => match users(making, settings)? {
+        Action::BasicAuth(settings) => match users(build, settings)? {
             Some(users) => Arc::new(BasicAuth::new(settings, users)?),
             None => return Ok(None),
         },
         Action::ForwardAuth(settings) => {
             let secure = settings.address.starts_with("https://");
-            let client = making.plain_client(if secure { Scheme::Https } else { Scheme::Http })?;
+            let client = build.plain_client(if secure { Scheme::Https } else { Scheme::Http })?;
             Arc::new(ForwardAuth::new(settings, client)?)
         }
         Action::RateLimit(settings) => Arc::new(RateLimit::new(settings, clock)?),
@@ -68,7 +68,7 @@ pub(crate) fn layer(
         Action::Compress(settings) => Arc::new(Compress::new(settings)),
         Action::IpAllowList((ranges, strategy)) => Arc::new(AllowList::new(ranges, strategy)?),
         Action::Buffering(settings) => Arc::new(Buffering::new(settings)),
-        Action::Errors(settings) => match making.target(&settings.target)? {
+        Action::Errors(settings) => match build.target(&settings.target)? {
             Some(target) => Arc::new(ErrorPages::new(settings, target)),
             None => return Ok(None),
         },
@@ -81,9 +81,12 @@ pub(crate) fn keeps(middleware: &Middleware) -> bool {
     !matches!(middleware.action, Action::BasicAuth(_) | Action::Errors(_))
 }
 
-fn users(making: &mut Making<'_>, settings: &model::BasicAuth) -> Result<Option<Users>, String> {
+fn users(
+    build: &mut ObjectBuild<'_>,
+    settings: &model::BasicAuth,
+) -> Result<Option<Users>, String> {
     let name = Name::from(&settings.secret);
-    let secret = match making.secret(&name) {
+    let secret = match build.secret(&name) {
         Lookup::Unknown => return Ok(None),
         Lookup::Missing => return Err(format!("secret {name} does not exist")),
         Lookup::Found(secret) => secret,

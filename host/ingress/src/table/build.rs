@@ -41,7 +41,13 @@ pub(crate) struct Built {
 /// By route and position, with what each was made from.
 type Layers = HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>;
 
-/// Makes routes.
+/// Time and randomness.
+pub(crate) struct Ambient {
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+/// Builds routes.
 pub(crate) struct Builder {
     pub(crate) pools: Pools,
     pub(crate) secrets: Secrets,
@@ -54,11 +60,11 @@ pub(crate) struct Builder {
     clients: Mutex<Clients>,
 }
 
-/// Few: one per scheme, and one per transport that somebody wrote.
+/// Few: one per scheme, and one per transport that is configured.
 type Clients = Vec<((Scheme, Option<Transport>), Arc<Client>)>;
 
-/// One object in the making.
-pub(crate) struct Making<'a> {
+/// One object while it is built.
+pub(crate) struct ObjectBuild<'a> {
     pub(crate) builder: &'a Builder,
     secrets: BTreeSet<Name>,
 }
@@ -68,7 +74,7 @@ impl Builder {
         pools: Pools,
         secrets: Secrets,
         certificates: Arc<ArcSwap<Certificates>>,
-        (clock, random): (Clock, Random),
+        Ambient { clock, random }: Ambient,
         upstream: Tasks,
     ) -> Self {
         Self {
@@ -82,9 +88,9 @@ impl Builder {
         }
     }
 
-    /// Makes what can be made. Layers whose settings did not change keep their counters.
+    /// Builds what can be built. Layers whose settings did not change keep their counters.
     pub(crate) fn build(&self, outcome: Outcome, before: Option<&Built>) -> Built {
-        let mut making = Making {
+        let mut build = ObjectBuild {
             builder: self,
             secrets: BTreeSet::new(),
         };
@@ -98,24 +104,24 @@ impl Builder {
             outcome,
         };
         for reference in &built.outcome.certificates {
-            match making.certificate(reference) {
+            match build.certificate(reference) {
                 Ok(found) => built.certificates.extend(found),
                 Err(problem) => built.problems.push(problem),
             }
         }
         for route in &built.outcome.routes {
-            match making.route(route, before, &mut built.layers) {
+            match build.route(route, before, &mut built.layers) {
                 Ok(served) => built.http.extend(served.map(Arc::new)),
                 Err(why) => built.problems.push(broken(&route.name, &why)),
             }
         }
         for route in &built.outcome.tcp_routes {
-            match making.tcp_route(route) {
+            match build.tcp_route(route) {
                 Ok(served) => built.tcp.extend(served.map(Arc::new)),
                 Err(why) => built.problems.push(broken(&route.name, &why)),
             }
         }
-        built.secrets = making.secrets;
+        built.secrets = build.secrets;
         built
     }
 
@@ -135,7 +141,7 @@ impl Builder {
             Scheme::Https => Client::https(transport, tls()?, &self.upstream),
         });
         let mut clients = self.clients.lock();
-        // Those that no route holds go, with their idle connections.
+        // Those that no route holds are dropped, with their idle connections.
         clients.retain(|(_, client)| Arc::strong_count(client) > 1);
         clients.push((key, client.clone()));
         Ok(client)
@@ -157,7 +163,7 @@ fn broken(route: &str, why: &str) -> Diagnostic {
     }
 }
 
-impl Making<'_> {
+impl ObjectBuild<'_> {
     /// None while the Secret is being read.
     fn certificate(&mut self, reference: &Reference) -> Result<Option<Certificate>, Diagnostic> {
         let name = Name::from(reference);

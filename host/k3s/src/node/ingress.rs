@@ -4,15 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::ingress::{IngressOptions, WasmCompiler, open_ingress};
-use k3s_base::{Clock, Random};
+use k3s_adapters::ingress::{IngressOptions, open_ingress};
 use k3s_config::PackagedComponent;
 use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
-use k3s_plugin_host::Policy;
 use serde_json::Map;
 
 use crate::node::context::NodeContext;
-use crate::plugins::Component;
+use crate::plugins::replace::Running;
 
 /// For `--disable`; its name is also that of the service account that it acts as.
 pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::Traefik;
@@ -23,12 +21,17 @@ pub(crate) async fn start(context: &NodeContext) -> Result<()> {
         return Ok(());
     }
     let (component, ambient) = (&context.batteries.ingress, &context.ambient);
-    let options = options(component, &ambient.clock, &ambient.random);
+    let options = IngressOptions {
+        config: component.config(Map::new()),
+        environment: ambient.environment(),
+    };
     let host = component.host(&context.plugin_host);
     let compiler = tokio::task::block_in_place(|| open_ingress(&host, component.source(), options))
         .context("start the ingress controller")?;
     let compiler = Arc::new(compiler);
-    make_replaceable(context, &compiler);
+    let battery = compiler.battery().clone();
+    let running = Running::new(battery, &context.plugin_host, |_| Map::new());
+    context.swaps.add(component, running);
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),
         addresses: published_addresses(context),
@@ -52,27 +55,4 @@ fn published_addresses(context: &NodeContext) -> Vec<IpAddr> {
     } else {
         external.clone()
     }
-}
-
-fn options(component: &Component, clock: &Clock, random: &Random) -> IngressOptions {
-    IngressOptions {
-        config: component.config(Map::new()),
-        policy: Policy::default(),
-        clock: clock.clone(),
-        random: random.clone(),
-    }
-}
-
-/// Lets a reload put another component in this one's place.
-fn make_replaceable(context: &NodeContext, compiler: &Arc<WasmCompiler>) {
-    let (compiler, host) = (compiler.clone(), context.plugin_host.clone());
-    let (clock, random) = (
-        context.ambient.clock.clone(),
-        context.ambient.random.clone(),
-    );
-    context.swaps.add(&context.batteries.ingress, move |new| {
-        let (compiler, host) = (compiler.clone(), new.host(&host));
-        let options = options(&new, &clock, &random);
-        async move { Ok(compiler.swap(&host, new.source(), options).await?) }
-    });
 }

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::cni::{CniNetwork, CniOptions, open_cni};
+use k3s_adapters::cni::{CniOptions, open_cni};
 use k3s_cni::{ForeignNetwork, ForeignOptions};
 use k3s_config::ClusterSettings;
-use k3s_plugin_host::Policy;
-use k3s_podnetwork::{FollowNodes, Grants, NetHost, follow_nodes};
+use k3s_podnetwork::{FollowNodes, Grants, Ipam, NetHost, follow_nodes};
 use k3s_runtime::PodNetwork;
 use k3s_sys::net::Net;
 use k3s_sys::nft::Nftables;
@@ -19,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::clients;
 use crate::node::context::NodeContext;
 use crate::plugins::Component;
+use crate::plugins::replace::Running;
 
 /// Where host-local leases are kept, as the CNI plugin of that name keeps them.
 const LEASES: &str = "/var/lib/cni/networks";
@@ -54,17 +54,24 @@ pub(crate) fn start(context: &NodeContext) -> Result<Arc<dyn PodNetwork>> {
     grants.node_address = context.settings.node_ips.iter().find_map(v4);
     let options = CniOptions {
         config: component.config(known_config(cluster, component)),
-        leases: PathBuf::from(LEASES),
-        net: NetHost::new(Net::current()?, Arc::new(Nftables::open()?), grants),
-        policy: Policy::default(),
-        clock: ambient.clock.clone(),
-        random: ambient.random.clone(),
+        ipam: Ipam::new(LEASES),
+        net: Arc::new(NetHost::new(
+            Net::current()?,
+            Arc::new(Nftables::open()?),
+            grants,
+        )),
+        environment: ambient.environment(),
     };
     let host = component.host(&context.plugin_host);
     let network = tokio::task::block_in_place(|| open_cni(&host, component.source(), options))
         .context("start the pod network")?;
     let network = Arc::new(network);
-    make_replaceable(context, &network);
+    let known = {
+        let cluster = cluster.clone();
+        move |new: &Component| known_config(&cluster, new)
+    };
+    let running = Running::new(network.battery().clone(), &context.plugin_host, known);
+    context.swaps.add(component, running);
     // It annotates nodes, which a node's own identity may not; K3s' flannel speaks as this user too.
     let client = clients::for_component(&context.clients, "system:k3s-controller");
     let follow = FollowNodes {
@@ -96,17 +103,4 @@ fn known_config(cluster: &ClusterSettings, component: &Component) -> Map<String,
         known.insert("backend".to_owned(), cluster.flannel_backend.name().into());
     }
     known
-}
-
-/// Lets a reload put another component in this one's place.
-fn make_replaceable(context: &NodeContext, network: &Arc<CniNetwork>) {
-    let (network, host) = (network.clone(), context.plugin_host.clone());
-    let cluster = context.cluster.clone();
-    context.swaps.add(&context.batteries.cni, move |new| {
-        let (network, host, cluster) = (network.clone(), new.host(&host), cluster.clone());
-        async move {
-            let config = new.config(known_config(&cluster, &new));
-            Ok(network.swap(&host, new.source(), config).await?)
-        }
-    });
 }

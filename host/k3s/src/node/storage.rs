@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::storage::{StorageOptions, StorageProvisioner, open_storage};
+use k3s_adapters::storage::{StorageOptions, open_storage};
 use k3s_config::PackagedComponent;
 use k3s_deploy::Packaged;
-use k3s_plugin_host::Policy;
 use k3s_storage::{SettingsSource, StorageConfig};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::node::context::NodeContext;
 use crate::plugins::Component;
+use crate::plugins::replace::Running;
 
 /// For `--disable`, as in K3s.
 pub(crate) const COMPONENT: PackagedComponent = PackagedComponent::LocalStorage;
@@ -34,18 +34,20 @@ pub(crate) fn start(context: &NodeContext) -> Result<()> {
     let (component, ambient) = (&context.batteries.storage, &context.ambient);
     let root = context.cluster.local_storage_path.clone();
     let options = StorageOptions {
-        config: config(&root, component)?.into_bytes(),
-        roots: vec![root],
-        policy: Policy::default(),
-        clock: ambient.clock.clone(),
-        random: ambient.random.clone(),
+        config: component.config(known_config(&root)),
+        roots: vec![root.clone()],
+        environment: ambient.environment(),
     };
     let host = component.host(&context.plugin_host);
     let provisioner =
         tokio::task::block_in_place(|| open_storage(&host, component.source(), options))
             .context("start the storage provisioner")?;
     let provisioner = Arc::new(provisioner);
-    make_replaceable(context, &provisioner);
+    let battery = provisioner.battery().clone();
+    let on_config = context.on_storage_config.clone();
+    let running = Running::new(battery, &context.plugin_host, move |_| known_config(&root))
+        .on_replaced(move |config| on_config(&String::from_utf8_lossy(config)));
+    context.swaps.add(component, running);
     let client = context.clients.for_controller(ACCOUNT);
     let config = StorageConfig {
         provisioner,
@@ -64,32 +66,15 @@ pub(crate) fn start(context: &NodeContext) -> Result<()> {
     Ok(())
 }
 
-/// Lets a reload put another component in this one's place, and reports its configuration.
-fn make_replaceable(context: &NodeContext, provisioner: &Arc<StorageProvisioner>) {
-    let (provisioner, host) = (provisioner.clone(), context.plugin_host.clone());
-    let root = context.cluster.local_storage_path.clone();
-    let on_config = context.on_storage_config.clone();
-    context.swaps.add(&context.batteries.storage, move |new| {
-        let (provisioner, host) = (provisioner.clone(), new.host(&host));
-        let (root, on_config) = (root.clone(), on_config.clone());
-        async move {
-            let config = config(&root, &new)?;
-            tokio::task::block_in_place(|| {
-                provisioner.swap(&host, new.source(), config.clone().into_bytes())?;
-                on_config(&config);
-                Ok(())
-            })
-        }
-    });
+/// `config.json` of a component, as the ConfigMap has it.
+pub(crate) fn config(root: &Path, component: &Component) -> Result<String> {
+    Ok(String::from_utf8(component.config(known_config(root)))?)
 }
 
-/// `config.json`: one folder of volumes for every node, and the operator's own configuration over it.
-pub(crate) fn config(root: &Path, component: &Component) -> Result<String> {
+/// Every node has its volumes in one folder.
+fn known_config(root: &Path) -> Map<String, Value> {
     let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
-    Ok(String::from_utf8(component.config(Map::from_iter([(
-        "nodePathMap".to_owned(),
-        paths,
-    )])))?)
+    Map::from_iter([("nodePathMap".to_owned(), paths)])
 }
 
 /// The storage class and the settings.

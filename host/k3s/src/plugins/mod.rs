@@ -1,6 +1,7 @@
 //! Which component serves as which battery: the bundled one, or what `--plugin` chooses.
 
 pub(crate) mod reload;
+pub(crate) mod replace;
 pub(crate) mod status;
 
 use std::borrow::Cow;

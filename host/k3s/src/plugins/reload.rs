@@ -1,8 +1,6 @@
 //! SIGHUP: the configuration is read again, and batteries that it now chooses differently are
-//! replaced while everything runs. A bad one never takes over.
+//! replaced while everything runs. One that fails never takes over.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,11 +11,9 @@ use parking_lot::Mutex;
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
 
+use super::replace::Running;
 use super::status::PluginEvents;
 use super::{Component, Fingerprint, component};
-
-type SwapFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-type SwapFunction = Arc<dyn Fn(Component) -> SwapFuture + Send + Sync>;
 
 /// Reads the settings again: command line, file, environment.
 pub(crate) type Reread = Box<dyn Fn() -> Result<ServerSettings, ConfigError> + Send + Sync>;
@@ -32,22 +28,13 @@ struct Entry {
     runs: Fingerprint,
     reference: String,
     /// None where only a restart changes it.
-    swap: Option<SwapFunction>,
+    running: Option<Arc<Running>>,
 }
 
 impl Swaps {
-    /// `component` runs; `swap` replaces it, or fails and leaves it.
-    pub(crate) fn add<F>(
-        &self,
-        component: &Component,
-        swap: impl Fn(Component) -> F + Send + Sync + 'static,
-    ) where
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        self.enter(
-            component,
-            Some(Arc::new(move |new| Box::pin(swap(new)) as SwapFuture)),
-        );
+    /// `component` runs, and can be replaced.
+    pub(crate) fn add(&self, component: &Component, running: Running) {
+        self.enter(component, Some(Arc::new(running)));
     }
 
     /// `component` runs until the server stops.
@@ -55,13 +42,13 @@ impl Swaps {
         self.enter(component, None);
     }
 
-    fn enter(&self, component: &Component, swap: Option<SwapFunction>) {
+    fn enter(&self, component: &Component, running: Option<Arc<Running>>) {
         let (runs, reference) = (component.fingerprint(), component.reference.clone());
         self.0.lock().push(Entry {
             kind: component.kind,
             runs,
             reference,
-            swap,
+            running,
         });
     }
 
@@ -122,9 +109,10 @@ async fn all(settings: &ServerSettings, swaps: &Swaps, events: &PluginEvents) {
                 let why = format!("{why:#}");
                 error!(
                     kind = entry.kind,
-                    why, "a plugin was not replaced; {} serves on", entry.reference
+                    why, "plugin replacement failed; {} is still active", entry.reference
                 );
-                events.refused(entry.kind, &format!("{} serves on: {why}", entry.reference));
+                let message = format!("{} is still active: {why}", entry.reference);
+                events.refused(entry.kind, &message);
             }
         }
     }
@@ -137,7 +125,7 @@ async fn one(entry: &Entry, settings: &ServerSettings, swaps: &Swaps) -> Result<
     if fingerprint == entry.runs {
         return Ok(None);
     }
-    let Some(swap) = &entry.swap else {
+    let Some(running) = &entry.running else {
         warn!(
             kind = entry.kind,
             "this plugin is changed by a restart of the server only"
@@ -147,7 +135,7 @@ async fn one(entry: &Entry, settings: &ServerSettings, swaps: &Swaps) -> Result<
             entry.kind
         );
     };
-    swap(new).await?;
+    running.replace(&new).await?;
     swaps.replaced(entry.kind, fingerprint, &reference);
     Ok(Some(reference))
 }

@@ -8,8 +8,9 @@ use k3s_adapters::datastore::{
     ServerOptions, SqliteOptions, WasmBackend, open_server, open_sqlite,
 };
 use k3s_base::{Clock, Random};
+use k3s_battery::Environment;
 use k3s_config::datastore::{DatabaseKind, DatabaseServer, Endpoint};
-use k3s_plugin_host::Host;
+use k3s_plugin_host::{Host, Policy};
 use serde_json::Map;
 
 use crate::plugins::{Component, find_bundled};
@@ -68,13 +69,16 @@ impl Place {
         random: &Random,
     ) -> Result<WasmBackend> {
         let (host, config) = (component.host(host), component.config(Map::new()));
-        let (clock, random) = (clock.clone(), random.clone());
+        let environment = Environment {
+            policy: Policy::default(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
         match self {
             Self::File(path) => {
                 let options = SqliteOptions {
                     config,
-                    clock,
-                    random,
+                    environment,
                     ..SqliteOptions::new(path)
                 };
                 // Loading a component and opening a database block.
@@ -85,8 +89,7 @@ impl Place {
             Self::Server(server) => {
                 let options = ServerOptions {
                     config,
-                    clock,
-                    random,
+                    environment,
                     ..ServerOptions::new(server.clone())
                 };
                 Ok(open_server(&host, component.source(), &options).await?)

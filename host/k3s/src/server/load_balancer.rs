@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use k3s_adapters::load_balancer::{LoadBalancer, LoadBalancerOptions, open_load_balancer};
-use k3s_base::{Clock, Random};
+use k3s_adapters::load_balancer::{LoadBalancerOptions, open_load_balancer};
 use k3s_client::ClientFactory;
 use k3s_config::{PackagedComponent, ServerSettings};
 use k3s_ingress::EntryPoint;
-use k3s_plugin_host::{Host, Policy};
+use k3s_plugin_host::Host;
 use k3s_servicelb::{ServeLoadBalancers, release, serve};
 use serde_json::{Map, Value, json};
 use tracing::warn;
@@ -18,7 +17,7 @@ use crate::clients;
 use crate::node::ingress;
 use crate::node::service_forwards::ServiceForwards;
 use crate::plugins::Component;
-use crate::plugins::reload::Swaps;
+use crate::plugins::replace::Running;
 use crate::server::context::ServerContext;
 
 /// K3s' service load balancer is a part of its cloud controller.
@@ -48,14 +47,19 @@ pub(crate) fn start(
             "--disable-kube-proxy: load balancers answer only if another service proxy serves the addresses in their status"
         );
     }
-    let reserved = reserved_ports(&server.settings);
-    let options = options_with(reserved.clone(), component, &ambient.clock, &ambient.random);
+    let options = LoadBalancerOptions {
+        config: component.config(known_config(&server.settings)),
+        environment: ambient.environment(),
+    };
     let granted = component.host(host);
     let balancer =
         tokio::task::block_in_place(|| open_load_balancer(&granted, component.source(), options))
             .context("start the service load balancer")?;
     let balancer = Arc::new(balancer);
-    make_replaceable(&server.swaps, ambient, component, host, reserved, &balancer);
+    let settings = server.settings.clone();
+    let battery = balancer.battery().clone();
+    let running = Running::new(battery, host, move |_| known_config(&settings));
+    server.swaps.add(component, running);
     let config = ServeLoadBalancers {
         balancer,
         client,
@@ -69,41 +73,9 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn options_with(
-    reserved: Vec<Value>,
-    component: &Component,
-    clock: &Clock,
-    random: &Random,
-) -> LoadBalancerOptions {
-    LoadBalancerOptions {
-        config: component.config(Map::from_iter([("reserved".to_owned(), reserved.into())])),
-        policy: Policy::default(),
-        clock: clock.clone(),
-        random: random.clone(),
-    }
-}
-
-/// Lets a reload put another component in this one's place.
-fn make_replaceable(
-    swaps: &Swaps,
-    ambient: &Ambient,
-    component: &Component,
-    host: &Host,
-    reserved: Vec<Value>,
-    balancer: &Arc<LoadBalancer>,
-) {
-    let (balancer, host) = (balancer.clone(), host.clone());
-    let (clock, random) = (ambient.clock.clone(), ambient.random.clone());
-    swaps.add(component, move |new| {
-        let options = options_with(reserved.clone(), &new, &clock, &random);
-        let (balancer, host) = (balancer.clone(), new.host(&host));
-        async move { Ok(balancer.swap(&host, new.source(), options).await?) }
-    });
-}
-
 /// Ports of the node that a Service would cut off: those of the ingress controller only where there is
 /// one, so that with `--disable traefik` another one can have them by a Service.
-fn reserved_ports(settings: &ServerSettings) -> Vec<Value> {
+fn known_config(settings: &ServerSettings) -> Map<String, Value> {
     let port = |port: u16, by: &str| json!({"protocol": "TCP", "port": port, "by": by});
     let has_ingress =
         !settings.disable_agent && !settings.cluster.disabled.contains(ingress::COMPONENT);
@@ -115,13 +87,12 @@ fn reserved_ports(settings: &ServerSettings) -> Vec<Value> {
     let ingress = entry_points
         .iter()
         .map(|point| port(point.listen.port(), "the ingress controller"));
-    [
+    let own = [
         port(settings.https_port, "the API server"),
         port(KUBELET_PORT, "the kubelet"),
-    ]
-    .into_iter()
-    .chain(ingress)
-    .collect()
+    ];
+    let reserved: Vec<Value> = own.into_iter().chain(ingress).collect();
+    Map::from_iter([("reserved".to_owned(), reserved.into())])
 }
 
 const KUBELET_PORT: u16 = 10_250;

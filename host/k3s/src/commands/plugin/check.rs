@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use k3s_adapters::check::{self, Case, Tried};
+use k3s_plugin_check::{Case, Tried};
 use k3s_plugin_host::Grants;
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let (kind, runtime) = (contract.kind, runtime()?);
     // The datastores' suite is the store's own, whose cases fail by panicking; what they say is printed below.
     std::panic::set_hook(Box::new(|_| {}));
-    let cases = runtime.block_on(check::run(kind, tried))?;
+    let cases = runtime.block_on(k3s_plugin_check::run(kind, tried))?;
     let failed = cases.iter().filter(|case| case.outcome.is_err()).count();
     cases.iter().for_each(print);
     match failed {

@@ -4,16 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use k3s_base::{Clock, Random};
+use k3s_adapters::cni::{CONTRACT, CniNetwork, CniOptions, open_cni};
+use k3s_base::error::chain;
 use k3s_podnetwork::{FakeNode, Grants, Ipam, NODE_OWNER, Node, NodeNetwork, NodeSync, SyncError};
 use k3s_runtime::{PodNetwork, SandboxNetwork};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::CONTRACT;
-use super::network::CniNetwork;
-use super::open::{Parts, open_on};
-use crate::check::{Case, CheckError, Tried, Verdict, ensure};
+use crate::suite::{Breach, Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
 const THIS: &str = "node-1";
 const CLUSTER: &str = "10.42.0.0/16";
@@ -31,15 +29,13 @@ impl Rig {
         let leases = tempfile::tempdir()?;
         let cluster: Vec<Ipv4Net> = CLUSTER.parse().into_iter().collect();
         let node = Arc::new(FakeNode::new(Grants::for_networks(cluster)));
-        let ipam = Ipam::new(leases.path());
-        let parts = Parts::new(
-            node.clone(),
-            ipam,
-            Tried::policy(),
-            Clock::system(),
-            Random::from_os(),
-        );
-        let network = open_on(tried.host, tried.source, config, parts)?;
+        let options = CniOptions {
+            config,
+            ipam: Ipam::new(leases.path()),
+            net: node.clone(),
+            environment: Tried::environment(),
+        };
+        let network = open_cni(tried.host, tried.source, options)?;
         Ok(Self {
             network,
             node,
@@ -52,10 +48,10 @@ impl Rig {
             .sync(THIS, nodes(true))
             .await
             .map(drop)
-            .map_err(|e| format!("sync: {e}"))
+            .map_err(|e| format!("sync: {}", chain(&e)).into())
     }
 
-    async fn add(&self, id: &str) -> Result<Ipv4Addr, String> {
+    async fn add(&self, id: &str) -> Verdict<Ipv4Addr> {
         let ips = self
             .network
             .add(&sandbox(id))
@@ -63,7 +59,7 @@ impl Rig {
             .map_err(|e| format!("add {id}: {e}"))?;
         match ips.0.first() {
             Some(IpAddr::V4(address)) => Ok(*address),
-            other => Err(format!("add {id}: no IPv4 address first: {other:?}")),
+            other => Err(format!("add {id}: no IPv4 address first: {other:?}").into()),
         }
     }
 
@@ -71,14 +67,18 @@ impl Rig {
         self.network
             .del(&sandbox(id))
             .await
-            .map_err(|e| format!("del {id}: {e}"))
+            .map_err(|e| format!("del {id}: {e}").into())
     }
 
     async fn is_connected(&self, id: &str) -> Verdict {
         self.network
             .check_sandbox(&sandbox(id))
             .await
-            .map_err(|e| format!("check {id}: {e}"))
+            .map_err(|e| format!("check {id}: {e}").into())
+    }
+
+    fn refuses_to_start(&self) -> Verdict {
+        tokio::task::block_in_place(|| refuses_unknown(self.network.battery().start()))
     }
 
     fn owns(&self, id: &str) -> bool {
@@ -120,10 +120,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let unknown = Rig::new(tried, tried.config_with_unknown(given()))?;
     let mut cases = Vec::new();
     let mut case = |name, outcome| cases.push(Case { name, outcome });
-    case(
-        "unknown settings are refused",
-        refuses_unknown(&unknown).await,
-    );
+    case("unknown settings are refused", unknown.refuses_to_start());
     case(
         "without a pod CIDR it says: not ready",
         waits_for_a_cidr(&rig()?).await,
@@ -163,17 +160,10 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     Ok(cases)
 }
 
-async fn refuses_unknown(rig: &Rig) -> Verdict {
-    ensure(
-        rig.network.check().await.is_err(),
-        "it started with a setting that nobody knows",
-    )
-}
-
 async fn waits_for_a_cidr(rig: &Rig) -> Verdict {
     match rig.network.sync(THIS, nodes(false)).await {
         Err(SyncError::NotReady(_)) => {}
-        other => return Err(format!("sync said {other:?}")),
+        other => return Err(format!("sync said {other:?}").into()),
     }
     ensure(
         rig.network.check().await.is_err_and(|e| e.retryable),
@@ -197,12 +187,12 @@ async fn syncs_idempotently(rig: &Rig) -> Verdict {
     rig.network
         .check()
         .await
-        .map_err(|e| format!("status after a sync: {e}"))
+        .map_err(|e| format!("status after a sync: {e}").into())
 }
 
 async fn gives_addresses(rig: &Rig) -> Verdict {
     rig.synced().await?;
-    let range: Ipv4Net = POD_CIDR.parse().map_err(|_| "no range")?;
+    let range: Ipv4Net = POD_CIDR.parse().map_err(|_| Breach::from("no range"))?;
     let (a, b) = (rig.add("a").await?, rig.add("b").await?);
     ensure(a != b, "two pods have one address")?;
     ensure(
@@ -235,7 +225,7 @@ async fn checks(rig: &Rig) -> Verdict {
         rig.is_connected("stranger").await.is_err(),
         "a pod that was never added is said to be connected",
     )?;
-    rig.node.remove("a").map_err(|e| e.to_string())?;
+    rig.node.remove("a").map_err(|e| chain(&e))?;
     ensure(
         rig.is_connected("a").await.is_err(),
         "a pod whose link was lost is said to be connected",
@@ -287,11 +277,11 @@ async fn collects(rig: &Rig) -> Verdict {
 async fn survives_a_restart(rig: &Rig) -> Verdict {
     rig.synced().await?;
     let before = rig.add("a").await?;
-    rig.network.recycle();
+    rig.network.battery().recycle();
     rig.is_connected("a").await?;
     ensure(rig.add("a").await? == before, "the address is another")?;
     rig.add("b").await?;
-    rig.network.recycle();
+    rig.network.battery().recycle();
     rig.del("a").await?;
     ensure(
         !rig.owns("a") && rig.owns("b"),

@@ -1,13 +1,11 @@
-//! Contract suites of the kinds, for components of others: `k3s plugin check`. What a kind's contract
-//! promises is tried on a fake of the host's side, so that no node, no cluster and no privilege is needed.
-//!
-//! A suite tries each promise on an instance of its own, so that a plugin that breaks one is still held
-//! against the others, and says in one sentence what the contract wanted.
+//! What the suites share: cases, verdicts, and the component that is tried.
 
 use std::time::Duration;
 
-use k3s_base::BackoffPolicy;
-use k3s_plugin_host::{Host, Policy, Source};
+use k3s_base::error::chain;
+use k3s_base::{BackoffPolicy, Clock, Random};
+use k3s_battery::Environment;
+use k3s_plugin_host::{CallError, Host, LoadError, Policy, Source};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -17,15 +15,20 @@ pub struct Case {
     /// What was tried.
     pub name: &'static str,
     /// Why it does not hold.
-    pub outcome: Result<(), String>,
+    pub outcome: Result<(), Breach>,
 }
+
+/// One sentence: what the contract wants, and what the component did instead.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Breach(String);
 
 /// Why a suite did not run.
 #[derive(Debug, Error)]
 pub enum CheckError {
     /// The component is refused.
     #[error(transparent)]
-    Load(#[from] k3s_plugin_host::LoadError),
+    Load(#[from] LoadError),
     /// The kind has none.
     #[error("there is no contract suite for {0} plugins in this build")]
     NoSuite(String),
@@ -34,8 +37,33 @@ pub enum CheckError {
     Folder(#[from] std::io::Error),
 }
 
-/// Whether a promise is kept; else why not.
-pub(crate) type Verdict = Result<(), String>;
+/// What was tried came to this, unless a promise was broken on the way.
+pub(crate) type Verdict<T = ()> = Result<T, Breach>;
+
+impl From<String> for Breach {
+    fn from(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
+impl From<&str> for Breach {
+    fn from(sentence: &str) -> Self {
+        Self(sentence.to_owned())
+    }
+}
+
+/// A component that fails breaks every promise.
+impl From<CallError> for Breach {
+    fn from(error: CallError) -> Self {
+        Self(chain(&error))
+    }
+}
+
+impl From<LoadError> for Breach {
+    fn from(error: LoadError) -> Self {
+        Self(chain(&error))
+    }
+}
 
 /// A component to try, as the operator would choose it.
 #[derive(Clone, Copy)]
@@ -54,11 +82,11 @@ pub struct Tried<'a> {
 /// When it cannot be run; that a case fails is no error.
 pub async fn run(kind: &str, tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     match kind {
-        "cni" => crate::cni::check::run(tried).await,
-        "datastore" => crate::datastore::check::run(tried).await,
-        "ingress" => tokio::task::block_in_place(|| crate::ingress::check::run(tried)),
-        "load-balancer" => tokio::task::block_in_place(|| crate::load_balancer::check::run(tried)),
-        "storage" => crate::storage::check::run(tried).await,
+        "cni" => crate::cni::run(tried).await,
+        "datastore" => crate::datastore::run(tried).await,
+        "ingress" => tokio::task::block_in_place(|| crate::ingress::run(tried)),
+        "load-balancer" => tokio::task::block_in_place(|| crate::load_balancer::run(tried)),
+        "storage" => crate::storage::run(tried).await,
         other => Err(CheckError::NoSuite(other.to_owned())),
     }
 }
@@ -82,7 +110,15 @@ impl Tried<'_> {
     }
 
     /// Restarts at once and without end: one failure must not hide what comes after it.
-    pub(crate) fn policy() -> Policy {
+    pub(crate) fn environment() -> Environment {
+        Environment {
+            policy: Self::policy(),
+            clock: Clock::system(),
+            random: Random::from_os(),
+        }
+    }
+
+    fn policy() -> Policy {
         let backoff = BackoffPolicy {
             base: Duration::ZERO,
             factor: 1.0,
@@ -99,16 +135,16 @@ impl Tried<'_> {
 }
 
 pub(crate) fn ensure(holds: bool, why: &str) -> Verdict {
-    if holds { Ok(()) } else { Err(why.to_owned()) }
+    if holds { Ok(()) } else { Err(why.into()) }
 }
 
-/// What an attempt with an unknown setting must come to.
-pub(crate) fn refuses_unknown<T, E: std::fmt::Display>(attempt: Result<T, E>) -> Verdict {
-    match attempt {
-        Err(error) if error.to_string().contains("it refuses its configuration") => Ok(()),
-        Err(error) => Err(format!(
-            "it did not refuse a setting that nobody knows, but failed: {error}"
-        )),
-        Ok(_) => Err("it started with a setting that nobody knows".to_owned()),
+/// What starting with an unknown setting must come to.
+pub(crate) fn refuses_unknown(started: Result<(), CallError>) -> Verdict {
+    match started {
+        Err(CallError::Refused { .. }) => Ok(()),
+        Err(error) => Err(Breach(format!(
+            "it did not refuse an unknown setting, but failed: {error}"
+        ))),
+        Ok(()) => Err("it started with an unknown setting".into()),
     }
 }

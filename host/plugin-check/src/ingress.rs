@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k3s_base::{Clock, Random};
-use k3s_ingress::compiler::rehearse::{Rehearsal, masked};
-use k3s_ingress::model::{Change, Interest, Object, ObjectId, ObjectKey, Outcome, Severity};
+use k3s_adapters::ingress::{CONTRACT, RoutingProbe};
+use k3s_client::Obj;
+use k3s_ingress::compiler::rehearse::Rehearsal;
+use k3s_ingress::model::{Change, Interest, ObjectId, Outcome, Severity};
 use k3s_meta::tree;
+use k3s_plugin_host::LoadError;
 use serde_json::{Value, json};
 
-use super::CONTRACT;
-use super::open::{IngressOptions, Live, Objects, load, upsert};
-use crate::check::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
+use crate::suite::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
 /// More than the objects of any case.
 const MANY: u32 = 100;
@@ -21,32 +21,18 @@ const NETWORKING: &str = "networking.k8s.io/v1";
 
 /// One component, and what follows from each object so far.
 struct Rig {
-    live: Live,
-    objects: Objects,
+    probe: RoutingProbe,
     interests: Vec<Interest>,
     given: BTreeSet<ObjectId>,
     decided: BTreeMap<ObjectId, Outcome>,
 }
 
 impl Rig {
-    fn new(tried: Tried<'_>, config: Vec<u8>) -> Result<Self, String> {
-        let (clock, random) = (Clock::system(), Random::from_os());
-        let options = IngressOptions {
-            config,
-            policy: Tried::policy(),
-            clock,
-            random,
-        };
-        let objects = Objects::default();
-        let live = load(tried.host, tried.source, options, objects.clone())
-            .map_err(|error| error.to_string())?;
-        let asked = live
-            .plugin
-            .call("interests", |b, store| b.call_interests(store));
-        let interests = asked.map_err(|error| error.to_string())?;
+    fn new(tried: Tried<'_>, config: Vec<u8>) -> Verdict<Self> {
+        let probe = load(tried, config)?;
+        let interests = probe.interests()?;
         Ok(Self {
-            live,
-            objects,
+            probe,
             interests,
             given: BTreeSet::new(),
             decided: BTreeMap::new(),
@@ -54,61 +40,28 @@ impl Rig {
     }
 
     /// Gives objects through the masks that the plugin asked for, and has it decide.
-    fn give(&mut self, objects: &[Value]) -> Result<usize, String> {
-        let seen: Vec<Object> = objects
-            .iter()
-            .filter_map(|object| self.masked(object))
-            .collect();
-        for object in &seen {
-            let id = ObjectId::from(&object.key);
+    fn give(&mut self, objects: &[Value]) -> Verdict<usize> {
+        let mut given = Vec::new();
+        for object in objects {
+            let id = id_of(object);
+            let object = Obj::from_value(object.clone()).map_err(|error| error.to_string())?;
             self.given.insert(id.clone());
-            self.objects.lock().insert(id, object.json.clone());
+            given.push((id, object));
         }
-        let given = self
-            .live
-            .plugin
-            .call("upsert", |bindings, store| upsert(bindings, store, seen));
-        given.map_err(|error| error.to_string())?;
+        self.probe.upsert(given)?;
         self.compile(MANY)
     }
 
-    fn take(&mut self, object: &Value) -> Result<usize, String> {
-        let key = key_of(object);
-        self.objects.lock().remove(&ObjectId::from(&key));
-        let taken = self
-            .live
-            .plugin
-            .call("remove", |b, store| b.call_remove(store, &[key]));
-        taken
-            .map_err(|error| error.to_string())?
-            .map_err(|error| format!("remove: {error:?}"))?;
+    fn take(&mut self, object: &Value) -> Verdict<usize> {
+        self.probe.remove(&id_of(object))?;
         self.compile(MANY)
-    }
-
-    /// What the plugin sees of an object; nothing of kinds that it did not ask for.
-    fn masked(&self, object: &Value) -> Option<Object> {
-        let key = key_of(object);
-        let interest = self
-            .interests
-            .iter()
-            .find(|i| i.group == key.group && i.kind == key.kind)?;
-        Some(Object {
-            json: masked(object, &interest.fields),
-            key,
-        })
     }
 
     /// All that is to be decided, at most `max` at a time; the number of changes.
-    fn compile(&mut self, max: u32) -> Result<usize, String> {
+    fn compile(&mut self, max: u32) -> Verdict<usize> {
         let mut count = 0;
         for _ in 0..ROUNDS {
-            let call = self
-                .live
-                .plugin
-                .call("compile", |b, store| b.call_compile(store, max));
-            let changes = call
-                .map_err(|error| error.to_string())?
-                .map_err(|error| format!("compile: {error:?}"))?;
+            let changes = self.probe.compile(max)?;
             if changes.is_empty() {
                 return Ok(count);
             }
@@ -121,7 +74,7 @@ impl Rig {
                 .into_iter()
                 .try_for_each(|change| self.note(change))?;
         }
-        Err("it has no end of changes".to_owned())
+        Err("it has no end of changes".into())
     }
 
     fn note(&mut self, change: Change) -> Verdict {
@@ -143,12 +96,12 @@ impl Rig {
     }
 
     /// `service:port` of the backend that a request is led to; nothing where no route fits.
-    fn leads(&self, host: &str, path: &str) -> Result<Option<String>, String> {
+    fn leads(&self, host: &str, path: &str) -> Verdict<Option<String>> {
         let routes = self
             .decided
             .values()
             .flat_map(|outcome| outcome.routes.clone());
-        let rehearsal = Rehearsal::new(routes)?;
+        let rehearsal = Rehearsal::new(routes).map_err(|error| error.to_string())?;
         let backend = rehearsal
             .route(host, path)
             .and_then(|route| route.target.backends.first());
@@ -163,7 +116,7 @@ impl Rig {
     fn must_lead(&self, host: &str, path: &str, to: Option<&str>) -> Verdict {
         let led = self.leads(host, path)?;
         let wanted = to.map(|name| format!("shop/{name}:80"));
-        let shown = |to: &Option<String>| to.clone().unwrap_or_else(|| "nobody".to_owned());
+        let shown = |to: &Option<String>| to.clone().unwrap_or_else(|| "nothing".to_owned());
         ensure(
             led == wanted,
             &format!(
@@ -175,7 +128,7 @@ impl Rig {
     }
 
     fn of(&self, name: &str) -> Option<&Outcome> {
-        let id = ObjectId::from(&key_of(&ingress(name, json!({}))));
+        let id = id_of(&ingress(name, json!({})));
         self.decided.get(&id)
     }
 
@@ -195,14 +148,18 @@ impl Rig {
     }
 }
 
-fn key_of(object: &Value) -> ObjectKey {
+fn load(tried: Tried<'_>, config: Vec<u8>) -> Result<RoutingProbe, LoadError> {
+    RoutingProbe::load(tried.host, tried.source, config, &Tried::environment())
+}
+
+fn id_of(object: &Value) -> ObjectId {
     let text = |path| tree::text(object, path).to_owned();
     let version = text("apiVersion");
     let group = version
         .rsplit_once('/')
         .map_or("", |(group, _)| group)
         .to_owned();
-    ObjectKey {
+    ObjectId {
         group,
         kind: text("kind"),
         namespace: text("metadata.namespace"),
@@ -283,7 +240,8 @@ const TESTS: &[(&str, Test)] = &[
 pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     // Refused before anything is tried.
     tried.host.load(tried.source, &CONTRACT)?;
-    let unknown = refuses_unknown(Rig::new(tried, tried.config_with_unknown(json!({}))).map(drop));
+    let unknown = load(tried, tried.config_with_unknown(json!({})))?;
+    let unknown = refuses_unknown(unknown.interests().map(drop));
     let mut cases = vec![Case {
         name: "unknown settings are refused",
         outcome: unknown,
@@ -457,7 +415,7 @@ fn answers_once(mut rig: Rig) -> Verdict {
         &format!("nothing has changed, and {again} changes came"),
     )?;
     // Decided anew, one by one.
-    rig.live.plugin.recycle();
+    rig.probe.recycle();
     rig.decided.clear();
     rig.compile(1)?;
     ensure(
@@ -475,7 +433,7 @@ fn survives_a_restart(mut rig: Rig) -> Verdict {
         of_host("web", "a.b", &[path("/", "Prefix", "web")]),
     ])?;
     let before = rig.decided.clone();
-    rig.live.plugin.recycle();
+    rig.probe.recycle();
     rig.decided.clear();
     rig.compile(MANY)?;
     ensure(

@@ -1,18 +1,19 @@
-//! Tells authors what became of their objects: addresses in the status of Ingresses, Events for problems.
+//! Reports to authors what became of their objects: addresses in the status of Ingresses, Events for
+//! problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::{BackoffPolicy, Random};
-use k3s_client::{Client, EventRecorder, EventType, Patch, resources};
+use k3s_client::{Client, EventRecorder, EventType, Object, Patch, resources};
 use k3s_meta::tree;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::feed::Feed;
+use super::kinds::Kinds;
 use crate::model::{Diagnostic, ObjectId, Severity};
 
 const RETRY: BackoffPolicy = BackoffPolicy {
@@ -24,21 +25,21 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 
 /// What became of an object.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Verdict {
+pub(crate) struct Report {
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) publish_address: bool,
 }
 
-/// Takes verdicts and acts on them in a task of its own. Cheap to clone.
+/// Takes reports and acts on them in a task of its own. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Teller(Arc<Shared>);
+pub(crate) struct StatusReporter(Arc<Shared>);
 
 struct Shared {
     client: Client,
     events: EventRecorder,
     random: Random,
     addresses: Vec<IpAddr>,
-    feed: OnceLock<Feed>,
+    kinds: Kinds,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -46,83 +47,89 @@ struct Shared {
 /// Bounded by the number of objects.
 #[derive(Default)]
 struct State {
-    verdicts: BTreeMap<ObjectId, Verdict>,
-    /// Objects whose status must be looked at.
+    reports: BTreeMap<ObjectId, Report>,
+    /// Objects whose status may have to be written.
     queue: BTreeSet<ObjectId>,
 }
 
-impl Teller {
+impl StatusReporter {
+    /// Objects are found through `kinds`; served Ingresses show `addresses`.
     pub(crate) fn new(
         client: Client,
         events: EventRecorder,
         random: Random,
         addresses: Vec<IpAddr>,
+        kinds: Kinds,
     ) -> Self {
-        let (feed, state, wake) = (OnceLock::new(), Mutex::default(), Notify::new());
+        let (state, wake) = (Mutex::default(), Notify::new());
         Self(Arc::new(Shared {
             client,
             events,
             random,
             addresses,
-            feed,
+            kinds,
             state,
             wake,
         }))
     }
 
-    /// Where objects are found; given once.
-    pub(crate) fn attach(&self, feed: &Feed) {
-        let _given_once = self.0.feed.set(feed.clone());
-    }
-
-    /// Takes a new verdict, or none for an object that nothing follows from any more. Problems that
-    /// were not there before become Events.
-    pub(crate) fn tell(&self, id: ObjectId, verdict: Option<Verdict>) {
-        let mut state = self.0.state.lock();
-        let before = match &verdict {
-            Some(verdict) => state.verdicts.insert(id.clone(), verdict.clone()),
-            None => state.verdicts.remove(&id),
-        };
-        if verdict.is_some() {
-            state.queue.insert(id.clone());
-        }
-        drop(state);
-        self.0.wake.notify_one();
+    /// Replaces the report on an object; none when nothing follows from it any more. Problems that the
+    /// last report did not have become Events.
+    pub(crate) fn report(&self, id: ObjectId, report: Option<Report>) {
+        let problems = report.clone().unwrap_or_default().problems;
+        let before = self.store(&id, report);
         let known = before.unwrap_or_default().problems;
-        let problems = verdict.unwrap_or_default().problems;
-        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(&id)) else {
+        let Some(object) = self.0.kinds.object(&id) else {
             return;
         };
-        for problem in problems
-            .into_iter()
-            .filter(|problem| !known.contains(problem))
-        {
-            let Diagnostic {
-                severity,
-                reason,
-                message,
-            } = problem;
-            tracing::info!(kind = id.kind, object = %object.key(), reason, message, "an object has a problem");
-            let kind = if severity == Severity::Error {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            };
-            self.0.events.event(&*object, kind, &reason, message);
+        for problem in problems {
+            if !known.contains(&problem) {
+                self.record(&object, problem);
+            }
         }
     }
 
-    /// Looks at an object's status again.
-    pub(crate) fn look_at(&self, id: &ObjectId) {
+    /// Stores a report and gives the one before.
+    fn store(&self, id: &ObjectId, report: Option<Report>) -> Option<Report> {
         let mut state = self.0.state.lock();
-        if state.verdicts.contains_key(id) {
+        let before = match report {
+            Some(report) => {
+                state.queue.insert(id.clone());
+                state.reports.insert(id.clone(), report)
+            }
+            None => state.reports.remove(id),
+        };
+        drop(state);
+        self.0.wake.notify_one();
+        before
+    }
+
+    fn record(&self, object: &Object, problem: Diagnostic) {
+        let Diagnostic {
+            severity,
+            reason,
+            message,
+        } = problem;
+        tracing::info!(object = %object.key(), reason, message, "an object has a problem");
+        let event = if severity == Severity::Error {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
+        self.0.events.event(&**object, event, &reason, message);
+    }
+
+    /// Has an object's status compared again with what it should be.
+    pub(crate) fn requeue(&self, id: &ObjectId) {
+        let mut state = self.0.state.lock();
+        if state.reports.contains_key(id) {
             state.queue.insert(id.clone());
             drop(state);
             self.0.wake.notify_one();
         }
     }
 
-    /// Writes statuses for ever. What fails is tried again after the others, later and later.
+    /// Writes statuses, without end. What fails is retried after the others, with back-off.
     pub(crate) async fn run(self) {
         let mut backoff = RETRY.start();
         let mut failed = BTreeSet::new();
@@ -155,40 +162,36 @@ impl Teller {
         }
     }
 
-    /// Writes the addresses where they are not there yet.
+    /// Writes the addresses where they are missing.
     async fn write(&self, id: &ObjectId) -> Result<(), k3s_client::Error> {
-        let publish = self
-            .0
-            .state
-            .lock()
-            .verdicts
-            .get(id)
-            .is_some_and(|verdict| verdict.publish_address);
-        if !publish || id.kind != "Ingress" || id.group != "networking.k8s.io" {
+        if id.kind != "Ingress" || id.group != "networking.k8s.io" || !self.is_published(id) {
             return Ok(());
         }
-        let Some(object) = self.0.feed.get().and_then(|feed| feed.object(id)) else {
+        let Some(object) = self.0.kinds.object(id) else {
             return Ok(());
         };
-        let wanted: Vec<Value> = self
-            .0
-            .addresses
-            .iter()
-            .map(|ip| json!({"ip": ip.to_string()}))
-            .collect();
+        let addresses = self.0.addresses.iter();
+        let wanted: Vec<Value> = addresses.map(|ip| json!({"ip": ip.to_string()})).collect();
         let found = tree::list(object.value(), "status.loadBalancer.ingress");
         if found == wanted {
             return Ok(());
         }
         let patch = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": wanted}}}));
+        let (namespace, name) = (object.ns(), object.name());
         let written = self
             .0
             .client
-            .patch_status(&resources::INGRESSES, object.ns(), object.name(), &patch)
+            .patch_status(&resources::INGRESSES, namespace, name, &patch)
             .await;
         match written {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    fn is_published(&self, id: &ObjectId) -> bool {
+        let state = self.0.state.lock();
+        let report = state.reports.get(id);
+        report.is_some_and(|report| report.publish_address)
     }
 }

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use k3s_adapters::datastore::{CONTRACT, OpenError, SqliteOptions, WasmBackend, open_sqlite};
+use k3s_base::error::chain;
 use k3s_plugin_host::{Host, Source};
 use k3s_store::Backend;
 use k3s_store::contract::{self, Fixture};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::open::{OpenError, SqliteOptions, open_sqlite};
-use crate::check::{Case, CheckError, Tried, Verdict, refuses_unknown};
+use crate::suite::{Case, CheckError, Tried, Verdict, refuses_unknown};
 
 struct Foreign {
     host: Host,
@@ -30,7 +31,7 @@ impl Foreign {
         self.dir.path().join(number.to_string()).join("state.db")
     }
 
-    fn open(&self, number: usize) -> Result<Arc<dyn Backend>, OpenError> {
+    fn open(&self, number: usize) -> Result<Arc<WasmBackend>, OpenError> {
         let source = Source {
             name: &self.name,
             bytes: &self.bytes,
@@ -53,18 +54,19 @@ impl Foreign {
 impl Fixture for Foreign {
     async fn create(&self) -> Arc<dyn Backend> {
         let number = self.made.fetch_add(1, Ordering::SeqCst);
-        self.open(number).unwrap_or_else(|error| panic!("{error}"))
+        self.open(number)
+            .unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     async fn reopen(&self, backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
         drop(backend);
         self.open(self.made.load(Ordering::SeqCst) - 1)
-            .unwrap_or_else(|error| panic!("{error}"))
+            .unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 }
 
 pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
-    tried.host.load(tried.source, &super::CONTRACT)?;
+    tried.host.load(tried.source, &CONTRACT)?;
     let foreign = |config| {
         let (name, bytes) = (tried.source.name.to_owned(), tried.source.bytes.to_vec());
         let dir = tempfile::tempdir()?;
@@ -92,16 +94,16 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     Ok(vec![
         Case {
             name: "unknown settings are refused",
-            outcome: starts_not(&unknown).await,
+            outcome: refuses_to_start(&unknown),
         },
         Case {
             name,
-            outcome: outcome.map_err(said),
+            outcome: outcome.map_err(|panic| said(panic).into()),
         },
     ])
 }
 
-async fn starts_not(foreign: &Foreign) -> Verdict {
-    let backend = foreign.open(0).map_err(|error| error.to_string())?;
-    refuses_unknown(backend.open().await.map(drop))
+fn refuses_to_start(foreign: &Foreign) -> Verdict {
+    let backend = foreign.open(0).map_err(|error| chain(&error))?;
+    tokio::task::block_in_place(|| refuses_unknown(backend.start()))
 }

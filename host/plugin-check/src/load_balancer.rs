@@ -4,18 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use k3s_base::{Clock, Random};
+use k3s_adapters::load_balancer::{BalancerProbe, CONTRACT};
 use k3s_client::{Obj, Object};
+use k3s_plugin_host::LoadError;
 use k3s_servicelb::{Changes, Inputs, Proposal};
-use k3s_wit_bindings::load_balancer::{Object as Masked, ObjectKey, SERVICE};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::CONTRACT;
-use super::balancer::{Slot, answers};
-use super::calls::Calls;
-use super::open::{LoadBalancerOptions, slot};
-use crate::check::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
+use crate::suite::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
 /// What the server always gives: a port that something else listens on.
 const RESERVED: u16 = 6443;
@@ -25,8 +20,7 @@ const NODES: [(&str, &str); 2] = [("n1", "192.0.2.1"), ("n2", "192.0.2.2")];
 
 /// One component, and the last answer about each Service.
 struct Rig {
-    slot: Slot,
-    inputs: Arc<Mutex<Inputs>>,
+    probe: BalancerProbe,
     said: BTreeMap<String, Proposal>,
 }
 
@@ -35,37 +29,25 @@ fn given() -> Value {
 }
 
 impl Rig {
-    fn new(tried: Tried<'_>, config: Vec<u8>) -> Result<Self, String> {
-        let (clock, random) = (Clock::system(), Random::from_os());
-        let options = LoadBalancerOptions {
-            config,
-            policy: Tried::policy(),
-            clock,
-            random,
-        };
-        let inputs: Arc<Mutex<Inputs>> = Arc::default();
-        let slot = slot(tried.host, tried.source, options, inputs.clone())
-            .map_err(|error| error.to_string())?;
+    fn new(tried: Tried<'_>, config: Vec<u8>) -> Verdict<Self> {
+        let probe = load(tried, config)?;
+        probe.start()?;
         Ok(Self {
-            slot,
-            inputs,
+            probe,
             said: BTreeMap::new(),
         })
     }
 
     /// Tells what changed; gives the keys of the Services that were answered about.
-    fn tell(&mut self, changes: Changes) -> Result<Vec<String>, String> {
-        let changes = self.inputs.lock().apply(changes);
-        let calls = self.slot.view.calls(changes);
-        self.ask(&calls, MANY)
+    fn tell(&mut self, changes: Changes) -> Verdict<Vec<String>> {
+        self.ask(changes, MANY)
     }
 
-    fn ask(&mut self, calls: &Calls, limit: u32) -> Result<Vec<String>, String> {
-        let answers =
-            answers(&self.slot.plugin, calls, limit).map_err(|error| error.to_string())?;
+    fn ask(&mut self, changes: Changes, limit: u32) -> Verdict<Vec<String>> {
+        let answers = self.probe.propose(changes, limit)?;
         let mut keys = Vec::new();
         for answer in answers {
-            is_sound(&answer, &self.inputs.lock())?;
+            self.probe.with_inputs(|inputs| is_sound(&answer, inputs))?;
             keys.push(answer.service.clone());
             self.said.insert(answer.service.clone(), answer);
         }
@@ -78,7 +60,7 @@ impl Rig {
     }
 
     /// Nodes that answer for a Service.
-    fn answering(&self, name: &str) -> Result<Vec<&str>, String> {
+    fn answering(&self, name: &str) -> Verdict<Vec<&str>> {
         let said = self.said.get(&format!("default/{name}"));
         let said = said.ok_or_else(|| format!("nothing was said of Service default/{name}"))?;
         Ok(said
@@ -88,6 +70,10 @@ impl Rig {
             .map(|f| f.node.as_str())
             .collect())
     }
+}
+
+fn load(tried: Tried<'_>, config: Vec<u8>) -> Result<BalancerProbe, LoadError> {
+    BalancerProbe::load(tried.host, tried.source, config, &Tried::environment())
 }
 
 /// What the host would leave out with a warning is wrong here.
@@ -113,7 +99,8 @@ fn is_sound(answer: &Proposal, inputs: &Inputs) -> Verdict {
             return Err(format!(
                 "node {} should answer on {text:?}, which is none of its addresses",
                 forward.node
-            ));
+            )
+            .into());
         }
     }
     let no_address = answer
@@ -124,18 +111,19 @@ fn is_sound(answer: &Proposal, inputs: &Inputs) -> Verdict {
         Some(ingress) => Err(format!(
             "{service} should show {:?}, which is no IP address",
             ingress.ip
-        )),
+        )
+        .into()),
         None => Ok(()),
     }
 }
 
 type Entry = (Arc<str>, Option<Object>);
 
-fn object(value: Value) -> Result<Object, String> {
-    Obj::from_value(value).map_err(|error| error.to_string())
+fn object(value: Value) -> Verdict<Object> {
+    Obj::from_value(value).map_err(|error| error.to_string().into())
 }
 
-fn node((name, ip): (&str, &str)) -> Result<Entry, String> {
+fn node((name, ip): (&str, &str)) -> Verdict<Entry> {
     let node = json!({"apiVersion": "v1", "kind": "Node",
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "status": {"conditions": [{"type": "Ready", "status": "True"}],
@@ -143,8 +131,9 @@ fn node((name, ip): (&str, &str)) -> Result<Entry, String> {
     Ok((name.into(), Some(object(node)?)))
 }
 
-/// A Service; younger ones have higher ports.
-fn service(name: &str, port: u16, more: &Value) -> Result<Entry, String> {
+/// A Service. Its port is its age too: within a case, a higher port is a younger Service, which is how
+/// load balancers decide on conflicts.
+fn service(name: &str, port: u16, more: &Value) -> Verdict<Entry> {
     let seconds = port % 60;
     let mut service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name, "namespace": "default", "uid": name,
@@ -156,14 +145,14 @@ fn service(name: &str, port: u16, more: &Value) -> Result<Entry, String> {
     Ok((format!("default/{name}").into(), Some(object(service)?)))
 }
 
-fn nodes() -> Result<Changes, String> {
+fn nodes() -> Verdict<Changes> {
     Ok(Changes {
         nodes: NODES.into_iter().map(node).collect::<Result<_, _>>()?,
         ..Changes::default()
     })
 }
 
-fn services(all: &[(&str, u16)]) -> Result<Changes, String> {
+fn services(all: &[(&str, u16)]) -> Verdict<Changes> {
     let all = all
         .iter()
         .map(|(name, port)| service(name, *port, &json!({})));
@@ -224,7 +213,7 @@ const TESTS: &[(&str, Test)] = &[
 pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     // Refused before anything is tried.
     tried.host.load(tried.source, &CONTRACT)?;
-    let unknown = refuses_unknown(Rig::new(tried, tried.config_with_unknown(given())).map(drop));
+    let unknown = refuses_unknown(load(tried, tried.config_with_unknown(given()))?.start());
     let mut cases = vec![Case {
         name: "unknown settings are refused",
         outcome: unknown,
@@ -260,7 +249,7 @@ fn answers_on_own_addresses(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn says_nothing_twice(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("web", 80), ("other", 81)])?)?;
-    let again = rig.ask(&Calls::default(), MANY)?;
+    let again = rig.ask(Changes::default(), MANY)?;
     ensure(
         again.is_empty(),
         &format!("nothing has changed, and it speaks of {again:?} again"),
@@ -270,19 +259,12 @@ fn says_nothing_twice(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     let all = services(&[("a", 80), ("b", 81), ("c", 82)])?;
-    let all = rig.inputs.lock().apply(all);
-    let calls = rig.slot.view.calls(all);
-    let plugin = rig.slot.plugin.clone();
-    let first = plugin.call("assign", |bindings, store| {
-        calls.tell(bindings, &mut *store)?;
-        bindings.call_assign(&mut *store, 1)
-    });
-    let first = first.map_err(|error| error.to_string())?;
+    let first = rig.probe.propose_once(all, 1)?;
     ensure(
         first.len() == 1,
         &format!("one answer was asked for, {} came", first.len()),
     )?;
-    let rest = rig.ask(&Calls::default(), 1)?;
+    let rest = rig.ask(Changes::default(), 1)?;
     ensure(
         rest.len() == 2,
         &format!("two Services were left, {} were answered about", rest.len()),
@@ -315,7 +297,8 @@ fn is_independent_of_order(tried: Tried<'_>, mut rig: Rig) -> Verdict {
     match differs {
         Some((key, _)) => Err(format!(
             "{key} is assigned otherwise when the same objects come in another order"
-        )),
+        )
+        .into()),
         None => Ok(()),
     }
 }
@@ -325,9 +308,9 @@ fn shares_no_port(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(services(&[("a", 80), ("b", 80)])?)?;
     let (a, b) = (rig.answering("a")?, rig.answering("b")?);
     match a.iter().find(|node| b.contains(node)) {
-        Some(node) => Err(format!(
-            "default/a and default/b both have port 80 of node {node}"
-        )),
+        Some(node) => {
+            Err(format!("default/a and default/b both have port 80 of node {node}").into())
+        }
         None => ensure(
             !a.is_empty() || !b.is_empty(),
             "of two Services with one port neither has it",
@@ -425,19 +408,7 @@ fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn names_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("fine", 81)])?)?;
-    let key = ObjectKey {
-        group: String::new(),
-        kind: SERVICE.to_owned(),
-        namespace: "default".to_owned(),
-        name: "unreadable".to_owned(),
-    };
-    let unreadable = Masked {
-        key,
-        json: b"{".to_vec(),
-    };
-    let told = rig.slot.plugin.call("upsert", |bindings, store| {
-        bindings.call_upsert(&mut *store, &[unreadable])
-    });
+    let told = rig.probe.upsert_bytes(b"{");
     let told =
         told.map_err(|error| format!("it failed over an object that is no JSON: {error}"))?;
     ensure(
@@ -455,9 +426,9 @@ fn survives_a_restart(_: Tried<'_>, mut rig: Rig) -> Verdict {
     rig.tell(nodes()?)?;
     rig.tell(services(&[("a", 80), ("b", 80), ("c", 81)])?)?;
     let before = format!("{:?}", rig.said);
-    rig.slot.plugin.recycle();
+    rig.probe.recycle();
     rig.said.clear();
-    let again = rig.ask(&Calls::default(), MANY)?;
+    let again = rig.ask(Changes::default(), MANY)?;
     ensure(
         again.len() == 3,
         &format!("three Services are there, and a fresh instance speaks of {again:?}"),

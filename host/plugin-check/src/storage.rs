@@ -3,15 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use k3s_base::{Clock, Random};
+use k3s_adapters::storage::{CONTRACT, StorageOptions, StorageProvisioner, open_storage};
+use k3s_base::error::chain;
 use k3s_storage::{Claim, Class, Existing, Node, ProvisionError, Provisioner, Request, Volume};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::CONTRACT;
-use super::open::{StorageOptions, open_storage};
-use super::provisioner::StorageProvisioner;
-use crate::check::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
+use crate::suite::{Case, CheckError, Tried, Verdict, ensure, refuses_unknown};
 
 const NODE: &str = "node-1";
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -30,9 +28,7 @@ fn open(tried: Tried<'_>, root: &Path, config: Vec<u8>) -> Result<StorageProvisi
     let options = StorageOptions {
         config,
         roots: vec![root.to_owned()],
-        policy: Tried::policy(),
-        clock: Clock::system(),
-        random: Random::from_os(),
+        environment: Tried::environment(),
     };
     Ok(open_storage(tried.host, tried.source, options)?)
 }
@@ -64,10 +60,14 @@ impl Rig {
         })
     }
 
-    /// Provisions, and looks at what it says it made.
-    async fn provision(&self, name: &str) -> Result<Volume, String> {
+    fn refuses_to_start(&self) -> Verdict {
+        tokio::task::block_in_place(|| refuses_unknown(self.provisioner.battery().start()))
+    }
+
+    /// Provisions, and checks what it says it made.
+    async fn provision(&self, name: &str) -> Verdict<Volume> {
         let made = self.provisioner.provision(request(name)).await;
-        let volume = made.map_err(|error| format!("provision {name}: {error}"))?;
+        let volume = made.map_err(|error| format!("provision {name}: {}", chain(&error)))?;
         let path = Path::new(&volume.path);
         let plain = path.is_absolute() && path.components().all(|part| part.as_os_str() != "..");
         let inside = plain && path.starts_with(&self.root) && path != self.root;
@@ -146,10 +146,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let unknown = Rig::new(tried, true)?;
     let mut cases = Vec::new();
     let mut case = |name, outcome| cases.push(Case { name, outcome });
-    case(
-        "unknown settings are refused",
-        refuses_unknown(unknown.provisioner.provision(request("a")).await),
-    );
+    case("unknown settings are refused", unknown.refuses_to_start());
     case(
         "a volume is a directory below the granted folder, for its node",
         makes(&rig()?).await,
@@ -244,7 +241,7 @@ async fn deletes(rig: &Rig) -> Verdict {
         .map_err(|error| error.to_string())?;
     for turn in ["delete", "delete of what is gone"] {
         let done = rig.provisioner.delete(existing("a", &a)).await;
-        done.map_err(|error| format!("{turn}: {error}"))?;
+        done.map_err(|error| format!("{turn}: {}", chain(&error)))?;
         ensure(
             !Path::new(&a.path).exists(),
             &format!("{turn}: {:?} is still there", a.path),
@@ -290,12 +287,11 @@ async fn refuses_block(rig: &Rig) -> Verdict {
     match rig.provisioner.provision(wanted).await {
         Err(ProvisionError::Refused(_)) => Ok(()),
         Err(error) => Err(format!(
-            "a repetition cannot help, so the error must be `invalid` or `unsupported`: {error}"
-        )),
-        Ok(volume) => Err(format!(
-            "it made {:?} for a claim of a raw device",
-            volume.path
-        )),
+            "a repetition cannot help, so the error must be `invalid` or `unsupported`: {}",
+            chain(&error)
+        )
+        .into()),
+        Ok(volume) => Err(format!("it made {:?} for a claim of a raw device", volume.path).into()),
     }
 }
 
@@ -312,14 +308,14 @@ async fn grows(rig: &Rig) -> Verdict {
         ),
         // Volumes cannot grow here.
         Err(ProvisionError::Refused(_)) => Ok(()),
-        Err(error) => Err(format!("expand: {error}")),
+        Err(error) => Err(format!("expand: {}", chain(&error)).into()),
     }
 }
 
 async fn tells_room(rig: &Rig) -> Verdict {
     match rig.provisioner.capacity(class(), node()).await {
         Ok(_) | Err(ProvisionError::Refused(_)) => Ok(()),
-        Err(error) => Err(format!("capacity: {error}")),
+        Err(error) => Err(format!("capacity: {}", chain(&error)).into()),
     }
 }
 
@@ -330,7 +326,7 @@ async fn survives_a_restart(tried: Tried<'_>, rig: &Rig) -> Verdict {
     let after = fresh
         .provision(request("a"))
         .await
-        .map_err(|error| format!("provision again: {error}"))?;
+        .map_err(|error| format!("provision again: {}", chain(&error)))?;
     ensure(
         before.path == after.path,
         &format!(
@@ -341,7 +337,7 @@ async fn survives_a_restart(tried: Tried<'_>, rig: &Rig) -> Verdict {
     fresh
         .delete(existing("a", &after))
         .await
-        .map_err(|error| format!("delete: {error}"))?;
+        .map_err(|error| format!("delete: {}", chain(&error)))?;
     ensure(
         !Path::new(&before.path).exists(),
         "what the last instance made is still there",

@@ -1,0 +1,202 @@
+//! Objects for plugins: which ones a plugin wants and which fields of them, what it has not seen yet,
+//! and how much of it goes into one call.
+//!
+//! An object that differs only in fields outside the mask is not sent again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use k3s_client::Obj;
+use k3s_meta::mask::Mask;
+use sha2::{Digest as _, Sha256};
+
+/// A kind of objects that a plugin decides on, and the fields that it sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// API version: `v1`.
+    pub version: String,
+    /// As in URLs: `ingresses`.
+    pub plural: String,
+    /// `Ingress`.
+    pub kind: String,
+    /// False for cluster-scoped kinds.
+    pub namespaced: bool,
+    /// The kind may be missing from the cluster (a custom resource).
+    pub optional: bool,
+    /// Dotted paths.
+    pub fields: Vec<String>,
+}
+
+impl Interest {
+    /// Whether both are about the same kind.
+    #[must_use]
+    pub fn is_same_kind(&self, other: &Self) -> bool {
+        (&self.group, &self.version, &self.plural, &self.kind)
+            == (&other.group, &other.version, &other.plural, &other.kind)
+    }
+
+    /// Whether `field`, or something above it, is among the fields.
+    #[must_use]
+    pub fn covers(&self, field: &str) -> bool {
+        self.fields.iter().any(|part| {
+            let rest = field.strip_prefix(part.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+}
+
+/// Half a SHA-256 of what an object looked like: at 128 bits of a cryptographic hash, two different
+/// states never count as the same, by chance or by design. The bytes themselves would be a second copy
+/// of every object.
+type Fingerprint = [u8; FINGERPRINT_BYTES];
+
+const FINGERPRINT_BYTES: usize = 16;
+
+/// What a plugin sees of objects, and what it saw last. `K` names an object.
+#[derive(Debug)]
+pub struct View<K> {
+    /// A dozen kinds at most: searched, not indexed.
+    masks: Vec<(Interest, Mask)>,
+    seen: HashMap<K, Fingerprint>,
+}
+
+impl<K> Default for View<K> {
+    fn default() -> Self {
+        Self {
+            masks: Vec::new(),
+            seen: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash> View<K> {
+    /// The view of a plugin with these interests that has seen nothing.
+    #[must_use]
+    pub fn new(interests: Vec<Interest>) -> Self {
+        let masks = interests.into_iter().map(|interest| {
+            let mask = Mask::new(&interest.fields);
+            (interest, mask)
+        });
+        Self {
+            masks: masks.collect(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// What the plugin asked for.
+    pub fn interests(&self) -> impl Iterator<Item = &Interest> {
+        self.masks.iter().map(|(interest, _)| interest)
+    }
+
+    /// The object through the mask of its kind, if the plugin asked for that kind and the object looks
+    /// different from what the plugin saw last. From here on it counts as seen.
+    pub fn difference(
+        &mut self,
+        (group, kind): (&str, &str),
+        key: &K,
+        object: &Obj,
+    ) -> Option<Vec<u8>> {
+        let is_asked = |(i, _): &&(Interest, Mask)| i.group == group && i.kind == kind;
+        let (_, mask) = self.masks.iter().find(is_asked)?;
+        let json = mask.apply(object.value());
+        let fingerprint = fingerprint(&json);
+        if self.seen.get(key) == Some(&fingerprint) {
+            return None;
+        }
+        self.seen.insert(key.clone(), fingerprint);
+        Some(json)
+    }
+
+    /// Forgets an object; true if the plugin had seen it.
+    pub fn forget(&mut self, key: &K) -> bool {
+        self.seen.remove(key).is_some()
+    }
+}
+
+fn fingerprint(json: &[u8]) -> Fingerprint {
+    let digest = Sha256::digest(json);
+    let (half, _) = digest.split_at(FINGERPRINT_BYTES);
+    half.try_into().unwrap_or_default()
+}
+
+/// Runs of items that fit into one call. An item larger than the limit is a run of its own.
+#[must_use]
+pub fn batches<T>(
+    items: Vec<T>,
+    size_bytes: impl Fn(&T) -> usize,
+    limit_bytes: usize,
+) -> Vec<Vec<T>> {
+    let mut batches = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0_usize);
+    for item in items {
+        let size = size_bytes(&item);
+        if bytes.saturating_add(size) > limit_bytes && !batch.is_empty() {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        bytes = bytes.saturating_add(size);
+        batch.push(item);
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn service(kind: &str, version: &str) -> k3s_client::Object {
+        let object = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": kind},
+            "metadata": {"name": "s", "namespace": "n", "resourceVersion": version}});
+        Obj::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn only_visible_differences_are_told() {
+        let interest = Interest {
+            kind: "Service".into(),
+            fields: vec!["spec.type".into()],
+            ..Interest::default()
+        };
+        let mut view = View::new(vec![interest]);
+        let see = |view: &mut View<&str>, kind: &str, version: &str| {
+            let object = service(kind, version);
+            view.difference(("", "Service"), &"n/s", &object).is_some()
+        };
+        assert!(see(&mut view, "LoadBalancer", "1"));
+        assert!(!see(&mut view, "LoadBalancer", "2"));
+        assert!(see(&mut view, "NodePort", "3"));
+        assert!(view.forget(&"n/s"));
+        assert!(!view.forget(&"n/s"));
+        assert!(see(&mut view, "NodePort", "4"));
+        let mut blind = View::new(Vec::new());
+        assert!(!see(&mut blind, "NodePort", "5"), "not asked for");
+    }
+
+    #[test]
+    fn batches_are_bounded_by_bytes() {
+        let sizes = |items: Vec<Vec<u8>>| {
+            let batches = batches(items, Vec::len, 1000);
+            batches.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(vec![vec![0; 500]; 5]), [2, 2, 1]);
+        assert_eq!(sizes(vec![vec![0; 1001], vec![0; 1]]), [1, 1]);
+        assert!(sizes(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_field_is_covered_by_what_lies_above_it() {
+        let interest = Interest {
+            fields: vec!["spec.ports".into()],
+            ..Interest::default()
+        };
+        assert!(interest.covers("spec.ports") && interest.covers("spec.ports.port"));
+        assert!(!interest.covers("spec.portsX") && !interest.covers("spec"));
+    }
+}
