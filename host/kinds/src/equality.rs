@@ -7,7 +7,7 @@ use k3s_meta::tree::is_empty;
 
 /// Whether two optional subtrees mean the same.
 #[must_use]
-pub fn semantic_eq(left: Option<&Value>, right: Option<&Value>) -> bool {
+pub(crate) fn semantic_eq(left: Option<&Value>, right: Option<&Value>) -> bool {
     match (left, right) {
         (None, None) => true,
         (Some(only), None) | (None, Some(only)) => is_absent(only),

@@ -29,3 +29,14 @@ pub(crate) fn keep_all_but_status(new: &mut Value, old: &Value, keeps: &[&str]) 
         tree::copy(new, old, &format!("metadata.{key}"));
     }
 }
+
+/// Restores everything but `status`, metadata included: a status update of a custom resource
+/// (`apiextensions-apiserver/pkg/registry/customresource/status_strategy.go`).
+pub(crate) fn keep_all_of_old_but_status(new: &mut Value, old: &Value) {
+    let status = new.get("status").cloned();
+    new.clone_from(old);
+    tree::remove(new, "status");
+    if let Some(status) = status {
+        tree::set(new, "status", status);
+    }
+}

@@ -3,9 +3,10 @@
 //! The generated tables of `k3s-api` say which fields a kind has; this crate says how the kind
 //! behaves: defaults, strategy (what a client may set on create, update and status update),
 //! validation, selectable fields and the columns `kubectl get` prints. One folder per group, one
-//! folder per kind, each with the same files: `mod.rs` (the [`KindRules`] implementation),
-//! `defaults.rs`, `validation.rs` and `columns.rs` as far as the kind has them. Rules for pod
-//! specs and pod templates, which nine kinds share, live once in `core/podspec`.
+//! folder per kind, each with the same files: `mod.rs` (its [`Rules`]: what sets it apart),
+//! `defaults.rs`, `strategy.rs`, `validation.rs`, `convert.rs`, `delete.rs` and `columns.rs` as far as
+//! the kind has them. Rules for pod specs and pod templates, which nine kinds share, live once in
+//! `core/podspec`. What the server does for every kind around these rules is in [`Strategy`].
 //!
 //! Invariants:
 //! - Everything works on the dynamic tree, so a field this code has never heard of survives.
@@ -34,14 +35,17 @@ mod batch;
 mod certificates;
 mod checks;
 mod column;
+mod context;
 mod convert;
 mod coordination;
 mod core;
 mod custom;
+mod delete;
 mod discovery;
 mod equality;
 mod events;
 mod flowcontrol;
+mod generation;
 mod generic;
 mod k3s;
 mod lookup;
@@ -55,21 +59,24 @@ mod rbac;
 mod resource;
 mod rules;
 mod scheduling;
+mod selectable;
 mod storage;
+mod strategy;
+mod subresource;
 
 pub use apiextensions::{definition_schema_errors, is_protected_group};
-pub use certificates::certificatesigningrequest::approval as csr_approval;
 pub use column::Column;
-pub use convert::{convert, storage_version};
-pub use core::namespace::finalize as namespace_finalize;
-pub use core::pod::subresource as pod_subresource;
+pub use context::Context;
+pub use convert::Conversion;
+pub use core::binding::validation::validate as validate_binding;
+pub use core::pod::binding::{BindError, bind_pod};
 pub use core::podspec::amounts;
 pub use core::resourcequota::usage as quota;
 pub use custom::{CustomRules, ScalePaths};
-pub use equality::semantic_eq;
-pub use lookup::rules;
-pub use object_meta::{validate_object_meta, validate_object_meta_update};
-pub use print::human_duration;
-pub use rules::{
-    Generation, KindRules, NameRule, validate_create, validate_status_update, validate_update,
-};
+pub use delete::{DeletePolicy, GarbageCollection};
+pub use generation::Generation;
+pub use object_meta::NameRule;
+pub use rules::Rules;
+pub use selectable::SelectableField;
+pub use strategy::Strategy;
+pub use subresource::Subresource;

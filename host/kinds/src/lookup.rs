@@ -1,40 +1,263 @@
 //! From group and kind to rules.
 
-use crate::rules::{KindRules, Plain};
+use crate::rules::Rules;
 use crate::{
     admissionregistration, apiextensions, apiregistration, apps, authentication, authorization,
     autoscaling, batch, certificates, coordination, core, discovery, events, flowcontrol, k3s,
     networking, node, policy, rbac, resource, scheduling, storage,
 };
 
-/// The rules of a kind. Kinds without a folder, custom resources among them, get the plain ones:
-/// object metadata is validated, the table has name and age.
+/// Group, kind and rules of every kind that has a folder, sorted for binary search.
+const TABLE: &[(&str, &str, &Rules)] = &[
+    ("", "Binding", &core::binding::RULES),
+    ("", "ComponentStatus", &core::componentstatus::RULES),
+    ("", "ConfigMap", &core::configmap::RULES),
+    ("", "Endpoints", &core::endpoints::RULES),
+    ("", "Event", &core::event::RULES),
+    ("", "LimitRange", &core::limitrange::RULES),
+    ("", "Namespace", &core::namespace::RULES),
+    ("", "Node", &core::node::RULES),
+    ("", "PersistentVolume", &core::persistentvolume::RULES),
+    (
+        "",
+        "PersistentVolumeClaim",
+        &core::persistentvolumeclaim::RULES,
+    ),
+    ("", "Pod", &core::pod::RULES),
+    ("", "PodTemplate", &core::podtemplate::RULES),
+    (
+        "",
+        "ReplicationController",
+        &core::replicationcontroller::RULES,
+    ),
+    ("", "ResourceQuota", &core::resourcequota::RULES),
+    ("", "Secret", &core::secret::RULES),
+    ("", "Service", &core::service::RULES),
+    ("", "ServiceAccount", &core::serviceaccount::RULES),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingAdmissionPolicy",
+        &admissionregistration::mutatingadmissionpolicy::RULES,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingAdmissionPolicyBinding",
+        &admissionregistration::mutatingadmissionpolicybinding::RULES,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingWebhookConfiguration",
+        &admissionregistration::mutatingwebhookconfiguration::RULES,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicy",
+        &admissionregistration::validatingadmissionpolicy::RULES,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingAdmissionPolicyBinding",
+        &admissionregistration::validatingadmissionpolicybinding::RULES,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+        &admissionregistration::validatingwebhookconfiguration::RULES,
+    ),
+    (
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        &apiextensions::customresourcedefinition::RULES,
+    ),
+    (
+        "apiregistration.k8s.io",
+        "APIService",
+        &apiregistration::apiservice::RULES,
+    ),
+    (
+        "apps",
+        "ControllerRevision",
+        &apps::controllerrevision::RULES,
+    ),
+    ("apps", "DaemonSet", &apps::daemonset::RULES),
+    ("apps", "Deployment", &apps::deployment::RULES),
+    ("apps", "ReplicaSet", &apps::replicaset::RULES),
+    ("apps", "StatefulSet", &apps::statefulset::RULES),
+    (
+        "authentication.k8s.io",
+        "SelfSubjectReview",
+        &authentication::selfsubjectreview::RULES,
+    ),
+    (
+        "authentication.k8s.io",
+        "TokenRequest",
+        &authentication::tokenrequest::RULES,
+    ),
+    (
+        "authentication.k8s.io",
+        "TokenReview",
+        &authentication::tokenreview::RULES,
+    ),
+    (
+        "authorization.k8s.io",
+        "LocalSubjectAccessReview",
+        &authorization::localsubjectaccessreview::RULES,
+    ),
+    (
+        "authorization.k8s.io",
+        "SelfSubjectAccessReview",
+        &authorization::selfsubjectaccessreview::RULES,
+    ),
+    (
+        "authorization.k8s.io",
+        "SelfSubjectRulesReview",
+        &authorization::selfsubjectrulesreview::RULES,
+    ),
+    (
+        "authorization.k8s.io",
+        "SubjectAccessReview",
+        &authorization::subjectaccessreview::RULES,
+    ),
+    (
+        "autoscaling",
+        "HorizontalPodAutoscaler",
+        &autoscaling::horizontalpodautoscaler::RULES,
+    ),
+    ("batch", "CronJob", &batch::cronjob::RULES),
+    ("batch", "Job", &batch::job::RULES),
+    (
+        "certificates.k8s.io",
+        "CertificateSigningRequest",
+        &certificates::certificatesigningrequest::RULES,
+    ),
+    ("coordination.k8s.io", "Lease", &coordination::lease::RULES),
+    (
+        "discovery.k8s.io",
+        "EndpointSlice",
+        &discovery::endpointslice::RULES,
+    ),
+    ("events.k8s.io", "Event", &events::event::RULES),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "FlowSchema",
+        &flowcontrol::flowschema::RULES,
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "PriorityLevelConfiguration",
+        &flowcontrol::prioritylevelconfiguration::RULES,
+    ),
+    ("k3s.io", "Plugin", &k3s::plugin::RULES),
+    (
+        "networking.k8s.io",
+        "IPAddress",
+        &networking::ipaddress::RULES,
+    ),
+    ("networking.k8s.io", "Ingress", &networking::ingress::RULES),
+    (
+        "networking.k8s.io",
+        "IngressClass",
+        &networking::ingressclass::RULES,
+    ),
+    (
+        "networking.k8s.io",
+        "NetworkPolicy",
+        &networking::networkpolicy::RULES,
+    ),
+    (
+        "networking.k8s.io",
+        "ServiceCIDR",
+        &networking::servicecidr::RULES,
+    ),
+    ("node.k8s.io", "RuntimeClass", &node::runtimeclass::RULES),
+    ("policy", "Eviction", &policy::eviction::RULES),
+    (
+        "policy",
+        "PodDisruptionBudget",
+        &policy::poddisruptionbudget::RULES,
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "ClusterRole",
+        &rbac::clusterrole::RULES,
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        "ClusterRoleBinding",
+        &rbac::clusterrolebinding::RULES,
+    ),
+    ("rbac.authorization.k8s.io", "Role", &rbac::role::RULES),
+    (
+        "rbac.authorization.k8s.io",
+        "RoleBinding",
+        &rbac::rolebinding::RULES,
+    ),
+    (
+        "resource.k8s.io",
+        "DeviceClass",
+        &resource::deviceclass::RULES,
+    ),
+    (
+        "resource.k8s.io",
+        "ResourceClaim",
+        &resource::resourceclaim::RULES,
+    ),
+    (
+        "resource.k8s.io",
+        "ResourceClaimTemplate",
+        &resource::resourceclaimtemplate::RULES,
+    ),
+    (
+        "resource.k8s.io",
+        "ResourceSlice",
+        &resource::resourceslice::RULES,
+    ),
+    (
+        "scheduling.k8s.io",
+        "PriorityClass",
+        &scheduling::priorityclass::RULES,
+    ),
+    ("storage.k8s.io", "CSIDriver", &storage::csidriver::RULES),
+    ("storage.k8s.io", "CSINode", &storage::csinode::RULES),
+    (
+        "storage.k8s.io",
+        "CSIStorageCapacity",
+        &storage::csistoragecapacity::RULES,
+    ),
+    (
+        "storage.k8s.io",
+        "StorageClass",
+        &storage::storageclass::RULES,
+    ),
+    (
+        "storage.k8s.io",
+        "VolumeAttachment",
+        &storage::volumeattachment::RULES,
+    ),
+    (
+        "storage.k8s.io",
+        "VolumeAttributesClass",
+        &storage::volumeattributesclass::RULES,
+    ),
+];
+
+/// The rules of a kind. Kinds without a folder get the plain ones: object metadata is validated, the
+/// table has name and age.
 #[must_use]
-pub fn rules(group: &str, kind: &str) -> &'static dyn KindRules {
-    let found = match group {
-        "" => core::rules(kind),
-        "admissionregistration.k8s.io" => admissionregistration::rules(kind),
-        "apiextensions.k8s.io" => apiextensions::rules(kind),
-        "apiregistration.k8s.io" => apiregistration::rules(kind),
-        "apps" => apps::rules(kind),
-        "authentication.k8s.io" => authentication::rules(kind),
-        "authorization.k8s.io" => authorization::rules(kind),
-        "autoscaling" => autoscaling::rules(kind),
-        "batch" => batch::rules(kind),
-        "certificates.k8s.io" => certificates::rules(kind),
-        "coordination.k8s.io" => coordination::rules(kind),
-        "discovery.k8s.io" => discovery::rules(kind),
-        "events.k8s.io" => events::rules(kind),
-        "flowcontrol.apiserver.k8s.io" => flowcontrol::rules(kind),
-        "k3s.io" => k3s::rules(kind),
-        "networking.k8s.io" => networking::rules(kind),
-        "node.k8s.io" => node::rules(kind),
-        "policy" => policy::rules(kind),
-        "rbac.authorization.k8s.io" => rbac::rules(kind),
-        "resource.k8s.io" => resource::rules(kind),
-        "scheduling.k8s.io" => scheduling::rules(kind),
-        "storage.k8s.io" => storage::rules(kind),
-        _ => None,
-    };
-    found.unwrap_or(&Plain)
+pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
+    let found = TABLE.binary_search_by_key(&(group, kind), |(group, kind, _)| (group, kind));
+    match found.ok().and_then(|at| TABLE.get(at)) {
+        Some((_, _, rules)) => rules,
+        None => &Rules::PLAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(TABLE.is_sorted_by_key(|(group, kind, _)| (*group, *kind)));
+    }
 }

@@ -6,16 +6,27 @@ use serde_json::Value;
 
 use crate::checks::Check;
 use crate::equality::semantic_eq;
-use crate::rules::NameRule;
 
 /// Keys and values of all annotations together.
 const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
-/// Longest name of a field manager.
-const FIELD_MANAGER_LIMIT_BYTES: usize = 128;
+
+/// How an object of a kind may be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// Lower case DNS subdomain, up to 253 characters: the usual rule.
+    Subdomain,
+    /// DNS label of RFC 1123, up to 63 characters (namespaces).
+    Label,
+    /// DNS label of RFC 1035, up to 63 characters, starts with a letter (services before relaxation).
+    Rfc1035Label,
+    /// Any path segment: not `.`, `..`, without `/` and `%` (RBAC).
+    PathSegment,
+    /// The canonical text of an IP address (`IPAddress`).
+    IpAddress,
+}
 
 /// Errors of the metadata of an object.
-#[must_use]
-pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) -> ErrorList {
+pub(crate) fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) -> ErrorList {
     let meta = object.get("metadata").unwrap_or(&Value::Null);
     let path = Path::new("metadata");
     let mut errors = ErrorList::new();
@@ -32,7 +43,6 @@ pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule) ->
     errors.append(validate_annotations(meta, &path.child("annotations")));
     validate_owner_references(&mut errors, meta, &path.child("ownerReferences"));
     validate_finalizers(&mut errors, meta, &path.child("finalizers"));
-    validate_managed_fields(&mut errors, meta, &path.child("managedFields"));
     errors
 }
 
@@ -195,37 +205,16 @@ pub(crate) fn validate_finalizer_name(finalizer: &str, path: &Path) -> ErrorList
     errors
 }
 
-fn validate_managed_fields(errors: &mut ErrorList, meta: &Value, path: &Path) {
-    for (index, entry) in tree::list(meta, "managedFields").iter().enumerate() {
-        let at = path.index(index);
-        let operation = tree::text(entry, "operation");
-        if !matches!(operation, "Apply" | "Update") {
-            errors.push(field::invalid(
-                &at.child("operation"),
-                operation,
-                "must be `Apply` or `Update`",
-            ));
-        }
-        let kind = tree::text(entry, "fieldsType");
-        if !kind.is_empty() && kind != "FieldsV1" {
-            errors.push(field::invalid(
-                &at.child("fieldsType"),
-                kind,
-                "must be `FieldsV1`",
-            ));
-        }
-        if tree::text(entry, "manager").len() > FIELD_MANAGER_LIMIT_BYTES {
-            errors.push(field::too_long(
-                &at.child("manager"),
-                FIELD_MANAGER_LIMIT_BYTES,
-            ));
-        }
-    }
+/// All errors of the metadata of an update. A stored name is not held against today's rule for new
+/// names.
+pub(crate) fn validate_meta_update(new: &Value, old: &Value, namespaced: bool) -> ErrorList {
+    let mut errors = validate_object_meta(new, namespaced, NameRule::PathSegment);
+    errors.append(validate_object_meta_update(new, old));
+    errors
 }
 
 /// Errors of a change of metadata.
-#[must_use]
-pub fn validate_object_meta_update(new: &Value, old: &Value) -> ErrorList {
+pub(crate) fn validate_object_meta_update(new: &Value, old: &Value) -> ErrorList {
     let path = Path::new("metadata");
     let mut errors = ErrorList::new();
     validate_new_finalizers(&mut errors, new, old, &path.child("finalizers"));

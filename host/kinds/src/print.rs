@@ -31,7 +31,7 @@ pub(crate) fn since(time: &str, now: Timestamp) -> String {
 
 /// `duration.HumanDuration` of apimachinery: seconds as `5s`, `3m20s`, `7d2h`, two units at most.
 #[must_use]
-pub fn human_duration(seconds: i64) -> String {
+pub(crate) fn human_duration(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         // A second of clock skew is no reason to print nonsense.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use k3s_kinds::rules;
+use jiff::Timestamp;
+use k3s_kinds::{Context, Strategy};
+use k3s_meta::UserInfo;
 use serde_json::json;
 
 /// Stable kinds by group, as Kubernetes 1.36 serves them.
@@ -116,21 +118,28 @@ const KINDS: &[(&str, &[&str])] = &[
 
 #[test]
 fn defaults_rows_and_status_hold_for_all() {
-    let now = "2026-01-02T03:04:05Z".parse().unwrap();
+    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let user = UserInfo::default();
+    let context = Context {
+        user: &user,
+        now,
+        dry_run: false,
+    };
     for (group, kinds) in KINDS {
         for kind in *kinds {
-            let rules = rules(group, kind);
+            let strategy = Strategy::built_in(group, kind);
+            let rules = strategy.rules();
             let template =
                 json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
             let mut object = json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"template": template}, "template": template});
-            rules.default(&mut object);
-            rules.prepare_create(&mut object);
+            strategy.default(&mut object);
+            strategy.prepare_create(&mut object, &context);
             let mut again = object.clone();
-            rules.default(&mut again);
+            strategy.default(&mut again);
             assert_eq!(again, object, "{group}/{kind}: defaults are not idempotent");
             assert_eq!(
-                rules.cells(&object, now).len(),
-                rules.columns().len(),
+                strategy.cells(&object, now).len(),
+                rules.columns.len(),
                 "{group}/{kind}"
             );
             // Neither must panic on an object that makes no sense.
@@ -140,22 +149,35 @@ fn defaults_rows_and_status_hold_for_all() {
                 json!({"spec": [], "status": "x"}),
             ] {
                 let mut odd = odd;
-                rules.default(&mut odd);
+                strategy.default(&mut odd);
                 let _ = (
-                    rules.validate(&odd).len(),
-                    rules.cells(&odd, now),
-                    rules.fields(&odd),
-                    rules.warnings(&odd),
+                    strategy.validate_create(&odd, true).len(),
+                    strategy.cells(&odd, now),
+                    strategy.fields(&odd),
+                    strategy.warnings(&odd),
                 );
                 let _ = (
-                    rules.validate_update(&odd, &odd).len(),
-                    rules.validate_status_update(&odd, &odd).len(),
+                    strategy.validate_update(&odd, &odd, true).len(),
+                    strategy.validate_status_update(&odd, &odd, true).len(),
                 );
             }
-            if rules.has_status() {
+            for subresource in rules.subresources {
+                let (mut new, mut odd) = (object.clone(), json!({"spec": [], "status": "x"}));
+                (subresource.prepare)(&mut new, &object, &context);
+                (subresource.prepare)(&mut odd, &object, &context);
+                let _ = strategy
+                    .validate_subresource(subresource, &odd, &object, true)
+                    .len();
+                assert_eq!(
+                    new, object,
+                    "{group}/{kind}: {} changed what it was given",
+                    subresource.name
+                );
+            }
+            if rules.status {
                 let mut new = object.clone();
                 new["status"] = json!({"forged": true});
-                rules.prepare_update(&mut new, &object);
+                strategy.prepare_update(&mut new, &object, &context);
                 assert_eq!(
                     new.get("status"),
                     object.get("status"),
@@ -163,7 +185,7 @@ fn defaults_rows_and_status_hold_for_all() {
                 );
                 let mut new = object.clone();
                 new["spec"] = json!({"forged": true});
-                rules.prepare_status_update(&mut new, &object);
+                strategy.prepare_status_update(&mut new, &object, &context);
                 assert_eq!(
                     new.get("spec"),
                     object.get("spec"),
@@ -176,8 +198,9 @@ fn defaults_rows_and_status_hold_for_all() {
 
 #[test]
 fn an_unknown_kind_gets_plain_rules() {
-    let rules = rules("example.com", "Widget");
-    let names: Vec<&str> = rules.columns().iter().map(|column| column.name).collect();
+    let strategy = Strategy::built_in("example.com", "Widget");
+    let rules = strategy.rules();
+    let names: Vec<&str> = rules.columns.iter().map(|column| column.name).collect();
     assert_eq!(names, ["Name", "Age"]);
-    assert!(!rules.has_status());
+    assert!(!rules.status);
 }

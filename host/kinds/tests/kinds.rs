@@ -2,13 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use k3s_kinds::{rules, validate_create, validate_update};
+use jiff::Timestamp;
+use k3s_kinds::{Context, Strategy};
+use k3s_meta::UserInfo;
 use serde_json::{Value, json};
 
 /// The object after defaulting and creation.
 fn made(group: &str, kind: &str, mut object: Value) -> Value {
-    rules(group, kind).default(&mut object);
-    rules(group, kind).prepare_create(&mut object);
+    let user = UserInfo::default();
+    let context = Context {
+        user: &user,
+        now: Timestamp::UNIX_EPOCH,
+        dry_run: false,
+    };
+    let strategy = Strategy::built_in(group, kind);
+    strategy.default(&mut object);
+    strategy.prepare_create(&mut object, &context);
     object
 }
 
@@ -151,7 +160,9 @@ fn mistakes_are_worded_as_upstream() {
         object["metadata"] = meta();
         let object = made(group, kind, object);
         assert_eq!(
-            validate_create(rules(group, kind), &object, true).to_string(),
+            Strategy::built_in(group, kind)
+                .validate_create(&object, true)
+                .to_string(),
             message,
             "{kind}"
         );
@@ -198,14 +209,14 @@ fn what_does_not_change() {
         ),
     ];
     for (group, kind, mut old, mut new, message) in cases {
-        let rules = rules(group, kind);
+        let strategy = Strategy::built_in(group, kind);
         for object in [&mut old, &mut new] {
             object["metadata"] = meta();
             object["metadata"]["resourceVersion"] = json!("1");
-            rules.default(object);
+            strategy.default(object);
         }
         assert_eq!(
-            validate_update(rules, &new, &old, true).to_string(),
+            strategy.validate_update(&new, &old, true).to_string(),
             message,
             "{kind}"
         );
@@ -217,7 +228,7 @@ fn rows_of_workloads_and_nodes() {
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
     let created = "2026-01-02T02:04:05Z";
     let cells = |group: &str, kind: &str, object: &Value, count: usize| -> Vec<Value> {
-        rules(group, kind)
+        Strategy::built_in(group, kind)
             .cells(object, now)
             .into_iter()
             .take(count)

@@ -3,18 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use jiff::Timestamp;
-use k3s_kinds::{KindRules, rules, validate_create};
+use k3s_kinds::{Context, Strategy};
+use k3s_meta::UserInfo;
 use serde_json::{Value, json};
 
-fn pod_rules() -> &'static dyn KindRules {
-    rules("", "Pod")
+fn strategy() -> Strategy {
+    Strategy::built_in("", "Pod")
 }
 
 /// A pod with the given spec, defaulted and prepared as on create.
 fn pod(spec: Value) -> Value {
     let mut pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
-    pod_rules().default(&mut pod);
-    pod_rules().prepare_create(&mut pod);
+    let user = UserInfo::default();
+    let context = Context {
+        user: &user,
+        now: Timestamp::UNIX_EPOCH,
+        dry_run: false,
+    };
+    strategy().default(&mut pod);
+    strategy().prepare_create(&mut pod, &context);
     pod
 }
 
@@ -65,7 +72,7 @@ fn defaults_are_idempotent_and_reach_everything() {
     });
     let first = pod(spec);
     let mut second = first.clone();
-    pod_rules().default(&mut second);
+    strategy().default(&mut second);
     assert_eq!(second, first);
     let container = &first["spec"]["containers"][0];
     assert_eq!(
@@ -180,7 +187,7 @@ fn mistakes_are_worded_as_upstream() {
     ];
     for (spec, message) in cases {
         assert_eq!(
-            validate_create(pod_rules(), &pod(spec), true).to_string(),
+            strategy().validate_create(&pod(spec), true).to_string(),
             message
         );
     }
@@ -199,7 +206,7 @@ fn a_full_pod_is_valid() {
         "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
         "tolerations": [{"operator": "Exists"}],
     });
-    let errors = validate_create(pod_rules(), &pod(spec), true);
+    let errors = strategy().validate_create(&pod(spec), true);
     assert!(errors.is_empty(), "{errors}");
 }
 
@@ -210,8 +217,8 @@ fn row(spec: Value, status: Value, deleted: bool) -> Vec<String> {
     if deleted {
         pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:00Z");
     }
-    let cells = pod_rules().cells(&pod, now);
-    assert_eq!(cells.len(), pod_rules().columns().len());
+    let cells = strategy().cells(&pod, now);
+    assert_eq!(cells.len(), strategy().rules().columns.len());
     cells
         .iter()
         .take(5)

@@ -1,5 +1,7 @@
 //! Who asks for an operation, and how it is to be done.
 
+use jiff::Timestamp;
+use k3s_kinds::Context;
 use k3s_meta::UserInfo;
 use parking_lot::Mutex;
 
@@ -15,6 +17,17 @@ pub struct Call<'a> {
     pub admission: &'a dyn Admission,
     /// Where texts for the client go that are no errors.
     pub warnings: &'a Warnings,
+}
+
+impl Call<'_> {
+    /// The request as the rules of kinds see it.
+    pub(crate) fn context(&self, now: Timestamp) -> Context<'_> {
+        Context {
+            user: self.user,
+            now,
+            dry_run: self.dry_run,
+        }
+    }
 }
 
 /// Texts for `Warning:` headers. At most [`Warnings::LIMIT`] are kept: headers have to fit.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k3s_kinds::validate_create;
 use k3s_meta::{Status, object};
 use k3s_store::{Precondition, Write, WriteError};
 use serde_json::Value;
@@ -12,8 +11,8 @@ use crate::{
     meta,
 };
 
-/// Tries with a fresh `generateName` suffix: as upstream, one and seven more.
-const NAME_TRIES: usize = 8;
+/// Further attempts with a new `generateName` suffix after a conflict, as upstream makes them.
+const NAME_RETRIES: usize = 7;
 /// Random characters after a `generateName`.
 const SUFFIX_LENGTH: usize = 5;
 /// A generated name is cut to this before the suffix, so that it stays a label.
@@ -32,31 +31,28 @@ impl Registry {
         call: &Call<'_>,
     ) -> Result<Object> {
         check_namespace(resource, namespace, &mut object)?;
-        resource.rules.default(&mut object);
+        resource.strategy.default(&mut object);
         let name = object::name(&object).to_owned();
         let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
         call.admission
             .mutate(&attributes, &mut object, None)
             .await?;
-        resource.rules.default(&mut object);
+        resource.strategy.default(&mut object);
         self.fill(&mut object);
         let generate =
             object::name(&object).is_empty() && !object::generate_name(&object).is_empty();
-        for last in (1..=NAME_TRIES).map(|n| n == NAME_TRIES || !generate) {
-            let attempt = if last {
-                std::mem::take(&mut object)
-            } else {
-                object.clone()
-            };
-            match self
-                .create_named(resource, namespace, attempt, generate, call)
-                .await
-            {
-                Err(error) if !last && error.is_conflict() => {}
+        // A generated name may be in use already; a name that the client chose gets one attempt.
+        let retries = if generate { NAME_RETRIES } else { 0 };
+        for _ in 0..retries {
+            let attempt = object.clone();
+            let created = self.create_named(resource, namespace, attempt, generate, call);
+            match created.await {
+                Err(error) if error.is_conflict() => {}
                 done => return done,
             }
         }
-        Err(Error::internal("no try was made"))
+        self.create_named(resource, namespace, object, generate, call)
+            .await
     }
 
     async fn create_named(
@@ -71,20 +67,21 @@ impl Registry {
             let name = self.generate_name(object::generate_name(&object));
             meta::set(&mut object, "name", name);
         }
+        let strategy = &resource.strategy;
+        strategy.prepare_create(&mut object, &call.context(self.clock.now()));
         let reservation = match &resource.hooks {
-            Some(hooks) => hooks.create(&mut object, call.dry_run)?,
+            Some(hooks) => hooks.begin_create(&mut object, call.dry_run)?,
             None => Box::new(()),
         };
-        resource.rules.prepare_create(&mut object);
-        if let Some(generation) = resource.rules.generation().initial() {
+        if let Some(generation) = strategy.rules().generation.initial() {
             meta::set(&mut object, "generation", generation);
         }
-        let errors = validate_create(&*resource.rules, &object, resource.kind.namespaced);
+        let errors = strategy.validate_create(&object, resource.kind.namespaced);
         let name = object::name(&object).to_owned();
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), &name, &errors).into());
         }
-        for warning in resource.rules.warnings(&object) {
+        for warning in strategy.warnings(&object) {
             call.warnings.add(warning);
         }
         let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);
@@ -113,7 +110,7 @@ impl Registry {
             Precondition::Absent,
             encode(&mut object)?,
         );
-        if let Some(ttl) = Self::ttl(resource) {
+        if let Some(ttl) = resource.strategy.rules().ttl {
             write = write.with_ttl(ttl);
         }
         match self.store.write(write).await {

@@ -4,37 +4,15 @@
 /// Everything starts here.
 pub(crate) const ROOT: &str = "/registry/";
 
-/// Resources whose path is not their plural.
-const SPECIAL: [(&str, &str, &str); 7] = [
-    ("", "nodes", "minions"),
-    ("", "services", "services/specs"),
-    ("", "endpoints", "services/endpoints"),
-    ("", "replicationcontrollers", "controllers"),
-    ("networking.k8s.io", "ingresses", "ingress"),
-    (
-        "apiextensions.k8s.io",
-        "customresourcedefinitions",
-        "apiextensions.k8s.io/customresourcedefinitions",
-    ),
-    (
-        "apiregistration.k8s.io",
-        "apiservices",
-        "apiregistration.k8s.io/apiservices",
-    ),
-];
-
-/// The prefix of a resource's keys, with a slash at the end. Groups do not show in the path; events
-/// of both groups share one.
-pub(crate) fn prefix(group: &str, plural: &str) -> String {
-    let path = SPECIAL
-        .iter()
-        .find(|(g, p, _)| *g == group && *p == plural)
-        .map_or(plural, |(_, _, path)| path);
+/// The prefix of the keys of a resource that is stored at `path`, with a slash at the end. Groups do
+/// not show in it; events of both groups share one.
+pub(crate) fn prefix(path: &str) -> String {
     format!("{ROOT}{path}/")
 }
 
-/// The prefix of a resource that is defined at run time. Groups have a dot, so it meets no other.
-pub(crate) fn custom_prefix(group: &str, plural: &str) -> String {
+/// The prefix of a resource that is defined at run time. Its group has a dot, so the prefix differs
+/// from those of built-in resources.
+pub(crate) fn prefix_in_group(group: &str, plural: &str) -> String {
     format!("{ROOT}{group}/{plural}/")
 }
 
@@ -54,13 +32,6 @@ pub(crate) fn prefixes_of(key: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn legacy_names_are_kept() {
-        assert_eq!(prefix("", "nodes"), "/registry/minions/");
-        assert_eq!(prefix("", "services"), "/registry/services/specs/");
-        assert_eq!(prefix("apps", "deployments"), "/registry/deployments/");
-    }
 
     #[test]
     fn a_key_names_its_prefixes() {

@@ -1,78 +1,69 @@
 //! A resource as the registry serves it, and the table of all of them.
 
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use k3s_api::Kind;
-use k3s_kinds::{CustomRules, KindRules};
+use k3s_kinds::{Conversion, Strategy};
 use k3s_meta::{GroupKind, GroupResource};
 use k3s_store::Entry;
 use serde_json::Value;
 
-use crate::convert::{self, Convert};
-use crate::custom::{Custom, CustomSet};
+use crate::dynamic::{Dynamic, DynamicSet};
+use crate::error::{Error, Result};
 use crate::keys;
-use crate::{Error, Result};
+use crate::registry::Registry;
 
 /// One served resource at one version.
 pub struct Resource {
     /// Its row in the tables.
     pub kind: &'static Kind,
     /// Its behaviour.
-    pub rules: Rules,
+    pub strategy: Strategy,
     /// Where its objects live; ends in a slash.
     pub prefix: Arc<str>,
     /// How the served form differs from the stored one, where it does.
-    pub(crate) convert: Option<&'static dyn Convert>,
+    pub(crate) conversion: Option<&'static Conversion>,
     /// `apiVersion` as served.
     pub api_version: String,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
     /// How many stored objects were decoded; see [`Resource::decoded`].
     pub(crate) decoded: AtomicU64,
-    /// What it has if it is defined at run time.
-    pub custom: Option<Custom>,
+    /// What it has beyond built-in resources if it is defined at run time.
+    pub dynamic: Option<Dynamic>,
 }
 
-/// The behaviour of a kind: compiled in, or read from a definition.
-#[derive(Clone)]
-pub enum Rules {
-    /// Compiled in.
-    BuiltIn(&'static dyn KindRules),
-    /// From a definition.
-    Custom(Arc<CustomRules>),
-}
-
-impl Deref for Rules {
-    type Target = dyn KindRules;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::BuiltIn(rules) => *rules,
-            Self::Custom(rules) => &**rules,
-        }
-    }
-}
-
-/// What a resource does around its writes beyond the generic path.
+/// State of a resource's own that takes part in its writes: upstream's `BeginCreate`, `BeginUpdate` and
+/// `AfterDelete`.
 pub trait Hooks: Send + Sync {
-    /// Called on a new object before it is prepared and validated. What is reserved is released
-    /// again when the reservation is dropped without commit.
+    /// Reads the stored objects before the first request.
     ///
     /// # Errors
-    /// When something the object asks for cannot be had.
-    fn create(&self, object: &mut Value, dry_run: bool) -> Result<Box<dyn Reservation>>;
+    /// When a stored object cannot be decoded.
+    fn load(&self, resource: &Resource, registry: &Registry) -> Result<()>;
+
+    /// Called on a new object after it is prepared and before it is validated. What is reserved is
+    /// released when the reservation is dropped without commit.
+    ///
+    /// # Errors
+    /// When something that the object asks for cannot be reserved.
+    fn begin_create(&self, object: &mut Value, dry_run: bool) -> Result<Box<dyn Reservation>>;
 
     /// The same for a changed object.
     ///
     /// # Errors
-    /// When something the object asks for cannot be had.
-    fn update(&self, new: &mut Value, old: &Value, dry_run: bool) -> Result<Box<dyn Reservation>>;
+    /// When something that the object asks for cannot be reserved.
+    fn begin_update(
+        &self,
+        new: &mut Value,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<Box<dyn Reservation>>;
 
     /// The object has been removed.
-    fn deleted(&self, old: &Value);
+    fn after_delete(&self, old: &Value);
 }
 
 /// Something set aside for a write that may still fail.
@@ -88,16 +79,37 @@ impl Reservation for () {
 
 impl Resource {
     fn new(kind: &'static Kind, hooks: Option<Arc<dyn Hooks>>) -> Self {
+        let strategy = Strategy::built_in(kind.group, kind.kind);
         Self {
             kind,
-            rules: Rules::BuiltIn(k3s_kinds::rules(kind.group, kind.kind)),
-            prefix: keys::prefix(kind.group, kind.plural).into(),
-            convert: convert::of(kind.group, kind.version, kind.kind),
+            prefix: keys::prefix(strategy.rules().storage_path.unwrap_or(kind.plural)).into(),
+            conversion: strategy.rules().conversion(kind.version),
+            strategy,
             api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
             hooks,
             decoded: AtomicU64::new(0),
-            custom: None,
+            dynamic: None,
         }
+    }
+
+    /// A resource that is defined at run time.
+    #[must_use]
+    pub fn defined(kind: &'static Kind, strategy: Strategy, dynamic: Dynamic) -> Self {
+        Self {
+            kind,
+            strategy,
+            prefix: keys::prefix_in_group(kind.group, kind.plural).into(),
+            conversion: None,
+            api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
+            hooks: None,
+            decoded: AtomicU64::new(0),
+            dynamic: Some(dynamic),
+        }
+    }
+
+    /// Group, version and plural.
+    pub(crate) fn name(&self) -> (&'static str, &'static str, &'static str) {
+        (self.kind.group, self.kind.version, self.kind.plural)
     }
 
     /// `pods`, `deployments.apps`.
@@ -150,16 +162,16 @@ impl Resource {
                 entry.key
             ))
         })?;
-        if let Some(convert) = self.convert {
-            convert.to_served(&mut value);
+        if let Some(conversion) = self.conversion {
+            (conversion.to_served)(&mut value);
         }
-        if self.custom.is_some() {
-            convert::set_type(&mut value, &self.api_version);
-            // What an older definition knew and this one does not.
-            self.rules.prune(&mut value);
+        if self.dynamic.is_some() {
+            set_api_version(&mut value, &self.api_version);
+            // Drop fields that an older definition had and this one does not.
+            self.strategy.prune(&mut value);
         }
         // Objects stored by an older server get today's defaults, as upstream gives them on decode.
-        self.rules.default(&mut value);
+        self.strategy.default(&mut value);
         Ok(value)
     }
 
@@ -172,21 +184,27 @@ impl Resource {
 
     /// Whether the stored bytes are what is served.
     pub(crate) fn serves_as_stored(&self, entry: &Entry) -> bool {
-        self.convert.is_none()
-            && self.custom.as_ref().is_none_or(|custom| {
-                custom.storage_version == self.api_version
-                    && entry.mod_revision.0 > custom.fresh_from
+        self.conversion.is_none()
+            && self.dynamic.as_ref().is_none_or(|dynamic| {
+                dynamic.storage_version == self.api_version
+                    && entry.mod_revision.0 > dynamic.fresh_from
             })
     }
 
     /// The tree in the form that is stored.
     pub(crate) fn stored_form(&self, value: &mut Value) {
-        if let Some(convert) = self.convert {
-            convert.to_stored(value);
+        if let Some(conversion) = self.conversion {
+            (conversion.to_stored)(value);
         }
-        if let Some(custom) = &self.custom {
-            convert::set_type(value, &custom.storage_version);
+        if let Some(dynamic) = &self.dynamic {
+            set_api_version(value, &dynamic.storage_version);
         }
+    }
+}
+
+fn set_api_version(object: &mut Value, api_version: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert("apiVersion".to_owned(), api_version.into());
     }
 }
 
@@ -195,7 +213,7 @@ pub struct Resources {
     by_name: HashMap<(&'static str, &'static str, &'static str), Arc<Resource>>,
     /// One version of each stored resource, by key prefix.
     by_prefix: HashMap<Arc<str>, Arc<Resource>>,
-    custom: ArcSwap<CustomSet>,
+    dynamic: ArcSwap<DynamicSet>,
 }
 
 impl Resources {
@@ -207,11 +225,11 @@ impl Resources {
         let mut table = Self {
             by_name: HashMap::new(),
             by_prefix: HashMap::new(),
-            custom: ArcSwap::from_pointee(CustomSet::default()),
+            dynamic: ArcSwap::from_pointee(DynamicSet::default()),
         };
         for kind in kinds {
             let resource = Arc::new(Resource::new(kind, hooks(kind.group, kind.plural)));
-            if resource.convert.is_none() {
+            if resource.conversion.is_none() {
                 table
                     .by_prefix
                     .entry(resource.prefix.clone())
@@ -228,20 +246,20 @@ impl Resources {
     #[must_use]
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         let built_in = self.get(group, version, plural).cloned();
-        built_in.or_else(|| self.custom.load().get(group, version, plural).cloned())
+        built_in.or_else(|| self.dynamic.load().get(group, version, plural).cloned())
     }
 
     /// The resources defined at run time.
     #[must_use]
-    pub fn custom(&self) -> Arc<CustomSet> {
-        self.custom.load_full()
+    pub fn dynamic(&self) -> Arc<DynamicSet> {
+        self.dynamic.load_full()
     }
 
-    /// Puts another set of resources defined at run time in place. Watches of those that are not in it
-    /// any more end.
-    pub fn install(&self, set: CustomSet) {
+    /// Replaces the set of resources defined at run time. Watches of those that are no longer in it
+    /// end.
+    pub fn install(&self, set: DynamicSet) {
         let next = Arc::new(set);
-        let before = self.custom.swap(next.clone());
+        let before = self.dynamic.swap(next.clone());
         before.retire_for(&next);
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use k3s_kinds::{validate_status_update, validate_update};
+use k3s_kinds::{Context, Subresource};
 use k3s_meta::{ErrorList, Path, Status, field, object, tree};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
@@ -26,16 +26,8 @@ pub enum Scope {
     Main,
     /// `status`.
     Status,
-    /// A part that a subresource owns: what may change is decided by `prepare`, what is valid by
-    /// `validate`.
-    Part {
-        /// The name of the subresource.
-        subresource: &'static str,
-        /// Puts back what may not change.
-        prepare: fn(&mut Value, &Value),
-        /// Errors of the step from old to new.
-        validate: fn(&Resource, &Value, &Value) -> ErrorList,
-    },
+    /// The part that another subresource owns.
+    Subresource(&'static Subresource),
 }
 
 /// One change.
@@ -67,7 +59,7 @@ impl Scope {
         match self {
             Self::Main => "",
             Self::Status => "status",
-            Self::Part { subresource, .. } => subresource,
+            Self::Subresource(subresource) => subresource.name,
         }
     }
 }
@@ -142,7 +134,7 @@ impl Registry {
         check_version(resource, name, &new, &old)?;
         check_namespace(resource, namespace, &mut new)?;
         keep_system_fields(&mut new, &old);
-        resource.rules.default(&mut new);
+        resource.strategy.default(&mut new);
         let attributes = call.attributes(
             Operation::Update,
             resource,
@@ -153,18 +145,19 @@ impl Registry {
         call.admission
             .mutate(&attributes, &mut new, Some(&old))
             .await?;
-        resource.rules.default(&mut new);
+        resource.strategy.default(&mut new);
+        let context = call.context(self.clock.now());
+        prepare(resource, update.scope, &mut new, &old, &context);
         let reservation = match (&resource.hooks, update.scope) {
-            (Some(hooks), Scope::Main) => hooks.update(&mut new, &old, call.dry_run)?,
+            (Some(hooks), Scope::Main) => hooks.begin_update(&mut new, &old, call.dry_run)?,
             _ => Box::new(()),
         };
-        prepare(resource, update.scope, &mut new, &old);
         let errors = validate(resource, update.scope, &new, &old);
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), name, &errors).into());
         }
         if matches!(update.scope, Scope::Main) {
-            for warning in resource.rules.warnings(&new) {
+            for warning in resource.strategy.warnings(&new) {
                 call.warnings.add(warning);
             }
         }
@@ -189,7 +182,7 @@ impl Registry {
             meta::set_revision(&mut new, entry.mod_revision.0);
             return Ok(Some(Object::tree(resource, new)));
         }
-        if goes_with_last_finalizer(resource, &new, old) {
+        if loses_last_finalizer(resource, &new, old) {
             return self.remove_changed(update, entry, new, old).await;
         }
         resource.stored_form(&mut new);
@@ -203,7 +196,7 @@ impl Registry {
             Precondition::Revision(entry.mod_revision),
             value,
         );
-        if let Some(ttl) = Self::ttl(resource) {
+        if let Some(ttl) = resource.strategy.rules().ttl {
             write = write.with_ttl(ttl);
         }
         match self.store.write(write).await {
@@ -238,7 +231,7 @@ impl Registry {
         );
         match self.store.write(write).await {
             Ok(committed) => {
-                self.removed(update.resource, old);
+                after_removal(update.resource, old);
                 meta::set_revision(&mut new, committed.revision.0);
                 Ok(Some(Object::tree(update.resource, new)))
             }
@@ -251,13 +244,12 @@ impl Registry {
             )),
         }
     }
+}
 
-    /// Everything that follows a removal.
-    #[allow(clippy::unused_self)]
-    pub(crate) fn removed(&self, resource: &Resource, old: &Value) {
-        if let Some(hooks) = &resource.hooks {
-            hooks.deleted(old);
-        }
+/// Everything that follows the removal of `old`.
+pub(crate) fn after_removal(resource: &Resource, old: &Value) {
+    if let Some(hooks) = &resource.hooks {
+        hooks.after_delete(old);
     }
 }
 
@@ -271,7 +263,7 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
     }
     let version = tree::text(new, "metadata.resourceVersion");
     if version.is_empty() || version == "0" {
-        if resource.rules.allow_unconditional_update() {
+        if resource.strategy.rules().unconditional_update {
             return Ok(());
         }
         let path = Path::new("metadata").child("resourceVersion");
@@ -312,33 +304,36 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
     }
 }
 
-fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value) {
+fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value, context: &Context<'_>) {
+    let strategy = &resource.strategy;
     match scope {
-        Scope::Main => resource.rules.prepare_update(new, old),
-        Scope::Status => resource.rules.prepare_status_update(new, old),
-        Scope::Part { prepare, .. } => prepare(new, old),
+        Scope::Main => strategy.prepare_update(new, old, context),
+        Scope::Status => strategy.prepare_status_update(new, old, context),
+        Scope::Subresource(subresource) => (subresource.prepare)(new, old, context),
     }
     meta::keep(new, old, "generation");
-    if !matches!(scope, Scope::Status) && resource.rules.generation().changed(new, old) {
+    if !matches!(scope, Scope::Status) && strategy.rules().generation.changed(new, old) {
         meta::set(new, "generation", object::generation(old).saturating_add(1));
     }
 }
 
 fn validate(resource: &Resource, scope: Scope, new: &Value, old: &Value) -> ErrorList {
+    let strategy = &resource.strategy;
+    let namespaced = resource.kind.namespaced;
     match scope {
-        Scope::Main => validate_update(&*resource.rules, new, old, resource.kind.namespaced),
-        Scope::Status => {
-            validate_status_update(&*resource.rules, new, old, resource.kind.namespaced)
+        Scope::Main => strategy.validate_update(new, old, namespaced),
+        Scope::Status => strategy.validate_status_update(new, old, namespaced),
+        Scope::Subresource(subresource) => {
+            strategy.validate_subresource(subresource, new, old, namespaced)
         }
-        Scope::Part { validate, .. } => validate(resource, new, old),
     }
 }
 
 /// Whether the object was being deleted and the change removed the last finalizer.
-fn goes_with_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
-    let namespace_holds =
-        resource.is("", "namespaces") && !tree::list(new, "spec.finalizers").is_empty();
-    !namespace_holds
+fn loses_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
+    let policy = &resource.strategy.rules().delete;
+    let held_by_spec = policy.held_by_spec.is_some_and(|held| held(new));
+    !held_by_spec
         && object::finalizers(new).is_empty()
         && object::deletion_timestamp(old).is_some()
         && meta::grace_period(old).unwrap_or(0) == 0

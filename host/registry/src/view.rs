@@ -4,19 +4,20 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use k3s_store::{Attachment, Entry};
+use k3s_kinds::Strategy;
+use k3s_store::{Attachment, Entry, Extract};
 use serde_json::Value;
 
 use crate::encoding::metadata_offset;
 use crate::keys::ROOT;
-use crate::{Error, Resource, Resources, Result, Rules, Selectors};
+use crate::{Error, Resource, Resources, Result, Selectors};
 
 /// The attachment of every entry below `/registry`.
 pub struct View {
     offset: Option<usize>,
     source: Bytes,
-    /// `None` for resources defined at run time, whose rules can change.
-    rules: Option<Rules>,
+    /// `None` for resources defined at run time, whose behaviour can change.
+    strategy: Option<Strategy>,
     parsed: OnceLock<Option<Parsed>>,
 }
 
@@ -28,17 +29,25 @@ struct Parsed {
 }
 
 impl View {
+    /// What the store is to attach to entries.
+    #[must_use]
+    pub fn extractor(resources: &Arc<Resources>) -> Extract {
+        let resources = resources.clone();
+        Extract::new(move |key, value| Self::extract(&resources, key, value))
+    }
+
     /// Makes the attachment of one entry; a key that is no object's gets an empty one. Entries come
     /// before the definitions of their resources do, so an unknown resource is one defined at run time.
-    pub(crate) fn extract(resources: &Resources, key: &str, value: &Bytes) -> Attachment {
+    fn extract(resources: &Resources, key: &str, value: &Bytes) -> Attachment {
         if !key.starts_with(ROOT) {
             return Arc::new(());
         }
-        let rules = resources.of_key(key).map(|resource| resource.rules.clone());
+        let resource = resources.of_key(key);
+        let strategy = resource.map(|resource| resource.strategy.clone());
         Arc::new(Self {
             offset: metadata_offset(value),
             source: value.clone(),
-            rules,
+            strategy,
             parsed: OnceLock::new(),
         })
     }
@@ -57,7 +66,7 @@ impl View {
 
     fn parsed(&self, entry: &Entry) -> Result<&Parsed> {
         self.parsed
-            .get_or_init(|| Parsed::read(&self.source, self.rules.as_ref()))
+            .get_or_init(|| Parsed::read(&self.source, self.strategy.as_ref()))
             .as_ref()
             .ok_or_else(|| undecodable(entry))
     }
@@ -79,11 +88,11 @@ impl View {
         if !selectors.labels.matches(|key| parsed.label(key)) {
             return Ok(false);
         }
-        if resource.custom.is_none() || selectors.fields_are_metadata() {
+        if resource.dynamic.is_none() || selectors.fields_are_metadata() {
             return Ok(selectors.fields_match(|field| parsed.field(field)));
         }
         // Which fields can be selected by may have changed since the entry was written.
-        let own = resource.rules.fields(&resource.decode(entry)?);
+        let own = resource.strategy.fields(&resource.decode(entry)?);
         let find = |field: &str| {
             own.iter()
                 .find(|(name, _)| *name == field)
@@ -94,7 +103,7 @@ impl View {
 }
 
 impl Parsed {
-    fn read(source: &Bytes, rules: Option<&Rules>) -> Option<Self> {
+    fn read(source: &Bytes, strategy: Option<&Strategy>) -> Option<Self> {
         let object: Value = serde_json::from_slice(source).ok()?;
         let labels = k3s_meta::object::labels(&object);
         Some(Self {
@@ -104,8 +113,8 @@ impl Parsed {
                 .into_iter()
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
-            fields: rules
-                .map(|rules| rules.fields(&object))
+            fields: strategy
+                .map(|strategy| strategy.fields(&object))
                 .into_iter()
                 .flatten()
                 .map(|(name, value)| (name, value.into()))

@@ -14,8 +14,7 @@ use k3s_base::{Clock, Random};
 use k3s_lifecycle::Tasks;
 use k3s_meta::tree;
 use k3s_registry::mirror::{Decode, Index, Lister, Mirror};
-use k3s_registry::service::ServiceSettings;
-use k3s_registry::{Registry, RegistryConfig, Resource};
+use k3s_registry::{Registry, Resource, Resources, View};
 use k3s_store::{Entry, MemoryBackend, Precondition, Store, StoreOptions, Write};
 use serde_json::{Value, json};
 
@@ -35,21 +34,17 @@ impl Rig {
     async fn with(options: StoreOptions) -> Self {
         let tasks = Tasks::root("test");
         let clock = Clock::system();
-        let prepared = Registry::prepare(RegistryConfig {
-            clock: clock.clone(),
-            random: Random::seeded(1),
-            services: ServiceSettings {
-                cidrs: vec!["10.43.0.0/16".parse().unwrap()],
-                node_ports: 30000..=32767,
-            },
-        });
+        let resources = Arc::new(Resources::new(k3s_api::kinds(), |_, _| None));
         let options = StoreOptions {
-            extract: prepared.extract(),
+            extract: View::extractor(&resources),
             ..options
         };
         let backend = Arc::new(MemoryBackend::new());
-        let store = Store::open(backend, options, clock, &tasks).await.unwrap();
-        let registry = prepared.finish(store.clone()).unwrap();
+        let store = Store::open(backend, options, clock.clone(), &tasks)
+            .await
+            .unwrap();
+        let random = Random::seeded(1);
+        let registry = Registry::new(store.clone(), resources, clock, random).unwrap();
         Self {
             registry,
             store,

@@ -275,3 +275,29 @@ pub fn identifiers(stream: TokenStream) -> Box<dyn Iterator<Item = String>> {
         _ => Box::new(std::iter::empty()) as Box<dyn Iterator<Item = String>>,
     }))
 }
+
+/// The values of all string literals of `source` outside of test modules, in macros too.
+#[must_use]
+pub fn string_literals(source: &Source) -> Vec<String> {
+    let is_test = |item: &&syn::Item| matches!(item, syn::Item::Mod(it) if is_for_tests(&it.attrs));
+    let items = source.syntax.items.iter().filter(|item| !is_test(item));
+    let mut found = Vec::new();
+    for item in items {
+        add_literals(item.to_token_stream(), &mut found);
+    }
+    found
+}
+
+fn add_literals(stream: TokenStream, found: &mut Vec<String>) {
+    for token in stream {
+        match token {
+            TokenTree::Group(group) => add_literals(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                if let syn::Lit::Str(text) = syn::Lit::new(literal) {
+                    found.push(text.value());
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}

@@ -7,9 +7,8 @@ use std::time::Duration;
 use k3s_base::BackoffPolicy;
 use k3s_meta::{Status, object, tree};
 use k3s_registry::mirror::{Reflector, Update};
-use k3s_registry::{
-    Call, DeleteOptions, NoAdmission, Registry, Resource, Result, Scope, Warnings, custom,
-};
+use k3s_registry::{Call, DeleteOptions, NoAdmission, Registry, Resource, Result, Scope, Warnings};
+use k3s_resources::apiextensions;
 use k3s_store::Entry;
 use serde_json::{Value, json};
 
@@ -75,7 +74,7 @@ fn stored_resource(definition: &Value) -> Result<Option<Arc<Resource>>> {
     let Some(version) = storage else {
         return Ok(None);
     };
-    let made = custom::resource(definition, &names, version, u64::MAX);
+    let made = apiextensions::resource(definition, &names, version, u64::MAX);
     made.map(Some)
         .map_err(|error| Status::internal(&error.to_string()).into())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use k3s_api::define::TooMany;
 use k3s_meta::{ErrorList, FieldError, object, tree};
-use k3s_registry::{CustomSet, Resource, custom};
+use k3s_registry::Resource;
+use k3s_resources::apiextensions::{self, CustomResource};
 use serde_json::Value;
 
 use super::names::{Taken, is_true};
@@ -124,7 +125,7 @@ impl Known {
         if object::deletion_timestamp(definition).is_some() {
             one.resources
                 .iter()
-                .filter_map(|resource| resource.custom.as_ref())
+                .filter_map(|resource| CustomResource::of(resource))
                 .for_each(|custom| custom.terminate());
             if !one.resources.is_empty() && one.served.0 == object::uid(definition) {
                 // Watches continue until the last object is deleted.
@@ -141,8 +142,8 @@ impl Known {
         if serve {
             let versions = tree::list(definition, "spec.versions").iter();
             let served = versions.filter(|version| tree::flag(version, "served"));
-            let made =
-                served.map(|version| custom::resource(definition, &one.names, version, revision));
+            let made = served
+                .map(|version| apiextensions::resource(definition, &one.names, version, revision));
             one.resources = made.collect::<Result<_, _>>()?;
         }
         Ok(!before.is_empty() || !one.resources.is_empty())
@@ -175,13 +176,11 @@ impl Known {
     }
 
     /// All resources.
-    pub(super) fn set(&self) -> CustomSet {
-        CustomSet::new(
-            self.definitions
-                .values()
-                .flat_map(|one| one.resources.iter().cloned())
-                .collect(),
-        )
+    pub(super) fn resources(&self) -> Vec<Arc<Resource>> {
+        let definitions = self.definitions.values();
+        definitions
+            .flat_map(|one| one.resources.iter().cloned())
+            .collect()
     }
 }
 

@@ -16,6 +16,7 @@ use k3s_lifecycle::Tasks;
 use k3s_meta::{Path, UserInfo, field, object, tree};
 use k3s_registry::mirror::{self, Reflector};
 use k3s_registry::{Call, NoAdmission, Registry, Resource, Result, Scope, Update, Warnings};
+use k3s_resources::apiextensions::CustomSet;
 use k3s_store::{Entry, Event, EventKind};
 use serde_json::Value;
 
@@ -187,7 +188,7 @@ impl DefinitionController {
     }
 
     fn install(&self) {
-        self.registry.resources().install(self.known.set());
+        CustomSet::install(self.registry.resources(), self.known.resources());
     }
 
     async fn write_status(&self, definition: &Value) -> Result<()> {

@@ -13,18 +13,6 @@ use crate::context::Context;
 use crate::request::{body, options};
 use crate::{Result, respond};
 
-/// Kinds whose last state is the answer to their deletion (`ReturnDeletedObject`).
-const RETURNS_OBJECT: [&str; 8] = [
-    "namespaces",
-    "persistentvolumeclaims",
-    "persistentvolumes",
-    "pods",
-    "podtemplates",
-    "resourcequotas",
-    "serviceaccounts",
-    "services",
-];
-
 pub(super) async fn one(
     context: &Context,
     resource: &Arc<Resource>,
@@ -50,9 +38,9 @@ pub(super) async fn one(
 pub(crate) fn answer(context: &Context, deleted: &Deleted) -> Result<Response<Body>> {
     let object = deleted.object();
     let resource = object.resource();
-    let returns = resource.kind.group.is_empty() && RETURNS_OBJECT.contains(&resource.kind.plural);
+    let returns_object = resource.strategy.rules().delete.returns_object;
     match deleted {
-        Deleted::Gone(_) if !returns => success(context, object),
+        Deleted::Gone(_) if !returns_object => success(context, object),
         _ => respond::object::response(context, StatusCode::OK, object),
     }
 }

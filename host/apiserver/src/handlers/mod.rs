@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use k3s_meta::{GroupResource, Status};
-use k3s_registry::{Custom, Resource};
+use k3s_registry::Resource;
+use k3s_resources::apiextensions::CustomResource;
 use k3s_serve::Body;
 
 use crate::context::Context;
@@ -38,7 +39,7 @@ pub(crate) async fn dispatch(
     if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
         return Ok(respond::page_not_found());
     }
-    if let Some(custom) = &resource.custom {
+    if let Some(custom) = CustomResource::of(&resource) {
         check_definition(&context, &resource, custom)?;
     }
     if reviews::serves(&resource) {
@@ -68,7 +69,7 @@ pub(crate) async fn dispatch(
 }
 
 /// What the definition of a custom resource has to say about a request.
-fn check_definition(context: &Context, resource: &Resource, custom: &Custom) -> Result<()> {
+fn check_definition(context: &Context, resource: &Resource, custom: &CustomResource) -> Result<()> {
     if let Some(warning) = &custom.deprecation {
         context.warnings.add(warning.as_str());
     }

@@ -44,7 +44,7 @@ pub(crate) async fn patch_with(
     scope: Scope,
 ) -> Result<Response<Body>> {
     let kind = patch_type(context)?;
-    if kind == PatchType::Strategic && resource.custom.is_some() {
+    if kind == PatchType::Strategic && resource.dynamic.is_some() {
         // There are no types that could say how lists merge.
         return Err(unknown_format(
             "application/json-patch+json, application/merge-patch+json",

@@ -40,7 +40,7 @@ pub(crate) async fn put(
     )?;
     drop(bytes);
     check_name(&context.info.name, &new)?;
-    let create_missing = matches!(scope, Scope::Main) && resource.rules.allow_create_on_update();
+    let create_missing = matches!(scope, Scope::Main) && resource.strategy.rules().create_on_update;
     let update = Update {
         resource,
         namespace: namespace(context, resource),

@@ -4,6 +4,7 @@ use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
 use k3s_api::discovery::{self, AggregatedVersion, built_in};
 use k3s_registry::Result;
+use k3s_resources::apiextensions::CustomSet;
 use k3s_serve::Body;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
     if let ([root], Some(version)) = (parts, aggregated(context)) {
         return aggregated_answer(context, root, version);
     }
-    let custom = context.registry().resources().custom();
+    let custom = CustomSet::of(context.registry().resources());
     let document = match parts {
         ["api"] => Some(discovery::core_versions(&server_address(context))),
         ["apis"] => Some(discovery::groups(built_in().chain(custom.rows()))),
@@ -61,7 +62,7 @@ fn aggregated_answer(
     root: &str,
     version: AggregatedVersion,
 ) -> Result<Response<Body>> {
-    let custom = context.registry().resources().custom();
+    let custom = CustomSet::of(context.registry().resources());
     let tag = format!("\"{}\"", custom.digest());
     if context
         .headers

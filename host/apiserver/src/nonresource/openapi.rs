@@ -6,13 +6,14 @@ use http::{Response, StatusCode};
 use k3s_api::openapi::{self, Encoding, JSON, V2_PROTOBUF, V3_PROTOBUF};
 use k3s_meta::Status;
 use k3s_registry::Result;
+use k3s_resources::apiextensions::CustomSet;
 use k3s_serve::Body;
 
 use crate::context::Context;
 use crate::respond;
 
 pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Body>> {
-    let custom = context.registry().resources().custom();
+    let custom = CustomSet::of(context.registry().resources());
     match rest {
         ["v3"] => respond::tree(
             context,

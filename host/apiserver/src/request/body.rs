@@ -200,7 +200,7 @@ pub(crate) fn check_fields(
     warnings: &Warnings,
 ) -> Result<()> {
     let kind = resource.kind;
-    if resource.custom.is_some() {
+    if resource.dynamic.is_some() {
         found.extend(custom_fields(value, resource)?);
     } else {
         found.extend(fields::decode(kind, value).map_err(|error| error.to_status())?);
@@ -234,6 +234,6 @@ fn custom_fields(value: &mut Value, resource: &Resource) -> Result<Vec<String>> 
             |text: String| text.replacen("unknown field \"", "unknown field \"metadata.", 1);
         found.extend(unknown.into_iter().map(below));
     }
-    found.extend(resource.rules.prune(value));
+    found.extend(resource.strategy.prune(value));
     Ok(found)
 }

@@ -31,7 +31,7 @@ impl Include {
 
 /// The column definitions of a kind.
 pub(crate) fn columns(resource: &Resource) -> Value {
-    resource.rules.column_definitions()
+    resource.strategy.column_definitions()
 }
 
 /// One row.
@@ -41,14 +41,19 @@ pub(crate) fn row(
     object: &Value,
     include: Include,
 ) -> Value {
-    let cells = resource
-        .rules
-        .cells(object, context.registry().clock().now());
-    match include {
-        Include::Nothing => json!({"cells": cells, "object": null}),
-        Include::Metadata => json!({"cells": cells, "object": partial::of(object)}),
-        Include::Object => json!({"cells": cells, "object": object}),
+    let strategy = &resource.strategy;
+    let cells = strategy.cells(object, context.registry().clock().now());
+    let shown = match include {
+        Include::Nothing => Value::Null,
+        Include::Metadata => partial::of(object),
+        Include::Object => object.clone(),
+    };
+    let mut row = json!({"cells": cells, "object": shown});
+    let conditions = (strategy.rules().row_conditions)(object);
+    if !conditions.is_empty() {
+        k3s_meta::tree::set(&mut row, "conditions", conditions);
     }
+    row
 }
 
 /// A table of one object.

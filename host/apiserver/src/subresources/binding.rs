@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
 use k3s_registry::Resource;
+use k3s_resources::core::pod::binding::bind;
 use k3s_serve::Body;
 
 use crate::context::Context;
@@ -33,10 +34,8 @@ pub(crate) async fn create(
         return Err(Status::bad_request(text).into());
     }
     let call = context.call(options.dry_run);
-    context
-        .registry()
-        .bind(pods, &context.info.namespace, name, &binding, &call)
-        .await?;
+    let namespace = &context.info.namespace;
+    bind(context.registry(), pods, namespace, name, &binding, &call).await?;
     success(context)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use k3s_meta::{Status, object};
 use k3s_registry::{Admission, Operation, Resource};
+use k3s_resources::core::pod::eviction::evict;
 use k3s_serve::Body;
 
 use super::binding::success;
@@ -39,9 +40,7 @@ pub(super) async fn create(
         .admission
         .validate(&attributes, Some(&eviction), None)
         .await?;
-    context
-        .registry()
-        .evict(pods, &info.namespace, &info.name, &options, &call)
-        .await?;
+    let registry = context.registry();
+    evict(registry, pods, &info.namespace, &info.name, &options, &call).await?;
     success(context)
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use k3s_meta::Status;
-use k3s_registry::subresource::{APPROVAL, EPHEMERAL_CONTAINERS, FINALIZE};
 use k3s_registry::{Resource, Scope};
 use k3s_serve::Body;
 
@@ -42,11 +41,11 @@ pub(crate) async fn dispatch(
     if !info.rest.is_empty() && known.name != "proxy" {
         return Ok(respond::page_not_found());
     }
+    if let Some(own) = resource.strategy.rules().subresource(known.name) {
+        return part::handle(&context, &resource, request, Scope::Subresource(own)).await;
+    }
     match known.name {
         "status" => part::handle(&context, &resource, request, Scope::Status).await,
-        "finalize" => part::handle(&context, &resource, request, FINALIZE).await,
-        "approval" => part::handle(&context, &resource, request, APPROVAL).await,
-        "ephemeralcontainers" => part::handle(&context, &resource, request, EPHEMERAL_CONTAINERS).await,
         "resize" if info.verb == "get" => part::handle(&context, &resource, request, Scope::Main).await,
         "resize" => Err(Status::bad_request(
             "resizing the resources of a running pod is not supported by this server: delete the pod and create it anew",

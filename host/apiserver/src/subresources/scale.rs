@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
-use k3s_registry::subresource::scale;
 use k3s_registry::{Resource, Update};
+use k3s_resources::scale;
 use k3s_serve::Body;
 use serde_json::Value;
 

@@ -14,8 +14,8 @@ use k3s_meta::UserInfo;
 use k3s_meta::user::AssertedUser;
 use k3s_observe::Metrics;
 use k3s_pki::ServiceAccountKeys;
-use k3s_registry::service::ServiceSettings;
-use k3s_registry::{Registry, RegistryConfig};
+use k3s_registry::{Registry, View};
+use k3s_resources::core::service::ServiceSettings;
 use k3s_serve::{Body, body};
 use k3s_store::{MemoryBackend, Store, StoreOptions};
 use serde_json::{Value, json};
@@ -70,22 +70,19 @@ pub async fn restart_on(backend: MemoryBackend) -> Api {
 async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>) -> Api {
     let tasks = Tasks::root("test");
     let (clock, random) = (Clock::system(), Random::seeded(7));
-    let prepared = Registry::prepare(RegistryConfig {
-        clock: clock.clone(),
-        random,
-        services: ServiceSettings {
-            cidrs: vec!["10.43.0.0/16".parse().unwrap()],
-            node_ports: 30000..=32767,
-        },
-    });
+    let services = ServiceSettings {
+        cidrs: vec!["10.43.0.0/16".parse().unwrap()],
+        node_ports: 30000..=32767,
+    };
+    let resources = k3s_resources::resources(services, &random);
     let options = StoreOptions {
-        extract: prepared.extract(),
+        extract: View::extractor(&resources),
         ..StoreOptions::default()
     };
     let store = Store::open(Arc::new(backend), options, clock.clone(), &tasks)
         .await
         .unwrap();
-    let registry = prepared.finish(store.clone()).unwrap();
+    let registry = Registry::new(store.clone(), resources, clock, random).unwrap();
     let keys = tempfile::tempdir().unwrap();
     let issuer = "https://kubernetes.default.svc.cluster.local";
     let accounts = Arc::new(ServiceAccountKeys::ensure(keys.path(), issuer).unwrap());

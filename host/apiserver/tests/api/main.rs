@@ -9,6 +9,7 @@
 
 mod access;
 mod admission;
+mod certificates;
 mod custom;
 mod discovery;
 mod harness;

@@ -128,6 +128,8 @@ async fn ephemeral_containers_join_a_pod_and_resize_is_refused() {
     let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}});
     let joined = api.ok("PATCH", &path, debug).await;
     assert_eq!(joined["spec"]["ephemeralContainers"][0]["name"], "debug");
+    let same = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox", "env": [], "ports": []}]}});
+    api.ok("PATCH", &path, same).await;
     let changed = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "other"}]}});
     assert_eq!(api.call("PATCH", &path, changed).await.code, 422);
     let resize = api

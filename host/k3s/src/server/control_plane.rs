@@ -13,8 +13,8 @@ use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
 use k3s_pki::{client_config, server_config};
 use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
-use k3s_registry::service::ServiceSettings;
-use k3s_registry::{Registry, RegistryConfig};
+use k3s_registry::{Registry, View};
+use k3s_resources::core::service::ServiceSettings;
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
 use k3s_store::{Store, StoreOptions};
 
@@ -136,23 +136,21 @@ async fn open_registry(
     let backend = place
         .open(host, component, &ambient.clock, &ambient.random)
         .await?;
-    let prepared = Registry::prepare(RegistryConfig {
-        clock: ambient.clock.clone(),
-        random: ambient.random.clone(),
-        services: ServiceSettings {
-            cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
-            node_ports: settings.node_ports.clone(),
-        },
-    });
+    let services = ServiceSettings {
+        cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
+        node_ports: settings.node_ports.clone(),
+    };
+    let resources = k3s_resources::resources(services, &ambient.random);
     let options = StoreOptions {
-        extract: prepared.extract(),
+        extract: View::extractor(&resources),
         ..StoreOptions::default()
     };
     let clock = ambient.clock.clone();
     let store = Store::open(Arc::new(backend), options, clock, &ambient.tasks)
         .await
         .with_context(|| place.to_string())?;
-    prepared.finish(store).context("read the datastore")
+    let (clock, random) = (ambient.clock.clone(), ambient.random.clone());
+    Registry::new(store, resources, clock, random).context("read the datastore")
 }
 
 async fn start_api(

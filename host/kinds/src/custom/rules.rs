@@ -12,13 +12,14 @@ use super::jsonpath::JsonPath;
 use super::scale::ScalePaths;
 use super::schema::Schema;
 use super::{default, prune, validate};
-use crate::rules::{Generation, KindRules};
+use crate::generation::Generation;
+use crate::rules::Rules;
 
 /// Rules of one version of a custom resource.
 #[derive(Debug)]
 pub struct CustomRules {
+    rules: Rules,
     schema: Schema,
-    status: bool,
     scale: Option<ScalePaths>,
     columns: Vec<PrinterColumn>,
     selectable: Vec<(&'static str, JsonPath)>,
@@ -39,16 +40,39 @@ impl CustomRules {
                 selectable.push((keep_text(text.trim_start_matches('.'))?, path));
             }
         }
+        let status = tree::get(version, "subresources.status").is_some();
+        let rules = Rules {
+            status,
+            unconditional_update: false,
+            generation: Generation::Body { status: !status },
+            ..Rules::PLAIN
+        };
         Ok(Self {
+            rules,
             schema,
-            status: tree::get(version, "subresources.status").is_some(),
             scale: ScalePaths::read(version),
             columns: PrinterColumn::read_all(version),
             selectable,
         })
     }
 
-    fn check(&self, new: &Value, old: Option<&Value>) -> ErrorList {
+    /// The part of the behaviour that is data.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Fills in the defaults of the schema.
+    pub(crate) fn default(&self, object: &mut Value) {
+        default::fill(&self.schema, object);
+    }
+
+    /// Removes fields that the schema does not have and names them.
+    pub(crate) fn prune(&self, object: &mut Value) -> Vec<String> {
+        prune::prune(&self.schema, object)
+    }
+
+    /// Errors of a new object, or of the step from an old one.
+    pub(crate) fn validate(&self, new: &Value, old: Option<&Value>) -> ErrorList {
         let root = Path::root();
         let mut errors = validate::validate(&self.schema, new, old);
         errors.append(validate::embedded(&self.schema, new, &root));
@@ -64,59 +88,9 @@ impl CustomRules {
         }
         errors
     }
-}
 
-impl KindRules for CustomRules {
-    fn default(&self, object: &mut Value) {
-        default::fill(&self.schema, object);
-    }
-
-    fn prune(&self, object: &mut Value) -> Vec<String> {
-        prune::prune(&self.schema, object)
-    }
-
-    fn has_status(&self) -> bool {
-        self.status
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn prepare_create(&self, object: &mut Value) {
-        if self.status {
-            tree::remove(object, "status");
-        }
-    }
-
-    fn prepare_status_update(&self, new: &mut Value, old: &Value) {
-        let status = new.get("status").cloned();
-        new.clone_from(old);
-        tree::remove(new, "status");
-        if let Some(status) = status {
-            tree::set(new, "status", status);
-        }
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        self.check(object, None)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        self.check(new, Some(old))
-    }
-
-    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
-        self.check(new, Some(old))
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Body {
-            status: !self.status,
-        }
-    }
-
-    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+    /// Selectable fields and their values.
+    pub(crate) fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         let text = |path: &JsonPath| match path.find(object).first() {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
@@ -128,15 +102,18 @@ impl KindRules for CustomRules {
             .collect()
     }
 
-    fn column_definitions(&self) -> Value {
+    /// Printer columns as a list of `metav1.TableColumnDefinition`.
+    pub(crate) fn column_definitions(&self) -> Value {
         columns::definitions(&self.columns)
     }
 
-    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+    /// One cell per printer column.
+    pub(crate) fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         columns::cells(&self.columns, object, now)
     }
 
-    fn scale(&self) -> Option<&ScalePaths> {
+    /// Where the `scale` subresource finds its numbers.
+    pub(crate) fn scale(&self) -> Option<&ScalePaths> {
         self.scale.as_ref()
     }
 }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::rules::CustomRules;
 use super::schema::Schema;
 use super::{default, prune, structural};
-use crate::rules::KindRules;
 
 #[test]
 fn unknown_fields_are_removed_and_named() {
@@ -133,8 +132,9 @@ fn columns_show_what_their_paths_lead_to() {
 fn the_generation_counts_changes_outside_of_metadata() {
     let with = CustomRules::read(&json!({"subresources": {"status": {}}}))
         .unwrap()
-        .generation();
-    let without = CustomRules::read(&json!({})).unwrap().generation();
+        .rules()
+        .generation;
+    let without = CustomRules::read(&json!({})).unwrap().rules().generation;
     let object = |spec: i64, status: i64, label: &str| json!({"metadata": {"labels": {"a": label}}, "spec": spec, "status": status});
     let old = object(1, 1, "x");
     assert!(with.changed(&object(2, 1, "x"), &old) && without.changed(&object(2, 1, "x"), &old));

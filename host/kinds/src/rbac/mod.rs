@@ -1,21 +1,8 @@
 //! Roles and their bindings.
 
-mod clusterrole;
-mod clusterrolebinding;
+pub(crate) mod clusterrole;
+pub(crate) mod clusterrolebinding;
 mod policy_rule;
-mod role;
-mod rolebinding;
+pub(crate) mod role;
+pub(crate) mod rolebinding;
 mod subjects;
-
-use crate::rules::KindRules;
-
-/// Rules of a kind of the group `rbac.authorization.k8s.io`.
-pub(crate) fn rules(kind: &str) -> Option<&'static dyn KindRules> {
-    Some(match kind {
-        "ClusterRole" => &clusterrole::ClusterRole,
-        "ClusterRoleBinding" => &clusterrolebinding::ClusterRoleBinding,
-        "Role" => &role::Role,
-        "RoleBinding" => &rolebinding::RoleBinding,
-        _ => return None,
-    })
-}

@@ -16,6 +16,7 @@ use serde_json::Value;
 pub use options::{DeleteOptions, Preconditions, Propagation};
 use plan::{Plan, plan};
 
+use crate::update::after_removal;
 use crate::{Call, Error, Object, Operation, Registry, Resource, Result, encode, meta};
 
 /// Tries when others keep changing the same object.
@@ -61,7 +62,7 @@ impl Registry {
             call.admission
                 .validate(&attributes, None, Some(&old))
                 .await?;
-            let plan = plan(resource, &old, options, self.clock.now());
+            let plan = plan(resource, &old, options, &call.context(self.clock.now()));
             if let Some(done) = self
                 .carry_out(resource, &entry, old, plan, call.dry_run)
                 .await?
@@ -100,7 +101,7 @@ impl Registry {
                     Precondition::Revision(entry.mod_revision),
                 );
                 self.store.write(write).await.map(|committed| {
-                    self.removed(resource, &old);
+                    after_removal(resource, &old);
                     Deleted::Gone(Object::at_revision(
                         resource,
                         entry.clone(),

@@ -1,17 +1,15 @@
 //! What a delete does to an object, decided from its state alone.
 
 use jiff::{SignedDuration, Timestamp};
-use k3s_meta::{object, tree};
-use serde_json::{Value, json};
+use k3s_kinds::{Context, DeletePolicy, GarbageCollection};
+use k3s_meta::object;
+use serde_json::Value;
 
 use super::{DeleteOptions, Propagation};
 use crate::{Resource, meta};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
-/// Holds a definition until its objects are gone. Upstream:
-/// `apiextensions-apiserver/pkg/registry/customresourcedefinition/etcd.go`.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// The decision.
 #[derive(Debug)]
@@ -28,87 +26,46 @@ pub(super) fn plan(
     resource: &Resource,
     old: &Value,
     options: &DeleteOptions,
-    now: Timestamp,
+    context: &Context<'_>,
 ) -> Plan {
-    if resource.is("", "namespaces") {
-        return plan_namespace(old, options, now);
+    let policy = &resource.strategy.rules().delete;
+    let begun = object::deletion_timestamp(old).is_some();
+    if begun && policy.held_by_spec.is_some() {
+        // Its controller empties the finalizers of the spec; a second request changes nothing.
+        return remove_unless(is_held(policy, old));
     }
     let mut object = old.clone();
-    let grace = if resource.is("", "pods") {
-        begin_grace(&mut object, options, now)
-    } else {
-        Grace::NotSupported
+    let grace = match policy.grace {
+        Some(grace_seconds) => begin_grace(&mut object, grace_seconds, options, context.now),
+        None => Grace::NotSupported,
     };
     if let Grace::Pending = grace {
-        return if object::finalizers(old).is_empty() && meta::grace_period(old) == Some(0) {
-            Plan::Remove
-        } else {
-            Plan::Nothing
-        };
+        let over = meta::grace_period(old) == Some(0);
+        return remove_unless(!over || is_held(policy, old));
     }
-    let mut finalizers = finalizers_for(resource, old, options);
-    if resource.is("apiextensions.k8s.io", "customresourcedefinitions")
-        && object::deletion_timestamp(old).is_none()
-    {
-        begin_cleanup(&mut object, &mut finalizers, now);
+    meta::set_finalizers(&mut object, finalizers_for(policy, old, options));
+    if !begun {
+        (policy.begin)(&mut object, context);
     }
-    let held = !finalizers.is_empty();
-    meta::set_finalizers(&mut object, finalizers);
+    let held = is_held(policy, &object);
     match grace {
         Grace::Begun(seconds) if seconds > 0 || held => Plan::Mark(Box::new(object)),
-        Grace::Begun(_) => Plan::Remove,
-        _ if held => {
-            mark(&mut object, now);
+        Grace::NotSupported if held => {
+            mark(&mut object, context.now, policy.held_by_spec.is_none());
             Plan::Mark(Box::new(object))
         }
         _ => Plan::Remove,
     }
 }
 
-/// A definition goes when its objects have gone: a finalizer that the API server works off itself.
-fn begin_cleanup(definition: &mut Value, finalizers: &mut Vec<String>, now: Timestamp) {
-    if !finalizers.iter().any(|f| f == CLEANUP) {
-        finalizers.push(CLEANUP.to_owned());
-    }
-    let mut conditions = tree::list(definition, "status.conditions").to_vec();
-    conditions.retain(|condition| tree::text(condition, "type") != "Terminating");
-    conditions.push(json!({
-        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
-        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will be initiated soon",
-        "lastTransitionTime": meta::time(now),
-    }));
-    tree::set(definition, "status.conditions", conditions);
+/// Whether finalizers keep the object.
+fn is_held(policy: &DeletePolicy, object: &Value) -> bool {
+    !object::finalizers(object).is_empty() || policy.held_by_spec.is_some_and(|held| held(object))
 }
 
-/// A namespace goes when its content has gone: its controller then empties `spec.finalizers`.
-fn plan_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
-    let has_spec_finalizers = !tree::list(old, "spec.finalizers").is_empty();
-    let mut object = old.clone();
-    if object::deletion_timestamp(old).is_none() {
-        let extra = match options.propagation {
-            Some(Propagation::Orphan) => Some(ORPHAN),
-            Some(Propagation::Foreground) => Some(FOREGROUND),
-            _ => None,
-        };
-        let mut finalizers = object::finalizers(old);
-        finalizers.extend(
-            extra
-                .map(str::to_owned)
-                .filter(|f| !object::finalizers(old).contains(f)),
-        );
-        if finalizers.is_empty() && !has_spec_finalizers {
-            return Plan::Remove;
-        }
-        meta::set_finalizers(&mut object, finalizers);
-        meta::set(&mut object, "deletionTimestamp", meta::time(now));
-        tree::set(&mut object, "status.phase", "Terminating");
-        return Plan::Mark(Box::new(object));
-    }
-    if has_spec_finalizers || !object::finalizers(old).is_empty() {
-        Plan::Nothing
-    } else {
-        Plan::Remove
-    }
+/// What is left to do for an object whose deletion has begun.
+fn remove_unless(held: bool) -> Plan {
+    if held { Plan::Nothing } else { Plan::Remove }
 }
 
 enum Grace {
@@ -120,8 +77,13 @@ enum Grace {
     Begun(i64),
 }
 
-/// `rest.BeforeDelete` for pods.
-fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> Grace {
+/// `rest.BeforeDelete` for kinds with a grace period.
+fn begin_grace(
+    object: &mut Value,
+    grace_seconds: fn(&Value, Option<i64>) -> i64,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Grace {
     if let Some(stamp) = object::deletion_timestamp(object) {
         let Some(have) = meta::grace_period(object) else {
             return Grace::NotSupported;
@@ -143,7 +105,7 @@ fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> G
         meta::set(object, "deletionGracePeriodSeconds", want);
         return Grace::Begun(want);
     }
-    let seconds = pod_grace(object, options);
+    let seconds = grace_seconds(object, options.grace_period_seconds);
     let until = now
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);
@@ -153,36 +115,21 @@ fn begin_grace(object: &mut Value, options: &DeleteOptions, now: Timestamp) -> G
     Grace::Begun(seconds)
 }
 
-/// `podStrategy.CheckGracefulDelete`.
-fn pod_grace(pod: &Value, options: &DeleteOptions) -> i64 {
-    let asked = options
-        .grace_period_seconds
-        .or_else(|| tree::int(pod, "spec.terminationGracePeriodSeconds"))
-        .unwrap_or(0);
-    let never_ran = tree::text(pod, "spec.nodeName").is_empty();
-    let over = matches!(tree::text(pod, "status.phase"), "Failed" | "Succeeded");
-    if never_ran || over {
-        0
-    } else if asked < 0 {
-        1
-    } else {
-        asked
-    }
-}
-
 /// `markAsDeleting`: for objects that only finalizers hold.
-fn mark(object: &mut Value, now: Timestamp) {
+fn mark(object: &mut Value, now: Timestamp, records_grace: bool) {
     if object::deletion_timestamp(object).is_none() {
         meta::set(object, "deletionTimestamp", meta::time(now));
         meta::bump_generation(object);
     }
-    meta::set(object, "deletionGracePeriodSeconds", 0);
+    if records_grace {
+        meta::set(object, "deletionGracePeriodSeconds", 0);
+    }
 }
 
 /// `deletionFinalizersForGarbageCollection`: the finalizers the object is to have.
-fn finalizers_for(resource: &Resource, old: &Value, options: &DeleteOptions) -> Vec<String> {
+fn finalizers_for(policy: &DeletePolicy, old: &Value, options: &DeleteOptions) -> Vec<String> {
     let mut finalizers = object::finalizers(old);
-    if resource.kind.kind == "Event"
+    if policy.garbage_collection == GarbageCollection::Unsupported
         || object::deletion_timestamp(old).is_some() && options.propagation.is_none()
     {
         return finalizers;
@@ -194,15 +141,13 @@ fn finalizers_for(resource: &Resource, old: &Value, options: &DeleteOptions) -> 
         Some(Propagation::Background) => (false, false),
         None if had(ORPHAN) => (true, false),
         None if had(FOREGROUND) => (false, true),
-        None => (orphans_by_default(resource), false),
+        None => {
+            let orphans = policy.garbage_collection == GarbageCollection::OrphanDependents;
+            (orphans, false)
+        }
     };
     finalizers.retain(|f| f != ORPHAN && f != FOREGROUND);
     finalizers.extend(orphan.then(|| ORPHAN.to_owned()));
     finalizers.extend(foreground.then(|| FOREGROUND.to_owned()));
     finalizers
-}
-
-/// Kinds whose dependents stay unless the client says otherwise, for the sake of old clients.
-fn orphans_by_default(resource: &Resource) -> bool {
-    resource.is("batch", "jobs") || resource.is("", "replicationcontrollers")
 }

@@ -53,7 +53,7 @@ impl Selectors {
         if self.fields.is_empty() {
             return Ok(());
         }
-        let offered = resource.rules.fields(&Value::Null);
+        let offered = resource.strategy.fields(&Value::Null);
         let known = |field: &str| {
             matches!(field, "metadata.name" | "metadata.namespace")
                 || offered.iter().any(|(name, _)| *name == field)

@@ -166,9 +166,9 @@ impl WatchStream {
         loop {
             let retired = self
                 .resource
-                .custom
+                .dynamic
                 .as_ref()
-                .map(|custom| custom.retired().clone());
+                .map(|dynamic| dynamic.retired().clone());
             let batch = tokio::select! {
                 biased;
                 batch = self.watcher.next_batch() => batch,

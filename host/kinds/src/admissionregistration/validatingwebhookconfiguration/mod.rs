@@ -4,27 +4,14 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::generation::Generation;
+use crate::rules::Rules;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `admissionregistration.k8s.io/v1` `ValidatingWebhookConfiguration`.
-pub(crate) struct ValidatingWebhookConfiguration;
-
-impl KindRules for ValidatingWebhookConfiguration {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Content(&["webhooks"])
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    generation: Generation::Content(&["webhooks"]),
+    validate: validation::validate,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

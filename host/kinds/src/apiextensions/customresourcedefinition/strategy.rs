@@ -1,20 +1,17 @@
 //! Which versions of a custom resource the store may hold.
 
 use k3s_meta::tree;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::defaults;
+use crate::context::Context;
 
 /// A new definition has no status but the version it will store.
-pub(super) fn prepare_create(definition: &mut Value) {
-    tree::set(definition, "status", json!({}));
-    defaults::default(definition);
+pub(super) fn prepare_create(definition: &mut Value, _: &Context<'_>) {
     remember_storage_version(definition);
 }
 
 /// The status stays, with a new storage version added to those the store may hold.
-pub(super) fn prepare_update(new: &mut Value, old: &Value) {
-    tree::copy(new, old, "status");
+pub(super) fn prepare_update(new: &mut Value, _: &Value, _: &Context<'_>) {
     remember_storage_version(new);
 }
 
@@ -34,15 +31,20 @@ fn remember_storage_version(definition: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use k3s_meta::UserInfo;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn stored_versions_grow() {
+        let user = UserInfo::default();
+        let context = Context::at_epoch(&user);
         let versions = |storage: &str| json!([{"name": "v1", "storage": storage == "v1"}, {"name": "v2", "storage": storage == "v2"}]);
         let mut old = json!({"spec": {"versions": versions("v1")}});
-        prepare_create(&mut old);
-        let mut new = json!({"spec": {"versions": versions("v2")}});
-        prepare_update(&mut new, &old);
+        prepare_create(&mut old, &context);
+        let mut new = json!({"spec": {"versions": versions("v2")}, "status": old["status"]});
+        prepare_update(&mut new, &old, &context);
         assert_eq!(tree::texts(&new, "status.storedVersions"), ["v1", "v2"]);
     }
 }

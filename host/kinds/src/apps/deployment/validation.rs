@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{KindRules, apps::deployment::Deployment};
+    use crate::apps::deployment::defaults;
 
     fn deployment(change: impl Fn(&mut Value)) -> Value {
         let mut deployment = json!({"metadata": {"name": "d"}, "spec": {
@@ -140,7 +140,7 @@ mod tests {
             "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
         }});
         change(&mut deployment);
-        Deployment.default(&mut deployment);
+        defaults::default(&mut deployment);
         deployment
     }
 

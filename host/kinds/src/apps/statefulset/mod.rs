@@ -4,43 +4,18 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::generation::Generation;
+use crate::rules::Rules;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `apps/v1` `StatefulSet`.
-pub(crate) struct StatefulSet;
-
-impl KindRules for StatefulSet {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Spec
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-
-    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_status_update(new, old)
-    }
-
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        validation::warnings(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    generation: Generation::Spec,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    validate_status_update: validation::validate_status_update,
+    warnings: validation::warnings,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -1,8 +1,5 @@
 //! Self subject reviews, answered and never stored.
 
-use crate::rules::KindRules;
+use crate::rules::Rules;
 
-/// Rules of `authentication.k8s.io/v1` `SelfSubjectReview`.
-pub(crate) struct SelfSubjectReview;
-
-impl KindRules for SelfSubjectReview {}
+pub(crate) const RULES: Rules = Rules::PLAIN;

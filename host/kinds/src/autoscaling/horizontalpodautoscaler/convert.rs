@@ -1,110 +1,113 @@
-//! Autoscalers between their two versions. They are one object in the store, in the second form.
+//! `autoscaling/v1` over the stored `autoscaling/v2` (`pkg/apis/autoscaling/v1/conversion.go`).
 //!
-//! The first version knows CPU utilization alone; what else there is rides in annotations as JSON,
+//! The first version knows CPU utilization alone; what else there is travels in annotations as JSON,
 //! under the keys of `pkg/apis/autoscaling/annotations.go`.
 
 use k3s_meta::tree;
 use serde_json::{Value, json};
+
+use crate::convert::Conversion;
+
+/// `autoscaling/v1`, stored as `autoscaling/v2`.
+pub(super) const V1: Conversion = Conversion {
+    version: "v1",
+    to_served,
+    to_stored,
+};
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 const CURRENT: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 
-/// Rewrites an autoscaler into the form that `api_version` names; one already in it stays.
-pub(crate) fn convert(scaler: &mut Value, api_version: &str) {
-    match (tree::text(scaler, "apiVersion"), api_version) {
-        ("autoscaling/v1", "autoscaling/v2") => upgrade(scaler),
-        ("autoscaling/v2", "autoscaling/v1") => downgrade(scaler),
-        _ => return,
-    }
-    tree::set(scaler, "apiVersion", api_version);
-}
+const TARGET_CPU: &str = "spec.targetCPUUtilizationPercentage";
+const CURRENT_CPU: &str = "status.currentCPUUtilizationPercentage";
 
-fn upgrade(scaler: &mut Value) {
-    let mut metrics = take(scaler, METRICS)
-        .and_then(|value| value.as_array().cloned())
-        .unwrap_or_default();
-    if let Some(percent) = tree::int(scaler, "spec.targetCPUUtilizationPercentage") {
-        let target = json!({"type": "Utilization", "averageUtilization": percent});
-        metrics.insert(
-            0,
-            json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}),
-        );
+fn to_served(scaler: &mut Value) {
+    tree::set(scaler, "apiVersion", "autoscaling/v1");
+    let mut metrics = take_list(scaler, "spec.metrics");
+    if let Some(target) = take_cpu(&mut metrics, "resource.target.averageUtilization") {
+        tree::set(scaler, TARGET_CPU, target);
     }
-    tree::remove(scaler, "spec.targetCPUUtilizationPercentage");
-    tree::set(scaler, "spec.metrics", metrics);
-    if let Some(behavior) = take(scaler, BEHAVIOR) {
-        tree::set(scaler, "spec.behavior", behavior);
+    let mut current = take_list(scaler, "status.currentMetrics");
+    if let Some(value) = take_cpu(&mut current, "resource.current.averageUtilization") {
+        tree::set(scaler, CURRENT_CPU, value);
     }
-    let mut current = take(scaler, CURRENT)
-        .and_then(|value| value.as_array().cloned())
-        .unwrap_or_default();
-    if let Some(percent) = tree::int(scaler, "status.currentCPUUtilizationPercentage") {
-        current.insert(
-            0,
-            json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": percent}}}),
-        );
-    }
-    tree::remove(scaler, "status.currentCPUUtilizationPercentage");
-    if !current.is_empty() {
-        tree::set(scaler, "status.currentMetrics", current);
-    }
-    if let Some(conditions) = take(scaler, CONDITIONS) {
-        tree::set(scaler, "status.conditions", conditions);
-    }
-}
-
-fn downgrade(scaler: &mut Value) {
-    let is_cpu = |metric: &Value| tree::text(metric, "resource.name") == "cpu";
-    let utilization =
-        |metric: &Value, at: &str| tree::int(metric, &format!("resource.{at}.averageUtilization"));
-    let (mut target, mut rest) = (None, Vec::new());
-    for metric in tree::list(scaler, "spec.metrics") {
-        match utilization(metric, "target").filter(|_| is_cpu(metric) && target.is_none()) {
-            Some(percent) => target = Some(percent),
-            None => rest.push(metric.clone()),
-        }
-    }
-    let (mut current, mut others) = (None, Vec::new());
-    for metric in tree::list(scaler, "status.currentMetrics") {
-        match utilization(metric, "current").filter(|_| is_cpu(metric) && current.is_none()) {
-            Some(percent) => current = Some(percent),
-            None => others.push(metric.clone()),
-        }
-    }
-    if let Some(percent) = target {
-        tree::set(scaler, "spec.targetCPUUtilizationPercentage", percent);
-    }
-    if let Some(percent) = current {
-        tree::set(scaler, "status.currentCPUUtilizationPercentage", percent);
-    }
-    put(scaler, METRICS, &Value::Array(rest));
-    put(scaler, CURRENT, &Value::Array(others));
+    annotate(scaler, METRICS, &Value::Array(metrics));
+    annotate(scaler, CURRENT, &Value::Array(current));
     for (path, key) in [
-        ("spec.behavior", BEHAVIOR),
         ("status.conditions", CONDITIONS),
+        ("spec.behavior", BEHAVIOR),
     ] {
         let value = tree::get(scaler, path).cloned().unwrap_or_default();
-        put(scaler, key, &value);
         tree::remove(scaler, path);
+        annotate(scaler, key, &value);
     }
-    tree::remove(scaler, "spec.metrics");
-    tree::remove(scaler, "status.currentMetrics");
 }
 
-/// Takes the JSON of an annotation away. Text that is no JSON is dropped, as upstream does.
-fn take(scaler: &mut Value, key: &str) -> Option<Value> {
-    let annotations = tree::get_mut(scaler, "metadata.annotations")?.as_object_mut()?;
-    let text = annotations.remove(key)?;
-    let empty = annotations.is_empty();
-    if empty {
-        tree::remove(scaler, "metadata.annotations");
+fn to_stored(scaler: &mut Value) {
+    tree::set(scaler, "apiVersion", "autoscaling/v2");
+    let mut metrics = into_list(take_annotation(scaler, METRICS));
+    if let Some(percent) = take(scaler, TARGET_CPU) {
+        let target = json!({"type": "Utilization", "averageUtilization": percent});
+        metrics.insert(0, cpu_metric("target", &target));
     }
-    serde_json::from_str(text.as_str()?).ok()
+    let mut current = into_list(take_annotation(scaler, CURRENT));
+    if let Some(percent) = take(scaler, CURRENT_CPU) {
+        let shown = json!({"averageUtilization": percent});
+        current.insert(0, cpu_metric("current", &shown));
+    }
+    for (path, list) in [
+        ("spec.metrics", metrics),
+        ("status.currentMetrics", current),
+    ] {
+        if !list.is_empty() {
+            tree::set(scaler, path, list);
+        }
+    }
+    for (path, key) in [
+        ("status.conditions", CONDITIONS),
+        ("spec.behavior", BEHAVIOR),
+    ] {
+        if let Some(value) = take_annotation(scaler, key) {
+            tree::set(scaler, path, value);
+        }
+    }
 }
 
-fn put(scaler: &mut Value, key: &str, value: &Value) {
+/// The metric as which version 2 keeps a CPU utilization; it comes first, as upstream puts it.
+fn cpu_metric(field: &str, value: &Value) -> Value {
+    json!({"type": "Resource", "resource": {"name": "cpu", field: value}})
+}
+
+/// Removes the utilization of CPU from a list of metrics. CPU measured in another way stays.
+fn take_cpu(metrics: &mut Vec<Value>, path: &str) -> Option<Value> {
+    let index = metrics.iter().position(|metric| {
+        tree::text(metric, "type") == "Resource"
+            && tree::text(metric, "resource.name") == "cpu"
+            && tree::int(metric, path).is_some()
+    })?;
+    tree::get(&metrics.remove(index), path).cloned()
+}
+
+fn take(scaler: &mut Value, path: &str) -> Option<Value> {
+    let value = tree::get(scaler, path).cloned();
+    tree::remove(scaler, path);
+    value
+}
+
+fn take_list(scaler: &mut Value, path: &str) -> Vec<Value> {
+    into_list(take(scaler, path))
+}
+
+fn into_list(value: Option<Value>) -> Vec<Value> {
+    match value {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    }
+}
+
+fn annotate(scaler: &mut Value, key: &str, value: &Value) {
     if !tree::is_empty(value)
         && let Some(annotations) = tree::ensure(scaler, "metadata.annotations")
     {
@@ -112,26 +115,48 @@ fn put(scaler: &mut Value, key: &str, value: &Value) {
     }
 }
 
+/// Removes an annotation and reads it as JSON. Text that is no JSON is dropped, as upstream does. So
+/// is the map when nothing is left in it: it was not there before the object was shown in version 1.
+fn take_annotation(scaler: &mut Value, key: &str) -> Option<Value> {
+    let annotations = tree::get_mut(scaler, "metadata.annotations")?.as_object_mut()?;
+    let text = annotations.remove(key)?;
+    if annotations.is_empty() {
+        tree::remove(scaler, "metadata.annotations");
+    }
+    serde_json::from_str(text.as_str()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back() {
-        let target = json!({"type": "Utilization", "averageUtilization": 60});
-        let second = json!({"apiVersion": "autoscaling/v2", "metadata": {"name": "h"}, "spec": {
-            "maxReplicas": 3, "behavior": {"scaleUp": {"selectPolicy": "Max"}},
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}},
-                {"type": "Pods", "pods": {"metric": {"name": "qps"}}}]}});
-        let mut scaler = second.clone();
-        convert(&mut scaler, "autoscaling/v1");
-        assert_eq!(
-            tree::int(&scaler, "spec.targetCPUUtilizationPercentage"),
-            Some(60)
-        );
-        assert_eq!(tree::get(&scaler, "spec.metrics"), None);
-        assert!(tree::map(&scaler, "metadata.annotations").contains_key(METRICS));
-        convert(&mut scaler, "autoscaling/v2");
-        assert_eq!(scaler, second);
+    fn what_v1_cannot_show_survives_the_trip() {
+        let stored = json!({
+            "apiVersion": "autoscaling/v2", "metadata": {"name": "a", "annotations": {"x": "y"}},
+            "spec": {"maxReplicas": 3, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}, "metrics": [
+                {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}},
+                {"type": "Pods", "pods": {"metric": {"name": "q"}}},
+            ]},
+        });
+        let mut object = stored.clone();
+        to_served(&mut object);
+        assert_eq!(object["spec"]["targetCPUUtilizationPercentage"], 80);
+        assert_eq!(object["spec"].get("metrics"), None);
+        assert!(tree::map(&object, "metadata.annotations").contains_key(METRICS));
+        to_stored(&mut object);
+        assert_eq!(object, stored);
+    }
+
+    #[test]
+    fn annotations_that_carried_the_rest_leave_no_empty_map() {
+        let stored = json!({
+            "apiVersion": "autoscaling/v2", "metadata": {"name": "a"},
+            "spec": {"maxReplicas": 3, "metrics": [{"type": "Pods", "pods": {"metric": {"name": "q"}}}]},
+        });
+        let mut object = stored.clone();
+        to_served(&mut object);
+        to_stored(&mut object);
+        assert_eq!(object, stored);
     }
 }

@@ -1,17 +1,17 @@
 //! The selector a job gives itself (`pkg/registry/batch/job`).
 
 use k3s_meta::tree;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::defaults;
+use crate::context::Context;
 
 /// Label by which a job finds its pods.
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// Labels of the template and the selector follow from name and UID, unless the client asked to
 /// manage the selector itself.
-pub(super) fn prepare_create(job: &mut Value) {
-    tree::set(job, "status", json!({}));
+pub(super) fn prepare_create(job: &mut Value, _: &Context<'_>) {
     if !tree::flag(job, "spec.manualSelector") {
         generate_selector(job);
     }
@@ -39,13 +39,18 @@ fn generate_selector(job: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use k3s_meta::UserInfo;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn selector_and_labels_follow_from_name_and_uid() {
         let mut job =
             json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {}}}});
-        prepare_create(&mut job);
+        let user = UserInfo::default();
+        let context = Context::at_epoch(&user);
+        prepare_create(&mut job, &context);
         assert_eq!(
             tree::get(&job, "spec.selector"),
             Some(&json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}))

@@ -294,13 +294,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{KindRules, batch::job::Job};
+    use k3s_meta::UserInfo;
+
+    use crate::batch::job::{defaults, strategy};
+    use crate::context::Context;
 
     fn job() -> Value {
         let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"spec": {
             "restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}});
-        Job.default(&mut job);
-        Job.prepare_create(&mut job);
+        defaults::default(&mut job);
+        let user = UserInfo::default();
+        strategy::prepare_create(&mut job, &Context::at_epoch(&user));
         job
     }
 

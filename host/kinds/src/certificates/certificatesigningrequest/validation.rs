@@ -7,6 +7,8 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{Check, Unique};
+use crate::equality::semantic_eq;
+use crate::object_meta::validate_meta_update;
 
 /// Shortest life of a certificate that may be asked for.
 const MIN_SECONDS: i64 = 600;
@@ -154,37 +156,66 @@ fn conditions(request: &Value) -> ErrorList {
     errors
 }
 
-/// A decision stands.
+/// An update of the main resource: its conditions are the stored ones.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    decisions(new, old)
+    let mut errors = conditions(new);
+    errors.append(removals(new, old));
+    errors
 }
 
+/// `ValidateCertificateSigningRequestStatusUpdate`: a certificate is set once, decisions stay.
+pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate_update(new, old);
+    errors.append(decisions(new, old));
+    let after = tree::text(new, "status.certificate");
+    let before = tree::text(old, "status.certificate");
+    if !before.is_empty() && after != before {
+        let detail = "updates may not modify existing certificate content";
+        errors.push(field::forbidden(&Path::new("status.certificate"), detail));
+    }
+    errors
+}
+
+/// `ValidateCertificateSigningRequestApprovalUpdate`: decisions may be added, nothing is taken back.
+pub(super) fn validate_approval(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate_meta_update(new, old, false);
+    errors.append(validate_update(new, old));
+    errors
+}
+
+fn of_type<'a>(request: &'a Value, kind: &str) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = tree::list(request, "status.conditions").iter().collect();
+    found.retain(|condition| tree::text(condition, "type") == kind);
+    found
+}
+
+fn removals(new: &Value, old: &Value) -> ErrorList {
+    let removed = |kind: &&str| of_type(new, kind).len() < of_type(old, kind).len();
+    let refusals = CONDITIONS.iter().copied().filter(removed);
+    refusals
+        .map(|kind| refused_condition("remove", kind))
+        .collect()
+}
+
+/// Decisions that are added or changed by an update that may not decide.
 fn decisions(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = conditions(new);
+    let mut errors = ErrorList::new();
     for kind in ["Approved", "Denied"] {
-        let count = |request| {
-            tree::list(request, "status.conditions")
-                .iter()
-                .filter(|it| tree::text(it, "type") == kind)
-                .count()
+        let (after, before) = (of_type(new, kind), of_type(old, kind));
+        let equal = || {
+            let mut pairs = after.iter().zip(&before);
+            pairs.all(|(after, before)| semantic_eq(Some(after), Some(before)))
         };
-        if count(new) < count(old) {
-            let detail = format!("updates may not remove a condition of type {kind:?}");
-            errors.push(field::forbidden(&Path::new("status.conditions"), detail));
+        if after.len() > before.len() {
+            errors.push(refused_condition("add", kind));
+        } else if after.len() == before.len() && !equal() {
+            errors.push(refused_condition("modify", kind));
         }
     }
     errors
 }
 
-pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = decisions(new, old);
-    let (after, before) = (
-        tree::text(new, "status.certificate"),
-        tree::text(old, "status.certificate"),
-    );
-    if !before.is_empty() && after != before {
-        let detail = "updates may not set certificate content when it is already set";
-        errors.push(field::forbidden(&Path::new("status.certificate"), detail));
-    }
-    errors
+fn refused_condition(verb: &str, kind: &str) -> field::FieldError {
+    let detail = format!("updates may not {verb} a condition of type {kind:?}");
+    field::forbidden(&Path::new("status.conditions"), detail)
 }

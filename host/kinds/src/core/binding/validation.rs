@@ -1,4 +1,4 @@
-//! Validation of bindings.
+//! Validation of bindings (`ValidatePodBinding`).
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::checks;
 
-pub(super) fn validate(binding: &Value) -> ErrorList {
+/// Errors of a binding of a pod to a node.
+#[must_use]
+pub fn validate(binding: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("target");
     let target = tree::get(binding, "target").unwrap_or(&Value::Null);

@@ -2,14 +2,10 @@
 
 mod columns;
 
-use jiff::Timestamp;
-use serde_json::Value;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `v1` `ComponentStatus`.
-pub(crate) struct ComponentStatus;
-
-impl KindRules for ComponentStatus {
-    columns!();
-}
+pub(crate) const RULES: Rules = Rules {
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -1,48 +1,49 @@
-//! Selectable fields of events, the same for both versions.
+//! Selectable fields of events, the same for both versions (`pkg/registry/core/event/strategy.go`).
 
-use k3s_meta::tree;
-use serde_json::Value;
+use crate::selectable::SelectableField;
 
-/// Values by the names of the core version; events of `events.k8s.io` keep them under other names.
-pub(crate) fn fields(event: &Value) -> Vec<(&'static str, String)> {
-    let object = |field: &str| {
-        let old = tree::text(event, &format!("involvedObject.{field}"));
-        if old.is_empty() {
-            tree::text(event, &format!("regarding.{field}"))
-        } else {
-            old
-        }
-        .to_owned()
-    };
-    let first = |paths: &[&str]| {
-        paths
-            .iter()
-            .map(|path| tree::text(event, path))
-            .find(|text| !text.is_empty())
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let reporter = first(&["reportingComponent", "reportingController"]);
-    let source = first(&["source.component", "deprecatedSource.component"]);
-    vec![
-        ("involvedObject.kind", object("kind")),
-        ("involvedObject.namespace", object("namespace")),
-        ("involvedObject.name", object("name")),
-        ("involvedObject.uid", object("uid")),
-        ("involvedObject.apiVersion", object("apiVersion")),
-        ("involvedObject.resourceVersion", object("resourceVersion")),
-        ("involvedObject.fieldPath", object("fieldPath")),
-        ("regarding.kind", object("kind")),
-        ("regarding.namespace", object("namespace")),
-        ("regarding.name", object("name")),
-        ("regarding.uid", object("uid")),
-        ("regarding.apiVersion", object("apiVersion")),
-        ("regarding.resourceVersion", object("resourceVersion")),
-        ("regarding.fieldPath", object("fieldPath")),
-        ("reason", first(&["reason"])),
-        ("reportingComponent", reporter.clone()),
-        ("reportingController", reporter.clone()),
-        ("source", if source.is_empty() { reporter } else { source }),
-        ("type", first(&["type"])),
-    ]
+/// The fields, each at its path in the core version and then in `events.k8s.io`.
+pub(crate) const FIELDS: &[SelectableField] = &[
+    either("involvedObject.kind", KIND),
+    either("involvedObject.namespace", NAMESPACE),
+    either("involvedObject.name", NAME),
+    either("involvedObject.uid", UID),
+    either("involvedObject.apiVersion", API_VERSION),
+    either("involvedObject.resourceVersion", RESOURCE_VERSION),
+    either("involvedObject.fieldPath", FIELD_PATH),
+    either("regarding.kind", KIND),
+    either("regarding.namespace", NAMESPACE),
+    either("regarding.name", NAME),
+    either("regarding.uid", UID),
+    either("regarding.apiVersion", API_VERSION),
+    either("regarding.resourceVersion", RESOURCE_VERSION),
+    either("regarding.fieldPath", FIELD_PATH),
+    SelectableField::text("reason"),
+    either("reportingComponent", REPORTER),
+    either("reportingController", REPORTER),
+    either("source", SOURCE),
+    SelectableField::text("type"),
+];
+
+const KIND: &[&str] = &["involvedObject.kind", "regarding.kind"];
+const NAMESPACE: &[&str] = &["involvedObject.namespace", "regarding.namespace"];
+const NAME: &[&str] = &["involvedObject.name", "regarding.name"];
+const UID: &[&str] = &["involvedObject.uid", "regarding.uid"];
+const API_VERSION: &[&str] = &["involvedObject.apiVersion", "regarding.apiVersion"];
+const RESOURCE_VERSION: &[&str] = &[
+    "involvedObject.resourceVersion",
+    "regarding.resourceVersion",
+];
+const FIELD_PATH: &[&str] = &["involvedObject.fieldPath", "regarding.fieldPath"];
+const REPORTER: &[&str] = &["reportingComponent", "reportingController"];
+/// Events of newer components have no source; their reporter stands in for it.
+const SOURCE: &[&str] = &[
+    "source.component",
+    "deprecatedSource.component",
+    "reportingComponent",
+    "reportingController",
+];
+
+const fn either(name: &'static str, paths: &'static [&'static str]) -> SelectableField {
+    SelectableField::first_text(name, paths)
 }

@@ -1,36 +1,26 @@
 //! Events.
 
 pub(crate) mod columns;
-pub(crate) mod convert;
 mod defaults;
 pub(crate) mod fields;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::rules::{KindRules, columns};
+use crate::delete::DeletePolicy;
+use crate::rules::Rules;
 
-/// Rules of `v1` `Event`.
-pub(crate) struct Event;
+/// How long an event is kept after its last write: the default of `--event-ttl`.
+pub(crate) const TTL: Duration = Duration::from_secs(3600);
 
-impl KindRules for Event {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn allow_create_on_update(&self) -> bool {
-        true
-    }
-
-    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        fields::fields(object)
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    create_on_update: true,
+    fields: fields::FIELDS,
+    validate: validation::validate,
+    ttl: Some(TTL),
+    delete: DeletePolicy::NO_DEPENDENTS,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

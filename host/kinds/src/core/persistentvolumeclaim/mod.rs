@@ -4,36 +4,20 @@ mod columns;
 pub(crate) mod defaults;
 pub(crate) mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
 use k3s_meta::tree;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::rules::{KindRules, columns};
+use crate::delete::DeletePolicy;
+use crate::rules::Rules;
 
-/// Rules of `v1` `PersistentVolumeClaim`.
-pub(crate) struct PersistentVolumeClaim;
-
-impl KindRules for PersistentVolumeClaim {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn prepare_create(&self, object: &mut Value) {
-        tree::set(object, "status", json!({"phase": "Pending"}));
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    prepare_create: |object, _| tree::set(object, "status", json!({"phase": "Pending"})),
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

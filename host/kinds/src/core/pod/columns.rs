@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k3s_meta::tree;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::status_text;
 use crate::column::Column;
@@ -61,4 +61,14 @@ fn readiness_gates(pod: &Value) -> String {
         })
     };
     format!("{}/{}", gates.iter().filter(is_true).count(), gates.len())
+}
+
+/// By this condition clients tell finished pods apart.
+pub(super) fn row_conditions(pod: &Value) -> Vec<Value> {
+    let (reason, message) = match tree::text(pod, "status.phase") {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return Vec::new(),
+    };
+    vec![json!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
 }

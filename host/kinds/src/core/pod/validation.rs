@@ -194,11 +194,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{KindRules, core::pod::Pod};
+    use crate::core::pod::defaults;
 
     fn pod() -> Value {
         let mut pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "a", "containers": [{"name": "c", "image": "i:1"}]}});
-        Pod.default(&mut pod);
+        defaults::default(&mut pod);
         pod
     }
 
@@ -211,7 +211,7 @@ mod tests {
             "spec.containers",
             json!([{"name": "c", "image": "i:2"}]),
         );
-        Pod.default(&mut new);
+        defaults::default(&mut new);
         assert!(validate_update(&new, &old).is_empty());
         tree::set(&mut new, "spec.nodeName", "b");
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
             "spec.containers",
             json!([{"name": "c", "image": "i:1"}, {"name": "d", "image": "i:1"}]),
         );
-        Pod.default(&mut new);
+        defaults::default(&mut new);
         assert_eq!(
             validate_update(&new, &pod()).to_string(),
             "spec.containers: Forbidden: pod updates may not add or remove containers"

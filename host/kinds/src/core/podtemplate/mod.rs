@@ -4,27 +4,16 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::delete::DeletePolicy;
+use crate::generation::Generation;
+use crate::rules::Rules;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `v1` `PodTemplate`.
-pub(crate) struct PodTemplate;
-
-impl KindRules for PodTemplate {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Content(&["template"])
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    generation: Generation::Content(&["template"]),
+    validate: validation::validate,
+    delete: DeletePolicy::RETURNS_OBJECT,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

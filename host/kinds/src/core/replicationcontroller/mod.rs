@@ -4,45 +4,24 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use k3s_meta::tree;
-use serde_json::Value;
+use crate::delete::DeletePolicy;
+use crate::generation::Generation;
+use crate::rules::Rules;
+use crate::selectable::SelectableField;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `v1` `ReplicationController`.
-pub(crate) struct ReplicationController;
-
-impl KindRules for ReplicationController {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Spec
-    }
-
-    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        vec![(
-            "status.replicas",
-            tree::int(object, "status.replicas")
-                .unwrap_or(0)
-                .to_string(),
-        )]
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_status_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_status_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    generation: Generation::Spec,
+    fields: &[SelectableField::integer(
+        "status.replicas",
+        "status.replicas",
+    )],
+    validate: validation::validate,
+    validate_status_update: validation::validate_status_update,
+    storage_path: Some("controllers"),
+    delete: DeletePolicy::ORPHAN_DEPENDENTS,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -5,31 +5,16 @@ mod defaults;
 pub mod usage;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::delete::DeletePolicy;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `v1` `ResourceQuota`.
-pub(crate) struct ResourceQuota;
-
-impl KindRules for ResourceQuota {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

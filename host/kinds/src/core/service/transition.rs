@@ -7,10 +7,11 @@
 use k3s_meta::tree;
 use serde_json::Value;
 
+use crate::context::Context;
 use crate::equality::semantic_eq;
 
 /// Carries allocations over and drops those that the new type does not use.
-pub(super) fn apply(new: &mut Value, old: &Value) {
+pub(super) fn prepare_update(new: &mut Value, old: &Value, _: &Context<'_>) {
     keep_cluster_ips(new, old);
     keep_node_ports(new, old);
     drop_unused(new, old);
@@ -156,6 +157,7 @@ fn node_port(port: &Value) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use k3s_meta::UserInfo;
     use serde_json::json;
 
     use super::*;
@@ -166,7 +168,8 @@ mod tests {
             "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let mut new =
             json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
-        apply(&mut new, &old);
+        let user = UserInfo::default();
+        prepare_update(&mut new, &old, &Context::at_epoch(&user));
         assert_eq!(new, old);
     }
 
@@ -176,7 +179,8 @@ mod tests {
             "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let mut new = old.clone();
         tree::set(&mut new, "spec.type", "ClusterIP");
-        apply(&mut new, &old);
+        let user = UserInfo::default();
+        prepare_update(&mut new, &old, &Context::at_epoch(&user));
         assert_eq!(
             new,
             json!({"spec": {"type": "ClusterIP", "clusterIP": "10.43.0.9",

@@ -365,11 +365,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{KindRules, core::service::Service};
+    use crate::core::service::defaults;
 
     fn service(spec: Value) -> Value {
         let mut service = json!({"metadata": {"name": "s"}, "spec": spec});
-        Service.default(&mut service);
+        defaults::default(&mut service);
         service
     }
 

@@ -3,18 +3,13 @@
 mod columns;
 mod validation;
 
-use jiff::Timestamp;
-use serde_json::Value;
+use crate::delete::DeletePolicy;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `v1` `ServiceAccount`.
-pub(crate) struct ServiceAccount;
-
-impl KindRules for ServiceAccount {
-    columns!();
-
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        validation::warnings(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    warnings: validation::warnings,
+    delete: DeletePolicy::RETURNS_OBJECT,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -4,31 +4,15 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::generation::Generation;
+use crate::rules::Rules;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `discovery.k8s.io/v1` `EndpointSlice`.
-pub(crate) struct EndpointSlice;
-
-impl KindRules for EndpointSlice {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Content(&["addressType", "endpoints", "ports", "metadata.labels"])
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    generation: Generation::Content(&["addressType", "endpoints", "ports", "metadata.labels"]),
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -1,33 +1,22 @@
 //! Events in their newer form.
 
 mod columns;
+mod convert;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::core::event;
+use crate::delete::DeletePolicy;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `events.k8s.io/v1` `Event`.
-pub(crate) struct Event;
-
-impl KindRules for Event {
-    columns!();
-
-    fn allow_create_on_update(&self) -> bool {
-        true
-    }
-
-    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
-        crate::core::event::fields::fields(object)
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    create_on_update: true,
+    fields: event::fields::FIELDS,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    conversions: &[convert::V1],
+    ttl: Some(event::TTL),
+    delete: DeletePolicy::NO_DEPENDENTS,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

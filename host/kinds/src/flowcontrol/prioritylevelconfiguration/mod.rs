@@ -4,31 +4,15 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::generation::Generation;
+use crate::rules::Rules;
 
-use crate::rules::{Generation, KindRules, columns};
-
-/// Rules of `flowcontrol.apiserver.k8s.io/v1` `PriorityLevelConfiguration`.
-pub(crate) struct PriorityLevelConfiguration;
-
-impl KindRules for PriorityLevelConfiguration {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn generation(&self) -> Generation {
-        Generation::Spec
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    generation: Generation::Spec,
+    validate: validation::validate,
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -2,14 +2,10 @@
 
 mod columns;
 
-use jiff::Timestamp;
-use serde_json::Value;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `k3s.io/v1alpha1` `Plugin`.
-pub(crate) struct Plugin;
-
-impl KindRules for Plugin {
-    columns!();
-}
+pub(crate) const RULES: Rules = Rules {
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -3,27 +3,14 @@
 mod columns;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::object_meta::NameRule;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, NameRule, columns};
-
-/// Rules of `networking.k8s.io/v1` `IPAddress`.
-pub(crate) struct IPAddress;
-
-impl KindRules for IPAddress {
-    columns!();
-
-    fn name_rule(&self) -> NameRule {
-        NameRule::IpAddress
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    name: NameRule::IpAddress,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -1,8 +1,5 @@
 //! Evictions, posted to a pod and never stored.
 
-use crate::rules::KindRules;
+use crate::rules::Rules;
 
-/// Rules of `policy/v1` `Eviction`.
-pub(crate) struct Eviction;
-
-impl KindRules for Eviction {}
+pub(crate) const RULES: Rules = Rules::PLAIN;

@@ -4,35 +4,16 @@ mod columns;
 mod defaults;
 mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::object_meta::NameRule;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, NameRule, columns};
-
-/// Rules of `rbac.authorization.k8s.io/v1` `RoleBinding`.
-pub(crate) struct RoleBinding;
-
-impl KindRules for RoleBinding {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn name_rule(&self) -> NameRule {
-        NameRule::PathSegment
-    }
-
-    fn allow_create_on_update(&self) -> bool {
-        true
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    name: NameRule::PathSegment,
+    create_on_update: true,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

@@ -4,31 +4,14 @@ mod columns;
 pub(crate) mod defaults;
 pub(crate) mod validation;
 
-use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
-use serde_json::Value;
+use crate::rules::Rules;
 
-use crate::rules::{KindRules, columns};
-
-/// Rules of `resource.k8s.io/v1` `ResourceClaim`.
-pub(crate) struct ResourceClaim;
-
-impl KindRules for ResourceClaim {
-    columns!();
-
-    fn default(&self, object: &mut Value) {
-        defaults::default(object);
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn validate(&self, object: &Value) -> ErrorList {
-        validation::validate(object)
-    }
-
-    fn validate_update(&self, new: &Value, old: &Value) -> ErrorList {
-        validation::validate_update(new, old)
-    }
-}
+pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
+    status: true,
+    validate: validation::validate,
+    validate_update: Some(validation::validate_update),
+    columns: columns::COLUMNS,
+    cells: columns::cells,
+    ..Rules::PLAIN
+};

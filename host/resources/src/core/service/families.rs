@@ -3,24 +3,24 @@
 use k3s_meta::{Path, field, tree};
 use serde_json::{Value, json};
 
-use super::Work;
+use super::Allocation;
 use super::settings::family_of;
 
 const SINGLE: &str = "SingleStack";
 const REQUIRE: &str = "RequireDualStack";
 
 /// Decides on families and policy, writes both into the service, and returns the families.
-pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static str> {
+pub(super) fn assign(allocation: &mut Allocation<'_>, service: &mut Value) -> Vec<&'static str> {
     let spec = Path::new("spec");
-    let available = work.settings.families();
-    let mut families = asked(work, service, &spec, &available);
+    let available = allocation.settings.families();
+    let mut families = asked(allocation, service, &spec, &available);
     for family in requested_addresses(service) {
         if !families.contains(&family) {
             families.push(family);
         }
     }
     if families.is_empty() {
-        families.push(work.settings.primary());
+        families.push(allocation.settings.primary());
     }
     let headless = tree::text(service, "spec.clusterIP") == "None";
     let selectorless = tree::get(service, "spec.selector")
@@ -34,7 +34,7 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
     let unsupported = policy == REQUIRE && available.len() < 2 && !(headless && selectorless);
     if unsupported {
         let path = spec.child("ipFamilyPolicy");
-        work.errors.push(field::invalid(
+        allocation.errors.push(field::invalid(
             &path,
             policy.as_str(),
             "this cluster is not configured for dual-stack services",
@@ -59,7 +59,7 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value) -> Vec<&'static s
 }
 
 fn asked(
-    work: &mut Work<'_>,
+    allocation: &mut Allocation<'_>,
     service: &Value,
     spec: &Path,
     available: &[&'static str],
@@ -75,7 +75,7 @@ fn asked(
             Some(family) if available.contains(&family) || headless => families.push(family),
             Some(_) => {
                 let path = spec.child("ipFamilies").index(index);
-                work.errors.push(field::invalid(
+                allocation.errors.push(field::invalid(
                     &path,
                     wanted,
                     "not configured on this cluster",

@@ -1,16 +1,15 @@
-//! What is in use, and claims on it that vanish unless they are committed.
+//! The addresses and ports in use, and claims on them that are released unless they are committed.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use k3s_registry::Reservation;
 use parking_lot::Mutex;
-
-use crate::Reservation;
 
 /// The index of addresses and ports in use.
 #[derive(Default)]
-pub(super) struct Taken(Mutex<Sets>);
+pub(super) struct Allocated(Mutex<Sets>);
 
 #[derive(Default)]
 struct Sets {
@@ -18,7 +17,7 @@ struct Sets {
     ports: HashSet<u16>,
 }
 
-impl Taken {
+impl Allocated {
     pub(super) fn load(&self, addresses: HashSet<IpAddr>, ports: HashSet<u16>) {
         let mut sets = self.0.lock();
         sets.addresses.extend(addresses);
@@ -42,7 +41,7 @@ impl Taken {
 
 /// What one write has claimed so far.
 pub(super) struct Claim {
-    taken: Arc<Taken>,
+    allocated: Arc<Allocated>,
     addresses: Vec<IpAddr>,
     ports: Vec<u16>,
     freed_addresses: Vec<IpAddr>,
@@ -51,9 +50,9 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(taken: Arc<Taken>) -> Self {
+    pub(super) fn new(allocated: Arc<Allocated>) -> Self {
         Self {
-            taken,
+            allocated,
             addresses: Vec::new(),
             ports: Vec::new(),
             freed_addresses: Vec::new(),
@@ -64,7 +63,7 @@ impl Claim {
 
     /// Claims an address; false when it is in use.
     pub(super) fn address(&mut self, address: IpAddr) -> bool {
-        let free = self.taken.0.lock().addresses.insert(address);
+        let free = self.allocated.0.lock().addresses.insert(address);
         if free {
             self.addresses.push(address);
         }
@@ -73,7 +72,7 @@ impl Claim {
 
     /// Claims a port; false when it is in use.
     pub(super) fn port(&mut self, port: u16) -> bool {
-        let free = self.taken.0.lock().ports.insert(port);
+        let free = self.allocated.0.lock().ports.insert(port);
         if free {
             self.ports.push(port);
         }
@@ -94,7 +93,7 @@ impl Claim {
 impl Reservation for Claim {
     fn commit(mut self: Box<Self>) {
         self.committed = true;
-        self.taken
+        self.allocated
             .release(self.freed_addresses.drain(..), self.freed_ports.drain(..));
     }
 }
@@ -102,7 +101,7 @@ impl Reservation for Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.committed {
-            self.taken
+            self.allocated
                 .release(self.addresses.drain(..), self.ports.drain(..));
         }
     }
@@ -114,15 +113,15 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_not_committed_goes_back() {
-        let taken = Arc::new(Taken::default());
+        let allocated = Arc::new(Allocated::default());
         let address: IpAddr = "10.43.0.9".parse().unwrap();
-        let mut claim = Claim::new(taken.clone());
+        let mut claim = Claim::new(allocated.clone());
         assert!(claim.address(address) && claim.port(30_000));
-        assert!(!Claim::new(taken.clone()).address(address));
+        assert!(!Claim::new(allocated.clone()).address(address));
         drop(claim);
-        let mut again = Claim::new(taken.clone());
+        let mut again = Claim::new(allocated.clone());
         assert!(again.address(address));
         Box::new(again).commit();
-        assert!(!Claim::new(taken).address(address));
+        assert!(!Claim::new(allocated).address(address));
     }
 }

@@ -36,12 +36,6 @@ impl ServiceSettings {
             .map(|cidr| family_of(cidr.addr()))
             .collect()
     }
-
-    /// The address of the `kubernetes` service: the first usable one.
-    #[must_use]
-    pub fn kubernetes_address(&self) -> Option<IpAddr> {
-        self.cidrs.first().and_then(|cidr| nth(cidr, 1))
-    }
 }
 
 /// `IPv4` or `IPv6`.

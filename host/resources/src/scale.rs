@@ -1,28 +1,23 @@
 //! `scale`: the number of replicas of a workload as `autoscaling/v1` Scale.
 
-use k3s_kinds::{ScalePaths, validate_update};
-use k3s_meta::{ErrorList, GroupKind, LabelSelector, Path, Status, field, object, tree};
+use k3s_kinds::{ScalePaths, Subresource};
+use k3s_meta::{GroupKind, LabelSelector, Path, Status, field, object, tree};
+use k3s_registry::{Resource, Result, Scope};
 use serde_json::{Value, json};
 
-use crate::{Resource, Result, Scope};
-
 /// The change that `scale` may make: [`apply`] makes no other.
-pub const SCALE: Scope = Scope::Part {
-    subresource: "scale",
-    prepare: |_, _| {},
-    validate,
-};
-
-fn validate(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
-    validate_update(&*resource.rules, new, old, resource.kind.namespaced)
-}
+pub const SCALE: Scope = Scope::Subresource(&Subresource {
+    name: "scale",
+    prepare: |_, _, _| {},
+    validate: None,
+});
 
 /// The scale of an object of `resource`.
 ///
 /// # Errors
 /// When the object lacks the field in which its definition says that the number is.
 pub fn of(resource: &Resource, object: &Value) -> Result<Value> {
-    match resource.rules.scale() {
+    match resource.strategy.scale() {
         None => Ok(of_workload(object)),
         Some(paths) => of_custom(paths, object),
     }
@@ -94,7 +89,7 @@ pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result
         let gk = GroupKind::new("autoscaling", "Scale");
         return Err(Status::invalid(&gk, object::name(scale), &error.into()).into());
     }
-    match resource.rules.scale() {
+    match resource.strategy.scale() {
         None => tree::set(workload, "spec.replicas", replicas),
         Some(paths) => {
             tree::set(workload, &paths.spec_replicas.join("."), replicas);

@@ -8,8 +8,7 @@ use k3s_meta::{Path, field, tree};
 use serde_json::{Value, json};
 
 use super::settings::{family_of, nth, static_band, usable};
-use super::{Work, families};
-use crate::Resource;
+use super::{Allocation, families, needs_address};
 
 /// Random tries before the range is gone through in order.
 const RANDOM_TRIES: usize = 32;
@@ -25,37 +24,12 @@ pub(super) fn held(service: &Value) -> HashSet<IpAddr> {
         .collect()
 }
 
-/// An update that leaves the addresses out keeps them; one that turns the service into a name drops
-/// them.
-pub(super) fn carry_over(new: &mut Value, old: &Value) {
-    if !Resource::service_needs_address(old) || !Resource::service_needs_address(new) {
-        if !Resource::service_needs_address(new) && held(new) == held(old) {
-            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                tree::remove(new, &format!("spec.{field}"));
-            }
-        }
-        return;
-    }
-    let missing = |service: &Value, field| {
-        tree::get(service, &format!("spec.{field}")).is_none_or(|value| {
-            value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
-        })
-    };
-    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-        if missing(new, field)
-            && let Some(kept) = tree::get(old, &format!("spec.{field}"))
-        {
-            tree::set(new, &format!("spec.{field}"), kept.clone());
-        }
-    }
-}
-
 /// Makes `clusterIP` and `clusterIPs` complete.
-pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Value>) {
-    if !Resource::service_needs_address(service) {
+pub(super) fn assign(allocation: &mut Allocation<'_>, service: &mut Value, old: Option<&Value>) {
+    if !needs_address(service) {
         return;
     }
-    let families = families::assign(work, service);
+    let families = families::assign(allocation, service);
     if tree::text(service, "spec.clusterIP") == "None" {
         tree::set(service, "spec.clusterIPs", json!(["None"]));
         return;
@@ -70,8 +44,8 @@ pub(super) fn assign(work: &mut Work<'_>, service: &mut Value, old: Option<&Valu
             .copied();
         let got = match wanted {
             Some(address) if kept.contains(&address) => Some(address),
-            Some(address) => claim(work, address),
-            None => pick(work, family),
+            Some(address) => claim(allocation, address),
+            None => pick(allocation, family),
         };
         addresses.extend(got.map(|address| address.to_string()));
     }
@@ -93,10 +67,10 @@ fn asked_in_order(service: &Value) -> Vec<IpAddr> {
         .collect()
 }
 
-fn claim(work: &mut Work<'_>, address: IpAddr) -> Option<IpAddr> {
-    let cidr = work.settings.cidr(family_of(address));
+fn claim(allocation: &mut Allocation<'_>, address: IpAddr) -> Option<IpAddr> {
+    let cidr = allocation.settings.cidr(family_of(address));
     let inside = cidr.is_some_and(|cidr| is_usable(cidr, address));
-    if inside && work.claim.address(address) {
+    if inside && allocation.claim.address(address) {
         return Some(address);
     }
     let why = if inside {
@@ -108,7 +82,7 @@ fn claim(work: &mut Work<'_>, address: IpAddr) -> Option<IpAddr> {
         )
     };
     refuse(
-        work,
+        allocation,
         &[address],
         &format!("failed to allocate IP {address}: {why}"),
     );
@@ -122,16 +96,16 @@ fn is_usable(cidr: &IpNet, address: IpAddr) -> bool {
 }
 
 /// A free address: at random from the upper part of the range, then any.
-fn pick(work: &mut Work<'_>, family: &str) -> Option<IpAddr> {
-    let cidr = *work.settings.cidr(family)?;
+fn pick(allocation: &mut Allocation<'_>, family: &str) -> Option<IpAddr> {
+    let cidr = *allocation.settings.cidr(family)?;
     let usable = usable(&cidr);
     let low = static_band(usable);
     for _ in 0..RANDOM_TRIES {
         let offset = low
             .saturating_add(1)
-            .saturating_add(work.random.below(usable.saturating_sub(low)));
+            .saturating_add(allocation.random.below(usable.saturating_sub(low)));
         if let Some(address) =
-            nth(&cidr, offset.min(usable)).filter(|address| work.claim.address(*address))
+            nth(&cidr, offset.min(usable)).filter(|address| allocation.claim.address(*address))
         {
             return Some(address);
         }
@@ -140,14 +114,18 @@ fn pick(work: &mut Work<'_>, family: &str) -> Option<IpAddr> {
     let found = upper
         .chain(1..=low)
         .filter_map(|n| nth(&cidr, n))
-        .find(|address| work.claim.address(*address));
+        .find(|address| allocation.claim.address(*address));
     if found.is_none() {
-        refuse(work, &[], "failed to allocate a serviceIP: range is full");
+        refuse(
+            allocation,
+            &[],
+            "failed to allocate a serviceIP: range is full",
+        );
     }
     found
 }
 
-fn refuse(work: &mut Work<'_>, addresses: &[IpAddr], why: &str) {
+fn refuse(allocation: &mut Allocation<'_>, addresses: &[IpAddr], why: &str) {
     let path = Path::new("spec").child("clusterIPs");
     let shown = json!(
         addresses
@@ -155,5 +133,5 @@ fn refuse(work: &mut Work<'_>, addresses: &[IpAddr], why: &str) {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
     );
-    work.errors.push(field::invalid(&path, &shown, why));
+    allocation.errors.push(field::invalid(&path, &shown, why));
 }

@@ -1,0 +1,4 @@
+//! Resources of the core group.
+
+pub mod pod;
+pub mod service;

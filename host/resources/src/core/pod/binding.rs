@@ -1,0 +1,63 @@
+//! `pods/NAME/binding` and `bindings`: assigns a pod to a node, once.
+
+use std::sync::Arc;
+
+use k3s_base::clock::rfc3339;
+use k3s_kinds::{Subresource, bind_pod, validate_binding};
+use k3s_meta::{ErrorList, GroupKind, GroupResource, Status, object};
+use k3s_registry::{Call, Registry, Resource, Result, Scope, Update};
+use serde_json::Value;
+
+/// [`bind_pod`] changes nothing that would have to be put back or checked again.
+const BINDING: Subresource = Subresource {
+    name: "binding",
+    prepare: |_, _, _| {},
+    validate: Some(|_, _| ErrorList::new()),
+};
+
+/// Assigns the pod `name` to the node that `binding` names.
+///
+/// # Errors
+/// 422 for a binding without a node. A conflict when the pod is assigned already, is being deleted, or
+/// has another UID than the binding names.
+pub async fn bind(
+    registry: &Registry,
+    pods: &Arc<Resource>,
+    namespace: &str,
+    name: &str,
+    binding: &Value,
+    call: &Call<'_>,
+) -> Result<()> {
+    let errors = validate_binding(binding);
+    if !errors.is_empty() {
+        return Err(Status::invalid(&GroupKind::new("", "Binding"), name, &errors).into());
+    }
+    let update = Update {
+        resource: pods,
+        namespace,
+        name,
+        scope: Scope::Subresource(&BINDING),
+        create_missing: false,
+    };
+    let now = rfc3339(registry.clock().now());
+    let conflict =
+        |text: &str| Status::conflict(&GroupResource::new("", "pods/binding"), name, text);
+    let assign = |current: Option<&Value>| {
+        let mut pod = current.cloned().unwrap_or_default();
+        if let Some(text) = uid_mismatch(binding, &pod) {
+            return Err(conflict(&text).into());
+        }
+        bind_pod(&mut pod, binding, &now).map_err(|error| conflict(&error.to_string()))?;
+        Ok(pod)
+    };
+    registry.update(&update, call, assign).await.map(drop)
+}
+
+/// The text of the conflict where the binding is for an earlier pod of the same name.
+fn uid_mismatch(binding: &Value, pod: &Value) -> Option<String> {
+    let (wanted, found) = (object::uid(binding), object::uid(pod));
+    let differs = !wanted.is_empty() && wanted != found;
+    differs.then(|| {
+        format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
+    })
+}

@@ -1,0 +1,118 @@
+//! Addresses and ports of services: what a service asks for or is given, reserved before the write
+//! and released when the write fails or the service is removed.
+//!
+//! The allocation is derived from the stored services; memory holds only an index over them plus the
+//! reservations of writes in flight. So it cannot drift from the state, and two concurrent creates
+//! cannot get the same address.
+
+mod addresses;
+mod allocated;
+mod families;
+mod ports;
+mod settings;
+
+use std::sync::Arc;
+
+use k3s_base::Random;
+use k3s_meta::{ErrorList, GroupKind, Status, object, tree};
+use k3s_registry::{Hooks, Registry, Reservation, Resource, Result};
+use serde_json::Value;
+
+use allocated::{Allocated, Claim};
+pub use settings::ServiceSettings;
+
+/// Allocates addresses and ports to services as they are written.
+pub(crate) struct ServiceAllocator {
+    settings: ServiceSettings,
+    random: Random,
+    allocated: Arc<Allocated>,
+}
+
+/// One write's view of the allocation: what it has claimed so far, and errors found on the way.
+struct Allocation<'a> {
+    settings: &'a ServiceSettings,
+    random: &'a Random,
+    claim: Claim,
+    errors: ErrorList,
+}
+
+impl ServiceAllocator {
+    pub(crate) fn new(settings: ServiceSettings, random: Random) -> Self {
+        Self {
+            settings,
+            random,
+            allocated: Arc::default(),
+        }
+    }
+
+    fn begin(&self) -> Allocation<'_> {
+        Allocation {
+            settings: &self.settings,
+            random: &self.random,
+            claim: Claim::new(self.allocated.clone()),
+            errors: ErrorList::new(),
+        }
+    }
+}
+
+impl Allocation<'_> {
+    /// The claims of a write that has found no errors.
+    fn finish(self, service: &Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
+        if !self.errors.is_empty() {
+            let gk = GroupKind::new("", "Service");
+            return Err(Status::invalid(&gk, object::name(service), &self.errors).into());
+        }
+        // What a dry run claimed is released as soon as the claim is dropped.
+        if dry_run {
+            Ok(Box::new(()))
+        } else {
+            Ok(Box::new(self.claim))
+        }
+    }
+}
+
+impl Hooks for ServiceAllocator {
+    fn load(&self, resource: &Resource, registry: &Registry) -> Result<()> {
+        let snapshot = registry.store().snapshot();
+        for entry in snapshot.range(&resource.prefix, None) {
+            let service = resource.decode(entry)?;
+            self.allocated
+                .load(addresses::held(&service), ports::held(&service));
+        }
+        Ok(())
+    }
+
+    fn begin_create(&self, service: &mut Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
+        let mut allocation = self.begin();
+        addresses::assign(&mut allocation, service, None);
+        ports::assign(&mut allocation, service, None);
+        allocation.finish(service, dry_run)
+    }
+
+    fn begin_update(
+        &self,
+        new: &mut Value,
+        old: &Value,
+        dry_run: bool,
+    ) -> Result<Box<dyn Reservation>> {
+        let mut allocation = self.begin();
+        addresses::assign(&mut allocation, new, Some(old));
+        ports::assign(&mut allocation, new, Some(old));
+        let released_addresses = &addresses::held(old) - &addresses::held(new);
+        let released_ports = &ports::held(old) - &ports::held(new);
+        allocation
+            .claim
+            .release_on_commit(released_addresses, released_ports);
+        allocation.finish(new, dry_run)
+    }
+
+    fn after_delete(&self, old: &Value) {
+        self.allocated
+            .release(addresses::held(old), ports::held(old));
+    }
+}
+
+/// True for a service type that has a cluster address.
+fn needs_address(service: &Value) -> bool {
+    tree::text(service, "spec.type") != "ExternalName"
+}
