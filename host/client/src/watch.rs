@@ -210,7 +210,7 @@ mod tests {
         let line =
             "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}}\n";
         let frame = Bytes::from(line.repeat(2));
-        let mut events = stream_of(&[frame.clone()]).await;
+        let mut events = stream_of(std::slice::from_ref(&frame)).await;
         for _ in 0..2 {
             let Some(Ok(WatchEvent::Added(object))) = events.next().await else {
                 panic!("no object")
