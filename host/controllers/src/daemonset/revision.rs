@@ -52,10 +52,9 @@ impl DaemonSetController {
         number: i64,
     ) -> Result<String, Error> {
         let hash = hash::template(daemon.template(), daemon.collisions());
-        let mut labels = tree::get(daemon.template(), "metadata.labels")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
-        tree::set(&mut labels, HASH_LABEL, hash.as_str());
+        let mut labels = tree::map(daemon.template(), "metadata.labels").clone();
+        // The key has dots, which a path would take as separators.
+        labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
         let name = format!("{}-{hash}", daemon.object.name());
         let body = json!({
             "apiVersion": "apps/v1",

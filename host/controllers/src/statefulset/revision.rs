@@ -104,10 +104,9 @@ impl StatefulSetController {
         number: i64,
     ) -> Result<Revision, Error> {
         let hash = hash::template(owner.template(), owner.collisions());
-        let mut labels = tree::get(owner.template(), "metadata.labels")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
-        tree::set(&mut labels, HASH_LABEL, hash.as_str());
+        let mut labels = tree::map(owner.template(), "metadata.labels").clone();
+        // The key has dots, which a path would take as separators.
+        labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
         let name = format!("{}-{hash}", owner.object.name());
         let body = json!({
             "apiVersion": "apps/v1",
